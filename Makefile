@@ -1,6 +1,6 @@
 # Every target does its own set-up in .venv, once. On a fresh machine: `make run`, or `make test`.
 VENV_PYTHON := .venv/bin/python
-.PHONY: run test test-real bundle screenshots clean
+.PHONY: run test types tests test-real bundle screenshots clean
 
 # The window; on Linux without a display, the quick start on the command line and pictures of the window instead.
 run:
@@ -16,8 +16,14 @@ test:
 	@sh scripts/setup.sh test
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m ruff format --check
-	$(VENV_PYTHON) -m mypy
 	.venv/bin/lint-imports
+	@$(MAKE) --no-print-directory -j 2 types tests
+
+# Beside one another: mypy keeps one core busy, and pytest all that there are.
+types:
+	$(VENV_PYTHON) -m mypy
+
+tests:
 	$(VENV_PYTHON) -m pytest
 
 # Published models (176 MB, out of Python packages): not part of `make test`.

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from app.commands.common import UsageError
 from app.worker.failures import describe
 from models.library.library import Library
-from models.training.parallel.team import end_process
+from models.training.parallel.process_group import end_process
 
 COMMANDS = (
     "quickstart",
@@ -112,7 +112,7 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 @contextlib.contextmanager
 def _logging() -> Iterator[None]:
     """Log into the library's logs/terrarium.log, which rotates; where it cannot be written there is no log."""
-    path = Library().logs / "terrarium.log"
+    path = Library().log_file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = _LogFile(path, maxBytes=1_000_000, backupCount=3, encoding="utf-8")

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import torch
 
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig
+from models.settings.run_spec import DEVICE_NAMES, TrainConfig
 
-DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 BFLOAT16_FROM = 256
 """The width (d_model) from which on bfloat16 gains more than its conversions cost, where the device is fast at it."""
 
@@ -65,6 +64,14 @@ def choose_device(name: str = "auto", index: int = 0) -> DeviceChoice:
     return DeviceChoice(
         device=torch.device("mps"), label="Apple GPU (MPS)", memory_bytes=torch.mps.recommended_max_memory()
     )
+
+
+def use_cores() -> None:
+    """Give torch its threads for work behind a window. On Linux that work is at low priority and takes all cores that
+    this process may use; elsewhere the window keeps one.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(cores if sys.platform == "linux" else max(1, cores - 1))
 
 
 def bf16_is_fast(device: torch.device) -> bool:

@@ -33,7 +33,7 @@ class CompareView(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
-        self._mine = ComparedDesign("This design", session.design)
+        self._mine = ComparedDesign("This design", session.designs.current)
         self._others: list[ComparedDesign] = []
         self._rows: list[ComparedRow] = []
         self._batch, self._length = 1, 1
@@ -68,7 +68,7 @@ class CompareView(QWidget):
         for shortcut in (copy, remove):
             shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
         theme.theme_changed.connect(self._fill)
-        session.device_changed.connect(self._fill)
+        session.device.changed.connect(self._fill)
 
     @property
     def designs(self) -> list[ComparedDesign]:
@@ -149,7 +149,7 @@ class CompareView(QWidget):
 
     def _fill(self) -> None:
         designs = self.designs
-        self._rows = compare(designs, self._batch, self._length, self._session.room)
+        self._rows = compare(designs, self._batch, self._length, self._session.device.memory)
         table = self.table
         place = table.verticalScrollBar().value(), table.currentRow(), table.currentColumn()
         table.clear()

@@ -11,9 +11,9 @@ from typing import Any
 
 from app.builder.costs.design_costs import costs_of
 from app.kit.words.slot_words import UNUSED, differs, label_of, value_in_use, value_words
-from app.kit.words.value_words import short_count, size_words
-from app.session.device_memory import Room
+from app.session.device_memory import DeviceMemory
 from models import cost
+from models.number_words import short_count, size_words
 from models.settings.model_config import ModelConfig
 
 COSTS = "Costs"
@@ -41,10 +41,10 @@ class ComparedRow:
     slot: str = ""
 
 
-def compare(designs: Sequence[ComparedDesign], batch: int, length: int, room: Room | None) -> list[ComparedRow]:
-    """What the designs cost, training in `room` (None: as on a CPU) on `batch` texts of `length` tokens, and every slot
+def compare(designs: Sequence[ComparedDesign], batch: int, length: int, on: DeviceMemory | None) -> list[ComparedRow]:
+    """What the designs cost, training `on` a device (None: a CPU), on `batch` texts of `length` tokens, and every slot
     in which they differ."""
-    return [*_costs(designs, batch, length, room), *_slots(designs)]
+    return [*_costs(designs, batch, length, on), *_slots(designs)]
 
 
 def _slots(designs: Sequence[ComparedDesign]) -> list[ComparedRow]:
@@ -65,7 +65,7 @@ def _slot(configs: Sequence[ModelConfig], f: dataclasses.Field[Any]) -> Compared
     )
 
 
-def _costs(designs: Sequence[ComparedDesign], batch: int, length: int, room: Room | None) -> list[ComparedRow]:
+def _costs(designs: Sequence[ComparedDesign], batch: int, length: int, on: DeviceMemory | None) -> list[ComparedRow]:
     pairs = [(design.config, min(length, design.config.context_length)) for design in designs]
     at = f"{batch} × {length:,} tokens (or the context, where that is shorter)"
     return [
@@ -89,7 +89,7 @@ def _costs(designs: Sequence[ComparedDesign], batch: int, length: int, room: Roo
         ),
         _cost(
             "Memory to train",
-            [costs_of(config, batch, n, room).memory_bytes for config, n in pairs],
+            [costs_of(config, batch, n, on).memory_bytes for config, n in pairs],
             size_words,
             f"Estimated, on {at}",
         ),

@@ -37,12 +37,12 @@ class DesignFiles(QObject):
     def import_designs(self, files: list[Path]) -> None:
         """Save the designs of JSON files; each that is none is told in a sentence."""
         for file in files:
-            self._session.import_design(file)
+            self._session.designs.import_file(file)
 
     def export_design(self, name: str) -> None:
         """Ask where to, and write the session's design there as JSON."""
         file, _ = QFileDialog.getSaveFileName(self._page, "Export this design", f"{_stem(name)}.json", _JSON)
-        if file and self._session.export_design(Path(file)):
+        if file and self._session.designs.export(Path(file)):
             self.written.emit(Path(file).name)
 
     def export_picture(self, name: str, kind: str, diagram: BlockDiagram) -> None:
@@ -50,7 +50,7 @@ class DesignFiles(QObject):
         words = f"{kind.upper()} pictures (*.{kind})"
         file, _ = QFileDialog.getSaveFileName(self._page, "Export the diagram", f"{_stem(name)}.{kind}", words)
         write = diagram.export_svg if kind == "svg" else diagram.export_png
-        if file and self._session.export_picture(Path(file), write):
+        if file and self._session.notices.attempt(lambda: write(Path(file))):
             self.written.emit(Path(file).name)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:

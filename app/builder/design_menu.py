@@ -32,14 +32,14 @@ class DesignMenu(QMenu):
             menu = self.addMenu(family.title)
             for name in family.presets:
                 self._add(menu, design_words(name), PRESETS[name])
-        saved = [info for info in self._session.inspect_designs() if info.config is not None]
+        saved = [info for info in self._session.designs.inspect() if info.config is not None]
         if saved:
             self.addSeparator()
             menu = self.addMenu("Your designs")
             for info in saved:
                 assert info.config is not None
                 self._add(menu, info.name, info.config)
-        runs = [run for run in self._session.list_runs() if run.problem is None][:_MOST_RUNS]
+        runs = [run for run in self._session.runs.list() if run.problem is None][:_MOST_RUNS]
         if runs:
             menu = self.addMenu("Runs")
             for run in runs:
@@ -51,9 +51,9 @@ class DesignMenu(QMenu):
         action.triggered.connect(lambda: self._on_chosen(ComparedDesign(title, config)))
 
     def _on_run(self, run_id: str, name: str) -> None:
-        spec = self._session.run_spec(run_id)
+        spec = self._session.runs.spec(run_id)
         if spec is None:
-            self._session.job_failed.emit(f"The design of the run “{name}” can no longer be read.", "")
+            self._session.notices.refuse(f"The design of the run “{name}” can no longer be read.")
         else:
             self._on_chosen(ComparedDesign(f"Run “{name}”", spec.model))
 

@@ -7,15 +7,15 @@ from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QInputDialog, QSplitter, QVBoxLayout, QWidget
 
 from app.builder.comparison import ComparedDesign
+from app.builder.costs.dry_run import DryRuns
 from app.builder.costs.panel import CostPanel
 from app.builder.design_bar import DesignActions, DesignBar
 from app.builder.design_files import DesignFiles
 from app.builder.design_list import DesignList
 from app.builder.views import DesignViews, stale_mark
 from app.builder.work_size import WorkSize
-from app.kit.basics import label, titled_card
+from app.kit.basics import label, scrolling, titled_card
 from app.kit.forms.config_form import ConfigForm
-from app.kit.scrolling import scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.preset_words import design_words, same_preset
 from app.kit.words.slot_words import change_words, changed_slots, zero_words
@@ -34,23 +34,27 @@ class BuilderTab(QWidget):
         super().__init__(parent)
         self._session, self._theme = session, theme
         # What was opened last, from which edits are told.
-        self._origin = ComparedDesign(session.design_name, session.design)
+        self._origin = ComparedDesign(session.designs.name, session.designs.current)
         self.setProperty("role", "page")
         self.files = DesignFiles(session, self)
         self.list = DesignList(theme)
-        self.form = ConfigForm(session.design, theme, folded=("Details",), zero_words=zero_words(), notes=_NOTES)
+        self.form = ConfigForm(
+            session.designs.current, theme, folded=("Details",), zero_words=zero_words(), notes=_NOTES
+        )
         self.views = DesignViews(session, theme)
         self.work = WorkSize()
-        self.costs = CostPanel(session.design, theme)
+        self.costs = CostPanel(session.designs.current, theme)
+        self.dry_runs = DryRuns(session.worker, session.device, session.training, session.notices, self)
+        session.status.add(self.dry_runs)
         self.bar = DesignBar(theme, self._actions())
         # Redrawing follows every edit; the session, which writes to the disk, is told when edits pause.
         self._hand_over = QTimer(self, singleShot=True, interval=200)
         self._build()
         self._connect()
-        self._own = {info.name: info for info in session.inspect_designs()}
+        self._own = {info.name: info for info in session.designs.inspect()}
         self.bar.name.setText("my-design")
         self._on_design_changed()
-        self.costs.set_room(session.room)
+        self.costs.set_device_memory(session.device.memory)
         self._on_dry_run_changed()
 
     def _actions(self) -> DesignActions:
@@ -59,7 +63,7 @@ class BuilderTab(QWidget):
             train=self._on_train,
             rename=lambda: self._on_rename(self._origin.title),
             duplicate=lambda: self._on_duplicate(self._origin.title),
-            delete=lambda: self._session.delete_design(self._origin.title),
+            delete=lambda: self._session.designs.delete(self._origin.title),
             revert=self._on_revert,
             import_json=self.files.ask_for_designs,
             export_json=self._on_export,
@@ -71,7 +75,7 @@ class BuilderTab(QWidget):
 
     def _build(self) -> None:
         left = QSplitter(Qt.Orientation.Vertical)
-        left.addWidget(titled_card("Designs", self.list, aside=label("parameters", "caption")))
+        left.addWidget(titled_card("Designs", self.list, trailing=label("parameters", "caption")))
         slots = scrolling(self.form)
         slots.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its editors scroll it
         left.addWidget(titled_card("Slots", slots))
@@ -81,7 +85,7 @@ class BuilderTab(QWidget):
         self.stale = stale_mark()
         costs = scrolling(self.costs)
         costs.setAccessibleName("Costs")
-        right = titled_card("Costs", self.work, costs, aside=self.stale)
+        right = titled_card("Costs", self.work, costs, trailing=self.stale)
         self.work.setContentsMargins(0, 0, SPACE // 2 + costs.verticalScrollBar().sizeHint().width(), 0)
         splitter = self.splitter = QSplitter(Qt.Orientation.Horizontal)
         for widget in (left, titled_card("", self.views), right):
@@ -106,18 +110,18 @@ class BuilderTab(QWidget):
         self.views.slot_focused.connect(self._on_slot_focused)
         self.views.view_changed.connect(self._on_view_changed)
         self.costs.dry_run_wanted.connect(self._on_dry_run)
-        self.costs.dry_run_cancelled.connect(session.cancel_dry_run)
+        self.costs.dry_run_cancelled.connect(self.dry_runs.cancel)
         self.costs.design_wanted.connect(lambda config: self.form.apply(vars(config)))
         self.costs.batch_wanted.connect(self.work.batch.setValue)
         self.list.chosen.connect(self._on_chosen)
         self.list.rename_asked.connect(self._on_rename)
         self.list.duplicate_asked.connect(self._on_duplicate)
-        self.list.delete_asked.connect(session.delete_design)
+        self.list.delete_asked.connect(session.designs.delete)
         self.list.compare_asked.connect(self._on_compare)
-        session.design_changed.connect(self._on_design_changed)
-        session.library_changed.connect(self._on_library_changed)
-        session.device_changed.connect(self._on_device_changed)
-        session.dry_run_changed.connect(self._on_dry_run_changed)
+        session.designs.changed.connect(self._on_design_changed)
+        session.designs.list_changed.connect(self._on_library_changed)
+        session.device.changed.connect(self._on_device_changed)
+        self.dry_runs.changed.connect(self._on_dry_run_changed)
         self.files.written.connect(lambda name: self.bar.say(f"Written to {name}"))
         save = QShortcut(QKeySequence(QKeySequence.StandardKey.Save), self, self._on_save)
         save.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -126,20 +130,20 @@ class BuilderTab(QWidget):
 
     @Slot()
     def _on_library_changed(self) -> None:
-        self._own = {info.name: info for info in self._session.inspect_designs()}
-        self.list.set_designs(list(self._own.values()), self._session.design_name)
+        self._own = {info.name: info for info in self._session.designs.inspect()}
+        self.list.set_designs(list(self._own.values()), self._session.designs.name)
         self._allow()
-        if not self._session.design_name and not self._hand_over.isActive():
+        if not self._session.designs.name and not self._hand_over.isActive():
             self._on_pause()  # a deleted design that is back has its name again
 
     @Slot()
     def _on_design_changed(self) -> None:
         self._hand_over.stop()
-        config, name = self._session.design, self._session.design_name
+        config, name = self._session.designs.current, self._session.designs.name
         shown, shown_as = self.form.config, self._title()
         if name:
             self._origin = ComparedDesign(name, config)
-            self.bar.name.setText(self._session.free_design_name(f"my-{name}") if name in PRESETS else name)
+            self.bar.name.setText(self._session.designs.free_name(f"my-{name}") if name in PRESETS else name)
         if config != shown or self.form.problem:
             self.form.set_config(config)
             changed = changed_slots(shown, config)
@@ -188,7 +192,7 @@ class BuilderTab(QWidget):
         config, origin = self.form.config, self._origin
         is_same = config == origin.config and (origin.title in PRESETS or origin.title in self._own)
         same = origin.title if is_same else same_preset(config)
-        self._session.set_design(config, same)
+        self._session.designs.set(config, same)
         self._allow()
 
     def _hand_over_now(self) -> None:
@@ -227,23 +231,23 @@ class BuilderTab(QWidget):
 
     @Slot()
     def _on_device_changed(self) -> None:
-        self.costs.set_room(self._session.room)
+        self.costs.set_device_memory(self._session.device.memory)
 
     @Slot()
     def _on_dry_run(self) -> None:
         batch, length = self.work.values
-        self._session.start_dry_run(self.form.config, TrainConfig(batch_size=batch), length=length)
+        self.dry_runs.start(self.form.config, TrainConfig(batch_size=batch), length)
 
     @Slot()
     def _on_dry_run_changed(self) -> None:
-        state = self._session.dry_run
+        state = self.dry_runs.state
         self.costs.set_dry_run(state.result, state.running, state.phase)
 
     # -- Designs -------------------------------------------------------------------------------------------------------
 
     @Slot(str)
     def _on_chosen(self, name: str) -> None:
-        if not self._session.load_design(name):
+        if not self._session.designs.choose(name):
             self._on_library_changed()
 
     @Slot(str)
@@ -257,7 +261,7 @@ class BuilderTab(QWidget):
     def _on_rename(self, name: str) -> None:
         new, agreed = QInputDialog.getText(self, "Rename design", "New name", text=name)
         new = new.strip()
-        if agreed and new and new != name and self._session.rename_design(name, new) and name == self._origin.title:
+        if agreed and new and new != name and self._session.designs.rename(name, new) and name == self._origin.title:
             self._origin = ComparedDesign(new, self._origin.config)
             self.bar.name.setText(new)
 
@@ -265,9 +269,9 @@ class BuilderTab(QWidget):
     def _on_duplicate(self, name: str) -> None:
         self._take_up()
         if name != self._origin.title or not name:
-            self._session.duplicate_design(name)
+            self._session.designs.duplicate(name)
         elif not self.form.problem:  # with its edits
-            self._session.save_design(self._session.free_design_name(name))
+            self._session.designs.save(self._session.designs.free_name(name))
 
     @Slot()
     def _on_revert(self) -> None:
@@ -282,8 +286,8 @@ class BuilderTab(QWidget):
             return
         name = self.bar.name.text().strip()
         if name != self._origin.title or name in PRESETS:
-            name = self._session.free_design_name(name)  # nothing is overwritten but the design that was opened
-        if self._session.save_design(name):
+            name = self._session.designs.free_name(name)  # nothing is overwritten but the design that was opened
+        if self._session.designs.save(name):
             self.bar.say(f"Saved as “{name}”")
 
     def _on_train(self) -> None:

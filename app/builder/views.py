@@ -14,8 +14,7 @@ from app.session.session import Session
 from models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
-    from app.builder.diagram.block_diagram import BlockDiagram
-    from app.builder.diagram.diagram_page import DiagramPage
+    from app.builder.diagram.block_diagram import BlockDiagram, DiagramPage
 
 
 class DesignViews(Views):
@@ -41,7 +40,7 @@ class DesignViews(Views):
         }
         super().__init__("Views of the design", views, parent)
         self._session, self._theme = session, theme
-        self._design: tuple[ModelConfig, int, int, str] = (session.design, 1, 1, "This design")
+        self._design: tuple[ModelConfig, int, int, str] = (session.designs.current, 1, 1, "This design")
         self._shown: dict[str, tuple[ModelConfig, int, int, str]] = {}
         self.stale = stale_mark()
         self.top.addWidget(self.stale, 0, Qt.AlignmentFlag.AlignVCenter)
@@ -77,7 +76,7 @@ class DesignViews(Views):
     # -- Making them ---------------------------------------------------------------------------------------------------
 
     def _make_diagram(self) -> QWidget:
-        from app.builder.diagram.diagram_page import DiagramPage
+        from app.builder.diagram.block_diagram import DiagramPage
 
         page = DiagramPage(self._design[0], self._theme)
         page.diagram.edited.connect(self.edited)

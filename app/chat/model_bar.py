@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from collections.abc import Sequence
 
-from app.chat.model_picker import ModelPicker
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
+
+from app.chat.conversation.starters import world_words
 from app.kit.basics import button, row
-from app.kit.labels import ElidedLabel
+from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent, short_count
 from app.session.chat_model import LIVE, ChatModel
 from app.session.session import Session
 from models.inference.weight_kinds import KINDS
+from models.library.library import RunInfo
+from models.number_words import percent, short_count
+
+_SAVED_AT_THE_END = ("finished", "stopped", "paused")
 
 
 class ModelBar(QWidget):
@@ -36,7 +41,7 @@ class ModelBar(QWidget):
         self.world = ElidedLabel()
         self.world.setProperty("role", "caption")
         self.world.setToolTip("What the model was trained on")
-        self.cancel = button("Cancel", theme, session.cancel_chat_model, role="quiet", tip="Leave off loading it")
+        self.cancel = button("Cancel", theme, session.chat.cancel_opening, role="quiet", tip="Leave off loading it")
         self.cancel.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Ignored)  # nothing moves as it comes
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
@@ -45,10 +50,10 @@ class ModelBar(QWidget):
         line.setStretch(1, 1)
         lines.addLayout(line)
         lines.addWidget(self.world)
-        session.chat_changed.connect(self._show_state)
-        session.chat_model_changed.connect(self.show_choices)
-        session.runs_changed.connect(self.show_choices)
-        session.training_changed.connect(self._on_training_changed)
+        session.chat.changed.connect(self._show_state)
+        session.chat.model_changed.connect(self.show_choices)
+        session.runs.changed.connect(self.show_choices)
+        session.training.changed.connect(self._on_training_changed)
         self.picker.picked.connect(self.picked)
         self.show_choices()
 
@@ -56,16 +61,17 @@ class ModelBar(QWidget):
     def show_choices(self) -> None:
         """Offer what the library has now, and show what is open."""
         self._live_name = self._training_name()
-        session, model = self._session, self._session.chat_model
+        session, model = self._session, self._session.chat.model
         runs = [
             run
-            for run in session.list_runs()
-            if (run.step > 0 or run.status == "imported") and not run.problem and not session.is_current(run.id)
+            for run in session.runs.list()
+            if (run.step > 0 or run.status == "imported") and not run.problem and not session.training.trains(run.id)
         ]
         which, step = (model.which, model.step) if model is not None else ("", None)
         self.picker.set_choices(runs, self._live_name, which, step)
-        self.world.setText(session.world_words)
-        self.world.setVisible(bool(session.world_words))
+        world = world_words(model)
+        self.world.setText(world)
+        self.world.setVisible(bool(world))
         self._show_state()
         self.choices_changed.emit()
 
@@ -76,16 +82,16 @@ class ModelBar(QWidget):
             self.show_choices()
 
     def _training_name(self) -> str:
-        state = self._session.training
-        return state.name if state is not None and self._session.training_active and state.step > 0 else ""
+        state = self._session.training.state
+        return state.name if state is not None and self._session.training.active and state.step > 0 else ""
 
     @Slot()
     def _show_state(self) -> None:
-        model, is_loading = self._session.chat_model, self._session.chat_state == "loading"
+        model, is_loading = self._session.chat.model, self._session.chat.state == "loading"
         self.cancel.setVisible(is_loading)
         if is_loading:
-            share = self._session.loaded_share
-            self.note.setText(f"Loading {self._session.opening}…" + (f" {percent(share)}" if share else ""))
+            share = self._session.chat.loaded_share
+            self.note.setText(f"Loading {self._session.chat.opening}…" + (f" {percent(share)}" if share else ""))
         else:
             self.note.setText(_words(model) if model is not None else "")
 
@@ -94,3 +100,52 @@ def _words(model: ChatModel) -> str:
     at_step = f"step {model.step:,}, " if model.which == LIVE else ""
     weights = f" in {model.weights}" if model.weights != KINDS[0] else ""
     return f"{at_step}{short_count(model.n_parameters)} parameters{weights}, on {model.device}"
+
+
+class ModelPicker(ElidedCombo):
+    """Which model one talks to: the one in training, as it is now, or a run's latest checkpoint.
+
+    Signals:
+        picked(which): the user chose a run's id, or LIVE.
+    """
+
+    picked = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("Model to talk to")
+        self.setToolTip("Which model answers: a run's latest checkpoint, or the model in training as it is now")
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(30)
+        self.setPlaceholderText("Choose a model")
+        self.activated.connect(lambda _: self.picked.emit(str(self.currentData())))
+
+    def set_choices(self, runs: Sequence[RunInfo], live_name: str, current: str, step: int | None) -> None:
+        """Offer the runs that can talk, below the training called `live_name` ('' = none).
+
+        Args:
+            current: which of them is open, '' for none; at `step`, which need not be its latest.
+        """
+        with QSignalBlocker(self):
+            self.clear()
+            if live_name:
+                self.addItem(f"{live_name}, in training now", LIVE)
+                self.setItemData(0, "The weights as they are at the step of each reply", Qt.ItemDataRole.ToolTipRole)
+            for run in runs:
+                self.addItem(f"{run.name}, {_choice_words(run, step if run.id == current else None)}", run.id)
+                self.setItemData(self.count() - 1, f"{run.status}, {run.id}", Qt.ItemDataRole.ToolTipRole)
+            self.setCurrentIndex(self.findData(current) if current else -1)
+        self.setEnabled(self.count() > 0)
+
+    @property
+    def newest_run(self) -> tuple[str, str]:
+        """Id and words of the newest run that can talk; two empty strings where there is none."""
+        ids = [str(self.itemData(i)) for i in range(self.count())]
+        return next(((run_id, self.itemText(i)) for i, run_id in enumerate(ids) if run_id != LIVE), ("", ""))
+
+
+def _choice_words(run: RunInfo, open_step: int | None) -> str:
+    """The step of the checkpoint where it is known: a run that did not end well went on after its last."""
+    if run.status == "imported" or (open_step is None and run.status not in _SAVED_AT_THE_END):
+        return run.status
+    return f"step {run.step if open_step is None else open_step:,}"

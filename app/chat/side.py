@@ -9,11 +9,10 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.chat.settings.sampling_panel import SamplingPanel
 from app.glass.focus import Focus
-from app.kit.basics import button, separator
+from app.kit.basics import button, scrolling, separator
 from app.kit.layout.rail import Rail
 from app.kit.layout.section import Section
 from app.kit.layout.views import View, Views
-from app.kit.scrolling import scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 

@@ -53,7 +53,7 @@ class ChatTab(QWidget):
         self.models = ModelBar(session, theme)
         self.page = ChatPage(session, theme, self.talk, self.next_prompt)
         self.replies = GlassReplies(session, self.talk, self.page.view, self.focus, theme)
-        self.sampling = SamplingPanel(theme, SamplingPresets(session))
+        self.sampling = SamplingPanel(theme, SamplingPresets(session.remembered, session.notices))
         self.prompting = PromptingPanel(session, theme, self.next_prompt)
         self.modes = ChatModes(session, theme, self.focus, self.page, self._drawn_sampling, self._system_prompt)
         self.side = ChatSide(
@@ -111,7 +111,7 @@ class ChatTab(QWidget):
 
     def _connect(self) -> None:
         session, talk = self._session, self.talk
-        session.chat_model_changed.connect(self._on_model)
+        session.chat.model_changed.connect(self._on_model)
         self.models.picked.connect(self._on_model_picked)
         self.models.choices_changed.connect(self._on_choices)
         self.page.newest_asked.connect(lambda: self._on_model_picked(self.models.picker.newest_run[0]))
@@ -136,18 +136,18 @@ class ChatTab(QWidget):
 
     @Slot()
     def _on_model(self) -> None:
-        model = self._session.chat_model
+        model = self._session.chat.model
         self.sampling.set_used(model is None or model.mode != "fill", _DRAWS_NOTHING)
         if model is not None:
-            usual = SamplingConfig(temperature=_TALK_TEMPERATURE if model.talks else _TEXT_TEMPERATURE)
+            usual = SamplingConfig(temperature=_TALK_TEMPERATURE if model.is_chat_model else _TEXT_TEMPERATURE)
             self.sampling.set_context_length(model.context_length)
             advised = with_advice(usual, model.form.sampling)
-            self.sampling.open_model(model.run_id, self._session.chat_tokenizer, advised)
+            self.sampling.open_model(model.run_id, self._session.chat.tokenizer, advised)
 
     @Slot(str)
     def _on_model_picked(self, which: str) -> None:
         def open_it() -> None:
-            if not self._session.open_chat_model(which):
+            if not self._session.chat.open(which):
                 self.models.show_choices()
 
         self.talk.when_free(open_it)
@@ -163,13 +163,13 @@ class ChatTab(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        wished = self._session.settings.get(_FOLDED, None)
+        wished = self._session.remembered.get(_FOLDED, None)
         self.side.set_folded(wished if isinstance(wished, bool) else self.width() < _NARROW)
         self._show_sides()
 
     @Slot(bool)
     def _on_folded(self, folded: bool) -> None:
-        self._session.remember(_FOLDED, folded)
+        self._session.remembered.set(_FOLDED, folded)
         self._show_sides()
 
     @Slot(str)

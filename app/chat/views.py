@@ -57,14 +57,14 @@ class ChatModes(Views):
         }
         super().__init__("What to do with the model", views, parent)
         self.pages.ask_for_current_only()
-        session.chat_model_changed.connect(self._offer)
+        session.chat.model_changed.connect(self._offer)
         self.show_view("chat")
         self._offer()
 
     @Slot()
     def _offer(self) -> None:
         """Offer what fits the open model; of another kind than the one before, what it is for is shown."""
-        model: ChatModel | None = self._session.chat_model
+        model: ChatModel | None = self._session.chat.model
         mode = model.mode if model is not None else ""
         for i, name in enumerate(self.names):
             is_offered = name not in _MODES or mode in _MODES[name] or (name == "chat" and not mode)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
 from app.commands.replying import add_sampling_options, sampling_from, write_reply
 from models.chat.own_template import Message
-from models.chat.prompting import WHEN_FULL, Prompt, Prompting
-from models.events import Event, Notice, Phase, Progress, ReplyFinished, TokenMade
+from models.chat.prompting import WHEN_FULL, Prompting
+from models.events import Event, Notice, Phase, TokenMade
+from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.architecture.transformer import AnyModel
-    from models.chat.form import ChatForm
+    from models.chat.template_config import ChatTemplateConfig
     from models.settings.sampling_config import SamplingConfig
 
 HELP = (
@@ -62,10 +62,12 @@ def run(args: argparse.Namespace) -> int:
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
     if model.config.topology == "encoder-only":
         raise ValueError("An encoder cannot talk: let it fill masks (`terrarium generate`), or choose another model.")
-    from models.interop.chat_forms import read_chat_form
+    from models.interop.chat_templates import read_template_config
 
-    form = read_chat_form(find_model(args.model))
-    chat = _Chat(model, tokenizer, form, sampling_from(args, form.sampling), prompting, quiet=args.json)
+    template_config = read_template_config(find_model(args.model))
+    chat = _Chat(
+        model, tokenizer, template_config, sampling_from(args, template_config.sampling), prompting, quiet=args.json
+    )
     is_terminal = sys.stdin.isatty()
     if is_terminal:
         with contextlib.suppress(ImportError):  # line editing and history, where there are any
@@ -104,21 +106,19 @@ class _Chat:
         self,
         model: AnyModel,
         tokenizer: Tokenizer,
-        form: ChatForm,
+        template_config: ChatTemplateConfig,
         sampling: SamplingConfig,
         prompting: Prompting,
         *,
         quiet: bool,
     ) -> None:
-        from models.chat.form import reply_ends
+        from models.inference.prefill import PrefixCache
         from models.inference.summarising import Summaries
 
-        self._model, self._tokenizer, self._form = model, tokenizer, form
-        self._prompting, self._quiet = prompting, quiet
-        self._ends = reply_ends(model.config, tokenizer, form, prompting.template)
-        self._sampling = dataclasses.replace(sampling, stop=(*sampling.stop, *self._ends.texts))
-        self._summaries = Summaries()
-        self._prompt: Prompt | None = None
+        self._model, self._tokenizer, self._template_config = model, tokenizer, template_config
+        self._sampling, self._prompting, self._quiet = sampling, prompting, quiet
+        self._summaries, self._prefix_cache = Summaries(), PrefixCache()
+        self._prompt_ids: tuple[int, ...] = ()
         self.messages: list[Message] = []
 
     def reset(self) -> None:
@@ -127,11 +127,14 @@ class _Chat:
 
     def show_tokens(self) -> None:
         """Print the tokens that the model read before its last reply: id and text of each."""
+        import numpy as np
+
         from models.tokenizers.text.encoded import TokenArrays
 
-        if self._prompt is not None:
-            for piece in TokenArrays(self._tokenizer, self._prompt.ids):
-                print(f"{piece.id:>7}  {piece.display}")
+        if not self._prompt_ids:
+            return
+        for piece in TokenArrays(self._tokenizer, np.asarray(self._prompt_ids, dtype=np.int64)):
+            print(f"{piece.id:>7}  {piece.display}")
 
     def say(self, text: str) -> None:
         """Send a message and print the reply; Ctrl-C ends the reply and keeps what there is of it.
@@ -141,7 +144,7 @@ class _Chat:
         self.messages.append({"role": "user", "content": text})
         made: list[str] = []
         try:
-            reply, _, _ = write_reply(_noting(self._events(), made), quiet=self._quiet)
+            reply, _, _ = write_reply(self._events(made), quiet=self._quiet)
         except KeyboardInterrupt:
             reply = "".join(made)
             print(" …", file=sys.stderr)
@@ -153,38 +156,22 @@ class _Chat:
             return
         self.messages.append({"role": "assistant", "content": reply.strip()})
 
-    def _events(self) -> Iterator[Progress | TokenMade | ReplyFinished]:
-        from models.inference.generate import generate
-        from models.inference.summarising import prompt_events
-
-        prompt = _told(
-            prompt_events(self._model, self._tokenizer, self.messages, self._prompting, self._form, self._summaries)
-        )
-        if prompt.n_left_out and not prompt.summary:
-            print(f"(The {prompt.n_left_out} oldest messages no longer fit the model's context.)", file=sys.stderr)
-        self._prompt = prompt
-        yield from generate(self._model, self._tokenizer, prompt.ids.tolist(), self._sampling, end_ids=self._ends.ids)
-
-
-def _told(events: Generator[Event, None, Prompt]) -> Prompt:
-    """The prompt, once it is made; what its making has to tell goes to stderr."""
-    while True:
-        try:
-            event = next(events)
-        except StopIteration as end:
-            prompt: Prompt = end.value
-            return prompt
-        if isinstance(event, Phase):
-            print(f"({event.name} …)", file=sys.stderr)
-        elif isinstance(event, Notice):
-            print(f"({event.sentence})", file=sys.stderr)
-
-
-def _noting(
-    events: Iterator[Progress | TokenMade | ReplyFinished], texts: list[str]
-) -> Iterator[Progress | TokenMade | ReplyFinished]:
-    """The events, whose texts are noted on their way, so that an interrupted reply is not lost."""
-    for event in events:
-        if isinstance(event, TokenMade):
-            texts.append(event.text)
-        yield event
+    def _events(self, made: list[str]) -> Iterator[Event]:
+        """The reply to all messages. Its texts go to `made`, so that an interrupted one is not lost, and what there is
+        to say of the prompt to stderr."""
+        asked = ReplyRequest(messages=self.messages, sampling=self._sampling, prompting=self._prompting)
+        for event in reply_events(
+            self._model, self._tokenizer, 0, self._template_config, asked, self._summaries, self._prefix_cache
+        ):
+            match event:
+                case Phase(name=name):
+                    print(f"({name} …)", file=sys.stderr)
+                case Notice(sentence=sentence):
+                    print(f"({sentence})", file=sys.stderr)
+                case ReplyStarted(n_left_out=n, summary=summary):
+                    self._prompt_ids = event.source_ids or event.prompt_ids
+                    if n and not summary:
+                        print(f"(The {n} oldest messages no longer fit the model's context.)", file=sys.stderr)
+                case TokenMade(text=text):
+                    made.append(text)
+            yield event

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from models.inference.weight_kinds import KINDS
 from models.library.library import Library
+from models.settings.run_spec import DEVICE_NAMES
 
 if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
     from models.architecture.transformer import AnyModel
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 class UsageError(ValueError):
@@ -27,7 +26,7 @@ class UsageError(ValueError):
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options that every command takes."""
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute (default: auto)")
+    parser.add_argument("--device", choices=DEVICE_NAMES, default="auto", help="where to compute (default: auto)")
 
 
 def add_weights(parser: argparse.ArgumentParser) -> None:

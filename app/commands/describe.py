@@ -8,6 +8,7 @@ from typing import Any
 from app.commands.common import add_common, find_model, print_json
 from models import cost
 from models.library.library import Library
+from models.number_words import size_words
 from models.settings.design_files import read_design
 from models.settings.model_config import ModelConfig
 from models.settings.optimizers import OPTIMIZERS
@@ -15,7 +16,6 @@ from models.settings.presets import PRESETS
 from models.settings.run_spec import TrainConfig
 
 OPTIMIZER = TrainConfig().optimizer
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -131,17 +131,19 @@ def _table(name: str, facts: dict[str, Any]) -> str:
     memory = estimated["training_memory_bytes"]
     batch = f"batch {estimated['batch_size']} × {estimated['length']:,} tokens{' of source and of target' * is_pair}"
     batch += f", float32, {estimated['optimizer']}, {estimated['device'].upper()}"
-    lines += ["", f"{'memory to train':<22}{_size(memory['total']):>22}   estimated, {batch}"]
+    lines += ["", f"{'memory to train':<22}{size_words(memory['total']):>22}   estimated, {batch}"]
     for part, n in memory.items():
         if n and part != "total":
-            lines.append(f"  {part:<20}{_size(n):>22}")
+            lines.append(f"  {part:<20}{size_words(n):>22}")
         if part == "Activations":
-            lines += [f"    {inner:<18}{_size(size):>22}" for inner, size in estimated["activation_bytes"].items()]
+            lines += [f"    {inner:<18}{size_words(size):>22}" for inner, size in estimated["activation_bytes"].items()]
     lines.append("")
     if estimated["kv_cache_bytes"]:
-        cache = f"{'KV cache':<22}{_size(estimated['kv_cache_bytes']):>22}   one text of that length, float32"
+        cache = f"{'KV cache':<22}{size_words(estimated['kv_cache_bytes']):>22}   one text of that length, float32"
         if estimated["kv_cache_kept_bytes"] != estimated["kv_cache_bytes"]:
-            cache += f"; {_size(estimated['kv_cache_kept_bytes'])} with what lies behind the window, which is kept here"
+            cache += (
+                f"; {size_words(estimated['kv_cache_kept_bytes'])} with what lies behind the window, which is kept here"
+            )
         lines.append(cache)
     per = "pair of a source and a target token" if is_pair else "token"
     lines += [
@@ -149,11 +151,3 @@ def _table(name: str, facts: dict[str, Any]) -> str:
         f"{'training':<22}{estimated['training_flops_per_token']:>22,}   FLOP per {per}, estimated",
     ]
     return "\n".join(lines)
-
-
-def _size(n: float) -> str:
-    for unit in _UNITS[:-1]:
-        if n < 1024:
-            return f"{n:,.1f} {unit}" if unit != "B" else f"{n:,.0f} B"
-        n /= 1024
-    return f"{n:,.1f} {_UNITS[-1]}"

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 from app.commands.common import add_common, print_json
 from app.commands.progress import ProgressLine, drive
 from app.commands.train import add_spec_options, spec_from_arguments
-from app.kit.words.value_words import size_words
-from app.session.status import duration
 from models.events import Event, Notice
 from models.library.library import Library
+from models.number_words import duration, size_words
 from models.settings.run_spec import RunSpec
 from models.training.trials.findings import DataPreview, RunCost
 

@@ -55,7 +55,7 @@ def stop_on_interrupt(request_stop: Callable[[], None], *, or_terminate: bool = 
 
 @contextlib.contextmanager
 def leave_it_to_the_leader() -> Iterator[None]:
-    """Within the block Ctrl-C and SIGTERM do nothing here: the process that leads the training heeds them."""
+    """Within the block Ctrl-C and SIGTERM do nothing here: the main process of the training heeds them."""
     with _handling({signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN}):
         yield
 

@@ -44,7 +44,7 @@ def opened_window(library: Library, device: str = "") -> Iterator[MainWindow]:
         window.show()
         session.start(warm_up=bool(device))
         if device:
-            session.set_device(device)
+            session.device.choose(device)
         yield window
     finally:
         window.quit()

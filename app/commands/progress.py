@@ -24,6 +24,7 @@ from models.events import (
     ValMetrics,
     VocabularyGrowth,
 )
+from models.number_words import duration
 
 Result = TypeVar("Result")
 
@@ -99,7 +100,7 @@ class ProgressLine:
     def _end_phase(self, *, completed: bool) -> None:
         seconds = time.monotonic() - self._phase_began
         if self._phase and completed and (self._is_terminal or seconds > 1):
-            self._draw(f"{self._phase} · {duration(seconds)}")
+            self._draw(f"{self._phase} · {duration(seconds, fine=True)}")
         if self._is_terminal and self._line:
             self._stream.write("\n")
             self._stream.flush()
@@ -147,15 +148,6 @@ def drive(events: Generator[Event, Any, Result], line: ProgressLine) -> Result:
             time.sleep(_RETRY_S)
         else:
             line.show(event)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the shortest words: 3.2 s, 4:05, 1:02:03."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _sentence(event: Event) -> str:

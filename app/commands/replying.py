@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from app.commands.common import UsageError
-from models.events import Progress, ReplyFinished, TokenMade
+from models.events import Event, ReplyFinished, TokenMade
 from models.settings.sampling_config import SamplingConfig
 
 
@@ -48,9 +48,7 @@ def _bias(text: str) -> tuple[int, float]:
         raise argparse.ArgumentTypeError(f"{text!r} must be a token's id and a number, as in 312=-5") from None
 
 
-def write_reply(
-    events: Iterable[Progress | TokenMade | ReplyFinished], *, quiet: bool
-) -> tuple[str, list[int], ReplyFinished]:
+def write_reply(events: Iterable[Event], *, quiet: bool) -> tuple[str, list[int], ReplyFinished]:
     """Print the reply as it is made, unless `quiet`; returns its text, its ids and how it ended."""
     text = ""
     ids: list[int] = []
@@ -64,7 +62,7 @@ def write_reply(
             ids.append(event.id)
             if not quiet:
                 print(event.text, end="", flush=True)
-    raise AssertionError("generate ends with ReplyFinished")
+    raise AssertionError("a reply ends with ReplyFinished")
 
 
 def write_statistics(end: ReplyFinished) -> None:

@@ -114,9 +114,9 @@ def _begin(mode: str, page: Any) -> None:
 
 def _has_answers(tab: ChatTab) -> bool:
     """Whether nothing in the tab waits for the worker."""
-    from app.worker.one_job import OneJob
+    from app.worker.latest_job import LatestJob
 
-    return not any(work.busy for work in tab.findChildren(OneJob))
+    return not any(work.busy for work in tab.findChildren(LatestJob))
 
 
 class Photographer:
@@ -128,8 +128,8 @@ class Photographer:
         self._failure = ""
         self._order = MODES[::-1]
         self.pictures: list[Path] = []
-        self._session.job_failed.connect(self._on_failed)
-        self._session.training_events.connect(self._on_training_events)
+        self._session.notices.failed.connect(self._on_failed)
+        self._session.training.events_came.connect(self._on_training_events)
 
     def shoot_all(self, minutes: float | None) -> None:
         """Every screen; with a quick start of so many minutes first, or else of the run that there is.
@@ -139,10 +139,10 @@ class Photographer:
         """
         from app.training.tab import TrainingTab
 
-        self._wait_for(lambda: bool(self._session.device_label))
+        self._wait_for(lambda: bool(self._session.device.label))
         if minutes is not None:
             self._quick_start(minutes)
-        (run,) = self._session.list_runs()
+        (run,) = self._session.runs.list()
         training = self._window.pages.page("training")
         assert isinstance(training, TrainingTab)
         training.show_run(run.id)
@@ -171,37 +171,38 @@ class Photographer:
         window, session = self._window, self._session
         window.show_welcome()
         self._shoot("welcome")
-        if not session.start_quickstart(minutes):
+        if not session.training.start_quickstart(minutes):
             raise ValueError(self._failure)
         window.show_quickstart()
         self._wait_for(self._half_trained)
         self._shoot("quickstart")
-        self._wait_for(lambda: not session.training_active)
-        if session.training is None or session.training.status != "finished":
+        self._wait_for(lambda: not session.training.active)
+        if session.training.state is None or session.training.state.status != "finished":
             raise ValueError(self._failure or "The quick start ended before it was finished.")
         self._shoot("result")
 
     def _half_trained(self) -> bool:
-        state = self._session.training
-        return not self._session.training_active or (state is not None and 0 < state.total_steps <= 2 * state.step)
+        state = self._session.training.state
+        return not self._session.training.active or (state is not None and 0 < state.total_steps <= 2 * state.step)
 
     def _chat(self, run_id: str) -> None:
         from app.chat.archive.message_tree import Message
+        from app.chat.conversation.starters import starter_kinds
         from app.chat.tab import ChatTab
 
         window, session = self._window, self._session
         tab = window.pages.page("chat")
         assert isinstance(tab, ChatTab)
         window.show_tab("chat")
-        if not session.open_chat_model(run_id):
+        if not session.chat.open(run_id):
             raise ValueError(self._failure)
-        self._wait_for(lambda: session.chat_state == "ready")
-        for kind in session.starter_kinds[:_REPLIES] or ("",):
+        self._wait_for(lambda: session.chat.state == "ready")
+        for kind in starter_kinds(session.chat.model)[:_REPLIES] or ("",):
             if kind:
                 tab.page.starters.asked.emit(kind)
             else:
                 tab.talk.say(Message(content=_OPENING))
-            self._wait_for(lambda: session.chat_state == "ready")
+            self._wait_for(lambda: session.chat.state == "ready")
         self._shoot("chat")
         self._glass_box(tab)
         self._modes(tab)
@@ -223,7 +224,7 @@ class Photographer:
             if modes.bar.isTabVisible(index):
                 modes.show_view(name)
                 _begin(name, modes.view(name))
-                self._wait_for(lambda: _has_answers(tab) and self._session.chat_state == "ready")
+                self._wait_for(lambda: _has_answers(tab) and self._session.chat.state == "ready")
                 self._shoot(f"chat-{name}")
         modes.show_view(modes.names[0])
 

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     with bound:
         served = open_served(args.model, args.device, args.weights)
         engine = ThreadEngine(served)
-        activity = Activity(_write_call)
+        activity = Activity(write_call)
         server = HttpServer(make_endpoint(engine, activity), lambda: engine.close("Serving has been stopped."))
         _announce(served, url_of(bound), as_json=args.json)
         with contextlib.suppress(KeyboardInterrupt):  # how one stops it
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 def open_served(text: str, device: str, weights: str = KINDS[0]) -> Served:
     """Load the model, under the names that requests may call it by: a run's name and id, or a file's or folder's."""
-    from models.interop.chat_forms import read_chat_form
+    from models.interop.chat_templates import read_template_config
     from models.library.run_record import checkpoint_step
     from models.runs.run_folder import RunFolder
 
@@ -73,7 +73,7 @@ def open_served(text: str, device: str, weights: str = KINDS[0]) -> Served:
         created=int(path.stat().st_mtime),
         config=model.config,
         tokenizer=tokenizer,
-        form=read_chat_form(path),
+        form=read_template_config(path),
         lend=lambda: Loan(model=model, step=step),
     )
 
@@ -87,7 +87,7 @@ def _announce(served: Served, url: str, *, as_json: bool) -> None:
     print(f"“{served.name}” answers there, for programs on this computer. Ctrl-C ends it.", file=sys.stderr)
 
 
-def _write_call(call: Call) -> None:
+def write_call(call: Call) -> None:
     """One line on stderr for each request; a path may hold characters that would steer the terminal."""
     at = time.strftime("%H:%M:%S")
     if call.state == "refused":

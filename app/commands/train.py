@@ -17,7 +17,8 @@ from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConf
 from models.settings.spec_changes import changed_spec, parse_change
 from models.settings.spec_file import load_spec
 from models.tokenizers import KINDS, find_tokenizer
-from models.training.parallel.team import Team, join
+from models.training.parallel.join import join
+from models.training.parallel.process_group import ProcessGroup
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -81,18 +82,18 @@ def add_spec_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train; 130 where Ctrl-C stopped it and it was saved. Under torchrun one process leads, others follow."""
-    with join() as team:
-        if team.leads:
-            return _lead(args, team)
+    """Train; 130 where Ctrl-C stopped it and it was saved. Under torchrun one process decides, and others follow."""
+    with join() as process_group:
+        if process_group.is_main_process:
+            return _lead(args, process_group)
         from models.training.follow import follow
 
         with leave_it_to_the_leader():
-            follow(Library(), args.device, team)
+            follow(Library(), args.device, process_group)
         return DONE
 
 
-def _lead(args: argparse.Namespace, team: Team) -> int:
+def _lead(args: argparse.Namespace, process_group: ProcessGroup) -> int:
     library = Library()
     with ProgressLine(as_json=args.json) as line:
         if args.resume:
@@ -103,10 +104,12 @@ def _lead(args: argparse.Namespace, team: Team) -> int:
             folder = _prepare(args, library, line)
         from models.training.trainer import Trainer
 
-        team.agree_on_text(str(folder.folder))
-        trainer = Trainer(folder, library, device=args.device, team=team)
+        process_group.broadcast_text(str(folder.folder))
+        trainer = Trainer(folder, library, device=args.device, process_group=process_group)
         latest = _Latest()
-        with stop_on_interrupt(lambda: trainer.request_stop(keep=True), or_terminate=team.size > 1) as interrupt:
+        with stop_on_interrupt(
+            lambda: trainer.request_stop(keep=True), or_terminate=process_group.size > 1
+        ) as interrupt:
             drive(latest.watch(trainer), line)
         if not args.json:
             line.say(latest.summary())

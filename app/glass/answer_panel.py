@@ -10,9 +10,8 @@ from app.glass.focus import Focus
 from app.glass.panel import GlassPanel
 from app.glass.panel_head import About, PanelHead
 from app.glass.sheet import Sheet
-from app.kit.basics import EmptyState
+from app.kit.basics import EmptyState, scrolling
 from app.kit.export_button import ExportButton, Numbers
-from app.kit.scrolling import scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.worker.failures import Failure
@@ -45,7 +44,7 @@ class AnswerPanel(GlassPanel):
         self._pages = QStackedWidget()
         self._pages.addWidget(scrolling(self.body))
         self._pages.addWidget(self._nothing)
-        self.export = ExportButton(session, theme, Sheet(theme, self._heading, self.body, parent=self), numbers)
+        self.export = ExportButton(session.notices, theme, Sheet(theme, self._heading, self.body, parent=self), numbers)
         self.head = PanelHead(theme, about, self.export)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -59,7 +58,7 @@ class AnswerPanel(GlassPanel):
 
     def _heading(self) -> str:
         """What stands above the panel's picture."""
-        model = self._session.chat_model
+        model = self._session.chat.model
         return self._title if model is None else f"{self._title} · {model.name}, step {self.examiner.step:,}"
 
     @property
@@ -71,7 +70,7 @@ class AnswerPanel(GlassPanel):
     @property
     def _is_encoder(self) -> bool:
         """Whether the answer for a token is read at the token itself, and nothing is written on."""
-        model = self._session.chat_model
+        model = self._session.chat.model
         return model is not None and model.mode == "fill"
 
     def ask(self, asked: Asked) -> None:
@@ -90,7 +89,7 @@ class AnswerPanel(GlassPanel):
 
     def show_place(self) -> None:
         asked = self.asked
-        if self._session.chat_model is None:
+        if self._session.chat.model is None:
             self.say("No model is open", "Choose a model above: it reads the text again, so that one can look inside.")
         elif self.focus.text is None:
             self.say("Nothing to look into yet", "Ask the model something, then point at a token of its text.")

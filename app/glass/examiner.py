@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from app.session.chat import Chat
 from app.worker.job import INTERACTIVE, Job
-from app.worker.one_job import OneJob
+from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
 from models.events import Event, Progress
 
@@ -30,28 +31,42 @@ class _Answer(Event):
     step: int
 
 
-class Examiner(OneJob):
+class Examiner(QObject):
     """Asks the open model one thing at a time; a newer question takes the place of an older one.
 
     A question is a function of the model and its tokenizer. It leaves modes, gradients and random state as they were,
     and returns plain data or CPU tensors, since the weights may change as soon as it has returned. A long one returns a
     generator of events that ends with the answer, and can be stopped between two of them.
 
-    Signals (and `changed` and `failed` of OneJob):
+    Signals:
+        changed(): `busy` is new.
+        failed(failure): the newest question raised.
         done(result): what the newest question returned.
         got_on(share): how much of a long one has been answered, from 0 to 1.
     """
 
+    changed = Signal()
+    failed = Signal(object)
     done = Signal(object)
     got_on = Signal(float)
 
-    def __init__(self, worker: Worker, open_model: Callable[[], tuple[Any, Any, int]], parent: QObject) -> None:
-        super().__init__(worker, parent)
-        self._open_model = open_model
+    def __init__(self, worker: Worker, chat: Chat, parent: QObject) -> None:
+        super().__init__(parent)
+        self._job = LatestJob(worker, self)
+        self._job.events_came.connect(self._on_events)
+        self._job.ended.connect(self.changed)
+        self._job.failed.connect(self.failed)
+        self._chat = chat
+        chat.reply_asked.connect(self.give_way)
         self._question: Question | None = None
         self._has_begun = self._is_long = threading.Event()
         self.step = 0
         """The training step of the model that gave the last answer."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is being found, or waits for the worker."""
+        return self._job.busy
 
     def ask(self, question: Question) -> None:
         """Have `question` answered."""
@@ -60,14 +75,14 @@ class Examiner(OneJob):
 
         def make() -> Iterator[Event]:
             has_begun.set()
-            model, tokenizer, step = self._open_model()
+            model, tokenizer, step = self._chat.open_model()
             answer = question(model, tokenizer)
             if isinstance(answer, Generator):
                 is_long.set()
                 answer = yield from answer
             yield _Answer(result=answer, step=step)
 
-        self._begin(Job("Look into the model", make, INTERACTIVE))
+        self._job.submit(Job("Look into the model", make, INTERACTIVE))
         self.changed.emit()
 
     @Slot()
@@ -81,10 +96,11 @@ class Examiner(OneJob):
 
     def forget(self) -> None:
         """No answer is wanted any more."""
-        self._drop()
+        self._job.drop()
         self.changed.emit()
 
-    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
         for event in events:
             if isinstance(event, _Answer):
                 self.step = event.step

@@ -1,10 +1,9 @@
-"""What parts of a model, tokens and log-probabilities are called on screen. No widgets."""
+"""What tokens and log-probabilities are called on screen. No widgets."""
 
 from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -13,24 +12,6 @@ from models.tokenizers.codec import decode, pieces_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-_SITE = re.compile(r"(?P<stack>encoder\.|decoder\.)?(?:blocks\.(?P<layer>\d+)|embedding)(?:\.(?P<part>\w+))?$")
-PARTS = {"attention": "attention", "cross_attention": "cross-attention", "feed_forward": "feed-forward"}
-
-
-def site_words(site: str, head: int | None = None) -> str:
-    """“Embedding”, “Layer 3”, “Layer 3, feed-forward”, “Encoder layer 1, head 2”."""
-    found = _SITE.match(site)
-    assert found is not None, site
-    stack, layer, part = found["stack"], found["layer"], found["part"]
-    side = f"{stack.rstrip('.')} " if stack else ""
-    name = f"{side}embedding" if layer is None else f"{side}layer {int(layer) + 1}"
-    words = [name.capitalize()]
-    if part is not None and not (part == "attention" and head is not None):
-        words.append(PARTS[part])
-    if head is not None:
-        words.append(f"head {head + 1}")
-    return ", ".join(words)
 
 
 def token_names(tokenizer: Tokenizer | None, ids: Iterable[int]) -> dict[int, str]:

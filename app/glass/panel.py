@@ -6,6 +6,7 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QWidget
 
+from app.glass.examiner import Examiner
 from app.glass.focus import Focus
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
@@ -17,12 +18,12 @@ class GlassPanel(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.focus = focus
-        self.examiner = session.examiner(self)
+        self.examiner = Examiner(session.worker, session.chat, self)
         self._theme = theme
         self._is_text_new = self._is_place_new = True
         focus.text_changed.connect(self._on_text)
         focus.place_changed.connect(self._on_place)
-        session.chat_model_changed.connect(self._on_text)
+        session.chat.model_changed.connect(self._on_text)
 
     def show_text(self) -> None:
         """`focus.text` is another (or None), or another model is open."""

@@ -35,14 +35,14 @@ class PanelHead(QWidget):
     def __init__(self, theme: ThemeProvider, about: About, export: ExportButton | None = None) -> None:
         super().__init__()
         title = label(about.title, "subheading")
-        self._ask = QToolButton()
-        theme.set_icon(self._ask, "question", "muted")
-        self._ask.setCheckable(True)
-        self._ask.setAccessibleName(f"About: {about.title}")
+        self.ask = QToolButton()
+        theme.set_icon(self.ask, "question", "muted")
+        self.ask.setCheckable(True)
+        self.ask.setAccessibleName(f"About: {about.title}")
         told = f"<p>Where the numbers come from: {about.source}</p><p>What they do not mean: {about.limits}</p>"
-        self._ask.setToolTip(told)
-        self._ask.toggled.connect(self._on_asked)
-        self._title_row = row(title, self._ask, None, spacing=SPACE // 2)
+        self.ask.setToolTip(told)
+        self.ask.toggled.connect(self._on_asked)
+        self._title_row = row(title, self.ask, None, spacing=SPACE // 2)
         if export is not None:
             export.name = about.title
             export.setText("")

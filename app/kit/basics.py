@@ -1,11 +1,23 @@
-"""The small pieces every screen is made of: labels, cards and buttons with a role of the style sheet."""
+"""The small pieces every screen is made of: labels, cards, buttons, scrolled areas, styled by their role."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import (
+    QApplication,
+    QBoxLayout,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSplitter,
+    QStyle,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.kit.theme import SPACE, ThemeProvider
 
@@ -63,8 +75,8 @@ def frame(role: str = "card", *, horizontal: bool = False, margin: int = 2 * SPA
     return box
 
 
-def titled_card(title: str, *widgets: QWidget, aside: QWidget | None = None) -> QFrame:
-    """A card with a heading, `aside` at its right, over widgets of which the last takes the room that is left.
+def titled_card(title: str, *widgets: QWidget, trailing: QWidget | None = None) -> QFrame:
+    """A card with a heading, `trailing` at its right, over widgets of which the last takes the room that is left.
 
     Args:
         title: '' for none.
@@ -73,7 +85,7 @@ def titled_card(title: str, *widgets: QWidget, aside: QWidget | None = None) -> 
     lines = box.layout()
     assert isinstance(lines, QVBoxLayout)
     if title:
-        lines.addLayout(row(label(title, "subheading"), None, *([aside] if aside is not None else [])))
+        lines.addLayout(row(label(title, "subheading"), None, *([trailing] if trailing is not None else [])))
     for widget in widgets:
         lines.addWidget(widget)
     lines.setStretch(lines.count() - 1, 1)
@@ -91,19 +103,18 @@ def separator() -> QFrame:
 def row(*widgets: QWidget | None, spacing: int = SPACE) -> QHBoxLayout:
     """Widgets side by side; None is a stretch."""
     layout = QHBoxLayout()
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(spacing)
-    for widget in widgets:
-        if widget is None:
-            layout.addStretch(1)
-        else:
-            layout.addWidget(widget)
+    _fill(layout, widgets, spacing)
     return layout
 
 
 def column(*widgets: QWidget | None, spacing: int = SPACE) -> QVBoxLayout:
     """Widgets above each other; None is a stretch."""
     layout = QVBoxLayout()
+    _fill(layout, widgets, spacing)
+    return layout
+
+
+def _fill(layout: QBoxLayout, widgets: Sequence[QWidget | None], spacing: int) -> None:
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setSpacing(spacing)
     for widget in widgets:
@@ -111,7 +122,6 @@ def column(*widgets: QWidget | None, spacing: int = SPACE) -> QVBoxLayout:
             layout.addStretch(1)
         else:
             layout.addWidget(widget)
-    return layout
 
 
 def panes(*widgets: QWidget, sizes: Sequence[int], grows: int) -> QVBoxLayout:
@@ -159,3 +169,29 @@ class EmptyState(QWidget):
     def words(self) -> str:
         """What it says."""
         return f"{self._heading.text()}: {self._sentence.text()}"
+
+
+def prefers_reduced_motion() -> bool:
+    """Whether the system asks for no animations, as far as Qt knows: then a lasting mark says what a movement would."""
+    return QApplication.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) <= 0
+
+
+def scrolling(widget: QWidget) -> QScrollArea:
+    """`widget` in an area without a frame that scrolls up and down only."""
+    area = _UpAndDown()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not at a click between what is in it
+    widget.setProperty("role", "scrolled")
+    area.setWidget(widget)
+    return area
+
+
+class _UpAndDown(QScrollArea):
+    """Never narrower than what it holds, since nobody can scroll it sideways."""
+
+    def minimumSizeHint(self) -> QSize:
+        inside, bar = self.widget(), self.verticalScrollBar()
+        width = inside.minimumSizeHint().width() if inside is not None else 0
+        return QSize(width + bar.sizeHint().width(), 80)

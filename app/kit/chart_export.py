@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QPoint, QRectF
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QPoint, QPointF, QRectF, QSizeF
 from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QWidget
 
-from models.files.atomic import atomic_write_bytes
+from models.files.atomic import atomic_write_bytes, atomic_write_json
 
 PNG_SCALE = 2
 
@@ -28,26 +27,47 @@ def write_png(widget: QWidget, ground: QColor, path: Path) -> None:
     image.setDevicePixelRatio(PNG_SCALE)
     image.fill(ground)
     _render(widget, QPainter(image))
+    write_image(image, path)
+
+
+def write_svg(widget: QWidget, ground: QColor, title: str, path: Path) -> None:
+    """Draw a widget as SVG, with its words as text; OSError where the file cannot be written."""
+
+    def draw(painter: QPainter) -> None:
+        painter.fillRect(widget.rect(), ground)
+        _render(widget, painter)
+
+    # Without its resolution, words would be smaller than their places.
+    write_drawing(draw, QSizeF(widget.size()), title, path, resolution=widget.logicalDpiX())
+
+
+def write_image(image: QImage, path: Path) -> None:
+    """Write pixels as PNG; OSError where the file cannot be written."""
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     image.save(buffer, "PNG")  # type: ignore[call-overload]
     atomic_write_bytes(path, bytes(buffer.data().data()))
 
 
-def write_svg(widget: QWidget, ground: QColor, title: str, path: Path) -> None:
-    """Draw a widget as SVG, with its words as text; OSError where the file cannot be written."""
+def write_drawing(
+    draw: Callable[[QPainter], None], size: QSizeF, title: str, path: Path, *, resolution: int | None = None
+) -> None:
+    """Write what `draw` paints, and ends, as SVG; OSError where the file cannot be written.
+
+    Args:
+        resolution: dots per inch that sizes of text are meant for; None for SVG's own.
+    """
     data = QByteArray()
     buffer = QBuffer(data)
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     generator = QSvgGenerator()
     generator.setOutputDevice(buffer)
-    generator.setResolution(widget.logicalDpiX())  # or words would be smaller than their places
-    generator.setSize(widget.size())
-    generator.setViewBox(QRectF(widget.rect()))
+    if resolution is not None:
+        generator.setResolution(resolution)
+    generator.setSize(size.toSize())
+    generator.setViewBox(QRectF(QPointF(), size))
     generator.setTitle(title)
-    painter = QPainter(generator)
-    painter.fillRect(widget.rect(), ground)
-    _render(widget, painter)
+    draw(QPainter(generator))
     buffer.close()
     atomic_write_bytes(path, bytes(data.data()))
 
@@ -84,7 +104,7 @@ def write_json(columns: Columns, path: Path) -> None:
     lists = {
         name: [None if _is_nothing(value) else value for value in _values(column)] for name, column in columns.items()
     }
-    atomic_write_bytes(path, json.dumps(lists, ensure_ascii=False, indent=1).encode())
+    atomic_write_json(path, lists)
 
 
 def _values(column: Sequence[Any] | NDArray[Any]) -> Sequence[Any]:

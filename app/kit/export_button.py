@@ -11,9 +11,8 @@ from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 from app.kit.chart_export import Columns, write_csv, write_json, write_png, write_svg
 from app.kit.file_dialogs import ask_where_to_save
 from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.worker.aside import Aside
-from app.worker.failures import Failure
+from app.worker.background import LatestTask
+from app.worker.notices import Notices
 
 __all__ = ["Columns", "ExportButton", "Numbers"]
 
@@ -35,22 +34,22 @@ class ExportButton(QPushButton):
         numbers: gives the columns, all of one length, whatever part of them is shown.
     """
 
-    def __init__(self, session: Session, theme: ThemeProvider, picture: QWidget, numbers: Numbers) -> None:
+    def __init__(self, notices: Notices, theme: ThemeProvider, picture: QWidget, numbers: Numbers) -> None:
         super().__init__("Export")
         self.name = "charts"
         """What a file is called where the user does not say."""
         self.picture = picture
         """What a picture shows."""
-        self._session, self._theme, self._numbers = session, theme, numbers
+        self._notices, self._theme, self.numbers = notices, theme, numbers
         theme.set_icon(self, "export")
         self.setToolTip("Write the charts, or all the numbers behind them, into a file")
         menu = QMenu(self)
         for kind, words, _ in _KINDS:
             menu.addAction(words).triggered.connect(lambda checked=False, kind=kind: self.ask_where(kind))
         self.setMenu(menu)
-        self._writing = Aside(self)
+        self._writing = LatestTask(self)
         self._writing.done.connect(self._on_written)
-        self._writing.failed.connect(self._on_failed)
+        self._writing.failed.connect(notices.fail)
 
     def ask_where(self, kind: str) -> None:
         """Ask for a file of a kind, png, svg, csv or json, and write it."""
@@ -60,9 +59,9 @@ class ExportButton(QPushButton):
             self.export_to(path, kind)
 
     def export_to(self, path: Path, kind: str) -> None:
-        """Write a file; the session says whether it worked."""
+        """Write a file; what came of it is said."""
         if kind in ("csv", "json"):
-            make_columns, write_numbers = self._numbers(), write_csv if kind == "csv" else write_json
+            make_columns, write_numbers = self.numbers(), write_csv if kind == "csv" else write_json
 
             def write() -> Path:
                 write_numbers(make_columns(), path)
@@ -72,16 +71,12 @@ class ExportButton(QPushButton):
             return
         ground = self._theme.theme.color("window")
         if kind == "png":
-            written = self._session.export_picture(path, lambda path: write_png(self.picture, ground, path))
+            written = self._notices.attempt(lambda: write_png(self.picture, ground, path))
         else:
-            written = self._session.export_picture(path, lambda path: write_svg(self.picture, ground, self.name, path))
+            written = self._notices.attempt(lambda: write_svg(self.picture, ground, self.name, path))
         if written:
             self._on_written(path)
 
     @Slot(object)
     def _on_written(self, path: Path) -> None:
-        self._session.notice.emit(f"{path.name} was written to {path.parent}.")
-
-    @Slot(object)
-    def _on_failed(self, failure: Failure) -> None:
-        self._session.job_failed.emit(failure.sentence, failure.details)
+        self._notices.say(f"{path.name} was written to {path.parent}.")

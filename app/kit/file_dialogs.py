@@ -1,11 +1,16 @@
-"""Asking for the file that something is to be written into."""
+"""Files as the system shows them: which are text, asking where to save, opening a folder."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+from PySide6.QtCore import QUrl
+from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QWidget
+
+FILE_FILTER = "Text (*.txt *.md *.jsonl *.csv *.py *.rst *.json *.log);;All files (*)"
+"""What a dialog that asks for texts offers."""
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\/:*?"<>|]')
 """What file systems do not take in a name."""
@@ -22,3 +27,8 @@ def ask_where_to_save(parent: QWidget, title: str, name: str, ending: str, filte
         return None
     path = Path(file)
     return path if path.suffix else path.with_name(f"{path.name}.{ending}")
+
+
+def reveal(path: Path) -> bool:
+    """Open a folder in the system's file manager, or a file in its own program; whether it could."""
+    return QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))

@@ -1,13 +1,31 @@
-"""What the glass box's lists of bars share: rows in the fixed-width font, as high as all of them."""
+"""What lists of painted rows share: a tooltip for each row, the fixed-width font, the height of all of them."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Slot
-from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtCore import QEvent, QSize, Slot
+from PySide6.QtGui import QFontMetrics, QHelpEvent
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.kit.row_tips import RowTips
 from app.kit.theme import ThemeProvider
+
+
+class RowTips(QWidget):
+    """A widget that paints rows from its top down, all equally high."""
+
+    @property
+    def _row_height(self) -> float:
+        """Pixels of one row."""
+        raise NotImplementedError
+
+    def tip(self, row: int) -> str:
+        """What is said of a row, counted from 0; '' for nothing, and where there is no such row."""
+        raise NotImplementedError
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            QToolTip.showText(event.globalPos(), self.tip(int(event.pos().y() / max(self._row_height, 1))), self)
+            return True
+        return super().event(event)
 
 
 class PaintedRows(RowTips):

@@ -24,7 +24,7 @@ class StatStrip(QWidget):
         super().__init__()
         self._theme, self._widest = theme, widest
         self._numbers: dict[str, QLabel] = {}
-        self._cells: list[QWidget] = []
+        self.cells: list[QWidget] = []
         self._columns = len(stats)
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
@@ -44,7 +44,7 @@ class StatStrip(QWidget):
             for widget in (number, caption):
                 widget.setToolTip(tip)
                 column.addWidget(widget)
-            self._cells.append(cell)
+            self.cells.append(cell)
         self._keep_width()
         self._arrange()
         theme.theme_changed.connect(self._keep_width)
@@ -62,18 +62,18 @@ class StatStrip(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        columns = next((n for n in range(len(self._cells), 1, -1) if self._needed(n) <= self.width()), 1)
+        columns = next((n for n in range(len(self.cells), 1, -1) if self._needed(n) <= self.width()), 1)
         if columns != self._columns:
             self._columns = columns
             self._arrange()
 
     def _needed(self, columns: int) -> int:
         """The pixels across of so many columns."""
-        widths = [cell.sizeHint().width() for cell in self._cells]
+        widths = [cell.sizeHint().width() for cell in self.cells]
         return sum(max(widths[i::columns]) for i in range(columns)) + 3 * SPACE * (columns - 1)
 
     def _arrange(self) -> None:
-        for i, cell in enumerate(self._cells):
+        for i, cell in enumerate(self.cells):
             self._grid.addWidget(cell, i // self._columns, i % self._columns)
 
     def _keep_width(self) -> None:

@@ -7,8 +7,8 @@ from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent
 from models.events import Evaluated, KindAccuracy
+from models.number_words import percent
 
 BASELINES = (
     ("most_frequent", "most frequent answer"),

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QTimer, Signal, Slot
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
+import math
+
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import button, frame, label, row
 from app.kit.labels import ElidedLabel
+from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent
 from app.quickstart.accuracy_chart import AccuracyChart
 from app.quickstart.stepper import Stepper
-from app.quickstart.text_result import TextResult
 from app.session.run_history import RunHistory
 from app.session.session import Session
-from app.session.status import duration
 from app.session.training_state import TrainingState
 from app.training.curves.loss_chart import LossChart
 from app.training.curves.sample_feed import SampleFeed
+from models.number_words import duration, percent
 
 STAGES = ("Data", "Tokenizer", "Training", "Evaluation", "Chat")
 DATA, TOKENIZER, TRAINING, EVALUATION, CHAT = range(5)
 _REDRAW_MS = 500
 """Drawing a chart takes a core away from the training: ten times a second cost it a quarter of its speed (measured)."""
+
+
+LOSS, PERPLEXITY, BITS = "validation loss", "perplexity", "bits per byte"
 
 
 def stage_of(state: TrainingState) -> int:
@@ -37,7 +41,7 @@ def stage_of(state: TrainingState) -> int:
 
 
 class QuickStartView(QWidget):
-    """Follows `session.training` while it is a quick start.
+    """Follows `session.training.state` while it is a quick start.
 
     Signals:
         chat_asked(run_id): go on to the chat.
@@ -83,8 +87,8 @@ class QuickStartView(QWidget):
         self._redraw.setInterval(_REDRAW_MS)
         self._redraw.timeout.connect(self._on_redraw)
         self._redraw.start()
-        session.training_changed.connect(self._on_training)
-        session.training_events.connect(self._on_events)
+        session.training.changed.connect(self._on_training)
+        session.training.events_came.connect(self._on_events)
         self._shown: tuple[RunHistory, str] | None = None
         self._on_training()
 
@@ -125,16 +129,16 @@ class QuickStartView(QWidget):
 
     @Slot()
     def _on_training(self) -> None:
-        state = self._session.training
+        state = self._session.training.state
         if state is None or not state.quickstart:
             return
         stage, failed = stage_of(state), state.status == "failed"
-        shown = (self._session.history, state.run_id)
+        shown = (self._session.training.history, state.run_id)
         if shown != self._shown:
             self._shown = shown
-            spec = self._session.run_spec(state.run_id) if state.run_id else None
-            self.loss.show_history(self._session.history, spec.model.vocab_size if spec is not None else 0)
-            self.samples.show_history(self._session.history, spec)
+            spec = self._session.runs.spec(state.run_id) if state.run_id else None
+            self.loss.show_history(self._session.training.history, spec.model.vocab_size if spec is not None else 0)
+            self.samples.show_history(self._session.training.history, spec)
         self.stepper.show_stage(stage, failed=failed)
         done, total = (state.step, state.total_steps) if stage == TRAINING else (state.done, state.total)
         self._progress.setValue(1000 if stage == CHAT else round(1000 * done / total) if total else 0)
@@ -144,7 +148,7 @@ class QuickStartView(QWidget):
         self._title.setText(
             "It did not work out" if failed else "Your model has grown" if stage == CHAT else "Growing a small model"
         )
-        self.stop.setVisible(self._session.training_active)
+        self.stop.setVisible(self._session.training.active)
         self.stop.setEnabled(state.status != "stopping")
         self.again.setVisible(state.over and (failed or not state.run_id))
         self.chat.setVisible(bool(state.run_id) and stage >= TRAINING and not failed)
@@ -152,9 +156,9 @@ class QuickStartView(QWidget):
         if state.evaluated is not None:
             self._headline.setText(percent(state.evaluated.accuracy, 1))
             self.accuracy.show_result(state.evaluated)
-        measured = state.files and state.over and len(self._session.history.val) > 0
+        measured = state.files and state.over and len(self._session.training.history.val) > 0
         if measured:
-            self.text_result.show_result(self._session.history)
+            self.text_result.show_result(self._session.training.history)
         self._side.setCurrentIndex(2 if measured else 1 if state.evaluated is not None else 0)
 
     def _words(self, state: TrainingState, stage: int) -> str:
@@ -175,21 +179,67 @@ class QuickStartView(QWidget):
 
     @Slot()
     def _on_redraw(self) -> None:
-        state = self._session.training
+        state = self._session.training.state
         if self._dirty and self.isVisible() and state is not None and state.quickstart:
             self._dirty = False
             self.loss.refresh()
             self.samples.refresh()
 
     def _on_stop(self) -> None:
-        self._session.stop()
+        self._session.training.stop()
 
     def _on_again(self) -> None:
-        state = self._session.training
-        self._session.start_quickstart(files=state.files if state is not None else ())
+        state = self._session.training.state
+        self._session.training.start_quickstart(files=state.files if state is not None else ())
 
     def _on_chat(self) -> None:
-        state = self._session.training
+        state = self._session.training.state
         if state is not None:
-            training = self._session.training_active and stage_of(state) == TRAINING
+            training = self._session.training.active and stage_of(state) == TRAINING
             self.chat_asked.emit("live" if training else state.run_id)
+
+
+class TextResult(QWidget):
+    """How well a model predicts unseen text, and what it writes: a run's last validation and last sample."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.stats = StatStrip(
+            {
+                LOSS: "Mean cross-entropy on the text that was kept away from training, in nats per token",
+                PERPLEXITY: "e to the power of that loss: among how many equally likely tokens it still wavers",
+                BITS: "The same loss per byte of text, which can be compared between tokenizers",
+            },
+            theme,
+        )
+        self.sample = label("", wrap=True, selectable=True)
+        self.sample.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.sample.setAccessibleName("Sample")
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        self.sample.setProperty("role", "scrolled")
+        area.setWidget(self.sample)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(label("On the part of your text that it has never seen", "muted"))
+        layout.addWidget(self.stats)
+        layout.addSpacing(SPACE)
+        layout.addWidget(label("What it writes", "muted"))
+        layout.addWidget(area, 1)
+
+    def show_result(self, history: RunHistory) -> None:
+        """Show a run's last validation and sample; a dash stands where there is none."""
+        loss, bits = (
+            float(history.val[name][-1]) if len(history.val) else math.nan for name in ("loss", "bits_per_byte")
+        )
+        self.stats.set_number(LOSS, _number(loss, 3))
+        self.stats.set_number(PERPLEXITY, _number(math.exp(min(loss, 700.0)), 2))
+        self.stats.set_number(BITS, _number(bits, 3))
+        sample = history.samples[-1] if history.samples else None
+        self.sample.setText(sample.prompt + sample.text if sample is not None else "–")
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{value:,.{decimals}f}" if math.isfinite(value) else "–"

@@ -8,9 +8,9 @@ from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.kit.basics import button, frame, label, row
+from app.kit.logo import program_mark
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
-from app.shell.top_bar import program_mark
 
 
 class Welcome(QWidget):
@@ -122,8 +122,8 @@ class Welcome(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self._area)
-        session.runs_changed.connect(self._show_runs)
-        session.training_changed.connect(self._show_training)
+        session.runs.changed.connect(self._show_runs)
+        session.training.changed.connect(self._show_training)
         theme.theme_changed.connect(self._fit)
         self._fit()
         self._show_runs()
@@ -159,11 +159,11 @@ class Welcome(QWidget):
 
     @Slot()
     def _show_runs(self) -> None:
-        self._runs.setVisible(bool(self._session.list_runs()))
+        self._runs.setVisible(bool(self._session.runs.list()))
 
     @Slot()
     def _show_training(self) -> None:
-        busy = self._session.training_active
+        busy = self._session.training.active
         self.quickstart.setEnabled(not busy)
         self.file_quickstart.setEnabled(not busy)
         self.hint.setText(

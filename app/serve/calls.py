@@ -9,10 +9,9 @@ from PySide6.QtCore import QEvent, QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
-from app.chat.conversation.reply_words import duration
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
 from app.serve.endpoint.activity import Call
+from models.number_words import counted, duration
 
 _MOST_ROWS = 6
 _ICONS = {
@@ -80,7 +79,7 @@ def call_words(call: Call) -> str:
     what = {
         "waiting": f"waits, {counted(call.n_prompt, 'token')} to read",
         "writing": f"{counted(call.n_made, 'token')} so far",
-        "done": f"{call.n_prompt:,} → {counted(call.n_made, 'token')}, {duration(call.seconds)}",
+        "done": f"{call.n_prompt:,} → {counted(call.n_made, 'token')}, {duration(call.seconds, fine=True)}",
         "left": f"the client left after {counted(call.n_made, 'token')}",
     }.get(call.state, call.note)
     return f"{call.kind}: {what}"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import sys
+
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
@@ -11,12 +15,11 @@ from app.kit.forms.editors import IntBox
 from app.kit.layout.segments import Segments
 from app.kit.text.code_editor import CodeEditor
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
 from app.serve.calls import ServeCalls
-from app.serve.serving import ServeState
-from app.serve.snippets import curl_snippet, python_snippet
+from app.serve.serving import ServeState, Serving
 from app.session.chat_model import ChatModel
 from app.session.session import Session
+from models.number_words import counted
 
 _COPIED_MS = 1500
 _ABOUT = (
@@ -25,19 +28,27 @@ _ABOUT = (
 )
 
 
+_QUESTION = "Hello! Who are you?"
+_BEGINNING = "Once upon a time"
+
+
 class ServePanel(QWidget):
-    """Start, stop, where, which model, how, and what came; all of it read from `session.serving`."""
+    """Start, stop, where, which model, how, and what came; all of it read from `serving`."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
+        self.serving = Serving(
+            session.worker, session.chat, session.training, session.runs, session.remembered, session.notices, self
+        )
+        session.closing.connect(self.serving.close)
         self.status = label("", "pill")
         self.about = label("", "muted", wrap=True)
         self.port = IntBox(0, 65535, 1)
         self.start = button(
             "Start", theme, self.start_serving, icon="broadcast", role="primary", tip="Answer at this port"
         )
-        self.stop = button("Stop", theme, session.stop_serving, icon="stop-fill", tip="Answer nothing more")
+        self.stop = button("Stop", theme, self.serving.stop, icon="stop-fill", tip="Answer nothing more")
         self.problem = label("", "error", wrap=True)
         self.hint = label("", "muted", wrap=True)
         self.other = button(
@@ -54,16 +65,16 @@ class ServePanel(QWidget):
         self.copy_url.clicked.connect(lambda: self._copy(self.url.text(), self.copy_url))
         self.copy_snippet.clicked.connect(lambda: self._copy(self.snippet.toPlainText(), self.copy_snippet))
         self.way.changed.connect(self._show)
-        session.serving_changed.connect(self._show)
-        session.chat_model_changed.connect(self._show)
-        self.port.setValue(session.serve_port)
+        self.serving.changed.connect(self._show)
+        session.chat.model_changed.connect(self._show)
+        self.port.setValue(self.serving.last_port)
         self._show()
 
     @Slot()
     def start_serving(self) -> None:
-        """Serve the chat's model at the chosen port; the session says what is wrong with that."""
+        """Serve the chat's model at the chosen port; what is wrong with that is said."""
         self.port.interpretText()
-        self._session.start_serving(self.port.value())
+        self.serving.start(self.port.value())
 
     def _build(self) -> None:
         self.status.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
@@ -102,7 +113,7 @@ class ServePanel(QWidget):
 
     @Slot()
     def _show(self) -> None:
-        state, chosen = self._session.serving, self._session.chat_model
+        state, chosen = self.serving.state, self._session.chat.model
         on, writes = state.status != "off", chosen is not None and chosen.mode != "fill"
         for widget, shown in ((self._off, not on), (self._on, on), (self.stop, on)):
             widget.setVisible(shown)
@@ -134,7 +145,7 @@ class ServePanel(QWidget):
         self.other.setVisible(other is not None)
         self.url.setText(state.url)
         write = python_snippet if self.way.value == "python" else curl_snippet
-        self.snippet.show_code(write(state.url, model.name, talks=model.talks))
+        self.snippet.show_code(write(state.url, model.name, is_chat_model=model.is_chat_model))
         self.counts.setText(f"{counted(state.n_answered, 'answer')} so far" if state.calls else "none yet")
         self.calls.setVisible(bool(state.calls))
         self.calls.set_calls(state.calls)
@@ -165,3 +176,42 @@ class _Snippet(CodeEditor):
         frame = max(self.height() - self.viewport().height(), 0)  # less than nothing while it is being laid out
         around = frame + 2 * int(self.document().documentMargin())
         self.setFixedHeight(int(n_lines * self.fontMetrics().lineSpacing()) + around)
+
+
+def curl_snippet(url: str, model: str, *, is_chat_model: bool) -> str:
+    """How the shell asks an endpoint: one command.
+
+    `is_chat_model`: the model holds conversations, else it goes on with a text.
+    """
+    asked: dict[str, object] = {"messages": [{"role": "user", "content": _QUESTION}]}
+    path = "chat/completions"
+    if not is_chat_model:
+        path, asked = "completions", {"prompt": _BEGINNING, "max_tokens": 100}
+    data, on = json.dumps({"model": model, **asked}, ensure_ascii=False), "\\\n  "
+    if sys.platform == "win32":  # whose shell knows only double quotes, and no lines that go on
+        data, on = '"' + data.replace('"', '\\"') + '"', ""
+    else:
+        data = shlex.quote(data)
+    return f'curl {url}/{path} {on}-H "Content-Type: application/json" {on}-d {data}'
+
+
+def python_snippet(url: str, model: str, *, is_chat_model: bool) -> str:
+    """A program for the `openai` package."""
+    name = json.dumps(model, ensure_ascii=False)
+    head = f'from openai import OpenAI\n\nclient = OpenAI(\n    base_url="{url}",\n    api_key="none",\n)\n'
+    if is_chat_model:
+        return head + (
+            "reply = client.chat.completions.create(\n"
+            f"    model={name},\n"
+            f'    messages=[{{"role": "user", "content": "{_QUESTION}"}}],\n'
+            ")\n"
+            "print(reply.choices[0].message.content)"
+        )
+    return head + (
+        "reply = client.completions.create(\n"
+        f"    model={name},\n"
+        f'    prompt="{_BEGINNING}",\n'
+        "    max_tokens=100,\n"
+        ")\n"
+        "print(reply.choices[0].text)"
+    )

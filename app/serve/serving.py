@@ -9,20 +9,23 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.serve.endpoint.activity import Activity, Call
-from app.serve.endpoint.address import bind, url_of
+from app.serve.endpoint.address import DEFAULT_PORT, bind, url_of
 from app.serve.endpoint.engine import EngineSwitch, Loan, Served
 from app.serve.endpoint.errors import ModelGoneError
 from app.serve.endpoint.worker_engine import WorkerEngine
-from app.session.chat import ChatControl
+from app.session.chat import Chat
 from app.session.chat_model import LIVE, ChatModel
+from app.session.remembered import Remembered
+from app.session.runs import Runs
+from app.session.training import Training
 from app.worker.failures import Failure, describe
+from app.worker.notices import Notices
 from app.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOK_MS = 200
+_PORT = "serve_port"
 _STOPPED = "Serving has been stopped."
 
 
@@ -84,22 +88,30 @@ class _Listener(threading.Thread):
             self._server.stop()
 
 
-class ServeControl(QObject):
+class Serving(QObject):
     """Serves one model at a time: that of the chat when it was started, though the chat may go on with another.
+
+    Where the model goes, since its run is deleted or its training has ended, a sentence is the answer from then on.
 
     Signals:
         changed(): `state` is new.
-        failed(failure): it ended by itself.
     """
 
     changed = Signal()
-    failed = Signal(object)
 
     def __init__(
-        self, worker: Worker, chat: ChatControl, live_trainer: Callable[[], Any], parent: QObject | None = None
+        self,
+        worker: Worker,
+        chat: Chat,
+        training: Training,
+        runs: Runs,
+        remembered: Remembered,
+        notices: Notices,
+        parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._worker, self._chat, self._live_trainer = worker, chat, live_trainer
+        self._worker, self._chat, self._training = worker, chat, training
+        self._remembered, self._notices = remembered, notices
         self._switch: EngineSwitch | None = None
         self._activity = Activity()
         self._listener: _Listener | None = None
@@ -108,13 +120,22 @@ class ServeControl(QObject):
         self.state = ServeState()
         self._look = QTimer(self, interval=_LOOK_MS)
         self._look.timeout.connect(self._on_look)
+        runs.deleted.connect(self._on_runs_deleted)
+        training.ended.connect(self._on_training_ended)
 
-    def start(self, port: int) -> None:
-        """Serve the model of the chat at `port`; where something is served already, this model in its place.
+    @property
+    def last_port(self) -> int:
+        """The port that was used last."""
+        return int(self._remembered.get(_PORT, DEFAULT_PORT))
 
-        Raises:
-            ValueError: where no model is open that writes texts, or the port is taken.
-        """
+    def start(self, port: int) -> bool:
+        """Let programs of this computer ask the chat's model at `port`, in place of any other; whether it began."""
+        if not self._notices.attempt(lambda: self._start(port)):
+            return False
+        self._remembered.set(_PORT, port)
+        return True
+
+    def _start(self, port: int) -> None:
         engine = WorkerEngine(self._offer(), self._worker.submit)
         if self._listener is not None and self._switch is not None and self.state.status == "on":
             before, self._switch.engine = self._switch.engine, engine
@@ -137,21 +158,29 @@ class ServeControl(QObject):
             self._listener.stop()
             self._show("stopping")
 
+    @Slot()
     def close(self) -> None:
-        """End it, and wait until it has ended."""
+        """End it, and wait until it has ended: before the worker, which makes the answers, does."""
         self.stop()
         if self._listener is not None:
             self._listener.join()
             self._on_look()
 
-    def withdraw(self, run_id: str, *, live: bool = False) -> None:
-        """The model of this run is gone; `live`: it is in training no more. From now on a sentence is the answer."""
-        model = self._model
-        if self._switch is None or model is None or model.run_id != run_id or (live and model.which != LIVE):
-            return
-        reason = "The training of “{}” has ended" if live else "“{}” has been deleted"
-        self._switch.close(reason.format(model.name) + ", so it answers no more: serve another model in Terrarium.")
-        self._on_look()
+    @Slot(object)
+    def _on_runs_deleted(self, run_ids: tuple[str, ...]) -> None:
+        if self._model is not None and self._model.run_id in run_ids:
+            self._withdraw(f"“{self._model.name}” has been deleted")
+
+    @Slot()
+    def _on_training_ended(self) -> None:
+        if self._model is not None and self._model.which == LIVE and not self._training.trains(self._model.run_id):
+            self._withdraw(f"The training of “{self._model.name}” has ended")
+
+    def _withdraw(self, why: str) -> None:
+        """The model is gone: from now on a sentence is the answer."""
+        if self._switch is not None:
+            self._switch.close(f"{why}, so it answers no more: serve another model in Terrarium.")
+            self._on_look()
 
     def _offer(self) -> Served:
         """The model of the chat. What is read of it here needs no computing."""
@@ -168,7 +197,7 @@ class ServeControl(QObject):
         def lend() -> Loan:
             if chosen.which != LIVE:
                 return Loan(model=model, step=step)
-            trainer = self._live_trainer()
+            trainer = self._training.live_trainer()
             if trainer is None or trainer.run.id != chosen.run_id:
                 raise ModelGoneError(f"The training of “{chosen.name}” has just ended.")
             return Loan(model=trainer.model, step=trainer.step)
@@ -195,7 +224,7 @@ class ServeControl(QObject):
         self._look.stop()
         self._show("off")
         if listener.failure is not None:
-            self.failed.emit(listener.failure)
+            self._notices.fail(listener.failure)
 
     def _show(self, status: str) -> None:
         if status == "off":

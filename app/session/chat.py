@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.chat_model import LIVE, ChatModel, describe_model
+from app.session.device import Device
+from app.session.runs import Runs
+from app.session.training import Training
 from app.worker.failures import Failure
 from app.worker.job import INTERACTIVE, Job
-from app.worker.one_job import OneJob
+from app.worker.latest_job import LatestJob
+from app.worker.notices import Notices
 from app.worker.worker import Worker
 from models.chat.prompting import Prompting
 from models.events import Event, Progress
@@ -36,10 +39,12 @@ class ModelOpened(Event):
     loaded: tuple[Any, Any, int] | None
 
 
-class ChatControl(OneJob):
-    """Opens models and makes replies, one at a time.
+class Chat(QObject):
+    """The model that one talks to: opens it, and makes its replies, one at a time; what cannot be done is said.
 
-    Signals (and those of OneJob):
+    Where the model is the one in training, the chat goes on with its last checkpoint when that ends.
+
+    Signals:
         changed(): `model` or `state` is new.
         model_changed(): another model is open, or none; not where it has only learned.
         events_came(events): ReplyStarted, then TokenMade …, then ReplyFinished.
@@ -49,18 +54,33 @@ class ChatControl(OneJob):
     state: none, loading, ready, waiting (a reply is queued behind a training step), replying.
     """
 
+    changed = Signal()
     model_changed = Signal()
     events_came = Signal(object)
     reply_asked = Signal()
     reply_ended = Signal()
 
-    def __init__(self, worker: Worker, live_trainer: Callable[[], Any], library: Library, parent: QObject) -> None:
-        super().__init__(worker, parent)
-        self._library = library
-        self._live_trainer = live_trainer
+    def __init__(
+        self,
+        worker: Worker,
+        library: Library,
+        runs: Runs,
+        training: Training,
+        device: Device,
+        notices: Notices,
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._job = LatestJob(worker, self)
+        self._job.started.connect(self._on_started)
+        self._job.events_came.connect(self._on_events)
+        self._job.ended.connect(self._on_ended)
+        self._job.failed.connect(notices.fail)
+        self._library, self._runs, self._training = library, runs, training
+        self._device, self._notices = device, notices
         self._loaded: tuple[Any, Any, int] | None = None
         self._summaries: Any = None  # these two are of models.inference, which is loaded on the worker's thread
-        self._read_before: Any = None
+        self._prefix_cache: Any = None
         self.model: ChatModel | None = None
         self.state = "none"
         self.opening = ""
@@ -69,12 +89,20 @@ class ChatControl(OneJob):
         """How much of a model that is being opened has been read."""
         self.reply_failed = False
         """Whether the last reply ended since something went wrong."""
-        worker.job_started.connect(self._on_started)
+        runs.deleted.connect(self._on_runs_deleted)
 
-    def open_run(self, folder: Path, device: str, step: int | None = None, weights: str = KINDS[0]) -> None:
-        """Load a run's checkpoint of `step`, its latest one where that is None; its matrices are kept as `weights`."""
+    def open(self, which: str, step: int | None = None, weights: str = KINDS[0]) -> bool:
+        """Talk to a run's checkpoint of `step` (None: its latest), its matrices kept in `weights` (weight_kinds.KINDS),
+        or to the model being trained (LIVE); whether it began."""
+        if which == LIVE:
+            self._open_live()
+            return True
+        return self._notices.attempt(lambda: self._open_run(which, step, weights))
+
+    def _open_run(self, run_id: str, step: int | None, weights: str) -> None:
         from models.runs.run_folder import RunFolder
 
+        folder, device = self._runs.find(run_id).folder, self._device.name
         run = RunFolder.open(folder)
 
         def make() -> Iterator[Event]:
@@ -96,11 +124,9 @@ class ChatControl(OneJob):
 
         self._open(run.name, make)
 
-    def open_live(self) -> None:
-        """Talk to the model that is being trained, as it is at each step."""
-
+    def _open_live(self) -> None:
         def make() -> Iterator[Event]:
-            trainer = self._live_trainer()
+            trainer = self._training.live_trainer()
             if trainer is None:
                 raise ValueError("Nothing is being trained right now: choose a run instead.")
             device = str(next(trainer.model.parameters()).device.type).upper()
@@ -114,7 +140,7 @@ class ChatControl(OneJob):
         """The open model's tokenizer, which any thread may use; None while no model is open."""
         if self.model is None:
             return None
-        trainer = self._live_trainer() if self._loaded is None else None
+        trainer = self._training.live_trainer() if self._loaded is None else None
         tokenizer: Tokenizer | None = (
             self._loaded[1] if self._loaded is not None else getattr(trainer, "tokenizer", None)
         )
@@ -128,16 +154,21 @@ class ChatControl(OneJob):
         """
         if self._loaded is not None:
             return self._loaded
-        trainer = self._live_trainer()
+        trainer = self._training.live_trainer()
         if trainer is None:
             raise ValueError("The model is not open any more: choose one above the chat.")
         return trainer.model, trainer.tokenizer, trainer.step
+
+    def take(self, model: ChatModel, loaded: tuple[Any, Any, int] | None) -> None:
+        """Talk to this model from now on; `loaded`: itself, its tokenizer and step, None for the one in training."""
+        self.model, self._loaded = model, loaded
+        self.model_changed.emit()
 
     def close_model(self) -> None:
         """Forget the model, for instance because its run was deleted."""
         self._drop_job()
         self._loaded, self.model, self.state = None, None, "none"
-        self._read_before = None
+        self._prefix_cache = None
         self.changed.emit()
         self.model_changed.emit()
 
@@ -147,31 +178,36 @@ class ChatControl(OneJob):
         sampling: SamplingConfig,
         begun: Sequence[int] = (),
         prompting: Prompting | None = None,
-    ) -> None:
-        """Reply to a conversation, or go on with a text, drawn as `sampling` says; the reply begins with `begun`."""
-        assert self.model is not None
-        if self.busy:
+    ) -> bool:
+        """Ask for a reply to messages [{"role", "content"}], or for a text to be gone on with; whether it began.
+
+        begun: tokens with which the reply begins already. prompting: how the messages become a prompt.
+        """
+        if self.model is None:
+            return self._notices.refuse("No model is open: choose a run to chat with.")
+        if self._job.busy:
             what = "A model is being opened: wait for it." if self.state == "loading" else "Stop the other reply first."
-            raise ValueError(f"There can be no reply right now. {what}")
+            return self._notices.refuse(f"There can be no reply right now. {what}")
         form = self.model.form
 
         def make() -> Iterator[Event]:
             model, tokenizer, step = self.open_model()
             asked = ReplyRequest(
-                messages=messages, sampling=sampling, begun=tuple(begun), prompting=prompting or Prompting()
+                messages=messages, sampling=sampling, prefix_ids=tuple(begun), prompting=prompting or Prompting()
             )
-            return reply_events(model, tokenizer, step, form, asked, self._summaries, self._read_before)
+            return reply_events(model, tokenizer, step, form, asked, self._summaries, self._prefix_cache)
 
         self.state, self.reply_failed = "waiting", False
-        self._begin(Job("Reply", make, INTERACTIVE))
+        self._job.submit(Job("Reply", make, INTERACTIVE))
         self.reply_asked.emit()
         self.changed.emit()
+        return True
 
     def stop(self) -> None:
         """End the reply that is being made, at once: what there is of it stands, and what the worker is at comes to
         nothing."""
         if self.state in ("waiting", "replying"):
-            self._drop()
+            self._job.drop()
             self.state = "ready"
             self.changed.emit()
             self.reply_ended.emit()
@@ -184,27 +220,27 @@ class ChatControl(OneJob):
     def _drop_job(self) -> None:
         """Stop what is going on, and have its reply count as ended from now on."""
         was_reply = self.state in ("waiting", "replying")
-        self._drop()
+        self._job.drop()
         if was_reply:
             self.reply_ended.emit()
 
     def _open(self, name: str, make: Callable[[], Iterator[Event]]) -> None:
         self._drop_job()
         self.state, self.opening, self.loaded_share = "loading", name, 0.0
-        self._begin(Job("Open model", make, INTERACTIVE))
+        self._job.submit(Job("Open model", make, INTERACTIVE))
         self.changed.emit()
 
-    @Slot(object)
-    def _on_started(self, job: Job) -> None:
-        if job is self._job and self.state == "waiting":
+    @Slot()
+    def _on_started(self) -> None:
+        if self.state == "waiting":
             self.state = "replying"
             self.changed.emit()
 
-    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
         for event in events:
             if isinstance(event, ModelOpened):
-                self.model, self._loaded = event.model, event.loaded
-                self.model_changed.emit()
+                self.take(event.model, event.loaded)
             elif isinstance(event, Progress) and event.total and self.state == "loading":
                 self.loaded_share = event.done / event.total
                 self.changed.emit()
@@ -213,7 +249,8 @@ class ChatControl(OneJob):
                 self.changed.emit()
         self.events_came.emit(events)
 
-    def _over(self, job: Job, failure: Failure | None) -> None:
+    @Slot(object, object)
+    def _on_ended(self, job: Job, failure: Failure | None) -> None:
         was_reply = self.state in ("waiting", "replying")
         if failure is not None and self.state == "loading":
             self.model = self._loaded = None
@@ -224,10 +261,31 @@ class ChatControl(OneJob):
             self.reply_failed = failure is not None
             self.reply_ended.emit()
 
+    @Slot()
+    def follow_end(self) -> None:
+        """The training is over: in place of the live model there is its last checkpoint, or none."""
+        model, state = self.model, self._training.state
+        if model is None or model.which != LIVE or state is None:
+            return
+        if state.saved_step is not None:
+            self.open(model.run_id)
+        else:
+            self.close_model()
+
+    @Slot(object)
+    def _on_runs_deleted(self, run_ids: tuple[str, ...]) -> None:
+        model = self.model
+        if model is not None and model.run_id in run_ids:
+            self.close_model()
+            self._notices.say(
+                f"“{model.name}” is what the chat was held with: choose another model there to go on. "
+                "What was said is kept."
+            )
+
     def _describe(self, which: str, run: RunFolder, model: Any, tokenizer: Any, step: int, device: str) -> ChatModel:
         """Worker's thread: the model is open from now on."""
-        from models.inference.prefill import ReadBefore
+        from models.inference.prefill import PrefixCache
         from models.inference.summarising import Summaries
 
-        self._summaries, self._read_before = Summaries(), ReadBefore()  # another model's would be no good
+        self._summaries, self._prefix_cache = Summaries(), PrefixCache()  # another model's would be no good
         return describe_model(self._library, which, run, model, tokenizer, step, device)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.chat.form import ChatForm
+from models.chat.template_config import ChatTemplateConfig
 from models.inference.weight_kinds import KINDS
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
@@ -44,13 +44,13 @@ class ChatModel:
     n_parameters: int
     device: str
     can_do: tuple[str, ...] = ()
-    form: ChatForm = field(default_factory=ChatForm)
+    form: ChatTemplateConfig = field(default_factory=ChatTemplateConfig)
     template: str = ""
     config: ModelConfig = field(default_factory=ModelConfig)
     weights: str = KINDS[0]
 
     @property
-    def talks(self) -> bool:
+    def is_chat_model(self) -> bool:
         """Whether it holds conversations."""
         return self.mode == "talk"
 
@@ -59,11 +59,11 @@ def describe_model(
     library: Library, which: str, run: RunFolder, model: Any, tokenizer: Tokenizer, step: int, device: str
 ) -> ChatModel:
     """Worker's thread: what the window should know of a model at `step`, loaded from `run`."""
-    from models.chat.form import shown_template
+    from models.chat.template_config import shown_template
     from models.data.corpus import open_corpus
-    from models.interop.chat_forms import read_chat_form
+    from models.interop.chat_templates import read_template_config
 
-    form = read_chat_form(run.folder)
+    form = read_template_config(run.folder)
     corpus = run.lineage.get("corpus")
     try:
         has_chats = corpus is not None and open_corpus(library, corpus["sha256"]).has_chats

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import gc
 import importlib
-import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import psutil
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.device_memory import Room
-from app.shell.diagnostics import free_memory_bytes
+from app.session.device_memory import DeviceMemory
+from app.session.remembered import Remembered
 from app.worker.failures import Failure
 from app.worker.job import INTERACTIVE, Job
+from app.worker.notices import Notices
 from app.worker.worker import Worker
 from models.events import Event
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
+from models.settings.run_spec import DEVICE_NAMES
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceFound(Event):
     """What a device's name means on this machine; `sentence`: why it is not what was asked for.
 
-    kind: cpu, cuda or mps. memory_bytes: all that it has. bfloat16_from: see Room.
+    kind: cpu, cuda or mps. memory_bytes: all that it has. bfloat16_from: see DeviceMemory.
     """
 
     label: str
@@ -36,24 +35,23 @@ class DeviceFound(Event):
     bfloat16_from: int | None
 
 
-class DeviceControl(QObject):
-    """The chosen device.
+class Device(QObject):
+    """The chosen device; why another one is used in its place is said.
+
+    name: what the user chose, one of DEVICES. label: what that is, in words; '' until torch is loaded. available: what
+    can be chosen on this machine. ready: whether torch is loaded.
 
     Signals:
-        changed(): name, label or available devices are new.
-        noticed(sentence): why it fell back to another.
-        failed(failure): torch cannot be loaded.
+        changed(): one of these, or `memory`, is new.
     """
 
     changed = Signal()
-    noticed = Signal(str)
-    failed = Signal(object)
 
-    def __init__(self, worker: Worker, name: str, parent: QObject) -> None:
+    def __init__(self, worker: Worker, remembered: Remembered, notices: Notices, parent: QObject) -> None:
         super().__init__(parent)
-        self._worker = worker
+        self._worker, self._remembered, self._notices = worker, remembered, notices
         self._jobs: list[Job] = []
-        self.name = name if name in DEVICES else "auto"
+        self.name = _known(remembered.get("device", "auto"))
         self.label = ""
         self.available: tuple[str, ...] = ("auto", "cpu")
         self.ready = False
@@ -63,14 +61,14 @@ class DeviceControl(QObject):
         worker.job_failed.connect(self._on_failed)
 
     @property
-    def room(self) -> Room | None:
+    def memory(self) -> DeviceMemory | None:
         """The device with its memory: of main memory what is free now. None until torch is loaded."""
         found = self._found
         if found is None:
             return None
         free = free_memory_bytes() if found.kind == "cpu" else None
         n_bytes = found.memory_bytes if free is None else free
-        return Room(
+        return DeviceMemory(
             kind=found.kind,
             label=found.label,
             n_bytes=n_bytes,
@@ -80,27 +78,24 @@ class DeviceControl(QObject):
 
     def warm_up(self) -> None:
         """Import torch on the worker, give it its threads, and look the chosen device up."""
-        self._submit("Load torch", self.name, set_threads=True)
+        self._submit("Load torch", self.name, is_first=True)
 
     def choose(self, name: str) -> None:
-        """Use `name`, one of DEVICES, from the next job on."""
-        self.name = name if name in DEVICES else "auto"
+        """Use `name`, one of DEVICE_NAMES, from the next job on, and at the next launch."""
+        self.name = _known(name)
+        self._remembered.set("device", name)
         self.changed.emit()
         self._submit("Look up device", self.name)
 
-    def _submit(self, title: str, name: str, *, set_threads: bool = False) -> None:
+    def _submit(self, title: str, name: str, *, is_first: bool = False) -> None:
         def make() -> Iterator[Event]:
-            import torch
+            from models.device import BFLOAT16_FROM, available_devices, bf16_is_fast, choose_device, use_cores
 
-            from models.device import BFLOAT16_FROM, available_devices, bf16_is_fast, choose_device
-
-            if set_threads:
+            if is_first:
                 # What importing it made stays for good: no collection on the window's thread, where looking through it
                 # would be felt, need do so (see app.worker.garbage).
                 gc.freeze()
-                cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-                # On Linux the worker is at low priority and takes all cores; elsewhere the window keeps one.
-                torch.set_num_threads(cores if sys.platform == "linux" else max(1, cores - 1))
+                use_cores()
             choice = choose_device(name)
             yield DeviceFound(
                 label=choice.label,
@@ -110,7 +105,7 @@ class DeviceControl(QObject):
                 memory_bytes=choice.memory_bytes,
                 bfloat16_from=BFLOAT16_FROM if bf16_is_fast(choice.device) else None,
             )
-            if set_threads:
+            if is_first:
                 # Colours and charts need it. It takes half a second to import, and makes no Qt object by that.
                 importlib.import_module("pyqtgraph")
 
@@ -129,7 +124,7 @@ class DeviceControl(QObject):
             self.label = event.label
             self.available = tuple(dict.fromkeys(event.available))
             if event.sentence:
-                self.noticed.emit(event.sentence)
+                self._notices.say(event.sentence)
         self.changed.emit()
 
     @Slot(object)
@@ -141,4 +136,18 @@ class DeviceControl(QObject):
     def _on_failed(self, job: Job | None, failure: Failure) -> None:
         if job in self._jobs:
             self._jobs.remove(job)
-            self.failed.emit(failure)
+            self._notices.fail(failure)
+
+
+def memory_bytes() -> int:
+    """Main memory that the program uses now."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def free_memory_bytes() -> int:
+    """Main memory that programs can still get without others having to give any back."""
+    return int(psutil.virtual_memory().available)
+
+
+def _known(name: str) -> str:
+    return name if name in DEVICE_NAMES else "auto"

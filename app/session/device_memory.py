@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.kit.words.value_words import percent, size_words
+from models.number_words import percent, size_words
 
 MARGIN = 1.25
 """Estimates of a training's memory are right to within a quarter: what shall surely fit must leave that much."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room:
+class DeviceMemory:
     """A device and its memory in bytes, None where nobody says.
 
     is_free: `n_bytes` is what is free now, else all that there is. bfloat16_from: the width (d_model) from which on a
@@ -39,16 +39,16 @@ class Fit:
     sentence: str
 
 
-def fit_of(needed: int, room: Room | None) -> Fit:
-    """Whether `needed` bytes (estimated) fit into a room, None being a device that nobody knows yet."""
-    if room is None:
+def fit_of(needed: int, device_memory: DeviceMemory | None) -> Fit:
+    """Whether `needed` bytes (estimated) fit into a device's memory, None being a device that nobody knows yet."""
+    if device_memory is None:
         return Fit(level="unknown", headline="…", tone="", sentence="Torch is loading: then this shows what fits.")
-    if not room.n_bytes:
-        sentence = f"{room.label} does not say how much memory it has. A dry run shows whether it suffices."
+    if not device_memory.n_bytes:
+        sentence = f"{device_memory.label} does not say how much memory it has. A dry run shows whether it suffices."
         return Fit(level="unknown", headline="…", tone="", sentence=sentence)
-    label = room.label.replace(" ", "\u00a0")  # a name stays on one line
-    where = f"what is free on {label}" if room.is_free else f"the memory of {label}"
-    share = needed / room.n_bytes
+    label = device_memory.label.replace(" ", "\u00a0")  # a name stays on one line
+    where = f"what is free on {label}" if device_memory.is_free else f"the memory of {label}"
+    share = needed / device_memory.n_bytes
     if share * MARGIN <= 1:
         return Fit(level="fits", headline="Fits", tone="ok", sentence=f"Takes {_percent(share)} of {where}.")
     if share <= 1:
@@ -58,17 +58,17 @@ def fit_of(needed: int, room: Room | None) -> Fit:
     return Fit(level="no", headline="Does not fit", tone="danger", sentence=sentence)
 
 
-def budget(room: Room) -> int | None:
+def budget(device_memory: DeviceMemory) -> int | None:
     """What a training may take by its estimate so that it surely fits; None where nobody knows."""
-    return None if room.n_bytes is None else int(room.n_bytes / MARGIN)
+    return None if device_memory.n_bytes is None else int(device_memory.n_bytes / MARGIN)
 
 
-def of_room(needed: int, room: Room | None) -> str:
+def of_memory(needed: int, device_memory: DeviceMemory | None) -> str:
     """“1.20 of 15.5 GiB”, with the units where they differ."""
-    if room is None or not room.n_bytes:
+    if device_memory is None or not device_memory.n_bytes:
         return size_words(needed)
     amount, unit = size_words(needed).split(" ")
-    have, have_unit = size_words(room.n_bytes).split(" ")
+    have, have_unit = size_words(device_memory.n_bytes).split(" ")
     return f"{amount} of {have} {unit}" if unit == have_unit else f"{amount} {unit} of {have} {have_unit}"
 
 

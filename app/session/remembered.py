@@ -5,16 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from app.worker.notices import Notices
 from models.files.atomic import atomic_write_json, read_json
 
 FILE_NAME = "settings.json"
 
 
-class Settings:
-    """Named JSON values, written as they change. `problem`: a sentence where the file is damaged, and left alone."""
+class Remembered:
+    """Named JSON values, written as they change; what cannot be written is said.
 
-    def __init__(self, home: Path) -> None:
-        self._path = home / FILE_NAME
+    problem: a sentence where the file is damaged, and left alone.
+    """
+
+    def __init__(self, home: Path, notices: Notices) -> None:
+        self._path, self._notices = home / FILE_NAME, notices
         self._values: dict[str, Any] = {}
         self.problem: str | None = None
         if self._path.exists():
@@ -29,9 +33,9 @@ class Settings:
         return value if default is None or isinstance(value, type(default)) else default
 
     def set(self, key: str, value: Any) -> None:
-        """Remember a JSON-able value. OSError where it cannot be written is the caller's to report."""
+        """Keep a JSON-able value for the next launch."""
         if self._values.get(key) == value:
             return
         self._values[key] = value
         if self.problem is None:
-            atomic_write_json(self._path, self._values)
+            self._notices.attempt(lambda: atomic_write_json(self._path, self._values))

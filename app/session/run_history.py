@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -136,6 +137,30 @@ class RunHistory:
     def why_bare(self) -> str:
         """The same in as few words as a chart has room for."""
         return READING if self.is_loading else "Its log is damaged" if self.problem else ""
+
+    def columns(self) -> dict[str, NDArray[np.float64]]:
+        """All that was measured as one table, a row for each step at which anything was: columns of one length by
+        name, NaN where nothing was measured.
+
+        Those of the validation begin with `val_`, those of layers are named `update_ratio:blocks.0`.
+        """
+        train, val, layers = self.train, self.val, self.layers
+        steps = functools.reduce(np.union1d, (train["step"], val["step"], layers["step"]))
+        columns = {"step": steps} | {name: np.full(len(steps), np.nan) for name in PLACE_COLUMNS[1:]}
+        for table, names, prefix in (
+            (layers, self.layer_names, "update_ratio:"),
+            (val, VAL_COLUMNS, "val_"),
+            (train, TRAIN_COLUMNS, ""),
+        ):
+            rows = np.searchsorted(steps, table["step"])
+            for name in PLACE_COLUMNS[1:]:
+                columns[name][rows] = table[name]
+            for name in names:
+                if name not in PLACE_COLUMNS:
+                    columns[prefix + name] = np.full(len(steps), np.nan)
+                    columns[prefix + name][rows] = table[name]
+        order = sorted(columns, key=lambda name: (name.startswith("update_ratio:"), name.startswith("val_")))
+        return {name: columns[name] for name in order}
 
     def become(self, other: RunHistory) -> None:
         """Hold what `other` holds, for all that look at this one."""

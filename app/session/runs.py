@@ -1,283 +1,165 @@
-"""Training and its runs: what is being trained and on which device, what was trained before, and how to start more."""
+"""The library's runs: listed, found, renamed, annotated and deleted."""
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.designs import Choices
-from app.session.device import DeviceControl
-from app.session.device_memory import Room
-from app.session.run_history import RunHistory
-from app.session.training import TrainingControl
-from app.session.training_state import TrainingState
-from app.worker.failures import Failure
-from app.worker.worker import Worker
+from app.session.training import Training
+from app.session.trash import Trash
+from app.worker.notices import Notices
+from models.files.atomic import clear_leftovers
 from models.library.library import Library, RunInfo
 from models.library.run_index import RunIndex
 from models.library.run_notes import write_notes
-from models.library.run_record import checkpoint_step, inspect_run
+from models.library.run_record import checkpoint_step
 
 if TYPE_CHECKING:
     from models.settings.run_spec import RunSpec
 
-QUICKSTART_MINUTES = 3.0
 
+class Runs(QObject):
+    """All runs, the one that is trained now among them; what cannot be done is said.
 
-class Trainings(Choices):
-    """The worker with what is trained on it, and the library's runs. One run is trained at a time.
+    index: what is known of them, with what takes longer to find out; `list` brings it up to date.
 
-    Signals (and those of Choices):
-        training_changed(): `training` is new (status, step, progress …).
-        training_events(events): a tuple of what the training yielded, after `history` took it in.
-        training_ended(): the training is over.
-        status_changed(): `status` (for the status bar) is new.
-        device_changed(): `device_name`, `device_label`, `devices` or `room` are new.
+    Signals:
+        changed(): the list of runs, or a run's shown status, changed.
+        deleted(ids): these runs are in the trash.
     """
 
-    training_changed = Signal()
-    training_events = Signal(object)
-    training_ended = Signal()
-    status_changed = Signal()
-    device_changed = Signal()
+    changed = Signal()
+    deleted = Signal(object)
 
-    def __init__(self, library: Library, parent: QObject | None = None) -> None:
-        super().__init__(library, parent)
-        self.worker = Worker(self, name="worker")
-        self.run_index = RunIndex(library.runs)
-        """What is known of the library's runs, with what takes longer to find out; `list_runs` brings it up to date."""
-        self._device = DeviceControl(self.worker, self.settings.get("device", "auto"), self)
-        self._training = training = TrainingControl(self.worker, library, self)
-        self.quickstart_minutes = QUICKSTART_MINUTES
-        training.changed.connect(self.training_changed)
-        training.changed.connect(self.status_changed)
-        training.events_came.connect(self.training_events)
-        training.noticed.connect(self.notice)
-        training.renamed.connect(self.runs_changed)
-        training.ended.connect(self._on_training_ended)
-        training.failed.connect(self._on_failed)
-        self._device.changed.connect(self.device_changed)
-        self._device.changed.connect(self.status_changed)
-        self._device.noticed.connect(self.notice)
-        self._device.failed.connect(self._on_failed)
-        self.worker.job_failed.connect(self._on_job_failed)
+    def __init__(
+        self, library: Library, index: RunIndex, training: Training, trash: Trash, notices: Notices, parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._library, self._training, self._trash, self._notices = library, training, trash, notices
+        self.index = index
+        self._discarded = ""
+        training.renamed.connect(self.changed)
 
-    # -- Training ---------------------------------------------------------------------------------------
-
-    @property
-    def training(self) -> TrainingState | None:
-        """The current or last training of this launch, None before the first."""
-        return self._training.state
-
-    @property
-    def training_active(self) -> bool:
-        """Whether a training is going on (preparing, running, paused in memory, evaluating …)."""
-        return self._training.active
-
-    @property
-    def history(self) -> RunHistory:
-        """Curves and samples of `training`."""
-        return self._training.history
-
-    def start_training(self, spec: RunSpec) -> bool:
-        """Train a new run; whether it began."""
-        return self._may_start() and self._try(lambda: self._training.start_spec(spec, self.device_name))
-
-    def start_quickstart(self, minutes: float | None = None, files: tuple[str, ...] = ()) -> bool:
-        """Data, tokenizer, training, evaluation; whether it began. Each has a new world, unless it has text files."""
-        budget = self.quickstart_minutes if minutes is None else minutes
-
-        def start() -> None:
-            seed = 0 if files else self._next_world()
-            self._training.start_quickstart(budget, self.device_name, seed, files)
-
-        return self._may_start() and self._try(start)
-
-    def resume_run(self, run_id: str) -> bool:
-        """Go on with a paused, stopped or interrupted run from its last checkpoint; whether it began."""
-
-        def resume() -> None:
-            info = self.find_run(run_id)
-            self._training.start_resume(info.folder, info.name, self.device_name)
-
-        return self._may_start() and self._try(resume)
-
-    def pause(self, *, free: bool = False) -> None:
-        """Wait after the running step; `free`: save, end, and free the device instead (go on with `resume_run`)."""
-        if free:
-            self._training.stop(status="paused")
-        else:
-            self._training.pause()
-
-    def resume(self) -> None:
-        """Go on after `pause`, or try again what was blocked."""
-        self._training.resume()
-
-    def step(self) -> None:
-        """While paused: one training step."""
-        self._training.step()
-
-    def stop(self, *, keep: bool = True) -> None:
-        """End the training at the next step, saving it first where `keep`."""
-        self._training.stop(keep=keep)
-
-    def save_now(self) -> None:
-        """Write a checkpoint at the next step."""
-        self._training.call(lambda trainer: trainer.save())
-
-    # -- Runs -------------------------------------------------------------------------------------------
-
-    def list_runs(self) -> list[RunInfo]:
+    def list(self) -> builtins.list[RunInfo]:
         """All runs, the newest first."""
-        return self.run_index.look()
+        return self.index.look()
 
-    def free_run_name(self, wanted: str) -> str:
+    def check(self) -> builtins.list[RunInfo]:
+        """At launch: say what another Terrarium is training, and return the runs that were interrupted."""
+        clear_leftovers(self._library.runs)
+        runs = self.list()
+        for run in runs:
+            if run.status == "running" and not self._training.trains(run.id):
+                self._notices.say(
+                    f"Another Terrarium is training “{run.name}” right now. You can look at it and chat with its "
+                    "checkpoints here; to change it, use the window or command that started it."
+                )
+        return [run for run in runs if run.status == "interrupted"]
+
+    def free_name(self, wanted: str) -> str:
         """`wanted`, with the first number that makes it a name no run has."""
-        return self.library.free_run_name(wanted, self.list_runs())
+        return self._library.free_run_name(wanted, self.list())
 
-    def find_run(self, run_id: str) -> RunInfo:
+    def find(self, run_id: str) -> RunInfo:
         """The run with this id; ValueError where it is gone."""
-        folder = self.library.runs / run_id
-        if run_id and folder.parent == self.library.runs and folder.is_dir():  # where it is, unless somebody moved it
-            info = inspect_run(folder)
-            if info.id == run_id:
-                return info
-        for info in self.list_runs():
-            if info.id == run_id:
-                return info
-        raise ValueError("This run is gone from the library: it may have been moved or deleted.")
+        return self.index.find(run_id)
 
-    def checkpoint_steps(self, run_id: str) -> list[int]:
+    def look_up(self, run_id: str) -> RunInfo | None:
+        """The same, for what is shown of a run; None where it is gone: that is said, and lists read anew."""
+        try:
+            return self.find(run_id)
+        except ValueError as error:
+            self._notices.say(str(error))
+            self.changed.emit()
+            return None
+
+    def checkpoint_steps(self, run_id: str) -> builtins.list[int]:
         """The steps of a run's checkpoints, the newest first; none where it is gone."""
         from models.runs.run_folder import RunFolder
 
         try:
-            return [
-                checkpoint_step(path) for path in reversed(RunFolder.open(self.find_run(run_id).folder).checkpoints())
-            ]
+            checkpoints = RunFolder.open(self.find(run_id).folder).checkpoints()
         except ValueError:
             return []
+        return [checkpoint_step(path) for path in reversed(checkpoints)]
 
-    def look_up_run(self, run_id: str) -> RunInfo | None:
-        """The same, for what is shown of a run; None where it is gone: that is said, and lists read anew."""
-        try:
-            return self.find_run(run_id)
-        except ValueError as error:
-            self.notice.emit(str(error))
-            self.runs_changed.emit()
-            return None
-
-    def is_current(self, run_id: str) -> bool:
-        """Whether this session is training the run now."""
-        state = self._training.state
-        return self.training_active and state is not None and state.run_id == run_id
-
-    def run_spec(self, run_id: str) -> RunSpec | None:
+    def spec(self, run_id: str) -> RunSpec | None:
         """What a run was made from, read from its folder; None where it cannot be read."""
         from models.runs.run_folder import RunFolder
 
         try:
-            return RunFolder.open(self.find_run(run_id).folder).spec
+            return RunFolder.open(self.find(run_id).folder).spec
         except ValueError:
             return None
 
-    def rename_run(self, run_id: str, name: str) -> bool:
+    def tokenizer_name(self, run_id: str) -> str:
+        """The name of a run's tokenizer in the library, '' where that is gone, or is not the same any more."""
+        from models.runs.run_folder import RunFolder
+
+        try:
+            name = str(RunFolder.open(self.find(run_id).folder).lineage["tokenizer"]["name"])
+        except (ValueError, KeyError):
+            return ""
+        names = {info.name for info in self._library.list_tokenizers() if info.problem is None}
+        return name if name in names else ""
+
+    def rename(self, run_id: str, name: str) -> bool:
         """Give a run another name; whether it worked."""
         from models.runs import run_folder
 
         def rename() -> None:
             if not name.strip():
                 raise ValueError("The run's name is empty: give it one.")
-            if self.is_current(run_id):
+            if self._training.trains(run_id):
                 self._training.rename(name.strip())
                 return
-            run_folder.rename_run(self.find_run(run_id).folder, name.strip())
+            run_folder.rename_run(self.find(run_id).folder, name.strip())
 
-        done = self._try(rename)
-        self.runs_changed.emit()
+        done = self._notices.attempt(rename)
+        self.changed.emit()
         return done
 
-    def set_run_notes(self, run_id: str, notes: str, tags: Sequence[str]) -> bool:
+    def set_notes(self, run_id: str, notes: str, tags: Sequence[str]) -> bool:
         """Keep notes and tags with a run; whether it worked."""
-        done = self._try(lambda: write_notes(self.find_run(run_id).folder, notes, tags))
-        self.runs_changed.emit()
+        done = self._notices.attempt(lambda: write_notes(self.find(run_id).folder, notes, tags))
+        self.changed.emit()
         return done
 
-    def delete_run(self, run_id: str) -> None:
-        """Move a run to the trash."""
-        self.delete_runs((run_id,))
-
-    def delete_runs(self, run_ids: Sequence[str]) -> None:
+    def delete(self, run_ids: Sequence[str]) -> None:
         """Move runs to the trash, from which one undo brings all back. One that cannot be moved stays; that is said."""
-        tokens: dict[str, str] = {}
+        moved: dict[str, RunInfo] = {}
         for run_id in run_ids:
-            self._try(partial(self._move_to_trash, run_id, tokens))
-        if tokens:
-            names = list(tokens.values())
+            self._notices.attempt(partial(self._move_to_trash, run_id, moved))
+        if moved:
+            names = [info.name for info in moved.values()]
             words = f"Run “{names[0]}”" if len(names) == 1 else f"{len(names):,} runs"
-            self.deleted.emit(f"{words} deleted", tuple(tokens))
-        self.runs_changed.emit()
+            self._trash.offer_undo(f"{words} deleted", tuple(moved), self.changed.emit)
+        self.changed.emit()
+        if moved:
+            self.deleted.emit(tuple(info.id for info in moved.values()))
 
-    def _move_to_trash(self, run_id: str, tokens: dict[str, str]) -> None:
-        if self.is_current(run_id):
+    def _move_to_trash(self, run_id: str, moved: dict[str, RunInfo]) -> None:
+        if self._training.trains(run_id):
             raise ValueError("This run is being trained: stop it before you delete it.")
-        info = self.find_run(run_id)
-        tokens[self.library.move_to_trash(info.folder)] = info.name
+        info = self.find(run_id)
+        moved[self._library.move_to_trash(info.folder)] = info
 
-    # -- Device -----------------------------------------------------------------------------------------
-
-    @property
-    def device_name(self) -> str:
-        """What the user chose: auto, cpu, cuda or mps."""
-        return self._device.name
-
-    @property
-    def device_label(self) -> str:
-        """What that is, in words; '' until torch is loaded."""
-        return self._device.label
-
-    @property
-    def room(self) -> Room | None:
-        """The device's memory, of main memory what is free now; None until torch is loaded."""
-        return self._device.room
-
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """What can be chosen on this machine."""
-        return self._device.available
-
-    def set_device(self, name: str) -> None:
-        """Use another device from the next job on; falls back with a notice where it does not work."""
-        self.remember("device", name)
-        self._device.choose(name)
-
-    # -- Following --------------------------------------------------------------------------------------
-
-    def _may_start(self) -> bool:
-        if self._training.active:
-            return self._refuse("A training is going on already: stop it first, or wait until it ends.")
-        return True
-
-    def _next_world(self) -> int:
-        """The seed of a world that no quick start had before; 0 for the first."""
-        seed: int = self.settings.get("next world", 0)
-        self.remember("next world", seed + 1)
-        return seed
-
-    @Slot(object)
-    def _on_failed(self, failure: Failure) -> None:
-        self.job_failed.emit(failure.sentence, failure.details)
-
-    @Slot(object, object)
-    def _on_job_failed(self, job: object, failure: Failure) -> None:
-        if job is None:
-            self._on_failed(failure)
+    def discard_trained(self) -> None:
+        """End the training without saving, and move its run to the trash, from which it can be brought back."""
+        state = self._training.state
+        if state is not None and self._training.active:
+            self._discarded = state.run_id
+            self._training.stop(keep=False)
 
     @Slot()
-    def _on_training_ended(self) -> None:
-        self.library_changed.emit()
-        self.runs_changed.emit()
-        self.training_ended.emit()
+    def follow_end(self) -> None:
+        """The training is over: its run has another status, or is to go."""
+        self.changed.emit()
+        state, discarded = self._training.state, self._discarded
+        self._discarded = ""
+        if discarded and state is not None and state.run_id == discarded:
+            self.delete((discarded,))

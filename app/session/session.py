@@ -1,173 +1,70 @@
-"""What is loaded and what is going on: the one object that all tabs share. State lives here, never in a widget.
-
-Tabs call its methods and listen to its signals. Every job is submitted here. What cannot be done is said in
-`job_failed` or `notice`, in a sentence.
-"""
+"""What is loaded and what is going on: the parts that all tabs share. State lives here, never in a widget."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from PySide6.QtCore import QObject, Signal
 
-from PySide6.QtCore import QObject, Signal, Slot
-
-from app.builder.costs.dry_run import DryRunControl, DryRunState
-from app.builder.positions.trained_positions import PositionControl
-from app.session.serving import Serving
-from app.session.status import Status, status_of
-from app.shell.import_control import ImportControl
+from app.session.chat import Chat
+from app.session.designs import Designs
+from app.session.device import Device
+from app.session.queue import TrainingQueue
+from app.session.remembered import Remembered
+from app.session.runs import Runs
+from app.session.status import Status
+from app.session.tokenizers import Tokenizers
+from app.session.training import Training
+from app.session.trash import Trash
 from app.worker.garbage import MainThreadCollector
-from models.files.atomic import clear_leftovers
-from models.library.library import Library, RunInfo
-
-if TYPE_CHECKING:
-    from models.inspect.position_weights import PositionRun
-    from models.settings.model_config import ModelConfig
-    from models.settings.run_spec import TrainConfig
+from app.worker.notices import Notices
+from app.worker.worker import Worker
+from models.library.library import Library
+from models.library.run_index import RunIndex
 
 
-class Session(Serving):
-    """The choices, the trainings, the making of tokenizers, and every other way to start work.
+class Session(QObject):
+    """Makes the parts, hands each what it needs, connects them, and closes them in order.
 
-    Signals (and those of Serving, Chatting, Trials, TokenizerJobs, Trainings and Choices):
-        dry_run_changed(): `dry_run` is new.
-        import_changed(): `importing` is new.
-        import_events(events): Phase, Progress, Notice of a model's import.
-        model_imported(run_id, name): a model from elsewhere is in the library.
-        position_runs_found(PositionRunsFound): after `find_position_runs`.
-        position_weights_read(PositionWeightsRead): after `read_position_weights`.
+    Signals:
         tab_requested(name): show the tab "tokenizer", "builder", "training" or "chat".
+        closing(): the worker is about to end: whatever is going on beside it or uses it in a way of its own ends now.
     """
 
-    dry_run_changed = Signal()
-    import_changed = Signal()
-    import_events = Signal(object)
-    model_imported = Signal(str, str)
-    position_runs_found = Signal(object)
-    position_weights_read = Signal(object)
     tab_requested = Signal(str)
+    closing = Signal()
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
-        super().__init__(library, parent)
+        super().__init__(parent)
         self._collector = MainThreadCollector(self)
-        self._trial = trial = DryRunControl(self.worker, self)
-        self._imports = imports = ImportControl(self.side_worker, library, self)
-        self._positions = positions = PositionControl(self.side_worker, library, self)
-        trial.changed.connect(self.dry_run_changed)
-        trial.changed.connect(self.status_changed)
-        trial.changed.connect(self._on_trial_changed)
-        self.training_ended.connect(self.device_changed)  # its memory is free again
-        trial.failed.connect(self._on_failed)
-        imports.changed.connect(self.import_changed)
-        imports.events_came.connect(self.import_events)
-        imports.imported.connect(self._on_imported)
-        imports.failed.connect(self._on_failed)
-        positions.runs_found.connect(self.position_runs_found)
-        positions.weights_read.connect(self.position_weights_read)
-        positions.failed.connect(self._on_failed)
-        self.training_changed.connect(self._on_training_goes_on)
-
-    # -- Life -------------------------------------------------------------------------------------------
+        self.library = library
+        self.notices = notices = Notices(self)
+        self.remembered = remembered = Remembered(library.home, notices)
+        self.trash = trash = Trash(library, notices)
+        self.worker = worker = Worker(self, name="worker")
+        self.tokenizers = Tokenizers(library, remembered, trash, notices, self)
+        self.designs = Designs(library, remembered, trash, notices, self)
+        self.device = device = Device(worker, remembered, notices, self)
+        index = RunIndex(library.runs)
+        self.training = training = Training(worker, library, index, device, remembered, notices, self)
+        self.runs = runs = Runs(library, index, training, trash, notices, self)
+        self.queue = TrainingQueue(library, runs, training, notices, self)
+        self.chat = Chat(worker, library, runs, training, device, notices, self)
+        self.status = Status(training, self.chat, device, self)
+        # In this order: the chat leaves the live model before its run may be deleted, and the next one begins last.
+        training.ended.connect(self.chat.follow_end)
+        training.ended.connect(self.tokenizers.list_changed)  # it may have trained one
+        training.ended.connect(runs.follow_end)
+        training.ended.connect(self.queue.follow_end)
+        training.ended.connect(device.changed)  # its memory is free again
 
     def start(self, *, warm_up: bool = True) -> None:
-        """Start the threads and load torch on the worker: call after the window's first paint."""
+        """Start the worker and load torch there: call after the window's first paint."""
         self.worker.start()
-        self.side_worker.start()
         if warm_up:
-            self._device.warm_up()
-
-    def check_library(self) -> list[RunInfo]:
-        """At launch: say what another Terrarium is training, and return the runs that were interrupted."""
-        if self.settings.problem:
-            self.notice.emit(self.settings.problem)
-        clear_leftovers(self.library.runs)
-        runs = self.list_runs()
-        for run in runs:
-            if run.status == "running" and not self.is_current(run.id):
-                self.notice.emit(
-                    f"Another Terrarium is training “{run.name}” right now. You can look at it and chat with its "
-                    "checkpoints here; to change it, use the window or command that started it."
-                )
-        return [run for run in runs if run.status == "interrupted"]
+            self.device.warm_up()
 
     def close(self) -> None:
         """Save and stop whatever is going on, and wait for it."""
-        super().close()
-        self.side_worker.close()
+        self.closing.emit()
+        self.queue.close()
         self.worker.close()
         self._collector.close()
-
-    # -- Trying a design out ----------------------------------------------------------------------------
-
-    @property
-    def dry_run(self) -> DryRunState:
-        """The dry run that is going on, and what the last one measured."""
-        return self._trial.state
-
-    def start_dry_run(self, config: ModelConfig, train: TrainConfig, *, length: int | None = None) -> bool:
-        """Measure three training steps on texts of `length` tokens (default: the context); whether it began."""
-        if self.training_active:
-            name = self._training.state.name if self._training.state is not None else ""
-            return self._refuse(
-                f"“{name}” is being trained: a dry run beside it would hold it up and share its memory. "
-                "Stop the training first, or wait until it ends."
-            )
-        return self._try(lambda: self._trial.start(config, train, self.device_name, length))
-
-    def cancel_dry_run(self) -> None:
-        """End it after the step that it is at."""
-        self._trial.cancel()
-
-    # -- Models from elsewhere --------------------------------------------------------------------------
-
-    @property
-    def importing(self) -> bool:
-        """Whether a model is being imported."""
-        return self._imports.busy
-
-    def import_model(self, source: Path) -> bool:
-        """Copy a Hugging Face folder or a .gguf file into the library as a run; whether it began."""
-        return self._try(lambda: self._imports.start(source))
-
-    def cancel_import(self) -> None:
-        """Leave it off; nothing of it stays."""
-        self._imports.cancel()
-
-    # -- What runs have learned about positions ---------------------------------------------------------
-
-    def find_position_runs(self, config: ModelConfig) -> None:
-        """Look for trained runs whose learned positions are of the kind of `config`'s; they come by a signal."""
-        self._positions.find(config)
-
-    def read_position_weights(self, run: PositionRun) -> None:
-        """Read the tables of such a run; they come by a signal."""
-        self._positions.read(run)
-
-    # -- Status -----------------------------------------------------------------------------------------
-
-    @property
-    def status(self) -> Status:
-        """What the worker is doing, for the status bar."""
-        return status_of(
-            self._training.state,
-            self._chat.state,
-            ready=self._device.ready,
-            trying=self._trial.state.status or self.trial.status,
-        )
-
-    # -- Following --------------------------------------------------------------------------------------
-
-    @Slot()
-    def _on_trial_changed(self) -> None:
-        if not self._trial.state.running:
-            self.device_changed.emit()  # its memory is free again
-
-    @Slot()
-    def _on_training_goes_on(self) -> None:
-        if self.training_active and self._trial.state.running:
-            self._trial.cancel()  # the training is queued behind it
-
-    @Slot(str, str)
-    def _on_imported(self, run_id: str, name: str) -> None:
-        self.runs_changed.emit()
-        self.model_imported.emit(run_id, name)

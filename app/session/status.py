@@ -1,14 +1,20 @@
-"""What the status bar says, as a pure function of what is going on."""
+"""What the status bar says of what is going on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
+from PySide6.QtCore import QObject, Signal, SignalInstance
+
+from app.session.chat import Chat
+from app.session.device import Device
+from app.session.training import Training
 from app.session.training_state import TrainingState
 
 
 @dataclass(frozen=True, kw_only=True)
-class Status:
+class StatusLine:
     """A line for the status bar. done of total is 0 of 0 where there is nothing to count."""
 
     words: str
@@ -17,23 +23,64 @@ class Status:
     seconds_left: float | None = None
 
 
-def status_of(training: TrainingState | None, chat: str, *, ready: bool, trying: Status | None = None) -> Status:
-    """The status of a training, a chat's state (see ChatControl), whether torch is loaded, and of a dry run."""
+class StatusSource(Protocol):
+    """What may be going on beside a training: `status` is what to say of it, None where nothing is."""
+
+    @property
+    def changed(self) -> SignalInstance: ...
+
+    @property
+    def status(self) -> StatusLine | None: ...
+
+
+class Status(QObject):
+    """Sums up the training, the chat, and whatever else was added.
+
+    Signals:
+        changed(): `line` is new.
+    """
+
+    changed = Signal()
+
+    def __init__(self, training: Training, chat: Chat, device: Device, parent: QObject) -> None:
+        super().__init__(parent)
+        self._training, self._chat, self._device = training, chat, device
+        self._sources: list[StatusSource] = []
+        for signal in (training.changed, chat.changed, device.changed):
+            signal.connect(self.changed)
+
+    def add(self, source: StatusSource) -> None:
+        """Tell of `source`, too, while nothing is trained."""
+        self._sources.append(source)
+        source.changed.connect(self.changed)
+
+    @property
+    def line(self) -> StatusLine:
+        """What there is to say now."""
+        others = (source.status for source in self._sources)
+        trying = next((status for status in others if status is not None), None)
+        return status_of(self._training.state, self._chat.state, ready=self._device.ready, trying=trying)
+
+
+def status_of(
+    training: TrainingState | None, chat: str, *, ready: bool, trying: StatusLine | None = None
+) -> StatusLine:
+    """The status of a training, a chat's state (see Chat), whether torch is loaded, and of what is tried out."""
     if training is None or training.over:
         if not ready:
-            return Status(words="Loading torch…")
+            return StatusLine(words="Loading torch…")
         if trying is not None and chat not in ("loading", "replying"):
             return trying
-        return Status(words={"loading": "Opening the model", "replying": "Writing a reply"}.get(chat, "Ready"))
+        return StatusLine(words={"loading": "Opening the model", "replying": "Writing a reply"}.get(chat, "Ready"))
     count = {"done": training.step, "total": training.total_steps}
     name = training.name
     if training.status in ("preparing", "evaluating"):
         words = training.phase or "Preparing"
-        return Status(
+        return StatusLine(
             words=f"{name}: {words}", done=training.done, total=training.total, seconds_left=training.seconds_left
         )
     if training.status == "running" and chat == "replying":
-        return Status(words=f"{name}: waiting for chat", **count)
+        return StatusLine(words=f"{name}: waiting for chat", **count)
     words = {
         "running": f"Training {name}",
         "pausing": f"Pausing {name}",
@@ -42,14 +89,4 @@ def status_of(training: TrainingState | None, chat: str, *, ready: bool, trying:
         "blocked": f"{name} is waiting: {training.problem}",
     }.get(training.status, name)
     left = training.seconds_left if training.status == "running" else None
-    return Status(words=words, seconds_left=left, **count)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words for a status line: “45 s”, “3 min 20 s”, “2 h 5 min”."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return StatusLine(words=words, seconds_left=left, **count)

@@ -26,7 +26,7 @@ class ClosingQuestion(QObject):
 
     def ask(self) -> None:
         """Show the question, unless it is there already."""
-        state = self._session.training
+        state = self._session.training.state
         if self.box is not None or state is None:
             return
         box = self.box = QMessageBox(self._window)
@@ -58,13 +58,13 @@ class ClosingQuestion(QObject):
 
 def remember_training(session: Session) -> None:
     """Keep which run is trained now, right before everything is closed."""
-    state = session.training
-    session.remember(_SETTING, state.run_id if state is not None and session.training_active else "")
+    state = session.training.state
+    session.remembered.set(_SETTING, state.run_id if state is not None and session.training.active else "")
 
 
 def take_remembered(session: Session) -> str:
     """The id of the run that was trained when the window was last closed, '' for none; it is told once."""
-    run_id = str(session.settings.get(_SETTING, ""))
+    run_id = str(session.remembered.get(_SETTING, ""))
     if run_id:
-        session.remember(_SETTING, "")
+        session.remembered.set(_SETTING, "")
     return run_id

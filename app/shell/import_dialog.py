@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Qt, Slot
 from PySide6.QtWidgets import QFileDialog, QProgressDialog, QWidget
 
 from app.session.session import Session
+from app.shell.importer import ModelImporter
 from app.shell.toasts import Toasts
 from models.events import Event, Notice, Phase, Progress
 
@@ -21,9 +22,11 @@ class ImportDialog(QObject):
         super().__init__(window)
         self._session, self._toasts, self._window = session, toasts, window
         self.progress: QProgressDialog | None = None
-        session.import_events.connect(self._on_events)
-        session.import_changed.connect(self._on_changed)
-        session.model_imported.connect(self._on_imported)
+        self.importer = ModelImporter(session.library, session.runs, session.notices, self)
+        session.closing.connect(self.importer.close)
+        self.importer.events_came.connect(self._on_events)
+        self.importer.changed.connect(self._on_changed)
+        self.importer.imported.connect(self._on_imported)
 
     def ask_for_folder(self) -> None:
         """Choose a Hugging Face folder, and import it."""
@@ -39,7 +42,7 @@ class ImportDialog(QObject):
 
     def start(self, source: Path) -> None:
         """Import `source`."""
-        if not self._session.import_model(source):
+        if not self.importer.start(source):
             return
         dialog = self.progress = QProgressDialog(f"Reading {source.name}", "Cancel", 0, _PARTS, self._window)
         dialog.setWindowTitle("Import a model")
@@ -49,7 +52,7 @@ class ImportDialog(QObject):
         dialog.setAutoClose(False)
         dialog.setAutoReset(False)
         dialog.setValue(0)
-        dialog.canceled.connect(self._session.cancel_import)
+        dialog.canceled.connect(self.importer.cancel)
 
     @Slot(object)
     def _on_events(self, events: tuple[Event, ...]) -> None:
@@ -63,14 +66,14 @@ class ImportDialog(QObject):
 
     @Slot()
     def _on_changed(self) -> None:
-        if not self._session.importing and self.progress is not None:
+        if not self.importer.busy and self.progress is not None:
             self.progress.deleteLater()
             self.progress = None
 
     @Slot(str, str)
     def _on_imported(self, run_id: str, name: str) -> None:
         def try_it() -> None:
-            if self._session.open_chat_model(run_id):
+            if self._session.chat.open(run_id):
                 self._session.tab_requested.emit("chat")
 
         self._toasts.offer(f"“{name}” is in your library now.", "Try it", try_it)

@@ -26,14 +26,14 @@ def run(argv: Sequence[str] | None = None) -> int:
     app.setApplicationName("Terrarium")
     app.setDesktopFileName("terrarium")
     session = Session(Library())
-    mode = session.settings.get("theme", "system")
-    theme = ThemeProvider(app, mode if mode in MODES else "system", session.settings.get("text scale", 1.0))
+    mode = session.remembered.get("theme", "system")
+    theme = ThemeProvider(app, mode if mode in MODES else "system", session.remembered.get("text scale", 1.0))
     window = MainWindow(session, theme)
 
     def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         failure = describe(error)
         log.critical("In the window: %s", failure.details)
-        session.job_failed.emit(failure.sentence, failure.details)
+        session.notices.fail(failure)
 
     sys.excepthook = report
 

@@ -9,7 +9,9 @@ from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QPaintEvent
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QVBoxLayout, QWidget
 
+from app.kit.file_dialogs import FILE_FILTER
 from app.kit.layout.pages import Pages
+from app.kit.logo import program_icon
 from app.kit.theme import ThemeProvider
 from app.quickstart.welcome import Welcome
 from app.session.session import Session
@@ -20,9 +22,8 @@ from app.shell.screens import page_factories
 from app.shell.splitters import remember_splitters, restore_splitters
 from app.shell.status_bar import StatusBar
 from app.shell.toasts import Toasts
-from app.shell.top_bar import TABS, TopBar, program_icon
+from app.shell.top_bar import TABS, TopBar
 from app.shell.view_and_help import ViewAndHelp
-from app.training.new_run.data_picker import FILE_FILTER
 
 if TYPE_CHECKING:
     from app.training.tab import TrainingTab
@@ -88,9 +89,9 @@ class MainWindow(QMainWindow):
         self.top_bar.tab_chosen.connect(self.show_tab)
         self.top_bar.quickstart_asked.connect(self.show_quickstart)
         session.tab_requested.connect(self.show_tab)
-        session.notice.connect(self.toasts.notice)
-        session.job_failed.connect(self.toasts.failure)
-        session.deleted.connect(self._on_deleted)
+        session.notices.said.connect(self.toasts.notice)
+        session.notices.failed.connect(self.toasts.failure)
+        session.notices.deleted.connect(self.toasts.undo)
 
     @Slot(str, QWidget)
     def _on_page_made(self, name: str, page: QWidget) -> None:
@@ -103,8 +104,6 @@ class MainWindow(QMainWindow):
             page.tokenizer_asked.connect(lambda: self.show_tab("tokenizer"))
             page.design_asked.connect(lambda: self.show_tab("builder"))
             page.runs_asked.connect(lambda: self.show_tab("training"))
-        elif name == "training":
-            page.undo_offered.connect(self.toasts.undo)  # type: ignore[attr-defined]
         elif name == "quickstart":
             page.chat_asked.connect(self._on_chat_asked)  # type: ignore[attr-defined]
             page.closed.connect(self.show_welcome)  # type: ignore[attr-defined]
@@ -116,7 +115,7 @@ class MainWindow(QMainWindow):
         """Show a tab by its name in `top_bar.TABS`."""
         self.pages.show_page(name).setFocus()
         self.top_bar.show_current(name)
-        self.session.remember("tab", name)
+        self.session.remembered.set("tab", name)
 
     @Slot()
     def show_welcome(self) -> None:
@@ -128,8 +127,8 @@ class MainWindow(QMainWindow):
     @Slot()
     def show_quickstart(self) -> None:
         """Show the quick start that is going on or has just ended, or the first screen, where one can begin."""
-        state = self.session.training
-        if state is not None and state.quickstart and (self.session.training_active or state.has_result):
+        state = self.session.training.state
+        if state is not None and state.quickstart and (self.session.training.active or state.has_result):
             self.pages.show_page("quickstart").setFocus()
             self.top_bar.show_current("")
         else:
@@ -138,7 +137,7 @@ class MainWindow(QMainWindow):
     @Slot()
     def start_quickstart(self) -> None:
         """Begin the quick start and show it."""
-        if self.session.start_quickstart():
+        if self.session.training.start_quickstart():
             self.show_quickstart()
 
     @property
@@ -173,7 +172,7 @@ class MainWindow(QMainWindow):
     @Slot()
     def start_quickstart_on_files(self) -> None:
         """Begin the quick start on the text files that were opened."""
-        if self.session.start_quickstart(files=self.welcome.files):
+        if self.session.training.start_quickstart(files=self.welcome.files):
             self.show_quickstart()
 
     @Slot()
@@ -184,32 +183,30 @@ class MainWindow(QMainWindow):
 
     def show_last_tab(self) -> None:
         """Show the tab that was shown at the end of the last launch, where there is something in the library."""
-        tab = self.session.settings.get("tab", "")
-        if tab in {name for name, *_ in TABS} and self.session.list_runs():
+        tab = self.session.remembered.get("tab", "")
+        if tab in {name for name, *_ in TABS} and self.session.runs.list():
             self.show_tab(tab)
 
     # -- Following --------------------------------------------------------------------------------------
 
     @Slot(str)
     def _on_chat_asked(self, which: str) -> None:
-        if self.session.open_chat_model(which):
+        if self.session.chat.open(which):
             self.show_tab("chat")
-
-    @Slot(str, object)
-    def _on_deleted(self, words: str, tokens: tuple[str, ...]) -> None:
-        self.toasts.undo(words, lambda: self.session.undo_delete(tokens))
 
     def offer_interrupted(self) -> None:
         """At launch: offer to go on with the run that was interrupted last, or was saved when the window closed."""
-        interrupted = self.session.check_library()
+        if self.session.remembered.problem:
+            self.session.notices.say(self.session.remembered.problem)
+        interrupted = self.session.runs.check()
         closed = take_remembered(self.session)
-        saved = [run for run in self.session.list_runs() if run.id == closed and run.status == "paused"]
+        saved = [run for run in self.session.runs.list() if run.id == closed and run.status == "paused"]
         for run, what in [(run, "was interrupted") for run in interrupted[:1]] or [(run, "was saved") for run in saved]:
             words = f"“{run.name}” {what} at step {run.step:,} of {run.total_steps:,}."
             self.toasts.offer(f"{words} It can go on from its last checkpoint.", "Go on", partial(self._go_on, run.id))
 
     def _go_on(self, run_id: str) -> None:
-        if self.session.resume_run(run_id):
+        if self.session.training.resume_run(run_id):
             self.show_tab("training")
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -224,7 +221,7 @@ class MainWindow(QMainWindow):
         self.close()
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        if self.session.training_active and not self._may_close:
+        if self.session.training.active and not self._may_close:
             event.ignore()
             self.closing.ask()
             return

@@ -14,7 +14,7 @@ from app.session.session import Session
 def restore_splitters(session: Session, page: QWidget) -> None:
     """Put a page's splitters where they were, and those of the pages within it as soon as these are made."""
     for key, splitter in _splitters(page):
-        sizes = session.settings.get(key, [])
+        sizes = session.remembered.get(key, [])
         if len(sizes) == splitter.count() and all(isinstance(size, int) for size in sizes):
             splitter.setSizes(sizes)
     for pages in page.findChildren(Pages):
@@ -25,7 +25,7 @@ def remember_splitters(session: Session, pages: Pages) -> None:
     """Keep where the splitters are for the next launch."""
     for page in pages.made.values():
         for key, splitter in _splitters(page):
-            session.remember(key, _sizes(splitter, session.settings.get(key, [])))
+            session.remembered.set(key, _sizes(splitter, session.remembered.get(key, [])))
 
 
 def _sizes(splitter: QSplitter, kept: list[int]) -> list[int]:

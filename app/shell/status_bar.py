@@ -8,17 +8,16 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QWid
 from app.kit.basics import label
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE
-from app.kit.words.value_words import percent
+from app.session.device import memory_bytes
 from app.session.session import Session
-from app.session.status import duration
-from app.shell.diagnostics import bytes_in_words, memory_bytes
+from models.number_words import duration, percent, size_words
 
 _DEVICE_WORDS = {"auto": "Auto", "cpu": "CPU", "cuda": "CUDA", "mps": "Apple GPU (MPS)"}
 _MEMORY_INTERVAL_MS = 2000
 
 
 class StatusBar(QFrame):
-    """Shows `session.status`, and lets the user choose the device."""
+    """Shows `session.status.line`, and lets the user choose the device."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -57,15 +56,15 @@ class StatusBar(QFrame):
         timer = QTimer(self)
         timer.timeout.connect(self._show_memory)
         timer.start(_MEMORY_INTERVAL_MS)
-        session.status_changed.connect(self._show_status)
-        session.device_changed.connect(self._show_device)
+        session.status.changed.connect(self._show_status)
+        session.device.changed.connect(self._show_device)
         self._show_status()
         self._show_device()
         self._show_memory()
 
     @Slot()
     def _show_status(self) -> None:
-        status = self._session.status
+        status = self._session.status.line
         self._words.setText(status.words)
         self._progress.setVisible(status.total > 0)
         if status.total > 0:
@@ -79,17 +78,17 @@ class StatusBar(QFrame):
     @Slot()
     def _show_device(self) -> None:
         with QSignalBlocker(self._devices):
-            self._devices.setCurrentIndex(self._devices.findData(self._session.device_name))
-        self._device.setText(self._session.device_label)
+            self._devices.setCurrentIndex(self._devices.findData(self._session.device.name))
+        self._device.setText(self._session.device.label)
         model = self._devices.model()
         for row, name in enumerate(_DEVICE_WORDS):
-            usable = name in self._session.devices
+            usable = name in self._session.device.available
             model.setData(model.index(row, 0), _DEVICE_WORDS[name] + ("" if usable else " · not here"), 0)
 
     @Slot()
     def _show_memory(self) -> None:
-        self._memory.setText(bytes_in_words(memory_bytes()))
+        self._memory.setText(size_words(memory_bytes()))
 
     @Slot(int)
     def _on_device_chosen(self, row: int) -> None:
-        self._session.set_device(self._devices.itemData(row))
+        self._session.device.choose(self._devices.itemData(row))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
-
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QIcon, QKeySequence, QPixmap
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
 
 from app.kit.basics import button, label
+from app.kit.logo import program_mark
 from app.kit.theme import SPACE, ThemeProvider
 
 TABS = (
@@ -17,18 +16,6 @@ TABS = (
     ("training", "Training", "chart-line", "Train a model and watch it learn"),
     ("chat", "Chat", "chat-circle", "Talk with a model you trained, even while it trains"),
 )
-
-
-def program_icon() -> QIcon:
-    """Terrarium's mark."""
-    with as_file(files("resources") / "icon.svg") as path:
-        return QIcon(QIcon(str(path)).pixmap(QSize(256, 256)))
-
-
-def program_mark(size: int, ratio: float = 2.0) -> QPixmap:
-    """The mark as a picture of `size` logical pixels."""
-    with as_file(files("resources") / "icon.svg") as path:
-        return QIcon(str(path)).pixmap(QSize(size, size), ratio)
 
 
 class TopBar(QFrame):

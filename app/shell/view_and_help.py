@@ -7,9 +7,10 @@ from pathlib import Path
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMessageBox, QWidget
 
+from app.kit.file_dialogs import reveal
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.shell.diagnostics import diagnostics, log_file, reveal
+from app.shell.diagnostics import diagnostics
 from app.shell.toasts import Toasts
 
 ABOUT = (
@@ -28,12 +29,12 @@ class ViewAndHelp:
     def set_mode(self, mode: str) -> None:
         """Show a theme mode and remember it."""
         self._theme.set_mode(mode)
-        self._session.remember("theme", mode)
+        self._session.remembered.set("theme", mode)
 
     def set_text_scale(self, scale: float) -> None:
         """Show a text size and remember it."""
         self._theme.set_text_scale(scale)
-        self._session.remember("text scale", self._theme.text_scale)
+        self._session.remembered.set("text scale", self._theme.text_scale)
 
     def reveal_library(self) -> None:
         """Show the library's folder in the system's file manager."""
@@ -41,11 +42,11 @@ class ViewAndHelp:
 
     def open_log(self) -> None:
         """Show the log file."""
-        self._reveal(log_file(self._session.library))
+        self._reveal(self._session.library.log_file)
 
     def copy_diagnostics(self) -> None:
         """Put what a report should say on the clipboard."""
-        QGuiApplication.clipboard().setText(diagnostics(self._session.library, self._session.device_label))
+        QGuiApplication.clipboard().setText(diagnostics(self._session.library, self._session.device.label))
         self._toasts.notice("Copied: paste it into your report.")
 
     def show_about(self, parent: QWidget) -> None:

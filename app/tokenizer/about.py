@@ -10,13 +10,13 @@ from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
-from app.kit.basics import frame, label
-from app.kit.scrolling import scrolling
+from app.kit.basics import frame, label, scrolling
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import date_words, size_words, words
+from app.kit.words.value_words import words
 from app.session.session import Session
 from app.tokenizer.making.growth_chart import GrowthChart
 from models.events import VocabularyGrowth
+from models.number_words import date_words, size_words
 from models.settings.tokenizer_options import TokenizerOptions, used_options
 from models.tokenizers import special_ids, tokenizer_kind
 
@@ -75,7 +75,7 @@ class TokenizerAbout(QWidget):
         """Tell about this tokenizer of the library."""
         self.save_notes()
         self._name = name
-        about = self._session.tokenizer_about(name) if name else {}
+        about = self._session.tokenizers.about(name) if name else {}
         self._title.setText(name)
         while self._rows.rowCount():
             self._rows.removeRow(0)
@@ -101,7 +101,7 @@ class TokenizerAbout(QWidget):
         """Keep what was typed since, at once."""
         if self._saving.isActive() or self.sender() is self._saving:
             self._saving.stop()
-            self._session.set_tokenizer_notes(self._name, self.notes.toPlainText())
+            self._session.tokenizers.set_notes(self._name, self.notes.toPlainText())
 
     def hideEvent(self, event: object) -> None:
         self.save_notes()

@@ -8,16 +8,14 @@ from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QPlainTextEdit, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row
+from app.kit.basics import button, column, label, row, scrolling
 from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.scrolling import scrolling
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.conversation_tokens import ROLE_COLOURS
-from app.kit.words.value_words import counted
-from app.tokenizer.encoder import whole_characters
+from app.kit.tokens.conversation_tokens import ROLE_COLOURS, ROLE_WORDS
 from models.chat.own_template import Message
+from models.number_words import counted
+from models.tokenizers.codec import whole_characters
 
-ROLE_WORDS = {"system": "System", "user": "User", "assistant": "Assistant"}
 _FEWEST_LINES, _MOST_LINES = 1, 6
 
 

@@ -14,16 +14,16 @@ from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
 from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.conversation_tokens import ChatTokenView
-from app.kit.words.value_words import percent
+from app.kit.tokens.conversation_tokens import ROLE_WORDS, ChatTokenView
 from app.session.session import Session
-from app.tokenizer.conversation_editor import ROLE_WORDS, ChatTurns
-from app.worker.aside import Aside
+from app.tokenizer.conversation_editor import ChatTurns
+from app.worker.background import LatestTask
 from app.worker.failures import Failure, describe
 from models.chat.foreign import foreign_chat_tokens
 from models.chat.own_template import CHAT_TEMPLATE
 from models.chat.template import MARKS
 from models.chat.tokens import ChatTokens, chat_tokens
+from models.number_words import percent
 from models.settings.run_spec import TrainConfig
 from models.tokenizers import read_about, read_template
 
@@ -75,20 +75,20 @@ class ChatTemplateView(QWidget):
         self.view = ChatTokenView(theme)
         self.stats = StatStrip(_STATS, theme, widest="88,888")
         self.template = frame("sunken", margin=SPACE)
-        self._about = ElidedLabel()
-        self._note = label("", "warning", wrap=True)
-        self._trouble = EmptyState("", "")
+        self.about = ElidedLabel()
+        self.note = label("", "warning", wrap=True)
+        self.trouble = EmptyState("", "")
         self._pages = QStackedWidget()
-        self._aside = Aside(self)
+        self._task = LatestTask(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._build()
         self.turns.changed.connect(self._encode)
         self.way.changed.connect(self._encode)
-        session.design_changed.connect(self._encode)
+        session.designs.changed.connect(self._encode)
         self.view.hovered.connect(self._tell)
         self.view.picked.connect(self._tell)
-        self._aside.done.connect(self._show)
-        self._aside.failed.connect(self._on_failed)
+        self._task.done.connect(self._show)
+        self._task.failed.connect(self._on_failed)
         self._patience.timeout.connect(lambda: self._say("Encoding …", "So long a conversation takes a moment."))
         self._encode()
 
@@ -97,13 +97,13 @@ class ChatTemplateView(QWidget):
         show = button("Template", self._theme, role="quiet", icon="code", tip="The template that makes one text of it")
         show.setCheckable(True)
         show.toggled.connect(self.template.setVisible)
-        copy = button("Copy ids", self._theme, self._copy, icon="copy", role="quiet", tip="Copy all ids as a list")
-        self._template_words = label(CHAT_TEMPLATE.strip(), "mono-small", wrap=True, selectable=True)
+        copy = button("Copy ids", self._theme, self.copy_ids, icon="copy", role="quiet", tip="Copy all ids as a list")
+        self.template_words = label(CHAT_TEMPLATE.strip(), "mono-small", wrap=True, selectable=True)
         framed = self.template.layout()
         assert framed is not None
-        framed.addWidget(self._template_words)
+        framed.addWidget(self.template_words)
         self.template.hide()
-        self._about.setProperty("role", "caption")
+        self.about.setProperty("role", "caption")
         left, right = QWidget(), QWidget()
         lines = column()
         lines.addLayout(row(title, None, show))
@@ -114,13 +114,13 @@ class ChatTemplateView(QWidget):
         inside = pills.layout()
         assert isinstance(inside, QVBoxLayout)
         inside.addWidget(self.view, 1)
-        for page in (pills, self._trouble):
+        for page in (pills, self.trouble):
             self._pages.addWidget(page)
         below = column()
         below.addLayout(row(label("Tokens", "subheading"), self.way, None, copy))
         below.addWidget(self._pages, 1)
-        below.addWidget(self._about)
-        below.addWidget(self._note)
+        below.addWidget(self.about)
+        below.addWidget(self.note)
         below.addWidget(self.stats)
         right.setLayout(below)
         self.setLayout(panes(left, right, sizes=(360, 720), grows=1))
@@ -134,7 +134,7 @@ class ChatTemplateView(QWidget):
             self._own_template = read_template(folder)
             with contextlib.suppress(ValueError):  # the list says that it is damaged
                 self._marks = {mark: str(token) for mark, token in read_about(folder).items() if mark in MARKS}
-        self._template_words.setText((self._own_template or CHAT_TEMPLATE).strip())
+        self.template_words.setText((self._own_template or CHAT_TEMPLATE).strip())
         self._encode()
 
     def set_text(self, text: str) -> None:
@@ -144,11 +144,11 @@ class ChatTemplateView(QWidget):
 
     @Slot()
     def _encode(self) -> None:
-        self._aside.cancel()
+        self._task.cancel()
         self._patience.stop()
         self.result = None
         tokenizer, messages, asks = self._tokenizer, self.turns.messages, self.way.value == "reply"
-        context_length = self._session.design.context_length
+        context_length = self._session.designs.current.context_length
         if tokenizer is None:
             self._say("No tokenizer", "Make or choose one first: there is none to encode with.")
             return
@@ -165,7 +165,7 @@ class ChatTemplateView(QWidget):
                 self._on_failed(describe(error))
         else:
             self._patience.start()
-            self._aside.ask(encode)
+            self._task.ask(encode)
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
@@ -175,12 +175,12 @@ class ChatTemplateView(QWidget):
 
     def _say(self, heading: str, sentence: str) -> None:
         """A sentence in the place of tokens."""
-        self._trouble.set_words(heading, sentence)
-        self._pages.setCurrentWidget(self._trouble)
+        self.trouble.set_words(heading, sentence)
+        self._pages.setCurrentWidget(self.trouble)
         self.view.set_chat(None, ())
         self.turns.set_counts(None)
-        self._note.hide()
-        self._about.hide()
+        self.note.hide()
+        self.about.hide()
         for name in _STATS:
             self.stats.set_number(name, "–")
 
@@ -191,7 +191,7 @@ class ChatTemplateView(QWidget):
         roles = [turn.role for turn in self.turns.turns]
         self.view.set_chat(chat, roles, underline=self.way.value == "train" and not self._own_template)
         self.turns.set_counts(chat.counts)
-        given, context_length = chat.is_given, self._session.design.context_length
+        given, context_length = chat.is_given, self._session.designs.current.context_length
         special = chat.tokens.of_each(lambda piece: piece.special, bool)
         n = int(given.sum())
         n_special, n_reply = int((special & given).sum()), int((chat.is_reply & given).sum())
@@ -199,9 +199,9 @@ class ChatTemplateView(QWidget):
         for name, number in zip(_STATS, numbers, strict=True):
             self.stats.set_number(name, number)
         note = self._too_long(chat, context_length)
-        self._note.setText(note)
-        self._note.setVisible(bool(note))
-        self._about.show()
+        self.note.setText(note)
+        self.note.setVisible(bool(note))
+        self.about.show()
         self._pages.setCurrentIndex(0)
         self._tell()
 
@@ -223,7 +223,7 @@ class ChatTemplateView(QWidget):
     def _tell(self) -> None:
         index = self.view.current
         hint = _FOREIGN if self._own_template else _HINTS[self.way.value]
-        self._about.setText(hint if self.result is None or index < 0 else self.describe(index))
+        self.about.setText(hint if self.result is None or index < 0 else self.describe(index))
 
     def describe(self, index: int) -> str:
         """Whose a token is, and what it is for."""
@@ -246,6 +246,6 @@ class ChatTemplateView(QWidget):
             learned = f" · {full if chat.is_reply[index] else less}"
         return f"{piece.display}   id {piece.id} · {what}{learned}"
 
-    def _copy(self) -> None:
+    def copy_ids(self) -> None:
         if self.result is not None:
             QGuiApplication.clipboard().setText(str(self.result.tokens.ids.tolist()))

@@ -6,13 +6,13 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QSizePolicy, QWidget
 
 from app.kit.basics import button
+from app.kit.file_dialogs import FILE_FILTER
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import size_words
 from app.session.session import Session
-from app.training.new_run.data_picker import FILE_FILTER
 from models.data.corpus import list_corpora
 from models.data.corpus_texts import CorpusChoice, files_label
+from models.number_words import size_words
 
 _TINY_WORLD, _STDLIB = CorpusChoice(source="tiny-world"), CorpusChoice(source="stdlib")
 _TIP = Qt.ItemDataRole.ToolTipRole
@@ -47,8 +47,8 @@ class CorpusPicker(QWidget):
         tip = "Choose text files of yours (UTF-8)"
         layout.addWidget(button("", theme, self.choose_files, icon="folder-open", role="quiet", tip=tip))
         self.box.activated.connect(self._on_activated)
-        session.library_changed.connect(self.reload)
-        session.runs_changed.connect(self.reload)
+        session.tokenizers.list_changed.connect(self.reload)
+        session.runs.changed.connect(self.reload)
         self.reload()
 
     @property

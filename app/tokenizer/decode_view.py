@@ -14,13 +14,13 @@ from app.kit.basics import EmptyState, button, column, frame, label, panes, row
 from app.kit.text.text_box import TextBox, highlight
 from app.kit.theme import ThemeProvider
 from app.kit.tokens.token_view import TokenView
-from app.kit.words.value_words import counted
 from app.session.session import Session
 from app.tokenizer.encoder import Encoder
 from app.tokenizer.id_box import IdBox
 from app.tokenizer.text_offsets import TextOffsets
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
+from models.number_words import counted
 from models.tokenizers.text.decoding import DecodedIds, decode_ids
 from models.tokenizers.text.encoded import EncodedText
 
@@ -60,14 +60,14 @@ class DecodeView(QWidget):
         self.view = TokenView(theme)
         self.output = TextBox()
         self.skip_special = QCheckBox("Leave out special tokens")
-        self._counts = label("", "caption")
-        self._whole = label("", "caption", wrap=True)
+        self.counts = label("", "caption")
+        self.whole = label("", "caption", wrap=True)
         self._pages = QStackedWidget()
         tip = "The ids of the text that is explored, to change them"
         self.take = button("Take the text's ids", theme, self.take_ids, icon="arrow-square-down", tip=tip)
         tip = "Explore this text instead of the one at hand"
-        self.use = button("Use as the text", theme, self._on_use, icon="arrow-square-up", tip=tip)
-        self._aside = Aside(self)
+        self.use = button("Use as the text", theme, self.on_use, icon="arrow-square-up", tip=tip)
+        self._task = LatestTask(self)
         self._encoder = Encoder(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._patience.timeout.connect(lambda: self._forget(self._busy))
@@ -75,8 +75,8 @@ class DecodeView(QWidget):
         self.ids.edited.connect(self._decode)
         self.ids.place_changed.connect(self._on_place)
         self.skip_special.toggled.connect(self._decode)
-        self._aside.done.connect(self._show)
-        self._aside.failed.connect(self._on_failed)
+        self._task.done.connect(self._show)
+        self._task.failed.connect(self._on_failed)
         self._encoder.encoded.connect(self._on_encoded)
         self.view.hovered.connect(self._point)
         self.view.picked.connect(self._point)
@@ -88,7 +88,7 @@ class DecodeView(QWidget):
         self.output.setAccessibleName("Text of the ids")
         self.output.setProperty("role", "mono")
         self.skip_special.setToolTip("As most programs do when they show what a model wrote")
-        copy = button("Copy", self._theme, self._copy, icon="copy", role="quiet", tip="Copy the text")
+        copy = button("Copy", self._theme, self.copy_text, icon="copy", role="quiet", tip="Copy the text")
         lines = column()
         lines.addLayout(row(label("Ids", "subheading"), None, self.take))
         lines.addWidget(self.ids, 1)
@@ -102,11 +102,11 @@ class DecodeView(QWidget):
         above, below = column(), column()
         title = label("Tokens", "subheading")
         title.setMinimumHeight(self.take.sizeHint().height())  # as high as the row beside it
-        above.addLayout(row(title, self._counts, None))
+        above.addLayout(row(title, self.counts, None))
         above.addWidget(pills, 1)
         below.addLayout(row(label("Text", "subheading"), None, self.skip_special, copy, self.use))
         below.addWidget(self.output, 1)
-        below.addWidget(self._whole)
+        below.addWidget(self.whole)
         upper.setLayout(above)
         lower.setLayout(below)
         right = QSplitter(Qt.Orientation.Vertical)
@@ -154,7 +154,7 @@ class DecodeView(QWidget):
 
     @Slot()
     def _decode(self) -> None:
-        self._aside.cancel()
+        self._task.cancel()
         self._patience.stop()
         tokenizer, written, skip = self._tokenizer, self.ids.text, self.skip_special.isChecked()
         if tokenizer is None or not written.strip():
@@ -164,7 +164,7 @@ class DecodeView(QWidget):
         else:
             self.result, self._offsets = None, None
             self._patience.start()
-            self._aside.ask(lambda: _work(tokenizer, written, skip))
+            self._task.ask(lambda: _work(tokenizer, written, skip))
 
     def _forget(self, page: QWidget) -> None:
         self.result, self._offsets = None, None
@@ -186,9 +186,9 @@ class DecodeView(QWidget):
         counts = [counted(n, "id"), counted(characters, "character")]
         if decoded.n_left_out:
             counts.append(f"{decoded.n_left_out:,} special left out of the text")
-        self._counts.setText(" · ".join(counts))
-        self._whole.setText(f"Only the beginning is shown: the text has {characters:,} characters.")
-        self._whole.setVisible(self.output.holds)
+        self.counts.setText(" · ".join(counts))
+        self.whole.setText(f"Only the beginning is shown: the text has {characters:,} characters.")
+        self.whole.setVisible(self.output.holds)
         self._pages.setCurrentWidget(self._found)
         self.decoded.emit()
 
@@ -198,11 +198,11 @@ class DecodeView(QWidget):
         self._trouble.setText(failure.sentence)
         self._forget(self._trouble)
 
-    def _copy(self) -> None:
+    def copy_text(self) -> None:
         if self.result is not None:
             QGuiApplication.clipboard().setText(self.result.text)
 
-    def _on_use(self) -> None:
+    def on_use(self) -> None:
         if self.result is not None:
             self.text_wanted.emit(self.result.text)
 

@@ -6,7 +6,8 @@ from PySide6.QtCore import QObject, Signal, Slot
 from tokenizers import Tokenizer
 
 from app.tokenizer.text_offsets import TextOffsets
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
+from models.tokenizers.codec import whole_characters
 from models.tokenizers.text.encoded import EncodedText
 
 AT_ONCE_BYTES = 20_000
@@ -25,16 +26,16 @@ class Encoder(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._aside = Aside(self)
-        self._aside.done.connect(self._on_done)
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_done)
 
     def encode(self, tokenizer: Tokenizer, text: str) -> None:
         """Ask for the tokens of `text`; `encoded` comes before this returns where the text is short."""
         if len(text.encode("utf-8", "surrogatepass")) <= AT_ONCE_BYTES:
-            self._aside.cancel()
+            self._task.cancel()
             self.encoded.emit(text, *encode(tokenizer, text))
         else:
-            self._aside.ask(lambda: (text, *encode(tokenizer, text)))
+            self._task.ask(lambda: (text, *encode(tokenizer, text)))
             self.started.emit()
 
     @Slot(object)
@@ -46,8 +47,3 @@ def encode(tokenizer: Tokenizer, text: str) -> tuple[EncodedText, TextOffsets]:
     """The tokens of a text from an input field; half a character, as Qt may hand out, becomes U+FFFD."""
     whole = whole_characters(text)
     return EncodedText(tokenizer, whole), TextOffsets(whole)
-
-
-def whole_characters(text: str) -> str:
-    """`text` with lone surrogates replaced one for one, so that it can be written as UTF-8."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -7,8 +7,7 @@ from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from app.kit.basics import frame, label
-from app.kit.text.held_note import HeldNote
-from app.kit.text.text_box import TextBox, highlight
+from app.kit.text.text_box import HeldNote, TextBox, highlight
 from app.kit.theme import SPACE, ThemeProvider
 from app.tokenizer.text_offsets import utf16_units
 from models.tokenizers.text.decoding import DecodedIds, IdProblem
@@ -44,25 +43,25 @@ class IdBox(QWidget):
         self.editor.setAccessibleName("Ids")
         self.editor.setPlaceholderText(_HINT)
         self.editor.setTabChangesFocus(True)
-        self._wrong = frame("card", margin=SPACE, spacing=SPACE // 2)
-        self._wrong_words = label("", "subheading")
+        self.wrong = frame("card", margin=SPACE, spacing=SPACE // 2)
+        self.wrong_words = label("", "subheading")
         self.list = QListWidget()
         self.list.setProperty("role", "plain")
         self.list.setAccessibleName("What is no id")
         self.list.setWordWrap(True)
         self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        inside = self._wrong.layout()
+        inside = self.wrong.layout()
         assert inside is not None
-        inside.addWidget(self._wrong_words)
+        inside.addWidget(self.wrong_words)
         inside.addWidget(self.list)
-        self._wrong.hide()
+        self.wrong.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
         layout.addWidget(self.editor, 1)
         layout.addWidget(HeldNote(self.editor, theme, "are decoded, but are too many to edit"))
-        layout.addWidget(self._wrong)
+        layout.addWidget(self.wrong)
         self.editor.text_changed.connect(self.edited)
         self.editor.cursorPositionChanged.connect(self._on_cursor_moved)
         self.list.itemClicked.connect(self._on_item)
@@ -81,11 +80,11 @@ class IdBox(QWidget):
         self._pointed = None
         self.list.clear()
         self.list.addItems([problem.sentence for problem in problems])
-        self._wrong.setVisible(bool(problems))
+        self.wrong.setVisible(bool(problems))
         if decoded is not None and problems:
             n, shown = decoded.n_problems, len(problems)
             words = "1 is no id" if n == 1 else f"{n:,} are no ids"
-            self._wrong_words.setText(words if n == shown else f"{words}; the first {shown:,}")
+            self.wrong_words.setText(words if n == shown else f"{words}; the first {shown:,}")
             rows = min(max(shown, _LEAST_ROWS), _MOST_ROWS)
             self.list.setFixedHeight(rows * max(self.list.sizeHintForRow(0), 24) + 4)
         self._underline()

@@ -6,12 +6,13 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QInputDialog, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import EmptyState, button, frame, label, row
+from app.kit.file_dialogs import reveal
 from app.kit.item_list import Item, ItemList
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.value_words import words
 from app.session.session import Session
-from app.shell.diagnostics import reveal
 from app.tokenizer.making.import_menu import TokenizerImport
+from app.tokenizer.making.training import TokenizerTraining
 from app.tokenizer.views import TokenizerViews
 
 
@@ -25,6 +26,8 @@ class TokenizerTab(QWidget):
         self.list = ItemList("Tokenizers", theme, can_rename=True, has_folders=True)
         self.views = TokenizerViews(session, theme)
         self.trainer = self.views.trainer
+        self.training = TokenizerTraining(session.library, session.tokenizers, session.notices, self)
+        session.closing.connect(self.training.close)
         self._pages = QStackedWidget()
         self._build()
         self._connect()
@@ -79,45 +82,45 @@ class TokenizerTab(QWidget):
 
     def _connect(self) -> None:
         session = self._session
-        session.library_changed.connect(self._on_library_changed)
-        session.tokenizer_changed.connect(self._on_tokenizer_changed)
-        session.tokenizer_training_changed.connect(self._on_busy_changed)
-        session.tokenizer_trained.connect(lambda _: self.views.show_view("explore"))
-        session.tokenizer_events.connect(self.trainer.show_events)
+        session.tokenizers.list_changed.connect(self._on_library_changed)
+        session.tokenizers.changed.connect(self._on_tokenizer_changed)
+        self.training.changed.connect(self._on_busy_changed)
+        self.training.trained.connect(lambda _: self.views.show_view("explore"))
+        self.training.events_came.connect(self.trainer.show_events)
         self.bring.imported.connect(lambda _: self.views.show_view("about"))
-        self.trainer.train_asked.connect(session.train_tokenizer)
-        self.trainer.cancel_asked.connect(session.cancel_tokenizer_training)
+        self.trainer.train_asked.connect(self.training.train)
+        self.trainer.cancel_asked.connect(self.training.cancel)
         self.list.chosen.connect(self._on_chosen)
         self.list.rename_asked.connect(self._on_rename)
-        self.list.duplicate_asked.connect(session.duplicate_tokenizer)
-        self.list.delete_asked.connect(session.delete_tokenizer)
+        self.list.duplicate_asked.connect(session.tokenizers.duplicate)
+        self.list.delete_asked.connect(session.tokenizers.delete)
         self.list.reveal_asked.connect(lambda name: reveal(session.library.tokenizers / name))
 
     @Slot()
     def _on_library_changed(self) -> None:
         items = [
             Item(info.name, info.name, f"{words(info.kind)}, {info.vocab_size:,} tokens", info.problem or "")
-            for info in self._session.list_tokenizers()
+            for info in self._session.tokenizers.list()
         ]
-        self.list.set_items(items, self._session.tokenizer_name)
+        self.list.set_items(items, self._session.tokenizers.name)
 
     @Slot()
     def _on_tokenizer_changed(self) -> None:
-        self.views.set_tokenizer(self._session.tokenizer, self._session.tokenizer_name)
+        self.views.set_tokenizer(self._session.tokenizers.current, self._session.tokenizers.name)
         self._show_page()
         self._on_library_changed()
 
     @Slot(str)
     def _on_chosen(self, name: str) -> None:
-        if name != self._session.tokenizer_name and not self._session.choose_tokenizer(name):
+        if name != self._session.tokenizers.name and not self._session.tokenizers.choose(name):
             self._on_library_changed()  # select what is really in use
-        elif self.views.current == "train" and not self._session.tokenizer_busy:
+        elif self.views.current == "train" and not self.training.busy:
             self.views.show_view("explore")
 
     def _on_rename(self, name: str) -> None:
         new, agreed = QInputDialog.getText(self, "Rename tokenizer", "Name", text=name)
         if agreed and new.strip() and new.strip() != name:
-            self._session.rename_tokenizer(name, new)
+            self._session.tokenizers.rename(name, new)
 
     def _on_new(self) -> None:
         self.views.show_view("train")
@@ -126,12 +129,12 @@ class TokenizerTab(QWidget):
 
     @Slot()
     def _on_busy_changed(self) -> None:
-        self.trainer.show_busy(self._session.tokenizer_busy)
-        if self._session.tokenizer_busy:
+        self.trainer.show_busy(self.training.busy)
+        if self.training.busy:
             self.views.show_view("train")
         self._show_page()
 
     def _show_page(self) -> None:
         """The views, or what to do where there is nothing to look at."""
-        is_empty = self._session.tokenizer is None and self.views.current != "train"
+        is_empty = self._session.tokenizers.current is None and self.views.current != "train"
         self._pages.setCurrentIndex(0 if is_empty else 1)

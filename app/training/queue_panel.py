@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QListWidget, QListWidgetItem, QMenu, QVBoxLayout, 
 
 from app.kit.basics import button, label, row
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
 from app.session.session import Session
+from models.number_words import counted
 from models.runs.run_queue import Waiting
 
 _MOST_ROWS = 5
@@ -21,7 +21,7 @@ class QueuePanel(QWidget):
     """Hidden while nothing waits.
 
     Signals:
-        removed(item, place): a Waiting was taken out; `session.put_back_waiting` undoes that.
+        removed(item, place): a Waiting was taken out; `session.queue.put_back` undoes that.
     """
 
     removed = Signal(object, int)
@@ -31,10 +31,10 @@ class QueuePanel(QWidget):
         self._session, self._theme = session, theme
         self._title = label("", "subheading")
         self.start = button(
-            "Start", theme, session.start_queue, icon="play-fill", tip="Train these, one after the other"
+            "Start", theme, session.queue.start, icon="play-fill", tip="Train these, one after the other"
         )
         self.hold = button(
-            "Hold", theme, session.hold_queue, icon="pause-fill", tip="Let the present training end, and begin no other"
+            "Hold", theme, session.queue.hold, icon="pause-fill", tip="Let the present training end, and begin no other"
         )
         self.list = _WaitingList(session)
         self.list.menu_asked.connect(self._show_menu)
@@ -45,28 +45,28 @@ class QueuePanel(QWidget):
         self._title.setContentsMargins(SPACE, 0, 0, 0)
         layout.addLayout(row(self._title, None, self.start, self.hold))
         layout.addWidget(self.list)
-        session.queue_changed.connect(self._show)
+        session.queue.changed.connect(self._show)
         self._show()
 
     def remove(self, item_id: str) -> None:
         """Take one out."""
-        place = next((i for i, item in enumerate(self._session.waiting) if item.id == item_id), 0)
-        item = self._session.remove_waiting(item_id)
+        place = next((i for i, item in enumerate(self._session.queue.waiting) if item.id == item_id), 0)
+        item = self._session.queue.remove(item_id)
         if item is not None:
             self.list.setCurrentRow(min(place, self.list.count() - 1))  # so that the keyboard can go on from there
             self.removed.emit(item, place)
 
     def make_menu(self, item: Waiting) -> QMenu:
         """What can be done to one."""
-        session, n = self._session, len(self._session.waiting)
-        place = next(i for i, other in enumerate(session.waiting) if other.id == item.id)
+        session, n = self._session, len(self._session.queue.waiting)
+        place = next(i for i, other in enumerate(session.queue.waiting) if other.id == item.id)
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         for words, icon, possible, do in (
-            ("Try again", "arrow-clockwise", bool(item.problem), lambda: session.retry_waiting(item.id)),
-            ("First", "arrow-line-up", place > 0, lambda: session.move_waiting(item.id, 0)),
-            ("Up\tAlt+Up", "arrow-up", place > 0, lambda: session.move_waiting(item.id, place - 1)),
-            ("Down\tAlt+Down", "arrow-down", place < n - 1, lambda: session.move_waiting(item.id, place + 1)),
+            ("Try again", "arrow-clockwise", bool(item.problem), lambda: session.queue.retry(item.id)),
+            ("First", "arrow-line-up", place > 0, lambda: session.queue.move(item.id, 0)),
+            ("Up\tAlt+Up", "arrow-up", place > 0, lambda: session.queue.move(item.id, place - 1)),
+            ("Down\tAlt+Down", "arrow-down", place < n - 1, lambda: session.queue.move(item.id, place + 1)),
             ("Take out", "trash", True, lambda: self.remove(item.id)),
         ):
             action = menu.addAction(self._theme.icon(icon), words)
@@ -76,16 +76,16 @@ class QueuePanel(QWidget):
 
     @Slot()
     def _show(self) -> None:
-        session, n = self._session, len(self._session.waiting)
+        session, n = self._session, len(self._session.queue.waiting)
         self.setVisible(n > 0)
         self._title.setText(f"{counted(n, 'run')} waiting")
-        self.start.setVisible(not session.queue_goes_on)
-        self.hold.setVisible(session.queue_goes_on)
+        self.start.setVisible(not session.queue.goes_on)
+        self.hold.setVisible(session.queue.goes_on)
         self.list.show_items()
 
     @Slot(str, QPoint)
     def _show_menu(self, item_id: str, place: QPoint) -> None:
-        item = next((item for item in self._session.waiting if item.id == item_id), None)
+        item = next((item for item in self._session.queue.waiting if item.id == item_id), None)
         if item is not None:
             self.make_menu(item).popup(place)
 
@@ -118,7 +118,7 @@ class _WaitingList(QListWidget):
         """Show what waits now; the chosen one stays chosen."""
         chosen = self._id(self.currentItem())
         self.clear()
-        for place, waiting in enumerate(self._session.waiting, start=1):
+        for place, waiting in enumerate(self._session.queue.waiting, start=1):
             words = "  could not begin" if waiting.problem else "  goes on" if waiting.run else ""
             item = QListWidgetItem(f"{place}  {waiting.name}{words}")
             item.setData(Qt.ItemDataRole.UserRole, waiting.id)
@@ -140,7 +140,7 @@ class _WaitingList(QListWidget):
             self.remove_asked.emit(chosen)
         elif chosen and by is not None and event.modifiers() & Qt.KeyboardModifier.AltModifier:
             if 0 <= place + by < self.count():
-                self._session.move_waiting(chosen, place + by)
+                self._session.queue.move(chosen, place + by)
         else:
             super().keyPressEvent(event)
 
@@ -160,7 +160,7 @@ class _WaitingList(QListWidget):
     def _on_moved(self, parent: QModelIndex, start: int, end: int, target: QModelIndex, row: int) -> None:
         place = row if row < start else row - 1
         # Later: it fills the list anew, which Qt is still moving rows of.
-        QTimer.singleShot(0, partial(self._session.move_waiting, self._id(self.item(place)), place))
+        QTimer.singleShot(0, partial(self._session.queue.move, self._id(self.item(place)), place))
 
     @Slot(QPoint)
     def _on_menu(self, place: QPoint) -> None:

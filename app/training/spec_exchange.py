@@ -23,7 +23,7 @@ def open_spec(parent: QWidget, session: Session, take: Callable[[RunSpec], objec
     try:
         spec = load_spec(Path(file))
     except ValueError as error:
-        session.job_failed.emit(str(error), "")
+        session.notices.refuse(str(error))
         return
     take(spec)
 
@@ -36,6 +36,6 @@ def save_spec(parent: QWidget, session: Session, spec: RunSpec) -> None:
     try:
         write_spec(path, spec)
     except OSError as error:
-        session.job_failed.emit(f"{path} cannot be written: {error.strerror or error}.", "")
+        session.notices.refuse(f"{path} cannot be written: {error.strerror or error}.")
         return
-    session.notice.emit(f"Saved as {path}. “terrarium train {path.name}” trains the same.")
+    session.notices.say(f"Saved as {path}. “terrarium train {path.name}” trains the same.")

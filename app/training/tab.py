@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import frame
@@ -17,13 +17,7 @@ from models.runs.run_queue import Waiting
 
 
 class TrainingTab(QWidget):
-    """Runs, one run or several, and what a new one is made from.
-
-    Signals:
-        undo_offered(sentence, undo): something was taken away, and `undo` brings it back.
-    """
-
-    undo_offered = Signal(str, object)
+    """Runs, one run or several, and what a new one is made from."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -35,13 +29,13 @@ class TrainingTab(QWidget):
         self.new_run = NewRun(session, theme)
         self.run_view = RunView(session, theme)
         self.comparison = CompareRuns(session, theme)
-        self._pages = QStackedWidget()
+        self.pages = QStackedWidget()
         for page in (self.new_run, self.run_view, self.comparison):
-            self._pages.addWidget(page)
+            self.pages.addWidget(page)
         splitter = QSplitter()
         splitter.setChildrenCollapsible(False)
         splitter.addWidget(self._left())
-        splitter.addWidget(self._pages)
+        splitter.addWidget(self.pages)
         splitter.setStretchFactor(1, 1)
         splitter.setSizes([256, 1000])
         layout = QVBoxLayout(self)
@@ -69,7 +63,7 @@ class TrainingTab(QWidget):
         panel.runs_selected.connect(self._on_runs_selected)
         self.comparison.run_asked.connect(self.show_run)
         panel.new_asked.connect(self.show_new_run)
-        panel.resume_asked.connect(session.resume_run)
+        panel.resume_asked.connect(session.training.resume_run)
         panel.chat_asked.connect(self._on_chat)
         panel.template_asked.connect(self.show_template)
         panel.fork_asked.connect(self._on_fork)
@@ -79,14 +73,14 @@ class TrainingTab(QWidget):
         self.run_view.run_asked.connect(self.show_run)
         self.run_view.tokenizer_asked.connect(self._on_tokenizer)
         self.queue.removed.connect(self._on_removed)
-        session.training_changed.connect(self._on_training)
-        session.queue_changed.connect(self._show_queue)
+        session.training.changed.connect(self._on_training)
+        session.queue.changed.connect(self._show_queue)
         self._show_queue()
 
     def show_new_run(self) -> None:
         """Show the form for a new run."""
         self.runs.choose("")
-        self._pages.setCurrentWidget(self.new_run)
+        self.pages.setCurrentWidget(self.new_run)
 
     def show_run(self, run_id: str) -> None:
         """Show a run of the list."""
@@ -102,17 +96,17 @@ class TrainingTab(QWidget):
     @Slot(str)
     def _on_run_chosen(self, run_id: str) -> None:
         if not run_id:
-            if not (self._pages.currentWidget() is self.run_view and self.run_view.live):
-                self._pages.setCurrentWidget(self.new_run)
+            if not (self.pages.currentWidget() is self.run_view and self.run_view.live):
+                self.pages.setCurrentWidget(self.new_run)
             return
         if self.run_view.run_id != run_id:
             self.run_view.show_run(run_id)
-        self._pages.setCurrentWidget(self.run_view)
+        self.pages.setCurrentWidget(self.run_view)
 
     @Slot(object)
     def _on_runs_selected(self, run_ids: tuple[str, ...]) -> None:
         self.comparison.show_runs(run_ids)
-        self._pages.setCurrentWidget(self.comparison)
+        self.pages.setCurrentWidget(self.comparison)
 
     @Slot()
     def _on_training(self) -> None:
@@ -120,17 +114,17 @@ class TrainingTab(QWidget):
 
         What the queue begins by itself takes nobody away from what he looks at, unless that is the run before it.
         """
-        state, active = self._session.training, self._session.training_active
+        state, active = self._session.training.state, self._session.training.active
         began, ended = active and not self._was_active, self._was_active and not active
         self._was_active = active
         if state is None:
             return
         if began:
-            self._follows = not self._session.began_by_itself or self._looks_at(self._followed)
+            self._follows = not self._session.queue.began_by_itself or self._looks_at(self._followed)
             self._followed = ""
             if self._follows and not state.run_id:
                 self.run_view.show_run("")
-                self._pages.setCurrentWidget(self.run_view)
+                self.pages.setCurrentWidget(self.run_view)
                 self.runs.choose("")  # it is none of the list yet
         elif ended and self._looks_at(""):
             self.show_new_run()  # it ended before there was a run to see: a message says why
@@ -140,16 +134,16 @@ class TrainingTab(QWidget):
                 self.show_run(state.run_id)
 
     def _looks_at(self, run_id: str) -> bool:
-        return self._pages.currentWidget() is self.run_view and self.run_view.run_id == run_id
+        return self.pages.currentWidget() is self.run_view and self.run_view.run_id == run_id
 
     @Slot()
     def _show_queue(self) -> None:
-        self._queue_card.setVisible(bool(self._session.waiting))
+        self._queue_card.setVisible(bool(self._session.queue.waiting))
 
     @Slot(object, int)
     def _on_removed(self, item: Waiting, place: int) -> None:
         words = f"“{item.name}” waits no more"
-        self.undo_offered.emit(words, lambda: self._session.put_back_waiting(item, place))
+        self._session.notices.deleted.emit(words, lambda: self._session.queue.put_back(item, place))
 
     @Slot(str)
     def _on_fork(self, run_id: str) -> None:
@@ -159,15 +153,15 @@ class TrainingTab(QWidget):
 
     @Slot(str)
     def _on_chat(self, which: str) -> None:
-        if self._session.open_chat_model(which):
+        if self._session.chat.open(which):
             self._session.tab_requested.emit("chat")
 
     @Slot(str, int)
     def _on_checkpoint_chat(self, run_id: str, step: int) -> None:
-        if self._session.open_chat_model(run_id, step):
+        if self._session.chat.open(run_id, step):
             self._session.tab_requested.emit("chat")
 
     @Slot(str)
     def _on_tokenizer(self, name: str) -> None:
-        if self._session.choose_tokenizer(name):
+        if self._session.tokenizers.choose(name):
             self._session.tab_requested.emit("tokenizer")

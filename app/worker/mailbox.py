@@ -4,51 +4,50 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import NamedTuple
+from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
-
-from app.worker.job import Job
 
 INTERVAL_S = 1 / 30
 """Measured: 30 signals for each training step halve its speed."""
 
 
-class Mail(NamedTuple):
-    """Something that happened to a job (None: to no job), named as the worker's signal that tells of it."""
-
-    signal: str
-    job: Job | None
-    payload: tuple[object, ...] = ()
-
-
 class Mailbox(QObject):
-    """Takes mail from any thread and hands it over on its own, at most once in INTERVAL_S.
+    """Takes mail from any thread and hands it over on its own, at most once in INTERVAL_S unless there is a hurry.
 
     Signals:
-        came(mail): a list of Mail, in the order in which it was posted.
+        came(mail): a list of what was posted, in that order.
     """
 
     came = Signal(object)
-    _posted = Signal()
+    _posted = Signal(bool)
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._lock = threading.Lock()
-        self._mail: list[Mail] = []
+        self._mail: list[Any] = []
+        self._closed = False
         self._last = 0.0
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.deliver)
         self._posted.connect(self._on_posted, Qt.ConnectionType.QueuedConnection)
 
-    def post(self, mail: Mail) -> None:
-        """Any thread: put it in."""
-        with self._lock:
+    def post(self, mail: object, *, at_once: bool = False) -> None:
+        """Any thread: put it in. `at_once`: hand it over, with all before it, as soon as the event loop comes to it."""
+        with self._lock:  # also while emitting, so that no thread does after `close`
+            if self._closed:
+                return
             was_empty = not self._mail
             self._mail.append(mail)
-        if was_empty:
-            self._posted.emit()
+            if was_empty or at_once:
+                self._posted.emit(at_once)
+
+    def close(self) -> None:
+        """Drop what is in it, and whatever is posted from now on."""
+        with self._lock:
+            self._closed, self._mail = True, []
+        self._timer.stop()
 
     @Slot()
     def deliver(self) -> None:
@@ -59,12 +58,10 @@ class Mailbox(QObject):
         if mail:
             self.came.emit(mail)
 
-    @Slot()
-    def _on_posted(self) -> None:
-        if self._timer.isActive():
-            return
-        wait = self._last + INTERVAL_S - time.monotonic()
-        if wait > 0:
-            self._timer.start(int(wait * 1000) + 1)
-        else:
+    @Slot(bool)
+    def _on_posted(self, at_once: bool) -> None:
+        wait = 0.0 if at_once else self._last + INTERVAL_S - time.monotonic()
+        if wait <= 0:
             self.deliver()
+        elif not self._timer.isActive():
+            self._timer.start(int(wait * 1000) + 1)

@@ -15,17 +15,26 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from PySide6.QtCore import QObject, QThread, Signal, Slot
 
 from app.worker.failures import describe
 from app.worker.job import INTERACTIVE, Job
-from app.worker.mailbox import Mail, Mailbox
+from app.worker.mailbox import Mailbox
 from models.events import Event
 
 log = logging.getLogger(__name__)
 
 _NICENESS = 10
+
+
+class Mail(NamedTuple):
+    """Something that happened to a job (None: to no job), named as the worker's signal that tells of it."""
+
+    signal: str
+    job: Job | None
+    payload: tuple[object, ...] = ()
 
 
 class Worker(QThread):

@@ -19,7 +19,7 @@ from models.training.objective import weighted_nll
 from models.training.optim import make_optimizers
 from models.training.prepare import prepare_run
 from models.training.schedule import lr_factor
-from models.training.setup import Parts
+from models.training.setup import TrainingContext
 from models.training.trainer import Trainer
 
 PRESET = "terrarium-tiny"
@@ -51,7 +51,7 @@ def bench_overhead(
     for event in events:
         yield event
         if isinstance(event, RunStarted):
-            bare = BareLoop(trainer.parts, spec.train)
+            bare = BareLoop(trainer.context, spec.train)
         elif isinstance(event, TrainMetrics):  # the first step warms up
             break
     assert bare is not None
@@ -104,21 +104,21 @@ class BareLoop:
     Batches are made before its clock runs, since making them is the trainer's own work.
     """
 
-    def __init__(self, parts: Parts, config: TrainConfig) -> None:
-        self._parts, self._config = parts, config
-        self._model = copy.deepcopy(parts.model)
+    def __init__(self, context: TrainingContext, config: TrainConfig) -> None:
+        self._context, self._config = context, config
+        self._model = copy.deepcopy(context.model)
         self._optimizers = make_optimizers(self._model, config)
         self._batches: dict[int, Batch] = {}
 
     def prepare(self, first: int, last: int) -> None:
         """Make the batches of the steps from `first` up to `last`."""
-        self._batches = {step: self._parts.train_batches.batch(step, 0) for step in range(first, last)}
+        self._batches = {step: self._context.train_batches.batch(step, 0) for step in range(first, last)}
 
     def step(self, step: int) -> float:
         """One update; the loss in nats per token."""
         batch = self._batches[step]
         self._model.train()
-        loss = weighted_nll(self._model, batch, self._parts.dtype) / float(batch.weights.sum())
+        loss = weighted_nll(self._model, batch, self._context.dtype) / float(batch.weights.sum())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.grad_clip)
         factor = lr_factor(step, self._config)

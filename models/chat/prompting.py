@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
-    from models.chat.form import ChatForm
     from models.chat.own_template import Message
+    from models.chat.template_config import ChatTemplateConfig
 
 WHEN_FULL = {
     "slide": "Leave out the oldest messages",
@@ -89,25 +89,25 @@ def build_prompt(
     tokenizer: Tokenizer,
     messages: Sequence[Message],
     prompting: Prompting,
-    form: ChatForm,
+    template_config: ChatTemplateConfig,
     *,
-    n_begun: int = 0,
+    n_prefix: int = 0,
 ) -> Prompt:
     """The prompt for the next reply. Where the conversation is too long, its oldest messages are left out.
 
     Args:
         messages: from the oldest to the one to be answered.
-        form: how the model wants to be talked to.
-        n_begun: so many tokens of the reply are there already.
+        template_config: how the model wants to be talked to.
+        n_prefix: so many tokens of the reply are there already.
 
     Raises:
         ValueError: where there is no message, the newest does not fit the context, or it is full and `prompting` says
             "stop"; and as the template fails (`chat_template.ChatTemplateError`).
     """
-    prompt = newest_that_fit(context_length, tokenizer, messages, prompting, form, n_begun=n_begun)
-    check_fits(prompt, n_begun)
+    prompt = newest_that_fit(context_length, tokenizer, messages, prompting, template_config, n_prefix=n_prefix)
+    check_fits(prompt, n_prefix)
     if prompt.n_left_out and prompting.when_full == "stop":
-        whole = lay_out(context_length, tokenizer, messages, prompting, form)
+        whole = lay_out(context_length, tokenizer, messages, prompting, template_config)
         raise ValueError(
             f"The context is full: the conversation has {len(whole.ids):,} of {context_length:,} tokens, and a "
             "quarter is kept for the reply. Begin a new chat, or choose what happens when the context is full."
@@ -115,11 +115,11 @@ def build_prompt(
     return prompt
 
 
-def check_fits(prompt: Prompt, n_begun: int = 0) -> None:
+def check_fits(prompt: Prompt, n_prefix: int = 0) -> None:
     """Raise ValueError where no reply can follow a prompt."""
     if not any(message["role"] != "system" for message in prompt.messages):
         raise ValueError("There is no message to reply to: write something.")
-    n, length = len(prompt.ids) + n_begun, prompt.context_length
+    n, length = len(prompt.ids) + n_prefix, prompt.context_length
     before = prompt.count(-1, len(prompt.messages) - 1)
     if before >= length:
         raise ValueError(
@@ -138,9 +138,9 @@ def newest_that_fit(
     tokenizer: Tokenizer,
     messages: Sequence[Message],
     prompting: Prompting,
-    form: ChatForm,
+    template_config: ChatTemplateConfig,
     *,
-    n_begun: int = 0,
+    n_prefix: int = 0,
     room: int | None = None,
 ) -> Prompt:
     """As `build_prompt`, whatever `prompting` says of a full context; the newest message stays, even if too long.
@@ -155,9 +155,11 @@ def newest_that_fit(
     first = said[:1] if said and said[0]["role"] == "system" else []
     kept = said[len(first) :]
     n_all = len(kept)
-    room = (room_for_prompt(context_length) if room is None else room) - n_begun
+    room = (room_for_prompt(context_length) if room is None else room) - n_prefix
     while True:
-        prompt = lay_out(context_length, tokenizer, [*first, *kept], dataclasses.replace(prompting, system=""), form)
+        prompt = lay_out(
+            context_length, tokenizer, [*first, *kept], dataclasses.replace(prompting, system=""), template_config
+        )
         if len(prompt.ids) <= room or len(kept) <= 1:
             return dataclasses.replace(prompt, n_left_out=n_all - len(kept))
         counts = np.bincount(prompt.sources + 1, minlength=len(prompt.messages) + 2)[len(first) + 1 : -1]
@@ -166,7 +168,11 @@ def newest_that_fit(
 
 
 def lay_out(
-    context_length: int, tokenizer: Tokenizer, messages: Sequence[Message], prompting: Prompting, form: ChatForm
+    context_length: int,
+    tokenizer: Tokenizer,
+    messages: Sequence[Message],
+    prompting: Prompting,
+    template_config: ChatTemplateConfig,
 ) -> Prompt:
     """The tokens of all messages and of what asks for a reply, however many there are.
 
@@ -178,13 +184,13 @@ def lay_out(
     from models.chat.template import render_template
 
     said = with_system(messages, prompting)
-    template = prompting.template or form.template
+    template = prompting.template or template_config.template
     if template:
-        chat = foreign_chat_tokens(tokenizer, template, form.marks, said)
+        chat = foreign_chat_tokens(tokenizer, template, template_config.marks, said)
         ids, sources = chat.tokens.ids, chat.messages.copy()
         if said:
-            text = render_template(template, said, asks=True, marks=form.marks)
-            before = len(text[: n_before(template, form.marks, said, text)].encode())
+            text = render_template(template, said, asks=True, marks=template_config.marks)
+            before = len(text[: n_before(template, template_config.marks, said, text)].encode())
             sources[chat.tokens.starts < before] = -1
     else:
         parts = encode_parts(tokenizer, said, add_generation_prompt=True)

@@ -13,7 +13,6 @@ from models.settings.optimizers import COUNTS, OPTIMIZERS
 
 MIN_CONTEXT, MIN_FF, MIN_VOCABULARY = 16, 8, 261
 """No proposal goes below. 261: every byte and the special tokens."""
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 _LEANER = "muon"
 """What is proposed where the optimizer keeps more than that."""
@@ -108,15 +107,6 @@ def proposals(
             found.append(Proposal(sentence=sentence, model=slots, train=train, bytes=size))
             break
     return found
-
-
-def size_words(n: float) -> str:
-    """Bytes with a unit: “1.5 GiB”."""
-    for unit in _UNITS[:-1]:
-        if n < 1024:
-            return f"{n:,.0f} B" if unit == "B" else f"{n:,.1f} {unit}"
-        n /= 1024
-    return f"{n:,.1f} {_UNITS[-1]}"
 
 
 def _first(n: int, fits: Callable[[int], bool]) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 from tokenizers import Tokenizer
@@ -12,14 +12,12 @@ from torch import Tensor
 
 from models.chat.own_template import encode_conversations
 from models.data.batch import Batch, Rows
-from models.data.plain_objectives import Objective, make_objective
-from models.settings.model_config import ModelConfig
+from models.data.corpus import Corpus
+from models.data.orders import EpochOrders
+from models.data.plain_objectives import Objective
 from models.settings.run_spec import TrainConfig
 from models.tokenizers import encode_text
 from models.tokenizers.special_tokens import end_id
-
-if TYPE_CHECKING:
-    from models.data.corpus import Corpus
 
 POOL_BATCHES = 16
 """Examples are sorted by length within pools of this many batches: little padding, and every step still mixed."""
@@ -60,22 +58,6 @@ class EncodedSplit:
     def n_tokens(self) -> int:
         """Tokens of the whole split."""
         return len(self.ids) if self.ids is not None else sum(len(ids) for ids, _ in self.examples)
-
-
-def make_batches(
-    corpus: Corpus, tokenizer: Tokenizer, config: ModelConfig, train: TrainConfig, split: str = "train"
-) -> Batches:
-    """The batches of a corpus's split, "train" or "val".
-
-    Raises:
-        ValueError: where the split is too short for one context, or the design has no plain objective.
-    """
-    if corpus.source == "pronouns":
-        from models.pronouns.batches import PronounBatches  # which is made of what is here
-
-        return PronounBatches(corpus, tokenizer, config.context_length, train, split)
-    objective = make_objective(config, tokenizer, train.objective)
-    return batches_of(encode_split(corpus, tokenizer, split), objective, config.context_length, train)
 
 
 def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str) -> EncodedSplit:
@@ -240,20 +222,3 @@ class ExampleBatches:
 def corruption_seed(seed: int, step: int, micro_step: int) -> int:
     """One number for what an objective draws; not the one that dropout is seeded from, which draws the same way."""
     return ((seed * 1_000_003 + step) * 65_539 + micro_step + 0x5EED) % 2**63
-
-
-class EpochOrders:
-    """Random orders that depend on nothing but the seed and the epoch; the latest are remembered."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._known: dict[tuple[int, int], Tensor] = {}
-
-    def order(self, epoch: int, n: int) -> Tensor:
-        """A permutation of 0…n-1 (long)."""
-        if (epoch, n) not in self._known:
-            if len(self._known) > 4:
-                self._known.clear()
-            generator = torch.Generator().manual_seed(self._seed * 1_000_003 + (epoch % 2**31))
-            self._known[epoch, n] = torch.randperm(n, generator=generator)
-        return self._known[epoch, n]

@@ -9,10 +9,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import os
 import platform
 import re
-import shutil
 import sysconfig
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.files.atomic import atomic_write_json, read_json, sync_folder, temporary_beside, write_synced
+from models.files.atomic import atomic_write_json, read_json, whole_folder, write_synced
 from models.library.library import Library
 
 FORMAT = 1
@@ -263,12 +261,9 @@ def _keep(
     except ValueError:
         if folder.exists():  # damaged: out of the way, but not lost
             library.move_to_trash(folder)
-    library.corpora.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(folder)
-    temporary.mkdir()
-    try:
+    with whole_folder(folder) as half_made:
         for split in SPLITS:
-            write_synced(temporary / f"{split}{_SUFFIXES[kind]}", data[split])
+            write_synced(half_made / f"{split}{_SUFFIXES[kind]}", data[split])
         about = {
             "format": FORMAT,
             "kind": kind,
@@ -280,10 +275,5 @@ def _keep(
             "sha256": sha256,
             "digests": digests,
         }
-        atomic_write_json(temporary / "about.json", about)
-        os.replace(temporary, folder)
-    except OSError:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    sync_folder(folder.parent)
+        atomic_write_json(half_made / "about.json", about)
     return open_corpus(library, sha256)

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from models.data.corpus import SPLITS, open_corpus
-from models.events import Event
+from models.data.sources import prepare_corpus
+from models.data.tiny_world.parallel import N_STORIES, stories
+from models.events import Event, Phase, Progress
 from models.library.library import Library
+from models.settings.run_spec import DataSpec
 from models.tokenizers.making.texts import example_texts, read_texts
 
 _LOOK = 1 << 20
@@ -51,12 +54,20 @@ def corpus_texts(library: Library, choice: CorpusChoice) -> Generator[Event, Non
     if choice.source == "corpus":
         corpus = open_corpus(library, choice.sha)
     else:
-        from models.settings.run_spec import DataSpec
-        from models.training.prepare import prepare_corpus  # imports torch
-
         corpus = yield from prepare_corpus(library, DataSpec(source=choice.source))
     paths = [corpus.path(split) for split in SPLITS]
     return CorpusTexts(corpus.label, sum(map(_n_bytes, paths)), read_texts(paths))
+
+
+def language_texts(language: str, n: int = N_STORIES) -> Generator[Event, None, CorpusTexts]:
+    """`n` stories of Tiny World in one of LANGUAGE_NAMES, the same ones in each."""
+    yield Phase(name=f"Telling stories in {language}")
+    told = []
+    for story in stories(language, n):
+        told.append(story)
+        if len(told) % 500 == 0:
+            yield Progress(done=len(told), total=n)
+    return CorpusTexts(language, sum(len(story.encode()) for story in told), iter(told))
 
 
 def files_label(files: Sequence[str]) -> str:

@@ -57,12 +57,12 @@ class Denoising:
         lengths = rows.real.sum(1).tolist()
         for row, row_weights, length in zip(rows.ids.tolist(), rows.weights.tolist(), lengths, strict=True):
             ids = row[:length]
-            sources.append([*self._infill(self._permute(ids, rng), rng), self._end])
+            sources.append([*self.infill(self.permute(ids, rng), rng), self._end])
             targets.append([*ids, self._end])
             weights.append([*row_weights[:length], 1.0])
         return pair_batch(sources, targets, weights, start=self._start, pad=self._pad)
 
-    def _permute(self, ids: list[int], rng: random.Random) -> list[int]:
+    def permute(self, ids: list[int], rng: random.Random) -> list[int]:
         """The text with its sentences in another order."""
         damaged: list[int] = []
         for part in _split(ids, self._specials):
@@ -71,7 +71,7 @@ class Denoising:
             damaged += [id for sentence in sentences for id in sentence]
         return damaged
 
-    def _infill(self, ids: list[int], rng: random.Random) -> list[int]:
+    def infill(self, ids: list[int], rng: random.Random) -> list[int]:
         """The text with one mask for each hidden span. Never longer than before."""
         if not ids:
             return []

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from models.data.batch import Batch, Rows
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import objective_of
 from models.tokenizers import special_ids
 from models.tokenizers.special_tokens import end_id, mask_id, pad_id, sentinel_ids, start_id
 
@@ -46,37 +45,6 @@ class Objective(Protocol):
 
     def batch(self, rows: Rows, seed: int) -> Batch:
         """The batch of `rows`, each at most `width` long."""
-
-
-def make_objective(config: ModelConfig, tokenizer: Tokenizer, wanted: str = "auto") -> Objective:
-    """The plain objective of the design's topology; an encoder-decoder has the `wanted` one (TrainConfig.objective).
-
-    Raises:
-        ValueError: where it has none, or the tokenizer lacks a token that it needs.
-    """
-    from models.data.denoising import Denoising  # which is made of what is here
-
-    check_trainable(config)
-    match objective_of(config, wanted):
-        case "masked-tokens":
-            return MaskedTokens(config, tokenizer)
-        case "span-corruption":
-            return SpanCorruption(config, tokenizer)
-        case "denoising":
-            return Denoising(config, tokenizer)
-        case _:
-            return NextToken(config.context_length)
-
-
-def check_trainable(config: ModelConfig) -> None:
-    """Raise ValueError where no plain objective trains this design."""
-    if config.topology == "encoder-only" and config.head != "language":
-        raise ValueError(
-            f"An encoder with the head {config.head!r} cannot learn from plain text, which has no labels: choose the "
-            "head language, which guesses masked tokens."
-        )
-    if config.topology == "encoder-decoder" and config.context_length < 3:
-        raise ValueError("A hidden span needs a context of 3 tokens at least: use a larger context_length.")
 
 
 class NextToken:

@@ -28,7 +28,7 @@ class DamagedError(ValueError):
 def atomic_write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, or leave it as it is. Makes missing folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
+    temporary = _temporary_beside(path)
     try:
         write_synced(temporary, data)
         _move(os.replace, temporary, path)
@@ -36,7 +36,7 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         error.filename, error.filename2 = str(path), None  # nobody knows the other name
         raise
-    sync_folder(path.parent)
+    _sync_folder(path.parent)
 
 
 def atomic_write_text(path: Path, text: str) -> None:
@@ -44,9 +44,9 @@ def atomic_write_text(path: Path, text: str) -> None:
     atomic_write_bytes(path, text.encode())
 
 
-def atomic_write_json(path: Path, value: Any) -> None:
+def atomic_write_json(path: Path, value: Any, *, indent: int = 1) -> None:
     """Replace `path` by readable JSON, or leave it as it is. NaN and infinity are a ValueError."""
-    atomic_write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    atomic_write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _move(move: Callable[[Path, Path], None], source: Path, target: Path) -> None:
@@ -59,7 +59,7 @@ def _move(move: Callable[[Path, Path], None], source: Path, target: Path) -> Non
     return move(source, target)
 
 
-def temporary_beside(path: Path) -> Path:
+def _temporary_beside(path: Path) -> Path:
     """A fresh name in the same folder, from which a rename to `path` is atomic."""
     return path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{uuid.uuid4().hex[:8]}")
 
@@ -79,12 +79,13 @@ def whole_folder(path: Path) -> Iterator[Path]:
     Raises:
         OSError: where there is one of that name already, or the disk is full.
     """
-    half_made = temporary_beside(path)
+    half_made = _temporary_beside(path)
     try:
         half_made.mkdir(parents=True)
         yield half_made
+        _sync_folder(half_made)
         _move(os.rename, half_made, path)
-        sync_folder(path.parent)
+        _sync_folder(path.parent)
     finally:
         shutil.rmtree(half_made, ignore_errors=True)
 
@@ -101,7 +102,7 @@ def clear_leftovers(folder: Path, older_than_s: float = 86_400.0) -> None:
                 leftover.unlink()
 
 
-def sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Wait until the names in `folder` are on the disk (Windows does so by itself)."""
     if os.name == "nt":
         return

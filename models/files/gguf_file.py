@@ -13,16 +13,13 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from gguf import GGML_QUANT_SIZES, GGUF_MAGIC, GGMLQuantizationType, GGUFValueType, quants
 from gguf.quants import QuantError
 
 from models.files.atomic import DamagedError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _PIECE = 1 << 21
 """Bytes of the file that are dequantised at once: some ten milliseconds."""
@@ -44,7 +41,7 @@ _SCALARS = {
 
 @dataclass(frozen=True, kw_only=True)
 class GgufTensor:
-    """A tensor in a GGUF file (a models.interop.stored.Stored); `heads`: see `regrouped`, 0 = as usual."""
+    """Where a tensor lies in a GGUF file, and how it is stored: `n_bytes` from the byte `start` on."""
 
     path: Path
     name: str
@@ -52,22 +49,15 @@ class GgufTensor:
     shape: tuple[int, ...]
     start: int
     n_bytes: int
-    heads: int = 0
 
-    @property
-    def where(self) -> str:
-        return str(self.path)
+    def read(self) -> Generator[int, None, np.ndarray[Any, Any]]:
+        """Yield how many bytes were read since last time, and return the numbers in float32, of `shape`.
 
-    def regrouped(self, n_head: int) -> GgufTensor:
-        """The same, known to be queries or keys of so many heads, whose rows llama.cpp keeps in another order."""
-        return dataclasses.replace(self, heads=n_head)
-
-    def read(self) -> Generator[int, None, Tensor]:
-        """As `Stored.read`, dequantised to float32."""
-        import torch  # not needed for what a file says of itself
-
-        out = torch.empty(self.shape)
-        numbers = out.view(-1, self.shape[-1]).numpy()
+        Raises:
+            ValueError: where the file cannot be read, or is quantised in a way that is not known.
+        """
+        out = np.empty(self.shape, dtype=np.float32)
+        numbers = out.reshape(-1, self.shape[-1])  # the same memory, by rows
         rows, row_bytes = len(numbers), self.n_bytes // len(numbers)
         step = max(1, _PIECE // row_bytes)
         try:
@@ -79,10 +69,7 @@ class GgufTensor:
                     yield n * row_bytes
         except OSError as error:
             raise ValueError(f"{self.path} cannot be read: {error.strerror}.") from error
-        if not self.heads:
-            return out
-        pairs = out.view(self.heads, -1, 2, *out.shape[1:])  # (H, D/2, 2, …): pairs side by side become halves
-        return pairs.transpose(1, 2).reshape(out.shape)
+        return out
 
     def _dequantised(self, data: bytes, n_rows: int) -> np.ndarray[Any, Any]:
         if self.kind == GGMLQuantizationType.F16:  # which the package keeps as it is

@@ -78,8 +78,8 @@ def beam_events(
     if n_beam < 1 or max_tokens < 1:
         raise ValueError(f"Beam search needs at least one beam and one token, not {n_beam} and {max_tokens}.")
     text = Continuation(model, ids, start_id)
-    limit = min(max_tokens, text.room)
-    log_probabilities = _log_probabilities(text, [text.first])
+    limit = min(max_tokens, text.max_new_tokens)
+    log_probabilities = _log_probabilities(text, [text.prompt_ids])
     beams: list[Hypothesis] = [Hypothesis((), 0.0)]  # open ones; their score is the plain sum
     ended: list[Hypothesis] = []
     for length in range(1, limit + 1):

@@ -19,8 +19,8 @@ from torch import Tensor
 from models.architecture.cache import KVCache
 from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 from models.inference.fast_decoder import FastDecoder
-from models.inference.prefill import ReadBefore, piece_size
-from models.inference.threads import Pace
+from models.inference.prefill import PrefixCache, piece_size
+from models.inference.threads import ThreadTuner
 
 
 class Continuation:
@@ -35,17 +35,17 @@ class Continuation:
         model: AnyModel,
         ids: Sequence[int],
         start_id: int,
-        begun: Sequence[int] = (),
-        before: ReadBefore | None = None,
+        prefix_ids: Sequence[int] = (),
+        prefix_cache: PrefixCache | None = None,
     ) -> None:
         """Read nothing yet.
 
         Args:
-            begun: tokens that the text after the prompt begins with.
-            before: what was read last; as far as this text begins alike, it counts as read.
+            prefix_ids: tokens that the text after the prompt begins with.
+            prefix_cache: what was read last; as far as this text begins alike, it counts as read.
 
         Raises:
-            ValueError: for an encoder, for no prompt, or for one that is (with `begun`) longer than the context.
+            ValueError: for an encoder, for no prompt, or for one that is (with `prefix_ids`) longer than the context.
         """
         if isinstance(model, Encoder):
             raise ValueError("An encoder does not write texts: let it fill in masked tokens, or choose another model.")
@@ -53,15 +53,15 @@ class Continuation:
         self._model: Decoder | EncoderDecoder = model
         self._source = torch.tensor([list(ids)]) if isinstance(model, EncoderDecoder) else None
         self._fast = FastDecoder(model) if isinstance(model, Decoder) and FastDecoder.covers(model) else None
-        self.first = [start_id, *begun] if self._source is not None else [*ids, *begun]
+        self.prompt_ids = [start_id, *prefix_ids] if self._source is not None else [*ids, *prefix_ids]
         """What has to be read before the first new token."""
-        check_prompt(len(self.first), model.config.context_length)
-        self._reading_pace = Pace(is_small=False) if before is None else before.pace
-        if before is not None and isinstance(model, Decoder):
-            self._cache = before.take_up(model, self.first)
+        check_prompt(len(self.prompt_ids), model.config.context_length)
+        self._reading_tuner = ThreadTuner(is_small=False) if prefix_cache is None else prefix_cache.tuner
+        if prefix_cache is not None and isinstance(model, Decoder):
+            self._cache = prefix_cache.lookup(model, self.prompt_ids)
         else:
             self._cache = KVCache(model.config.n_layer)
-        self.room = model.config.context_length - len(self.first) + 1
+        self.max_new_tokens = model.config.context_length - len(self.prompt_ids) + 1
         """How many tokens can be made before the context is full."""
 
     @property
@@ -70,13 +70,13 @@ class Continuation:
         return self._cache.length
 
     def read_pieces(self) -> Iterator[int]:
-        """Read `first` but for the last piece, which is left for `next_logits`; yields `n_read` after each piece."""
+        """Read `prompt_ids` but for the last piece, left for `next_logits`; yields `n_read` after each piece."""
         if isinstance(self._model, Decoder):
             model, size = self._model, piece_size(self._model)
-            while len(self.first) - self.n_read > size:
-                piece = torch.tensor([self.first[self.n_read :][:size]], device=model.embedding.weight.device)
+            while len(self.prompt_ids) - self.n_read > size:
+                piece = torch.tensor([self.prompt_ids[self.n_read :][:size]], device=model.embedding.weight.device)
                 with evaluating(model):
-                    self._reading_pace.run(functools.partial(model.hidden, piece, cache=self._cache))
+                    self._reading_tuner.run(functools.partial(model.hidden, piece, cache=self._cache))
                 yield self.n_read
 
     def next_logits(self, new: Tensor) -> Tensor:

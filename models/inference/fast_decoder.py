@@ -5,7 +5,8 @@ are fewer calls (measured on a CPU: a third of the time at a million parameters)
 (`matrices`). The results are those of `Decoder.hidden` and `Decoder.logits` up to rounding, and the cache is the same,
 so that either can go on from the other.
 
-Letters in shape comments: T tokens, S tokens seen, C d_model, H n_head, G n_kv_head, D head_dim, V vocab_size.
+Letters in shape comments: T tokens, S tokens seen, C d_model, H n_head, G n_kv_head, D head_dim, F d_ff,
+V vocab_size.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from torch import Tensor, nn
 from models.architecture.block import Block
 from models.architecture.cache import KVCache, LayerCache
 from models.architecture.convolution import ShortConv, convolve
-from models.architecture.experts import FeedForward, activate
+from models.architecture.experts import FeedForward, MixtureOfExperts, activate
 from models.architecture.heads import LanguageHead
 from models.architecture.norms import RMSNorm
 from models.architecture.transformer import Decoder
-from models.inference.fast_matmul import Linear, Plain, linear_for_many, product
-from models.inference.threads import Pace, by_one_thread
+from models.inference.fast_matmul import ByModule, Linear, Plain, Product, linear_for_many, product
+from models.inference.threads import Crew, ThreadTuner
+from models.inference.weights import NarrowHead
 from models.settings.model_config import ModelConfig
 from models.settings.positions import scheme_of
 
@@ -43,11 +45,15 @@ class FastDecoder:
         assert FastDecoder.covers(model)
         config, many = model.config, linear_for_many()
         self._model, self._table = model, model.embedding.weight
-        self._layers = [_Layer(block, config, i, many) for i, block in enumerate(model.blocks)]  # type: ignore[arg-type]
+        self._crew = Crew()
+        self._layers = [
+            _Layer(block, config, i, many, self._crew)  # type: ignore[arg-type]
+            for i, block in enumerate(model.blocks)
+        ]
         self._embedding_norm, self._final_norm = _norm(model.embedding_norm), _norm(model.final_norm)
-        self._head = _head(model, many)
+        self._head = _head(model, many, self._crew)
         self._one = _Room(config, 1)
-        self._pace = Pace(is_small=sum(parameter.nbytes for parameter in model.parameters()) < _SMALL)
+        self._pace = ThreadTuner(is_small=sum(parameter.nbytes for parameter in model.parameters()) < _SMALL)
         self._turned_from = 0
         self._turned: list[tuple[Tensor, Tensor]] = []  # the rotation of each position from there on
 
@@ -67,8 +73,12 @@ class FastDecoder:
     def next_logits(self, ids: Tensor, cache: KVCache) -> Tensor:
         """Read ids (1, T) more, which it `takes` -> the logits after them (1, V). Call it in inference mode."""
         if ids.size(1) == 1:
-            return self._pace.run(lambda: self._read(ids, cache))
-        return self._read(ids, cache)
+            return self._pace.run(lambda: self.read(ids, cache))
+        return self.read(ids, cache)
+
+    def read(self, ids: Tensor, cache: KVCache) -> Tensor:
+        """The same, by as many threads as the calling thread has; one token's bits do not depend on their number."""
+        return self._crew.do(lambda: self._read(ids, cache)) if ids.size(1) == 1 else self._read(ids, cache)
 
     def _read(self, ids: Tensor, cache: KVCache) -> Tensor:
         past, length = cache.length, ids.size(1)
@@ -161,24 +171,23 @@ class _Room:
 class _Layer:
     """One block."""
 
-    def __init__(self, block: Block, config: ModelConfig, number: int, many: Linear) -> None:
+    def __init__(self, block: Block, config: ModelConfig, number: int, many: Linear, crew: Crew) -> None:
         attention, feed_forward = block.attention, block.feed_forward
         self._is_pre, self._shares = block.is_pre, config.kv_heads != config.n_head
         self._scale, self._rotates = attention.scale, config.rotates(number)
         self._norms = _norm(block.attention_norm), _norm(block.feed_forward_norm)
         self._convs = block.attention_conv, block.feed_forward_conv
         self._query, self._key, self._value, self._output = (
-            product(module, many) for module in (attention.query, attention.key, attention.value, attention.output)
+            product(module, many, crew)
+            for module in (attention.query, attention.key, attention.value, attention.output)
         )
         self._query_norm = _norm(attention.query_norm) if attention.query_norm is not None else None
         self._key_norm = _norm(attention.key_norm)
-        self._experts: nn.Module | None = None
+        self._feed_forward: _Feed | _Mixture
         if isinstance(feed_forward, FeedForward):
-            self._activation = feed_forward.activation
-            self._gate = product(feed_forward.gate, many) if feed_forward.gate is not None else None
-            self._up, self._down = product(feed_forward.up, many), product(feed_forward.down, many)
+            self._feed_forward = _Feed(feed_forward, many, crew)
         else:
-            self._experts = feed_forward
+            self._feed_forward = _Mixture(feed_forward, many, crew)
 
     def __call__(self, x: Tensor, view: _View, room: _Room, cache: LayerCache) -> Tensor:
         """x (T, C), which is changed -> the same after this block."""
@@ -187,7 +196,7 @@ class _Layer:
         if not self._is_pre:
             x = self._norms[0](x)
         h = self._norms[1](x) if self._is_pre else x
-        self._feed(x, _convolved(self._convs[1], h, cache, "feed_forward"))
+        self._feed_forward.add_to(x, _convolved(self._convs[1], h, cache, "feed_forward"))
         return x if self._is_pre else self._norms[1](x)
 
     def _attend(self, x: Tensor, h: Tensor, view: _View, room: _Room, cache: LayerCache) -> None:
@@ -205,24 +214,49 @@ class _Layer:
         keys, values = cache.extend_both(room.kept)  # each (1, G, S, D)
         if view.skipped:
             keys, values = keys[:, :, view.skipped :], values[:, :, view.skipped :]
-
-        def attended() -> Tensor:
-            return F.scaled_dot_product_attention(
-                room.seen, keys, values, view.mask, 0.0, view.causal, scale=self._scale, enable_gqa=self._shares
-            )  # (1, H, T, D)
-
-        # Several threads share one query's keys, and so round in another order than one does. Which are used is a
-        # matter of time (`Pace`), and a reply must not be.
-        out = by_one_thread(attended) if len(x) == 1 else attended()
+        out = F.scaled_dot_product_attention(
+            room.seen, keys, values, view.mask, 0.0, view.causal, scale=self._scale, enable_gqa=self._shares
+        )  # (1, H, T, D)
         self._output.add_to(x, out.view(1, -1) if len(x) == 1 else out.transpose(1, 2).reshape(len(x), -1))
 
-    def _feed(self, x: Tensor, h: Tensor) -> None:
-        """Add to x (T, C) what the feed-forward makes of h (T, C)."""
-        if self._experts is not None:
-            x.add_(self._experts(h[None])[0])
-        else:
-            gate = self._gate(h) if self._gate is not None else None
-            self._down.add_to(x, activate(self._activation, self._up(h), gate))
+
+class _Feed:
+    """One feed-forward."""
+
+    def __init__(self, module: FeedForward, many: Linear, crew: Crew) -> None:
+        self._activation = module.activation
+        self._gate = product(module.gate, many, crew) if module.gate is not None else None
+        self._up, self._down = product(module.up, many, crew), product(module.down, many, crew)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x (T, C) -> (T, C), a tensor of its own."""
+        return self._down(self._activated(x))
+
+    def add_to(self, sum: Tensor, x: Tensor) -> None:
+        """Add what it makes of x (T, C) to `sum` (T, C), which may be x itself."""
+        self._down.add_to(sum, self._activated(x))
+
+    def _activated(self, x: Tensor) -> Tensor:
+        """x (T, C) -> (T, F)."""
+        return activate(self._activation, self._up(x), self._gate(x) if self._gate is not None else None)
+
+
+class _Mixture:
+    """A mixture of experts."""
+
+    def __init__(self, module: MixtureOfExperts, many: Linear, crew: Crew) -> None:
+        self._module, self._router = module, product(module.router, many, crew)
+        self._experts = [_Feed(expert, many, crew) for expert in module.experts]  # type: ignore[arg-type]
+
+    def add_to(self, sum: Tensor, x: Tensor) -> None:
+        """Add what it makes of x (T, C) to `sum` (T, C), which may be x itself."""
+        if len(x) > 1:
+            sum.add_(self._module(x[None])[0])
+            return
+        shares, chosen = self._router(x)[0].softmax(0).topk(self._module.n_used)
+        parts = [self._experts[i](x) for i in chosen.tolist()]
+        for part, share in zip(parts, (shares / shares.sum()).tolist(), strict=True):
+            sum.add_(part, alpha=share)
 
 
 def _turns(cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
@@ -262,10 +296,13 @@ def _norm(module: nn.Module | None) -> Callable[[Tensor], Tensor]:
     return (lambda x: x) if module is None else module
 
 
-def _head(model: Decoder, many: Linear) -> Callable[[Tensor], Tensor]:
+def _head(model: Decoder, many: Linear, crew: Crew) -> Callable[[Tensor], Tensor]:
     """Hidden states (1, C) -> logits (1, V)."""
     head = model.head
-    if type(head) is not LanguageHead or head.transform is not None:
-        return model.logits
-    matrix = Plain(model.embedding.weight if head.weight is None else head.weight, head.bias, many)
+    if isinstance(head, NarrowHead):
+        matrix: Product = ByModule(head.matrix, crew)
+    else:
+        assert type(head) is LanguageHead
+        matrix = Plain(model.embedding.weight if head.weight is None else head.weight, head.bias, many, crew)
+    assert head.transform is None  # that is for encoders
     return matrix if head.scale == 1.0 else lambda hidden: matrix(hidden * head.scale)

@@ -1,9 +1,9 @@
 """A matrix of a model times the states of a few tokens, on a CPU, as fast as it goes; the weights stay where they are.
 
-For every token that is written, each matrix is multiplied by one vector. torch.mm does that with one core, at half of
-the speed at which that core reads memory; a batch of strips of the same matrix takes all cores at full speed (measured
-with MKL on AVX-512: twice as fast with one thread, 3.4 times with two). For the many tokens of a prompt, oneDNN is
-twice as fast as what torch chooses for float32.
+For every token that is written, each matrix is multiplied by one vector. Each thread takes some strips of a large one,
+whole rows of it, so that the bits of the result do not depend on their number; torch.mm may use several threads as
+well, but its bits then do (see `Crew`). For the many tokens of a prompt, oneDNN is twice as fast as what torch chooses
+for float32.
 
 Nothing is copied or kept but views, so a model that is in training is read as it is at that moment.
 
@@ -20,10 +20,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.inference.threads import Crew
+
 Linear = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 _SMALL = 2**16
 """Numbers in a matrix up to which a plain call is faster than strips: those pay where memory is what one waits for."""
+_N_STRIPS = 16
+"""Always as many, whatever the threads, so that a matrix is cut, and rounded, in one way; 4 to 32 are as fast."""
 
 
 class Product(Protocol):
@@ -40,26 +44,29 @@ class Product(Protocol):
 
 
 class Plain:
-    """The product with float32 weights (N, K), and the bias (N) where there is one."""
+    """The product with float32 weights (N, K), and the bias (N) where there is one.
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, many: Linear) -> None:
-        self._weight, self._bias, self._many = weight, bias, many
+    Within `Crew.do`, one token's result is the same to the last bit by any number of threads.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, many: Linear, crew: Crew) -> None:
+        self._weight, self._bias, self._many, self._crew = weight, bias, many, crew
         self._turned = weight.t()
-        n_strips = max(4, torch.get_num_threads())
-        n_rows = weight.size(0) // n_strips
+        n_rows = weight.size(0) // _N_STRIPS
         self._strips: Tensor | None = None  # (P, N/P, K), without the last rows where P is no divisor
         if weight.numel() > _SMALL and weight.is_contiguous() and n_rows:
-            self._strips = weight[: n_strips * n_rows].view(n_strips, n_rows, -1)
-            self._rest = weight[n_strips * n_rows :].t()  # (K, fewer than P)
+            self._strips = weight[: _N_STRIPS * n_rows].view(_N_STRIPS, n_rows, -1)
+            self._rest = weight[_N_STRIPS * n_rows :].t()  # (K, fewer than P)
 
     def __call__(self, x: Tensor) -> Tensor:
         if len(x) > 1:
             return self._many(x, self._weight, self._bias)
         if self._strips is None:
             return torch.mm(x, self._turned) if self._bias is None else torch.addmm(self._bias, x, self._turned)
-        strips = self._strips
-        # Strides (0, 1, K) of the column: with (0, 1, 1), which means the same, MKL takes six times as long (measured).
-        y = torch.bmm(strips, x.expand(strips.size(0), 1, x.size(1)).mT).view(1, -1)
+        # The vector as a row: with strips times a column, which means the same, MKL takes twice as long (measured), and
+        # cuts strips where there are more threads than them.
+        row, columns = x.expand(self._strips.size(0), 1, x.size(1)), self._strips.mT
+        y = self._crew.share(lambda: torch.bmm(row, columns)).view(1, -1)
         if self._rest.size(1):
             y = torch.cat((y, torch.mm(x, self._rest)), dim=1)
         return y if self._bias is None else y.add_(self._bias)
@@ -82,24 +89,27 @@ class Plain:
 
 
 class ByModule:
-    """The product as a module makes it, for layers whose weights are kept in another way."""
+    """The product as a module makes it, for layers whose weights are kept in another way (`models.inference.weights`).
 
-    def __init__(self, module: nn.Module) -> None:
-        self._module = module
+    torch's products of int8, and oneDNN's of bfloat16, with one token are the same by any number of threads.
+    """
+
+    def __init__(self, module: nn.Module, crew: Crew) -> None:
+        self._module, self._crew = module, crew
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self._module(x)  # type: ignore[no-any-return]
+        return self._crew.share(lambda: self._module(x)) if len(x) == 1 else self._module(x)  # type: ignore[no-any-return]
 
     def into(self, x: Tensor, out: Tensor) -> None:
-        out.copy_(self._module(x))
+        out.copy_(self(x))
 
     def add_to(self, sum: Tensor, x: Tensor) -> None:
-        sum.add_(self._module(x))
+        sum.add_(self(x))
 
 
-def product(module: nn.Module, many: Linear) -> Product:
+def product(module: nn.Module, many: Linear, crew: Crew) -> Product:
     """What multiplies as `module` does; `many` is for several tokens at once (see `linear_for_many`)."""
-    return Plain(module.weight, module.bias, many) if type(module) is nn.Linear else ByModule(module)
+    return Plain(module.weight, module.bias, many, crew) if type(module) is nn.Linear else ByModule(module, crew)
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from models.architecture.cache import KVCache
 from models.architecture.transformer import AnyModel, Decoder
 from models.events import Progress, ReplyFinished, TokenMade
 from models.inference.continuation import Continuation, check_prompt, next_logits
-from models.inference.prefill import ReadBefore
+from models.inference.prefill import PrefixCache
 from models.inference.sampling import SamplingConfig, as_floats, draw_number, likeliest_log_probabilities, sample
 from models.inference.sampling_steps import SamplingState, sampling_steps
 from models.tokenizers import IncrementalDecoder
@@ -29,10 +29,10 @@ def generate(
     ids: Sequence[int],
     config: SamplingConfig,
     *,
-    begun: Sequence[int] = (),
+    prefix_ids: Sequence[int] = (),
     n_top: int = 0,
     end_ids: Collection[int] = (),
-    before: ReadBefore | None = None,
+    prefix_cache: PrefixCache | None = None,
 ) -> Iterator[Progress | TokenMade | ReplyFinished]:
     """Continue `ids` (a decoder) or answer them (an encoder-decoder): TokenMade for each token, and ReplyFinished.
 
@@ -42,31 +42,31 @@ def generate(
     token's text), else with "length" when max_tokens are made or the context is full. The texts joined are the reply.
 
     Args:
-        begun: tokens that the reply begins with already. It goes on after them as it would have gone on if it had made
-            them itself: penalties and stop texts count them, and their random numbers are spent. max_tokens counts only
-            the new tokens, and only these are yielded.
+        prefix_ids: tokens that the reply begins with already. It goes on after them as it would have gone on if it had
+            made them itself: penalties and stop texts count them, and their random numbers are spent. max_tokens counts
+            only the new tokens, and only these are yielded.
         n_top: how many of the likeliest tokens each TokenMade tells about.
         end_ids: tokens that end the reply; none: the model's own (`roles.end_id`).
-        before: what was read last, which need not be read again; it is this text afterwards. The reply is the same,
-            up to rounding where the number of threads was another.
+        prefix_cache: what was read last, which need not be read again; it is this text afterwards. The reply is the
+            same, up to rounding where the number of threads was another.
 
     Raises:
-        ValueError: for an encoder, where `ids` is empty or longer than the context, or where it is with `begun`.
+        ValueError: for an encoder, where `ids` is empty or longer than the context, or where it is with `prefix_ids`.
     """
     state = SamplingState(config)
     # What the draws remember of tokens that stand already comes from their logits: they are read as they were made.
-    again = tuple(begun) if state.remembers else ()
-    continuation = Continuation(model, ids, first_id(model, tokenizer), begun[len(again) :], before)
-    check_prompt(len(continuation.first) + len(again), model.config.context_length)
-    limit = min(config.max_tokens, continuation.room - len(again))
+    again = tuple(prefix_ids) if state.remembers else ()
+    continuation = Continuation(model, ids, first_id(model, tokenizer), prefix_ids[len(again) :], prefix_cache)
+    check_prompt(len(continuation.prompt_ids) + len(again), model.config.context_length)
+    limit = min(config.max_tokens, continuation.max_new_tokens - len(again))
     generator = torch.Generator().manual_seed(config.seed)
     ends = end_ids or (end_id(tokenizer, model.config),)
     text = _HeldText(tokenizer, config.stop)
-    for id in begun:
+    for id in prefix_ids:
         draw_number(generator)
         text.skip(id)
-    stands = list(continuation.first)
-    n_prompt = len(stands) + len(again) - len(begun)
+    stands = list(continuation.prompt_ids)
+    n_prompt = len(stands) + len(again) - len(prefix_ids)
     seconds = [0.0, 0.0]  # of prefill, of decoding
     began = time.perf_counter()
     for n_read in continuation.read_pieces():
@@ -80,7 +80,7 @@ def generate(
         new = [id]
         stands.append(id)
         seconds[0] += time.perf_counter() - began
-        yield Progress(done=len(stands), total=n_prompt + len(begun))
+        yield Progress(done=len(stands), total=n_prompt + len(prefix_ids))
         began = time.perf_counter()
     for made in range(1, limit + 1):
         began = time.perf_counter()

@@ -102,7 +102,7 @@ def _write(one: _Measured, ids: Sequence[int]) -> Iterator[None]:
     prompt = list(ids[: max(1, min(N_PROMPT, one.model.config.context_length - N_WRITTEN))])
     text = Continuation(one.model, prompt, -1)
     new, seconds = torch.tensor([prompt]), []
-    for _ in range(min(N_WRITTEN + 1, text.room)):
+    for _ in range(min(N_WRITTEN + 1, text.max_new_tokens)):
         began = time.perf_counter()
         new = text.next_logits(new).argmax(dim=-1, keepdim=True).cpu()
         seconds.append(time.perf_counter() - began)

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from models.architecture.cache import KVCache
 from models.architecture.transformer import Decoder
-from models.inference.threads import Pace
+from models.inference.threads import ThreadTuner
 
-_FLOPS_AT_ONCE = {"cpu": 24e9}
+FLOPS_AT_ONCE = {"cpu": 24e9}
 """So many operations are short (a fifth of a second on two cores), and yet done at nearly full speed (measured at 135
 million parameters: pieces of 112 tokens take a twentieth longer than the whole at once, pieces of 48 an eighth)."""
 _FLOPS_ELSEWHERE = 2e12
@@ -25,25 +25,25 @@ def piece_size(model: Decoder) -> int:
     if model.config.rope_scaling == "dynamic":
         return model.config.context_length
     n = sum(parameter.numel() for block in model.blocks for parameter in block.parameters())
-    flops = _FLOPS_AT_ONCE.get(model.embedding.weight.device.type, _FLOPS_ELSEWHERE)
+    flops = FLOPS_AT_ONCE.get(model.embedding.weight.device.type, _FLOPS_ELSEWHERE)
     return max(16, int(flops / (2 * n)) // 16 * 16)
 
 
-class ReadBefore:
+class PrefixCache:
     """What a decoder read last: of a prompt that begins alike, only the rest has to be read.
 
     It holds the keys and values of one text, and is of use as long as the model's weights stay as they are.
     """
 
     def __init__(self) -> None:
-        self.pace = Pace(is_small=False)
+        self.tuner = ThreadTuner(is_small=False)
         """How fast pieces were read."""
         self._model: weakref.ref[Decoder] | None = None
         self._version = -1
         self._ids: list[int] = []
         self._cache: KVCache | None = None
 
-    def take_up(self, model: Decoder, ids: Sequence[int]) -> KVCache:
+    def lookup(self, model: Decoder, ids: Sequence[int]) -> KVCache:
         """A cache that holds as many of the first `ids` as were read before. Whoever takes it reads the others into it,
         in pieces of `piece_size` (`Continuation.read_pieces`), and whatever comes after them."""
         cache, version = self._cache, model.weights_version

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from models.chat.form import ChatForm
 from models.chat.prompting import Prompting
+from models.chat.template_config import ChatTemplateConfig
 from models.events import Event
 from models.settings.sampling_config import SamplingConfig
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.architecture.transformer import AnyModel
-    from models.inference.prefill import ReadBefore
+    from models.inference.prefill import PrefixCache
     from models.inference.summarising import Summaries
 
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 class ReplyRequest:
     """What a model is asked for: a reply to messages ({"role", "content"}), or what becomes of a text.
 
-    The reply begins with the tokens `begun`; it is drawn as `sampling` says.
+    The reply begins with the tokens `prefix_ids`; it is drawn as `sampling` says.
     """
 
     messages: Sequence[Mapping[str, str]] | str
     sampling: SamplingConfig
-    begun: tuple[int, ...] = ()
+    prefix_ids: tuple[int, ...] = ()
     prompting: Prompting = field(default_factory=Prompting)
 
 
@@ -39,7 +39,7 @@ class ReplyStarted(Event):
     messages were left out because the conversation is longer than the context.
 
     prompt_ids: what stands before the reply's first token; of an encoder-decoder that is what its texts begin with, and
-    `source_ids` is what its encoder reads. begun: the text of the tokens with which the reply begins already.
+    `source_ids` is what its encoder reads. prefix: the text of the tokens with which the reply begins already.
     summary: what stands for the messages that were left out; "" where nothing does.
     """
 
@@ -48,7 +48,7 @@ class ReplyStarted(Event):
     n_left_out: int = 0
     prompt_ids: tuple[int, ...] = ()
     source_ids: tuple[int, ...] = ()
-    begun: str = ""
+    prefix: str = ""
     summary: str = ""
 
 
@@ -56,23 +56,23 @@ def reply_events(
     model: AnyModel,
     tokenizer: Tokenizer,
     step: int,
-    form: ChatForm,
+    template_config: ChatTemplateConfig,
     asked: ReplyRequest,
     summaries: Summaries,
-    before: ReadBefore | None = None,
+    prefix_cache: PrefixCache | None = None,
 ) -> Iterator[Event]:
     """ReplyStarted, then TokenMade …, then ReplyFinished; before them Phase, Progress and Notice of a summary, and
     after ReplyStarted Progress of reading.
 
     Args:
-        step: the model's training step. form: how it wants to be talked to. summaries: those that it made before.
-        before: what it read last.
+        step: the model's training step. template_config: how it wants to be talked to.
+        summaries: those that it made before. prefix_cache: what it read last.
 
     Raises:
         ValueError: where the prompt is empty, too long for the context, or no prompt for this model; a broken template;
             or logits that are not numbers.
     """
-    from models.chat.form import reply_ends
+    from models.chat.template_config import reply_ends
     from models.inference.fill_mask import fill_events
     from models.inference.generate import first_id, generate
     from models.inference.prompts import encode_for
@@ -86,10 +86,10 @@ def reply_events(
     else:
         said = [dict(message) for message in asked.messages]
         prompt = yield from prompt_events(
-            model, tokenizer, said, asked.prompting, form, summaries, n_begun=len(asked.begun)
+            model, tokenizer, said, asked.prompting, template_config, summaries, n_prefix=len(asked.prefix_ids)
         )
         ids, left_out, summary = prompt.ids.tolist(), prompt.n_left_out, prompt.summary
-        ends = reply_ends(model.config, tokenizer, form, asked.prompting.template)
+        ends = reply_ends(model.config, tokenizer, template_config, asked.prompting.template)
         sampling, end_ids = dataclasses.replace(sampling, stop=(*sampling.stop, *ends.texts)), ends.ids
     has_source, decoder = model.config.topology == "encoder-decoder", IncrementalDecoder(tokenizer)
     yield ReplyStarted(
@@ -98,10 +98,12 @@ def reply_events(
         n_left_out=left_out,
         prompt_ids=(first_id(model, tokenizer),) if has_source else tuple(ids),
         source_ids=tuple(ids) if has_source else (),
-        begun="".join(map(decoder.add, asked.begun)),
+        prefix="".join(map(decoder.add, asked.prefix_ids)),
         summary=summary,
     )
     if model.config.topology == "encoder-only":
         yield from fill_events(model, tokenizer, ids)
     else:
-        yield from generate(model, tokenizer, ids, sampling, begun=asked.begun, end_ids=end_ids, before=before)
+        yield from generate(
+            model, tokenizer, ids, sampling, prefix_ids=asked.prefix_ids, end_ids=end_ids, prefix_cache=prefix_cache
+        )

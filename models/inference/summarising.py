@@ -14,10 +14,10 @@ from collections.abc import Generator, Sequence
 from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel
-from models.chat.form import ChatForm, reply_ends
 from models.chat.own_template import Message, room_for_prompt
 from models.chat.prompting import Prompt, Prompting, build_prompt, check_fits, lay_out, newest_that_fit
 from models.chat.template import ChatTemplateError
+from models.chat.template_config import ChatTemplateConfig, reply_ends
 from models.events import Event, Notice, Phase, Progress, ReplyFinished, TokenMade
 from models.inference.generate import generate
 from models.settings.sampling_config import SamplingConfig
@@ -58,10 +58,10 @@ def prompt_events(
     tokenizer: Tokenizer,
     messages: Sequence[Message],
     prompting: Prompting,
-    form: ChatForm,
+    template_config: ChatTemplateConfig,
     summaries: Summaries,
     *,
-    n_begun: int = 0,
+    n_prefix: int = 0,
 ) -> Generator[Event, None, Prompt]:
     """As `build_prompt`; while it summarises, Phase and Progress (tokens read and made), and a Notice where it failed.
 
@@ -70,29 +70,29 @@ def prompt_events(
     """
     context_length = model.config.context_length
     if prompting.when_full != "summarise":
-        return build_prompt(context_length, tokenizer, messages, prompting, form, n_begun=n_begun)
+        return build_prompt(context_length, tokenizer, messages, prompting, template_config, n_prefix=n_prefix)
     first, rest = _split(messages)
     n, summary = summaries.longest(rest)
-    prompt = _standing_for(model, tokenizer, first, rest, n, summary, prompting, form, n_begun)
+    prompt = _standing_for(model, tokenizer, first, rest, n, summary, prompting, template_config, n_prefix)
     if prompt.n_left_out > n:  # that is not enough: so that there is no summary after each reply, make ample room
         shorter = newest_that_fit(
             context_length,
             tokenizer,
             [*first, *rest[n:]],
             prompting,
-            form,
-            n_begun=n_begun,
+            template_config,
+            n_prefix=n_prefix,
             room=room_for_prompt(context_length) // 2,
         )
         n_new = n + shorter.n_left_out
         yield Phase(name=f"Summarising the oldest {n_new} messages" if n_new > 1 else "Summarising the oldest message")
-        summary = yield from _summarise(model, tokenizer, summary, rest[n:n_new], form)
+        summary = yield from _summarise(model, tokenizer, summary, rest[n:n_new], template_config)
         summaries.keep(rest[:n_new], summary)
         n = n_new
-        prompt = _standing_for(model, tokenizer, first, rest, n, summary, prompting, form, n_begun)
+        prompt = _standing_for(model, tokenizer, first, rest, n, summary, prompting, template_config, n_prefix)
     if n and not summary:
         yield Notice(sentence=_LOST)
-    check_fits(prompt, n_begun)
+    check_fits(prompt, n_prefix)
     return prompt
 
 
@@ -110,29 +110,31 @@ def _standing_for(
     n: int,
     summary: str,
     prompting: Prompting,
-    form: ChatForm,
-    n_begun: int,
+    template_config: ChatTemplateConfig,
+    n_prefix: int,
 ) -> Prompt:
     """The prompt with a summary in the place of the oldest n messages, and fewer still where they do not fit."""
     kept = rest[n:]
     if summary and kept:
         content = _STANDS_FOR.format(summary=summary, content=kept[0]["content"])
         kept = [{**kept[0], "content": content}, *kept[1:]]
-    prompt = newest_that_fit(model.config.context_length, tokenizer, [*first, *kept], prompting, form, n_begun=n_begun)
+    prompt = newest_that_fit(
+        model.config.context_length, tokenizer, [*first, *kept], prompting, template_config, n_prefix=n_prefix
+    )
     stands = summary if prompt.n_left_out == 0 else ""
     return dataclasses.replace(prompt, n_left_out=n + prompt.n_left_out, summary=stands)
 
 
 def _summarise(
-    model: AnyModel, tokenizer: Tokenizer, so_far: str, messages: Sequence[Message], form: ChatForm
+    model: AnyModel, tokenizer: Tokenizer, so_far: str, messages: Sequence[Message], template_config: ChatTemplateConfig
 ) -> Generator[Event, None, str]:
     """One text for a summary and what was said after it, part by part where it is long; "" where none came about."""
     longest = max(model.config.context_length // 8, 16)
     waiting = [f"{_SPEAKERS[message['role']]}: {message['content']}" for message in messages]
     while waiting:
-        text, n = _as_much_as_fits(model, tokenizer, so_far, waiting, form, longest)
-        ids = _ask(model, tokenizer, text, form)
-        made = yield from _written(model, tokenizer, ids, form, longest)
+        text, n = _as_much_as_fits(model, tokenizer, so_far, waiting, template_config, longest)
+        ids = _ask(model, tokenizer, text, template_config)
+        made = yield from _written(model, tokenizer, ids, template_config, longest)
         so_far = made if _looks_like_one(tokenizer, made, text) else ""
         if not so_far:
             return ""
@@ -140,38 +142,43 @@ def _summarise(
     return so_far
 
 
-def _ask(model: AnyModel, tokenizer: Tokenizer, text: str, form: ChatForm) -> list[int]:
+def _ask(model: AnyModel, tokenizer: Tokenizer, text: str, template_config: ChatTemplateConfig) -> list[int]:
     """What asks for a summary: a system message, and the text; one message for templates that know of no system."""
     length = model.config.context_length
     apart: list[Message] = [{"role": "system", "content": _ASK}, {"role": "user", "content": text}]
     try:
-        prompt = lay_out(length, tokenizer, apart, Prompting(), form)
+        prompt = lay_out(length, tokenizer, apart, Prompting(), template_config)
     except ChatTemplateError:
         together: list[Message] = [{"role": "user", "content": f"{_ASK}\n\n{text}"}]
-        prompt = lay_out(length, tokenizer, together, Prompting(), form)
+        prompt = lay_out(length, tokenizer, together, Prompting(), template_config)
     ids: list[int] = prompt.ids.tolist()
     return ids
 
 
 def _as_much_as_fits(
-    model: AnyModel, tokenizer: Tokenizer, so_far: str, waiting: Sequence[str], form: ChatForm, longest: int
+    model: AnyModel,
+    tokenizer: Tokenizer,
+    so_far: str,
+    waiting: Sequence[str],
+    template_config: ChatTemplateConfig,
+    longest: int,
 ) -> tuple[str, int]:
     """As many messages as can be read at once, after the summary so far: at least the beginning of one."""
     room = model.config.context_length - longest
     before = _SO_FAR.format(summary=so_far) if so_far else ""
     text, n = before + waiting[0], 1
-    while n < len(waiting) and len(_ask(model, tokenizer, f"{text}\n\n{waiting[n]}", form)) <= room:
+    while n < len(waiting) and len(_ask(model, tokenizer, f"{text}\n\n{waiting[n]}", template_config)) <= room:
         text, n = f"{text}\n\n{waiting[n]}", n + 1
-    while (n_ids := len(_ask(model, tokenizer, text, form))) > room and len(text) > 1:
+    while (n_ids := len(_ask(model, tokenizer, text, template_config))) > room and len(text) > 1:
         text = text[: min(len(text) * room // n_ids, len(text) - 1)]
     return text, n
 
 
 def _written(
-    model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int], form: ChatForm, longest: int
+    model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int], template_config: ChatTemplateConfig, longest: int
 ) -> Generator[Event, None, str]:
     """The likeliest reply; where it does not come to an end, its whole sentences."""
-    ends = reply_ends(model.config, tokenizer, form)
+    ends = reply_ends(model.config, tokenizer, template_config)
     sampling = SamplingConfig(temperature=0.0, max_tokens=longest, stop=ends.texts)
     made, ended, n, told, total = "", False, 0, time.monotonic(), len(ids) + longest
     for event in generate(model, tokenizer, ids, sampling, end_ids=ends.ids):

@@ -1,5 +1,7 @@
 """How many threads one short step of work is given: all, or one where that is faster just now.
 
+Which it was is a matter of the clock, so nothing may depend on it: `Crew` keeps libraries from dividing a sum.
+
 On a quiet machine two threads halve the time. Beside another busy program the first one done waits until the system
 lets the second go on, a thousand times for each token of a small model: measured, a hundredth of the speed. So the two
 are timed against each other while the work goes on.
@@ -29,7 +31,33 @@ def by_one_thread(step: Callable[[], Result]) -> Result:
         torch.set_num_threads(n_before)
 
 
-class Pace:
+class Crew:
+    """Who does a step: one thread, but for the work in it that is the same to the last bit by any number of threads.
+
+    Only what divides its results among threads, and never the sum that makes one of them, is such work. Most is not:
+    MKL cuts even the product of a matrix and a vector where it likes, rounds at the cuts in another way, and adds up
+    parts of sums where there are few rows (seen on AVX-512, but not with MKL's code for AVX2).
+    """
+
+    def __init__(self) -> None:
+        self._size = torch.get_num_threads()
+
+    def do(self, step: Callable[[], Result]) -> Result:
+        """Do a step by one thread; what it shares is done by as many as there are now."""
+        self._size = torch.get_num_threads()
+        return by_one_thread(step)
+
+    def share(self, work: Callable[[], Result]) -> Result:
+        """Do a part of a step by all threads that the step was given."""
+        n_before = torch.get_num_threads()
+        torch.set_num_threads(self._size)
+        try:
+            return work()
+        finally:
+            torch.set_num_threads(n_before)
+
+
+class ThreadTuner:
     """Runs steps of one kind of work, one after the other, on the calling thread."""
 
     def __init__(self, *, is_small: bool) -> None:

@@ -48,7 +48,7 @@ def prepare_weights(model: AnyModel, kind: str) -> AnyModel:
     head = prepared.head
     if isinstance(head, LanguageHead):
         table = prepared.embedding.weight if head.weight is None else head.weight
-        prepared.head = _NarrowHead(head, narrow(table, head.bias))
+        prepared.head = NarrowHead(head, narrow(table, head.bias))
     return prepared
 
 
@@ -60,7 +60,7 @@ def megabytes(model: nn.Module) -> float:
 
 def slower_reason(kind: str, device: torch.device) -> str:
     """Why weights of this kind cannot be fast on the device, as a sentence; '' where nothing is known against them."""
-    if kind == "int8" and (device.type != "cpu" or not _kernel_works()):
+    if kind == "int8" and (device.type != "cpu" or not kernel_works()):
         return (
             "There is no int8 kernel for this device, so int8 weights are widened for each token, which takes longer."
         )
@@ -113,7 +113,7 @@ class Int8Linear(nn.Module):
         rows = x.reshape(-1, x.size(-1)).bfloat16()  # (T, K)
         if self._n_added:
             rows = F.pad(rows, (0, self._n_added))
-        kernel = _kernel_works() and rows.device.type == "cpu" and len(rows) <= _FEW and not rows.requires_grad
+        kernel = kernel_works() and rows.device.type == "cpu" and len(rows) <= _FEW and not rows.requires_grad
         if kernel:
             y = _int8_kernel(rows, self.weight, self.scale).to(x.dtype)
         else:
@@ -122,7 +122,7 @@ class Int8Linear(nn.Module):
         return y if self.bias is None else y + self.bias
 
 
-class _NarrowHead(LanguageHead):
+class NarrowHead(LanguageHead):
     """With a matrix of its own, whether that is made of the embedding's table or not."""
 
     def __init__(self, head: LanguageHead, matrix: Bfloat16Linear | Int8Linear) -> None:
@@ -143,7 +143,7 @@ class _NarrowHead(LanguageHead):
 
 
 @functools.cache
-def _kernel_works() -> bool:
+def kernel_works() -> bool:
     """Whether torch has its int8 kernel here, and it multiplies right: it is no part of torch's public interface."""
     try:
         with torch.inference_mode():

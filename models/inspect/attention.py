@@ -18,7 +18,7 @@ import numpy as np
 from models.architecture.mask_tables import Ints, block_edges
 from models.architecture.transformer import AnyModel, EncoderDecoder
 from models.events import Event, Progress
-from models.inference.prefill import ReadBefore
+from models.inference.prefill import PrefixCache
 from models.inspect.attention_maps import SiteMap, StackMaps, pool, pooled_to, with_aggregates
 from models.inspect.attention_pass import (
     PIECE,
@@ -84,7 +84,7 @@ def read_attention(
     ids: Sequence[int],
     source_ids: Sequence[int] = (),
     random_ids: Sequence[int] = (),
-    before: ReadBefore | None = None,
+    prefix_cache: PrefixCache | None = None,
 ) -> Generator[Event, None, tuple[StackMaps, ...]]:
     """Every head's attention in a text, its mask, and what patterns it shows; with Progress (tokens) on the way.
 
@@ -93,7 +93,7 @@ def read_attention(
     Args:
         ids: a decoder's or an encoder's text, an encoder-decoder's target. source_ids: what its encoder reads.
         random_ids: the tokens that may be drawn to measure induction with, after the first of `ids`; () leaves it out.
-        before: is what was read, afterwards, so that `read_window` need not read it again.
+        prefix_cache: is what was read, afterwards, so that `read_window` need not read it again.
 
     Raises:
         ValueError: where there is no text, it does not fit the context, or is too long for an encoder to show.
@@ -106,7 +106,7 @@ def read_attention(
     def take(site: str, first: int, weights: Floats) -> None:
         where[site].take(site, first, weights[0])
 
-    for read in read_attention_of(model, [ids], source_ids, take, before=before):
+    for read in read_attention_of(model, [ids], source_ids, take, prefix_cache=prefix_cache):
         yield Progress(done=read, total=len(ids))
     for stack, of in zip(stacks, gathered, strict=True):
         if stack.is_causal:
@@ -121,7 +121,7 @@ def read_window(
     kind: str,
     rows: range,
     columns: range,
-    before: ReadBefore | None = None,
+    prefix_cache: PrefixCache | None = None,
 ) -> Generator[Event, None, dict[str, Floats]]:
     """Part of all layers' maps of one kind, without pooling: (H + 2, rows, columns) by site, as in `SiteMap`.
 
@@ -147,7 +147,9 @@ def read_window(
         assert isinstance(model, EncoderDecoder)
         read_encoder_of(model, source_ids, take)
         return found
-    for read in read_attention_of(model, [ids], source_ids, take, start=rows.start, end=rows.stop, before=before):
+    for read in read_attention_of(
+        model, [ids], source_ids, take, start=rows.start, end=rows.stop, prefix_cache=prefix_cache
+    ):
         yield Progress(done=read, total=rows.stop)
     return found
 

@@ -22,8 +22,8 @@ from models.architecture.masks import distances, within_reach
 from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 from models.inference.continuation import evaluating
-from models.inference.prefill import ReadBefore
-from models.inference.threads import Pace
+from models.inference.prefill import PrefixCache
+from models.inference.threads import ThreadTuner
 from models.inspect.head_patterns import Floats, Seen
 from models.settings.model_config import ModelConfig
 
@@ -103,7 +103,7 @@ def read_attention_of(
     *,
     start: int = 0,
     end: int | None = None,
-    before: ReadBefore | None = None,
+    prefix_cache: PrefixCache | None = None,
 ) -> Iterator[int]:
     """Read texts of one length; `take` is given all weights of rows `start` to `end`, which are gone afterwards.
 
@@ -121,9 +121,9 @@ def read_attention_of(
         yield ids.size(1)
         return
     source = torch.tensor([list(source_ids)] * len(texts), device=device)
-    cache, pace = KVCache(model.config.n_layer), Pace(is_small=False)
-    if before is not None and isinstance(model, Decoder):
-        known = before.take_up(model, ids[0].tolist())
+    cache, tuner = KVCache(model.config.n_layer), ThreadTuner(is_small=False)
+    if prefix_cache is not None and isinstance(model, Decoder):
+        known = prefix_cache.lookup(model, ids[0].tolist())
         cache = known.beginning(start) if 0 < start < known.length else known
         if not start:
             cache.cut(0)
@@ -133,7 +133,7 @@ def read_attention_of(
         trace = _trace_into(take, at) if at >= start else None
         texts_read = (source, ids[:, at:upto]) if isinstance(model, EncoderDecoder) else (ids[:, at:upto],)
         with evaluating(model):
-            pace.run(functools.partial(model.hidden, *texts_read, cache=cache, trace=trace))
+            tuner.run(functools.partial(model.hidden, *texts_read, cache=cache, trace=trace))
         at = upto
         yield at
 

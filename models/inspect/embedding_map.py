@@ -63,7 +63,7 @@ def nearest(table: Tensor, id: int, n: int = 12) -> list[tuple[int, float]]:
 
 
 @torch.no_grad()
-def map_of(table: Tensor) -> EmbeddingMap:
+def pca_2d(table: Tensor) -> EmbeddingMap:
     """Principal component analysis (Pearson, 1901) by the covariance's eigenvectors: exact, and the same each time.
 
     Each direction's sign is such that its largest weight is positive.

@@ -20,7 +20,7 @@ from models.inference.continuation import evaluating
 from models.inference.prefill import piece_size
 from models.inference.sampling import as_floats
 from models.inference.sampling_steps import entropy, rank, softmax
-from models.inference.threads import Pace
+from models.inference.threads import ThreadTuner
 from models.inference.top_tokens import Floats
 from models.inspect.reading import Text, answer_logits, answer_place, check_readable, read
 
@@ -105,8 +105,8 @@ def _hidden_in_pieces(model: AnyModel, text: Text) -> Iterator[Tensor]:
             hidden = read(model, text)[0]
         yield hidden
         return
-    cache, size, pace = KVCache(model.config.n_layer), piece_size(model), Pace(is_small=False)
+    cache, size, tuner = KVCache(model.config.n_layer), piece_size(model), ThreadTuner(is_small=False)
     for ids in torch.tensor([text.ids], device=model.embedding.weight.device).split(size, dim=1):
         with evaluating(model):
-            hidden = pace.run(functools.partial(model.hidden, ids, cache=cache))[0]
+            hidden = tuner.run(functools.partial(model.hidden, ids, cache=cache))[0]
         yield hidden

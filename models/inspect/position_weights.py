@@ -5,7 +5,7 @@ Only the tables are read, whatever else a checkpoint holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class PositionWeightsRead(Event):
     tables: dict[str, NDArray[np.float32]]
 
 
-def find_position_runs(library: Library, config: ModelConfig) -> Iterator[Event]:
+def find_position_runs(library: Library, config: ModelConfig) -> Generator[Event, None, None]:
     """Look for runs of the same topology and scheme that have a checkpoint."""
     found = []
     for info in library.list_runs():
@@ -76,7 +76,7 @@ def has_same_tables(one: ModelConfig, other: ModelConfig) -> bool:
     return _meaning(one) == _meaning(other)
 
 
-def read_position_weights(run: PositionRun) -> Iterator[Event]:
+def read_position_weights(run: PositionRun) -> Generator[Event, None, None]:
     """Read the tables of `run`.
 
     Raises:

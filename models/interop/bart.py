@@ -6,23 +6,23 @@ from collections.abc import Collection
 from typing import Any
 
 from models.interop.family import Weight
-from models.interop.options import check_known, flag, must_be, must_have, number, ours_to_theirs, whole, word
+from models.interop.options import (
+    ACTIVATIONS,
+    check_known,
+    flag,
+    must_be,
+    must_have,
+    number,
+    ours_to_theirs,
+    whole,
+    word,
+)
 from models.settings.model_config import ModelConfig
 
 ARCHITECTURES: tuple[str, ...] = ("BartForConditionalGeneration",)
 PREFIX = "model."
 IGNORED: tuple[str, ...] = (r"(model\.)?(encoder|decoder)\.version",)
 
-_ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-    "relu": "relu",
-    "relu2": "relu2",
-    "gelu_python": "gelu",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu_python_tanh": "gelu_tanh",
-    "gelu_fast": "gelu_tanh",
-}
 _KNOWN = {
     "vocab_size", "max_position_embeddings", "d_model", "num_hidden_layers",
     "encoder_layers", "encoder_ffn_dim", "encoder_attention_heads",
@@ -78,7 +78,7 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
         norm_place="post",
         norm_eps=1e-5,
         embedding_norm=True,
-        activation=word(raw, "activation_function", "gelu", _ACTIVATIONS),
+        activation=word(raw, "activation_function", "gelu", ACTIVATIONS),
         bias="all",
         head_bias=True,
         scaled_embeddings=flag(raw, "scale_embedding", False),
@@ -111,7 +111,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
         "decoder_layers": config.n_layer,
         "decoder_attention_heads": config.n_head,
         "decoder_ffn_dim": config.ff_width,
-        "activation_function": ours_to_theirs(_ACTIVATIONS, config, "activation"),
+        "activation_function": ours_to_theirs(ACTIVATIONS, config, "activation"),
         "scale_embedding": config.scaled_embeddings,
         "tie_word_embeddings": True,
         "dropout": config.dropout,
@@ -123,13 +123,15 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 def weights(config: ModelConfig) -> list[Weight]:
     """Our names and theirs. Theirs adds a row of numbers to the logits, which is all zeros in most files."""
     copies = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight")
-    found = [Weight(ours="embedding.weight", theirs="model.shared.weight", also=copies)]
+    found = [Weight(local_name="embedding.weight", remote_name="model.shared.weight", aliases=copies)]
     if config.head_bias:
-        found.append(Weight(ours="head.bias", theirs="final_logits_bias", in_row=True, optional=True))
+        found.append(Weight(local_name="head.bias", remote_name="final_logits_bias", unsqueeze=True, optional=True))
     for stack, n_layer in (("encoder", config.encoder().n_layer), ("decoder", config.n_layer)):
         theirs = f"model.{stack}"
         rows = (_FIRST_ROW, _FIRST_ROW + config.context_length)
-        found.append(Weight(ours=f"{stack}.position.weight", theirs=f"{theirs}.embed_positions.weight", rows=rows))
+        found.append(
+            Weight(local_name=f"{stack}.position.weight", remote_name=f"{theirs}.embed_positions.weight", rows=rows)
+        )
         found += _matrix(f"{stack}.embedding_norm", f"{theirs}.layernorm_embedding")
         for i in range(n_layer):
             found += _block(f"{stack}.blocks.{i}", f"{theirs}.layers.{i}", has_cross=stack == "decoder")
@@ -149,4 +151,4 @@ def _block(ours: str, theirs: str, *, has_cross: bool) -> list[Weight]:
 
 
 def _matrix(ours: str, theirs: str) -> list[Weight]:
-    return [Weight(ours=f"{ours}.{part}", theirs=f"{theirs}.{part}") for part in ("weight", "bias")]
+    return [Weight(local_name=f"{ours}.{part}", remote_name=f"{theirs}.{part}") for part in ("weight", "bias")]

@@ -7,7 +7,17 @@ from collections.abc import Collection
 from typing import Any
 
 from models.interop.family import Weight
-from models.interop.options import check_known, flag, must_be, must_have, number, ours_to_theirs, whole, word
+from models.interop.options import (
+    ACTIVATIONS,
+    check_known,
+    flag,
+    must_be,
+    must_have,
+    number,
+    ours_to_theirs,
+    whole,
+    word,
+)
 from models.settings.model_config import ModelConfig
 
 ARCHITECTURES: tuple[str, ...] = (
@@ -31,16 +41,6 @@ _HEADS = {
     "BertForTokenClassification": "token",
 }
 _CLASSES = {head: architecture for architecture, head in _HEADS.items()}
-_ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-    "relu": "relu",
-    "relu2": "relu2",
-    "gelu_python": "gelu",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu_python_tanh": "gelu_tanh",
-    "gelu_fast": "gelu_tanh",
-}
 _KNOWN = {
     "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
     "max_position_embeddings", "type_vocab_size", "layer_norm_eps", "position_embedding_type",
@@ -93,7 +93,7 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
         norm_place="post",
         norm_eps=number(raw, "layer_norm_eps", 1e-12),
         embedding_norm=True,
-        activation=word(raw, "hidden_act", "gelu", _ACTIVATIONS),
+        activation=word(raw, "hidden_act", "gelu", ACTIVATIONS),
         bias="all",
         head=head,
         n_label=_n_label(raw),
@@ -132,7 +132,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
         "intermediate_size": config.ff_width,
         "type_vocab_size": config.n_segment,
         "layer_norm_eps": config.norm_eps,
-        "hidden_act": ours_to_theirs(_ACTIVATIONS, config, "activation"),
+        "hidden_act": ours_to_theirs(ACTIVATIONS, config, "activation"),
         "tie_word_embeddings": config.tied_embeddings,
         "hidden_dropout_prob": config.dropout,
         "attention_probs_dropout_prob": config.dropout,
@@ -149,9 +149,9 @@ def weights(config: ModelConfig) -> list[Weight]:
     stem = "" if config.head == "none" else PREFIX
     tied = ("cls.predictions.decoder.weight",) if config.head == "language" and config.tied_embeddings else ()
     found = [
-        Weight(ours="embedding.weight", theirs=f"{stem}embeddings.word_embeddings.weight", also=tied),
-        Weight(ours="position.weight", theirs=f"{stem}embeddings.position_embeddings.weight"),
-        Weight(ours="segment.weight", theirs=f"{stem}embeddings.token_type_embeddings.weight"),
+        Weight(local_name="embedding.weight", remote_name=f"{stem}embeddings.word_embeddings.weight", aliases=tied),
+        Weight(local_name="position.weight", remote_name=f"{stem}embeddings.position_embeddings.weight"),
+        Weight(local_name="segment.weight", remote_name=f"{stem}embeddings.token_type_embeddings.weight"),
         *_norm("embedding_norm", f"{stem}embeddings.LayerNorm"),
     ]
     for i in range(config.n_layer):
@@ -178,18 +178,18 @@ def _language_head(config: ModelConfig) -> list[Weight]:
         *_norm("head.transform.norm", "cls.predictions.transform.LayerNorm"),
     ]
     if config.tied_embeddings:
-        also = ("cls.predictions.decoder.bias",)
-        return [*found, Weight(ours="head.bias", theirs="cls.predictions.bias", also=also)]
+        aliases = ("cls.predictions.decoder.bias",)
+        return [*found, Weight(local_name="head.bias", remote_name="cls.predictions.bias", aliases=aliases)]
     return [*found, *_matrix("head", "cls.predictions.decoder")]
 
 
 def _matrix(ours: str, theirs: str) -> list[Weight]:
-    return [Weight(ours=f"{ours}.{part}", theirs=f"{theirs}.{part}") for part in _PARTS]
+    return [Weight(local_name=f"{ours}.{part}", remote_name=f"{theirs}.{part}") for part in _PARTS]
 
 
 def _norm(ours: str, theirs: str) -> list[Weight]:
     return [
-        Weight(ours=f"{ours}.{part}", theirs=f"{theirs}.{part}", also=(f"{theirs}.{_OLD_PARTS[part]}",))
+        Weight(local_name=f"{ours}.{part}", remote_name=f"{theirs}.{part}", aliases=(f"{theirs}.{_OLD_PARTS[part]}",))
         for part in _PARTS
     ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 from models.architecture.transformer import AnyModel
 from models.chat.own_template import CHAT_TEMPLATE
 from models.events import Event, Phase, Progress
+from models.files.atomic import atomic_write_json
 from models.interop.families import family_of
 from models.interop.family import Weight
 from models.interop.writing import new_folder, write_tensors
@@ -41,11 +41,13 @@ def export_hf(
     with new_folder(out) as folder:
         yield Phase(name="Writing the weights")
         yield from _write_weights(folder, tensors, shard_bytes)
-        _write_json(folder / "config.json", {**family.write_config(config), **ids, "dtype": dtype, "use_cache": True})
-        _write_json(folder / "generation_config.json", ids)
+        atomic_write_json(
+            folder / "config.json", {**family.write_config(config), **ids, "dtype": dtype, "use_cache": True}, indent=2
+        )
+        atomic_write_json(folder / "generation_config.json", ids, indent=2)
         if tokenizer is not None:
             (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
-            _write_json(folder / "tokenizer_config.json", _tokenizer_config(config, tokenizer, ids))
+            atomic_write_json(folder / "tokenizer_config.json", _tokenizer_config(config, tokenizer, ids), indent=2)
     return out
 
 
@@ -53,10 +55,10 @@ def _theirs(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[str, Ten
     """Their tensors by name: rows of several of ours joined, turned or set in a row where they store them so."""
     groups: dict[str, list[Weight]] = {}
     for weight in weights:
-        groups.setdefault(weight.theirs, []).append(weight)
+        groups.setdefault(weight.remote_name, []).append(weight)
     found = {}
-    for theirs, group in groups.items():
-        first = state[group[0].ours]
+    for remote_name, group in groups.items():
+        first = state[group[0].local_name]
         if group[0].rows is None:
             tensor = first
         else:
@@ -64,9 +66,9 @@ def _theirs(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[str, Ten
             tensor = first.new_zeros(length, *first.shape[1:])
             for weight in group:
                 assert weight.rows is not None
-                tensor[slice(*weight.rows)] = state[weight.ours]
+                tensor[slice(*weight.rows)] = state[weight.local_name]
         tensor = tensor.T if group[0].transposed else tensor
-        found[theirs] = tensor[None] if group[0].in_row else tensor
+        found[remote_name] = tensor[None] if group[0].unsqueeze else tensor
     return found
 
 
@@ -86,7 +88,7 @@ def _write_weights(folder: Path, tensors: Mapping[str, Tensor], shard_bytes: int
         names = [f"model-{i + 1:05}-of-{len(shards):05}.safetensors" for i in range(len(shards))]
         places = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
         index = {"metadata": {"total_size": total}, "weight_map": places}
-        _write_json(folder / "model.safetensors.index.json", index)
+        atomic_write_json(folder / "model.safetensors.index.json", index, indent=2)
     for name, shard in zip(names, shards, strict=True):
         for n in write_tensors(folder / name, shard):
             done += n
@@ -123,7 +125,3 @@ def _tokenizer_config(config: ModelConfig, tokenizer: Tokenizer, ids: Mapping[st
     if all(tokenizer.token_to_id(token) is not None for token in SPECIAL_TOKENS):
         said["chat_template"] = CHAT_TEMPLATE
     return said
-
-
-def _write_json(file: Path, value: Mapping[str, Any]) -> None:
-    file.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")

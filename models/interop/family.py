@@ -11,24 +11,24 @@ from models.settings.model_config import ModelConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Weight:
-    """One tensor of our state dict, and where it stands in a Hugging Face folder.
+    """One tensor of our state dict, `local_name`, and where it stands in a Hugging Face folder, `remote_name`.
 
-    ours = (theirs transposed, where `transposed`; its only row, where `in_row`)[rows[0]:rows[1]]. Several weights may
-    be rows of one tensor of theirs, whose length is then the largest rows[1]; rows that no weight claims are written as
-    zeros.
+    local = (remote transposed, where `transposed`; its only row, where `unsqueeze`)[rows[0]:rows[1]]. Several weights
+    may be rows of one remote tensor, whose length is then the largest rows[1]; rows that no weight claims are written
+    as zeros.
     """
 
-    ours: str
-    theirs: str
+    local_name: str
+    remote_name: str
     transposed: bool = False
-    in_row: bool = False
-    """Theirs has one dimension more in front, of size 1."""
+    unsqueeze: bool = False
+    """The remote tensor has one dimension more in front, of size 1."""
     rows: tuple[int, int] | None = None
     optional: bool = False
-    """Where theirs is missing, ours is all zeros (a bias that older files do not have)."""
-    also: tuple[str, ...] = ()
-    """Other names under which the same numbers may stand, instead or as well (tied copies, older spellings): all that
-    are there must be equal. Only `theirs` is written."""
+    """Where the remote tensor is missing, the local one is all zeros (a bias that older files do not have)."""
+    aliases: tuple[str, ...] = ()
+    """Other remote names under which the same numbers may stand, instead or as well (tied copies, older spellings): all
+    that are there must be equal. Only `remote_name` is written."""
 
 
 class Family(Protocol):

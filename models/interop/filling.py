@@ -84,7 +84,7 @@ def fill(
     yield Phase(name="Building the model")
     model = _outline(config)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    assert set(shapes) == {weight.ours for weight in weights}
+    assert set(shapes) == {weight.local_name for weight in weights}
     for use in uses:
         _check_shape(use, shapes, stored, where)
 
@@ -126,16 +126,16 @@ def _match(
     """Which stored tensor serves which weights, in the order of the files; ValueError where they do not match up."""
     groups: dict[str, list[Weight]] = {}
     for weight in weights:
-        groups.setdefault(weight.theirs, []).append(weight)
+        groups.setdefault(weight.remote_name, []).append(weight)
     uses, claimed, missing = [], set(), []
-    for theirs, group in groups.items():
-        others = [name for weight in group for name in weight.also]
-        names = [name for name in _spellings((theirs, *others), prefix) if name in stored]
+    for remote_name, group in groups.items():
+        others = [name for weight in group for name in weight.aliases]
+        names = [name for name in _spellings((remote_name, *others), prefix) if name in stored]
         claimed.update(names)
         if names:
             uses.append(_Use(names[0], stored[names[0]], tuple(group), tuple(names[1:])))
         elif not all(weight.optional for weight in group):
-            missing.append(theirs)
+            missing.append(remote_name)
     if missing:
         raise ValueError(f"{where} lacks {_some(missing)}, which its config needs: the file is for another model.")
     pattern = re.compile("|".join(ignored) if ignored else r"(?!)")
@@ -167,12 +167,12 @@ def _some(names: Sequence[str]) -> str:
 
 def _check_shape(use: _Use, shapes: Mapping[str, tuple[int, ...]], stored: Mapping[str, Stored], where: str) -> None:
     first = use.weights[0]
-    expected = shapes[first.ours]
+    expected = shapes[first.local_name]
     if first.rows is not None:
         expected = (max(weight.rows[1] for weight in use.weights if weight.rows), *expected[1:])
     if first.transposed:
         expected = expected[::-1]
-    if first.in_row:
+    if first.unsqueeze:
         expected = (1, *expected)
     for name in (use.name, *use.copies):
         shape = stored[name].shape
@@ -195,26 +195,26 @@ def _read(
     dtype: torch.dtype,
 ) -> Generator[int, None, dict[str, Tensor]]:
     """The weights that one stored tensor holds, on the device."""
-    theirs = yield from use.stored.read()
-    if not theirs.is_floating_point():
+    remote = yield from use.stored.read()
+    if not remote.is_floating_point():
         raise ValueError(
-            f"{use.stored.where}: {use.name!r} is stored as {str(theirs.dtype).removeprefix('torch.')}, as quantised "
+            f"{use.stored.where}: {use.name!r} is stored as {str(remote.dtype).removeprefix('torch.')}, as quantised "
             "models do: take the model in float32, float16 or bfloat16."
         )
     for name in use.copies:
         copy = yield from stored[name].read()
-        if not torch.equal(copy, theirs):
+        if not torch.equal(copy, remote):
             raise ValueError(
                 f"{stored[name].where} holds {name!r} with other numbers than {use.name!r}, but the config says that "
                 'they are one: set "tie_word_embeddings" to false in config.json.'
             )
-    if use.weights[0].in_row:
-        theirs = theirs[0]
+    if use.weights[0].unsqueeze:
+        remote = remote[0]
     if use.weights[0].transposed:
-        theirs = theirs.T
+        remote = remote.T
     found = {}
     for weight in use.weights:
         rows = slice(*weight.rows) if weight.rows is not None else slice(None)
-        ours = torch.empty(shapes[weight.ours], dtype=dtype, device=device)
-        found[weight.ours] = ours.copy_(theirs[rows])
+        local = torch.empty(shapes[weight.local_name], dtype=dtype, device=device)
+        found[weight.local_name] = local.copy_(remote[rows])
     return found

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from models.architecture.positions import inverse_frequencies
 from models.architecture.transformer import AnyModel
 from models.events import Event, Phase, result_of
-from models.files.gguf_file import read_description
+from models.files.gguf_file import GgufTensor, read_description
 from models.interop.family import Weight
 from models.interop.filling import fill
 from models.interop.options import number, whole
-from models.interop.stored import Stored
 from models.settings.model_config import ModelConfig
 from models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
 
@@ -48,7 +49,7 @@ def read_gguf(
     tokenizer = make_tokenizer(about, str(path))
     heads = {".attn_q.": config.n_head, ".attn_k.": config.kv_heads}
     stored = {
-        name: tensor.regrouped(next((n for part, n in heads.items() if part in name), 0))
+        name: _Dequantised(tensor, next((n for part, n in heads.items() if part in name), 0))
         for name, tensor in tensors.items()
     }
     model = yield from fill(
@@ -62,7 +63,42 @@ def read_gguf_config(path: Path) -> ModelConfig:
     return _config(*read_description(path), path)
 
 
-def _config(about: dict[str, Any], tensors: Mapping[str, Stored], path: Path) -> ModelConfig:
+@dataclass(frozen=True)
+class _Dequantised:
+    """A tensor of a GGUF file as a models.interop.stored.Stored.
+
+    heads: of queries and keys, whose rows llama.cpp keeps in another order, so many; 0 = rows as usual.
+    """
+
+    tensor: GgufTensor
+    heads: int
+
+    @property
+    def where(self) -> str:
+        return str(self.tensor.path)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.tensor.shape
+
+    @property
+    def start(self) -> int:
+        return self.tensor.start
+
+    @property
+    def n_bytes(self) -> int:
+        return self.tensor.n_bytes
+
+    def read(self) -> Generator[int, None, Tensor]:
+        """As `Stored.read`, in float32."""
+        out = torch.from_numpy((yield from self.tensor.read()))
+        if not self.heads:
+            return out
+        pairs = out.view(self.heads, -1, 2, *out.shape[1:])  # (H, D/2, 2, …): pairs side by side become halves
+        return pairs.transpose(1, 2).reshape(out.shape)
+
+
+def _config(about: dict[str, Any], tensors: Mapping[str, GgufTensor], path: Path) -> ModelConfig:
     """The design that the metadata describes."""
     architecture = about.get("general.architecture")
     if architecture != "llama":
@@ -77,7 +113,7 @@ def _config(about: dict[str, Any], tensors: Mapping[str, Stored], path: Path) ->
         raise ValueError(f"{path}: {error}") from error
 
 
-def _llama(raw: dict[str, Any], tensors: Mapping[str, Stored]) -> ModelConfig:
+def _llama(raw: dict[str, Any], tensors: Mapping[str, GgufTensor]) -> ModelConfig:
     unknown = next((key for key, value in raw.items() if key not in _READ and value), None)
     if unknown is not None:
         raise ValueError(f"llama.{unknown} {raw[unknown]!r} is not supported.")
@@ -119,7 +155,7 @@ def _rounded(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _bias(tensors: Mapping[str, Stored]) -> str:
+def _bias(tensors: Mapping[str, GgufTensor]) -> str:
     attention, feed_forward = "blk.0.attn_output.bias" in tensors, "blk.0.ffn_down.bias" in tensors
     if attention and feed_forward:
         return "all"
@@ -144,9 +180,9 @@ def _scaling(raw: dict[str, Any], context: int) -> dict[str, Any]:
     raise ValueError(f"llama.rope.scaling.type {kind!r} is not supported: it can be none, linear or yarn.")
 
 
-def _stretched_as_llama3(config: ModelConfig, stored: Stored) -> ModelConfig:
+def _stretched_as_llama3(config: ModelConfig, stored: GgufTensor) -> ModelConfig:
     """With the scaling whose divisors of the rotations (D/2) the file holds; ValueError where it is not Llama 3's."""
-    divisors = result_of(stored.read())
+    divisors = torch.from_numpy(result_of(stored.read()))
     low, high, original = _LLAMA3_ROTATIONS
     candidate = dataclasses.replace(
         config,
@@ -168,11 +204,11 @@ def _stretched_as_llama3(config: ModelConfig, stored: Stored) -> ModelConfig:
 def _weights(config: ModelConfig) -> list[Weight]:
     """Our names and those of GGUF."""
     found = [
-        Weight(ours="embedding.weight", theirs="token_embd.weight"),
-        Weight(ours="final_norm.weight", theirs="output_norm.weight"),
+        Weight(local_name="embedding.weight", remote_name="token_embd.weight"),
+        Weight(local_name="final_norm.weight", remote_name="output_norm.weight"),
     ]
     if not config.tied_embeddings:
-        found.append(Weight(ours="head.weight", theirs="output.weight"))
+        found.append(Weight(local_name="head.weight", remote_name="output.weight"))
     attention, feed_forward = config.attention_bias, config.ff_bias
     for i in range(config.n_layer):
         for ours, theirs, has_bias in (
@@ -187,5 +223,7 @@ def _weights(config: ModelConfig) -> list[Weight]:
             ("feed_forward.down", "ffn_down", feed_forward),
         ):
             parts = ("weight", "bias") if has_bias else ("weight",)
-            found += [Weight(ours=f"blocks.{i}.{ours}.{part}", theirs=f"blk.{i}.{theirs}.{part}") for part in parts]
+            found += [
+                Weight(local_name=f"blocks.{i}.{ours}.{part}", remote_name=f"blk.{i}.{theirs}.{part}") for part in parts
+            ]
     return found

@@ -101,17 +101,20 @@ def weights(config: ModelConfig) -> list[Weight]:
     """Our names and theirs. GPT-2's matrices are stored transposed, with query, key and value in one."""
     width = config.d_model
     found = [
-        Weight(ours="embedding.weight", theirs="transformer.wte.weight", also=_tied(config)),
-        Weight(ours="position.weight", theirs="transformer.wpe.weight"),
-        Weight(ours="final_norm.weight", theirs="transformer.ln_f.weight"),
-        Weight(ours="final_norm.bias", theirs="transformer.ln_f.bias"),
+        Weight(local_name="embedding.weight", remote_name="transformer.wte.weight", aliases=_tied(config)),
+        Weight(local_name="position.weight", remote_name="transformer.wpe.weight"),
+        Weight(local_name="final_norm.weight", remote_name="transformer.ln_f.weight"),
+        Weight(local_name="final_norm.bias", remote_name="transformer.ln_f.bias"),
     ]
     if not config.tied_embeddings:
-        found.append(Weight(ours="head.weight", theirs="lm_head.weight"))
+        found.append(Weight(local_name="head.weight", remote_name="lm_head.weight"))
     for i in range(config.n_layer):
         ours, theirs = f"blocks.{i}", f"transformer.h.{i}"
         for name, their_name in (("attention_norm", "ln_1"), ("feed_forward_norm", "ln_2")):
-            found += [Weight(ours=f"{ours}.{name}.{part}", theirs=f"{theirs}.{their_name}.{part}") for part in _PARTS]
+            found += [
+                Weight(local_name=f"{ours}.{name}.{part}", remote_name=f"{theirs}.{their_name}.{part}")
+                for part in _PARTS
+            ]
         for j, name in enumerate(("query", "key", "value")):
             rows = (j * width, (j + 1) * width)
             found += _matrix(f"{ours}.attention.{name}", f"{theirs}.attn.c_attn", rows)
@@ -130,6 +133,6 @@ def _tied(config: ModelConfig) -> tuple[str, ...]:
 
 def _matrix(ours: str, theirs: str, rows: tuple[int, int] | None = None) -> list[Weight]:
     return [
-        Weight(ours=f"{ours}.weight", theirs=f"{theirs}.weight", transposed=True, rows=rows),
-        Weight(ours=f"{ours}.bias", theirs=f"{theirs}.bias", rows=rows),
+        Weight(local_name=f"{ours}.weight", remote_name=f"{theirs}.weight", transposed=True, rows=rows),
+        Weight(local_name=f"{ours}.bias", remote_name=f"{theirs}.bias", rows=rows),
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import time
 from collections.abc import Generator
 from datetime import UTC, datetime
@@ -13,7 +12,8 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from models.events import Event, Phase, Progress
-from models.interop.chat_forms import read_chat_form, write_chat_form
+from models.files.atomic import atomic_write_json
+from models.interop.chat_templates import read_template_config, write_template_config
 from models.interop.loading import is_gguf, load_model_events
 from models.interop.writing import new_folder, write_tensors
 from models.library.library import Library
@@ -59,14 +59,14 @@ def import_model(
             "optimizer": {},
             "model": model.config.to_dict(),
         }
-        _write_json(checkpoint / "state.json", about)
+        atomic_write_json(checkpoint / "state.json", about)
         digest = None
         if tokenizer is not None:
             text = tokenizer.to_str(pretty=True)
             (folder / "tokenizer.json").write_text(text, encoding="utf-8")
             digest = hashlib.sha256(text.encode()).hexdigest()
-            write_chat_form(folder, read_chat_form(source))
-        _write_json(folder / "run.json", _record(identity, name, source, model.config, tokenizer, digest))
+            write_template_config(folder, read_template_config(source))
+        atomic_write_json(folder / "run.json", _record(identity, name, source, model.config, tokenizer, digest))
     return RunFolder.open(target)
 
 
@@ -94,7 +94,3 @@ def _record(
         "best_step": None,
         "lineage": {"tokenizer": own, "parent": None, "source": {"path": str(source), "format": kind}},
     }
-
-
-def _write_json(file: Path, value: object) -> None:
-    file.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

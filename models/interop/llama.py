@@ -124,15 +124,17 @@ def weights(config: ModelConfig) -> list[Weight]:
     """Our names and theirs."""
     tied = ("lm_head.weight",) if config.tied_embeddings else ()
     found = [
-        Weight(ours="embedding.weight", theirs="model.embed_tokens.weight", also=tied),
-        Weight(ours="final_norm.weight", theirs="model.norm.weight"),
+        Weight(local_name="embedding.weight", remote_name="model.embed_tokens.weight", aliases=tied),
+        Weight(local_name="final_norm.weight", remote_name="model.norm.weight"),
     ]
     if not config.tied_embeddings:
-        found.append(Weight(ours="head.weight", theirs="lm_head.weight"))
+        found.append(Weight(local_name="head.weight", remote_name="lm_head.weight"))
     for i in range(config.n_layer):
         for ours, theirs, has_bias in _layer(config):
             parts = ("weight", "bias") if has_bias else ("weight",)
-            found += [Weight(ours=f"blocks.{i}.{ours}.{p}", theirs=f"model.layers.{i}.{theirs}.{p}") for p in parts]
+            found += [
+                Weight(local_name=f"blocks.{i}.{ours}.{p}", remote_name=f"model.layers.{i}.{theirs}.{p}") for p in parts
+            ]
     return found
 
 

@@ -52,7 +52,7 @@ def load_model_events(
         config, stored = read_model_config(checkpoint), read_header(file)
     except DamagedError as error:
         raise DamagedError(f"{error} Put an intact copy of it back, or use another checkpoint.") from error
-    weights = [Weight(ours=name, theirs=name) for name in state_names(config)]
+    weights = [Weight(local_name=name, remote_name=name) for name in state_names(config)]
     model = yield from fill(config, weights, stored, where=str(file), device=device, dtype=dtype)
     return model, read_tokenizer(tokenizer_file) if tokenizer_file.is_file() else None
 

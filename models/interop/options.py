@@ -29,6 +29,19 @@ is_decoder) are looked at in `check_known`.
 _MUST_BE_OFF = ("pruned_heads", "tie_encoder_decoder", "add_cross_attention", "cross_attention_hidden_size")
 
 
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "relu": "relu",
+    "relu2": "relu2",
+    "gelu_python": "gelu",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+}
+"""What encoders' and BART's classes call activations -> our slots; of several words the first is written."""
+
+
 def whole(raw: dict[str, Any], key: str, default: int | None = None) -> int:
     """The whole number called `key`; ValueError where it is none, or missing without a default."""
     value = raw.get(key)

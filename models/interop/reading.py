@@ -17,8 +17,9 @@ from models.interop.families import FAMILIES
 from models.interop.family import Family
 from models.interop.filling import fill
 from models.interop.stored import read_headers
-from models.interop.tokenizer_files import read_tokenizer_files
 from models.settings.model_config import ModelConfig
+from models.tokenizers.foreign.patterns import PatternUnknownError
+from models.tokenizers.foreign.reading import find_tokenizer_file, read_foreign
 
 
 def read_folder(
@@ -33,7 +34,7 @@ def read_folder(
     stored = read_headers(folder)
     config = family.fitted(config, stored)
     yield Phase(name="Reading the tokenizer")
-    tokenizer, notice = read_tokenizer_files(folder, config.vocab_size)
+    tokenizer, notice = _read_tokenizer(folder, config.vocab_size)
     if notice:
         yield Notice(sentence=notice)
     model = yield from fill(
@@ -95,3 +96,28 @@ def _start_and_end(folder: Path, raw: dict[str, Any], config: ModelConfig) -> tu
 
     start = token("decoder_start_token_id") if config.topology == "encoder-decoder" else -1
     return start, token("eos_token_id")
+
+
+def _read_tokenizer(folder: Path, vocab_size: int) -> tuple[Tokenizer | None, str | None]:
+    """The tokenizer in `folder`, None where there is none; and a sentence where one is there in a form not known.
+
+    Raises:
+        ValueError: where a file of it is damaged, or it has tokens that a model of `vocab_size` tokens does not.
+    """
+    file = find_tokenizer_file(folder)
+    if file is None:
+        return None, None
+    try:
+        tokenizer = read_foreign(file).tokenizer
+    except PatternUnknownError as error:
+        return None, str(error)  # the model is good without
+    except ValueError as error:
+        if file.suffix != ".model":
+            raise
+        return None, str(error)  # much of SentencePiece cannot be had exactly; the model is good without
+    largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+    if largest >= vocab_size:
+        raise ValueError(
+            f"{file} has tokens up to id {largest}, but the model knows only {vocab_size}: it belongs to another model."
+        )
+    return tokenizer, None

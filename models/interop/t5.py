@@ -127,7 +127,7 @@ def weights(config: ModelConfig) -> list[Weight]:
     copies: tuple[str, ...] = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
     if config.tied_embeddings:
         copies = (*copies, "lm_head.weight")
-    found = [Weight(ours="embedding.weight", theirs="shared.weight", also=copies)]
+    found = [Weight(local_name="embedding.weight", remote_name="shared.weight", aliases=copies)]
     if not config.tied_embeddings:
         found.append(_matrix("head", "lm_head"))
     for stack, n_layer in (("encoder", config.encoder().n_layer), ("decoder", config.n_layer)):
@@ -155,4 +155,4 @@ def _block(config: ModelConfig, ours: str, theirs: str, *, has_cross: bool) -> l
 
 
 def _matrix(ours: str, theirs: str) -> Weight:
-    return Weight(ours=f"{ours}.weight", theirs=f"{theirs}.weight")
+    return Weight(local_name=f"{ours}.weight", remote_name=f"{theirs}.weight")

@@ -1,18 +1,17 @@
-"""Writing tensors into a safetensors file piece by piece, and folders that exist whole or not at all."""
+"""Writing a model into a new folder: tensors into a safetensors file, piece by piece."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from models.files.atomic import sync_folder, temporary_beside
+from models.files.atomic import whole_folder
 
 _NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}
 _PIECE = 1 << 24
@@ -46,15 +45,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise ValueError(f"{path} exists already: choose another folder, or move it away.")
-    temporary = temporary_beside(path)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        sync_folder(temporary)
-        if path.exists():
+    with whole_folder(path) as half_made:
+        yield half_made
+        if path.exists():  # where Windows does not rename to
             path.rmdir()
-        os.rename(temporary, path)
-        sync_folder(path.parent)
-    finally:
-        if temporary.exists():
-            shutil.rmtree(temporary, ignore_errors=True)

@@ -106,8 +106,9 @@ class Library:
         return self.home / "trash"
 
     @property
-    def logs(self) -> Path:
-        return self.home / "logs"
+    def log_file(self) -> Path:
+        """What the program logs to."""
+        return self.home / "logs" / "terrarium.log"
 
     def list_runs(self) -> list[RunInfo]:
         """All runs, the newest first; one that cannot be read has a `problem` and status "damaged"."""

@@ -55,6 +55,18 @@ class RunIndex:
             entry.info = replace(entry.info, status=_status_now(entry.info))
         return entry
 
+    def find(self, run_id: str) -> RunInfo:
+        """The run with this id; ValueError where it is gone."""
+        folder = self._runs / run_id
+        if run_id and folder.parent == self._runs and folder.is_dir():  # where it is, unless somebody moved it
+            info = inspect_run(folder)
+            if info.id == run_id:
+                return info
+        for info in self.look():
+            if info.id == run_id:
+                return info
+        raise ValueError("This run is gone from the library: it may have been moved or deleted.")
+
     def infos(self) -> list[RunInfo]:
         """What is known now, the newest first."""
         infos = [entry.info for entry in self._known.values()]

@@ -8,8 +8,8 @@ import torch
 from tokenizers import Tokenizer
 
 from models.data.batch import Batch
-from models.data.batches import EpochOrders
 from models.data.corpus import Corpus
+from models.data.orders import EpochOrders
 from models.pronouns.reading import Candidate, Reading, as_read, read_sentences
 from models.settings.run_spec import TrainConfig
 

@@ -33,6 +33,20 @@ class Reading:
     adjective: tuple[int, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class NounScores:
+    """Of one sentence: the nouns that "it" may be, and their probabilities and scores (logits)."""
+
+    nouns: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    scores: tuple[float, ...]
+
+    @property
+    def best(self) -> str:
+        """The noun with the highest score."""
+        return self.nouns[max(range(len(self.nouns)), key=self.scores.__getitem__)]
+
+
 def read_sentence(tokenizer: Tokenizer, text: str) -> Reading:
     """One sentence of somebody's.
 

@@ -16,7 +16,7 @@ from models.inference.continuation import evaluating
 from models.pronouns.batches import pointing_batch
 from models.pronouns.evaluation import PronounEvaluation, evaluation_pairs, rule_accuracies, share
 from models.pronouns.pointing import pointer_scores
-from models.pronouns.reading import Reading, read_sentences
+from models.pronouns.reading import NounScores, Reading, read_sentences
 
 _AT_ONCE = 256
 
@@ -44,6 +44,16 @@ def resolve(
             scores = pointer_scores(hidden, batch.candidates.to(device), row, place)
         found += [_of_candidates(scores[i], reading) for i, reading in enumerate(part)]
     return found
+
+
+def noun_scores(model: AnyModel, reading: Reading) -> NounScores:
+    """What the model makes of the nouns of one sentence."""
+    (scores,) = resolve(model, [reading])
+    return NounScores(
+        nouns=tuple(candidate.noun for candidate in reading.candidates),
+        probabilities=tuple(torch.tensor(scores).softmax(0).tolist()),
+        scores=tuple(scores),
+    )
 
 
 def evaluate_pronouns(

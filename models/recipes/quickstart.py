@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 
 from models.architecture.transformer import Decoder
-from models.data.batches import Batches, make_batches
+from models.data.batches import Batches
 from models.data.corpus import Corpus
+from models.data.sources import prepare_corpus
 from models.data.tiny_world.world import World
 from models.device import choose_device, pick_precision
 from models.evaluation.held_out_questions import Answered, evaluate
@@ -24,9 +25,10 @@ from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.tokenizers import load_tokenizer
+from models.training.batches import make_batches
 from models.training.objective import weighted_nll
 from models.training.optim import make_optimizers
-from models.training.prepare import prepare_corpus, prepare_tokenizer
+from models.training.prepare import prepare_tokenizer
 from models.training.trainer import Trainer
 
 MIN_STEPS, MAX_STEPS = 20, 3400

@@ -1,10 +1,12 @@
-"""A new run that goes on from another one's checkpoint, with other training settings or the same."""
+"""The checkpoints of a run, and a new run that goes on from one, with other training settings or the same. No torch."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +17,30 @@ from models.library.library import Library
 from models.library.run_record import checkpoint_step, read_record
 from models.runs.run_folder import LOG_NAMES, RunFolder
 from models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig, objective_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointInfo:
+    """One checkpoint. `val_loss` is the validation loss of this very step, None where none was measured there."""
+
+    step: int
+    path: Path
+    val_loss: float | None
+    is_best: bool
+
+
+def list_checkpoints(run: RunFolder) -> list[CheckpointInfo]:
+    """All complete checkpoints, the oldest first; of a damaged one no loss is known."""
+    return [_inspect(path, run.best_step) for path in run.checkpoints()]
+
+
+def _inspect(path: Path, best_step: int | None) -> CheckpointInfo:
+    step, loss = checkpoint_step(path), None
+    with suppress(ValueError):
+        state = read_json(path / "state.json")
+        if state.get("validated_step") == step and isinstance(state.get("val_loss"), float):
+            loss = state["val_loss"]
+    return CheckpointInfo(step=step, path=path, val_loss=loss, is_best=step == best_step)
 
 
 def fork_run(

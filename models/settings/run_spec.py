@@ -10,6 +10,9 @@ from models.settings.optimizers import OPTIMIZERS, Optimizer
 from models.settings.slots import check_settings, plain, settings_from_dict, slot
 from models.settings.tokenizer_options import KINDS
 
+DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
+"""Where a run can compute. No part of its spec: each machine has others."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -340,7 +343,7 @@ def objective_of(model: ModelConfig, wanted: str = "auto") -> str:
     return "denoising" if model.position == "learned" else "span-corruption"
 
 
-def meaningless_settings(model: ModelConfig) -> frozenset[str]:
+def inactive_fields(model: ModelConfig) -> frozenset[str]:
     """The TrainConfig settings that change nothing for a design, because of its topology."""
     return frozenset() if model.topology == "encoder-decoder" else frozenset({"objective"})
 

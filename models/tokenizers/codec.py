@@ -53,6 +53,14 @@ class Piece(NamedTuple):
     special: bool = False
 
 
+def whole_characters(text: str) -> str:
+    """`text` with halves of characters (lone surrogates, as JSON and Qt can hand them out) replaced by U+FFFD each.
+
+    Neither UTF-8 nor tokenizers take them.
+    """
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
     """The ids of what somebody wrote. A text that spells a special token is encoded as its characters, never as it."""
     return [id for part in literal_parts(tokenizer, text) for id in _encode_plain(tokenizer, part)]

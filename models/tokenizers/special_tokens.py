@@ -6,10 +6,12 @@ Our own tokenizers have SPECIAL_TOKENS only. What a design needs beyond them is 
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
 from tokenizers import AddedToken, Tokenizer
+from tokenizers import models as cores
 
 from models.tokenizers.codec import encode_text
 
@@ -127,3 +129,14 @@ def _encode_with(tokenizer: Tokenizer, text: str, meant: dict[str, int]) -> list
 
 def _first(tokenizer: Tokenizer, spellings: tuple[str, ...]) -> int | None:
     return next((id for id in map(tokenizer.token_to_id, spellings) if id is not None), None)
+
+
+def unknown_ids(tokenizer: Tokenizer) -> frozenset[int]:
+    """The ids that stand for what a tokenizer does not know: one, or none where everything can be spelled."""
+    core = tokenizer.model
+    if isinstance(core, cores.Unigram):
+        id = json.loads(core.__getstate__()).get("unk_id")
+        return frozenset() if id is None else frozenset([id])
+    token = core.unk_token
+    id = None if token is None else tokenizer.token_to_id(token)
+    return frozenset() if id is None else frozenset([id])

@@ -7,11 +7,8 @@ The folder step-00000200/ holds model.safetensors, optimizer.safetensors (the te
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-import os
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from models.architecture.transformer import AnyModel
-from models.files.atomic import DamagedError, atomic_write_json, read_json, sync_folder, temporary_beside, write_synced
+from models.files.atomic import DamagedError, atomic_write_json, read_json, whole_folder, write_synced
 from models.library.run_record import checkpoint_step
 from models.settings.model_config import ModelConfig, differences
 from models.training.parallel.layout import Layout
@@ -89,18 +86,10 @@ def write_checkpoint(
         "optimizer": numbers,
         "model": config.to_dict(),
     }
-    temporary = temporary_beside(path)
-    try:
-        temporary.mkdir(parents=True)
-        write_synced(temporary / "model.safetensors", safetensors.torch.save(weights, {"format": "pt"}))
-        write_synced(temporary / "optimizer.safetensors", safetensors.torch.save(tensors, {"format": "pt"}))
-        write_synced(temporary / "state.json", json.dumps(about, indent=1, allow_nan=False).encode())
-        sync_folder(temporary)
-        os.rename(temporary, path)
-    except OSError:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    sync_folder(path.parent)
+    with whole_folder(path) as half_made:
+        write_synced(half_made / "model.safetensors", safetensors.torch.save(weights, {"format": "pt"}))
+        write_synced(half_made / "optimizer.safetensors", safetensors.torch.save(tensors, {"format": "pt"}))
+        atomic_write_json(half_made / "state.json", about)
 
 
 def write_lr_scale(path: Path, lr_scale: float) -> None:
@@ -218,7 +207,7 @@ def gather(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
     """What a checkpoint holds: the weights, and the optimizers' states as named tensors and named plain numbers.
 
-    Their settings follow from the run's spec. All processes of a team call this at once.
+    Their settings follow from the run's spec. All processes of a group call this at once.
     """
     weights = {name: layout.whole(tensor) for name, tensor in layout.model.state_dict().items()}
     tensors: dict[str, Tensor] = {}

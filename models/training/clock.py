@@ -44,7 +44,7 @@ class Clock:
             self.stop()
 
 
-class Pace:
+class EtaEstimator:
     """Estimates the seconds left from the steps of this session; the first is left out, since it warms up.
 
     Until there is a second one, the run's own average counts, earlier sessions included.

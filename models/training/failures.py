@@ -7,7 +7,7 @@ import torch
 from models.device import is_out_of_memory, out_of_memory_sentence
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import TrainConfig
-from models.training.parallel.team import Team
+from models.training.parallel.process_group import ProcessGroup
 from models.training.record import DISK_FULL
 
 
@@ -20,7 +20,12 @@ def divergence_sentence(what: str, config: TrainConfig, saved_step: int) -> str:
 
 
 def failure_sentence(
-    error: Exception, run: RunFolder, device: torch.device, saved_step: int, team: Team, remedy: str = ""
+    error: Exception,
+    run: RunFolder,
+    device: torch.device,
+    saved_step: int,
+    process_group: ProcessGroup,
+    remedy: str = "",
 ) -> str | None:
     """For an exception that ended the run's training; None for one that nobody foresaw.
 
@@ -35,8 +40,8 @@ def failure_sentence(
         return f"The disk that holds {run.folder} is full: free some space, then resume.{stands}"
     if isinstance(error, OSError):
         return f"{error.filename or run.folder} cannot be written or read: {error.strerror or error}.{stands}"
-    if team.is_loss(error):
-        begin = f"One of the {team.size} processes ended, so training stopped, and nothing more was saved."
+    if process_group.is_lost_process(error):
+        begin = f"One of the {process_group.size} processes ended, so training stopped, and nothing more was saved."
         remedy = f"go on with terrarium train --resume {run.id}" if saved_step >= 0 else "start it again"
         return f"{begin}{stands or ' There is no checkpoint yet.'} See what that process said; then {remedy}."
     return None

@@ -1,4 +1,4 @@
-"""What the processes beside the leader do: they wait for its orders, and take part in what those begin."""
+"""What the processes beside the main one do: they wait for its commands, and take part in what those begin."""
 
 from __future__ import annotations
 
@@ -7,55 +7,57 @@ from pathlib import Path
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.training.checkpoint import gather
-from models.training.looks import shown_together, sums_together, weights_are_finite
-from models.training.parallel.team import Order, Team
-from models.training.setup import Parts, set_up
+from models.training.evaluator import shown_together, sums_together, weights_are_finite
+from models.training.parallel.process_group import Command, ProcessGroup
+from models.training.setup import TrainingContext, set_up
 from models.training.update import apply_gradients, compute_gradients
 
 
-def follow(library: Library, device: str, team: Team) -> None:
-    """Help the leader to train the run whose folder it tells, until it ends.
+def follow(library: Library, device: str, process_group: ProcessGroup) -> None:
+    """Help the main process to train the run whose folder it tells, until it ends.
 
     Raises:
         ValueError: where a file of the run is missing or damaged, or another process has ended.
     """
     try:
-        _follow(library, device, team)
+        _follow(library, device, process_group)
     except RuntimeError as error:
-        if not team.is_loss(error):
+        if not process_group.is_lost_process(error):
             raise
-        raise ValueError(f"Process {team.rank + 1} of {team.size} ends because another one did.") from error
+        raise ValueError(
+            f"Process {process_group.rank + 1} of {process_group.size} ends because another one did."
+        ) from error
 
 
-def _follow(library: Library, device: str, team: Team) -> None:
-    run = RunFolder.open(Path(team.agree_on_text("")))
-    preparing = set_up(run, library, device, None, team)
+def _follow(library: Library, device: str, process_group: ProcessGroup) -> None:
+    run = RunFolder.open(Path(process_group.broadcast_text("")))
+    preparing = set_up(run, library, device, None, process_group)
     while True:
         try:
             next(preparing)
         except StopIteration as done:
-            parts: Parts = done.value
+            context: TrainingContext = done.value
             break
-    order, numbers = team.heed()
-    while order is not Order.END:
-        _obey(order, numbers, parts, run)
-        order, numbers = team.heed()
+    command, numbers = process_group.receive_command()
+    while command is not Command.END:
+        _obey(command, numbers, context, run)
+        command, numbers = process_group.receive_command()
 
 
-def _obey(order: Order, numbers: list[float], parts: Parts, run: RunFolder) -> None:
+def _obey(command: Command, numbers: list[float], context: TrainingContext, run: RunFolder) -> None:
     config = run.spec.train
-    if order is Order.GRADIENTS:
-        for _ in compute_gradients(parts, config, int(numbers[0])):
+    if command is Command.GRADIENTS:
+        for _ in compute_gradients(context, config, int(numbers[0])):
             pass
-    elif order is Order.UPDATE:
+    elif command is Command.UPDATE:
         norm, lr_multiple, is_looked_at = numbers
-        apply_gradients(parts, config, norm, lr_multiple, is_looked_at=bool(is_looked_at))
-    elif order is Order.VALIDATE:
-        sums_together(parts, int(numbers[0]))
-    elif order is Order.CHECK:
-        weights_are_finite(parts)
-    elif order is Order.SHOW:
-        shown_together(parts)
-    elif order is Order.SAVE:
-        parts.team.wait_for_all()
-        gather(parts.layout, parts.optimizers)
+        apply_gradients(context, config, norm, lr_multiple, is_looked_at=bool(is_looked_at))
+    elif command is Command.VALIDATE:
+        sums_together(context, int(numbers[0]))
+    elif command is Command.CHECK:
+        weights_are_finite(context)
+    elif command is Command.SHOW:
+        shown_together(context)
+    elif command is Command.SAVE:
+        context.process_group.barrier()
+        gather(context.layout, context.optimizers)

@@ -9,18 +9,17 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
-from models.data.corpus import Corpus, build_stdlib_corpus, build_text_corpus
-from models.data.plain_objectives import check_trainable
-from models.data.tiny_world.corpus import build_tiny_world_corpus
-from models.data.tiny_world.pronoun_corpus import build_pronoun_corpus
-from models.events import Event, Phase
+from models.data.corpus import Corpus
+from models.data.objectives import check_trainable
+from models.data.sources import prepare_corpus
+from models.events import Event
 from models.files.atomic import atomic_write_json, read_json
 from models.library.library import Library
 from models.library.run_notes import write_notes
 from models.pronouns.pointing import check_pointing
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import RunQueue, Waiting
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, objective_of
+from models.settings.run_spec import RunSpec, TokenizerSpec, objective_of
 from models.tokenizers import load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.special_tokens import add_roles
 
@@ -91,18 +90,6 @@ def prepare_waiting(library: Library, queue: RunQueue, item: Waiting) -> Generat
         shutil.rmtree(run.folder, ignore_errors=True)  # or it would be there twice when it is tried again
         raise
     return run
-
-
-def prepare_corpus(library: Library, data: DataSpec) -> Generator[Event, None, Corpus]:
-    """The corpus that `data` describes, built where the library does not have it yet."""
-    yield Phase(name="Preparing the text")
-    if data.source == "tiny-world":
-        return (yield from build_tiny_world_corpus(library, data.seed))
-    if data.source == "stdlib":
-        return build_stdlib_corpus(library)
-    if data.source == "pronouns":
-        return build_pronoun_corpus(library)
-    return build_text_corpus(library, data.files, data.val_fraction)
 
 
 def prepare_tokenizer(

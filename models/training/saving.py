@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from models.runs.run_folder import RunFolder
 from models.training.checkpoint import TrainState, write_checkpoint, write_lr_scale
-from models.training.parallel.team import Order
-from models.training.setup import Parts
+from models.training.parallel.process_group import Command
+from models.training.setup import TrainingContext
 
 
 class Saver:
@@ -24,7 +24,7 @@ class Saver:
         """Whether a resume would go on from this state."""
         return (self.step, self._lr_scale) == (state.step, state.lr_scale)
 
-    def write(self, parts: Parts, state: TrainState) -> None:
+    def write(self, context: TrainingContext, state: TrainState) -> None:
         """Write what is missing of this step's checkpoint; may be called again after a full disk."""
         path = self._run.checkpoint_path(state.step)
         val_loss = state.val_loss if state.validated_step == state.step else None
@@ -32,9 +32,9 @@ class Saver:
             state.best_step, state.best_loss = state.step, val_loss
         if not path.exists():
             state.log_sizes = self._run.sync_logs()
-            with parts.team.together(Order.SAVE):
-                parts.team.wait_for_all()
-                write_checkpoint(path, parts.layout, self._run.spec.model, parts.optimizers, state)
+            with context.process_group.together(Command.SAVE):
+                context.process_group.barrier()
+                write_checkpoint(path, context.layout, self._run.spec.model, context.optimizers, state)
         elif not self.holds(state):
             write_lr_scale(path, state.lr_scale)
         self.step, self._lr_scale = state.step, state.lr_scale

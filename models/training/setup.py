@@ -16,32 +16,34 @@ from torch.optim import Optimizer
 
 from models.architecture.transformer import AnyModel, build_model
 from models.data.batch import Batch
-from models.data.batches import Batches, make_batches
+from models.data.batches import Batches
 from models.data.corpus import open_corpus
 from models.device import DeviceChoice, choose_device, pick_precision
 from models.events import Event, Phase
 from models.files.atomic import DamagedError
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
+from models.settings.run_spec import TrainConfig
 from models.tokenizers import read_tokenizer
+from models.training.batches import make_batches
 from models.training.checkpoint import TrainState, read_checkpoint, restore
 from models.training.machine import matmul_peak
 from models.training.objective import validation_slice
 from models.training.optim import make_optimizers
-from models.training.parallel.layout import Layout, lay_out
-from models.training.parallel.team import ALONE, Team
+from models.training.parallel.layout import Layout
+from models.training.parallel.process_group import SINGLE_PROCESS, ProcessGroup
 from models.training.unigram import unigram_entropy
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class TrainingContext:
     """What one session of training works with. `state` says where it starts; `notices` what the user should know."""
 
     device: DeviceChoice
     dtype: torch.dtype
     threads: int
     tokenizer: Tokenizer
-    team: Team
+    process_group: ProcessGroup
     layout: Layout
     parameters: Sequence[nn.Parameter]
     optimizers: Sequence[Optimizer]
@@ -82,16 +84,20 @@ class Parts:
             "precision": self.precision,
             "threads": self.threads,
             "torch": torch.__version__,
-            **({"processes": self.team.size} if self.team.size > 1 else {}),
+            **({"processes": self.process_group.size} if self.process_group.size > 1 else {}),
         }
 
 
 def set_up(
-    run: RunFolder, library: Library, device_name: str, allow_threads: int | None, team: Team = ALONE
-) -> Generator[Event, None, Parts]:
+    run: RunFolder,
+    library: Library,
+    device_name: str,
+    allow_threads: int | None,
+    process_group: ProcessGroup = SINGLE_PROCESS,
+) -> Generator[Event, None, TrainingContext]:
     """Read and build everything; cut off what the logs say of steps after the checkpoint. Yields Phase.
 
-    All processes of a team do this at once; only the leader, who holds the run's lock, changes anything in its folder.
+    All processes of a group do this at once; only the main one, which holds the run's lock, changes its folder.
 
     Raises:
         ValueError: where a file of the run is missing or damaged, naming it.
@@ -99,18 +105,18 @@ def set_up(
     if run.status == "imported":
         raise ValueError(f"The run {run.name!r} was imported, so it cannot go on: start a new run from it.")
     spec = run.spec
-    if spec.train.batch_size < team.size:
+    if spec.train.batch_size < process_group.size:
         raise ValueError(
-            f"A batch of {spec.train.batch_size} cannot be shared by {team.size} processes: use a larger batch_size or "
-            "fewer processes."
+            f"A batch of {spec.train.batch_size} cannot be shared by {process_group.size} processes: use a larger "
+            "batch_size or fewer processes."
         )
     notices: list[str] = []
-    device = choose_device(team.device_name(device_name), team.local_rank)
-    if team.size > 1:
-        device = dataclasses.replace(device, label=f"{device.label} in {team.size} processes")
+    device = choose_device(process_group.device_name(device_name), process_group.local_rank)
+    if process_group.size > 1:
+        device = dataclasses.replace(device, label=f"{device.label} in {process_group.size} processes")
     if device.sentence:
         notices.append(device.sentence)
-    threads, notice = _choose_threads(run.threads, allow_threads, team.local_size)
+    threads, notice = _choose_threads(run.threads, allow_threads, process_group.local_size)
     torch.set_num_threads(threads)
     if notice:
         notices.append(notice)
@@ -134,18 +140,18 @@ def set_up(
     yield Phase(name="Building the model")
     torch.manual_seed(spec.train.seed)
     model = build_model(spec.model)
-    if team.size == 1 or spec.train.parallel == "ddp":
+    if process_group.size == 1 or spec.train.parallel == "ddp":
         model.to(device.device)  # shards go there by and by
     whole_optimizers = make_optimizers(model, spec.train)
-    state, resumed = _restore(run, model, whole_optimizers, notices, team)
-    layout, optimizers = lay_out(model, whole_optimizers, spec.train, team, device.device)
+    state, resumed = _restore(run, model, whole_optimizers, notices, process_group)
+    layout, optimizers = _lay_out(model, whole_optimizers, spec.train, process_group, device.device)
     dtype = pick_precision(spec.train, spec.model, device.device)
-    parts = Parts(
+    context = TrainingContext(
         device=device,
         dtype=dtype,
         threads=threads,
         tokenizer=tokenizer,
-        team=team,
+        process_group=process_group,
         layout=layout,
         parameters=list(model.parameters()),
         optimizers=optimizers,
@@ -160,10 +166,28 @@ def set_up(
         resumed=resumed,
         notices=notices,
         measured=measured,
-        peak_flops=team.sums([matmul_peak(device.device, dtype)])[0],
+        peak_flops=process_group.all_reduce_numbers([matmul_peak(device.device, dtype)])[0],
     )
-    notices.extend(_differences(state.made_with, parts.made_with))
-    return parts
+    notices.extend(_differences(state.made_with, context.made_with))
+    return context
+
+
+def _lay_out(
+    model: AnyModel,
+    optimizers: Sequence[Optimizer],
+    train: TrainConfig,
+    process_group: ProcessGroup,
+    device: torch.device,
+) -> tuple[Layout, Sequence[Optimizer]]:
+    """The layout for a process group, and the optimizers of that: `optimizers`, or others that stand where those do."""
+    if process_group.size == 1:
+        return Layout(model), optimizers
+    from models.training.parallel.sharding import Replicas, Shards  # torch.distributed, which one process does without
+
+    if train.parallel == "ddp":
+        return Replicas(model, process_group), optimizers
+    shards = Shards(model, process_group, device)
+    return shards, shards.split_optimizers(optimizers, train)
 
 
 def _unigram(run: RunFolder, batches: Batches) -> dict[str, float]:
@@ -220,12 +244,14 @@ def _read_own_tokenizer(run: RunFolder) -> Tokenizer:
 
 
 def _restore(
-    run: RunFolder, model: AnyModel, optimizers: Sequence[Optimizer], notices: list[str], team: Team
+    run: RunFolder, model: AnyModel, optimizers: Sequence[Optimizer], notices: list[str], process_group: ProcessGroup
 ) -> tuple[TrainState, bool]:
-    """The leader's `_restore_last`, which the others follow."""
-    state, resumed = _restore_last(run, model, optimizers, notices) if team.leads else (TrainState(), False)
-    step = team.agree(state.step if resumed else -1)
-    if team.leads or step < 0:
+    """The main process's `_restore_last`, which the others follow."""
+    state, resumed = (
+        _restore_last(run, model, optimizers, notices) if process_group.is_main_process else (TrainState(), False)
+    )
+    step = process_group.broadcast(state.step if resumed else -1)
+    if process_group.is_main_process or step < 0:
         return state, resumed
     checkpoint = read_checkpoint(run.checkpoint_path(step), model)
     restore(checkpoint, model, optimizers)

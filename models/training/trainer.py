@@ -16,17 +16,17 @@ from models.events import Event, Finished, LayerMetrics, Noted, Notice, RunStart
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.training.checkpoint import TrainState
-from models.training.clock import Clock, Pace
+from models.training.clock import Clock, EtaEstimator
+from models.training.evaluator import Evaluator, check_weights
 from models.training.failures import divergence_sentence, failure_sentence
-from models.training.looks import Looks, check_weights
 from models.training.machine import memory_taken
-from models.training.parallel.team import ALONE, Team
+from models.training.parallel.process_group import SINGLE_PROCESS, ProcessGroup
 from models.training.prepare import prepare_run
 from models.training.record import Recorder, bits_per_byte
 from models.training.saving import Saver
 from models.training.schedule import lr_factor
-from models.training.setup import Parts, set_up
-from models.training.trials.remedy import try_smaller_batches
+from models.training.setup import TrainingContext, set_up
+from models.training.trials.batch_finder import try_smaller_batches
 from models.training.update import Gradients, apply_gradients, compute_gradients, drop_gradients
 
 __all__ = ["Trainer", "prepare_run"]
@@ -48,18 +48,20 @@ class Trainer:
         library: Library,
         device: str = "auto",
         allow_threads: int | None = None,
-        team: Team = ALONE,
+        process_group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        assert team.leads
-        self.run, self._team = run, team
+        assert process_group.is_main_process
+        self.run, self._process_group = run, process_group
         self._library, self._device_name, self._allow_threads = library, device, allow_threads
         self._config = run.spec.train
         self._record = Recorder(run)
         self._clock = Clock()
         self._state = TrainState()
-        self._parts: Parts | None = None
+        self._context: TrainingContext | None = None
         self._saver = Saver(run)
-        self._looks = Looks(self._config, self._record, self._clock, self._saver, lambda: self._stop is not None)
+        self._evaluator = Evaluator(
+            self._config, self._record, self._clock, self._saver, lambda: self._stop is not None
+        )
         self._whole = False  # whether model, optimizers, state and logs belong to one step, so that they may be saved
         self._stop: tuple[bool, str] | None = None
         self._save_wanted = False
@@ -74,19 +76,19 @@ class Trainer:
     @property
     def model(self) -> AnyModel:
         """The model as it is now; ValueError before RunStarted."""
-        return self.parts.model
+        return self.context.model
 
     @property
     def tokenizer(self) -> Tokenizer:
         """The run's tokenizer; ValueError before RunStarted."""
-        return self.parts.tokenizer
+        return self.context.tokenizer
 
     @property
-    def parts(self) -> Parts:
+    def context(self) -> TrainingContext:
         """Everything that it works with; ValueError before RunStarted."""
-        if self._parts is None:
+        if self._context is None:
             raise ValueError(f"The model of {self.run.name!r} is not built yet: wait until its training has begun.")
-        return self._parts
+        return self._context
 
     # Steering
 
@@ -131,24 +133,26 @@ class Trainer:
                 raise
             raise ValueError(sentence) from error
         finally:
-            if self._parts is not None:
-                self._team.dismiss()
+            if self._context is not None:
+                self._process_group.shutdown()
             torch.set_num_threads(threads)
             self.run.release()
 
     def _events(self) -> Generator[Event, None, None]:
-        parts = yield from set_up(self.run, self._library, self._device_name, self._allow_threads, self._team)
-        threads = self.run.threads or parts.threads * self._team.local_size
-        yield from self._record.status("running", threads=threads, measured=parts.measured)
-        self._parts, self._state = parts, parts.state
-        self._state.made_with = parts.made_with
-        if parts.resumed:
+        context = yield from set_up(
+            self.run, self._library, self._device_name, self._allow_threads, self._process_group
+        )
+        threads = self.run.threads or context.threads * self._process_group.local_size
+        yield from self._record.status("running", threads=threads, measured=context.measured)
+        self._context, self._state = context, context.state
+        self._state.made_with = context.made_with
+        if context.resumed:
             self._saver.go_on_from(self._state)
         self._clock.set(self._state.elapsed_s)
         self._whole = True
-        summary = ", ".join(f"{key} {value}" for key, value in parts.made_with.items())
-        yield from self._record.event("resumed" if parts.resumed else "started", self.step, summary)
-        for sentence in parts.notices:
+        summary = ", ".join(f"{key} {value}" for key, value in context.made_with.items())
+        yield from self._record.event("resumed" if context.resumed else "started", self.step, summary)
+        for sentence in context.notices:
             yield from self._record.event("notice", self.step, sentence)
             yield Notice(sentence=sentence)
         yield RunStarted(
@@ -156,24 +160,24 @@ class Trainer:
             name=self.run.name,
             step=self.step,
             total_steps=self._config.steps,
-            device=parts.device.label,
-            precision=parts.precision,
-            threads=parts.threads,
+            device=context.device.label,
+            precision=context.precision,
+            threads=context.threads,
         )
-        pace = Pace(self._clock.seconds, self.step)
-        while not (yield from self._at_boundary(parts)):
-            yield from self._train_step(parts, pace)
+        eta = EtaEstimator(self._clock.seconds, self.step)
+        while not (yield from self._at_boundary(context)):
+            yield from self._train_step(context, eta)
 
-    def _train_step(self, parts: Parts, pace: Pace) -> Generator[Event, None, None]:
+    def _train_step(self, context: TrainingContext, eta: EtaEstimator) -> Generator[Event, None, None]:
         config, state = self._config, self._state
         begun = self._clock.seconds
-        gradients = yield from compute_gradients(parts, config, state.step)
+        gradients = yield from compute_gradients(context, config, state.step)
         if not (math.isfinite(gradients.loss) and math.isfinite(gradients.norm)):
-            self._give_up(parts, gradients)
+            self._give_up(context, gradients)
         multiple = lr_factor(state.step, config) * state.lr_scale
         self._whole = False
         is_looked_at = bool(config.layer_interval) and (state.step + 1) % config.layer_interval == 0
-        ratios = apply_gradients(parts, config, gradients.norm, multiple, is_looked_at=is_looked_at)
+        ratios = apply_gradients(context, config, gradients.norm, multiple, is_looked_at=is_looked_at)
         state.step += 1
         state.tokens += gradients.n_tokens
         now = self._clock.seconds
@@ -187,10 +191,10 @@ class Trainer:
             lr=config.lr * multiple,
             grad_norm=gradients.norm,
             tokens_per_s=gradients.n_tokens / seconds,
-            bits_per_byte=bits_per_byte(gradients.loss, parts.train_batches.bytes_per_token),
-            seconds_left=pace.seconds_left(now, state.step, config.steps),
-            memory_bytes=memory_taken(parts.device.device) if state.step % _MEMORY_INTERVAL == 1 else None,
-            peak_share=gradients.flops / seconds / parts.peak_flops,
+            bits_per_byte=bits_per_byte(gradients.loss, context.train_batches.bytes_per_token),
+            seconds_left=eta.seconds_left(now, state.step, config.steps),
+            memory_bytes=memory_taken(context.device.device) if state.step % _MEMORY_INTERVAL == 1 else None,
+            peak_share=gradients.flops / seconds / context.peak_flops,
         )
         yield from self._record.metrics(metrics)
         layers = None
@@ -203,32 +207,32 @@ class Trainer:
         if layers is not None:
             yield layers
 
-    def _at_boundary(self, parts: Parts) -> Generator[Event, None, bool]:
+    def _at_boundary(self, context: TrainingContext) -> Generator[Event, None, bool]:
         """Do what is due between two steps; True where this session ends here."""
         state, config = self._state, self._config
-        was_validated = yield from self._looks.validate(parts, state)
+        was_validated = yield from self._evaluator.validate(context, state)
         if self._saver.step == state.step == state.validated_step:  # resumed where a stop had not waited for this
-            yield from self._record.patiently(self._write_checkpoint, parts)
-        yield from self._looks.sample_pinned(parts, state, saving=self._save_wanted)
+            yield from self._record.patiently(self._write_checkpoint, context)
+        yield from self._evaluator.sample_pinned(context, state, saving=self._save_wanted)
         while self._prompts_wanted:
-            sample = self._looks.sample(parts, state, self._prompts_wanted.pop(0))
+            sample = self._evaluator.sample(context, state, self._prompts_wanted.pop(0))
             yield from self._record.sample(sample)
             yield sample
         yield from self._heed_lr_scale()
         # Only just after a validation: a run that is resumed after an early stop is to go on, to the next one at least.
-        if was_validated and self._looks.is_enough(state) and self._stop is None:
+        if was_validated and self._evaluator.is_enough(state) and self._stop is None:
             n = state.n_since_lowest
             yield from self._record.event("early stop", self.step, f"{n} validations without a new lowest loss")
             self._stop = (True, "stopped")
         keep, status = self._stop or (True, "finished" if self.step == config.steps else None)
         due = status is not None or (self.step > 0 and self.step % config.checkpoint_interval == 0)
         if self._save_wanted or (due and keep and not self._saver.holds(state)):
-            yield from self._save(parts)
+            yield from self._save(context)
         if status is None:
             return False
         yield from self._heed_lr_scale()  # asked for when Saved came
         if keep and not self._saver.holds(state):
-            yield from self._record.patiently(self._write_checkpoint, parts)
+            yield from self._record.patiently(self._write_checkpoint, context)
         yield from self._record.status(status)
         yield from self._record.event(status, self.step, "" if keep else "not kept: the last checkpoint stands")
         yield Finished(run_id=self.run.id, status=status, step=self.step)
@@ -249,50 +253,50 @@ class Trainer:
         self._state.lr_scale, self._lr_scale_wanted = scale, None
         return noted
 
-    def _save(self, parts: Parts) -> Generator[Event, None, None]:
-        yield from self._record.patiently(self._write_checkpoint, parts)
+    def _save(self, context: TrainingContext) -> Generator[Event, None, None]:
+        yield from self._record.patiently(self._write_checkpoint, context)
         self._save_wanted = False
         yield from self._record.event("saved", self.step)
         yield Saved(step=self.step, path=str(self.run.checkpoint_path(self.step)))
 
-    def _write_checkpoint(self, parts: Parts) -> None:
+    def _write_checkpoint(self, context: TrainingContext) -> None:
         """Write what is missing of this step's checkpoint; may be called again after a full disk."""
-        check_weights(parts, self._config, self._state.step, self._saver.step)
+        check_weights(context, self._config, self._state.step, self._saver.step)
         self._state.elapsed_s = self._clock.seconds
-        self._saver.write(parts, self._state)
+        self._saver.write(context, self._state)
 
     # Ends that nobody asked for
 
     def _leave(self) -> None:
         """The generator is closed: save if nothing is half done. Where that fails, the run shows as interrupted."""
-        if self._parts is None or self.run.status != "running" or not self._whole or self._team.size > 1:
+        if self._context is None or self.run.status != "running" or not self._whole or self._process_group.size > 1:
             return
         with suppress(OSError, ValueError):
             self._take_lr_scale()
             if not self._saver.holds(self._state):
-                self._write_checkpoint(self._parts)
+                self._write_checkpoint(self._context)
             self.run.update(status="paused")
             self.run.append_event("paused", self.step, "closed")
 
     def _fail(self, error: Exception) -> Generator[Event, None, str | None]:
         """Note that the training failed; the sentence for that, None where nobody foresaw it."""
-        parts, remedy = self._parts, ""
-        is_ours = parts is not None or self.run.status == "queued"
-        device = parts.device.device if parts is not None else torch.device("cpu")
+        context, remedy = self._context, ""
+        is_ours = context is not None or self.run.status == "queued"
+        device = context.device.device if context is not None else torch.device("cpu")
         try:
-            if parts is not None and is_out_of_memory(error) and self._team.size == 1:
-                choice = parts.device
-                self._parts = parts = None  # what did not fit gives its memory back
+            if context is not None and is_out_of_memory(error) and self._process_group.size == 1:
+                choice = context.device
+                self._context = context = None  # what did not fit gives its memory back
                 remedy = yield from try_smaller_batches(error, self._library, self.run, choice)
         finally:
-            sentence = failure_sentence(error, self.run, device, self._saver.step, self._team, remedy)
+            sentence = failure_sentence(error, self.run, device, self._saver.step, self._process_group, remedy)
             if is_ours:
                 self._record.failure(self.step, sentence or str(error))
         return sentence
 
-    def _give_up(self, parts: Parts, gradients: Gradients) -> NoReturn:
+    def _give_up(self, context: TrainingContext, gradients: Gradients) -> NoReturn:
         """The step's loss or gradient is no number: note it, touch no weight, and say what to do."""
-        drop_gradients(parts)
+        drop_gradients(context)
         step, what = self.step + 1, "gradient" if math.isfinite(gradients.loss) else "loss"
         position = {"step": step, "tokens": self._state.tokens, "elapsed_s": self._clock.seconds}
         self._record.broken_step(**position, loss=gradients.loss, grad_norm=gradients.norm)

@@ -17,8 +17,8 @@ from models.events import MicroStep
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.training.objective import weighted_nll
-from models.training.parallel.team import Order
-from models.training.setup import Parts
+from models.training.parallel.process_group import Command
+from models.training.setup import TrainingContext
 from models.training.update_ratios import UpdateRatios
 
 
@@ -35,64 +35,68 @@ class Gradients:
     flops: int
 
 
-def compute_gradients(parts: Parts, config: TrainConfig, step: int) -> Generator[MicroStep, None, Gradients]:
+def compute_gradients(
+    context: TrainingContext, config: TrainConfig, step: int
+) -> Generator[MicroStep, None, Gradients]:
     """Forward and backward of all micro-batches of the update after `step` updates; MicroStep between two of them.
 
     The loss is the weighted mean over all of them together, and the gradient is that of this mean; in a mixture of
     experts it is that of the mean and of the router's imbalance, which the loss does not show.
     """
-    with parts.team.together(Order.GRADIENTS, step):
-        return (yield from _compute_gradients(parts, config, step))
+    with context.process_group.together(Command.GRADIENTS, step):
+        return (yield from _compute_gradients(context, config, step))
 
 
-def _compute_gradients(parts: Parts, config: TrainConfig, step: int) -> Generator[MicroStep, None, Gradients]:
-    team, layout = parts.team, parts.layout
-    batches = [parts.train_batches.batch(step, micro_step) for micro_step in range(config.grad_accum_steps)]
-    shares = [team.share(batch) for batch in batches]
-    weight = team.sums([sum(float(share.weights.sum()) for share in shares)])[0] or 1.0
-    balance = parts.model.config.router_balance if parts.model.config.n_expert else 0.0
+def _compute_gradients(
+    context: TrainingContext, config: TrainConfig, step: int
+) -> Generator[MicroStep, None, Gradients]:
+    process_group, layout = context.process_group, context.layout
+    batches = [context.train_batches.batch(step, micro_step) for micro_step in range(config.grad_accum_steps)]
+    shares = [process_group.shard(batch) for batch in batches]
+    weight = process_group.all_reduce_numbers([sum(float(share.weights.sum()) for share in shares)])[0] or 1.0
+    balance = context.model.config.router_balance if context.model.config.n_expert else 0.0
     losses = []
     for micro_step, share in enumerate(shares):
         if micro_step:
             yield MicroStep(step=step + 1, micro_step=micro_step)
-        parts.model.train()
-        seed_global(_micro_step_seed(config.seed, step, micro_step, team.rank), parts.device.device)
+        context.model.train()
+        seed_global(_micro_step_seed(config.seed, step, micro_step, process_group.rank), context.device.device)
         trace = Trace(wanted=frozenset({"router"})) if balance else None
         with layout.micro_step(is_last=micro_step == len(shares) - 1):
-            loss = layout.run(weighted_nll, share, parts.dtype, trace) / weight
-            imbalance = 0.0 if trace is None else balance / len(shares) * balance_loss(trace, team.add_up)
+            loss = layout.run(weighted_nll, share, context.dtype, trace) / weight
+            imbalance = 0.0 if trace is None else balance / len(shares) * balance_loss(trace, process_group.all_reduce)
             layout.backward(loss if trace is None else loss + imbalance)
         losses.append(loss.detach())
-    gradients = [p.grad for p in parts.parameters if p.grad is not None]
+    gradients = [p.grad for p in context.parameters if p.grad is not None]
     loss_here, norm = torch.stack((torch.stack(losses).sum(), layout.norm(gradients))).tolist()  # the one wait
     return Gradients(
-        loss=team.sums([loss_here])[0],
+        loss=process_group.all_reduce_numbers([loss_here])[0],
         norm=norm,
-        n_tokens=sum(batch.count_tokens(padded=parts.padded) for batch in batches),
-        flops=sum(_flops(parts.model.config, batch) for batch in batches),
+        n_tokens=sum(batch.count_tokens(padded=context.padded) for batch in batches),
+        flops=sum(_flops(context.model.config, batch) for batch in batches),
     )
 
 
 def apply_gradients(
-    parts: Parts, config: TrainConfig, norm: float, lr_multiple: float, *, is_looked_at: bool
+    context: TrainingContext, config: TrainConfig, norm: float, lr_multiple: float, *, is_looked_at: bool
 ) -> dict[str, float] | None:
     """Clip gradients of the length `norm`, let the optimizers update the weights at `lr_multiple` times their base
     learning rates, and clear; how much each layer changed, where that `is_looked_at`.
     """
-    with parts.team.together(Order.UPDATE, norm, lr_multiple, is_looked_at):
-        before = UpdateRatios(parts.layout) if is_looked_at else None
+    with context.process_group.together(Command.UPDATE, norm, lr_multiple, is_looked_at):
+        before = UpdateRatios(context.layout) if is_looked_at else None
         if 0 < config.grad_clip < norm:
-            torch._foreach_mul_([p.grad for p in parts.parameters if p.grad is not None], config.grad_clip / norm)
-        for group in parts.groups:
+            torch._foreach_mul_([p.grad for p in context.parameters if p.grad is not None], config.grad_clip / norm)
+        for group in context.groups:
             group["lr"] = group["initial_lr"] * lr_multiple
-        for optimizer in parts.optimizers:
+        for optimizer in context.optimizers:
             optimizer.step()
-        drop_gradients(parts)
+        drop_gradients(context)
         return None if before is None else before.ratios()
 
 
-def drop_gradients(parts: Parts) -> None:
-    for optimizer in parts.optimizers:
+def drop_gradients(context: TrainingContext) -> None:
+    for optimizer in context.optimizers:
         optimizer.zero_grad(set_to_none=True)
 
 

@@ -6,9 +6,11 @@ import dataclasses
 import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QCoreApplication, QEvent
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
@@ -19,6 +21,30 @@ from models.recipes import quickstart
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from tests.app.heard import Heard
+
+
+class PatientBot(QtBot):
+    """Waits for conditions as long as a busy machine may take, where a test says nothing of it."""
+
+    def waitUntil(self, callback: Callable[[], bool | None], *, timeout: int = 120_000) -> None:
+        super().waitUntil(callback, timeout=timeout)
+
+    def waitSignal(self, signal: Any, *, timeout: int = 120_000, **how: Any) -> Any:
+        return super().waitSignal(signal, timeout=timeout, **how)
+
+    def waitSignals(self, signals: list[Any], *, timeout: int = 120_000, **how: Any) -> Any:
+        return super().waitSignals(signals, timeout=timeout, **how)
+
+    def waitExposed(self, widget: QWidget, *, timeout: int = 120_000) -> Any:
+        return super().waitExposed(widget, timeout=timeout)
+
+    def waitActive(self, widget: QWidget, *, timeout: int = 120_000) -> Any:
+        return super().waitActive(widget, timeout=timeout)
+
+
+@pytest.fixture
+def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> QtBot:
+    return PatientBot(request)
 
 
 @pytest.fixture
@@ -105,8 +131,13 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     gc.disable()
     gc.freeze()  # what stood before the test (some 240,000 objects) is not looked through after each
     yield
-    gc.collect()
     app = QApplication.instance()
+    if isinstance(app, QApplication):
+        # pytest-qt calls deleteLater, and no event loop runs in which that is done: each style sheet of the tests that
+        # follow would be applied to all widgets of those before.
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+    request.node.funcargs.clear()  # pytest lets go of what the test was given after this only
+    gc.collect()
     if isinstance(app, QApplication):
         left = [widget for widget in app.topLevelWidgets() if widget.isVisible()]
         for widget in left:
@@ -119,6 +150,6 @@ def until(qtbot: QtBot) -> Callable[[Callable[[], bool]], None]:
     """Process events until a condition holds (at most 2 min)."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        qtbot.waitUntil(lambda: bool(condition()), timeout=120_000)
+        qtbot.waitUntil(lambda: bool(condition()))
 
     return wait

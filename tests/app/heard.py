@@ -18,22 +18,23 @@ class Heard:
     def __init__(self, session: Session) -> None:
         self.failures: list[str] = []
         self.notices: list[str] = []
-        self.deleted: list[tuple[str, ...]] = []
+        self.deleted: list[Callable[[], None]] = []
+        """What brings back what was deleted."""
         self.statuses: list[str] = []
         self.events: list[Event] = []
         self.chat: list[Event] = []
-        session.job_failed.connect(lambda sentence, details: self.failures.append(sentence))
-        session.notice.connect(self.notices.append)
-        session.deleted.connect(lambda words, token: self.deleted.append(token))
-        session.training_events.connect(self.events.extend)
-        session.chat_events.connect(self.chat.extend)
+        session.notices.failed.connect(lambda sentence, details: self.failures.append(sentence))
+        session.notices.said.connect(self.notices.append)
+        session.notices.deleted.connect(lambda sentence, undo: self.deleted.append(undo))
+        session.training.events_came.connect(self.events.extend)
+        session.chat.events_came.connect(self.chat.extend)
 
         def note_status() -> None:
-            status = session.training.status if session.training is not None else ""
+            status = session.training.state.status if session.training.state is not None else ""
             if not self.statuses or self.statuses[-1] != status:
                 self.statuses.append(status)
 
-        session.training_changed.connect(note_status)
+        session.training.changed.connect(note_status)
 
 
 def long(spec: RunSpec) -> RunSpec:

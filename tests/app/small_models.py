@@ -6,9 +6,9 @@ import dataclasses
 
 from tokenizers import Tokenizer
 
-from models.chat.form import ChatForm
+from models.chat.template_config import ChatTemplateConfig
 from models.files.atomic import atomic_write_json
-from models.interop.chat_forms import write_chat_form
+from models.interop.chat_templates import write_template_config
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.tokenizers.special_tokens import add_roles
@@ -17,7 +17,12 @@ from tests.models.runs_on_disk import put_run
 
 
 def put_model(
-    library: Library, tokenizer: Tokenizer, topology: str, *, form: ChatForm | None = None, context_length: int = 64
+    library: Library,
+    tokenizer: Tokenizer,
+    topology: str,
+    *,
+    form: ChatTemplateConfig | None = None,
+    context_length: int = 64,
 ) -> str:
     """A run with one checkpoint, called as its topology; returns its id."""
     tokenizer = Tokenizer.from_str(tokenizer.to_str())
@@ -37,5 +42,5 @@ def put_model(
     about = {"format": FORMAT, **dataclasses.asdict(TrainState()), "optimizer": {}, "model": config.to_dict()}
     atomic_write_json(checkpoint / "state.json", about)
     if form is not None:
-        write_chat_form(folder, form)
+        write_template_config(folder, form)
     return folder.name

@@ -113,17 +113,17 @@ def test_the_window_says_it_in_a_sentence(
 ) -> None:
     for damage, _ in damaged_runs(whole, library, file):
         heard.failures.clear()
-        session.check_library()
-        (info,) = session.list_runs()
-        session.run_spec(info.id)
-        session.rename_run(info.id, "another name")
-        if session.open_chat_model(info.id):
-            until(lambda: session.chat_state in ("ready", "none"))
-        if session.resume_run(info.id):
-            until(lambda: not session.training_active)
-            state = session.training
+        session.runs.check()
+        (info,) = session.runs.list()
+        session.runs.spec(info.id)
+        session.runs.rename(info.id, "another name")
+        if session.chat.open(info.id):
+            until(lambda: session.chat.state in ("ready", "none"))
+        if session.training.resume_run(info.id):
+            until(lambda: not session.training.active)
+            state = session.training.state
             assert state is not None
             assert state.status == "finished" or state.problem in heard.failures, damage
         assert all(is_sentence(sentence) for sentence in heard.failures), (damage, heard.failures)
-        session.delete_run(info.id)
-        assert session.list_runs() == [], damage
+        session.runs.delete([info.id])
+        assert session.runs.list() == [], damage

@@ -57,10 +57,10 @@ def test_window_and_command_line_agree(
 ) -> None:
     run = make_run(library, tiny_config, steps=2, sample_interval=0)
     train(run, library)
-    assert session.open_chat_model(run.id)
-    until(lambda: session.chat_state == "ready")
-    assert session.send_chat("The cat", SETTINGS)
-    until(lambda: session.chat_state == "ready")
+    assert session.chat.open(run.id)
+    until(lambda: session.chat.state == "ready")
+    assert session.chat.send("The cat", SETTINGS)
+    until(lambda: session.chat.state == "ready")
     made = [event.id for event in heard.chat if isinstance(event, TokenMade)]
     assert main(["generate", run.id, "--prompt", "The cat", "--device=cpu", "--json", *options(SETTINGS)]) == 0
     assert json.loads(capsys.readouterr().out)["ids"] == made

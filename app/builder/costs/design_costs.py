@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.session.device_memory import Room
+from app.session.device_memory import DeviceMemory
 from models import cost
 from models.settings.model_config import ModelConfig
 from models.settings.optimizers import OPTIMIZERS
@@ -89,9 +89,9 @@ class DesignCosts:
     cache_bytes: int
 
 
-def costs_of(config: ModelConfig, batch: int, length: int, room: Room | None) -> DesignCosts:
-    """The costs of training `config` on `batch` texts of `length` tokens in `room` (None: as on a CPU)."""
-    device, precision = ("cpu", "float32") if room is None else (room.kind, room.precision(config.d_model))
+def costs_of(config: ModelConfig, batch: int, length: int, on: DeviceMemory | None) -> DesignCosts:
+    """The costs of training `config` on `batch` texts of `length` tokens `on` a device (None: as on a CPU)."""
+    device, precision = ("cpu", "float32") if on is None else (on.kind, on.precision(config.d_model))
     memory = cost.memory(config, batch, length, OPTIMIZER, device=device, precision=precision)
     by_component = cost.activation_bytes(config, batch, length, device=device, precision=precision)
     work = {name: n // length for name, n in cost.operations(config, length).items()}

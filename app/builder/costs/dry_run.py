@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.status import Status
+from app.session.device import Device
+from app.session.status import StatusLine
+from app.session.training import Training
 from app.worker.failures import Failure
 from app.worker.job import Job
-from app.worker.one_job import OneJob
+from app.worker.latest_job import LatestJob
+from app.worker.notices import Notices
 from app.worker.worker import Worker
 from models.events import Event, Notice, Phase, Progress
 from models.settings.model_config import ModelConfig
@@ -49,9 +52,9 @@ class DryRunState:
     result: Measured | None = None
 
     @property
-    def status(self) -> Status | None:
+    def status(self) -> StatusLine | None:
         """For the status bar, None while none is running."""
-        return Status(words=f"Dry run: {self.phase}", done=self.done, total=self.total) if self.running else None
+        return StatusLine(words=f"Dry run: {self.phase}", done=self.done, total=self.total) if self.running else None
 
     def after(self, event: Event) -> DryRunState:
         """The state when `event` has come."""
@@ -67,26 +70,44 @@ class DryRunState:
         return self
 
 
-class DryRunControl(OneJob):
-    """Runs one dry run at a time, as a background job.
+class DryRuns(QObject):
+    """Runs one dry run at a time, as a background job; it makes way for a training.
+
+    state: the dry run that is going on, and what the last one measured. What a user can mend is said in its `phase`.
 
     Signals:
         changed(): `state` is new.
-        failed(failure): it raised what nobody expected. What a user can mend is said in `state.phase`.
     """
 
-    def __init__(self, worker: Worker, parent: QObject) -> None:
-        super().__init__(worker, parent)
+    changed = Signal()
+
+    def __init__(self, worker: Worker, device: Device, training: Training, notices: Notices, parent: QObject) -> None:
+        super().__init__(parent)
+        self._job = LatestJob(worker, self)
+        self._job.events_came.connect(self._on_events)
+        self._job.ended.connect(self._on_ended)
+        self._job.failed.connect(notices.fail)
+        self._device, self._training, self._notices = device, training, notices
         self.state = DryRunState()
+        training.began.connect(self._make_way)
 
-    def start(self, config: ModelConfig, train: TrainConfig, device: str, length: int | None = None) -> None:
-        """Try `config` on texts of `length` tokens (default: its context), in batches as `train` says.
+    @property
+    def status(self) -> StatusLine | None:
+        """For the status bar, None while none is running."""
+        return self.state.status
 
-        Raises:
-            ValueError: where a dry run is going on.
-        """
-        if self.busy:
-            raise ValueError("A dry run is going on already: wait for it or cancel it.")
+    def start(self, config: ModelConfig, train: TrainConfig, length: int | None = None) -> bool:
+        """Measure three training steps on texts of `length` tokens (default: the context), in batches as `train` says;
+        whether it began."""
+        if self._training.active:
+            name = self._training.state.name if self._training.state is not None else ""
+            return self._notices.refuse(
+                f"“{name}” is being trained: a dry run beside it would hold it up and share its memory. "
+                "Stop the training first, or wait until it ends."
+            )
+        if self._job.busy:
+            return self._notices.refuse("A dry run is going on already: wait for it or cancel it.")
+        device = self._device.name
         tried = config if length is None else dataclasses.replace(config, context_length=length)
 
         def make() -> Iterator[Event]:
@@ -99,31 +120,40 @@ class DryRunControl(OneJob):
             else:
                 yield Measured(config=config, run=run)
 
-        self._begin(Job("Dry run", make))
+        self._job.submit(Job("Dry run", make))
         self._set(
             dataclasses.replace(self.state, running=True, phase="Waiting for the worker", problem="", done=0, total=0)
         )
+        return True
 
     def cancel(self) -> None:
         """End it after the step that it is at; what an earlier one measured stands."""
-        super().cancel()
-        if self.busy:
+        if self._job.busy:
+            self._job.cancel()
             self._set(dataclasses.replace(self.state, phase="Stopping after this step"))
 
     def _set(self, state: DryRunState) -> None:
         self.state = state
         self.changed.emit()
 
-    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
         state = self.state
         for event in events:
             if not job.cancelled or isinstance(event, Measured):
                 state = state.after(event)
         self._set(state)
 
-    def _over(self, job: Job, failure: Failure | None) -> None:
+    @Slot(object, object)
+    def _on_ended(self, job: Job, failure: Failure | None) -> None:
         problem = self.state.problem if failure is None else failure.sentence
         self._set(dataclasses.replace(self.state, running=False, phase=problem, problem=problem))
+        self._device.changed.emit()  # its memory is free again
+
+    @Slot()
+    def _make_way(self) -> None:
+        if self.state.running:
+            self.cancel()  # the training is queued behind it
 
 
 def _words(progress: Progress) -> str:

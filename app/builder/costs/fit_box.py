@@ -8,12 +8,10 @@ from PySide6.QtWidgets import QGridLayout, QStackedLayout, QVBoxLayout, QWidget
 from app.builder.costs.dry_run import Measured
 from app.kit.basics import button, label, row, set_role
 from app.kit.figures.fit_gauge import FitGauge
-from app.kit.labels import ElidedLabel
-from app.kit.number_label import NumberLabel
+from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent, short_count, size_words
-from app.session.device_memory import Fit, Room, of_room
-from app.session.status import duration
+from app.session.device_memory import DeviceMemory, Fit, of_memory
+from models.number_words import duration, percent, short_count, size_words
 
 _STEPS = 1000
 _NONE = "–"
@@ -90,12 +88,12 @@ class FitBox(QWidget):
         grid.addWidget(self.origin, 4, 0, 1, 3)
         return grid
 
-    def show_estimate(self, needed: int, fit: Fit, room: Room | None) -> None:
+    def show_estimate(self, needed: int, fit: Fit, device_memory: DeviceMemory | None) -> None:
         """The estimated bytes, and whether they fit."""
         if self.verdict.text() != fit.headline or self.verdict.property("tone") != fit.tone:
             self.verdict.setText(fit.headline)
             set_role(self.verdict, "pill", tone=fit.tone)
-        self.amount.setText(of_room(needed, room))
+        self.amount.setText(of_memory(needed, device_memory))
         self.sentence.setText(fit.sentence)
         self.start.setEnabled(fit.level != "no")
         self.estimated["memory"].setText(size_words(needed))

@@ -15,12 +15,11 @@ from app.builder.costs.proposal_list import ProposalList
 from app.builder.costs.proposer import Proposer, Question
 from app.builder.costs.stacked_bar import StackedBar
 from app.kit.basics import label, row, set_role
-from app.kit.labels import ElidedLabel
-from app.kit.number_label import NumberLabel
+from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import short_count, size_words
-from app.session.device_memory import Room, budget, fit_of
+from app.session.device_memory import DeviceMemory, budget, fit_of
 from models.cost.fit import Proposal
+from models.number_words import short_count, size_words
 from models.settings.model_config import ModelConfig
 
 DEFAULT_BATCH = 24
@@ -43,7 +42,7 @@ class CostPanel(QWidget):
     def __init__(self, config: ModelConfig, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._config, self._batch, self._length = config, DEFAULT_BATCH, config.context_length
-        self._room: Room | None = None
+        self._device_memory: DeviceMemory | None = None
         self._result: Measured | None = None
         self._running, self._phase = False, ""
         self._costs: DesignCosts
@@ -111,9 +110,9 @@ class CostPanel(QWidget):
         self._config, self._batch, self._length = config, batch, length
         self._show()
 
-    def set_room(self, room: Room | None) -> None:
-        """What the device has: see Session.room."""
-        self._room = room
+    def set_device_memory(self, device_memory: DeviceMemory | None) -> None:
+        """What the device has: see Device.memory."""
+        self._device_memory = device_memory
         self._show()
 
     def set_dry_run(self, result: Measured | None, running: bool, phase: str) -> None:
@@ -122,7 +121,7 @@ class CostPanel(QWidget):
         self._show_dry_run()
 
     def _show(self) -> None:
-        costs = self._costs = costs_of(self._config, self._batch, self._length, self._room)
+        costs = self._costs = costs_of(self._config, self._batch, self._length, self._device_memory)
         self.total.setText(f"{costs.n_parameters:,}")
         self.active.setText(f"{costs.n_active:,}")
         self._active_line.setVisible(costs.n_active != costs.n_parameters)
@@ -133,16 +132,16 @@ class CostPanel(QWidget):
         self.parameters.set_bars(costs.parameters)
         self.work.set_bars(costs.work)
         self.memory.set_bars(costs.memory)
-        self.fit.show_estimate(costs.memory_bytes, fit_of(costs.memory_bytes, self._room), self._room)
+        self.fit.show_estimate(costs.memory_bytes, fit_of(costs.memory_bytes, self._device_memory), self._device_memory)
         self._show_dry_run()
         self.proposals.setEnabled(False)  # they are of the design before
         self._pause.start()
 
     def _show_dry_run(self) -> None:
         needed, origin = self._costs.memory_bytes, self._origin()
-        have = (self._room.n_bytes if self._room is not None else None) or 0
+        have = (self._device_memory.n_bytes if self._device_memory is not None else None) or 0
         peak = self._result.run.peak_bytes if self._result is not None and not origin else None
-        level = fit_of(needed, self._room).level
+        level = fit_of(needed, self._device_memory).level
         self.fit.show_shares(needed / have if have else 0.0, level, (peak or 0) / have if have else 0.0)
         self.fit.show_measured(self._result, origin)
         problem = "" if self._running else self._phase
@@ -158,7 +157,7 @@ class CostPanel(QWidget):
             return "of an earlier design"
         if (run.batch_size, run.length) != (self._batch, self._length):
             return f"of {run.batch_size} × {run.length:,} tokens"
-        return f"on {run.device}" if self._room is not None and run.device != self._room.label else ""
+        return f"on {run.device}" if self._device_memory is not None and run.device != self._device_memory.label else ""
 
     # -- Making it fit -------------------------------------------------------------------------------------------------
 
@@ -168,7 +167,7 @@ class CostPanel(QWidget):
 
     @Slot()
     def _on_pause(self) -> None:
-        fit = fit_of(self._costs.memory_bytes, self._room)
+        fit = fit_of(self._costs.memory_bytes, self._device_memory)
         if fit.level not in ("tight", "no"):
             self.proposals.hide()
             self._offered = None
@@ -179,22 +178,25 @@ class CostPanel(QWidget):
             self._proposer.ask(self._question())
 
     def _question(self) -> Question:
-        room = self._room
-        assert room is not None
-        have = budget(room)
+        device_memory = self._device_memory
+        assert device_memory is not None
+        have = budget(device_memory)
         assert have is not None
         return Question(
             config=dataclasses.replace(self._config, context_length=self._length),
             batch_size=self._batch,
             optimizer=OPTIMIZER,
             budget_bytes=have,
-            device=room.kind,
-            precision=room.precision(self._config.d_model),
+            device=device_memory.kind,
+            precision=device_memory.precision(self._config.d_model),
         )
 
     @Slot(object, object)
     def _on_found(self, question: Question, found: list[Proposal]) -> None:
-        if fit_of(self._costs.memory_bytes, self._room).level in ("tight", "no") and question == self._question():
+        if (
+            fit_of(self._costs.memory_bytes, self._device_memory).level in ("tight", "no")
+            and question == self._question()
+        ):
             self._offered = question
             self.proposals.set_proposals(found)
 

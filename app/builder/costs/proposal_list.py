@@ -9,8 +9,8 @@ from PySide6.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from app.kit.basics import label
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import size_words
 from models.cost.fit import Proposal
+from models.number_words import size_words
 
 _SHOWN = 4
 _NARROW = 200

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from models.cost.fit import Proposal, proposals
 from models.settings.model_config import ModelConfig
 
@@ -45,15 +45,15 @@ class Proposer(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._aside = Aside(self)
-        self._aside.done.connect(self._on_done)
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_done)
 
     def ask(self, question: Question | None) -> None:
         """Look for an answer; None: to nothing more."""
         if question is None:
-            self._aside.cancel()
+            self._task.cancel()
         else:
-            self._aside.ask(lambda: (question, question.answer()))
+            self._task.ask(lambda: (question, question.answer()))
 
     @Slot(object)
     def _on_done(self, result: tuple[Question, list[Proposal]]) -> None:

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.builder.costs.design_costs import Slice
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent
+from models.number_words import percent
 
 _BAR, _BELOW, _SWATCH, _LEADING = 14, 8, 9, 4  # pixels
 

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PySide6.QtCore import QRect, Qt, QTimer, Signal
-from PySide6.QtGui import QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtCore import QPointF, QRect, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QImage, QPainter, QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QGraphicsScene, QVBoxLayout, QWidget
 
 from app.builder.diagram.card import HoverCard
 from app.builder.diagram.describe import describe
 from app.builder.diagram.edits import STEPPED, step
-from app.builder.diagram.export import write_png, write_svg
 from app.builder.diagram.fonts import Fonts
 from app.builder.diagram.geometry import Picture
 from app.builder.diagram.items import AreaItem, Mark, NodeItem, StepItem, qrect
@@ -23,16 +22,23 @@ from app.builder.diagram.lines import Backdrop, WireItem
 from app.builder.diagram.part import Part
 from app.builder.diagram.slot_card import SlotCard
 from app.builder.diagram.view import DiagramView
-from app.kit.theme import ThemeProvider
+from app.kit.basics import button, row
+from app.kit.chart_export import PNG_SCALE, write_drawing, write_image
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
 from models.settings.model_config import ModelConfig
 
 VIEWS = ("blocks", "area")
+_ZOOM = 1.25
 _FLASH_MS = 700
 _AREA_MARGIN = 24
 _HELP = (
     "Arrow keys walk from part to part. Enter edits, Shift with up or down steps a number, plus and minus zoom, "
     "0 fits the picture."
 )
+
+
+_MOST_PIXELS = 16_000
 
 
 class BlockDiagram(QWidget):
@@ -185,9 +191,9 @@ class BlockDiagram(QWidget):
         self._picture = picture
         marks: list[Mark] = [WireItem(wire, self._parts[wire.key], self._theme) for wire in picture.wires]
         marks += [NodeItem(node, self._parts[node.key], self._theme, self._fonts) for node in picture.nodes]
-        for button in picture.steps:
-            enabled = bool(step(config, button.slot, button.direction))
-            marks.append(StepItem(button, self._parts[button.key], self._theme, enabled=enabled))
+        for arrow in picture.steps:
+            enabled = bool(step(config, arrow.slot, arrow.direction))
+            marks.append(StepItem(arrow, self._parts[arrow.key], self._theme, enabled=enabled))
         return marks
 
     def _draw_area(self) -> list[Mark]:
@@ -283,3 +289,46 @@ class BlockDiagram(QWidget):
 
     def _on_moved(self) -> None:
         self.card.hide()
+
+
+class DiagramPage(QWidget):
+    """The diagram with what changes how it is looked at: blocks, or areas to scale; larger, smaller, all of it."""
+
+    def __init__(self, config: ModelConfig, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.diagram = diagram = BlockDiagram(config, theme)
+        self.kind = Segments(
+            "Diagram", {"blocks": "Blocks", "area": "Area = parameters"}, "Blocks and arrows, or everything to scale"
+        )
+        self.kind.changed.connect(diagram.set_view)
+        self.smaller = button("", theme, lambda: diagram.zoom(1 / _ZOOM), icon="minus", role="quiet", tip="Smaller (−)")
+        self.larger = button("", theme, lambda: diagram.zoom(_ZOOM), icon="plus", role="quiet", tip="Larger (+)")
+        self.fit = button("", theme, diagram.fit, icon="corners-out", role="quiet", tip="Show all of it (0)")
+        for small in (self.smaller, self.larger, self.fit):
+            small.setFixedWidth(28)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(row(self.kind, None, self.smaller, self.larger, self.fit, spacing=SPACE // 2))
+        layout.addWidget(diagram, 1)
+
+
+def write_svg(scene: QGraphicsScene, frame: QRectF, ground: QColor, title: str, path: Path) -> None:
+    """Draw what lies in `frame` as SVG."""
+    target = QRectF(QPointF(), frame.size())
+    write_drawing(lambda painter: _render(scene, frame, ground, painter, target), frame.size(), title, path)
+
+
+def write_png(scene: QGraphicsScene, frame: QRectF, ground: QColor, path: Path) -> None:
+    """Draw what lies in `frame` as PNG, two pixels for each of the picture's, within 16,000 pixels."""
+    scale = min(PNG_SCALE, _MOST_PIXELS / max(frame.width(), frame.height()))
+    image = QImage(round(scale * frame.width()), round(scale * frame.height()), QImage.Format.Format_ARGB32)
+    _render(scene, frame, ground, QPainter(image), QRectF(image.rect()))
+    write_image(image, path)
+
+
+def _render(scene: QGraphicsScene, frame: QRectF, ground: QColor, painter: QPainter, target: QRectF) -> None:
+    painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.TextAntialiasing)
+    painter.fillRect(target, ground)
+    scene.render(painter, target, frame, Qt.AspectRatioMode.IgnoreAspectRatio)
+    painter.end()

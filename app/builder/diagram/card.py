@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from app.builder.diagram.part import Part
 from app.kit.theme import ThemeProvider
-from app.kit.words.value_words import counted
+from models.number_words import counted
 
 _WIDTH = 300
 _APART = 12

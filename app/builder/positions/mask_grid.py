@@ -54,7 +54,7 @@ class MaskGrid(Figure):
         assert self._grid is not None
         return self._grid.describe(spot[1], spot[0])
 
-    def _spot_at(self, point: QPointF) -> tuple[int, int] | None:
+    def spot_at(self, point: QPointF) -> tuple[int, int] | None:
         area = self.area
         n = self._shape()[0]
         if not n or not area.contains(point):

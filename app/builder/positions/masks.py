@@ -9,9 +9,9 @@ import numpy as np
 
 from app.builder.positions.schemes import look_of
 from app.kit.figures.pictures import Floats
-from app.kit.words.value_words import percent
 from models.architecture.mask_tables import MaskedText, block_edges, seen_across, seen_from, seen_pairs
 from models.inspect.position_weights import stacks
+from models.number_words import percent
 from models.settings.model_config import ModelConfig
 
 MOST_BLOCKS = 64

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QBoxLayout, QComboBox, QVBoxLayout, QWidget
 
 from app.builder.positions.scene import Scene
 from app.builder.positions.schemes import LearnedLook, Shown, look_of
+from app.builder.positions.trained_positions import TrainedPositions
 from app.kit.basics import EmptyState, label, row
 from app.kit.figures.heat_map import HeatMap
 from app.kit.figures.line_plot import LinePlot
@@ -40,7 +41,12 @@ class PositionView(QWidget):
 
     def __init__(self, theme: ThemeProvider, session: Session | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
+        self._trained: TrainedPositions | None = None
+        if session is not None:
+            self._trained = TrainedPositions(session.library, session.notices, self)
+            self._trained.runs_found.connect(self._on_runs_found)
+            self._trained.weights_read.connect(self._on_weights_read)
+            session.runs.changed.connect(self._on_runs_changed)
         self._config: ModelConfig | None = None
         self._length = 1
         self._chose_head = False
@@ -105,21 +111,16 @@ class PositionView(QWidget):
             segments.changed.connect(self._draw)
         self.head.valueChanged.connect(self._on_head)
         self.source.activated.connect(self._on_source)
-        if self._session is not None:
-            self._session.position_runs_found.connect(self._on_runs_found)
-            self._session.position_weights_read.connect(self._on_weights_read)
-            self._session.training_ended.connect(self._on_library_changed)
-            self._session.library_changed.connect(self._on_library_changed)
 
     # -- Trained runs --------------------------------------------------------------------------------------------------
 
     def _find_runs(self) -> None:
-        if self._session is not None and self._config is not None:
+        if self._trained is not None and self._config is not None:
             self._searched = self._config
-            self._session.find_position_runs(self._config)
+            self._trained.find(self._config)
 
     @Slot()
-    def _on_library_changed(self) -> None:
+    def _on_runs_changed(self) -> None:
         if self._searched is not None:
             self._find_runs()
 
@@ -131,8 +132,8 @@ class PositionView(QWidget):
         self._fill_source()
         best = next((run for run in self._runs if has_same_tables(run.config, self._config)), None)
         learned = look_of(self._config).learned
-        if best is not None and learned is not None and learned.at_once and self._weights is None and self._session:
-            self._session.read_position_weights(best)
+        if best is not None and learned is not None and learned.at_once and self._weights is None and self._trained:
+            self._trained.read(best)
         self._draw()
 
     @Slot(object)
@@ -155,8 +156,8 @@ class PositionView(QWidget):
         if run is None:
             self._weights = None
             self._draw()
-        elif self._session is not None:
-            self._session.read_position_weights(run)
+        elif self._trained is not None:
+            self._trained.read(run)
 
     def _fill_source(self) -> None:
         assert self._config is not None

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.chat.archive.json_format import chat_from, whole_characters
+from app.chat.archive.json_format import chat_from
 from app.chat.archive.message_tree import Chat, Message
 from models.chat.prompting import Prompting
+from models.number_words import size_words
+from models.tokenizers.codec import whole_characters
 
 _SYSTEM = ("system", "developer")
 _LARGEST = 64_000_000
@@ -67,7 +69,7 @@ def _read_file(path: Path) -> bytes:
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}): check that you may read it.") from error
     raise ValueError(
-        f"{path} has {size / 1e6:,.0f} MB, and a chat may have {_LARGEST / 1e6:.0f} MB: divide it into several files."
+        f"{path} has {size_words(size)}, and a chat may have {size_words(_LARGEST)}: divide it into several files."
     )
 
 

@@ -12,6 +12,7 @@ from app.chat.archive.message_tree import Chat, DrawnToken, Made, Message
 from models.chat.prompting import Prompting
 from models.settings.sampling_config import SamplingConfig
 from models.settings.slots import plain
+from models.tokenizers.codec import whole_characters
 
 FORMAT = 2
 _MOST_IDS = 2**31
@@ -175,11 +176,6 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"the text {value!r:.40}")
     return whole_characters(value)
-
-
-def whole_characters(text: str) -> str:
-    """A text from JSON, which can say half of a character ("\\ud83d"), as neither files nor tokenizers take it."""
-    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 # -- Format 1 ----------------------------------------------------------------------------------------------------------

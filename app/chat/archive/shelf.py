@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal, Slot
 
 from app.chat.archive.exchange import as_markdown, import_chat
 from app.chat.archive.index import ChatIndex
@@ -13,11 +13,10 @@ from app.chat.archive.json_format import chat_text
 from app.chat.archive.message_tree import Chat
 from app.chat.archive.store import ChatSaver, ChatStore
 from app.session.session import Session
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure, describe
 from models.files.atomic import atomic_write_text
 
-_POLL_MS = 20
 _AGAIN_MS = 3000
 """After which what the disk did not take is tried again."""
 EXPORTS: dict[str, Callable[[Chat], str]] = {"json": chat_text, "md": as_markdown}
@@ -25,7 +24,7 @@ EXPORTS: dict[str, Callable[[Chat], str]] = {"json": chat_text, "md": as_markdow
 
 
 class ChatShelf(QObject):
-    """The chats on disk. What fails is said by the session, in a sentence.
+    """The chats on disk. What fails is said in a sentence.
 
     Signals:
         changed(): something on disk is new.
@@ -45,22 +44,24 @@ class ChatShelf(QObject):
         self.store = ChatStore(session.library)
         self._saver = ChatSaver(self.store)
         self._index = ChatIndex(self.store.folder)
-        self._finder, self._opener, self._importer = Aside(self), Aside(self), Aside(self)
-        self._poll = QTimer(self, interval=_POLL_MS)
-        self._poll.timeout.connect(self._on_poll)
+        self._finder, self._opener, self._importer = LatestTask(self), LatestTask(self), LatestTask(self)
+        self._writing = LatestTask(self)
         self._again = QTimer(self, singleShot=True, interval=_AGAIN_MS)
-        self._again.timeout.connect(self._try_again)
+        self._again.timeout.connect(self._write)
+        self._writing.done.connect(self._on_written)
         self._finder.done.connect(self.found)
         self._opener.done.connect(self.opened)
         self._importer.done.connect(self._on_imported)
-        for aside in (self._opener, self._importer):
-            aside.failed.connect(self._on_failed)
-        session.library_changed.connect(self.changed)
+        for task in (self._opener, self._importer, self._writing):
+            task.failed.connect(self._on_failed)
+        app = QCoreApplication.instance()
+        if app is not None:
+            app.aboutToQuit.connect(self.flush)
 
     @property
     def busy(self) -> bool:
         """Whether chats are being looked for, read or written."""
-        return self._saver.busy or any(aside.busy for aside in (self._finder, self._opener, self._importer))
+        return any(task.busy for task in (self._writing, self._finder, self._opener, self._importer))
 
     def find(self, query: str) -> None:
         """Look for the chats with these words; they come by a signal."""
@@ -68,15 +69,15 @@ class ChatShelf(QObject):
 
     def save(self, chat: Chat) -> None:
         """Keep a chat as soon as possible, beside the window."""
-        self._saver.save(chat)
-        self._poll.start()
+        self._saver.add(chat)
+        self._write()
 
+    @Slot()
     def flush(self) -> None:
         """Wait until all that was to be kept is on the disk, or has failed, which is said."""
-        if self._saver.holds:
-            self._saver.try_again()
-        self._saver.wait()
-        self._on_poll()
+        self._writing.cancel()
+        self._saver.write_all()
+        self._on_written()
 
     def load(self, chat_id: str) -> Chat | None:
         """The chat with this id; None where it cannot be read, which is said."""
@@ -84,14 +85,14 @@ class ChatShelf(QObject):
         try:
             return self.store.load(chat_id)
         except ValueError as error:
-            self._session.job_failed.emit(str(error), "")
+            self._session.notices.refuse(str(error))
             return None
 
     def open(self, chat_id: str) -> None:
         """Read the chat with this id; it comes by a signal."""
 
         def read() -> Chat:
-            self._saver.wait()
+            self._saver.write_all()
             return self.store.load(chat_id)
 
         self._opener.ask(read)
@@ -104,7 +105,8 @@ class ChatShelf(QObject):
         """Move a chat to the trash."""
         self.flush()
         if self.store.path(chat_id).exists():
-            self._session.delete_chat(chat_id)
+            self._session.trash.delete(self.store.path(chat_id), "Chat deleted", self.changed.emit)
+            self.changed.emit()
 
     def duplicate(self, chat_id: str) -> None:
         """Keep a copy of a chat."""
@@ -124,31 +126,28 @@ class ChatShelf(QObject):
         if chat is None:
             return False
         write = EXPORTS.get(path.suffix.lower().lstrip("."), chat_text)
-        return self._session.export_picture(path, lambda file: atomic_write_text(file, write(chat)))
+        return self._session.notices.attempt(lambda: atomic_write_text(path, write(chat)))
 
     def import_file(self, path: Path) -> None:
         """Take in a conversation from a file; it comes by a signal."""
         self._importer.ask(lambda: import_chat(path))
 
     @Slot()
-    def _on_poll(self) -> None:
-        if self._saver.busy:
-            return
-        self._poll.stop()
+    def _write(self) -> None:
+        self._writing.ask(self._saver.write_all)
+
+    @Slot()
+    def _on_written(self) -> None:
         problem = self._saver.take_problem()
         if problem is not None:
-            self._session.job_failed.emit(
-                f"{describe(problem).sentence} What was said is held, and is saved as soon as that works.", ""
+            self._session.notices.refuse(
+                f"{describe(problem).sentence} What was said is held, and is saved as soon as that works."
             )
         if self._saver.holds:
             self._again.start()
+        else:
+            self._again.stop()
         self.changed.emit()
-
-    @Slot()
-    def _try_again(self) -> None:
-        if self._saver.holds:
-            self._saver.try_again()
-            self._poll.start()
 
     @Slot(object)
     def _on_imported(self, chat: Chat) -> None:
@@ -157,5 +156,5 @@ class ChatShelf(QObject):
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
-        self._session.job_failed.emit(failure.sentence, failure.details)
+        self._session.notices.fail(failure)
         self.changed.emit()  # the list may show as chosen what could not be opened

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from app.chat.archive.json_format import chat_from, chat_text
@@ -50,48 +49,30 @@ def load_chat(path: Path) -> Chat:
 
 
 class ChatSaver:
-    """Saves chats beside the window, so that a long one never holds it up; of several states only the newest.
+    """Chats on their way to the disk, which any thread may take them to; of several states of one only the newest.
 
-    What the disk does not take is held, and tried again with whatever is saved next.
+    What the disk does not take is held, and tried again with whatever is written next.
     """
 
     def __init__(self, store: ChatStore) -> None:
         self._store = store
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="save chats")
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._waiting: dict[str, Chat] = {}
         self._held: dict[str, Chat] = {}
-        self._newest: Future[None] | None = None
         self._problem: OSError | ValueError | None = None
         self._is_told = False
 
-    def save(self, chat: Chat) -> None:
-        """Keep `chat` as soon as possible."""
+    def add(self, chat: Chat) -> None:
+        """Have `chat` written by the next `write_all`."""
         with self._lock:
             self._held.pop(chat.id, None)
             self._waiting[chat.id] = chat
-        self.try_again()
-
-    def try_again(self) -> None:
-        """Keep what is held as soon as possible."""
-        with self._lock:
-            self._waiting, self._held = {**self._held, **self._waiting}, {}
-        self._newest = self._thread.submit(self._save_all)
 
     @property
     def holds(self) -> bool:
         """Whether the disk has not taken something."""
         return bool(self._held)
-
-    @property
-    def busy(self) -> bool:
-        """Whether something is being written, or is about to be."""
-        return self._newest is not None and not self._newest.done()
-
-    def wait(self) -> None:
-        """Return when everything is on the disk, or has failed."""
-        if self._newest is not None:
-            self._newest.result()
 
     def take_problem(self) -> OSError | ValueError | None:
         """What keeps something off the disk; once, until the disk has taken something again."""
@@ -101,17 +82,21 @@ class ChatSaver:
         self._is_told = True
         return problem
 
-    def _save_all(self) -> None:
-        while True:
+    def write_all(self) -> None:
+        """Return when everything is on the disk, or has failed: what waits, what is held, what a thread is at."""
+        with self._writing:
             with self._lock:
-                if not self._waiting:
-                    return
-                chat = self._waiting.pop(next(iter(self._waiting)))
-            try:
-                self._store.save(chat)
-                self._is_told = False
-            except (OSError, ValueError) as error:
-                self._problem = error
-                with self._lock:
-                    if chat.id not in self._waiting:
-                        self._held[chat.id] = chat
+                self._waiting, self._held = {**self._held, **self._waiting}, {}
+            while (chat := self._next()) is not None:
+                try:
+                    self._store.save(chat)
+                    self._is_told = False
+                except (OSError, ValueError) as error:
+                    self._problem = error
+                    with self._lock:
+                        if chat.id not in self._waiting:
+                            self._held[chat.id] = chat
+
+    def _next(self) -> Chat | None:
+        with self._lock:
+            return self._waiting.pop(next(iter(self._waiting))) if self._waiting else None

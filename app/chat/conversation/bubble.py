@@ -27,7 +27,7 @@ class Bubble(QWidget):
         self._theme, self._mine, self._lead = theme, mine, lead
         self._widest = 400
         self._parts: list[str] = []
-        self._pieces: list[_Text] = []
+        self.pieces: list[_Text] = []
         self._other: QWidget | None = None
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(_PAD_X, _PAD_Y, _PAD_X, _PAD_Y)
@@ -44,14 +44,14 @@ class Bubble(QWidget):
     def set_text(self, text: str) -> None:
         """Show `text` instead, after the lead."""
         self._parts = [text]
-        for piece in self._pieces[1:]:
+        for piece in self.pieces[1:]:
             self._layout.removeWidget(piece)
             piece.deleteLater()
-        del self._pieces[1:]
-        if not self._pieces:
+        del self.pieces[1:]
+        if not self.pieces:
             self._add_piece()
-        self._pieces[0].clear()
-        cursor, look = QTextCursor(self._pieces[0].document()), QTextCharFormat()
+        self.pieces[0].clear()
+        cursor, look = QTextCursor(self.pieces[0].document()), QTextCharFormat()
         if self._lead:
             look.setForeground(self._theme.theme.color("accent"))
             cursor.insertText(self._lead, look)
@@ -67,16 +67,16 @@ class Bubble(QWidget):
     def append(self, text: str) -> None:
         """Add `text` at the end; what that costs does not grow with the message."""
         self._parts.append(text)
-        self._pieces[-1].add(text)
+        self.pieces[-1].add(text)
         self._fit_last()
-        while self._is_wrapped and (rest := self._pieces[-1].take_last_line(_MOST_IN_PIECE)) is not None:
+        while self._is_wrapped and (rest := self.pieces[-1].take_last_line(_MOST_IN_PIECE)) is not None:
             self._fit_last()
             self._add_piece().add(rest)
             self._fit_last()
 
     def settle(self) -> None:
         """The message is complete: make it one text, through which one can select."""
-        if len(self._pieces) > 1:
+        if len(self.pieces) > 1:
             self.set_text(self.text)
 
     def show_instead(self, widget: QWidget | None) -> None:
@@ -86,7 +86,7 @@ class Bubble(QWidget):
             self._other.hide()
             self._other.deleteLater()
         self._other = widget
-        for piece in self._pieces:
+        for piece in self.pieces:
             piece.setVisible(widget is None)
         if widget is not None:
             self._layout.addWidget(widget)
@@ -102,28 +102,28 @@ class Bubble(QWidget):
     def _add_piece(self) -> _Text:
         piece = _Text()
         piece.setAccessibleName("Your message" if self._mine else "The model's reply")
-        self._pieces.append(piece)
+        self.pieces.append(piece)
         self._layout.addWidget(piece)
         piece.setVisible(self._other is None)
         return piece
 
     @property
     def _is_wrapped(self) -> bool:
-        return self._pieces[0].width() == self._widest - 2 * _PAD_X
+        return self.pieces[0].width() == self._widest - 2 * _PAD_X
 
     def _fit(self) -> None:
-        for piece in self._pieces:
-            piece.fit(self._widest - 2 * _PAD_X, whole=len(self._pieces) > 1)
+        for piece in self.pieces:
+            piece.fit(self._widest - 2 * _PAD_X, whole=len(self.pieces) > 1)
         self._take_size()
 
     def _fit_last(self) -> None:
-        self._pieces[-1].fit(self._widest - 2 * _PAD_X, whole=self._is_wrapped)
+        self.pieces[-1].fit(self._widest - 2 * _PAD_X, whole=self._is_wrapped)
         self._take_size()
 
     def _take_size(self) -> None:
         if self._other is None:
-            width = max(piece.width() for piece in self._pieces)
-            height = sum(piece.height() for piece in self._pieces)
+            width = max(piece.width() for piece in self.pieces)
+            height = sum(piece.height() for piece in self.pieces)
         else:
             width, narrow = self._widest - 2 * _PAD_X, self._other.sizeHint().width()
             height = self._other.heightForWidth(width)

@@ -12,11 +12,10 @@ from app.chat.archive.index import ChatLine
 from app.chat.archive.message_tree import Chat
 from app.chat.conversation.conversation import Conversation
 from app.kit.basics import EmptyState, button, row
-from app.kit.file_dialogs import ask_where_to_save
+from app.kit.file_dialogs import ask_where_to_save, reveal
 from app.kit.item_list import Item, ItemList
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import date_words
-from app.shell.diagnostics import reveal
+from models.number_words import date_words
 
 _NARROWEST = 200
 """Pixels, in which a name can still be told from another."""
@@ -50,8 +49,8 @@ class ChatList(QFrame):
         self._pages = QStackedWidget()
         self._none = EmptyState("No chats yet", "What you say is kept here.")
         clear = button("Show all chats", theme, self.search.clear, role="link", tip="Empty the search")
-        self._no_match = EmptyState("Nothing found", "No chat has all these words.", clear)
-        for page in (self.list, self._none, self._no_match):
+        self.no_match = EmptyState("Nothing found", "No chat has all these words.", clear)
+        for page in (self.list, self._none, self.no_match):
             self._pages.addWidget(page)
         top = row(self.new, self.take, self.more, spacing=2)
         top.setStretch(0, 1)
@@ -102,7 +101,7 @@ class ChatList(QFrame):
         self.list.set_items([_item(line) for line in lines], self._talk.chat.id)
         self._show_current()
         searching = bool(self.search.text().split())
-        self._pages.setCurrentWidget(self.list if lines else self._no_match if searching else self._none)
+        self._pages.setCurrentWidget(self.list if lines else self.no_match if searching else self._none)
         self.listed.emit()
 
     @Slot()

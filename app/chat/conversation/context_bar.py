@@ -12,7 +12,7 @@ from app.chat.conversation.next_prompt import NextPrompt, Outlook
 from app.kit.basics import set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import ThemeProvider
-from app.kit.words.value_words import counted
+from models.number_words import counted
 
 _BAR = 8
 

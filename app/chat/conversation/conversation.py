@@ -51,8 +51,8 @@ class Conversation(QObject):
         self._waits_for = "Reading"
         self._keep = QTimer(self, interval=_SAVE_EVERY_MS)
         self._keep.timeout.connect(self._keep_partial)
-        session.chat_events.connect(self._on_events)
-        session.reply_ended.connect(self._on_reply_ended)
+        session.chat.events_came.connect(self._on_events)
+        session.chat.reply_ended.connect(self._on_reply_ended)
 
     # -- Which conversation --------------------------------------------------------------------------------------------
 
@@ -89,7 +89,7 @@ class Conversation(QObject):
     def when_free(self, action: Callable[[], None]) -> None:
         """Do `action` now; a reply that is being written is stopped before."""
         if self._recorder is not None:
-            self._session.stop_chat()
+            self._session.chat.stop()
         action()
 
     # -- What is said --------------------------------------------------------------------------------------------------
@@ -115,11 +115,11 @@ class Conversation(QObject):
     @property
     def can_reply(self) -> bool:
         """Whether a reply can be asked for now."""
-        return self._session.chat_state == "ready" and self._recorder is None
+        return self._session.chat.state == "ready" and self._recorder is None
 
     def can_go_on(self, message: Message) -> bool:
         """Whether the open model is the one that began a reply: its tokens mean nothing to another."""
-        made, model = message.made, self._session.chat_model
+        made, model = message.made, self._session.chat.model
         return made is not None and made.can_go_on and model is not None and made.run_id == model.run_id
 
     def say(self, message: Message) -> None:
@@ -196,14 +196,14 @@ class Conversation(QObject):
         self.chat = self.chat.showing(message_id)
         self.reply_began.emit(reply)
         self._keep.start()
-        said = self.chat.read_for(message_id) if model.talks else asked.content
+        said = self.chat.read_for(message_id) if model.is_chat_model else asked.content
         ids = [token.id for token in begun]
-        if not self._session.send_chat(said, sampling, ids, self.chat.prompting):
+        if not self._session.chat.send(said, sampling, ids, self.chat.prompting):
             self._on_reply_ended()
 
     @property
     def _model(self) -> ChatModel:
-        model = self._session.chat_model
+        model = self._session.chat.model
         assert model is not None
         return model
 
@@ -236,7 +236,8 @@ class Conversation(QObject):
         if recorder is None:
             return
         self._keep.stop()
-        message = recorder.message("failed" if self._session.reply_failed else "stopped") if recorder.started else None
+        status = "failed" if self._session.chat.reply_failed else "stopped"
+        message = recorder.message(status) if recorder.started else None
         if message is not None:
             self.chat = self.chat.with_message(message)
             self.shelf.save(self.chat)

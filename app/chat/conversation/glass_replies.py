@@ -35,7 +35,7 @@ class GlassReplies(QObject):
         self.texts = ReplyTexts(session, self)
         self.on = False
         self._quantity = ""
-        self._tokens: dict[MessageView, tuple[TokenText, ReadText]] = {}
+        self.tokens: dict[MessageView, tuple[TokenText, ReadText]] = {}
         self._newest: ReadText | None = None
         self._shown: list[ReadText] = []
         self._looked_into: ReadText | None = None
@@ -57,14 +57,14 @@ class GlassReplies(QObject):
     def set_quantity(self, name: str) -> None:
         """Colour the tokens by one of app.glass.tokens.colours.QUANTITIES."""
         self._quantity = name
-        for tokens, _ in self._tokens.values():
+        for tokens, _ in self.tokens.values():
             tokens.set_quantity(name)
 
     @Slot()
     def _show(self) -> None:
         if self._talk.writing:
             return
-        old, self._tokens = self._tokens, {}
+        old, self.tokens = self.tokens, {}
         newest: ReadText | None = None
         self._shown = []
         for view in self._view.messages:
@@ -105,7 +105,7 @@ class GlassReplies(QObject):
             tokens.walked.connect(lambda place, tokens=tokens: self._on_walked(tokens, place))
             if self._quantity:
                 tokens.set_quantity(self._quantity)
-        self._tokens[view] = tokens, text
+        self.tokens[view] = tokens, text
         if before is not text:
             tokens.set_text(text, with_prompt=view.goes_on)
             _colour(tokens, text, made)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QGuiApplication, QMouseEvent, QResizeEvent
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QMouseEvent, QResizeEvent, QTextCursor
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.chat.archive.message_tree import Message
 from app.chat.conversation.bubble import Bubble
 from app.chat.conversation.message_actions import MessageActions
-from app.chat.conversation.message_editor import MessageEditor
 from app.chat.conversation.reply_words import describe_reply, explain_reply, judge
-from app.kit.basics import label, row, set_role
-from app.kit.text.growing_field import MOST_CHARACTERS
+from app.kit.basics import button, label, row, set_role
+from app.kit.text.growing_field import MOST_CHARACTERS, GrowingField
 from app.kit.theme import SPACE, ThemeProvider
 
 _FRESH = "A new start: the model does not read what is above."
@@ -48,13 +47,13 @@ class MessageView(QWidget):
         self.gold = label("", wrap=True, selectable=True)
         self.gold.setContentsMargins(14, SPACE // 2, 0, SPACE // 2)
         self.gold.hide()
-        self._fresh = label(_FRESH, "caption")
-        self._fresh.hide()
-        self._fresh.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self.fresh = label(_FRESH, "caption")
+        self.fresh.hide()
+        self.fresh.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, SPACE if message.is_reply else 0)
         self._layout.setSpacing(SPACE // 2)
-        self._layout.addWidget(self._fresh)
+        self._layout.addWidget(self.fresh)
         self._layout.addLayout(row(self.bubble, None) if message.is_reply else row(None, self.bubble))
         self.note.setContentsMargins(14, 0, 0, 0)
         if message.is_reply:
@@ -69,8 +68,8 @@ class MessageView(QWidget):
         buttons.edit_asked.connect(self.edit)
         buttons.copy_asked.connect(self._copy)
         buttons.reveal_asked.connect(self._reveal)
-        for button in (buttons.retry, buttons.go_on, buttons.reveal):
-            button.setVisible(False)
+        for choice in (buttons.retry, buttons.go_on, buttons.reveal):
+            choice.setVisible(False)
         self.bubble.setVisible(not message.is_reply or self.goes_on)
 
     @property
@@ -92,7 +91,7 @@ class MessageView(QWidget):
             self.bubble.set_text(message.content)
         self.bubble.settle()
         self.buttons.show_versions(message, versions)
-        self._fresh.setVisible(message.fresh and not is_first)
+        self.fresh.setVisible(message.fresh and not is_first)
         self.buttons.setVisible(True)
         if message.is_reply:
             self._show_reply(message, is_new)
@@ -187,3 +186,64 @@ class MessageView(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self.bubble.set_widest(round(self.width() * (_ITS_SHARE if self.message.is_reply else _MINE_SHARE)))
+
+
+class MessageEditor(QWidget):
+    """A message being changed in its place: the text in a field, with what saving does as a button.
+
+    Signals:
+        saved(text): this is the new text, which is another than before.
+        closed(): it is done with.
+    """
+
+    saved = Signal(str)
+    closed = Signal()
+
+    def __init__(self, theme: ThemeProvider, text: str, save: str, hint: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._before = text
+        self.field = GrowingField()
+        self.field.setAccessibleName("Edited message")
+        self.field.setPlainText(text)
+        self.field.moveCursor(QTextCursor.MoveOperation.End)
+        self.problem = label("", "error", wrap=True)
+        self.problem.hide()
+        self.save = button(save, theme, self._save, role="primary", tip=f"{save} (Enter)")
+        self.cancel = button("Cancel", theme, self.closed.emit, tip="Leave it as it was (Esc)")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE // 2)
+        layout.addWidget(self.field)
+        layout.addWidget(self.problem)
+        hint_label = label(hint, "caption", wrap=True)
+        line = row(hint_label, self.cancel, self.save)
+        line.setStretch(0, 1)
+        layout.addLayout(line)
+        self.field.send_pressed.connect(self._save)
+        self.field.refused.connect(self._say)
+        self.field.textChanged.connect(self._on_changed)
+        self._on_changed()
+
+    @Slot()
+    def _on_changed(self) -> None:
+        self.problem.hide()
+        self.save.setEnabled(bool(self.field.toPlainText().strip()))
+
+    @Slot(str)
+    def _say(self, sentence: str) -> None:
+        self.problem.setText(sentence)
+        self.problem.show()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape:
+            self.closed.emit()
+        else:
+            super().keyPressEvent(event)
+
+    @Slot()
+    def _save(self) -> None:
+        text = self.field.toPlainText().strip()
+        if text:
+            self.closed.emit()
+            if text != self._before.strip():
+                self.saved.emit(text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.session.session import Session
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure, describe
 from models.chat.prompting import Prompt, Prompting
 
@@ -66,12 +66,12 @@ class NextPrompt(QObject):
         self.prompting = Prompting()
         self.outlook: Outlook | None = None
         self.failure: Failure | None = None
-        self._aside = Aside(self)
-        self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
-        self._patience.timeout.connect(self._work_out)
-        self._aside.done.connect(self._on_done)
-        self._aside.failed.connect(self._on_failed)
-        session.chat_model_changed.connect(self.refresh)
+        self._task = LatestTask(self)
+        self.patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
+        self.patience.timeout.connect(self._work_out)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(self._on_failed)
+        session.chat.model_changed.connect(self.refresh)
 
     @property
     def messages(self) -> list[Message]:
@@ -99,40 +99,40 @@ class NextPrompt(QObject):
     @Slot()
     def refresh(self) -> None:
         """Work it out again, at the next pause in typing where that takes a while."""
-        self._aside.cancel()
+        self._task.cancel()
         if self._takes_long:
-            self._patience.start()
+            self.patience.start()
         else:
-            self._patience.stop()
+            self.patience.stop()
             self._work_out()
 
     @property
     def _takes_long(self) -> bool:
         """Whether it may be more than a keystroke's work: any template may take as long as the sandbox lets it."""
-        model, n_characters = self._session.chat_model, len(self.prompting.system) + len(self._written)
+        model, n_characters = self._session.chat.model, len(self.prompting.system) + len(self._written)
         n_characters += sum(len(message["content"]) for message in self._messages)
         return bool(self.prompting.template or (model and model.form.template)) or n_characters > AT_ONCE
 
     @property
     def busy(self) -> bool:
         """Whether it is being worked out beside the window."""
-        return self._patience.isActive() or self._aside.busy
+        return self.patience.isActive() or self._task.busy
 
     @Slot()
     def _work_out(self) -> None:
-        model, tokenizer = self._session.chat_model, self._session.chat_tokenizer
+        model, tokenizer = self._session.chat.model, self._session.chat.tokenizer
         if model is None or tokenizer is None:
             self._on_done(None)
             return
         messages, written, prompting = self.messages, self._written, self.prompting
 
         def look() -> Outlook:
-            if model.talks:
+            if model.is_chat_model:
                 return _of_messages(model, tokenizer, messages, prompting)
             return _of_text(model, tokenizer, written)
 
         if self._takes_long:
-            self._aside.ask(look)
+            self._task.ask(look)
             return
         try:
             self._on_done(look())

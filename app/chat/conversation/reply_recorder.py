@@ -47,7 +47,7 @@ class ReplyRecorder:
                     n_left_out=event.n_left_out,
                     summary=event.summary,
                 )
-                added.append(event.begun)
+                added.append(event.prefix)
             elif isinstance(event, TokenMade):
                 self._latest = time.monotonic()
                 self._first = self._first or self._latest

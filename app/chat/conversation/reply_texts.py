@@ -32,7 +32,7 @@ class ReplyTexts(QObject):
         self._run_id = ""
         self._words: dict[int, str] = {}
         self._known: dict[str, tuple[Made, ReadText]] = {}
-        session.chat_model_changed.connect(self._on_model_changed)
+        session.chat.model_changed.connect(self._on_model_changed)
         self._on_model_changed()
 
     def text_of(self, message: Message) -> ReadText | None:
@@ -61,10 +61,10 @@ class ReplyTexts(QObject):
 
     @Slot()
     def _on_model_changed(self) -> None:
-        model = self._session.chat_model
+        model = self._session.chat.model
         run_id = "" if model is None else model.run_id
         if run_id != self._run_id:
-            self._run_id, self._tokenizer = run_id, self._session.chat_tokenizer
+            self._run_id, self._tokenizer = run_id, self._session.chat.tokenizer
             self._known.clear()
             self._words.clear()
             self.changed.emit()

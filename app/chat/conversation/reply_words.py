@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from app.chat.archive.message_tree import Made, Message, shortened
-from app.kit.words.value_words import counted
 from models.data.tiny_world.judge import story_problem
+from models.number_words import counted, duration
 
 _REASONS = {
     "stop": "ended by itself",
@@ -25,7 +25,7 @@ def describe_reply(reply: Message) -> str:
     left_out = f"the oldest {counted(made.n_left_out, 'message')}"
     parts = [
         f"{made.tokens_per_s:,.0f} tokens/s" if made.tokens_per_s else "",
-        f"first after {duration(made.first_token_s)}" if made.first_token_s else "",
+        f"first after {duration(made.first_token_s, fine=True)}" if made.first_token_s else "",
         counted(made.n_tokens, "token"),
         f"seed {made.seed}",
         _REASONS.get(made.reason, made.reason) if reply.content else "the model ended its reply at once",
@@ -72,8 +72,3 @@ def judge(asked: Message, reply: str) -> tuple[str, bool]:
     if reply.strip() == asked.gold.strip():
         return f"✓  Right: {asked.gold}", True
     return f"✗  Not right. The right answer: {asked.gold}", False
-
-
-def duration(seconds: float) -> str:
-    """How long something took, as it is said beside replies."""
-    return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else f"{seconds:.1f} s"

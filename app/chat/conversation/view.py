@@ -16,7 +16,7 @@ from app.chat.conversation.reply_words import describe_progress
 from app.kit.basics import button, column, row
 from app.kit.layout.tab_order import put_after
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
+from models.number_words import counted
 
 COLUMN_WIDTH = 760
 """Pixels: longer lines are hard to read."""

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QShowEvent, QTextCursor
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from app.chat.modes.fits_view import FitsView
 from app.chat.modes.mask_colours import MASKS, MaskColours
 from app.chat.modes.mask_list import MaskList
 from app.chat.modes.mask_questions import Filled, Fits, fill, measure
 from app.chat.modes.mode_page import ModePage, Problem
+from app.glass.examiner import Examiner
 from app.glass.focus import Focus
 from app.glass.read_text import ReadText
-from app.kit.basics import button, column, row
+from app.glass.tokens.token_box import TokenBox
+from app.kit.basics import button, column, label, row, scrolling
 from app.kit.layout.turning_splitter import TurningSplitter
-from app.kit.scrolling import scrolling
 from app.kit.text.text_box import TextBox
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import ChatModel
@@ -28,10 +30,18 @@ from app.worker.failures import Failure
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from models.inference.fill_mask import TokenFit
+
 
 _PATIENCE_MS = 200
 _LINES = 6
 _HINT = "Write a text, and put a mask where a word is missing."
+
+
+_ABOUT = (
+    "The exponential of the mean surprisal of each token where it alone is masked: 1 would be certainty. It compares "
+    "texts under one model, not models, and is no perplexity of a model that writes."
+)
 
 
 class FillMask(ModePage):
@@ -41,7 +51,8 @@ class FillMask(ModePage):
         super().__init__(session, theme, focus, parent)
         self._mask = ""
         self.filled: Filled | None = None
-        self._examiner, self._measurer = session.examiner(self), session.examiner(self)
+        self._examiner = Examiner(session.worker, session.chat, self)
+        self._measurer = Examiner(session.worker, session.chat, self)
         self.editor = TextBox()
         self.editor.setPlaceholderText(_HINT)
         self.editor.setAccessibleName("Text with masks")
@@ -111,7 +122,7 @@ class FillMask(ModePage):
         super().model_is_new()
         self._examiner.forget()
         self._measurer.forget()
-        tokenizer = self._session.chat_tokenizer
+        tokenizer = self._session.chat.tokenizer
         self._mask = "" if tokenizer is None or self.words else _mask_token(tokenizer)
         self._on_edited()
 
@@ -241,3 +252,41 @@ def _around(text: str) -> list[str]:
         left, right = before.split()[-3:], after.split()[:3]
         found.append(" ".join([*left, "▁▁▁", *right]))
     return found
+
+
+class FitsView(QWidget):
+    """How well each token of a text fits where it alone is masked, and the pseudo-perplexity that follows from it."""
+
+    def __init__(self, theme: ThemeProvider, focus: Focus, measure: QPushButton, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.number = label("–", "number")
+        self.number.setAccessibleName("Pseudo-perplexity")
+        self._hint = label("", "caption", wrap=True)
+        self.box = TokenBox(theme, focus)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(row(label("Pseudo-perplexity", "subheading"), self.number, None, measure))
+        layout.addWidget(self._hint)
+        layout.addWidget(self.box)
+        self.clear()
+
+    def clear(self) -> None:
+        """There is no text."""
+        self.number.setText("–")
+        self.box.show_text(None)
+
+    def show_text(self, text: ReadText) -> None:
+        """The tokens of a text of which nothing is measured yet."""
+        self.number.setText("–")
+        self.box.show_text(text, with_prompt=True)
+
+    def set_hint(self, sentence: str, *, busy: bool) -> None:
+        """What has to be done before it can be measured; "" where it can be."""
+        self._hint.setText("Measuring …" if busy else sentence or _ABOUT)
+
+    def show_fits(self, text: ReadText, fits: Sequence[TokenFit], perplexity: float) -> None:
+        """What was measured of the tokens of `text`, and of all of it."""
+        self.number.setText(f"{perplexity:,.2f}")
+        self.box.show_text(text, with_prompt=True)
+        for fit in fits:
+            self.box.colour([(math.exp(fit.log_probability), fit.entropy, fit.rank)], fit.place)

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 from app.glass.tokens.token_box import Given
 from app.kit.basics import label, row, set_role
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
+from models.number_words import counted
 
 
 @dataclass(frozen=True)

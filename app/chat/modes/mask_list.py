@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from app.chat.modes.candidate_bars import CandidateBars, Row
 from app.glass.names import share
 from app.kit.basics import label, titled_card
 from app.kit.theme import SPACE, ThemeProvider
@@ -20,6 +21,9 @@ _NOTE = (
     "Shares of the whole vocabulary. All masks are guessed at once, each without knowing what the others become: put "
     "one in, and the others are guessed anew."
 )
+
+
+_PAD, _RADIUS = 4, 4
 
 
 class MaskList(QWidget):
@@ -74,3 +78,113 @@ class MaskList(QWidget):
             card.hide()
             card.deleteLater()
         self._cards, self.bars = [], []
+
+
+@dataclass(frozen=True)
+class Row:
+    """A candidate: its words, its share of the whole (0 to 1), and that share in words."""
+
+    words: str
+    share: float
+    text: str
+
+
+class CandidateBars(QWidget):
+    """Candidates: rows whose ground is filled as far as their share.
+
+    Signals:
+        chosen(i): row number `i` is taken.
+    """
+
+    chosen = Signal(int)
+
+    def __init__(self, name: str, theme: ThemeProvider, rows: Sequence[Row], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme, self._rows = theme, rows
+        self._hovered, self._at = -1, 0
+        self.setAccessibleName(name)
+        self.setAccessibleDescription(", ".join(f"{row.words} {row.text}" for row in rows))
+        self.setToolTip("Click to put it in")
+        self.setMouseTracking(True)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        theme.theme_changed.connect(self.update)
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """What is shown."""
+        return self._rows
+
+    @property
+    def _row_height(self) -> int:
+        return QFontMetrics(self._theme.mono_font(0.95)).height() + 2 * _PAD
+
+    def sizeHint(self) -> QSize:
+        return QSize(220, len(self._rows) * self._row_height)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(140, len(self._rows) * self._row_height)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        colors, font = self._theme.theme, self._theme.mono_font(0.95)
+        metrics = QFontMetrics(font)
+        painter.setFont(font)
+        for i, row in enumerate(self._rows):
+            line = QRectF(0, i * self._row_height + 1, self.width(), self._row_height - 2)
+            painter.setPen(Qt.PenStyle.NoPen)
+            if i == self._hovered:
+                painter.setBrush(colors.color("sunken"))
+                painter.drawRoundedRect(line, _RADIUS, _RADIUS)
+            painter.setBrush(colors.color("accent_line" if i == self._hovered else "accent_soft"))
+            painter.drawRoundedRect(
+                QRectF(line.left(), line.top(), max(line.width() * row.share, 2.0), line.height()), _RADIUS, _RADIUS
+            )
+            inside = line.adjusted(SPACE, 0, -SPACE, 0)
+            number = metrics.horizontalAdvance(row.text)
+            painter.setPen(colors.color("text"))
+            words = metrics.elidedText(row.words, Qt.TextElideMode.ElideRight, int(inside.width()) - number - SPACE)
+            painter.drawText(inside, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, words)
+            painter.setPen(colors.color("muted"))
+            painter.drawText(inside, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, row.text)
+            if self.hasFocus() and i == self._at:
+                painter.setPen(colors.color("accent"))
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.drawRoundedRect(line.adjusted(0.5, 0.5, -0.5, -0.5), _RADIUS, _RADIUS)
+        painter.end()
+
+    def _row_at(self, y: float) -> int:
+        row = int(y) // self._row_height
+        return row if 0 <= row < len(self._rows) else -1
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self._hover(self._row_at(event.position().y()))
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._hover(-1)
+
+    def _hover(self, row: int) -> None:
+        if row != self._hovered:
+            self._hovered = row
+            self.update()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        row = self._row_at(event.position().y())
+        if (
+            event.button() == Qt.MouseButton.LeftButton
+            and row >= 0
+            and self.rect().contains(event.position().toPoint())
+        ):
+            self.chosen.emit(row)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        step = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}.get(Qt.Key(event.key()))
+        if step is not None:
+            self._at = min(max(self._at + step, 0), len(self._rows) - 1)
+            self.update()
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space) and self._rows:
+            self.chosen.emit(self._at)
+        else:
+            super().keyPressEvent(event)

@@ -21,7 +21,7 @@ class ModePage(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session, self._theme, self._focus = session, theme, focus
+        self._session, self._theme, self.focus = session, theme, focus
         self._read: ReadText | None = None
         self.body = QWidget()
         self._empty = EmptyState(*_NO_MODEL)
@@ -31,7 +31,7 @@ class ModePage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._pages)
-        session.chat_model_changed.connect(self.model_is_new)
+        session.chat.model_changed.connect(self.model_is_new)
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
         """A heading and a sentence where the mode does not fit a model; None where it does."""
@@ -46,17 +46,17 @@ class ModePage(QWidget):
         """What the glass box shows as long as this page is the one in view."""
         self._read = read
         if self.isVisible():
-            self._focus.show(read)
+            self.focus.show(read)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        self._focus.show(self._read)
+        self.focus.show(self._read)
 
     @Slot()
     def model_is_new(self) -> None:
         """Another model is open, or none."""
         self.look_into(None)
-        model = self._session.chat_model
+        model = self._session.chat.model
         refused = _NO_MODEL if model is None else self.refusal(model)
         if refused is not None:
             self._empty.set_words(*refused)

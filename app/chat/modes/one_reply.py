@@ -75,8 +75,8 @@ class OneReply(QObject):
         self._session = session
         self._busy = False
         self.written: Written | None = None
-        session.chat_events.connect(self._on_events)
-        session.reply_ended.connect(self._on_ended)
+        session.chat.events_came.connect(self._on_events)
+        session.chat.reply_ended.connect(self._on_ended)
 
     @property
     def busy(self) -> bool:
@@ -89,13 +89,13 @@ class OneReply(QObject):
             return False
         self.written = Written(said, sampling, tuple(begun))
         self._busy = True  # before the session tells of a failure
-        self._busy = self._session.send_chat(said, sampling, begun)
+        self._busy = self._session.chat.send(said, sampling, begun)
         return self._busy
 
     def stop(self) -> None:
         """End it here; what there is of it stands."""
         if self._busy:
-            self._session.stop_chat()
+            self._session.chat.stop()
 
     @Slot(object)
     def _on_events(self, events: tuple[Event, ...]) -> None:
@@ -105,7 +105,7 @@ class OneReply(QObject):
         for event in events:
             if isinstance(event, ReplyStarted):
                 self.written.started = event
-                self.began.emit(event.begun)
+                self.began.emit(event.prefix)
             elif isinstance(event, TokenMade):
                 made.append(event)
             elif isinstance(event, ReplyFinished):

@@ -14,14 +14,14 @@ from app.chat.modes.hypotheses import HypothesisList
 from app.chat.modes.mask_colours import MASKS, MaskColours
 from app.chat.modes.mode_page import ModePage, Problem
 from app.chat.modes.one_reply import OneReply
+from app.glass.examiner import Examiner
 from app.glass.focus import Focus
 from app.glass.read_text import ReadText
 from app.glass.tokens.token_box import TokenBox
-from app.kit.basics import button, column, frame, label, row
+from app.kit.basics import button, column, frame, label, row, scrolling
 from app.kit.forms.editors import FloatBox, IntBox
 from app.kit.layout.segments import Segments
 from app.kit.layout.turning_splitter import TurningSplitter
-from app.kit.scrolling import scrolling
 from app.kit.text.text_box import TextBox
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import ChatModel
@@ -54,7 +54,7 @@ class TextToText(ModePage):
         super().__init__(session, theme, focus, parent)
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
         """Asked for the settings of each text, its seed among them."""
-        self._examiner, self._reply = session.examiner(self), OneReply(session, self)
+        self._examiner, self.reply = Examiner(session.worker, session.chat, self), OneReply(session, self)
         self.searched: Searched | None = None
         self._asked = self._begun = ""
         self.source = TextBox()
@@ -77,25 +77,25 @@ class TextToText(ModePage):
         self.target = label("", wrap=True, selectable=True)
         self.drawn_tokens, self.found_tokens = TokenBox(theme, focus), TokenBox(theme, focus)
         self._about = label("", "caption", wrap=True)
-        self._beams = QWidget()
+        self.beams = QWidget()
         self._targets = QStackedWidget()
         self._build()
         self._connect()
         self.model_is_new()
 
     def _build(self) -> None:
-        self._beams.setLayout(row(*_named("Beams", self.n_beam), *_named("Length penalty", self.length_penalty), None))
+        self.beams.setLayout(row(*_named("Beams", self.n_beam), *_named("Length penalty", self.length_penalty), None))
         self.n_beam.setToolTip("How many texts are followed side by side, and how many are shown")
         self.length_penalty.setToolTip("Above 0, longer texts are favoured; at 0 the sum of log-probabilities decides")
-        policy = self._beams.sizePolicy()
+        policy = self.beams.sizePolicy()
         policy.setRetainSizeWhenHidden(True)  # the editor keeps its height
-        self._beams.setSizePolicy(policy)
+        self.beams.setSizePolicy(policy)
         left, right = QWidget(), QWidget()
         height = self.insert.sizeHint().height()
         lines = column(_title("Source", height, self.insert))
         lines.addWidget(self.source, 1)
         lines.addLayout(row(self.way, None, self.stop, self.write))
-        lines.addWidget(self._beams)
+        lines.addWidget(self.beams)
         lines.addWidget(self.problem)
         left.setLayout(lines)
         self._nothing = label(_NOTHING, "muted", wrap=True)
@@ -125,11 +125,11 @@ class TextToText(ModePage):
         self._examiner.done.connect(self._on_searched)
         self._examiner.failed.connect(self._on_failed)
         self._examiner.changed.connect(self._show_state)
-        self._reply.began.connect(self._on_began)
-        self._reply.grew.connect(self._on_grew)
-        self._reply.ended.connect(self._on_drawn)
-        self._session.chat_changed.connect(self._show_state)
-        self._focus.branch_asked.connect(self._on_branch)
+        self.reply.began.connect(self._on_began)
+        self.reply.grew.connect(self._on_grew)
+        self.reply.ended.connect(self._on_drawn)
+        self._session.chat.changed.connect(self._show_state)
+        self.focus.branch_asked.connect(self._on_branch)
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
         if model.config.topology != "encoder-decoder":
@@ -150,7 +150,7 @@ class TextToText(ModePage):
 
     def _gap(self) -> str:
         """What the next gap is written as; "" where the model knows of none."""
-        tokenizer = self._session.chat_tokenizer
+        tokenizer = self._session.chat.tokenizer
         if tokenizer is None or self.words:
             return ""
         return _next_gap(tokenizer, self.source.text)
@@ -161,12 +161,12 @@ class TextToText(ModePage):
 
     @Slot()
     def _show_state(self) -> None:
-        busy = self._reply.busy or self._examiner.busy
-        free = self._session.chat_state == "ready"
+        busy = self.reply.busy or self._examiner.busy
+        free = self._session.chat.state == "ready"
         self.write.setEnabled(bool(self.source.text.strip()) and not busy and free)
         self.stop.setVisible(busy)
         self.insert.setVisible(bool(self._gap()))
-        self._beams.setVisible(self.way.value == "beam")
+        self.beams.setVisible(self.way.value == "beam")
         self._about.setText("Searching …" if self._examiner.busy else _HINTS[self.way.value])
 
     # -- the target ----------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ class TextToText(ModePage):
         """Let the model draw a text, which begins with the tokens `begun`."""
         self.target.setText("")
         self._begun = ""
-        if self._reply.ask(text, sampling, begun):
+        if self.reply.ask(text, sampling, begun):
             self.drawn_tokens.show_text(None)
             self._targets.setCurrentIndex(2)
 
@@ -196,7 +196,7 @@ class TextToText(ModePage):
     def _on_branch(self, place: int, id: int) -> None:
         """Go on from another token in the place of one that was written, for the same source."""
         read = self._read
-        if read is None or self._focus.text is not read or self._session.chat_state != "ready":
+        if read is None or self.focus.text is not read or self._session.chat.state != "ready":
             return
         self.way.choose("draw")
         self._draw_target(self._asked, self.draw(), (*read.ids[read.n_prompt : place], id))
@@ -208,18 +208,18 @@ class TextToText(ModePage):
         self.target.setText(begun)
 
     def _on_stop(self) -> None:
-        self._reply.stop()
+        self.reply.stop()
         if self._examiner.busy:
             self._examiner.forget()
 
     @Slot(object)
     def _on_grew(self, tokens: object) -> None:
-        assert self._reply.written is not None
-        self.target.setText(self._begun + self._reply.written.text)
+        assert self.reply.written is not None
+        self.target.setText(self._begun + self.reply.written.text)
 
     @Slot()
     def _on_drawn(self) -> None:
-        written, tokenizer = self._reply.written, self._session.chat_tokenizer
+        written, tokenizer = self.reply.written, self._session.chat.tokenizer
         read = written.read(tokenizer) if written is not None and tokenizer is not None else None
         if written is not None and read is not None:
             self.look_into(read)
@@ -269,10 +269,10 @@ def _named(name: str, editor: QWidget) -> tuple[QWidget, QWidget]:
     return words, editor
 
 
-def _title(title: str, height: int, *aside: QWidget) -> QWidget:
+def _title(title: str, height: int, *trailing: QWidget) -> QWidget:
     """A heading with something at its right; as high with and without it."""
     line = QWidget()
-    line.setLayout(row(label(title, "subheading"), None, *aside))
+    line.setLayout(row(label(title, "subheading"), None, *trailing))
     line.setFixedHeight(height)
     return line
 

@@ -51,7 +51,7 @@ class NotebookEditor(QPlainTextEdit):
         self.writing = 0
         """Which writing of the model the tokens that can be pointed at are of."""
         self._hovered = -1
-        self._outlined: QTextCursor | None = None
+        self.outlined: QTextCursor | None = None
         self._outline = 1
         self._colours = NotebookColours(self.document(), theme)
         self.setAccessibleName("Notebook")
@@ -166,9 +166,9 @@ class NotebookEditor(QPlainTextEdit):
     def outline(self, index: int, *, locked: bool) -> None:
         """Draw a frame around a token of the current writing, a thick one where it is `locked`; -1 for around none."""
         place = self._place_of(index) if index >= 0 else None
-        self._outlined, self._outline = None, 2 if locked else 1
+        self.outlined, self._outline = None, 2 if locked else 1
         if place is not None:
-            self._outlined = cursor = QTextCursor(self.document())  # goes along with the text that is written before it
+            self.outlined = cursor = QTextCursor(self.document())  # goes along with the text that is written before it
             cursor.setPosition(place)
             while not cursor.atBlockEnd():
                 cursor.movePosition(QTextCursor.MoveOperation.NextCharacter, QTextCursor.MoveMode.KeepAnchor)
@@ -179,11 +179,11 @@ class NotebookEditor(QPlainTextEdit):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
-        if self._outlined is None or not self._outlined.hasSelection():
+        if self.outlined is None or not self.outlined.hasSelection():
             return
-        start, end = QTextCursor(self._outlined), QTextCursor(self._outlined)
-        start.setPosition(self._outlined.selectionStart())
-        end.setPosition(self._outlined.selectionEnd())
+        start, end = QTextCursor(self.outlined), QTextCursor(self.outlined)
+        start.setPosition(self.outlined.selectionStart())
+        end.setPosition(self.outlined.selectionEnd())
         first, last = self.cursorRect(start), self.cursorRect(end)
         painter = QPainter(self.viewport())
         painter.setPen(QPen(self._theme.theme.color("text"), self._outline))
@@ -201,7 +201,7 @@ class NotebookEditor(QPlainTextEdit):
         typed, keys = event.text(), Qt.KeyboardModifier
         plain = not event.modifiers() & (keys.ControlModifier | keys.AltModifier | keys.MetaModifier)
         if plain and typed.isprintable() and typed and not self.isReadOnly():
-            self._insert(typed)
+            self.insert_text(typed)
             return
         super().keyPressEvent(event)
         if event.key() == Qt.Key.Key_Escape:
@@ -227,9 +227,9 @@ class NotebookEditor(QPlainTextEdit):
                 "as it was, and the text is still where you copied it from."
             )
         elif text:
-            self._insert(text)
+            self.insert_text(text)
 
-    def _insert(self, text: str) -> None:
+    def insert_text(self, text: str) -> None:
         cursor = self.textCursor()
         cursor.insertText(text, QTextCharFormat())
         self.setTextCursor(cursor)

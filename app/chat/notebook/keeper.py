@@ -9,7 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal, Slot
 
 from app.chat.notebook.file import Piece, free_path, open_notebook, write_notebook
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure, describe
 from models.files.atomic import file_stamp
 from models.library.library import Library
@@ -38,9 +38,9 @@ class NotebookKeeper(QObject):
         self._stamp = file_stamp(self._path)
         self._pieces = pieces
         self._is_new = False  # something is not on the disk yet
-        self._saving = Aside(self)
-        self._soon = QTimer(self, singleShot=True, interval=_SAVE_MS)
-        self._soon.timeout.connect(self._save)
+        self._saving = LatestTask(self)
+        self.soon = QTimer(self, singleShot=True, interval=_SAVE_MS)
+        self.soon.timeout.connect(self._save)
         self._saving.done.connect(self._on_saved)
         self._saving.failed.connect(self._on_failed)
         app = QCoreApplication.instance()
@@ -50,15 +50,15 @@ class NotebookKeeper(QObject):
     def keep(self) -> None:
         """It has changed."""
         self._is_new = True
-        if not self._soon.isActive():
-            self._soon.start()
+        if not self.soon.isActive():
+            self.soon.start()
 
     @Slot()
     def flush(self) -> None:
         """Keep it now, if it has changed."""
         if not self._is_new:
             return
-        self._soon.stop()
+        self.soon.stop()
         self._saving.cancel()
         self._saving.wait()  # or an older state could be written over this one
         try:
@@ -83,7 +83,7 @@ class NotebookKeeper(QObject):
 
     @Slot(object)
     def _on_saved(self, before: Path) -> None:
-        self._is_new = self._soon.isActive()
+        self._is_new = self.soon.isActive()
         if before != self._path:
             self.problem.emit(
                 f"Another window has written to {before}: what is here is kept in {self._path.name} beside it."

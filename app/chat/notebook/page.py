@@ -9,12 +9,11 @@ from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from app.chat.modes.mode_page import ModePage, Problem
-from app.chat.modes.one_reply import OneReply
+from app.chat.modes.one_reply import OneReply, Written
 from app.chat.notebook.editor import NotebookEditor
 from app.chat.notebook.file import Piece, Token
 from app.chat.notebook.keeper import NotebookKeeper
 from app.chat.notebook.text_end import End, end_of
-from app.chat.notebook.words import notebook_words
 from app.glass.focus import Focus
 from app.glass.tokens.legend import TokenLegend
 from app.kit.basics import button
@@ -23,9 +22,10 @@ from app.kit.layout.flow_layout import FlowLayout
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import ChatModel
 from app.session.session import Session
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.events import TokenMade
+from models.number_words import counted
 from models.settings.sampling_config import SamplingConfig
 
 _PATIENCE_MS = 150
@@ -39,11 +39,11 @@ class Notebook(ModePage):
         super().__init__(session, theme, focus, parent)
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
         """Asked for the settings of each writing, its seed among them."""
-        self._reply = OneReply(session, self)
-        self._end: End | None = None
-        self._wants = self._goes_on = False
+        self.reply = OneReply(session, self)
+        self.text_end: End | None = None
+        self.wants_reply = self._goes_on = False
         self._after = ""
-        self._keeper = NotebookKeeper(session.library, lambda: self.editor.pieces(), self)
+        self.keeper = NotebookKeeper(session.library, lambda: self.editor.pieces(), self)
         self.editor = NotebookEditor(theme)
         self.editor.setPlaceholderText(_EMPTY)
         self.go_on = button(
@@ -67,10 +67,10 @@ class Notebook(ModePage):
         self.problem = Problem()
         self.status = ElidedLabel()
         self.status.setProperty("role", "caption")
-        self._looking = Aside(self)
+        self._looking = LatestTask(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._build()
-        self.editor.set_pieces(self._keeper.found)
+        self.editor.set_pieces(self.keeper.found)
         self.editor.moveCursor(QTextCursor.MoveOperation.End)
         self._connect()
         self.model_is_new()
@@ -97,8 +97,8 @@ class Notebook(ModePage):
         self.editor.hovered.connect(self._on_hovered)
         self.editor.pressed.connect(self._on_pressed)
         self.editor.walked.connect(self._on_walked)
-        self.editor.released.connect(self._focus.unlock)
-        for signal in (self._focus.text_changed, self._focus.place_changed, self._focus.lock_changed):
+        self.editor.released.connect(self.focus.unlock)
+        for signal in (self.focus.text_changed, self.focus.place_changed, self.focus.lock_changed):
             signal.connect(self._show_place)
         self.editor.refused.connect(self.problem.say)
         self.coloured.toggled.connect(self._colour)
@@ -106,12 +106,12 @@ class Notebook(ModePage):
         self._patience.timeout.connect(self._look)
         self._looking.done.connect(self._on_looked)
         self._looking.failed.connect(self._on_not_looked)
-        self._keeper.problem.connect(self.problem.say)
-        self._reply.began.connect(self._on_began)
-        self._reply.grew.connect(self._on_grew)
-        self._reply.ended.connect(self._on_ended)
-        self._focus.branch_asked.connect(self._on_branch)
-        self._session.chat_changed.connect(self._show_state)
+        self.keeper.problem.connect(self.problem.say)
+        self.reply.began.connect(self._on_began)
+        self.reply.grew.connect(self._on_grew)
+        self.reply.ended.connect(self._on_ended)
+        self.focus.branch_asked.connect(self._on_branch)
+        self._session.chat.changed.connect(self._show_state)
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
         if model.config.topology != "decoder-only":
@@ -121,26 +121,26 @@ class Notebook(ModePage):
     @Slot()
     def model_is_new(self) -> None:
         super().model_is_new()
-        self._wants = False
+        self.wants_reply = False
         self._on_other_text()
 
     # -- the text ------------------------------------------------------------------------------------------------------
 
     @Slot()
     def _on_edited(self) -> None:
-        self._keeper.keep()
+        self.keeper.keep()
         self._on_other_text()
 
     def _on_other_text(self) -> None:
         """How much of it the model reads is to be found out."""
-        self._end = None
+        self.text_end = None
         self._patience.start()
         self._show_state()
 
     @Slot()
     def _look(self) -> None:
         """Find out how much of the text the model reads."""
-        model, tokenizer = self._session.chat_model, self._session.chat_tokenizer
+        model, tokenizer = self._session.chat.model, self._session.chat.tokenizer
         if model is not None and tokenizer is not None and not self.words:
             text, length = self.editor.text, model.context_length
             self._looking.ask(lambda: end_of(tokenizer, text, length))
@@ -148,24 +148,24 @@ class Notebook(ModePage):
     @Slot(object)
     def _on_looked(self, end: End) -> None:
         if end.text == self.editor.text:
-            self._end = end
+            self.text_end = end
             self.editor.set_unread(end.start)
-            if self._wants:
+            if self.wants_reply:
                 self._ask()
-        elif self._wants:
+        elif self.wants_reply:
             self._look()
         self._show_state()
 
     @Slot(object)
     def _on_not_looked(self, failure: Failure) -> None:
-        self._wants = False
+        self.wants_reply = False
         self.problem.say(failure.sentence)
         self._show_state()
 
     @Slot()
     def _show_state(self) -> None:
-        busy, document = self._reply.busy or self._wants, self.editor.document()
-        free = self._session.chat_state == "ready"
+        busy, document = self.reply.busy or self.wants_reply, self.editor.document()
+        free = self._session.chat.state == "ready"
         self.go_on.setVisible(not busy)
         self.stop.setVisible(busy)
         self.go_on.setEnabled(free and not document.isEmpty())
@@ -173,7 +173,7 @@ class Notebook(ModePage):
         self.undo.setEnabled(document.isUndoAvailable() and not busy)
         self.redo.setEnabled(document.isRedoAvailable() and not busy)
         self.editor.setReadOnly(busy)
-        self.status.setText(notebook_words(self._end, self._reply.written))
+        self.status.setText(notebook_words(self.text_end, self.reply.written))
 
     @property
     def _stands(self) -> bool:
@@ -191,23 +191,23 @@ class Notebook(ModePage):
     @Slot()
     def _on_go_on(self) -> None:
         self.problem.say("")
-        self._wants = True
-        if self._end is None or self._end.text != self.editor.text:
+        self.wants_reply = True
+        if self.text_end is None or self.text_end.text != self.editor.text:
             self._look()
             self._show_state()
         else:
             self._ask()
 
     def _ask(self) -> None:
-        assert self._end is not None
-        self._wants, self._goes_on = False, False
+        assert self.text_end is not None
+        self.wants_reply, self._goes_on = False, False
         self.editor.writing += 1
-        self._reply.ask(self._end.text[self._end.start :], self.draw())
+        self.reply.ask(self.text_end.text[self.text_end.start :], self.draw())
         self._show_state()
 
     def _on_stop(self) -> None:
-        self._wants = False
-        self._reply.stop()
+        self.wants_reply = False
+        self.reply.stop()
         self._show_state()
 
     def _on_again(self) -> None:
@@ -217,8 +217,8 @@ class Notebook(ModePage):
     @Slot(int, int)
     def _on_branch(self, place: int, id: int) -> None:
         """Go on with another token in the place of one that was written."""
-        read, written = self._read, self._reply.written
-        if read is None or self._focus.text is not read or written is None or self._session.chat_state != "ready":
+        read, written = self._read, self.reply.written
+        if read is None or self.focus.text is not read or written is None or self._session.chat.state != "ready":
             return
         index = place - read.n_prompt
         first, before = self.editor.text_before(0), self.editor.text_before(index)
@@ -228,12 +228,12 @@ class Notebook(ModePage):
         begun = (*read.ids[read.n_prompt : place], id)
         self.editor.cut_from(index)
         self._goes_on = True
-        self._reply.ask(written.said, self.draw(), begun)
+        self.reply.ask(written.said, self.draw(), begun)
         self._show_state()
 
     @Slot(str)
     def _on_began(self, begun: str) -> None:
-        written = self._reply.written
+        written = self.reply.written
         assert written is not None
         if written.begun:
             first = self.editor.text_before(0)
@@ -243,7 +243,7 @@ class Notebook(ModePage):
 
     @Slot(object)
     def _on_grew(self, tokens: tuple[TokenMade, ...]) -> None:
-        written = self._reply.written
+        written = self.reply.written
         assert written is not None
         index = len(written.begun) + len(written.tokens) - len(tokens)
         pieces = [Piece(t.text, Token(t.id, t.probability, t.entropy, t.rank)) for t in tokens]
@@ -252,7 +252,7 @@ class Notebook(ModePage):
 
     @Slot()
     def _on_ended(self) -> None:
-        written, tokenizer = self._reply.written, self._session.chat_tokenizer
+        written, tokenizer = self.reply.written, self._session.chat.tokenizer
         assert written is not None
         self._after = self.editor.text if written.tokens else ""
         self.look_into(written.read(tokenizer) if tokenizer is not None else None)
@@ -265,23 +265,40 @@ class Notebook(ModePage):
 
     @Slot(int)
     def _on_hovered(self, index: int) -> None:
-        if self._read is not None and self._focus.text is self._read:
-            self._focus.hover(self._read.n_prompt + index if index >= 0 else None)
+        if self._read is not None and self.focus.text is self._read:
+            self.focus.hover(self._read.n_prompt + index if index >= 0 else None)
 
     @Slot(int)
     def _on_pressed(self, index: int) -> None:
-        if self._read is not None and not self._reply.busy:
-            self._focus.show(self._read)
-            self._focus.press(self._read.n_prompt + index)
+        if self._read is not None and not self.reply.busy:
+            self.focus.show(self._read)
+            self.focus.press(self._read.n_prompt + index)
 
     @Slot(int)
     def _on_walked(self, index: int) -> None:
         """The text cursor leads the lock along."""
-        if self._read is not None and self._focus.text is self._read and self._focus.locked is not None:
-            self._focus.lock(self._read.n_prompt + index)
+        if self._read is not None and self.focus.text is self._read and self.focus.locked is not None:
+            self.focus.lock(self._read.n_prompt + index)
 
     @Slot()
     def _show_place(self) -> None:
-        read, place = self._read, self._focus.place
-        index = place - read.n_prompt if read is not None and self._focus.text is read and place is not None else -1
-        self.editor.outline(index, locked=self._focus.locked is not None)
+        read, place = self._read, self.focus.place
+        index = place - read.n_prompt if read is not None and self.focus.text is read and place is not None else -1
+        self.editor.outline(index, locked=self.focus.locked is not None)
+
+
+def notebook_words(end: End | None, written: Written | None) -> str:
+    """A line about the text, whose `end` the model reads (None: not known yet), and about the last writing."""
+    said = []
+    if end is not None:
+        if end.start:
+            said.append(f"The model reads the last {end.n_tokens:,} tokens; what is faint does not fit")
+        else:
+            said.append(counted(end.n_tokens, "token"))
+    if written is not None and written.tokens:
+        n, finished = len(written.tokens), written.finished
+        speed = f" at {finished.tokens_per_s:,.0f} tokens/s" if finished is not None and finished.tokens_per_s else ""
+        said.append(f"last written: {counted(n, 'token')}{speed}, seed {written.sampling.seed}")
+        if finished is not None and finished.reason == "stop":
+            said.append("the model ended the text here")
+    return " · ".join(said)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
 from app.chat.pairs.pair_maps import PairMaps
 from app.chat.pairs.pair_words import points, row_differences, row_sentence
 from app.kit.basics import label, row
-from app.kit.elided_combo import ElidedCombo
+from app.kit.labels import ElidedCombo
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 

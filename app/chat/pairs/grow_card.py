@@ -8,10 +8,9 @@ from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout, QWidget
 from app.chat.pairs.pronoun_growth import PronounGrowth
 from app.kit.basics import button, label, row
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import short_count
 from app.session.session import Session
-from app.session.status import duration
 from models import cost
+from models.number_words import duration, short_count
 from models.recipes.pronoun_specs import KINDS, TRAINING, pronoun_spec
 
 
@@ -23,7 +22,7 @@ class GrowCard(QFrame):
         self.setProperty("role", "card")
         self._session = session
         self._missing: tuple[str, ...] = KINDS
-        self.growth = PronounGrowth(session, self)
+        self.growth = PronounGrowth(session.training, session.runs, self)
         self.title = label("", "heading")
         n = cost.total_parameters(pronoun_spec(KINDS[0]).model)
         self.about = label(
@@ -56,7 +55,7 @@ class GrowCard(QFrame):
         lines.addWidget(self.bar)
         lines.addLayout(row(self.grow, self.cancel, self.words, None, self.curves))
         self.growth.changed.connect(self._show)
-        session.training_changed.connect(self._show)
+        session.training.changed.connect(self._show)
         self._show()
 
     def show_missing(self, topologies: tuple[str, ...]) -> None:
@@ -70,7 +69,7 @@ class GrowCard(QFrame):
     @Slot()
     def _show(self) -> None:
         growing, both = self.growth.active, len(self._missing) != 1
-        busy = self._session.training_active and not growing
+        busy = self._session.training.active and not growing
         name = "pronoun models" if both else "encoder" if self._missing == KINDS[:1] else "causal model"
         self.title.setText("Growing the pronoun models" if growing else f"Grow the {name}")
         self.grow.setText(f"Grow the {name}")
@@ -79,7 +78,7 @@ class GrowCard(QFrame):
         self.grow.setVisible(not growing)
         self.grow.setEnabled(not busy)
         self.bar.setValue(round(1000 * self.growth.progress))
-        state = self._session.training
+        state = self._session.training.state
         left = state.seconds_left if growing and state is not None else None
         words = (
             self.growth.words if growing else "A training is going on: wait until it ends, or stop it." if busy else ""

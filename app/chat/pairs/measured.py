@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 from app.chat.pairs.pronoun_models import PronounModel
 from app.kit.basics import label
 from app.kit.theme import SPACE
-from app.kit.words.value_words import counted, percent
+from models.number_words import counted, percent
 from models.pronouns.evaluation import PronounEvaluation
 from models.recipes.pronoun_specs import KINDS
 

@@ -17,10 +17,10 @@ from app.chat.pairs.pair_tokens import PairTokens
 from app.chat.pairs.pair_words import attention_columns, differing, side_words, telling_column
 from app.chat.pairs.pronoun_models import PronounAnswer, PronounControl
 from app.chat.pairs.sentences import Sentences
-from app.kit.basics import column, frame, label, row, set_role
+from app.glass.examiner import Examiner
+from app.kit.basics import column, frame, label, row, scrolling, set_role
 from app.kit.export_button import Columns, ExportButton
 from app.kit.layout.segments import Segments
-from app.kit.scrolling import scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.worker.failures import Failure
@@ -45,13 +45,13 @@ class MinimalPairs(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
-        self._answer: PronounAnswer | None = None
+        self.answer: PronounAnswer | None = None
         self._open_reading: PairReading | None = None
         self._open_problem = ""
         self._words: tuple[list[str], list[str]] = ([], [])
         self._column = -1
         self._is_stale = True
-        self.examiner = session.examiner(self)
+        self.examiner = Examiner(session.worker, session.chat, self)
         self.pronouns = PronounControl(session.worker, session.library, self)
         self.source = Segments(
             "Model", _SOURCES, "Whom to ask: models that learned what “it” is, or the one you chat with"
@@ -71,7 +71,7 @@ class MinimalPairs(QWidget):
 
     def _build(self, theme: ThemeProvider) -> None:
         body = QWidget()
-        self.export = ExportButton(self._session, theme, body, self._numbers)
+        self.export = ExportButton(self._session.notices, theme, body, self._numbers)
         self.export.name = "minimal pair"
         head = frame("card", margin=2 * SPACE)
         lines = head.layout()
@@ -112,15 +112,15 @@ class MinimalPairs(QWidget):
         self.source.changed.connect(self._on_source)
         self.which.changed.connect(self._on_which)
         self.sentences.changed.connect(self._ask)
-        self.tokens.picked.connect(self._on_picked)
-        self.attention.picked.connect(self._on_picked)
+        self.tokens.picked.connect(self.on_picked)
+        self.attention.picked.connect(self.on_picked)
         self.pronouns.answered.connect(self._on_answered)
         self.pronouns.failed.connect(self._on_failed)
         self.examiner.done.connect(self._on_examined)
         self.examiner.failed.connect(self._on_failed)
         self.grow.growth.changed.connect(self._on_growth)
-        session.runs_changed.connect(self._ask)
-        session.chat_model_changed.connect(self._ask)
+        session.runs.changed.connect(self._ask)
+        session.chat.model_changed.connect(self._ask)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -139,7 +139,7 @@ class MinimalPairs(QWidget):
         """Whose attention is shown."""
         if self.source.value == "open":
             return self._open_reading
-        models = self._answer.models if self._answer is not None else {}
+        models = self.answer.models if self.answer is not None else {}
         model = models.get(self.which.value, next(iter(models.values()), None))  # where there is one only, that one
         return model.reading if model is not None else None
 
@@ -154,7 +154,7 @@ class MinimalPairs(QWidget):
         texts = self.sentences.texts
         if self.source.value == "pronouns":
             self.pronouns.ask(texts)
-        elif self._session.chat_model is None:
+        elif self._session.chat.model is None:
             self._open_reading, self._open_problem = None, _NO_MODEL
             self._show()
         else:
@@ -168,7 +168,7 @@ class MinimalPairs(QWidget):
 
     @Slot(object)
     def _on_answered(self, answer: PronounAnswer) -> None:
-        self._answer, self._open_problem = answer, ""
+        self.answer, self._open_problem = answer, ""
         self._show()
 
     @Slot(object)
@@ -180,7 +180,7 @@ class MinimalPairs(QWidget):
     def _on_failed(self, failure: Failure) -> None:
         self._open_reading, self._open_problem = None, failure.sentence
         if self.source.value == "pronouns":
-            self._answer = None
+            self.answer = None
         self._show()
 
     @Slot()
@@ -204,7 +204,7 @@ class MinimalPairs(QWidget):
         self._show()
 
     @Slot(int)
-    def _on_picked(self, column: int) -> None:
+    def on_picked(self, column: int) -> None:
         self._column = column
         self._show()
 
@@ -227,7 +227,7 @@ class MinimalPairs(QWidget):
     def _show_cards(self) -> None:
         """What there is to see, and what is wrong with the sentences."""
         asks_open, reading = self.source.value == "open", self.reading
-        models = {} if self._answer is None else self._answer.models
+        models = {} if self.answer is None else self.answer.models
         missing = tuple(topology for topology in KINDS if topology not in models)
         problems = [model.problem for model in models.values() if model.problem] if not asks_open else []
         problem = self._open_problem or (problems[0] if problems else "")
@@ -235,7 +235,7 @@ class MinimalPairs(QWidget):
         self.problem.setText(problem)
         self.problem.setVisible(bool(problem))
         self.grow.show_missing(missing)
-        is_known = self._answer is not None or not self.pronouns.busy
+        is_known = self.answer is not None or not self.pronouns.busy
         self.grow.setVisible(not asks_open and (self.grow.growth.active or (bool(missing) and is_known)))
         self._both.setVisible(not asks_open and bool(models) and not problems)
         for topology, card in self.resolved.items():

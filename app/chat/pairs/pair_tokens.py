@@ -60,7 +60,7 @@ class PairTokens(QWidget):
     def _pill(self) -> int:
         return self._metrics().height() + 6
 
-    def _places(self, width: float) -> list[tuple[float, float, float]]:
+    def places(self, width: float) -> list[tuple[float, float, float]]:
         """Of each column: left, top, width."""
         metrics, left = self._metrics(), self._metrics().horizontalAdvance("B") + SPACE
         places: list[tuple[float, float, float]] = []
@@ -80,7 +80,7 @@ class PairTokens(QWidget):
         return QSize(240, self.heightForWidth(max(self.width(), 300)))
 
     def heightForWidth(self, width: int) -> int:
-        last = max((top for _, top, _ in self._places(width)), default=0.0)
+        last = max((top for _, top, _ in self.places(width)), default=0.0)
         return int(last) + 2 * self._pill + _GAP
 
     def resizeEvent(self, event: QEvent) -> None:
@@ -90,7 +90,7 @@ class PairTokens(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         point = event.position()
-        for k, (left, top, wide) in enumerate(self._places(self.width())):
+        for k, (left, top, wide) in enumerate(self.places(self.width())):
             if QRectF(left, top, wide, 2 * self._pill + _GAP).contains(point):
                 self.picked.emit(k)
 
@@ -108,7 +108,7 @@ class PairTokens(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         colors, pill = self._theme.theme, self._pill
         painter.setFont(self._theme.mono_font(0.95))
-        for k, (left, top, wide) in enumerate(self._places(self.width())):
+        for k, (left, top, wide) in enumerate(self.places(self.width())):
             for side in (0, 1):
                 y = top + side * (pill + _GAP)
                 if left == self._metrics().horizontalAdvance("B") + SPACE:

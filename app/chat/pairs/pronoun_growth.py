@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.run_queue import Queueing
+from app.session.runs import Runs
+from app.session.training import Training
 from models.recipes.pronoun_specs import NAMES, pronoun_spec
 
 
@@ -17,18 +18,18 @@ class PronounGrowth(QObject):
 
     changed = Signal()
 
-    def __init__(self, session: Queueing, parent: QObject | None = None) -> None:
+    def __init__(self, training: Training, runs: Runs, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._session = session
+        self._training, self._runs = training, runs
         self._left: list[str] = []
         self._total = 0
         self.active = False
         """Whether one of them is being trained."""
-        session.training_changed.connect(self._on_changed)
-        session.training_ended.connect(self._on_ended)
+        training.changed.connect(self._on_changed)
+        training.ended.connect(self._on_ended)
 
     def start(self, topologies: tuple[str, ...]) -> bool:
-        """Train a new run of each; whether the first began (the session says why not)."""
+        """Train a new run of each; whether the first began (else it is said why not)."""
         self._left, self._total = list(topologies), len(topologies)
         return self._next()
 
@@ -36,12 +37,12 @@ class PronounGrowth(QObject):
         """Stop after this step, and begin nothing more. What was trained stays."""
         self._left.clear()
         if self.active:
-            self._session.stop()
+            self._training.stop()
 
     @property
     def progress(self) -> float:
         """How much of all training steps is done."""
-        state = self._session.training
+        state = self._training.state
         if not self.active or state is None:
             return 0.0
         done = self._total - len(self._left) - 1
@@ -50,7 +51,7 @@ class PronounGrowth(QObject):
     @property
     def words(self) -> str:
         """What is going on."""
-        state = self._session.training
+        state = self._training.state
         if not self.active or state is None:
             return ""
         which = f"{self._total - len(self._left)} of {self._total}"
@@ -62,9 +63,9 @@ class PronounGrowth(QObject):
 
     def _next(self) -> bool:
         topology = self._left.pop(0)
-        name = self._session.free_run_name(NAMES[topology])
+        name = self._runs.free_name(NAMES[topology])
         self.active = True  # before anything is said of the new training
-        self.active = self._session.start_training(pronoun_spec(topology, name))
+        self.active = self._training.start(pronoun_spec(topology, name))
         if not self.active:
             self._left.clear()
         self.changed.emit()
@@ -79,9 +80,9 @@ class PronounGrowth(QObject):
     def _on_ended(self) -> None:
         if not self.active:
             return
-        state = self._session.training
+        state = self._training.state
         self.active = False
-        if self._left and state is not None and state.status == "finished" and not self._session.training_active:
+        if self._left and state is not None and state.status == "finished" and not self._training.active:
             self._next()
             return
         self._left.clear()

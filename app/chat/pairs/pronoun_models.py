@@ -9,33 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
 from app.worker.job import INTERACTIVE, Job
-from app.worker.one_job import OneJob
+from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
 from models.events import Event
 from models.library.library import Library
+from models.pronouns.reading import NounScores
 
 if TYPE_CHECKING:
     from models.inspect.minimal_pair import PairReading
     from models.pronouns.evaluation import PronounEvaluation
 
 Texts = tuple[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class NounScores:
-    """Of one sentence: the nouns that "it" may be, and their probabilities and scores (logits)."""
-
-    nouns: tuple[str, ...]
-    probabilities: tuple[float, ...]
-    scores: tuple[float, ...]
-
-    @property
-    def best(self) -> str:
-        """The noun with the highest score."""
-        return self.nouns[max(range(len(self.nouns)), key=self.scores.__getitem__)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,21 +59,34 @@ class _Loaded:
     evaluation: PronounEvaluation
 
 
-class PronounControl(OneJob):
+class PronounControl(QObject):
     """Finds the models, asks them, and keeps what they reach on held-out pairs with their runs.
 
-    Signals (and `changed` and `failed` of OneJob):
+    Signals:
+        changed(): `busy` is new.
+        failed(failure): the newest question raised.
         answered(PronounAnswer): what the newest question found.
     """
 
+    changed = Signal()
+    failed = Signal(object)
     answered = Signal(object)
 
     def __init__(self, worker: Worker, library: Library, parent: QObject) -> None:
-        super().__init__(worker, parent)
+        super().__init__(parent)
+        self._job = LatestJob(worker, self)
+        self._job.events_came.connect(self._on_events)
+        self._job.ended.connect(self.changed)
+        self._job.failed.connect(self.failed)
         self._library = library
         # Used by the worker's thread alone:
         self._topologies: dict[str, str] = {}
         self._loaded: dict[str, _Loaded] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether models are being asked, or wait for the worker."""
+        return self._job.busy
 
     def ask(self, texts: Texts) -> None:
         """What "it" is in both sentences, as far as there are models."""
@@ -97,15 +97,16 @@ class PronounControl(OneJob):
                 models[topology] = self._ask(topology, folder, texts)
             yield PronounAnswer(texts=texts, models=models)
 
-        self._begin(Job("Resolve pronouns", make, INTERACTIVE))
+        self._job.submit(Job("Resolve pronouns", make, INTERACTIVE))
         self.changed.emit()
 
     def forget(self) -> None:
         """No answer is wanted any more."""
-        self._drop()
+        self._job.drop()
         self.changed.emit()
 
-    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
         for event in events:
             if isinstance(event, PronounAnswer):
                 self.answered.emit(event)
@@ -131,11 +132,9 @@ class PronounControl(OneJob):
         return {topology: run.folder for topology, run in found.items()}
 
     def _ask(self, topology: str, folder: Path, texts: Texts) -> PronounModel:
-        import torch
-
         from models.inspect.minimal_pair import read_pair
         from models.pronouns.reading import as_read, read_sentence
-        from models.pronouns.resolving import resolve
+        from models.pronouns.resolving import noun_scores
         from models.runs.run_folder import RunFolder
 
         run = RunFolder.open(folder)
@@ -151,15 +150,7 @@ class PronounControl(OneJob):
             pair = read_pair(loaded.model, loaded.tokenizer, (as_read(texts[0]), as_read(texts[1])))
         except ValueError as error:
             return dataclasses.replace(known, problem=str(error))
-        scores = [resolve(loaded.model, [reading])[0] for reading in readings]
-        first, second = (
-            NounScores(
-                nouns=tuple(candidate.noun for candidate in reading.candidates),
-                probabilities=tuple(torch.tensor(each).softmax(0).tolist()),
-                scores=tuple(each),
-            )
-            for reading, each in zip(readings, scores, strict=True)
-        )
+        first, second = (noun_scores(loaded.model, reading) for reading in readings)
         return dataclasses.replace(known, reading=pair, nouns=(first, second))
 
     def _load(self, topology: str, run: Any) -> _Loaded:

@@ -10,11 +10,9 @@ from app.chat.conversation.next_prompt import NextPrompt, Outlook
 from app.kit.basics import EmptyState, button, frame, label, row
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.conversation_tokens import ChatTokenView
-from app.kit.tokens.role_legend import RoleLegend
-from app.kit.words.value_words import counted, percent
-from app.tokenizer.conversation_editor import ROLE_WORDS
+from app.kit.tokens.conversation_tokens import ROLE_WORDS, ChatTokenView, RoleLegend
 from models.chat.tokens import ChatTokens
+from models.number_words import counted, percent
 from models.tokenizers.text.encoded import TokenArrays
 
 _HINT = "Point at a token to see whose it is. Special tokens are outlined."
@@ -34,14 +32,14 @@ class PromptTokens(QDialog):
         self.left_out = label("", "warning", wrap=True)
         self._about = ElidedLabel()
         self._about.setProperty("role", "caption")
-        self._nothing = EmptyState("No prompt", "")
+        self.nothing = EmptyState("No prompt", "")
         self._pages = QStackedWidget()
         pills = frame("card", margin=4, spacing=4)
         inside = pills.layout()
         assert inside is not None
         inside.addWidget(self.view)
         self._pages.addWidget(pills)
-        self._pages.addWidget(self._nothing)
+        self._pages.addWidget(self.nothing)
         self.copy = button("Copy ids", theme, self._copy, icon="copy", role="quiet", tip="Copy all ids as a list")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
@@ -74,7 +72,7 @@ class PromptTokens(QDialog):
         self.left_out.setVisible(outlook is not None and outlook.given.n_left_out > 0)
         if outlook is None:
             failure = self._next.failure
-            self._nothing.set_words("No prompt", failure.sentence if failure is not None else "Open a model first.")
+            self.nothing.set_words("No prompt", failure.sentence if failure is not None else "Open a model first.")
             self.summary.setText("")
             self.view.set_chat(None, ())
             self._about.setText("")

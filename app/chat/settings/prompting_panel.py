@@ -49,7 +49,7 @@ class PromptingPanel(QWidget):
         self.system.setTabChangesFocus(True)
         self.system.setFixedHeight(self.system.fontMetrics().lineSpacing() * _LINES + 2 * SPACE + 4)
         self.system.setToolTip("What the model is told before the conversation: who it is, and how to answer")
-        self._template = label("", "muted", wrap=True)
+        self.template = label("", "muted", wrap=True)
         self.problem = label("", "error", wrap=True)
         self.edit = button("Edit …", theme, self._edit, icon="code", tip="Look at the template, and change it")
         self.own = button("Use the model's own", theme, self._use_own, role="link", tip="Drop what was edited")
@@ -73,7 +73,7 @@ class PromptingPanel(QWidget):
         self.system.text_changed.connect(self._on_edited)
         self.template_window.edited.connect(self._on_template)
         next_prompt.changed.connect(self._show_state)
-        session.chat_model_changed.connect(self._on_model)
+        session.chat.model_changed.connect(self._on_model)
 
     def _build(self) -> None:
         layout = QVBoxLayout(self)
@@ -85,7 +85,7 @@ class PromptingPanel(QWidget):
         layout.addWidget(self.system)
         layout.addSpacing(SPACE)
         layout.addLayout(row(label("Chat template", "subheading"), None, self.edit))
-        layout.addWidget(self._template)
+        layout.addWidget(self.template)
         layout.addWidget(self.problem)
         layout.addLayout(row(self.own, None))
         layout.addSpacing(SPACE)
@@ -150,14 +150,14 @@ class PromptingPanel(QWidget):
 
     @Slot()
     def _show_state(self) -> None:
-        model, failure = self._session.chat_model, self._next.failure
-        talks = model is not None and model.talks
+        model, failure = self._session.chat.model, self._next.failure
+        is_chat = model is not None and model.is_chat_model
         for widget in (self.system, self.edit, *self.choices.values()):
-            widget.setEnabled(talks)
+            widget.setEnabled(is_chat)
         self.problem.setText(failure.sentence if failure is not None else "")
         self.problem.setVisible(failure is not None)
         self.own.setVisible(bool(self._prompting.template))
-        self._template.setText(self._template_words())
+        self.template.setText(self._template_words())
         outlook = self._next.outlook
         said = _said_by_template(outlook.given.messages, outlook.given.count(-1, 0)) if outlook is not None else 0
         self.system.setPlaceholderText(
@@ -165,10 +165,10 @@ class PromptingPanel(QWidget):
         )
 
     def _template_words(self) -> str:
-        model = self._session.chat_model
+        model = self._session.chat.model
         if model is None:
             return "No model is open."
-        if not model.talks:
+        if not model.is_chat_model:
             return "This model holds no conversations, so nothing is put around what you write."
         if self._prompting.template:
             return "Edited here, for this chat."

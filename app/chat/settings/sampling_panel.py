@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import random
+import re
 from typing import Any
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QLineEdit, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
 from app.chat.settings.bias_editor import BiasEditor
 from app.chat.settings.preset_bar import PresetBar
 from app.chat.settings.sampling_presets import SamplingPresets
-from app.chat.settings.stop_texts import StopTexts
+from app.glass.tokens.token_chips import Chip, TokenChips
 from app.kit.basics import column, label, row
 from app.kit.forms.editors import IntBox
 from app.kit.forms.sampling_sliders import SLIDERS, sampling_slider, sampling_words
@@ -21,10 +23,14 @@ from app.kit.forms.slider_row import SliderRow
 from app.kit.layout.section import Section
 from app.kit.theme import SPACE, ThemeProvider
 from models.settings.sampling_config import SamplingConfig
+from models.tokenizers.codec import show_bytes
 
 _SIMPLE = ("temperature", "top_p", "max_tokens")
 _MORE = tuple(name for name in SLIDERS if name not in _SIMPLE)
 _LARGEST_SEED = 2**31 - 1
+
+
+_ESCAPE = re.compile(r"\\[nrt\\]")
 
 
 class SamplingPanel(QWidget):
@@ -39,11 +45,11 @@ class SamplingPanel(QWidget):
     def __init__(self, theme: ThemeProvider, presets: SamplingPresets, config: SamplingConfig | None = None) -> None:
         super().__init__()
         self._edited = False
-        self._sliders: dict[str, SliderRow] = {}
+        self.sliders: dict[str, SliderRow] = {}
         self.presets = PresetBar(presets, theme)
         self.stop = StopTexts(theme, *sampling_words("stop"))
         self.bias = BiasEditor(theme, *sampling_words("logit_bias"))
-        self._more = Section("More", theme, folded=True)
+        self.more = Section("More", theme, folded=True)
         self._settings = QWidget()
         self.why_not = label("", "muted", wrap=True)
         self._build()
@@ -65,19 +71,19 @@ class SamplingPanel(QWidget):
         more = QWidget()
         sliders = [self._make_slider(name) for name in _MORE]
         more.setLayout(column(*sliders, self.stop, self.bias, spacing=SPACE + SPACE // 2))
-        self._more.set_body(more)
-        layout.addWidget(self._more)
+        self.more.set_body(more)
+        layout.addWidget(self.more)
         layout.addStretch(1)
 
     @property
     def config(self) -> SamplingConfig:
         """The settings on screen."""
-        values: dict[str, Any] = {name: slider.value for name, slider in self._sliders.items()}
+        values: dict[str, Any] = {name: slider.value for name, slider in self.sliders.items()}
         return SamplingConfig(**values, seed=self.seed.value(), stop=self.stop.texts, logit_bias=self.bias.biases)
 
     def set_config(self, config: SamplingConfig) -> None:
         """Show `config`, without a signal."""
-        for name, slider in self._sliders.items():
+        for name, slider in self.sliders.items():
             slider.set_value(getattr(config, name))
         self.seed.setValue(config.seed)
         self.stop.set_texts(config.stop)
@@ -116,11 +122,11 @@ class SamplingPanel(QWidget):
 
     def set_context_length(self, n_tokens: int) -> None:
         """No reply can be longer than the model's context."""
-        self._sliders["max_tokens"].set_high(n_tokens)
+        self.sliders["max_tokens"].set_high(n_tokens)
 
     def slider(self, name: str) -> SliderRow:
         """The row that edits the field `name`."""
-        return self._sliders[name]
+        return self.sliders[name]
 
     def draw_seed(self) -> None:
         """Before a reply: take a new seed where the user wants one each time."""
@@ -130,7 +136,7 @@ class SamplingPanel(QWidget):
     def _make_slider(self, name: str) -> SliderRow:
         slider = sampling_slider(name)
         slider.changed.connect(self._on_edited)
-        self._sliders[name] = slider
+        self.sliders[name] = slider
         return slider
 
     def _seed_row(self) -> QVBoxLayout:
@@ -155,10 +161,66 @@ class SamplingPanel(QWidget):
         config, usual = self.config, SamplingConfig()
         self.presets.show_config(config)
         n_set = sum(getattr(config, name) != getattr(usual, name) for name in (*_MORE, "stop", "logit_bias"))
-        self._more.set_title(f"More: {n_set} set" if n_set else "More")
+        self.more.set_title(f"More: {n_set} set" if n_set else "More")
 
     @Slot()
     def _on_edited(self) -> None:
         self._edited = True
         self._show()
+        self.changed.emit()
+
+
+class StopTexts(QWidget):
+    r"""The texts that end a reply: a line to write in, and below it those that a click takes away.
+
+    `\n` and `\t` are typed for a line break and a tab.
+
+    Signals:
+        changed(): there is one more, or one less.
+    """
+
+    changed = Signal()
+
+    def __init__(self, theme: ThemeProvider, title: str, tip: str) -> None:
+        super().__init__()
+        self._texts: tuple[str, ...] = ()
+        name = label(title)
+        self.field = QLineEdit()
+        self.field.setPlaceholderText(r"A text, then Enter (\n: a new line)")
+        self.field.setAccessibleName(title)
+        self.field.setAccessibleDescription(tip)
+        name.setBuddy(self.field)
+        for told in (name, self.field):
+            told.setToolTip(tip)
+        self.chips = TokenChips(f"{title} that were entered", theme, mono=True)
+        self.field.returnPressed.connect(self._on_entered)
+        self.chips.removed.connect(self._on_removed)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE // 2)
+        for widget in (name, self.field, self.chips):
+            lines.addWidget(widget)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What ends a reply."""
+        return self._texts
+
+    def set_texts(self, texts: tuple[str, ...]) -> None:
+        """Show others, without a signal."""
+        self._texts = texts
+        self.chips.show_chips([Chip(show_bytes(text.encode()), "Click to take it away") for text in texts])
+        self.chips.setVisible(bool(texts))
+
+    @Slot()
+    def _on_entered(self) -> None:
+        text = _ESCAPE.sub(lambda found: codecs.decode(found[0], "unicode_escape"), self.field.text())
+        self.field.clear()
+        if text and text not in self._texts:
+            self.set_texts((*self._texts, text))
+            self.changed.emit()
+
+    @Slot(int)
+    def _on_removed(self, i: int) -> None:
+        self.set_texts((*self._texts[:i], *self._texts[i + 1 :]))
         self.changed.emit()

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from app.session.designs import Choices
+from app.session.remembered import Remembered
+from app.worker.notices import Notices
 from models.settings.sampling_config import SamplingConfig, sampling_from_dict
 from models.settings.slots import plain
 
@@ -27,8 +28,8 @@ _OWN, _OF_MODELS = "sampling presets", "sampling of models"
 class SamplingPresets:
     """Remembered in the settings. A user's own preset holds all but the seed."""
 
-    def __init__(self, choices: Choices) -> None:
-        self._choices = choices
+    def __init__(self, remembered: Remembered, notices: Notices) -> None:
+        self._remembered, self._notices = remembered, notices
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -48,14 +49,13 @@ class SamplingPresets:
         return next((name for name in (*self.own, *BUILT_IN) if self.applied(name, config) == config), "")
 
     def save(self, name: str, config: SamplingConfig) -> bool:
-        """Keep settings under a name, in place of what had it; False where that cannot be, `job_failed` says why."""
+        """Keep settings under a name, in place of what had it; False where that cannot be, which is said."""
         name = name.strip()
         if name and name not in BUILT_IN:
             self._keep(_OWN, name, config)
             return True
         why = f"“{name}” comes with the program and stays as it is: choose another name." if name else ""
-        self._choices.job_failed.emit(why or "A preset needs a name: write one.", "")
-        return False
+        return self._notices.refuse(why or "A preset needs a name: write one.")
 
     def delete(self, name: str) -> None:
         """Forget one of the user's own."""
@@ -70,7 +70,7 @@ class SamplingPresets:
         self._keep(_OF_MODELS, run_id, config)
 
     def _saved(self, key: str) -> Mapping[str, Any]:
-        saved: dict[str, Any] = self._choices.settings.get(key, {})
+        saved: dict[str, Any] = self._remembered.get(key, {})
         return saved
 
     def _read(self, key: str, name: str) -> SamplingConfig | None:
@@ -84,4 +84,4 @@ class SamplingPresets:
         others = {other: values for other, values in self._saved(key).items() if other != name}
         if config is not None:
             others[name] = plain(config)
-        self._choices.remember(key, others)
+        self._remembered.set(key, others)

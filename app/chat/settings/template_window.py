@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QDialog, QPlainTextEdit, QVBoxLayout, QWidget
 
 from app.chat.conversation.next_prompt import NextPrompt
 from app.kit.basics import button, column, label, panes, row
 from app.kit.text.code_editor import CodeEditor
-from app.kit.text.jinja_colours import JinjaColours
+from app.kit.text.highlighter import Highlighter
 from app.kit.text.text_box import highlight
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from models.chat.prompting import with_system
 from models.chat.template import ChatTemplateError, render_template
 
@@ -27,6 +30,27 @@ _ABOUT = (
     "A template is written in Jinja. It is given messages, each with a role and a content, and add_generation_prompt, "
     "which is true where a reply is asked for. It can reach nothing else, and is stopped where it does not end."
 )
+
+
+_OPENINGS = {"{#": "#}", "{%": "%}", "{{": "}}"}
+_OPENING = re.compile(r"\{[#%{]")
+_STATES = (("", ""), *((opening, quote) for opening in _OPENINGS for quote in ("", "'", '"')))
+_INSIDE = re.compile(
+    r"(?P<quote>[\"'])"
+    r"|(?P<number>\b\d+\b)"
+    r"|(?P<keyword>\b(?:for|endfor|if|elif|else|endif|set|endset|macro|endmacro|call|endcall|filter|endfilter|generation"
+    r"|endgeneration|break|continue|in|is|not|and|or|recursive)\b)"
+    r"|(?P<constant>\b(?:[Tt]rue|[Ff]alse|[Nn]one)\b)"
+    r"|(?P<mark>\{%[-+]?|[-+]?%\}|\{\{-?|-?\}\})"
+)
+_ROLES = {
+    "comment": "muted",
+    "text": "accent",
+    "number": "validation",
+    "keyword": "info",
+    "constant": "validation",
+    "mark": "faint",
+}
 
 
 class TemplateWindow(QDialog):
@@ -56,13 +80,13 @@ class TemplateWindow(QDialog):
             "Back to the model's own", theme, self._revert, icon="arrow-counter-clockwise", tip="Drop what was edited"
         )
         self._line = 0
-        self._aside = Aside(self)
+        self._task = LatestTask(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._build()
         self.editor.textChanged.connect(self._on_edited)
         self.editor.refused.connect(self.problem.setText)
         self._patience.timeout.connect(self._render)
-        self._aside.done.connect(self._show)
+        self._task.done.connect(self._show)
         next_prompt.changed.connect(self._on_next)
         theme.theme_changed.connect(self._mark)
 
@@ -86,7 +110,7 @@ class TemplateWindow(QDialog):
     @property
     def own(self) -> str:
         """The model's own template, "" where it has none."""
-        model = self._session.chat_model
+        model = self._session.chat.model
         return "" if model is None else model.template
 
     @property
@@ -121,7 +145,7 @@ class TemplateWindow(QDialog):
     @Slot()
     def _render(self) -> None:
         """Beside the window: a template may take its time."""
-        model, template = self._session.chat_model, self.template
+        model, template = self._session.chat.model, self.template
         said = [message for message in self._next.messages if message["content"]]
         example = not said
         messages = with_system(said or _EXAMPLE, self._next.prompting)
@@ -134,7 +158,7 @@ class TemplateWindow(QDialog):
             except ChatTemplateError as error:
                 return error
 
-        self._aside.ask(render)
+        self._task.ask(render)
 
     @Slot(object)
     def _show(self, result: str | ChatTemplateError) -> None:
@@ -184,3 +208,57 @@ class _TemplateEditor(CodeEditor):
             super().insertFromMimeData(source)
         else:
             self.refused.emit(f"That text has {n:,} characters, and a template takes up to {_LONGEST:,}.")
+
+
+class JinjaColours(Highlighter):
+    """Colours a Jinja template: what is said as it stands is plain, what is worked out is coloured.
+
+    Follows the theme.
+    """
+
+    def __init__(self, document: QTextDocument, theme: ThemeProvider) -> None:
+        super().__init__(document, theme, _ROLES)
+
+    def restyle_formats(self) -> None:
+        self.formats["comment"].setFontItalic(True)
+
+    def highlightBlock(self, text: str) -> None:
+        """The state of a line says what it ends inside of: an opening and a quotation mark, numbered; 0 for neither."""
+        state, place = max(self.previousBlockState(), 0), 0
+        while place < len(text):
+            if not state:
+                opening = _OPENING.search(text, place)
+                if opening is None:
+                    break
+                state, place = _STATES.index((opening[0], "")), opening.start()
+            kind, quote = _STATES[state]
+            if kind == "{#":
+                end, closed = _find(text, "#}", place)
+                self.setFormat(place, end - place, self.formats["comment"])
+                state = 0 if closed else state
+            elif quote:
+                end, closed = _find(text, quote, place)
+                self.setFormat(place, end - place, self.formats["text"])
+                state = _STATES.index((kind, "" if closed else quote))
+            else:
+                end, state = self._colour_code(text, place, kind)
+            place = end
+        self.setCurrentBlockState(state)
+
+    def _colour_code(self, text: str, start: int, kind: str) -> tuple[int, int]:
+        """Colour what stands between marks, up to where a text begins or they end; the place there and the state."""
+        for match in _INSIDE.finditer(text, start):
+            found = match.lastgroup or ""
+            if found == "quote":
+                self.setFormat(match.start(), 1, self.formats["text"])
+                return match.end(), _STATES.index((kind, match[0]))
+            self.setFormat(match.start(), len(match[0]), self.formats[found])
+            if found == "mark" and match[0].endswith(_OPENINGS[kind]):
+                return match.end(), 0
+        return len(text), _STATES.index((kind, ""))
+
+
+def _find(text: str, what: str, start: int) -> tuple[int, bool]:
+    """Where `what` ends, and whether it is there; without it, where the line ends."""
+    found = text.find(what, start)
+    return (len(text), False) if found < 0 else (found + len(what), True)

@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.chat_model import LIVE, ChatModel
+from app.session.device import Device
 from app.worker.failures import Failure
 from app.worker.job import INTERACTIVE, Job
-from app.worker.one_job import OneJob
+from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
 from models.events import Event, Phase, Progress
 from models.inference.weight_kinds import WeightsMeasured
 from models.library.library import Library
 
 
-class WeightsControl(OneJob):
+class WeightsMeasurement(QObject):
     """One measurement at a time; `doing` and `share` say how far it is, `measured` what came of it, `problem` why not.
 
     Signals:
         changed(): one of these, or `busy`, is new.
+        failed(failure): the measurement raised.
     """
 
-    def __init__(self, worker: Worker, library: Library, device_name: Callable[[], str], parent: QObject) -> None:
-        super().__init__(worker, parent)
-        self._library, self._device_name = library, device_name
+    changed = Signal()
+    failed = Signal(object)
+
+    def __init__(self, worker: Worker, library: Library, device: Device, parent: QObject) -> None:
+        super().__init__(parent)
+        self._job = LatestJob(worker, self)
+        self._job.events_came.connect(self._on_events)
+        self._job.ended.connect(self._on_ended)
+        self._job.failed.connect(self.failed)
+        self._library, self._device = library, device
         self.doing, self.share = "", 0.0
         self.measured: WeightsMeasured | None = None
         self.problem = ""
 
+    @property
+    def busy(self) -> bool:
+        """Whether a measurement is going on, or waits for the worker."""
+        return self._job.busy
+
     def measure(self, model: ChatModel) -> None:
         """Load the run's checkpoint once more and measure it; the open model stays as it is."""
         assert model.which != LIVE
-        library, device_name = self._library, self._device_name()
+        library, device_name = self._library, self._device.name
 
         def make() -> Iterator[Event]:
             from models.device import choose_device
@@ -50,16 +64,22 @@ class WeightsControl(OneJob):
             yield from measure_weights(loaded, held_out_texts(run.folder, tokenizer, library))
 
         self.forget()
-        self._begin(Job("Measure weights", make, INTERACTIVE))
+        self._job.submit(Job("Measure weights", make, INTERACTIVE))
         self.changed.emit()
+
+    @Slot()
+    def cancel(self) -> None:
+        """Leave it off."""
+        self._job.cancel()
 
     def forget(self) -> None:
         """Another model is open: nothing is known of it."""
-        self._drop()
+        self._job.drop()
         self.doing, self.share, self.measured, self.problem = "", 0.0, None, ""
         self.changed.emit()
 
-    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
         for event in events:
             if isinstance(event, Phase):
                 self.doing, self.share = event.name, 0.0
@@ -69,6 +89,7 @@ class WeightsControl(OneJob):
                 self.measured = event
         self.changed.emit()
 
-    def _over(self, job: Job, failure: Failure | None) -> None:
+    @Slot(object, object)
+    def _on_ended(self, job: Job, failure: Failure | None) -> None:
         self.problem = failure.sentence if failure is not None else ""
-        super()._over(job, failure)
+        self.changed.emit()

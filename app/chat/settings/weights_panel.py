@@ -5,23 +5,24 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
+from app.chat.settings.weights import WeightsMeasurement
 from app.kit.basics import button, label, row, set_role
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import LIVE, ChatModel
 from app.session.session import Session
 from models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
-from models.number_words import percent
+from models.number_words import percent, size_words
 
 _ABOUT = (
     "For each token that it writes, a model reads all its weights once. In fewer bytes they can be read faster; they "
     "are rounded, which costs a little of what it knows. How much of each, only measuring says."
 )
 _MINUS = "\N{MINUS SIGN}"
-_COLUMNS = ("", "MB", "writes/s", "reads/s", "perplexity", "change")
+_COLUMNS = ("", "memory", "writes/s", "reads/s", "perplexity", "change")
 _TIPS = (
     "How the matrices are kept; embeddings and norms stay in float32",
-    "Megabytes that the model takes in memory",
+    "What the model takes in memory",
     "Tokens per second, written one by one",
     "Tokens per second, read at once as of a prompt",
     "How many tokens it wavers between, on average, on text that it was not trained on: lower is better",
@@ -35,7 +36,7 @@ class WeightsPanel(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.control = session.weights(self)
+        self.control = WeightsMeasurement(session.worker, session.library, session.device, self)
         self._model: ChatModel | None = None
         self.kind = Segments("Weights", {kind: kind for kind in KINDS}, "The model is opened again with these weights")
         self.about = label(_ABOUT, "muted", wrap=True)
@@ -58,8 +59,8 @@ class WeightsPanel(QWidget):
         layout.addLayout(row(self.measure, self.cancel, self.doing, None))
         self.kind.changed.connect(self._on_kind)
         self.control.changed.connect(self._show)
-        session.chat_model_changed.connect(self._on_model)
-        session.chat_changed.connect(self._show)
+        session.chat.model_changed.connect(self._on_model)
+        session.chat.changed.connect(self._show)
         self._on_model()
 
     def _make_table(self) -> QWidget:
@@ -84,27 +85,27 @@ class WeightsPanel(QWidget):
     @Slot()
     def _on_model(self) -> None:
         """Another model is open; the same one with other weights keeps what was measured."""
-        before, self._model = self._model, self._session.chat_model
+        before, self._model = self._model, self._session.chat.model
         if _checkpoint(before) != _checkpoint(self._model):
             self.control.forget()
         self._show()
 
     @Slot(str)
     def _on_kind(self, kind: str) -> None:
-        model = self._session.chat_model
-        if model is None or not self._session.open_chat_model(model.which, model.step, weights=kind):
+        model = self._session.chat.model
+        if model is None or not self._session.chat.open(model.which, model.step, weights=kind):
             self._show()
 
     def _on_measure(self) -> None:
-        model = self._session.chat_model
+        model = self._session.chat.model
         if model is not None and model.which != LIVE:
             self.control.measure(model)
 
     @Slot()
     def _show(self) -> None:
-        model, control = self._session.chat_model, self.control
+        model, control = self._session.chat.model, self.control
         stored = model is not None and model.which != LIVE
-        self.kind.setEnabled(stored and self._session.chat_state == "ready" and not control.busy)
+        self.kind.setEnabled(stored and self._session.chat.state == "ready" and not control.busy)
         self.kind.choose(model.weights if model is not None else KINDS[0])
         self.measure.setVisible(not control.busy)
         self.measure.setEnabled(stored and model is not None and model.mode in ("talk", "text"))
@@ -124,7 +125,7 @@ class WeightsPanel(QWidget):
         for cells, figures in zip(self.cells, measured.rows, strict=True):
             words = (
                 figures.kind,
-                f"{figures.megabytes:,.1f}",
+                size_words(1e6 * figures.megabytes),
                 _rate(figures.tokens_per_s),
                 _rate(figures.read_per_s),
                 f"{figures.perplexity:.3f}",

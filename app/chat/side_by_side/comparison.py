@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.chat_model import ChatModel, describe_model
+from app.session.device import Device
+from app.session.runs import Runs
 from app.worker.job import INTERACTIVE, Job
-from app.worker.one_job import OneJob
+from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
 from models.chat.prompting import Prompting
 from models.events import Event, Phase, TokenMade
@@ -75,26 +77,39 @@ class _Reply:
     ids: list[int]
 
 
-class SideBySide(OneJob):
+class SideBySide(QObject):
     """One comparison at a time. Models stay loaded for the next one, as far as that has them, too.
 
-    Signals (and `changed` and `failed` of OneJob):
+    Signals:
+        changed(): `busy` is new.
         events_came(events): LaneOpened, LaneReplied, LaneJudged and Phase, in order.
+        failed(failure): the comparison raised.
     """
 
+    changed = Signal()
     events_came = Signal(object)
+    failed = Signal(object)
 
     def __init__(
         self,
         worker: Worker,
         library: Library,
-        folder_of: Callable[[str], Path],
-        device: Callable[[], str],
+        runs: Runs,
+        device: Device,
         parent: QObject,
     ) -> None:
-        super().__init__(worker, parent)
-        self._library, self._folder_of, self._device = library, folder_of, device
+        super().__init__(parent)
+        self._job = LatestJob(worker, self)
+        self._job.events_came.connect(self._on_events)
+        self._job.ended.connect(self.changed)
+        self._job.failed.connect(self.failed)
+        self._library, self._runs, self._device = library, runs, device
         self._loaded: dict[Path, _Loaded] = {}  # by their checkpoints: the worker's thread alone uses it
+
+    @property
+    def busy(self) -> bool:
+        """Whether a comparison is going on, or waits for the worker."""
+        return self._job.busy
 
     def start(self, lanes: Sequence[Lane], prompt: str, sampling: SamplingConfig, system: str = "") -> None:
         """Let every lane's model reply to `prompt`, one after the other; `system`: what those that talk are told first.
@@ -106,8 +121,8 @@ class SideBySide(OneJob):
             raise ValueError("There are not two different models to compare: choose another one for one of the sides.")
         if not prompt.strip():
             raise ValueError("The prompt is empty: write what the models shall reply to.")
-        folders = [self._folder_of(lane.run_id) for lane in lanes]
-        device = self._device()
+        folders = [self._runs.find(lane.run_id).folder for lane in lanes]
+        device = self._device.name
 
         def make() -> Iterator[Event]:
             from models.runs.run_folder import RunFolder
@@ -126,12 +141,17 @@ class SideBySide(OneJob):
                 replies.append((yield from _reply(i, loaded, prompt, sampling, system)))
             yield from _judge_all(opened, replies)
 
-        self._begin(Job("Compare models", make, INTERACTIVE))
+        self._job.submit(Job("Compare models", make, INTERACTIVE))
         self.changed.emit()
+
+    @Slot()
+    def cancel(self) -> None:
+        """End it after the token that it is at; what there is stands."""
+        self._job.cancel()
 
     def forget(self) -> None:
         """No comparison is wanted any more."""
-        self._drop()
+        self._job.drop()
         self.changed.emit()
 
     def _load(self, run: RunFolder, path: Path, device: str) -> Generator[Event, None, _Loaded]:
@@ -148,7 +168,8 @@ class SideBySide(OneJob):
         about = describe_model(self._library, run.id, run, model, tokenizer, step, choice.label)
         return _Loaded(model, tokenizer, about)
 
-    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
         self.events_came.emit(events)
 
 
@@ -166,7 +187,7 @@ def _reply(
     started = ReplyStarted(step=about.step, n_prompt=0)
     if about.mode == "fill":
         raise ValueError(f"{about.name} is an encoder, which writes no replies: choose another model.")
-    said = [{"role": "user", "content": prompt}] if about.talks else prompt
+    said = [{"role": "user", "content": prompt}] if about.is_chat_model else prompt
     asked = ReplyRequest(messages=said, sampling=sampling, prompting=Prompting(system=system))
     with _naming(about):
         for event in reply_events(loaded.model, loaded.tokenizer, about.step, about.form, asked, Summaries()):

@@ -7,19 +7,17 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from app.chat.conversation.reply_words import duration
 from app.chat.side_by_side.comparison import Lane
 from app.chat.side_by_side.difference_text import DifferenceText
 from app.glass.names import signed
-from app.kit.basics import button, column, frame, label, row
-from app.kit.elided_combo import ElidedCombo
-from app.kit.scrolling import scrolling
+from app.kit.basics import button, column, frame, label, row, scrolling
+from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import short_count
 from app.session.chat_model import ChatModel
 from app.session.session import Session
 from models.events import Event, ReplyFinished, TokenMade
 from models.inspect.spans import Judgement, Span, shared_spans
+from models.number_words import duration, short_count
 
 _NEWEST = -1
 _HINT = "Its reply will stand here: write a prompt above, and compare."
@@ -112,7 +110,7 @@ class LaneColumn(QWidget):
         with QSignalBlocker(self.steps):
             self.steps.clear()
             self.steps.addItem("newest", _NEWEST)
-            for step in self._session.checkpoint_steps(str(run_id)) if run_id else ():
+            for step in self._session.runs.checkpoint_steps(str(run_id)) if run_id else ():
                 self.steps.addItem(f"step {step:,}", step)
             self.steps.setCurrentIndex(max(self.steps.findData(chosen), 0))
         self.steps.setEnabled(self.steps.count() > 1)
@@ -146,7 +144,9 @@ class LaneColumn(QWidget):
         for event in events:
             if isinstance(event, ReplyFinished):
                 rate = f", {event.tokens_per_s:,.0f} tokens/s" if event.tokens_per_s else ""
-                self.facts.setText(f"{event.n_tokens:,} tokens{rate}, first after {duration(event.prefill_s)}")
+                self.facts.setText(
+                    f"{event.n_tokens:,} tokens{rate}, first after {duration(event.prefill_s, fine=True)}"
+                )
 
     def show_verdict(self, own: Judgement, other: Judgement, other_name: str) -> list[Span]:
         """Colour its reply by the difference between its own judgement and another model's; what was laid side by side.

@@ -8,9 +8,9 @@ from functools import partial
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from app.chat.side_by_side.comparison import Lane, LaneJudged, LaneOpened, LaneReplied
+from app.chat.side_by_side.comparison import Lane, LaneJudged, LaneOpened, LaneReplied, SideBySide
+from app.chat.side_by_side.difference_text import DifferenceLegend
 from app.chat.side_by_side.lane_column import LaneColumn
-from app.chat.side_by_side.legend import DifferenceLegend
 from app.glass.panel_head import About, PanelHead
 from app.kit.basics import button, label, row
 from app.kit.export_button import Columns, ExportButton
@@ -53,7 +53,7 @@ class SideBySidePage(QWidget):
         self._judgements: dict[tuple[int, int], Judgement] = {}
         self._spans: dict[int, list[Span]] = {}
         self.columns: list[LaneColumn] = []
-        self.control = session.side_by_side(self)
+        self.control = SideBySide(session.worker, session.library, session.runs, session.device, self)
         self.prompt = GrowingField()
         self.prompt.setPlaceholderText("Write what all of them shall reply to")
         self.prompt.setAccessibleName("Prompt")
@@ -74,14 +74,14 @@ class SideBySidePage(QWidget):
         self.control.events_came.connect(self._on_events)
         self.control.failed.connect(self._on_failed)
         self.control.changed.connect(self._show_state)
-        session.runs_changed.connect(self._offer_runs)
+        session.runs.changed.connect(self._offer_runs)
         for _ in range(2):
             self.add_column()
         self._choose_first()
         self._show_state()
 
     def _build(self) -> None:
-        self.export = ExportButton(self._session, self._theme, self, self._numbers)
+        self.export = ExportButton(self._session.notices, self._theme, self, self._numbers)
         self.head = PanelHead(self._theme, _ABOUT, self.export)
         self.head.add(self.add_button)
         ask = row(self.prompt, self.run_button, self.stop_button)
@@ -117,17 +117,17 @@ class SideBySidePage(QWidget):
         self._on_lane()
 
     def _runs(self) -> list[tuple[str, str]]:
-        found = self._session.list_runs()
+        found = self._session.runs.list()
         return [(run.id, run.name) for run in found if not run.problem and (run.step > 0 or run.status == "imported")]
 
     def _choose_first(self) -> None:
         """The open model, beside what it was forked from, its own beginning, or some other model."""
         runs = [run_id for run_id, _ in self._runs()]
-        model = self._session.chat_model
+        model = self._session.chat.model
         first = model.run_id if model is not None and model.run_id in runs else next(iter(runs), "")
         if not first:
             return
-        parent, steps = self._session.find_run(first).parent, self._session.checkpoint_steps(first)
+        parent, steps = self._session.runs.find(first).parent, self._session.runs.checkpoint_steps(first)
         if parent is not None and parent[0] in runs:
             other = Lane(parent[0])
         elif len(steps) > 1:
@@ -139,7 +139,7 @@ class SideBySidePage(QWidget):
 
     def _writes(self, run_id: str) -> bool:
         """Whether a run's model can reply, unlike an encoder."""
-        spec = self._session.run_spec(run_id)
+        spec = self._session.runs.spec(run_id)
         return spec is not None and spec.model.topology != "encoder-only"
 
     @Slot()

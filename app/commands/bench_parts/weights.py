@@ -6,6 +6,7 @@ from app.commands.common import find_model, open_model
 from app.commands.progress import ProgressLine
 from models.inference.weight_kinds import WeightsMeasured
 from models.library.library import Library
+from models.number_words import size_words
 
 
 def bench_weights(text: str, device_name: str, line: ProgressLine) -> WeightsMeasured:
@@ -23,11 +24,11 @@ def bench_weights(text: str, device_name: str, line: ProgressLine) -> WeightsMea
 
 def table(measured: WeightsMeasured) -> str:
     """One row for each kind, and what they were measured on."""
-    rows = [("weights", "MB", "tokens/s written", "tokens/s read", "perplexity", "change")]
+    rows = [("weights", "memory", "tokens/s written", "tokens/s read", "perplexity", "change")]
     rows += [
         (
             row.kind,
-            f"{row.megabytes:,.1f}",
+            size_words(1e6 * row.megabytes),
             f"{row.tokens_per_s:,.1f}",
             f"{row.read_per_s:,.0f}",
             f"{row.perplexity:.3f}",

@@ -80,7 +80,7 @@ def _measure(library: Library, device: str, spec: RunSpec, seconds: float, line:
         def on_tick() -> None:
             if failures:
                 loop.quit()
-            elif session.training is not None and session.training.step:
+            elif session.training.state is not None and session.training.state.step:
                 ticks.append(time.perf_counter())
                 if ticks[-1] - ticks[0] >= seconds:
                     loop.quit()
@@ -92,16 +92,16 @@ def _measure(library: Library, device: str, spec: RunSpec, seconds: float, line:
         timer.setTimerType(Qt.TimerType.PreciseTimer)
         timer.setInterval(round(1000 * TICK_S))
         timer.timeout.connect(on_tick)
-        session.job_failed.connect(on_failed)
-        session.training_events.connect(on_events)
+        session.notices.failed.connect(on_failed)
+        session.training.events_came.connect(on_events)
         try:
             window.show_tab("training")
-            session.start_training(spec)
+            session.training.start(spec)
             timer.start()
             loop.exec()
         finally:
             timer.stop()
-            session.stop(keep=False)
+            session.training.stop(keep=False)
     if failures:
         raise ValueError(failures[0])
     return [after - before for before, after in itertools.pairwise(ticks)]

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from app.commands.corpora import MADE
-from models.data.language_texts import LANGUAGE_NAMES
+from models.data.tiny_world.parallel import LANGUAGE_NAMES
 from models.tokenizers.vocabulary.token_types import TYPES
 
 LANGUAGES = "languages"
-_USES = ("produced", "once", "step", "never", "unreachable")
-_COLUMNS = ("id", "token", "bytes", "length", "type", "count", "made")
+USES = ("produced", "once", "step", "never", "unreachable")
+COLUMNS = ("id", "token", "bytes", "length", "type", "count", "made")
 _LIMIT = 50
 
 
@@ -56,8 +56,8 @@ def add_inspect(actions: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("--find", metavar="Q", help="list the tokens with this text, /regular expression/ or #id")
     parser.add_argument("--type", choices=TYPES, help="list only tokens of this type")
-    parser.add_argument("--use", choices=_USES, help="list only tokens of which the corpus makes this use")
-    parser.add_argument("--sort", choices=_COLUMNS, help="list by this column (default: id)")
+    parser.add_argument("--use", choices=USES, help="list only tokens of which the corpus makes this use")
+    parser.add_argument("--sort", choices=COLUMNS, help="list by this column (default: id)")
     parser.add_argument("--descending", action="store_true", help="the highest first")
     parser.add_argument(
         "--limit", type=int, default=_LIMIT, metavar="N", help=f"list so many at most (default: {_LIMIT}); 0: all"

@@ -13,8 +13,8 @@ from app.commands.corpora import find_corpus
 from app.commands.describe import find_config
 from app.commands.progress import ProgressLine, drive
 from app.commands.tokenizer_parts.arguments import LANGUAGES
-from models.data.corpus_texts import CorpusChoice, corpus_texts
-from models.data.language_texts import LANGUAGE_NAMES, language_texts
+from models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
+from models.data.tiny_world.parallel import LANGUAGE_NAMES
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.tokenizers import load_tokenizer, tokenizer_kind

@@ -25,7 +25,7 @@ from app.glass.tokens.token_flow import ARC_ROOM, TokenFlow
 from app.kit.figures.attention_pictures import share_words, strongest
 from app.kit.figures.pictures import Floats
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
+from models.number_words import counted
 
 _MOST_ROWS = 10
 _WALK = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}

@@ -49,7 +49,7 @@ class HeadMontage(QWidget):
         self._order: Sequence[Tile] | None = None
         self._caption: Callable[[Tile], str] = lambda tile: ""
         self._scale = "root"
-        self._layout = TileLayout((), 1, 1, 0, 0, 0, 1)
+        self.tile_layout = TileLayout((), 1, 1, 0, 0, 0, 1)
         self._image = QImage()
         self._hovered: Tile | None = None
         self._locked: Tile | None = None
@@ -83,16 +83,16 @@ class HeadMontage(QWidget):
     @property
     def shown(self) -> Tile:
         """The tile under the pointer, else the one that is kept, else the first."""
-        return self._hovered or self._locked or self._layout.tiles[0]
+        return self._hovered or self._locked or self.tile_layout.tiles[0]
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
         """All of them, in order."""
-        return self._layout.tiles
+        return self.tile_layout.tiles
 
     def place_of(self, tile: Tile) -> QRect:
         """Where a tile is drawn."""
-        return self._layout.rect(self._layout.tiles.index(tile))
+        return self.tile_layout.rect(self.tile_layout.tiles.index(tile))
 
     # -- Layout --------------------------------------------------------------------------------------------------------
 
@@ -106,25 +106,25 @@ class HeadMontage(QWidget):
             return
         if self._order is None:
             left = QFontMetrics(self._theme.font(0.75)).horizontalAdvance(str(len(self._stack.sites))) + SPACE
-            self._layout = grid_layout(self._stack, self.width(), left, self._line + 2)
+            self.tile_layout = grid_layout(self._stack, self.width(), left, self._line + 2)
         else:
-            self._layout = ranked_layout(self._order, self.width(), 2 * self._line + SPACE)
-        if self._layout.height != self.minimumHeight():
-            self.setFixedHeight(self._layout.height)
+            self.tile_layout = ranked_layout(self._order, self.width(), 2 * self._line + SPACE)
+        if self.tile_layout.height != self.minimumHeight():
+            self.setFixedHeight(self.tile_layout.height)
             self.height_changed.emit()
         self._paint_image()
 
     def _paint_image(self) -> None:
         if self._stack is not None:
             ratio = self.devicePixelRatioF()
-            self._image = paint_tiles(self._stack, self._layout, self._scale, self._theme, ratio)
+            self._image = paint_tiles(self._stack, self.tile_layout, self._scale, self._theme, ratio)
         self.update()
 
     def sizeHint(self) -> QSize:
-        return QSize(420, self._layout.height)
+        return QSize(420, self.tile_layout.height)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(200, self._layout.height)
+        return QSize(200, self.tile_layout.height)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         if event.size().width() != event.oldSize().width():
@@ -133,29 +133,29 @@ class HeadMontage(QWidget):
     # -- Input ---------------------------------------------------------------------------------------------------------
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        index = self._layout.at(event.position())
-        self._hover(None if index is None else self._layout.tiles[index])
+        index = self.tile_layout.at(event.position())
+        self._hover(None if index is None else self.tile_layout.tiles[index])
 
     def leaveEvent(self, event: QEvent) -> None:
         self._hover(None)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        index = self._layout.at(event.position())
+        index = self.tile_layout.at(event.position())
         if index is not None and event.button() == Qt.MouseButton.LeftButton:
-            self._keep(self._layout.tiles[index])
+            self._keep(self.tile_layout.tiles[index])
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         way = _KEYS.get(Qt.Key(event.key()))
         self._shows_focus = True
         if event.key() == Qt.Key.Key_Escape and self._locked is not None:
             self._keep(None)
-        elif way is None or not self._layout.tiles:
+        elif way is None or not self.tile_layout.tiles:
             super().keyPressEvent(event)
         elif event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
             self.walked.emit(way)
         else:
             down = event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down)
-            self._walk(way * self._layout.n_columns if down else way)
+            self._walk(way * self.tile_layout.n_columns if down else way)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         self._shows_focus = event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
@@ -166,12 +166,12 @@ class HeadMontage(QWidget):
         super().focusOutEvent(event)
 
     def _walk(self, by: int) -> None:
-        tiles = self._layout.tiles
+        tiles = self.tile_layout.tiles
         index = tiles.index(self._locked) + by if self._locked in tiles else 0
         if 0 <= index < len(tiles):
             self._hovered = None
             self._keep(tiles[index])
-            self.moved.emit(self._layout.rect(index))
+            self.moved.emit(self.tile_layout.rect(index))
 
     def _keep(self, tile: Tile | None) -> None:
         self._locked = tile
@@ -200,7 +200,7 @@ class HeadMontage(QWidget):
             self._caption_tiles(painter, event.rect())
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for tile, role, wide in ((self._locked, "accent", 2), (self.shown, "text", 2 if self._hovered else 1)):
-            if tile in self._layout.tiles and (role == "accent" or tile != self._locked):
+            if tile in self.tile_layout.tiles and (role == "accent" or tile != self._locked):
                 painter.setPen(QPen(colors.color(role), wide))
                 painter.drawRect(QRectF(self.place_of(tile)))
         if self._shows_focus:
@@ -209,7 +209,7 @@ class HeadMontage(QWidget):
 
     def _name_layers(self, painter: QPainter) -> None:
         assert self._stack is not None
-        layout, middle = self._layout, Qt.AlignmentFlag.AlignCenter
+        layout, middle = self.tile_layout, Qt.AlignmentFlag.AlignCenter
         for column in range(layout.n_columns):
             place = layout.rect(column)
             words = str(column + 1) if column < layout.n_heads else ("mean", "max")[column - layout.n_heads]
@@ -221,8 +221,8 @@ class HeadMontage(QWidget):
             painter.drawText(beside, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, str(row + 1))
 
     def _caption_tiles(self, painter: QPainter, seen: QRect) -> None:
-        for index, tile in enumerate(self._layout.tiles):
-            place = self._layout.rect(index)
+        for index, tile in enumerate(self.tile_layout.tiles):
+            place = self.tile_layout.rect(index)
             below = QRect(place.left() - 1, place.bottom() + 1, place.width() + 2, 2 * self._line)
             if below.intersects(seen):
                 painter.drawText(below, Qt.AlignmentFlag.AlignCenter, self._caption(tile))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from app.glass.names import site_words
+import numpy as np
+
 from app.kit.figures.attention_pictures import share_words
-from models.inspect.attention_maps import SiteMap
+from app.kit.words.site_words import site_words
+from models.inspect.attention_maps import SiteMap, StackMaps
 from models.inspect.head_patterns import PATTERNS, leading_pattern
 
 STACKS = {"self": "Self-attention", "encoder": "Encoder", "decoder": "Decoder", "cross": "Cross-attention"}
@@ -38,3 +42,27 @@ def score_words(site: SiteMap, head: int) -> str:
 def scores_of(site: SiteMap, head: int) -> dict[str, float]:
     """A head's score by pattern."""
     return {name: float(of[head]) for name, of in site.scores.items()}
+
+
+def head_numbers(
+    stack: StackMaps, site: int, head: int, words: Sequence[str], others: Sequence[str] | None
+) -> Mapping[str, Sequence[Any]]:
+    """Columns: which head; who looks and at what, by their places from 1 and words; and the weight.
+
+    Of a pooled map the places are those of blocks' first tokens.
+
+    Args:
+        words, others: of who looks, and of what is looked at where that is another text.
+    """
+    of, seen = stack.sites[site], words if others is None else others
+    weights = of.weights[head]
+    grid = np.meshgrid(stack.rows[:-1], stack.columns[:-1], indexing="ij")
+    queries, keys = (places.ravel().tolist() for places in grid)
+    return {
+        "head": [head_words(of, head)] * weights.size,
+        "query": [i + 1 for i in queries],
+        "query_token": [words[i] for i in queries],
+        "key": [i + 1 for i in keys],
+        "key_token": [seen[i] for i in keys],
+        "weight": weights.ravel().astype(float).tolist(),
+    }

@@ -16,11 +16,10 @@ from PySide6.QtWidgets import QWidget
 
 from app.glass.answer_panel import AnswerPanel
 from app.glass.asked import Asked
-from app.glass.attention.attention_numbers import head_numbers
 from app.glass.attention.detail import HeadDetail, sides_of
 from app.glass.attention.head_overview import HeadOverview
 from app.glass.attention.head_tiles import Tile
-from app.glass.attention.head_words import STACKS, head_words, score_words
+from app.glass.attention.head_words import STACKS, head_numbers, head_words, score_words
 from app.glass.attention.reading import AttentionReading, Window
 from app.glass.attention.shown_row import place_of_row, shown_row
 from app.glass.focus import Focus, Head
@@ -31,9 +30,9 @@ from app.kit.chart_export import Columns
 from app.kit.figures.pictures import Floats
 from app.kit.layout.segments import Segments
 from app.kit.theme import ThemeProvider
-from app.kit.words.value_words import percent
 from app.session.session import Session
 from models.inspect.attention_maps import StackMaps, around
+from models.number_words import percent
 
 ABOUT = About(
     title="Attention",
@@ -49,8 +48,8 @@ class AttentionPanel(AnswerPanel):
     """Overview, head and row; the chosen head is `focus.head`."""
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
-        super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
-        self._reading = AttentionReading(session, self.examiner, self)
+        super().__init__(session, theme, focus, ABOUT, self.numbers, parent)
+        self.reading = AttentionReading(session, self.examiner, self)
         self._kind = ""
         self._source = Focus(self)
         self._row: Window | None = None
@@ -64,9 +63,9 @@ class AttentionPanel(AnswerPanel):
         self.export.picture = Sheet(theme, self._heading, self.overview.montage, self.detail, parent=self)
         montage = self.overview.montage
         self.examiner.got_on.connect(self._say_share)
-        self._reading.read.connect(self._on_read)
-        self._reading.window_read.connect(self._on_window)
-        self._reading.window_failed.connect(self._on_refused)
+        self.reading.read.connect(self._on_read)
+        self.reading.window_read.connect(self._on_window)
+        self.reading.window_failed.connect(self._on_refused)
         focus.head_changed.connect(self._on_head)
         self._source.place_changed.connect(self._show_row)
         focus.lock_changed.connect(self._on_lock)
@@ -86,21 +85,21 @@ class AttentionPanel(AnswerPanel):
 
     @property
     def _is_there(self) -> bool:
-        return self._reading.is_of(self.focus.text)
+        return self.reading.is_of(self.focus.text)
 
     @property
     def stack(self) -> StackMaps:
         """The attention that is shown."""
-        return self._reading.stacks[self._kind]
+        return self.reading.stacks[self._kind]
 
     # -- The text ------------------------------------------------------------------------------------------------------
 
     def show_text(self) -> None:
         super().show_text()
         text = self.focus.text
-        if text is not None and self._session.chat_model is not None:
+        if text is not None and self._session.chat.model is not None:
             self._say_share(0.0)
-            self._reading.begin(text)
+            self.reading.begin(text)
             self._source.show(ReadText(ids=text.source_ids, words=text.source_words, n_prompt=0))
 
     @Slot(float)
@@ -117,7 +116,7 @@ class AttentionPanel(AnswerPanel):
         self._show_row()
 
     def forget(self) -> None:
-        self._reading.forget()
+        self.reading.forget()
         self._row = self._part = None
         self._source.show(None)
 
@@ -125,7 +124,7 @@ class AttentionPanel(AnswerPanel):
     def _on_read(self) -> None:
         if not self._is_there:
             return
-        stacks = self._reading.stacks
+        stacks = self.reading.stacks
         if self._kind not in stacks:
             self._kind = "cross" if "cross" in stacks else "self"
         self.kinds.setVisible(len(stacks) > 1)
@@ -171,14 +170,14 @@ class AttentionPanel(AnswerPanel):
     def _on_head(self) -> None:
         if not self._is_there:
             return
-        found = self._reading.site_of(self.focus.head)
+        found = self.reading.site_of(self.focus.head)
         if found is not None and found[0] != self._kind:
             self.kinds.choose(found[0])
             self._on_kind(found[0])
         self._keep_head()
 
     def _keep_head(self) -> None:
-        kind, site = self._reading.site_of(self.focus.head) or ("", 0)
+        kind, site = self.reading.site_of(self.focus.head) or ("", 0)
         head = self.focus.head if kind == self._kind else None
         self.overview.montage.keep(Tile(site, head.head) if head is not None else None)
         self._show_head()
@@ -213,7 +212,7 @@ class AttentionPanel(AnswerPanel):
         query = self._draw_row()
         if self._row_weights(query) is None and self._pointed.locked is not None:
             n_keys = int(self.stack.columns[-1])
-            self._reading.ask_window(self._kind, range(query, query + 1), range(n_keys))
+            self.reading.ask_window(self._kind, range(query, query + 1), range(n_keys))
 
     @Slot()
     def _on_lock(self) -> None:
@@ -248,7 +247,7 @@ class AttentionPanel(AnswerPanel):
     def _on_cell(self, row: int, column: int) -> None:
         """In a pooled map see a part of it; in an exact one choose the row."""
         if self.stack.is_pooled and self._part is None:
-            self._reading.ask_window(self._kind, around(self.stack.rows, row), around(self.stack.columns, column))
+            self.reading.ask_window(self._kind, around(self.stack.rows, row), around(self.stack.columns, column))
             return
         query = row if self._part is None else self._part.rows[row]
         place = place_of_row(query, len(self._texts[0]), self._which_row)
@@ -280,7 +279,7 @@ class AttentionPanel(AnswerPanel):
             rows, columns = [*part.rows, part.rows.stop], [*part.columns, part.columns.stop]
         self.detail.show_sides(*sides_of(*self._texts, rows, columns), is_part=part is not None)
 
-    def _numbers(self) -> Callable[[], Columns]:
+    def numbers(self) -> Callable[[], Columns]:
         """Of the head that is shown."""
         if not self._is_there:
             return dict

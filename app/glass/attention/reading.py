@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from models.architecture.transformer import AnyModel
     from models.events import Event
-    from models.inference.prefill import ReadBefore
+    from models.inference.prefill import PrefixCache
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,10 +51,10 @@ class AttentionReading(QObject):
     def __init__(self, session: Session, examiner: Examiner, parent: QObject) -> None:
         super().__init__(parent)
         self._text: ReadText | None = None
-        self._read_before: ReadBefore | None = None
+        self._prefix_cache: PrefixCache | None = None
         self.stacks: dict[str, StackMaps] = {}
         """By kind, in order; empty until they are read."""
-        self._whole, self._closer = examiner, session.examiner(self)
+        self._whole, self._closer = examiner, Examiner(session.worker, session.chat, self)
         self._whole.done.connect(self._on_read)
         self._closer.done.connect(self.window_read)
         self._closer.failed.connect(self.window_failed)
@@ -75,7 +75,7 @@ class AttentionReading(QObject):
         """Nothing of any text is wanted any more."""
         self._whole.forget()
         self._closer.forget()
-        self.stacks, self._read_before = {}, None
+        self.stacks, self._prefix_cache = {}, None
 
     def begin(self, text: ReadText) -> None:
         """Read the maps of a text."""
@@ -83,14 +83,14 @@ class AttentionReading(QObject):
         self._text = text
 
         def question(model: AnyModel, tokenizer: Tokenizer) -> Generator[Event, None, tuple[StackMaps, ...]]:
-            from models.inference.prefill import ReadBefore
+            from models.inference.prefill import PrefixCache
             from models.inspect.attention import read_attention
 
-            self._read_before = before = ReadBefore()
+            self._prefix_cache = cache = PrefixCache()
             special = {id for id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
             n_ids = min(tokenizer.get_vocab_size(), model.config.vocab_size)
             ordinary = [id for id in range(n_ids) if id not in special]
-            return read_attention(model, text.ids, text.source_ids, ordinary, before)
+            return read_attention(model, text.ids, text.source_ids, ordinary, cache)
 
         self._whole.ask(question)
 
@@ -102,7 +102,7 @@ class AttentionReading(QObject):
         def question(model: AnyModel, tokenizer: Tokenizer) -> Generator[Event, None, Window]:
             from models.inspect.attention import read_window
 
-            weights = yield from read_window(model, text.ids, text.source_ids, kind, rows, columns, self._read_before)
+            weights = yield from read_window(model, text.ids, text.source_ids, kind, rows, columns, self._prefix_cache)
             return Window(kind=kind, rows=rows, columns=columns, weights=weights)
 
         self._closer.ask(question)

@@ -123,8 +123,7 @@ def go_on_from(
     Raises:
         ValueError: for an encoder, and for a text's first token.
     """
-    from models.inspect.ablation import listen
-    from models.inspect.going_on import go_on
+    from models.inspect.ablation import generate_with_ablation, listen
     from models.inspect.reading import read_up_to
     from models.tokenizers.special_tokens import end_id
 
@@ -136,6 +135,8 @@ def go_on_from(
     rows: list[Sequence[int]] = []
     for this in (nothing, how) if how.masked or how.masked_source else (how,):
         text = read_up_to(model.config, disturbed(model, tokenizer, asked, this), at)
-        rows += go_on(model, text, this.parts, donor, n_tokens, sampling, end, draws=draws, n_prompt=n_prompt)
+        rows += generate_with_ablation(
+            model, text, this.parts, donor, n_tokens, sampling, end, draws=draws, n_prompt=n_prompt
+        )
     before, after = rows[0], rows[-1]
     return text_of(tokenizer, before), text_of(tokenizer, after)

@@ -14,8 +14,9 @@ from app.glass.asked import Asked
 from app.glass.causes.ablation_answer import AblationAnswer, Disturbance, compare_at, go_on_from
 from app.glass.causes.before_after import BeforeAfter, Pair
 from app.glass.causes.part_survey import PartSurvey
+from app.glass.examiner import Examiner
 from app.glass.focus import Focus
-from app.glass.names import quoted, share, signed, site_words
+from app.glass.names import quoted, share, signed
 from app.glass.panel_head import About
 from app.glass.tokens.token_chips import Chip, TokenChips
 from app.glass.tokens.token_strip import TokenStrip
@@ -23,9 +24,10 @@ from app.kit.basics import button, column, label, row
 from app.kit.chart_export import Columns
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
+from app.kit.words.site_words import site_words
 from app.session.session import Session
 from app.worker.failures import Failure
+from models.number_words import counted
 from models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
@@ -54,18 +56,18 @@ class AblationPanel(AnswerPanel):
     """For the token in focus."""
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
-        super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
-        self._answer: AblationAnswer | None = None
+        super().__init__(session, theme, focus, ABOUT, self.numbers, parent)
+        self.answer: AblationAnswer | None = None
         self._parts: list[Part] = []
         self._masked: set[int] = set()
         self._masked_source: set[int] = set()
-        self._writer = session.examiner(self)
+        self._writer = Examiner(session.worker, session.chat, self)
         self.how = Segments("Chosen parts", {"off": "Off", "other": "From another text"})
         self.other = QPlainTextEdit()
         self.other.setAccessibleName("The other text")
         self.other.setFixedHeight(58)
         self.other_note = label("", "caption", wrap=True)
-        self._typed = QTimer(self, singleShot=True, interval=_PAUSE_MS)
+        self.typing = QTimer(self, singleShot=True, interval=_PAUSE_MS)
         self.survey = PartSurvey(session, theme)
         self.chips = TokenChips("What is changed", theme)
         self.source_title = label("Source: click tokens to hide them", "caption")
@@ -104,8 +106,8 @@ class AblationPanel(AnswerPanel):
         self.source.chosen.connect(lambda i: self._toggle(self._masked_source, i))
         self.chips.removed.connect(self._on_removed)
         self.how.changed.connect(self._ask_again)
-        self.other.textChanged.connect(self._typed.start)
-        self._typed.timeout.connect(self._ask_again)
+        self.other.textChanged.connect(self.typing.start)
+        self.typing.timeout.connect(self._ask_again)
 
     @property
     def disturbance(self) -> Disturbance:
@@ -120,7 +122,7 @@ class AblationPanel(AnswerPanel):
     # -- Asking --------------------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
-        self._answer = None
+        self.answer = None
         self._parts.clear()
         self._masked.clear()
         self._masked_source.clear()
@@ -147,11 +149,11 @@ class AblationPanel(AnswerPanel):
         asked = self.asked
         if asked is None or asked != answer.asked:
             return
-        if self._answer is None or self._answer.asked != asked:
+        if self.answer is None or self.answer.asked != asked:
             self._writer.forget()
             self.before.clear()
             self.after.clear()
-        self._answer = answer
+        self.answer = answer
         patches = self.how.value == "other"
         if patches and not self.other.toPlainText():
             self.other.setPlainText(answer.read)  # for a word of it to be changed
@@ -261,10 +263,10 @@ class AblationPanel(AnswerPanel):
 
     # -- Export --------------------------------------------------------------------------------------------------------
 
-    def _numbers(self) -> Callable[[], Columns]:
+    def numbers(self) -> Callable[[], Columns]:
         """The change without each part alone, as far as it is measured; then the answer before and after, token by
         token, with all that is changed."""
-        answer, found, changed = self._answer, dict(self.survey.found), [chip.words for chip in self.chips.chips]
+        answer, found, changed = self.answer, dict(self.survey.found), [chip.words for chip in self.chips.chips]
 
         def make() -> Columns:
             keys = ("what", "part", "head", "token", "before", "after", "log_probability_change")

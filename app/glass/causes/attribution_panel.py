@@ -61,7 +61,7 @@ class AttributionPanel(AnswerPanel):
     """For the token in focus."""
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
-        super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
+        super().__init__(session, theme, focus, ABOUT, self.numbers, parent)
         self._answer: _Answer | None = None
         self.of = Segments("Of the", {"logit": "Logit", "log-probability": "Log-probability"})
         self.of.setToolTip("The log-probability also falls where a token speaks for the rivals")
@@ -128,7 +128,7 @@ class AttributionPanel(AnswerPanel):
         rows.sort(key=lambda row: -abs(row[1]))
         self.bars.show_amounts([Amount(word, value, f"{side}token {i + 1}") for word, value, side, i in rows[:_N_ROWS]])
 
-    def _numbers(self) -> Callable[[], Columns]:
+    def numbers(self) -> Callable[[], Columns]:
         """Every token with what it counts for."""
         answer = self._answer
 

@@ -11,10 +11,11 @@ from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 from app.glass.causes.ablation_answer import SURVEYED_AT_ONCE, AblationAnswer, other_text
 from app.glass.causes.part_grid import PartGrid
 from app.glass.colour_scale import ColourScale
-from app.glass.examiner import Question
-from app.glass.names import quoted, signed, site_words
+from app.glass.examiner import Examiner, Question
+from app.glass.names import quoted, signed
 from app.kit.basics import button, label, row
 from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.site_words import site_words
 from app.session.session import Session
 from app.worker.failures import Failure
 
@@ -38,7 +39,7 @@ class PartSurvey(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._examiner = session.examiner(self)
+        self._examiner = Examiner(session.worker, session.chat, self)
         self._answer: AblationAnswer | None = None
         self._other: str | None = None
         self._marked: Collection[Part] = ()

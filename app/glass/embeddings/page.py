@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QBoxLayout, QLineEdit, QPushButton, QStackedWidget
 from app.glass.embeddings.neighbour_list import NeighbourList
 from app.glass.embeddings.scatter import MOST_MARKED, EmbeddingScatter
 from app.glass.embeddings.table import EmbeddingTable, find_nearest, read_table
+from app.glass.examiner import Examiner
 from app.glass.focus import Focus
 from app.glass.names import quoted
 from app.glass.panel import GlassPanel
@@ -21,10 +22,10 @@ from app.kit.chart_export import Columns
 from app.kit.export_button import ExportButton
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted, percent
 from app.session.chat_model import ChatModel
 from app.session.session import Session
 from app.worker.failures import Failure
+from models.number_words import counted, percent
 
 ABOUT = About(
     title="Embeddings",
@@ -50,7 +51,7 @@ class EmbeddingsPage(GlassPanel):
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, parent)
         self._session = session
-        self._seeker = session.examiner(self)
+        self._seeker = Examiner(session.worker, session.chat, self)
         self._table: EmbeddingTable | None = None
         self._read_of: ChatModel | None = None
         self._chosen = -1
@@ -69,8 +70,8 @@ class EmbeddingsPage(GlassPanel):
         self.near = NeighbourList(theme)
         self._beside = QWidget()
         picture = Sheet(theme, self._heading, self.scatter, self._beside, parent=self)
-        self.head = PanelHead(theme, ABOUT, ExportButton(session, theme, picture, self._numbers))
-        self._nothing = EmptyState("", "")
+        self.head = PanelHead(theme, ABOUT, ExportButton(session.notices, theme, picture, self.numbers))
+        self.nothing = EmptyState("", "")
         self._pages = QStackedWidget()
         self._both = QBoxLayout(QBoxLayout.Direction.TopToBottom)
         self._build()
@@ -96,7 +97,7 @@ class EmbeddingsPage(GlassPanel):
         beside.addWidget(self.near)
         beside.addStretch(1)
         self._pages.addWidget(page)
-        self._pages.addWidget(self._nothing)
+        self._pages.addWidget(self.nothing)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
@@ -137,7 +138,7 @@ class EmbeddingsPage(GlassPanel):
     # -- Following -----------------------------------------------------------------------------------------------------
 
     def show_text(self) -> None:
-        model = self._session.chat_model
+        model = self._session.chat.model
         if model is None:
             self._table = self._read_of = None
             self.examiner.forget()
@@ -156,7 +157,7 @@ class EmbeddingsPage(GlassPanel):
 
     @Slot()
     def _read(self) -> None:
-        self._read_of = self._session.chat_model
+        self._read_of = self._session.chat.model
         which = self.which.value
         if self._table is None:
             self._say("Reading the table…", "The map is worked out once for each model.")
@@ -220,7 +221,7 @@ class EmbeddingsPage(GlassPanel):
         self._say("This cannot be shown", failure.sentence)
 
     def _say(self, heading: str, sentence: str) -> None:
-        self._nothing.set_words(heading, sentence)
+        self.nothing.set_words(heading, sentence)
         self._pages.setCurrentIndex(1)
 
     # -- Searching -----------------------------------------------------------------------------------------------------
@@ -244,10 +245,10 @@ class EmbeddingsPage(GlassPanel):
     # -- Export --------------------------------------------------------------------------------------------------------
 
     def _heading(self) -> str:
-        model = self._session.chat_model
+        model = self._session.chat.model
         return f"{ABOUT.title} · {model.name}, step {self.examiner.step:,}" if model is not None else ABOUT.title
 
-    def _numbers(self) -> Callable[[], Columns]:
+    def numbers(self) -> Callable[[], Columns]:
         """Every token with its place on the map; those nearest to the chosen one with their cosines."""
         table, near = self._table, {id: cosine for id, _, cosine in self.near.rows}
 

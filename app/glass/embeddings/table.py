@@ -39,7 +39,7 @@ class EmbeddingTable:
 
 def read_table(model: AnyModel, tokenizer: Tokenizer, which: str) -> EmbeddingTable:
     """Worker's thread: the input table, or the output table where there is one."""
-    from models.inspect.embedding_map import map_of, tables
+    from models.inspect.embedding_map import pca_2d, tables
 
     found = tables(model)
     which = which if which in found else "input"
@@ -48,7 +48,7 @@ def read_table(model: AnyModel, tokenizer: Tokenizer, which: str) -> EmbeddingTa
     return EmbeddingTable(
         which=which,
         names=[names[id] for id in range(len(table))],
-        map=map_of(table),
+        map=pca_2d(table),
         width=table.size(1),
         has_both=len(found) > 1,
     )

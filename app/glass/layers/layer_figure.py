@@ -30,7 +30,7 @@ class LayerFigure(Figure):
     def _shape(self) -> tuple[int, int]:
         return len(self._slots), 1
 
-    def _spot_at(self, point: QPointF) -> tuple[int, int] | None:
+    def spot_at(self, point: QPointF) -> tuple[int, int] | None:
         room = self._room()
         if not self._slots or not room.adjusted(-SPACE, -SPACE, SPACE, SPACE).contains(point):
             return None

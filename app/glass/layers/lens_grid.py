@@ -160,7 +160,7 @@ class LensGrid(HeatMap):
     # -- Choosing ------------------------------------------------------------------------------------------------------
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        spot = self._spot_at(event.position())
+        spot = self.spot_at(event.position())
         if event.button() == Qt.MouseButton.LeftButton and spot is not None:
             self.chosen.emit(spot[1], spot[0])
 

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 from app.glass.answer_panel import AnswerPanel
 from app.glass.asked import Asked
 from app.glass.colour_scale import ColourScale
+from app.glass.examiner import Examiner
 from app.glass.focus import Focus
 from app.glass.layers.contribution_bars import ContributionBars
 from app.glass.layers.lens_answer import LensAnswer, LensColumn, first_token, look_at
@@ -55,7 +56,7 @@ class LensPanel(AnswerPanel):
         super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
         self._columns: dict[int, LensColumn] = {}
         self._names: dict[int, str] = {}
-        self._answer: LensAnswer | None = None
+        self.answer: LensAnswer | None = None
         self._reader: Reader | None = None
         self._followed: list[int] = []
         self._chosen: list[int] = []  # by the user: they stay from place to place
@@ -73,7 +74,7 @@ class LensPanel(AnswerPanel):
         self.track.setPlaceholderText("Track a word…")
         self.track.setAccessibleName("Track a word's first token")
         self.track.setMaximumWidth(150)
-        self._finder = session.examiner(self)
+        self._finder = Examiner(session.worker, session.chat, self)
         self.of = Segments("Contributions to", {"logit": "Logit", "lead": "Lead"})
         self.of.setToolTip("The token's logit itself, or how far it leads over its strongest rival")
         self.split_title = ElidedLabel("What each part adds")
@@ -107,7 +108,7 @@ class LensPanel(AnswerPanel):
     def forget(self) -> None:
         self._columns.clear()
         self._chosen.clear()
-        self._answer = self._reader = None
+        self.answer = self._reader = None
         self._finder.forget()
 
     def ask(self, asked: Asked) -> None:
@@ -123,7 +124,7 @@ class LensPanel(AnswerPanel):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         asked = self.asked
-        if asked is not None and self._answer is not None and self.isVisible():
+        if asked is not None and self.answer is not None and self.isVisible():
             if any(place not in self._columns for place in self._places(asked.place)):
                 self.ask(asked)
             else:
@@ -145,7 +146,7 @@ class LensPanel(AnswerPanel):
         if self._step != self.examiner.step:  # the model has learned on: what it said before is another's
             self._step = self.examiner.step
             self._columns.clear()
-        self._answer = answer
+        self.answer = answer
         self._names |= answer.names
         self._columns |= answer.columns()
         if any(place not in self._columns for place in self._places(asked.place)):
@@ -161,7 +162,7 @@ class LensPanel(AnswerPanel):
         self._show_split()
 
     def _show_grid(self) -> None:
-        answer = self._answer
+        answer = self.answer
         assert answer is not None
         text, places = answer.asked.text, self._places(answer.asked.place)
         columns = [self._columns[place] for place in places]
@@ -189,10 +190,10 @@ class LensPanel(AnswerPanel):
 
     @Slot()
     def _show_followed(self) -> None:
-        if self._answer is None:
+        if self.answer is None:
             return
         names = [self._names[id] for id in self._followed]
-        values, ranks = self._answer.lens.follow(self._followed)
+        values, ranks = self.answer.lens.follow(self._followed)
         slots = ["emb", *(str(i) for i in range(1, len(values)))]
         self.tracked.show_lines(slots, names, values, ranks)
         shares = values[-1].tolist()
@@ -205,7 +206,7 @@ class LensPanel(AnswerPanel):
 
     @Slot()
     def _show_split(self) -> None:
-        answer = self._answer
+        answer = self.answer
         if answer is None:
             return
         leads = self.of.value == "lead"
@@ -232,7 +233,7 @@ class LensPanel(AnswerPanel):
 
     @Slot(int, int)
     def _on_cell(self, row: int, column: int) -> None:
-        answer = self._answer
+        answer = self.answer
         if answer is None:
             return
         self._track(self._columns[self._places(answer.asked.place)[column]].best[row][0][0])
@@ -246,13 +247,13 @@ class LensPanel(AnswerPanel):
     @Slot()
     def _on_track(self) -> None:
         word = self.track.text()
-        if word and self._answer is not None:
+        if word and self.answer is not None:
             self._finder.ask(lambda model, tokenizer: first_token(tokenizer, word))
 
     @Slot(object)
     def _on_track_found(self, found: tuple[int, str]) -> None:
         id, name = found
-        if self._answer is not None and id < self._answer.lens.logs.size(-1):
+        if self.answer is not None and id < self.answer.lens.logs.size(-1):
             self._names[id] = name
             self.track.clear()
             self._track(id)
@@ -269,7 +270,7 @@ class LensPanel(AnswerPanel):
 
     def _numbers(self) -> Callable[[], Columns]:
         """Every cell of the grid with its best tokens; then what each part adds to the logit at the place in focus."""
-        answer, columns, names = self._answer, dict(self._columns), dict(self._names)
+        answer, columns, names = self.answer, dict(self._columns), dict(self._names)
         places = self._places(answer.asked.place) if answer is not None else []
 
         def make() -> Columns:

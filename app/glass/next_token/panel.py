@@ -77,7 +77,7 @@ class NextTokenPanel(AnswerPanel):
     sampling_changed = Signal(object)
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
-        super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
+        super().__init__(session, theme, focus, ABOUT, self.numbers, parent)
         self._read: _Read | None = None
         self._asked_for: ReadText | None = None
         self._sampling = SamplingConfig()
@@ -94,13 +94,13 @@ class NextTokenPanel(AnswerPanel):
         self.bars = StageBars(theme)
         self.table = XrayTable(theme)
         self.others = label("", "caption", wrap=True)
-        self._sliders = {name: sampling_slider(name, in_line=True) for name in _TRIED}
-        widest = max(slider.label_width for slider in self._sliders.values())
-        for name, slider in self._sliders.items():
+        self.sliders = {name: sampling_slider(name, in_line=True) for name in _TRIED}
+        widest = max(slider.label_width for slider in self.sliders.values())
+        for name, slider in self.sliders.items():
             slider.set_label_width(widest)
             slider.changed.connect(partial(self._on_tried, name))
         self._tried = QWidget()
-        self._tried.setLayout(column(*self._sliders.values(), spacing=2))
+        self._tried.setLayout(column(*self.sliders.values(), spacing=2))
         self._settings = QWidget()
         self._settings.setLayout(row(label("Settings", "caption"), self.by, None))
         self.lines.addWidget(self._settings)
@@ -137,7 +137,7 @@ class NextTokenPanel(AnswerPanel):
     def forget(self) -> None:
         self._read = self._asked_for = self.xray = self._state_of = None
         self.by.choose("drawn")
-        self._tokenizer = self._session.chat_tokenizer
+        self._tokenizer = self._session.chat.tokenizer
         self._words.clear()
 
     def ask(self, asked: Asked) -> None:
@@ -223,7 +223,7 @@ class NextTokenPanel(AnswerPanel):
             view.show_xray(xray, self._words.__getitem__, can_choose=can_choose)
         for widget in (self._settings, self._tried):
             widget.setVisible(not self._is_encoder)
-        for name, slider in self._sliders.items():
+        for name, slider in self.sliders.items():
             if slider.value != getattr(xray.config, name):  # else it would move under the hand that drags it
                 slider.set_value(getattr(xray.config, name))
         self.summary.setText(self._told(asked, xray))
@@ -273,7 +273,7 @@ class NextTokenPanel(AnswerPanel):
         assert isinstance(area, QScrollArea)
         area.ensureVisible(at.x(), at.y(), 0, rect.height())
 
-    def _numbers(self) -> Callable[[], Columns]:
+    def numbers(self) -> Callable[[], Columns]:
         asked, read, tokenizer = self.asked, self._read, self._tokenizer
         logits = read.given.at(asked.place) if asked is not None and read is not None else None
         if asked is None or logits is None:

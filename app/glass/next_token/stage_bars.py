@@ -48,7 +48,7 @@ class StageBars(QWidget):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._xray: Xray | None = None
+        self.xray: Xray | None = None
         self._name: Callable[[int], str] = str
         self._can_choose = False
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -58,8 +58,8 @@ class StageBars(QWidget):
 
     def show_xray(self, xray: Xray, name: Callable[[int], str], *, can_choose: bool) -> None:
         """Show another one. name: what a token is called; `can_choose`: whether a click on one means something."""
-        is_resized = self._xray is None or self._n_bars(self._xray) != self._n_bars(xray)
-        self._xray, self._name, self._can_choose = xray, name, can_choose
+        is_resized = self.xray is None or self._n_bars(self.xray) != self._n_bars(xray)
+        self.xray, self._name, self._can_choose = xray, name, can_choose
         self.setAccessibleDescription("; ".join(f"{self._title(bar)}: {_numbers(bar)}" for bar in xray.bars))
         if is_resized:
             self.updateGeometry()
@@ -84,17 +84,17 @@ class StageBars(QWidget):
 
     @property
     def _height(self) -> int:
-        if self._xray is None:
+        if self.xray is None:
             return 0
-        return len(self._xray.bars) * self._step + (self._line + _MARKER - _GAP + 2 if self._has_draw else 0)
+        return len(self.xray.bars) * self._step + (self._line + _MARKER - _GAP + 2 if self._has_draw else 0)
 
     @property
     def _has_draw(self) -> bool:
-        return self._xray is not None and self._xray.draw is not None and self._xray.config.temperature > 0
+        return self.xray is not None and self.xray.draw is not None and self.xray.config.temperature > 0
 
     def _title(self, bar: XrayBar) -> str:
-        assert self._xray is not None
-        config = self._xray.config
+        assert self.xray is not None
+        config = self.xray.config
         if bar.name == "temperature" and config.temperature == 0.0:
             return "Temperature 0: the likeliest"
         return _TITLES.get(bar.name) or step_words(config, bar.name)
@@ -102,13 +102,13 @@ class StageBars(QWidget):
     # -- Painting ------------------------------------------------------------------------------------------------------
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        if self._xray is None:
+        if self.xray is None:
             return
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for i, bar in enumerate(self._xray.bars):
+        for i, bar in enumerate(self.xray.bars):
             self._paint_words(painter, i, bar)
-            box = self._box(i)
+            box = self.bar_rect(i)
             painter.fillRect(box, self._theme.theme.color("sunken"))
             for number, part in enumerate(self._parts(bar)):
                 self._paint_part(painter, box, part, number)
@@ -116,13 +116,13 @@ class StageBars(QWidget):
             self._paint_draw(painter)
         painter.end()
 
-    def _box(self, i: int) -> QRectF:
+    def bar_rect(self, i: int) -> QRectF:
         return QRectF(0, i * self._step + self._line + 2, self.width(), _BAR)
 
     def _parts(self, bar: XrayBar) -> list[_Part]:
-        assert self._xray is not None
+        assert self.xray is not None
         parts, at = list[_Part](), 0.0
-        for id, width, is_cut in zip(self._xray.order, bar.widths, bar.is_cut, strict=True):
+        for id, width, is_cut in zip(self.xray.order, bar.widths, bar.is_cut, strict=True):
             parts.append(_Part(at, at + width, id, not is_cut))
             at += width
         parts.append(_Part(at, at + bar.rest_left, None, True))
@@ -155,8 +155,8 @@ class StageBars(QWidget):
         if part.id is None:
             painter.fillRect(shape, colors.color("border_strong"))
             return
-        assert self._xray is not None
-        is_chosen = part.id == self._xray.chosen
+        assert self.xray is not None
+        is_chosen = part.id == self.xray.chosen
         ground = "accent" if is_chosen else ("pill_a", "pill_b")[number % 2]
         painter.fillRect(shape, colors.color(ground))
         font = self._theme.mono_font(0.85)
@@ -167,14 +167,14 @@ class StageBars(QWidget):
             painter.drawText(shape, Qt.AlignmentFlag.AlignCenter, words)
 
     def _paint_draw(self, painter: QPainter) -> None:
-        assert self._xray is not None
-        assert self._xray.draw is not None
-        colors, box = self._theme.theme, self._box(len(self._xray.bars) - 1)
-        x = box.left() + self._xray.draw * box.width()
+        assert self.xray is not None
+        assert self.xray.draw is not None
+        colors, box = self._theme.theme, self.bar_rect(len(self.xray.bars) - 1)
+        x = box.left() + self.xray.draw * box.width()
         painter.setPen(QPen(colors.color("text"), 2))
         painter.drawLine(QPointF(x, box.top() - 3), QPointF(x, box.bottom() + _MARKER))
         font = self._theme.mono_font(0.85)
-        words, metrics = f"draw {self._xray.draw:.4f}", QFontMetrics(font)
+        words, metrics = f"draw {self.xray.draw:.4f}", QFontMetrics(font)
         width = metrics.horizontalAdvance(words) + 2
         start = min(max(x - width / 2, 0.0), self.width() - width)
         painter.setFont(font)
@@ -186,13 +186,13 @@ class StageBars(QWidget):
 
     def part_at(self, point: QPointF) -> tuple[XrayBar, _Part] | None:
         """What stands at a point of the widget."""
-        if self._xray is None:
+        if self.xray is None:
             return None
         i = int(point.y() // self._step)
-        if not 0 <= i < len(self._xray.bars) or not self._box(i).contains(point):
+        if not 0 <= i < len(self.xray.bars) or not self.bar_rect(i).contains(point):
             return None
         share_of = point.x() / max(self.width(), 1)
-        bar = self._xray.bars[i]
+        bar = self.xray.bars[i]
         return next(((bar, part) for part in self._parts(bar) if part.start <= share_of < part.end), None)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:

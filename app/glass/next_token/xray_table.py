@@ -12,7 +12,7 @@ from app.glass.names import share
 from app.glass.next_token.xray import Xray, XrayRow
 from app.kit.forms.sampling_sliders import sampling_words
 from app.kit.theme import ThemeProvider
-from app.kit.words.value_words import percent
+from models.number_words import percent
 from models.settings.sampling_config import CUTS
 
 _TITLES = ("#", "Token", "Own", "Tempered", "Kept", "Final")

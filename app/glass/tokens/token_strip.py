@@ -66,7 +66,7 @@ class TokenStrip(TokenView):
 
     @Slot()
     def _fit(self) -> None:
-        rows = min(max(self._layout.n_rows, 1), self._most_rows)
+        rows = min(max(self.pills.n_rows, 1), self._most_rows)
         self.setFixedHeight(rows * self._row_height + 2 * _MARGIN)
 
     # -- Painting ------------------------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ class TokenStrip(TokenView):
     def _paint_pill(self, painter: QPainter, index: int) -> None:
         super()._paint_pill(painter, index)
         if index in self._crossed:
-            rect = QRectF(self._pill_rect(index))
+            rect = QRectF(self.pill_rect(index))
             painter.setPen(QPen(self._theme.theme.color("danger"), 1.5))
             painter.drawLine(QPointF(rect.left() + 3, rect.center().y()), QPointF(rect.right() - 3, rect.center().y()))
 

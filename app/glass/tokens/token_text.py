@@ -47,11 +47,11 @@ class TokenText(QWidget):
     def __init__(self, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme, self._focus = theme, focus
-        self._text: ReadText | None = None
+        self.read_text: ReadText | None = None
         self._first = 0
-        self._values: list[tuple[float, float, int] | None] = []
+        self.values: list[tuple[float, float, int] | None] = []
         self._quantity = "surprisal"
-        self._place: int | None = None
+        self.place: int | None = None
         self._layout: PillLayout | None = None
         self._laid_out = -1
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
@@ -69,10 +69,10 @@ class TokenText(QWidget):
 
     def set_text(self, text: ReadText | None, *, with_prompt: bool = False) -> None:
         """Show another text, not coloured yet; without its prompt where that is not wanted."""
-        self._text = text
+        self.read_text = text
         self._first = text.n_prompt if text is not None and not with_prompt else 0
-        self._values = [None] * len(self._words)
-        self._place = None
+        self.values = [None] * len(self._words)
+        self.place = None
         self.setAccessibleDescription(f"{len(self._words)} tokens. Arrow keys walk through them.")
         self._measure()
 
@@ -84,10 +84,10 @@ class TokenText(QWidget):
         Args:
             probabilities, entropies (nats), ranks: as in `TokenMade`, one of each for each of these tokens.
         """
-        start = (self._text.n_prompt if self._text is not None else 0) if first is None else first
+        start = (self.read_text.n_prompt if self.read_text is not None else 0) if first is None else first
         for i, values in enumerate(zip(probabilities, entropies, ranks, strict=True), start=start - self._first):
-            if 0 <= i < len(self._values):
-                self._values[i] = values
+            if 0 <= i < len(self.values):
+                self.values[i] = values
         self.update()
 
     def set_quantity(self, name: str) -> None:
@@ -104,7 +104,7 @@ class TokenText(QWidget):
 
     @property
     def _words(self) -> tuple[str, ...]:
-        return self._text.words[self._first :] if self._text is not None else ()
+        return self.read_text.words[self._first :] if self.read_text is not None else ()
 
     # -- geometry ------------------------------------------------------------------------------------------------------
 
@@ -165,15 +165,15 @@ class TokenText(QWidget):
         for row in range(first, min(event.rect().bottom() // self._row_height + 1, layout.n_rows)):
             for index in layout.pills_in(row):
                 self._paint_token(painter, index)
-        if self._place is not None:
-            is_locked = self._focus.locked == self._place
+        if self.place is not None:
+            is_locked = self._focus.locked == self.place
             painter.setPen(QPen(self._theme.theme.color("text"), 2 if is_locked else 1))
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRect(self.rect_of(self._place).adjusted(-1, 0, 0, 0))
+            painter.drawRect(self.rect_of(self.place).adjusted(-1, 0, 0, 0))
         painter.end()
 
     def _paint_token(self, painter: QPainter, index: int) -> None:
-        values, word = self._values[index], self._words[index][:_MOST_WORDS]
+        values, word = self.values[index], self._words[index][:_MOST_WORDS]
         rect = self.rect_of(self._first + index)
         if values is None:
             ink = self._theme.theme.color("muted")
@@ -200,65 +200,65 @@ class TokenText(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         place = self.place_at(event.position())
-        if event.button() != Qt.MouseButton.LeftButton or place is None or self._text is None:
+        if event.button() != Qt.MouseButton.LeftButton or place is None or self.read_text is None:
             event.ignore()
         else:
-            self._focus.show(self._text)
+            self._focus.show(self.read_text)
             self._focus.press(place)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
         rows = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
-        if event.key() == Qt.Key.Key_Escape and self._place is not None:
+        if event.key() == Qt.Key.Key_Escape and self.place is not None:
             self._focus.unlock()
-        elif event.key() in steps and self._text is not None:
+        elif event.key() in steps and self.read_text is not None:
             self._walk(steps[Qt.Key(event.key())])
-        elif event.key() in rows and self._place is not None:
-            index = self._place - self._first
+        elif event.key() in rows and self.place is not None:
+            index = self.place - self._first
             self._walk(self._layout_for(self.width()).neighbour(index, rows[Qt.Key(event.key())]) - index)
         else:
             super().keyPressEvent(event)
 
     def _walk(self, by: int) -> None:
-        assert self._text is not None
-        self._focus.show(self._text)
+        assert self.read_text is not None
+        self._focus.show(self.read_text)
         self._focus.walk(by)
-        if self._place is not None:
-            self.walked.emit(self.rect_of(self._place))
+        if self.place is not None:
+            self.walked.emit(self.rect_of(self.place))
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Leave:
             self._hover(None)
         elif event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            self._show_tip(event.globalPos(), self.place_at(QPointF(event.pos())))
+            self.show_tip(event.globalPos(), self.place_at(QPointF(event.pos())))
             return True
         return super().event(event)
 
-    def _show_tip(self, at: QPoint, place: int | None) -> None:
-        values = self._values[place - self._first] if place is not None else None
-        if place is None or values is None or self._text is None:
+    def show_tip(self, at: QPoint, place: int | None) -> None:
+        values = self.values[place - self._first] if place is not None else None
+        if place is None or values is None or self.read_text is None:
             QToolTip.hideText()
         else:
-            facts = html.escape(token_facts(self._text.words[place], *values))  # a token may look like markup
+            facts = html.escape(token_facts(self.read_text.words[place], *values))  # a token may look like markup
             QToolTip.showText(at, f"<p>{facts}</p>", self, self.rect_of(place))
 
     @property
     def _is_mine(self) -> bool:
-        return self._text is not None and self._focus.text is self._text
+        return self.read_text is not None and self._focus.text is self.read_text
 
     def _hover(self, place: int | None) -> None:
-        if self._focus.locked is not None or self._text is None or (place is None and not self._is_mine):
+        if self._focus.locked is not None or self.read_text is None or (place is None and not self._is_mine):
             return
         if place is not None:
-            self._focus.show(self._text)
+            self._focus.show(self.read_text)
         self._focus.hover(place)
 
     @Slot()
     def _on_focus(self) -> None:
         place = self._focus.place if self._is_mine else None
         shown = None if place is None or place < self._first else place
-        if shown != self._place or shown is not None:
-            self._place = shown
+        if shown != self.place or shown is not None:
+            self.place = shown
             self.update()
 
     @Slot()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,8 +11,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 
-from app.kit.charts.curve import Curve
-from app.kit.charts.number_axis import NumberAxis
+from app.kit.charts.curve_points import Floats, thinned
 from app.kit.theme import SPACE, ThemeProvider
 
 Heights = Callable[[float, float], tuple[float, float]]
@@ -19,6 +19,10 @@ Heights = Callable[[float, float], tuple[float, float]]
 
 _TICK = 0.03
 """How high a tick is, as a share of the chart."""
+
+
+_DECADE = 0.8
+"""Below this difference of log10, the steps between numbers are even: powers of ten would be too few."""
 
 
 class _View(pg.ViewBox):  # type: ignore[misc]
@@ -62,7 +66,7 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         self._whole, self._has_scales = ((0.0, 1.0), (0.0, 1.0)), True
         self._window: tuple[float, float] | None = None
         self._heights: Heights = _between(0.0, 1.0)
-        self._own_height = False
+        self.has_own_height = False
         self._fitted = (0.0, 1.0)
         self._widest = "88,888"
         self.setMenuEnabled(False)
@@ -74,10 +78,10 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         if y:
             plot.setLabel("left", y)
         plot.disableAutoRange()
-        self._mark_lines, self._mark_ticks = pg.VTickGroup([], [0.0, 1.0]), pg.VTickGroup([], [0.0, _TICK])
-        self._cursor_line = pg.InfiniteLine(angle=90, movable=False)
-        self._said = pg.TextItem(anchor=(0.5, 0.5))
-        for item in (self._mark_lines, self._mark_ticks, self._cursor_line, self._said):
+        self.mark_lines, self.mark_ticks = pg.VTickGroup([], [0.0, 1.0]), pg.VTickGroup([], [0.0, _TICK])
+        self.cursor_line = pg.InfiniteLine(angle=90, movable=False)
+        self.message = pg.TextItem(anchor=(0.5, 0.5))
+        for item in (self.mark_lines, self.mark_ticks, self.cursor_line, self.message):
             self.addItem(item, ignoreBounds=True)
         self.set_marks(())
         self.show_cursor(None)
@@ -86,7 +90,7 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         view.sigRangeChangedManually.connect(self._on_moved)
         view.sigRangeChanged.connect(self._place_said)
         # Kept as a member: the proxy lives as long as the chart.
-        self._mouse = pg.SignalProxy(self.scene().sigMouseMoved, rateLimit=60, slot=self._on_mouse)
+        self._mouse = pg.SignalProxy(self.scene().sigMouseMoved, rateLimit=60, slot=self.on_mouse)
         self.restyle()
         theme.theme_changed.connect(self.restyle)
 
@@ -98,11 +102,11 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         # As wide as any number will be, so that nothing moves when the numbers grow.
         width = QFontMetrics(theme.font(0.9)).horizontalAdvance(self._widest)
         self.getPlotItem().getAxis("left").setWidth(width + (2 * self._has_label + 1) * SPACE)
-        self._mark_lines.setPen(theme.pen("muted", style=Qt.PenStyle.DashLine))
-        self._mark_ticks.setPen(theme.pen("muted"))
-        self._cursor_line.setPen(theme.pen("text", alpha=0.6))
-        self._said.setColor(theme.theme.muted)
-        self._said.setFont(theme.font(0.9))
+        self.mark_lines.setPen(theme.pen("muted", style=Qt.PenStyle.DashLine))
+        self.mark_ticks.setPen(theme.pen("muted"))
+        self.cursor_line.setPen(theme.pen("text", alpha=0.6))
+        self.message.setColor(theme.theme.muted)
+        self.message.setFont(theme.font(0.9))
         self.show_scales(self._has_scales)
 
     # -- What is shown ----------------------------------------------------------------------------------
@@ -129,7 +133,7 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
 
     def show_window(self, window: tuple[float, float] | None) -> None:
         """Show the part between two x, or everything."""
-        self._window, self._own_height = window, False
+        self._window, self.has_own_height = window, False
         self._fit()
 
     @Slot()
@@ -151,8 +155,8 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
 
     def say(self, words: str) -> None:
         """Write words in the middle, "" for none."""
-        self._said.setText(words)
-        self._said.setVisible(bool(words))
+        self.message.setText(words)
+        self.message.setVisible(bool(words))
 
     def curve(self, *, smooth: bool = False) -> Curve:
         """A line. `smooth` draws fine edges: for lines without noise, since with it that is slow."""
@@ -162,16 +166,16 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
 
     def set_marks(self, lines: Sequence[float], ticks: Sequence[float] = ()) -> None:
         """Mark some x by dashed lines across the chart, others by ticks at its foot."""
-        for group, places in ((self._mark_lines, lines), (self._mark_ticks, ticks)):
+        for group, places in ((self.mark_lines, lines), (self.mark_ticks, ticks)):
             group.setXVals(places)
             group.setVisible(bool(places))
             group.update()
 
     def show_cursor(self, x: float | None) -> None:
         """Draw a line at this x, or none."""
-        self._cursor_line.setVisible(x is not None)
+        self.cursor_line.setVisible(x is not None)
         if x is not None:
-            self._cursor_line.setValue(x)
+            self.cursor_line.setValue(x)
 
     def zoom(self, factor: float, x: float) -> None:
         """Look closer (below 1) or from farther at what is around x."""
@@ -202,7 +206,7 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         if event is not None:  # pyqtgraph calls it without one while it is being made
             self._fit()
 
-    def _on_mouse(self, args: tuple[QPointF]) -> None:
+    def on_mouse(self, args: tuple[QPointF]) -> None:
         view = self.getPlotItem().getViewBox()
         self.pointed.emit(view.mapSceneToView(args[0]) if view.sceneBoundingRect().contains(args[0]) else None)
 
@@ -216,7 +220,7 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         slack = 1e-6 * (x1 - x0)
         everything = first <= x0 + slack and last >= x1 - slack
         self._window = None if everything else (first, last)
-        self._own_height = self._own_height or not np.allclose(heights, self._fitted, rtol=1e-6, atol=0.0)
+        self.has_own_height = self.has_own_height or not np.allclose(heights, self._fitted, rtol=1e-6, atol=0.0)
         self._fit()
         self.window_moved.emit(self._window)
 
@@ -231,7 +235,7 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         per_y = (y1 - y0) / max(view.height() - top - below, 1.0)
         self.getPlotItem().getAxis("bottom").end = x1
         across, up = (x0 - left * per_x, x1 + right * per_x), (y0 - below * per_y, y1 + top * per_y)
-        if self._own_height:
+        if self.has_own_height:
             view.setRange(xRange=across, padding=0)
             return
         self._fitted = up
@@ -240,8 +244,107 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
     @Slot()
     def _place_said(self) -> None:
         (left, right), (low, high) = self.getPlotItem().getViewBox().viewRange()
-        self._said.setPos((left + right) / 2, (low + high) / 2)
+        self.message.setPos((left + right) / 2, (low + high) / 2)
 
 
 def _between(low: float, high: float) -> Heights:
     return lambda first, last: (low, high)
+
+
+class Curve(pg.PlotCurveItem):  # type: ignore[misc]
+    """A line that stays fast with 100,000 points: never more of those in view than pixels, and no peak is lost.
+
+    x must not fall. What is not finite is a gap.
+    """
+
+    def __init__(self, *, smooth: bool = False) -> None:
+        self._x, self._y = np.empty(0), np.empty(0)
+        self._log = False
+        self._drawn: tuple[float, float, int] | None = None
+        super().__init__(antialias=smooth, connect="finite")
+
+    def setData(self, x: Floats | None = None, y: Floats | None = None, **options: Any) -> None:
+        """Draw other points, all of them (n,)."""
+        if x is None or y is None:
+            super().setData(**options)
+            return
+        self._x, self._y, self._drawn = x, y, None
+        self._draw()
+
+    def setLogMode(self, x: bool, y: bool) -> None:
+        """Draw log10 of y; what is not positive is a gap."""
+        if y != self._log:
+            self._log, self._drawn = y, None
+            self._draw()
+
+    def viewRangeChanged(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        view = self.getViewBox()
+        if view is None:
+            return
+        (left, right), width = view.viewRange()[0], max(int(view.width()), 1)
+        if self._drawn == (left, right, width):
+            return
+        self._drawn = (left, right, width)
+        x, y = thinned(self._x, self._y, left, right, width)
+        if self._log:
+            y = np.log10(y, out=np.full(len(y), np.nan), where=y > 0)
+        if not np.isfinite(y).any():
+            x, y = x[:0], y[:0]
+        self.updateData(x, y)
+
+
+class NumberAxis(pg.AxisItem):  # type: ignore[misc]
+    """An axis that writes plain numbers, 1,000 and 0.003, never 1e+03 or a bare “k”, and no more than have room."""
+
+    def __init__(self, side: str) -> None:
+        super().__init__(side)
+        self.end = math.inf
+        """What is beyond it gets no number: there is only room for words."""
+        self._lies = side == "bottom"
+        self.enableAutoSIPrefix(False)
+
+    def tickValues(self, low: float, high: float, size: float) -> list[tuple[float | None, list[float]]]:
+        if self.logMode:
+            return [(None, _log_ticks(low, high))]
+        levels: list[tuple[float | None, list[float]]] = super().tickValues(low, min(high, self.end), size)
+        if not levels or high <= low:
+            return levels
+        spacing, values = levels[0]
+        assert spacing is not None
+        metrics = QFontMetrics(self.style["tickFont"] or self.font())
+        words = self.tickStrings(values, 1.0, spacing)
+        widest = max((metrics.horizontalAdvance(word) for word in words), default=0)
+        room = widest + 2 * SPACE if self._lies else 1.3 * metrics.height()
+        while len(values) > 2 and spacing / (high - low) * size < room:
+            spacing *= 2
+            values = [value for value in values if round(value / spacing * 2) % 2 == 0]
+        if not self._lies and len(values) == 2 and spacing / (high - low) * size < metrics.height():
+            values = values[1:]  # one over the other would be illegible; the upper one says more
+        return [(spacing, values)]
+
+    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+        if self.logMode:
+            return [format(10**value, ",.0f" if value >= 2 else ".4g") for value in values]
+        digits = 0 if spacing >= 1 else math.ceil(-math.log10(spacing) - 1e-9)
+        form = f",.{digits}f" if digits < 6 else ".1g"
+        return ["" if value < 0 else format(value, form) if value else "0" for value in values]
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Powers of ten, with their doubles and halves where those are few, or even steps within a decade; all as log10."""
+    if high - low < _DECADE:
+        step = _round_step((10**high - 10**low) / 5)
+        evenly = np.arange(math.ceil(10**low / step), math.floor(10**high / step) + 1) * step
+        return [float(tick) for tick in np.log10(evenly[evenly > 0])]
+    factors = (1, 2, 5) if high - low < 2.5 else (1,)
+    ticks = (power + math.log10(factor) for power in range(math.floor(low), math.ceil(high)) for factor in factors)
+    return [tick for tick in ticks if low <= tick <= high]
+
+
+def _round_step(least: float) -> float:
+    """The first of … 0.1, 0.2, 0.5, 1, 2, 5, 10 … that is no less."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least * (1 - 1e-9))

@@ -38,7 +38,7 @@ class BarPlot(Figure):
     def _shape(self) -> tuple[int, int]:
         return (len(self._picture.values), 1) if self._picture is not None else (0, 0)
 
-    def _spot_at(self, point: QPointF) -> tuple[int, int] | None:
+    def spot_at(self, point: QPointF) -> tuple[int, int] | None:
         room = self._room()
         if self._picture is None or not room.contains(point):
             return None

@@ -51,7 +51,7 @@ class Figure(QWidget):
         """(columns, rows) of spots."""
         raise NotImplementedError
 
-    def _spot_at(self, point: QPointF) -> tuple[int, int] | None:
+    def spot_at(self, point: QPointF) -> tuple[int, int] | None:
         raise NotImplementedError
 
     def _words(self, spot: tuple[int, int]) -> str:
@@ -73,10 +73,10 @@ class Figure(QWidget):
             self.update()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        self.set_spot(self._spot_at(event.position()))
+        self.set_spot(self.spot_at(event.position()))
 
     def enterEvent(self, event: QEnterEvent) -> None:
-        self.set_spot(self._spot_at(event.position()))
+        self.set_spot(self.spot_at(event.position()))
 
     def leaveEvent(self, event: QEvent) -> None:
         self.set_spot(None)

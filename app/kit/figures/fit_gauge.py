@@ -7,7 +7,7 @@ from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.kit.theme import ThemeProvider
-from app.kit.words.value_words import percent
+from models.number_words import percent
 
 _HEIGHT, _MARK = 8, 3  # pixels: the bar, and how far a mark stands out on both sides
 _COLOURS = {"fits": "accent", "tight": "warning", "no": "danger", "unknown": "faint"}

@@ -47,7 +47,7 @@ class HeatMap(Figure):
         rows, columns = self._picture.values.shape
         return columns, rows
 
-    def _spot_at(self, point: QPointF) -> tuple[int, int] | None:
+    def spot_at(self, point: QPointF) -> tuple[int, int] | None:
         columns, rows = self._shape()
         area = self.area
         if not columns or not area.contains(point):

@@ -48,7 +48,7 @@ class LinePlot(Figure):
     def _shape(self) -> tuple[int, int]:
         return (len(self._picture.at), 1) if self._picture is not None else (0, 0)
 
-    def _spot_at(self, point: QPointF) -> tuple[int, int] | None:
+    def spot_at(self, point: QPointF) -> tuple[int, int] | None:
         room = self._room()
         if self._picture is None or not room.adjusted(-SPACE, -SPACE, SPACE, SPACE).contains(point):
             return None

@@ -68,7 +68,7 @@ class TokenMap(HeatMap):
         return self._marked
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        spot = self._spot_at(event.position())
+        spot = self.spot_at(event.position())
         if spot is not None and event.button() == Qt.MouseButton.LeftButton:
             self.clicked.emit(spot[1], spot[0])
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import QEvent, Qt, QTimer, QVariantAnimation, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QPlainTextEdit, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
+from app.kit.basics import prefers_reduced_motion
 from app.kit.forms.editors import FloatBox, IntBox, make_editor
-from app.kit.forms.slot_group import SlotGroup
 from app.kit.forms.slot_row import SlotRow
-from app.kit.motion import prefers_reduced_motion
+from app.kit.layout.section import Section
 from app.kit.theme import ThemeProvider
 from app.kit.words.slot_words import with_labels
 from models.settings.slots import Problem, SettingError, draft, is_used
@@ -57,33 +57,33 @@ class ConfigForm(QWidget):
         self._config = config
         self._problems: dict[str, str] = {}
         self._zero_words = dict(zero_words or {})
-        self._meaningless: frozenset[str] = frozenset()
+        self._inactive: frozenset[str] = frozenset()
         self._fields = {
             f.name: f
             for f in dataclasses.fields(config)
             if f.name not in hidden and len(f.metadata.get("choices", (1, 2))) > 1
         }
         notes = notes or {}
-        self._rows = {name: SlotRow(f, make_editor(f), theme, notes.get(name, "")) for name, f in self._fields.items()}
+        self.rows = {name: SlotRow(f, make_editor(f), theme, notes.get(name, "")) for name, f in self._fields.items()}
         self._groups: dict[str, SlotGroup] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
         for name in dict.fromkeys(map(_group_of, self._fields.values())):
-            rows = [row for row in self._rows.values() if _group_of(row.field) == name]
+            rows = [row for row in self.rows.values() if _group_of(row.field) == name]
             self._groups[name] = SlotGroup(name, rows, theme, folded=name in folded)
             layout.addWidget(self._groups[name])
         layout.addStretch(1)
-        for row in self._rows.values():
-            row.editor.changed.connect(lambda *_: self._on_edited())
+        for row in self.rows.values():
+            row.editor.changed.connect(lambda *_: self.follow_edits())
             row.advised.connect(lambda name, value: self.apply({name: value}))
         self._marked: list[SlotRow] = []
-        self._fading = QVariantAnimation(self)
-        self._fading.setDuration(_FLASH_MS)
-        self._fading.setStartValue(1.0)
-        self._fading.setKeyValueAt(0.4, 1.0)
-        self._fading.setEndValue(0.0)
-        self._fading.valueChanged.connect(self._on_fading)
+        self.fading = QVariantAnimation(self)
+        self.fading.setDuration(_FLASH_MS)
+        self.fading.setStartValue(1.0)
+        self.fading.setKeyValueAt(0.4, 1.0)
+        self.fading.setEndValue(0.0)
+        self.fading.valueChanged.connect(self._on_fading)
         self._size_editors()
         self._show(config)
 
@@ -98,7 +98,7 @@ class ConfigForm(QWidget):
     def values(self) -> dict[str, Any]:
         """What stands in the form, legal or not."""
         kept = {f.name: getattr(self._config, f.name) for f in dataclasses.fields(self._config)}
-        return kept | {name: row.editor.read() for name, row in self._rows.items()}
+        return kept | {name: row.editor.read() for name, row in self.rows.items()}
 
     @property
     def problem(self) -> str:
@@ -117,11 +117,11 @@ class ConfigForm(QWidget):
 
     def editor(self, name: str) -> QWidget:
         """The widget that edits the field `name`."""
-        return self._rows[name].editor.widget
+        return self.rows[name].editor.widget
 
     def row(self, name: str) -> SlotRow:
         """The line of the field `name`."""
-        return self._rows[name]
+        return self.rows[name]
 
     def group(self, name: str) -> SlotGroup:
         """The heading `name` with its lines."""
@@ -135,20 +135,20 @@ class ConfigForm(QWidget):
         self._show(config)
         self._set_problems([])
 
-    def set_meaningless(self, names: Collection[str]) -> None:
+    def set_inactive(self, names: Collection[str]) -> None:
         """Hide these fields, which change nothing beside what is chosen elsewhere; they keep their values."""
-        self._meaningless = frozenset(names)
+        self._inactive = frozenset(names)
         self._refresh(self._config)
 
     def apply(self, changes: Mapping[str, Any]) -> None:
         """Change fields as if the user had typed them, all at once."""
         for name, value in changes.items():
-            self._rows[name].editor.write(value)
-        self._on_edited()
+            self.rows[name].editor.write(value)
+        self.follow_edits()
 
     def commit(self) -> None:
         """Take up what was typed but not yet entered; call it before acting on `config`."""
-        for row in self._rows.values():
+        for row in self.rows.values():
             if isinstance(row.editor.widget, IntBox | FloatBox):
                 row.editor.widget.interpretText()
 
@@ -161,22 +161,22 @@ class ConfigForm(QWidget):
 
     def show_slot(self, name: str) -> None:
         """Bring the field `name` into view and give its editor the focus."""
-        row = self._rows[name]
+        row = self.rows[name]
         self._groups[_group_of(row.field)].reveal(name)
         row.editor.widget.setFocus(Qt.FocusReason.OtherFocusReason)
         self._scroll_to(name)
 
     def mark(self, names: Collection[str]) -> None:
         """Make these fields stand out: for a moment, or until the next change where the system wants no movement."""
-        self._fading.stop()
+        self.fading.stop()
         for row in self._marked:
             row.set_glow(0.0)
-        self._marked = [row for name, row in self._rows.items() if name in names]
+        self._marked = [row for name, row in self.rows.items() if name in names]
         if not self._marked:
             return
         self._on_fading(1.0)
         if not prefers_reduced_motion():
-            self._fading.start()
+            self.fading.start()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -189,14 +189,14 @@ class ConfigForm(QWidget):
         while parent is not None and not isinstance(parent, QScrollArea):
             parent = parent.parentWidget()
         if parent is not None:
-            QTimer.singleShot(0, self, lambda: parent.ensureWidgetVisible(self._rows[name], 0, 24))
+            QTimer.singleShot(0, self, lambda: parent.ensureWidgetVisible(self.rows[name], 0, 24))
 
     def _size_editors(self) -> None:
         width = self.fontMetrics().averageCharWidth() * 18 + 48
-        for row in self._rows.values():
+        for row in self.rows.values():
             if isinstance(row.editor.widget, QComboBox):
                 width = max(width, row.editor.widget.sizeHint().width())
-        for row in self._rows.values():
+        for row in self.rows.values():
             if not isinstance(row.editor.widget, QPlainTextEdit | QCheckBox):
                 row.editor.widget.setFixedWidth(width)
 
@@ -206,8 +206,8 @@ class ConfigForm(QWidget):
 
     # -- Following edits -----------------------------------------------------------------------------------------------
 
-    def _on_edited(self) -> None:
-        if self._marked and self._fading.state() != QVariantAnimation.State.Running:
+    def follow_edits(self) -> None:
+        if self._marked and self.fading.state() != QVariantAnimation.State.Running:
             self.mark(())
         values = self.values
         problems = self._find_problems(values)
@@ -247,21 +247,21 @@ class ConfigForm(QWidget):
         return min(found, key=lambda name: found[name]) if found else next(iter(self._fields))
 
     def _show(self, config: Any) -> None:
-        for name, row in self._rows.items():
+        for name, row in self.rows.items():
             row.editor.write(getattr(config, name))
         self._refresh(config)
 
     def _refresh(self, config: Any) -> None:
         """Bring up to date what depends on other fields: the words for 0, and which rows show."""
         for name, make_words in self._zero_words.items():
-            widget = self._rows[name].editor.widget
+            widget = self.rows[name].editor.widget
             assert isinstance(widget, IntBox)
             widget.set_zero_words(make_words(config))
         self._show_rows(config, set())
 
     def _show_rows(self, config: Any, always: set[str]) -> None:
         used = {name for name, f in self._fields.items() if is_used(config, f)}
-        names = (used - self._meaningless) | always
+        names = (used - self._inactive) | always
         changed = {name: getattr(config, name) != f.default for name, f in self._fields.items()}
         for group in self._groups.values():
             group.show_rows(names, changed)
@@ -272,7 +272,7 @@ class ConfigForm(QWidget):
         for problem in problems:
             self._problems.setdefault(problem.slot, with_labels(problem.sentence, self._fields.values()))
         advice = {problem.slot: problem.sentence for problem in reversed(problems)}
-        for name, row in self._rows.items():
+        for name, row in self.rows.items():
             row.set_problem(self._problems.get(name, ""), advice.get(name, ""))
         for name in self._problems:
             self._groups[_group_of(self._fields[name])].reveal(name)
@@ -284,3 +284,77 @@ class ConfigForm(QWidget):
 
 def _group_of(f: dataclasses.Field[Any]) -> str:
     return str(f.metadata.get("group", ""))
+
+
+class SlotGroup(Section):
+    """The settings of one heading, which folds; those that most people do not need are behind a fold of their own."""
+
+    def __init__(self, title: str, rows: Sequence[SlotRow], theme: ThemeProvider, *, folded: bool = False) -> None:
+        super().__init__(title, theme, folded=folded)
+        self._provider = theme
+        self._rows = {row.field.name: row for row in rows}
+        self._shown = dict.fromkeys(self._rows, True)
+        self._open, self._is_empty = False, False
+        self.more = QToolButton()
+        self.more.setProperty("role", "fold-small")
+        self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.more.setToolTip("Show or hide the slots that few designs change")
+        self.more.clicked.connect(lambda: self.set_open(not self._open))
+        self._hidden_rows = QWidget()
+        common, rare = QVBoxLayout(), QVBoxLayout(self._hidden_rows)
+        for row in rows:
+            (rare if row.field.metadata.get("advanced") else common).addWidget(row)
+        body = QWidget()
+        lines = QVBoxLayout(body)
+        for layout in (common, rare, lines):
+            layout.setContentsMargins(0, 0, 0, 0)
+            layout.setSpacing(0)
+        lines.addLayout(common)
+        lines.addWidget(self.more, 0, Qt.AlignmentFlag.AlignLeft)
+        lines.addWidget(self._hidden_rows)
+        self.set_body(body)
+        self.show_rows(set(self._rows), {})
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the advanced rows are shown."""
+        return self._open
+
+    def show_rows(self, names: set[str], changed: dict[str, bool]) -> None:
+        """Show the rows called `names`; `changed` says which differ from their default, for the fold's words."""
+        for name, row in self._rows.items():
+            if self._shown[name] != (name in names):
+                self._shown[name] = name in names
+                row.setVisible(name in names)
+        rare = [name for name in self._advanced() if name in names]
+        n_changed = sum(changed.get(name, False) for name in rare)
+        words = f"{len(rare)} more" + (f", {n_changed} set" if n_changed else "")
+        if self.more.text() != words:
+            self.more.setText(words)
+            self.more.setAccessibleName(f"{self.title}: {words}")
+        self._lay_out(bool(rare))
+        is_empty = not names & set(self._rows)
+        if is_empty != self._is_empty:  # not each time: without a parent yet, it would become a window
+            self._is_empty = is_empty
+            self.setVisible(not is_empty)
+
+    def set_open(self, is_open: bool) -> None:
+        """Show the advanced rows, or fold them away."""
+        self._open = is_open
+        self._lay_out(any(self._shown[name] for name in self._advanced()))
+
+    def reveal(self, name: str) -> None:
+        """Unfold whatever hides the row called `name`."""
+        self.set_folded(False)
+        if self._rows[name].field.metadata.get("advanced"):
+            self.set_open(True)
+
+    def _advanced(self) -> list[str]:
+        return [name for name, row in self._rows.items() if row.field.metadata.get("advanced")]
+
+    def _lay_out(self, has_rare: bool) -> None:
+        self.more.setVisible(has_rare)
+        self._hidden_rows.setVisible(has_rare and self._open)
+        icon = "caret-down" if self._open else "caret-right"
+        if self.more.property("iconName") != icon:
+            self._provider.set_icon(self.more, icon, "muted")

@@ -25,7 +25,7 @@ class Segments(QWidget):
     def __init__(self, name: str, choices: Mapping[str, str], tip: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAccessibleName(name)
-        self._group = QButtonGroup(self)
+        self.buttons = QButtonGroup(self)
         self._values = tuple(choices)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -36,16 +36,16 @@ class Segments(QWidget):
             button.setProperty("role", "segment")
             button.setAccessibleName(f"{name}: {words}")
             button.setToolTip(tip)
-            self._group.addButton(button, i)
+            self.buttons.addButton(button, i)
             layout.addWidget(button)
-        self._group.button(0).setChecked(True)
-        self._group.idClicked.connect(lambda i: self.changed.emit(self._values[i]))
+        self.buttons.button(0).setChecked(True)
+        self.buttons.idClicked.connect(lambda i: self.changed.emit(self._values[i]))
 
     @property
     def value(self) -> str:
         """The value that holds."""
-        return self._values[self._group.checkedId()]
+        return self._values[self.buttons.checkedId()]
 
     def choose(self, value: str) -> None:
         """Let another value hold, without a signal."""
-        self._group.button(self._values.index(value)).setChecked(True)
+        self.buttons.button(self._values.index(value)).setChecked(True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QMimeData, Signal
+from PySide6.QtCore import QMimeData, Signal, Slot
 from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QWidget
+
+from app.kit.basics import button, label, row
+from app.kit.theme import ThemeProvider
 
 MOST_CHARACTERS, LONGEST_LINE = 500_000, 50_000
 """Above either, each keystroke would take longer than a keystroke (measured: 0.2 s on a line of a million)."""
@@ -108,3 +111,29 @@ def highlight(cursor: QTextCursor, color: QColor, *, wrong: bool = False) -> QTe
     selection = QTextEdit.ExtraSelection()
     selection.cursor, selection.format = cursor, look
     return selection
+
+
+class HeldNote(QWidget):
+    """Says below an editor that it shows only the beginning of its text; its button lets go of the rest.
+
+    Hidden while all of the text can be typed into.
+
+    Args:
+        why: what is done with all of it all the same, and why it is not shown: “all 9 characters {why}”.
+    """
+
+    def __init__(self, editor: TextBox, theme: ThemeProvider, why: str) -> None:
+        super().__init__()
+        self._editor, self._why = editor, why
+        self._words = label("", "caption", wrap=True)
+        tip = "Keep only the beginning of the text, which can be typed into"
+        shorten = button("Edit the beginning", theme, editor.edit_beginning, role="quiet", tip=tip)
+        self.setLayout(row(self._words, shorten))
+        self.hide()
+        editor.text_changed.connect(self._follow)
+
+    @Slot()
+    def _follow(self) -> None:
+        self.setVisible(self._editor.holds)
+        if self._editor.holds:
+            self._words.setText(f"Only the beginning: all {len(self._editor.text):,} characters {self._why}.")

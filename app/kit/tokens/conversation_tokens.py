@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtCore import QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from app.kit.theme import SPACE, ThemeProvider
 from app.kit.tokens.token_view import TokenView
 from models.chat.tokens import ChatTokens
 from models.tokenizers import Piece
@@ -18,6 +20,12 @@ ROLE_COLOURS = {"system": "key", "user": "query", "assistant": "value"}
 
 _GOES_ON = "the model goes on here"
 _FAINT = 0.35
+
+
+ROLE_WORDS = {"system": "System", "user": "User", "assistant": "Assistant"}
+
+
+_SWATCH = 10
 
 
 class ChatTokenView(TokenView):
@@ -66,11 +74,45 @@ class ChatTokenView(TokenView):
         super().paintEvent(event)
         if not self._asks:
             return
-        last = self._pill_rect(len(self._pieces) - 1)
+        last = self.pill_rect(len(self.pieces) - 1)
         width = self._words.metrics.horizontalAdvance(_GOES_ON) + 16
         place = QRect(last.right() + 8, last.top(), width, last.height())
         painter = QPainter(self.viewport())
         painter.setFont(self._theme.font())
         painter.setPen(QColor(self._theme.theme.accent))
         painter.drawText(place, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, f"▸ {_GOES_ON}")
+        painter.end()
+
+
+class RoleLegend(QWidget):
+    """A swatch and a word for each role."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName("Colours: " + ", ".join(ROLE_WORDS.values()))
+        theme.theme_changed.connect(self.update)
+
+    def sizeHint(self) -> QSize:
+        metrics = QFontMetrics(self._theme.font(0.92))
+        width = sum(metrics.horizontalAdvance(words) + _SWATCH + 3 * SPACE for words in ROLE_WORDS.values())
+        return QSize(width, metrics.height() + 4)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setFont(self._theme.font(0.92))
+        colors, metrics = self._theme.theme, QFontMetrics(self._theme.font(0.92))
+        x, middle = 0, self.height() // 2
+        for role, words in ROLE_WORDS.items():
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(colors.color(ROLE_COLOURS[role], 0.5 if colors.dark else 0.32))
+            painter.drawRoundedRect(x, middle - _SWATCH // 2, _SWATCH, _SWATCH, 3, 3)
+            x += _SWATCH + SPACE
+            painter.setPen(colors.color("muted"))
+            painter.drawText(
+                x, 0, metrics.horizontalAdvance(words) + 2, self.height(), Qt.AlignmentFlag.AlignVCenter, words
+            )
+            x += metrics.horizontalAdvance(words) + 2 * SPACE
         painter.end()

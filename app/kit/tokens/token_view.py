@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 
 from app.kit.theme import ThemeProvider
 from app.kit.tokens.pill_layout import PillLayout
-from app.kit.tokens.pill_words import PillWords
 from models.tokenizers import Piece
 from models.tokenizers.text.encoded import TokenArrays
 
 _GAP, _MARGIN = 2, 8  # pixels between pills, around all
 _AT_ONCE = 150_000
 """Pills that are laid out before the window gets time for something else: some 20 ms."""
+
+
+_PAD = 5  # pixels inside a pill's ends
 
 
 class TokenView(QAbstractScrollArea):
@@ -40,9 +42,9 @@ class TokenView(QAbstractScrollArea):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._pieces: Sequence[Piece] = ()
-        self._layout = PillLayout(np.zeros(0, np.int64), np.zeros(0, bool), 1)
-        self._hover, self._pick, self._marked = -1, -1, range(0)
+        self.pieces: Sequence[Piece] = ()
+        self.pills = PillLayout(np.zeros(0, np.int64), np.zeros(0, bool), 1)
+        self._hover, self._pick, self.marked = -1, -1, range(0)
         self._show_ids = True
         self._words = PillWords(theme, show_ids=True)
         self._laid_out = -1  # pixels across
@@ -57,8 +59,8 @@ class TokenView(QAbstractScrollArea):
 
     def set_pieces(self, pieces: Sequence[Piece]) -> None:
         """Show `pieces`; the scroll position stays, hover and pick end."""
-        self._pieces = pieces
-        self._marked = range(0)
+        self.pieces = pieces
+        self.marked = range(0)
         self._set_hover(-1)
         self.pick(-1)
         self._relayout()
@@ -71,8 +73,8 @@ class TokenView(QAbstractScrollArea):
 
     def mark(self, tokens: range) -> None:
         """Highlight the tokens of `tokens` and bring them into sight; an empty range for none."""
-        if tokens != self._marked:
-            self._marked = tokens
+        if tokens != self.marked:
+            self.marked = tokens
             if tokens:
                 self._scroll_to(tokens.start)
             self.viewport().update()
@@ -83,7 +85,7 @@ class TokenView(QAbstractScrollArea):
             self._pick = index
             if index >= 0:
                 self._scroll_to(index)
-                self.setAccessibleDescription(describe_token(self._pieces[index]))
+                self.setAccessibleDescription(describe_token(self.pieces[index]))
             self.picked.emit(index)
             self.viewport().update()
 
@@ -119,24 +121,24 @@ class TokenView(QAbstractScrollArea):
     def _relayout(self) -> None:
         self._laid_out = self._available
         widths = np.minimum(self._of_each(self._words.width, np.int64), self._laid_out) + _GAP
-        self._layout = PillLayout(widths, self._line_ends(), self._laid_out + _GAP, _AT_ONCE)
+        self.pills = PillLayout(widths, self._line_ends(), self._laid_out + _GAP, _AT_ONCE)
         in_sight = self.verticalScrollBar().value() + self.viewport().height()
-        while not self._layout.is_complete and self._layout.n_rows * self._row_height < in_sight:
-            self._layout.extend(_AT_ONCE)
+        while not self.pills.is_complete and self.pills.n_rows * self._row_height < in_sight:
+            self.pills.extend(_AT_ONCE)
         self._set_range()
         self._going_on.start()
 
     @Slot()
     def _go_on(self) -> None:
         """Lay out some more of a long text, and leave the window time for other things."""
-        if not self._layout.is_complete:
-            self._layout.extend(_AT_ONCE)
+        if not self.pills.is_complete:
+            self.pills.extend(_AT_ONCE)
             self._set_range()
             self._going_on.start()
 
     def _lay_out_to(self, index: int) -> None:
-        while self._layout.n_laid_out <= index and not self._layout.is_complete:
-            self._layout.extend(_AT_ONCE)
+        while self.pills.n_laid_out <= index and not self.pills.is_complete:
+            self.pills.extend(_AT_ONCE)
             self._set_range()
 
     def _line_ends(self) -> NDArray[np.bool]:
@@ -145,34 +147,34 @@ class TokenView(QAbstractScrollArea):
 
     def _of_each(self, fact: Callable[[Piece], Any], dtype: type) -> NDArray[Any]:
         """(n,) A fact of each token that depends on its id alone."""
-        pieces = self._pieces
+        pieces = self.pieces
         if isinstance(pieces, TokenArrays):
             return pieces.of_each(fact, dtype)
         return np.fromiter(map(fact, pieces), dtype, len(pieces))
 
     def _set_range(self) -> None:
         bar = self.verticalScrollBar()
-        bar.setRange(0, max(0, self._layout.n_rows * self._row_height + 2 * _MARGIN - self.viewport().height()))
+        bar.setRange(0, max(0, self.pills.n_rows * self._row_height + 2 * _MARGIN - self.viewport().height()))
         bar.setPageStep(self.viewport().height())
         bar.setSingleStep(self._row_height)
         self.viewport().update()
 
-    def _pill_rect(self, index: int) -> QRect:
+    def pill_rect(self, index: int) -> QRect:
         """Where the fill of pill `index` stands in the viewport."""
         self._lay_out_to(index)
-        row = self._layout.row_of(index)
+        row = self.pills.row_of(index)
         top = _MARGIN + row * self._row_height - self.verticalScrollBar().value()
-        left = _MARGIN + self._layout.x_of(index)
-        return QRect(left, top, self._layout.width_of(index) - _GAP, self._words.pill_height)
+        left = _MARGIN + self.pills.x_of(index)
+        return QRect(left, top, self.pills.width_of(index) - _GAP, self._words.pill_height)
 
     def token_at(self, point: QPointF) -> int:
         """The token at a point of the viewport, -1 for none."""
         y = int(point.y()) - _MARGIN + self.verticalScrollBar().value()
-        index = self._layout.at(int(point.x()) - _MARGIN, y // self._row_height)
+        index = self.pills.at(int(point.x()) - _MARGIN, y // self._row_height)
         return -1 if index is None else index
 
     def _scroll_to(self, index: int) -> None:
-        rect, bar = self._pill_rect(index), self.verticalScrollBar()
+        rect, bar = self.pill_rect(index), self.verticalScrollBar()
         if rect.top() < 0:
             bar.setValue(bar.value() + rect.top() - _MARGIN)
         elif rect.top() + self._row_height > self.viewport().height():
@@ -185,9 +187,9 @@ class TokenView(QAbstractScrollArea):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         offset = self.verticalScrollBar().value() - _MARGIN
         first = max((event.rect().top() + offset) // self._row_height, 0)
-        last = min((event.rect().bottom() + offset) // self._row_height, self._layout.n_rows - 1)
+        last = min((event.rect().bottom() + offset) // self._row_height, self.pills.n_rows - 1)
         for row in range(first, last + 1):
-            for index in self._layout.pills_in(row):
+            for index in self.pills.pills_in(row):
                 self._paint_pill(painter, index)
         painter.end()
 
@@ -203,10 +205,10 @@ class TokenView(QAbstractScrollArea):
         painter.drawRoundedRect(shape, 4, 4)
 
     def _paint_pill(self, painter: QPainter, index: int) -> None:
-        piece, rect = self._pieces[index], self._pill_rect(index)
+        piece, rect = self.pieces[index], self.pill_rect(index)
         shape = QRectF(rect).adjusted(0.5, 0.5, -0.5, -0.5)
         self._paint_ground(painter, index, piece, shape)
-        if index in self._marked or index in (self._hover, self._pick):
+        if index in self.marked or index in (self._hover, self._pick):
             strong = index in (self._hover, self._pick)
             painter.setPen(QPen(QColor(self._theme.theme.accent), 2 if strong else 1.4))
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -230,15 +232,15 @@ class TokenView(QAbstractScrollArea):
         target = self._key_target(event.key())
         if target is None:
             super().keyPressEvent(event)
-        elif self._pieces:
+        elif self.pieces:
             self.pick(target)
 
     def _key_target(self, key: int) -> int | None:
         """The token that a key walks to, -1 for letting go; None where the key means nothing here."""
-        last, pick = len(self._pieces) - 1, self._pick
+        last, pick = len(self.pieces) - 1, self._pick
         if key == Qt.Key.Key_Escape and pick >= 0:
             return -1
-        if key in (Qt.Key.Key_Up, Qt.Key.Key_Down) and self._pieces:
+        if key in (Qt.Key.Key_Up, Qt.Key.Key_Down) and self.pieces:
             return self._vertical_neighbour(-1 if key == Qt.Key.Key_Up else 1)
         moves = {
             Qt.Key.Key_Right: min(pick + 1, last),
@@ -251,7 +253,7 @@ class TokenView(QAbstractScrollArea):
     def _vertical_neighbour(self, rows: int) -> int:
         pick = max(self._pick, 0)
         self._lay_out_to(pick)
-        return self._layout.neighbour(pick, rows)
+        return self.pills.neighbour(pick, rows)
 
     def viewportEvent(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Leave:
@@ -259,8 +261,8 @@ class TokenView(QAbstractScrollArea):
         elif event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             index = self.token_at(QPointF(event.pos()))
             if index >= 0:
-                tip = f"<p>{html.escape(describe_token(self._pieces[index]))}</p>"  # a token may look like markup
-                QToolTip.showText(event.globalPos(), tip, self.viewport(), self._pill_rect(index))
+                tip = f"<p>{html.escape(describe_token(self.pieces[index]))}</p>"  # a token may look like markup
+                QToolTip.showText(event.globalPos(), tip, self.viewport(), self.pill_rect(index))
             else:
                 QToolTip.hideText()
             return True
@@ -286,3 +288,45 @@ def _ends_line(piece: Piece) -> bool:
 def describe_token(piece: Piece) -> str:
     """One line about a token: its text, id and bytes."""
     return f"{piece.display}   id {piece.id}   bytes {piece.bytes.hex(' ').upper()}"
+
+
+class PillWords:
+    """What is written in a pill and below it: a token's text and, where `show_ids`, its id.
+
+    Made anew when the theme changes.
+
+    Attributes:
+        metrics: of the font of the text.
+        pill_height, row_height: pixels of a pill, and from one row of them to the next.
+    """
+
+    def __init__(self, theme: ThemeProvider, *, show_ids: bool) -> None:
+        self._colors, self._show_ids = theme.theme, show_ids
+        self._font, self._id_font = theme.mono_font(), theme.mono_font(0.78)
+        self.metrics, self._id_metrics = QFontMetrics(self._font), QFontMetrics(self._id_font)
+        self.pill_height = self.metrics.height() + 4
+        self.row_height = self.pill_height + (self._id_metrics.height() if show_ids else 0) + 6
+        self._widths: dict[tuple[str, int], int] = {}
+
+    def width(self, piece: Piece) -> int:
+        """The pixels that a token's pill needs for all of its words; measured once for each token."""
+        key = (piece.display, piece.id if self._show_ids else -1)
+        width = self._widths.get(key)
+        if width is None:
+            text = self.metrics.horizontalAdvance(piece.display) + 2 * _PAD
+            id_width = self._id_metrics.horizontalAdvance(str(piece.id)) + 4 if self._show_ids else 0
+            width = self._widths[key] = max(text, id_width)
+        return width
+
+    def paint(self, painter: QPainter, rect: QRect, piece: Piece) -> None:
+        """Write a token into its pill, shortened where the pill is narrower than it, and its id below."""
+        colors = self._colors
+        painter.setFont(self._font)
+        painter.setPen(QColor(colors.text if piece.special else colors.pill_text))
+        text = self.metrics.elidedText(piece.display, Qt.TextElideMode.ElideMiddle, rect.width() - _PAD)
+        painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, text)
+        if self._show_ids:
+            painter.setFont(self._id_font)
+            painter.setPen(QColor(colors.muted))
+            below = QRect(rect.left(), rect.bottom() + 1, rect.width(), self._id_metrics.height())
+            painter.drawText(below, Qt.AlignmentFlag.AlignCenter, str(piece.id))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from app.kit.words.value_words import short_count, words
+from app.kit.words.value_words import words
 from models import cost
+from models.number_words import short_count
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from app.kit.words.value_words import counted, words
+from app.kit.words.value_words import words
+from models.number_words import counted
 from models.settings.model_config import ModelConfig
 from models.settings.slots import is_used
 

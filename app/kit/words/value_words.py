@@ -1,16 +1,11 @@
-"""What the values of settings are called on screen, and how numbers are written there."""
+"""What the values of settings are called on screen."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from models.number_words import percent
 from models.settings.activations import ACTIVATIONS
 from models.settings.norms import NORMS
 from models.settings.optimizers import OPTIMIZERS
 from models.settings.positions import POSITIONS
-
-__all__ = ["counted", "date_words", "percent", "short_count", "size_words", "times", "words"]
 
 _WORDS = {
     name: entry.title for entries in (POSITIONS, NORMS, ACTIVATIONS, OPTIMIZERS) for name, entry in entries.items()
@@ -88,41 +83,3 @@ _WORDS = {
 def words(value: str) -> str:
     """The name on screen of a setting's value; the value itself where it has none."""
     return _WORDS.get(value, value)
-
-
-def short_count(n: float, *, billion: str = "G") -> str:
-    """A count in three digits: '812', '12.3 k', '124 M', '1.20 G'; `billion`: what people call 10⁹ of these things."""
-    for factor, letter in ((1e12, "T"), (1e9, billion), (1e6, "M"), (1e3, "k")):
-        if n >= 0.9995 * factor:
-            scaled = n / factor
-            return f"{scaled:.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f} {letter}"
-    return f"{n:.0f}"
-
-
-def size_words(n_bytes: float) -> str:
-    """A size in three digits with binary units: '640 B', '12.3 KiB', '1.20 GiB', '16.8 TiB'."""
-    for factor, unit in ((2**50, "PiB"), (2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if n_bytes >= factor:
-            scaled = n_bytes / factor
-            return f"{scaled:.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f} {unit}"
-    return f"{n_bytes:.0f} B"
-
-
-def counted(n: int, one: str, many: str = "") -> str:
-    """'1 token', '2,310 tokens'."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
-def times(n: int) -> str:
-    """A number of times: “never”, “once”, “2,310 times”."""
-    return "once" if n == 1 else f"{n:,} times" if n else "never"
-
-
-def date_words(written: str) -> str:
-    """A moment in ISO 8601 as people here write it: “25 Nov, 13:03”; as it was written where it is none."""
-    try:
-        moment = datetime.fromisoformat(written).astimezone()
-    except ValueError:
-        return written
-    year = "" if moment.year == datetime.now().year else f" {moment.year}"
-    return f"{moment.day} {moment:%b}{year}, {moment:%H:%M}"

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.serve.endpoint.activity import Activity
 from app.serve.endpoint.answer import Answer
 from app.serve.endpoint.engine import Engine, Served
 from app.serve.endpoint.errors import ApiError, ModelGoneError, as_api_error
-from app.serve.endpoint.guard import Guard
 from app.serve.endpoint.orders import Order, chat_orders, completion_orders
 from app.serve.endpoint.schemas import Asked, ChatAsked, CompletionAsked, read_body
 from app.serve.endpoint.shapes import ChatShape, CompletionShape, Shape
@@ -29,6 +31,9 @@ _HANDLED = (ApiError, ModelGoneError, HTTPException, ClientDisconnect, Exception
 
 _KINDS = {"/v1/chat/completions": "chat", "/v1/completions": "completion"}
 PATHS = ("/v1/models", *_KINDS)
+
+
+_HERE = {"127.0.0.1", "localhost", "::1"}
 
 
 def make_endpoint(engine: Engine, activity: Activity) -> ASGIApp:
@@ -145,3 +150,33 @@ def _model(served: Served) -> dict[str, object]:
         "owned_by": "terrarium",
         "context_length": served.config.context_length,
     }
+
+
+class Guard:
+    """Keeps web pages out: lets only requests through that name this machine, and come from no page of another one.
+
+    A page can have its own name point to 127.0.0.1 (DNS rebinding), which the Host header shows, and can post here
+    blindly, which the Origin header shows. No answer allows a page to read it (there are no CORS headers).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if _host_of(f"//{host}") not in _HERE:
+            error = ApiError(403, "The Host header must name this computer: use 127.0.0.1 or localhost.")
+        elif origin is not None and _host_of(origin) not in _HERE:
+            error = ApiError(403, "Web pages from elsewhere are not answered.")
+        else:
+            await self._app(scope, receive, send)
+            return
+        await JSONResponse(error.body, error.status)(scope, receive, send)
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

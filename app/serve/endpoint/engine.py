@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.architecture.transformer import AnyModel
-    from models.chat.form import ChatForm
+    from models.chat.template_config import ChatTemplateConfig
     from models.settings.model_config import ModelConfig
 
 
@@ -39,7 +39,7 @@ class Served:
     created: int
     config: ModelConfig
     tokenizer: Tokenizer
-    form: ChatForm
+    form: ChatTemplateConfig
     lend: Callable[[], Loan]
     in_training: bool = False
 

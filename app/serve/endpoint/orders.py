@@ -50,8 +50,8 @@ def chat_orders(served: Served, asked: ChatAsked) -> list[Order]:
     if served.config.topology != "decoder-only":
         what = "an encoder, which fills masks" if served.config.topology == "encoder-only" else "an encoder-decoder"
         raise ApiError(400, f"“{served.name}” is {what}, so it holds no conversations.", param="model")
-    from models.chat.form import reply_ends
     from models.chat.prompting import Prompting, lay_out
+    from models.chat.template_config import reply_ends
 
     messages = [{"role": _role(message), "content": message.content} for message in asked.messages]
     try:

@@ -83,7 +83,7 @@ class GroupBars(Figure):
     def _shape(self) -> tuple[int, int]:
         return len(self._groups) * len(self._series), 1
 
-    def _spot_at(self, point: QPointF) -> tuple[int, int] | None:
+    def spot_at(self, point: QPointF) -> tuple[int, int] | None:
         room, n = self._room(), len(self._series)
         if not room.contains(point) or not self._groups:
             return None

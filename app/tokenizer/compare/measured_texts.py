@@ -16,11 +16,10 @@ from app.tokenizer.compare.group_bars import Group, GroupBars, Series
 from app.tokenizer.compare.metrics import RATIOS
 from app.tokenizer.compare.shelf import TokenizerShelf
 from app.tokenizer.corpus_picker import CorpusPicker
-from app.worker.aside import Aside
+from app.worker.background import LatestTask, latest_progress
 from app.worker.failures import Failure
-from app.worker.progress_events import latest_progress
-from models.data.corpus_texts import CorpusChoice, corpus_texts
-from models.data.language_texts import LANGUAGE_NAMES, language_texts
+from models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
+from models.data.tiny_world.parallel import LANGUAGE_NAMES
 from models.events import Event, Phase, Progress
 from models.tokenizers.text.compare import MeasuredPart, Source, compare
 from models.tokenizers.text.text_measures import Figures
@@ -51,23 +50,23 @@ class MeasuredTexts(QWidget):
         self._text_figures: Mapping[str, Figures] = {}
         self._parts: dict[_Part, tuple[str, dict[str, Figures]]] = {}
         self._coming: list[_Part] = []
-        self._aside = Aside(self)
+        self._task = LatestTask(self)
         self.figure, self.source = QComboBox(), QComboBox()
         self.corpus = CorpusPicker(session, theme)
         self.measure = button("Measure", theme, self.start, icon="play", tip="Encode all these texts and count")
         self.clear = button(
             "Clear", theme, self.forget_all, role="quiet", tip="Take all measured texts out of the chart"
         )
-        self.cancel = button("Cancel", theme, self._aside.cancel, icon="x", tip="Stop; what is measured stays")
+        self.cancel = button("Cancel", theme, self._task.cancel, icon="x", tip="Stop; what is measured stays")
         self._bar = QProgressBar()
         self._phase, self._direction = label("", "caption"), label("", "caption")
         self._note = label("", "caption", wrap=True)
         self._problem = label("", "error", wrap=True)
         self.bars = GroupBars(theme)
         self._build()
-        self._aside.events_came.connect(self._on_events)
-        self._aside.failed.connect(self._on_failed)
-        self._aside.busy_changed.connect(self._show_busy)
+        self._task.events_came.connect(self._on_events)
+        self._task.failed.connect(self._on_failed)
+        self._task.busy_changed.connect(self._show_busy)
         self.figure.currentIndexChanged.connect(self._draw)
         self.source.currentIndexChanged.connect(self._on_source)
         self.corpus.changed.connect(self._draw)
@@ -131,7 +130,7 @@ class MeasuredTexts(QWidget):
     @property
     def busy(self) -> bool:
         """Whether something is being measured."""
-        return self._aside.busy
+        return self._task.busy
 
     def show_tokenizers(self, series: Sequence[Series], of_text: Mapping[str, Figures]) -> None:
         """Compare these; `of_text`: their figures of the text at hand."""
@@ -147,7 +146,7 @@ class MeasuredTexts(QWidget):
     @Slot()
     def forget_all(self) -> None:
         """Drop all measured parts."""
-        self._aside.cancel()
+        self._task.cancel()
         self._parts.clear()
         self._draw()
         self.changed.emit()
@@ -171,7 +170,7 @@ class MeasuredTexts(QWidget):
 
         self._coming = list(parts)
         self._show_problem("")
-        self._aside.drive(work)
+        self._task.drive(work)
 
     def _chosen_parts(self) -> list[_Part]:
         return list(LANGUAGE_NAMES) if self.source.currentData() == _LANGUAGES else [self.corpus.choice]

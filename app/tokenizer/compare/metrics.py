@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.kit.words.value_words import percent, short_count
+from models.number_words import percent, short_count
 from models.tokenizers.text.compare import ModelCost
 from models.tokenizers.text.text_measures import Figures
 

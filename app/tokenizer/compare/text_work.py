@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from app.tokenizer.compare.shelf import TokenizerShelf
 from app.tokenizer.compare.text_grid import AlignedTokens, TextGrid
-from app.tokenizer.encoder import whole_characters
 from models.data.corpus_texts import CorpusTexts
 from models.events import Event, Progress
+from models.tokenizers.codec import whole_characters
 from models.tokenizers.text.compare import measure
 from models.tokenizers.text.text_measures import Figures
 from models.tokenizers.token_bytes import special_ids
@@ -40,7 +40,7 @@ class ComparedText:
 def text_work(
     shelf: TokenizerShelf, names: Sequence[str], text: str
 ) -> Callable[[], Generator[Event, None, ComparedText]]:
-    """Work for an Aside: encode the text with each tokenizer, as text, whatever special tokens it spells."""
+    """Work for a LatestTask: encode the text with each tokenizer, as text, whatever special tokens it spells."""
 
     def work() -> Generator[Event, None, ComparedText]:
         whole = whole_characters(text)

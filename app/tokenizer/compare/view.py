@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame, QSplitter, QStackedWidget, QVBoxLayout, QWidget
@@ -18,12 +18,11 @@ from app.tokenizer.compare.aligned_view import AlignedView
 from app.tokenizer.compare.figures_table import Compared, FiguresTable
 from app.tokenizer.compare.group_bars import Series
 from app.tokenizer.compare.measured_texts import TEXT_LABEL, MeasuredTexts
-from app.tokenizer.compare.selection import Selection
 from app.tokenizer.compare.shelf import TokenizerShelf
 from app.tokenizer.compare.spot import AlignedRow, Spot, spot_words
 from app.tokenizer.compare.text_grid import TextGrid
 from app.tokenizer.compare.text_work import MOST_DRAWN, ComparedText, text_work
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.library.library import TokenizerInfo
 from models.tokenizers.text.compare import model_cost
@@ -52,7 +51,7 @@ class TokenizerCompareView(QWidget):
         self._infos: dict[str, TokenizerInfo] = {}
         self._stamps: dict[str, object] = {}
         self._shown = ComparedText(grid=TextGrid(""), n_characters=0)
-        self._aside = Aside(self)
+        self._task = LatestTask(self)
         self.aligned = AlignedView(theme)
         self.table = FiguresTable(theme)
         self.texts = MeasuredTexts(session, theme, self._shelf)
@@ -63,15 +62,15 @@ class TokenizerCompareView(QWidget):
         self._note, self._told, self._costs = ElidedLabel(), ElidedLabel(), ElidedLabel()
         self._pages = QStackedWidget()
         self._build()
-        self._aside.done.connect(self._on_done)
-        self._aside.failed.connect(self._on_failed)
-        self._aside.busy_changed.connect(self._show_note)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(self._on_failed)
+        self._task.busy_changed.connect(self._show_note)
         self.aligned.pointed.connect(self._on_pointed)
         self.table.ticked.connect(self._on_ticked)
         self.texts.changed.connect(self._on_texts_changed)
         self.of.currentIndexChanged.connect(self._fill)
-        session.library_changed.connect(self._on_library_changed)
-        session.design_changed.connect(self._fill)
+        session.tokenizers.list_changed.connect(self._on_library_changed)
+        session.designs.changed.connect(self._fill)
         self._on_library_changed()
 
     def _build(self) -> None:
@@ -166,7 +165,7 @@ class TokenizerCompareView(QWidget):
 
     @Slot()
     def _on_library_changed(self) -> None:
-        self._infos = {info.name: info for info in self._session.list_tokenizers()}  # files are read for each
+        self._infos = {info.name: info for info in self._session.tokenizers.list()}  # files are read for each
         for name in {*self._infos, *self._stamps}:
             stamp = self._shelf.stamp(name)
             if self._stamps.get(name, stamp) != stamp:
@@ -183,7 +182,7 @@ class TokenizerCompareView(QWidget):
         self._pages.setCurrentIndex(1 if self._infos else 0)
         self._show_hint()
         self._fill()
-        self._aside.drive(text_work(self._shelf, names, self._text))
+        self._task.drive(text_work(self._shelf, names, self._text))
 
     @Slot(object)
     def _on_done(self, result: ComparedText) -> None:
@@ -222,7 +221,7 @@ class TokenizerCompareView(QWidget):
     @Slot()
     def _show_note(self) -> None:
         parts = []
-        if self._aside.busy and len(self._text) > _SLOW:
+        if self._task.busy and len(self._text) > _SLOW:
             parts.append("Encoding…")
         if self._shown.n_characters > MOST_DRAWN:
             parts.append(f"The first {MOST_DRAWN:,} characters; the figures are of all {self._shown.n_characters:,}.")
@@ -262,7 +261,7 @@ class TokenizerCompareView(QWidget):
         if not self.of.count():
             self._on_texts_changed()
             return
-        figures, design = self._figures(), self._session.design
+        figures, design = self._figures(), self._session.designs.current
         rows = []
         for each in self._all():
             if each.problem or each.name not in self._selection:
@@ -282,7 +281,7 @@ class TokenizerCompareView(QWidget):
         self.table.show_compared(rows)
         series = [Series(each.name, each.colour) for each in rows if each.colour is not None]
         self.texts.show_tokenizers(series, self._shown.figures)
-        name = words(self._session.design_name) if self._session.design_name else "the design at hand"
+        name = words(self._session.designs.name) if self._session.designs.name else "the design at hand"
         tied = "tied" if design.tied_embeddings else "not tied"
         self._costs.setText(
             f"Costs for {name}: {design.d_model:,} wide, embeddings {tied}, {design.context_length:,} tokens of context"
@@ -291,3 +290,53 @@ class TokenizerCompareView(QWidget):
 
 def _card() -> QFrame:
     return frame("card", margin=SPACE, spacing=SPACE // 2)
+
+
+class Selection:
+    """The current tokenizer, unless the user takes it out, and those that the user adds."""
+
+    def __init__(self) -> None:
+        self._current = ""
+        self._added: list[str] = []
+        self._is_taken_out = False
+        self._colours: dict[str, int] = {}
+
+    @property
+    def current(self) -> str:
+        """The current tokenizer, '' for none."""
+        return self._current
+
+    def set_current(self, name: str) -> None:
+        """Another one is current, '' for none."""
+        if name != self._current:
+            self._current, self._is_taken_out = name, False
+
+    def tick(self, name: str, is_in: bool) -> None:
+        """The user adds one, or takes it out."""
+        self._added = [each for each in self._added if each != name] + [name] * is_in
+        if name == self._current:
+            self._is_taken_out = not is_in
+
+    def keep(self, names: Sequence[str]) -> None:
+        """Forget all but these."""
+        self._added = [name for name in self._added if name in names]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._added or (name == self._current and not self._is_taken_out)
+
+    def order(self, names: Sequence[str]) -> list[str]:
+        """The names with those that are compared first: the current one, then the others as they were added."""
+        first = [self._current, *self._added]
+        return sorted(names, key=lambda name: first.index(name) if name in self else len(first))
+
+    def give_colours(self, names: Sequence[str]) -> None:
+        """Number the colours of what is compared; each keeps its own as long as it is."""
+        self._colours = {name: number for name, number in self._colours.items() if name in names}
+        for name in names:
+            taken = self._colours.values()
+            if name not in self._colours:
+                self._colours[name] = next(n for n in range(len(names)) if n not in taken)
+
+    def colour(self, name: str) -> int:
+        """The number of its colour."""
+        return self._colours.get(name, 0)

@@ -9,7 +9,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.row_tips import RowTips
+from app.kit.painted_rows import RowTips
 from app.kit.theme import SPACE, ThemeProvider
 
 _BAR, _GAP = 5, 10  # pixels: height of a bar, space below it

@@ -29,7 +29,7 @@ class ByteStrip(QAbstractScrollArea):
         self._theme = theme
         self._pieces: EncodedText | None = None
         self._data = b""
-        self._marked = range(0)
+        self.marked = range(0)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
@@ -44,18 +44,18 @@ class ByteStrip(QAbstractScrollArea):
         """Show the bytes of an encoded text; None for nothing."""
         self._pieces = pieces
         self._data = pieces.text.encode() if pieces is not None else b""
-        self._marked = range(0)
+        self.marked = range(0)
         self._set_range()
         self.viewport().update()
 
     def mark(self, tokens: range) -> None:
         """Outline the bytes of these tokens and bring them into sight; an empty range for none."""
-        if tokens == self._marked:
+        if tokens == self.marked:
             return
-        self._marked = tokens
+        self.marked = tokens
         if tokens and self._pieces is not None:
             first, last = int(self._pieces.starts[tokens.start]), int(self._pieces.ends[tokens.stop - 1])
-            bar, shown = self.horizontalScrollBar(), self.viewport().width() // self._cell
+            bar, shown = self.horizontalScrollBar(), self.viewport().width() // self.cell_width
             if not bar.value() <= first <= last <= bar.value() + shown:
                 bar.setValue(first - max((shown - (last - first)) // 2, 0))
         self.viewport().update()
@@ -70,11 +70,11 @@ class ByteStrip(QAbstractScrollArea):
     def _take_fonts(self) -> None:
         self._font, self._small_font = self._theme.mono_font(0.85), self._theme.mono_font(0.78)
         self._metrics, self._small = QFontMetrics(self._font), QFontMetrics(self._small_font)
-        self._cell = self._metrics.horizontalAdvance("00") + 2 * _PAD
+        self.cell_width = self._metrics.horizontalAdvance("00") + 2 * _PAD
         self.updateGeometry()
 
     def _set_range(self) -> None:
-        shown = max((self.viewport().width() - 2 * _MARGIN) // self._cell, 1)
+        shown = max((self.viewport().width() - 2 * _MARGIN) // self.cell_width, 1)
         bar = self.horizontalScrollBar()
         bar.setRange(0, max(0, len(self._data) - shown))
         bar.setPageStep(shown)
@@ -87,11 +87,11 @@ class ByteStrip(QAbstractScrollArea):
         painter = QPainter(self.viewport())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         first = self.horizontalScrollBar().value()
-        end = min(len(self._data), first + self.viewport().width() // self._cell + 1)
+        end = min(len(self._data), first + self.viewport().width() // self.cell_width + 1)
         for i in pieces.touching(first, end):
             start, stop = max(int(pieces.starts[i]), first), min(int(pieces.ends[i]), end)
             if start < stop:
-                place = QRect(_MARGIN + (start - first) * self._cell, 2, (stop - start) * self._cell - 2, 0)
+                place = QRect(_MARGIN + (start - first) * self.cell_width, 2, (stop - start) * self.cell_width - 2, 0)
                 self._paint_token(painter, i, place)
         self._paint_bytes(painter, first, end)
         painter.end()
@@ -99,14 +99,14 @@ class ByteStrip(QAbstractScrollArea):
     def _paint_token(self, painter: QPainter, index: int, place: QRect) -> None:
         colors = self._theme.theme
         place.setHeight(self._metrics.height() + 2)
-        painter.setPen(QPen(QColor(colors.accent), 2) if index in self._marked else Qt.PenStyle.NoPen)
+        painter.setPen(QPen(QColor(colors.accent), 2) if index in self.marked else Qt.PenStyle.NoPen)
         painter.setBrush(QColor(colors.pill_a if index % 2 == 0 else colors.pill_b))
         painter.drawRoundedRect(place.adjusted(1, 0, -1, 0), 3, 3)
 
     def _paint_bytes(self, painter: QPainter, first: int, end: int) -> None:
         colors = self._theme.theme
         for at in range(first, end):
-            cell = QRect(_MARGIN + (at - first) * self._cell - 1, 2, self._cell, self._metrics.height() + 2)
+            cell = QRect(_MARGIN + (at - first) * self.cell_width - 1, 2, self.cell_width, self._metrics.height() + 2)
             painter.setFont(self._font)
             painter.setPen(QColor(colors.pill_text))
             painter.drawText(cell, Qt.AlignmentFlag.AlignCenter, f"{self._data[at]:02X}")
@@ -114,7 +114,7 @@ class ByteStrip(QAbstractScrollArea):
             if character:
                 painter.setFont(self._small_font)
                 painter.setPen(QColor(colors.muted))
-                below = QRect(cell.left(), cell.bottom() + 2, self._cell, self._small.height())
+                below = QRect(cell.left(), cell.bottom() + 2, self.cell_width, self._small.height())
                 painter.drawText(below, Qt.AlignmentFlag.AlignCenter, character)
 
     def _character_at(self, at: int) -> str:
@@ -126,8 +126,8 @@ class ByteStrip(QAbstractScrollArea):
         shown = show_bytes(self._data[at : at + size])
         return shown if len(shown) <= 2 else ""
 
-    def _token_at(self, x: int) -> int:
-        at = (x - _MARGIN) // self._cell + self.horizontalScrollBar().value()
+    def token_at(self, x: int) -> int:
+        at = (x - _MARGIN) // self.cell_width + self.horizontalScrollBar().value()
         if self._pieces is None or not 0 <= at < len(self._data) or x < _MARGIN:
             return -1
         tokens = self._pieces.touching(at, at + 1)
@@ -135,11 +135,11 @@ class ByteStrip(QAbstractScrollArea):
         return index if tokens and self._pieces.starts[index] <= at < self._pieces.ends[index] else -1
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        self.hovered.emit(self._token_at(int(event.position().x())))
+        self.hovered.emit(self.token_at(int(event.position().x())))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
-            self.picked.emit(self._token_at(int(event.position().x())))
+            self.picked.emit(self.token_at(int(event.position().x())))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         event.accept()

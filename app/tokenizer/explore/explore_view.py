@@ -7,8 +7,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
-from app.kit.basics import button, column, frame, label, panes, row
-from app.kit.scrolling import scrolling
+from app.kit.basics import button, column, frame, label, panes, row, scrolling
 from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QPoint, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QMouseEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QHBoxLayout,
+    QHeaderView,
+    QSizePolicy,
+    QToolButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 from tokenizers import Tokenizer
 
 from app.kit.basics import button
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.tokenizer.explore.difference_list import DifferenceList, change_words
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
-from models.tokenizers import decode
+from models.tokenizers import decode, show_bytes
 from models.tokenizers.text.encoded import EncodedText
-from models.tokenizers.text.round_trip import RoundTrip, round_trip
+from models.tokenizers.text.round_trip import Difference, RoundTrip, round_trip
 
 AT_ONCE_BYTES = 20_000
 """Up to here decoding takes no longer than a keystroke may, so that a tick comes with the tokens."""
@@ -24,6 +34,11 @@ _PATIENCE_MS = 150
 _EQUATION = "decode(encode(text)) = text"
 _UNEQUAL = "decode(encode(text)) ≠ text"
 _ICONS = {"": ("circle-dashed", "muted"), "equal": ("check-circle-fill", "accent"), "differs": ("warning", "warning")}
+
+
+_LONGEST = 12  # characters of a change that are shown
+_MOST_ROWS = 10
+_CHANGE = 180  # pixels at most for what a place becomes
 
 
 class RoundTripStrip(QFrame):
@@ -47,16 +62,16 @@ class RoundTripStrip(QFrame):
         self._icon = QToolButton()
         self._state, self._change = ElidedLabel(), ElidedLabel()
         self._why = ElidedLabel()
-        self._list = DifferenceList(self)
+        self.differences = DifferenceList(self)
         tip = "Select this place in the text"
         self._find = button("Show it", theme, self.show_place, role="link", tip=tip)
-        self._all = button("", theme, self.open_list, role="link", tip="All places that differ, and why")
-        self._aside = Aside(self)
-        self._aside.done.connect(self._show)
-        self._aside.failed.connect(self._on_failed)
+        self.show_all = button("", theme, self.open_list, role="link", tip="All places that differ, and why")
+        self._task = LatestTask(self)
+        self._task.done.connect(self._show)
+        self._task.failed.connect(self._on_failed)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._patience.timeout.connect(self._on_slow)
-        self._list.chosen.connect(self._on_chosen)
+        self.differences.chosen.connect(self._on_chosen)
         self._build()
         self._tell("", "Nothing to check yet", "")
 
@@ -81,7 +96,7 @@ class RoundTripStrip(QFrame):
             layout.addWidget(widget)
         layout.addWidget(self._why, 1)
         layout.addWidget(self._find)
-        layout.addWidget(self._all)
+        layout.addWidget(self.show_all)
 
     @property
     def words(self) -> str:
@@ -91,9 +106,9 @@ class RoundTripStrip(QFrame):
 
     def expect(self) -> None:
         """The text is another one and its tokens are on their way: what was known is not true of it."""
-        self._aside.cancel()
+        self._task.cancel()
         self.result = None
-        self._list.hide()
+        self.differences.hide()
         self._patience.start()
 
     def set_encoded(self, tokenizer: Tokenizer | None, text: str, tokens: EncodedText | None) -> None:
@@ -106,7 +121,7 @@ class RoundTripStrip(QFrame):
         if tokens.n_bytes <= AT_ONCE_BYTES and decode(tokenizer, tokens.iter_ids()) == text:
             self._show(RoundTrip(True, text, ()))
             return
-        self._aside.ask(lambda: round_trip(tokenizer, text, ids=tokens.iter_ids()))
+        self._task.ask(lambda: round_trip(tokenizer, text, ids=tokens.iter_ids()))
 
     @Slot()
     def show_place(self) -> None:
@@ -119,8 +134,8 @@ class RoundTripStrip(QFrame):
     def open_list(self) -> None:
         """Show all places that differ."""
         if self.result is not None and self.result.differences:
-            self._list.set_result(self.result)
-            self._list.open_above(self)
+            self.differences.set_result(self.result)
+            self.differences.open_above(self)
 
     @Slot(int)
     def _on_chosen(self, number: int) -> None:
@@ -156,8 +171,8 @@ class RoundTripStrip(QFrame):
         self._change.setText(change_words(difference))
         self._change.show()
         self._find.show()
-        self._all.setText(f"All {n:,}" if self.result.complete else f"The first {n:,}")
-        self._all.setVisible(n > 1)
+        self.show_all.setText(f"All {n:,}" if self.result.complete else f"The first {n:,}")
+        self.show_all.setVisible(n > 1)
         self.setToolTip(f"{_UNEQUAL}\n{difference.sentence}")
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
@@ -167,7 +182,7 @@ class RoundTripStrip(QFrame):
         self._state.setText(words)
         self._why.setText(why)
         self._change.setText("")
-        for widget in (self._change, self._find, self._all):
+        for widget in (self._change, self._find, self.show_all):
             widget.hide()
         self.setToolTip("")
         self.unsetCursor()
@@ -175,3 +190,76 @@ class RoundTripStrip(QFrame):
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton and self.rect().contains(event.position().toPoint()):
             self.show_place()
+
+
+class DifferenceList(QFrame):
+    """A popup with a row for each place that comes back of a text as another: where it is, what it becomes, and why.
+
+    Signals:
+        chosen(int): the number of the difference that was clicked, or on which Return was pressed.
+    """
+
+    chosen = Signal(int)
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent, Qt.WindowType.Popup)
+        self.setProperty("role", "toast")
+        self._summary = ElidedLabel()
+        self._summary.setProperty("role", "caption")
+        self.tree = QTreeWidget()
+        self.tree.setHeaderLabels(["Character", "Becomes", "Why"])
+        self.tree.setAccessibleName("Places that differ")
+        self.tree.setRootIsDecorated(False)
+        self.tree.setUniformRowHeights(True)
+        self.tree.setFrameShape(QFrame.Shape.NoFrame)
+        self.tree.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.tree.header().setStretchLastSection(True)
+        self.tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+        self.tree.itemActivated.connect(self._on_item)
+        self.tree.itemClicked.connect(self._on_item)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
+        layout.setSpacing(SPACE // 2)
+        layout.addWidget(self._summary)
+        layout.addWidget(self.tree)
+
+    def set_result(self, result: RoundTrip) -> None:
+        """List what differs."""
+        self._summary.setText(f"{result.summary}.")
+        self.tree.clear()
+        for difference in result.differences:
+            item = QTreeWidgetItem([f"{difference.start + 1:,}", change_words(difference), difference.why])
+            item.setTextAlignment(0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            for column in (1, 2):
+                item.setToolTip(column, difference.sentence)
+            self.tree.addTopLevelItem(item)
+        self.tree.setColumnWidth(1, min(self.tree.sizeHintForColumn(1), _CHANGE))
+
+    def open_above(self, anchor: QWidget) -> None:
+        """Show the list as wide as `anchor` and right above it, or below it where there is no room."""
+        row = self.tree.sizeHintForRow(0)
+        rows = min(self.tree.topLevelItemCount(), _MOST_ROWS)
+        self.tree.setFixedHeight(rows * row + self.tree.header().sizeHint().height() + 4)
+        self.setFixedSize(anchor.width(), self.sizeHint().height())
+        above = anchor.mapToGlobal(QPoint(0, -self.height() - SPACE // 2))
+        screen = anchor.screen().availableGeometry()
+        self.move(above if above.y() >= screen.top() else anchor.mapToGlobal(QPoint(0, anchor.height() + SPACE // 2)))
+        self.show()
+        self.tree.setCurrentIndex(self.tree.model().index(0, 0))
+        self.tree.setFocus()
+
+    def _on_item(self, item: QTreeWidgetItem) -> None:
+        self.hide()
+        self.chosen.emit(self.tree.indexOfTopLevelItem(item))
+
+
+def change_words(difference: Difference) -> str:
+    """What becomes of a place, in marks: “É → é”, “·· → ·”, “É → nothing”."""
+    return f"{_marks(difference.text)} → {_marks(difference.back)}"
+
+
+def _marks(text: str) -> str:
+    if not text:
+        return "nothing"
+    short = text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 + 1 :]}"
+    return "".join(f"⟨U+{ord(c):04X}⟩" if "\ud800" <= c <= "\udfff" else show_bytes(c.encode()) for c in short)

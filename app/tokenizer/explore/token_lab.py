@@ -8,8 +8,7 @@ from PySide6.QtWidgets import QSplitter, QTextEdit, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
 from app.kit.basics import frame, label, separator
-from app.kit.text.held_note import HeldNote
-from app.kit.text.text_box import TextBox, highlight
+from app.kit.text.text_box import HeldNote, TextBox, highlight
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.tokens.token_view import TokenView
 from app.tokenizer.encoder import Encoder
@@ -108,7 +107,7 @@ class TokenLab(QSplitter):
         if cursor is not None:
             self.editor.setTextCursor(cursor)
             self.editor.setFocus()
-        self._mark_tokens(*at)
+        self.mark_tokens(*at)
 
     # -- text to pills -------------------------------------------------------------------------------------------------
 
@@ -137,9 +136,9 @@ class TokenLab(QSplitter):
     def _on_cursor_moved(self) -> None:
         cursor = self.editor.textCursor()
         if self.editor.hasFocus():
-            self._mark_tokens(cursor.selectionStart(), cursor.selectionEnd())
+            self.mark_tokens(cursor.selectionStart(), cursor.selectionEnd())
 
-    def _mark_tokens(self, start: int, end: int) -> None:
+    def mark_tokens(self, start: int, end: int) -> None:
         """Mark the tokens of the characters between two positions in the editor, at least the one that follows."""
         if not self.tokens or self.view.is_frozen or self._offsets.n_bytes != self.tokens.n_bytes:
             return
@@ -179,7 +178,7 @@ class TokenLab(QSplitter):
         if watched is self.editor.viewport():
             if event.type() == QEvent.Type.MouseMove and isinstance(event, QMouseEvent) and not event.buttons():
                 place = self.editor.cursorForPosition(event.position().toPoint()).position()
-                self._mark_tokens(place, place)
+                self.mark_tokens(place, place)
             elif event.type() == QEvent.Type.Leave and not self.view.is_frozen:
                 self.view.mark(range(0))
                 self.bytes.mark(range(0))

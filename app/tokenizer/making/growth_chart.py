@@ -12,6 +12,7 @@ from app.kit.basics import label
 from app.kit.charts.chart import Chart
 from app.kit.theme import SPACE, ThemeProvider
 from models.events import VocabularyGrowth
+from models.number_words import size_words
 
 
 class GrowthChart(QWidget):
@@ -59,7 +60,7 @@ class GrowthChart(QWidget):
             return
         self._chart.show_range((x[0], max(x[-1], x[0] + 1)), (0.0, max(y)))
         self._words.setText(
-            f"Measured on the first {points[0].sample_bytes / 1e6:.2g} MB of the text, by replaying the first merges: "
+            f"Measured on the first {size_words(points[0].sample_bytes)} of the text, by replaying the first merges: "
             f"what each smaller vocabulary would give. {x[-1]:,} tokens: {y[-1]:.2f} bytes per token."
         )
 

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from app.kit.basics import button, label
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
-from app.tokenizer.making.importing import PatternWanted
+from app.tokenizer.making.importing import PatternWanted, TokenizerImporter
 
 _FILES = (
     "Tokenizers (*.json *.txt *.model *.tiktoken *.gguf *.bpe);;"
@@ -41,7 +41,6 @@ class TokenizerImport(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session, self._theme = session, theme
         self.button = button("Import", theme, icon="download-simple", tip=_TIP)
         self.menu = QMenu(self.button)
         for words, icon, ask in (
@@ -57,9 +56,10 @@ class TokenizerImport(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.button)
-        session.tokenizer_import_changed.connect(self._on_changed)
-        session.tokenizer_imported.connect(self.imported)
-        session.tokenizer_pattern_wanted.connect(self._on_pattern_wanted)
+        self.importer = TokenizerImporter(session.library, session.tokenizers, session.notices, self)
+        self.importer.changed.connect(self._on_changed)
+        self.importer.imported.connect(self.imported)
+        self.importer.pattern_wanted.connect(self._on_pattern_wanted)
 
     def accept_drops_on(self, widget: QWidget) -> None:
         """Import what is dropped on `widget`."""
@@ -70,13 +70,13 @@ class TokenizerImport(QWidget):
         """Choose a file, and import it."""
         file, _ = QFileDialog.getOpenFileName(self, "Choose a tokenizer", "", _FILES)
         if file:
-            self._session.import_tokenizer(file)
+            self.importer.start(file)
 
     def ask_for_folder(self) -> None:
         """Choose a folder, and import the tokenizer in it."""
         folder = QFileDialog.getExistingDirectory(self, "Choose a folder with a tokenizer in it")
         if folder:
-            self._session.import_tokenizer(folder)
+            self.importer.start(folder)
 
     def ask_for_name(self) -> None:
         """Ask for a name on the Hugging Face hub, and import its tokenizer."""
@@ -88,7 +88,7 @@ class TokenizerImport(QWidget):
 
     def _open(self, dialog: PatternDialog | HubDialog) -> None:
         self.dialog = dialog
-        dialog.accepted.connect(lambda: self._session.import_tokenizer(*dialog.answer))
+        dialog.accepted.connect(lambda: self.importer.start(*dialog.answer))
         dialog.finished.connect(self._on_dialog_finished)
         dialog.open()
 
@@ -100,7 +100,7 @@ class TokenizerImport(QWidget):
 
     @Slot()
     def _on_changed(self) -> None:
-        busy = self._session.tokenizer_importing
+        busy = self.importer.busy
         self.button.setEnabled(not busy)
         self.button.setText("Importing…" if busy else "Import")
 
@@ -112,7 +112,7 @@ class TokenizerImport(QWidget):
         if event.type() == QEvent.Type.DragMove:  # a list would refuse it again
             return True
         if isinstance(event, QDropEvent) and event.type() == QEvent.Type.Drop:
-            self._session.import_tokenizer(_dropped(event))
+            self.importer.start(_dropped(event))
             return True
         return False
 
@@ -170,7 +170,7 @@ class PatternDialog(_Question):
 
     @property
     def answer(self) -> tuple[str, str, str]:
-        """What Session.import_tokenizer is to be called with."""
+        """What TokenizerImporter.start is to be called with."""
         return self._wanted.source, self._wanted.name, str(self.pattern.currentData())
 
 
@@ -194,7 +194,7 @@ class HubDialog(_Question):
 
     @property
     def answer(self) -> tuple[str, str, str]:
-        """What Session.import_tokenizer is to be called with."""
+        """What TokenizerImporter.start is to be called with."""
         name = self.name.text().strip().removeprefix("https://").removeprefix("huggingface.co/").strip("/")
         return name, "", ""
 

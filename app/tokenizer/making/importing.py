@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.worker.aside import Aside
+from app.session.tokenizers import Tokenizers
+from app.worker.background import LatestTask
+from app.worker.notices import Notices
 from models.library.library import Library, safe_name
 
 
@@ -19,40 +21,37 @@ class PatternWanted:
     sentence: str
 
 
-class TokenizerImportControl(QObject):
-    """Imports one tokenizer at a time.
+class TokenizerImporter(QObject):
+    """Imports one tokenizer at a time: a file, a folder, or by its name on the hub; what cannot be done is said.
 
     Signals:
         changed(): `busy` is new.
-        imported(name): it is in the library.
+        imported(name): it is in the library, and chosen.
         pattern_wanted(PatternWanted): it can be imported once a pattern is named.
-        failed(failure): it cannot; nothing of it stays.
     """
 
     changed = Signal()
     imported = Signal(str)
     pattern_wanted = Signal(object)
-    failed = Signal(object)
 
-    def __init__(self, library: Library, parent: QObject) -> None:
+    def __init__(self, library: Library, tokenizers: Tokenizers, notices: Notices, parent: QObject) -> None:
         super().__init__(parent)
-        self._library = library
-        self._aside = Aside(self)
-        self._aside.busy_changed.connect(self.changed)
-        self._aside.done.connect(self._on_done)
-        self._aside.failed.connect(self.failed)
+        self._library, self._tokenizers, self._notices = library, tokenizers, notices
+        self._task = LatestTask(self)
+        self._task.busy_changed.connect(self.changed)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(notices.fail)
 
     @property
     def busy(self) -> bool:
         """Whether one is being imported."""
-        return self._aside.busy
+        return self._task.busy
 
-    def start(self, source: str, name: str, pattern: str) -> None:
-        """As models.tokenizers.foreign.import_tokenizer.
+    def start(self, source: str, name: str = "", pattern: str = "") -> bool:
+        """Bring a tokenizer into the library, as models.tokenizers.importing.import_tokenizer; whether it began."""
+        return self._notices.attempt(lambda: self._start(source, name, pattern))
 
-        Raises:
-            ValueError: where another is being imported, or the name is impossible or taken.
-        """
+    def _start(self, source: str, name: str, pattern: str) -> None:
         if self.busy:
             raise ValueError("A tokenizer is being imported already: wait for it.")
         library = self._library
@@ -68,11 +67,12 @@ class TokenizerImportControl(QObject):
             except PatternUnknownError as error:
                 return PatternWanted(source, name, str(error))
 
-        self._aside.ask(work)
+        self._task.ask(work)
 
     @Slot(object)
     def _on_done(self, result: str | PatternWanted) -> None:
         if isinstance(result, PatternWanted):
             self.pattern_wanted.emit(result)
         else:
+            self._tokenizers.add(result)
             self.imported.emit(result)

@@ -19,14 +19,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, frame, label, row
+from app.kit.basics import button, frame, label, row, scrolling
 from app.kit.forms.config_form import ConfigForm
 from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
-from app.kit.scrolling import scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.value_words import words
 from app.tokenizer.making.growth_chart import GrowthChart
-from app.worker.progress_events import latest_progress
+from app.worker.background import latest_progress
 from models.events import Event, Notice, Phase, Progress, VocabularyGrowth
 from models.settings.run_spec import DataSpec
 from models.settings.tokenizer_options import KINDS, TokenizerOptions, pre_tokenizers_of, used_options
@@ -77,8 +76,8 @@ class TokenizerTrainer(QWidget):
         self.options: ConfigForm | None = None
         self._options_box = QVBoxLayout()
         self._about_kind = label("", "caption", wrap=True)
-        self._problem = label("", "error", wrap=True)
-        self._bar = QProgressBar()
+        self.problem = label("", "error", wrap=True)
+        self.progress_bar = QProgressBar()
         self._phase, self._notice = label("", wrap=True), label("", "caption", wrap=True)
         self._numbers = label("", "caption")
         self._pages = QStackedWidget()
@@ -117,7 +116,7 @@ class TokenizerTrainer(QWidget):
         self._options_box.setContentsMargins(0, SPACE, 0, 0)
         lines.addLayout(self._options_box, lines.rowCount(), 0, 1, 2)
         lines.setRowStretch(lines.rowCount(), 1)
-        self._start = button(
+        self.start_button = button(
             "Train", self._theme, self._on_train, icon="play", role="primary", tip="Train it into the library"
         )
         left = frame("card")
@@ -128,9 +127,9 @@ class TokenizerTrainer(QWidget):
         inside = QVBoxLayout(filling)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.addWidget(scrolling(form), 1)
-        inside.addWidget(self._problem)
-        inside.addLayout(row(None, self._start))
-        self._problem.hide()
+        inside.addWidget(self.problem)
+        inside.addLayout(row(None, self.start_button))
+        self.problem.hide()
         self._pages.addWidget(filling)
         self._pages.addWidget(self._progress_page())
         side.addWidget(self._pages, 1)
@@ -149,9 +148,9 @@ class TokenizerTrainer(QWidget):
         column = QVBoxLayout(going)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(SPACE)
-        self._bar.setAccessibleName("Progress of the tokenizer's training")
+        self.progress_bar.setAccessibleName("Progress of the tokenizer's training")
         cancel = button("Cancel", self._theme, self.cancel_asked.emit, icon="x", tip="Stop; nothing of it stays")
-        for part in (self._phase, self._bar, self._numbers, self._notice):
+        for part in (self._phase, self.progress_bar, self._numbers, self._notice):
             column.addWidget(part)
         column.addLayout(row(None, cancel))
         column.addStretch(1)
@@ -176,11 +175,11 @@ class TokenizerTrainer(QWidget):
         for event in latest_progress(events):
             if isinstance(event, Phase):
                 self._phase.setText(event.name)
-                self._bar.setRange(0, 0)
+                self.progress_bar.setRange(0, 0)
                 self._numbers.setText(" ")
             elif isinstance(event, Progress) and event.total > 0:
-                self._bar.setRange(0, event.total)
-                self._bar.setValue(event.done)
+                self.progress_bar.setRange(0, event.total)
+                self.progress_bar.setValue(event.done)
                 self._numbers.setText(f"{event.done:,} of {event.total:,}")
             elif isinstance(event, Notice):
                 self._notice.setText(event.sentence)
@@ -191,8 +190,8 @@ class TokenizerTrainer(QWidget):
 
     def show_problem(self, sentence: str) -> None:
         """Say under the form what is wrong; '' takes it back."""
-        self._problem.setText(sentence)
-        self._problem.setVisible(bool(sentence))
+        self.problem.setText(sentence)
+        self.problem.setVisible(bool(sentence))
 
     def train(self) -> None:
         """As the button does."""
@@ -225,7 +224,7 @@ class TokenizerTrainer(QWidget):
             size = "" if kind == "byte" else f"-{self.vocab.value()}"
             self.name.setText(self._free_name(kind if not size else f"{source}-{kind}{size}"))
         self.show_problem(self._what_is_wrong())
-        self._start.setEnabled(not self._problem.text())
+        self.start_button.setEnabled(not self.problem.text())
 
     def _what_is_wrong(self) -> str:
         assert self.options is not None

@@ -1,16 +1,15 @@
-"""Training a tokenizer beside whatever else is going on: a child process does the work, a side thread follows it."""
+"""Training a tokenizer beside whatever else is going on: a child process does the work, a thread follows it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
-from app.worker.failures import Failure
-from app.worker.job import Job
-from app.worker.one_job import OneJob
-from app.worker.worker import Worker
+from app.session.tokenizers import Tokenizers
+from app.worker.background import LatestTask
+from app.worker.notices import Notices
 from models.events import Event
 from models.library.library import Library, safe_name
 
@@ -19,50 +18,69 @@ if TYPE_CHECKING:
     from models.settings.tokenizer_options import TokenizerOptions
 
 
-class TokenizerControl(OneJob):
-    """Trains one tokenizer at a time into the library.
+class TokenizerTraining(QObject):
+    """Trains one tokenizer at a time into the library, beside whatever the worker does; what cannot be done is said.
 
     Signals:
         changed(): `busy` is new.
         events_came(events): Phase, Progress and Notice of the training.
-        trained(name): it is in the library.
-        failed(failure): it raised.
+        trained(name): it is in the library, and chosen.
     """
 
+    changed = Signal()
     events_came = Signal(object)
     trained = Signal(str)
 
-    def __init__(self, worker: Worker, library: Library, parent: QObject) -> None:
-        super().__init__(worker, parent)
-        self._library = library
-        self._name = ""
+    def __init__(self, library: Library, tokenizers: Tokenizers, notices: Notices, parent: QObject) -> None:
+        super().__init__(parent)
+        self._library, self._tokenizers, self._notices = library, tokenizers, notices
+        self._task = LatestTask(self)
+        self._task.busy_changed.connect(self.changed)
+        self._task.events_came.connect(self.events_came)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(notices.fail)
+
+    @property
+    def busy(self) -> bool:
+        """Whether one is being trained."""
+        return self._task.busy
 
     def train(
         self, name: str, kind: str, vocab_size: int, data: DataSpec, options: TokenizerOptions | None = None
-    ) -> None:
-        """Train on `data`; ValueError where the name is impossible or taken."""
-        assert not self.busy
+    ) -> bool:
+        """Train on `data`; whether it began. Of one that is cancelled nothing stays."""
+        if self.busy:
+            return self._notices.refuse("A tokenizer is being trained already: wait for it or cancel it.")
+        return self._notices.attempt(lambda: self._train(name, kind, vocab_size, data, options))
+
+    def _train(self, name: str, kind: str, vocab_size: int, data: DataSpec, options: TokenizerOptions | None) -> None:
         name = safe_name(name)
         folder = self._library.tokenizers / name
         if folder.exists():
             raise ValueError(f"There is a tokenizer called {name!r} already: choose another name.")
 
-        def make() -> Iterator[Event]:
+        def work() -> Generator[Event, None, str]:
+            from models.data.sources import prepare_corpus
             from models.tokenizers import train_in_child
-            from models.training.prepare import prepare_corpus
 
             corpus = yield from prepare_corpus(self._library, data)
             files = [corpus.path("train")]
-            yield from train_in_child(files, kind, vocab_size, folder, options, growth=True)
+            yield from train_in_child(files, kind, vocab_size, folder, options, growth=True, low_priority=True)
+            return name
 
-        self._name = name
-        self._begin(Job(f"Train tokenizer {name}", make))
-        self.changed.emit()
+        self._task.drive(work)
 
-    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
-        self.events_came.emit(events)
+    def cancel(self) -> None:
+        """Stop it; nothing of it stays."""
+        self._task.cancel()
 
-    def _over(self, job: Job, failure: Failure | None) -> None:
-        self.changed.emit()
-        if failure is None and not job.cancelled:
-            self.trained.emit(self._name)
+    @Slot()
+    def close(self) -> None:
+        """The same, and wait until nothing of it is there any more."""
+        self._task.cancel()
+        self._task.wait()
+
+    @Slot(object)
+    def _on_done(self, name: str) -> None:
+        self._tokenizers.add(name)
+        self.trained.emit(name)

@@ -60,7 +60,7 @@ class Board(QAbstractScrollArea):
         return QSize(260, 160)
 
     @property
-    def _offset(self) -> QPointF:
+    def offset(self) -> QPointF:
         return QPointF(self.horizontalScrollBar().value(), self.verticalScrollBar().value())
 
     @property
@@ -100,7 +100,7 @@ class Board(QAbstractScrollArea):
     def paintEvent(self, event: QPaintEvent) -> None:
         if self.drawing is None:
             return
-        colors, room, offset = self._theme.theme, self._room, self._offset
+        colors, room, offset = self._theme.theme, self._room, self.offset
         painter = QPainter(self.viewport())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.save()
@@ -121,7 +121,7 @@ class Board(QAbstractScrollArea):
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self.drawing is not None:
             inside = event.position().y() < self._room.height()
-            self._point_at(self.drawing.at(event.position() + self._offset, self._step) if inside else -1)
+            self._point_at(self.drawing.at(event.position() + self.offset, self._step) if inside else -1)
 
     def viewportEvent(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Leave:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.kit.words.value_words import times
+from models.number_words import times
 from models.tokenizers import show_bytes
 from models.tokenizers.steps.bpe import BpeSteps
 from models.tokenizers.steps.frequencies import Frequencies

@@ -12,9 +12,8 @@ from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.tokenizer.corpus_picker import CorpusPicker
-from app.worker.aside import Aside
+from app.worker.background import LatestTask, latest_progress
 from app.worker.failures import Failure
-from app.worker.progress_events import latest_progress
 from models.data.corpus_texts import corpus_texts
 from models.events import Event, Phase, Progress
 from models.tokenizers.steps.frequencies import Frequencies, pair_frequencies
@@ -37,7 +36,7 @@ class FrequencyBar(QWidget):
         self._session = session
         self._steps: TokenizerSteps | None = None
         self.frequencies: Frequencies | None = None
-        self._aside = Aside(self)
+        self._task = LatestTask(self)
         self.picker = CorpusPicker(session, theme)
         tip = "Encode the corpus with this tokenizer and count its merges and tokens"
         self.count_button = button("Count", theme, self.count, tip=tip)
@@ -46,10 +45,10 @@ class FrequencyBar(QWidget):
         self._phase, self._progress = ElidedLabel(), QProgressBar()
         self._pages = QStackedWidget()
         self._build()
-        self._aside.events_came.connect(self._on_events)
-        self._aside.done.connect(self._on_done)
-        self._aside.failed.connect(self._on_failed)
-        self._aside.busy_changed.connect(self._on_busy)
+        self._task.events_came.connect(self._on_events)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(self._on_failed)
+        self._task.busy_changed.connect(self._on_busy)
 
     def _build(self) -> None:
         self._phase.setProperty("role", "caption")
@@ -77,14 +76,14 @@ class FrequencyBar(QWidget):
     @property
     def is_busy(self) -> bool:
         """Whether it is counting."""
-        return self._aside.busy
+        return self._task.busy
 
     def set_steps(self, steps: TokenizerSteps | None) -> None:
         """Count with another tokenizer; what another one's counts were is gone."""
         if steps is self._steps:
             return
         self._steps = steps
-        self._aside.cancel()
+        self._task.cancel()
         self.count_button.setEnabled(steps is not None)
         self._take(None, _NOTHING)
 
@@ -100,11 +99,11 @@ class FrequencyBar(QWidget):
 
         self._phase.setText("Reading")
         self._progress.setRange(0, 0)
-        self._aside.drive(work)
+        self._task.drive(work)
 
     def cancel(self) -> None:
         """Stop counting; what was counted before stays."""
-        self._aside.cancel()
+        self._task.cancel()
 
     @Slot(object)
     def _on_events(self, events: tuple[Event, ...]) -> None:

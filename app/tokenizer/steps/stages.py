@@ -8,9 +8,9 @@ from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
 from app.kit.basics import label, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
 from app.tokenizer.steps.opening import LONGEST_TEXT, Opened
 from app.tokenizer.steps.word_strip import WordStrip
+from models.number_words import counted
 from models.tokenizers import show_bytes
 
 _SHOWN = 300  # characters of a text

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from app.kit.words.value_words import counted
 from app.tokenizer.steps.facts import applied, count, counts, score_words, share, shown_piece
+from models.number_words import counted
 from models.tokenizers.steps.bpe import BpeSteps
 from models.tokenizers.steps.frequencies import Frequencies
 from models.tokenizers.steps.steps import LookupSteps, TokenizerSteps, WordSteps

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QVBoxLayout, QWidge
 
 from app.kit.basics import button, row
 from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.number_label import NumberLabel
+from app.kit.labels import NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
 
 SPEEDS = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -31,8 +31,8 @@ class Transport(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._n_steps = self._step = 0
-        self._timer = QTimer(self)
-        self._timer.timeout.connect(self._on_tick)
+        self.timer = QTimer(self)
+        self.timer.timeout.connect(self._on_tick)
         self.first_button = button("", theme, self.first, icon="skip-back", tip="To the beginning (Home)")
         self.back_button = button("", theme, self.back, icon="caret-left", tip="One step back (Left)")
         self.play_button = button("", theme, self.toggle, icon="play", role="primary", tip="Play (Space)")
@@ -76,7 +76,7 @@ class Transport(QWidget):
     @property
     def is_playing(self) -> bool:
         """Whether it goes on by itself."""
-        return self._timer.isActive()
+        return self.timer.isActive()
 
     def set_steps(self, n_steps: int, step: int) -> None:
         """Walk through other steps, beginning at `step`; without a signal."""
@@ -126,13 +126,13 @@ class Transport(QWidget):
         if self._step == self._n_steps and not self.goes_on.isChecked():
             self.go(0)
         if self._n_steps or self.goes_on.isChecked():
-            self._timer.start()
+            self.timer.start()
             self._show_playing()
 
     def pause(self) -> None:
         """Go on by itself no longer."""
         if self.is_playing:
-            self._timer.stop()
+            self.timer.stop()
             self._show_playing()
 
     def _advance(self) -> None:
@@ -149,7 +149,7 @@ class Transport(QWidget):
 
     @Slot()
     def _set_pace(self) -> None:
-        self._timer.setInterval(round(1000 / float(self.speed.currentData())))
+        self.timer.setInterval(round(1000 / float(self.speed.currentData())))
 
     def _show_playing(self) -> None:
         playing = self.is_playing

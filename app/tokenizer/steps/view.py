@@ -13,18 +13,25 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.tokenizer.steps.board import Board
 from app.tokenizer.steps.drawing import Drawing
-from app.tokenizer.steps.drawings import drawing_of
 from app.tokenizer.steps.facts import tokens_words
 from app.tokenizer.steps.frequency_bar import FrequencyBar
+from app.tokenizer.steps.lattice import Lattice
 from app.tokenizer.steps.looks import Looks
+from app.tokenizer.steps.lookup import Lookup
+from app.tokenizer.steps.merge_tree import MergeTree
 from app.tokenizer.steps.opening import LONGEST_WORD, Followed, Opened, follow, open_text
+from app.tokenizer.steps.scan import Scan
 from app.tokenizer.steps.stages import Stages
 from app.tokenizer.steps.step_table import StepTable
 from app.tokenizer.steps.telling import Telling, tell
 from app.tokenizer.steps.transport import Transport
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
-from models.tokenizers.steps.steps import TokenizerSteps
+from models.tokenizers.steps.bpe import BpeSteps
+from models.tokenizers.steps.frequencies import Frequencies
+from models.tokenizers.steps.steps import TokenizerSteps, WordSteps
+from models.tokenizers.steps.unigram import UnigramSteps
+from models.tokenizers.steps.wordpiece import WordPieceSteps
 
 _PAUSE_MS = 40  # while keys are pressed
 
@@ -44,8 +51,8 @@ class StepsView(QWidget):
         self.followed: Followed | None = None
         self._telling: Telling | None = None
         self._begins_anew = False
-        self._opening, self._following = Aside(self), Aside(self)
-        self._pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
+        self.opening, self.following = LatestTask(self), LatestTask(self)
+        self.pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
         self.stages = Stages(theme)
         self.board, self.table = Board(theme), StepTable(theme)
         self.frequencies = FrequencyBar(session, theme)
@@ -53,12 +60,12 @@ class StepsView(QWidget):
         self.summary = label("", wrap=True)
         self.verdict = label("", "caption", wrap=True)
         self.sentence = ElidedLabel()
-        self._told = ElidedLabel()
-        self._line = QStackedWidget()
+        self.told = ElidedLabel()
+        self.line = QStackedWidget()
         self._table_title = label("Steps in order", "subheading")
-        self._pages, self._boards = QStackedWidget(), QStackedWidget()
-        self._message = EmptyState("No word to follow", "Type a text in Explore, or a word of your own above.")
-        self._problem = label("", "error", wrap=True)
+        self.pages, self.boards = QStackedWidget(), QStackedWidget()
+        self.message = EmptyState("No word to follow", "Type a text in Explore, or a word of your own above.")
+        self.problem = label("", "error", wrap=True)
         self._build()
         self._connect()
         # A click on a button or beside one gives the keys to the drawing.
@@ -68,21 +75,21 @@ class StepsView(QWidget):
 
     def _build(self) -> None:
         set_role(self.sentence, "subheading")
-        set_role(self._told, "muted")
-        self._problem.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        for page in (self.board, self._message, self._problem):
-            self._boards.addWidget(page)
-        drawn = titled_card("", self.summary, self.verdict, self._boards)
+        set_role(self.told, "muted")
+        self.problem.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        for page in (self.board, self.message, self.problem):
+            self.boards.addWidget(page)
+        drawn = titled_card("", self.summary, self.verdict, self.boards)
         listed = titled_card("", self._table_title, self.table, self.frequencies)
         lines = listed.layout()
         assert isinstance(lines, QVBoxLayout)
         lines.setStretch(lines.count() - 2, 1)
         lines.setStretch(lines.count() - 1, 0)
-        for words in (self.sentence, self._told):
-            self._line.addWidget(words)
-        self._line.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        for words in (self.sentence, self.told):
+            self.line.addWidget(words)
+        self.line.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         above, below = frame("card", spacing=SPACE // 2), frame("card", spacing=SPACE // 2)
-        for box, widgets in ((above, [self.stages]), (below, [self._line, self.transport])):
+        for box, widgets in ((above, [self.stages]), (below, [self.line, self.transport])):
             inside = box.layout()
             assert inside is not None
             inside.setContentsMargins(SPACE + SPACE // 2, SPACE, SPACE + SPACE // 2, SPACE)
@@ -95,19 +102,19 @@ class StepsView(QWidget):
         column.addWidget(above)
         column.addLayout(panes(drawn, listed, sizes=(700, 370), grows=0), 1)
         column.addWidget(below)
-        self._pages.addWidget(content)
-        self._pages.addWidget(EmptyState("No tokenizer", "Choose a tokenizer, or train one, to see how it works."))
+        self.pages.addWidget(content)
+        self.pages.addWidget(EmptyState("No tokenizer", "Choose a tokenizer, or train one, to see how it works."))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._pages)
+        layout.addWidget(self.pages)
 
     def _connect(self) -> None:
-        self._pause.timeout.connect(self._reopen)
-        self._opening.done.connect(self._on_opened)
-        self._opening.failed.connect(self._on_failed)
-        self._following.done.connect(self._on_followed)
-        self._following.failed.connect(self._on_failed)
-        self.stages.typed.connect(self._pause.start)
+        self.pause.timeout.connect(self._reopen)
+        self.opening.done.connect(self._on_opened)
+        self.opening.failed.connect(self._on_failed)
+        self.following.done.connect(self._on_followed)
+        self.following.failed.connect(self._on_failed)
+        self.stages.typed.connect(self.pause.start)
         self.stages.strip.chosen.connect(self._on_word)
         self.table.step_chosen.connect(self._on_row)
         self.transport.step_changed.connect(self._show_step)
@@ -134,15 +141,15 @@ class StepsView(QWidget):
     @Slot()
     def _reopen(self) -> None:
         tokenizer, text = self._tokenizer, self.stages.own.text() or self._text
-        self._pages.setCurrentIndex(0 if tokenizer is not None else 1)
-        self._following.cancel()
+        self.pages.setCurrentIndex(0 if tokenizer is not None else 1)
+        self.following.cancel()
         self.transport.pause()
         if tokenizer is None:
-            self._opening.cancel()
+            self.opening.cancel()
             self._forget()
             return
         steps = self.opened.steps if self.opened is not None and self.opened.tokenizer is tokenizer else None
-        self._opening.ask(lambda: open_text(tokenizer, steps, text))
+        self.opening.ask(lambda: open_text(tokenizer, steps, text))
 
     @Slot(object)
     def _on_opened(self, opened: Opened) -> None:
@@ -160,7 +167,7 @@ class StepsView(QWidget):
         opened = self.opened
         if opened is not None:
             steps, word = opened.steps, opened.split.words[row]
-            self._following.ask(lambda: follow(steps, word))
+            self.following.ask(lambda: follow(steps, word))
 
     @Slot(object)
     def _on_followed(self, followed: Followed) -> None:
@@ -170,7 +177,7 @@ class StepsView(QWidget):
         step = 0 if self._begins_anew or self.transport.is_playing else n_steps
         self._begins_anew = False
         self.transport.set_steps(n_steps, step)
-        self._boards.setCurrentWidget(self.board)
+        self.boards.setCurrentWidget(self.board)
         self._tell()
         self.board.show_drawing(self._draw(), step)
 
@@ -184,7 +191,7 @@ class StepsView(QWidget):
     def _next_word(self) -> None:
         row, strip = self.stages.strip.current + 1, self.stages.strip
         if row < strip.words.rowCount():
-            if not self._following.busy:
+            if not self.following.busy:
                 self._begins_anew = True
                 strip.choose(row)
         else:
@@ -242,8 +249,8 @@ class StepsView(QWidget):
     @Slot(str)
     def _on_told(self, words: str) -> None:
         """Tell of what the pointer is at, in the place of the step's sentence."""
-        self._told.setText(words)
-        self._line.setCurrentWidget(self._told if words else self.sentence)
+        self.told.setText(words)
+        self.line.setCurrentWidget(self.told if words else self.sentence)
 
     @Slot(int)
     def _on_row(self, step: int) -> None:
@@ -253,8 +260,8 @@ class StepsView(QWidget):
     def _show_message(self, sentence: str = "") -> None:
         """Show that there is nothing to follow, or what went wrong, in the drawing's place."""
         self.followed, self._telling = None, None
-        self._problem.setText(sentence)
-        self._boards.setCurrentWidget(self._problem if sentence else self._message)
+        self.problem.setText(sentence)
+        self.boards.setCurrentWidget(self.problem if sentence else self.message)
         self.board.show_drawing(None, 0)
         self.table.show_telling(None)
         self.transport.pause()
@@ -287,3 +294,14 @@ def _most_telling(opened: Opened) -> int:
     """Which word to begin with: the first one of which most tokens are made, among the first few."""
     few = opened.split.words[:40]
     return max(range(len(few)), key=lambda i: (few[i].added_id is None, min(len(few[i].text), 16)))
+
+
+def drawing_of(looks: Looks, steps: TokenizerSteps, found: WordSteps, frequencies: Frequencies | None) -> Drawing:
+    """The drawing of a word's steps, which tells frequencies too where they were counted."""
+    if isinstance(found, BpeSteps):
+        return MergeTree(looks, steps, found, frequencies)
+    if isinstance(found, WordPieceSteps):
+        return Scan(looks, steps, found, frequencies)
+    if isinstance(found, UnigramSteps):
+        return Lattice(looks, steps, found, frequencies)
+    return Lookup(looks, steps, found, frequencies)

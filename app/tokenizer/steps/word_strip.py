@@ -9,8 +9,8 @@ from PySide6.QtGui import QFontMetrics, QPainter
 from PySide6.QtWidgets import QListView, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from app.kit.theme import ThemeProvider
-from app.kit.words.value_words import times
 from app.tokenizer.steps.looks import Looks, alternate
+from models.number_words import times
 from models.tokenizers.steps.steps import Word
 
 _Index = QModelIndex | QPersistentModelIndex

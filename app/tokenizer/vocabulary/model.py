@@ -101,7 +101,7 @@ class VocabularyModel(QAbstractTableModel):
             return None
         name, row = self.columns[index.column()], int(self.rows[index.row()])
         if role == Qt.ItemDataRole.DisplayRole:
-            return self._words(name, row)
+            return self.words(name, row)
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._tip(name, row)
         if role == Qt.ItemDataRole.TextAlignmentRole:
@@ -112,7 +112,8 @@ class VocabularyModel(QAbstractTableModel):
             return self._faint if name in ("bytes", "type") or not self.vocabulary.reachable[row] else None
         return None
 
-    def _words(self, name: str, row: int) -> str:
+    def words(self, name: str, row: int) -> str:
+        """What a cell says."""
         assert self.vocabulary is not None
         table = self.vocabulary
         if name == "id":

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.kit.figures.pictures import Axis, BarPicture, Line, LinePicture, round_ticks
-from app.kit.words.value_words import counted, percent, size_words, times
+from models.number_words import counted, percent, size_words, times
 from models.tokenizers.vocabulary.table import Vocabulary
 from models.tokenizers.vocabulary.token_counts import Usage
 

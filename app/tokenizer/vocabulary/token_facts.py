@@ -8,11 +8,10 @@ from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QGuiApplication
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
-from app.kit.scrolling import scrolling
+from app.kit.basics import button, label, row, scrolling
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
 from app.tokenizer.vocabulary.model import copied_text, hex_words
+from models.number_words import counted
 from models.tokenizers.vocabulary.table import Token, Vocabulary
 from models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
 from models.tokenizers.vocabulary.token_types import TYPES

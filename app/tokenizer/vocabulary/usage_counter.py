@@ -14,9 +14,8 @@ from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.tokenizer.corpus_picker import CorpusPicker
-from app.worker.aside import Aside
+from app.worker.background import LatestTask, latest_progress
 from app.worker.failures import Failure
-from app.worker.progress_events import latest_progress
 from models.data.corpus_texts import CorpusChoice, corpus_texts
 from models.events import Event, Phase, Progress
 from models.library.library import Library
@@ -47,7 +46,7 @@ class UsageCounter(QWidget):
         super().__init__(parent)
         self._session = session
         self._work: tuple[Tokenizer, Vocabulary] | None = None
-        self._aside = Aside(self)
+        self._task = LatestTask(self)
         self.picker = CorpusPicker(session, theme)
         self.picker.setMaximumWidth(320)
         tip = "Encode the corpus, and count how often each token comes up"
@@ -67,19 +66,19 @@ class UsageCounter(QWidget):
             layout.addWidget(widget)
         layout.addWidget(self.said, 3)
         self._show_busy(False)
-        self._aside.busy_changed.connect(self._show_busy)
-        self._aside.events_came.connect(self._on_events)
-        self._aside.done.connect(self._on_done)
-        self._aside.failed.connect(self._on_failed)
+        self._task.busy_changed.connect(self._show_busy)
+        self._task.events_came.connect(self._on_events)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(self._on_failed)
 
     @property
     def busy(self) -> bool:
         """Whether it counts."""
-        return self._aside.busy
+        return self._task.busy
 
     def set_vocabulary(self, tokenizer: Tokenizer | None, vocabulary: Vocabulary | None) -> None:
         """Count the tokens of this tokenizer from now on; another count is dropped."""
-        self._aside.cancel()
+        self._task.cancel()
         self._work = None if tokenizer is None or vocabulary is None else (tokenizer, vocabulary)
         self.start.setEnabled(self._work is not None)
         self._say("")
@@ -93,12 +92,12 @@ class UsageCounter(QWidget):
         library, choice = self._session.library, self.picker.choice
         self._bar.setRange(0, 0)
         self._say("")
-        self._aside.drive(lambda: _count(tokenizer, vocabulary, library, choice))
+        self._task.drive(lambda: _count(tokenizer, vocabulary, library, choice))
 
     @Slot()
     def stop(self) -> None:
         """Let the count go."""
-        self._aside.cancel()
+        self._task.cancel()
         self._say("Cancelled: nothing was counted.")
 
     @Slot(bool)

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import QRectF, QSize, Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QFileDialog, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
-from app.kit.basics import EmptyState, button, label, panes, row, set_role
+from app.kit.basics import EmptyState, button, frame, label, panes, row, set_role
+from app.kit.figures.bar_plot import BarPlot
+from app.kit.figures.line_plot import LinePlot
+from app.kit.figures.pictures import LinePicture
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted, percent
 from app.session.session import Session
-from app.tokenizer.vocabulary.charts import VocabularyCharts
 from app.tokenizer.vocabulary.filters import VocabularyFilters
-from app.tokenizer.vocabulary.pictures import usage_words
+from app.tokenizer.vocabulary.pictures import coverage_picture, lengths_picture, usage_words, zipf_picture
 from app.tokenizer.vocabulary.table import VocabularyTable
 from app.tokenizer.vocabulary.token_facts import TokenFacts
 from app.tokenizer.vocabulary.token_finder import Found, Query, TokenFinder
 from app.tokenizer.vocabulary.usage_counter import Counted, UsageCounter
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.events import Event, Progress
+from models.number_words import counted, percent
 from models.tokenizers.vocabulary.csv_file import write_vocabulary_csv
 from models.tokenizers.vocabulary.table import Vocabulary, vocabulary
 from models.tokenizers.vocabulary.token_counts import Usage
@@ -39,7 +41,7 @@ class VocabularyView(QWidget):
         self._tokenizer: Tokenizer | None = None
         self._name = ""
         self._finder: TokenFinder | None = None
-        self._reading, self._finding, self._writing = Aside(self), Aside(self), Aside(self)
+        self._reading, self._finding, self._writing = LatestTask(self), LatestTask(self), LatestTask(self)
         self.filters = VocabularyFilters()
         self.n_found = label("", "caption")
         self.export = button("CSV", theme, self.ask_where, icon="export", role="quiet")
@@ -132,13 +134,13 @@ class VocabularyView(QWidget):
     @property
     def busy(self) -> bool:
         """Whether something is read, looked for, counted or written."""
-        return self.counter.busy or any(aside.busy for aside in (self._reading, self._finding, self._writing))
+        return self.counter.busy or any(task.busy for task in (self._reading, self._finding, self._writing))
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
         """Browse this tokenizer of the library; None while there is none."""
         self._tokenizer, self._name, self._finder = tokenizer, name, None
-        for aside in (self._reading, self._finding, self._writing):
-            aside.cancel()
+        for task in (self._reading, self._finding, self._writing):
+            task.cancel()
         self.counter.set_vocabulary(None, None)
         self._show_parts(None, None)
         self._pages.setCurrentWidget(self._none if tokenizer is None else self._busy)
@@ -257,3 +259,60 @@ class VocabularyView(QWidget):
     def _say(self, words: str, *, failed: bool = False) -> None:
         self.said.setText(words)
         set_role(self.said, "error" if failed else "caption")
+
+
+class _LogPlot(LinePlot):
+    """Lines as wide as there is room: no colour bar stands beside them."""
+
+    def _room(self) -> QRectF:
+        room = super()._room()
+        room.setRight(self.width() - 1.5 * SPACE)
+        return room
+
+
+class VocabularyCharts(QWidget):
+    """Three figures; in the place of the last two, what to do to see them."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.lengths = BarPlot(theme)
+        self.zipf, self.coverage = _LogPlot(theme), _LogPlot(theme)
+        pair = QWidget()
+        beside = QHBoxLayout(pair)
+        beside.setContentsMargins(0, 0, 0, 0)
+        beside.setSpacing(SPACE)
+        beside.addWidget(self.zipf, 1)
+        beside.addWidget(self.coverage, 1)
+        self._hint = EmptyState(
+            "Nothing is counted yet",
+            "Choose a corpus above and count: this shows how often each token occurs, and which never do.",
+        )
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._hint)
+        self._pages.addWidget(pair)
+        card = frame("card", horizontal=True, margin=SPACE)
+        inside = card.layout()
+        assert isinstance(inside, QHBoxLayout)
+        inside.addWidget(self.lengths, 1)
+        inside.addWidget(self._pages, 2)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(card)
+
+    def sizeHint(self) -> QSize:
+        return QSize(720, 168)
+
+    @property
+    def pictures(self) -> tuple[LinePicture, LinePicture] | None:
+        """Frequency by rank and coverage, where a corpus was counted."""
+        if self._pages.currentIndex() == 0 or self.zipf.picture is None or self.coverage.picture is None:
+            return None
+        return self.zipf.picture, self.coverage.picture
+
+    def show_vocabulary(self, vocabulary: Vocabulary, usage: Usage | None) -> None:
+        """Draw these; without `usage`, what is known of the vocabulary alone."""
+        self.lengths.set_picture(lengths_picture(vocabulary))
+        self._pages.setCurrentIndex(0 if usage is None else 1)
+        if usage is not None:
+            self.zipf.set_picture(zipf_picture(vocabulary, usage))
+            self.coverage.set_picture(coverage_picture(usage))

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.kit.words.slot_words import UNUSED, differs, label_of, plain_words, value_in_use, value_words
-from app.kit.words.value_words import short_count
-from app.session.status import duration
 from models import cost
 from models.library.library import RunInfo
 from models.library.run_record import read_record
+from models.number_words import duration, short_count
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
 from models.settings.slots import is_used

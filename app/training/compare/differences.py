@@ -21,10 +21,10 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidge
 
 from app.kit.basics import button, column, label, row, titled_card
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
 from app.training.compare.comparison import RunComparison, compare_runs
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from models.library.library import RunInfo
+from models.number_words import counted
 
 Index = QModelIndex | QPersistentModelIndex
 _SORT = Qt.ItemDataRole.UserRole
@@ -68,10 +68,10 @@ class RunDifferences(QWidget):
         QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self.table, self.copy_csv).setContext(
             Qt.ShortcutContext.WidgetShortcut
         )
-        aside = QWidget()
-        aside.setLayout(row(self.note, self.copy))
-        self.setLayout(column(titled_card("Differences", self.table, aside=aside)))
-        self._reading = Aside(self)
+        trailing = QWidget()
+        trailing.setLayout(row(self.note, self.copy))
+        self.setLayout(column(titled_card("Differences", self.table, trailing=trailing)))
+        self._reading = LatestTask(self)
         self._reading.done.connect(self._on_read)
         theme.theme_changed.connect(self._fit)
 

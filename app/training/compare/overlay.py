@@ -13,7 +13,6 @@ from app.kit.basics import button, column, frame, label, row
 from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
 from app.session.run_history import Table
 from app.session.session import Session
 from app.training.compare.differences import RunDifferences
@@ -23,9 +22,10 @@ from app.training.compare.overlay_curves import Curves, CurvesRead, CurvesReader
 from app.training.compare.overlay_legend import OverlayLegend
 from app.training.compare.overlay_lines import LineMaker, Scene, aligned
 from app.training.curves.run_axis import RunAxis
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from models.events import Event
 from models.library.library import RunInfo
+from models.number_words import counted
 
 _DRAW_MS, _READ_MS, _LOOK_MS = 60, 250, 3000
 """How long more changes are waited for after one, and more curves; how often runs are looked at whether they grew."""
@@ -44,9 +44,9 @@ class RunOverlay(QWidget):
         super().__init__(parent)
         self._session, self._theme = session, theme
         self._runs: dict[str, RunInfo] = {}
-        self._curves: dict[str, Curves] = {}
-        self._reader, self._maker = CurvesReader(), LineMaker()
-        self._drawn: tuple[object, ...] = ()
+        self.curves: dict[str, Curves] = {}
+        self._reader, self.maker = CurvesReader(), LineMaker()
+        self.drawn: tuple[object, ...] = ()
         self._axis = RunAxis()
         self._is_thinned = False
         self.chart = OverlayChart(theme)
@@ -57,21 +57,21 @@ class RunOverlay(QWidget):
         self.caption.setProperty("role", "caption")
         self.controls = OverlayControls()
         self._picture = QSplitter(Qt.Orientation.Horizontal)
-        self.export = ExportButton(session, theme, self._picture, self._numbers)
+        self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
         self.export.name = "runs"
         self.whole = button("Show everything", theme, self.chart.show_whole, role="link", tip="Double-click, too")
         self.whole.hide()
         self._build()
-        self._reading, self._making = Aside(self), Aside(self)
-        self._reading.events_came.connect(self._on_read)
-        self._reading.done.connect(self._show_caption)
-        self._making.done.connect(self._on_made)
+        self.reading, self._making = LatestTask(self), LatestTask(self)
+        self.reading.events_came.connect(self._on_read)
+        self.reading.done.connect(self._show_caption)
+        self._making.done.connect(self.on_made)
         self._draw = QTimer(self, singleShot=True)
         self._draw.timeout.connect(self._make_lines)
         self._look = QTimer(self, interval=_LOOK_MS)
         self._look.timeout.connect(self.look_again)
         self._look.start()
-        session.runs_changed.connect(self._on_runs_changed)
+        session.runs.changed.connect(self._on_runs_changed)
         self.controls.scale_changed.connect(self._on_scale)
         self.controls.smoothing_changed.connect(self._on_changed)
         self.chart.getPlotItem().getViewBox().sigRangeChanged.connect(self._on_range)
@@ -130,17 +130,17 @@ class RunOverlay(QWidget):
     def show_runs(self, run_ids: Sequence[str]) -> None:
         """Compare other runs; those that cannot be found any more are left out."""
         self._runs = self._known(run_ids)
-        self._curves = {run_id: curves for run_id, curves in self._curves.items() if run_id in self._runs}
+        self.curves = {run_id: curves for run_id, curves in self.curves.items() if run_id in self._runs}
         self.title.setText(counted(len(self._runs), "run"))
         self.legend.set_runs({run_id: info.name for run_id, info in self._runs.items()})
         self.differences.show_runs(list(self._runs.values()), self.legend.swatch)
-        self._drawn = ()
+        self.drawn = ()
         self.chart.show_whole()
         self._read()
         self._draw.start(_DRAW_MS)
 
     def _known(self, run_ids: Sequence[str]) -> dict[str, RunInfo]:
-        known = {info.id: info for info in self._session.run_index.infos()}
+        known = {info.id: info for info in self._session.runs.index.infos()}
         return {run_id: known[run_id] for run_id in run_ids if run_id in known}
 
     @Slot()
@@ -153,12 +153,13 @@ class RunOverlay(QWidget):
     def _read(self) -> None:
         folders: dict[str, Path] = {run_id: info.folder for run_id, info in self._runs.items()}
         if folders:
-            self._reading.drive(lambda: self._reader.read(folders))
+            held = dict(self.curves)
+            self.reading.drive(lambda: self._reader.read(folders, held))
 
     @Slot()
     def look_again(self) -> None:
         """Read what was added to the runs, while they are seen."""
-        if not self.isVisible() or self._reading.busy:
+        if not self.isVisible() or self.reading.busy:
             return
         runs = self._known(self.run_ids)
         if list(runs.values()) != list(self._runs.values()) and len(runs) == len(self._runs):
@@ -169,10 +170,10 @@ class RunOverlay(QWidget):
     @Slot(object)
     def _on_read(self, events: tuple[Event, ...]) -> None:
         read = {event.run_id: event.curves for event in events if isinstance(event, CurvesRead) and event.curves}
-        self._curves |= {run_id: curves for run_id, curves in read.items() if curves and run_id in self._runs}
+        self.curves |= {run_id: curves for run_id, curves in read.items() if curves and run_id in self._runs}
         if read:
-            self.legend.set_problems({run_id: c.problem for run_id, c in self._curves.items() if c.problem})
-            self._drawn = ()
+            self.legend.set_problems({run_id: c.problem for run_id, c in self.curves.items() if c.problem})
+            self.drawn = ()
             if not self._draw.isActive():
                 self._draw.start(_READ_MS)
 
@@ -180,7 +181,7 @@ class RunOverlay(QWidget):
 
     @Slot()
     def _on_changed(self) -> None:
-        self._drawn = ()
+        self.drawn = ()
         if not self._draw.isActive():
             self._draw.start(_DRAW_MS)
 
@@ -207,7 +208,7 @@ class RunOverlay(QWidget):
     def _make_lines(self) -> None:
         hidden = self.legend.hidden
         curves = {
-            run_id: self._curves[run_id] for run_id in self._runs if run_id in self._curves and run_id not in hidden
+            run_id: self.curves[run_id] for run_id in self._runs if run_id in self.curves and run_id not in hidden
         }
         self._axis = self._axis_of(curves)
         view = self.chart.getPlotItem().getViewBox()
@@ -223,25 +224,25 @@ class RunOverlay(QWidget):
             log=self.controls.log,
         )
         wanted = (scene, tuple(curves))
-        if self._drawn == wanted:
+        if self.drawn == wanted:
             return
-        self._drawn = wanted
-        maker = self._maker
+        self.drawn = wanted
+        maker = self.maker
         self._making.ask(lambda: (scene, Drawing.of(maker.lines(curves, scene))))
 
     @Slot(object)
-    def _on_made(self, result: tuple[Scene, Drawing]) -> None:
+    def on_made(self, result: tuple[Scene, Drawing]) -> None:
         scene, drawing = result
         lines = drawing.lines
-        if not lines.keys() <= self._curves.keys():  # others are compared by now, and will be drawn
+        if not lines.keys() <= self.curves.keys():  # others are compared by now, and will be drawn
             return
         strokes = {run_id: self.legend.stroke(run_id) for run_id in lines}
         self.chart.show_drawing(drawing, strokes, {run_id: self._runs[run_id].name for run_id in lines})
         self.chart.getPlotItem().setLabel("bottom", self._axis.title)
-        curves = {run_id: self._curves[run_id] for run_id in lines}
+        curves = {run_id: self.curves[run_id] for run_id in lines}
         self.chart.show_range((0.0, self._length(curves)), self.chart.heights)
         self.chart.show_scales(bool(lines))
-        self.chart.say("" if lines or self._reading.busy else f"No {scene.quantity.words.lower()} was measured.")
+        self.chart.say("" if lines or self.reading.busy else f"No {scene.quantity.words.lower()} was measured.")
         self._show_values({run_id: line.end[1] for run_id, line in lines.items()})
         self._is_thinned = any(line.is_thinned for line in lines.values())
         self._show_caption()
@@ -274,7 +275,7 @@ class RunOverlay(QWidget):
     @Slot()
     def _show_caption(self) -> None:
         quantity = self.controls.quantity
-        n_whole = sum(curves.is_whole for curves in self._curves.values())
+        n_whole = sum(curves.is_whole for curves in self.curves.values())
         parts = [f"{quantity.words}, {quantity.unit}" if quantity.unit else quantity.words]
         if self.chart.draws_points:
             parts.append(
@@ -286,13 +287,13 @@ class RunOverlay(QWidget):
             parts.append("drawn: the lowest and highest of each pixel" if self._is_thinned else "drawn: each step")
         if self.chart.draws_in_turns:
             parts.append("lines that lie on one another alternate")
-        if n_whole < len(self._curves) and self._reading.busy:
-            parts.append(f"so far a sample of {len(self._curves) - n_whole} of the runs, which are still being read")
+        if n_whole < len(self.curves) and self.reading.busy:
+            parts.append(f"so far a sample of {len(self.curves) - n_whole} of the runs, which are still being read")
         self.caption.setText("; ".join(parts) + ".")
 
     def _numbers(self) -> Callable[[], Columns]:
         """The compared quantity for a file: what the runs are aligned by, and a column for each that is drawn."""
         hidden = self.legend.hidden
-        shown = {run_id: run for run_id, run in self._curves.items() if run_id not in hidden}
+        shown = {run_id: run for run_id, run in self.curves.items() if run_id not in hidden}
         names = {run_id: self._runs[run_id].name for run_id in shown}
         return functools.partial(aligned, shown, names, self.controls.quantity, self.controls.axis)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt, Slot
-from PySide6.QtGui import QColor, QFontMetrics, QPainterPath, QPen
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPen
+from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
 
 from app.kit.charts.chart import Chart
-from app.kit.charts.line_bundle import BundledLine, LineBundle, path_of
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.compare.overlay_legend import Stroke
 from app.training.compare.overlay_lines import Line, in_turns
@@ -68,7 +68,7 @@ class OverlayChart(Chart):
         self.setMinimumSize(320, 180)
         self._bundle = LineBundle()
         self.addItem(self._bundle, ignoreBounds=True)
-        self._drawing = Drawing.of({})
+        self.drawing = Drawing.of({})
         self._names: dict[str, pg.TextItem] = {}
         self._named: dict[str, str] = {}
         self._strokes: dict[str, Stroke] = {}
@@ -78,7 +78,7 @@ class OverlayChart(Chart):
     def show_drawing(self, drawing: Drawing, strokes: Mapping[str, Stroke], names: Mapping[str, str]) -> None:
         """Draw these lines in the strokes of their runs; those that were drawn before go."""
         lines = drawing.lines
-        self._drawing, self._strokes = drawing, dict(strokes)
+        self.drawing, self._strokes = drawing, dict(strokes)
         self._is_smooth = any(line.smooth is not line.raw for line in lines.values())
         wanted = {run_id: names[run_id] for run_id in lines} if len(lines) <= _NAMED else {}
         if wanted != self._named:
@@ -90,17 +90,17 @@ class OverlayChart(Chart):
     @property
     def lines(self) -> Mapping[str, Line]:
         """What is drawn, by run id."""
-        return self._drawing.lines
+        return self.drawing.lines
 
     @property
     def draws_points(self) -> bool:
         """Whether all points are drawn besides the smoothed lines."""
-        return bool(self._drawing.raw)
+        return bool(self.drawing.raw)
 
     @property
     def draws_in_turns(self) -> bool:
         """Whether there are lines that lie on one another, and are drawn dash by dash."""
-        return bool(self._drawing.turns)
+        return bool(self.drawing.turns)
 
     def point_out(self, run_id: str) -> None:
         """Let one run stand out, '' for none."""
@@ -110,7 +110,7 @@ class OverlayChart(Chart):
 
     def heights(self, first: float, last: float) -> tuple[float, float]:
         """From where to where the lines go between two x."""
-        drawing = self._drawing
+        drawing = self.drawing
         seen = drawing.y[(drawing.x >= first) & (drawing.x <= last)]
         if not len(seen):
             return 0.0, 1.0
@@ -140,18 +140,18 @@ class OverlayChart(Chart):
         # Wide lines with fine edges are slow where they are noisy.
         few = len(self.lines) <= _NAMED and self._is_smooth
         raw, smooth = [], []
-        for run_id, path in self._drawing.smooth.items():
+        for run_id, path in self.drawing.smooth.items():
             stroke, stands_out = self._strokes[run_id], run_id == self._pointed_run
             faded = bool(self._pointed_run) and not stands_out
-            if run_id in self._drawing.raw:
+            if run_id in self.drawing.raw:
                 raw.append(
-                    BundledLine(self._drawing.raw[run_id], pg.mkPen(_faded(stroke, 0.05 if faded else 0.2)), False)
+                    BundledLine(self.drawing.raw[run_id], pg.mkPen(_faded(stroke, 0.05 if faded else 0.2)), False)
                 )
             width = 2.6 if stands_out and self._is_smooth else 1.8 if few else 1
             alpha = 0.25 if faded else 1.0 if few or stands_out else 0.75
             pen = pg.mkPen(_faded(stroke, alpha), width=width, style=stroke.pattern)
-            if run_id in self._drawing.turns and not self._pointed_run:
-                _take_turns(pen, *self._drawing.turns[run_id])
+            if run_id in self.drawing.turns and not self._pointed_run:
+                _take_turns(pen, *self.drawing.turns[run_id])
             smooth.append((stands_out, BundledLine(path, pen, few)))
         smooth.sort(key=lambda pair: pair[0])
         self._bundle.set_lines([*raw, *(line for _, line in smooth)])
@@ -207,3 +207,46 @@ def _faded(stroke: Stroke, alpha: float) -> QColor:
     colour = QColor(stroke.colour)
     colour.setAlphaF(alpha)
     return colour
+
+
+@dataclass(frozen=True, eq=False)
+class BundledLine:
+    """A path in the chart's own coordinates, and how it is drawn."""
+
+    path: QPainterPath
+    pen: QPen
+    is_fine: bool
+
+
+def path_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> QPainterPath:
+    """The path through points (n,); what is not finite is a gap."""
+    path: QPainterPath = pg.arrayToQPath(x, y, connect="finite")
+    return path
+
+
+class LineBundle(pg.GraphicsObject):  # type: ignore[misc]
+    """Many lines as one item: of 200 items, half the time went into asking each where it is. The last ones are on top.
+
+    Its pens are cosmetic: as wide on screen however close one looks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: Sequence[BundledLine] = ()
+
+    def set_lines(self, lines: Sequence[BundledLine]) -> None:
+        """Draw other lines."""
+        self._lines = tuple(lines)
+        self.update()
+
+    def viewRangeChanged(self) -> None:
+        self.prepareGeometryChange()
+
+    def boundingRect(self) -> QRectF:
+        seen: QRectF | None = self.viewRect()
+        return QRectF() if seen is None else seen
+
+    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
+        for line in self._lines:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing, line.is_fine)
+            painter.setPen(line.pen)
+            painter.drawPath(line.path)

@@ -7,8 +7,8 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QWidget
 
 from app.kit.basics import label, row
 from app.training.compare.overlay_lines import COMPARED, ComparedQuantity
+from app.training.curves.curve_choices import Smoother
 from app.training.curves.run_axis import X_AXES
-from app.training.curves.smoother import Smoother
 
 
 class OverlayControls(QWidget):

@@ -6,7 +6,7 @@ Measured with 200 runs of 100,000 rows: the samples take 0.6 s in all, reading a
 from __future__ import annotations
 
 import mmap
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,11 +62,12 @@ class _Read:
 
     tail: LogTail
     blocks: dict[str, list[Floats]] = field(default_factory=lambda: {kind: [] for kind in COLUMNS})
-    is_told: bool = False
+    told: Curves | None = None
+    """What was yielded last; None where more has been read since."""
 
     def clear(self) -> None:
         self.blocks = {kind: [] for kind in COLUMNS}
-        self.is_told = False
+        self.told = None
 
     def take(self, rows: Sequence[Row]) -> None:
         for kind, parts in self.blocks.items():
@@ -87,8 +88,12 @@ class CurvesReader:
     def __init__(self) -> None:
         self._runs: dict[str, _Read] = {}
 
-    def read(self, folders: dict[str, Path]) -> Generator[Event, None, None]:
+    def read(self, folders: Mapping[str, Path], held: Mapping[str, Curves]) -> Generator[Event, None, None]:
         """A sample of each run that is new, its validations, then all of each, or what was added; others are forgotten.
+
+        Args:
+            held: the curves that whoever asks has by now. What was yielded to nobody, since an earlier reading was
+                given up, or was let go of since, is yielded once more.
 
         Yields a CurvesRead for each that has changed, and for each block of it.
         """
@@ -105,22 +110,22 @@ class CurvesReader:
         for run_id in new:
             self._runs[run_id] = _Read(LogTail(folders[run_id] / "metrics.jsonl"))
         for run_id in folders:
-            yield from self._read_one(run_id, self._runs[run_id])
+            yield from self._read_one(run_id, self._runs[run_id], held.get(run_id))
 
-    def _read_one(self, run_id: str, read: _Read) -> Iterator[Event]:
+    def _read_one(self, run_id: str, read: _Read, held: Curves | None) -> Iterator[Event]:
         problem = ""
         try:
             if read.tail.was_replaced():
                 read.clear()
             for rows in read.tail.blocks():
                 read.take(rows)
-                read.is_told = False
+                read.told = None
                 yield CurvesRead(run_id=run_id)
         except ValueError as error:
             problem = str(error)
-        if not read.is_told or problem:
-            read.is_told = True
-            yield CurvesRead(run_id=run_id, curves=read.curves(problem))
+        if read.told is None or read.told is not held or problem:
+            read.told = read.curves(problem)
+            yield CurvesRead(run_id=run_id, curves=read.told)
 
 
 def sample_curves(folder: Path, n: int) -> Curves:

@@ -81,11 +81,11 @@ class LineMaker:
     """Makes the lines of a scene on any one thread; what was smoothed before is not smoothed again."""
 
     def __init__(self) -> None:
-        self._smoothed: dict[str, tuple[Curves, object, tuple[Floats, Floats]]] = {}
+        self.smoothed: dict[str, tuple[Curves, object, tuple[Floats, Floats]]] = {}
 
     def lines(self, curves: Mapping[str, Curves], scene: Scene) -> dict[str, Line]:
         """The lines of all runs that have the scene's quantity."""
-        self._smoothed = {run_id: kept for run_id, kept in self._smoothed.items() if run_id in curves}
+        self.smoothed = {run_id: kept for run_id, kept in self.smoothed.items() if run_id in curves}
         made = {run_id: self._line(run_id, run, scene) for run_id, run in curves.items()}
         return {run_id: line for run_id, line in made.items() if line is not None}
 
@@ -110,7 +110,7 @@ class LineMaker:
 
     def _smooth(self, run_id: str, run: Curves, scene: Scene) -> tuple[Floats, Floats]:
         key = (scene.quantity, scene.axis, scene.unit, scene.smoothing)
-        kept = self._smoothed.get(run_id)
+        kept = self.smoothed.get(run_id)
         if kept is not None and kept[0] is run and kept[1] == key:
             return kept[2]
         x = run.column(scene.quantity.kind, scene.axis).astype(np.float64) / scene.unit
@@ -118,7 +118,7 @@ class LineMaker:
         if scene.smoothing > 0 and len(y) > _MOST_MEANS:
             x, y = _means(x, y, np.arange(_MOST_MEANS) * len(y) // _MOST_MEANS)
         line = x, moving_average(y, scene.smoothing)
-        self._smoothed[run_id] = run, key, line
+        self.smoothed[run_id] = run, key, line
         return line
 
 

@@ -60,10 +60,10 @@ class ParallelPlot(Figure):
         lines = [run.name, f"{spot[0] + 1} of {len(self._runs)}: {loss}, {run.status}"]
         return "\n".join(lines + [f"{setting_title(name)} {plain_words(value)}" for name, value in run.values.items()])
 
-    def _spot_at(self, point: QPointF) -> tuple[int, int] | None:
+    def spot_at(self, point: QPointF) -> tuple[int, int] | None:
         nearest, least = None, _NEAR
         for i in range(len(self._runs)):
-            for a, b in itertools.pairwise(self._points(i)):
+            for a, b in itertools.pairwise(self.points(i)):
                 if a.x() <= point.x() <= b.x():
                     share = (point.x() - a.x()) / max(b.x() - a.x(), 1.0)
                     away = abs(a.y() + share * (b.y() - a.y()) - point.y())
@@ -72,7 +72,7 @@ class ParallelPlot(Figure):
         return None if nearest is None else (nearest, 0)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        spot = self._spot_at(event.position())
+        spot = self.spot_at(event.position())
         if spot is not None and event.button() == Qt.MouseButton.LeftButton:
             self.run_asked.emit(self._runs[spot[0]].id)
 
@@ -104,7 +104,7 @@ class ParallelPlot(Figure):
         room = self._room()
         return room.bottom() - place * room.height()
 
-    def _points(self, run: int) -> list[QPointF]:
+    def points(self, run: int) -> list[QPointF]:
         places = [axis.places[run] for axis in self._axes]
         return [QPointF(self._x(i), self._y(place)) for i, place in enumerate(places) if place is not None]
 
@@ -126,7 +126,7 @@ class ParallelPlot(Figure):
             painter.setPen(QPen(self._theme.theme.color("accent"), 1))
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
         if self.spot is not None:
-            self._draw_read_out(painter, self._points(read)[-1], self._words(self.spot))
+            self._draw_read_out(painter, self.points(read)[-1], self._words(self.spot))
 
     def _colour(self, run: int) -> QColor:
         """By its loss on the map of quantities; muted where it has none."""
@@ -144,7 +144,7 @@ class ParallelPlot(Figure):
         if self._runs[run].best_loss is None:
             pen.setStyle(Qt.PenStyle.DashLine)
         painter.setPen(pen)
-        painter.drawPolyline(QPolygonF(self._points(run)))
+        painter.drawPolyline(QPolygonF(self.points(run)))
 
     def _draw_lines(self, painter: QPainter) -> None:
         room = self._room()

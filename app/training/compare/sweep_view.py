@@ -20,13 +20,13 @@ from PySide6.QtWidgets import (
 from app.kit.basics import EmptyState, frame, label
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.slot_words import plain_words
-from app.kit.words.value_words import counted
 from app.session.session import Session
 from app.training.compare.parallel_axes import setting_title
 from app.training.compare.parallel_plot import ParallelPlot
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from models.library.library import RunInfo
 from models.library.lowest_loss import Lowest, find_lowest
+from models.number_words import counted
 from models.runs.sweep_result import SweepRun, compare_runs
 
 _LOOK_MS = 3000
@@ -79,21 +79,21 @@ class SweepView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(halves)
-        self._aside = Aside(self)
-        self._aside.done.connect(self._on_compared)
-        self._aside.failed.connect(lambda failure: session.job_failed.emit(failure.sentence, failure.details))
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_compared)
+        self._task.failed.connect(session.notices.fail)
         self.plot.run_asked.connect(self.run_asked)
         self.table.cellActivated.connect(lambda row, column: self.run_asked.emit(self._runs[row].id))
         self.table.itemSelectionChanged.connect(self._on_selected)
-        session.runs_changed.connect(self._compare)
-        self._look = QTimer(self, interval=_LOOK_MS)
-        self._look.timeout.connect(self._compare)
-        self._look.start()
+        session.runs.changed.connect(self._compare)
+        self.look_again = QTimer(self, interval=_LOOK_MS)
+        self.look_again.timeout.connect(self._compare)
+        self.look_again.start()
 
     @property
     def busy(self) -> bool:
         """Whether the runs are being read."""
-        return self._aside.busy
+        return self._task.busy
 
     def show_runs(self, run_ids: Sequence[str]) -> None:
         """Compare these."""
@@ -107,10 +107,10 @@ class SweepView(QWidget):
     @Slot()
     def _compare(self) -> None:
         """Read them anew where they are seen, and the list knows more of them than when they were read."""
-        infos = [info for info in self._session.run_index.infos() if info.id in self._ids]
+        infos = [info for info in self._session.runs.index.infos() if info.id in self._ids]
         if infos and infos != self._compared and self.isVisible():
             self._compared = infos
-            self._aside.ask(lambda: compare_runs([_measured(info) for info in infos]))
+            self._task.ask(lambda: compare_runs([_measured(info) for info in infos]))
 
     @Slot(object)
     def _on_compared(self, runs: list[SweepRun]) -> None:

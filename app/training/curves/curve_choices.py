@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QTimer, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QWidget
+from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QWidget
 
 from app.kit.basics import label, row
+from app.kit.charts.curve_points import SMOOTHING
 from app.kit.theme import SPACE
 from app.session.session import Session
 from app.training.curves.run_axis import X_AXES
-from app.training.curves.smoother import Smoother
 
 _SETTING = "curves"
 _REMEMBER_MS = 500
 """How long a choice must rest before it is kept: a slider passes through many."""
+
+
+_TOP = 100
 
 
 class CurveChoices(QWidget):
@@ -49,7 +52,7 @@ class CurveChoices(QWidget):
         return axis
 
     def _restore(self) -> None:
-        kept = self._session.settings.get(_SETTING, {})
+        kept = self._session.remembered.get(_SETTING, {})
         if not isinstance(kept, dict):  # somebody edited the file
             return
         smoothing = kept.get("smoothing")
@@ -61,4 +64,21 @@ class CurveChoices(QWidget):
     @Slot()
     def _remember(self) -> None:
         kept = {"smoothing": self.smoother.value(), "log": self.log.isChecked(), "axis": self.axis}
-        self._session.remember(_SETTING, kept)
+        self._session.remembered.set(_SETTING, kept)
+
+
+class Smoother(QSlider):
+    """Stands at SMOOTHING at first."""
+
+    def __init__(self, tip: str) -> None:
+        super().__init__(Qt.Orientation.Horizontal)
+        self.setRange(0, _TOP)
+        self.setValue(round(SMOOTHING * _TOP))
+        self.setFixedWidth(100)
+        self.setAccessibleName("Smoothing")
+        self.setToolTip(tip)
+
+    @property
+    def amount(self) -> float:
+        """From 0, not at all, to 1: see `moving_average`."""
+        return self.value() / _TOP

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF, QRectF, QSize, Slot
-from PySide6.QtGui import QFontMetrics
+from numpy.typing import NDArray
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Slot
+from PySide6.QtGui import QFontMetrics, QImage, QPainter, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.kit.basics import label
 from app.kit.charts.chart import Chart
-from app.kit.charts.scale_bar import ScaleBar
-from app.kit.theme import ThemeProvider
-from app.training.curves.layer_cells import layer_cells
+from app.kit.theme import SPACE, ThemeProvider
 from app.training.curves.run_axis import nearest_row
 from app.training.curves.run_chart import RunChart
 
@@ -32,6 +33,12 @@ _TIP = (
 )
 
 
+Floats = NDArray[np.float64]
+
+
+_BAR = 10
+
+
 class LayerHeat(RunChart):
     """Update-to-weight ratios, on a logarithmic scale of colours; a column never has less than a pixel."""
 
@@ -41,12 +48,12 @@ class LayerHeat(RunChart):
         super().__init__(theme, Chart(theme, margins=(6, _ROOM, 6), below=_ROOM), title)
         self.chart.setAccessibleName("Update-to-weight ratio by layer")
         self.chart.setMinimumHeight(64)
-        self._image = pg.ImageItem(axisOrder="row-major")
-        self._image.setZValue(-10)
-        self.chart.addItem(self._image, ignoreBounds=True)
-        self._names: tuple[str, ...] = ()
+        self.image = pg.ImageItem(axisOrder="row-major")
+        self.image.setZValue(-10)
+        self.chart.addItem(self.image, ignoreBounds=True)
+        self.layer_names: tuple[str, ...] = ()
         self._layer: int | None = None
-        self._places, self._logs = np.empty(0), np.empty((0, 0))
+        self.places, self._logs = np.empty(0), np.empty((0, 0))
         self.body.addWidget(ScaleBar(theme, self.chart, theme.quantity_map, LEVELS, _MARKS, _USUAL))
         view = self.chart.getPlotItem().getViewBox()
         view.sigRangeChanged.connect(self._paint)
@@ -60,57 +67,57 @@ class LayerHeat(RunChart):
 
     def cell(self, row: int, layer: int) -> float:
         """The ratio of a row of `history.layers` for a layer, by its place in the model."""
-        return float(self.history.layers[self._names[layer]][row])
+        return float(self.history.layers[self.layer_names[layer]][row])
 
     def _draw(self) -> None:
         layers = self.history.layers
-        if set(self._names) != set(self.history.layer_names):
-            self._names = in_order(self.history.layer_names)
+        if set(self.layer_names) != set(self.history.layer_names):
+            self.layer_names = in_order(self.history.layer_names)
             self._restyle()
-        self._places = self.axis.of_rows(layers)
+        self.places = self.axis.of_rows(layers)
         with np.errstate(divide="ignore"):
-            ratios = [np.log10(layers[name]) for name in self._names]
+            ratios = [np.log10(layers[name]) for name in self.layer_names]
         logs = np.array(ratios).T if ratios else np.empty((len(layers), 0))
         self._logs = np.where(np.isneginf(logs), LEVELS[0], logs)
-        anything = len(self._places) > 0
+        anything = len(self.places) > 0
         self.chart.show_scales(anything)
         nothing = self.history.why_bare or ("Nothing measured yet" if len(self.history.train) < 2 else "Not measured")
         self.chart.say("" if anything else nothing)
-        self._image.setVisible(anything)
-        self.chart.show_range((0.0, self._length()), (0.0, float(len(self._names) or 1)))
+        self.image.setVisible(anything)
+        self.chart.show_range((0.0, self._length()), (0.0, float(len(self.layer_names) or 1)))
         self._paint()
 
     @Slot()
     def _paint(self) -> None:
-        if not len(self._places) or not self._names:
+        if not len(self.places) or not self.layer_names:
             return
         view = self.chart.getPlotItem().getViewBox()
         left, right = view.viewRange()[0]
-        cells = layer_cells(self._places, self._logs, left, right, max(int(view.width()), 1))
-        self._image.setImage(cells.values[::-1].astype(np.float32), autoLevels=False, levels=LEVELS)
-        self._image.setRect(QRectF(left, 0.0, right - left, float(len(self._names))))
+        cells = layer_cells(self.places, self._logs, left, right, max(int(view.width()), 1))
+        self.image.setImage(cells.values[::-1].astype(np.float32), autoLevels=False, levels=LEVELS)
+        self.image.setRect(QRectF(left, 0.0, right - left, float(len(self.layer_names))))
         mean = round(cells.n_mean)
         self.show_unit(f"each column the mean of {mean}" if mean > 1 else "")
 
     @Slot()
     def _write_names(self) -> None:
         """Write the layers' names, so many as have room, the first layer at the top."""
-        n = len(self._names)
+        n = len(self.layer_names)
         view = self.chart.getPlotItem().getViewBox()
         line = QFontMetrics(self._theme.font(0.9)).height()
         every = max(math.ceil(n * line / max(view.height(), 1.0)), 1)
-        ticks = [(n - i - 0.5, short_name(name)) for i, name in enumerate(self._names) if i % every == 0]
+        ticks = [(n - i - 0.5, short_name(name)) for i, name in enumerate(self.layer_names) if i % every == 0]
         self.chart.getPlotItem().getAxis("left").setTicks([ticks])
 
     def _words(self, row: int | None) -> str:
         layers, train = self.history.layers, self.history.train
-        if not len(layers) or not self._names:
+        if not len(layers) or not self.layer_names:
             return ""
         at = len(layers) - 1 if row is None else nearest_row(layers["step"], float(train["step"][row]))
         step = layers["step"][at]
         if self._layer is not None and row is not None:
-            return f"{self._names[self._layer]}, step {step:,.0f}: {ratio_words(self.cell(at, self._layer))}"
-        values = np.array([self.cell(at, layer) for layer in range(len(self._names))])
+            return f"{self.layer_names[self._layer]}, step {step:,.0f}: {ratio_words(self.cell(at, self._layer))}"
+        values = np.array([self.cell(at, layer) for layer in range(len(self.layer_names))])
         known = values[np.isfinite(values)]
         if not len(known):
             return "–"
@@ -118,7 +125,7 @@ class LayerHeat(RunChart):
 
     @Slot(object)
     def _on_pointed(self, place: QPointF | None) -> None:
-        n = len(self._names)
+        n = len(self.layer_names)
         self._layer = None if place is None or not n else min(max(math.floor(n - place.y()), 0), n - 1)
         super()._on_pointed(place)
         self.read_out.setText(self._words(self._row))
@@ -130,9 +137,9 @@ class LayerHeat(RunChart):
 
     @Slot()
     def _restyle(self) -> None:
-        self._image.setLookupTable(self._theme.quantity_map().getLookupTable(nPts=256))
+        self.image.setLookupTable(self._theme.quantity_map().getLookupTable(nPts=256))
         width_of = QFontMetrics(self._theme.font(0.9)).horizontalAdvance
-        self.chart.set_widest(max((short_name(name) for name in self._names), key=width_of, default="embedding"))
+        self.chart.set_widest(max((short_name(name) for name in self.layer_names), key=width_of, default="embedding"))
         self._write_names()
 
 
@@ -162,3 +169,117 @@ def ratio_words(ratio: float) -> str:
         return "0" if ratio == 0 else "–"
     digits, _, exponent = f"{ratio:.1e}".partition("e")
     return f"{digits}e{int(exponent)}"
+
+
+class Cells(NamedTuple):
+    """What was measured of all layers, as cells of a picture.
+
+    Attributes:
+        values: (L, columns) float64, NaN where nothing was measured.
+        n_mean: how many measurements a column has.
+    """
+
+    values: Floats
+    n_mean: float
+
+
+def layer_cells(places: Floats, values: Floats, left: float, right: float, n_columns: int) -> Cells:
+    """One column for each pixel between `left` and `right`.
+
+    A measurement reaches half-way to the ones beside it. Where several share a column, it is their mean.
+
+    Args:
+        places: (n,) where was measured, rising.
+        values: (n, L) what; not finite where nothing was.
+    """
+    n, edges = len(places), np.linspace(left, right, n_columns + 1)
+    if not n:
+        return Cells(np.full((values.shape[1], n_columns), np.nan), 1.0)
+    borders = np.concatenate((places[:1] - _half(places, 0), (places[1:] + places[:-1]) / 2))
+    middles = (edges[1:] + edges[:-1]) / 2
+    nearest = np.searchsorted(borders, middles, side="right") - 1
+    inside = (nearest >= 0) & (middles <= places[-1] + _half(places, -1))
+    cells = np.where(inside[:, None], values[np.maximum(nearest, 0)], np.nan)
+    starts = np.searchsorted(places, edges)
+    n_seen = starts[-1] - starts[0]
+    if n_seen <= n_columns:
+        return Cells(cells.T, 1.0)
+    known = np.isfinite(values)
+    sums = np.concatenate((np.zeros((1, values.shape[1])), np.where(known, values, 0.0).cumsum(axis=0)))
+    counts = np.concatenate((np.zeros((1, values.shape[1])), known.cumsum(axis=0)))
+    total, count = sums[starts[1:]] - sums[starts[:-1]], counts[starts[1:]] - counts[starts[:-1]]
+    means = np.divide(total, count, out=cells, where=count > 0)
+    return Cells(means.T, n_seen / max(int(inside.sum()), 1))
+
+
+def _half(places: Floats, end: int) -> float:
+    """Half the way from the first (0) or last (-1) measurement to the next one."""
+    if len(places) < 2:
+        return 0.5
+    return float(abs(places[end] - places[1 if end == 0 else -2])) / 2
+
+
+class ScaleBar(QWidget):
+    """The colours of a chart's image and what they stand for, beside it and as high as its inside.
+
+    Args:
+        colours: the map that the image is drawn with.
+        marks: words by their value; where not all have room, the ends and `usual` do.
+        usual: a value that stands out.
+    """
+
+    def __init__(
+        self,
+        theme: ThemeProvider,
+        chart: Chart,
+        colours: Callable[[], pg.ColorMap],
+        levels: tuple[float, float],
+        marks: Mapping[float, str],
+        usual: float,
+    ) -> None:
+        super().__init__()
+        self._theme, self._chart, self._colours = theme, chart, colours
+        self._levels, self._marks, self._usual = levels, marks, usual
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+        chart.getPlotItem().getViewBox().sigResized.connect(self._on_resized)
+        theme.theme_changed.connect(self.updateGeometry)
+
+    def sizeHint(self) -> QSize:
+        metrics = QFontMetrics(self._theme.font(0.9))
+        return QSize(
+            _BAR + SPACE // 2 + max(metrics.horizontalAdvance(words) for words in self._marks.values()) + 2, 40
+        )
+
+    @Slot()
+    def _on_resized(self) -> None:
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        inside = self._chart.getPlotItem().getViewBox().sceneBoundingRect()
+        bar = QRectF(0, inside.top(), _BAR, inside.height())
+        rgba = np.ascontiguousarray(self._colours().getLookupTable(nPts=256, alpha=True)[::-1])
+        image = QImage(rgba.data, 1, 256, 4, QImage.Format.Format_RGBA8888)
+        painter.drawImage(bar, image)
+        metrics = QFontMetrics(self._theme.font(0.9))
+        important = (*self._levels, self._usual)
+        has_room = bar.height() > len(self._marks) * metrics.height()
+        for value, words in self._marks.items():
+            if has_room or value in important:
+                self._draw_mark(painter, bar, value, words)
+        painter.end()
+
+    def _draw_mark(self, painter: QPainter, bar: QRectF, value: float, words: str) -> None:
+        is_usual, colors = value == self._usual, self._theme.theme
+        font = self._theme.font(0.9, bold=is_usual)
+        metrics = QFontMetrics(font)
+        low, high = self._levels
+        y = bar.bottom() - (value - low) / (high - low) * bar.height()
+        if is_usual:
+            painter.setPen(colors.color("text"))
+            painter.drawLine(QPointF(bar.left(), y), QPointF(bar.right() + SPACE // 4, y))
+        painter.setPen(colors.color("text" if is_usual else "muted"))
+        painter.setFont(font)
+        middle = min(max(y, bar.top() + metrics.ascent() / 2), bar.bottom() - metrics.ascent() / 2)
+        box = QRectF(_BAR + SPACE // 2, middle - metrics.height() / 2, self.width(), metrics.height())
+        painter.drawText(box, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, words)

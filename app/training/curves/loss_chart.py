@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pyqtgraph as pg
@@ -14,10 +15,8 @@ from PySide6.QtWidgets import QComboBox
 from app.kit.basics import label
 from app.kit.charts.chart import Chart
 from app.kit.charts.curve_points import SMOOTHING, moving_average
-from app.kit.charts.reference_line import ReferenceLine
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory, Table
-from app.training.curves.quantity import BITS_PER_BYTE, LOSS, PERPLEXITY, QUANTITIES
 from app.training.curves.run_axis import RunAxis
 from app.training.curves.run_chart import Floats, RunChart, finite_between, span_of
 
@@ -26,6 +25,51 @@ _GAP = 6
 
 _NOTHING_YET = "The curve begins with the first steps."
 _NOTHING = ((np.empty(0), np.empty(0)),) * 3
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a loss is shown as: its name, unit and the form of a number, from a column of both tables of a history.
+
+    `is_exponential`: it is e to the column.
+    """
+
+    name: str
+    unit: str
+    form: str
+    column: str = "loss"
+    is_exponential: bool = False
+
+    @property
+    def words(self) -> str:
+        """The name with the unit, for a menu."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    def of(self, values: Floats) -> Floats:
+        """The quantity where its column, or a mean of it, has these values (n,)."""
+        if not self.is_exponential:
+            return values
+        with np.errstate(over="ignore"):
+            return np.exp(values)
+
+    def of_nats(self, nats: float, train: Table) -> float:
+        """The quantity at a loss in nats per token; NaN where the run has no rate to convert it with."""
+        if self.column == "loss":
+            return float(self.of(np.array([nats]))[0])
+        known = np.flatnonzero(np.isfinite(train[self.column]) & (train["loss"] > 0))
+        return nats * float(train[self.column][known[-1]] / train["loss"][known[-1]]) if len(known) else math.nan
+
+    def write(self, value: float) -> str:
+        """A number, “–” where it is none."""
+        if not math.isfinite(value):
+            return "–"
+        return f"{value:,.0f}" if self.is_exponential and value >= 100 else format(value, self.form)
+
+
+LOSS = Quantity("Loss", "nats per token", ".3f")
+PERPLEXITY = Quantity("Perplexity", "", ".2f", is_exponential=True)
+BITS_PER_BYTE = Quantity("Bits per byte", "", ".3f", column="bits_per_byte")
+QUANTITIES = (LOSS, PERPLEXITY, BITS_PER_BYTE)
 
 
 class LossChart(RunChart):
@@ -49,19 +93,21 @@ class LossChart(RunChart):
         super().__init__(theme, Chart(theme, x="Steps"), title, "" if controls else LOSS.unit)
         self._vocab_size = 0
         self._measured: Mapping[str, float] = {}
-        self._smoothing, self._log = SMOOTHING, False
+        self._smoothing, self.is_log = SMOOTHING, False
         self.chart.setAccessibleName("Loss")
         self.setAccessibleName("Loss. Left and right read it, plus and minus look closer, Escape shows everything.")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.read_out.setProperty("role", "small")
-        self._raw = self.chart.curve()
-        self._smooth = self.chart.curve(smooth=True)
-        self._val = pg.PlotDataItem(antialias=True, pen=None, symbol="o", symbolSize=7)
-        self.chart.addItem(self._val)
-        self._guess = ReferenceLine(self.chart, "The loss of a guess that gives every token the same probability")
-        self._frequencies = ReferenceLine(self.chart, "")
-        self._names = [pg.TextItem(anchor=(0, 0.5)), pg.TextItem(anchor=(0, 0.5))]
-        for name in self._names:
+        self.raw = self.chart.curve()
+        self.smooth = self.chart.curve(smooth=True)
+        self.val = pg.PlotDataItem(antialias=True, pen=None, symbol="o", symbolSize=7)
+        self.chart.addItem(self.val)
+        self.uniform_guess = ReferenceLine(
+            self.chart, "The loss of a guess that gives every token the same probability"
+        )
+        self.frequencies = ReferenceLine(self.chart, "")
+        self.line_names = [pg.TextItem(anchor=(0, 0.5)), pg.TextItem(anchor=(0, 0.5))]
+        for name in self.line_names:
             name.textItem.document().setDocumentMargin(1)
             self.chart.addItem(name, ignoreBounds=True)
         self._drawn = _NOTHING
@@ -107,7 +153,7 @@ class LossChart(RunChart):
 
     def set_log(self, on: bool) -> None:
         """Use a logarithmic axis, which shows late progress."""
-        self._log = on
+        self.is_log = on
         self.chart.getPlotItem().setLogMode(y=on)
         self.chart.show_window(self.chart.window)
         self.refresh()
@@ -121,12 +167,12 @@ class LossChart(RunChart):
         raw, dots = quantity.of(train[quantity.column]), quantity.of(val[quantity.column])
         smoothed = quantity.of(moving_average(train[quantity.column], self._smoothing)) if self._smoothing else raw
         anything = len(train) > 1
-        self._raw.setPen(self._theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
-        self._raw.setData(x, raw)
-        self._smooth.setVisible(bool(self._smoothing))  # its fine edges cost peaks, the other line does not
-        self._smooth.setData(x, smoothed)
-        self._val.setData(x_val, dots)
-        self._val.setVisible(anything)
+        self.raw.setPen(self._theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
+        self.raw.setData(x, raw)
+        self.smooth.setVisible(bool(self._smoothing))  # its fine edges cost peaks, the other line does not
+        self.smooth.setData(x, smoothed)
+        self.val.setData(x_val, dots)
+        self.val.setVisible(anything)
         self.chart.say("" if anything else self.history.why_bare or _NOTHING_YET)
         self._ends = (_last(smoothed), _last(dots))
         self._show_references(train if anything else Table(("loss", "bits_per_byte")))
@@ -141,9 +187,9 @@ class LossChart(RunChart):
         frequencies = quantity.of_nats(entropy, train) if len(train) else math.nan
         logarithm = f"ln {vocab_size:,} = " if quantity is LOSS else ""
         write = quantity.write if quantity is PERPLEXITY else "{:.2f}".format
-        self._guess.show(guess, f"uniform guess: {logarithm}{write(guess)}", log=self._log)
-        self._frequencies.show(frequencies, f"token frequencies: {write(frequencies)}", log=self._log)
-        self._frequencies.set_tip(
+        self.uniform_guess.show(guess, f"uniform guess: {logarithm}{write(guess)}", log=self.is_log)
+        self.frequencies.show(frequencies, f"token frequencies: {write(frequencies)}", log=self.is_log)
+        self.frequencies.set_tip(
             "The loss of the best guess that knows how often each token occurs, and nothing of what stands before it: "
             f"the entropy of {self._measured.get('unigram_tokens', 0):,.0f} tokens of the training data"
         )
@@ -165,9 +211,9 @@ class LossChart(RunChart):
         everything = np.concatenate((raw, smoothed, dots))
         whole = self.chart.window is None
         if whole:
-            references = np.array([self._guess.value, self._frequencies.value])
+            references = np.array([self.uniform_guess.value, self.frequencies.value])
             everything = np.concatenate((everything, references[np.isfinite(references)]))
-        if self._log:
+        if self.is_log:
             top = float(everything.max(initial=0.0)) or 1.0
             main = np.concatenate((smoothed, dots))
             lowest = float(main[main > 0].min(initial=math.inf))
@@ -199,36 +245,36 @@ class LossChart(RunChart):
         (_, right), (low, high) = view.viewRange()
         per_pixel = (high - low) / max(view.height(), 1.0)
         right -= self._right_margin() * view.viewPixelSize()[0]
-        self._guess.place_name(right)
-        apart = self._names[0].boundingRect().height() * per_pixel
+        self.uniform_guess.place_name(right)
+        apart = self.line_names[0].boundingRect().height() * per_pixel
         self._place_frequencies(right, low, apart)
         right += _GAP * view.viewPixelSize()[0]
         places: dict[int, float] = {}
         for i, value in enumerate(self._ends):
-            shown = math.isfinite(value) and (value > 0 or not self._log) and len(self.history.train) > 1
-            self._names[i].setVisible(shown)
+            shown = math.isfinite(value) and (value > 0 or not self.is_log) and len(self.history.train) > 1
+            self.line_names[i].setVisible(shown)
             if shown:
-                self._names[i].setText(f"{('training', 'validation')[i]} {self.quantity.write(value)}")
+                self.line_names[i].setText(f"{('training', 'validation')[i]} {self.quantity.write(value)}")
                 places[i] = self._height(value)
         if len(places) == 2 and abs(places[0] - places[1]) < apart:
             middle = max(sum(places.values()) / 2, low + apart)
             upper = 0 if places[0] >= places[1] else 1
             places = {upper: middle + apart / 2, 1 - upper: middle - apart / 2}
         for i, place in places.items():
-            self._names[i].setPos(right, min(max(place, low + apart / 2), high - apart / 2))
+            self.line_names[i].setPos(right, min(max(place, low + apart / 2), high - apart / 2))
 
     def _place_frequencies(self, right: float, low: float, line: float) -> None:
         """Above its line, or below where the curve ends above it or the other name stands there; not at all where there
         is no room. `low`: the lowest y that is seen, `line`: the height of a line of words."""
-        value, guess = (self._height(reference.value) for reference in (self._frequencies, self._guess))
+        value, guess = (self._height(reference.value) for reference in (self.frequencies, self.uniform_guess))
         late = self._drawn[1][1][-max(len(self._drawn[1][1]) // 3, 1) :]
         late = late[np.isfinite(late)]
         below = guess - value < 2 * line or (bool(len(late)) and self._height(float(np.median(late))) > value)
-        self._frequencies.place_name(right, below=below, fits=not below or value - line >= low)
+        self.frequencies.place_name(right, below=below, fits=not below or value - line >= low)
 
     def _height(self, value: float) -> float:
         """Where a value is upwards; NaN where it is nowhere."""
-        if not self._log:
+        if not self.is_log:
             return value
         return math.log10(value) if value > 0 else math.nan
 
@@ -249,16 +295,16 @@ class LossChart(RunChart):
     @Slot()
     def _restyle(self) -> None:
         theme, colors = self._theme, self._theme.theme
-        self._smooth.setPen(theme.pen("accent", width=2))
-        self._val.setSymbolPen(theme.pen("surface"))
-        self._val.setSymbolBrush(colors.validation)
-        self._guess.restyle(theme)
-        self._frequencies.restyle(theme)
-        for name, color in zip(self._names, (colors.accent, colors.validation), strict=True):
+        self.smooth.setPen(theme.pen("accent", width=2))
+        self.val.setSymbolPen(theme.pen("surface"))
+        self.val.setSymbolBrush(colors.validation)
+        self.uniform_guess.restyle(theme)
+        self.frequencies.restyle(theme)
+        for name, color in zip(self.line_names, (colors.accent, colors.validation), strict=True):
             name.setColor(color)
             name.fill = pg.mkBrush(colors.surface)  # a line behind would strike it through
             name.setFont(theme.font(0.9, bold=True))
-        self._raw.setPen(theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
+        self.raw.setPen(theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
         self.chart.set_margins(6, QFontMetrics(theme.font(0.9)).height() + SPACE, self._right_margin())
 
 
@@ -266,3 +312,49 @@ def _last(values: Floats) -> float:
     """The last finite value, NaN where there is none."""
     known = values[np.isfinite(values)]
     return float(known[-1]) if len(known) else math.nan
+
+
+class ReferenceLine:
+    """A dashed line at a value to compare with, shown once there is one.
+
+    The name stands above the line, or below where it would cover a curve there.
+    """
+
+    def __init__(self, chart: Chart, tip: str) -> None:
+        self._line = pg.InfiniteLine(angle=0, movable=False)
+        self.name = pg.TextItem(anchor=(1, 1))
+        self.name.textItem.document().setDocumentMargin(1)
+        self.value = math.nan
+        self.name.setZValue(5)  # above the marks, which would strike it through
+        for item in (self._line, self.name):
+            chart.addItem(item, ignoreBounds=True)
+        self.set_tip(tip)
+        self.show(math.nan, "", log=False)
+
+    def set_tip(self, tip: str) -> None:
+        """Explain it where the pointer rests on it."""
+        self._line.setToolTip(tip)
+        self.name.setToolTip(tip)
+
+    def show(self, value: float, words: str, *, log: bool) -> None:
+        """Draw it at a value under a name, or not at all where that is NaN."""
+        self.value = value
+        shown = math.isfinite(value) and value > 0
+        self._line.setVisible(shown)
+        self.name.setVisible(shown)
+        if shown:
+            self._line.setValue(math.log10(value) if log else value)
+            self.name.setText(words)
+
+    def place_name(self, right: float, *, below: bool = False, fits: bool = True) -> None:
+        """Let the name end at this x, above the line or below; leave it out where it does not fit."""
+        self.name.setVisible(self._line.isVisible() and fits)
+        self.name.setAnchor((1, 0 if below else 1))
+        self.name.setPos(right, self._line.value())
+
+    def restyle(self, theme: ThemeProvider) -> None:
+        """Take the theme's colours."""
+        self._line.setPen(theme.pen("faint", style=Qt.PenStyle.DashLine))
+        self.name.setColor(theme.theme.muted)
+        self.name.fill = pg.mkBrush(theme.theme.surface)
+        self.name.setFont(theme.font(0.9))

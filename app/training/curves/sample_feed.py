@@ -8,8 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QSlider, QStacke
 from app.kit.basics import label
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
-from app.training.curves.sample_parts import parts
-from app.training.curves.sample_words import as_rich_text, with_changes_marked
+from app.training.curves.sample_words import as_rich_text, parts, with_changes_marked
 from models.events import SampleMade
 from models.settings.run_spec import RunSpec, objective_of
 
@@ -33,7 +32,7 @@ class SampleFeed(QWidget):
         self._answer = ""
         self._n_known = 0
         self._steps: list[int] = []
-        self._texts: list[QLabel] = []
+        self.texts: list[QLabel] = []
         self._slider = QSlider(Qt.Orientation.Horizontal)
         self._slider.setAccessibleName("Step of the samples")
         self._slider.setToolTip("Go back to what the model wrote at an earlier step")
@@ -58,9 +57,9 @@ class SampleFeed(QWidget):
         area.setWidget(self._body)
         self._pages = QStackedWidget()
         self._pages.setMinimumHeight(7 * SPACE)
-        self._empty = label(_EMPTY, "muted", wrap=True)
-        self._empty.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._pages.addWidget(self._empty)
+        self.empty = label(_EMPTY, "muted", wrap=True)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._pages.addWidget(self.empty)
         self._pages.addWidget(area)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -93,7 +92,7 @@ class SampleFeed(QWidget):
             if followed:
                 self._slider.setValue(self._slider.maximum())
         self._slider.setEnabled(len(self._steps) > 1)
-        self._empty.setText(self._history.why_empty or _EMPTY)
+        self.empty.setText(self._history.why_empty or _EMPTY)
         self._pages.setCurrentIndex(1 if self._steps else 0)
         self._show()
 
@@ -113,11 +112,11 @@ class SampleFeed(QWidget):
                 before[sample.prompt] = newest.get(sample.prompt, sample)
                 newest[sample.prompt] = sample
         for i, sample in enumerate(newest.values()):
-            if i == len(self._texts):
+            if i == len(self.texts):
                 self._add_text()
-            self._texts[i].setText(self._as_html(sample, before[sample.prompt]))
-            self._texts[i].show()
-        for extra in self._texts[len(newest) :]:
+            self.texts[i].setText(self._as_html(sample, before[sample.prompt]))
+            self.texts[i].show()
+        for extra in self.texts[len(newest) :]:
             extra.hide()
 
     def _add_text(self) -> None:
@@ -125,7 +124,7 @@ class SampleFeed(QWidget):
         text.setWordWrap(True)
         text.setTextFormat(Qt.TextFormat.RichText)
         text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._texts.append(text)
+        self.texts.append(text)
         self._lines.insertWidget(self._lines.count() - 1, text)
 
     def _as_html(self, sample: SampleMade, before: SampleMade) -> str:

@@ -1,10 +1,12 @@
-"""What is new in a text, as rich text: how a sample differs from the one before."""
+"""A sample in two parts, what was asked and what was answered; and what is new in a text, as rich text."""
 
 from __future__ import annotations
 
 import difflib
 import html
 import re
+
+from models.events import ARROW, SampleMade
 
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _SPECIAL = re.compile(r"<\|(\w+)\|>")
@@ -29,3 +31,11 @@ def with_changes_marked(old: str, new: str, colour: str) -> str:
 def as_rich_text(text: str) -> str:
     """A plain text as rich text; special tokens as in pills: ⟨end⟩."""
     return html.escape(_SPECIAL.sub(r"⟨\1⟩", text)).replace("\n", "<br>")
+
+
+def parts(sample: SampleMade) -> tuple[str, str]:
+    """What was asked, as the model read it where that is recorded (with its gaps), and its answer."""
+    if not sample.text.startswith(ARROW):
+        return sample.prompt, sample.text
+    read, arrow, answer = sample.text.removeprefix(ARROW).partition(ARROW)
+    return (read, answer) if arrow else (sample.prompt, read)

@@ -50,13 +50,13 @@ class SmallChart(RunChart):
         super().__init__(theme, Chart(theme), heading, unit)
         self._column, self._sparse, self._scale = column, sparse, scale
         self._say: Words = words or (lambda train, row: words_of(float(train[column][row]), form))
-        self._smoothing = SMOOTHING
+        self.smoothing = SMOOTHING
         self.chart.setAccessibleName(title)
         self.chart.setMinimumHeight(48)
         if not numbers:
             self.chart.getPlotItem().getAxis("bottom").setHeight(6)
             self.chart.getPlotItem().getAxis("bottom").setStyle(showValues=False)
-        self._line = self.chart.curve()
+        self.line = self.chart.curve()
         self._smooth = self.chart.curve(smooth=True) if noisy else None
         theme.theme_changed.connect(self._restyle)
         self._restyle()
@@ -67,7 +67,7 @@ class SmallChart(RunChart):
 
     def set_smoothing(self, amount: float) -> None:
         """Smooth the thick line more or less, see `moving_average`."""
-        self._smoothing = amount
+        self.smoothing = amount
         self._restyle()
         self.draw(self.history, self.axis)
 
@@ -82,10 +82,10 @@ class SmallChart(RunChart):
             values = values / divisor
             self.show_unit(unit)
         self._x, self._values = x, values
-        self._line.setData(x, values)
+        self.line.setData(x, values)
         if self._smooth is not None:
-            self._smooth.setVisible(bool(self._smoothing))
-            self._smooth.setData(x, moving_average(values, self._smoothing))
+            self._smooth.setVisible(bool(self.smoothing))
+            self._smooth.setData(x, moving_average(values, self.smoothing))
         self.chart.show_range((0.0, self._length()), self._heights)
 
     def _heights(self, first: float, last: float) -> tuple[float, float]:
@@ -102,8 +102,8 @@ class SmallChart(RunChart):
 
     @Slot()
     def _restyle(self) -> None:
-        thin = self._smooth is not None and self._smoothing > 0
-        self._line.setPen(self._theme.pen("info", alpha=0.35 if thin else 1.0))
+        thin = self._smooth is not None and self.smoothing > 0
+        self.line.setPen(self._theme.pen("info", alpha=0.35 if thin else 1.0))
         if self._smooth is not None:
             self._smooth.setPen(self._theme.pen("info", width=1.5))
 

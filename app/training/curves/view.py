@@ -5,31 +5,30 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
-from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
 from app.kit.basics import button, frame, row
-from app.kit.charts.linked_charts import LinkedCharts
+from app.kit.charts.chart import Chart
 from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent, size_words
-from app.session.run_columns import run_columns
 from app.session.run_history import RunHistory, Table
 from app.session.session import Session
-from app.session.status import duration
 from app.training.curves.curve_choices import CurveChoices
 from app.training.curves.layer_heat import LayerHeat
 from app.training.curves.loss_chart import LossChart
 from app.training.curves.run_axis import RunAxis
 from app.training.curves.run_chart import RunChart
-from app.training.curves.run_marks import RunMarks
 from app.training.curves.sample_feed import SampleFeed
 from app.training.curves.small_chart import SmallChart, words_of
 from app.training.shown_run import ShownRun
+from models.events import Noted
+from models.number_words import duration, percent, size_unit, size_words
 from models.runs.run_folder import RunFolder
 
 _CHARTS_HIGH = 19
@@ -53,18 +52,28 @@ _NEAR = 4
 """Pixels within which the pointer finds a mark."""
 
 
+_LINES = {
+    "learning rate": "learning rate",
+    "resumed": "resumed",
+    "forked": "forked",
+    "early stop": "stopped early:",
+    "failed": "failed",
+}
+_SAVED = "saved"
+
+
 class CurvesView(QWidget):
     """The curves of one run, and what it writes."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._history = RunHistory()
+        self.history = RunHistory()
         self._run: ShownRun | None = None
         self._has_begun = True
         self._axis = RunAxis()
         self._row: int | None = None
-        self._marks = RunMarks(self._history, self._axis)
+        self.marks = RunMarks(self.history, self._axis)
         self.loss = LossChart(theme)
         self.rate = SmallChart(theme, "Learning rate", "lr", numbers=False, tip=_RATE_TIP)
         self.gradient = SmallChart(
@@ -86,13 +95,13 @@ class CurvesView(QWidget):
         )
         self._linked = LinkedCharts([chart.chart for chart in self.charts], self)
         self._picture = self._make_picture()
-        self._place = ElidedLabel()
-        self._place.setProperty("role", "caption")
+        self.place = ElidedLabel()
+        self.place.setProperty("role", "caption")
         self.choices = CurveChoices(session)
         self.whole = button("Whole run", theme, self._linked.show_whole, icon="corners-out", tip=_WHOLE_TIP)
         self.whole.setEnabled(False)
-        self.export = ExportButton(session, theme, self._picture, self._numbers)
-        self._rest_until, self._cpu_before, self._n_drawn = 0.0, 0.0, 0
+        self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
+        self.rest_until, self._cpu_before, self._n_drawn = 0.0, 0.0, 0
         self._due = QTimer(self, singleShot=True)
         self._due.timeout.connect(self.refresh)
         self._painted = QTimer(self, singleShot=True, interval=0)  # Qt paints before timers that have no delay
@@ -110,7 +119,7 @@ class CurvesView(QWidget):
         self.loss.set_log(self.choices.log.isChecked())
 
     def _build(self) -> None:
-        bar = row(self._place, self.choices, self.whole, self.export, spacing=SPACE)
+        bar = row(self.place, self.choices, self.whole, self.export, spacing=SPACE)
         bar.setStretch(0, 1)
         body = QSplitter(Qt.Orientation.Vertical)
         body.setChildrenCollapsible(False)
@@ -159,8 +168,8 @@ class CurvesView(QWidget):
 
     def show_run(self, run: ShownRun) -> None:
         """Show a run's curves."""
-        self._history = run.history
-        self._rest_until = 0.0
+        self.history = run.history
+        self.rest_until = 0.0
         self._on_pointed(None)
         self.export.name = f"{run.name or 'run'} curves"
         self._linked.show_whole()
@@ -178,12 +187,12 @@ class CurvesView(QWidget):
     @Slot()
     def refresh(self) -> None:
         """Draw what has come since: at once, or when the training had its time since the last drawing."""
-        rest = self._rest_until - time.perf_counter()
+        rest = self.rest_until - time.perf_counter()
         if rest > 0:
             self._due.start(math.ceil(1000 * rest))
             return
-        self._cpu_before, self._n_drawn = time.thread_time(), len(self._history.train)
-        if len(self._history.train) and not self._has_begun:
+        self._cpu_before, self._n_drawn = time.thread_time(), len(self.history.train)
+        if len(self.history.train) and not self._has_begun:
             self._show_loss()  # only now its folder says what was measured at first
         self._draw()
         self.samples.refresh()
@@ -194,15 +203,15 @@ class CurvesView(QWidget):
         if self._n_drawn < 2:
             return  # what is being read from the folder is shown as soon as it is there
         took = time.thread_time() - self._cpu_before
-        self._rest_until = time.perf_counter() + min(_REST * took, _LONGEST_REST_S)
+        self.rest_until = time.perf_counter() + min(_REST * took, _LONGEST_REST_S)
 
     def _draw(self) -> None:
-        self._axis = RunAxis.of(self.choices.axis, self._history.train)
-        self._marks = RunMarks(self._history, self._axis)
+        self._axis = RunAxis.of(self.choices.axis, self.history.train)
+        self.marks = RunMarks(self.history, self._axis)
         for chart in self.charts:
-            chart.draw(self._history, self._axis)
-            chart.chart.set_marks(self._marks.lines, self._marks.ticks if chart is self.loss else ())
-        self._place.setText(self._words(self._row))
+            chart.draw(self.history, self._axis)
+            chart.chart.set_marks(self.marks.lines, self.marks.ticks if chart is self.loss else ())
+        self.place.setText(self._words(self._row))
 
     @Slot()
     def _on_axis(self) -> None:
@@ -219,7 +228,7 @@ class CurvesView(QWidget):
         self._picture.setMinimumHeight(_CHARTS_HIGH * QFontMetrics(self._theme.font()).height())
 
     def _numbers(self) -> Callable[[], Columns]:
-        columns = run_columns(self._history)  # now: it may grow while they are written
+        columns = self.history.columns()  # now: it may grow while they are written
         return lambda: columns
 
     # -- The pointer ------------------------------------------------------------------------------------
@@ -231,10 +240,10 @@ class CurvesView(QWidget):
         for chart in self.charts:
             if chart is not self.sender():
                 chart.show_row(row)
-        self._place.setText(self._words(row))
+        self.place.setText(self._words(row))
 
     def _words(self, row: int | None) -> str:
-        train = self._history.train
+        train = self.history.train
         if not len(train):
             return ""
         at = len(train) - 1 if row is None else row
@@ -244,7 +253,7 @@ class CurvesView(QWidget):
         chart = self.loss.chart
         (left, right), width = chart.getPlotItem().getViewBox().viewRange()[0], chart.width()
         x, near = float(self._axis.of_rows(train)[row]), _NEAR * (right - left) / max(width, 1)
-        happened = self._marks.words_at(x - near, x + near)
+        happened = self.marks.words_at(x - near, x + near)
         return f"{words} · {happened}" if happened else words
 
 
@@ -275,4 +284,61 @@ def _memory_words(train: Table, row: int) -> str:
 
 
 def _memory_scale(most: float) -> tuple[float, str]:
-    return (2.0**30, "GiB") if most >= 2**30 else (2.0**20, "MiB")
+    return size_unit(max(most, 2**20))
+
+
+class LinkedCharts(QObject):
+    """Whoever looks closer at one chart sees the same part of all.
+
+    Signals:
+        zoomed(bool): a part is shown, or everything again.
+    """
+
+    zoomed = Signal(bool)
+
+    def __init__(self, charts: Iterable[Chart], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._charts = tuple(charts)
+        for chart in self._charts:
+            chart.window_moved.connect(partial(self._on_moved, chart))
+
+    @Slot()
+    def show_whole(self) -> None:
+        """Show everything again, in all of them."""
+        self._show(None, self._charts)
+
+    def _on_moved(self, source: Chart, window: tuple[float, float] | None) -> None:
+        self._show(window, [chart for chart in self._charts if chart is not source])
+
+    def _show(self, window: tuple[float, float] | None, charts: Iterable[Chart]) -> None:
+        for chart in charts:
+            chart.show_window(window)
+        self.zoomed.emit(window is not None)
+
+
+class RunMarks:
+    """The marks of a run along an axis: `lines` where its course may change, `ticks` where a checkpoint was saved."""
+
+    def __init__(self, history: RunHistory, axis: RunAxis) -> None:
+        marks = [mark for mark in history.marks if mark.event in _LINES or mark.event == _SAVED]
+        places = axis.of_steps([mark.step for mark in marks], history.train).tolist()
+        self._marks = list(zip(places, marks, strict=True))
+        self.lines = [place for place, mark in self._marks if mark.event != _SAVED]
+        self.ticks = [place for place, mark in self._marks if mark.event == _SAVED]
+
+    def words_at(self, first: float, last: float) -> str:
+        """What happened between two x."""
+        words = [_words(mark) for place, mark in self._marks if first <= place <= last]
+        return ", ".join(_without_repeats(words))
+
+
+def _words(mark: Noted) -> str:
+    if mark.event == _SAVED:
+        return "checkpoint saved"
+    detailed = mark.event in ("learning rate", "forked", "early stop")
+    detail = mark.detail.removesuffix(" from here on") if detailed else ""  # the line says from where on
+    return f"{_LINES[mark.event]} {detail}".rstrip()
+
+
+def _without_repeats(words: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(words))

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, column, label
-from app.kit.scrolling import scrolling
+from app.kit.basics import EmptyState, column, frame, label, scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
 from app.session.session import Session
-from app.training.doctor.check_list import CheckList
 from app.training.doctor.diagnosis_card import DiagnosisCard
 from app.training.shown_run import ShownRun
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.runs.run_folder import RunFolder
-from models.training.doctor import Diagnosis, Examination, Remedy, RunLog, examine
+from models.training.doctor import TITLES, Check, Diagnosis, Examination, Remedy, RunLog, examine
 
 _EMPTY = ("Nothing to examine yet", "The doctor reads what a run writes down, step by step.")
 _WIDEST = 880
 """Pixels: longer lines are hard to read."""
+
+
+_ICON = 16
 
 
 class DoctorView(QWidget):
@@ -48,9 +50,9 @@ class DoctorView(QWidget):
         self.heading = label("", "heading", wrap=True)
         self.summary = label("", "muted", wrap=True)
         self.checks = CheckList(theme)
-        self._aside = Aside(self)
-        self._aside.done.connect(self._on_examined)
-        self._aside.failed.connect(self._on_failed)
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_examined)
+        self._task.failed.connect(self._on_failed)
         self._empty = EmptyState(*_EMPTY)
         self._build()
 
@@ -77,7 +79,7 @@ class DoctorView(QWidget):
         self._run = run
         self._stale = False
         if run.folder is None or run.spec is None or not len(run.history.train):
-            self._aside.cancel()
+            self._task.cancel()
             why = run.history.why_empty
             self._show_empty(*(("Nothing to examine", why) if why else _EMPTY))
             return
@@ -87,7 +89,7 @@ class DoctorView(QWidget):
         """The run has grown: examine it again, once the examination that is going on has ended."""
         if self._run is None:
             return
-        if self._aside.busy:
+        if self._task.busy:
             self._stale = True
         else:
             self.show_run(self._run)
@@ -95,7 +97,7 @@ class DoctorView(QWidget):
     def _examine(self, run: ShownRun) -> None:
         assert run.folder is not None
         self._examined = run
-        self._aside.ask(partial(_examination, run, _Columns(run.history)))
+        self._task.ask(partial(_examination, run, _Columns(run.history)))
 
     @Slot(object)
     def _on_examined(self, examination: Examination) -> None:
@@ -177,3 +179,66 @@ def _examination(run: ShownRun, columns: _Columns) -> Examination:
         events=columns.events,
     )
     return examine(log)
+
+
+class CheckList(QWidget):
+    """The checks that found nothing, each with what it looked at: a line for each.
+
+    Those that do not apply now are hidden.
+    """
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._lines = {kind: _Line(title) for kind, title in TITLES.items()}
+        box = frame("card", margin=2 * SPACE)
+        self._grid = QGridLayout()
+        self._grid.setHorizontalSpacing(SPACE + SPACE // 2)
+        self._grid.setVerticalSpacing(SPACE)
+        self._grid.setColumnStretch(2, 1)
+        for i, line in enumerate(self._lines.values()):
+            for j, widget in enumerate((line.icon, line.title, line.words)):
+                widget.setAlignment(Qt.AlignmentFlag.AlignTop)
+                self._grid.addWidget(widget, i, j)
+        inside = box.layout()
+        assert isinstance(inside, QVBoxLayout)
+        inside.addLayout(self._grid)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.addWidget(box)
+        theme.theme_changed.connect(self._restyle)
+
+    def set_checks(self, checks: Sequence[Check]) -> None:
+        """Show these, in the order of all checks."""
+        by_kind = {check.kind: check for check in checks}
+        for kind, line in self._lines.items():
+            line.set_check(by_kind.get(kind))
+        self._restyle()
+        self.setVisible(bool(by_kind))
+
+    def words(self) -> list[str]:
+        """What is shown, line by line."""
+        return [f"{line.title.text()}: {line.words.text()}" for line in self._lines.values() if line.check is not None]
+
+    @Slot()
+    def _restyle(self) -> None:
+        for line in self._lines.values():
+            possible = line.check is None or line.check.possible
+            icon = self._theme.icon("check-circle" if possible else "hourglass", "accent" if possible else "muted")
+            line.icon.setPixmap(icon.pixmap(_ICON, _ICON))
+
+
+class _Line:
+    """The widgets of one check."""
+
+    def __init__(self, title: str) -> None:
+        self.check: Check | None = None
+        self.icon, self.title, self.words = QLabel(), label(title), label("", "muted", wrap=True)
+
+    def set_check(self, check: Check | None) -> None:
+        self.check = check
+        for widget in (self.icon, self.title, self.words):
+            widget.setVisible(check is not None)
+        if check is not None:
+            self.words.setText(check.words)
+            self.icon.setToolTip("Looked for, and not found" if check.possible else "Cannot be looked for yet")

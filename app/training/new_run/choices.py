@@ -15,7 +15,7 @@ from app.session.session import Session
 from app.training.new_run.data_picker import DataPicker
 from app.training.new_run.design_picker import DesignPicker
 from app.training.new_run.tokenizer_picker import TokenizerPicker
-from models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig, meaningless_settings
+from models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig, inactive_fields
 
 DEFAULT_PROMPTS = {
     "tiny-world": ("Tell me a story about Anna and the kite.",),
@@ -62,7 +62,7 @@ class RunChoices(QScrollArea):
         self.tokenizer.changed.connect(self.changed)
         self.form.changed.connect(self.changed)
         self.form.problem_changed.connect(self.changed)
-        session.design_changed.connect(self._on_design)
+        session.designs.changed.connect(self._on_design)
         self._on_design()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -126,7 +126,7 @@ class RunChoices(QScrollArea):
 
     @Slot()
     def _on_design(self) -> None:
-        self.form.set_meaningless(meaningless_settings(self._session.design))
+        self.form.set_inactive(inactive_fields(self._session.designs.current))
         self.changed.emit()
 
     @Slot()

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.kit.basics import EmptyState, button
 from app.kit.layout.pages import Pages
 from app.kit.theme import ThemeProvider
+from app.training.new_run.draft import RunDraft
 from app.training.trials.data_preview import DataPreviewPanel
-
-if TYPE_CHECKING:
-    from app.training.new_run.page import NewRun
 
 _REST_MS = 700
 """How long the choices must rest before the data is looked at by itself."""
 
 
 class RunDataPage(QWidget):
-    """Shows the data of what is chosen in the form."""
+    """Shows the data of what is chosen in a draft."""
 
-    def __init__(self, form: NewRun, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, draft: RunDraft, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._form = form
+        self._draft = draft
         self.panel = DataPreviewPanel(theme)
         self.look = button("", theme, self._look, icon="eye", role="primary")
-        self._note = EmptyState("", "", self.look)
-        self._pages = Pages({"note": lambda: self._note, "panel": lambda: self.panel})
+        self.note = EmptyState("", "", self.look)
+        self._pages = Pages({"note": lambda: self.note, "panel": lambda: self.panel})
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._pages)
@@ -37,22 +33,22 @@ class RunDataPage(QWidget):
 
     def follow(self) -> None:
         """Show what there is of what is chosen now, and look at it where that needs nobody's leave."""
-        form, trial = self._form, self._form.session.trial
-        if form.choices.problem:
-            self._say("Nothing to look at yet", form.choices.problem, "")
+        draft, trial = self._draft, self._draft.trials.state
+        if draft.choices.problem:
+            self._say("Nothing to look at yet", draft.choices.problem, "")
             return
-        if trial.preview is not None and trial.preview_of is not None and form.is_like(trial.preview_of):
+        if trial.preview is not None and trial.preview_of is not None and draft.is_like(trial.preview_of):
             self.panel.show_preview(trial.preview)
             self._pages.show_page("panel")
             return
-        mine = trial.spec is not None and form.is_like(trial.spec)
+        mine = trial.spec is not None and draft.is_like(trial.spec)
         if trial.running and mine and trial.kind in ("preview", "forecast"):
             self._say("Looking at the data", trial.phase, "")
         elif trial.problem and mine and trial.kind in ("preview", "forecast"):
             self._say("The data cannot be shown", trial.problem, "Try again")
-        elif form.session.training_active:
+        elif draft.session.training.active:
             self._say("A training is going on", "The data can be looked at when it is over.", "")
-        elif form.tokenizer.exists or self._was_trained():
+        elif draft.choices.tokenizer.exists or self._was_trained():
             self._say("Looking at the data", "It begins when the choices rest for a moment.", "")
             self._rest.start()
         else:
@@ -65,20 +61,23 @@ class RunDataPage(QWidget):
 
     def _was_trained(self) -> bool:
         """Whether a look at the same text with the same tokenizer has been had: then the library has it."""
-        seen, form = self._form.session.trial.preview_of, self._form
-        return seen is not None and (seen.data, seen.tokenizer) == (form.data.spec, form.tokenizer.spec)
+        seen, draft = self._draft.trials.state.preview_of, self._draft
+        return seen is not None and (seen.data, seen.tokenizer) == (
+            draft.choices.data.spec,
+            draft.choices.tokenizer.spec,
+        )
 
     def _look(self) -> None:
-        self._form.try_out("preview")
+        self._draft.try_out("preview")
 
     def _look_by_itself(self) -> None:
-        form = self._form
-        trial = form.session.trial
-        if self.isVisible() and not form.choices.problem and not trial.running and not form.session.training_active:
+        draft = self._draft
+        trial = draft.trials.state
+        if self.isVisible() and not draft.choices.problem and not trial.running and not draft.session.training.active:
             self._look()
 
     def _say(self, heading: str, sentence: str, action: str) -> None:
-        self._note.set_words(heading, sentence)
+        self.note.set_words(heading, sentence)
         self.look.setText(action)
         self.look.setVisible(bool(action))
         self._pages.show_page("note")

@@ -8,6 +8,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QGridLayout, QSpinBox, QWidget
 
 from app.kit.basics import button, column, label
+from app.kit.file_dialogs import FILE_FILTER
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from models.settings.run_spec import DataSpec
@@ -20,7 +21,6 @@ SOURCES = (
 )
 _OFFERED = SOURCES[:3]
 """The others come from a recipe: they are there where a run of it is repeated."""
-FILE_FILTER = "Text (*.txt *.md *.jsonl *.csv *.py *.rst *.json *.log);;All files (*)"
 
 
 class DataPicker(QWidget):

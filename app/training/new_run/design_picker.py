@@ -10,9 +10,9 @@ from app.kit.basics import button, column, label, row
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.theme import ThemeProvider
 from app.kit.words.preset_words import design_words, parameter_words, preset_families
-from app.kit.words.value_words import counted, size_words
 from app.session.session import Session
 from models import cost
+from models.number_words import counted, size_words
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 
@@ -21,7 +21,7 @@ _GIANT = 300_000_000
 
 
 class DesignPicker(QWidget):
-    """Shows and changes `session.design`, which the builder shares."""
+    """Shows and changes `session.designs.current`, which the builder shares."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,8 +46,8 @@ class DesignPicker(QWidget):
         layout.addLayout(row(edit, None))
         self.setLayout(layout)
         self.choice.activated.connect(self._on_chosen)
-        session.design_changed.connect(self._on_design_changed)
-        session.library_changed.connect(self.reload)
+        session.designs.changed.connect(self._on_design_changed)
+        session.designs.list_changed.connect(self.reload)
         self.reload()
 
     @Slot()
@@ -55,7 +55,7 @@ class DesignPicker(QWidget):
         """Show what there is and what is chosen."""
         with QSignalBlocker(self.choice):
             self.choice.clear()
-            saved = self._session.inspect_designs()
+            saved = self._session.designs.inspect()
             if saved:
                 self._add_heading("Your designs")
             for info in saved:
@@ -69,7 +69,7 @@ class DesignPicker(QWidget):
 
     @Slot()
     def _on_design_changed(self) -> None:
-        design, name = self._session.design, self._session.design_name
+        design, name = self._session.designs.current, self._session.designs.name
         with QSignalBlocker(self.choice):
             edited = self.choice.findData("")
             if edited >= 0:
@@ -91,7 +91,7 @@ class DesignPicker(QWidget):
     @Slot(int)
     def _on_chosen(self, index: int) -> None:
         name = self.choice.itemData(index)
-        if name and not self._session.load_design(name):
+        if name and not self._session.designs.choose(name):
             self._on_design_changed()
 
 

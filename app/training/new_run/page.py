@@ -13,13 +13,13 @@ from app.kit.basics import button
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.new_run.choices import RunChoices
+from app.training.new_run.draft import RunDraft
 from app.training.new_run.review import RunReview
 from app.training.new_run.views import NewRunViews
 from app.training.spec_exchange import open_spec, save_spec
-from models.settings.model_config import ModelConfig
+from app.training.trials.trials import Trials
 from models.settings.presets import PRESETS
 from models.settings.run_spec import RunSpec, TrainConfig
-from models.training.trials.findings import RunCost
 
 
 class NewRun(QWidget):
@@ -34,11 +34,24 @@ class NewRun(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session = session
+        self.trials = Trials(
+            session.worker,
+            session.library,
+            session.device,
+            session.training,
+            session.tokenizers,
+            session.notices,
+            self,
+        )
+        session.status.add(self.trials)
         self.choices = RunChoices(session, theme)
         self.data, self.tokenizer, self.design = self.choices.data, self.choices.tokenizer, self.choices.design
         self.form = self.choices.form
         self.review = RunReview(theme)
-        self.views = NewRunViews(self, session, theme)
+        self.draft = RunDraft(session, self.choices, self.trials)
+        self.name.textChanged.connect(self.draft.set_name)
+        self.views = NewRunViews(self.draft, session, theme)
+        self.views.settings_chosen.connect(self.set_train)
         self.views.top.addWidget(
             button(
                 "Open…",
@@ -53,7 +66,7 @@ class NewRun(QWidget):
             button(
                 "Save…",
                 theme,
-                self._save,
+                self.save,
                 icon="floppy-disk",
                 role="quiet",
                 tip="Write all settings into a TOML file that “terrarium train” takes, on this or another computer",
@@ -64,7 +77,7 @@ class NewRun(QWidget):
         layout.setSpacing(SPACE)
         layout.addWidget(self.views, 1)
         layout.addWidget(self.review)
-        self._like = self._taken_name = ""
+        self._taken_name = ""
         self._fitting = False
         # What is shown depends on several parts: brought up to date once, after all of them changed.
         self._later = QTimer(self, singleShot=True, interval=0)
@@ -74,13 +87,13 @@ class NewRun(QWidget):
         self.choices.batch_wanted.connect(lambda: self._find("batch"))
         self.review.start_asked.connect(self.start_run)
         self.review.queue_asked.connect(self.queue_run)
-        self.review.measure_asked.connect(lambda: self.try_out("forecast"))
-        self.review.cancel_asked.connect(session.cancel_trial)
+        self.review.measure_asked.connect(lambda: self.draft.try_out("forecast"))
+        self.review.cancel_asked.connect(self.trials.cancel)
         self.review.fit_asked.connect(self.make_fit)
-        session.trial_changed.connect(self._on_trial)
-        session.device_changed.connect(self._later.start)
-        self._was_active = session.training_active
-        session.training_changed.connect(self._on_training)
+        self.trials.changed.connect(self._on_trial)
+        session.device.changed.connect(self._later.start)
+        self._was_active = session.training.active
+        session.training.changed.connect(self._on_training)
         self.views.show_view("choices")
         self.review.show_like("")
         self._show_review()
@@ -97,33 +110,6 @@ class NewRun(QWidget):
         """The button that starts it."""
         return self.review.start
 
-    @property
-    def model(self) -> ModelConfig:
-        """The design, with the vocabulary that the tokenizer will have."""
-        return dataclasses.replace(self.session.design, vocab_size=self.tokenizer.vocab_size)
-
-    def spec(self) -> RunSpec:
-        """Everything as it is chosen now; ValueError says what is missing."""
-        self.form.commit()
-        if self.choices.problem:
-            raise ValueError(self.choices.problem)
-        return self._chosen(self.name.text().strip() or self._default_name())
-
-    def _chosen(self, name: str) -> RunSpec:
-        """What is chosen, without what is only half typed."""
-        return RunSpec(
-            name=name, model=self.model, tokenizer=self.tokenizer.spec, data=self.data.spec, train=self.form.config
-        )
-
-    @property
-    def problem(self) -> str:
-        """Why nothing can start now, in a sentence; '' where something can."""
-        if self.choices.problem:
-            return self.choices.problem
-        if self.session.training_active:
-            return "A training is going on. Stop it first, wait until it ends, or queue this one."
-        return ""
-
     def set_spec(self, spec: RunSpec, tokenizer_name: str = "", like: str = "") -> None:
         """Take over all settings of `spec`.
 
@@ -133,21 +119,21 @@ class NewRun(QWidget):
         """
         size = spec.model.vocab_size  # which is the tokenizer's, whatever the preset says
         presets = (name for name, p in PRESETS.items() if dataclasses.replace(p, vocab_size=size) == spec.model)
-        self.session.set_design(spec.model, next(presets, ""))
+        self.session.designs.set(spec.model, next(presets, ""))
         self.choices.set_settings(spec.data, spec.tokenizer, spec.train, tokenizer_name)
-        self._like = like
-        self.name.setText(self.session.free_run_name(spec.name) if not like else "")
+        self.draft.like = like
+        self.name.setText(self.session.runs.free_name(spec.name) if not like else "")
         self.review.show_like(like)
         self.views.show_view("choices")
         self._later.start()
 
     def show_template(self, run_id: str) -> None:
         """Take over all settings of a run, its very tokenizer included where the library still has that."""
-        spec = self.session.run_spec(run_id)
+        spec = self.session.runs.spec(run_id)
         if spec is None:
-            self.session.notice.emit("This run's settings cannot be read, so they cannot be used for a new one.")
+            self.session.notices.say("This run's settings cannot be read, so they cannot be used for a new one.")
             return
-        self.set_spec(spec, self.session.run_tokenizer(run_id), like=spec.name)
+        self.set_spec(spec, self.session.runs.tokenizer_name(run_id), like=spec.name)
 
     def set_train(self, changes: dict[str, Any]) -> None:
         """Change settings of the training, and show where."""
@@ -161,15 +147,15 @@ class NewRun(QWidget):
 
     def start_run(self) -> None:
         """Start what is chosen."""
-        self._submit(self.session.start_training)
+        self._submit(self.session.training.start)
 
     def queue_run(self) -> None:
         """Let it wait for its turn."""
-        self._submit(lambda spec: self.session.queue_training([spec]))
+        self._submit(lambda spec: self.session.queue.add([spec]))
 
     def _submit(self, take: Callable[[RunSpec], bool]) -> None:
         try:
-            spec = self.spec()
+            spec = self.draft.spec()
         except ValueError as error:
             self.review.problem.setText(str(error))
             return
@@ -178,44 +164,19 @@ class NewRun(QWidget):
             self.name.clear()
             self.started.emit()
 
-    def try_out(self, kind: str, *, below: int | None = None) -> bool:
-        """Start a trial of what is chosen; whether it began."""
-        try:
-            spec = self.spec()
-        except ValueError as error:
-            self.session.notice.emit(str(error))
-            return False
-        return self.session.start_trial(kind, spec, below=below)
-
     def make_fit(self) -> None:
         """Find the largest batch that fits, and use it."""
-        self._fitting = self.try_out("batch", below=self.form.config.batch_size)
-
-    def measured(self) -> RunCost | None:
-        """The cost of exactly what is chosen now, None where that was not measured."""
-        trial = self.session.trial
-        return trial.cost if trial.cost_of is not None and self.is_like(trial.cost_of) else None
-
-    def is_like(self, spec: RunSpec) -> bool:
-        """Whether `spec` is what is chosen now, whatever its name."""
-        return not self.choices.problem and self._chosen(spec.name) == spec
-
-    def is_tried_alike(self, spec: RunSpec) -> bool:
-        """Whether a finder's trial of `spec` holds for what is chosen now: the same model reads the same data."""
-        if self.choices.problem:
-            return False
-        now = self._chosen(spec.name)
-        return (now.model, now.tokenizer, now.data) == (spec.model, spec.tokenizer, spec.data)
+        self._fitting = self.draft.try_out("batch", below=self.form.config.batch_size)
 
     def _find(self, kind: str) -> None:
         self.views.show_view(kind)
-        self.try_out(kind)
+        self.draft.try_out(kind)
 
-    def _save(self) -> None:
+    def save(self) -> None:
         try:
-            spec = self.spec()
+            spec = self.draft.spec()
         except ValueError as error:
-            self.session.notice.emit(str(error))
+            self.session.notices.say(str(error))
             return
         save_spec(self, self.session, spec)
 
@@ -224,38 +185,40 @@ class NewRun(QWidget):
     @Slot()
     def _on_training(self) -> None:
         # It changes many times a second: only whether there is one matters here.
-        if self.session.training_active != self._was_active:
-            self._was_active = self.session.training_active
+        if self.session.training.active != self._was_active:
+            self._was_active = self.session.training.active
             self._later.start()
-            state = self.session.training
+            state = self.session.training.state
             if state is not None and state.status == "failed" and not state.run_id and not self.name.text():
                 self.name.setText(self._taken_name)  # no run has it: it is still to be given
 
     @Slot()
     def _on_trial(self) -> None:
-        trial = self.session.trial
+        trial = self.trials.state
         if self._fitting and not trial.running:
             self._fitting = False
             if trial.kind == "batch" and trial.batch is not None and trial.batch.batch_size is not None:
                 found = trial.batch
                 self.set_train({"batch_size": found.batch_size, "grad_accum_steps": found.grad_accum_steps})
-                self.try_out("forecast")
+                self.draft.try_out("forecast")
         self._show_cost()
 
     @Slot()
     def _show_review(self) -> None:
         train: TrainConfig = self.form.config
-        self.name.setPlaceholderText(self._default_name())
-        self.review.show_run(self.model, train, self.problem, can_wait=not self.choices.problem)
+        self.name.setPlaceholderText(self.draft.default_name)
+        self.review.show_run(self.draft.model, train, self.draft.problem, can_wait=not self.choices.problem)
         self._show_cost()
 
     def _show_cost(self) -> None:
         """What changes while something is tried out; many times a second."""
-        can_try = not self.session.training_active and not self.choices.problem
+        can_try = not self.session.training.active and not self.choices.problem
         self.review.show_cost(
-            self.model, self.form.config, self.measured(), self.session.room, self.session.trial, can_try=can_try
+            self.draft.model,
+            self.form.config,
+            self.draft.measured(),
+            self.session.device.memory,
+            self.trials.state,
+            can_try=can_try,
         )
         self.views.refresh()
-
-    def _default_name(self) -> str:
-        return self.session.free_run_name(self._like or self.session.design_name or "my-design")

@@ -12,11 +12,10 @@ from app.kit.basics import button, column, label, row, set_role
 from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import short_count
-from app.session.device_memory import Room, fit_of, of_room
-from app.session.status import duration
+from app.session.device_memory import DeviceMemory, fit_of, of_memory
 from app.training.trials.trials import TrialState
 from models import cost
+from models.number_words import duration, short_count
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.training.trials.findings import RunCost
@@ -103,7 +102,7 @@ class RunReview(QFrame):
         self.progress.setTextVisible(False)
         self.note = label("", "caption", wrap=True)
         self.problem = label("", "error", wrap=True)
-        self._facts: dict[str, QLabel] = {}
+        self.facts: dict[str, QLabel] = {}
         self._estimated: tuple[object, int] | None = None
         lines = QVBoxLayout(self)
         lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
@@ -155,12 +154,12 @@ class RunReview(QFrame):
             number.setAlignment(Qt.AlignmentFlag.AlignRight)
             grid.addWidget(title, i, 0)
             grid.addWidget(number, i, 1)
-            self._facts[name] = number
+            self.facts[name] = number
         return grid
 
     def fact(self, name: str) -> str:
         """A number that is shown."""
-        return self._facts[name].text()
+        return self.facts[name].text()
 
     def show_run(self, model: ModelConfig, train: TrainConfig, problem: str, *, can_wait: bool) -> None:
         """Show what will run, why it cannot start ('' where it can), and whether it may be queued."""
@@ -172,10 +171,10 @@ class RunReview(QFrame):
         self.problem.setVisible(bool(problem))
         self.start.setEnabled(not problem)
         tokens = train.batch_size * train.grad_accum_steps * model.context_length
-        self._facts["parameters"].setText(short_count(cost.total_parameters(model), billion="B"))
-        self._facts["step"].setText(f"{tokens:,}")
-        self._facts["tokens"].setText(short_count(tokens * train.steps))
-        self._facts["guess"].setText(f"{math.log(model.vocab_size):.3f}")
+        self.facts["parameters"].setText(short_count(cost.total_parameters(model), billion="B"))
+        self.facts["step"].setText(f"{tokens:,}")
+        self.facts["tokens"].setText(short_count(tokens * train.steps))
+        self.facts["guess"].setText(f"{math.log(model.vocab_size):.3f}")
 
     def show_like(self, name: str) -> None:
         """Say whose settings it began with; '' for nobody's."""
@@ -187,7 +186,7 @@ class RunReview(QFrame):
         model: ModelConfig,
         train: TrainConfig,
         measured: RunCost | None,
-        room: Room | None,
+        on: DeviceMemory | None,
         trial: TrialState,
         *,
         can_try: bool,
@@ -202,21 +201,21 @@ class RunReview(QFrame):
         elif measured is not None:
             needed = measured.estimated_bytes
         else:
-            needed = self._estimate(model, train, room)
-        fit = fit_of(needed, room)
-        have = (room.n_bytes if room is not None else None) or 0
+            needed = self._estimate(model, train, on)
+        fit = fit_of(needed, on)
+        have = (on.n_bytes if on is not None else None) or 0
         level = "no" if measured is not None and not measured.fits else fit.level
         self.gauge.set_shares(needed / have if have else 0.0, level)
-        self._facts["memory"].setText(of_room(needed, room))
+        self.facts["memory"].setText(of_memory(needed, on))
         set_role(self.origin, "pill", tone="ok" if measured is not None and measured.fits else "")
         self.origin.setText("measured" if measured is not None and measured.ms_per_step is not None else "estimated")
         known = measured is not None and measured.ms_per_step is not None
         for name in ("time", "per step", "speed"):
-            self._facts[name].setText(_NONE)
+            self.facts[name].setText(_NONE)
         if measured is not None and measured.ms_per_step is not None and measured.tokens_per_s is not None:
-            self._facts["time"].setText(duration(measured.seconds))
-            self._facts["per step"].setText(_milliseconds(measured.ms_per_step))
-            self._facts["speed"].setText(f"{short_count(measured.tokens_per_s)}/s")
+            self.facts["time"].setText(duration(measured.seconds))
+            self.facts["per step"].setText(_milliseconds(measured.ms_per_step))
+            self.facts["speed"].setText(f"{short_count(measured.tokens_per_s)}/s")
         too_much = level == "no"
         self.fit.setVisible(too_much and not trial.running)
         words = ""
@@ -232,9 +231,9 @@ class RunReview(QFrame):
         self.note.setText(words)
         self.note.setVisible(bool(words))
 
-    def _estimate(self, model: ModelConfig, train: TrainConfig, room: Room | None) -> int:
+    def _estimate(self, model: ModelConfig, train: TrainConfig, on: DeviceMemory | None) -> int:
         """The bytes that a step is estimated to hold: worked out once for each run that is chosen."""
-        kind, precision = ("cpu", "float32") if room is None else (room.kind, room.precision(model.d_model))
+        kind, precision = ("cpu", "float32") if on is None else (on.kind, on.precision(model.d_model))
         if train.precision != "auto":
             precision = train.precision
         chosen = (model, train.batch_size, train.optimizer, kind, precision)

@@ -61,8 +61,8 @@ class TokenizerPicker(QWidget):
         self.choice.currentIndexChanged.connect(self._on_choice)
         self._kind.currentIndexChanged.connect(self._on_choice)
         self._size.valueChanged.connect(self.changed)
-        session.library_changed.connect(self.reload)
-        session.tokenizer_changed.connect(self._follow)
+        session.tokenizers.list_changed.connect(self.reload)
+        session.tokenizers.changed.connect(self._follow)
         self.reload()
         self._follow()
 
@@ -89,7 +89,7 @@ class TokenizerPicker(QWidget):
 
     def set_spec(self, spec: TokenizerSpec, name: str = "") -> None:
         """Choose what `spec` says; where the library has the tokenizer `name`, that one."""
-        names = {info.name for info in self._session.list_tokenizers() if info.problem is None}
+        names = {info.name for info in self._session.tokenizers.list() if info.problem is None}
         chosen = name if name in names else spec.path
         self._path = chosen if chosen not in names else ""
         with QSignalBlocker(self), QSignalBlocker(self._kind), QSignalBlocker(self._size):
@@ -110,7 +110,7 @@ class TokenizerPicker(QWidget):
             self.choice.clear()
             self.choice.addItem("Train a new one on this text", "")
             self._sizes.clear()
-            for info in self._session.list_tokenizers():
+            for info in self._session.tokenizers.list():
                 if info.problem is None:
                     self._sizes[info.name] = info.vocab_size
                     self.choice.addItem(f"{info.name}  ({words(info.kind)}, {info.vocab_size:,})", info.name)
@@ -121,8 +121,8 @@ class TokenizerPicker(QWidget):
     @Slot()
     def _follow(self) -> None:
         """Offer the tokenizer that is chosen in the tokenizer tab."""
-        row = self.choice.findData(self._session.tokenizer_name)
-        if self._session.tokenizer_name and row >= 0:
+        row = self.choice.findData(self._session.tokenizers.name)
+        if self._session.tokenizers.name and row >= 0:
             self.choice.setCurrentIndex(row)
 
     @Slot()

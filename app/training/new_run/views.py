@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
 from app.kit.layout.views import View, Views
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.training.new_run.data_page import RunDataPage
+from app.training.new_run.draft import RunDraft
 from app.training.trials.batch_finder_view import BatchFinderView
 from app.training.trials.finder_view import FinderView
 from app.training.trials.lr_finder_view import LrFinderView
 
-if TYPE_CHECKING:
-    from app.training.new_run.page import NewRun
-
 
 class NewRunViews(Views):
-    """The choices, and the looks at what they come down to."""
+    """The choices, and the looks at what they come down to.
 
-    def __init__(self, form: NewRun, session: Session, theme: ThemeProvider) -> None:
-        self._form = form
+    Signals:
+        settings_chosen(changes): what was found is to be used: settings of TrainConfig, as {name: value}.
+    """
+
+    settings_chosen = Signal(object)
+
+    def __init__(self, draft: RunDraft, session: Session, theme: ThemeProvider) -> None:
+        self._draft = draft
         views = {
-            "choices": View("Set up", "Choose the model, the data and the settings", lambda: form.choices),
+            "choices": View("Set up", "Choose the model, the data and the settings", lambda: draft.choices),
             "data": View(
-                "Data preview", "What the model will read and what it is to predict", lambda: RunDataPage(form, theme)
+                "Data preview", "What the model will read and what it is to predict", lambda: RunDataPage(draft, theme)
             ),
             "lr": View("Learning rate", "Find a learning rate in a short trial", self._make_lr),
             "batch": View("Batch size", "Find a batch size in a short trial", self._make_batch),
@@ -47,16 +50,16 @@ class NewRunViews(Views):
             page.show_state()
 
     def _make_lr(self) -> QWidget:
-        view = LrFinderView(self._session, self._theme)
+        view = LrFinderView(self._draft.trials, self._session.training, self._theme)
         return self._wired(view, "lr")
 
     def _make_batch(self) -> QWidget:
-        view = BatchFinderView(self._session, self._theme)
+        view = BatchFinderView(self._draft.trials, self._session.training, self._theme)
         return self._wired(view, "batch")
 
     def _wired(self, view: FinderView, kind: str) -> QWidget:
-        view.holds_for = self._form.is_tried_alike
-        view.wanted.connect(lambda: self._form.try_out(kind))
-        view.cancelled.connect(self._session.cancel_trial)
-        view.chosen.connect(self._form.set_train)
+        view.holds_for = self._draft.is_tried_alike
+        view.wanted.connect(lambda: self._draft.try_out(kind))
+        view.cancelled.connect(self._draft.trials.cancel)
+        view.chosen.connect(self.settings_chosen)
         return view

@@ -10,6 +10,8 @@ from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.training.shown_run import ShownRun
 from app.training.trials.data_preview import DataPreviewPanel
+from app.training.trials.trials import TrialRunner
+from app.worker.job import INTERACTIVE
 
 
 class RunDataView(QWidget):
@@ -17,7 +19,6 @@ class RunDataView(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
         self._run: ShownRun | None = None
         self.panel = DataPreviewPanel(theme)
         self._note = EmptyState("", "")
@@ -25,13 +26,15 @@ class RunDataView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._pages)
-        session.run_preview_changed.connect(self._show)
+        self._preview = TrialRunner(session.worker, session.library, self, INTERACTIVE)
+        self._preview.changed.connect(self._show)
+        self._preview.failed.connect(session.notices.fail)
         self._say("Looking at the data", "The text is being encoded.")
 
     @property
     def busy(self) -> bool:
         """Whether the data is being looked at."""
-        return self._session.run_preview.running
+        return self._preview.state.running
 
     def show_run(self, run: ShownRun) -> None:
         """Look at another run's data."""
@@ -40,13 +43,13 @@ class RunDataView(QWidget):
             self._say("No data yet", "The text is being prepared: its preview comes when the run has begun.")
             return
         self._say("Looking at the data", "The text is being encoded.")
-        self._session.preview_run(run.folder, run.spec)
+        self._preview.start_run(run.folder, run.spec)
 
     def refresh(self) -> None:
         """The run has grown, which changes nothing here."""
 
     def _show(self) -> None:
-        state = self._session.run_preview
+        state = self._preview.state
         if self._run is None or state.spec is not self._run.spec:
             return
         if state.preview is not None and state.preview_of is self._run.spec:

@@ -12,11 +12,12 @@ from PySide6.QtWidgets import QComboBox, QDialog, QLineEdit, QScrollArea, QVBoxL
 from app.kit.basics import button, column, label, row, separator
 from app.kit.forms.config_form import ConfigForm
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
 from app.session.session import Session
-from models.runs.checkpoint_list import CheckpointInfo, list_checkpoints
+from app.training.run.forks import Forks
+from models.number_words import counted
+from models.runs.fork import CheckpointInfo, list_checkpoints
 from models.runs.run_folder import RunFolder
-from models.settings.run_spec import meaningless_settings
+from models.settings.run_spec import inactive_fields
 
 _FIXED = ("optimizer",)
 """What a fork cannot change: its checkpoint holds that optimizer's state."""
@@ -39,13 +40,14 @@ class ForkDialog(QDialog):
         self,
         session: Session,
         theme: ThemeProvider,
+        forks: Forks,
         run: RunFolder,
         step: int | None = None,
         changes: Mapping[str, Any] | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._run = session, run
+        self._session, self._forks, self._run = session, forks, run
         self.setWindowTitle(f"Fork {run.name}")
         self.resize(560, 640)
         self._checkpoints = list_checkpoints(run)
@@ -57,14 +59,14 @@ class ForkDialog(QDialog):
             self.checkpoint.setCurrentIndex(max(0, self.checkpoint.findData(step)))
         self.checkpoint.setAccessibleName("Checkpoint")
         self.checkpoint.setToolTip("The weights, and the optimizer's state, that the fork begins with")
-        self.name = QLineEdit(session.free_run_name(run.name))
+        self.name = QLineEdit(session.runs.free_name(run.name))
         self.name.setMaxLength(60)
         self.name.setAccessibleName("Name of the fork")
         self.name.setToolTip("What to call the fork in the list")
         train = dataclasses.replace(run.spec.train, **(changes or {}))
         self.form = ConfigForm(train, theme, hidden=_FIXED, folded=("Optimizer", "Objective", "Watching"))
-        self.form.set_meaningless(meaningless_settings(run.spec.model))
-        self._about = label("", "caption", wrap=True)
+        self.form.set_inactive(inactive_fields(run.spec.model))
+        self.about = label("", "caption", wrap=True)
         self._problem = label("", "error", wrap=True)
         self.start = button(
             "Fork and train", theme, self._on_start, icon="git-fork", role="primary", tip="Train it now"
@@ -93,7 +95,7 @@ class ForkDialog(QDialog):
             name = label(words)
             name.setBuddy(field)
             layout.addLayout(column(name, field, spacing=SPACE // 2))
-        layout.addWidget(self._about)
+        layout.addWidget(self.about)
         layout.addWidget(separator())
         layout.addWidget(area, 1)
         layout.addWidget(self._problem)
@@ -102,7 +104,7 @@ class ForkDialog(QDialog):
         self.form.changed.connect(self._check)
         self.form.problem_changed.connect(self._check)
         self.name.textChanged.connect(self._check)
-        session.training_changed.connect(self._check)
+        session.training.changed.connect(self._check)
         self._proposed = train.steps
         self._on_checkpoint()
 
@@ -131,12 +133,12 @@ class ForkDialog(QDialog):
 
     @Slot()
     def _check(self) -> None:
-        problem, busy = self.problem, self._session.training_active
+        problem, busy = self.problem, self._session.training.active
         self._problem.setText(problem)
         self._problem.setVisible(bool(problem))
         if not problem:
             step, steps = self.checkpoint.currentData(), self.form.config.steps
-            self._about.setText(f"The fork trains {counted(steps - step, 'step')} more, to step {steps:,}.")
+            self.about.setText(f"The fork trains {counted(steps - step, 'step')} more, to step {steps:,}.")
         self.start.setEnabled(not problem and not busy)
         self.start.setToolTip("Another run is being trained: add this one to the queue" if busy else "Train it now")
         self.wait.setEnabled(not problem)
@@ -153,7 +155,7 @@ class ForkDialog(QDialog):
         if self.problem:
             return
         step, name = int(self.checkpoint.currentData()), self.name.text().strip()
-        if self._session.fork_run(self._run.id, step, name=name, train=self.form.config, start=start):
+        if self._forks.fork(self._run.id, step, name=name, train=self.form.config, start=start):
             self.forked.emit()
             self.accept()
 

@@ -10,16 +10,13 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QProgressBar, QPushBut
 from app.kit.basics import button, label, row, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent
 from app.session.session import Session
-from app.session.status import duration
 from app.session.training_state import TrainingState
 from app.training.run_list.run_delegate import TONES
+from app.training.run_list.run_query import RESUMABLE
 from models.library.library import RunInfo
 from models.library.run_record import last_saved_step
-
-RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
-"""In which status a run can go on from its last checkpoint."""
+from models.number_words import duration, percent
 
 _PILL_TONES = {"accent": "ok", "warning": "warning", "danger": "danger"}
 
@@ -48,18 +45,23 @@ class RunHead(QFrame):
         super().__init__(parent)
         self.setProperty("role", "card")
         self._session, self._theme = session, theme
+        training = session.training
         self.name = ElidedLabel()
         self.name.setProperty("role", "heading")
         self.status = label("", "pill")
         self.summary = ElidedLabel()
         self.summary.setProperty("role", "muted")
         self.pause = button(
-            "Pause", theme, session.pause, icon="pause-fill", tip="Wait after this step; go on any time"
+            "Pause", theme, training.pause, icon="pause-fill", tip="Wait after this step; go on any time"
         )
-        self.resume = button("Resume", theme, session.resume, icon="play-fill", role="primary", tip="Go on training")
-        self.step = button("Step", theme, session.step, icon="skip-forward", tip="Train one step, then wait again")
+        self.resume = button("Resume", theme, training.resume, icon="play-fill", role="primary", tip="Go on training")
+        self.step = button("Step", theme, training.step, icon="skip-forward", tip="Train one step, then wait again")
         self.stop = button(
-            "Stop and keep", theme, session.stop, icon="stop-fill", tip="End the training here, with a checkpoint"
+            "Stop and keep",
+            theme,
+            training.stop,
+            icon="stop-fill",
+            tip="End the training here, with a checkpoint",
         )
         self.go_on = button(
             "Go on training",
@@ -79,12 +81,12 @@ class RunHead(QFrame):
         )
         self.more = button("", theme, icon="dots-three", tip="More that can be done")
         self._live_menu = self._make_menu(
-            ("Save a checkpoint now", "floppy-disk", session.save_now),
+            ("Save a checkpoint now", "floppy-disk", training.save),
             ("Sample now…", "text-aa", self.sample_asked.emit),
             ("Change the learning rate…", "trend-down", self.lr_asked.emit),
-            ("Pause and free the device", "pause-circle", lambda: session.pause(free=True)),
+            ("Pause and free the device", "pause-circle", lambda: training.pause(free=True)),
             None,
-            ("Stop without saving", "stop-circle", lambda: session.stop(keep=False)),
+            ("Stop without saving", "stop-circle", lambda: training.stop(keep=False)),
             ("Stop and discard the run", "trash", self.discard_asked.emit),
         )
         self._of_steps = self._live_menu.actions()[:4]  # before the first step and after the last they would do nothing
@@ -103,10 +105,10 @@ class RunHead(QFrame):
             role="quiet",
             tip="What this run was made from, as the run itself says",
         )
-        self._progress = QProgressBar()
-        self._progress.setRange(0, 1000)
-        self._progress.setTextVisible(False)
-        self._progress.setAccessibleName("Progress of the run")
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress of the run")
         self.count = label("", "mono-small")
         self.problem = label("", "error", wrap=True)
         self._build()
@@ -136,7 +138,7 @@ class RunHead(QFrame):
         lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
         lines.setSpacing(SPACE)
         lines.addLayout(title)
-        lines.addWidget(self._progress)
+        lines.addWidget(self.progress)
         lines.addWidget(self.problem)
         lines.addLayout(row(*buttons, None, self.settings))
 
@@ -187,7 +189,7 @@ class RunHead(QFrame):
         self.chat.setText("Chat with it")
         saved = last_saved_step(info.folder)
         self.go_on.setText("Go on training" if saved >= info.step else f"Go on from step {saved:,}")
-        self.go_on.setEnabled(not self._session.training_active)
+        self.go_on.setEnabled(not self._session.training.active)
         self.more.setMenu(self._resting_menu)
         whole = info.problem is None
         _set_visible(
@@ -215,8 +217,8 @@ class RunHead(QFrame):
         self.problem.setVisible(bool(sentence))
 
     def _show_progress(self, done: int, total: int, left: float | None, elapsed: float | None, *, steps: bool) -> None:
-        self._progress.setVisible(total > 0 or not steps)
-        self._progress.setValue(round(1000 * done / total) if total else 0)
+        self.progress.setVisible(total > 0 or not steps)
+        self.progress.setValue(round(1000 * done / total) if total else 0)
         words = [f"step {done:,} of {total:,}" if steps and total else percent(done / total) if total else ""]
         if elapsed is not None:
             words.append(f"{duration(elapsed)} trained")

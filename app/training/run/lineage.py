@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.kit.words.value_words import counted, date_words, size_words, words
-from app.session.status import duration
+from app.kit.words.value_words import words
 from models.data.corpus import open_corpus
 from models.files.atomic import read_json
 from models.library.library import Library, RunInfo
 from models.library.run_record import inspect_run
+from models.number_words import counted, date_words, duration, size_words
 from models.runs.run_folder import RunFolder
 
 _SHA = 12  # digits of a SHA-256 that are shown

@@ -14,7 +14,7 @@ from app.session.session import Session
 from app.training.run.lineage import Lineage, Link, lineage_of
 from app.training.run.lineage_card import LineageArrow, LineageCard
 from app.training.shown_run import ShownRun
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
 
 _WIDEST = 760  # pixels: longer lines are hard to read
@@ -43,11 +43,11 @@ class RunLineage(QWidget):
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._note = label("", "muted", wrap=True)
         self.setLayout(column(self._note, self._area))
-        self._reading = Aside(self)
+        self._reading = LatestTask(self)
         self._reading.done.connect(self._on_read)
         self._reading.failed.connect(self._on_failed)
         self._is_stale = False
-        session.runs_changed.connect(self._on_runs_changed)
+        session.runs.changed.connect(self._on_runs_changed)
         theme.theme_changed.connect(self._restyle)
 
     @property
@@ -81,7 +81,7 @@ class RunLineage(QWidget):
         self._is_stale = False
         if self._run is None or self._run.folder is None:
             return
-        library, folder, index = self._session.library, self._run.folder, self._session.run_index
+        library, folder, index = self._session.library, self._run.folder, self._session.runs.index
         self._reading.ask(lambda: lineage_of(library, folder, index.look()))
 
     @Slot(object)

@@ -16,7 +16,7 @@ from models.training.schedule import lr_factor
 
 def lr_scale_now(session: Session, train: TrainConfig) -> float:
     """What the schedule's learning rate is multiplied by at the last step, as its measured row says; 1 before one."""
-    rows = session.history.train
+    rows = session.training.history.train
     if not len(rows):
         return 1.0
     scheduled = train.lr * lr_factor(int(rows["step"][-1]) - 1, train)
@@ -66,8 +66,8 @@ class LrDialog(QDialog):
         layout.addSpacing(SPACE)
         layout.addLayout(row(None, button("Cancel", theme, self.reject, tip="Leave it as it is"), self.apply))
         self.scale.valueChanged.connect(self._show)
-        session.training_events.connect(self._show)
-        session.training_ended.connect(self.reject)  # what is trained next has another schedule
+        session.training.events_came.connect(self._show)
+        session.training.ended.connect(self.reject)  # what is trained next has another schedule
         self._show()
 
     def _multiply(self, factor: float) -> None:
@@ -75,7 +75,7 @@ class LrDialog(QDialog):
 
     @Slot()
     def _show(self) -> None:
-        state = self._session.training
+        state = self._session.training.state
         step = state.step if state is not None else 0
         scheduled = self._train.lr * lr_factor(step, self._train)
         self._words.setText(
@@ -84,5 +84,5 @@ class LrDialog(QDialog):
         )
 
     def _on_apply(self) -> None:
-        self._session.set_lr_scale(self.scale.value())
+        self._session.training.set_lr_scale(self.scale.value())
         self.accept()

@@ -12,9 +12,10 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 from app.kit.basics import label
 from app.kit.theme import SPACE
 from app.kit.words.slot_words import value_words
-from app.kit.words.value_words import counted, words
+from app.kit.words.value_words import words
+from models.number_words import counted
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec, meaningless_settings
+from models.settings.run_spec import RunSpec, inactive_fields
 from models.settings.slots import is_used
 
 
@@ -49,7 +50,7 @@ class SpecView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4 * SPACE)
         layout.addLayout(_column("Design", spec.model))
-        layout.addLayout(_column("Training", spec.train, left_out=meaningless_settings(spec.model)))
+        layout.addLayout(_column("Training", spec.train, left_out=inactive_fields(spec.model)))
         rest = QVBoxLayout()
         rest.addLayout(_column("Tokenizer", spec.tokenizer))
         rest.addSpacing(2 * SPACE)

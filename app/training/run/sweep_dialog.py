@@ -15,11 +15,11 @@ from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.slot_words import with_labels
-from app.kit.words.value_words import counted
 from app.session.session import Session
+from models.number_words import counted
 from models.runs.sweep import Choices, Range, grid, parse_choices, parse_range, random_search
 from models.runs.sweep_result import sweep_tag
-from models.settings.run_spec import RunSpec, meaningless_settings
+from models.settings.run_spec import RunSpec, inactive_fields
 from models.settings.slots import is_used
 from models.settings.spec_changes import value_of
 
@@ -64,8 +64,8 @@ class SweepDialog(QDialog):
         self.add = button(
             "Vary another setting", theme, self.add_axis, icon="plus", role="quiet", tip="One setting more"
         )
-        self._words = label("", "muted", wrap=True)
-        self._problem = label("", "error", wrap=True)
+        self.words = label("", "muted", wrap=True)
+        self.problem = label("", "error", wrap=True)
         self.wait = button(
             "Add to the queue", theme, self._on_wait, icon="queue", tip="Train them later, or after what is trained now"
         )
@@ -81,12 +81,12 @@ class SweepDialog(QDialog):
         layout.addLayout(self._lines)
         layout.addLayout(row(self.add, None))
         layout.addStretch(1)
-        layout.addWidget(self._words)
-        layout.addWidget(self._problem)
+        layout.addWidget(self.words)
+        layout.addWidget(self.problem)
         layout.addLayout(row(None, button("Cancel", theme, self.reject, tip="Train nothing"), self.wait, self.start))
         self.method.changed.connect(self._show)
         self.n.valueChanged.connect(self._show)
-        session.training_changed.connect(self._show_offers)
+        session.training.changed.connect(self._show_offers)
         self.add_axis()
 
     @Slot()
@@ -138,9 +138,9 @@ class SweepDialog(QDialog):
         except ValueError as error:
             problem = self._in_words(str(error))
         untouched = any(not axis.values.text().strip() for axis in self._axes)
-        self._problem.setText("" if untouched else problem)
-        self._problem.setVisible(bool(problem) and not untouched)
-        self._words.setText(
+        self.problem.setText("" if untouched else problem)
+        self.problem.setVisible(bool(problem) and not untouched)
+        self.words.setText(
             "Give each setting its values." if untouched else f"{counted(n, 'run')} in all." if n else ""
         )
         self._n_runs = n
@@ -150,7 +150,7 @@ class SweepDialog(QDialog):
     def _show_offers(self) -> None:
         """What may be done, which changes while a training goes on; the runs themselves do not."""
         self.wait.setEnabled(bool(self._n_runs))
-        busy = self._session.training_active
+        busy = self._session.training.active
         self.start.setEnabled(bool(self._n_runs) and not busy)
         self.start.setToolTip(
             "Another run is being trained: add them to the queue" if busy else "Train them one after the other"
@@ -171,10 +171,10 @@ class SweepDialog(QDialog):
 
     def _queue(self, *, starts: bool) -> None:
         tag = sweep_tag(self._session.library, self._base.name)
-        if not self._session.queue_training(self.specs(), tags=(tag,)):
+        if not self._session.queue.add(self.specs(), tags=(tag,)):
             return
         if starts:
-            self._session.start_queue()
+            self._session.queue.start()
         self.queued.emit(tag)
         self.accept()
 
@@ -251,13 +251,13 @@ class _AxisRow(QWidget):
 
 def _settings(base: RunSpec) -> list[tuple[str, str]]:
     """(name, title) of everything that can vary, and changes something in this run."""
-    meaningless = meaningless_settings(base.model)
+    inactive = inactive_fields(base.model)
     return [
         (f"{table}.{f.name}", str(f.metadata.get("label", f.name)))
         for table, f in _fields(base)
         if f"{table}.{f.name}" not in _LEFT_OUT
         and is_used(getattr(base, table), f)
-        and not (table == "train" and f.name in meaningless)
+        and not (table == "train" and f.name in inactive)
     ]
 
 

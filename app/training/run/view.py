@@ -25,6 +25,7 @@ from app.session.run_history import RunHistory
 from app.session.session import Session
 from app.training.run.follower import RunFollower
 from app.training.run.fork_dialog import ForkDialog
+from app.training.run.forks import Forks, TensorBoardExport
 from app.training.run.head import RunHead
 from app.training.run.lr_dialog import LrDialog
 from app.training.run.spec_view import SpecView, summary
@@ -63,14 +64,16 @@ class RunView(QWidget):
         self._session, self._theme = session, theme
         self._run_id = ""
         self._spec: RunSpec | None = None
-        self._history = RunHistory()
+        self.history = RunHistory()
         self._dirty = False
+        self.forks = Forks(session.library, session.runs, session.training, session.queue, session.notices, self)
+        self._tensorboard = TensorBoardExport(session.runs, session.notices, self)
         self.head = RunHead(session, theme)
         self.views = RunViews(session, theme)
         layout = column(self.head, self.views, None)
         layout.setStretch(1, 1000)
         self.setLayout(layout)
-        self._follower = RunFollower(self)
+        self.follower = RunFollower(self)
         self._redraw = QTimer(self, interval=_REDRAW_MS)
         self._redraw.timeout.connect(self._on_redraw)
         self._redraw.start()
@@ -81,6 +84,7 @@ class RunView(QWidget):
 
     def _connect(self) -> None:
         head, views, session = self.head, self.views, self._session
+        session.closing.connect(self.forks.close)
         views.fork_asked.connect(lambda run_id, step: self.ask_for_fork(step))
         views.chat_asked.connect(self.checkpoint_chat_asked)
         views.remedy_asked.connect(self._on_remedy)
@@ -94,15 +98,15 @@ class RunView(QWidget):
         head.sweep_asked.connect(self.ask_for_sweep)
         head.lr_asked.connect(self._on_lr)
         head.sample_asked.connect(self._on_sample)
-        head.discard_asked.connect(session.discard_training)
+        head.discard_asked.connect(session.runs.discard_trained)
         head.export_asked.connect(self._on_export)
-        self._follower.loaded.connect(self._on_grown)
-        self._follower.grew.connect(self._on_grown)
-        self._follower.failed.connect(lambda sentence: session.job_failed.emit(sentence, ""))
-        session.training_changed.connect(self._on_training)
-        session.training_events.connect(self._on_events)
-        session.runs_changed.connect(self._show_state)
-        session.chat_changed.connect(self._show_state)
+        self.follower.loaded.connect(self._on_grown)
+        self.follower.grew.connect(self._on_grown)
+        self.follower.failed.connect(session.notices.refuse)
+        session.training.changed.connect(self._on_training)
+        session.training.events_came.connect(self._on_events)
+        session.runs.changed.connect(self._show_state)
+        session.chat.changed.connect(self._show_state)
 
     # -- What is shown ----------------------------------------------------------------------------------
 
@@ -113,24 +117,24 @@ class RunView(QWidget):
 
     def show_run(self, run_id: str) -> None:
         """Show a run of the library; '' shows the current training before it has a run."""
-        info = self._session.look_up_run(run_id) if run_id else None
+        info = self._session.runs.look_up(run_id) if run_id else None
         if run_id and info is None:
             return
         self._run_id = run_id
-        self._follower.stop()
+        self.follower.stop()
         self.views.setVisible(info is None or info.problem is None)  # the head says it; there is nothing else to see
         if info is not None and info.problem is not None:
             self._spec = None
             self.head.summary.setText("")
             self._show_state()
             return
-        self._spec = self._session.run_spec(run_id) if run_id else None
-        is_live = info is None or self._session.is_current(run_id)
-        history = self._history = self._session.history if is_live else RunHistory()
+        self._spec = self._session.runs.spec(run_id) if run_id else None
+        is_live = info is None or self._session.training.trains(run_id)
+        history = self.history = self._session.training.history if is_live else RunHistory()
         folder, name = (info.folder, info.name) if info is not None else (None, "")
         self.views.show_run(ShownRun(id=run_id, name=name, folder=folder, spec=self._spec, history=history))
         if folder is not None and not is_live:
-            self._follower.follow(folder, history)
+            self.follower.follow(folder, history)
         imported = info is not None and info.status == "imported"
         self.head.summary.setText(summary(self._spec, imported=imported) if self._spec is not None else "")
         self._show_state()
@@ -138,34 +142,34 @@ class RunView(QWidget):
     @property
     def live(self) -> bool:
         """Whether the session is training what is shown."""
-        state = self._session.training
-        return self._session.training_active and state is not None and state.run_id == self._run_id
+        state = self._session.training.state
+        return self._session.training.active and state is not None and state.run_id == self._run_id
 
     @Slot()
     def _show_state(self) -> None:
-        state = self._session.training
+        state = self._session.training.state
         if state is not None and (self.live or not self._run_id):
-            self.head.show_live(state, self._session.chat_state)
+            self.head.show_live(state, self._session.chat.state)
         elif self._run_id:
             try:
-                self.head.show_resting(self._session.find_run(self._run_id))
+                self.head.show_resting(self._session.runs.find(self._run_id))
             except ValueError:  # it is gone: the list says so, and another page is shown
-                self._follower.stop()
+                self.follower.stop()
 
     # -- Following --------------------------------------------------------------------------------------
 
     @Slot()
     def _on_training(self) -> None:
-        state = self._session.training
+        state = self._session.training.state
         if state is None or self._run_id not in ("", state.run_id):
             return
-        was_live = self._history is self._session.history
+        was_live = self.history is self._session.training.history
         if self._run_id != state.run_id or (self.live and not was_live):
             self.show_run(state.run_id)  # it has a folder now, or goes on
             return
-        if self._run_id and was_live and not self.live and not self._follower.is_following:
+        if self._run_id and was_live and not self.live and not self.follower.is_following:
             with contextlib.suppress(ValueError):  # from now on, another process may be the one that goes on with it
-                self._follower.follow(self._session.find_run(self._run_id).folder, self._history)
+                self.follower.follow(self._session.runs.find(self._run_id).folder, self.history)
         self._show_state()
 
     @Slot(object)
@@ -198,7 +202,7 @@ class RunView(QWidget):
     # -- Actions ----------------------------------------------------------------------------------------
 
     def _on_go_on(self) -> None:
-        self._session.resume_run(self._run_id)
+        self._session.training.resume_run(self._run_id)
 
     def _on_chat(self) -> None:
         self.chat_asked.emit("live" if self.live else self._run_id)
@@ -206,18 +210,18 @@ class RunView(QWidget):
     def ask_for_fork(self, step: int | None = None, changes: Mapping[str, Any] | None = None) -> None:
         """Ask where a new run shall go on from, and with which settings."""
         try:
-            run = RunFolder.open(self._session.find_run(self._run_id).folder)
+            run = RunFolder.open(self._session.runs.find(self._run_id).folder)
         except ValueError as error:
-            self._session.job_failed.emit(str(error), "")
+            self._session.notices.refuse(str(error))
             return
-        dialog = ForkDialog(self._session, self._theme, run, step, changes, self.window())
+        dialog = ForkDialog(self._session, self._theme, self.forks, run, step, changes, self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
 
     @Slot(str, object)
     def _on_remedy(self, run_id: str, remedy: Remedy) -> None:
         if remedy.fork_step is None:
-            self._session.start_like(run_id, remedy.changes)
+            self.forks.start_like(run_id, remedy.changes)
         else:
             changes = {name.removeprefix("train."): value for name, value in remedy.changes.items()}
             self.ask_for_fork(remedy.fork_step, changes)
@@ -226,10 +230,10 @@ class RunView(QWidget):
     def ask_for_sweep(self) -> None:
         """Ask which settings of this run shall vary."""
         try:
-            run = RunFolder.open(self._session.find_run(self._run_id).folder)
+            run = RunFolder.open(self._session.runs.find(self._run_id).folder)
             base = spec_like(self._session.library, run, name=run.name)
         except ValueError as error:
-            self._session.job_failed.emit(str(error), "")
+            self._session.notices.refuse(str(error))
             return
         dialog = SweepDialog(self._session, self._theme, base, self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -246,7 +250,7 @@ class RunView(QWidget):
         text = pinned[0] if pinned else ""
         prompt, agreed = QInputDialog.getText(self, "Sample now", "What the model shall go on from", text=text)
         if agreed and self.live:  # and nothing else is trained by now
-            self._session.sample_now(prompt)
+            self._session.training.sample(prompt)
 
     @Slot(str)
     def _on_export(self, kind: str) -> None:
@@ -256,7 +260,7 @@ class RunView(QWidget):
         elif kind == "tensorboard":
             folder = QFileDialog.getExistingDirectory(self, "Choose the folder that TensorBoard reads")
             if folder:
-                self._session.export_tensorboard(self._run_id, Path(folder))
+                self._tensorboard.write(self._run_id, Path(folder))
 
     def show_settings(self) -> None:
         """Show the run's own settings in a window."""

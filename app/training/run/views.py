@@ -52,7 +52,7 @@ class RunViews(Views):
 
     def _offer_views(self, run: ShownRun) -> None:
         """Of a model from elsewhere there is only where it came from; the view that was left comes back after it."""
-        info = self._session.look_up_run(run.id) if run.id else None
+        info = self._session.runs.look_up(run.id) if run.id else None
         is_trained = info is None or info.status != "imported"
         if is_trained == self.bar.isTabEnabled(self.names.index("curves")):
             return

@@ -6,14 +6,14 @@ from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QInputDialog, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import EmptyState, button, label, row
+from app.kit.file_dialogs import reveal
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
 from app.session.session import Session
-from app.shell.diagnostics import reveal
 from app.training.run_list.run_list import RunList
 from app.training.run_list.run_notes import NotesDialog
 from app.training.run_list.run_query import SORTS
+from models.number_words import counted
 
 _SORT_SETTING = "sort runs"
 
@@ -59,19 +59,19 @@ class RunsPanel(QFrame):
         self._tools = QWidget()
         self._count = ElidedLabel()
         self._count.setProperty("role", "caption")
-        self._compare = button(
+        self.compare_button = button(
             "Compare", theme, self._on_compare, icon="chart-line", tip="Lay their curves over another"
         )
-        self._pages = QStackedWidget()
+        self.pages = QStackedWidget()
         self._none = EmptyState("No runs yet", "Choose what to train at the right, and press Start training.")
         clear = button("Show all runs", theme, self.search.clear, role="link")
-        self._no_match = EmptyState("Nothing found", "No run has all these words.", clear)
+        self.no_match = EmptyState("Nothing found", "No run has all these words.", clear)
         self._reading = EmptyState("", "Reading the runs …")
-        for page in (self._reading, self._none, self._no_match, self.list):
-            self._pages.addWidget(page)
+        for page in (self._reading, self._none, self.no_match, self.list):
+            self.pages.addWidget(page)
         self._build()
         self._connect()
-        self.order.setCurrentIndex(max(self.order.findData(session.settings.get(_SORT_SETTING, "newest")), 0))
+        self.order.setCurrentIndex(max(self.order.findData(session.remembered.get(_SORT_SETTING, "newest")), 0))
         self._show_state()
 
     def _build(self) -> None:
@@ -87,8 +87,8 @@ class RunsPanel(QFrame):
         lines.setSpacing(SPACE)
         lines.addLayout(row(title, None, self.new))
         lines.addWidget(self._tools)
-        lines.addWidget(self._pages, 1)
-        foot = row(self._count, self._compare)
+        lines.addWidget(self.pages, 1)
+        foot = row(self._count, self.compare_button)
         foot.setContentsMargins(SPACE, 0, 0, 0)
         lines.addLayout(foot)
 
@@ -101,8 +101,8 @@ class RunsPanel(QFrame):
         runs.clicked.connect(self._on_clicked)
         runs.rename_asked.connect(self.rename)
         runs.notes_asked.connect(self.edit_notes)
-        runs.delete_asked.connect(self._session.delete_runs)
-        runs.reveal_asked.connect(self._on_reveal)
+        runs.delete_asked.connect(self._session.runs.delete)
+        runs.reveal_asked.connect(self.on_reveal)
         runs.resume_asked.connect(self.resume_asked)
         runs.chat_asked.connect(self.chat_asked)
         runs.template_asked.connect(self.template_asked)
@@ -117,20 +117,20 @@ class RunsPanel(QFrame):
     def _show_state(self) -> None:
         model = self.list.runs
         shown, total, chosen = len(model.runs), len(model.all_runs), len(self.list.chosen)
-        page: QWidget = self.list if shown else self._no_match if total else self._none
-        self._pages.setCurrentWidget(page if model.is_read else self._reading)
+        page: QWidget = self.list if shown else self.no_match if total else self._none
+        self.pages.setCurrentWidget(page if model.is_read else self._reading)
         self._tools.setVisible(total > 1 or bool(model.query))
         several = chosen > 1
         found = f"{shown:,} of {counted(total, 'run')}" if shown < total else counted(total, "run")
         self._count.setText(f"{chosen} selected" if several else found)
         self._count.setVisible(several or total > 1)
-        self._compare.setVisible(several)
+        self.compare_button.setVisible(several)
 
     @Slot(int)
     def _on_order(self, row: int) -> None:
         order = self.order.itemData(row)
         self.list.runs.set_order(order)
-        self._session.remember(_SORT_SETTING, order)
+        self._session.remembered.set(_SORT_SETTING, order)
 
     @Slot(QModelIndex)
     def _on_clicked(self, index: QModelIndex) -> None:
@@ -146,17 +146,17 @@ class RunsPanel(QFrame):
     @Slot(str)
     def rename(self, run_id: str) -> None:
         """Ask for a run's new name."""
-        run = self._session.look_up_run(run_id)
+        run = self._session.runs.look_up(run_id)
         if run is None:
             return
         name, agreed = QInputDialog.getText(self, "Rename run", "Name", text=run.name)
         if agreed and name.strip() != run.name:
-            self._session.rename_run(run_id, name)
+            self._session.runs.rename(run_id, name)
 
     @Slot(str)
     def edit_notes(self, run_id: str) -> None:
         """Open a run's notes and tags."""
-        run = self._session.look_up_run(run_id)
+        run = self._session.runs.look_up(run_id)
         if run is None:
             return
         tags = {tag for other in self.list.runs.all_runs for tag in other.tags}
@@ -165,7 +165,7 @@ class RunsPanel(QFrame):
         dialog.open()
 
     @Slot(str)
-    def _on_reveal(self, run_id: str) -> None:
-        run = self._session.look_up_run(run_id)
+    def on_reveal(self, run_id: str) -> None:
+        run = self._session.runs.look_up(run_id)
         if run is not None and not reveal(run.folder):
-            self._session.notice.emit(f"No file manager could be opened. The run is in {run.folder}.")
+            self._session.notices.say(f"No file manager could be opened. The run is in {run.folder}.")

@@ -10,11 +10,11 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView, QMenu, QWidget
 
 from app.kit.theme import ThemeProvider
-from app.kit.words.value_words import counted
 from app.session.session import Session
-from app.training.run.head import RESUMABLE
 from app.training.run_list.run_delegate import RunDelegate
 from app.training.run_list.run_model import RunModel
+from app.training.run_list.run_query import RESUMABLE
+from models.number_words import counted
 
 
 class RunList(QListView):
@@ -60,8 +60,8 @@ class RunList(QListView):
         self.runs.changed.connect(self._on_changed)
         self._repaint = QTimer(self, singleShot=True, interval=500)
         self._repaint.timeout.connect(self.viewport().update)
-        session.runs_changed.connect(self.reload)
-        session.training_changed.connect(self._on_training)
+        session.runs.changed.connect(self.reload)
+        session.training.changed.connect(self._on_training)
         theme.theme_changed.connect(self._on_theme)
         self.reload()
 
@@ -159,9 +159,9 @@ class RunList(QListView):
             self._add(menu, f"Delete {counted(len(several), 'run')}", "trash", partial(self.delete_asked.emit, several))
             return menu
         info = self.runs.runs[self.runs.row_of(run_id)]
-        status, own = self.runs.status(info), self._session.is_current(run_id)
+        status, own = self.runs.status(info), self._session.training.trains(run_id)
         whole = status != "damaged"
-        resumable = not own and status in RESUMABLE and not info.problem and not self._session.training_active
+        resumable = not own and status in RESUMABLE and not info.problem and not self._session.training.active
         entries: tuple[tuple[str, str, SignalInstance, bool] | None, ...] = (
             ("Go on training", "play", self.resume_asked, resumable),
             ("Chat with it", "chat-circle", self.chat_asked, whole),
@@ -199,7 +199,7 @@ class RunList(QListView):
 
     @Slot()
     def _on_training(self) -> None:
-        state = self._session.training
+        state = self._session.training.state
         if state is not None and state.run_id and state.run_id != self._live_run:
             self._live_run = state.run_id
             self.reload()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
+from pathlib import Path
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
-from app.kit.words.value_words import date_words, size_words
 from app.session.session import Session
-from app.session.status import duration
 from app.training.run_list.run_query import matches, sort_runs
-from app.training.run_list.sparkline import loss_points
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from models.events import Event, Phase
+from models.files.jsonl import parse_row
 from models.library.library import RunInfo
+from models.number_words import date_words, duration, size_words
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -25,6 +26,10 @@ _FEW = 8
 """Runs that are read at once, without leaving the window's thread: each takes less than a millisecond."""
 _TELL_EVERY_S = 0.3
 _POLL_MS = 2000
+
+
+POINTS = 48
+_BLOCK = 1024
 
 
 class RunModel(QAbstractListModel):
@@ -40,7 +45,7 @@ class RunModel(QAbstractListModel):
     def __init__(self, session: Session, parent: QWidget) -> None:
         super().__init__(parent)
         self._session = session
-        self._index = session.run_index
+        self._index = session.runs.index
         self.all_runs: list[RunInfo] = []
         self.runs: list[RunInfo] = []
         self.is_read = False
@@ -48,11 +53,11 @@ class RunModel(QAbstractListModel):
         self._query, self._order = "", "newest"
         self._points: dict[str, tuple[int, tuple[float, ...]]] = {}
         self._again = False
-        self._aside = Aside(self)
-        self._aside.events_came.connect(self._on_read)
-        self._aside.done.connect(self._on_done)
+        self._task = LatestTask(self)
+        self._task.events_came.connect(self._on_read)
+        self._task.done.connect(self._on_done)
         self._live_status = ""
-        session.training_changed.connect(self._on_training)
+        session.training.changed.connect(self._on_training)
         self._poll = QTimer(self, interval=_POLL_MS)
         self._poll.timeout.connect(self.look)
         self._poll.start()
@@ -63,17 +68,17 @@ class RunModel(QAbstractListModel):
         """Read what has changed in the library: at once where that is little, else beside the window."""
         if self._index.n_unseen(_FEW + 1) <= _FEW:
             self._take(self._index.look())
-        if self._aside.busy:
+        if self._task.busy:
             self._again = True
         else:
-            self._aside.drive(self._read)
+            self._task.drive(self._read)
 
     @Slot()
     def look(self) -> None:
         """Look beside the window what changed, while it is seen: runs of other processes come, grow and die untold."""
         view = self.parent()
-        if isinstance(view, QWidget) and view.isVisible() and not self._aside.busy:
-            self._aside.drive(self._read)
+        if isinstance(view, QWidget) and view.isVisible() and not self._task.busy:
+            self._task.drive(self._read)
 
     def _read(self) -> Generator[Event, None, None]:
         self._index.look()
@@ -94,7 +99,7 @@ class RunModel(QAbstractListModel):
         self._on_read()
         if self._again:
             self._again = False
-            self._aside.drive(self._read)
+            self._task.drive(self._read)
 
     def _take(self, runs: list[RunInfo]) -> None:
         if runs == self.all_runs and self.is_read:
@@ -122,8 +127,8 @@ class RunModel(QAbstractListModel):
     @Slot()
     def _on_training(self) -> None:
         """Find and sort anew where the training's status decides on that."""
-        state = self._session.training
-        status = state.status if state is not None and self._session.training_active else ""
+        state = self._session.training.state
+        status = state.status if state is not None and self._session.training.active else ""
         if status != self._live_status:
             self._live_status = status
             if self._query or self._order == "status":
@@ -183,14 +188,14 @@ class RunModel(QAbstractListModel):
 
     def status(self, run: RunInfo) -> str:
         """What the run is doing: live for the session's own, from its folder otherwise."""
-        state = self._session.training
-        return state.status if state is not None and self._session.is_current(run.id) else run.status
+        state = self._session.training.state
+        return state.status if state is not None and self._session.training.trains(run.id) else run.status
 
     def step(self, run: RunInfo) -> int:
         """How far it came."""
-        state = self._session.training
+        state = self._session.training.state
         # One that goes on has its step again once it is set up; until then its folder knows it.
-        is_told = state is not None and bool(state.total_steps) and self._session.is_current(run.id)
+        is_told = state is not None and bool(state.total_steps) and self._session.training.trains(run.id)
         return state.step if state is not None and is_told else run.step
 
     def step_words(self, run: RunInfo) -> str:
@@ -232,3 +237,30 @@ class RunModel(QAbstractListModel):
 def _key(run: RunInfo) -> str:
     """What tells rows apart: a copied folder has the id of the one it was copied from."""
     return run.folder.name
+
+
+def loss_points(folder: Path, points: int = POINTS) -> tuple[float, ...]:
+    """At most `points` training losses, evenly spread over metrics.jsonl; () where there are none to read."""
+    try:
+        with (folder / "metrics.jsonl").open("rb") as file:
+            size = file.seek(0, 2)
+            losses = []
+            for i in range(points):
+                offset = i * size // points
+                file.seek(offset)
+                block = file.read(_BLOCK)
+                if offset:
+                    block = block.partition(b"\n")[2]
+                losses.append(_first_loss(block))
+    except OSError:
+        return ()
+    return tuple(loss for loss in losses if loss is not None and math.isfinite(loss))
+
+
+def _first_loss(block: bytes) -> float | None:
+    """The loss of the first whole training row in `block`."""
+    for line in block.split(b"\n")[:-1]:
+        row = parse_row(line)
+        if row is not None and row.get("kind") == "train" and isinstance(row.get("loss"), int | float):
+            return float(row["loss"])
+    return None

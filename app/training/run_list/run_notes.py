@@ -57,5 +57,5 @@ class NotesDialog(QDialog):
     def accept(self) -> None:
         """Keep what is written; the window stays where that does not work."""
         tags = clean_tags(self.tags.text().split(","))
-        if self._session.set_run_notes(self._run_id, self.notes.toPlainText().strip(), tags):
+        if self._session.runs.set_notes(self._run_id, self.notes.toPlainText().strip(), tags):
             super().accept()

@@ -18,6 +18,9 @@ SORTS = {
 }
 """What runs can be sorted by, and what that is called on screen."""
 
+RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
+"""In which status a run can go on from its last checkpoint."""
+
 _FIRST = (
     "running",
     "preparing",

@@ -13,9 +13,10 @@ from app.kit.figures.token_map import TokenMap
 from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.site_words import site_words
 from app.session.run_history import KeptAttention
-from app.training.time_machine.attention_picture import head_weights, site_words
 from app.training.time_machine.head_grid import HeadGrid
+from models.architecture.mask_tables import MaskedText, seen_from
 from models.settings.model_config import ModelConfig
 
 _SCALES = {scale: SCALES[scale] for scale in ("root", "linear")}  # there is no room for more
@@ -78,8 +79,21 @@ class AttentionPane(QWidget):
             self.title.setText("Attention")
             return
         head = min(self._head, len(self._weights) - 1)
-        title = f"{site_words(seen.site)}, head {head + 1}"
+        title = site_words(seen.site, head)
         self.title.setText(title)
         self.heads.show_heads(scaled(self._weights, self.scale.value), head)
         side = side_of(short_names(self._tokens))
         self.map.set_picture(head_picture(self._weights[head], title, side, side, self.scale.value))
+
+
+def head_weights(seen: KeptAttention, config: ModelConfig | None) -> Floats:
+    """(H, T, S): the weights of all heads; NaN where the mask of a design `config` lets nothing through."""
+    weights = seen.weights.copy()
+    if config is not None:
+        stack = config.encoder() if seen.site.startswith("encoder.") else config
+        text = MaskedText(length=weights.shape[1])
+        for query in range(weights.shape[1]):
+            first, end = seen_from(stack, text, query)
+            weights[:, query, :first] = np.nan
+            weights[:, query, end:] = np.nan
+    return weights

@@ -8,9 +8,9 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QVariantAnimation, Slot
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.row_tips import RowTips
+from app.kit.painted_rows import RowTips
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent
+from models.number_words import percent
 from models.tokenizers import Piece
 
 N_ROWS = 10

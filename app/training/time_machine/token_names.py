@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal, Slot
 from tokenizers import Tokenizer
 
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from models.tokenizers import Piece, read_tokenizer
 from models.tokenizers.codec import pieces_of
 
@@ -27,13 +27,13 @@ class TokenNames(QObject):
         self._folder: Path | None = None
         self._tokenizer: Tokenizer | None = None
         self._known: dict[int, Piece] = {}
-        self._aside = Aside(self)
-        self._aside.done.connect(self._on_read)
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_read)
 
     @property
     def busy(self) -> bool:
         """Whether a tokenizer is being read."""
-        return self._aside.busy
+        return self._task.busy
 
     def read(self, folder: Path | None) -> None:
         """Spell the tokens of the run in `folder` from now on; None for no run."""
@@ -41,10 +41,10 @@ class TokenNames(QObject):
             return
         self._folder, self._tokenizer = folder, None
         self._known.clear()
-        self._aside.cancel()
+        self._task.cancel()
         if folder is not None:
             path = folder / "tokenizer.json"
-            self._aside.ask(lambda: read_tokenizer(path))
+            self._task.ask(lambda: read_tokenizer(path))
 
     def pieces(self, ids: Iterable[int]) -> list[Piece]:
         """The tokens of these ids."""

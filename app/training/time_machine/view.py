@@ -9,7 +9,7 @@ from PySide6.QtGui import QHideEvent, QKeyEvent
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import EmptyState, frame, label, row
-from app.kit.elided_combo import ElidedCombo
+from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.shown_run import ShownRun

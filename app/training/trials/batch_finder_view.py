@@ -12,10 +12,10 @@ from PySide6.QtCore import Slot
 from app.kit.basics import label
 from app.kit.charts.chart import Chart
 from app.kit.theme import ThemeProvider
-from app.kit.words.value_words import counted, size_words
-from app.session.session import Session
+from app.session.training import Training
 from app.training.trials.finder_view import FinderView
-from app.training.trials.trials import TrialState
+from app.training.trials.trials import Trials, TrialState
+from models.number_words import counted, size_unit, size_words
 from models.settings.run_spec import RunSpec
 from models.training.trials.findings import BatchFound, BatchPoint
 
@@ -23,14 +23,14 @@ _ABOUT = (
     "Batches of 1, 2, 4 … texts are each trained for a few steps on this run's own data, until memory ends or larger "
     "ones are no faster. Nothing of it is kept."
 )
-_MIB, _GIB = 2**20, 2**30
 
 
 class BatchFinderView(FinderView):
-    """Shows the session's trial of batch sizes."""
+    """Shows the trial of batch sizes."""
 
-    def __init__(self, session: Session, theme: ThemeProvider) -> None:
-        super().__init__(session, theme, "batch", title="Find a batch size", about=_ABOUT, start="Try batch sizes")
+    def __init__(self, trials: Trials, training: Training, theme: ThemeProvider) -> None:
+        heading, start = "Find a batch size", "Try batch sizes"
+        super().__init__(trials, training, theme, "batch", title=heading, about=_ABOUT, start=start)
         self.speed = Chart(theme, margins=(16, 12, 24))
         self.memory = Chart(theme, x="Batch size (texts, logarithmic)", margins=(16, 12, 24))
         self._limit = pg.InfiniteLine(angle=0, movable=False, label="", labelOpts={"position": 0.12, "movable": False})
@@ -66,8 +66,8 @@ class BatchFinderView(FinderView):
         sizes = np.array([point.batch_size for point in fitting], float)
         speeds = np.array([point.tokens_per_s or math.nan for point in fitting])
         peaks = np.array([point.peak_bytes or math.nan for point in fitting])
-        unit = _GIB if np.nanmax(peaks, initial=0.0) >= _GIB else _MIB
-        self._memory_title.setText(f"Memory ({'GiB' if unit == _GIB else 'MiB'})")
+        unit, sign = size_unit(max(np.nanmax(peaks, initial=0.0), 2**20))
+        self._memory_title.setText(f"Memory ({sign})")
         ends = (0.0, math.log10(max((point.batch_size for point in points), default=2) or 2) or 0.3)
         for chart, dots, values in ((self.speed, self._dots[0], speeds), (self.memory, self._dots[1], peaks / unit)):
             known = np.isfinite(values)
@@ -120,7 +120,7 @@ class BatchFinderView(FinderView):
             self.use.setToolTip(f"Batches of {size:,} texts, {accum:,} of them added up for each update")
 
     def _on_use(self) -> None:
-        changes = _changes(self._session.trial)
+        changes = _changes(self._trials.state)
         if changes:
             self.chosen.emit(changes)
 

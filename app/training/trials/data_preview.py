@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.kit.basics import button, frame, label, row
 from app.kit.figures.bar_plot import BarPlot
+from app.kit.figures.pictures import Axis, BarPicture, round_ticks
 from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import short_count
 from app.training.trials.marked_tokens import MarkedTokens, MarkLegend
-from app.training.trials.objective_words import OBJECTIVES
-from app.training.trials.run_data import text_lengths_picture
-from models.training.trials.findings import DataPreview
+from models.number_words import counted, percent, short_count
+from models.training.trials.findings import DataPreview, Lengths
 
 _STATS = {
     "training tokens": "Tokens of the text that the model learns from",
@@ -22,6 +24,62 @@ _STATS = {
     "times read": "How often the run reads the training text: all its steps together",
     "median length": "Half of the examples, or of the lines of the text, are shorter than so many tokens",
 }
+
+
+_LONG = 100_000
+"""From here on, the numbers of an axis are shortened."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveWords:
+    """What an objective asks of a model.
+
+    Title: its name. sentence: what happens to a text. reads, says: what stands above the two rows of tokens.
+    """
+
+    title: str
+    sentence: str
+    reads: str
+    says: str
+
+
+OBJECTIVES = {
+    "next-token": ObjectiveWords(
+        title="Next token",
+        sentence="The model reads from left to right, and at each place it predicts the token that comes next.",
+        reads="",
+        says="Reads and predicts",
+    ),
+    "masked-tokens": ObjectiveWords(
+        title="Masked tokens",
+        sentence="15\N{NO-BREAK SPACE}% of the tokens are asked for: most of them are masked, some replaced by others, "
+        "some left. The model predicts what stood there, from both sides.",
+        reads="Reads",
+        says="Predicts, in its place",
+    ),
+    "span-corruption": ObjectiveWords(
+        title="Span corruption",
+        sentence="15\N{NO-BREAK SPACE}% of the text is cut out, in spans of about 3 tokens, and numbered gaps stand in "
+        "their place. The model writes what belongs into each gap.",
+        reads="Reads",
+        says="Writes",
+    ),
+    "denoising": ObjectiveWords(
+        title="Denoising",
+        sentence="30\N{NO-BREAK SPACE}% of the text is hidden, each span behind one mask however long it is, and the "
+        "sentences change places. The model writes the whole text as it was.",
+        reads="Reads",
+        says="Writes",
+    ),
+    "pronouns": ObjectiveWords(
+        title="What “it” is",
+        sentence="Of the nouns before “it”, the model points at the one that is meant: by the product of its state at "
+        "“it” with its state at each noun. Nothing else is asked for.",
+        reads="",
+        says="Reads and points at",
+    ),
+}
+"""By DataPreview.objective."""
 
 
 class DataPreviewPanel(QWidget):
@@ -143,3 +201,39 @@ class DataPreviewPanel(QWidget):
 
 def _named(words: str, n_left_out: int) -> str:
     return f"{words} · {n_left_out:,} more tokens are not shown" if n_left_out else words
+
+
+def text_lengths_picture(lengths: Lengths) -> BarPicture:
+    """How many texts have which length."""
+    values = np.array(lengths.counts, np.int64)
+    n, width = len(values), lengths.width
+    has_more = lengths.longest > n * width
+    height = Axis(title=lengths.unit.capitalize(), low=0.0, high=float(values.max(initial=1)) * 1.05)
+    every = max(1, n // 5)
+    ends = [i for i in range(n) if (i + 1) % every == 0]
+    ticks = tuple((i + 1.0, f"{(i + 1) * width}{'+' if has_more and i == n - 1 else ''}") for i in ends)
+    total = max(1, int(values.sum()))
+
+    def describe(i: int) -> str:
+        first, last = i * width + 1, (i + 1) * width
+        size = f"{first} tokens" if width == 1 else f"{first} to {last} tokens"
+        if has_more and i == n - 1:
+            size = f"{first} tokens and more"
+        found = counted(int(values[i]), lengths.unit.removesuffix("s"))
+        return f"{size}: {found}, {percent(values[i] / total, 1)}"
+
+    def words(tick: float) -> str:
+        return f"{tick:,.0f}" if height.high < _LONG else short_count(tick)
+
+    return BarPicture(
+        title=f"Length of {lengths.unit}",
+        values=values,
+        x=Axis(title="Tokens", low=0.4, high=n + 0.6, ticks=ticks),
+        y=Axis(
+            title=height.title,
+            low=0.0,
+            high=height.high,
+            ticks=tuple((tick, words(tick)) for tick in round_ticks(height, 4)),
+        ),
+        describe=describe,
+    )

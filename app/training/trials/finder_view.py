@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStackedLayout, QVBoxLa
 from app.kit.basics import EmptyState, button, frame, label, row
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.training.trials.trials import TrialState
+from app.session.training import Training
+from app.training.trials.trials import Trials, TrialState
 from models.settings.run_spec import RunSpec
 
 
@@ -33,10 +33,11 @@ class FinderView(QWidget):
     chosen = Signal(object)
 
     def __init__(
-        self, session: Session, theme: ThemeProvider, kind: str, *, title: str, about: str, start: str
+        self, trials: Trials, training: Training, theme: ThemeProvider, kind: str, *, title: str, about: str, start: str
     ) -> None:
         super().__init__()
-        self._session, self._theme, self._kind, self._about = session, theme, kind, about
+        self._trials, self._training, self._theme = trials, training, theme
+        self._kind, self._about = kind, about
         self.holds_for: Callable[[RunSpec], bool] = lambda spec: True
         """Whether what was found of a spec still means something for what is chosen now."""
         self.start = button(start, theme, self.wanted.emit, icon="play-fill", role="primary", tip=about)
@@ -71,13 +72,13 @@ class FinderView(QWidget):
         self._switch.addWidget(card)
 
     def show_state(self) -> None:
-        """Bring it up to date with the session: the form calls it when anything has changed and this is seen."""
-        state = self._session.trial
+        """Bring it up to date: the form calls it when anything has changed and this is seen."""
+        state = self._trials.state
         mine = state.kind == self._kind
         running = state.running and mine
         begun = running or self._has_points(state) or (mine and bool(state.problem))
         self._switch.setCurrentIndex(int(begun))
-        free = not self._session.training_active
+        free = not self._training.active
         for widget, tip in ((self.start, self._about), (self.again, "Try it once more")):
             widget.setEnabled(free)
             widget.setToolTip(tip if free else "A training is going on: wait until it ends, or stop it")

@@ -10,9 +10,9 @@ from PySide6.QtCore import Qt, Slot
 
 from app.kit.charts.chart import Chart
 from app.kit.theme import ThemeProvider
-from app.session.session import Session
+from app.session.training import Training
 from app.training.trials.finder_view import FinderView
-from app.training.trials.trials import TrialState
+from app.training.trials.trials import Trials, TrialState
 from models.settings.optimizers import OPTIMIZERS
 from models.settings.run_spec import RunSpec, TrainConfig
 
@@ -25,10 +25,11 @@ _OWNERS = {name: rule.title for rule in OPTIMIZERS.values() for name in rule.rat
 
 
 class LrFinderView(FinderView):
-    """Shows the session's trial of learning rates; a click on the chart chooses another rate than the suggested one."""
+    """Shows the trial of learning rates; a click on the chart chooses another rate than the suggested one."""
 
-    def __init__(self, session: Session, theme: ThemeProvider) -> None:
-        super().__init__(session, theme, "lr", title="Find a learning rate", about=_ABOUT, start="Try learning rates")
+    def __init__(self, trials: Trials, training: Training, theme: ThemeProvider) -> None:
+        title, start = "Find a learning rate", "Try learning rates"
+        super().__init__(trials, training, theme, "lr", title=title, about=_ABOUT, start=start)
         self._choice: float | None = None
         self._suggested: float | None = None
         self.chart = Chart(theme, x=_axis_words(TrainConfig()), y="Loss (nats per token)")
@@ -56,12 +57,12 @@ class LrFinderView(FinderView):
 
     def choose(self, rate: float) -> None:
         """Choose a rate, as a click on the chart does."""
-        points = self._session.trial.lr_points
+        points = self._trials.state.lr_points
         if points:
             rate = min(max(rate, points[0].lr), points[-1].lr)
             self._choice = float(f"{rate:.2g}")
             self._show_line()
-            self._show_use(self._session.trial, running=False)
+            self._show_use(self._trials.state, running=False)
 
     def _tried(self, state: TrialState) -> RunSpec | None:
         return state.lr_of
@@ -122,7 +123,7 @@ class LrFinderView(FinderView):
 
     def _on_use(self) -> None:
         if self._choice is not None:
-            self.chosen.emit(self._changes(self._session.trial))
+            self.chosen.emit(self._changes(self._trials.state))
 
     def _show_line(self) -> None:
         self._line.setVisible(self._choice is not None)
@@ -139,7 +140,7 @@ class LrFinderView(FinderView):
     def _on_clicked(self, event: object) -> None:
         view = self.chart.getPlotItem().getViewBox()
         place = event.scenePos()  # type: ignore[attr-defined]
-        if self._session.trial.lr is not None and view.sceneBoundingRect().contains(place):
+        if self._trials.state.lr is not None and view.sceneBoundingRect().contains(place):
             self.choose(10 ** view.mapSceneToView(place).x())
 
     @Slot()

@@ -7,12 +7,16 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.status import Status
+from app.session.device import Device
+from app.session.status import StatusLine
+from app.session.tokenizers import Tokenizers
+from app.session.training import Training
 from app.worker.failures import Failure
 from app.worker.job import BACKGROUND, Job
-from app.worker.one_job import OneJob
+from app.worker.latest_job import LatestJob
+from app.worker.notices import Notices
 from app.worker.worker import Worker
 from models.events import Event, Notice, Phase, Progress
 from models.library.library import Library
@@ -55,11 +59,11 @@ class TrialState:
     batch_of: RunSpec | None = None
 
     @property
-    def status(self) -> Status | None:
+    def status(self) -> StatusLine | None:
         """For the status bar, None while none is running."""
         if not self.running:
             return None
-        return Status(words=f"{TITLES[self.kind]}: {self.phase}", done=self.done, total=self.total)
+        return StatusLine(words=f"{TITLES[self.kind]}: {self.phase}", done=self.done, total=self.total)
 
     def begun(self, kind: str, spec: RunSpec | None) -> TrialState:
         """The state when a trial begins: what is to be found anew is forgotten."""
@@ -97,8 +101,8 @@ class TrialState:
         return self
 
 
-class TrialControl(OneJob):
-    """Runs one trial at a time.
+class TrialRunner(QObject):
+    """Runs one trial at a time. state: the one that is going on, and what the last ones found.
 
     Args:
         priority: of its jobs: interactive ones are served between two steps of a training.
@@ -108,8 +112,15 @@ class TrialControl(OneJob):
         failed(failure): it raised what nobody expected. What a user can mend is said in `state.problem`.
     """
 
+    changed = Signal()
+    failed = Signal(object)
+
     def __init__(self, worker: Worker, library: Library, parent: QObject, priority: str = BACKGROUND) -> None:
-        super().__init__(worker, parent)
+        super().__init__(parent)
+        self._job = LatestJob(worker, self)
+        self._job.events_came.connect(self._on_events)
+        self._job.ended.connect(self._on_ended)
+        self._job.failed.connect(self.failed)
         self._library, self._priority = library, priority
         self.state = TrialState()
 
@@ -136,28 +147,95 @@ class TrialControl(OneJob):
 
     def cancel(self) -> None:
         """End it after the step that it is at; what it found so far stands."""
-        if self._job is not None and not self._job.cancelled:
-            super().cancel()
+        if self._job.busy and not self._job.ending:
+            self._job.cancel()
             self._set(dataclasses.replace(self.state, phase="Stopping after this step"))
 
     def _start(self, kind: str, spec: RunSpec, make: Callable[[], Iterator[Event]]) -> None:
-        self._begin(Job(TITLES[kind], make, self._priority))
+        self._job.submit(Job(TITLES[kind], make, self._priority))
         self._set(self.state.begun(kind, spec))
 
     def _set(self, state: TrialState) -> None:
         self.state = state
         self.changed.emit()
 
-    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
         state = self.state
         for event in events:
             if not (job.cancelled and isinstance(event, Phase | Progress)):
                 state = state.after(event)
         self._set(state)
 
-    def _over(self, job: Job, failure: Failure | None) -> None:
+    @Slot(object, object)
+    def _on_ended(self, job: Job, failure: Failure | None) -> None:
         problem = self.state.problem if failure is None else failure.sentence
         self._set(dataclasses.replace(self.state, running=False, phase="", problem=problem))
+
+
+class Trials(QObject):
+    """Tries runs out before they start: never beside a training, for which it makes way.
+
+    Signals:
+        changed(): `state` is new.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        worker: Worker,
+        library: Library,
+        device: Device,
+        training: Training,
+        tokenizers: Tokenizers,
+        notices: Notices,
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._device, self._training, self._tokenizers, self._notices = device, training, tokenizers, notices
+        self.runner = TrialRunner(worker, library, self)
+        self.runner.changed.connect(self._on_changed)
+        self.runner.failed.connect(notices.fail)
+        training.began.connect(self._make_way)
+
+    @property
+    def state(self) -> TrialState:
+        """The trial that is going on, and what the last ones found."""
+        return self.runner.state
+
+    @property
+    def status(self) -> StatusLine | None:
+        """For the status bar, None while none is running."""
+        return self.state.status
+
+    def start(self, kind: str, spec: RunSpec, *, below: int | None = None) -> bool:
+        """Try a run out (a kind of TITLES) in place of any other trial; whether it began. `below`: see find_batch."""
+        if self._training.active:
+            name = self._training.state.name if self._training.state is not None else ""
+            return self._notices.refuse(
+                f"“{name}” is being trained: a trial beside it would hold it up and share its memory. Stop the "
+                "training first, or wait until it ends."
+            )
+        self.runner.start(kind, spec, self._device.name, below=below)
+        return True
+
+    @Slot()
+    def cancel(self) -> None:
+        """End it after the step that it is at."""
+        self.runner.cancel()
+
+    @Slot()
+    def _on_changed(self) -> None:
+        self.changed.emit()
+        if not self.state.running:
+            self._device.changed.emit()  # its memory is free again
+            self._tokenizers.list_changed.emit()  # it may have trained the tokenizer that the run wants
+
+    @Slot()
+    def _make_way(self) -> None:
+        if self.state.running:
+            self.cancel()  # the training is queued behind it
 
 
 def _trial(library: Library, kind: str, spec: RunSpec, device: str, below: int | None) -> Iterator[Event]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from models.data.tiny_world import english
-from models.data.tiny_world.languages import LANGUAGES
+from models.data.tiny_world.french import FRENCH
+from models.data.tiny_world.german import GERMAN
+from models.data.tiny_world.inflection import Language
+from models.data.tiny_world.spanish import SPANISH
 from models.data.tiny_world.stories import MIXED, draw_cast, simulate
 from models.data.tiny_world.world import World
+
+LANGUAGES: Mapping[str, Language] = MappingProxyType({"French": FRENCH, "German": GERMAN, "Spanish": SPANISH})
+"""Those other than English, by their English names."""
 
 LANGUAGE_NAMES = ("English", *sorted(LANGUAGES))
 """By their English names."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from models.files.atomic import DamagedError, read_json
+from models.number_words import size_words
 from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
 from models.tokenizers.foreign.sentencepiece_file import looks_like_sentencepiece, read_sentencepiece_file
 from models.tokenizers.foreign.tiktoken_ranks import looks_like_ranks, read_ranks
@@ -35,7 +36,7 @@ _PROBE = "Aé 東京 \t\n👩‍👩‍👧 e\u0301\u0327 1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Foreign:
+class ExternalTokenizer:
     """A tokenizer from elsewhere. `form`: what it was read from, in words; `assumptions`: sentences.
 
     `files`: what it was read from; `template`: the chat template that came with it, "" for none; `marks`: which tokens
@@ -50,7 +51,7 @@ class Foreign:
     marks: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_foreign(path: Path, pattern: str = "") -> Foreign:
+def read_foreign(path: Path, pattern: str = "") -> ExternalTokenizer:
     """The tokenizer in a file or a Hugging Face folder, with the ids that its own library gives.
 
     Args:
@@ -83,19 +84,19 @@ def find_tokenizer_file(folder: Path) -> Path | None:
     return None
 
 
-def _read(file: Path, pattern: str) -> Foreign:
+def _read(file: Path, pattern: str) -> ExternalTokenizer:
     head = _head_of(file)
     if head.startswith(b"GGUF"):
         return _read_gguf(file)
     if file.stat().st_size > _LARGEST:
-        raise ValueError(f"{file} is too large to be a tokenizer ({file.stat().st_size >> 20:,} MB): choose {FORMS}.")
+        raise ValueError(f"{file} is too large to be a tokenizer ({size_words(file.stat().st_size)}): choose {FORMS}.")
     folder = file.parent
     is_ranks = looks_like_ranks(head)
     if looks_like_sentencepiece(head) or (file.suffix == ".model" and not is_ranks):
         _check_class(file)
         tokenizer, told = sentencepiece_tokenizer(read_sentencepiece_file(file))
         add_named_tokens(tokenizer, folder)
-        return Foreign(
+        return ExternalTokenizer(
             tokenizer=tokenizer,
             form="a SentencePiece model",
             files=(file,),
@@ -105,14 +106,14 @@ def _read(file: Path, pattern: str) -> Foreign:
         )
     if is_ranks:
         tokenizer, told = read_ranks(file, pattern)
-        return Foreign(tokenizer=tokenizer, form="tiktoken ranks", files=(file,), assumptions=tuple(told))
+        return ExternalTokenizer(tokenizer=tokenizer, form="tiktoken ranks", files=(file,), assumptions=tuple(told))
     if head.lstrip().startswith(b"{"):
         return _read_json(file, pattern)
     if file.name == "merges.txt" or head.startswith(b"#version"):
         return _read_json(_beside(file, "vocab.json"), pattern)
     if file.suffix == ".txt" and b"\0" not in head:
         tokenizer, told = word_piece(file)
-        return Foreign(
+        return ExternalTokenizer(
             tokenizer=tokenizer,
             form="vocab.txt",
             files=(file,),
@@ -141,7 +142,7 @@ def _head_of(file: Path) -> bytes:
     return head
 
 
-def _read_json(file: Path, pattern: str) -> Foreign:
+def _read_json(file: Path, pattern: str) -> ExternalTokenizer:
     """A tokenizer.json, or a vocab.json with its merges.txt beside it."""
     value = read_json(file)
     folder = file.parent
@@ -159,7 +160,7 @@ def _read_json(file: Path, pattern: str) -> Foreign:
         form, files = "vocab.json and merges.txt", [file, merges]
     else:
         raise ValueError(f"{file} is JSON, but no tokenizer: choose {FORMS}.")
-    return Foreign(
+    return ExternalTokenizer(
         tokenizer=tokenizer,
         form=form,
         files=tuple(files),
@@ -180,7 +181,7 @@ def _whole(file: Path) -> Tokenizer:
         raise DamagedError(f"{file} is no tokenizer file, or a damaged one ({error}): get it again.") from error
 
 
-def _read_gguf(file: Path) -> Foreign:
+def _read_gguf(file: Path) -> ExternalTokenizer:
     from models.files.gguf_file import read_description
     from models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
 
@@ -190,7 +191,7 @@ def _read_gguf(file: Path) -> Foreign:
         raise ValueError(f"{file} has no tokenizer in it: choose another file.")
     template = about.get("tokenizer.chat_template")
     ids = {name: about.get(f"tokenizer.ggml.{name}_id") for name in _MARKS}
-    return Foreign(
+    return ExternalTokenizer(
         tokenizer=tokenizer,
         form="a GGUF file",
         files=(file,),

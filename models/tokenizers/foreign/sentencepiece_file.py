@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import TypeVar
 
 from models.files.atomic import DamagedError
 from models.tokenizers.foreign.merges import LONGEST_TOKEN
-from models.tokenizers.foreign.wire import read_fields
 from models.tokenizers.token_bytes import SPACE_MARK
 
 T = TypeVar("T", int, bytes)
@@ -90,13 +90,13 @@ def parse_sentencepiece(data: bytes, where: str) -> SentencePieceModel:
     pieces: list[SentencePiece] = []
     trainer: dict[int, int | bytes] = {}
     normalizer: dict[int, int | bytes] = {}
-    for number, value in read_fields(data):
+    for number, value in _fields(data):
         if number == 1:
             pieces.append(_piece(_as(bytes, value)))
         elif number == 2:
-            trainer = dict(read_fields(_as(bytes, value)))
+            trainer = dict(_fields(_as(bytes, value)))
         elif number == 3:
-            normalizer = dict(read_fields(_as(bytes, value)))
+            normalizer = dict(_fields(_as(bytes, value)))
     algorithm = ALGORITHMS.get(_as(int, trainer.get(3, 1)))
     if not pieces or algorithm is None or not normalizer:
         raise ValueError("no pieces, no known algorithm, or no normaliser, which comes last")
@@ -118,7 +118,7 @@ def parse_sentencepiece(data: bytes, where: str) -> SentencePieceModel:
 
 
 def _piece(data: bytes) -> SentencePiece:
-    fields = dict(read_fields(data))
+    fields = dict(_fields(data))
     (score,) = struct.unpack("<f", _as(bytes, fields.get(2, b"\0\0\0\0")))
     text = _as(bytes, fields[1]).decode() if 1 in fields else ""
     if not 0 < len(text) <= LONGEST_TOKEN or not math.isfinite(score):
@@ -131,3 +131,47 @@ def _as(kind: type[T], value: int | bytes) -> T:
     if not isinstance(value, kind):
         raise ValueError("a field of another kind")
     return value
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """The fields of a protobuf message, in order: number, and a whole number (varint) or bytes (anything else).
+
+    Read without its schema (protobuf.dev/programming-guides/encoding).
+
+    Raises:
+        ValueError: where the message is cut off or of no known form.
+    """
+    place = 0
+    while place < len(data):
+        key, place = _varint(data, place)
+        number, kind = key >> 3, key & 7
+        if number == 0:
+            raise ValueError("a field without a number")
+        if kind == 0:
+            value, place = _varint(data, place)
+            yield number, value
+            continue
+        if kind == 2:
+            length, place = _varint(data, place)
+        elif kind in (1, 5):
+            length = 8 if kind == 1 else 4
+        else:
+            raise ValueError(f"a field of kind {kind}")
+        if place + length > len(data):
+            raise ValueError("a field longer than the message")
+        yield number, data[place : place + length]
+        place += length
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    """A whole number, and the place behind it."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if place >= len(data):
+            raise ValueError("a number that is cut off")
+        byte = data[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+    raise ValueError("a number that does not end")

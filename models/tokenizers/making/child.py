@@ -21,6 +21,8 @@ from models.tokenizers.making.train import check_training
 _BEAT_S = 0.05
 """An event comes at least this often, so that whoever drives the generator can stop it."""
 
+_NICENESS = 10
+
 _STAGES = {
     "Tokenize words": "Counting words",
     "Count pairs": "Counting pairs",
@@ -36,11 +38,13 @@ def train_in_child(
     options: TokenizerOptions | None = None,
     *,
     growth: bool = False,
+    low_priority: bool = False,
 ) -> Generator[Event, None, dict[str, Any]]:
     """Train from text or .jsonl files into the folder `out_dir`; yields Phase, Progress and Notice.
 
     With `growth`, what each size of a BPE vocabulary gains is measured afterwards, as VocabularyGrowth events. Returns
-    about.json's content. Closing the generator kills the child, which leaves no tokenizer behind.
+    about.json's content. Closing the generator kills the child, which leaves no tokenizer behind. With `low_priority`,
+    the system lets other programs, this one among them, go first.
 
     Raises:
         ValueError: with the child's own sentence, or one that says that it crashed.
@@ -64,8 +68,12 @@ def train_in_child(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=_environment(),
-        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0)
+        | (getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0) if low_priority else 0),
     )
+    if low_priority and sys.platform != "win32":
+        with contextlib.suppress(OSError):  # it has ended already, or is of lower priority than that
+            os.setpriority(os.PRIO_PROCESS, child.pid, _NICENESS)
     try:
         complaints = yield from _follow(child)
         assert child.stdout is not None

@@ -14,11 +14,10 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from models.tokenizers.codec import Piece, decode, encode_prompt, encode_text, token_pieces
-from models.tokenizers.text.difference_words import not_known, what_happens
+from models.tokenizers.special_tokens import unknown_ids
 from models.tokenizers.text.normalising import NormaliserStep, lossy_steps
 from models.tokenizers.text.text_diff import Span, differing_spans
 from models.tokenizers.token_bytes import parts_of
-from models.tokenizers.unknown import unknown_ids
 
 CAUSES = {
     "surrogate": "half characters",
@@ -37,6 +36,8 @@ LIMIT = 200
 _AROUND = 60  # characters at each side of a difference, up to the next space, that are encoded to explain it
 _STAND_IN = "\uf8ff"  # of the private use area
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_SHOWN, _NAMED = 40, 3  # characters of one word; words
+_INVISIBLE = {" ": "a space", "\n": "a line break", "\t": "a tab", "\0": "a NUL character", "\r": "a carriage return"}
 _DROPS_SPACES = {"Whitespace", "WhitespaceSplit", "BertPreTokenizer", "CharDelimiterSplit"}
 
 
@@ -59,7 +60,7 @@ class Difference:
     @property
     def sentence(self) -> str:
         """What happens there, and why."""
-        return f"{what_happens(self.text, self.back)}: {self.why}."
+        return f"{_what_happens(self.text, self.back)}: {self.why}."
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ class _Explainer:
         there = [piece for piece in pieces if _meet(piece.start + start, piece.end + start, span)]
         lost = [window[piece.start : piece.end] for piece in there if piece.id in self._unknown]
         if lost:
-            return not_known(list(dict.fromkeys(lost)))
+            return _not_known(list(dict.fromkeys(lost)))
         dropped = self._whole[span.start : span.end]
         # Where a token lies is not reliable behind what was left out, so what is there is encoded alone.
         left_out = bool(dropped.strip()) and not self._unknown and span.back_start == span.back_end
@@ -271,3 +272,47 @@ def _types(component: object) -> list[str]:
 
 def _names(component: Any) -> str:
     return ", ".join(_types(component)) or "none"
+
+
+def _what_happens(text: str, back: str) -> str:
+    """“É” comes back as “e”; a space is lost."""
+    if not text:
+        return f"{_in_words(back)} {'come' if _is_plural(back) else 'comes'} in"
+    if not back:
+        return f"{_in_words(text)} {'are' if _is_plural(text) else 'is'} lost"
+    return f"{_in_words(text)} {'come' if _is_plural(text) else 'comes'} back as {_in_words(back)}"
+
+
+def _is_plural(text: str) -> bool:
+    return len(text) > 1 and text.isspace()
+
+
+def _not_known(words: list[str]) -> str:
+    """Why words that are in no vocabulary differ."""
+    shown = [f"“{_short(word)}”" for word in words[:_NAMED]]
+    if len(words) > _NAMED:
+        shown.append(f"{len(words) - _NAMED} more")
+    if len(shown) == 1:
+        return f"{shown[0]} is not in the vocabulary, and cannot be spelled with it"
+    return f"{', '.join(shown[:-1])} and {shown[-1]} are not in the vocabulary, and cannot be spelled with it"
+
+
+def _in_words(text: str) -> str:
+    """A text in a sentence: in its marks, and what cannot be seen by name."""
+    if _SURROGATE.fullmatch(text):
+        return f"half a character (U+{ord(text):04X})"
+    if text in _INVISIBLE:
+        return _INVISIBLE[text]
+    if set(text) == {" "}:
+        return f"{len(text)} spaces"
+    if set(text) == {"\n"}:
+        return f"{len(text)} line breaks"
+    if text.isspace():
+        return f"{len(text)} white-space characters"
+    return f"“{_short(text)}”"
+
+
+def _short(text: str) -> str:
+    """A text in one line in which everything can be seen, cut in the middle where it is long."""
+    shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 2 + 1 :]}"
+    return "".join(c if c.isprintable() else {"\n": "⏎", "\t": "⇥"}.get(c, f"⟨U+{ord(c):04X}⟩") for c in shown)

@@ -14,8 +14,8 @@ from tokenizers import Encoding, Tokenizer
 
 from models.tokenizers.codec import text_parts
 from models.tokenizers.making.texts import BATCH, batches
+from models.tokenizers.special_tokens import unknown_ids
 from models.tokenizers.token_bytes import TokenBytes
-from models.tokenizers.unknown import unknown_ids
 
 _SPACED = re.compile(r"\S+")
 _WORD = re.compile(r"\w(?:\S*\w)?")

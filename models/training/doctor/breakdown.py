@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.number_words import percent
-from models.training.doctor.figures import figure
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.remedies import STRONG_DECAY, calmer, decay_share, forgets, scaled_rates, words_of
 from models.training.doctor.signs import Signs
@@ -153,3 +152,8 @@ def _decay_evidence(signs: Signs) -> dict[str, float]:
     share, ratio = decay_share(signs), signs.largest_ratio
     evidence = {"weight decay per step": share} if share > STRONG_DECAY else {}
     return evidence | ({"largest update": ratio} if math.isfinite(ratio) else {})
+
+
+def figure(value: float, digits: int = 3) -> str:
+    """Rounded to so many digits, and large ones written out: “1.41”, “26,031”."""
+    return f"{value:,.0f}" if math.isfinite(value) and abs(value) >= 10**digits else f"{value:.{digits}g}"

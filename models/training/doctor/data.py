@@ -28,7 +28,10 @@ _ERROR_LEAST = 0.1
 
 
 def overfitting(signs: Signs) -> Finding:
-    """A validation loss that rises while that of training falls."""
+    """A validation loss that rises while that of training falls, by more than noise: nothing is learned by heart else.
+
+    Of a run whose rate is too high, both losses wander about one value, and the validation's lowest is an accident.
+    """
     steps, losses = _validations(signs)
     if len(losses) < 3 or not signs.n_blocks:
         return Check(kind="overfitting", words="Needs three validations.", possible=False)
@@ -40,7 +43,8 @@ def overfitting(signs: Signs) -> Finding:
     later = losses[at + 1 :]
     allowed = max(_RISE * signs.fall, _RISE_LEAST, 3 * _wander(losses))
     train_then, train_now = signs.loss_near(step), float(signs.loss[-1])
-    if len(later) < 2 or float(later[-2:].min()) < best + allowed or train_now > train_then:
+    has_risen = len(later) >= 2 and float(later[-2:].min()) >= best + allowed
+    if not has_risen or train_then - train_now <= signs.least_difference:
         words = f"Validation loss: lowest {best:.3g} at step {step:,}, now {losses[-1]:.3g}."
         return Check(kind="overfitting", words=words)
     now = float(losses[-1])

@@ -63,6 +63,11 @@ class Signs:
         return 1.2533 * spread / math.sqrt(self.block)  # a median is less exact than a mean
 
     @cached_property
+    def least_difference(self) -> float:
+        """By how much two blocks' losses must differ for it to be more than noise."""
+        return 2.5 * math.sqrt(2) * self.noise
+
+    @cached_property
     def first_loss(self) -> float:
         """Of the first step: NaN where there is none."""
         return float(self.log.loss[0]) if len(self.log.loss) else math.nan
@@ -117,7 +122,7 @@ class Signs:
 
         A fall is more than a hundredth of the whole fall so far, or a twentieth of the loss, and more than noise.
         """
-        least = np.maximum(np.minimum(0.01 * self.fall, 0.05 * self.loss), 2.5 * math.sqrt(2) * self.noise)
+        least = np.maximum(np.minimum(0.01 * self.fall, 0.05 * self.loss), self.least_difference)
         best = (0, 0)
         for start in range(self.n_blocks):
             lower = np.flatnonzero(self.loss[start + 1 :] < self.loss[start] - least[start])

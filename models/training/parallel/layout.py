@@ -8,11 +8,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from models.architecture.transformer import AnyModel
-from models.settings.run_spec import TrainConfig
-from models.training.parallel.team import Team
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,7 +54,7 @@ class Layout:
         return tensor.detach().cpu().contiguous()
 
     def shown(self) -> AnyModel:
-        """A whole model with the weights of now, to look at; only the leader may use it, until the next update."""
+        """A whole model with the weights of now; only the main process may use it, until the next update."""
         return self.model
 
 
@@ -65,17 +62,3 @@ def total_norm(tensors: Sequence[Tensor]) -> Tensor:
     """The length of all numbers together, a scalar; not finite where one of them is not."""
     norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
     return norm
-
-
-def lay_out(
-    model: AnyModel, optimizers: Sequence[Optimizer], train: TrainConfig, team: Team, device: torch.device
-) -> tuple[Layout, Sequence[Optimizer]]:
-    """The layout for a team, and the optimizers of that: `optimizers`, or others that stand where those do."""
-    if team.size == 1:
-        return Layout(model), optimizers
-    from models.training.parallel.sharding import Replicas, Shards
-
-    if train.parallel == "ddp":
-        return Replicas(model, team), optimizers
-    shards = Shards(model, team, device)
-    return shards, shards.split_optimizers(optimizers, train)

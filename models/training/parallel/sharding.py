@@ -19,7 +19,7 @@ from models.architecture.transformer import AnyModel, build_model
 from models.settings.run_spec import TrainConfig
 from models.training.optim import Muon, make_optimizers
 from models.training.parallel.layout import Layout, total_norm
-from models.training.parallel.team import Team
+from models.training.parallel.process_group import ProcessGroup
 
 
 class _Computed(nn.Module):
@@ -36,9 +36,9 @@ class _Computed(nn.Module):
 class Replicas(Layout):
     """A whole model in each process; gradients are averaged while they are computed."""
 
-    def __init__(self, model: AnyModel, team: Team) -> None:
+    def __init__(self, model: AnyModel, process_group: ProcessGroup) -> None:
         super().__init__(model)
-        self._size = team.size
+        self._size = process_group.size
         # An encoder's pooler learns nothing from guessing masked tokens; of any other part DDP expects a gradient.
         has_idle_part = getattr(model, "pooler", None) is not None
         self._replica = DistributedDataParallel(
@@ -59,13 +59,13 @@ class Shards(Layout):
     """A part of each weight in each process, and whole ones only while a block computes with them.
 
     Gradients are added up and split in every micro-step, so that whole ones never pile up. To save a checkpoint or to
-    look at the model, the leader gathers whole weights, one by one.
+    look at the model, the main process gathers whole weights, one by one.
     """
 
-    def __init__(self, model: AnyModel, team: Team, device: torch.device) -> None:
+    def __init__(self, model: AnyModel, process_group: ProcessGroup, device: torch.device) -> None:
         super().__init__(model)
-        self._team, self._device = team, device
-        self._mesh = init_device_mesh(device.type, (team.size,))
+        self._process_group, self._device = process_group, device
+        self._mesh = init_device_mesh(device.type, (process_group.size,))
         for block in [module for module in model.modules() if isinstance(module, Block)]:
             fully_shard(block, mesh=self._mesh)
         self._computed = _Computed(model)
@@ -82,13 +82,13 @@ class Shards(Layout):
 
     def backward(self, loss: Tensor) -> None:
         self._whole_model = None
-        (loss * self._team.size).backward()  # FSDP makes means of sums
+        (loss * self._process_group.size).backward()  # FSDP makes means of sums
 
     def local(self, tensor: Tensor) -> Tensor:
         return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
     def total(self, tensor: Tensor) -> Tensor:
-        return self._team.add_up(tensor)
+        return self._process_group.all_reduce(tensor)
 
     def norm(self, tensors: Sequence[Tensor]) -> Tensor:
         return self.total(total_norm([self.local(tensor) for tensor in tensors]) ** 2).sqrt()
@@ -96,13 +96,13 @@ class Shards(Layout):
     def whole(self, tensor: Tensor) -> Tensor:
         """As `Layout.whole`, which all processes call for the same tensors in the same order."""
         gathered = tensor.full_tensor().detach() if isinstance(tensor, DTensor) else tensor
-        return super().whole(gathered) if self._team.leads else torch.empty(0)
+        return super().whole(gathered) if self._process_group.is_main_process else torch.empty(0)
 
     def shown(self) -> AnyModel:
         if self._whole_model is None:
             weights = {name: self.whole(tensor) for name, tensor in self.model.state_dict().items()}
             self._whole_model = self.model
-            if self._team.leads:
+            if self._process_group.is_main_process:
                 self._whole_model = build_model(self.model.config)
                 self._whole_model.load_state_dict(weights)
                 self._whole_model.to(self._device)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import traceback
 from collections.abc import Generator
 
+import torch
+
 from models.data.batches import EncodedSplit, batches_of, encode_split
-from models.data.plain_objectives import Objective, make_objective
+from models.data.objectives import make_objective
+from models.data.plain_objectives import Objective
 from models.device import DeviceChoice, choose_device, is_out_of_memory
 from models.events import Event, Phase, Progress
 from models.library.library import Library
+from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
 from models.training.prepare import Prepared, prepare_trial
 from models.training.trials.findings import BatchFound, BatchPoint
-from models.training.trials.trial import Trial, free_bytes, heaviest
+from models.training.trials.trial import Trial, free_bytes, heaviest, prepared_run
 
 MOST = 65_536
 """What a TrainConfig's batch_size may be at most."""
@@ -174,3 +179,22 @@ def found_sentence(found: BatchFound) -> str:
         return remedy_sentence(found)
     limit = f"{found.largest} is the largest that fits." if found.largest is not None else "Memory was no limit."
     return f"A batch_size of {found.fastest} is as fast as larger ones. {limit}"
+
+
+def try_smaller_batches(
+    error: BaseException, library: Library, run: RunFolder, device: DeviceChoice
+) -> Generator[Event, None, str]:
+    """The sentence that says which batch fits, '' where that cannot be tried. Yields Phase, Progress, BatchPoint.
+
+    What the failed step still holds is let go of first; the caller must hold nothing of it either.
+    """
+    traceback.clear_frames(error.__traceback__)
+    if device.device.type == "cuda":
+        torch.cuda.empty_cache()
+    yield Phase(name="Memory ran out: looking for the largest batch that fits")
+    try:
+        prepared = prepared_run(library, run)
+        found = yield from try_batches(prepared, device, below=run.spec.train.batch_size)
+    except (ValueError, RuntimeError, MemoryError, OSError):
+        return ""  # the sentence without it stands
+    return remedy_sentence(found)

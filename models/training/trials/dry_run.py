@@ -12,9 +12,10 @@ from torch.optim import Optimizer
 
 from models import cost
 from models.architecture.transformer import AnyModel, build_model
-from models.cost.fit import proposals, size_words
+from models.cost.fit import proposals
 from models.device import DeviceChoice, choose_device, is_out_of_memory, out_of_memory_sentence, pick_precision
 from models.events import Event, Phase, Progress
+from models.number_words import size_words
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.training.optim import make_optimizers

@@ -10,7 +10,7 @@ from collections.abc import Generator
 
 from models import cost
 from models.data.batches import Batches, batches_of, encode_split
-from models.data.plain_objectives import make_objective
+from models.data.objectives import make_objective
 from models.device import DeviceChoice, choose_device, is_out_of_memory, pick_precision
 from models.events import Event, Phase, Progress
 from models.library.library import Library

@@ -11,11 +11,11 @@ from collections.abc import Generator, Sequence
 
 import numpy as np
 
-from models.data.batches import make_batches
 from models.device import choose_device
 from models.events import Event, Phase, Progress
 from models.library.library import Library
 from models.settings.run_spec import RunSpec, TrainConfig
+from models.training.batches import make_batches
 from models.training.prepare import prepare_trial
 from models.training.trials.findings import LrFound, LrPoint
 from models.training.trials.trial import Trial, out_of_memory_as_sentence

@@ -9,14 +9,16 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from models.data.batch import Batch
-from models.data.batches import EncodedSplit, batches_of, encode_split, make_batches
+from models.data.batches import EncodedSplit, batches_of, encode_split
 from models.data.corpus import Corpus
-from models.data.plain_objectives import Objective, make_objective
+from models.data.objectives import make_objective
+from models.data.plain_objectives import Objective
 from models.events import Event, Phase
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig, objective_of
 from models.tokenizers import pieces_of
 from models.tokenizers.special_tokens import mask_id, sentinel_ids
+from models.training.batches import make_batches
 from models.training.trials.findings import DataPreview, Lengths, PreviewExample, SplitFacts, TokenRow
 
 N_EXAMPLES = 6

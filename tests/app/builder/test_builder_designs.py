@@ -42,17 +42,17 @@ def menu(tab: BuilderTab, name: str) -> Any:
 def test_save_never_overwrites_another_design(qtbot: QtBot, tab: BuilderTab, session: Session) -> None:
     tab.form.apply({"n_layer": 3})
     save_as(qtbot, tab, "mine")
-    assert session.design_name == "mine"
+    assert session.designs.name == "mine"
     assert tab.bar.line.text() == "Saved as “mine”"
     tab.form.apply({"n_layer": 5})
     qtbot.keyClick(tab.bar.name, Qt.Key.Key_Return)
-    assert session.list_designs() == ["mine"], "the opened design is saved under its own name"
-    session.load_design("gpt2-tiny")
+    assert session.designs.list() == ["mine"], "the opened design is saved under its own name"
+    session.designs.choose("gpt2-tiny")
     save_as(qtbot, tab, "mine")
-    assert sorted(session.list_designs()) == ["mine", "mine-2"]
+    assert sorted(session.designs.list()) == ["mine", "mine-2"]
     save_as(qtbot, tab, "gpt2-tiny")
-    assert sorted(session.list_designs()) == ["gpt2-tiny-2", "mine", "mine-2"]
-    assert session.load_design("mine")
+    assert sorted(session.designs.list()) == ["gpt2-tiny-2", "mine", "mine-2"]
+    assert session.designs.choose("mine")
     assert tab.form.config.n_layer == 5
     assert tab.list.current_key == "mine"
 
@@ -66,14 +66,14 @@ def test_designs_are_renamed_deleted_and_brought_back(
     save_as(qtbot, tab, "mine")
     monkeypatch.setattr(QInputDialog, "getText", lambda *args, **kwargs: ("better", True))
     menu(tab, "rename").trigger()
-    assert (session.list_designs(), session.design_name, tab.bar.name.text()) == (["better"], "better", "better")
+    assert (session.designs.list(), session.designs.name, tab.bar.name.text()) == (["better"], "better", "better")
     tab.list.setFocus()
-    with qtbot.waitSignal(session.deleted) as deleted:
+    with qtbot.waitSignal(session.notices.deleted) as deleted:
         qtbot.keyClick(tab.list, Qt.Key.Key_Delete)
-    assert session.list_designs() == []
-    assert (session.design.n_layer, session.design_name) == (3, ""), "what is on screen stays"
-    session.undo_delete(deleted.args[1])
-    assert tab.list.keys[-1] == tab.list.current_key == session.design_name == "better"
+    assert session.designs.list() == []
+    assert (session.designs.current.n_layer, session.designs.name) == (3, ""), "what is on screen stays"
+    deleted.args[1]()
+    assert tab.list.keys[-1] == tab.list.current_key == session.designs.name == "better"
 
 
 def test_a_rename_to_a_taken_name_is_refused(
@@ -86,7 +86,7 @@ def test_a_rename_to_a_taken_name_is_refused(
         monkeypatch.setattr(QInputDialog, "getText", lambda *args, wish=wish, **kwargs: (wish, True))
         tab.list.rename_asked.emit("two")
         assert words in heard.failures[-1]
-    assert session.list_designs() == ["one", "two"]
+    assert session.designs.list() == ["one", "two"]
 
 
 def test_presets_cannot_be_deleted(tab: BuilderTab, qtbot: QtBot) -> None:
@@ -99,12 +99,12 @@ def test_duplicates_take_the_edits_along(qtbot: QtBot, tab: BuilderTab, session:
     save_as(qtbot, tab, "mine")
     tab.form.apply({"n_layer": 9})
     menu(tab, "duplicate").trigger()
-    assert session.list_designs() == ["mine", "mine-2"]
-    assert (session.design_name, session.design.n_layer) == ("mine-2", 9)
+    assert session.designs.list() == ["mine", "mine-2"]
+    assert (session.designs.name, session.designs.current.n_layer) == ("mine-2", 9)
     assert session.library.load_design("mine").n_layer == 4
     tab.list.duplicate_asked.emit("t5-small")
-    assert session.design_name == "t5-small-2"
-    assert session.design == PRESETS["t5-small"]
+    assert session.designs.name == "t5-small-2"
+    assert session.designs.current == PRESETS["t5-small"]
 
 
 def test_a_design_goes_out_and_comes_back(
@@ -116,13 +116,13 @@ def test_a_design_goes_out_and_comes_back(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, **kwargs: (str(file), ""))
     menu(tab, "export_json").trigger()
     assert tab.bar.line.text() == "Written to my t5.json"
-    session.load_design("gpt2-tiny")
+    session.designs.choose("gpt2-tiny")
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *args, **kwargs: ([str(file)], ""))
     menu(tab, "import_json").trigger()
-    assert session.design == config == tab.form.config
-    assert session.design_name == "my t5"
+    assert session.designs.current == config == tab.form.config
+    assert session.designs.name == "my t5"
     menu(tab, "import_json").trigger()
-    assert session.list_designs() == ["my t5", "my t5-2"], "nothing is overwritten"
+    assert session.designs.list() == ["my t5", "my t5-2"], "nothing is overwritten"
 
 
 def test_a_json_file_can_be_dropped(tab: BuilderTab, session: Session, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_json_file_can_be_dropped(tab: BuilderTab, session: Session, tmp_path:
     QApplication.sendEvent(tab, enter)
     assert enter.isAccepted()
     QApplication.sendEvent(tab, QDropEvent(QPointF(9, 9), copy, data, left, no))
-    assert session.design == PRESETS["bart-tiny"]
+    assert session.designs.current == PRESETS["bart-tiny"]
 
 
 def test_bad_files_are_told_one_by_one_and_the_good_one_comes_in(
@@ -150,7 +150,7 @@ def test_bad_files_are_told_one_by_one_and_the_good_one_comes_in(
     assert len(heard.failures) == 5
     for failure, name in zip(heard.failures, ("a", "b", "c", "d", "missing"), strict=True):
         assert str(tmp_path / f"{name}.json") in failure
-    assert session.list_designs() == ["good"]
+    assert session.designs.list() == ["good"]
     assert tab.form.config.n_layer == 2
 
 
@@ -159,7 +159,7 @@ def test_a_damaged_design_is_shown_as_such_and_the_others_stay(
 ) -> None:
     save_as(qtbot, tab, "good")
     (session.library.designs / "bad.json").write_text('{"n_layer": 4,', "utf-8")
-    session.library_changed.emit()
+    session.designs.list_changed.emit()
     bad = tab.list.item_of("bad")
     assert bad is not None
     assert "no valid JSON (line 1" in bad.toolTip(0)
@@ -167,7 +167,7 @@ def test_a_damaged_design_is_shown_as_such_and_the_others_stay(
     assert str(session.library.designs / "bad.json") in heard.failures[-1]
     assert tab.list.current_key == "good"
     assert (session.library.designs / "bad.json").read_text("utf-8") == '{"n_layer": 4,'
-    session.delete_design("bad")
+    session.designs.delete("bad")
     assert "bad" not in tab.list.keys
 
 
@@ -175,8 +175,8 @@ def test_an_absurd_size_is_counted_not_built(tab: BuilderTab, session: Session, 
     file = tmp_path / "absurd.json"
     file.write_text('{"d_model": 1048576, "n_layer": 1024, "n_head": 64, "context_length": 16777216}', "utf-8")
     tab.files.import_designs([file])
-    assert session.design.n_layer == 1024
-    assert tab.views.diagram.config == session.design
+    assert session.designs.current.n_layer == 1024
+    assert tab.views.diagram.config == session.designs.current
     item = tab.list.item_of("absurd")
     assert item is not None
     tab.views.show_view("compare")

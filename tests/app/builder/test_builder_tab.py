@@ -54,15 +54,13 @@ def drawn(tab: BuilderTab) -> ModelConfig:
     return tab.views.diagram.config
 
 
-@pytest.mark.parametrize("name", list(PRESETS))
-def test_every_preset_can_be_chosen_and_fills_everything(
-    qtbot: QtBot, tab: BuilderTab, session: Session, name: str
-) -> None:
-    click_design(qtbot, tab, name)
-    assert session.design == PRESETS[name] == tab.form.config == drawn(tab)
-    assert tab.form.problem == ""
-    assert tab.bar.train.isEnabled()
-    assert tab.list.current_key == name
+def test_every_preset_can_be_chosen_and_fills_everything(qtbot: QtBot, tab: BuilderTab, session: Session) -> None:
+    for name, preset in PRESETS.items():
+        click_design(qtbot, tab, name)
+        assert session.designs.current == preset == tab.form.config == drawn(tab), name
+        assert tab.form.problem == "", name
+        assert tab.bar.train.isEnabled(), name
+        assert tab.list.current_key == name
 
 
 def test_presets_stand_by_family_with_the_tiny_one_first(tab: BuilderTab) -> None:
@@ -90,7 +88,7 @@ def test_arrow_keys_walk_the_families_and_open_their_sizes(qtbot: QtBot, tab: Bu
     tab.list.setFocus()
     qtbot.keyClick(tab.list, Qt.Key.Key_Right)
     qtbot.keyClick(tab.list, Qt.Key.Key_Down)
-    assert session.design_name == "gpt2-124m"
+    assert session.designs.name == "gpt2-124m"
 
 
 def test_a_preset_marks_the_slots_it_changes_and_counts_them(qtbot: QtBot, tab: BuilderTab) -> None:
@@ -108,7 +106,7 @@ def test_marks_fade_or_last_where_movement_is_not_wanted(
     until(lambda: tab.form.row("position").glow == 0)
     monkeypatch.setattr(app.kit.forms.config_form, "prefers_reduced_motion", lambda: True)
     click_design(qtbot, tab, "llama-tiny")
-    assert tab.form._fading.state() == tab.form._fading.State.Stopped
+    assert tab.form.fading.state() == tab.form.fading.State.Stopped
     assert tab.form.row("position").glow == 1
     box(tab, "n_layer").setValue(5)
     assert tab.form.row("position").glow == 0, "until the next change"
@@ -118,10 +116,10 @@ def test_an_edit_is_drawn_at_once_and_reaches_the_session(tab: BuilderTab, sessi
     box(tab, "n_layer").setValue(7)
     assert drawn(tab).n_layer == 7
     assert tab.bar.line.text() == "1 slot differs from Terrarium, tiny: Layers"
-    until(lambda: session.design.n_layer == 7)
-    assert session.design_name == ""
+    until(lambda: session.designs.current.n_layer == 7)
+    assert session.designs.name == ""
     box(tab, "n_layer").setValue(4)
-    until(lambda: session.design_name == "terrarium-tiny")
+    until(lambda: session.designs.name == "terrarium-tiny")
     assert tab.bar.line.text() == ""
 
 
@@ -135,13 +133,13 @@ def test_what_is_typed_counts_after_a_pause(qtbot: QtBot, tab: BuilderTab, until
 def test_undo_all_changes_goes_back_to_what_was_opened(tab: BuilderTab, session: Session) -> None:
     box(tab, "n_layer").setValue(7)
     tab.bar.actions_by_name["revert"].trigger()
-    assert (session.design_name, drawn(tab).n_layer, tab.bar.line.text()) == ("terrarium-tiny", 4, "")
+    assert (session.designs.name, drawn(tab).n_layer, tab.bar.line.text()) == ("terrarium-tiny", 4, "")
 
 
 def test_leaving_the_tab_hands_the_edit_over(tab: BuilderTab, session: Session) -> None:
     box(tab, "n_layer").setValue(7)
     tab.hide()
-    assert session.design.n_layer == 7
+    assert session.designs.current.n_layer == 7
 
 
 def test_a_problem_stops_training_and_keeps_the_last_legal_design(
@@ -205,7 +203,7 @@ def test_train_asks_for_the_training_tab_with_what_is_on_screen(
     with qtbot.waitSignal(session.tab_requested) as requested:
         qtbot.mouseClick(tab.bar.train, Qt.MouseButton.LeftButton)
     assert requested.args == ["training"]
-    assert session.design.n_layer == 3
+    assert session.designs.current.n_layer == 3
 
 
 def test_a_change_on_the_diagram_is_an_edit_like_any_other(tab: BuilderTab) -> None:

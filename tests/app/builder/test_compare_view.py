@@ -78,8 +78,8 @@ def test_columns_come_from_presets_and_saved_designs_and_go_by_button_and_key(
     qtbot: QtBot, view: CompareView, session: Session
 ) -> None:
     assert view.note.text() == "Add a design to see what differs."
-    session.set_design(dataclasses.replace(PRESETS["t5-tiny"], n_layer=7))
-    session.save_design("r & d")
+    session.designs.set(dataclasses.replace(PRESETS["t5-tiny"], n_layer=7))
+    session.designs.save("r & d")
     choose(view, "LLaMA", "Llama 3 8B")
     choose(view, "Your designs", "r && d")
     choose(view, "LLaMA", "Llama 3 8B")

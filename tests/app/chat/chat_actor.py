@@ -36,20 +36,20 @@ class Actor:
         self.asked: list[tuple[Said, SamplingConfig]] = []
         self.begun: tuple[int, ...] = ()
         self.stopped = 0
-        monkeypatch.setattr(session, "send_chat", self._send)
-        monkeypatch.setattr(session, "stop_chat", self._stop)
+        monkeypatch.setattr(session.chat, "send", self._send)
+        monkeypatch.setattr(session.chat, "stop", self._stop)
         self.play(model)
 
     def play(self, model: ChatModel) -> None:
         """Stand in for this model from now on."""
-        self.session._chat.model = model
-        self.session._chat.model_changed.emit()
+        self.session.chat.model = model
+        self.session.chat.model_changed.emit()
         self.be("ready")
 
     def be(self, state: str) -> None:
         """Let the session's chat be in this state."""
-        self.session._chat.state = state
-        self.session.chat_changed.emit()
+        self.session.chat.state = state
+        self.session.chat.changed.emit()
 
     def _send(self, messages: Said, sampling: SamplingConfig, begun: Sequence[int] = (), *_: object) -> bool:
         self.asked.append((messages, sampling))
@@ -60,12 +60,12 @@ class Actor:
     def _stop(self) -> None:
         self.stopped += 1
         self.be("ready")
-        self.session.reply_ended.emit()
+        self.session.chat.reply_ended.emit()
 
     def begin(self, *pieces: str, begun: str = "") -> None:
         """Say so much of the reply, a token each, after `begun`; the first token has id 10."""
         self.be("replying")
-        self.session.chat_events.emit((ReplyStarted(step=41, n_prompt=12, prompt_ids=(1, 2, 3), begun=begun),))
+        self.session.chat.events_came.emit((ReplyStarted(step=41, n_prompt=12, prompt_ids=(1, 2, 3), prefix=begun),))
         self.say(*pieces)
 
     def say(self, *pieces: str) -> None:
@@ -74,14 +74,14 @@ class Actor:
             TokenMade(id=10 + i, text=piece, probability=0.5, entropy=1.0, rank=1, draw=0.25)
             for i, piece in enumerate(pieces)
         ]
-        self.session.chat_events.emit(tuple(made))
+        self.session.chat.events_came.emit(tuple(made))
 
     def end(self, reason: str = "stop") -> None:
         """The reply is over."""
         finished = ReplyFinished(reason=reason, n_prompt=12, n_tokens=3, prefill_s=0.01, tokens_per_s=321.4)
-        self.session.chat_events.emit((finished,))
+        self.session.chat.events_came.emit((finished,))
         self.be("ready")
-        self.session.reply_ended.emit()
+        self.session.chat.reply_ended.emit()
 
     def reply(self, *pieces: str, begun: str = "", reason: str = "stop") -> None:
         """A whole reply."""

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.chat.archive.message_tree import Made
@@ -63,7 +63,7 @@ def test_a_reply_streams_in_and_is_measured(tab: ChatTab, actor: Actor) -> None:
     assert not tab.page.composer.send.isVisible()
     actor.begin(" Anna", " is")
     assert last(tab).bubble.text == "Anna is", "the template's space before a reply is not shown"
-    actor.session.chat_events.emit((TokenMade(id=9, text=" here. ", probability=0.5, entropy=1.0, rank=1),))
+    actor.session.chat.events_came.emit((TokenMade(id=9, text=" here. ", probability=0.5, entropy=1.0, rank=1),))
     actor.end()
     assert last(tab).bubble.text == "Anna is here."
     assert "321 tokens/s" in note(tab)
@@ -85,7 +85,7 @@ def test_stop_keeps_what_there_is(qtbot: QtBot, tab: ChatTab, actor: Actor) -> N
 def test_a_reply_that_fails_can_be_tried_again(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
     tab.page.composer.sent.emit("Hello?")
     actor.be("ready")
-    actor.session.reply_ended.emit()
+    actor.session.chat.reply_ended.emit()
     assert note(tab) == "No reply came."
     qtbot.mouseClick(last(tab).buttons.retry, Qt.MouseButton.LeftButton)
     actor.reply(" Yes.")
@@ -134,11 +134,11 @@ def test_chats_are_kept_opened_and_deleted_with_undo(qtbot: QtBot, tab: ChatTab,
     listed(2)
     tab.chats.list.chosen.emit(first.id)
     qtbot.waitUntil(lambda: texts(tab) == ["First", "one"])
-    with qtbot.waitSignal(actor.session.deleted) as deleted:
+    with qtbot.waitSignal(actor.session.notices.deleted) as deleted:
         tab.chats.list.delete_asked.emit(first.id)
     assert tab.page.view.messages == []
     listed(1)
-    actor.session.undo_delete(deleted.args[1])
+    deleted.args[1]()
     listed(2)
 
 
@@ -151,6 +151,13 @@ def test_leaving_a_chat_stops_its_reply_and_keeps_it(tab: ChatTab, actor: Actor)
     assert tab.page.view.messages == []
     tab.talk.shelf.flush()
     assert [message.content for message in tab.talk.shelf.store.load(first).path] == ["First", "half"]
+
+
+def test_quitting_keeps_what_was_just_said(tab: ChatTab, actor: Actor, qapp: QApplication) -> None:
+    tab.page.composer.sent.emit("First")
+    actor.reply(" one")
+    qapp.aboutToQuit.emit()
+    assert tab.talk.shelf.store.load(tab.talk.chat.id) == tab.talk.chat
 
 
 def test_plain_text_models_go_on_from_the_prompt(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytestqt.qtbot import QtBot
 
-from app.chat.model_picker import ModelPicker
+from app.chat.model_bar import ModelPicker
 from models.library.library import Library
 from models.library.run_record import inspect_run
 from models.settings.model_config import ModelConfig

@@ -12,7 +12,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer
 
 from app.cli import main
-from models.chat.form import ChatForm
+from models.chat.template_config import ChatTemplateConfig
 from models.library.library import Library
 from models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
@@ -32,7 +32,7 @@ def tokenizer() -> Tokenizer:
 def chat(
     library: Library, tokenizer: Tokenizer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Chat:
-    put_model(library, tokenizer, "decoder-only", form=ChatForm(template=SMOLLM2), context_length=300)
+    put_model(library, tokenizer, "decoder-only", form=ChatTemplateConfig(template=SMOLLM2), context_length=300)
 
     def talk(said: str, *options: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "stdin", io.StringIO(said))
@@ -56,6 +56,10 @@ def test_the_models_own_template(chat: Chat) -> None:
     assert text.endswith("⟨im_start⟩user⏎Hi⟨im_end⟩⏎⟨im_start⟩assistant⏎")
     _, out, _ = chat("Hi\n/tokens\n", "--system", "Be kind.")
     assert shown(out).startswith("⟨im_start⟩system⏎Be·kind.⟨im_end⟩⏎⟨im_start⟩user")
+
+
+def test_before_the_first_reply_no_tokens_were_read(chat: Chat) -> None:
+    assert chat("/tokens\n")[:2] == (0, "")
 
 
 def test_another_template(chat: Chat, tmp_path: Path) -> None:

@@ -194,6 +194,7 @@ def test_a_sweep_prints_its_best_first(home: Path, capsys: pytest.CaptureFixture
     assert "with --random N" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
 def test_ctrl_c_stops_and_keeps_and_the_run_goes_on(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = home / "long.toml"
@@ -271,7 +272,7 @@ def test_generate_failures_are_sentences(home: Path, capsys: pytest.CaptureFixtu
     assert main(["generate", "nobody", "--prompt", "x"]) == 1
     assert main(["generate", "tiny", "--prompt", "x", "--top-p", "7"]) == 2
     assert main(["generate", "tiny"]) == 2
-    log = (Library().logs / "terrarium.log").read_text()
+    log = Library().log_file.read_text()
     assert "Traceback" in log
     assert "generate failed" in log
 

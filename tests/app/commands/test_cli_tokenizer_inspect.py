@@ -117,8 +117,8 @@ def test_looking_for_tokens(home: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_every_use_and_column_of_the_browser_can_be_asked_for() -> None:
-    assert set(tokenizer_arguments._USES) == set(USE_FILTERS)
-    assert set(tokenizer_arguments._COLUMNS) == set(TITLES)
+    assert set(tokenizer_arguments.USES) == set(USE_FILTERS)
+    assert set(tokenizer_arguments.COLUMNS) == set(TITLES)
 
 
 def test_what_was_counted_filters_and_sorts(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

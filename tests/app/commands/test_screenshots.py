@@ -19,6 +19,7 @@ CHAT_MODES = ("notebook", "compare", "pairs", "embeddings")
 RUN_VIEWS = ("machine", "data", "doctor", "lineage")
 
 
+@pytest.mark.slow
 def test_a_run_is_shown_on_every_tab(
     tmp_path: Path, theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

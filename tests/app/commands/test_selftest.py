@@ -14,6 +14,8 @@ from app.cli import main
 from app.commands import selftest
 from tests import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 def test_all_checks_pass_one_line_each(tmp_path: Path) -> None:
     environment = os.environ | {"TERRARIUM_HOME": str(tmp_path)}

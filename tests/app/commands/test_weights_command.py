@@ -59,6 +59,6 @@ def test_the_table_names_its_text() -> None:
         kind="int8", megabytes=248.28, tokens_per_s=4.0, read_per_s=9000.0, perplexity=9.9, change=0.0125, problem="No."
     )
     lines = table(WeightsMeasured(rows=(exact, slow), text="stories", n_predicted=2048)).splitlines()
-    assert lines[1].split() == ["float32", "538.1", "40.0", "500", "9.800"]
-    assert lines[2].split() == ["int8", "248.3", "4.0", "9,000", "9.900", "+1.25%"]
+    assert lines[1].split() == ["float32", "513", "MiB", "40.0", "500", "9.800"]
+    assert lines[2].split() == ["int8", "237", "MiB", "4.0", "9,000", "9.900", "+1.25%"]
     assert lines[3:] == ["Perplexity of 2,048 tokens of stories.", "No."]

@@ -22,9 +22,7 @@ def open_random(session: Session, design: str, tokenizer: Tokenizer, step: int =
     tokenizer = copy.deepcopy(tokenizer)
     model = make(design, vocab_size=380).float()
     add_roles(tokenizer, model.config.topology)
-    chat = session._chat
-    chat._loaded = model, tokenizer, step
-    chat.model = ChatModel(
+    about = ChatModel(
         which="random",
         run_id="random",
         name="random",
@@ -37,8 +35,8 @@ def open_random(session: Session, design: str, tokenizer: Tokenizer, step: int =
         device="CPU",
         config=model.config,
     )
-    chat.state = "ready"
-    chat.model_changed.emit()
+    session.chat.state = "ready"
+    session.chat.take(about, (model, tokenizer, step))
     return model, tokenizer
 
 

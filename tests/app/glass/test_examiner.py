@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+from PySide6.QtCore import QObject, Signal
 from pytestqt.qtbot import QtBot
 
 from app.glass.examiner import Examiner
@@ -15,10 +16,19 @@ from app.worker.worker import Worker
 from models.events import Event, Phase, Progress
 
 
+class OpenModel(QObject):
+    """Stands in for the chat: a model and a tokenizer that are words, at step 7."""
+
+    reply_asked = Signal()
+
+    def open_model(self) -> tuple[str, str, int]:
+        return "model", "tokenizer", 7
+
+
 @pytest.fixture
 def examiner(worker: Worker) -> Examiner:
     """Over a model and a tokenizer that are words, at step 7."""
-    return Examiner(worker, lambda: ("model", "tokenizer", 7), worker)
+    return Examiner(worker, OpenModel(worker), worker)  # type: ignore[arg-type]
 
 
 @pytest.fixture

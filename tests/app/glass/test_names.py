@@ -7,7 +7,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from app.glass.embeddings.point_view import PointView
-from app.glass.names import digits_for, share, signed, site_words, text_of, token_names
+from app.glass.names import digits_for, share, signed, text_of, token_names
+from app.kit.words.site_words import site_words
 
 
 @pytest.mark.parametrize(

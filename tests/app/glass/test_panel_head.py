@@ -14,7 +14,7 @@ ABOUT = About(title="Where it looks", shows="Rows look at columns.", source="One
 
 
 def test_it_says_what_is_shown_and_on_asking_the_rest(qtbot: QtBot, session: Session, theme: ThemeProvider) -> None:
-    export = ExportButton(session, theme, QLabel(), lambda: dict)
+    export = ExportButton(session.notices, theme, QLabel(), lambda: dict)
     head = PanelHead(theme, ABOUT, export)
     qtbot.addWidget(head)
     head.show()
@@ -23,16 +23,16 @@ def test_it_says_what_is_shown_and_on_asking_the_rest(qtbot: QtBot, session: Ses
         return [label.text() for label in head.findChildren(QLabel) if label.isVisibleTo(head)]
 
     assert words() == ["Where it looks", "Rows look at columns."]
-    head._ask.click()
+    head.ask.click()
     assert words()[-1] == "One pass. It explains nothing."
-    head._ask.click()
+    head.ask.click()
     head.set_note("The model has learned on.")
     assert words()[-1] == "The model has learned on."
     assert export.name == "Where it looks"
 
 
 def test_controls_stand_between_the_title_and_the_export(qtbot: QtBot, session: Session, theme: ThemeProvider) -> None:
-    head = PanelHead(theme, ABOUT, ExportButton(session, theme, QLabel(), lambda: dict))
+    head = PanelHead(theme, ABOUT, ExportButton(session.notices, theme, QLabel(), lambda: dict))
     qtbot.addWidget(head)
     for name in ("first", "second"):
         head.add(QPushButton(name))

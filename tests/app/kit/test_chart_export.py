@@ -29,7 +29,7 @@ def button(qtbot: QtBot, session: Session, theme: ThemeProvider) -> ExportButton
     picture = QLabel("Perplexity of a run")
     picture.resize(200, 60)
     qtbot.addWidget(picture)
-    button = ExportButton(session, theme, picture, lambda: lambda: NUMBERS)
+    button = ExportButton(session.notices, theme, picture, lambda: lambda: NUMBERS)
     qtbot.addWidget(button)
     return button
 
@@ -68,8 +68,8 @@ def test_what_became_of_a_file_is_said(
 ) -> None:
     notices: list[str] = []
     failures: list[str] = []
-    session.notice.connect(notices.append)
-    session.job_failed.connect(lambda sentence, details: failures.append(sentence))
+    session.notices.said.connect(notices.append)
+    session.notices.failed.connect(lambda sentence, details: failures.append(sentence))
     button.export_to(tmp_path / "a.csv", "csv")
     until(lambda: bool(notices))
     assert notices == [f"a.csv was written to {tmp_path}."]

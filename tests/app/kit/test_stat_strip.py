@@ -25,6 +25,6 @@ def test_nothing_is_cut_off_where_there_is_little_room(qtbot: QtBot, theme: Them
 def _rows(strip: StatStrip, width: int) -> int:
     strip.resize(width, 300)
     strip.layout().activate()  # type: ignore[union-attr]
-    cells = strip._cells
+    cells = strip.cells
     assert [cell.geometry() for cell in cells if cell.geometry().right() >= width] == []
     return len({cell.y() for cell in cells})

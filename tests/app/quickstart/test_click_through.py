@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from app.chat.conversation.starters import new_starter, starter_kinds
 from app.chat.tab import ChatTab
 from app.kit.theme import ThemeProvider
 from app.quickstart.view import CHAT, QuickStartView
@@ -20,22 +22,23 @@ from models.settings.sampling_config import SamplingConfig
 Until = Callable[[Callable[[], bool]], None]
 
 
+@pytest.mark.slow
 def test_from_the_first_screen_to_a_reply(session: Session, theme: ThemeProvider, qtbot: QtBot, until: Until) -> None:
-    session.quickstart_minutes = 0.02
+    session.training.quickstart_minutes = 0.02
     window = MainWindow(session, theme)
     qtbot.addWidget(window)
     window.show()
     failures: list[str] = []
-    session.job_failed.connect(lambda sentence, details: failures.append(sentence))
+    session.notices.failed.connect(lambda sentence, details: failures.append(sentence))
     welcome = window.pages.page("welcome")
     assert isinstance(welcome, Welcome)
     qtbot.mouseClick(welcome.quickstart, Qt.MouseButton.LeftButton)
     assert window.pages.current == "quickstart"
-    until(lambda: not session.training_active)
+    until(lambda: not session.training.active)
     assert not failures
-    assert session.training is not None
-    assert session.training.status == "finished"
-    evaluated = session.training.evaluated
+    assert session.training.state is not None
+    assert session.training.state.status == "finished"
+    evaluated = session.training.state.evaluated
     assert evaluated is not None
     assert 0 <= evaluated.accuracy <= 1
     assert all(kind.n >= 100 for kind in evaluated.kinds)
@@ -46,16 +49,16 @@ def test_from_the_first_screen_to_a_reply(session: Session, theme: ThemeProvider
     assert "knowledge" in view.accuracy.accessibleName()
     qtbot.mouseClick(view.chat, Qt.MouseButton.LeftButton)
     assert window.pages.current == "chat"
-    until(lambda: session.chat_state == "ready")
-    assert session.chat_model is not None
-    assert session.chat_model.talks
+    until(lambda: session.chat.state == "ready")
+    assert session.chat.model is not None
+    assert session.chat.model.is_chat_model
     assert isinstance(window.pages.page("chat"), ChatTab)
 
     heard: list[Event] = []
-    session.chat_events.connect(heard.extend)
-    starter = session.draw_starter(session.starter_kinds[0])
-    session.send_chat([{"role": "user", "content": starter.prompt}], SamplingConfig(max_tokens=8))
+    session.chat.events_came.connect(heard.extend)
+    starter = new_starter(session.chat.model, starter_kinds(session.chat.model)[0])
+    session.chat.send([{"role": "user", "content": starter.prompt}], SamplingConfig(max_tokens=8))
     until(lambda: any(isinstance(event, ReplyFinished) for event in heard))
     assert isinstance(heard[0], ReplyStarted)
     window.close()
-    assert session.list_runs()[0].status == "finished"
+    assert session.runs.list()[0].status == "finished"

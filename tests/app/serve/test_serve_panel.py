@@ -11,9 +11,8 @@ from pytestqt.qtbot import QtBot
 from app.kit.theme import ThemeProvider
 from app.serve.calls import call_words
 from app.serve.endpoint.activity import Call
-from app.serve.panel import ServePanel
+from app.serve.panel import ServePanel, curl_snippet, python_snippet
 from app.serve.serving import ServeState
-from app.serve.snippets import curl_snippet, python_snippet
 from app.session.chat_model import ChatModel
 from app.session.session import Session
 
@@ -42,9 +41,9 @@ class Shown:
         self.panel.show()
 
     def see(self, state: ServeState, chat: ChatModel | None = MODEL) -> None:
-        self.session._chat.model = chat
-        self.session._serve.state = state
-        self.session.serving_changed.emit()
+        self.session.chat.model = chat
+        self.panel.serving.state = state
+        self.panel.serving.changed.emit()
 
 
 @pytest.fixture
@@ -77,10 +76,10 @@ def test_on_it_says_where_and_how(shown: Shown, qtbot: QtBot) -> None:
     panel.copy_url.click()
     assert QGuiApplication.clipboard().text() == ON.url
     panel.copy_snippet.click()
-    assert QGuiApplication.clipboard().text() == python_snippet(ON.url, "tiny", talks=True)
-    panel.way._group.button(1).click()
+    assert QGuiApplication.clipboard().text() == python_snippet(ON.url, "tiny", is_chat_model=True)
+    panel.way.buttons.button(1).click()
     panel.copy_snippet.click()
-    assert QGuiApplication.clipboard().text() == curl_snippet(ON.url, "tiny", talks=True)
+    assert QGuiApplication.clipboard().text() == curl_snippet(ON.url, "tiny", is_chat_model=True)
     assert panel.counts.text() == "none yet"
     shown.see(dataclasses.replace(ON, calls=(CALL,), n_answered=1))
     assert panel.counts.text() == "1 answer so far"
@@ -116,6 +115,6 @@ def test_a_request_in_one_line(changes: dict[str, object], words: str) -> None:
 
 
 def test_snippets_are_for_what_the_model_does() -> None:
-    compile(python_snippet("http://127.0.0.1:1/v1", "it's “tiny”", talks=False), "snippet", "exec")
-    assert "/v1/completions" in curl_snippet("http://127.0.0.1:1/v1", "it's", talks=False)
-    assert "completions.create" in python_snippet("u", "m", talks=False)
+    compile(python_snippet("http://127.0.0.1:1/v1", "it's “tiny”", is_chat_model=False), "snippet", "exec")
+    assert "/v1/completions" in curl_snippet("http://127.0.0.1:1/v1", "it's", is_chat_model=False)
+    assert "completions.create" in python_snippet("u", "m", is_chat_model=False)

@@ -54,9 +54,9 @@ def test_a_real_model_is_opened_and_goes_on_with_a_text(
     tab.show()
     assert tab.models.picker.newest_run[0] == trained
     qtbot.mouseClick(tab.page.pages.open, Qt.MouseButton.LeftButton)
-    until(lambda: session.chat_state == "ready")
-    assert session.chat_model is not None
-    assert session.chat_model.run_id == trained
+    until(lambda: session.chat.state == "ready")
+    assert session.chat.model is not None
+    assert session.chat.model.run_id == trained
     assert tab.sampling.config.max_tokens <= 32
     tab.page.composer.field.setPlainText("Anna")
     qtbot.keyClick(tab.page.composer.field, Qt.Key.Key_Return)
@@ -70,8 +70,8 @@ def test_a_real_model_is_opened_and_goes_on_with_a_text(
     assert all(token.rank is not None and token.draw is not None for token in made.tokens)
     tab.talk.shelf.flush()
     assert tab.talk.shelf.store.load(tab.talk.chat.id) == tab.talk.chat
-    with qtbot.waitSignal(session.notice) as told:
-        session.delete_run(trained)
+    with qtbot.waitSignal(session.notices.said) as told:
+        session.runs.delete([trained])
     assert "choose another model" in told.args[0]
     assert len(tab.page.view.messages) == 2, "what was said stays"
     assert not tab.page.composer.send.isEnabled()

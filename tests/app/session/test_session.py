@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 
 import pytest
 from tokenizers import Tokenizer
 
 from app.session.session import Session
+from app.tokenizer.making.training import TokenizerTraining
+from models.events import Phase
 from models.library.library import Library
 from models.settings.run_spec import RunSpec
 from models.tokenizers import save_tokenizer
@@ -16,62 +19,62 @@ from tests.app.heard import Heard, Until, long
 
 
 def test_delete_and_undo_a_run(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
-    session.start_training(tiny_spec)
-    until(lambda: bool(session.training.run_id))  # type: ignore[union-attr]
-    session.delete_run(session.training.run_id)  # type: ignore[union-attr]
+    session.training.start(tiny_spec)
+    until(lambda: bool(session.training.state.run_id))  # type: ignore[union-attr]
+    session.runs.delete([session.training.state.run_id])  # type: ignore[union-attr]
     assert "stop it" in heard.failures.pop()
-    until(lambda: not session.training_active)
-    (run,) = session.list_runs()
-    assert session.rename_run(run.id, "grown")
-    assert session.find_run(run.id).name == "grown"
-    assert not session.rename_run(run.id, "  ")
-    session.open_chat_model(run.id)
-    until(lambda: session.chat_state == "ready")
-    session.delete_run(run.id)
-    assert session.list_runs() == []
-    assert session.chat_model is None
-    session.undo_delete(heard.deleted[0])
-    assert [info.name for info in session.list_runs()] == ["grown"]
+    until(lambda: not session.training.active)
+    (run,) = session.runs.list()
+    assert session.runs.rename(run.id, "grown")
+    assert session.runs.find(run.id).name == "grown"
+    assert not session.runs.rename(run.id, "  ")
+    session.chat.open(run.id)
+    until(lambda: session.chat.state == "ready")
+    session.runs.delete([run.id])
+    assert session.runs.list() == []
+    assert session.chat.model is None
+    heard.deleted[0]()
+    assert [info.name for info in session.runs.list()] == ["grown"]
 
 
 def test_rename_while_it_trains(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
-    session.start_training(long(tiny_spec))
-    until(lambda: session.training is not None and session.training.step >= 1)
-    run_id = session.training.run_id  # type: ignore[union-attr]
-    assert session.rename_run(run_id, "renamed")
-    assert session.training.name == "renamed"  # type: ignore[union-attr]
+    session.training.start(long(tiny_spec))
+    until(lambda: session.training.state is not None and session.training.state.step >= 1)
+    run_id = session.training.state.run_id  # type: ignore[union-attr]
+    assert session.runs.rename(run_id, "renamed")
+    assert session.training.state.name == "renamed"  # type: ignore[union-attr]
     listed: list[str] = []
-    session.runs_changed.connect(lambda: listed.append(session.find_run(run_id).name))
+    session.runs.changed.connect(lambda: listed.append(session.runs.find(run_id).name))
     until(lambda: listed == ["renamed"])
-    session.stop()
-    until(lambda: not session.training_active)
-    assert session.find_run(run_id).name == "renamed"
-    assert session.find_run(run_id).status == "stopped"
+    session.training.stop()
+    until(lambda: not session.training.active)
+    assert session.runs.find(run_id).name == "renamed"
+    assert session.runs.find(run_id).status == "stopped"
     assert not heard.failures
 
 
 def test_rename_while_it_is_opened_and_when_it_has_just_ended(
     session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
 ) -> None:
-    session.start_training(long(tiny_spec))
-    until(lambda: session.training is not None and session.training.step >= 1)
-    run_id = session.training.run_id  # type: ignore[union-attr]
-    session.stop()
-    until(lambda: not session.training_active)
-    session.resume_run(run_id)
-    assert session.rename_run(run_id, "while it is opened")
-    until(lambda: session.training is not None and session.training.status == "running")
-    session.stop()
-    until(lambda: session.find_run(run_id).status == "stopped")  # which the session does not know yet
-    until(lambda: not session.training_active)
-    assert session.find_run(run_id).name == session.training.name == "while it is opened"  # type: ignore[union-attr]
-    session.resume_run(run_id)
-    until(lambda: session.training is not None and session.training.status == "running")
-    session.stop()
-    until(lambda: session._training.live_trainer() is None)
-    session._training.rename("just ended")
-    until(lambda: session.find_run(run_id).name == "just ended")
-    until(lambda: not session.training_active)
+    session.training.start(long(tiny_spec))
+    until(lambda: session.training.state is not None and session.training.state.step >= 1)
+    run_id = session.training.state.run_id  # type: ignore[union-attr]
+    session.training.stop()
+    until(lambda: not session.training.active)
+    session.training.resume_run(run_id)
+    assert session.runs.rename(run_id, "while it is opened")
+    until(lambda: session.training.state is not None and session.training.state.status == "running")
+    session.training.stop()
+    until(lambda: session.runs.find(run_id).status == "stopped")  # which the session does not know yet
+    until(lambda: not session.training.active)
+    assert session.runs.find(run_id).name == session.training.state.name == "while it is opened"  # type: ignore[union-attr]
+    session.training.resume_run(run_id)
+    until(lambda: session.training.state is not None and session.training.state.status == "running")
+    session.training.stop()
+    until(lambda: session.training.live_trainer() is None)
+    session.training.rename("just ended")
+    until(lambda: session.runs.find(run_id).name == "just ended")
+    until(lambda: not session.training.active)
     assert not heard.failures
 
 
@@ -79,76 +82,76 @@ def test_a_tokenizer_that_cannot_be_deleted_stays_chosen(
     session: Session, heard: Heard, library: Library, byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_tokenizer(byte_tokenizer, library, "mine", {})
-    session.choose_tokenizer("mine")
+    session.tokenizers.choose("mine")
 
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("models.library.library.os.replace", refuse)
-    session.delete_tokenizer("mine")
+    session.tokenizers.delete("mine")
     assert heard.failures
-    assert session.tokenizer_name == "mine"
-    assert session.tokenizer is not None
+    assert session.tokenizers.name == "mine"
+    assert session.tokenizers.current is not None
     monkeypatch.undo()
-    session.delete_tokenizer("mine")
-    assert session.tokenizer_name == ""
+    session.tokenizers.delete("mine")
+    assert session.tokenizers.name == ""
 
 
 def test_another_window_that_trains_is_noticed(
     session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, library: Library
 ) -> None:
-    session.start_training(long(tiny_spec))
-    until(lambda: session.training is not None and session.training.step >= 1)
-    run_id = session.training.run_id  # type: ignore[union-attr]
+    session.training.start(long(tiny_spec))
+    until(lambda: session.training.state is not None and session.training.state.step >= 1)
+    run_id = session.training.state.run_id  # type: ignore[union-attr]
     second = Session(library)
     second.start(warm_up=False)
     said = Heard(second)
-    assert second.check_library() == []
+    assert second.runs.check() == []
     assert "tiny" in said.notices[0]
-    second.resume_run(run_id)
-    until(lambda: not second.training_active)
+    second.training.resume_run(run_id)
+    until(lambda: not second.training.active)
     assert "another window" in said.failures[0]
-    second.delete_run(run_id)
+    second.runs.delete([run_id])
     assert "being trained" in said.failures[1]
     second.close()
-    session.stop()
-    until(lambda: not session.training_active)
+    session.training.stop()
+    until(lambda: not session.training.active)
     assert not heard.failures
 
 
 def test_a_run_whose_process_died_is_offered(
     library: Library, tiny_spec: RunSpec, session: Session, until: Until
 ) -> None:
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
-    (run,) = session.list_runs()
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    (run,) = session.runs.list()
     record = json.loads((run.folder / "run.json").read_text("utf-8"))
     (run.folder / "run.json").write_text(json.dumps(record | {"status": "running"}), "utf-8")
-    assert [info.id for info in session.check_library()] == [run.id]
+    assert [info.id for info in session.runs.check()] == [run.id]
 
 
 def test_choices_are_remembered(library: Library, session: Session) -> None:
-    session.set_design(dataclasses.replace(session.design, n_layer=7))
-    session.set_device("cpu")
+    session.designs.set(dataclasses.replace(session.designs.current, n_layer=7))
+    session.device.choose("cpu")
     again = Session(library)
-    assert again.design.n_layer == 7
-    assert again.design_name == ""
-    assert again.device_name == "cpu"
+    assert again.designs.current.n_layer == 7
+    assert again.designs.name == ""
+    assert again.device.name == "cpu"
 
 
 def test_designs_are_saved_loaded_and_deleted(session: Session, heard: Heard) -> None:
-    session.set_design(dataclasses.replace(session.design, n_layer=3))
-    assert session.save_design("three")
-    assert session.design_name == "three"
-    assert session.load_design("gpt2-tiny")
-    assert session.design.position == "learned"
-    assert session.load_design("three")
-    assert session.design.n_layer == 3
-    assert not session.save_design("a/b")
-    session.delete_design("three")
-    assert session.list_designs() == []
-    session.undo_delete(heard.deleted[0])
-    assert session.list_designs() == ["three"]
+    session.designs.set(dataclasses.replace(session.designs.current, n_layer=3))
+    assert session.designs.save("three")
+    assert session.designs.name == "three"
+    assert session.designs.choose("gpt2-tiny")
+    assert session.designs.current.position == "learned"
+    assert session.designs.choose("three")
+    assert session.designs.current.n_layer == 3
+    assert not session.designs.save("a/b")
+    session.designs.delete("three")
+    assert session.designs.list() == []
+    heard.deleted[0]()
+    assert session.designs.list() == ["three"]
 
 
 def test_damaged_settings_are_left_alone(library: Library, qapp: object) -> None:
@@ -156,26 +159,42 @@ def test_damaged_settings_are_left_alone(library: Library, qapp: object) -> None
     path.parent.mkdir(parents=True)
     path.write_text("{not json", "utf-8")
     session = Session(library)
-    said = Heard(session)
-    session.check_library()
-    assert str(path) in said.notices[0]
-    session.set_design(dataclasses.replace(session.design, n_layer=2))
+    assert session.remembered.problem is not None
+    assert str(path) in session.remembered.problem
+    session.designs.set(dataclasses.replace(session.designs.current, n_layer=2))
     assert path.read_text("utf-8") == "{not json"
 
 
 def test_a_tokenizer_is_trained_beside_a_training(
     session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
 ) -> None:
-    session.start_training(long(tiny_spec))
-    until(lambda: session.training is not None and session.training.step >= 1)
-    assert session.train_tokenizer("words", "bpe", 300, tiny_spec.data)
-    assert session.tokenizer_busy
-    assert not session.train_tokenizer("others", "bpe", 300, tiny_spec.data)
-    until(lambda: session.tokenizer_name == "words")
-    assert session.tokenizer is not None
-    assert session.tokenizer.get_vocab_size() <= 300
-    assert session.training.status == "running"  # type: ignore[union-attr]
-    assert not session.train_tokenizer("words", "bpe", 300, tiny_spec.data)
+    session.training.start(long(tiny_spec))
+    until(lambda: session.training.state is not None and session.training.state.step >= 1)
+    training = TokenizerTraining(session.library, session.tokenizers, session.notices, session)
+    assert training.train("words", "bpe", 300, tiny_spec.data)
+    assert training.busy
+    assert not training.train("others", "bpe", 300, tiny_spec.data)
+    until(lambda: session.tokenizers.name == "words")
+    assert session.tokenizers.current is not None
+    assert session.tokenizers.current.get_vocab_size() <= 300
+    assert session.training.state.status == "running"  # type: ignore[union-attr]
+    assert not training.train("words", "bpe", 300, tiny_spec.data)
     assert "already" in heard.failures[-1]
-    session.stop()
-    until(lambda: not session.training_active)
+    session.training.stop()
+    until(lambda: not session.training.active)
+
+
+def test_closing_leaves_nothing_of_a_tokenizer_in_training(
+    session: Session, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    monkeypatch.setattr("models.tokenizers.making.child._ourselves", lambda: sleeper)
+    training = TokenizerTraining(session.library, session.tokenizers, session.notices, session)
+    session.closing.connect(training.close)
+    events: list[object] = []
+    training.events_came.connect(events.extend)
+    assert training.train("words", "bpe", 300, tiny_spec.data)
+    until(lambda: any(event == Phase(name="Training the tokenizer") for event in events))
+    session.close()
+    assert not training.busy
+    assert not session.tokenizers.list()

@@ -23,67 +23,67 @@ from tests.app.heard import Heard, Until, long
 def test_chat_with_the_model_as_it_is_while_it_trains(
     session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
 ) -> None:
-    session.start_training(long(tiny_spec))
-    until(lambda: session.training is not None and session.training.step >= 2)
-    assert session.open_chat_model("live")
-    until(lambda: session.chat_state == "ready")
-    model = session.chat_model
+    session.training.start(long(tiny_spec))
+    until(lambda: session.training.state is not None and session.training.state.step >= 2)
+    assert session.chat.open("live")
+    until(lambda: session.chat.state == "ready")
+    model = session.chat.model
     assert model is not None
-    assert (model.which, model.talks, model.source) == ("live", False, "files")
-    assert session.send_chat("The cat", SamplingConfig(max_tokens=5, temperature=0.0))
+    assert (model.which, model.is_chat_model, model.source) == ("live", False, "files")
+    assert session.chat.send("The cat", SamplingConfig(max_tokens=5, temperature=0.0))
     until(lambda: any(isinstance(event, ReplyFinished) for event in heard.chat))
     first = next(event for event in heard.chat if isinstance(event, ReplyStarted))
     assert first.step >= 2
     assert sum(isinstance(event, TokenMade) for event in heard.chat) == 5
     # The training goes on, and when it ends the chat goes on with its checkpoint.
-    step = session.training.step  # type: ignore[union-attr]
-    until(lambda: session.training.step > step)  # type: ignore[union-attr]
-    session.stop()
-    until(lambda: not session.training_active and session.chat_state == "ready")
-    assert session.chat_model is not None
-    assert session.chat_model.which == session.training.run_id  # type: ignore[union-attr]
-    assert session.chat_model.step == session.training.step  # type: ignore[union-attr]
+    step = session.training.state.step  # type: ignore[union-attr]
+    until(lambda: session.training.state.step > step)  # type: ignore[union-attr]
+    session.training.stop()
+    until(lambda: not session.training.active and session.chat.state == "ready")
+    assert session.chat.model is not None
+    assert session.chat.model.which == session.training.state.run_id  # type: ignore[union-attr]
+    assert session.chat.model.step == session.training.state.step  # type: ignore[union-attr]
     assert not heard.failures
 
 
 def test_a_reply_can_be_stopped(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, qtbot: QtBot) -> None:
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
-    session.open_chat_model(session.list_runs()[0].id)
-    until(lambda: session.chat_state == "ready")
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    session.chat.open(session.runs.list()[0].id)
+    until(lambda: session.chat.state == "ready")
     # A tiny model fills its context within milliseconds, so nobody may look away between asking and stopping.
-    with qtbot.waitSignal(session.reply_ended, timeout=60_000):
-        session.send_chat("The cat", SamplingConfig(max_tokens=100_000))
-        session.stop_chat()
-        assert session.chat_state == "ready"  # at once, whatever the worker is at
-    assert not session.reply_failed
+    with qtbot.waitSignal(session.chat.reply_ended):
+        session.chat.send("The cat", SamplingConfig(max_tokens=100_000))
+        session.chat.stop()
+        assert session.chat.state == "ready"  # at once, whatever the worker is at
+    assert not session.chat.reply_failed
     assert not any(isinstance(event, ReplyFinished) for event in heard.chat)
     assert not heard.failures
-    with qtbot.waitSignal(session.reply_ended, timeout=60_000):
-        session.send_chat("The cat " * 500, SamplingConfig())
-    assert session.reply_failed
+    with qtbot.waitSignal(session.chat.reply_ended):
+        session.chat.send("The cat " * 500, SamplingConfig())
+    assert session.chat.reply_failed
 
 
 def test_opening_another_model_ends_the_reply(
     session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, qtbot: QtBot
 ) -> None:
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
-    run_id = session.list_runs()[0].id
-    session.open_chat_model(run_id)
-    until(lambda: session.chat_state == "ready")
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    run_id = session.runs.list()[0].id
+    session.chat.open(run_id)
+    until(lambda: session.chat.state == "ready")
     # A tiny model fills its context within milliseconds, so nobody may look away between asking and opening.
-    with qtbot.waitSignal(session.reply_ended, timeout=60_000):
-        session.send_chat("The cat", SamplingConfig(max_tokens=100_000))
-        session.open_chat_model(run_id)
-    until(lambda: session.chat_state == "ready")
+    with qtbot.waitSignal(session.chat.reply_ended):
+        session.chat.send("The cat", SamplingConfig(max_tokens=100_000))
+        session.chat.open(run_id)
+    until(lambda: session.chat.state == "ready")
     assert not heard.failures
 
 
 def test_chat_without_a_model_is_refused(session: Session, heard: Heard, until: Until) -> None:
-    assert not session.send_chat("Hello", SamplingConfig())
-    assert session.open_chat_model("live")
-    until(lambda: session.chat_state == "none")
+    assert not session.chat.send("Hello", SamplingConfig())
+    assert session.chat.open("live")
+    until(lambda: session.chat.state == "none")
     assert len(heard.failures) == 2
     assert all("run" in sentence for sentence in heard.failures)
 
@@ -91,22 +91,22 @@ def test_chat_without_a_model_is_refused(session: Session, heard: Heard, until: 
 def test_stopping_no_reply_does_not_stop_what_is_opened(
     session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
 ) -> None:
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
-    session.open_chat_model(session.list_runs()[0].id)
-    session.stop_chat()
-    assert session.chat_state == "loading"
-    until(lambda: session.chat_state != "loading")
-    assert session.chat_state == "ready"
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    session.chat.open(session.runs.list()[0].id)
+    session.chat.stop()
+    assert session.chat.state == "loading"
+    until(lambda: session.chat.state != "loading")
+    assert session.chat.state == "ready"
     assert not heard.failures
 
 
 def test_the_step_is_that_of_the_weights_though_a_newer_checkpoint_comes(
     session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
-    (info,) = session.list_runs()
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    (info,) = session.runs.list()
     opened: list[str] = []
     real = loading.load_model_events
 
@@ -117,9 +117,9 @@ def test_the_step_is_that_of_the_weights_though_a_newer_checkpoint_comes(
         return loaded
 
     monkeypatch.setattr(loading, "load_model_events", load)
-    session.open_chat_model(info.id)
-    until(lambda: session.chat_state == "ready")
-    assert session.chat_model is not None
-    assert session.chat_model.step == 12
+    session.chat.open(info.id)
+    until(lambda: session.chat.state == "ready")
+    assert session.chat.model is not None
+    assert session.chat.model.step == 12
     assert opened == ["step-00000012"]
     assert not heard.failures

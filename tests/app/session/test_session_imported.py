@@ -21,12 +21,12 @@ def test_an_imported_model_writes(
     source = save_theirs(llama(0, vocab_size=261), tmp_path / "llama")
     train_tokenizer((), "byte", 0).save(str(source / "tokenizer.json"))
     _, run = drive(import_model(source, library))
-    [info] = session.list_runs()
+    [info] = session.runs.list()
     assert (info.id, info.status) == (run.id, "imported")
-    assert session.open_chat_model(run.id)
-    until(lambda: session.chat_state == "ready")
-    assert session.chat_model is not None
-    assert (session.chat_model.name, session.chat_model.talks) == ("llama", False)
-    session.send_chat("The cat", SamplingConfig(max_tokens=5))
+    assert session.chat.open(run.id)
+    until(lambda: session.chat.state == "ready")
+    assert session.chat.model is not None
+    assert (session.chat.model.name, session.chat.model.is_chat_model) == ("llama", False)
+    session.chat.send("The cat", SamplingConfig(max_tokens=5))
     until(lambda: any(isinstance(event, ReplyFinished) for event in heard.chat))
     assert not heard.failures

@@ -12,7 +12,7 @@ import pytest
 
 from app.session.run_history import RunHistory
 from app.session.session import Session
-from app.session.training import TrainingControl
+from app.session.training import Training
 from app.session.training_state import TrainingState
 from models.events import Blocked, Event, Finished, Phase, RunStarted, TrainMetrics
 from models.library.library import Library
@@ -22,99 +22,99 @@ from tests.app.heard import Heard, Until, long
 
 
 def test_a_run_from_start_to_finish(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
-    assert session.start_training(tiny_spec)
-    assert session.training is not None
-    assert session.training.status == "preparing"
-    until(lambda: not session.training_active)
+    assert session.training.start(tiny_spec)
+    assert session.training.state is not None
+    assert session.training.state.status == "preparing"
+    until(lambda: not session.training.active)
     assert not heard.failures
     assert heard.statuses == ["preparing", "running", "finished"]
-    assert session.training.over
-    assert session.training.step == session.training.total_steps == 12
+    assert session.training.state.over
+    assert session.training.state.step == session.training.state.total_steps == 12
     steps = [event.step for event in heard.events if isinstance(event, TrainMetrics)]
     assert steps == list(range(1, 13))
-    assert list(session.history.train["step"]) == steps
-    assert len(session.history.val) == 4
-    assert [sample.prompt for sample in session.history.samples[:2]] == ["The cat", "The dog"]
+    assert list(session.training.history.train["step"]) == steps
+    assert len(session.training.history.val) == 4
+    assert [sample.prompt for sample in session.training.history.samples[:2]] == ["The cat", "The dog"]
     # The list and the folder say the same as the events did.
-    (run,) = session.list_runs()
+    (run,) = session.runs.list()
     assert (run.status, run.step) == ("finished", 12)
     again = RunHistory.read(RunFolder.open(run.folder))
-    assert again.train["loss"].tolist() == pytest.approx(session.history.train["loss"].tolist())
-    assert session.run_spec(run.id).train == tiny_spec.train  # type: ignore[union-attr]
+    assert again.train["loss"].tolist() == pytest.approx(session.training.history.train["loss"].tolist())
+    assert session.runs.spec(run.id).train == tiny_spec.train  # type: ignore[union-attr]
 
 
 def test_pause_step_resume_stop(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
-    session.start_training(long(tiny_spec))
-    until(lambda: session.training is not None and session.training.step >= 2)
-    session.pause()
-    assert session.training is not None
-    until(lambda: session.training.status == "paused")  # type: ignore[union-attr]
-    step = session.training.step
-    assert session.status.words == "tiny is paused"
-    session.step()
-    until(lambda: session.training.step == step + 1 and session.training.status == "paused")  # type: ignore[union-attr]
-    session.resume()
-    until(lambda: session.training.step > step + 2)  # type: ignore[union-attr]
-    assert session.training.status == "running"
-    session.stop()
-    until(lambda: not session.training_active)
-    assert session.training.status == "stopped"
-    assert session.training.saved_step == session.training.step
+    session.training.start(long(tiny_spec))
+    until(lambda: session.training.state is not None and session.training.state.step >= 2)
+    session.training.pause()
+    assert session.training.state is not None
+    until(lambda: session.training.state.status == "paused")  # type: ignore[union-attr]
+    step = session.training.state.step
+    assert session.status.line.words == "tiny is paused"
+    session.training.step()
+    until(lambda: session.training.state.step == step + 1 and session.training.state.status == "paused")  # type: ignore[union-attr]
+    session.training.resume()
+    until(lambda: session.training.state.step > step + 2)  # type: ignore[union-attr]
+    assert session.training.state.status == "running"
+    session.training.stop()
+    until(lambda: not session.training.active)
+    assert session.training.state.status == "stopped"
+    assert session.training.state.saved_step == session.training.state.step
     assert heard.statuses == [
         *("preparing", "running", "pausing", "paused", "running", "paused", "running", "stopping", "stopped"),
     ]
-    (run,) = session.list_runs()
+    (run,) = session.runs.list()
     assert run.status == "stopped"
     assert not heard.failures
 
 
 def test_stop_while_paused_keeps_what_there_is(session: Session, tiny_spec: RunSpec, until: Until) -> None:
-    session.start_training(long(tiny_spec))
-    until(lambda: session.training is not None and session.training.step >= 2)
-    session.pause()
-    until(lambda: session.training.status == "paused")  # type: ignore[union-attr]
-    session.stop()
-    until(lambda: not session.training_active)
-    run = RunFolder.open(session.list_runs()[0].folder)
+    session.training.start(long(tiny_spec))
+    until(lambda: session.training.state is not None and session.training.state.step >= 2)
+    session.training.pause()
+    until(lambda: session.training.state.status == "paused")  # type: ignore[union-attr]
+    session.training.stop()
+    until(lambda: not session.training.active)
+    run = RunFolder.open(session.runs.list()[0].folder)
     assert run.latest_checkpoint() is not None
 
 
 def test_pause_and_free_the_device_then_go_on(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
-    session.start_training(long(tiny_spec))
-    until(lambda: session.training is not None and session.training.step >= 2)
-    session.pause(free=True)
-    until(lambda: not session.training_active)
-    (run,) = session.list_runs()
+    session.training.start(long(tiny_spec))
+    until(lambda: session.training.state is not None and session.training.state.step >= 2)
+    session.training.pause(free=True)
+    until(lambda: not session.training.active)
+    (run,) = session.runs.list()
     assert run.status == "paused"
-    assert session.resume_run(run.id)
-    until(lambda: session.training is not None and session.training.step > run.step)
+    assert session.training.resume_run(run.id)
+    until(lambda: session.training.state is not None and session.training.state.step > run.step)
     # The curve goes on where it was, without a gap or a second start.
-    steps = session.history.train["step"].tolist()
+    steps = session.training.history.train["step"].tolist()
     assert steps == [float(step) for step in range(1, len(steps) + 1)]
-    session.stop()
-    until(lambda: not session.training_active)
+    session.training.stop()
+    until(lambda: not session.training.active)
     assert not heard.failures
 
 
 def test_a_second_start_is_refused_in_a_sentence(
     session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
 ) -> None:
-    session.start_training(long(tiny_spec))
-    assert not session.start_training(tiny_spec)
-    assert not session.start_quickstart()
+    session.training.start(long(tiny_spec))
+    assert not session.training.start(tiny_spec)
+    assert not session.training.start_quickstart()
     assert all("already" in sentence for sentence in heard.failures)
-    session.stop()
-    until(lambda: not session.training_active)
+    session.training.stop()
+    until(lambda: not session.training.active)
 
 
 def test_a_failed_run_says_why(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
     missing = dataclasses.replace(tiny_spec.data, files=("/nowhere/text.txt",))
-    session.start_training(dataclasses.replace(tiny_spec, data=missing))
-    until(lambda: not session.training_active)
-    assert session.training is not None
-    assert session.training.status == "failed"
-    assert "/nowhere/text.txt" in session.training.problem
-    assert heard.failures == [session.training.problem]
+    session.training.start(dataclasses.replace(tiny_spec, data=missing))
+    until(lambda: not session.training.active)
+    assert session.training.state is not None
+    assert session.training.state.status == "failed"
+    assert "/nowhere/text.txt" in session.training.state.problem
+    assert heard.failures == [session.training.state.problem]
 
 
 def test_closing_saves_and_the_next_launch_goes_on(
@@ -122,41 +122,41 @@ def test_closing_saves_and_the_next_launch_goes_on(
 ) -> None:
     first = Session(library)
     first.start(warm_up=False)
-    first.start_training(long(tiny_spec))
-    until(lambda: first.training is not None and first.training.step >= 3)
+    first.training.start(long(tiny_spec))
+    until(lambda: first.training.state is not None and first.training.state.step >= 3)
     first.close()
-    (run,) = first.list_runs()
+    (run,) = first.runs.list()
     assert run.status == "paused"
     assert run.step >= 3
     second = Session(library)
     second.start(warm_up=False)
-    assert second.resume_run(run.id)
-    until(lambda: second.training is not None and second.training.step > run.step)
+    assert second.training.resume_run(run.id)
+    until(lambda: second.training.state is not None and second.training.state.step > run.step)
     second.close()
 
 
 def test_the_events_of_a_training_end_with_its_status(
     session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
 ) -> None:
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
     assert isinstance(heard.events[0], Phase)
     assert isinstance(heard.events[-1], Finished)
-    assert all(math.isfinite(loss) for loss in session.history.train["loss"])
+    assert all(math.isfinite(loss) for loss in session.training.history.train["loss"])
 
 
 def test_pausing_twice_pauses_once(session: Session, tiny_spec: RunSpec, until: Until) -> None:
-    session.start_training(long(tiny_spec))
-    until(lambda: session.training is not None and session.training.step >= 1)
-    session.pause()
-    until(lambda: session.training.status == "paused")  # type: ignore[union-attr]
-    session.pause()
-    assert session.training is not None
-    assert session.training.status == "paused"
-    session.stop()
-    session.pause()  # too late: it must not hold the stop up
-    until(lambda: not session.training_active)
-    assert session.training.status == "stopped"
+    session.training.start(long(tiny_spec))
+    until(lambda: session.training.state is not None and session.training.state.step >= 1)
+    session.training.pause()
+    until(lambda: session.training.state.status == "paused")  # type: ignore[union-attr]
+    session.training.pause()
+    assert session.training.state is not None
+    assert session.training.state.status == "paused"
+    session.training.stop()
+    session.training.pause()  # too late: it must not hold the stop up
+    until(lambda: not session.training.active)
+    assert session.training.state.status == "stopped"
 
 
 def test_what_a_resume_goes_on_from_is_what_is_seen(
@@ -164,25 +164,25 @@ def test_what_a_resume_goes_on_from_is_what_is_seen(
 ) -> None:
     """The steps after the last checkpoint are trained again: they must not be drawn twice."""
     spec = dataclasses.replace(tiny_spec, train=dataclasses.replace(tiny_spec.train, steps=60, checkpoint_interval=5))
-    session.start_training(spec)
-    until(lambda: session.training is not None and session.training.step >= 6)
-    session.pause()
-    until(lambda: session.training.status == "paused")  # type: ignore[union-attr]
-    while session.training.step % 5 == 0:  # type: ignore[union-attr]
-        step = session.training.step  # type: ignore[union-attr]
-        session.step()
-        until(lambda: session.training.step > step)  # type: ignore[union-attr] # noqa: B023
-    session.stop(keep=False)
-    until(lambda: not session.training_active)
-    run_id = session.training.run_id  # type: ignore[union-attr]
-    assert session.history.train["step"][-1] % 5
-    session.resume_run(run_id)
-    seen = session.history
-    until(lambda: not session.training_active)
-    assert session.training.status == "finished"  # type: ignore[union-attr]
-    assert seen is session.history
+    session.training.start(spec)
+    until(lambda: session.training.state is not None and session.training.state.step >= 6)
+    session.training.pause()
+    until(lambda: session.training.state.status == "paused")  # type: ignore[union-attr]
+    while session.training.state.step % 5 == 0:  # type: ignore[union-attr]
+        step = session.training.state.step  # type: ignore[union-attr]
+        session.training.step()
+        until(lambda: session.training.state.step > step)  # type: ignore[union-attr] # noqa: B023
+    session.training.stop(keep=False)
+    until(lambda: not session.training.active)
+    run_id = session.training.state.run_id  # type: ignore[union-attr]
+    assert session.training.history.train["step"][-1] % 5
+    session.training.resume_run(run_id)
+    seen = session.training.history
+    until(lambda: not session.training.active)
+    assert session.training.state.status == "finished"  # type: ignore[union-attr]
+    assert seen is session.training.history
     assert list(seen.train["step"]) == list(range(1, 61))
-    kept = RunHistory.read(RunFolder.open(session.find_run(run_id).folder))
+    kept = RunHistory.read(RunFolder.open(session.runs.find(run_id).folder))
     assert list(seen.val["step"]) == list(kept.val["step"]) == list(range(0, 61, 4))
     assert seen.samples == kept.samples
     assert not heard.failures
@@ -193,31 +193,31 @@ def test_each_quick_start_grows_another_world(
 ) -> None:
     seeds: list[int] = []
 
-    def note(control: TrainingControl, minutes: float, device: str, seed: int, files: tuple[str, ...]) -> None:
+    def note(training: Training, minutes: float, seed: int, files: tuple[str, ...]) -> None:
         seeds.append(seed)
 
-    monkeypatch.setattr(TrainingControl, "start_quickstart", note)
-    assert session.start_quickstart()
-    assert session.start_quickstart(files=(str(text_file),))
-    assert session.start_quickstart()
-    assert Session(library).start_quickstart()  # the next launch goes on
+    monkeypatch.setattr(Training, "begin_quickstart", note)
+    assert session.training.start_quickstart()
+    assert session.training.start_quickstart(files=(str(text_file),))
+    assert session.training.start_quickstart()
+    assert Session(library).training.start_quickstart()  # the next launch goes on
     assert seeds == [0, 0, 1, 2]
 
 
 @pytest.mark.usefixtures("little_quickstart")
 def test_a_quick_start_on_a_text(session: Session, heard: Heard, text_file: Path, until: Until) -> None:
-    assert session.start_quickstart(0.001, files=(str(text_file),))
-    until(lambda: not session.training_active)
+    assert session.training.start_quickstart(0.001, files=(str(text_file),))
+    until(lambda: not session.training.active)
     assert not heard.failures
-    assert session.training is not None
-    assert session.training.files == (str(text_file),)
-    assert session.training.status == "finished"
-    spec = session.run_spec(session.training.run_id)
+    assert session.training.state is not None
+    assert session.training.state.files == (str(text_file),)
+    assert session.training.state.status == "finished"
+    spec = session.runs.spec(session.training.state.run_id)
     assert spec is not None
     assert spec.data.source == "files"
-    assert session.history.val["bits_per_byte"][-1] > 0
-    assert session.history.samples
-    assert session.settings.get("next world", 0) == 0
+    assert session.training.history.val["bits_per_byte"][-1] > 0
+    assert session.training.history.samples
+    assert session.remembered.get("next world", 0) == 0
 
 
 class FullDisk:
@@ -242,26 +242,26 @@ class FullDisk:
 
 
 def test_a_blocked_training_waits_says_why_and_tries_again(session: Session, until: Until) -> None:
-    control, trainer = session._training, FullDisk()
-    control._again.setInterval(10)
-    control._start(TrainingState(name="full"), lambda: control._train(trainer))
-    until(lambda: session.training is not None and session.training.status == "blocked")
-    assert session.training is not None
-    assert "free some space" in session.training.problem
-    assert "free some space" in session.status.words
-    until(lambda: not session.training_active)
+    training, trainer = session.training, FullDisk()
+    training.retry.setInterval(10)
+    training.begin(TrainingState(name="full"), lambda: training.drive(trainer))
+    until(lambda: session.training.state is not None and session.training.state.status == "blocked")
+    assert session.training.state is not None
+    assert "free some space" in session.training.state.problem
+    assert "free some space" in session.status.line.words
+    until(lambda: not session.training.active)
     assert trainer.asked == 3
-    assert session.training.status == "finished"
-    assert session.training.problem == ""
+    assert session.training.state.status == "finished"
+    assert session.training.state.problem == ""
 
 
 def test_a_blocked_training_can_be_stopped(session: Session, until: Until) -> None:
-    control, trainer = session._training, FullDisk()
-    control._again.setInterval(1_000_000)
-    control._start(TrainingState(name="full"), lambda: control._train(trainer))
-    until(lambda: session.training is not None and session.training.status == "blocked")
-    session.stop()
-    until(lambda: not session.training_active)
+    training, trainer = session.training, FullDisk()
+    training.retry.setInterval(1_000_000)
+    training.begin(TrainingState(name="full"), lambda: training.drive(trainer))
+    until(lambda: session.training.state is not None and session.training.state.status == "blocked")
+    session.training.stop()
+    until(lambda: not session.training.active)
     assert trainer.stopped
 
 
@@ -271,14 +271,14 @@ def test_a_blocked_training_ends_without_room_where_it_need_not_be_kept(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    session._training._again.setInterval(1_000_000)
+    session.training.retry.setInterval(1_000_000)
     monkeypatch.setattr("models.training.saving.write_checkpoint", full)
-    session.start_training(long(tiny_spec))
-    until(lambda: session.training is not None and session.training.step >= 1)
-    session.save_now()
-    until(lambda: session.training is not None and session.training.status == "blocked")
-    session.stop(keep=False)
-    until(lambda: not session.training_active)
-    (run,) = session.list_runs()
+    session.training.start(long(tiny_spec))
+    until(lambda: session.training.state is not None and session.training.state.step >= 1)
+    session.training.save()
+    until(lambda: session.training.state is not None and session.training.state.status == "blocked")
+    session.training.stop(keep=False)
+    until(lambda: not session.training.active)
+    (run,) = session.runs.list()
     assert run.status == "interrupted"  # what is on the disk says no more
     assert not heard.failures

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from app.session.status import duration, status_of
+from app.session.status import status_of
 from app.session.training_state import TrainingState
-
-
-def test_durations_in_words() -> None:
-    assert [duration(seconds) for seconds in (0.4, 59.4, 61, 3661)] == ["0 s", "59 s", "1 min 1 s", "1 h 1 min"]
 
 
 def test_a_status_says_what_holds_a_training_up() -> None:

@@ -17,8 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from app.kit.colours import DARK, LIGHT
 from app.kit.theme import ThemeProvider
-from app.quickstart.text_result import BITS, LOSS, PERPLEXITY
-from app.quickstart.view import QuickStartView
+from app.quickstart.view import BITS, LOSS, PERPLEXITY, QuickStartView
 from app.quickstart.welcome import Welcome
 from app.session.session import Session
 from app.shell.main_window import MainWindow
@@ -76,10 +75,10 @@ def test_an_opened_text_file_is_offered_both_ways(
     assert window.pages.current == "training"
     assert window.training.new_run.data.spec.files == (str(text_file),)
     window.show_welcome()
-    window.session.quickstart_minutes = 0.001
+    window.session.training.quickstart_minutes = 0.001
     qtbot.mouseClick(window.welcome.file_quickstart, Qt.MouseButton.LeftButton)
     assert window.pages.current == "quickstart"
-    until(lambda: not window.session.training_active)
+    until(lambda: not window.session.training.active)
     view = window.pages.page("quickstart")
     assert isinstance(view, QuickStartView)
     assert view.text_result.isVisible()
@@ -92,9 +91,9 @@ def test_an_opened_text_file_is_offered_both_ways(
     assert window.pages.current == "quickstart"
     qtbot.mouseClick(view.chat, Qt.MouseButton.LeftButton)
     assert window.pages.current == "chat"
-    until(lambda: window.session.chat_state == "ready")
-    assert window.session.chat_model is not None
-    assert not window.session.chat_model.talks
+    until(lambda: window.session.chat.state == "ready")
+    assert window.session.chat.model is not None
+    assert not window.session.chat.model.is_chat_model
 
 
 def test_a_quick_start_that_failed_is_tried_again_on_the_same_text(
@@ -104,13 +103,13 @@ def test_a_quick_start_that_failed_is_tried_again_on_the_same_text(
     empty.write_text("", "utf-8")
     window.welcome.offer_files((str(empty),))
     window.start_quickstart_on_files()
-    until(lambda: not window.session.training_active)
+    until(lambda: not window.session.training.active)
     view = window.pages.page("quickstart")
     assert isinstance(view, QuickStartView)
     qtbot.mouseClick(view.again, Qt.MouseButton.LeftButton)
-    assert window.session.training is not None
-    assert window.session.training.files == (str(empty),)
-    until(lambda: not window.session.training_active)
+    assert window.session.training.state is not None
+    assert window.session.training.state.files == (str(empty),)
+    until(lambda: not window.session.training.active)
 
 
 def test_tabs_are_reached_by_keyboard_and_menu(window: MainWindow, qtbot: QtBot) -> None:
@@ -138,13 +137,13 @@ def test_theme_and_text_size_are_remembered(window: MainWindow, library: Library
     assert window.theme.text_scale == 1.0
     action(window, "Smaller").trigger()
     again = Session(library)
-    assert again.settings.get("theme", "") == "light"
-    assert again.settings.get("text scale", 1.0) == pytest.approx(0.9)
+    assert again.remembered.get("theme", "") == "light"
+    assert again.remembered.get("text scale", 1.0) == pytest.approx(0.9)
 
 
 def test_failures_and_notices_are_shown_and_closed(window: MainWindow, qtbot: QtBot) -> None:
-    window.session.job_failed.emit("The disk is full. Free some space.", "Traceback …")
-    window.session.notice.emit("Another Terrarium is training.")
+    window.session.notices.failed.emit("The disk is full. Free some space.", "Traceback …")
+    window.session.notices.say("Another Terrarium is training.")
     assert window.toasts.sentences == ["The disk is full. Free some space.", "Another Terrarium is training."]
     details = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Details")
     qtbot.mouseClick(details, Qt.MouseButton.LeftButton)
@@ -152,16 +151,16 @@ def test_failures_and_notices_are_shown_and_closed(window: MainWindow, qtbot: Qt
     assert dialog.title() == "Details"
     dialog.close()
     for _ in range(5):
-        window.session.notice.emit("The same.")
+        window.session.notices.say("The same.")
     assert window.toasts.sentences.count("The same.") == 1
 
 
 def test_what_is_deleted_can_be_brought_back(window: MainWindow, qtbot: QtBot) -> None:
-    window.session.save_design("mine")
-    window.session.delete_design("mine")
+    window.session.designs.save("mine")
+    window.session.designs.delete("mine")
     undo = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Undo")
     qtbot.mouseClick(undo, Qt.MouseButton.LeftButton)
-    assert window.session.list_designs() == ["mine"]
+    assert window.session.designs.list() == ["mine"]
     assert window.toasts.sentences == []
 
 
@@ -190,14 +189,14 @@ def test_the_window_fits_a_small_screen(window: MainWindow) -> None:
 
 def test_the_status_bar_says_what_is_so(window: MainWindow, tiny_spec: RunSpec, until: Until) -> None:
     session = window.session
-    session.set_device("cpu")
-    until(lambda: "CPU" in session.device_label)
-    assert session.status.words == "Ready"
-    session.start_training(dataclasses.replace(tiny_spec, name="growing"))
-    until(lambda: session.training is not None and session.training.step >= 1)
-    assert "growing" in session.status.words
-    until(lambda: not session.training_active)
-    assert session.status.words == "Ready"
+    session.device.choose("cpu")
+    until(lambda: "CPU" in session.device.label)
+    assert session.status.line.words == "Ready"
+    session.training.start(dataclasses.replace(tiny_spec, name="growing"))
+    until(lambda: session.training.state is not None and session.training.state.step >= 1)
+    assert "growing" in session.status.line.words
+    until(lambda: not session.training.active)
+    assert session.status.line.words == "Ready"
     assert any(label.text().startswith("CPU") for label in window.findChildren(QLabel))
 
 
@@ -205,8 +204,8 @@ def test_closing_while_training_asks_saves_and_returns(
     window: MainWindow, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, library: Library, qtbot: QtBot
 ) -> None:
     endless = dataclasses.replace(tiny_spec.train, steps=1_000_000, checkpoint_interval=100_000)
-    window.session.start_training(dataclasses.replace(tiny_spec, train=endless))
-    until(lambda: window.session.training is not None and window.session.training.step >= 2)
+    window.session.training.start(dataclasses.replace(tiny_spec, train=endless))
+    until(lambda: window.session.training.state is not None and window.session.training.state.step >= 2)
     window.close()
     assert window.isVisible()
     box = window.closing.box
@@ -215,8 +214,8 @@ def test_closing_while_training_asks_saves_and_returns(
     buttons = {button.text(): button for button in box.buttons()}
     qtbot.mouseClick(buttons["Keep training"], Qt.MouseButton.LeftButton)
     until(lambda: window.closing.box is None)
-    step = window.session.training.step  # type: ignore[union-attr]
-    until(lambda: window.session.training.step > step)  # type: ignore[union-attr]
+    step = window.session.training.state.step  # type: ignore[union-attr]
+    until(lambda: window.session.training.state.step > step)  # type: ignore[union-attr]
     window.close()
     assert window.closing.box is not None
     buttons = {button.text(): button for button in window.closing.box.buttons()}
@@ -240,15 +239,29 @@ def test_closing_while_training_asks_saves_and_returns(
         again.close()
 
 
+def test_damaged_settings_are_told_of_at_launch(library: Library, theme: ThemeProvider, qtbot: QtBot) -> None:
+    library.home.mkdir(parents=True, exist_ok=True)
+    (library.home / "settings.json").write_text("{not json", "utf-8")
+    session = Session(library)
+    session.start(warm_up=False)
+    window = MainWindow(session, theme)
+    qtbot.addWidget(window)
+    window.show()
+    window.offer_interrupted()
+    (sentence,) = window.toasts.sentences
+    assert str(library.home / "settings.json") in sentence
+    window.close()
+
+
 def test_an_interrupted_run_is_offered_and_goes_on(
     session: Session, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, qtbot: QtBot
 ) -> None:
     train = dataclasses.replace(tiny_spec.train, steps=1_000_000)
-    session.start_training(dataclasses.replace(tiny_spec, train=train))
-    until(lambda: session.training is not None and (session.training.saved_step or 0) >= 5)
-    session.stop()
-    until(lambda: not session.training_active)
-    (run,) = session.list_runs()
+    session.training.start(dataclasses.replace(tiny_spec, train=train))
+    until(lambda: session.training.state is not None and (session.training.state.saved_step or 0) >= 5)
+    session.training.stop()
+    until(lambda: not session.training.active)
+    (run,) = session.runs.list()
     record = (run.folder / "run.json").read_text("utf-8")
     (run.folder / "run.json").write_text(record.replace('"stopped"', '"running"'), "utf-8")
     window = MainWindow(session, theme)
@@ -258,6 +271,6 @@ def test_an_interrupted_run_is_offered_and_goes_on(
     assert "interrupted" in window.toasts.sentences[0]
     go_on = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Go on")
     qtbot.mouseClick(go_on, Qt.MouseButton.LeftButton)
-    until(lambda: session.training is not None and session.training.step > run.step)
+    until(lambda: session.training.state is not None and session.training.state.step > run.step)
     assert window.pages.current == "training"
     window.quit()

@@ -57,7 +57,7 @@ def test_what_is_shown_is_the_true_prompt(view: ChatTemplateView, session: Sessi
     end_of_reply = learned[1].index(True) + sum(learned[1]) - 1
     assert "ends turn 2: Assistant · counts in full in training" in view.describe(end_of_reply)
     assert "of turn 1: User · counts in training by “Weight outside replies”" in view.describe(1)
-    view._copy()
+    view.copy_ids()
     assert QGuiApplication.clipboard().text() == str(learned[0])
 
 
@@ -81,39 +81,39 @@ def test_turns_are_added_edited_and_taken_out(view: ChatTemplateView, bpe: Token
 def test_each_turn_begins_a_row(view: ChatTemplateView) -> None:
     assert view.result is not None
     begins = [0, *(np.flatnonzero(np.diff(view.result.messages)) + 1).tolist()]
-    rows = [view.view._layout.row_of(index) for index in begins]
+    rows = [view.view.pills.row_of(index) for index in begins]
     assert len(set(rows)) == len(begins)
-    assert all(view.view._layout.x_of(index) == 0 for index in begins)
+    assert all(view.view.pills.x_of(index) == 0 for index in begins)
     train_on_it(view)
     view.grab()  # underlined
 
 
 def test_what_does_not_fit_the_context_is_said(view: ChatTemplateView, session: Session, bpe: Tokenizer) -> None:
-    assert not view._note.isVisible()
-    config = dataclasses.replace(session.design, context_length=64)
-    session.set_design(config)
+    assert not view.note.isVisible()
+    config = dataclasses.replace(session.designs.current, context_length=64)
+    session.designs.set(config)
     view.turns.turns[1].editor.setPlainText("kite " * 40)
     expected, _ = encode_messages(bpe, view.turns.messages[2:], add_generation_prompt=True)
-    assert view._note.text().startswith("The oldest 2 turns are left out")
+    assert view.note.text().startswith("The oldest 2 turns are left out")
     assert view.stats.number("tokens") == str(len(expected))
     view.grab()  # faint
     train_on_it(view)
-    assert "its end is cut off in training" in view._note.text()
+    assert "its end is cut off in training" in view.note.text()
 
 
 def test_what_cannot_be_is_a_sentence(view: ChatTemplateView, bpe: Tokenizer) -> None:
     view.set_tokenizer(Tokenizer(models.BPE()), "foreign")
     assert view.result is None
-    assert "This tokenizer has no token <|user|>" in view._trouble.words
-    assert view._trouble.isVisible()
+    assert "This tokenizer has no token <|user|>" in view.trouble.words
+    assert view.trouble.isVisible()
     assert view.stats.number("tokens") == "–"
     view.set_tokenizer(None, "")
-    assert "there is none to encode with" in view._trouble.words
+    assert "there is none to encode with" in view.trouble.words
     view.set_tokenizer(bpe, "bpe")
-    assert not view._trouble.isVisible()
-    assert "Weight outside replies" not in view._about.text()
+    assert not view.trouble.isVisible()
+    assert "Weight outside replies" not in view.about.text()
     train_on_it(view)
-    assert "“Weight outside replies” says (1 unless" in view._about.text()
+    assert "“Weight outside replies” says (1 unless" in view.about.text()
 
 
 def test_long_turns_are_encoded_beside_the_window(
@@ -136,15 +136,15 @@ def test_a_tokenizer_from_elsewhere_has_its_own_template(
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
     view.set_tokenizer(foreign, "foreign")
     assert view.result is None
-    assert "needs its bos_token" in view._trouble.words
+    assert "needs its bos_token" in view.trouble.words
     (folder / "about.json").write_text('{"bos_token": "<s>"}', encoding="utf-8")
     view.set_tokenizer(foreign, "foreign")
     text = "".join(f"<s>{message['content']}</s>" for message in view.turns.messages)
     assert ids(view) == foreign.encode(text).ids
     assert view.describe(0) == "⟨s⟩   id 10 · begins turn 1: User"
-    assert view._template_words.text() == template
+    assert view.template_words.text() == template
     view.set_tokenizer(bpe, "bpe")
-    assert view._template_words.text() == CHAT_TEMPLATE.strip()
+    assert view.template_words.text() == CHAT_TEMPLATE.strip()
     assert ids(view) == encode_messages(bpe, view.turns.messages, add_generation_prompt=True)[0]
 
 

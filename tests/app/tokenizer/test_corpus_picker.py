@@ -36,7 +36,7 @@ def test_corpora_of_the_library_are_offered_when_they_come(
 ) -> None:
     assert entries(picker) == ["Tiny World", "Python docstrings"]
     corpus = build_text_corpus(session.library, [text_file], 0.1)
-    session.library_changed.emit()
+    session.tokenizers.list_changed.emit()
     assert entries(picker) == ["Tiny World", "Python docstrings", "text.txt (38.3 KiB)"]
     with qtbot.waitSignal(picker.changed):
         picker.box.activated.emit(2)
@@ -45,14 +45,14 @@ def test_corpora_of_the_library_are_offered_when_they_come(
     assert "".join(texts) == text_file.read_text()
     session.library.move_to_trash(corpus.folder)
     with qtbot.waitSignal(picker.changed):
-        session.library_changed.emit()
+        session.tokenizers.list_changed.emit()
     assert picker.choice.source == "tiny-world"
 
 
 def test_of_examples_only_what_people_read_is_text(picker: CorpusPicker, session: Session) -> None:
     chat = {"messages": [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": "Here."}]}
     build_examples_corpus(session.library, [{"text": "One."}, chat], [{"text": "Two."}], "examples", None)
-    session.library_changed.emit()
+    session.tokenizers.list_changed.emit()
     picker.box.activated.emit(2)
     label, n_bytes, texts = texts_of(picker, session)
     assert (label, list(texts)) == ("examples", [" One.", " Where?", " Here.", " Two."])

@@ -42,10 +42,10 @@ def test_ids_become_tokens_and_text(view: DecodeView, bpe: Tokenizer) -> None:
     assert view.output.toPlainText() == TEXT
     assert view.result is not None
     assert view.result.tokens.ids.tolist() == ids
-    assert view._counts.text() == f"{len(ids)} ids · {len(TEXT)} characters"
+    assert view.counts.text() == f"{len(ids)} ids · {len(TEXT)} characters"
     view.skip_special.setChecked(True)
     assert view.output.toPlainText() == TEXT.replace("<|user|>", "")
-    assert "1 special left out" in view._counts.text()
+    assert "1 special left out" in view.counts.text()
     view.ids.editor.set_text(" ")
     assert view.result is None
     view.set_tokenizer(None, "")
@@ -62,15 +62,15 @@ def test_what_is_no_id_is_named_and_led_to(view: DecodeView, bpe: Tokenizer) -> 
         "There is no token 99,999 (3rd): ids go from 0 to 269.",
         "“1.5” (4th) is no whole number.",
     ]
-    assert view.ids._wrong_words.text() == "3 are no ids"
+    assert view.ids.wrong_words.text() == "3 are no ids"
     assert [mark.cursor.selectedText() for mark in view.ids.editor.extraSelections()] == ["é", "99999", "1.5"]
     view.ids.list.itemActivated.emit(view.ids.list.item(1))
     assert view.ids.editor.textCursor().selectedText() == "99999"
     assert view.output.toPlainText() == "The"
     view.ids.editor.set_text("x " * 500)
-    assert view.ids._wrong_words.text() == "500 are no ids; the first 100"
+    assert view.ids.wrong_words.text() == "500 are no ids; the first 100"
     view.ids.editor.set_text(str(the))
-    assert not view.ids._wrong.isVisible()
+    assert not view.ids.wrong.isVisible()
 
 
 def test_tokens_ids_and_text_point_at_one_another(view: DecodeView, bpe: Tokenizer) -> None:
@@ -87,7 +87,7 @@ def test_tokens_ids_and_text_point_at_one_another(view: DecodeView, bpe: Tokeniz
     assert not view.ids.editor.extraSelections()
     view.ids.editor.setFocus()
     view.ids.editor.moveCursor(QTextCursor.MoveOperation.End)
-    assert view.view._marked == range(len(ids) - 1, len(ids))
+    assert view.view.marked == range(len(ids) - 1, len(ids))
     view.skip_special.setChecked(True)  # places in the text are not those in the bytes any more
     view.view.pick(0)
     assert not view.output.extraSelections()
@@ -103,7 +103,7 @@ def test_the_ids_of_the_text_are_taken_and_the_text_given_back(
     with qtbot.waitSignal(view.text_wanted) as wanted:
         view.use.click()
     assert wanted.args == [TEXT]
-    view._copy()
+    view.copy_text()
     assert QGuiApplication.clipboard().text() == TEXT
     long = "The cat sat. " * 20_000
     view.set_text(long)
@@ -120,11 +120,11 @@ def test_megabytes_are_decoded_beside_the_window(view: DecodeView, bpe: Tokenize
     written = f"{the} " * max(AT_ONCE, LONGEST_LINE)
     view.ids.editor.set_text(written)
     assert view.result is None
-    view._on_use()  # of nothing that is known
+    view.on_use()  # of nothing that is known
     until(lambda: view.result is not None)
     assert view.ids.editor.holds
     assert view.output.holds
-    assert view._whole.isVisible()
+    assert view.whole.isVisible()
     assert view.result is not None
     assert view.result.text == "The" * max(AT_ONCE, LONGEST_LINE)
     view.view.pick(len(view.result.tokens) - 1)  # in what is held and not shown

@@ -33,7 +33,7 @@ def tab(qtbot: QtBot, session: Session, theme: ThemeProvider) -> TokenizerTab:
 
 def keep(session: Session, name: str, kind: str = "byte", vocab_size: int = 261) -> None:
     save_tokenizer(train_tokenizer(["the cat sat. " * 20], kind, vocab_size), session.library, name, {})
-    session.library_changed.emit()
+    session.tokenizers.list_changed.emit()
 
 
 def test_an_empty_library_says_what_to_do(tab: TokenizerTab) -> None:
@@ -49,13 +49,13 @@ def test_training_from_a_file_ends_in_pills(tab: TokenizerTab, session: Session,
     tab.trainer.vocab.setValue(280)
     assert tab.trainer.name.text() == "story-bpe-280"
     tab.trainer.train()
-    assert session.tokenizer_busy
-    assert tab.trainer._bar.isVisible()
-    until(lambda: session.tokenizer_name == "story-bpe-280")
+    assert tab.training.busy
+    assert tab.trainer.progress_bar.isVisible()
+    until(lambda: session.tokenizers.name == "story-bpe-280")
     assert tab.views.explore.lab.isVisible()
     assert tab.list.current_key == "story-bpe-280"
     assert tab.views.explore.stats.number("tokens") == f"{tab.views.explore.lab.n_tokens:,}"
-    assert not tab.trainer._bar.isVisible()
+    assert not tab.trainer.progress_bar.isVisible()
     assert tab.trainer.name.text() == "story-bpe-280-2", "the next one gets a free name"
 
 
@@ -65,14 +65,14 @@ def test_cancelling_leaves_nothing(tab: TokenizerTab, session: Session, tmp_path
     tab.trainer.set_file(str(text))
     tab.trainer.train()
     tab.trainer.cancel_asked.emit()
-    until(lambda: not session.tokenizer_busy)
-    assert session.list_tokenizers() == []
-    assert not tab.trainer._bar.isVisible()
+    until(lambda: not tab.training.busy)
+    assert session.tokenizers.list() == []
+    assert not tab.trainer.progress_bar.isVisible()
 
 
 def test_a_name_that_is_taken_is_refused_in_a_sentence(qtbot: QtBot, tab: TokenizerTab, session: Session) -> None:
     keep(session, "mine")
-    with qtbot.waitSignal(session.job_failed) as failed:
+    with qtbot.waitSignal(session.notices.failed) as failed:
         tab.trainer.train_asked.emit("mine", "byte", 261, DataSpec(source="stdlib"), TokenizerOptions())
     assert "mine" in failed.args[0]
 
@@ -80,11 +80,11 @@ def test_a_name_that_is_taken_is_refused_in_a_sentence(qtbot: QtBot, tab: Tokeni
 def test_choosing_encodes_anew_and_counts(tab: TokenizerTab, session: Session) -> None:
     keep(session, "bytes")
     keep(session, "pieces", "bpe", 270)
-    assert session.choose_tokenizer("bytes")
-    assert session.tokenizer is not None
-    assert tab.views.explore.stats.number("tokens") == f"{len(token_pieces(session.tokenizer, EXAMPLE)):,}"
+    assert session.tokenizers.choose("bytes")
+    assert session.tokenizers.current is not None
+    assert tab.views.explore.stats.number("tokens") == f"{len(token_pieces(session.tokenizers.current, EXAMPLE)):,}"
     tab.list.setCurrentRow(1)
-    assert session.tokenizer_name == "pieces"
+    assert session.tokenizers.name == "pieces"
     tab.views.explore.lab.editor.setPlainText("cat 🌱")
     numbers = [tab.views.explore.stats.number(name) for name in ("characters", "bytes")]
     assert numbers == ["5", "8"]
@@ -96,7 +96,7 @@ def test_the_card_tells_about_the_token_and_its_ids_are_copied(
     qtbot: QtBot, tab: TokenizerTab, session: Session
 ) -> None:
     keep(session, "bytes")
-    session.choose_tokenizer("bytes")
+    session.tokenizers.choose("bytes")
     lab = tab.views.explore.lab
     lab.editor.setPlainText("aé a")
     assert lab.tokens is not None
@@ -113,12 +113,12 @@ def test_the_card_tells_about_the_token_and_its_ids_are_copied(
 
 def test_deleting_can_be_undone(qtbot: QtBot, tab: TokenizerTab, session: Session) -> None:
     keep(session, "bytes")
-    session.choose_tokenizer("bytes")
-    with qtbot.waitSignal(session.deleted) as deleted:
+    session.tokenizers.choose("bytes")
+    with qtbot.waitSignal(session.notices.deleted) as deleted:
         qtbot.keyClick(tab.list, Qt.Key.Key_Delete)
     assert not tab.views.explore.lab.isVisible()
     assert tab.list.count() == 0
-    session.undo_delete(deleted.args[1])
+    deleted.args[1]()
     assert tab.list.count() == 1
 
 
@@ -126,7 +126,7 @@ def test_a_damaged_tokenizer_is_listed_with_its_problem(tab: TokenizerTab, sessi
     folder = session.library.tokenizers / "broken"
     folder.mkdir(parents=True)
     (folder / "tokenizer.json").write_text("{")
-    session.library_changed.emit()
+    session.tokenizers.list_changed.emit()
     item = tab.list.item(0)
     assert item is not None
     assert "broken" in item.toolTip()
@@ -140,7 +140,7 @@ def test_the_form_offers_what_the_kind_can_do(tab: TokenizerTab) -> None:
     ):
         trainer.kind.setCurrentIndex(trainer.kind.findData(kind))
         assert trainer.options is not None
-        assert not hidden & set(trainer.options._rows)
+        assert not hidden & set(trainer.options.rows)
     trainer.kind.setCurrentIndex(trainer.kind.findData("bpe"))
     assert trainer.options is not None
     trainer.options.apply({"pre_tokenizer": "none", "min_frequency": 5})
@@ -148,12 +148,12 @@ def test_the_form_offers_what_the_kind_can_do(tab: TokenizerTab) -> None:
     assert trainer.options.config.pre_tokenizer == "digits", "none does not go with it"
     assert trainer.options.config.min_frequency == 5, "what was chosen stays"
     trainer.options.apply({"pre_tokenizer": "gpt2"})
-    assert "use digits or whitespace" in trainer._problem.text()
-    assert not trainer._start.isEnabled()
+    assert "use digits or whitespace" in trainer.problem.text()
+    assert not trainer.start_button.isEnabled()
     trainer.options.apply({"pre_tokenizer": "whitespace"})
-    assert trainer._start.isEnabled()
+    assert trainer.start_button.isEnabled()
     trainer.vocab.setValue(3)
-    assert "must lie between" in trainer._problem.text()
+    assert "must lie between" in trainer.problem.text()
 
 
 def test_options_reach_the_tokenizer_and_growth_is_measured(
@@ -168,13 +168,13 @@ def test_options_reach_the_tokenizer_and_growth_is_measured(
     trainer.vocab.setValue(290)
     assert trainer.options is not None
     trainer.options.apply({"normalizer": "lowercase", "pre_tokenizer": "gpt2"})
-    qtbot.mouseClick(trainer._start, Qt.MouseButton.LeftButton)
-    until(lambda: session.tokenizer_name == "story-bpe-290")
-    assert session.tokenizer is not None
-    pieces = [piece.display for piece in token_pieces(session.tokenizer, "KITE 1984")]
+    qtbot.mouseClick(trainer.start_button, Qt.MouseButton.LeftButton)
+    until(lambda: session.tokenizers.name == "story-bpe-290")
+    assert session.tokenizers.current is not None
+    pieces = [piece.display for piece in token_pieces(session.tokenizers.current, "KITE 1984")]
     assert "".join(pieces) == "kite·1984"
     sizes = [point.vocab_size for point in trainer.growth.points]
-    assert (sizes[0], sizes[-1]) == (261, session.tokenizer.get_vocab_size())
+    assert (sizes[0], sizes[-1]) == (261, session.tokenizers.current.get_vocab_size())
     assert tab.views.current == "explore"
     about = tab.views.view("about")
     assert about.facts["Normaliser"] == "Lowercase"
@@ -185,23 +185,23 @@ def test_rename_duplicate_and_notes(
     tab: TokenizerTab, session: Session, monkeypatch: pytest.MonkeyPatch, until: Until
 ) -> None:
     keep(session, "mine", "bpe", 270)
-    session.choose_tokenizer("mine")
+    session.tokenizers.choose("mine")
     tab.views.show_view("about")
     about = tab.views.view("about")
     about.notes.setPlainText("my first")
-    until(lambda: session.tokenizer_about("mine").get("notes") == "my first")
+    until(lambda: session.tokenizers.about("mine").get("notes") == "my first")
     monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("ours", True))
     tab.list.rename_asked.emit("mine")
-    assert session.tokenizer_name == tab.list.current_key == "ours"
-    assert session.settings.get("tokenizer", "") == "ours"
-    assert session.tokenizer_about("ours")["name"] == "ours"
+    assert session.tokenizers.name == tab.list.current_key == "ours"
+    assert session.remembered.get("tokenizer", "") == "ours"
+    assert session.tokenizers.about("ours")["name"] == "ours"
     tab.list.duplicate_asked.emit("ours")
-    assert session.tokenizer_name == "ours-2"
+    assert session.tokenizers.name == "ours-2"
     assert (about.facts["Copy of"], about.notes.toPlainText()) == ("ours", "my first")
     about.notes.setPlainText("the copy's")
-    session.choose_tokenizer("ours")
-    assert session.tokenizer_about("ours-2")["notes"] == "the copy's", "kept before another is shown"
+    session.tokenizers.choose("ours")
+    assert session.tokenizers.about("ours-2")["notes"] == "the copy's", "kept before another is shown"
     assert about.notes.toPlainText() == "my first"
     monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("ours-2", True))
     tab.list.rename_asked.emit("ours")
-    assert [info.name for info in session.list_tokenizers()] == ["ours", "ours-2"], "a name that is taken is refused"
+    assert [info.name for info in session.tokenizers.list()] == ["ours", "ours-2"], "a name that is taken is refused"

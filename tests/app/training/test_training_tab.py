@@ -19,7 +19,7 @@ from app.kit.charts.curve_points import smooth
 from app.kit.theme import ThemeProvider
 from app.session.run_history import RunHistory, Table
 from app.session.session import Session
-from app.training.run_list.sparkline import loss_points
+from app.training.run_list.run_model import loss_points
 from app.training.tab import TrainingTab
 from models.events import SampleMade, TrainMetrics, ValMetrics
 from models.settings.run_spec import RunSpec
@@ -44,28 +44,28 @@ def endless(spec: RunSpec) -> RunSpec:
 def test_a_run_is_made_with_the_form_and_watched_to_its_end(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until, qtbot: QtBot
 ) -> None:
-    session.set_design(tiny_spec.model)
+    session.designs.set(tiny_spec.model)
     new = tab.new_run
     new.data.source.setCurrentIndex(new.data.source.findData("files"))
     until(lambda: not new.start.isEnabled())
-    assert "Choose at least one text file" in new.problem
+    assert "Choose at least one text file" in new.draft.problem
     new.data.set_files(("gone.txt",))
     new.form.set_config(tiny_spec.train)
     new.name.setText("grown by hand")
     until(lambda: new.start.isEnabled())
     qtbot.mouseClick(new.start, Qt.MouseButton.LeftButton)
-    until(lambda: not session.training_active)
-    assert session.list_runs() == []
+    until(lambda: not session.training.active)
+    assert session.runs.list() == []
     assert new.name.text() == "grown by hand", "nothing typed is lost"
     new.data.set_files(tiny_spec.data.files)
     until(lambda: new.start.isEnabled())
     qtbot.mouseClick(new.start, Qt.MouseButton.LeftButton)
-    assert session.training_active
-    until(lambda: not session.training_active)
-    assert tab.runs.current_id == session.training.run_id  # type: ignore[union-attr]
+    assert session.training.active
+    until(lambda: not session.training.active)
+    assert tab.runs.current_id == session.training.state.run_id  # type: ignore[union-attr]
     assert tab.run_view.run_id == tab.runs.current_id
     assert not tab.run_view.live
-    (run,) = session.list_runs()
+    (run,) = session.runs.list()
     assert (run.name, run.status, run.step) == ("grown by hand", "finished", 12)
     assert tab.run_view.head.chat.isVisibleTo(tab)
     assert not tab.run_view.head.go_on.isVisibleTo(tab)
@@ -74,42 +74,42 @@ def test_a_run_is_made_with_the_form_and_watched_to_its_end(
 def test_the_buttons_follow_the_run_not_the_click(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until, qtbot: QtBot
 ) -> None:
-    session.start_training(endless(tiny_spec))
+    session.training.start(endless(tiny_spec))
     view, head = tab.run_view, tab.run_view.head
-    until(lambda: view.live and session.training.step >= 1)  # type: ignore[union-attr]
+    until(lambda: view.live and session.training.state.step >= 1)  # type: ignore[union-attr]
     qtbot.mouseClick(head.pause, Qt.MouseButton.LeftButton)
     until(lambda: head.resume.isVisibleTo(tab) and head.resume.isEnabled())
     assert not head.pause.isVisibleTo(tab)
-    step = session.training.step  # type: ignore[union-attr]
+    step = session.training.state.step  # type: ignore[union-attr]
     qtbot.mouseClick(head.step, Qt.MouseButton.LeftButton)
-    until(lambda: session.training.step == step + 1 and head.step.isEnabled())  # type: ignore[union-attr]
+    until(lambda: session.training.state.step == step + 1 and head.step.isEnabled())  # type: ignore[union-attr]
     qtbot.mouseClick(head.resume, Qt.MouseButton.LeftButton)
-    until(lambda: head.pause.isVisibleTo(tab) and session.training.step > step + 1)  # type: ignore[union-attr]
+    until(lambda: head.pause.isVisibleTo(tab) and session.training.state.step > step + 1)  # type: ignore[union-attr]
     qtbot.mouseClick(head.stop, Qt.MouseButton.LeftButton)
-    until(lambda: not session.training_active)
+    until(lambda: not session.training.active)
     until(lambda: head.go_on.isVisibleTo(tab))
-    assert session.list_runs()[0].status == "stopped"
+    assert session.runs.list()[0].status == "stopped"
     qtbot.mouseClick(head.go_on, Qt.MouseButton.LeftButton)
-    until(lambda: view.live and session.training.status == "running")  # type: ignore[union-attr]
-    session.stop()
-    until(lambda: not session.training_active)
+    until(lambda: view.live and session.training.state.status == "running")  # type: ignore[union-attr]
+    session.training.stop()
+    until(lambda: not session.training.active)
     assert head.go_on.text() == "Go on training"
-    saved = session.list_runs()[0].step
+    saved = session.runs.list()[0].step
     qtbot.mouseClick(head.go_on, Qt.MouseButton.LeftButton)
-    until(lambda: view.live and session.training.step > saved)  # type: ignore[union-attr]
-    session.stop(keep=False)
-    until(lambda: not session.training_active)
+    until(lambda: view.live and session.training.state.step > saved)  # type: ignore[union-attr]
+    session.training.stop(keep=False)
+    until(lambda: not session.training.active)
     assert head.go_on.text() == f"Go on from step {saved:,}"
 
 
 def test_a_run_shows_its_own_settings_not_the_forms(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
 ) -> None:
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
     tab.new_run.form.set_config(dataclasses.replace(tiny_spec.train, steps=999))
-    session.load_design("gpt2-tiny")
-    run_id = session.list_runs()[0].id
+    session.designs.choose("gpt2-tiny")
+    run_id = session.runs.list()[0].id
     tab.show_new_run()
     tab.show_run(run_id)
     assert "2 layers × 32" in tab.run_view.head.summary.text()
@@ -124,28 +124,28 @@ def test_runs_are_renamed_deleted_and_brought_back(
     qtbot: QtBot,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
-    tokens: list[tuple[str, ...]] = []
-    session.deleted.connect(lambda words, token: tokens.append(token))
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    undos: list[Callable[[], None]] = []
+    session.notices.deleted.connect(lambda words, undo: undos.append(undo))
     monkeypatch.setattr(QInputDialog, "getText", lambda *args, **kwargs: ("better", True))
     tab.runs.setFocus()
     qtbot.keyClick(tab.runs, Qt.Key.Key_F2)
-    assert session.list_runs()[0].name == "better"
+    assert session.runs.list()[0].name == "better"
     qtbot.keyClick(tab.runs, Qt.Key.Key_Delete)
-    assert session.list_runs() == []
-    assert tab._pages.currentWidget() is tab.new_run
-    session.undo_delete(tokens[0])
+    assert session.runs.list() == []
+    assert tab.pages.currentWidget() is tab.new_run
+    undos[0]()
     assert tab.runs.runs.rowCount() == 1
 
 
 def test_the_menu_offers_what_is_possible(tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until) -> None:
-    session.start_training(endless(tiny_spec))
-    until(lambda: tab.run_view.live and session.training.step >= 1)  # type: ignore[union-attr]
+    session.training.start(endless(tiny_spec))
+    until(lambda: tab.run_view.live and session.training.state.step >= 1)  # type: ignore[union-attr]
     menu = tab.runs.make_menu(tab.run_view.run_id)
     assert {entry.text() for entry in menu.actions() if not entry.isEnabled()} == {"Go on training", "Delete"}
-    session.stop()
-    until(lambda: not session.training_active)
+    session.training.stop()
+    until(lambda: not session.training.active)
     menu = tab.runs.make_menu(tab.run_view.run_id)
     assert all(entry.isEnabled() for entry in menu.actions())
 
@@ -153,13 +153,13 @@ def test_the_menu_offers_what_is_possible(tab: TrainingTab, session: Session, ti
 def test_a_damaged_run_is_listed_with_its_problem(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
 ) -> None:
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
-    run = session.list_runs()[0]
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    run = session.runs.list()[0]
     (run.folder / "run.json").write_text("{", "utf-8")
     broken = session.library.runs / "broken"
     broken.mkdir()
-    session.runs_changed.emit()
+    session.runs.changed.emit()
     assert tab.runs.runs.rowCount() == 2
     assert {tab.runs.runs.status(info) for info in tab.runs.runs.runs} == {"damaged"}
     tab.show_run(run.id)
@@ -168,22 +168,22 @@ def test_a_damaged_run_is_listed_with_its_problem(
 
 def test_an_impossible_form_cannot_start(tab: TrainingTab, session: Session, until: Until) -> None:
     new = tab.new_run
-    assert new.spec().data.source == "tiny-world"
-    assert new.spec().train.prompts
+    assert new.draft.spec().data.source == "tiny-world"
+    assert new.draft.spec().train.prompts
     new.data.source.setCurrentIndex(new.data.source.findData("stdlib"))
-    until(lambda: new.spec().train.prompts == ("Return the ",))
-    assert new.spec().tokenizer.kind == "bpe"
-    assert new.spec().name
+    until(lambda: new.draft.spec().train.prompts == ("Return the ",))
+    assert new.draft.spec().tokenizer.kind == "bpe"
+    assert new.draft.spec().name
 
 
 def test_a_training_that_ends_before_it_has_a_run_leads_back_to_the_form(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, tmp_path: Path, until: Until
 ) -> None:
     no_text = dataclasses.replace(tiny_spec, data=dataclasses.replace(tiny_spec.data, files=(str(tmp_path / "no"),)))
-    session.start_training(no_text)
-    assert tab._pages.currentWidget() is tab.run_view
-    until(lambda: not session.training_active)
-    assert tab._pages.currentWidget() is tab.new_run
+    session.training.start(no_text)
+    assert tab.pages.currentWidget() is tab.run_view
+    until(lambda: not session.training.active)
+    assert tab.pages.currentWidget() is tab.new_run
     assert not tab.run_view.head.stop.isEnabled()
 
 
@@ -192,45 +192,51 @@ def test_the_queue_takes_nobody_away_from_what_he_looks_at(
 ) -> None:
     first, third = (dataclasses.replace(tiny_spec, name=name) for name in ("first", "third"))
     second = dataclasses.replace(endless(tiny_spec), name="second")
-    session.start_training(first)
-    session.queue_training([second, third])
-    until(lambda: session.training is not None and session.training.name == "second" and session.training.step > 0)
-    assert tab._pages.currentWidget() is tab.run_view  # the one before it was looked at
+    session.training.start(first)
+    session.queue.add([second, third])
+    until(
+        lambda: (
+            session.training.state is not None
+            and session.training.state.name == "second"
+            and session.training.state.step > 0
+        )
+    )
+    assert tab.pages.currentWidget() is tab.run_view  # the one before it was looked at
     assert tab.run_view.live
     tab.show_new_run()
-    session.stop()
-    until(lambda: not session.training_active and not session.waiting)
-    assert tab._pages.currentWidget() is tab.new_run
+    session.training.stop()
+    until(lambda: not session.training.active and not session.queue.waiting)
+    assert tab.pages.currentWidget() is tab.new_run
     assert tab.runs.current_id == ""
 
 
 def test_a_run_that_ended_here_is_followed_when_another_process_goes_on(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
 ) -> None:
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
-    run, history = session.list_runs()[0], tab.run_view._history
-    until(lambda: tab.run_view._follower.is_loaded)
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    run, history = session.runs.list()[0], tab.run_view.history
+    until(lambda: tab.run_view.follower.is_loaded)
     pace = {"tokens_per_s": 1.0, "seconds_left": 0.0}
     row = TrainMetrics(step=13, total_steps=20, tokens=1, elapsed_s=9.0, loss=1.0, lr=1e-3, grad_norm=1.0, **pace)
     with (run.folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps({"kind": "train", **dataclasses.asdict(row)}) + "\n")
-    tab.run_view._follower.look()
+    tab.run_view.follower.look()
     until(lambda: history.train["step"][-1] == 13)
 
 
 def test_a_run_that_vanished_is_said_and_leaves_the_list(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
 ) -> None:
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
-    run = session.list_runs()[0]
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    run = session.runs.list()[0]
     shutil.rmtree(run.folder)
     said: list[str] = []
-    session.notice.connect(said.append)
+    session.notices.said.connect(said.append)
     tab.run_view.show_run(run.id)
     assert "gone from the library" in said[0]
-    assert tab._pages.currentWidget() is tab.new_run
+    assert tab.pages.currentWidget() is tab.new_run
     assert tab.runs.runs.rowCount() == 0
 
 

@@ -53,7 +53,7 @@ def test_what_torch_brought_along_is_not_looked_through_again(
     gc.unfreeze()
     session = Session(library)
     session.start()
-    until(lambda: session.room is not None)
+    until(lambda: session.device.memory is not None)
     assert gc.get_freeze_count() > 50_000
     session.close()
     assert gc.get_freeze_count() == 0

@@ -286,7 +286,7 @@ def test_close_while_busy_closes_generators_and_drops_what_waits(qtbot: QtBot, q
 
     worker.submit(Job("busy", make))
     worker.submit(Job("waiting", counting(3, seen)))
-    qtbot.waitUntil(lambda: bool(log.events), timeout=20_000)
+    qtbot.waitUntil(lambda: bool(log.events))
     worker.close()
     assert worker.isFinished()
     assert closed.is_set()
@@ -303,7 +303,7 @@ def test_close_while_paused_and_before_start(qtbot: QtBot, qapp: object) -> None
     worker.start()
     job = worker.submit(Job("train", counting(1_000_000)))
     job.pause()
-    qtbot.waitUntil(lambda: log.has("paused", "train"), timeout=20_000)
+    qtbot.waitUntil(lambda: log.has("paused", "train"))
     worker.close()
     assert worker.isFinished()
     assert log.has("finished", "train")

@@ -17,7 +17,7 @@ from app.cli import main
 from app.commands import bench
 from app.commands.bench_parts.window import late_and_due
 from models.architecture.transformer import Decoder, build_model
-from models.bench import generation, reference, training
+from models.bench import generation, overhead, reference, training
 from models.bench.decoding import PRESET, write_greedily
 from models.bench.encoding import bench_encoding
 from models.bench.overhead import BareLoop, bench_overhead
@@ -155,6 +155,7 @@ def test_ticks_that_never_came_count_as_late(gap_ms: int, late: int, due: int) -
     assert late_and_due(gap_ms / 1000) == (late, due)
 
 
+@pytest.mark.slow
 def test_the_command_prints_one_json_object(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -171,8 +172,12 @@ def test_the_command_prints_one_json_object(
     assert main(["bench", "train", "--seeds", "0"]) == 2
 
 
-def test_the_bare_loop_learns_exactly_what_the_trainer_does(library: Library, tmp_path: Path) -> None:
+def test_the_bare_loop_learns_exactly_what_the_trainer_does(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else it would be no measure of it: the same batches, the same updates, the same losses."""
+    small = dataclasses.replace(PRESETS[overhead.PRESET], n_layer=1, d_model=64, n_head=2)
+    monkeypatch.setattr(overhead, "PRESETS", {overhead.PRESET: small})
     path = tmp_path / "text.txt"
     path.write_text("The sheep sleep in the barn. " * 400, encoding="utf-8")
     spec = DataSpec(source="files", files=(str(path),))
@@ -186,7 +191,7 @@ def test_the_bare_loop_learns_exactly_what_the_trainer_does(library: Library, tm
     losses = []
     for event in trainer.events():
         if isinstance(event, RunStarted):
-            bare = BareLoop(trainer.parts, run.spec.train)
+            bare = BareLoop(trainer.context, run.spec.train)
             bare.prepare(0, 6)
         elif isinstance(event, TrainMetrics):
             losses.append(event.loss)

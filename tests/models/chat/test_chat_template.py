@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import math
 
 import pytest
 from transformers.utils.chat_template_utils import render_jinja_template
@@ -103,11 +103,11 @@ def test_nothing_of_python_is_reached(template: str) -> None:
         "{{ lipsum(100000) }}",
     ],
 )
-def test_nothing_runs_on_or_fills_the_memory(template: str) -> None:
-    began = time.monotonic()
+def test_nothing_runs_on_or_fills_the_memory(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its steps and sizes are counted, so that it ends on the slowest machine, too, without a look at the clock."""
+    monkeypatch.setattr("models.chat.sandbox.MOST_SECONDS", math.inf)
     with pytest.raises(ChatTemplateError):
         render_template(template, TALK, asks=True)
-    assert time.monotonic() - began < 5
 
 
 def test_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,9 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
-from models.chat.form import ChatForm
 from models.chat.own_template import encode_messages
 from models.chat.prompting import Prompting, newest_that_fit
+from models.chat.template_config import ChatTemplateConfig
 from models.chat.tokens import chat_tokens
 from models.tokenizers import train_tokenizer
 
@@ -42,7 +42,7 @@ def test_ids_are_those_that_chat_and_training_use(tokenizer: Tokenizer) -> None:
 def test_what_a_chat_leaves_out_is_what_is_not_given(tokenizer: Tokenizer) -> None:
     for context_length in (8, 40, 60, 1000):
         chat = chat_tokens(tokenizer, CHAT, context_length)
-        prompt = newest_that_fit(context_length, tokenizer, CHAT, Prompting(), ChatForm())
+        prompt = newest_that_fit(context_length, tokenizer, CHAT, Prompting(), ChatTemplateConfig())
         assert len(chat.left_out) == prompt.n_left_out
         assert chat.tokens.ids[chat.is_given].tolist() == prompt.ids.tolist()
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 from tokenizers import AddedToken, Tokenizer
 
-from models.chat.form import ChatForm
 from models.chat.own_template import Message, encode_messages
 from models.chat.prompting import Prompting, build_prompt, lay_out, newest_that_fit
+from models.chat.template_config import ChatTemplateConfig
 from models.tokenizers import SMALLEST, decode, train_tokenizer
 from tests.models.chat.test_chat_template import LLAMA2, MARKS, SMOLLM2
 
 SYSTEM = {"role": "system", "content": "Be kind."}
 TURNS = [{"role": role, "content": f"{role} {i}"} for i in range(4) for role in ("user", "assistant")]
 TURNS.append({"role": "user", "content": "last"})
-OWN, PLAIN = ChatForm(), Prompting()
+OWN, PLAIN = ChatTemplateConfig(), Prompting()
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,9 @@ def tokenizer() -> Tokenizer:
     return made
 
 
-def texts(tokenizer: Tokenizer, messages: list[Message], form: ChatForm, prompting: Prompting = PLAIN) -> list[str]:
+def texts(
+    tokenizer: Tokenizer, messages: list[Message], form: ChatTemplateConfig, prompting: Prompting = PLAIN
+) -> list[str]:
     """What each message's tokens say: what the template says first, each message, what asks for the reply."""
     prompt = build_prompt(1000, tokenizer, messages, prompting, form)
     places = range(-1, len(prompt.messages) + 1)
@@ -38,12 +40,12 @@ def test_our_own_format(tokenizer: Tokenizer) -> None:
 
 
 def test_whose_each_token_is(tokenizer: Tokenizer) -> None:
-    said = texts(tokenizer, TURNS[:1], ChatForm(template=SMOLLM2))
+    said = texts(tokenizer, TURNS[:1], ChatTemplateConfig(template=SMOLLM2))
     assert said[0].startswith("<|im_start|>system\nYou are a helpful AI assistant named SmolLM")
     assert said[1:] == ["<|im_start|>user\nuser 0<|im_end|>\n", "<|im_start|>assistant\n"]
-    said = texts(tokenizer, TURNS[:1], ChatForm(template=SMOLLM2), Prompting(system="Be brief."))
+    said = texts(tokenizer, TURNS[:1], ChatTemplateConfig(template=SMOLLM2), Prompting(system="Be brief."))
     assert said[:2] == ["", "<|im_start|>system\nBe brief.<|im_end|>\n"]
-    said = texts(tokenizer, TURNS[:3], ChatForm(template=LLAMA2, marks=MARKS))
+    said = texts(tokenizer, TURNS[:3], ChatTemplateConfig(template=LLAMA2, marks=MARKS))
     assert said[1:4] == ["<s>[INST] user 0 [/INST]", " assistant 0 </s>", "<s>[INST] user 1 [/INST]"]
 
 
@@ -55,13 +57,13 @@ def test_the_system_prompt_of_the_chat_takes_the_place_of_another(tokenizer: Tok
 
 def test_an_edited_template_is_used(tokenizer: Tokenizer) -> None:
     edited = Prompting(template="{% for m in messages %}{{ m.content }};{% endfor %}")
-    prompt = build_prompt(1000, tokenizer, TURNS[:2], edited, ChatForm(template=SMOLLM2))
+    prompt = build_prompt(1000, tokenizer, TURNS[:2], edited, ChatTemplateConfig(template=SMOLLM2))
     assert decode(tokenizer, prompt.ids.tolist()) == "user 0;assistant 0;"
 
 
-@pytest.mark.parametrize("form", [OWN, ChatForm(template=SMOLLM2)], ids=["own", "smollm2"])
+@pytest.mark.parametrize("form", [OWN, ChatTemplateConfig(template=SMOLLM2)], ids=["own", "smollm2"])
 @pytest.mark.parametrize("first", [[], [SYSTEM]])
-def test_the_oldest_turns_go_first(tokenizer: Tokenizer, form: ChatForm, first: list[Message]) -> None:
+def test_the_oldest_turns_go_first(tokenizer: Tokenizer, form: ChatTemplateConfig, first: list[Message]) -> None:
     length = 100 if not form.template else 240
     prompt = build_prompt(length, tokenizer, first + TURNS, PLAIN, form)
     assert 0 < prompt.n_left_out < len(TURNS)
@@ -71,7 +73,7 @@ def test_the_oldest_turns_go_first(tokenizer: Tokenizer, form: ChatForm, first: 
     assert prompt.ids.tolist() == expected.ids.tolist()
     one_more = lay_out(length, tokenizer, first + TURNS[prompt.n_left_out - 2 :], PLAIN, form)
     assert len(one_more.ids) > length * 3 // 4
-    begun = build_prompt(length, tokenizer, first + TURNS, PLAIN, form, n_begun=length // 4)
+    begun = build_prompt(length, tokenizer, first + TURNS, PLAIN, form, n_prefix=length // 4)
     assert begun.n_left_out > prompt.n_left_out
 
 

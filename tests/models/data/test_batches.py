@@ -12,13 +12,15 @@ from tokenizers import Tokenizer
 
 from models.chat.own_template import encode_messages
 from models.data.batch import Batch
-from models.data.batches import Batches, EpochOrders, ExampleBatches, TextBatches, make_batches
+from models.data.batches import Batches, ExampleBatches, TextBatches
 from models.data.corpus import Corpus, build_examples_corpus, build_text_corpus
+from models.data.orders import EpochOrders
 from models.data.plain_objectives import NextToken
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.tokenizers import encode_text
+from models.training.batches import make_batches
 
 CONTEXT = 16
 TRAIN = TrainConfig(batch_size=4, seed=3)

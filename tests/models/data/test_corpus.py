@@ -138,6 +138,7 @@ def test_a_sha_cannot_lead_out_of_the_library(library: Library) -> None:
             open_corpus(library, sha)
 
 
+@pytest.mark.slow
 def test_the_standard_library_is_a_corpus(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = build_stdlib_corpus(library)
     assert corpus.n_bytes > 1_000_000

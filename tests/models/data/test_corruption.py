@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from models.data.batch import Batch, Rows
-from models.data.batches import Batches, make_batches
+from models.data.batches import Batches
 from models.data.corpus import build_examples_corpus, build_text_corpus
-from models.data.plain_objectives import MaskedTokens, SpanCorruption, draw_spans, make_objective, restore
+from models.data.objectives import make_objective
+from models.data.plain_objectives import MaskedTokens, SpanCorruption, draw_spans, restore
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.tokenizers import encode_text, train_tokenizer
 from models.tokenizers.special_tokens import add_roles, mask_id, sentinel_ids, start_id
+from models.training.batches import make_batches
 
 ENCODER = ModelConfig(topology="encoder-only", vocab_size=294, context_length=256)
 PAIR = ModelConfig(topology="encoder-decoder", position="t5", vocab_size=294, context_length=256)

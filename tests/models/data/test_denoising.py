@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from models.data.batch import Rows
 from models.data.denoising import HIDDEN, Denoising
-from models.data.plain_objectives import make_objective
+from models.data.objectives import make_objective
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import objective_of
@@ -63,7 +63,7 @@ def test_the_target_is_the_text_and_the_source_a_damaged_one(tokenizer: Tokenize
 def test_sentences_change_places_and_keep_their_words(tokenizer: Tokenizer) -> None:
     objective = Denoising(PAIR, tokenizer)
     ids = encode_text(tokenizer, "a cat. a dog. a bird.")
-    orders = {decode(tokenizer, objective._permute(ids, random.Random(seed))) for seed in range(60)}
+    orders = {decode(tokenizer, objective.permute(ids, random.Random(seed))) for seed in range(60)}
     assert len(orders) == 6
     assert all(sorted(order.split(".")) == ["", " a bird", " a dog", "a cat"] for order in orders)
 
@@ -74,7 +74,7 @@ def test_a_share_of_the_tokens_is_hidden_in_spans_of_any_length(tokenizer: Token
     ids = list(range(10, 60))
     kept = masks = longer = 0
     for seed in range(300):
-        source = objective._infill(ids, random.Random(seed))
+        source = objective.infill(ids, random.Random(seed))
         left = [id for id in source if id != mask]
         assert left == sorted(left)  # nothing moves here
         assert len(source) <= len(ids)
@@ -92,9 +92,9 @@ def test_special_tokens_are_neither_hidden_nor_passed_by_a_sentence(tokenizer: T
     turn = encode_text(tokenizer, "ab. cd. ")
     ids = [user, *turn, end, user, *encode_text(tokenizer, "xy. zw. "), end]
     for seed in range(50):
-        damaged = objective._permute(ids, random.Random(seed))
+        damaged = objective.permute(ids, random.Random(seed))
         assert Counter(damaged[: len(turn) + 1]) == Counter(ids[: len(turn) + 1])
-        source = objective._infill(damaged, random.Random(seed))
+        source = objective.infill(damaged, random.Random(seed))
         assert [id for id in source if id in (user, end)] == [user, end, user, end]
 
 

@@ -14,6 +14,9 @@ from models.architecture.transformer import Decoder, build_model
 from models.inference import fast_matmul as matrices
 from models.inference.continuation import Continuation, next_logits
 from models.inference.fast_decoder import FastDecoder
+from models.inference.threads import Crew
+from models.inference.weight_kinds import KINDS
+from models.inference.weights import prepare_weights
 from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
 from models.settings.norms import NORMS
@@ -98,7 +101,7 @@ def test_each_kind_of_part_says_the_same(changes: dict[str, object], first: int)
 @pytest.mark.parametrize("n_rows", [8, 9, 515])
 def test_strips_of_a_large_matrix_are_the_matrix(n_rows: int) -> None:
     module = nn.Linear(200_000 // n_rows, n_rows)
-    product, x = matrices.product(module, matrices.linear_for_many()), torch.randn(1, module.in_features)
+    product, x = matrices.product(module, matrices.linear_for_many(), Crew()), torch.randn(1, module.in_features)
     with torch.inference_mode():
         expected = module(x)
         out, total = torch.empty(1, n_rows), torch.ones(1, n_rows)
@@ -132,23 +135,40 @@ def test_a_model_in_training_is_read_as_it_is_now() -> None:
     assert model.training
 
 
-@pytest.mark.parametrize("changes", [{}, {"n_kv_head": 1}, {"position": "alibi"}, {"norm": "layernorm"}], ids=str)
-def test_a_step_is_the_same_to_the_last_bit_with_any_number_of_threads(changes: dict[str, object]) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"n_kv_head": 1},
+        {"position": "alibi"},
+        {"norm": "layernorm"},
+        {"vocab_size": 1003, "bias": "all"},
+        {"d_ff": 1111},
+        {"n_expert": 3, "n_expert_used": 2},
+    ],
+    ids=str,
+)
+def test_a_step_is_the_same_to_the_last_bit_with_any_number_of_threads(changes: dict[str, object], kind: str) -> None:
+    """Also where a matrix's rows are no multiple of anything, and where there are more threads than strips."""
     config = dataclasses.replace(TINY, d_model=320, n_head=5, n_kv_head=5, context_length=200)
-    model = decoder(dataclasses.replace(config, **changes))
+    model = prepare_weights(decoder(dataclasses.replace(config, **changes)), kind)
+    assert isinstance(model, Decoder)
     n_before, fast, read = torch.get_num_threads(), FastDecoder(model), torch.randint(101, (1, 150))
+    numbers = (1, 2, 3, 8)
     try:
-        caches = [KVCache(config.n_layer), KVCache(config.n_layer)]
+        caches = [KVCache(config.n_layer) for _ in numbers]
         with torch.inference_mode():
             for cache in caches:
                 fast.next_logits(read, cache)
             for new in torch.randint(101, (5, 1, 1)):
                 logits = []
-                for n_threads, cache in zip((1, 2), caches, strict=True):
+                for n_threads, cache in zip(numbers, caches, strict=True):
                     torch.set_num_threads(n_threads)
-                    logits.append(fast._read(new, cache))
+                    logits.append(fast.read(new, cache))
                     assert torch.get_num_threads() == n_threads
-                assert torch.equal(*logits)
+                assert all(torch.equal(logits[0], others) for others in logits[1:])
+                torch.set_num_threads(n_before)
     finally:
         torch.set_num_threads(n_before)
 

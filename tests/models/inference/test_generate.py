@@ -208,12 +208,12 @@ def test_a_reply_goes_on_as_if_it_had_never_stopped(settings: dict[str, float], 
     config = SamplingConfig(max_tokens=12, **settings)
     whole = ids_of(generate(model, tokenizer, [70, 71], config))
     rest = dataclasses.replace(config, max_tokens=7)
-    *tokens, end = generate(model, tokenizer, [70, 71], rest, begun=whole[:5])
+    *tokens, end = generate(model, tokenizer, [70, 71], rest, prefix_ids=whole[:5])
     assert ids_of(tokens) == whole[5:]
     assert isinstance(end, ReplyFinished)
     assert (end.n_prompt, end.n_tokens) == (2, 7)
     with pytest.raises(ValueError, match="has 49 tokens, but the model's context takes 48"):
-        next(generate(model, tokenizer, [70] * 40, config, begun=[70] * 9))
+        next(generate(model, tokenizer, [70] * 40, config, prefix_ids=[70] * 9))
 
 
 def test_a_stop_text_may_begin_in_what_stands_already(tokenizer: Tokenizer) -> None:
@@ -222,7 +222,7 @@ def test_a_stop_text_may_begin_in_what_stands_already(tokenizer: Tokenizer) -> N
         config = SamplingConfig(temperature=0.0, stop=("###",), max_tokens=6)
         return [
             e.text
-            for e in generate(model, tokenizer, [70], config, begun=encode_text(tokenizer, begun))
+            for e in generate(model, tokenizer, [70], config, prefix_ids=encode_text(tokenizer, begun))
             if isinstance(e, TokenMade)
         ]
 

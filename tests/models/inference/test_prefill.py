@@ -13,7 +13,7 @@ from models.events import Progress, TokenMade
 from models.inference import prefill
 from models.inference.continuation import Continuation
 from models.inference.generate import generate
-from models.inference.prefill import ReadBefore, piece_size
+from models.inference.prefill import PrefixCache, piece_size
 from models.inference.sampling import SamplingConfig
 from models.settings.presets import PRESETS
 from models.tokenizers import SMALLEST, train_tokenizer
@@ -25,7 +25,7 @@ SIZE = 16
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(prefill._FLOPS_AT_ONCE, "cpu", 1.0)
+    monkeypatch.setitem(prefill.FLOPS_AT_ONCE, "cpu", 1.0)
 
 
 def decoder(**slots: object) -> Decoder:
@@ -33,9 +33,9 @@ def decoder(**slots: object) -> Decoder:
     return Decoder(dataclasses.replace(CONFIG, **slots)).eval()  # type: ignore[arg-type]
 
 
-def read(model: Decoder, ids: list[int], before: ReadBefore | None = None) -> tuple[Tensor, int]:
+def read(model: Decoder, ids: list[int], cache: PrefixCache | None = None) -> tuple[Tensor, int]:
     """The logits after a text, and how many of its tokens had to be read."""
-    text = Continuation(model, ids, -1, before=before)
+    text = Continuation(model, ids, -1, prefix_cache=cache)
     known = text.n_read
     assert all(0 < n <= len(ids) for n in text.read_pieces())
     assert 0 < len(ids) - text.n_read <= SIZE
@@ -45,7 +45,7 @@ def read(model: Decoder, ids: list[int], before: ReadBefore | None = None) -> tu
 def test_pieces_are_as_long_as_the_model_is_small() -> None:
     assert piece_size(decoder()) == SIZE
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(prefill._FLOPS_AT_ONCE, "cpu", 12e9)
+        patch.setitem(prefill.FLOPS_AT_ONCE, "cpu", 12e9)
         assert piece_size(decoder()) > 10_000
     assert piece_size(decoder(rope_scaling="dynamic", rope_factor=2.0)) == CONFIG.context_length
 
@@ -59,38 +59,38 @@ def test_pieces_give_the_logits_of_the_whole(slots: dict[str, object]) -> None:
 
 
 def test_what_was_read_is_not_read_again_and_changes_no_bit() -> None:
-    model, before = decoder(), ReadBefore()
+    model, cache = decoder(), PrefixCache()
     longer = [*PROMPT, *range(80, 120)]
     other = [*PROMPT[:40], *longer[50:]]
     for ids, n in ((PROMPT, 90), (PROMPT, 90 - 80), (longer, 130 - 80), (other, 120 - 32), (PROMPT, 90 - 32)):
-        logits, n_read = read(model, ids, before)
+        logits, n_read = read(model, ids, cache)
         assert n_read == n
         assert torch.equal(logits, read(model, ids)[0])
 
 
 def test_new_weights_and_convolutions_are_read_anew() -> None:
-    model, before = decoder(), ReadBefore()
-    read(model, PROMPT, before)
+    model, cache = decoder(), PrefixCache()
+    read(model, PROMPT, cache)
     for weights in (model.embedding.weight, model.blocks[1].feed_forward.up.weight):  # the table may be frozen
         with torch.no_grad():
             weights.mul_(1.5)  # type: ignore[operator]
-        assert read(model, PROMPT, before)[1] == len(PROMPT)
-    assert read(decoder(), PROMPT, before)[1] == len(PROMPT)
-    convolving, before = decoder(conv_width=4), ReadBefore()
-    read(convolving, PROMPT, before)
-    assert read(convolving, PROMPT, before)[1] == len(PROMPT)
+        assert read(model, PROMPT, cache)[1] == len(PROMPT)
+    assert read(decoder(), PROMPT, cache)[1] == len(PROMPT)
+    convolving, cache = decoder(conv_width=4), PrefixCache()
+    read(convolving, PROMPT, cache)
+    assert read(convolving, PROMPT, cache)[1] == len(PROMPT)
 
 
 def test_a_reply_is_the_same_whatever_was_read_before_and_can_be_left_between_pieces() -> None:
-    model, before, tokenizer = decoder(), ReadBefore(), train_tokenizer([], "byte", SMALLEST)
+    model, cache, tokenizer = decoder(), PrefixCache(), train_tokenizer([], "byte", SMALLEST)
     drawn = SamplingConfig(temperature=1.0, max_tokens=12, seed=5)
 
-    def made(**known: ReadBefore) -> list[TokenMade]:
+    def made(**known: PrefixCache) -> list[TokenMade]:
         return [e for e in generate(model, tokenizer, PROMPT, drawn, **known) if isinstance(e, TokenMade)]
 
-    stopped = generate(model, tokenizer, PROMPT, drawn, before=before)
+    stopped = generate(model, tokenizer, PROMPT, drawn, prefix_cache=cache)
     assert next(stopped) == Progress(done=SIZE, total=len(PROMPT))
     assert next(stopped) == Progress(done=2 * SIZE, total=len(PROMPT))
     stopped.close()  # type: ignore[attr-defined]
-    assert Continuation(model, PROMPT, -1, before=before).n_read == 2 * SIZE
-    assert made() == made(before=before) == made(before=before)
+    assert Continuation(model, PROMPT, -1, prefix_cache=cache).n_read == 2 * SIZE
+    assert made() == made(prefix_cache=cache) == made(prefix_cache=cache)

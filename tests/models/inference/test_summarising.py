@@ -10,9 +10,9 @@ import torch
 from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel, build_model
-from models.chat.form import ChatForm
 from models.chat.own_template import Message
 from models.chat.prompting import Prompt, Prompting
+from models.chat.template_config import ChatTemplateConfig
 from models.events import Notice, Phase, ReplyFinished, TokenMade
 from models.inference import summarising
 from models.inference.summarising import Summaries, prompt_events
@@ -71,7 +71,7 @@ def talk(n: int) -> list[Message]:
 def ask(
     model: AnyModel, tokenizer: Tokenizer, messages: list[Message], summaries: Summaries
 ) -> tuple[list[Any], Prompt]:
-    return drive(prompt_events(model, tokenizer, messages, SUMMARISE, ChatForm(), summaries))
+    return drive(prompt_events(model, tokenizer, messages, SUMMARISE, ChatTemplateConfig(), summaries))
 
 
 def test_what_fits_is_not_summarised(model: AnyModel, tokenizer: Tokenizer, writer: Writer) -> None:

@@ -13,8 +13,7 @@ from models.events import TokenMade
 from models.inference.continuation import evaluating
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
-from models.inspect.ablation import Part, Survey, answers, compare, listen, parts_of
-from models.inspect.going_on import go_on
+from models.inspect.ablation import Part, Survey, answers, compare, generate_with_ablation, listen, parts_of
 from models.inspect.reading import Text, answer_logits, answering_stack, read
 from models.tokenizers import train_tokenizer
 from tests.models.every_cut import EVERY_CUT
@@ -142,17 +141,19 @@ def test_going_on_with_a_part_off(name: str) -> None:
     text = text_of(model, length=4)
     greedy = SamplingConfig(temperature=0.0)
     part = Part(f"{answering_stack(model).site}blocks.0.attention")
-    untouched, changed = go_on(model, text, [part], None, 6, greedy)
-    again, same = go_on(model, text, [], None, 6, greedy)
+    untouched, changed = generate_with_ablation(model, text, [part], None, 6, greedy)
+    again, same = generate_with_ablation(model, text, [], None, 6, greedy)
     assert untouched == again == same
     for i in range(6):  # as if each token had been read anew
         read_so_far = Text(ids=(*text.ids, *changed[:i]), source_ids=text.source_ids)
         assert int(answers(model, read_so_far, 3 + i, [[part]])[0].argmax()) == changed[i]
     drawn = SamplingConfig(temperature=1.5, seed=5)
-    assert go_on(model, text, [part], None, 6, drawn) == go_on(model, text, [part], None, 6, drawn)
-    assert len(go_on(model, text, [], None, 99, greedy, end=untouched[2])[0]) <= 3
-    assert len(go_on(model, text, [], None, 99, greedy)[0]) == 24 - 4 + 1
-    assert go_on(model, text, [part], listen(model, text), 6, greedy)[1] == untouched
+    assert generate_with_ablation(model, text, [part], None, 6, drawn) == generate_with_ablation(
+        model, text, [part], None, 6, drawn
+    )
+    assert len(generate_with_ablation(model, text, [], None, 99, greedy, end=untouched[2])[0]) <= 3
+    assert len(generate_with_ablation(model, text, [], None, 99, greedy)[0]) == 24 - 4 + 1
+    assert generate_with_ablation(model, text, [part], listen(model, text), 6, greedy)[1] == untouched
 
 
 @pytest.mark.parametrize("cut", [{}, *EVERY_CUT.values()], ids=str)
@@ -167,14 +168,14 @@ def test_a_reply_is_drawn_again_by_its_own_numbers(cut: dict[str, Any]) -> None:
         text = Text(ids=(*prompt, *ids[:begun]))
         draws = [event.draw for event in made[begun:]]
         for known in (draws, draws[:2], ()):  # the seed says the others
-            untouched, _ = go_on(model, text, [], None, 8 - begun, sampling, draws=known, n_prompt=3)
+            untouched, _ = generate_with_ablation(model, text, [], None, 8 - begun, sampling, draws=known, n_prompt=3)
             assert untouched == ids[begun:]
 
 
 def test_an_encoder_does_not_go_on() -> None:
     model = make("bert-tiny")
     with pytest.raises(ValueError, match="does not go on"):
-        go_on(model, text_of(model), [], None, 3, SamplingConfig())
+        generate_with_ablation(model, text_of(model), [], None, 3, SamplingConfig())
 
 
 def test_parts_that_there_are_not_cannot_be_patched() -> None:

@@ -12,7 +12,7 @@ from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel, Decoder, EncoderDecoder, build_model
 from models.events import Progress, result_of
 from models.inference import prefill
-from models.inference.prefill import ReadBefore
+from models.inference.prefill import PrefixCache
 from models.inspect import attention, attention_pass
 from models.inspect.attention import read_attention, read_window
 from models.inspect.attention_maps import MAX, MEAN, StackMaps, pool, pooled_to, with_aggregates
@@ -141,16 +141,16 @@ def test_any_window_is_read_again_exactly(name: str, monkeypatch: pytest.MonkeyP
 def test_a_row_is_read_exactly_without_its_text_where_that_was_read_before(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(prefill._FLOPS_AT_ONCE, "cpu", 1.0)
-    model, before = make(PRESETS[name]), ReadBefore()
+    monkeypatch.setitem(prefill.FLOPS_AT_ONCE, "cpu", 1.0)
+    model, cache = make(PRESETS[name]), PrefixCache()
     ids = (IDS * 3)[:50]
     source = SOURCE if isinstance(model, EncoderDecoder) else ()
-    stack = result_of(read_attention(model, ids, source, before=before))[-1]
+    stack = result_of(read_attention(model, ids, source, prefix_cache=cache))[-1]
     for query in (49, 20, 40, 0):
         rows, columns = range(query, query + 1), range(int(stack.columns[-1]))
-        events = read_window(model, ids, source, stack.kind, rows, columns, before)
+        events = read_window(model, ids, source, stack.kind, rows, columns, cache)
         if isinstance(model, Decoder):
-            n_pieces = sum(1 for _ in read_window(model, ids, source, stack.kind, rows, columns, before))
+            n_pieces = sum(1 for _ in read_window(model, ids, source, stack.kind, rows, columns, cache))
             assert n_pieces == (2 if query == 49 else 1)  # of the last tokens not all were taken up
         found = result_of(events)
         for site in stack.sites:

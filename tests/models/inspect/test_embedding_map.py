@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.inspect.embedding_map import map_of, nearest, tables
+from models.inspect.embedding_map import nearest, pca_2d, tables
 from tests.models.inspect.designs import make
 
 
@@ -14,7 +14,7 @@ from tests.models.inspect.designs import make
 def test_the_map_is_the_main_plane(shape: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(0)
     table = torch.randn(*shape, generator=generator) * torch.linspace(2, 1, shape[1]) + 3.0
-    found = map_of(table)
+    found = pca_2d(table)
     data = table.double().numpy()
     centred = data - data.mean(axis=0)
     _, lengths, directions = np.linalg.svd(centred, full_matrices=False)
@@ -29,7 +29,7 @@ def test_the_map_is_the_main_plane(shape: tuple[int, int]) -> None:
 def test_a_map_takes_no_random_numbers() -> None:
     state = torch.get_rng_state()
     table = torch.ones(20, 8)
-    found = map_of(table)
+    found = pca_2d(table)
     assert torch.equal(torch.get_rng_state(), state)
     assert np.isfinite(found.points).all()
     assert found.shares == pytest.approx((0.0, 0.0))
@@ -57,6 +57,6 @@ def test_a_table_without_numbers_is_told_of() -> None:
     table = torch.ones(9, 4)
     table[3, 1] = torch.nan
     with pytest.raises(ValueError, match="diverged"):
-        map_of(table)
+        pca_2d(table)
     with pytest.raises(ValueError, match="diverged"):
         nearest(table, 0)

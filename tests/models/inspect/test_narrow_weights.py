@@ -7,9 +7,8 @@ import torch
 
 from models.architecture.transformer import AnyModel
 from models.inference.weights import prepare_weights
-from models.inspect.ablation import Part, Survey, answers, listen
+from models.inspect.ablation import Part, Survey, answers, generate_with_ablation, listen
 from models.inspect.embedding_map import tables
-from models.inspect.going_on import go_on
 from models.inspect.input_attribution import attribute
 from models.inspect.logit_attribution import contributions
 from models.inspect.logit_lens import look
@@ -33,7 +32,7 @@ def test_what_is_found_is_near_that_of_the_whole_numbers(name: str, kind: str) -
     if name != "bert-tiny":
         (split,) = contributions(narrow, streams_of(narrow, text), 5, [(3, None)])
         assert sum(v for _, v in split.parts) + split.constant == pytest.approx(split.total, rel=0.05, abs=0.1)
-        go_on(narrow, text, [Part(f"{site}blocks.0")], None, 3, SamplingConfig())
+        generate_with_ablation(narrow, text, [Part(f"{site}blocks.0")], None, 3, SamplingConfig())
     assert Survey(text, 5, 3).go_on(narrow)
     assert len(attribute(narrow, text, 5, 3).tokens) == (7 if name == "bert-tiny" else 6)
     assert tables(narrow).keys() == tables(model).keys()

@@ -69,12 +69,12 @@ def write(
         (writer.add_string if isinstance(value, str) else writer.add_float32)(key, value)
     state = model.state_dict()
     for weight in _weights(config):
-        numbers = state[weight.ours].numpy()
-        if "attn_q" in weight.theirs or "attn_k" in weight.theirs:
-            numbers = regrouped(numbers, config.n_head if "attn_q" in weight.theirs else config.kv_heads)
+        numbers = state[weight.local_name].numpy()
+        if "attn_q" in weight.remote_name or "attn_k" in weight.remote_name:
+            numbers = regrouped(numbers, config.n_head if "attn_q" in weight.remote_name else config.kv_heads)
         as_is = numbers.ndim == 1 or kind == gguf.GGMLQuantizationType.F32
         data = np.ascontiguousarray(numbers) if as_is else gguf.quants.quantize(numbers, kind)
-        writer.add_tensor(weight.theirs, data, raw_dtype=None if as_is else kind)
+        writer.add_tensor(weight.remote_name, data, raw_dtype=None if as_is else kind)
     for name, extra in (tensors or {}).items():
         writer.add_tensor(name, extra)
     writer.write_header_to_file()

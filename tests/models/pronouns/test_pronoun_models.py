@@ -12,7 +12,6 @@ import torch
 from tokenizers import Tokenizer
 
 from models.architecture.transformer import build_model
-from models.data.batches import make_batches
 from models.data.tiny_world.pronoun_corpus import build_pronoun_corpus
 from models.data.tiny_world.pronouns import NOUNS
 from models.events import ARROW, Event, Finished, SampleMade, ValMetrics
@@ -32,6 +31,7 @@ from models.pronouns.resolving import evaluate_pronouns, resolve
 from models.recipes.pronoun_specs import KINDS, pronoun_spec
 from models.recipes.pronouns import PronounRecipe
 from models.tokenizers import decode, train_tokenizer
+from models.training.batches import make_batches
 from models.training.objective import weighted_nll
 from models.training.samples import write_sample
 from models.training.unigram import unigram_entropy
@@ -189,6 +189,7 @@ def test_an_evaluation_is_kept_with_its_run(tmp_path: Path) -> None:
         read_pronouns(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_recipe_trains_and_asks_both(
     library: Library, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

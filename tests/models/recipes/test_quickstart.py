@@ -46,6 +46,7 @@ def of(kind: type[Event], events: list[Event]) -> list[Event]:
     return [event for event in events if isinstance(event, kind)]
 
 
+@pytest.mark.slow
 def test_tiny_world_from_nothing_to_an_evaluation(library: Library) -> None:
     start = tiny(library)
     events = list(start.events())

@@ -1,6 +1,7 @@
 """Tokenizers on disk and from a child process: what is saved comes back, and what goes wrong is a sentence."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -103,23 +104,39 @@ def test_a_crash_is_a_sentence(text_file: Path, tmp_path: Path, monkeypatch: pyt
         list(train_in_child([text_file], "bpe", 300, tmp_path / "out"))
 
 
-def test_closing_kills_the_child(text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def sleepers(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The children, which do nothing but sleep."""
     children: list[subprocess.Popen[bytes]] = []
     start = subprocess.Popen
 
     def remember(*args: object, **kwargs: object) -> subprocess.Popen[bytes]:
         children.append(start(*args, **kwargs))  # type: ignore[call-overload]
-        return children[0]
+        return children[-1]
 
     monkeypatch.setattr("models.tokenizers.making.child.subprocess.Popen", remember)
     sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
     monkeypatch.setattr("models.tokenizers.making.child._ourselves", lambda: sleeper)
+    return children
+
+
+def test_closing_kills_the_child(text_file: Path, tmp_path: Path, sleepers: list[subprocess.Popen[bytes]]) -> None:
     events = train_in_child([text_file], "bpe", 300, tmp_path / "out")
     next(events)
     next(events)  # comes although the child says nothing
-    assert children[0].poll() is None
+    assert sleepers[0].poll() is None
     events.close()
-    assert children[0].poll() is not None
+    assert sleepers[0].poll() is not None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other priorities")
+def test_the_child_lets_others_go_first(
+    text_file: Path, tmp_path: Path, sleepers: list[subprocess.Popen[bytes]]
+) -> None:
+    events = train_in_child([text_file], "bpe", 300, tmp_path / "out", low_priority=True)
+    next(events)
+    assert os.getpriority(os.PRIO_PROCESS, sleepers[0].pid) >= 10
+    events.close()
 
 
 def test_a_child_needs_neither_torch_nor_qt(tmp_path: Path) -> None:

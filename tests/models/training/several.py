@@ -14,25 +14,26 @@ from models.events import TrainMetrics
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.training.follow import follow
-from models.training.parallel.team import Team, end_process, join
+from models.training.parallel.join import join
+from models.training.parallel.process_group import ProcessGroup, end_process
 from models.training.trainer import Trainer
 
 
 def main(home: str, *runs: str) -> None:
     torch.set_num_threads(1)
     library = Library(Path(home))
-    with join() as team:
+    with join() as process_group:
         for run in runs:
             folder, _, stop_after = run.partition("@")
-            if team.leads:
-                lead(RunFolder.open(Path(folder)), library, team, int(stop_after or 0))
+            if process_group.is_main_process:
+                lead(RunFolder.open(Path(folder)), library, process_group, int(stop_after or 0))
             else:
-                follow(library, "cpu", team)
+                follow(library, "cpu", process_group)
 
 
-def lead(run: RunFolder, library: Library, team: Team, stop_after: int) -> None:
-    team.agree_on_text(str(run.folder))
-    trainer = Trainer(run, library, device="cpu", team=team)
+def lead(run: RunFolder, library: Library, process_group: ProcessGroup, stop_after: int) -> None:
+    process_group.broadcast_text(str(run.folder))
+    trainer = Trainer(run, library, device="cpu", process_group=process_group)
     for event in trainer.events():
         if isinstance(event, TrainMetrics) and event.step == stop_after:
             trainer.request_stop()

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from models.architecture.experts import balance_loss
 from models.architecture.trace import Trace
-from models.data.batches import make_batches
 from models.data.corpus import build_text_corpus
 from models.interop.loading import load_model
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.training.batches import make_batches
 from models.training.objective import weighted_nll
 from models.training.trainer import prepare_run
 from tests.models.training.support import result_of, train

@@ -15,10 +15,9 @@ from tokenizers import Tokenizer
 from models.architecture.experts import balance_loss
 from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel, EncoderDecoder
-from models.data.batches import make_batches
 from models.data.corpus import build_examples_corpus, open_corpus
 from models.data.plain_objectives import restore
-from models.events import SampleMade, TokenMade, TrainMetrics, ValMetrics
+from models.events import RunStarted, SampleMade, TokenMade, TrainMetrics, ValMetrics
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
 from models.library.library import Library
@@ -27,6 +26,7 @@ from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
 from models.tokenizers import encode_text, load_tokenizer, read_tokenizer
 from models.tokenizers.special_tokens import end_id, mask_id, sentinel_ids
+from models.training.batches import make_batches
 from models.training.objective import weighted_nll
 from models.training.samples import ARROW
 from models.training.trainer import Trainer, prepare_run
@@ -248,10 +248,10 @@ def test_training_balances_the_router_and_the_loss_does_not_show_it(library: Lib
     run, _ = set_up(library, config, grad_accum_steps=2, steps=1, optimizer="adamw", grad_clip=0.0)
     trainer = Trainer(run, library, device="cpu")
     events = trainer.events()
-    while trainer._parts is None:
-        next(events)
-    parts, model = trainer._parts, trainer.model
-    steps = compute_gradients(parts, run.spec.train, 0)
+    while not isinstance(next(events), RunStarted):
+        pass
+    context, model = trainer.context, trainer.model
+    steps = compute_gradients(context, run.spec.train, 0)
     while True:
         try:
             next(steps)
@@ -260,7 +260,7 @@ def test_training_balances_the_router_and_the_loss_does_not_show_it(library: Lib
             break
     ours = {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
     model.zero_grad()
-    batches = [parts.train_batches.batch(0, micro_step) for micro_step in range(2)]
+    batches = [context.train_batches.batch(0, micro_step) for micro_step in range(2)]
     weight = sum(float(batch.weights.sum()) for batch in batches)
     total, nll = torch.tensor(0.0), 0.0
     for batch in batches:

@@ -11,6 +11,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from models.architecture.transformer import Decoder
@@ -66,37 +67,60 @@ def assert_whole(run: RunFolder, reference: RunFolder) -> None:
     assert (last / "model.safetensors").read_bytes() == (expected / "model.safetensors").read_bytes()
 
 
+def stop_within_checkpoint(process: ForkServerProcess, run: RunFolder, left_over: set[Path]) -> None:
+    """Stop it where a checkpoint is half written: what is seen then stays so until it is killed."""
+    assert process.pid is not None
+    while process.is_alive():
+        if unfinished(run) - left_over:
+            os.kill(process.pid, signal.SIGSTOP)
+            while process.is_alive() and psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+                time.sleep(0.001)
+            if unfinished(run) - left_over:
+                return
+            os.kill(process.pid, signal.SIGCONT)  # it was done with it before it stopped
+        time.sleep(0.0005)  # a core is all it may have
+    raise AssertionError("it came to its end")
+
+
+def unfinished(run: RunFolder) -> set[Path]:
+    """Checkpoints that are being written, or were when a process died."""
+    return set((run.folder / "checkpoints").glob(".tmp-*"))
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_fifty_kills_at_random_moments(tmp_path: Path, tiny_config: ModelConfig) -> None:
-    """A real process, really killed: within steps, validations, samples and checkpoints."""
+def test_kills_within_checkpoints_and_at_random_moments(tmp_path: Path, tiny_config: ModelConfig) -> None:
+    """A real process, really killed: every second time within a checkpoint, else wherever it is."""
     config = dataclasses.replace(tiny_config, dropout=0.1)
     settings = {"steps": 600, "checkpoint_interval": 5, "eval_interval": 50, "sample_interval": 90}
     library, elsewhere = Library(tmp_path / "home"), Library(tmp_path / "elsewhere")
     run, reference = make_run(library, config, **settings), make_run(elsewhere, config, **settings)
     train(reference, elsewhere)
     rng = random.Random(5)
-    in_checkpoint = 0
-    for _ in range(50):
+    for i in range(12):
+        left_over = unfinished(run)
         process = start(run, library)
         done = train_rows(run)
         while process.is_alive() and train_rows(run) in (done, 0):  # it cuts its logs before it goes on
             time.sleep(0.001)
-        until = time.perf_counter() + rng.random() * 0.08
-        while time.perf_counter() < until:
-            pass
+        if i % 2:
+            stop_within_checkpoint(process, run, left_over)
+        else:
+            until = time.perf_counter() + rng.random() * 0.08
+            while time.perf_counter() < until:
+                pass
         assert library.list_runs()[0].status == "running"
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL
         assert library.list_runs()[0].status == "interrupted"
-        in_checkpoint += any((run.folder / "checkpoints").glob(".tmp-*"))
         assert 0 <= library.list_runs()[0].step - assert_readable(run, library) <= 5
-    assert in_checkpoint, "some within a checkpoint"
     train(run, library)
     assert_whole(run, reference)
     assert library.list_runs()[0].status == "finished"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
 def test_a_machine_that_slept_goes_on(tmp_path: Path, tiny_config: ModelConfig) -> None:
     """As far as a process can tell: it was stopped in the midst of its work, and time has passed."""

@@ -14,10 +14,9 @@ from models.events import Event, MicroStep, Notice, RunStarted, SampleMade, Save
 from models.inference.beam import beam_search
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
-from models.inspect.ablation import Part, Survey, answers, listen
+from models.inspect.ablation import Part, Survey, answers, generate_with_ablation, listen
 from models.inspect.attention import read_attention, read_window
-from models.inspect.embedding_map import map_of, tables
-from models.inspect.going_on import go_on
+from models.inspect.embedding_map import pca_2d, tables
 from models.inspect.input_attribution import attribute
 from models.inspect.judging import judge
 from models.inspect.logit_attribution import contributions
@@ -98,8 +97,8 @@ def look_inside(model: AnyModel, tokenizer: Tokenizer) -> None:
     attribute(model, text, 2, 9)
     answers(model, text, 2, [[Part("blocks.0.attention", 0)], [Part("blocks.0")]], listen(model, other))
     assert Survey(text, 2, 9).go_on(model)
-    go_on(model, text, [Part("blocks.0.feed_forward")], None, 2, SamplingConfig(temperature=1.0))
-    map_of(tables(model)["input"])
+    generate_with_ablation(model, text, [Part("blocks.0.feed_forward")], None, 2, SamplingConfig(temperature=1.0))
+    pca_2d(tables(model)["input"])
     assert list(read_attention(model, text.ids, (), range(5, 9)))
     assert list(read_window(model, text.ids, (), "self", range(2), range(3)))
     read_logits(model, text.ids)

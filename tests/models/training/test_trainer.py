@@ -10,7 +10,6 @@ import torch
 from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages
 from models.data.batch import Batch
-from models.data.batches import make_batches
 from models.data.corpus import build_examples_corpus, open_corpus
 from models.events import Finished, MicroStep, Noted, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
 from models.library.library import Library
@@ -18,7 +17,8 @@ from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.tokenizers import read_tokenizer
-from models.training.clock import Pace
+from models.training.batches import make_batches
+from models.training.clock import EtaEstimator
 from models.training.objective import validation_slice, weighted_nll
 from models.training.schedule import lr_factor
 from models.training.trainer import Trainer
@@ -240,10 +240,10 @@ def test_the_time_of_whoever_drives_it_does_not_count(
 
 
 def test_the_time_left_is_that_of_this_session() -> None:
-    pace = Pace(seconds=500.0, step=100)  # resumed after 500 s
-    assert pace.seconds_left(510.0, 101, 111) == pytest.approx(10 * 510 / 101)  # the first step warms up …
-    assert pace.seconds_left(511.0, 102, 111) == pytest.approx(9)  # … and does not count
-    assert pace.seconds_left(515.0, 104, 111) == pytest.approx(7 * 5 / 3)
+    eta = EtaEstimator(seconds=500.0, step=100)  # resumed after 500 s
+    assert eta.seconds_left(510.0, 101, 111) == pytest.approx(10 * 510 / 101)  # the first step warms up …
+    assert eta.seconds_left(511.0, 102, 111) == pytest.approx(9)  # … and does not count
+    assert eta.seconds_left(515.0, 104, 111) == pytest.approx(7 * 5 / 3)
 
 
 def test_metrics_are_the_same_on_every_first_run(library: Library, tiny_config: ModelConfig) -> None:

@@ -9,10 +9,11 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.builder.costs.design_costs import costs_of
+from app.builder.costs.dry_run import DryRuns
 from app.builder.costs.panel import CostPanel
 from app.builder.costs.stacked_bar import StackedBar
 from app.kit.theme import ThemeProvider
-from app.session.device_memory import Room, budget
+from app.session.device_memory import DeviceMemory, budget
 from app.session.session import Session
 from models import cost
 from models.settings.model_config import ModelConfig
@@ -23,7 +24,14 @@ Until = Callable[[Callable[[], bool]], None]
 GB = 2**30
 WIDTH = 258
 """What a column of 300 pixels leaves beside its margins and scroll bar."""
-ROOM = Room(kind="cpu", label="CPU (2 cores)", n_bytes=8 * GB, is_free=True)
+ROOM = DeviceMemory(kind="cpu", label="CPU (2 cores)", n_bytes=8 * GB, is_free=True)
+
+
+@pytest.fixture
+def dry_runs(session: Session) -> DryRuns:
+    dry_runs = DryRuns(session.worker, session.device, session.training, session.notices, session)
+    session.status.add(dry_runs)
+    return dry_runs
 
 
 @pytest.fixture
@@ -32,7 +40,7 @@ def panel(qtbot: QtBot, theme: ThemeProvider, tiny_config: ModelConfig) -> CostP
     qtbot.addWidget(panel)
     panel.resize(280, 900)
     panel.show()
-    panel.set_room(ROOM)
+    panel.set_device_memory(ROOM)
     return panel
 
 
@@ -77,8 +85,8 @@ def test_a_tooltip_tells_share_exact_number_and_meaning(panel: CostPanel) -> Non
 
 def test_memory_is_estimated_as_the_device_would_train(panel: CostPanel) -> None:
     config = dataclasses.replace(PRESETS["gpt2-124m"], n_layer=2)
-    gpu = Room(kind="cuda", label="a GPU", n_bytes=80 * GB, bfloat16_from=256)
-    panel.set_room(gpu)
+    gpu = DeviceMemory(kind="cuda", label="a GPU", n_bytes=80 * GB, bfloat16_from=256)
+    panel.set_device_memory(gpu)
     panel.set_design(config, 4, 128)
     expected = cost.memory(config, 4, 128, device="cuda", precision="bfloat16")
     assert leaves(panel.memory) == sum(expected.values())
@@ -95,7 +103,7 @@ def test_the_verdict_follows_the_batch(panel: CostPanel) -> None:
 
 
 def test_before_torch_is_loaded_no_verdict_is_given(panel: CostPanel) -> None:
-    panel.set_room(None)
+    panel.set_device_memory(None)
     assert panel.fit.verdict.text() == "…"
     assert "Torch is loading" in panel.fit.sentence.text()
 
@@ -135,20 +143,20 @@ def test_only_the_newest_design_gets_proposals(panel: CostPanel, until: Until) -
 
 
 def test_a_real_dry_run_stands_beside_the_estimate(
-    panel: CostPanel, session: Session, tiny_config: ModelConfig, until: Until
+    panel: CostPanel, session: Session, dry_runs: DryRuns, tiny_config: ModelConfig, until: Until
 ) -> None:
     def show() -> None:
-        panel.set_dry_run(session.dry_run.result, session.dry_run.running, session.dry_run.phase)
+        panel.set_dry_run(dry_runs.state.result, dry_runs.state.running, dry_runs.state.phase)
 
-    session.dry_run_changed.connect(show)
-    panel.dry_run_wanted.connect(lambda: session.start_dry_run(tiny_config, TrainConfig(batch_size=2), length=32))
-    panel.dry_run_cancelled.connect(session.cancel_dry_run)
+    dry_runs.changed.connect(show)
+    panel.dry_run_wanted.connect(lambda: dry_runs.start(tiny_config, TrainConfig(batch_size=2), length=32))
+    panel.dry_run_cancelled.connect(dry_runs.cancel)
     panel.set_design(tiny_config, 2, 32)
     height = panel.fit.heightForWidth(WIDTH)
     panel.fit.start.click()
     assert panel.fit.cancel.isVisible()
     assert panel.fit.phase.text() == "Waiting for the worker"
-    until(lambda: not session.dry_run.running)
+    until(lambda: not dry_runs.state.running)
     assert panel.fit.start.isVisible()
     assert panel.fit.measured["step"].text().endswith("s")
     assert panel.fit.measured["speed"].text().endswith("/s")
@@ -157,8 +165,8 @@ def test_a_real_dry_run_stands_beside_the_estimate(
     assert panel.fit.note.text().startswith("1,000 such steps take about ")
     assert panel.fit.heightForWidth(WIDTH) == height
 
-    assert session.room is None  # these tests load no device: the panel's is as given
-    panel.set_room(dataclasses.replace(ROOM, label=session.dry_run.result.run.device))  # type: ignore[union-attr]
+    assert session.device.memory is None  # these tests load no device: the panel's is as given
+    panel.set_device_memory(dataclasses.replace(ROOM, label=dry_runs.state.result.run.device))  # type: ignore[union-attr]
     assert panel.fit.measured["step"].isEnabled()
     panel.set_design(dataclasses.replace(tiny_config, n_layer=3), 2, 32)
     assert not panel.fit.measured["step"].isEnabled()
@@ -171,7 +179,7 @@ def test_a_real_dry_run_stands_beside_the_estimate(
     panel.fit.start.click()
     panel.fit.cancel.click()
     assert panel.fit.phase.text() == "Stopping after this step"
-    until(lambda: not session.dry_run.running)
+    until(lambda: not dry_runs.state.running)
     assert panel.fit.measured["step"].isEnabled()  # the earlier one stands
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from app.builder.costs.dry_run import TIMED_STEPS, DryRunState, Measured
+from app.builder.costs.dry_run import TIMED_STEPS, DryRuns, DryRunState, Measured
 from app.session.session import Session
 from models import cost
 from models.events import Notice, Progress
@@ -19,24 +19,31 @@ from tests.app.heard import Heard, Until, long
 TRAIN = TrainConfig(batch_size=2)
 
 
-def measured(session: Session) -> Measured:
-    result = session.dry_run.result
+@pytest.fixture
+def dry_runs(session: Session) -> DryRuns:
+    dry_runs = DryRuns(session.worker, session.device, session.training, session.notices, session)
+    session.status.add(dry_runs)
+    return dry_runs
+
+
+def measured(dry_runs: DryRuns) -> Measured:
+    result = dry_runs.state.result
     assert result is not None
     return result
 
 
 @pytest.mark.parametrize("topology", ["decoder-only", "encoder-only", "encoder-decoder"])
 def test_three_steps_of_every_topology_are_measured(
-    session: Session, heard: Heard, tiny_config: ModelConfig, until: Until, topology: str
+    session: Session, dry_runs: DryRuns, heard: Heard, tiny_config: ModelConfig, until: Until, topology: str
 ) -> None:
     config = dataclasses.replace(tiny_config, topology=topology)
     words: list[str] = []
-    session.dry_run_changed.connect(lambda: words.append(session.dry_run.phase))
-    assert session.start_dry_run(config, TRAIN)
-    assert session.dry_run.running
-    assert session.status.words.startswith("Loading torch") or session.status.words.startswith("Dry run: ")
-    until(lambda: not session.dry_run.running)
-    result = measured(session)
+    dry_runs.changed.connect(lambda: words.append(dry_runs.state.phase))
+    assert dry_runs.start(config, TRAIN)
+    assert dry_runs.state.running
+    assert session.status.line.words.startswith("Loading torch") or session.status.line.words.startswith("Dry run: ")
+    until(lambda: not dry_runs.state.running)
+    result = measured(dry_runs)
     assert result.config == config
     assert (result.run.batch_size, result.run.length) == (2, config.context_length)
     assert result.run.ms_per_step > 0
@@ -48,68 +55,68 @@ def test_three_steps_of_every_topology_are_measured(
     assert not heard.failures
 
 
-def test_texts_may_be_shorter_than_the_context(session: Session, tiny_config: ModelConfig, until: Until) -> None:
-    assert session.start_dry_run(tiny_config, TRAIN, length=16)
-    until(lambda: not session.dry_run.running)
-    assert measured(session).config == tiny_config
-    assert measured(session).run.length == 16
+def test_texts_may_be_shorter_than_the_context(dry_runs: DryRuns, tiny_config: ModelConfig, until: Until) -> None:
+    assert dry_runs.start(tiny_config, TRAIN, length=16)
+    until(lambda: not dry_runs.state.running)
+    assert measured(dry_runs).config == tiny_config
+    assert measured(dry_runs).run.length == 16
 
 
 def test_one_at_a_time_and_none_beside_a_training(
-    session: Session, heard: Heard, tiny_config: ModelConfig, tiny_spec: RunSpec, until: Until
+    session: Session, dry_runs: DryRuns, heard: Heard, tiny_config: ModelConfig, tiny_spec: RunSpec, until: Until
 ) -> None:
-    assert session.start_dry_run(tiny_config, TRAIN)
-    assert not session.start_dry_run(tiny_config, TRAIN)
+    assert dry_runs.start(tiny_config, TRAIN)
+    assert not dry_runs.start(tiny_config, TRAIN)
     assert "already" in heard.failures.pop()
-    until(lambda: not session.dry_run.running)
-    session.start_training(long(tiny_spec))
-    assert not session.start_dry_run(tiny_config, TRAIN)
+    until(lambda: not dry_runs.state.running)
+    session.training.start(long(tiny_spec))
+    assert not dry_runs.start(tiny_config, TRAIN)
     assert "“tiny” is being trained" in heard.failures.pop()
-    session.stop()
-    until(lambda: not session.training_active)
-    assert session.start_dry_run(tiny_config, TRAIN)
-    until(lambda: not session.dry_run.running)
+    session.training.stop()
+    until(lambda: not session.training.active)
+    assert dry_runs.start(tiny_config, TRAIN)
+    until(lambda: not dry_runs.state.running)
 
 
 def test_a_training_ends_the_dry_run_that_it_would_wait_for(
-    session: Session, heard: Heard, tiny_config: ModelConfig, tiny_spec: RunSpec, until: Until
+    session: Session, dry_runs: DryRuns, heard: Heard, tiny_config: ModelConfig, tiny_spec: RunSpec, until: Until
 ) -> None:
-    assert session.start_dry_run(tiny_config, TRAIN)
-    assert session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
-    assert session.training is not None
-    assert session.training.status == "finished"
-    assert not session.dry_run.running
-    assert session.dry_run.result is None
+    assert dry_runs.start(tiny_config, TRAIN)
+    assert session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    assert session.training.state is not None
+    assert session.training.state.status == "finished"
+    assert not dry_runs.state.running
+    assert dry_runs.state.result is None
     assert not heard.failures
 
 
 def test_cancelling_leaves_the_earlier_result(
-    session: Session, heard: Heard, tiny_config: ModelConfig, until: Until
+    dry_runs: DryRuns, heard: Heard, tiny_config: ModelConfig, until: Until
 ) -> None:
-    session.start_dry_run(tiny_config, TRAIN)
-    until(lambda: not session.dry_run.running)
-    before = measured(session)
-    session.start_dry_run(dataclasses.replace(tiny_config, n_layer=3), TRAIN)
-    session.cancel_dry_run()
-    assert session.dry_run.phase == "Stopping after this step"
-    until(lambda: not session.dry_run.running)
-    assert measured(session) is before
-    assert session.dry_run.phase == ""
+    dry_runs.start(tiny_config, TRAIN)
+    until(lambda: not dry_runs.state.running)
+    before = measured(dry_runs)
+    dry_runs.start(dataclasses.replace(tiny_config, n_layer=3), TRAIN)
+    dry_runs.cancel()
+    assert dry_runs.state.phase == "Stopping after this step"
+    until(lambda: not dry_runs.state.running)
+    assert measured(dry_runs) is before
+    assert dry_runs.state.phase == ""
     assert not heard.failures
 
 
 def test_what_cannot_be_tried_says_why_in_its_place(
-    session: Session, heard: Heard, tiny_config: ModelConfig, until: Until
+    dry_runs: DryRuns, heard: Heard, tiny_config: ModelConfig, until: Until
 ) -> None:
-    session.start_dry_run(PRESETS["mixtral-8x7b"], TRAIN)
-    until(lambda: not session.dry_run.running)
-    assert "Training this design needs about" in session.dry_run.phase
-    assert session.dry_run.result is None
+    dry_runs.start(PRESETS["mixtral-8x7b"], TRAIN)
+    until(lambda: not dry_runs.state.running)
+    assert "Training this design needs about" in dry_runs.state.phase
+    assert dry_runs.state.result is None
     headless = dataclasses.replace(tiny_config, topology="encoder-only", head="none")
-    session.start_dry_run(headless, TRAIN)
-    until(lambda: not session.dry_run.running)
-    assert "no head" in session.dry_run.phase
+    dry_runs.start(headless, TRAIN)
+    until(lambda: not dry_runs.state.running)
+    assert "no head" in dry_runs.state.phase
     assert not heard.failures
 
 
@@ -126,12 +133,12 @@ def test_the_state_says_what_comes_next() -> None:
     assert (refused.phase, refused.problem) == ("It is too large.", "It is too large.")
 
 
-def test_the_session_knows_what_room_there_is(session: Session, until: Until) -> None:
-    assert session.room is None
-    session.set_device("cpu")
-    until(lambda: session.room is not None)
-    room = session.room
-    assert room is not None
-    assert room.kind == "cpu"
-    assert room.label == session.device_label
-    assert room.n_bytes is None or room.n_bytes > 2**28
+def test_the_session_knows_how_much_memory_there_is(session: Session, until: Until) -> None:
+    assert session.device.memory is None
+    session.device.choose("cpu")
+    until(lambda: session.device.memory is not None)
+    memory = session.device.memory
+    assert memory is not None
+    assert memory.kind == "cpu"
+    assert memory.label == session.device.label
+    assert memory.n_bytes is None or memory.n_bytes > 2**28

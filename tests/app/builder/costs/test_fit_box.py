@@ -6,7 +6,7 @@ import pytest
 
 from app.builder.costs.dry_run import Measured
 from app.builder.costs.fit_box import note_of
-from app.kit.words.value_words import percent
+from models.number_words import percent
 from models.settings.model_config import ModelConfig
 from models.training.trials.dry_run import DryRun
 

@@ -81,7 +81,7 @@ def test_a_change_marks_what_is_different_for_a_moment(diagram: BlockDiagram, qt
     fresh = {mark.part.key for mark in diagram.view.marks if mark.fresh}
     assert "feed_forward.activation" in fresh
     assert "embedding" not in fresh
-    qtbot.waitUntil(lambda: not any(mark.fresh for mark in diagram.view.marks), timeout=5000)
+    qtbot.waitUntil(lambda: not any(mark.fresh for mark in diagram.view.marks))
 
 
 def test_shapes_follow_batch_and_length(diagram: BlockDiagram) -> None:
@@ -286,13 +286,15 @@ def test_the_svg_is_well_formed_and_names_the_parts(diagram: BlockDiagram, tmp_p
     assert all(mark.isVisible() for mark in diagram.view.marks), "the buttons are back"
 
 
-def test_the_png_has_twice_the_pixels_of_the_picture(diagram: BlockDiagram, tmp_path: Path) -> None:
+def test_the_png_has_twice_the_pixels_of_the_picture(
+    diagram: BlockDiagram, theme: ThemeProvider, tmp_path: Path
+) -> None:
     diagram.zoom(0.5)
     path = tmp_path / "model.png"
     diagram.export_png(path)
     image, frame = QImage(str(path)), diagram.picture.frame
     assert (image.width(), image.height()) == (round(2 * frame.width), round(2 * frame.height))
-    assert image.pixelColor(1, 1).name().upper() == diagram._theme.theme.surface.upper()
+    assert image.pixelColor(1, 1).name().upper() == theme.theme.surface.upper()
 
 
 def test_larger_text_makes_a_larger_picture(diagram: BlockDiagram, theme: ThemeProvider) -> None:

@@ -239,7 +239,7 @@ def test_a_damaged_checkpoint_is_a_sentence(
     (path,) = folder.glob("checkpoints/*/model.safetensors")
     path.write_bytes(b"nothing")
     sentences: list[str] = []
-    session.job_failed.connect(lambda sentence, details: sentences.append(sentence))
+    session.notices.failed.connect(lambda sentence, details: sentences.append(sentence))
     trained.set_design(scheme("learned"), 64)
     until(lambda: bool(sentences))
     assert "model.safetensors is damaged" in sentences[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -153,14 +154,16 @@ def test_chats_are_found_by_their_names_and_by_all_that_was_ever_said(library: L
     assert [line.id for line in index.find()] == [chat.id]
 
 
-def test_of_what_is_saved_beside_the_window_the_newest_stays(library: Library) -> None:
+def test_of_what_several_threads_write_the_newest_stays(library: Library) -> None:
     store = ChatStore(library)
     saver, chat = ChatSaver(store), Chat()
-    for i in range(50):
-        chat = chat.with_message(Message(parent=chat.leaf.id if chat.leaf else "", content=str(i)))
-        saver.save(chat)
-    saver.wait()
-    assert not saver.busy
+    with ThreadPoolExecutor(4) as threads:
+        for i in range(50):
+            chat = chat.with_message(Message(parent=chat.leaf.id if chat.leaf else "", content=str(i)))
+            saver.add(chat)
+            threads.submit(saver.write_all)
+        saver.write_all()
+        assert store.load(chat.id) == chat
     assert store.load(chat.id) == chat
     assert saver.take_problem() is None
 
@@ -170,15 +173,15 @@ def test_what_the_disk_does_not_take_is_told_once_and_kept_as_soon_as_it_does(li
     library.chats.write_text("a file where the folder should be")
     saver, first, second = ChatSaver(ChatStore(library)), Chat(name="first"), Chat(name="second")
     for chat in (first, second):
-        saver.save(chat)
-        saver.wait()
+        saver.add(chat)
+        saver.write_all()
     assert isinstance(saver.take_problem(), OSError)
-    saver.save(first)
-    saver.wait()
+    saver.add(first)
+    saver.write_all()
     assert saver.take_problem() is None, "it is known"
     library.chats.unlink()
-    saver.save(dataclasses.replace(second, name="newer"))
-    saver.wait()
+    saver.add(dataclasses.replace(second, name="newer"))
+    saver.write_all()
     assert not saver.holds
     assert [ChatStore(library).load(chat.id).name for chat in (first, second)] == ["first", "newer"]
 
@@ -242,14 +245,14 @@ def test_half_a_character_costs_no_chat(library: Library, tmp_path: Path) -> Non
     path.write_text('[{"role": "user", "content": "a \\ud83d b"}]')
     store, chat = ChatStore(library), import_chat(path)
     store.save(chat)
-    assert [message.content for message in store.load(chat.id).path] == ["a ? b"]
+    assert [message.content for message in store.load(chat.id).path] == ["a \ufffd b"]
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     with path.open("wb") as file:
         file.truncate(65_000_000)
-    with pytest.raises(ValueError, match="65 MB"):
+    with pytest.raises(ValueError, match=r"62\.0 MiB"):
         import_chat(path)
 
 

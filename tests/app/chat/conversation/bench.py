@@ -30,11 +30,11 @@ class Bench(QWidget):
         layout = QHBoxLayout(self)
         layout.addWidget(self.chats)
         layout.addLayout(column(self.view, self.composer))
-        session.chat_changed.connect(self._show_state)
+        session.chat.changed.connect(self._show_state)
         self._session = session
 
     def _show_state(self) -> None:
-        state = self._session.chat_state
+        state = self._session.chat.state
         self.composer.set_state(can_send=state == "ready", replying=state in ("waiting", "replying"))
         self.view.set_can_reply(state == "ready")
 

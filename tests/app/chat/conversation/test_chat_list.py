@@ -22,7 +22,7 @@ def test_chats_are_found_renamed_copied_and_exchanged(qtbot: QtBot, asked: Bench
     chats.search.setText("ben copy")
     qtbot.waitUntil(lambda: chats.list.count() == 1)
     chats.search.setText("nowhere")
-    qtbot.waitUntil(lambda: chats._no_match.isVisible())
+    qtbot.waitUntil(lambda: chats.no_match.isVisible())
     chats.search.clear()
     for ending in ("json", "md"):
         assert talk.shelf.export(first, tmp_path / f"chat.{ending}")
@@ -30,7 +30,7 @@ def test_chats_are_found_renamed_copied_and_exchanged(qtbot: QtBot, asked: Bench
     talk.shelf.import_file(tmp_path / "chat.json")
     qtbot.waitUntil(lambda: talk.chat.id != first)
     assert texts(asked) == ["Who is it?", "It is Ben."]
-    with qtbot.waitSignal(actor.session.job_failed) as failed:
+    with qtbot.waitSignal(actor.session.notices.failed) as failed:
         talk.shelf.import_file(tmp_path / "chat.md")
     assert "chat.md is not valid JSON" in failed.args[0]
 
@@ -56,7 +56,7 @@ def test_a_chat_that_cannot_be_read_is_told_of_and_the_one_before_stays(
     qtbot.waitUntil(lambda: asked.chats.list.count() == 2)
     lines = [asked.chats.list.item(i) for i in range(2)]
     assert any("bad.json is damaged" in line.toolTip() for line in lines)
-    with qtbot.waitSignal(actor.session.job_failed) as failed:
+    with qtbot.waitSignal(actor.session.notices.failed) as failed:
         asked.chats.list.chosen.emit("bad")
     assert "bad.json is damaged" in failed.args[0]
     assert texts(asked) == ["Who is it?", "It is Ben."]

@@ -100,7 +100,7 @@ def test_only_the_model_that_began_can_go_on(qtbot: QtBot, asked: Bench, actor: 
     asked.talk.retry(last(asked).message.id)
     actor.reply(" Once", reason="length")
     assert last(asked).buttons.go_on.isEnabled()
-    actor.session._chat.model = dataclasses.replace(TALKER, run_id="another")
+    actor.session.chat.model = dataclasses.replace(TALKER, run_id="another")
     actor.be("ready")
     assert not last(asked).buttons.go_on.isEnabled()
     assert last(asked).buttons.retry.isEnabled()
@@ -184,12 +184,12 @@ def test_one_who_reads_further_up_is_not_taken_to_the_end(qtbot: QtBot, bench: B
 def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
     focus = Focus(asked)
     glass = GlassReplies(actor.session, asked.talk, asked.view, focus, asked.theme)
-    actor.session.chat_model_changed.emit()
+    actor.session.chat.model_changed.emit()
     assert focus.text is not None
     assert (focus.text.ids, focus.text.n_prompt, focus.text.draws) == ((1, 2, 3, 10, 11, 12), 3, (0.25,) * 3)
     glass.set_on(True)
-    assert last(asked).bubble._pieces[0].isHidden()
-    assert len(glass._tokens) == 1
+    assert last(asked).bubble.pieces[0].isHidden()
+    assert len(glass.tokens) == 1
     first = focus.text
     focus.branch_asked.emit(4, 77)
     assert actor.begun == (10, 77)
@@ -206,7 +206,7 @@ def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked:
     asked.show()
     assert focus.text is first
     glass.set_on(False)
-    assert not last(asked).bubble._pieces[0].isHidden()
+    assert not last(asked).bubble.pieces[0].isHidden()
     qtbot.mouseClick(last(asked).buttons.copy, Qt.MouseButton.LeftButton)
     assert QGuiApplication.clipboard().text() == "It is Ben."
 
@@ -215,10 +215,10 @@ def test_a_reply_that_breaks_off_is_not_called_stopped(bench: Bench, actor: Acto
     bench.composer.sent.emit("Who?")
     actor.begin(" Half")
     assert last(bench).note.text() == "1 token"
-    assert last(bench)._fresh.isHidden()
-    actor.session._chat.reply_failed = True
+    assert last(bench).fresh.isHidden()
+    actor.session.chat.reply_failed = True
     actor.be("ready")
-    actor.session.reply_ended.emit()
+    actor.session.chat.reply_ended.emit()
     assert "something went wrong" in last(bench).note.text().replace("\N{NO-BREAK SPACE}", " ")
     assert not last(bench).buttons.go_on.isHidden()
 

@@ -41,8 +41,8 @@ def test_a_long_reply_is_one_text_in_the_end(qtbot: QtBot, bench: Bench) -> None
         piece = f"Sentence number {i} of a long reply. " * 10 + ("\n" if i % 7 == 0 else "\n\n" if i % 11 == 0 else "")
         bubble.append(piece)
         whole += piece
-    assert len(bubble._pieces) > 3
+    assert len(bubble.pieces) > 3
     height = bubble.height()
     assert bubble.text == whole
     bubble.settle()
-    assert (len(bubble._pieces), bubble.text, bubble.height()) == (1, whole, height)
+    assert (len(bubble.pieces), bubble.text, bubble.height()) == (1, whole, height)

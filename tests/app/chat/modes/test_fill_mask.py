@@ -30,8 +30,8 @@ def page(session: Session, theme: ThemeProvider, library: Library, byte_tokenize
 
 
 def open_encoder(page: FillMask, session: Session, until: Until) -> None:
-    session.open_chat_model("encoder-only")
-    until(lambda: session.chat_state == "ready")
+    session.chat.open("encoder-only")
+    until(lambda: session.chat.state == "ready")
     assert page.words == ""
 
 
@@ -48,13 +48,13 @@ def test_masks_are_filled_one_by_one(
     assert page.filled is not None
     assert [len(candidates) for candidates in page.filled.candidates] == [N_BEST, N_BEST]
     assert [len(bars.rows) for bars in page.masks.bars] == [N_BEST, N_BEST]
-    text = page._focus.text
+    text = page.focus.text
     assert text is not None
     assert text.words[text.n_prompt - 1] == "."
     tokens = page.fits.box.tokens
     masked = text.words.index("⟨mask⟩")
     qtbot.mouseClick(tokens, Qt.MouseButton.LeftButton, pos=tokens.rect_of(masked).center())
-    assert page._focus.locked == masked
+    assert page.focus.locked == masked
     chosen = page.filled.candidates[1][2].text
     page.masks.bars[1].chosen.emit(2)
     assert page.text == f"The cat sat <|mask|> the {chosen}t."
@@ -74,7 +74,7 @@ def test_candidates_by_keyboard_and_mouse(page: FillMask, session: Session, unti
     [bars] = page.masks.bars
     chosen: list[int] = []
     bars.chosen.connect(chosen.append)
-    page.masks.chosen.disconnect(page._on_chosen)
+    page.masks.chosen.disconnect()
     qtbot.keyClick(bars, Qt.Key.Key_Down)
     qtbot.keyClick(bars, Qt.Key.Key_Return)
     qtbot.mouseClick(bars, Qt.MouseButton.LeftButton, pos=QPoint(20, 4))
@@ -82,7 +82,9 @@ def test_candidates_by_keyboard_and_mouse(page: FillMask, session: Session, unti
     assert chosen == [1, 0]
 
 
-def test_pseudo_perplexity_is_measured(page: FillMask, session: Session, heard: Heard, until: Until) -> None:
+def test_pseudo_perplexity_is_measured(
+    page: FillMask, session: Session, theme: ThemeProvider, heard: Heard, until: Until
+) -> None:
     open_encoder(page, session, until)
     page.editor.setPlainText("The [MASK]")
     assert not page.measure.isEnabled()
@@ -92,7 +94,7 @@ def test_pseudo_perplexity_is_measured(page: FillMask, session: Session, heard: 
     until(lambda: page.fits.number.text() != "–")
     assert float(page.fits.number.text().replace(",", "")) > 1
     page.grab()
-    page._theme.set_mode("dark")
+    theme.set_mode("dark")
     assert page.fits.number.text() != "–", "other colours are no other text"
     page.editor.insertPlainText("s")
     assert page.fits.number.text() == "–"
@@ -102,7 +104,7 @@ def test_pseudo_perplexity_is_measured(page: FillMask, session: Session, heard: 
 def test_other_models_are_refused_in_a_sentence(page: FillMask, session: Session, until: Until) -> None:
     assert page.words.startswith("No model is open")
     open_encoder(page, session, until)
-    model = session.chat_model
+    model = session.chat.model
     assert model is not None
     bare = dataclasses.replace(model, config=dataclasses.replace(model.config, head="none"))
     assert page.refusal(bare) is not None

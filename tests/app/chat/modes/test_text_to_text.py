@@ -27,8 +27,8 @@ def page(
     page.resize(900, 600)
     page.show()
     assert page.words.startswith("No model is open")
-    session.open_chat_model("encoder-decoder")
-    until(lambda: session.chat_state == "ready")
+    session.chat.open("encoder-decoder")
+    until(lambda: session.chat.state == "ready")
     return page
 
 
@@ -47,13 +47,13 @@ def test_beam_search(page: TextToText, heard: Heard, until: Until) -> None:
     assert len(scores) == 3
     assert scores == sorted(scores, reverse=True)
     assert len(page.hypotheses.cards) == 3
-    text = page._focus.text
+    text = page.focus.text
     assert text is not None
     assert text.ids[1:] == page.searched.found[0].ids
     assert "⟨extra_0⟩" in text.source_words
     page.hypotheses.cards[2].pressed.emit(2)
-    assert page._focus.text is not None
-    assert page._focus.text.ids[1:] == page.searched.found[2].ids
+    assert page.focus.text is not None
+    assert page.focus.text.ids[1:] == page.searched.found[2].ids
     page.grab()
     assert not heard.failures
 
@@ -62,30 +62,30 @@ def test_drawing(page: TextToText, session: Session, heard: Heard, until: Until)
     page.source.setPlainText("The cat")
     page.way.choose("draw")
     page.way.changed.emit("draw")
-    assert page._beams.isHidden()
+    assert page.beams.isHidden()
     page.write.click()
-    until(lambda: page._focus.text is not None)
-    text, written = page._focus.text, page._reply.written
+    until(lambda: page.focus.text is not None)
+    text, written = page.focus.text, page.reply.written
     assert text is not None
     assert written is not None
     assert (text.n_prompt, len(text.ids)) == (1, 1 + len(written.tokens))
     assert page.target.text() == written.text
     assert text.sampling.seed == 3
     other = 5 + ord("x")
-    page._focus.branch_asked.emit(2, other)
-    until(lambda: page._focus.text is not text)
-    branched = page._focus.text
+    page.focus.branch_asked.emit(2, other)
+    until(lambda: page.focus.text is not text)
+    branched = page.focus.text
     assert branched is not None
     assert branched.ids[:3] == (*text.ids[:2], other)
     assert "x" in page.target.text()
-    assert page.drawn_tokens.tokens._values[1] is None, "what was chosen was not drawn"
+    assert page.drawn_tokens.tokens.values[1] is None, "what was chosen was not drawn"
     page.grab()
-    assert session.chat_state == "ready"
+    assert session.chat.state == "ready"
     assert not heard.failures
 
 
 def test_decoders_are_refused(page: TextToText, session: Session, library: Library, byte_tokenizer: Tokenizer) -> None:
     put_model(library, byte_tokenizer, "decoder-only")
     assert page.words == ""
-    session._chat.close_model()
+    session.chat.close_model()
     assert page.words.startswith("No model is open")

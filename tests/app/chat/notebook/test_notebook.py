@@ -38,8 +38,8 @@ def page(
     page.resize(900, 600)
     page.show()
     assert page.words.startswith("No model is open")
-    session.open_chat_model("decoder-only")
-    until(lambda: session.chat_state == "ready")
+    session.chat.open("decoder-only")
+    until(lambda: session.chat.state == "ready")
     return page
 
 
@@ -47,7 +47,7 @@ def page(
 def write(page: Notebook, until: Until) -> Write:
     def go_on() -> None:
         page.go_on.click()
-        until(lambda: not page._wants and not page._reply.busy)
+        until(lambda: not page.wants_reply and not page.reply.busy)
 
     return go_on
 
@@ -60,12 +60,12 @@ def test_go_on_and_take_back(page: Notebook, write: Write, heard: Heard, qtbot: 
     assert not page.go_on.isEnabled()
     qtbot.keyClicks(page.editor, "Hello ")
     write()
-    written = page._reply.written
+    written = page.reply.written
     assert written is not None
     assert len(written.tokens) == 6
     first = page.editor.text
     assert first == "Hello " + written.text
-    text = page._focus.text
+    text = page.focus.text
     assert text is not None
     assert text.n_prompt == 6
     assert "seed 0" in page.status.text()
@@ -74,10 +74,10 @@ def test_go_on_and_take_back(page: Notebook, write: Write, heard: Heard, qtbot: 
     page.redo.click()
     assert page.editor.text == first
     page.again.click()
-    qtbot.waitUntil(lambda: not page._wants and not page._reply.busy)
+    qtbot.waitUntil(lambda: not page.wants_reply and not page.reply.busy)
     assert page.editor.text.startswith("Hello ")
-    assert page._reply.written is not None
-    assert page._reply.written.sampling.seed == 1
+    assert page.reply.written is not None
+    assert page.reply.written.sampling.seed == 1
     page.undo.click()
     assert page.editor.text == "Hello "
     assert not heard.failures
@@ -112,12 +112,12 @@ def test_tokens_are_coloured_without_a_step_to_undo(page: Notebook, write: Write
 def test_a_branch_goes_on_from_another_token(page: Notebook, write: Write, qtbot: QtBot, heard: Heard) -> None:
     qtbot.keyClicks(page.editor, "ab")
     write()
-    before, text = page.editor.text, page._focus.text
+    before, text = page.editor.text, page.focus.text
     assert text is not None
     id = 5 + ord("x")
-    page._focus.branch_asked.emit(text.n_prompt + 2, id)
-    qtbot.waitUntil(lambda: not page._reply.busy)
-    branched = page._focus.text
+    page.focus.branch_asked.emit(text.n_prompt + 2, id)
+    qtbot.waitUntil(lambda: not page.reply.busy)
+    branched = page.focus.text
     assert branched is not None
     assert branched.ids[: text.n_prompt + 2] == text.ids[: text.n_prompt + 2]
     assert branched.ids[text.n_prompt + 2] == id
@@ -126,23 +126,23 @@ def test_a_branch_goes_on_from_another_token(page: Notebook, write: Write, qtbot
     assert page.editor.text != before
     page.undo.click()
     assert page.editor.text == before
-    page._focus.show(None)
-    page._focus.branch_asked.emit(3, id)  # another view's text
+    page.focus.show(None)
+    page.focus.branch_asked.emit(3, id)  # another view's text
     assert page.editor.text == before
     assert not heard.failures
 
 
 def test_only_the_end_is_read_where_the_text_is_long(page: Notebook, write: Write, until: Until) -> None:
-    page.editor._insert("x" * 100)
-    until(lambda: page._end is not None)
+    page.editor.insert_text("x" * 100)
+    until(lambda: page.text_end is not None)
     assert "reads the last 48 tokens" in page.status.text()
     write()
-    assert page._focus.text is not None
-    assert page._focus.text.n_prompt == 48
+    assert page.focus.text is not None
+    assert page.focus.text.n_prompt == 48
 
 
 def test_the_pointer_on_a_token(page: Notebook, write: Write, qtbot: QtBot) -> None:
-    page.editor._insert("ab")
+    page.editor.insert_text("ab")
     page.draw = lambda: SamplingConfig(max_tokens=1, logit_bias=((5 + ord("x"), 100.0),))
     write()
     assert page.editor.text == "abx"
@@ -150,31 +150,31 @@ def test_the_pointer_on_a_token(page: Notebook, write: Write, qtbot: QtBot) -> N
     place = edge - type(edge)(4, 0)
     qtbot.mouseMove(page.editor.viewport(), place)
     qtbot.mouseClick(page.editor.viewport(), Qt.MouseButton.LeftButton, pos=place)
-    assert page._focus.locked == 2
-    assert page.editor._outlined is not None
-    assert page.editor._outlined.selectedText() == "x"
+    assert page.focus.locked == 2
+    assert page.editor.outlined is not None
+    assert page.editor.outlined.selectedText() == "x"
     page.editor.grab()
     qtbot.keyClick(page.editor, Qt.Key.Key_Escape)
-    assert page._focus.locked is None
+    assert page.focus.locked is None
     page.draw = lambda: SamplingConfig(max_tokens=3, logit_bias=((5 + ord("x"), 100.0),))
     write()
-    page._focus.lock(5)
+    page.focus.lock(5)
     qtbot.keyClick(page.editor, Qt.Key.Key_Left)
-    assert page._focus.locked == 5, "before the last token"
+    assert page.focus.locked == 5, "before the last token"
     qtbot.keyClick(page.editor, Qt.Key.Key_Left)
-    assert page._focus.locked == 4
+    assert page.focus.locked == 4
     qtbot.keyClick(page.editor, Qt.Key.Key_Home)
-    assert page._focus.locked == 4
+    assert page.focus.locked == 4
 
 
 def test_it_is_kept_and_found_again(
     page: Notebook, write: Write, session: Session, theme: ThemeProvider, library: Library, qtbot: QtBot
 ) -> None:
-    page._keeper._soon.setInterval(20)
-    page.editor._insert("first\nsecond 🙂 ")
+    page.keeper.soon.setInterval(20)
+    page.editor.insert_text("first\nsecond 🙂 ")
     write()
     qtbot.waitUntil(lambda: open_notebook(library)[0].exists())
-    page._keeper.flush()
+    page.keeper.flush()
     other = Notebook(session, theme, Focus())
     qtbot.addWidget(other)
     assert other.editor.text == page.editor.text
@@ -235,7 +235,7 @@ def test_at_the_end_the_newest_text_is_kept_whatever_is_being_written(
 
     monkeypatch.setattr("app.chat.notebook.keeper.write_notebook", slowly)
     keeper.keep()
-    keeper._soon.timeout.emit()  # the second is over: the old text is on its way
+    keeper.soon.timeout.emit()  # the second is over: the old text is on its way
     text[0] = "new"
     keeper.keep()
     threading.Timer(0.05, goes_on.set).start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,16 +35,18 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page(grown: Path, qtbot: QtBot, theme: ThemeProvider) -> Iterator[MinimalPairs]:
-    session = Session(Library(grown))
-    session.start(warm_up=False)
+def library(grown: Path) -> Library:
+    return Library(grown)
+
+
+@pytest.fixture
+def page(session: Session, qtbot: QtBot, theme: ThemeProvider) -> MinimalPairs:
     page = MinimalPairs(session, theme)
     qtbot.addWidget(page)
     page.resize(900, 1300)
     page.show()
-    qtbot.waitUntil(lambda: page.reading is not None, timeout=60_000)
-    yield page
-    session.close()
+    qtbot.waitUntil(lambda: page.reading is not None)
+    return page
 
 
 def test_both_models_are_shown_and_the_causal_one_makes_no_difference(page: MinimalPairs, qtbot: QtBot) -> None:
@@ -61,7 +62,7 @@ def test_both_models_are_shown_and_the_causal_one_makes_no_difference(page: Mini
     assert reading is not None
     assert column_words(reading)[page.tokens.chosen] == "·it"
     assert len(differing(reading)) == 1
-    page.which._group.button(1).click()
+    page.which.buttons.button(1).click()
     assert "the difference of its row is exactly 0" in page.attention.said.text()
     rows = page.attention.maps.tables[2][: min(differing(reading))]
     assert np.nanmax(np.abs(rows)) == 0
@@ -70,7 +71,7 @@ def test_both_models_are_shown_and_the_causal_one_makes_no_difference(page: Mini
 def test_a_click_on_a_token_or_a_cell_looks_from_there(page: MinimalPairs, qtbot: QtBot) -> None:
     reading = page.reading
     assert reading is not None
-    left, top, _ = page.tokens._places(page.tokens.width())[1]
+    left, top, _ = page.tokens.places(page.tokens.width())[1]
     qtbot.mouseClick(page.tokens, Qt.MouseButton.LeftButton, pos=QPoint(int(left) + 3, int(top) + 3))
     assert page.tokens.chosen == 1
     assert page.attention.said.text().startswith("“·animal”")
@@ -93,29 +94,29 @@ def test_a_click_on_a_token_or_a_cell_looks_from_there(page: MinimalPairs, qtbot
     page.attention.heads.setCurrentIndex(3)
     page.attention.heads.activated.emit(3)
     assert f"Layer {page.attention.head[0] + 1}" in page.attention.heads.currentText()
-    page.attention.scale._group.button(1).click()
+    page.attention.scale.buttons.button(1).click()
     page.grab()
 
 
 def test_other_sentences_are_read_as_one_types(page: MinimalPairs, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(page.pronouns.answered, timeout=60_000):
+    with qtbot.waitSignal(page.pronouns.answered):
         page.sentences.another.click()
     assert page.sentences.texts[0].split()[:-1] == page.sentences.texts[1].split()[:-1]
-    with qtbot.waitSignal(page.pronouns.answered, timeout=60_000):
+    with qtbot.waitSignal(page.pronouns.answered):
         page.sentences.lines[1].setText("The animal slept.")
     assert page.problem.text().startswith("Sentence B: There is no “it”")
     assert page.reading is None
     assert not page.export.isEnabled()
-    with qtbot.waitSignal(page.pronouns.answered, timeout=60_000):
+    with qtbot.waitSignal(page.pronouns.answered):
         page.sentences.first.click()
     assert not page.problem.isVisible()
     assert page.export.isEnabled()
 
 
-def test_pictures_and_numbers_are_written(page: MinimalPairs, qtbot: QtBot, tmp_path: Path) -> None:
+def test_pictures_and_numbers_are_written(page: MinimalPairs, session: Session, qtbot: QtBot, tmp_path: Path) -> None:
     page.export.export_to(tmp_path / "pair.png", "png")
     assert (tmp_path / "pair.png").stat().st_size > 10_000
-    with qtbot.waitSignal(page._session.notice, timeout=60_000):
+    with qtbot.waitSignal(session.notices.said):
         page.export.export_to(tmp_path / "pair.csv", "csv")
     reading = page.reading
     assert reading is not None
@@ -128,30 +129,29 @@ def test_pictures_and_numbers_are_written(page: MinimalPairs, qtbot: QtBot, tmp_
 
 
 def test_without_an_open_model_that_is_said(page: MinimalPairs, qtbot: QtBot) -> None:
-    page.source._group.button(1).click()
+    page.source.buttons.button(1).click()
     assert page.problem.text() == "No model is open: choose one in the chat."
     assert not page.changes.isVisible()
     assert not page.measured.isVisible()
 
 
-def test_any_open_model_is_compared(page: MinimalPairs, qtbot: QtBot) -> None:
-    session = page._session
-    run = next(run for run in session.list_runs() if "causal" in run.name)
-    with qtbot.waitSignal(session.chat_model_changed, timeout=60_000):
-        session.open_chat_model(run.id)
-    with qtbot.waitSignal(page.examiner.done, timeout=60_000):
-        page.source._group.button(1).click()
+def test_any_open_model_is_compared(page: MinimalPairs, session: Session, qtbot: QtBot) -> None:
+    run = next(run for run in session.runs.list() if "causal" in run.name)
+    with qtbot.waitSignal(session.chat.model_changed):
+        session.chat.open(run.id)
+    with qtbot.waitSignal(page.examiner.done):
+        page.source.buttons.button(1).click()
     reading = page.reading
     assert reading is not None
     assert page.changes.isVisible()
-    page._on_picked(3)
+    page.on_picked(3)
     assert "same in every bit" in page.changes.said.text()
-    page._on_picked(len(reading.columns) - 1)
+    page.on_picked(len(reading.columns) - 1)
     assert page.changes.bars.changes
     assert "nats" in page.changes.bars.tip(1)
     assert page.changes.title.text() == "Next token after “.”"
     page.grab()
-    with qtbot.waitSignal(page.examiner.failed, timeout=60_000):
+    with qtbot.waitSignal(page.examiner.failed):
         page.sentences.lines[0].setText("")
     assert page.problem.text() == "The first sentence is empty: write one."
 
@@ -164,15 +164,15 @@ def test_models_are_grown_where_there_are_none(
     qtbot.addWidget(page)
     page.resize(740, 640)
     page.show()
-    qtbot.waitUntil(lambda: page._answer is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: page.answer is not None)
     assert page.grow.grow.isVisible()
     assert not page.attention.isVisible()
     page.grow.grow.click()
     assert page.grow.growth.active
     assert page.grow.cancel.isVisible()
-    qtbot.waitUntil(lambda: page._answer is not None and len(page._answer.models) == 2, timeout=60_000)
+    qtbot.waitUntil(lambda: page.answer is not None and len(page.answer.models) == 2)
     assert not page.grow.isVisible()
-    assert [run.name for run in session.list_runs()] == ["Pronouns, causal", "Pronouns, encoder"]
+    assert [run.name for run in session.runs.list()] == ["Pronouns, causal", "Pronouns, encoder"]
     assert page.reading is not None
 
 
@@ -183,13 +183,13 @@ def test_growing_is_stopped_after_the_step(
     page = MinimalPairs(session, theme)
     qtbot.addWidget(page)
     page.show()
-    qtbot.waitUntil(lambda: page._answer is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: page.answer is not None)
     page.grow.grow.click()
-    qtbot.waitUntil(lambda: "step" in page.grow.words.text(), timeout=30_000)
-    with qtbot.waitSignal(session.training_ended, timeout=60_000):
+    qtbot.waitUntil(lambda: "step" in page.grow.words.text())
+    with qtbot.waitSignal(session.training.ended):
         page.grow.cancel.click()
     assert not page.grow.growth.active
-    assert len(session.list_runs()) == 1
-    qtbot.waitUntil(lambda: page._answer is not None and len(page._answer.models) == 1, timeout=60_000)
+    assert len(session.runs.list()) == 1
+    qtbot.waitUntil(lambda: page.answer is not None and len(page.answer.models) == 1)
     assert page.grow.grow.text() == "Grow the causal model"
     assert row_sentence(page.reading, 0, 0, 0)  # type: ignore[arg-type]

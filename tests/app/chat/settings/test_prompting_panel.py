@@ -13,8 +13,8 @@ from app.chat.conversation.next_prompt import NextPrompt
 from app.chat.settings.prompting_panel import PromptingPanel
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from models.chat.form import ChatForm
 from models.chat.prompting import Prompting, build_prompt
+from models.chat.template_config import ChatTemplateConfig
 from models.library.library import Library
 from models.number_words import percent
 from models.tokenizers import train_tokenizer
@@ -22,7 +22,7 @@ from tests.app.heard import Until
 from tests.app.small_models import put_model
 from tests.models.chat.test_chat_template import SMOLLM2
 
-FORM = ChatForm(template=SMOLLM2)
+FORM = ChatTemplateConfig(template=SMOLLM2)
 TALK = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello you"}]
 
 
@@ -38,10 +38,10 @@ def next_prompt(session: Session, library: Library, tokenizer: Tokenizer, until:
     put_model(library, tokenizer, "decoder-only", form=FORM, context_length=400)
     found = NextPrompt(session, session)
     assert found.outlook is None
-    session.open_chat_model("decoder-only")
-    until(lambda: session.chat_state == "ready")
-    assert session.chat_model is not None
-    assert session.chat_model.talks
+    session.chat.open("decoder-only")
+    until(lambda: session.chat.state == "ready")
+    assert session.chat.model is not None
+    assert session.chat.model.is_chat_model
     found.set_conversation(TALK)
     until(lambda: not found.busy)
     return found
@@ -125,7 +125,7 @@ def test_what_happens_when_it_is_full_is_said(
 
 def test_a_long_text_is_encoded_beside_the_window(next_prompt: NextPrompt, until: Until) -> None:
     next_prompt.set_written("x" * 25_000)
-    assert next_prompt._patience.isActive()
+    assert next_prompt.patience.isActive()
     until(lambda: next_prompt.outlook is not None and next_prompt.outlook.too_long)
 
 
@@ -185,14 +185,14 @@ def test_the_exact_tokens(panel: PromptingPanel, next_prompt: NextPrompt, settle
     assert outlook is not None
     given = outlook.given
     assert window.summary.text() == f"{len(given.ids)} tokens, {percent(len(given.ids) / 400)} of the context of 400"
-    assert len(window.view._pieces) == len(given.ids)
+    assert len(window.view.pieces) == len(given.ids)
     assert "by the template itself" in window.describe(0)
     assert "of message 3: User" in window.describe(int((given.sources == 2).argmax()))
     assert "what follows is the model's" in window.describe(len(given.ids) - 1)
     window.grab()
     next_prompt.set_prompting(Prompting(template="{{ no.such }}"))
     settled()
-    assert "fails" in window._nothing.words
+    assert "fails" in window.nothing.words
     next_prompt.set_prompting(Prompting())
     next_prompt.set_written("x" * 190)
     settled()
@@ -203,11 +203,11 @@ def test_the_exact_tokens(panel: PromptingPanel, next_prompt: NextPrompt, settle
 def test_without_a_model_and_with_one_that_does_not_talk(
     panel: PromptingPanel, bar: ContextBar, session: Session, library: Library, tokenizer: Tokenizer, until: Until
 ) -> None:
-    session._chat.close_model()
+    session.chat.close_model()
     assert not panel.system.isEnabled()
     assert bar.words.text() == "No model is open"
     put_model(library, tokenizer, "encoder-only")
-    session.open_chat_model("encoder-only")
-    until(lambda: session.chat_state == "ready")
-    assert "holds no conversations" in panel._template.text()
+    session.chat.open("encoder-only")
+    until(lambda: session.chat.state == "ready")
+    assert "holds no conversations" in panel.template.text()
     assert not panel.edit.isEnabled()

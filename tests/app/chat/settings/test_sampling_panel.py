@@ -40,7 +40,7 @@ ALL = SamplingConfig(
 
 @pytest.fixture
 def panel(qtbot: QtBot, session: Session, theme: ThemeProvider) -> SamplingPanel:
-    panel = SamplingPanel(theme, SamplingPresets(session))
+    panel = SamplingPanel(theme, SamplingPresets(session.remembered, session.notices))
     qtbot.addWidget(panel)
     panel.show()
     return panel
@@ -50,9 +50,9 @@ def test_every_setting_can_be_made(panel: SamplingPanel) -> None:
     assert panel.config == SamplingConfig()
     panel.set_config(ALL)
     assert panel.config == ALL
-    assert panel._more.title == "More: 11 set"
+    assert panel.more.title == "More: 11 set"
     assert panel.presets.list.currentText() == "Own settings"
-    rows = {*panel._sliders, "seed", "stop", "logit_bias"}
+    rows = {*panel.sliders, "seed", "stop", "logit_bias"}
     assert rows == {field.name for field in dataclasses.fields(SamplingConfig)}
 
 
@@ -69,7 +69,7 @@ def test_presets_are_chosen_saved_and_deleted(
     bar.save.trigger()
     assert bar.list.currentText() == "Mine"
     panel.slider("temperature").set_value(0.9)
-    panel._on_edited()
+    panel.slider("temperature").changed.emit(0.9)
     assert bar.list.currentText() == "Own settings"
     bar.list.activated.emit(bar.list.findText("Mine"))
     assert panel.config == ALL

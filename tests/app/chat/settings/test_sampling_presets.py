@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from app.chat.settings.sampling_presets import BUILT_IN, SamplingPresets
-from app.session.remembered import Settings
+from app.session.remembered import Remembered
 from app.session.session import Session
 from models.settings.sampling_config import SamplingConfig
 
@@ -13,7 +13,7 @@ MINE = SamplingConfig(temperature=0.4, top_k=20, stop=("\n\n",), logit_bias=((5,
 
 
 def test_ours_leave_length_seed_stops_and_biases_alone(session: Session) -> None:
-    presets = SamplingPresets(session)
+    presets = SamplingPresets(session.remembered, session.notices)
     found = presets.applied("Creative", MINE)
     assert found == dataclasses.replace(MINE, temperature=1.1, min_p=0.03, top_k=0)
     assert presets.matching(found) == "Creative"
@@ -22,9 +22,9 @@ def test_ours_leave_length_seed_stops_and_biases_alone(session: Session) -> None
 
 
 def test_the_users_own_are_kept_but_for_the_seed(session: Session) -> None:
-    presets = SamplingPresets(session)
+    presets = SamplingPresets(session.remembered, session.notices)
     assert presets.save(" Mine ", MINE)
-    session.settings = Settings(session.library.home)  # as after a restart
+    presets = SamplingPresets(Remembered(session.library.home, session.notices), session.notices)  # after a restart
     assert presets.own == ("Mine",)
     assert presets.applied("Mine", SamplingConfig(seed=3)) == dataclasses.replace(MINE, seed=3)
     assert presets.matching(dataclasses.replace(MINE, seed=77)) == "Mine"
@@ -33,8 +33,8 @@ def test_the_users_own_are_kept_but_for_the_seed(session: Session) -> None:
 
 
 def test_ours_cannot_be_overwritten(session: Session) -> None:
-    presets, told = SamplingPresets(session), list[str]()
-    session.job_failed.connect(lambda sentence, details: told.append(sentence))
+    presets, told = SamplingPresets(session.remembered, session.notices), list[str]()
+    session.notices.failed.connect(lambda sentence, details: told.append(sentence))
     assert not presets.save("Exact", MINE)
     assert not presets.save(" ", MINE)
     assert told[0].startswith("“Exact” comes with the program")
@@ -42,7 +42,7 @@ def test_ours_cannot_be_overwritten(session: Session) -> None:
 
 
 def test_a_model_begins_as_was_settled_for_it(session: Session) -> None:
-    presets = SamplingPresets(session)
+    presets = SamplingPresets(session.remembered, session.notices)
     assert presets.of_model("run") is None
     presets.settle_for_model("run", MINE)
     assert (presets.of_model("run"), presets.of_model("other")) == (MINE, None)
@@ -51,8 +51,8 @@ def test_a_model_begins_as_was_settled_for_it(session: Session) -> None:
 
 
 def test_what_cannot_be_read_is_as_if_it_were_not_there(session: Session) -> None:
-    presets = SamplingPresets(session)
+    presets = SamplingPresets(session.remembered, session.notices)
     presets.save("Mine", MINE)
-    saved = session.settings.get("sampling presets", {})
-    session.remember("sampling presets", {"Odd": {"temperature": "hot"}, "No": 3, **saved})
+    saved = session.remembered.get("sampling presets", {})
+    session.remembered.set("sampling presets", {"Odd": {"temperature": "hot"}, "No": 3, **saved})
     assert presets.own == ("Mine",)

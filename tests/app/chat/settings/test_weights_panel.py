@@ -40,8 +40,8 @@ def panel(
     panel.show()
     assert not panel.measure.isEnabled()
     assert not panel.kind.isEnabled()
-    session.open_chat_model(put_model(library, byte_tokenizer, "decoder-only"))
-    qtbot.waitUntil(lambda: session.chat_state == "ready")
+    session.chat.open(put_model(library, byte_tokenizer, "decoder-only"))
+    qtbot.waitUntil(lambda: session.chat.state == "ready")
     return panel
 
 
@@ -49,13 +49,13 @@ def test_another_kind_opens_the_model_again(panel: WeightsPanel, session: Sessio
     panel.control.measured = MEASURED
     assert panel.kind.value == "float32"
     panel.kind.changed.emit("int8")
-    qtbot.waitUntil(lambda: session.chat_state == "ready")
-    assert session.chat_model is not None
-    assert session.chat_model.weights == "int8"
+    qtbot.waitUntil(lambda: session.chat.state == "ready")
+    assert session.chat.model is not None
+    assert session.chat.model.weights == "int8"
     assert panel.kind.value == "int8"
     assert panel.control.measured is MEASURED  # it is the same checkpoint
-    session.open_chat_model(session.chat_model.run_id)
-    qtbot.waitUntil(lambda: session.chat_state == "ready")
+    session.chat.open(session.chat.model.run_id)
+    qtbot.waitUntil(lambda: session.chat.state == "ready")
     assert panel.kind.value == "float32"
 
 
@@ -83,7 +83,7 @@ def test_measuring_can_be_left_off(panel: WeightsPanel, qtbot: QtBot) -> None:
 def test_what_is_slower_is_called_so(panel: WeightsPanel) -> None:
     panel.control.measured = MEASURED
     panel.control.changed.emit()
-    assert [cell.text() for cell in panel.cells[0]] == ["float32", "538.1", "40.0", "500", "9.800", ""]
+    assert [cell.text() for cell in panel.cells[0]] == ["float32", "513 MiB", "40.0", "500", "9.800", ""]
     assert [cell.text() for cell in panel.cells[2]][-1] == "+1.25\N{NO-BREAK SPACE}%"
     assert panel.cells[1][-1].text() == "\N{MINUS SIGN}0.21\N{NO-BREAK SPACE}%"
     assert "bfloat16 is not faster in all here: it writes 0.90 times and reads 2.00 times" in panel.verdict.text()
@@ -100,8 +100,8 @@ def test_what_is_slower_is_called_so(panel: WeightsPanel) -> None:
 
 
 def test_what_went_wrong_is_said_in_the_panel(panel: WeightsPanel, session: Session, qtbot: QtBot) -> None:
-    assert session.chat_model is not None
-    panel.control.measure(dataclasses.replace(session.chat_model, step=77))
+    assert session.chat.model is not None
+    panel.control.measure(dataclasses.replace(session.chat.model, step=77))
     qtbot.waitUntil(lambda: not panel.control.busy)
     assert "step-00000077" in panel.problem.text()
     assert panel.problem.isVisible()
@@ -110,14 +110,14 @@ def test_what_went_wrong_is_said_in_the_panel(panel: WeightsPanel, session: Sess
 def test_encoders_are_not_measured_and_live_models_not_changed(
     panel: WeightsPanel, session: Session, qtbot: QtBot, library: Library, byte_tokenizer: Tokenizer
 ) -> None:
-    session.open_chat_model(put_model(library, byte_tokenizer, "encoder-only"))
-    qtbot.waitUntil(lambda: session.chat_state == "ready")
+    session.chat.open(put_model(library, byte_tokenizer, "encoder-only"))
+    qtbot.waitUntil(lambda: session.chat.state == "ready")
     assert panel.kind.isEnabled()
     assert not panel.measure.isEnabled()
     assert "Only models that go on with a text" in panel.about.text()
-    assert session.chat_model is not None
-    session._chat.model = dataclasses.replace(session.chat_model, which=LIVE)
-    session.chat_model_changed.emit()
+    assert session.chat.model is not None
+    session.chat.model = dataclasses.replace(session.chat.model, which=LIVE)
+    session.chat.model_changed.emit()
     assert not panel.kind.isEnabled()
     assert not panel.measure.isEnabled()
     assert "model in training" in panel.about.text()

@@ -16,7 +16,7 @@ from app.chat.side_by_side.page import SideBySidePage
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.worker.job import INTERACTIVE, Job
-from models.chat.form import ChatForm
+from models.chat.template_config import ChatTemplateConfig
 from models.events import Event
 from models.inference.reply import ReplyStarted
 from models.library.library import Library
@@ -29,8 +29,8 @@ from tests.app.small_models import put_model
 @pytest.fixture
 def page(qtbot: QtBot, session: Session, theme: ThemeProvider, tiny_spec: RunSpec, until: Until) -> SideBySidePage:
     """Two sides: the newest checkpoint of a run of 12 steps, and one before it."""
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
     page = SideBySidePage(session, theme, lambda: SamplingConfig(max_tokens=12, temperature=0.0), str)
     qtbot.addWidget(page)
     page.resize(900, 600)
@@ -42,11 +42,11 @@ def test_two_checkpoints_reply_and_judge_each_other(
     page: SideBySidePage, session: Session, qtbot: QtBot, until: Until, tmp_path: Path
 ) -> None:
     first, second = page.columns
-    run_id = session.list_runs()[0].id
+    run_id = session.runs.list()[0].id
     for column in page.columns:
         column.runs.setCurrentIndex(column.runs.findData(run_id))
         column.runs.activated.emit(column.runs.currentIndex())
-    steps = session.checkpoint_steps(run_id)
+    steps = session.runs.checkpoint_steps(run_id)
     second.steps.setCurrentIndex(second.steps.findData(steps[-1]))
     qtbot.keyClicks(page.prompt, "The cat")
     qtbot.mouseClick(page.run_button, Qt.MouseButton.LeftButton)
@@ -70,7 +70,7 @@ def test_two_checkpoints_reply_and_judge_each_other(
 
 
 def test_what_cannot_be_compared_is_said(page: SideBySidePage, until: Until, session: Session) -> None:
-    run_id = session.list_runs()[0].id
+    run_id = session.runs.list()[0].id
     for column in page.columns:
         column.runs.setCurrentIndex(column.runs.findData(run_id))
         column.runs.activated.emit(column.runs.currentIndex())
@@ -101,8 +101,8 @@ def test_a_column_that_goes_ends_the_comparison_and_nothing_of_it_comes_after(
     page: SideBySidePage, session: Session, until: Until
 ) -> None:
     page.add_column()
-    run_id = session.list_runs()[0].id
-    for column, step in zip(page.columns, (None, *session.checkpoint_steps(run_id)[:2]), strict=True):
+    run_id = session.runs.list()[0].id
+    for column, step in zip(page.columns, (None, *session.runs.checkpoint_steps(run_id)[:2]), strict=True):
         column.choose(Lane(run_id, step))
     page.prompt.setPlainText("The cat")
     page.compare()
@@ -116,9 +116,9 @@ def test_a_column_that_goes_ends_the_comparison_and_nothing_of_it_comes_after(
 
 
 def test_the_newest_checkpoint_is_looked_for_each_time(page: SideBySidePage, session: Session, until: Until) -> None:
-    run = session.find_run(session.list_runs()[0].id)
+    run = session.runs.find(session.runs.list()[0].id)
     page.columns[0].choose(Lane(run.id))
-    page.columns[1].choose(Lane(run.id, session.checkpoint_steps(run.id)[-1]))
+    page.columns[1].choose(Lane(run.id, session.runs.checkpoint_steps(run.id)[-1]))
     page.prompt.setPlainText("The cat")
     for step in (12, 13):
         page.compare()
@@ -131,16 +131,16 @@ def test_the_newest_checkpoint_is_looked_for_each_time(page: SideBySidePage, ses
 def test_models_that_talk_are_told_the_system_prompt(
     session: Session, library: Library, theme: ThemeProvider, byte_tokenizer: Tokenizer, qtbot: QtBot, until: Until
 ) -> None:
-    form = ChatForm(template="{% for m in messages %}[{{ m.content }}]{% endfor %}")
+    form = ChatTemplateConfig(template="{% for m in messages %}[{{ m.content }}]{% endfor %}")
     run_id = put_model(library, byte_tokenizer, "decoder-only", form=form)
     [checkpoint] = (library.runs / run_id / "checkpoints").iterdir()
     shutil.copytree(checkpoint, checkpoint.with_name("step-00000099"))
-    lanes = [Lane(run_id, step) for step in session.checkpoint_steps(run_id)]
+    lanes = [Lane(run_id, step) for step in session.runs.checkpoint_steps(run_id)]
     page = SideBySidePage(session, theme, lambda: SamplingConfig(max_tokens=2), lambda: "Be kind.")
     qtbot.addWidget(page)
     heard: list[Event] = []
     page.control.events_came.connect(heard.extend)
-    page.control.start(lanes, "Who?", page._draw(), page._system())
+    page.control.start(lanes, "Who?", SamplingConfig(max_tokens=2), "Be kind.")
     until(lambda: not page.control.busy)
     started = [event.event for event in heard if isinstance(event, LaneReplied)]
     prompts = [byte_tokenizer.decode(event.prompt_ids) for event in started if isinstance(event, ReplyStarted)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,14 +11,18 @@ import pytest
 from app.cli import main
 from app.commands import bench
 from app.commands.bench_parts import builder as bench_builder
+from app.commands.bench_parts import window as bench_window
 from app.kit.theme import ThemeProvider
 from models.settings.presets import PRESETS
 
 
+@pytest.mark.slow
 def test_lateness_is_measured_while_a_run_trains(
     text_file: Path, theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(bench, "GUI_SECONDS", 0.5)
+    small = dataclasses.replace(PRESETS["terrarium-tiny"], n_layer=1, d_model=32, n_head=2)
+    monkeypatch.setattr(bench_window, "PRESETS", {"terrarium-tiny": small})
     assert main(["bench", "gui", "--data", str(text_file), "--device", "cpu", "--json"]) == 0
     out, err = capsys.readouterr()
     (result,) = json.loads(out)["results"]
@@ -27,6 +32,7 @@ def test_lateness_is_measured_while_a_run_trains(
     assert '"TrainMetrics"' in err
 
 
+@pytest.mark.slow
 def test_changed_slots_are_timed_for_every_preset(
     theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

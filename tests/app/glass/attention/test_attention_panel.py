@@ -211,7 +211,7 @@ def test_long_texts_are_pooled_and_read_again_where_asked(
     detail.whole.click()
     assert detail.map.picture is not None
     assert detail.map.picture.values.shape == (4, 4)
-    columns = panel._numbers()()
+    columns = panel.numbers()()
     assert len(columns["weight"]) == 16
 
 
@@ -220,7 +220,7 @@ def test_a_reply_goes_first(
 ) -> None:
     _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
     order: list[str] = []
-    panel._reading.read.connect(lambda: order.append("read"))
+    panel.reading.read.connect(lambda: order.append("read"))
     session.worker.job_finished.connect(lambda job: order.append("reply") if job.name == "Reply" else None)
     go_on = threading.Event()
 
@@ -231,7 +231,7 @@ def test_a_reply_goes_first(
     session.worker.submit(Job("before", before, INTERACTIVE))
     focus.show(text_of(tokenizer, SENTENCE, 10))
     session.worker.submit(Job("Reply", lambda: iter(()), INTERACTIVE))
-    session._chat.reply_asked.emit()
+    session.chat.reply_asked.emit()
     go_on.set()
     until(lambda: not panel.said)
     assert order == ["reply", "read"]
@@ -255,14 +255,14 @@ def test_what_is_masked_is_hatched_and_not_zero(opened: AttentionPanel, theme: T
     montage = opened.overview.montage
     for mode in ("light", "dark"):
         theme.set_mode(mode)
-        image = paint_tiles(opened.stack, montage._layout, "root", theme, 1.0)
+        image = paint_tiles(opened.stack, montage.tile_layout, "root", theme, 1.0)
         rect = montage.place_of(Tile(0, 0))
         masked = {image.pixel(rect.right() - x, rect.top() + y) for x in range(12) for y in range(12)}
         colours = {theme.theme.color(role).rgba() for role in ("sunken", "border_strong")}
         assert masked == colours
-    assert montage._layout.at(QPointF(rect.left() - 3, rect.top() + 3)) is None
-    assert montage._layout.at(QPointF(rect.center())) == 0
-    assert montage._layout.at(QPointF(rect.left() + 3, 5000)) is None
+    assert montage.tile_layout.at(QPointF(rect.left() - 3, rect.top() + 3)) is None
+    assert montage.tile_layout.at(QPointF(rect.center())) == 0
+    assert montage.tile_layout.at(QPointF(rect.left() + 3, 5000)) is None
 
 
 def test_pictures_show_all_heads_and_numbers_are_exact(opened: AttentionPanel, tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_pictures_show_all_heads_and_numbers_are_exact(opened: AttentionPanel, t
     assert image.height() > 2 * (opened.overview.montage.height() + opened.detail.height())
     opened.export.export_to(tmp_path / "heads.svg", "svg")
     assert "mean" in (tmp_path / "heads.svg").read_text("utf-8")
-    columns = opened._numbers()()
+    columns = opened.numbers()()
     n = len(SENTENCE)
     assert {len(column) for column in columns.values()} == {n * n}
     assert columns["query_token"][n] == "h"

@@ -29,7 +29,7 @@ def panel(qtbot: QtBot, session: Session, theme: ThemeProvider, focus: Focus) ->
 
 
 def settled(panel: AblationPanel) -> bool:
-    return not (panel.said or panel.examiner.busy or panel.survey.busy or panel._typed.isActive())
+    return not (panel.said or panel.examiner.busy or panel.survey.busy or panel.typing.isActive())
 
 
 def click_part(qtbot: QtBot, panel: AblationPanel, part: Part) -> None:
@@ -40,7 +40,7 @@ def click_part(qtbot: QtBot, panel: AblationPanel, part: Part) -> None:
 
 def click_token(qtbot: QtBot, panel: AblationPanel, i: int) -> None:
     strip = panel.tokens
-    qtbot.mouseClick(strip.viewport(), Qt.MouseButton.LeftButton, pos=strip._pill_rect(i).center())
+    qtbot.mouseClick(strip.viewport(), Qt.MouseButton.LeftButton, pos=strip.pill_rect(i).center())
 
 
 @pytest.mark.parametrize("design", ["terrarium-tiny", "bert-tiny", "t5-tiny"])
@@ -97,7 +97,7 @@ def test_another_text_answers_for_all_parts(
     focus.show(text_of(tokenizer, "the cat sat", 4))
     focus.lock(8)
     until(lambda: settled(panel))
-    panel.how._group.button(1).click()
+    panel.how.buttons.button(1).click()
     until(lambda: panel.other.toPlainText() == "the cat ")
     panel.other.setPlainText("the dog ")
     until(lambda: "Both texts have 8 tokens" in panel.other_note.text())
@@ -152,9 +152,9 @@ def test_a_long_survey_waits_to_be_asked_for_and_can_be_stopped(
     until(lambda: not panel.survey.busy)
     assert len(panel.survey.found) == 3 * (4 + 3)
     assert not panel.survey.measure.isVisible()
-    numbers = panel._numbers()()
+    numbers = panel.numbers()()
     assert list(numbers["what"]).count("one part alone") == 21
-    assert [p for p in numbers["before"] if p is not None] == [p for _, p, _ in panel._answer.change.tokens]
+    assert [p for p in numbers["before"] if p is not None] == [p for _, p, _ in panel.answer.change.tokens]
     focus.lock(7)
     until(lambda: settled(panel))
     assert not panel.survey.found

@@ -35,10 +35,10 @@ def test_it_shows_gradient_times_input(
     text, at = Text(ids=read.ids, source_ids=read.source_ids), 6 if design == "bert-tiny" else 5
     for of in ("logit", "log-probability"):
         if of != panel.of.value:
-            panel.of._group.button(1).click()
+            panel.of.buttons.button(1).click()
             until(lambda: "log-probability" in panel.total.text())
         found = attribute(model, text, at, read.ids[6], of)
-        columns = panel._numbers()()
+        columns = panel.numbers()()
         assert columns["amount"] == pytest.approx([*found.source, *found.tokens], abs=1e-4)
         assert columns["side"].count("source") == len(read.source_ids)  # type: ignore[union-attr]
         most = max((*found.source, *found.tokens), key=abs)

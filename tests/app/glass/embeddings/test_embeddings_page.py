@@ -11,7 +11,7 @@ from app.glass.embeddings.page import EmbeddingsPage
 from app.glass.focus import Focus
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from models.inspect.embedding_map import map_of, nearest, tables
+from models.inspect.embedding_map import nearest, pca_2d, tables
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 
@@ -28,11 +28,11 @@ def page(qtbot: QtBot, session: Session, theme: ThemeProvider, focus: Focus) -> 
 def test_neighbours_of_what_is_clicked(
     page: EmbeddingsPage, session: Session, byte_tokenizer: Tokenizer, until: Until, qtbot: QtBot
 ) -> None:
-    assert "No model is open" in page._nothing.words
+    assert "No model is open" in page.nothing.words
     model, _ = open_random(session, "llama-tiny", byte_tokenizer)
     until(lambda: page.table is not None)
     assert page.table is not None
-    found = map_of(tables(model)["input"])
+    found = pca_2d(tables(model)["input"])
     assert page.table.map.points == pytest.approx(found.points)
     assert len(page.table.names) == 380
     assert page.table.names[300] == "#300"
@@ -44,7 +44,7 @@ def test_neighbours_of_what_is_clicked(
     assert [(other, cosine) for other, _, cosine in page.near.rows] == [
         (other, pytest.approx(cosine, abs=1e-5)) for other, cosine in nearest(tables(model)["input"], id)
     ]
-    page.which._group.button(1).click()  # what is written with is another table
+    page.which.buttons.button(1).click()  # what is written with is another table
     until(lambda: page.table is not None and page.table.which == "output" and bool(page.near.rows))
     assert page.chosen == id
     other = page.near.rows[2][0]
@@ -92,5 +92,5 @@ def test_another_model_has_another_table(
     assert page.table is None
     until(lambda: page.table is not None)
     assert "at step 9" in page.head.note
-    columns = page._numbers()()
+    columns = page.numbers()()
     assert len(columns["token"]) == 380

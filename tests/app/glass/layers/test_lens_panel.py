@@ -102,8 +102,8 @@ def test_a_click_tracks_a_token_and_another_lets_it_go(
     panel.track.setText("Q")
     qtbot.keyClick(panel.track, Qt.Key.Key_Return)
     until(lambda: any(chip.words.startswith("Q ") for chip in panel.chips.chips))
-    panel.scale._group.button(1).click()
-    panel.of._group.button(1).click()
+    panel.scale.buttons.button(1).click()
+    panel.of.buttons.button(1).click()
     assert ", over " in panel.split_title.text()
     panel.grid.setFocus()
     qtbot.keyClick(panel.grid, Qt.Key.Key_Right)
@@ -112,14 +112,19 @@ def test_a_click_tracks_a_token_and_another_lets_it_go(
 
 
 def test_a_model_that_learned_on_is_told_and_asked_anew(
-    panel: LensPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until
+    panel: LensPanel,
+    session: Session,
+    focus: Focus,
+    byte_tokenizer: Tokenizer,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
     focus.show(text_of(tokenizer, "the cat sat on", 4))
     focus.lock(9)
     until(lambda: not panel.said and not panel.examiner.busy)
     before = panel.grid.table
-    session._chat._loaded = (model, tokenizer, 8)
+    monkeypatch.setattr(session.chat, "open_model", lambda: (model, tokenizer, 8))
     with torch.no_grad():
         model.embedding.weight.mul_(-1)
     focus.lock(10)
@@ -146,6 +151,6 @@ def test_the_numbers_are_written(
     assert len([row for row in rows if row.startswith("probability,")]) == 5 * 4 * 5  # places, layers, best tokens
     parts = [row.split(",") for row in rows if row.startswith("logit,")]
     assert [part[4] for part in parts][::7] == ["embedding", "biases"]
-    assert panel._answer is not None
-    assert panel._answer.split is not None
-    assert sum(float(part[-1]) for part in parts) == pytest.approx(panel._answer.split.total, abs=1e-4)
+    assert panel.answer is not None
+    assert panel.answer.split is not None
+    assert sum(float(part[-1]) for part in parts) == pytest.approx(panel.answer.split.total, abs=1e-4)

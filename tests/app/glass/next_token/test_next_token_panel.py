@@ -98,7 +98,7 @@ def test_a_setting_redraws_without_the_model(
     until(lambda: panel.xray is not None)
     panel.set_sampling(SamplingConfig(temperature=0.0))
     assert not panel.examiner.busy
-    assert (panel.by.value, len(panel.bars._xray.bars if panel.bars._xray else ())) == ("now", 3)
+    assert (panel.by.value, len(panel.bars.xray.bars if panel.bars.xray else ())) == ("now", 3)
     assert "nothing is drawn" in panel.summary.text()
     panel.set_sampling(dataclasses.replace(SETTINGS, top_k=1))
     assert panel.xray is not None
@@ -118,15 +118,15 @@ def test_settings_are_tried_with_the_bars_in_sight(
     focus.show(reply)
     focus.lock(5)
     until(lambda: panel.xray is not None)
-    assert panel._sliders["temperature"].value == 1.3, "what the reply was drawn with"
+    assert panel.sliders["temperature"].value == 1.3, "what the reply was drawn with"
     with qtbot.waitSignal(panel.sampling_changed) as tried:
-        panel._sliders["top_k"].changed.emit(5)
+        panel.sliders["top_k"].changed.emit(5)
     assert tried.args == [dataclasses.replace(SETTINGS, top_k=5, seed=77, stop=("x",), max_tokens=256)]
     assert panel.by.value == "now"
     assert panel.xray is not None
     assert panel.xray.n_left <= 5
     panel.set_sampling(tried.args[0])
-    assert panel._sliders["top_k"].value == 5
+    assert panel.sliders["top_k"].value == 5
 
 
 def test_an_alternative_is_gone_on_with(
@@ -142,7 +142,7 @@ def test_an_alternative_is_gone_on_with(
     panel.table.setCurrentIndex(panel.table.model().index(2, 1))
     with qtbot.waitSignal(focus.branch_asked):
         qtbot.keyClick(panel.table, Qt.Key.Key_Return)
-    box = panel.bars._box(0)
+    box = panel.bars.bar_rect(0)
     with qtbot.waitSignal(focus.branch_asked) as asked:
         qtbot.mouseClick(panel.bars, Qt.MouseButton.LeftButton, pos=QPointF(box.left() + 1, box.center().y()).toPoint())
     assert asked.args == [5, panel.xray.order[0] if panel.xray else -1]
@@ -172,11 +172,11 @@ def test_an_encoders_masked_place_has_no_draw(
 def test_all_numbers_of_the_vocabulary_are_exported(
     panel: NextTokenPanel, focus: Focus, reply: ReadText, until: Until
 ) -> None:
-    assert panel._numbers()() == {}
+    assert panel.numbers()() == {}
     focus.show(reply)
     focus.lock(5)
     until(lambda: panel.xray is not None)
-    columns = panel._numbers()()
+    columns = panel.numbers()()
     assert len(columns["own"]) == 380
     assert sum(columns["own"]) == pytest.approx(1, abs=1e-5)
     assert sum(columns["final"]) == pytest.approx(1, abs=1e-5)

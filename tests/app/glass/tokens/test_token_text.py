@@ -55,7 +55,7 @@ def test_the_prompt_is_shown_where_it_is_wanted(view: TokenText) -> None:
     view.set_text(SOME, with_prompt=True)
     assert view.place_at(QPointF(3, 3)) == 0
     view.set_values([0.1, 0.2], [1.0, 1.0], [1, 2], first=1)
-    assert [values is not None for values in view._values] == [False, True, True] + [False] * 6
+    assert [values is not None for values in view.values] == [False, True, True] + [False] * 6
 
 
 def test_the_pointer_hovers_and_a_click_locks(qtbot: QtBot, view: TokenText, focus: Focus) -> None:
@@ -97,14 +97,14 @@ def test_of_two_texts_the_locked_one_keeps_the_focus(
     qtbot.mouseMove(other, middle(other, 1))
     assert (focus.text, focus.place) == (SOME, 3)
     qtbot.mouseClick(other, Qt.MouseButton.LeftButton, pos=middle(other, 1))
-    assert (focus.text is other._text, focus.locked) == (True, 1)
-    assert view._place is None
+    assert (focus.text is other.read_text, focus.locked) == (True, 1)
+    assert view.place is None
 
 
 def test_a_tip_tells_all_numbers(view: TokenText, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr(QToolTip, "showText", lambda at, words, *rest: told.append(words))
-    view._show_tip(QPoint(), 4)
+    view.show_tip(QPoint(), 4)
     assert told == ["<p>·two   50.0\u00a0%, surprisal 0.69 nats, number 1 of the likeliest, entropy 1.00 nats</p>"]
 
 

@@ -38,7 +38,7 @@ def test_shows_every_settings_class_and_gives_it_back(qtbot: QtBot, theme: Theme
             editor = form.editor(f.name)
             assert editor.accessibleName() == f.metadata["label"]
             assert f.metadata["help"].split(".")[0] in editor.toolTip()
-    form._on_edited()
+    form.follow_edits()
     assert form.config == config
     assert form.problem == ""
 

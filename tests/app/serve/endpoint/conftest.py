@@ -19,7 +19,7 @@ from app.serve.endpoint.engine import Loan, Served
 from app.serve.endpoint.http_server import HttpServer
 from app.serve.endpoint.thread_engine import ThreadEngine
 from models.architecture.transformer import AnyModel, Decoder, Encoder
-from models.chat.form import ChatForm
+from models.chat.template_config import ChatTemplateConfig
 from models.settings.model_config import ModelConfig
 from models.tokenizers import SMALLEST
 
@@ -85,7 +85,7 @@ def tiny_served(tokenizer: Tokenizer, topology: str = "decoder-only") -> tuple[S
         created=1,
         config=config,
         tokenizer=tokenizer,
-        form=ChatForm(),
+        form=ChatTemplateConfig(),
         lend=lambda: Loan(model=model, step=7),
     )
     return served, model

@@ -43,9 +43,9 @@ def test_the_address_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_each_request_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     call = Call(number=1, kind="chat", state="done", n_prompt=7, n_made=12, began=0.0, seconds=0.51, note="stop")
-    serve._write_call(call)
-    serve._write_call(Call(number=2, kind="chat", state="refused", began=0.0, note="“n” is missing."))
-    serve._write_call(Call(number=3, kind="/\x1b[2Jx", state="refused", began=0.0, note="There is no /\x1b[2Jx."))
+    serve.write_call(call)
+    serve.write_call(Call(number=2, kind="chat", state="refused", began=0.0, note="“n” is missing."))
+    serve.write_call(Call(number=3, kind="/\x1b[2Jx", state="refused", began=0.0, note="There is no /\x1b[2Jx."))
     first, second, third = capsys.readouterr().err.splitlines()
     assert first.endswith("chat: 7 tokens read, 12 made in 0.5 s; done: stop")
     assert second.endswith("chat: refused: “n” is missing.")

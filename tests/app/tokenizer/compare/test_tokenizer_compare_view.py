@@ -16,18 +16,16 @@ from tokenizers import Tokenizer
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.tokenizer.compare.clusters import cluster_edges
 from app.tokenizer.compare.figures_table import FiguresTable
 from app.tokenizer.compare.grid_lines import GridLines
 from app.tokenizer.compare.metrics import RATIOS, TABLE, best
-from app.tokenizer.compare.selection import Selection
 from app.tokenizer.compare.spot import token_spot
-from app.tokenizer.compare.text_grid import AlignedTokens, TextGrid
+from app.tokenizer.compare.text_grid import AlignedTokens, TextGrid, cluster_edges
 from app.tokenizer.compare.text_work import MOST_DRAWN
-from app.tokenizer.compare.view import TokenizerCompareView
+from app.tokenizer.compare.view import Selection, TokenizerCompareView
 from models import cost
-from models.data.language_texts import LANGUAGE_NAMES
 from models.data.tiny_world import parallel
+from models.data.tiny_world.parallel import LANGUAGE_NAMES
 from models.settings.presets import PRESETS
 from models.tokenizers import encode_text, save_tokenizer, token_pieces, train_tokenizer
 
@@ -219,7 +217,7 @@ def test_pointing_tells_what_the_others_have_there(qtbot: QtBot, view: Tokenizer
 def test_costs_follow_the_design(view: TokenizerCompareView, session: Session, until: Until) -> None:
     compare_with(view, until, "byte")
     for name in ("gpt2-tiny", "llama-tiny"):
-        session.set_design(PRESETS[name], name)
+        session.designs.set(PRESETS[name], name)
         found = view.table.compared[1].cost
         design = PRESETS[name]
         assert found is not None
@@ -267,7 +265,7 @@ def test_languages_are_measured_into_bars(
 
 
 def few_stories(language: str) -> object:
-    from models.data.language_texts import language_texts
+    from models.data.corpus_texts import language_texts
 
     return language_texts(language, 3)
 
@@ -297,10 +295,10 @@ def test_the_library_is_followed(
     view: TokenizerCompareView, session: Session, until: Until, trained: dict[str, Tokenizer]
 ) -> None:
     compare_with(view, until, "byte", "word")
-    session.delete_tokenizer("word")
+    session.tokenizers.delete("word")
     until(lambda: list(view.shown.tokens) == ["bpe", "byte"])
     save_tokenizer(trained["unigram"], session.library, "word", {})  # another one of that name
-    session.library_changed.emit()
+    session.tokenizers.list_changed.emit()
     assert view.names == ["bpe", "byte"]
     (session.library.tokenizers / "word" / "tokenizer.json").write_text("{", encoding="utf-8")
     view.table.ticked.emit("word", True)
@@ -318,7 +316,7 @@ def test_without_others_it_says_what_to_do(
     until(lambda: view.shown.grid.text == "x")
     assert view.names == []
     save_tokenizer(trained["bpe"], session.library, "bpe", {})
-    session.library_changed.emit()
+    session.tokenizers.list_changed.emit()
     view.set_tokenizer(trained["bpe"], "bpe")
     assert "train or import one" in view.hint.text()
     view.set_text("")

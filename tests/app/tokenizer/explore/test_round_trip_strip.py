@@ -12,9 +12,8 @@ from tokenizers import Tokenizer
 from app.kit.text.text_box import MOST_CHARACTERS
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.tokenizer.explore.difference_list import change_words
 from app.tokenizer.explore.explore_view import ExploreView
-from app.tokenizer.explore.round_trip_strip import AT_ONCE_BYTES, RoundTripStrip
+from app.tokenizer.explore.round_trip_strip import AT_ONCE_BYTES, RoundTripStrip, change_words
 from models.tokenizers import TokenizerOptions, train_tokenizer
 from models.tokenizers.text.encoded import EncodedText
 from models.tokenizers.text.round_trip import LIMIT, round_trip
@@ -71,12 +70,12 @@ def test_what_differs_is_told_of_shown_and_listed(
         qtbot.mouseClick(strip, Qt.MouseButton.LeftButton)
     assert place.args == [4, 5]
     strip.open_list()
-    tree = strip._list.tree
+    tree = strip.differences.tree
     assert [tree.topLevelItem(i).text(1) for i in range(tree.topLevelItemCount())] == ["T → t", "É → é"]
     with qtbot.waitSignal(strip.place_chosen) as place:
         tree.itemActivated.emit(tree.topLevelItem(1), 0)
     assert place.args == [8, 9]
-    assert not strip._list.isVisible()
+    assert not strip.differences.isVisible()
     assert strip.words.startswith("Differs at character 9 É → é")
 
 
@@ -103,7 +102,7 @@ def test_what_takes_long_is_said_to_be_checked(strip: RoundTripStrip, until: Unt
 def test_too_many_differences_are_said_to_be_the_first(strip: RoundTripStrip, small: Tokenizer, until: Until) -> None:
     check(strip, small, TEXT * (LIMIT + 10))
     until(lambda: strip.result is not None)
-    assert strip._all.text() == f"The first {LIMIT}"
+    assert strip.show_all.text() == f"The first {LIMIT}"
 
 
 def test_changes_are_written_in_marks(small: Tokenizer) -> None:
@@ -131,12 +130,12 @@ def test_a_place_is_selected_in_the_text_that_is_explored(
     assert view.lab.editor.textCursor().selectedText() == "T"
     tokens = view.lab.tokens
     assert tokens is not None
-    assert tokens[view.lab.view._marked.start].display == "·the"
+    assert tokens[view.lab.view.marked.start].display == "·the"
     view.set_text("a" * MOST_CHARACTERS + "B")
     until(lambda: view.round_trip.result is not None)
     view.round_trip.show_place()  # beyond what the editor shows: its token is marked
     assert view.lab.tokens is not None
-    assert view.lab.view._marked.stop == len(view.lab.tokens)
+    assert view.lab.view.marked.stop == len(view.lab.tokens)
     assert not view.lab.editor.textCursor().hasSelection()
     view.set_tokenizer(None, "")
     assert view.round_trip.words == "Nothing to check yet"

@@ -89,17 +89,17 @@ def test_a_very_long_text_is_laid_out_part_by_part(
     view.set_pieces(pieces)
     bar = view.verticalScrollBar()
     begun = bar.maximum()
-    qtbot.waitUntil(lambda: view._layout.is_complete)
+    qtbot.waitUntil(lambda: view.pills.is_complete)
     assert bar.maximum() > begun
     whole = bar.maximum()
     bar.setValue(whole)
     view.set_show_ids(False)
     view.set_show_ids(True)
-    qtbot.waitUntil(lambda: view._layout.is_complete)
+    qtbot.waitUntil(lambda: view.pills.is_complete)
     assert bar.maximum() == whole
     view.set_pieces(pieces)
     view.pick(len(pieces) - 1)
-    assert view.token_at(QPointF(view._pill_rect(len(pieces) - 1).center())) == len(pieces) - 1
+    assert view.token_at(QPointF(view.pill_rect(len(pieces) - 1).center())) == len(pieces) - 1
 
 
 def test_pills_are_found_walked_and_picked(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
@@ -109,10 +109,10 @@ def test_pills_are_found_walked_and_picked(qtbot: QtBot, theme: ThemeProvider, b
     view.show()
     view.set_pieces(token_pieces(bpe, TEXT))
     for index in (0, 3, 7):
-        place = view._pill_rect(index).center()
+        place = view.pill_rect(index).center()
         assert view.token_at(QPointF(place)) == index
     with qtbot.waitSignal(view.picked) as picked:
-        qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=view._pill_rect(3).center())
+        qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=view.pill_rect(3).center())
     assert picked.args == [3]
     qtbot.keyClick(view, Qt.Key.Key_Right)
     assert view.current == 4
@@ -120,7 +120,7 @@ def test_pills_are_found_walked_and_picked(qtbot: QtBot, theme: ThemeProvider, b
     last = len(token_pieces(bpe, TEXT)) - 1
     assert view.current == last
     qtbot.keyClick(view, Qt.Key.Key_Up)
-    assert view._layout.row_of(view.current) == view._layout.row_of(last) - 1
+    assert view.pills.row_of(view.current) == view.pills.row_of(last) - 1
     qtbot.keyClick(view, Qt.Key.Key_Escape)
     assert view.current == -1
 
@@ -145,8 +145,8 @@ def test_a_token_is_shown_in_the_text_and_the_text_in_the_tokens(
     assert len(lab.editor.extraSelections()) == 1, "another theme keeps it"
     lab.view.pick(-1)
     seedling = lab.editor.document().find("🌱")
-    lab._mark_tokens(seedling.selectionStart(), seedling.selectionEnd())
-    marked_bytes = b"".join(lab.tokens[i].bytes for i in lab.view._marked)
+    lab.mark_tokens(seedling.selectionStart(), seedling.selectionEnd())
+    marked_bytes = b"".join(lab.tokens[i].bytes for i in lab.view.marked)
     assert "🌱".encode() in marked_bytes
     lab.editor.clear()
     assert lab.n_tokens == 0
@@ -169,7 +169,7 @@ def test_pointing_at_the_text_marks_its_token(qtbot: QtBot, theme: ThemeProvider
         Qt.KeyboardModifier.NoModifier,
     )
     QApplication.sendEvent(lab.editor.viewport(), move)
-    assert lab.view._marked == range(1)
+    assert lab.view.marked == range(1)
 
 
 def test_a_click_freezes_what_is_told_about(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
@@ -181,16 +181,16 @@ def test_a_click_freezes_what_is_told_about(qtbot: QtBot, theme: ThemeProvider, 
     lab.editor.setPlainText("the cat sat")
     view, told = lab.view, []
     lab.token_changed.connect(told.append)
-    qtbot.mouseMove(view.viewport(), view._pill_rect(1).center())
-    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=view._pill_rect(1).center())
-    qtbot.mouseMove(view.viewport(), view._pill_rect(2).center())
+    qtbot.mouseMove(view.viewport(), view.pill_rect(1).center())
+    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=view.pill_rect(1).center())
+    qtbot.mouseMove(view.viewport(), view.pill_rect(2).center())
     lab.bytes.hovered.emit(0)
     assert (view.current, set(told)) == (1, {1})
-    assert lab.bytes._marked == range(1, 2)
+    assert lab.bytes.marked == range(1, 2)
     qtbot.keyClick(view, Qt.Key.Key_Escape)
     lab.bytes.hovered.emit(0)
     assert told[-1] == 0
-    assert view._marked == range(1)
+    assert view.marked == range(1)
 
 
 def test_bytes_know_their_tokens(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
@@ -202,9 +202,9 @@ def test_bytes_know_their_tokens(qtbot: QtBot, theme: ThemeProvider, bpe: Tokeni
     strip.set_pieces(tokens)
     for index, piece in enumerate(tokens):
         for at in range(piece.start, piece.end):
-            assert strip._token_at(8 + at * strip._cell + strip._cell // 2) == index
+            assert strip.token_at(8 + at * strip.cell_width + strip.cell_width // 2) == index
     with qtbot.waitSignal(strip.picked) as picked:
-        place = QPoint(8 + tokens[3].start * strip._cell + 2, 6)
+        place = QPoint(8 + tokens[3].start * strip.cell_width + 2, 6)
         qtbot.mouseClick(strip.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert picked.args == [3]
     strip.resize(200, strip.height())
@@ -224,7 +224,7 @@ def test_what_is_too_long_to_type_into_is_held_and_encoded(qtbot: QtBot, theme: 
     pasted = "the cat sat " * (LONGEST_LINE // 12 + 1)
     data = QMimeData()
     data.setText(pasted)
-    with qtbot.waitSignal(lab.encoded, timeout=60_000):
+    with qtbot.waitSignal(lab.encoded):
         lab.editor.insertFromMimeData(data)
     assert lab.text == lab.editor.text == "the 🌱 hat" + pasted
     assert lab.tokens is not None
@@ -275,7 +275,7 @@ def test_long_texts_are_encoded_beside_the_window_and_the_last_one_wins(qtbot: Q
     long = [f"{i} " + "the cat sat. " * (AT_ONCE_BYTES // 10) for i in range(4)]
     came: list[str] = []
     encoder.encoded.connect(lambda text, pieces: came.append(text[0]))
-    with qtbot.waitSignal(encoder.encoded, timeout=20_000):
+    with qtbot.waitSignal(encoder.encoded):
         for text in long:
             encoder.encode(bpe, text)
         assert came == []
@@ -290,7 +290,7 @@ def test_a_short_text_overtakes_a_long_one(qtbot: QtBot, bpe: Tokenizer) -> None
     encoder.encode(bpe, long[0])
     encoder.encode(bpe, "")
     assert came == [""]
-    with qtbot.waitSignal(encoder.encoded, timeout=20_000):
+    with qtbot.waitSignal(encoder.encoded):
         encoder.encode(bpe, long[1])
     assert came == ["", long[1]], "the first long one is heard of no more"
 

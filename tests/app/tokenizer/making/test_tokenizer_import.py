@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.tokenizer.making.import_menu import HubDialog, PatternDialog
+from app.tokenizer.making.importing import TokenizerImporter
 from app.tokenizer.tab import TokenizerTab
 from tests.app.heard import Heard
 
@@ -58,9 +59,9 @@ def test_a_file_becomes_a_tokenizer(
 ) -> None:
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(bert / "vocab.txt"), ""))
     choose(tab, "A file")
-    assert session.tokenizer_importing
+    assert tab.bring.importer.busy
     assert not tab.bring.button.isEnabled()
-    until(lambda: session.tokenizer_name == "bert")
+    until(lambda: session.tokenizers.name == "bert")
     assert tab.bring.button.isEnabled()
     assert tab.list.current_key == "bert"
     assert tab.views.current == "about"
@@ -76,7 +77,7 @@ def test_a_folder_twice_gets_another_name(
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(bert))
     for name in ("bert", "bert-2"):
         choose(tab, "folder")
-        until(lambda name=name: session.tokenizer_name == name and not session.tokenizer_importing)
+        until(lambda name=name: session.tokenizers.name == name and not tab.bring.importer.busy)
 
 
 def test_nothing_chosen_is_nothing_done(tab: TokenizerTab, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,33 +85,33 @@ def test_nothing_chosen_is_nothing_done(tab: TokenizerTab, session: Session, mon
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
     choose(tab, "A file")
     choose(tab, "folder")
-    assert not session.tokenizer_importing
+    assert not tab.bring.importer.busy
 
 
 def test_a_pattern_is_asked_for(
     qtbot: QtBot, tab: TokenizerTab, session: Session, ranks: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session.import_tokenizer(str(ranks), "")
+    tab.bring.importer.start(str(ranks), "")
     until(lambda: tab.bring.dialog is not None)
     dialog = tab.bring.dialog
     assert isinstance(dialog, PatternDialog)
     assert dialog.pattern.currentText() == "cl100k: GPT-3.5, GPT-4"
     dialog.pattern.setCurrentIndex(dialog.pattern.findData("gpt2"))
     qtbot.mouseClick(dialog.agree, Qt.MouseButton.LeftButton)
-    until(lambda: session.tokenizer_name == "mine")
+    until(lambda: session.tokenizers.name == "mine")
     assert tab.bring.dialog is None
-    assert "as by gpt2, which was chosen" in session.tokenizer_about("mine")["assumptions"][0]
+    assert "as by gpt2, which was chosen" in session.tokenizers.about("mine")["assumptions"][0]
 
 
 def test_a_pattern_that_is_not_given_leaves_nothing(
     qtbot: QtBot, tab: TokenizerTab, session: Session, ranks: Path, until: Until
 ) -> None:
-    session.import_tokenizer(str(ranks))
+    tab.bring.importer.start(str(ranks))
     until(lambda: tab.bring.dialog is not None)
     assert tab.bring.dialog is not None
     qtbot.keyClick(tab.bring.dialog, Qt.Key.Key_Escape)
     assert tab.bring.dialog is None
-    assert session.list_tokenizers() == []
+    assert session.tokenizers.list() == []
 
 
 def test_a_name_on_the_hub(
@@ -129,7 +130,7 @@ def test_a_name_on_the_hub(
     assert not dialog.agree.isEnabled()
     qtbot.keyClicks(dialog.name, "https://huggingface.co/some-one/a-bert")
     qtbot.keyClick(dialog.name, Qt.Key.Key_Return)
-    until(lambda: session.tokenizer_name == "a-bert")
+    until(lambda: session.tokenizers.name == "a-bert")
     assert asked == ["some-one/a-bert"]
 
 
@@ -137,20 +138,21 @@ def test_what_cannot_be_read_is_a_sentence(
     tab: TokenizerTab, session: Session, heard: Heard, bert: Path, until: Until
 ) -> None:
     (bert / "vocab.txt").write_text("Once upon a time")
-    assert session.import_tokenizer(str(bert))
+    assert tab.bring.importer.start(str(bert))
     until(lambda: bool(heard.failures))
     assert "vocab.txt is damaged" in heard.failures[0]
     assert tab.bring.button.isEnabled()
-    assert not session.import_tokenizer(str(bert), "a/b")
+    assert not tab.bring.importer.start(str(bert), "a/b")
     assert "may not contain" in heard.failures[1]
 
 
 def test_names_are_checked_before(session: Session, heard: Heard, bert: Path, until: Until) -> None:
-    assert session.import_tokenizer(str(bert), "mine")
-    assert not session.import_tokenizer(str(bert), "other")
+    importer = TokenizerImporter(session.library, session.tokenizers, session.notices, session)
+    assert importer.start(str(bert), "mine")
+    assert not importer.start(str(bert), "other")
     assert "is being imported already" in heard.failures[0]
-    until(lambda: session.tokenizer_name == "mine")
-    assert not session.import_tokenizer(str(bert), "mine")
+    until(lambda: session.tokenizers.name == "mine")
+    assert not importer.start(str(bert), "mine")
     assert "There is a tokenizer called 'mine' already" in heard.failures[1]
 
 
@@ -164,7 +166,7 @@ def test_dropping_on_the_list(tab: TokenizerTab, session: Session, bert: Path, u
     assert entered.isAccepted()
     dropped = QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, buttons, keys)
     QApplication.sendEvent(tab.list.viewport(), dropped)
-    until(lambda: session.tokenizer_name == "bert")
+    until(lambda: session.tokenizers.name == "bert")
     text = QMimeData()
     text.setText("no file")
     refused = QDragEnterEvent(QPoint(5, 5), Qt.DropAction.CopyAction, text, buttons, keys)

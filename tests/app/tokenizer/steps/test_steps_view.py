@@ -47,7 +47,7 @@ def view(qtbot: QtBot, session: Session, theme: ThemeProvider) -> StepsView:
 
 
 def is_idle(view: StepsView) -> bool:
-    return not (view._pause.isActive() or view._opening.busy or view._following.busy)
+    return not (view.pause.isActive() or view.opening.busy or view.following.busy)
 
 
 def show(view: StepsView, until: Until, tokenizer: Tokenizer, text: str = TEXT, word: str = "") -> None:
@@ -163,7 +163,7 @@ def test_it_plays_to_the_end_by_itself_and_pauses(
 ) -> None:
     show(view, until, trained["bpe"], word="station")
     view.transport.speed.setCurrentIndex(view.transport.speed.count() - 1)
-    assert view.transport._timer.interval() == 125
+    assert view.transport.timer.interval() == 125
     seen: list[int] = []
     view.transport.step_changed.connect(seen.append)
     with qtbot.waitSignal(view.transport.playing_changed):
@@ -182,7 +182,7 @@ def test_it_plays_to_the_end_by_itself_and_pauses(
 def test_it_plays_through_all_words(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
     show(view, until, trained["bpe"], text="the cat sat")
     assert view.opened is not None
-    view.transport._timer.setInterval(1)
+    view.transport.timer.setInterval(1)
     view.transport.goes_on.setChecked(True)
     view.stages.strip.choose(0)
     until(lambda: is_idle(view))
@@ -240,7 +240,7 @@ def test_what_the_pointer_is_at_is_told(view: StepsView, until: Until, trained: 
         points = (QPointF(x, y) for y in range(4, int(size.height()), 5) for x in range(4, int(size.width()), 7))
         told = {(what, drawing.facts(what)): point for point in points if (what := drawing.at(point, step)) >= 0}
         point = next(point for (_, words), point in told.items() if facts in words)
-        place = point - view.board._offset
+        place = point - view.board.offset
         move = QMouseEvent(
             QEvent.Type.MouseMove,
             place,
@@ -250,11 +250,11 @@ def test_what_the_pointer_is_at_is_told(view: StepsView, until: Until, trained: 
             Qt.KeyboardModifier.NoModifier,
         )
         QApplication.sendEvent(view.board.viewport(), move)
-        assert view._line.currentWidget() is view._told
-        assert facts in view._told.text()
+        assert view.line.currentWidget() is view.told
+        assert facts in view.told.text()
         assert not view.grab().isNull()
         QApplication.sendEvent(view.board.viewport(), QEvent(QEvent.Type.Leave))
-        assert view._line.currentWidget() is view.sentence
+        assert view.line.currentWidget() is view.sentence
 
 
 def test_frequencies_are_counted_on_a_corpus_that_is_named(
@@ -304,16 +304,16 @@ def test_without_a_tokenizer_or_a_text_there_is_a_sentence(
 ) -> None:
     view.set_tokenizer(None, "")
     view.set_text(TEXT)
-    assert view._pages.currentIndex() == 1
+    assert view.pages.currentIndex() == 1
     show(view, until, trained["bpe"], text="")
-    assert view._pages.currentIndex() == 0
-    assert view._boards.currentWidget() is view._message
+    assert view.pages.currentIndex() == 0
+    assert view.boards.currentWidget() is view.message
     assert not view.transport.play_button.isEnabled()
     for key in (view.transport.forward, view.transport.back, view.transport.toggle, view.transport.last):
         key()
     view.set_text(TEXT)
     until(lambda: view.followed is not None)
-    assert view._boards.currentWidget() is view.board
+    assert view.boards.currentWidget() is view.board
     view.set_tokenizer(None, "")
     assert view.followed is None
     assert view.stages.strip.words.rowCount() == 0
@@ -339,7 +339,7 @@ def test_a_word_of_ones_own_takes_the_place_of_the_text(
 def test_odd_texts_are_followed(view: StepsView, until: Until, trained: dict[str, Tokenizer], kind: str) -> None:
     for text in ("a\0b", "half \ud800 of it", "\n\n\t ", "שלום 日本語 🌱👩‍🚀 é", "<b>&amp;</b>", "<|end|>"):
         show(view, until, trained[kind], text=text)
-        assert not view._problem.text()
+        assert not view.problem.text()
         if view.opened is not None and view.opened.split.words:
             assert view.followed is not None
             assert view.followed.agrees
@@ -377,11 +377,11 @@ def test_what_cannot_be_followed_is_a_sentence(view: StepsView, until: Until, tr
     lacking = Tokenizer(models.WordLevel({"a": 0}, unk_token="[UNK]"))
     lacking.pre_tokenizer = pre_tokenizers.Whitespace()
     show(view, until, lacking, text="a b")
-    assert view._boards.currentWidget() is view._problem
-    assert view._problem.text().startswith("This tokenizer cannot encode the text (WordLevel error: Missing [UNK]")
+    assert view.boards.currentWidget() is view.problem
+    assert view.problem.text().startswith("This tokenizer cannot encode the text (WordLevel error: Missing [UNK]")
     assert view.followed is None
     show(view, until, trained["bpe"])
-    assert view._boards.currentWidget() is view.board
+    assert view.boards.currentWidget() is view.board
 
 
 def test_words_that_are_looked_up_before_merging_have_no_steps(

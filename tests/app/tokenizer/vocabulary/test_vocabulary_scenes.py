@@ -86,8 +86,8 @@ def test_bars_are_read_by_pointer_and_keys(qtbot: QtBot, theme: ThemeProvider, t
     plot.grab()  # without a picture
     plot.set_picture(lengths_picture(table))
     plot.grab()
-    assert plot._spot_at(QPointF(plot.bar_rect(2).center())) == (2, 0)
-    assert plot._spot_at(QPointF(2, 2)) is None
+    assert plot.spot_at(QPointF(plot.bar_rect(2).center())) == (2, 0)
+    assert plot.spot_at(QPointF(2, 2)) is None
     qtbot.keyClick(plot, Qt.Key.Key_Right)
     qtbot.keyClick(plot, Qt.Key.Key_Right)
     assert heard[-1].startswith("2 bytes: ")

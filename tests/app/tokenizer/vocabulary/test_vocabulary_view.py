@@ -366,13 +366,13 @@ def test_a_file_that_cannot_be_written_is_a_sentence(
 
 def test_only_what_is_seen_is_asked_for(qtbot: QtBot, view: VocabularyView, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = set()
-    words = view.table.contents._words
+    words = view.table.contents.words
 
     def heard(name: str, row: int) -> str:
         asked.add(row)
         return words(name, row)
 
-    monkeypatch.setattr(view.table.contents, "_words", heard)
+    monkeypatch.setattr(view.table.contents, "words", heard)
     view.table.show_rows(np.arange(SIZE))
     view.table.grab()
     assert 0 < len(asked) < 60

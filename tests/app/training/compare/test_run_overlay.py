@@ -33,7 +33,7 @@ def overlay(session: Session, theme: ThemeProvider, tiny_config: ModelConfig, qt
     make_run(session.library, tiny_config, "long", losses=[7 - i / 40 for i in range(200)], validations=(2.5, 2.25))
     wide = dataclasses.replace(tiny_config, d_model=64)
     make_run(session.library, wide, "short", losses=[6 - i / 33 for i in range(100)], validations=())
-    session.run_index.look()
+    session.runs.index.look()
     overlay = RunOverlay(session, theme)
     qtbot.addWidget(overlay)
     overlay.resize(1100, 700)
@@ -47,7 +47,7 @@ def shown(overlay: RunOverlay) -> set[str]:
 
 def test_runs_are_drawn_with_what_differs(overlay: RunOverlay, until: Until) -> None:
     overlay.show_runs(("long", "short", "gone"))
-    until(lambda: shown(overlay) == {"long", "short"} and all(run.is_whole for run in overlay._curves.values()))
+    until(lambda: shown(overlay) == {"long", "short"} and all(run.is_whole for run in overlay.curves.values()))
     until(lambda: len(overlay.differences.comparison.runs) == 2)
     assert next(one.label for one in overlay.differences.comparison.columns if one.is_setting) == "Width"
     until(lambda: "each step" in overlay.caption.text())
@@ -99,7 +99,7 @@ def test_a_closer_look_is_drawn_of_all_points(overlay: RunOverlay, until: Until)
 
 def test_runs_that_grow_are_drawn_on(overlay: RunOverlay, session: Session, until: Until) -> None:
     overlay.show_runs(("long", "short"))
-    until(lambda: shown(overlay) == {"long", "short"} and not overlay._reading.busy)
+    until(lambda: shown(overlay) == {"long", "short"} and not overlay.reading.busy)
     with (session.library.runs / "short" / "metrics.jsonl").open("a") as file:
         file.write(metrics_line("train", 300, 1.0))
     overlay.look_again()
@@ -108,8 +108,8 @@ def test_runs_that_grow_are_drawn_on(overlay: RunOverlay, session: Session, unti
 
 def test_the_numbers_are_exported_run_by_run(overlay: RunOverlay, heard: Heard, tmp_path: Path, until: Until) -> None:
     overlay.show_runs(("long", "short"))
-    until(lambda: shown(overlay) == {"long", "short"} and not overlay._reading.busy)
-    columns = overlay.export._numbers()()
+    until(lambda: shown(overlay) == {"long", "short"} and not overlay.reading.busy)
+    columns = overlay.export.numbers()()
     assert list(columns) == ["step", "long", "short"]
     assert columns["long"][0] == 7.0
     assert columns["short"][1] == pytest.approx(6 - 1 / 33, abs=1e-6)
@@ -138,28 +138,28 @@ def test_a_lineage_leads_to_other_runs(
     qtbot.mouseClick(view.cards[0], Qt.MouseButton.LeftButton)
     assert asked == ["parent", "parent"]
     (folder / "run.json").write_text("{")
-    session.runs_changed.emit()
+    session.runs.changed.emit()
     until(lambda: view.lineage is None)
 
 
 def test_lines_of_other_runs_than_are_compared_by_now_are_not_drawn(overlay: RunOverlay, until: Until) -> None:
     overlay.show_runs(("long", "short"))
-    until(lambda: shown(overlay) == {"long", "short"} and not overlay._reading.busy)
-    made = overlay._drawn[0], overlay.chart._drawing
+    until(lambda: shown(overlay) == {"long", "short"} and not overlay.reading.busy)
+    made = overlay.drawn[0], overlay.chart.drawing
     overlay.show_runs(("long",))
     overlay.show_runs(("long", "short"))  # whose curves are read once more
-    overlay._on_made(made)
-    until(lambda: shown(overlay) == {"long", "short"} and not overlay._reading.busy)
+    overlay.on_made(made)
+    until(lambda: shown(overlay) == {"long", "short"} and not overlay.reading.busy)
 
 
 def test_what_was_smoothed_of_older_curves_is_not_shown_of_newer_ones(overlay: RunOverlay, until: Until) -> None:
     overlay.show_runs(("long",))
-    until(lambda: shown(overlay) == {"long"} and not overlay._reading.busy)
-    maker, scene = overlay._maker, overlay._drawn[0]
-    curves = overlay._curves["long"]
+    until(lambda: shown(overlay) == {"long"} and not overlay.reading.busy)
+    maker, scene = overlay.maker, overlay.drawn[0]
+    curves = overlay.curves["long"]
     lower = {name: values / 2 if name == "loss" else values for name, values in curves.columns["train"].items()}
     newer = Curves({**curves.columns, "train": lower})
     old, new = (maker.lines({"long": one}, scene)["long"].end[1] for one in (curves, newer))
     assert new == pytest.approx(old / 2)
     assert not maker.lines({}, scene)
-    assert not maker._smoothed
+    assert not maker.smoothed

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -138,8 +139,10 @@ def test_a_lineage_that_runs_in_a_circle_ends(library: Library, tiny_config: Mod
 # -- The lines of an overlay ------------------------------------------------------------------------------
 
 
-def read_all(reader: CurvesReader, folders: dict[str, Path]) -> list[tuple[str, Curves]]:
-    events = [event for event in reader.read(folders) if isinstance(event, CurvesRead)]
+def read_all(
+    reader: CurvesReader, folders: dict[str, Path], held: Mapping[str, Curves] | None = None
+) -> list[tuple[str, Curves]]:
+    events = [event for event in reader.read(folders, held or {}) if isinstance(event, CurvesRead)]
     return [(event.run_id, event.curves) for event in events if event.curves is not None]
 
 
@@ -153,11 +156,20 @@ def test_curves_come_as_a_sample_then_whole_then_what_was_added(library: Library
     assert 1400 <= len(sample) <= 1500
     assert whole.column("train", "loss") == pytest.approx(np.float32(losses))
     assert whole.column("val", "loss").tolist() == [1.5]
-    assert read_all(reader, folders) == []
+    assert read_all(reader, folders, {"a": whole}) == []
     with (folders["a"] / "metrics.jsonl").open("a") as file:
         file.write(metrics_line("train", 3501, 1.0))
-    ((_, grown),) = read_all(reader, folders)
+    ((_, grown),) = read_all(reader, folders, {"a": whole})
     assert (len(grown), grown.column("train", "step")[-1]) == (3501, 3501)
+
+
+def test_curves_that_came_to_nobody_come_again(library: Library, tiny_config: ModelConfig) -> None:
+    folders = {"a": make_run(library, tiny_config, "a", losses=(2.0, 1.0))}
+    reader = CurvesReader()
+    *_, (_, lost) = read_all(reader, folders)
+    ((_, again),) = read_all(reader, folders, {})
+    assert again.column("train", "loss").tolist() == lost.column("train", "loss").tolist() == [2.0, 1.0]
+    assert read_all(reader, folders, {"a": again}) == []
 
 
 def test_a_damaged_run_keeps_what_was_read_and_the_others_go_on(library: Library, tiny_config: ModelConfig) -> None:

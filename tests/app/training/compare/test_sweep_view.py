@@ -51,23 +51,23 @@ def test_a_sweep_from_its_dialog_to_its_summary(
     (axis,) = dialog.axes
     axis.values.setText("0.000001, nonsense")
     assert not dialog.start.isEnabled()
-    assert dialog._problem.text().startswith("Learning rate must be a number")
+    assert dialog.problem.text().startswith("Learning rate must be a number")
     axis.values.setText("0.000001, 0.01")
     dialog.add_axis()
     second = dialog.axes[1]
     assert (second.name, second.setting.findData("train.objective")) == ("train.batch_size", -1)
     second.setting.setCurrentIndex(second.setting.findData("train.lr"))
     second.values.setText("1")
-    assert dialog._problem.text() == "Learning rate varies twice in this sweep: name it once."
+    assert dialog.problem.text() == "Learning rate varies twice in this sweep: name it once."
     second.setting.setCurrentIndex(second.setting.findData("train.seed"))
     second.values.setText("1, 2")
-    assert dialog._words.text() == "4 runs in all."
+    assert dialog.words.text() == "4 runs in all."
     tags: list[str] = []
     dialog.queued.connect(tags.append)
     qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
-    until(lambda: not session.queue_goes_on and not session.training_active)
+    until(lambda: not session.queue.goes_on and not session.training.active)
     assert tags == ["sweep-tiny"]
-    runs = session.run_index.look()
+    runs = session.runs.index.look()
     assert len(runs) == 4
     assert {run.tags for run in runs} == {("sweep-tiny",)}
     view = SweepView(session, theme)
@@ -85,7 +85,7 @@ def test_a_sweep_from_its_dialog_to_its_summary(
     view.plot.setFocus()
     qtbot.keyClick(view.plot, Qt.Key.Key_Right)
     assert "1 of 4: validation" in view.plot.accessibleDescription()
-    qtbot.mouseClick(view.plot, Qt.MouseButton.LeftButton, pos=view.plot._points(0)[0].toPoint())
+    qtbot.mouseClick(view.plot, Qt.MouseButton.LeftButton, pos=view.plot.points(0)[0].toPoint())
     assert len(asked) == 1
 
 
@@ -113,8 +113,8 @@ def test_a_random_search_in_the_dialog(
     assert len(rates) == 7
     assert all(1e-5 <= rate <= 1e-1 for rate in rates)
     qtbot.mouseClick(dialog.wait, Qt.MouseButton.LeftButton)
-    assert len(session.waiting) == 7
-    assert not session.queue_goes_on
+    assert len(session.queue.waiting) == 7
+    assert not session.queue.goes_on
 
 
 def test_runs_that_come_further_are_compared_anew_while_they_are_seen(
@@ -122,7 +122,7 @@ def test_runs_that_come_further_are_compared_anew_while_they_are_seen(
 ) -> None:
     run = make_run(session.library, tiny_config, "a", losses=[3.0, 2.9], validations=(3.0,))
     make_run(session.library, tiny_config, "b", losses=[3.0, 2.9], validations=(2.8,))
-    session.run_index.look()
+    session.runs.index.look()
     view = SweepView(session, theme)
     qtbot.addWidget(view)
     view.show_runs(("a", "b"))
@@ -132,7 +132,7 @@ def test_runs_that_come_further_are_compared_anew_while_they_are_seen(
     assert view.table.item(0, 0).text() == "b"
     with (run / "metrics.jsonl").open("a") as file:
         file.write(metrics_line("val", 3, 1.5))
-    session.run_index.look()
-    list(session.run_index.measure())
-    view._look.timeout.emit()
+    session.runs.index.look()
+    list(session.runs.index.measure())
+    view.look_again.timeout.emit()
     until(lambda: view.table.item(0, 0).text() == "a")

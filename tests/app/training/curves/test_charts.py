@@ -9,12 +9,11 @@ import pytest
 from PySide6.QtCore import QPointF
 from pytestqt.qtbot import QtBot
 
+from app.kit.charts.chart import NumberAxis
 from app.kit.charts.curve_points import moving_average, thinned
-from app.kit.charts.number_axis import NumberAxis
 from app.kit.theme import ThemeProvider
 from app.session.run_history import RunHistory
-from app.training.curves.loss_chart import LossChart
-from app.training.curves.quantity import BITS_PER_BYTE, PERPLEXITY, QUANTITIES
+from app.training.curves.loss_chart import BITS_PER_BYTE, PERPLEXITY, QUANTITIES, LossChart
 from app.training.curves.run_axis import RunAxis, nearest_row
 from app.training.curves.small_chart import SmallChart
 from tests.app.training.curves.runs import history
@@ -41,32 +40,32 @@ def choose(chart: LossChart, quantity: object) -> None:
 
 
 def test_an_empty_run_says_what_will_come(chart: LossChart) -> None:
-    assert chart.chart._said.isVisible()
-    assert not any(name.isVisible() for name in chart._names)
+    assert chart.chart.message.isVisible()
+    assert not any(name.isVisible() for name in chart.line_names)
     chart.show_history(history(), 1024)
-    assert not chart.chart._said.isVisible()
+    assert not chart.chart.message.isVisible()
 
 
 def test_what_is_drawn_is_what_was_measured(chart: LossChart) -> None:
     run = history()
     chart.show_history(run, 1024)
     chart.set_smoothing(0.4)
-    for curve, y in ((chart._raw, run.train["loss"]), (chart._smooth, moving_average(run.train["loss"], 0.4))):
+    for curve, y in ((chart.raw, run.train["loss"]), (chart.smooth, moving_average(run.train["loss"], 0.4))):
         assert np.array_equal(curve.xData, run.train["step"])
         assert np.array_equal(curve.yData, y)
-    assert np.array_equal(chart._val.getData(), (run.val["step"], run.val["loss"]))
+    assert np.array_equal(chart.val.getData(), (run.val["step"], run.val["loss"]))
 
 
 def test_perplexity_is_e_to_the_loss(chart: LossChart) -> None:
     run = history()
     chart.show_history(run, 1024, MEASURED)
     choose(chart, PERPLEXITY)
-    assert np.allclose(chart._raw.yData, np.exp(run.train["loss"]))
-    assert np.allclose(chart._smooth.yData, np.exp(moving_average(run.train["loss"], 0.4)))
-    assert np.allclose(chart._val.getData()[1], np.exp(run.val["loss"]))
-    assert chart._guess.value == pytest.approx(1024)
-    assert chart._guess.name.textItem.toPlainText() == "uniform guess: 1,024"
-    assert chart._frequencies.name.textItem.toPlainText() == f"token frequencies: {math.exp(5.214):.0f}"
+    assert np.allclose(chart.raw.yData, np.exp(run.train["loss"]))
+    assert np.allclose(chart.smooth.yData, np.exp(moving_average(run.train["loss"], 0.4)))
+    assert np.allclose(chart.val.getData()[1], np.exp(run.val["loss"]))
+    assert chart.uniform_guess.value == pytest.approx(1024)
+    assert chart.uniform_guess.name.textItem.toPlainText() == "uniform guess: 1,024"
+    assert chart.frequencies.name.textItem.toPlainText() == f"token frequencies: {math.exp(5.214):.0f}"
     chart.show_row(119)
     assert f"training {math.exp(run.train['loss'][119]):.2f}" in chart.read_out.text()
 
@@ -75,20 +74,20 @@ def test_bits_per_byte_are_drawn_where_they_were_measured(chart: LossChart) -> N
     run = history()
     chart.show_history(run, 1024)
     choose(chart, BITS_PER_BYTE)
-    assert np.array_equal(chart._raw.yData, run.train["bits_per_byte"])
-    assert chart._guess.value == pytest.approx(math.log(1024) / 3), "in the run's own bits per nat"
+    assert np.array_equal(chart.raw.yData, run.train["bits_per_byte"])
+    assert chart.uniform_guess.value == pytest.approx(math.log(1024) / 3), "in the run's own bits per nat"
     masked = history()
     masked.train["bits_per_byte"][:] = math.nan
     chart.show_history(masked, 1024)
-    assert np.array_equal(chart._raw.yData, masked.train["loss"]), "a run without any shows its loss"
+    assert np.array_equal(chart.raw.yData, masked.train["loss"]), "a run without any shows its loss"
     assert not chart.quantities.model().item(QUANTITIES.index(BITS_PER_BYTE)).isEnabled()
 
 
 def test_guesses_without_a_model_are_marked_apart(chart: LossChart) -> None:
     chart.show_history(history(), 1024)
-    assert not chart._frequencies.name.isVisible(), "nothing was measured"
+    assert not chart.frequencies.name.isVisible(), "nothing was measured"
     chart.show_history(history(), 200, MEASURED)
-    guess, frequencies = chart._guess.name, chart._frequencies.name
+    guess, frequencies = chart.uniform_guess.name, chart.frequencies.name
     assert guess.textItem.toPlainText() == "uniform guess: ln 200 = 5.30"
     assert frequencies.textItem.toPlainText() == "token frequencies: 5.21"
     assert "200,000 tokens" in frequencies.toolTip()
@@ -103,12 +102,12 @@ def test_all_of_a_run_is_seen_with_room_for_the_names(chart: LossChart) -> None:
     assert right > 220, "the names stand beside the curves' ends"
     assert -0.7 < low < 0
     assert high > math.log(1024)
-    ends = sorted((name.textItem.toPlainText(), name.pos().y()) for name in chart._names)
+    ends = sorted((name.textItem.toPlainText(), name.pos().y()) for name in chart.line_names)
     assert ends[0][0].startswith("training 0.5")
     assert ends[1][0] == "validation 0.500"
     per_pixel = (high - low) / chart.chart.getPlotItem().getViewBox().height()
-    assert abs(ends[0][1] - ends[1][1]) >= 0.99 * chart._names[0].boundingRect().height() * per_pixel
-    assert all(name.pos().x() >= 200 for name in chart._names)
+    assert abs(ends[0][1] - ends[1][1]) >= 0.99 * chart.line_names[0].boundingRect().height() * per_pixel
+    assert all(name.pos().x() >= 200 for name in chart.line_names)
 
 
 def test_noise_does_not_stretch_the_logarithmic_axis(chart: LossChart) -> None:
@@ -117,7 +116,7 @@ def test_noise_does_not_stretch_the_logarithmic_axis(chart: LossChart) -> None:
     chart.show_history(run, 0)
     chart.set_log(True)
     assert seen(chart)[1][0] > math.log10(0.1)
-    assert np.allclose(chart._raw.yData, np.log10(run.train["loss"]))
+    assert np.allclose(chart.raw.yData, np.log10(run.train["loss"]))
 
 
 def test_a_closer_look_stays_until_everything_is_asked_for(chart: LossChart) -> None:
@@ -149,12 +148,12 @@ def test_a_closer_look_stays_until_everything_is_asked_for(chart: LossChart) -> 
 def test_the_pointer_reads_off_the_run(chart: LossChart) -> None:
     chart.show_history(history(), 1024)
     view = chart.chart.getPlotItem().getViewBox()
-    chart.chart._on_mouse((view.mapViewToScene(QPointF(120.3, 3)),))
-    assert chart.chart._cursor_line.value() == 120
+    chart.chart.on_mouse((view.mapViewToScene(QPointF(120.3, 3)),))
+    assert chart.chart.cursor_line.value() == 120
     loss, validation = chart.history.train["loss"][119], chart.history.val["loss"][1]
     assert chart.read_out.text() == f"step 120  training {loss:.3f}  validation {validation:.3f} at 100"
-    chart.chart._on_mouse((QPointF(-50, -50),))
-    assert not chart.chart._cursor_line.isVisible()
+    chart.chart.on_mouse((QPointF(-50, -50),))
+    assert not chart.chart.cursor_line.isVisible()
     assert chart.read_out.text() == ""
 
 
@@ -230,8 +229,8 @@ def test_small_charts_name_the_latest_value(qtbot: QtBot, theme: ThemeProvider) 
     memory.draw(run, axis)
     assert chart.read_out.text() == "0.003"
     assert memory.read_out.text() == f"{191 * 2**20}", "looked at every tenth step"
-    assert np.array_equal(memory._line.xData, np.arange(1.0, 200.0, 10))
-    assert memory._line.yData[0] == 2**19
+    assert np.array_equal(memory.line.xData, np.arange(1.0, 200.0, 10))
+    assert memory.line.yData[0] == 2**19
     memory.show_row(14)
     assert memory.read_out.text() == f"{11 * 2**20}"
     run.train.append({"step": 201})

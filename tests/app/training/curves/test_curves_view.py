@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,14 +17,11 @@ from pytestqt.qtbot import QtBot
 
 from app.kit.charts.chart import Chart
 from app.kit.theme import ThemeProvider
-from app.session.run_columns import run_columns
 from app.session.run_history import READING, RunHistory
 from app.session.session import Session
-from app.training.curves.layer_cells import layer_cells
-from app.training.curves.layer_heat import LEVELS, in_order, ratio_words, short_name
+from app.training.curves.layer_heat import LEVELS, in_order, layer_cells, ratio_words, short_name
 from app.training.curves.run_axis import RunAxis
-from app.training.curves.run_marks import RunMarks
-from app.training.curves.view import CurvesView
+from app.training.curves.view import CurvesView, RunMarks
 from app.training.shown_run import ShownRun
 from models.events import Noted, TrainMetrics
 from models.settings.run_spec import RunSpec
@@ -66,13 +62,13 @@ def wheel(chart: Chart, at: QPointF) -> None:
 
 
 def test_all_charts_have_the_same_axis(view: CurvesView) -> None:
-    run = view._history
+    run = view.history
     view.choices.axes.setCurrentIndex(view.choices.axes.findData("tokens"))
-    for chart in (view.loss._raw, view.rate._line, view.gradient._line, view.speed._line):
+    for chart in (view.loss.raw, view.rate.line, view.gradient.line, view.speed.line):
         assert np.array_equal(chart.xData, run.train["tokens"] / 1000)
     assert view.loss.chart.getPlotItem().getAxis("bottom").labelText == "Tokens (thousands)"
-    assert view.layers._places[-1] == 20.0
-    assert view._marks.lines == [6.0, 10.0]
+    assert view.layers.places[-1] == 20.0
+    assert view.marks.lines == [6.0, 10.0]
     assert all(chart.axis == RunAxis.of("tokens", run.train) for chart in view.charts)
 
 
@@ -120,7 +116,7 @@ def test_the_wheel_looks_closer_and_a_drag_goes_along(view: CurvesView, qtbot: Q
     assert moved[0] < window[0]
     assert moved[1] - moved[0] == pytest.approx(window[1] - window[0])
     held = chart.getPlotItem().getViewBox().viewRange()[1]
-    assert not chart._own_height, "a drag along the chart does not hold its height"
+    assert not chart.has_own_height, "a drag along the chart does not hold its height"
     wheel(chart, QPointF(inside.left() - 10, inside.center().y()))
     assert chart.getPlotItem().getViewBox().viewRange()[1] != held
     assert view.loss.chart.window == pytest.approx(moved), "over the left axis only the height changes"
@@ -129,27 +125,27 @@ def test_the_wheel_looks_closer_and_a_drag_goes_along(view: CurvesView, qtbot: Q
 
 
 def test_the_pointer_in_one_reads_all(view: CurvesView) -> None:
-    run = view._history
+    run = view.history
     view.speed.chart.pointed.emit(QPointF(60.2, 1000))
-    assert all(chart.chart._cursor_line.value() == 60 for chart in view.charts)
+    assert all(chart.chart.cursor_line.value() == 60 for chart in view.charts)
     assert view.rate.read_out.text() == "0.003"
     assert view.speed.read_out.text().startswith("20,000 · 25")
     assert f"training {run.train['loss'][59]:.3f}" in view.loss.read_out.text()
     assert view.layers.read_out.text() == "3.0e-6 to 3.0e-3"
-    assert view._place.text() == "6,000 tokens in 6 s · learning rate multiplied by 0.5"
+    assert view.place.text() == "6,000 tokens in 6 s · learning rate multiplied by 0.5"
     view.layers.chart.pointed.emit(QPointF(119, 1.5))
     assert view.layers.read_out.text() == "blocks.1, step 120: 6.0e-4"
     assert "step 119" in view.loss.read_out.text()
     view.layers.chart.pointed.emit(None)
     assert view.loss.read_out.text() == ""
     assert view.layers.read_out.text() == "1.0e-5 to 1.0e-2"
-    assert view._place.text() == "20,000 tokens in 20 s"
+    assert view.place.text() == "20,000 tokens in 20 s"
 
 
 def test_keys_read_the_charts_and_look_closer(view: CurvesView, qtbot: QtBot) -> None:
     view.loss.setFocus(Qt.FocusReason.TabFocusReason)
     qtbot.keyClick(view.loss, Qt.Key.Key_Left)
-    assert all(chart.chart._cursor_line.value() == 198 for chart in view.charts)
+    assert all(chart.chart.cursor_line.value() == 198 for chart in view.charts)
     qtbot.keyClick(view.loss, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
     assert "step 199" in view.loss.read_out.text()
     for _ in range(5):
@@ -165,12 +161,12 @@ def test_keys_read_the_charts_and_look_closer(view: CurvesView, qtbot: QtBot) ->
 
 
 def test_what_happened_is_marked(view: CurvesView) -> None:
-    assert view._marks.lines == [60, 100]
-    assert view._marks.ticks == [50, 100, 150, 200]
-    assert view._marks.words_at(98, 102) == "checkpoint saved, resumed"
+    assert view.marks.lines == [60, 100]
+    assert view.marks.ticks == [50, 100, 150, 200]
+    assert view.marks.words_at(98, 102) == "checkpoint saved, resumed"
     for chart in view.charts:
-        assert chart.chart._mark_lines.xvals == [60, 100]
-        assert chart.chart._mark_ticks.xvals == ([50, 100, 150, 200] if chart is view.loss else ())
+        assert chart.chart.mark_lines.xvals == [60, 100]
+        assert chart.chart.mark_ticks.xvals == ([50, 100, 150, 200] if chart is view.loss else ())
     ended = RunHistory()
     for event, detail in (("early stop", "5 validations without a new lowest loss"), ("notice", "x"), ("failed", "y")):
         ended.add(Noted(step=7, event=event, detail=detail))
@@ -178,7 +174,7 @@ def test_what_happened_is_marked(view: CurvesView) -> None:
     assert words == "stopped early: 5 validations without a new lowest loss, failed"
 
 
-def test_it_follows_a_run_that_grows(view: CurvesView, qtbot: QtBot) -> None:
+def test_it_follows_a_run_that_grows(view: CurvesView, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
     event = TrainMetrics(
         step=201,
         total_steps=300,
@@ -192,51 +188,54 @@ def test_it_follows_a_run_that_grows(view: CurvesView, qtbot: QtBot) -> None:
         bits_per_byte=0.15,
     )
     view.gradient.chart.pointed.emit(QPointF(60, 1))
-    view._history.add(event)
+    view.history.add(event)
     view.refresh()
-    assert view.loss.chart._cursor_line.isVisible(), "what is read stays"
-    assert view._place.text().startswith("6,000 tokens")
+    assert view.loss.chart.cursor_line.isVisible(), "what is read stays"
+    assert view.place.text().startswith("6,000 tokens")
     view.gradient.chart.pointed.emit(None)
-    assert view.loss._raw.xData[-1] == 201
+    assert view.loss.raw.xData[-1] == 201
     assert view.rate.read_out.text() == "0.002"
     assert view.speed.read_out.text() == "1,000", "no share of the peak where none was measured"
-    qtbot.waitUntil(lambda: view._rest_until > 0)
-    view._rest_until = time.perf_counter() + 0.3
-    view._history.add(dataclasses.replace(event, step=202))
+    qtbot.waitUntil(lambda: view.rest_until > 0)
+    now = [view.rest_until]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    view.rest_until += 0.1
+    view.history.add(dataclasses.replace(event, step=202))
     view.refresh()
-    assert view.loss._raw.xData[-1] == 201, "the training has its time first"
-    qtbot.waitUntil(lambda: view.loss._raw.xData[-1] == 202)
+    assert view.loss.raw.xData[-1] == 201, "the training has its time first"
+    now[0] += 0.2
+    qtbot.waitUntil(lambda: view.loss.raw.xData[-1] == 202)
 
 
 def test_what_guesses_reach_is_read_from_the_run(
     view: CurvesView, tiny_spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert math.isnan(view.loss._frequencies.value)
+    assert math.isnan(view.loss.frequencies.value)
     monkeypatch.setattr("app.training.curves.view._measured", lambda run: {"unigram_entropy": 3.0})
     view.show_run(ShownRun(id="b", name="B", folder=tmp_path, spec=tiny_spec, history=history()))
-    assert view.loss._frequencies.value == 3.0
+    assert view.loss.frequencies.value == 3.0
     monkeypatch.undo()
     view.show_run(ShownRun(id="b", name="B", folder=tmp_path, spec=tiny_spec, history=history()))
-    assert math.isnan(view.loss._frequencies.value), "there is no run.json"
+    assert math.isnan(view.loss.frequencies.value), "there is no run.json"
     begins = RunHistory()
     view.show_run(ShownRun(id="b", name="B", folder=tmp_path, spec=tiny_spec, history=begins))
     monkeypatch.setattr("app.training.curves.view._measured", lambda run: {"unigram_entropy": 2.0})
     begins.become(history())
     view.refresh()
-    assert view.loss._frequencies.value == 2.0, "another process has begun to train it"
+    assert view.loss.frequencies.value == 2.0, "another process has begun to train it"
 
 
 def test_the_picture_of_layers_shows_each_measurement(view: CurvesView) -> None:
-    heat, layers = view.layers, view._history.layers
-    assert heat._names == ("embedding", "blocks.0", "blocks.1", "final_norm")
-    image = heat._image.image  # the first row is drawn at the foot
+    heat, layers = view.layers, view.history.layers
+    assert heat.layer_names == ("embedding", "blocks.0", "blocks.1", "final_norm")
+    image = heat.image.image  # the first row is drawn at the foot
     (left, right), width = heat.chart.getPlotItem().getViewBox().viewRange()[0], image.shape[1]
     for row, step in enumerate(layers["step"]):
         column = int((step - left) / (right - left) * width)
-        expected = [math.log10(layers[name][row]) for name in reversed(heat._names)]
+        expected = [math.log10(layers[name][row]) for name in reversed(heat.layer_names)]
         assert np.allclose(image[:, column], expected, atol=1e-5)
     assert np.isnan(image[:, 0]).all(), "nothing was measured there"
-    assert tuple(heat._image.levels) == LEVELS
+    assert tuple(heat.image.levels) == LEVELS
     assert heat.cell(5, 0) == layers["embedding"][5]
 
 
@@ -275,20 +274,20 @@ def test_a_run_without_layers_says_so(view: CurvesView, tiny_spec: RunSpec) -> N
     bare.become(run)
     bare.layers, bare.layer_names = RunHistory().layers, ()
     view.show_run(ShownRun(id="c", name="C", folder=None, spec=tiny_spec, history=bare))
-    assert view.layers.chart._said.textItem.toPlainText() == "Not measured"
-    assert not view.layers._image.isVisible()
+    assert view.layers.chart.message.textItem.toPlainText() == "Not measured"
+    assert not view.layers.image.isVisible()
     view.show_run(ShownRun(id="d", name="D", folder=None, spec=tiny_spec, history=RunHistory()))
-    assert view.loss.chart._said.isVisible()
-    assert view._place.text() == ""
+    assert view.loss.chart.message.isVisible()
+    assert view.place.text() == ""
 
 
 def test_all_numbers_are_exported_whatever_is_shown(
     view: CurvesView, session: Session, until: Callable[[Callable[[], bool]], None], tmp_path: Path
 ) -> None:
-    run = view._history
+    run = view.history
     zoom(view.loss.chart, 0.1)
     written: list[str] = []
-    session.notice.connect(written.append)
+    session.notices.said.connect(written.append)
     view.export.export_to(tmp_path / "run.csv", "csv")
     until(lambda: bool(written))
     with (tmp_path / "run.csv").open(newline="") as file:
@@ -306,13 +305,13 @@ def test_columns_have_a_row_for_each_step_at_which_anything_was_measured() -> No
     run = RunHistory()
     run.val.append({"step": 0, "tokens": 0, "elapsed_s": 0.0, "loss": 7.0})
     run.train.append({"step": 1, "tokens": 64, "elapsed_s": 0.5, "loss": 6.0})
-    columns = run_columns(run)
+    columns = run.columns()
     assert list(columns)[:4] == ["step", "tokens", "elapsed_s", "loss"]
     assert columns["step"].tolist() == [0, 1]
     assert columns["tokens"].tolist() == [0, 64]
     assert columns["val_loss"][0] == 7.0
     assert math.isnan(columns["loss"][0])
-    assert set(run_columns(history())) == set(columns) | {f"update_ratio:{name}" for name in LAYERS}
+    assert set(history().columns()) == set(columns) | {f"update_ratio:{name}" for name in LAYERS}
 
 
 def test_charts_are_exported_as_pictures(view: CurvesView, tmp_path: Path) -> None:
@@ -328,12 +327,12 @@ def test_a_run_that_is_being_read_says_so(view: CurvesView, tiny_spec: RunSpec) 
     read = RunHistory()
     read.is_loading = True
     view.show_run(ShownRun(id="e", name="E", folder=None, spec=tiny_spec, history=read))
-    said = [view.loss.chart._said.toPlainText(), view.layers.chart._said.toPlainText(), view.samples._empty.text()]
+    said = [view.loss.chart.message.toPlainText(), view.layers.chart.message.toPlainText(), view.samples.empty.text()]
     assert said == [READING] * 3
     read.is_loading = False
     view.refresh()
-    assert view.loss.chart._said.toPlainText() == "The curve begins with the first steps."
-    assert view.samples._empty.text().startswith("None yet")
+    assert view.loss.chart.message.toPlainText() == "The curve begins with the first steps."
+    assert view.samples.empty.text().startswith("None yet")
 
 
 def test_the_next_launch_finds_the_choices_again(
@@ -342,10 +341,10 @@ def test_the_next_launch_finds_the_choices_again(
     view.choices.smoother.setValue(73)
     view.choices.log.setChecked(True)
     view.choices.axes.setCurrentIndex(view.choices.axes.findData("elapsed_s"))
-    qtbot.waitUntil(lambda: session.settings.get("curves", {}) != {})
+    qtbot.waitUntil(lambda: session.remembered.get("curves", {}) != {})
     again = CurvesView(session, theme)
     qtbot.addWidget(again)
     choices = again.choices
     assert (choices.smoother.value(), choices.log.isChecked(), choices.axis) == (73, True, "elapsed_s")
-    assert again.loss._log
-    assert again.speed._smoothing == 0.73
+    assert again.loss.is_log
+    assert again.speed.smoothing == 0.73

@@ -34,4 +34,4 @@ def test_an_answer_is_called_what_it_is(
     history.samples.append(SampleMade(step=4, prompt="Anna has", seed=0, text=text, top=()))
     spec = dataclasses.replace(tiny_spec, model=PRESETS[preset])
     feed.show_history(history, spec)
-    assert " ".join(re.sub("<[^>]+>", "", feed._texts[0].text()).split()) == shown
+    assert " ".join(re.sub("<[^>]+>", "", feed.texts[0].text()).split()) == shown

@@ -33,29 +33,29 @@ def test_every_preset_can_be_chosen_and_says_its_size(picker: DesignPicker, sess
         assert index >= 0, name
         picker.choice.setCurrentIndex(index)
         picker.choice.activated.emit(index)
-        assert session.design == config
+        assert session.designs.current == config
         assert "·" in picker.choice.itemText(index)
-    session.load_design("mixtral-8x7b")
+    session.designs.choose("mixtral-8x7b")
     assert picker.choice.currentText() == "Mixtral 8×7B  ·  46.7 B"
     assert "TiB of memory" in words(picker) or "GiB of memory" in words(picker)
-    session.load_design("gpt2-tiny")
+    session.designs.choose("gpt2-tiny")
     assert "of memory" not in words(picker)
 
 
 def test_arrow_keys_step_over_the_headings(qtbot: QtBot, picker: DesignPicker, session: Session) -> None:
     picker.choice.setFocus()
-    session.load_design("transformer-big")
+    session.designs.choose("transformer-big")
     qtbot.keyClick(picker.choice, Qt.Key.Key_Down)
-    assert session.design_name == "gpt2-tiny"
+    assert session.designs.name == "gpt2-tiny"
 
 
 def test_saved_and_edited_designs_are_there(picker: DesignPicker, session: Session) -> None:
-    session.set_design(dataclasses.replace(session.design, n_layer=7))
+    session.designs.set(dataclasses.replace(session.designs.current, n_layer=7))
     assert picker.choice.currentText().startswith("Edited design (not saved)")
-    session.save_design("mine")
+    session.designs.save("mine")
     assert picker.choice.currentText().startswith("mine")
     assert picker.choice.findData("") == -1
     (session.library.designs / "bad.json").write_text("{", "utf-8")
-    session.library_changed.emit()
+    session.designs.list_changed.emit()
     assert picker.choice.findData("bad") == -1
     assert picker.choice.currentData() == "mine"

@@ -50,7 +50,7 @@ def unnamed(spec: RunSpec) -> RunSpec:
 
 
 def test_any_spec_fills_the_form(form: NewRun, session: Session, tiny_spec: RunSpec) -> None:
-    assert form.spec() == tiny_spec
+    assert form.draft.spec() == tiny_spec
     other = dataclasses.replace(
         tiny_spec,
         model=PRESETS["bert-tiny"],
@@ -59,19 +59,19 @@ def test_any_spec_fills_the_form(form: NewRun, session: Session, tiny_spec: RunS
         train=dataclasses.replace(tiny_spec.train, lr=3e-4, optimizer="adamw", prompts=()),
     )
     form.set_spec(other)
-    got = form.spec()
+    got = form.draft.spec()
     assert got == dataclasses.replace(other, model=dataclasses.replace(other.model, vocab_size=700))
-    assert session.design_name == "bert-tiny"
+    assert session.designs.name == "bert-tiny"
 
 
 def test_a_run_is_the_template_of_the_next(
     form: NewRun, session: Session, tiny_spec: RunSpec, until: Until, heard: Heard
 ) -> None:
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
     form.set_train({"batch_size": 99})
-    form.show_template(session.list_runs()[0].id)
-    got = form.spec()
+    form.show_template(session.runs.list()[0].id)
+    got = form.draft.spec()
     assert (got.train, got.data) == (tiny_spec.train, tiny_spec.data)
     assert got.tokenizer == TokenizerSpec(path="byte")  # the very same, not one trained anew
     assert got.name == "tiny 2"
@@ -86,19 +86,19 @@ def test_a_toml_file_takes_everything_along(
     path = tmp_path / "run.toml"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(path), ""))
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
-    wanted = form.spec()
-    form._save()
+    wanted = form.draft.spec()
+    form.save()
     assert "terrarium train run.toml" in heard.notices[-1]
     assert load_spec(path) == wanted
     form.set_spec(dataclasses.replace(wanted, train=dataclasses.replace(wanted.train, steps=7)))
-    session.load_design("gpt2-tiny")
+    session.designs.choose("gpt2-tiny")
     button = next(b for b in form.findChildren(type(form.start)) if b.text() == "Open…")
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    assert form.spec() == wanted
+    assert form.draft.spec() == wanted
     path.write_text("[train]\nsteps = 'many'", encoding="utf-8")
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     assert "steps must be a whole number" in heard.failures.pop()
-    assert form.spec() == wanted
+    assert form.draft.spec() == wanted
 
 
 def test_a_tokenizer_out_of_a_file_is_offered_by_its_path(form: NewRun, session: Session, tmp_path: Path) -> None:
@@ -107,10 +107,10 @@ def test_a_tokenizer_out_of_a_file_is_offered_by_its_path(form: NewRun, session:
     save_tokenizer(train_tokenizer((), "byte", 0), session.library, "mine", {})
     path = tmp_path / "copied"
     (session.library.tokenizers / "mine").rename(path)
-    form.set_spec(dataclasses.replace(form.spec(), tokenizer=TokenizerSpec(path=str(path))))
-    assert form.spec().tokenizer.path == str(path)
+    form.set_spec(dataclasses.replace(form.draft.spec(), tokenizer=TokenizerSpec(path=str(path))))
+    assert form.draft.spec().tokenizer.path == str(path)
     assert form.tokenizer.choice.currentText() == "copied  (file)"
-    assert form.model.vocab_size == 261
+    assert form.draft.model.vocab_size == 261
 
 
 # -- Data and cost ----------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def test_a_tokenizer_out_of_a_file_is_offered_by_its_path(form: NewRun, session:
 def test_the_data_is_looked_at_by_itself_where_the_tokenizer_exists(form: NewRun, until: Until) -> None:
     form.views.show_view("data")
     page: RunDataPage = form.views.pages.made["data"]
-    assert page._note.isVisible(), "never an empty page, not even for a moment"
+    assert page.note.isVisible(), "never an empty page, not even for a moment"
     until(lambda: page.panel.preview is not None)
     assert page.panel.title.text() == "Next token"
     assert page.panel.stats.number("training tokens").endswith(" k")
@@ -134,25 +134,25 @@ def test_the_data_is_looked_at_by_itself_where_the_tokenizer_exists(form: NewRun
 def test_the_objective_is_asked_for_only_where_there_is_a_choice(form: NewRun) -> None:
     line = form.form.row("objective")
     assert line.isHidden()
-    form.session.load_design("bart-tiny")
+    form.session.designs.choose("bart-tiny")
     assert not line.isHidden()
-    form.session.load_design("bert-tiny")
+    form.session.designs.choose("bert-tiny")
     assert line.isHidden()
 
 
 def test_a_tokenizer_is_trained_only_when_asked(form: NewRun, session: Session, until: Until, qtbot: QtBot) -> None:
-    spec = dataclasses.replace(form.spec(), tokenizer=TokenizerSpec(kind="bpe", vocab_size=300))
+    spec = dataclasses.replace(form.draft.spec(), tokenizer=TokenizerSpec(kind="bpe", vocab_size=300))
     form.set_spec(dataclasses.replace(spec, model=PRESETS["t5-tiny"]))
     form.form.apply({"batch_size": 2})
     form.views.show_view("data")
     page: RunDataPage = form.views.view("data")
     assert page.look.text() == "Train the tokenizer and look"
-    assert not session.trial.running
+    assert not form.trials.state.running
     qtbot.mouseClick(page.look, Qt.MouseButton.LeftButton)
     until(lambda: page.panel.preview is not None)
     assert page.panel.title.text() == "Span corruption"
     assert page.panel.reads.isVisibleTo(form)
-    assert [info.kind for info in session.list_tokenizers()] == ["bpe"]
+    assert [info.kind for info in session.tokenizers.list()] == ["bpe"]
 
 
 def test_the_cost_is_estimated_then_measured(form: NewRun, session: Session, until: Until, qtbot: QtBot) -> None:
@@ -160,8 +160,8 @@ def test_the_cost_is_estimated_then_measured(form: NewRun, session: Session, unt
     assert review.origin.text() == "estimated"
     assert review.fact("time") == "–"
     qtbot.mouseClick(review.measure, Qt.MouseButton.LeftButton)
-    assert review.cancel.isVisibleTo(form) or session.trial.running
-    until(lambda: not session.trial.running and review.origin.text() == "measured")
+    assert review.cancel.isVisibleTo(form) or form.trials.state.running
+    until(lambda: not form.trials.state.running and review.origin.text() == "measured")
     assert review.fact("time") != "–"
     assert review.fact("per step").endswith("s")
     form.set_train({"batch_size": 3})
@@ -171,7 +171,7 @@ def test_the_cost_is_estimated_then_measured(form: NewRun, session: Session, unt
 
 def test_larger_text_cuts_no_number(form: NewRun, theme: ThemeProvider, qtbot: QtBot) -> None:
     theme.set_text_scale(1.5)
-    memory = form.review._facts["memory"]
+    memory = form.review.facts["memory"]
     memory.setText("28.8 GiB of 22.6 GiB")
     qtbot.waitUntil(lambda: memory.width() >= memory.sizeHint().width())
     qtbot.waitUntil(lambda: form.choices.horizontalScrollBar().maximum() == 0)  # one column: two have no room
@@ -193,7 +193,7 @@ def test_a_run_that_does_not_fit_is_made_to(
     until(lambda: form.review.fit.isVisibleTo(form))
     assert "It was tried, and memory ran out." in form.review.note.text()
     qtbot.mouseClick(form.review.fit, Qt.MouseButton.LeftButton)
-    until(lambda: form.review.origin.text() == "measured" and not session.trial.running)
+    until(lambda: form.review.origin.text() == "measured" and not form.trials.state.running)
     train = form.form.config
     assert (train.batch_size, train.grad_accum_steps) == (6, 3)
     assert not form.review.fit.isVisibleTo(form)
@@ -204,12 +204,12 @@ def test_the_data_of_a_run_is_shown(
 ) -> None:
     view = RunDataView(session, theme)
     qtbot.addWidget(view)
-    view.show_run(ShownRun(id="", name="", folder=None, spec=None, history=session.history))
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
-    run = session.list_runs()[0]
-    spec = session.run_spec(run.id)
-    view.show_run(ShownRun(id=run.id, name=run.name, folder=run.folder, spec=spec, history=session.history))
+    view.show_run(ShownRun(id="", name="", folder=None, spec=None, history=session.training.history))
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    run = session.runs.list()[0]
+    spec = session.runs.spec(run.id)
+    view.show_run(ShownRun(id=run.id, name=run.name, folder=run.folder, spec=spec, history=session.training.history))
     until(lambda: view.panel.preview is not None)
     view.refresh()
 
@@ -217,10 +217,10 @@ def test_the_data_of_a_run_is_shown(
 # -- Finders ----------------------------------------------------------------------------------------------
 
 
-def tell(session: Session, **state: object) -> None:
+def tell(form: NewRun, **state: object) -> None:
     """Let the session have found something."""
-    session._trials.state = dataclasses.replace(session.trial, **state)  # type: ignore[arg-type]
-    session.trial_changed.emit()
+    form.trials.runner.state = dataclasses.replace(form.trials.state, **state)  # type: ignore[arg-type]
+    form.trials.changed.emit()
 
 
 def test_a_learning_rate_is_taken_over_with_muons(form: NewRun, session: Session, qtbot: QtBot, until: Until) -> None:
@@ -229,7 +229,7 @@ def test_a_learning_rate_is_taken_over_with_muons(form: NewRun, session: Session
     assert view.start.isVisibleTo(form)
     points = tuple(LrPoint(lr=10 ** (i / 10 - 5), loss=5 - i / 20, smoothed=5 - i / 25) for i in range(50))
     found = LrFound(points=points, suggestion=0.004, low=0.001, high=0.01, ratios={"muon_lr": 2.5}, exploded=False)
-    tell(session, kind="lr", lr_points=points, lr=found, lr_of=form.spec())
+    tell(form, kind="lr", lr_points=points, lr=found, lr_of=form.draft.spec())
     assert view.use.text() == "Use 0.004"
     assert view.sentence.text().startswith("The smoothed loss")
     assert "0.004" in view.sentence.text()
@@ -242,7 +242,7 @@ def test_a_learning_rate_is_taken_over_with_muons(form: NewRun, session: Session
     assert not form.form.group("Learning rate").folded
     form.views.show_view("lr")
     assert view.sentence.text().startswith("The smoothed loss")  # it still holds
-    session.load_design("gpt2-tiny")
+    session.designs.choose("gpt2-tiny")
     until(lambda: view.sentence.text().startswith("Of another model or other data"))
 
 
@@ -251,12 +251,12 @@ def test_a_rate_that_was_not_found_is_not_offered(form: NewRun, session: Session
     view: LrFinderView = form.views.view("lr")
     points = (LrPoint(lr=1e-5, loss=5.0, smoothed=5.0), LrPoint(lr=1e-4, loss=5.0, smoothed=5.0))
     nothing = LrFound(points=points, suggestion=None, low=None, high=None, ratios={}, exploded=False)
-    tell(session, kind="lr", lr_points=points, lr=nothing)
+    tell(form, kind="lr", lr_points=points, lr=nothing)
     assert not view.use.isVisibleTo(form)
     assert "hardly fell" in view.sentence.text()
-    tell(session, lr=None)
+    tell(form, lr=None)
     assert "ended early" in view.sentence.text()
-    tell(session, problem="The text is too short.")
+    tell(form, problem="The text is too short.")
     assert view.sentence.text() == "The text is too short."
 
 
@@ -269,13 +269,13 @@ def test_a_batch_size_is_taken_over(form: NewRun, session: Session, qtbot: QtBot
         BatchPoint(batch_size=4, fits=False),
     )
     found = BatchFound(points=points, largest=2, fastest=2, batch_size=2, grad_accum_steps=4, limit_bytes=3 * 10**6)
-    tell(session, kind="batch", batch_points=points, batch=found, spec=form.spec())
+    tell(form, kind="batch", batch_points=points, batch=found, spec=form.draft.spec())
     assert "2 is the largest that fits" in view.sentence.text()
     assert view.use.text() == "Use 2 × 4"
     form.grab()
     qtbot.mouseClick(view.use, Qt.MouseButton.LeftButton)
     assert (form.form.config.batch_size, form.form.config.grad_accum_steps) == (2, 4)
-    tell(session, batch_of=form.spec())
+    tell(form, batch_of=form.draft.spec())
     form.views.show_view("batch")
     assert view.use.isHidden()
     assert "its batch size is right already" in view.sentence.text()
@@ -287,11 +287,11 @@ def test_nothing_is_tried_beside_a_training(
     form.views.show_view("lr")
     view: LrFinderView = form.views.view("lr")
     endless = dataclasses.replace(tiny_spec, train=dataclasses.replace(tiny_spec.train, steps=10**6))
-    session.start_training(endless)
+    session.training.start(endless)
     until(lambda: not view.start.isEnabled() and not form.start.isEnabled())
-    assert "queue this one" in form.problem
-    assert not form.try_out("lr")
+    assert "queue this one" in form.draft.problem
+    assert not form.draft.try_out("lr")
     assert "is being trained" in heard.failures.pop()
-    session.stop()
-    until(lambda: not session.training_active)
+    session.training.stop()
+    until(lambda: not session.training.active)
     until(lambda: form.start.isEnabled())

@@ -38,9 +38,9 @@ def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[Traini
 def source(tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until) -> str:
     """A finished run with checkpoints of 4, 8 and 12, which is shown."""
     train = dataclasses.replace(tiny_spec.train, checkpoint_interval=4, keep_checkpoints=9)
-    session.start_training(dataclasses.replace(tiny_spec, train=train))
-    until(lambda: not session.training_active)
-    return session.list_runs()[0].id
+    session.training.start(dataclasses.replace(tiny_spec, train=train))
+    until(lambda: not session.training.active)
+    return session.runs.list()[0].id
 
 
 def dialog_of(tab: TrainingTab, kind: type) -> object:
@@ -55,7 +55,7 @@ def test_a_fork_from_the_head(tab: TrainingTab, session: Session, source: str, u
     assert dialog.form.config.steps == 24, "nothing is left from the run's end, so as many again"
     dialog.checkpoint.setCurrentIndex(1)
     assert dialog.form.config.steps == 12
-    assert dialog._about.text() == "The fork trains 4 steps more, to step 12."
+    assert dialog.about.text() == "The fork trains 4 steps more, to step 12."
     dialog.form.apply({"steps": 8})
     assert "give it more steps" in dialog.problem
     assert not dialog.start.isEnabled()
@@ -64,8 +64,12 @@ def test_a_fork_from_the_head(tab: TrainingTab, session: Session, source: str, u
     assert dialog.form.row("objective").isHidden()
     dialog.name.setText("fork")
     qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
-    until(lambda: session.training is not None and session.training.name == "fork" and session.training.over)
-    fork = next(run for run in session.list_runs() if run.name == "fork")
+    until(
+        lambda: (
+            session.training.state is not None and session.training.state.name == "fork" and session.training.state.over
+        )
+    )
+    fork = next(run for run in session.runs.list() if run.name == "fork")
     assert (fork.status, fork.step, fork.parent) == ("finished", 12, (source, 8))
     assert tab.run_view.run_id == fork.id
 
@@ -74,9 +78,9 @@ def test_a_remedy_starts_a_new_run_or_asks_for_a_fork(
     tab: TrainingTab, session: Session, source: str, until: Until
 ) -> None:
     tab.run_view.views.remedy_asked.emit(source, Remedy(words="", changes={"train.lr": 1e-4}))
-    until(lambda: len(session.list_runs()) == 2 and not session.training_active)
-    new = session.list_runs()[0]
-    spec = session.run_spec(new.id)
+    until(lambda: len(session.runs.list()) == 2 and not session.training.active)
+    new = session.runs.list()[0]
+    spec = session.runs.spec(new.id)
     assert spec is not None
     assert (spec.train.lr, new.parent) == (1e-4, None)
     tab.run_view.show_run(source)
@@ -91,16 +95,16 @@ def test_talking_to_an_earlier_checkpoint(tab: TrainingTab, session: Session, so
     tabs: list[str] = []
     session.tab_requested.connect(tabs.append)
     tab.run_view.views.chat_asked.emit(source, 4)
-    until(lambda: session.chat_model is not None)
-    assert session.chat_model is not None
-    assert (session.chat_model.which, session.chat_model.step) == (source, 4)
+    until(lambda: session.chat.model is not None)
+    assert session.chat.model is not None
+    assert (session.chat.model.which, session.chat.model.step) == (source, 4)
     assert tabs == ["chat"]
 
 
 def test_lineage_leads_to_the_tokenizer_and_the_run(tab: TrainingTab, session: Session, source: str) -> None:
     tabs: list[str] = []
     session.tab_requested.connect(tabs.append)
-    tab.run_view.views.tokenizer_asked.emit(session.list_tokenizers()[0].name)
+    tab.run_view.views.tokenizer_asked.emit(session.tokenizers.list()[0].name)
     assert tabs == ["tokenizer"]
     tab.show_new_run()
     tab.run_view.views.run_asked.emit(source)
@@ -110,25 +114,25 @@ def test_lineage_leads_to_the_tokenizer_and_the_run(tab: TrainingTab, session: S
 def test_steering_from_the_menu(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
 ) -> None:
-    session.start_training(long(tiny_spec))
+    session.training.start(long(tiny_spec))
     head = tab.run_view.head
-    until(lambda: tab.run_view.live and session.training.step >= 2)  # type: ignore[union-attr]
+    until(lambda: tab.run_view.live and session.training.state.step >= 2)  # type: ignore[union-attr]
     actions = {action.text(): action for action in head.more.menu().actions()}
     monkeypatch.setattr(QInputDialog, "getText", lambda *args, **kwargs: ("The bird", True))
     actions["Sample now…"].trigger()
-    until(lambda: any(sample.prompt == "The bird" for sample in session.history.samples))
+    until(lambda: any(sample.prompt == "The bird" for sample in session.training.history.samples))
     actions["Change the learning rate…"].trigger()
     dialog = dialog_of(tab, LrDialog)
     assert isinstance(dialog, LrDialog)
     assert dialog.scale.value() == pytest.approx(1.0, abs=2e-3)
     dialog.scale.setValue(0.25)
     qtbot.mouseClick(dialog.apply, Qt.MouseButton.LeftButton)
-    until(lambda: any(mark.event == "learning rate" for mark in session.history.marks))
+    until(lambda: any(mark.event == "learning rate" for mark in session.training.history.marks))
     actions["Save a checkpoint now"].trigger()
-    until(lambda: session.training is not None and session.training.saved_step is not None)
+    until(lambda: session.training.state is not None and session.training.state.saved_step is not None)
     actions["Stop and discard the run"].trigger()
-    until(lambda: not session.training_active)
-    assert session.list_runs() == []
+    until(lambda: not session.training.active)
+    assert session.runs.list() == []
 
 
 def test_what_steers_a_training_is_offered_while_it_steps_and_closes_with_it(
@@ -139,13 +143,13 @@ def test_what_steers_a_training_is_offered_while_it_steps_and_closes_with_it(
     steering = {action.text(): action for action in head.more.menu().actions()[:4]}
     assert "Pause and free the device" in steering
     assert not any(action.isEnabled() for action in steering.values())
-    session.start_training(long(tiny_spec))
-    until(lambda: tab.run_view.live and session.training.step >= 1)  # type: ignore[union-attr]
+    session.training.start(long(tiny_spec))
+    until(lambda: tab.run_view.live and session.training.state.step >= 1)  # type: ignore[union-attr]
     assert all(action.isEnabled() for action in steering.values())
     steering["Change the learning rate…"].trigger()
     ends: list[int] = []
     dialog_of(tab, LrDialog).finished.connect(ends.append)
-    session.stop()
+    session.training.stop()
     until(lambda: bool(ends))
 
 
@@ -162,7 +166,7 @@ def test_settings_are_exported(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(path), ""))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *args: str(session.library.home))
     tab.run_view.head.export_asked.emit("toml")
-    assert load_spec(path).train == session.run_spec(source).train  # type: ignore[union-attr]
+    assert load_spec(path).train == session.runs.spec(source).train  # type: ignore[union-attr]
     assert "terrarium train out.toml" in heard.notices.pop()
     tab.run_view.head.export_asked.emit("tensorboard")
     until(lambda: bool(heard.notices))
@@ -174,26 +178,26 @@ def test_the_queue_is_seen_moved_and_emptied(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until, qtbot: QtBot
 ) -> None:
     assert not tab.queue.isVisibleTo(tab)
-    session.queue_training([dataclasses.replace(tiny_spec, name=name) for name in ("a", "b", "c")])
+    session.queue.add([dataclasses.replace(tiny_spec, name=name) for name in ("a", "b", "c")])
     panel = tab.queue
     assert panel.isVisibleTo(tab)
     assert panel.start.isVisibleTo(tab)
     panel.list.setCurrentRow(2)
     qtbot.keyClick(panel.list, Qt.Key.Key_Up, Qt.KeyboardModifier.AltModifier)
-    assert [item.name for item in session.waiting] == ["a", "c", "b"]
+    assert [item.name for item in session.queue.waiting] == ["a", "c", "b"]
     assert panel.list.currentRow() == 1
     offered: list[object] = []
-    tab.undo_offered.connect(lambda words, undo: offered.append(undo))
+    session.notices.deleted.connect(lambda words, undo: offered.append(undo))
     qtbot.keyClick(panel.list, Qt.Key.Key_Delete)
-    assert [item.name for item in session.waiting] == ["a", "b"]
+    assert [item.name for item in session.queue.waiting] == ["a", "b"]
     assert panel.list.currentRow() == 1, "the next one, so that the keyboard goes on from there"
     offered[0]()  # type: ignore[operator]
-    assert [item.name for item in session.waiting] == ["a", "c", "b"]
-    panel.make_menu(session.waiting[2]).actions()[1].trigger()  # “First”
-    assert [item.name for item in session.waiting] == ["b", "a", "c"]
+    assert [item.name for item in session.queue.waiting] == ["a", "c", "b"]
+    panel.make_menu(session.queue.waiting[2]).actions()[1].trigger()  # “First”
+    assert [item.name for item in session.queue.waiting] == ["b", "a", "c"]
     qtbot.mouseClick(panel.start, Qt.MouseButton.LeftButton)
-    until(lambda: not session.queue_goes_on and not session.training_active)
-    assert [run.name for run in reversed(session.list_runs())] == ["b", "a", "c"]
+    until(lambda: not session.queue.goes_on and not session.training.active)
+    assert [run.name for run in reversed(session.runs.list())] == ["b", "a", "c"]
     assert not panel.isVisibleTo(tab)
 
 
@@ -208,28 +212,28 @@ def test_of_an_imported_model_only_its_origin_is_shown(
     view.show_run("from elsewhere")
     assert view.views.current == "lineage"
     assert [view.views.bar.isTabEnabled(i) for i in range(5)] == [False] * 4 + [True]
-    assert (view.head.count.text(), view.head._progress.isHidden()) == ("", True)
+    assert (view.head.count.text(), view.head.progress.isHidden()) == ("", True)
     assert "seed" not in view.head.summary.text()
     view.show_run("trained")
     assert view.views.current == "doctor"
-    assert not view.head._progress.isHidden()
+    assert not view.head.progress.isHidden()
 
 
 def test_the_list_follows_the_status_of_the_training(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
 ) -> None:
     model = tab.runs.runs
-    session.start_training(long(tiny_spec))
-    until(lambda: session.training is not None and session.training.step > 1)
+    session.training.start(long(tiny_spec))
+    until(lambda: session.training.state is not None and session.training.state.step > 1)
     until(lambda: bool(model.all_runs))
     model.set_query("status:running")
     assert len(model.runs) == 1
-    session.pause()
-    until(lambda: session.training is not None and session.training.status == "paused")
+    session.training.pause()
+    until(lambda: session.training.state is not None and session.training.state.status == "paused")
     assert not model.runs
-    session.resume()
-    until(lambda: session.training is not None and session.training.status == "running")
+    session.training.resume()
+    until(lambda: session.training.state is not None and session.training.state.status == "running")
     assert len(model.runs) == 1
-    session.stop()
-    until(lambda: not session.training_active)
+    session.training.stop()
+    until(lambda: not session.training.active)
     assert not model.runs

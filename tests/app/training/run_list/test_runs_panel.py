@@ -75,7 +75,7 @@ def test_runs_are_found_and_sorted(panel: RunsPanel, until: Until) -> None:
     panel.search.setText("tag:sweep diverged")
     assert names(panel) == "c"
     panel.search.setText("nothing like it")
-    assert panel._pages.currentWidget() is panel._no_match
+    assert panel.pages.currentWidget() is panel.no_match
     panel.search.clear()
     assert names(panel) == "abcd"
     panel.grab()
@@ -104,14 +104,14 @@ def test_several_runs_are_compared_or_deleted(panel: RunsPanel, session: Session
         "Compare 2 runs",
         "Delete 2 runs",
     ]
-    assert panel._compare.isVisibleTo(panel)
+    assert panel.compare_button.isVisibleTo(panel)
     panel.list.setFocus()
     qtbot.keyClick(panel.list, Qt.Key.Key_Delete)
-    assert {run.name for run in session.list_runs()} == {"a", "c"}
+    assert {run.name for run in session.runs.list()} == {"a", "c"}
     assert len(heard.deleted) == 1
-    session.undo_delete(heard.deleted[0])
+    heard.deleted[0]()
     assert names(panel) == "dcba"
-    session.delete_runs(("b", "gone", "d"))
+    session.runs.delete(("b", "gone", "d"))
     assert "gone from the library" in heard.failures.pop()
     assert (names(panel), panel.list.chosen) == ("ca", ())
 
@@ -124,7 +124,7 @@ def test_a_run_is_renamed_and_gets_notes(
     panel.list.setFocus()
     qtbot.keyClick(panel.list, Qt.Key.Key_F2)
     assert names(panel) == "dcbbetter"
-    dialog = NotesDialog(session, session.find_run("a"), ["sweep"])
+    dialog = NotesDialog(session, session.runs.find("a"), ["sweep"])
     qtbot.addWidget(dialog)
     dialog.tags.setText("base line, sweep,, sweep")
     dialog.notes.setPlainText("As good as it gets.\n")
@@ -138,23 +138,23 @@ def test_a_run_that_vanished_is_said_and_not_asked_about(
     panel: RunsPanel, session: Session, some_runs: list[Path], heard: Heard
 ) -> None:
     n = panel.list.runs.rowCount()
-    for do in (panel.rename, panel.edit_notes, panel._on_reveal):
+    for do in (panel.rename, panel.edit_notes, panel.on_reveal):
         shutil.move(some_runs[0], some_runs[0].parent.parent)
         do("a")
         assert "gone from the library" in heard.notices.pop()
         assert panel.list.runs.rowCount() == n - 1
         shutil.move(some_runs[0].parent.parent / some_runs[0].name, some_runs[0])
-        session.runs_changed.emit()
+        session.runs.changed.emit()
 
 
 def test_damaged_notes_are_shown_and_not_written_over(
     session: Session, some_runs: list[Path], qtbot: QtBot, heard: Heard
 ) -> None:
     (some_runs[1] / "notes.json").write_text("{")
-    dialog = NotesDialog(session, session.find_run("b"), [])
+    dialog = NotesDialog(session, session.runs.find("b"), [])
     qtbot.addWidget(dialog)
     assert not dialog.notes.isEnabled()
-    assert not session.set_run_notes("b", "new", ())
+    assert not session.runs.set_notes("b", "new", ())
     assert (some_runs[1] / "notes.json").read_text() == "{"
 
 

@@ -19,7 +19,7 @@ from app.session.run_history import RunHistory
 from app.session.session import Session
 from app.training.curves.sample_words import changes
 from app.training.shown_run import ShownRun
-from app.training.time_machine.attention_picture import head_weights, site_words
+from app.training.time_machine.attention_pane import head_weights, site_words
 from app.training.time_machine.snapshots import Snapshots, nearest
 from app.training.time_machine.view import TimeMachine
 from models.events import AttentionSeen, SampleMade, TrainMetrics
@@ -286,7 +286,7 @@ def test_what_cannot_be_seen_is_not_drawn_as_zero(preset: str, site: str, words:
     (kept,) = history.attention
     heads = head_weights(kept, PRESETS[preset])
     assert int(np.isnan(heads[0]).sum()) == hidden
-    assert site_words(site) == words
+    assert site_words(site, 0) == f"{words}, head 1"
     side = side_of(["a", "b", "c", "d"])
     picture = head_picture(heads[0], words, side, side, "root")
     assert picture.values[3, 0] == 0.5

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from app.session.session import Session
+from app.training.trials.trials import TrialRunner, Trials
+from app.worker.job import INTERACTIVE
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
@@ -17,82 +19,98 @@ from models.training.trials import batch_finder, trial
 from tests.app.heard import Heard, Until, long
 
 
+@pytest.fixture
+def trials(session: Session) -> Trials:
+    return Trials(
+        session.worker,
+        session.library,
+        session.device,
+        session.training,
+        session.tokenizers,
+        session.notices,
+        session,
+    )
+
+
 def test_data_and_cost_are_shown_before_a_run_starts(
-    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
+    session: Session, trials: Trials, heard: Heard, tiny_spec: RunSpec, until: Until
 ) -> None:
     words: list[str] = []
-    session.trial_changed.connect(lambda: words.append(session.trial.phase))
-    assert session.start_trial("forecast", tiny_spec)
-    assert session.trial.running
-    until(lambda: not session.trial.running)
-    trial = session.trial
+    trials.changed.connect(lambda: words.append(trials.state.phase))
+    assert trials.start("forecast", tiny_spec)
+    assert trials.state.running
+    until(lambda: not trials.state.running)
+    trial = trials.state
     assert trial.preview is not None
     assert trial.cost is not None
     assert trial.cost.fits
     assert trial.preview_of == trial.cost_of == tiny_spec
     assert words[0] == "Waiting for the worker"
     assert "Measuring a few steps" in words
-    assert session.list_runs() == []
+    assert session.runs.list() == []
     assert not heard.failures
 
 
-def test_a_learning_rate_grows_before_the_eyes(session: Session, tiny_spec: RunSpec, until: Until) -> None:
+def test_a_learning_rate_grows_before_the_eyes(trials: Trials, tiny_spec: RunSpec, until: Until) -> None:
     counts: list[int] = []
-    session.trial_changed.connect(lambda: counts.append(len(session.trial.lr_points)))
-    assert session.start_trial("lr", tiny_spec)
-    until(lambda: not session.trial.running)
-    assert session.trial.lr is not None
+    trials.changed.connect(lambda: counts.append(len(trials.state.lr_points)))
+    assert trials.start("lr", tiny_spec)
+    until(lambda: not trials.state.running)
+    assert trials.state.lr is not None
     assert counts == sorted(counts)
-    assert session.trial.lr.points == session.trial.lr_points
+    assert trials.state.lr.points == trials.state.lr_points
 
 
 def test_batches_are_shown_by_size(
-    session: Session, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
+    trials: Trials, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_finder, "GAIN", 1e9)
-    assert session.start_trial("batch", tiny_spec)
-    until(lambda: not session.trial.running)
-    assert [point.batch_size for point in session.trial.batch_points] == [1, 2, 4]
-    assert session.trial.batch is not None
+    assert trials.start("batch", tiny_spec)
+    until(lambda: not trials.state.running)
+    assert [point.batch_size for point in trials.state.batch_points] == [1, 2, 4]
+    assert trials.state.batch is not None
 
 
-def test_a_training_comes_first(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
-    assert session.start_trial("lr", tiny_spec)
-    assert session.start_training(long(tiny_spec))
-    until(lambda: not session.trial.running)
-    assert session.trial.lr is None
-    assert not session.start_trial("lr", tiny_spec)
+def test_a_training_comes_first(
+    session: Session, trials: Trials, heard: Heard, tiny_spec: RunSpec, until: Until
+) -> None:
+    assert trials.start("lr", tiny_spec)
+    assert session.training.start(long(tiny_spec))
+    until(lambda: not trials.state.running)
+    assert trials.state.lr is None
+    assert not trials.start("lr", tiny_spec)
     assert "“tiny” is being trained" in heard.failures.pop()
-    until(lambda: session.training is not None and session.training.step >= 1)
-    run = RunFolder.open(session.library.runs / session.training.run_id)  # type: ignore[union-attr]
-    session.preview_run(run.folder, run.spec)  # may be looked at all the same
-    until(lambda: session.run_preview.preview is not None)
-    session.stop()
-    until(lambda: not session.training_active)
+    until(lambda: session.training.state is not None and session.training.state.step >= 1)
+    run = RunFolder.open(session.library.runs / session.training.state.run_id)  # type: ignore[union-attr]
+    look = TrialRunner(session.worker, session.library, session, INTERACTIVE)
+    look.start_run(run.folder, run.spec)  # may be looked at all the same
+    until(lambda: look.state.preview is not None)
+    session.training.stop()
+    until(lambda: not session.training.active)
 
 
-def test_what_cannot_train_says_why(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
+def test_what_cannot_train_says_why(trials: Trials, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
     long_context = dataclasses.replace(tiny_spec.model, context_length=100_000)
-    assert session.start_trial("preview", dataclasses.replace(tiny_spec, model=long_context))
-    until(lambda: not session.trial.running)
-    assert "one context takes" in session.trial.problem
-    assert session.trial.preview is None
+    assert trials.start("preview", dataclasses.replace(tiny_spec, model=long_context))
+    until(lambda: not trials.state.running)
+    assert "one context takes" in trials.state.problem
+    assert trials.state.preview is None
     assert not heard.failures
 
 
 def test_a_newer_trial_takes_the_place_of_an_older_one(
-    session: Session, library: Library, tiny_spec: RunSpec, until: Until
+    trials: Trials, library: Library, tiny_spec: RunSpec, until: Until
 ) -> None:
     other = dataclasses.replace(tiny_spec, name="other")
-    session.start_trial("lr", tiny_spec)
-    session.start_trial("preview", other)
-    until(lambda: not session.trial.running)
-    assert session.trial.preview_of == other
-    assert session.trial.lr is None
-    session.start_trial("lr", tiny_spec)
-    session.cancel_trial()
-    until(lambda: not session.trial.running)
-    assert session.trial.lr is None
+    trials.start("lr", tiny_spec)
+    trials.start("preview", other)
+    until(lambda: not trials.state.running)
+    assert trials.state.preview_of == other
+    assert trials.state.lr is None
+    trials.start("lr", tiny_spec)
+    trials.cancel()
+    until(lambda: not trials.state.running)
+    assert trials.state.lr is None
 
 
 def test_a_training_that_runs_out_of_memory_says_which_batch_fits(
@@ -107,14 +125,14 @@ def test_a_training_that_runs_out_of_memory_says_which_batch_fits(
             return real(model, batch, *args)
 
         monkeypatch.setattr(place, "weighted_nll", loss)
-    assert session.start_training(
+    assert session.training.start(
         dataclasses.replace(tiny_spec, train=dataclasses.replace(tiny_spec.train, batch_size=16))
     )
-    until(lambda: not session.training_active)
-    assert session.training is not None
-    assert session.training.status == "failed"
-    assert "The largest batch_size that fits is 6, found by trial" in session.training.problem
+    until(lambda: not session.training.active)
+    assert session.training.state is not None
+    assert session.training.state.status == "failed"
+    assert "The largest batch_size that fits is 6, found by trial" in session.training.state.problem
     assert "batch_size 6 with grad_accum_steps 3" in heard.failures[-1]
-    assert session.start_training(tiny_spec)  # the window and the worker are alive
-    until(lambda: not session.training_active)
-    assert session.training.status == "finished"
+    assert session.training.start(tiny_spec)  # the window and the worker are alive
+    until(lambda: not session.training.active)
+    assert session.training.state.status == "finished"

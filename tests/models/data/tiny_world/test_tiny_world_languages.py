@@ -22,7 +22,7 @@ from models.data.tiny_world.events import (
     Takes,
     Thanks,
 )
-from models.data.tiny_world.languages import LANGUAGES
+from models.data.tiny_world.parallel import LANGUAGES
 
 GOLDEN = [
     (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from tokenizers.normalizers import Normalizer
 
 from models.tokenizers.foreign.charsmap import make_charsmap, read_charsmap, replace_longest
 from models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
@@ -86,6 +88,22 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unigram bare": {"model_type": "unigram", "remove_extra_whitespaces": False, "add_dummy_prefix": False},
     "char": {"model_type": "char"},
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rules_worked_out_once() -> Iterator[None]:
+    """Most of these models change texts by the same 28,000 rules, which take seconds to turn into steps."""
+    known: dict[object, list[Normalizer] | None] = {}
+
+    def steps(rules: Mapping[str, str], symbols: Sequence[str] = ()) -> list[Normalizer] | None:
+        key = tuple(rules.items()), tuple(symbols)
+        if key not in known:
+            known[key] = replacing_steps(rules, symbols)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.tokenizers.foreign.sentencepiece.replacing_steps", steps)
+        yield
 
 
 @pytest.mark.parametrize("name", OPTIONS)

@@ -12,16 +12,15 @@ import pytest
 from tokenizers import Tokenizer
 
 from models import cost
-from models.data.corpus_texts import CorpusTexts
-from models.data.language_texts import LANGUAGE_NAMES, language_texts
+from models.data.corpus_texts import CorpusTexts, language_texts
 from models.data.tiny_world.english import parse_story
-from models.data.tiny_world.parallel import stories
+from models.data.tiny_world.parallel import LANGUAGE_NAMES, stories
 from models.events import Event, Phase, Progress
 from models.settings.presets import PRESETS
 from models.tokenizers import encode_text, train_tokenizer
+from models.tokenizers.special_tokens import unknown_ids
 from models.tokenizers.text.compare import MeasuredPart, compare, model_cost
 from models.tokenizers.text.text_measures import Figures, measure_texts
-from models.tokenizers.unknown import unknown_ids
 
 TEXT = (
     "The internationalization of nations: unbelievable, believable! «Naïve café», Straße 1234 …\n"

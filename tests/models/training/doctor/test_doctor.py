@@ -16,7 +16,7 @@ from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.spec_changes import changed_spec
 from models.training.doctor import TITLES, RunLog, examine
-from models.training.doctor.figures import figure
+from models.training.doctor.breakdown import figure
 from tests.models.training.doctor.doctor_suite import Recipe, faulty, healthy, train_recipe, train_spec
 from tests.models.training.support import make_run, train
 

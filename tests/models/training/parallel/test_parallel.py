@@ -24,7 +24,7 @@ from models.settings.optimizers import OPTIMIZERS
 from models.settings.presets import PRESETS
 from models.settings.spec_file import write_spec
 from models.training.checkpoint import read_tensors
-from models.training.parallel.processes import Processes
+from models.training.parallel.distributed import DistributedGroup
 from models.training.setup import set_up
 from models.training.trainer import Trainer
 from tests import ROOT
@@ -187,7 +187,7 @@ def test_ctrl_c_stops_all_and_keeps_the_run(torchrun: Torchrun) -> None:
 def test_shares_are_the_batch_and_a_spare_row_counts_nothing() -> None:
     rows = torch.arange(10).view(5, 2)
     batch = Batch(rows, rows, torch.ones(5, 2), mask=rows > 3, source=rows, source_mask=rows > 4, n_tokens=10)
-    shares = [Processes(rank, 3, rank, 3).share(batch) for rank in range(3)]
+    shares = [DistributedGroup(rank, 3, rank, 3).shard(batch) for rank in range(3)]
     assert sorted(row for share in shares for row in share.inputs.tolist()) == rows.tolist()
     for share in shares:
         assert share.mask is not None
@@ -195,25 +195,25 @@ def test_shares_are_the_batch_and_a_spare_row_counts_nothing() -> None:
         assert torch.equal(share.mask, share.inputs > 3)
         assert torch.equal(share.source_mask, share.inputs > 4)
         assert share.inputs.equal(share.targets)
-    many = [Processes(rank, 7, rank, 7).share(batch) for rank in range(7)]
+    many = [DistributedGroup(rank, 7, rank, 7).shard(batch) for rank in range(7)]
     assert sum(float(share.weights.sum()) for share in many) == 10
     assert all(len(share.inputs) == 1 for share in many)
 
 
 def test_a_device_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    team = Processes(0, 2, 0, 2)
+    process_group = DistributedGroup(0, 2, 0, 2)
     with pytest.raises(ValueError, match="cannot share an Apple GPU"):
-        team.device_name("mps")
-    assert team.device_name("cpu") == "cpu"
+        process_group.device_name("mps")
+    assert process_group.device_name("cpu") == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ValueError, match="2 processes for 1 GPU here: start torchrun with --nproc-per-node 1"):
-        team.device_name("auto")
+        process_group.device_name("auto")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert team.device_name("auto") == team.device_name("cuda") == "cuda"
+    assert process_group.device_name("auto") == process_group.device_name("cuda") == "cuda"
 
 
 def test_a_batch_that_is_too_small_to_be_shared(library: Library) -> None:
     run = make_run(library, DECODER, batch_size=2)
     with pytest.raises(ValueError, match="A batch of 2 cannot be shared by 3 processes: use a larger batch_size"):
-        next(set_up(run, library, "cpu", None, Processes(0, 3, 0, 3)))
+        next(set_up(run, library, "cpu", None, DistributedGroup(0, 3, 0, 3)))

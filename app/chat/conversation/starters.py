@@ -1,0 +1,36 @@
+"""What a model of a Tiny World can be asked: which world it knows, and new held-out questions about it."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from app.session.chat_model import ChatModel
+
+if TYPE_CHECKING:
+    from models.data.tiny_world.starters import Starter
+
+
+def starter_kinds(model: ChatModel | None) -> tuple[str, ...]:
+    """The kinds of Tiny World questions that the model can do, all where that is not known; else none."""
+    if model is None or model.source != "tiny-world":
+        return ()
+    from models.data.tiny_world.starters import STARTER_KINDS
+
+    return model.can_do or STARTER_KINDS
+
+
+def new_starter(model: ChatModel, kind: str) -> Starter:
+    """A new held-out question or request of `kind` about the model's world."""
+    from models.data.tiny_world.starters import draw_starter
+
+    return draw_starter(model.world_seed, kind, random.Random())
+
+
+def world_words(model: ChatModel | None) -> str:
+    """One line on what the model's world is; '' for models of other texts."""
+    if model is None or model.source != "tiny-world":
+        return ""
+    from models.data.tiny_world.world import World
+
+    return World(model.world_seed).summary

@@ -1,0 +1,20 @@
+"""The program's mark."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QIcon, QPixmap
+
+
+def program_icon() -> QIcon:
+    """Terrarium's mark."""
+    with as_file(files("resources") / "icon.svg") as path:
+        return QIcon(QIcon(str(path)).pixmap(QSize(256, 256)))
+
+
+def program_mark(size: int, ratio: float = 2.0) -> QPixmap:
+    """The mark as a picture of `size` logical pixels."""
+    with as_file(files("resources") / "icon.svg") as path:
+        return QIcon(str(path)).pixmap(QSize(size, size), ratio)

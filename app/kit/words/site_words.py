@@ -1,0 +1,24 @@
+"""What parts of a model are called on screen, by their sites (see models.architecture.trace). No Qt."""
+
+from __future__ import annotations
+
+import re
+
+_SITE = re.compile(r"(?P<stack>encoder\.|decoder\.)?(?:blocks\.(?P<layer>\d+)|embedding)(?:\.(?P<part>\w+))?$")
+PARTS = {"attention": "attention", "cross_attention": "cross-attention", "feed_forward": "feed-forward"}
+
+
+def site_words(site: str, head: int | None = None) -> str:
+    """“Embedding”, “Layer 3”, “Layer 3, feed-forward”, “Encoder layer 1, head 2”; the site itself where it is none."""
+    found = _SITE.match(site)
+    if found is None:
+        return site
+    stack, layer, part = found["stack"], found["layer"], found["part"]
+    side = f"{stack.rstrip('.')} " if stack else ""
+    name = f"{side}embedding" if layer is None else f"{side}layer {int(layer) + 1}"
+    words = [name.capitalize()]
+    if part is not None and not (part == "attention" and head is not None):
+        words.append(PARTS[part])
+    if head is not None:
+        words.append(f"head {head + 1}")
+    return ", ".join(words)

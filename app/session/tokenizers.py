@@ -1,0 +1,114 @@
+"""The tokenizers on the library's shelf, and the chosen one."""
+
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Signal
+
+from app.session.remembered import Remembered
+from app.session.trash import Trash
+from app.worker.notices import Notices
+from models.library.library import Library, TokenizerInfo
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+class Tokenizers(QObject):
+    """Chooses, renames, copies and deletes them; what cannot be done is said.
+
+    current: the chosen tokenizer, None while there is none. name: what it is called in the library, '' while there is
+    none.
+
+    Signals:
+        changed(): `current` or `name` is new.
+        list_changed(): there are others in the library, or they have other names.
+    """
+
+    changed = Signal()
+    list_changed = Signal()
+
+    def __init__(
+        self, library: Library, remembered: Remembered, trash: Trash, notices: Notices, parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._library, self._remembered, self._trash, self._notices = library, remembered, trash, notices
+        self.current: Tokenizer | None = None
+        self.name = ""
+        names = [info.name for info in self.list() if info.problem is None]
+        wanted = remembered.get("tokenizer", "")
+        if names:
+            self.choose(wanted if wanted in names else names[0])
+
+    def list(self) -> builtins.list[TokenizerInfo]:
+        """All of the library, by name."""
+        return self._library.list_tokenizers()
+
+    def choose(self, name: str) -> bool:
+        """Load one of the library; whether it worked."""
+        from models.tokenizers import load_tokenizer
+
+        try:
+            self.current = load_tokenizer(name, self._library)
+        except ValueError as error:
+            return self._notices.refuse(str(error))
+        self._call(name)
+        return True
+
+    def about(self, name: str) -> dict[str, Any]:
+        """What is known of one: what it was made from, the user's notes; empty where nothing is."""
+        from models.tokenizers import read_about
+
+        try:
+            return read_about(self._library.tokenizers / name)
+        except ValueError as error:
+            self._notices.refuse(str(error))
+            return {}
+
+    def rename(self, name: str, new_name: str) -> bool:
+        """Give one another name; whether it worked."""
+        from models.tokenizers import rename_tokenizer
+
+        def rename() -> None:
+            given = rename_tokenizer(self._library, name, new_name)
+            if name == self.name:
+                self._call(given)
+
+        done = self._notices.attempt(rename)
+        self.list_changed.emit()
+        return done
+
+    def duplicate(self, name: str) -> bool:
+        """Copy one under a free name, and choose the copy; whether it worked."""
+        from models.tokenizers import duplicate_tokenizer
+
+        done = self._notices.attempt(lambda: self.choose(duplicate_tokenizer(self._library, name)))
+        self.list_changed.emit()
+        return done
+
+    def set_notes(self, name: str, notes: str) -> bool:
+        """Keep the user's notes on one; whether it worked."""
+        from models.tokenizers import change_about
+
+        return self._notices.attempt(lambda: change_about(self._library.tokenizers / name, {"notes": notes}))
+
+    def delete(self, name: str) -> None:
+        """Move one to the trash."""
+        folder = self._library.tokenizers / name
+        self._trash.delete(folder, f"Tokenizer “{name}” deleted", self.list_changed.emit)
+        if name == self.name and not folder.exists():
+            self.current, self.name = None, ""
+            self.changed.emit()
+        self.list_changed.emit()
+
+    def add(self, name: str) -> None:
+        """One was put into the library: choose it."""
+        self.list_changed.emit()
+        self.choose(name)
+
+    def _call(self, name: str) -> None:
+        self.name = name
+        self._remembered.set("tokenizer", name)
+        self.changed.emit()

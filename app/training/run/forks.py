@@ -1,0 +1,120 @@
+"""What is made of a run beside the window: forks, runs like it, and its curves for TensorBoard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Slot
+
+from app.session.queue import TrainingQueue
+from app.session.runs import Runs
+from app.session.training import Training
+from app.worker.background import LatestTask
+from app.worker.notices import Notices
+from models.library.library import Library
+
+if TYPE_CHECKING:
+    from models.settings.run_spec import TrainConfig
+
+
+class Forks(QObject):
+    """Makes a new run from a checkpoint, or like a run, and has it trained; one fork at a time."""
+
+    def __init__(
+        self,
+        library: Library,
+        runs: Runs,
+        training: Training,
+        queue: TrainingQueue,
+        notices: Notices,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._library, self._runs, self._training = library, runs, training
+        self._queue, self._notices = queue, notices
+        self._start_it = False
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_forked)
+        self._task.failed.connect(notices.fail)
+
+    def fork(self, run_id: str, step: int | None, *, name: str, train: TrainConfig, start: bool = True) -> bool:
+        """Make a new run from a checkpoint of `step`, None being the last; whether that began.
+
+        It is trained at once where `start` and nothing else is trained; otherwise it waits in the queue.
+        """
+        from models.runs.fork import fork_run
+        from models.runs.run_folder import RunFolder
+
+        if self._task.busy:
+            return self._notices.refuse("A fork is being made just now: try again in a moment.")
+
+        def make() -> str:
+            source = RunFolder.open(self._runs.find(run_id).folder)
+            return fork_run(self._library, source, step, name=name, train=train).id
+
+        self._start_it = start
+        self._task.ask(make)
+        return True
+
+    def start_like(self, run_id: str, changes: Mapping[str, Any]) -> bool:
+        """Train a new run like this one but for `changes` ("train.lr" -> 0.001), or let it wait; whether it did."""
+        from models.runs.fork import spec_like
+        from models.runs.run_folder import RunFolder
+        from models.settings.spec_changes import changed_spec
+
+        try:
+            source = RunFolder.open(self._runs.find(run_id).folder)
+            spec = changed_spec(spec_like(self._library, source), changes)
+        except ValueError as error:
+            return self._notices.refuse(str(error))
+        if not self._training.active:
+            return self._training.start(spec)
+        waits = self._queue.add([spec])
+        if waits:
+            self._notices.say(f"“{spec.name}” is trained when the present training has ended.")
+        return waits
+
+    @Slot()
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._task.cancel()
+
+    @Slot(object)
+    def _on_forked(self, run_id: str) -> None:
+        self._runs.changed.emit()
+        if self._start_it and not self._training.active:
+            self._training.resume_run(run_id)
+        else:
+            self._queue.add_run(run_id)
+
+
+class TensorBoardExport(QObject):
+    """Writes one run's curves at a time as TensorBoard's event files."""
+
+    def __init__(self, runs: Runs, notices: Notices, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._runs, self._notices = runs, notices
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_written)
+        self._task.failed.connect(notices.fail)
+
+    def write(self, run_id: str, folder: Path) -> bool:
+        """Write them into a new folder there; whether that began."""
+        from models.runs.run_folder import RunFolder
+
+        if self._task.busy:
+            return self._notices.refuse("Another run is being written for TensorBoard just now: try again in a moment.")
+
+        def write() -> Path:
+            from models.runs.tensorboard import write_tensorboard
+
+            return write_tensorboard(RunFolder.open(self._runs.find(run_id).folder), folder)
+
+        self._task.ask(write)
+        return True
+
+    @Slot(object)
+    def _on_written(self, folder: Path) -> None:
+        self._notices.say(f"The curves are in {folder}: open them with “tensorboard --logdir {folder.parent}”.")

@@ -1,0 +1,24 @@
+"""The corpus of whatever a run can learn from: Tiny World, the standard library, pronoun pairs, files. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from models.data.corpus import Corpus, build_stdlib_corpus, build_text_corpus
+from models.data.tiny_world.corpus import build_tiny_world_corpus
+from models.data.tiny_world.pronoun_corpus import build_pronoun_corpus
+from models.events import Event, Phase
+from models.library.library import Library
+from models.settings.run_spec import DataSpec
+
+
+def prepare_corpus(library: Library, data: DataSpec) -> Generator[Event, None, Corpus]:
+    """The corpus that `data` describes, built where the library does not have it yet."""
+    yield Phase(name="Preparing the text")
+    if data.source == "tiny-world":
+        return (yield from build_tiny_world_corpus(library, data.seed))
+    if data.source == "stdlib":
+        return build_stdlib_corpus(library)
+    if data.source == "pronouns":
+        return build_pronoun_corpus(library)
+    return build_text_corpus(library, data.files, data.val_fraction)

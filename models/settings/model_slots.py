@@ -1,0 +1,488 @@
+"""The slots of a model's architecture, and what follows from their values. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.settings.activations import ACTIVATIONS
+from models.settings.norms import NORMS
+from models.settings.positions import POSITIONS
+from models.settings.slots import listed, slot
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSlots:
+    """Every slot of a model's architecture, filled by anything: a `ModelConfig` is one that was found legal."""
+
+    topology: str = slot(
+        "decoder-only",
+        "Topology",
+        "Which way information may flow. A decoder reads left to right and writes the next token; an encoder sees the "
+        "whole text at once; an encoder-decoder reads one text whole and writes another.",
+        group="Shape",
+        choices=("decoder-only", "encoder-only", "encoder-decoder"),
+    )
+    vocab_size: int = slot(
+        1024,
+        "Vocabulary",
+        "How many different tokens the model knows. Training takes it from the tokenizer.",
+        group="Shape",
+        range=(2, 10_000_000),
+    )
+    context_length: int = slot(
+        256, "Context length", "How many tokens the model can look at together.", group="Shape", range=(2, 16_777_216)
+    )
+    n_layer: int = slot(
+        4,
+        "Layers",
+        "How many blocks are stacked: each refines what the one below it found. In an encoder-decoder, those of the "
+        "decoder.",
+        group="Shape",
+        range=(1, 1024),
+    )
+    d_model: int = slot(
+        128,
+        "Width",
+        "How many numbers describe one token inside the model (d_model).",
+        group="Shape",
+        range=(2, 1_048_576),
+    )
+    n_encoder_layer: int = slot(
+        0,
+        "Encoder layers",
+        "Blocks of the encoder. 0 = as many as in the decoder.",
+        group="Shape",
+        range=(0, 1024),
+        only_if=("topology", "encoder-decoder"),
+    )
+    position: str = slot(
+        "learned",
+        "Positions",
+        f"How the model knows the order of tokens: {listed(scheme.help for scheme in POSITIONS.values())}.",
+        group="Positions",
+        choices=tuple(POSITIONS),
+    )
+    rope_theta: float = slot(
+        10_000.0,
+        "RoPE base",
+        "How slowly the slowest rotation turns. Larger suits longer contexts.",
+        group="Positions",
+        range=(1.0, 1e12),
+        only_if=("position", "rope"),
+    )
+    rope_scaling: str = slot(
+        "none",
+        "RoPE scaling",
+        "How a model trained on a short context is stretched to a longer one: all rotations slower (linear), a larger "
+        "base as the text grows (dynamic), or only the slow rotations slower (llama3, yarn).",
+        group="Positions",
+        choices=("none", "linear", "dynamic", "llama3", "yarn"),
+        only_if=("position", "rope"),
+        advanced=True,
+    )
+    rope_factor: float = slot(
+        1.0,
+        "Stretch",
+        "How many times longer the stretched context is.",
+        group="Positions",
+        range=(1.0, 1e6),
+        only_if=("rope_scaling", ("linear", "dynamic", "llama3", "yarn")),
+        advanced=True,
+    )
+    rope_original_context: int = slot(
+        256,
+        "Original context",
+        "The context length before stretching, in tokens.",
+        group="Positions",
+        range=(1, 16_777_216),
+        only_if=("rope_scaling", ("dynamic", "llama3", "yarn")),
+        advanced=True,
+    )
+    rope_low_rotations: float = slot(
+        1.0,
+        "Slow below",
+        "Pairs that turn fewer times than this within the original context are slowed down in full.",
+        group="Positions",
+        range=(0.0, 1e6),
+        only_if=("rope_scaling", ("llama3", "yarn")),
+        advanced=True,
+    )
+    rope_high_rotations: float = slot(
+        4.0,
+        "Fast above",
+        "Pairs that turn more often than this within the original context stay as they are (llama3: 4, yarn: 32).",
+        group="Positions",
+        range=(0.0, 1e6),
+        only_if=("rope_scaling", ("llama3", "yarn")),
+        advanced=True,
+    )
+    rope_attention_factor: float = slot(
+        0.0,
+        "Score factor",
+        "What yarn multiplies queries and keys by. 0 = 0.1 ln(stretch) + 1.",
+        group="Positions",
+        range=(0.0, 100.0),
+        only_if=("rope_scaling", "yarn"),
+        advanced=True,
+    )
+    rope_fraction: float = slot(
+        1.0,
+        "Rotated share",
+        "The share of a head's pairs that rotates, the fastest first (p-RoPE); the slow ones, which tell meaning "
+        "rather than order, stay as they are. 1 = all.",
+        group="Positions",
+        range=(0.0, 1.0),
+        only_if=("position", "rope"),
+        advanced=True,
+        later=True,
+    )
+    nope_interval: int = slot(
+        0,
+        "NoPE every",
+        "Of so many layers, the last does not rotate queries and keys: it looks at what tokens say, wherever they "
+        "stand (SmolLM3: 4). 0 = none.",
+        group="Positions",
+        range=(0, 1024),
+        only_if=("position", "rope"),
+        advanced=True,
+        later=True,
+    )
+    n_bucket: int = slot(
+        32,
+        "Distance buckets",
+        "How many classes of distance have a learned bias; far ones share a class.",
+        group="Positions",
+        range=(4, 4096),
+        only_if=("position", "t5"),
+        advanced=True,
+    )
+    max_distance: int = slot(
+        128,
+        "Farthest distance",
+        "All distances from here on share the last bucket.",
+        group="Positions",
+        range=(8, 1_048_576),
+        only_if=("position", "t5"),
+        advanced=True,
+    )
+    norm: str = slot(
+        "layernorm",
+        "Normalisation",
+        "Keeps numbers in range. RMSNorm is LayerNorm without the mean and the bias.",
+        group="Normalisation",
+        choices=tuple(NORMS),
+    )
+    norm_place: str = slot(
+        "pre",
+        "Place of the norm",
+        "Before attention and feed-forward (pre: steady to train), or after they are added back (post: as in 2017).",
+        group="Normalisation",
+        choices=("pre", "post"),
+    )
+    norm_eps: float = slot(
+        1e-5,
+        "Norm epsilon",
+        "A small number that keeps the division by the spread finite.",
+        group="Normalisation",
+        range=(0.0, 1.0),
+        advanced=True,
+    )
+    embedding_norm: bool = slot(
+        False,
+        "Norm of embeddings",
+        "Normalises the sum of the embeddings before the first block, as BERT and BART do.",
+        group="Normalisation",
+    )
+    n_head: int = slot(
+        4, "Heads", "How many attention patterns each layer can use side by side.", group="Attention", range=(1, 4096)
+    )
+    n_kv_head: int = slot(
+        0,
+        "Key/value heads",
+        "0 = as many as heads. Fewer (grouped-query attention; 1 = multi-query) save memory while generating.",
+        group="Attention",
+        range=(0, 4096),
+    )
+    n_encoder_head: int = slot(
+        0,
+        "Encoder heads",
+        "Heads of the encoder's layers. 0 = as in the decoder.",
+        group="Attention",
+        range=(0, 4096),
+        only_if=("topology", "encoder-decoder"),
+        advanced=True,
+    )
+    d_head: int = slot(
+        0,
+        "Head width",
+        "Numbers per head. 0 = width / heads, as almost everywhere.",
+        group="Attention",
+        range=(0, 65_536),
+        advanced=True,
+    )
+    sliding_window: int = slot(
+        0,
+        "Sliding window",
+        "How many tokens back (itself included) a token can look; both ways in an encoder. 0 = all of them.",
+        group="Attention",
+        range=(0, 16_777_216),
+    )
+    qk_norm: bool = slot(
+        False,
+        "QK-norm",
+        "Normalises queries and keys, which keeps attention steady at high learning rates.",
+        group="Attention",
+    )
+    scaled_scores: bool = slot(
+        True,
+        "Scaled scores",
+        "Divides attention scores by the root of the head width. T5 does without, and begins with smaller weights.",
+        group="Attention",
+        advanced=True,
+    )
+    activation: str = slot(
+        "gelu",
+        "Feed-forward",
+        "The non-linearity between the feed-forward matrices: two of them, or three where it is gated (SwiGLU, GeGLU). "
+        "GELU (tanh) is GPT-2's approximation of GELU, ReLU² the square of ReLU.",
+        group="Feed-forward",
+        choices=tuple(ACTIVATIONS),
+    )
+    d_ff: int = slot(
+        0,
+        "Feed-forward width",
+        "0 = 4 × width (gated: 8/3 × width, rounded up to 8).",
+        group="Feed-forward",
+        range=(0, 16_777_216),
+    )
+    d_encoder_ff: int = slot(
+        0,
+        "Encoder's width",
+        "Feed-forward width of the encoder's layers. 0 = as in the decoder.",
+        group="Feed-forward",
+        range=(0, 16_777_216),
+        only_if=("topology", "encoder-decoder"),
+        advanced=True,
+    )
+    n_expert: int = slot(
+        0,
+        "Experts",
+        "A mixture of experts: so many feed-forwards side by side, of which each token uses a few. 0 = one for all.",
+        group="Feed-forward",
+        range=(0, 4096),
+    )
+    n_expert_used: int = slot(
+        2,
+        "Experts used",
+        "How many experts work on each token; a router chooses them.",
+        group="Feed-forward",
+        range=(0, 4096),
+        only_if=("n_expert", range(1, 4097)),
+    )
+    router_balance: float = slot(
+        0.01,
+        "Load balancing",
+        "How much training punishes a router that sends most tokens to the same experts.",
+        group="Feed-forward",
+        range=(0.0, 10.0),
+        only_if=("n_expert", range(1, 4097)),
+        advanced=True,
+    )
+    conv_width: int = slot(
+        0,
+        "Short convolution",
+        "Mixes each token with the few before it, ahead of attention and feed-forward "
+        "(Canon layers). 0 = none; 4 helps small models a lot.",
+        group="Feed-forward",
+        range=(0, 16),
+    )
+    head: str = slot(
+        "language",
+        "Head",
+        "What is made of the last layer: a guess at tokens (language), a label for the text (sequence), a label for "
+        "each token (token), or nothing (none: the hidden states themselves).",
+        group="Head",
+        choices=("language", "sequence", "token", "none"),
+        only_if=("topology", "encoder-only"),
+    )
+    n_label: int = slot(
+        2,
+        "Labels",
+        "How many classes there are.",
+        group="Head",
+        range=(1, 1_000_000),
+        only_if=("head", ("sequence", "token")),
+    )
+    tied_embeddings: bool = slot(
+        True,
+        "Tied embeddings",
+        "Uses one table to read tokens and to write them.",
+        group="Head",
+    )
+    head_transform: bool = slot(
+        False,
+        "Head transform",
+        "One more matrix, activation and norm before the guess at masked tokens, as in BERT.",
+        group="Head",
+        only_if=("topology", "encoder-only"),
+    )
+    head_bias: bool = slot(
+        False,
+        "Head bias",
+        "Adds a learned number to each token's logit.",
+        group="Head",
+        advanced=True,
+    )
+    pooler: bool = slot(
+        False,
+        "Pooler",
+        "A matrix and tanh over the first token, from which the text is classified, as in BERT.",
+        group="Head",
+        only_if=("topology", "encoder-only"),
+        advanced=True,
+    )
+    n_segment: int = slot(
+        0,
+        "Segments",
+        "How many kinds of text parts have an embedding of their own (BERT: 2, a question and a passage). 0 = none.",
+        group="Details",
+        range=(0, 1024),
+        only_if=("topology", "encoder-only"),
+    )
+    bias: str = slot(
+        "all",
+        "Biases",
+        "Where a learned offset is added: to every matrix and LayerNorm (all), to attention's or the feed-forward's "
+        "matrices only, or nowhere.",
+        group="Details",
+        choices=("all", "attention", "feed-forward", "none"),
+    )
+    scaled_embeddings: bool = slot(
+        False,
+        "Scaled embeddings",
+        "Multiplies token embeddings by the root of the width, as the 2017 Transformer does.",
+        group="Details",
+        advanced=True,
+    )
+    scaled_logits: bool = slot(
+        False,
+        "Scaled logits",
+        "Divides the logits by the root of the width, as T5 does with tied embeddings.",
+        group="Details",
+        advanced=True,
+    )
+    dropout: float = slot(
+        0.0,
+        "Dropout",
+        "The share of numbers zeroed at random in training, against overfitting.",
+        group="Details",
+        range=(0.0, 0.9),
+    )
+    zero_init_output: bool = slot(
+        False,
+        "Zero-init outputs",
+        "Each block starts as doing nothing, which makes early training faster.",
+        group="Details",
+    )
+    init_std: float = slot(
+        0.02,
+        "Init std",
+        "The spread of the random weights at the start.",
+        group="Details",
+        range=(0.0, 1.0),
+        advanced=True,
+    )
+    start_id: int = slot(
+        -1,
+        "Start token",
+        "The id that an encoder-decoder's text begins with. -1 = the tokenizer's padding token, as in T5.",
+        group="Details",
+        range=(-1, 10_000_000),
+        only_if=("topology", "encoder-decoder"),
+        advanced=True,
+    )
+    end_id: int = slot(
+        -1,
+        "End token",
+        "The id that ends a text. -1 = the tokenizer's end token.",
+        group="Details",
+        range=(-1, 10_000_000),
+        advanced=True,
+    )
+
+    # What follows from them
+
+    @property
+    def head_dim(self) -> int:
+        """Numbers per attention head: d_head, or d_model / n_head where that is 0."""
+        return self.d_head or self.d_model // self.n_head
+
+    @property
+    def kv_heads(self) -> int:
+        """Key/value heads in use: n_kv_head, or n_head where that is 0."""
+        return self.n_kv_head or self.n_head
+
+    @property
+    def ff_width(self) -> int:
+        """Feed-forward width in use (of one expert): d_ff, or the usual multiple of d_model where that is 0."""
+        if self.d_ff:
+            return self.d_ff
+        if self.is_gated:
+            return -(-8 * self.d_model // 3 // 8) * 8
+        return 4 * self.d_model
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether the feed-forward has a third matrix."""
+        return ACTIVATIONS[self.activation].is_gated
+
+    @property
+    def attention_bias(self) -> bool:
+        """Whether attention's matrices have biases."""
+        return self.bias in ("all", "attention")
+
+    @property
+    def ff_bias(self) -> bool:
+        """Whether the feed-forward's matrices have biases."""
+        return self.bias in ("all", "feed-forward")
+
+    @property
+    def norm_bias(self) -> bool:
+        """Whether norms have biases."""
+        return NORMS[self.norm].has_bias and self.bias == "all"
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether the tokens of the only, or the decoder's, stack see no later ones."""
+        return self.topology != "encoder-only"
+
+    @property
+    def head_activation(self) -> str:
+        """The activation of the head's transform, which has no gate."""
+        return "gelu" if self.is_gated else self.activation
+
+    def rotates(self, layer: int) -> bool:
+        """Whether layer `layer`, from 0, rotates queries and keys.
+
+        With a `nope_interval` of n, every n-th layer does not (NoPE, arXiv:2305.19466, mixed as in RNoPE,
+        arXiv:2501.18795, and SmolLM3).
+        """
+        is_without = self.nope_interval > 0 and (layer + 1) % self.nope_interval == 0
+        return POSITIONS[self.position].place == "queries" and not is_without
+
+    @property
+    def n_unturned(self) -> int:
+        """Layers that do not rotate queries and keys."""
+        return sum(not self.rotates(layer) for layer in range(self.n_layer))
+
+    @property
+    def has_head_transform(self) -> bool:
+        """Whether there is one more layer before the guess at masked tokens."""
+        return self.head_transform and self.topology == "encoder-only" and self.head == "language"
+
+    @property
+    def attention_kind(self) -> str:
+        """The field's name for the sharing of keys and values."""
+        if self.kv_heads == self.n_head:
+            return "multi-head"
+        return "multi-query" if self.kv_heads == 1 else "grouped-query"

@@ -1,0 +1,204 @@
+"""Evaluation between two steps: the validation loss, and what the model makes of the pinned prompts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+
+from models.architecture.trace import Trace
+from models.architecture.transformer import AnyModel, EncoderDecoder
+from models.events import AttentionSeen, Event, MicroStep, SampleMade, ValMetrics
+from models.settings.run_spec import TrainConfig, objective_of
+from models.training.checkpoint import TrainState
+from models.training.clock import Clock
+from models.training.failures import divergence_sentence
+from models.training.objective import Estimate, validate, validation_sums
+from models.training.parallel.process_group import Command
+from models.training.record import Recorder, bits_per_byte
+from models.training.samples import what_is_read, write_sample
+from models.training.saving import Saver
+from models.training.setup import TrainingContext
+
+MOST_TOKENS = 32
+"""The last tokens of a prompt that are kept: what is written must stay small, and legible."""
+
+_ATTENTION_DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """What is due when is in `config`; `is_stopping` tells whether the training ends here, which nothing holds up."""
+
+    config: TrainConfig
+    record: Recorder
+    clock: Clock
+    saver: Saver
+    is_stopping: Callable[[], bool]
+
+    def validate(self, context: TrainingContext, state: TrainState) -> Generator[Event, None, bool]:
+        """The loss on the validation split, where it is due; whether there is one: a stop does not wait for it."""
+        if not context.val_batches or not self._is_due(self.config.eval_interval, state.validated_step, state.step):
+            return False
+        self._check(context, state)
+        estimate = Estimate(math.nan, math.nan)
+        sums = (sums_together(context, i) for i in range(len(context.val_batches)))
+        for i, so_far in enumerate(validate(sums), start=1):
+            estimate = so_far
+            if i < len(context.val_batches):
+                yield MicroStep(step=state.step, micro_step=i)
+                if self.is_stopping():
+                    return False
+        metrics = ValMetrics(
+            step=state.step,
+            tokens=state.tokens,
+            elapsed_s=self.clock.seconds,
+            loss=estimate.loss,
+            bits_per_byte=bits_per_byte(estimate.loss, context.val_bytes_per_token),
+            loss_error=estimate.error,
+        )
+        yield from self.record.validation(metrics)
+        state.take_validation(estimate.loss)
+        yield metrics
+        return True
+
+    def is_enough(self, state: TrainState) -> bool:
+        """Whether the validation loss has not fallen for as long as the run has patience."""
+        return 0 < self.config.patience <= state.n_since_lowest and state.step < self.config.steps
+
+    def sample_pinned(
+        self, context: TrainingContext, state: TrainState, *, saving: bool = False
+    ) -> Generator[Event, None, None]:
+        """Samples of the pinned prompts, where they are due; the state counts them, should this be left in between.
+
+        They are due at every checkpoint, too, so that each of those can be looked at; `saving`: there will be one here.
+        """
+        prompts, config = self.config.prompts, self.config
+        begun = state.n_sampled > 0
+        at_checkpoint = begun or saving or (state.step > 0 and state.step % config.checkpoint_interval == 0)
+        if not prompts or not self._is_due(config.sample_interval, state.sampled_step, state.step, at_checkpoint):
+            return
+        while state.n_sampled < len(prompts):
+            prompt = prompts[state.n_sampled]
+            sample, seen = self.sample(context, state, prompt), self._attention(context, state, prompt)
+            yield from self.record.attention(seen)
+            yield from self.record.sample(sample)
+            state.n_sampled += 1
+            yield seen
+            yield sample
+            if self.is_stopping():
+                return
+        state.sampled_step, state.n_sampled = state.step, 0
+
+    def sample(self, context: TrainingContext, state: TrainState, prompt: str) -> SampleMade:
+        """What the model makes of a prompt now, always with the run's seed."""
+        self._check(context, state)
+        seed, length = self.config.seed, self.config.sample_tokens
+        text, top = write_sample(
+            shown_together(context),
+            context.tokenizer,
+            prompt,
+            as_chat=context.prompts_are_chat,
+            seed=seed,
+            max_tokens=length,
+            denoises=self._denoises(context),
+            points=context.points,
+        )
+        return SampleMade(step=state.step, prompt=prompt, seed=seed, text=text, top=top)
+
+    def _attention(self, context: TrainingContext, state: TrainState, prompt: str) -> AttentionSeen:
+        return see_attention(
+            shown_together(context),
+            context.tokenizer,
+            prompt,
+            step=state.step,
+            layer=self.config.watched_layer,
+            as_chat=context.prompts_are_chat,
+            denoises=self._denoises(context),
+            points=context.points,
+        )
+
+    def _denoises(self, context: TrainingContext) -> bool:
+        return objective_of(context.model.config, self.config.objective) == "denoising"
+
+    def _is_due(self, interval: int, last_done: int, step: int, wanted: bool = False) -> bool:
+        """Whether a look at the model is due here. A stop does not wait for it: a resume makes up for it.
+
+        wanted: there is another reason for it than the interval, which is 0 where there shall be none at all.
+        """
+        if not interval or self.is_stopping() or last_done == step:
+            return False
+        return wanted or step % interval == 0 or step == self.config.steps
+
+    def _check(self, context: TrainingContext, state: TrainState) -> None:
+        check_weights(context, self.config, state.step, self.saver.step)
+
+
+def check_weights(context: TrainingContext, config: TrainConfig, step: int, saved_step: int) -> None:
+    """Before anything is made of the weights: an update may have broken them, though its loss was a number.
+
+    Raises:
+        ValueError: where they are not finite, with what to do.
+    """
+    if not weights_are_finite(context):
+        raise ValueError(divergence_sentence(f"model after step {step}", config, saved_step))
+
+
+# What all processes do together
+
+
+def sums_together(context: TrainingContext, i: int) -> Sequence[float]:
+    """The `validation_sums` of validation batch number `i`."""
+    with context.process_group.together(Command.VALIDATE, i):
+        share = context.process_group.shard(context.val_batches[i])
+        return context.process_group.all_reduce_numbers(context.layout.look(validation_sums, share))
+
+
+def shown_together(context: TrainingContext) -> AnyModel:
+    """A whole model with the weights of now, for the main process to look at."""
+    with context.process_group.together(Command.SHOW):
+        return context.layout.shown()
+
+
+def weights_are_finite(context: TrainingContext) -> bool:
+    """Whether all weights are numbers."""
+    with context.process_group.together(Command.CHECK):
+        return bool(context.layout.norm([parameter.detach() for parameter in context.parameters]).isfinite())
+
+
+def see_attention(
+    model: AnyModel,
+    tokenizer: Tokenizer,
+    prompt: str,
+    *,
+    step: int,
+    layer: int,
+    as_chat: bool,
+    denoises: bool = False,
+    points: bool = False,
+) -> AttentionSeen:
+    """The attention weights of layer number `layer` (from 1; the last one where there are fewer) in `prompt`.
+
+    An encoder-decoder shows its encoder's. Of a longer prompt only the last MOST_TOKENS tokens are read. Leaves the
+    model's mode as it is.
+    """
+    ids = what_is_read(model, tokenizer, prompt, as_chat, denoises=denoises, points=points)[-MOST_TOKENS:]
+    stack = "encoder." if isinstance(model, EncoderDecoder) else ""
+    n_layer = (model.config.n_encoder_layer if stack else 0) or model.config.n_layer
+    site = f"{stack}blocks.{min(layer, n_layer) - 1}.attention"
+    trace = Trace(wanted=frozenset({"attention"}))
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        read = torch.tensor([ids], device=model.embedding.weight.device)
+        if isinstance(model, EncoderDecoder):
+            model.encode(read, trace=trace)
+        else:
+            model.hidden(read, trace=trace)
+    model.train(was_training)
+    weights = trace.attention[site][0].tolist()  # (H, T, S)
+    rounded = tuple(tuple(tuple(round(value, _ATTENTION_DIGITS) for value in row) for row in head) for head in weights)
+    return AttentionSeen(step=step, prompt=prompt, site=site, ids=tuple(ids), weights=rounded)

@@ -1,0 +1,136 @@
+"""Serving from the window: through its one worker, beside a training, until the model goes."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from app.serve.endpoint.address import bind
+from app.serve.serving import Serving
+from app.session.session import Session
+from models.settings.run_spec import RunSpec
+from tests.app.heard import Heard, Until, long
+
+
+@pytest.fixture
+def serving(session: Session) -> Serving:
+    serving = Serving(
+        session.worker, session.chat, session.training, session.runs, session.remembered, session.notices, session
+    )
+    session.closing.connect(serving.close)
+    return serving
+
+
+def post(port: int, prompt: str, **more: object) -> tuple[int, dict[str, Any]]:
+    """Status and JSON of a completion."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request("POST", "/v1/completions", json.dumps({"model": "tiny", "prompt": prompt, **more}))
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+class Asking:
+    """A completion that is asked for on a thread of its own, since the window's must go on meanwhile."""
+
+    def __init__(self, serving: Serving, prompt: str = "The cat", **more: object) -> None:
+        self.answer: tuple[int, dict[str, Any]] | None = None
+        port = serving.state.port
+
+        def ask() -> None:
+            self.answer = post(port, prompt, **more)
+
+        self._thread = threading.Thread(target=ask, daemon=True)
+        self._thread.start()
+
+    def wait(self, until: Until) -> tuple[int, dict[str, Any]]:
+        until(lambda: self.answer is not None)
+        self._thread.join()
+        assert self.answer is not None
+        return self.answer
+
+
+def test_a_run_is_served_from_the_window(
+    session: Session, serving: Serving, heard: Heard, tiny_spec: RunSpec, until: Until
+) -> None:
+    assert not serving.start(0)
+    assert "No model is open" in heard.failures.pop()
+
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    (info,) = session.runs.list()
+    session.chat.open(info.id)
+    until(lambda: session.chat.state == "ready")
+    with bind(0) as taken:
+        assert not serving.start(taken.getsockname()[1])
+    assert "taken by another program" in heard.failures.pop()
+    assert serving.state.status == "off"
+
+    assert serving.start(0)
+    assert serving.state.status == "on"
+    assert serving.state.url == f"http://127.0.0.1:{serving.state.port}/v1"
+    status, answer = Asking(serving, max_tokens=5, temperature=0).wait(until)
+    assert status == 200
+    assert answer["usage"]["completion_tokens"] == 5
+    assert answer["system_fingerprint"] == "step-12"
+    until(lambda: serving.state.n_answered == 1)
+    (call,) = serving.state.calls
+    assert (call.kind, call.state, call.n_made) == ("completion", "done", 5)
+
+    # Whoever has the endpoint open keeps its model when the run is deleted from the list: a sentence, no crash.
+    session.runs.delete([info.id])
+    status, answer = Asking(serving).wait(until)
+    assert status == 503
+    assert "“tiny” has been deleted" in answer["error"]["message"]
+    assert serving.state.problem == answer["error"]["message"]
+    serving.stop()
+    until(lambda: serving.state.status == "off")
+    assert serving.state.url == ""
+    assert not heard.failures
+
+
+def test_the_model_in_training_is_served_until_it_ends(
+    session: Session, serving: Serving, heard: Heard, tiny_spec: RunSpec, until: Until
+) -> None:
+    session.training.start(long(tiny_spec))
+    until(lambda: session.training.state is not None and session.training.state.step >= 2)
+    session.chat.open("live")
+    until(lambda: session.chat.state == "ready")
+    assert serving.start(0)
+    first, second = Asking(serving, max_tokens=6), Asking(serving, max_tokens=6)
+    assert [asking.wait(until)[0] for asking in (first, second)] == [200, 200]
+    step = session.training.state.step  # type: ignore[union-attr]
+    until(lambda: session.training.state.step > step)  # type: ignore[union-attr]
+
+    session.training.stop()
+    until(lambda: not session.training.active and session.chat.state == "ready")
+    until(lambda: bool(serving.state.problem))
+    status, answer = Asking(serving).wait(until)
+    assert status == 503
+    assert "training of “tiny” has ended" in answer["error"]["message"]
+
+    # The chat goes on with its checkpoint, and so can serving, at the same port.
+    port = serving.state.port
+    assert serving.start(port)
+    assert serving.state.port == port
+    assert serving.state.problem == ""
+    assert Asking(serving, max_tokens=2).wait(until)[0] == 200
+    assert not heard.failures
+
+
+def test_closing_the_window_ends_an_answer(
+    session: Session, serving: Serving, tiny_spec: RunSpec, until: Until
+) -> None:
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    session.chat.open(session.runs.list()[0].id)
+    until(lambda: session.chat.state == "ready")
+    serving.start(0)
+    asking = Asking(serving, max_tokens=10_000)
+    session.close()
+    assert serving.state.status == "off"
+    assert asking

@@ -1,0 +1,20 @@
+"""What is loaded and what goes on knows nothing of what shows it."""
+
+from __future__ import annotations
+
+import pkgutil
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+import app.session
+import app.worker
+
+
+@pytest.mark.parametrize("package", [app.session, app.worker], ids=["session", "worker"])
+def test_no_widget_is_imported(package: ModuleType) -> None:
+    names = [module.name for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")]
+    code = f"import sys, {', '.join(names)}; sys.exit('PySide6.QtWidgets' in sys.modules or 'torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,117 @@
+"""Models from elsewhere come into the library, and each family is talked to in its own way."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.shell.importer import ModelImporter
+from app.shell.main_window import MainWindow
+from models.events import Event, Progress, ReplyFinished, TokenMade
+from models.interop.export import export_hf
+from models.interop.loading import load_model
+from models.settings.run_spec import RunSpec
+from models.settings.sampling_config import SamplingConfig
+from tests.app.heard import Heard, Until
+
+FAMILIES = {"encoder-only": "fill", "encoder-decoder": "answer", "decoder-only": "talk"}
+"""What each does in a chat; a decoder talks, since the exported tokenizer says how."""
+
+
+@pytest.fixture
+def importer(session: Session) -> ModelImporter:
+    return ModelImporter(session.library, session.runs, session.notices, session)
+
+
+def trained(session: Session, spec: RunSpec, until: Until, topology: str) -> str:
+    """A tiny run of that topology; its id."""
+    slots = {"norm_place": "post", "position": "learned", "norm": "layernorm", "bias": "all", "embedding_norm": True}
+    extra = {"head_transform": True, "head_bias": True, "n_segment": 2} if topology == "encoder-only" else {}
+    plain = {"n_kv_head": 0, "qk_norm": False, "conv_width": 0, "activation": "gelu", "tied_embeddings": True}
+    model = dataclasses.replace(spec.model, topology=topology, **slots, **plain, **extra)
+    if topology == "decoder-only":
+        model = dataclasses.replace(model, norm_place="pre", embedding_norm=False, activation="gelu_tanh")
+    assert session.training.start(dataclasses.replace(spec, name=topology, model=model))
+    until(lambda: not session.training.active)
+    return session.runs.list()[0].id
+
+
+def export(session: Session, run_id: str, folder: Path) -> None:
+    model, tokenizer = load_model(session.runs.find(run_id).folder)
+    for _ in export_hf(model, tokenizer, folder):
+        pass
+
+
+@pytest.mark.parametrize("topology", FAMILIES)
+def test_out_in_and_a_reply(
+    session: Session,
+    importer: ModelImporter,
+    heard: Heard,
+    tiny_spec: RunSpec,
+    until: Until,
+    tmp_path: Path,
+    topology: str,
+) -> None:
+    run_id = trained(session, tiny_spec, until, topology)
+    assert not heard.failures
+    folder = tmp_path / "exported"
+    export(session, run_id, folder)
+    events: list[Event] = []
+    came: list[str] = []
+    importer.events_came.connect(events.extend)
+    importer.imported.connect(lambda run_id, name: came.append(run_id))
+    assert importer.start(folder)
+    until(lambda: not importer.busy)
+    assert not heard.failures
+    assert any(isinstance(event, Progress) and event.done == event.total for event in events)
+    (run_id,) = came
+    assert session.runs.find(run_id).status == "imported"
+    assert session.chat.open(run_id)
+    until(lambda: session.chat.state == "ready")
+    assert session.chat.model is not None
+    assert session.chat.model.mode == FAMILIES[topology]
+    assert session.chat.send("The [MASK] sat", SamplingConfig(max_tokens=4, temperature=0.0))
+    until(lambda: any(isinstance(event, ReplyFinished) for event in heard.chat))
+    made = [event for event in heard.chat if isinstance(event, TokenMade)]
+    assert 1 <= len(made) <= 4
+    if topology == "encoder-only":
+        assert "·" in made[0].text  # the candidates, ranked
+        heard.chat.clear()
+        session.chat.send("The cat sat", SamplingConfig())
+        until(lambda: bool(heard.failures))
+        assert "put it where a word is missing" in heard.failures[0]
+
+
+def test_a_folder_without_a_model_is_refused_and_leaves_nothing(
+    session: Session, importer: ModelImporter, heard: Heard, tmp_path: Path, until: Until
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert importer.start(empty)
+    until(lambda: bool(heard.failures))
+    assert str(empty) in heard.failures[0]
+    assert not session.runs.list()
+    assert not importer.busy
+
+
+def test_the_window_follows_an_import(
+    session: Session, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, tmp_path: Path
+) -> None:
+    run_id = trained(session, tiny_spec, until, "encoder-only")
+    folder = tmp_path / "exported"
+    export(session, run_id, folder)
+    window = MainWindow(session, theme)
+    window.show()
+    window.imports.start(folder)
+    assert window.imports.progress is not None
+    until(lambda: window.imports.progress is None)
+    assert any(run.status == "imported" for run in session.runs.list())
+    window.imports.start(folder)
+    assert window.imports.progress is not None
+    window.imports.progress.cancel()
+    until(lambda: not window.imports.importer.busy)
+    window.close()

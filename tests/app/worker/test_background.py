@@ -1,0 +1,243 @@
+"""Work beside the window: only the newest counts, cancelled means closed and silent, failures are sentences."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Generator
+
+import pytest
+from PySide6.QtCore import QEventLoop, QObject, QThread
+from PySide6.QtWidgets import QApplication
+from shiboken6 import delete
+
+from app.worker.background import LatestTask, latest_progress
+from app.worker.failures import Failure
+from models.events import Event, Notice, Phase, Progress
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+class Heard:
+    """All that a LatestTask says, in order."""
+
+    def __init__(self, task: LatestTask) -> None:
+        self.said: list[object] = []
+        task.events_came.connect(self.said.extend)
+        task.done.connect(lambda result: self.said.append(("done", result)))
+        task.failed.connect(self.said.append)
+        task.busy_changed.connect(lambda busy: self.said.append(busy))
+
+
+@pytest.fixture
+def task(qapp: QApplication) -> LatestTask:
+    return LatestTask()
+
+
+def test_events_and_the_result_come_in_order_on_this_thread(task: LatestTask, until: Until) -> None:
+    heard, threads = Heard(task), []
+    task.done.connect(lambda _: threads.append(QThread.currentThread()))
+
+    def work() -> Generator[Event, None, str]:
+        for i in range(3):
+            yield Progress(done=i, total=3)
+        return threading.current_thread().name
+
+    task.drive(work)
+    assert task.busy
+    until(lambda: not task.busy)
+    *events, last = heard.said
+    assert events == [True, *(Progress(done=i, total=3) for i in range(3)), False]
+    assert isinstance(last, tuple)
+    assert last[1].startswith("background")
+    assert threads == [QApplication.instance().thread()]  # type: ignore[union-attr]
+
+
+def test_only_the_newest_counts(task: LatestTask, until: Until) -> None:
+    heard, begun, go, closed = Heard(task), threading.Event(), threading.Event(), []
+
+    def slow() -> Generator[Event, None, str]:
+        try:
+            begun.set()
+            go.wait()
+            yield Progress(done=0, total=1)
+            return "slow"
+        finally:
+            closed.append(True)
+
+    task.drive(slow)
+    until(begun.is_set)  # a generator that has not begun has nothing to close
+    task.ask(lambda: "dropped")
+    task.ask(lambda: "newest")
+    go.set()
+    until(lambda: not task.busy)
+    assert heard.said == [True, False, ("done", "newest")]
+    assert closed == [True]
+
+
+def test_what_is_cancelled_is_closed_and_silent(task: LatestTask, until: Until) -> None:
+    heard, closed = Heard(task), threading.Event()
+
+    def endless() -> Generator[Event, None, None]:
+        try:
+            while True:
+                yield Progress(done=0, total=1)
+        finally:
+            closed.set()
+
+    task.drive(endless)
+    until(lambda: len(heard.said) > 3)
+    task.cancel()
+    assert not task.busy
+    n_said = len(heard.said)
+    assert heard.said[-1] is False
+    until(closed.is_set)
+    task.ask(lambda: 1)
+    until(lambda: not task.busy)
+    assert heard.said[n_said:] == [True, False, ("done", 1)]
+
+
+def test_failures_are_sentences(task: LatestTask, until: Until) -> None:
+    heard = Heard(task)
+
+    def fails() -> object:
+        raise ValueError("There is no such thing.")
+
+    task.ask(fails)
+    until(lambda: not task.busy)
+    failure = heard.said[-1]
+    assert isinstance(failure, Failure)
+    assert failure.sentence == "There is no such thing."
+
+
+def test_quitting_does_not_wait_for_it(task: LatestTask, until: Until, qapp: QApplication) -> None:
+    begun, closed = threading.Event(), threading.Event()
+
+    def endless() -> Generator[Event, None, str]:
+        try:
+            while True:
+                begun.set()
+                yield Progress(done=0, total=1)
+        finally:
+            closed.set()
+
+    task.drive(endless)
+    until(begun.is_set)
+    qapp.aboutToQuit.emit()
+    until(closed.is_set)
+    assert not task.busy
+
+
+def test_as_many_slow_tasks_as_there_are_hold_up_no_other(qapp: QApplication, until: Until) -> None:
+    slow, quick, go = [LatestTask() for _ in range(20)], LatestTask(), threading.Event()
+    heard = Heard(quick)
+    for each in slow:
+        each.ask(go.wait)
+    quick.ask(lambda: "quick")
+    until(lambda: not quick.busy)
+    assert heard.said == [True, False, ("done", "quick")]
+    assert all(each.busy for each in slow)
+    go.set()
+    until(lambda: not any(each.busy for each in slow))
+
+
+def test_what_a_deleted_one_had_begun_is_closed(qapp: QApplication, until: Until) -> None:
+    parent, closed, begun = QObject(), threading.Event(), threading.Event()
+
+    def endless() -> Generator[Event, None, None]:
+        try:
+            while True:
+                begun.set()
+                yield Progress(done=0, total=1)
+        finally:
+            closed.set()
+
+    LatestTask(parent).drive(endless)
+    until(begun.is_set)
+    delete(parent)
+    until(closed.is_set)
+
+
+class Held:
+    """Says on which thread it was let go."""
+
+    freed_on: list[int] = []  # noqa: RUF012
+
+    def __del__(self) -> None:
+        self.freed_on.append(threading.get_ident())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_work_holds_is_let_go_on_this_thread(task: LatestTask, until: Until, fails: bool) -> None:
+    Held.freed_on.clear()
+    for _ in range(100):
+        held = Held()
+
+        def use(held: Held = held) -> str:
+            if fails:
+                raise ValueError(str(held))
+            return str(held)
+
+        task.ask(use)
+        del held, use
+        until(lambda: not task.busy)
+    until(lambda: len(Held.freed_on) == 100)
+    assert set(Held.freed_on) == {threading.get_ident()}
+
+
+def test_events_keep_their_order_while_a_dialog_is_open(task: LatestTask, until: Until) -> None:
+    heard, loop = [], QEventLoop()
+    other = LatestTask()
+    other.done.connect(lambda _: loop.quit())
+
+    def count() -> Generator[Event, None, None]:
+        for i in range(1000):
+            yield Progress(done=i, total=1000)
+
+    def on_events(events: tuple[Progress, ...]) -> None:
+        heard.extend(event.done for event in events)
+        if len(heard) == len(events):  # the first time
+            other.ask(lambda: None)
+            loop.exec()
+
+    task.events_came.connect(on_events)
+    task.drive(count)
+    until(lambda: not task.busy)
+    assert heard == list(range(1000))
+
+
+def test_a_program_ends_though_something_endless_runs_beside_its_window() -> None:
+    program = """
+from PySide6.QtCore import QCoreApplication, QTimer
+from app.worker.background import LatestTask
+from models.events import Phase
+
+def endless():
+    while True:
+        yield Phase(name="on and on")
+
+app = QCoreApplication([])
+task, other = LatestTask(), LatestTask()
+task.events_came.connect(lambda events: app.quit())
+task.busy_changed.connect(lambda busy: other.drive(endless))
+task.drive(endless)
+app.exec()
+print("busy" if task.busy or other.busy else "idle")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    assert (ended.stdout, ended.stderr) == ("idle\n", "")
+
+
+def test_of_a_row_of_progress_only_the_last_is_kept() -> None:
+    read, count, said = Phase(name="Reading"), Phase(name="Counting"), Notice(sentence="Short.")
+    steps = [Progress(done=i, total=9) for i in range(9)]
+    assert latest_progress([read, *steps[:4], count, *steps[4:], said, said]) == [
+        read,
+        steps[3],
+        count,
+        steps[8],
+        said,
+        said,
+    ]
+    assert latest_progress(()) == []

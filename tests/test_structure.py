@@ -1,0 +1,97 @@
+"""The shape of the source tree: nothing imports in a circle, and no folder becomes a catch-all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+import grimp
+import pytest
+
+from tests import ROOT
+
+ROOTS = ("app", "models")
+MAX_FILES = 25
+
+Graph = dict[str, set[str]]
+
+
+@pytest.fixture(scope="module")
+def imports() -> Graph:
+    """Each module with those of `ROOTS` that it imports, also within functions and for type checks."""
+    graph = grimp.build_graph(*ROOTS, include_external_packages=False, cache_dir=None)
+    return {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+
+
+def circles(graph: Mapping[str, Iterable[str]]) -> Iterator[list[str]]:
+    """Groups of nodes that lead to one another: strongly connected components of two or more (Kosaraju's method)."""
+    backwards: dict[str, list[str]] = {node: [] for node in graph}
+    for node, others in graph.items():
+        for other in others:
+            backwards[other].append(node)
+    seen: set[str] = set()
+    order: list[str] = []
+    for node in graph:
+        order += _reached(node, graph, seen)
+    seen = set()
+    for node in reversed(order):
+        group = _reached(node, backwards, seen)
+        if len(group) > 1:
+            yield sorted(group)
+
+
+def _reached(start: str, graph: Mapping[str, Iterable[str]], seen: set[str]) -> list[str]:
+    """What can be reached from `start` and is not in `seen`, to which it is added; each node after what it leads to."""
+    if start in seen:
+        return []
+    seen.add(start)
+    done, path = [], [(start, iter(graph[start]))]
+    while path:
+        node, others = path[-1]
+        following = next((other for other in others if other not in seen), None)
+        if following is None:
+            done.append(node)
+            path.pop()
+        else:
+            seen.add(following)
+            path.append((following, iter(graph[following])))
+    return done
+
+
+def inside(folder: str, imports: Graph) -> Graph:
+    """What lies directly in a folder, files and folders, and what of that each imports."""
+    depth = folder.count(".") + 2
+    names = {module: ".".join(module.split(".")[:depth]) for module in imports if module.startswith(f"{folder}.")}
+    graph: Graph = {name: set() for name in names.values()}
+    for module, name in names.items():
+        graph[name] |= {names[other] for other in imports[module] if other in names} - {name}
+    return graph
+
+
+def test_circles_are_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": {"e"}, "e": {"f"}, "f": {"d"}, "g": {"a"}}
+    assert sorted(circles(graph)) == [["b", "c"], ["d", "e", "f"]]
+    assert inside("x", {"x": {"x.a.b"}, "x.a": set(), "x.a.b": {"x.c"}, "x.c": {"x.a"}, "y": {"x.c"}}) == {
+        "x.a": {"x.c"},
+        "x.c": {"x.a"},
+    }
+
+
+def test_no_files_import_in_a_circle(imports: Graph) -> None:
+    assert list(circles(imports)) == []
+
+
+def test_no_folders_import_in_a_circle(imports: Graph) -> None:
+    folders = {_folder(module) for module in imports} - {""}
+    assert {"app.chat", "app.training.run"} <= folders
+    assert {folder: found for folder in sorted(folders) if (found := list(circles(inside(folder, imports))))} == {}
+
+
+def test_no_folder_has_too_many_files() -> None:
+    files = (path for root in ROOTS for path in (ROOT / root).rglob("*.py") if path.name != "__init__.py")
+    counts = Counter(str(path.parent.relative_to(ROOT)) for path in files)
+    assert {folder: n for folder, n in counts.items() if n > MAX_FILES} == {}
+
+
+def _folder(module: str) -> str:
+    return module.rpartition(".")[0]
