@@ -48,7 +48,7 @@ def test_a_run_is_made_with_the_form_and_watched_to_its_end(
     new = tab.new_run
     new.data.source.setCurrentIndex(new.data.source.findData("files"))
     until(lambda: not new.start.isEnabled())
-    assert "Choose at least one text file" in new.problem
+    assert "Choose at least one text file" in new.draft.problem
     new.data.set_files(("gone.txt",))
     new.form.set_config(tiny_spec.train)
     new.name.setText("grown by hand")
@@ -168,12 +168,12 @@ def test_a_damaged_run_is_listed_with_its_problem(
 
 def test_an_impossible_form_cannot_start(tab: TrainingTab, session: Session, until: Until) -> None:
     new = tab.new_run
-    assert new.spec().data.source == "tiny-world"
-    assert new.spec().train.prompts
+    assert new.draft.spec().data.source == "tiny-world"
+    assert new.draft.spec().train.prompts
     new.data.source.setCurrentIndex(new.data.source.findData("stdlib"))
-    until(lambda: new.spec().train.prompts == ("Return the ",))
-    assert new.spec().tokenizer.kind == "bpe"
-    assert new.spec().name
+    until(lambda: new.draft.spec().train.prompts == ("Return the ",))
+    assert new.draft.spec().tokenizer.kind == "bpe"
+    assert new.draft.spec().name
 
 
 def test_a_training_that_ends_before_it_has_a_run_leads_back_to_the_form(
