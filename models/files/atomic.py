@@ -16,8 +16,8 @@ TEMPORARY_PREFIX = ".tmp-"
 """What half-written files and folders are called; whoever owns the folder may delete them."""
 
 
-_TRIES = 50 if os.name == "nt" else 1
-_PAUSE_S = 0.02
+TRIES = 50 if os.name == "nt" else 1
+PAUSE_S = 0.02
 """How often, and after how long, a move is tried again."""
 
 
@@ -51,11 +51,11 @@ def atomic_write_json(path: Path, value: Any, *, indent: int = 1) -> None:
 
 def _move(move: Callable[[Path, Path], None], source: Path, target: Path) -> None:
     """os.replace or os.rename, which Windows refuses for as long as somebody reads what is moved or replaced."""
-    for _ in range(_TRIES - 1):
+    for _ in range(TRIES - 1):
         try:
             return move(source, target)
         except PermissionError:
-            time.sleep(_PAUSE_S)
+            time.sleep(PAUSE_S)
     return move(source, target)
 
 

@@ -189,11 +189,12 @@ class StepsView(QWidget):
 
     @Slot()
     def _next_word(self) -> None:
+        if self.following.busy:
+            return  # the word that was gone on to is not here yet, be it the last one
         row, strip = self.stages.strip.current + 1, self.stages.strip
         if row < strip.words.rowCount():
-            if not self.following.busy:
-                self._begins_anew = True
-                strip.choose(row)
+            self._begins_anew = True
+            strip.choose(row)
         else:
             self.transport.pause()
 

@@ -63,7 +63,7 @@ def train_in_child(
     for file in files:
         arguments += ["--data", str(file.resolve())]
     child = subprocess.Popen(
-        [*_ourselves(), *arguments],
+        [*ourselves(), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -93,7 +93,7 @@ def train_in_child(
     return about
 
 
-def _ourselves() -> list[str]:
+def ourselves() -> list[str]:
     """The command that starts this program again."""
     return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
 

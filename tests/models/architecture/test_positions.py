@@ -231,7 +231,7 @@ def test_buckets_are_those_of_t5(n_bucket: int, extra: int, both_ways: bool) -> 
     max_distance = n_bucket // 2 + extra
     distance = torch.arange(-400, 401)
     ours = relative_bucket(distance, n_bucket, max_distance, both_ways=both_ways)
-    theirs = T5Attention._relative_position_bucket(distance, both_ways, n_bucket, max_distance)
+    theirs = T5Attention._relative_position_bucket(distance, both_ways, n_bucket, max_distance)  # noqa: SLF001
     assert torch.equal(ours, theirs)
     assert ours.min() >= 0
     assert ours.max() < n_bucket

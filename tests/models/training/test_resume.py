@@ -271,7 +271,7 @@ def test_other_threads_than_before_are_said(
         return [event.sentence for event in events if isinstance(event, Notice)]
 
     trainer = Trainer(RunFolder.open(run.folder), library, device="cpu")
-    monkeypatch.setattr("models.training.setup._cores", lambda: 2)
+    monkeypatch.setattr("models.training.setup.core_count", lambda: 2)
     seen = []
     for event in trainer.events():
         seen.append(event)
