@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from models.settings.activations import ACTIVATIONS
 from models.settings.norms import NORMS
-from models.settings.positions import POSITIONS
+from models.settings.positions import POSITIONS, scheme_of
 from models.settings.slots import listed, slot
 
 
@@ -468,7 +468,7 @@ class ModelSlots:
         arXiv:2501.18795, and SmolLM3).
         """
         is_without = self.nope_interval > 0 and (layer + 1) % self.nope_interval == 0
-        return POSITIONS[self.position].place == "queries" and not is_without
+        return scheme_of(self).place == "queries" and not is_without
 
     @property
     def n_unturned(self) -> int:

@@ -5,25 +5,33 @@ Their code, by the same names: models.architecture.positions (modules), models.c
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from models.settings.model_config import ModelConfig
+
+class HasPosition(Protocol):
+    """The slots of a design, of which `position` is one."""
+
+    @property
+    def position(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedTable:
     """What a scheme learns, once for a whole stack.
 
-    tensor: its name in the stack. shape: rows and columns, given the stack's design. slots: what else of the design its
-    numbers hang on.
+    tensor: its name in the stack. sizes: the slots of the stack's design that are its rows and columns. slots: what
+    else of the design its numbers hang on.
     """
 
     tensor: str
-    shape: Callable[[ModelConfig], tuple[int, int]]
+    sizes: tuple[str, str]
     slots: tuple[str, ...] = ()
+
+    def shape(self, design: HasPosition) -> tuple[int, int]:
+        """Rows and columns in a design."""
+        rows, columns = self.sizes
+        return getattr(design, rows), getattr(design, columns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +53,7 @@ POSITIONS = {
         title="Learned",
         help="a learned table",
         place="embeddings",
-        learned=LearnedTable(tensor="position.weight", shape=lambda config: (config.context_length, config.d_model)),
+        learned=LearnedTable(tensor="position.weight", sizes=("context_length", "d_model")),
     ),
     "sinusoidal": PositionScheme(title="Sinusoidal", help="a table of waves (sinusoidal)", place="embeddings"),
     "rope": PositionScheme(title="RoPE", help="rotation of queries and keys (RoPE)", place="queries"),
@@ -56,7 +64,7 @@ POSITIONS = {
         place="scores",
         learned=LearnedTable(
             tensor="score_bias.weight",
-            shape=lambda config: (config.n_bucket, config.n_head),
+            sizes=("n_bucket", "n_head"),
             slots=("max_distance",),
         ),
     ),
@@ -65,6 +73,6 @@ POSITIONS = {
 """By name, in the order of the form."""
 
 
-def scheme_of(config: ModelConfig) -> PositionScheme:
+def scheme_of(design: HasPosition) -> PositionScheme:
     """The scheme of a design."""
-    return POSITIONS[config.position]
+    return POSITIONS[design.position]
