@@ -125,7 +125,10 @@ def test_the_fork_and_the_sweep_know_where_they_come_from(library: Library) -> N
 def test_the_queue_waits_and_can_begin(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queue = RunQueue(library)
     items = queue.items()
-    assert [as_json(dataclasses.asdict(item)) for item in items] == EXPECTED["queue"]
+    written = [
+        dataclasses.asdict(item) | {"spec": item.spec.to_dict() if item.spec is not None else None} for item in items
+    ]
+    assert [as_json(item) for item in written] == EXPECTED["queue"]
     (corpus,) = list_corpora(library)
     (tmp_path / "stories.txt").write_text(corpus.read_text("train") + corpus.read_text("val"), "utf-8")
     monkeypatch.chdir(tmp_path)  # the item names its file as it is called there

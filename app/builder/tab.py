@@ -111,7 +111,7 @@ class BuilderTab(QWidget):
         self.views.view_changed.connect(self._on_view_changed)
         self.costs.dry_run_wanted.connect(self._on_dry_run)
         self.costs.dry_run_cancelled.connect(self.dry_runs.cancel)
-        self.costs.design_wanted.connect(lambda config: self.form.apply(config.to_dict()))
+        self.costs.design_wanted.connect(lambda config: self.form.apply(vars(config)))
         self.costs.batch_wanted.connect(self.work.batch.setValue)
         self.list.chosen.connect(self._on_chosen)
         self.list.rename_asked.connect(self._on_rename)

@@ -11,7 +11,11 @@ from models.library.library import Library
 from models.number_words import size_words
 from models.settings.design_files import read_design
 from models.settings.model_config import ModelConfig
+from models.settings.optimizers import OPTIMIZERS
 from models.settings.presets import PRESETS
+from models.settings.run_spec import TrainConfig
+
+OPTIMIZER = TrainConfig().optimizer
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -28,7 +32,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--batch", "--batch-size", dest="batch", type=int, default=24, metavar="B", help="texts at a time; default: 24"
     )
     parser.add_argument("--length", type=int, metavar="T", help="tokens per text; default: the whole context")
-    parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon", help="default: muon")
+    parser.add_argument("--optimizer", choices=tuple(OPTIMIZERS), default=OPTIMIZER, help=f"default: {OPTIMIZER}")
     add_common(parser)
     return parser
 
@@ -47,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def describe(
-    config: ModelConfig, batch_size: int, length: int, optimizer: str = "muon", device: str = "cpu"
+    config: ModelConfig, batch_size: int, length: int, optimizer: str = OPTIMIZER, device: str = "cpu"
 ) -> dict[str, Any]:
     """Everything that `models.cost` says of a config, ready for JSON.
 

@@ -71,12 +71,13 @@ def _lr(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, An
     if found.suggestion is None:
         lines.append("The loss hardly fell at any rate, so there is no suggestion.")
     else:
-        muon = "" if found.muon_ratio is None else f" and muon_lr {found.suggestion * found.muon_ratio:.2g}"
+        others = "".join(f" and {name} {found.suggestion * ratio:.2g}" for name, ratio in found.ratios.items())
         lines.append(
-            f"Use lr {found.suggestion:g}{muon}: there the loss falls most steeply. It falls well from {found.low:.1e} "
-            f"to {found.high:.1e}."
+            f"Use lr {found.suggestion:g}{others}: there the loss falls most steeply. It falls well from "
+            f"{found.low:.1e} to {found.high:.1e}."
         )
-    return dataclasses.asdict(found), "\n".join(lines)
+    facts = dataclasses.asdict(found) | {"muon_ratio": found.ratios.get("muon_lr")}
+    return facts, "\n".join(lines)
 
 
 def _batch(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, Any], str]]:

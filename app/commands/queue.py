@@ -14,7 +14,7 @@ from app.commands.train import add_spec_options, run_to_resume, spec_to_queue
 from app.worker.failures import describe
 from models.events import Notice, RunStarted
 from models.library.library import Library
-from models.runs.run_queue import RunQueue, QueuedRun
+from models.runs.run_queue import QueuedRun, RunQueue
 
 if TYPE_CHECKING:
     from collections.abc import Generator

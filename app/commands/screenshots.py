@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MODES = ("light", "dark")
 SIZES = ((1440, 900), (1280, 720))
 
-_SETTLE_S = 0.4
+SETTLE_S = 0.4
 """Longer than any delay after which a widget redraws itself."""
 _REPLIES = 3
 _OPENING = "Once upon a time"
@@ -199,7 +199,7 @@ class Photographer:
         self._wait_for(lambda: session.chat.state == "ready")
         for kind in starter_kinds(session.chat.model)[:_REPLIES] or ("",):
             if kind:
-                tab.page.starters.asked.emit(kind)
+                tab.page.starters.picked.emit(kind)
             else:
                 tab.conversation.say(Message(content=_OPENING))
             self._wait_for(lambda: session.chat.state == "ready")
@@ -235,7 +235,7 @@ class Photographer:
             self._window.theme.set_mode(mode)
             for width, height in SIZES:
                 self._window.resize(width, height)
-                self._wait_for(_seconds_from_now(_SETTLE_S))
+                self._wait_for(_seconds_from_now(SETTLE_S))
                 path = self._folder / f"{name}-{mode}-{width}x{height}.png"
                 if not self._window.grab().save(str(path)):
                     raise OSError(f"The picture {path} could not be written.")

@@ -11,7 +11,7 @@ from app.commands.queue import DONE, FAILED, INTERRUPTED, print_queue, work_thro
 from app.commands.train import add_spec_options, spec_to_queue
 from models.library.library import Library
 from models.runs.run_queue import RunQueue
-from models.runs.sweep import SweepValues, SweepRange, grid, parse_values, parse_range, random_search
+from models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
 from models.runs.sweep_result import SweepRun, sweep_runs, sweep_tag
 from models.settings.run_spec import RunSpec
 

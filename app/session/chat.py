@@ -193,7 +193,10 @@ class Chat(QObject):
         def make() -> Iterator[Event]:
             model, tokenizer, step = self.open_model()
             request = ReplyRequest(
-                messages=messages, sampling=sampling, prefix_ids=tuple(prefix_ids), prompting=prompting or PromptSettings()
+                messages=messages,
+                sampling=sampling,
+                prefix_ids=tuple(prefix_ids),
+                prompting=prompting or PromptSettings(),
             )
             return reply_events(model, tokenizer, step, template_config, request, self._summaries, self._prefix_cache)
 

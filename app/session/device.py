@@ -38,8 +38,8 @@ class DeviceFound(Event):
 class Device(QObject):
     """The chosen device; why another one is used in its place is said.
 
-    name: what the user chose, one of DEVICES. label: what that is, in words; '' until torch is loaded. available: what
-    can be chosen on this machine. ready: whether torch is loaded.
+    name: what the user chose, one of DEVICE_NAMES. label: what that is, in words; '' until torch is loaded.
+    available: what can be chosen on this machine. ready: whether torch is loaded.
 
     Signals:
         changed(): one of these, or `memory`, is new.

@@ -12,20 +12,35 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.architecture.trace import Trace
+from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
+from models.settings.slots import check_complete
 
 
 def activate(kind: str, h: Tensor, gate: Tensor | None) -> Tensor:
-    """The activation called `kind` of h (…, F), times or by the gate (…, F) where it has one (arXiv:2002.05202)."""
-    if gate is not None:
-        if kind == "swiglu":
-            return F.silu(gate) * h
-        return F.gelu(gate, approximate="tanh" if kind == "geglu_tanh" else "none") * h
-    if kind == "relu":
-        return F.relu(h)
-    if kind == "relu2":
-        return F.relu(h).square()
-    return F.gelu(h, approximate="tanh" if kind == "gelu_tanh" else "none")
+    """The activation called `kind` of h (…, F), or of the gate (…, F), times h, where it has one (arXiv:2002.05202)."""
+    curve = _CURVES[kind]
+    return curve(h) if gate is None else curve(gate) * h
+
+
+def _gelu_tanh(x: Tensor) -> Tensor:
+    return F.gelu(x, approximate="tanh")
+
+
+def _relu2(x: Tensor) -> Tensor:
+    return F.relu(x).square()
+
+
+_CURVES: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_tanh": _gelu_tanh,
+    "relu2": _relu2,
+    "swiglu": F.silu,
+    "geglu": F.gelu,
+    "geglu_tanh": _gelu_tanh,
+}
+check_complete(_CURVES, ACTIVATIONS, "code of activations")
 
 
 class FeedForward(nn.Module):

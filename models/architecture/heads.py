@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from models.architecture.experts import activate
 from models.architecture.norms import make_norm
 from models.settings.model_config import ModelConfig
-from models.settings.model_slots import GATED
 
 
 class LanguageHead(nn.Module):
@@ -40,7 +39,7 @@ class HeadTransform(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self._activation = "gelu" if config.activation in GATED else config.activation
+        self._activation = config.head_activation
         self.dense = nn.Linear(config.d_model, config.d_model, bias=config.bias == "all")
         self.norm = make_norm(config, config.d_model)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.settings.model_config import ModelConfig
+from models.settings.norms import NORMS
+from models.settings.slots import check_complete
 
 
 def make_norm(config: ModelConfig, width: int) -> nn.Module:
-    """A LayerNorm or RMSNorm over the last `width` numbers."""
-    if config.norm == "rmsnorm":
-        return RMSNorm(width, eps=config.norm_eps)
-    return nn.LayerNorm(width, eps=config.norm_eps, bias=config.norm_bias)
+    """The design's norm over the last `width` numbers."""
+    return _MAKERS[config.norm](config, width)
 
 
 class RMSNorm(nn.RMSNorm):
@@ -21,3 +23,10 @@ class RMSNorm(nn.RMSNorm):
     def forward(self, x: Tensor) -> Tensor:
         """x (…, width) -> the same shape and dtype."""
         return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
+_MAKERS: dict[str, Callable[[ModelConfig, int], nn.Module]] = {
+    "layernorm": lambda config, width: nn.LayerNorm(width, eps=config.norm_eps, bias=config.norm_bias),
+    "rmsnorm": lambda config, width: RMSNorm(width, eps=config.norm_eps),
+}
+check_complete(_MAKERS, NORMS, "code of norms")

@@ -7,12 +7,13 @@ Letters in shape comments: P positions or distances, C dimensions, H n_head, D h
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architecture.rope import attention_factor, yarn_edges
+from models.architecture.rope import alibi_slopes, attention_factor, rope_base, stretched
 from models.settings.model_config import ModelConfig
 
 Floats = NDArray[np.float32]
@@ -45,23 +46,11 @@ def rope_frequencies(config: ModelConfig, length: int = 0, *, scaled: bool = Tru
     Args:
         length: of the text, in tokens: matters to dynamic scaling only.
     """
-    width, theta, factor = config.head_dim, config.rope_theta, config.rope_factor
-    scaling = config.rope_scaling if scaled else "none"
-    if scaling == "dynamic" and length > config.rope_original_context:
-        growth = factor * length / config.rope_original_context - (factor - 1)
-        theta *= growth ** (width / (width - 2))
-    plain = _powers(theta, np.arange(0, width, 2, dtype=np.float32) / np.float32(width))
-    if scaling == "linear":
-        return plain / np.float32(factor)
-    if scaling == "llama3":
-        turns = config.rope_original_context * plain / np.float32(2 * math.pi)
-        low, high = config.rope_low_rotations, config.rope_high_rotations
-        return _slowed(plain, factor, np.clip((turns - low) / np.float32(high - low), 0, 1))
-    if scaling == "yarn":
-        first, last = yarn_edges(config)
-        ramp = (np.arange(width // 2, dtype=np.float32) - first) / np.float32(last - first or 0.001)
-        return _slowed(plain, factor, 1 - np.clip(ramp, 0, 1))
-    return plain
+    config = config if scaled else dataclasses.replace(config, rope_scaling="none")
+    pairs = np.arange(config.head_dim // 2, dtype=np.float32)
+    plain = _powers(rope_base(config, length), 2 * pairs / np.float32(config.head_dim))
+    frequencies: Floats = stretched(plain, pairs, config)
+    return frequencies
 
 
 def rope_angles(positions: Ints, frequencies: Floats) -> Floats:
@@ -81,19 +70,10 @@ def rope_similarity(
     return similarity * np.float32(attention_factor(config) ** 2) if scaled else similarity
 
 
-def alibi_slopes(n_head: int) -> Floats:
-    """(H): by how much a score sinks per token of distance."""
-
-    def series(n: int) -> list[float]:
-        return [2.0 ** (-8.0 * (i + 1) / n) for i in range(n)]
-
-    power = 2 ** math.floor(math.log2(n_head))
-    return np.array(series(power) + series(2 * power)[0::2][: n_head - power], np.float32)
-
-
 def alibi_scores(n_head: int, distances: Ints) -> Floats:
     """Distances of any shape -> (H, …): what is added to each head's scores."""
-    scores: Floats = np.multiply.outer(-alibi_slopes(n_head), np.abs(distances).astype(np.float32))
+    slopes = np.array(alibi_slopes(n_head), np.float32)
+    scores: Floats = np.multiply.outer(-slopes, np.abs(distances).astype(np.float32))
     return scores
 
 
@@ -129,11 +109,6 @@ def _powers(base: float, exponents: Floats) -> Floats:
     """base^−exponents, each rounded once."""
     powers: Floats = (base ** -exponents.astype(np.float64)).astype(np.float32)
     return powers
-
-
-def _slowed(plain: Floats, factor: float, kept: Floats) -> Floats:
-    """A mixture: all of `plain` where kept is 1, divided by `factor` where it is 0."""
-    return plain / np.float32(factor) * (1 - kept) + plain * kept
 
 
 def _mean_cosine(frequencies: Floats, distances: Ints, window: int) -> Floats:

@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.architecture.rope import attention_factor, yarn_edges
+from models.architecture.rope import alibi_slopes, attention_factor, rope_base, stretched
 from models.settings.model_config import ModelConfig
+from models.settings.positions import POSITIONS, scheme_of
+from models.settings.slots import check_complete
 
 
 def sinusoidal(positions: Tensor, width: int) -> Tensor:
@@ -22,6 +24,25 @@ def sinusoidal(positions: Tensor, width: int) -> Tensor:
     angles = positions[..., None].float() * 10_000.0**-exponents
     waves = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)
     return waves[..., :width]
+
+
+class LearnedPositions(nn.Embedding):
+    """A learned row for each position, added to the embeddings."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config.context_length, config.d_model)
+
+
+class Sinusoids(nn.Module):
+    """Waves, added to the embeddings."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self._width = config.d_model
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """positions (…) -> (…, C) float32."""
+        return sinusoidal(positions, self._width)
 
 
 class Rotary(nn.Module):
@@ -55,28 +76,11 @@ def inverse_frequencies(config: ModelConfig, length: int = 0) -> Tensor:
     """Radians per token of each pair (D/2), on the CPU, stretched as config.rope_scaling says.
 
     `length` matters to "dynamic" only.
-
-    Sources: linear, position interpolation (arXiv:2306.15595); dynamic, NTK-aware scaling as in Hugging Face's
-    transformers; llama3, the Llama 3.1 release; yarn (arXiv:2309.00071).
     """
-    width, theta, factor = config.head_dim, config.rope_theta, config.rope_factor
-    if config.rope_scaling == "dynamic" and length > config.rope_original_context:
-        growth = factor * length / config.rope_original_context - (factor - 1)
-        theta *= growth ** (width / (width - 2))
-    plain: Tensor = theta ** -(torch.arange(0, width, 2, dtype=torch.float32, device="cpu") / width)
-    if config.rope_scaling == "linear":
-        return plain / factor
-    if config.rope_scaling == "llama3":
-        turns = config.rope_original_context * plain / (2 * math.pi)
-        low, high = config.rope_low_rotations, config.rope_high_rotations
-        kept = ((turns - low) / (high - low)).clamp(0, 1)  # 1 = as it is, 0 = slowed down in full
-        return plain / factor * (1 - kept) + plain * kept
-    if config.rope_scaling == "yarn":
-        first, last = yarn_edges(config)
-        ramp = (torch.arange(width // 2, dtype=torch.float32, device="cpu") - first) / (last - first or 0.001)
-        kept = 1 - ramp.clamp(0, 1)
-        return plain / factor * (1 - kept) + plain * kept
-    return plain
+    pairs = torch.arange(config.head_dim // 2, dtype=torch.float32, device="cpu")
+    plain: Tensor = rope_base(config, length) ** -(2 * pairs / config.head_dim)
+    frequencies: Tensor = stretched(plain, pairs, config)
+    return frequencies
 
 
 class _Rotation(torch.autograd.Function):
@@ -110,27 +114,16 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return apply(x, cos.to(x.dtype), sin.to(x.dtype))
 
 
-def alibi_slopes(n_head: int) -> Tensor:
-    """How fast each head's penalty grows with distance, (H) float32 (ALiBi, arXiv:2108.12409, appendix of its code).
-
-    A geometric series from 2^(-8/n) for a power of two; other numbers of heads take every other one of the next series.
-    """
-
-    def series(n: int) -> list[float]:
-        return [2.0 ** (-8.0 * (i + 1) / n) for i in range(n)]
-
-    power = 2 ** math.floor(math.log2(n_head))
-    return torch.tensor(series(power) + series(2 * power)[0::2][: n_head - power], device="cpu")
-
-
 class Alibi(nn.Module):
-    """A penalty on attention scores in proportion to the distance between query and key, each head its own slope."""
+    """A penalty on attention scores in proportion to the distance between query and key, each head its own slope
+    (ALiBi, arXiv:2108.12409).
+    """
 
     slopes: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.register_buffer("slopes", alibi_slopes(config.n_head), persistent=False)
+        self.register_buffer("slopes", torch.tensor(alibi_slopes(config.n_head), device="cpu"), persistent=False)
 
     def forward(self, distance: Tensor) -> Tensor:
         """distance, key - query (T, S) long -> what is added to scores (1, H, T, S)."""
@@ -172,3 +165,22 @@ def relative_bucket(distance: Tensor, n_bucket: int, max_distance: int, *, both_
     share = torch.log(distance.clamp(min=1).float() / exact) / math.log(max_distance / exact)
     far = (exact + (share * (n_bucket - exact)).long()).clamp(max=n_bucket - 1)
     return offset + torch.where(distance < exact, distance, far)
+
+
+_MODULES: dict[str, Callable[[ModelConfig], nn.Module]] = {
+    "learned": LearnedPositions,
+    "sinusoidal": Sinusoids,
+    "rope": Rotary,
+    "alibi": Alibi,
+    "t5": RelativeBias,
+}
+check_complete(_MODULES, (name for name, scheme in POSITIONS.items() if scheme.place), "modules of position schemes")
+
+
+def position_module(config: ModelConfig, place: str) -> nn.Module | None:
+    """The module of a stack's position scheme where it comes in at `place`, else None.
+
+    "embeddings": positions (…) -> what is added (…, C). "queries": positions (B or 1, T) -> cos and sin, as `Rotary`.
+    "scores": distances (T, S) -> what is added (1, H, T, S).
+    """
+    return _MODULES[config.position](config) if scheme_of(config).place == place else None

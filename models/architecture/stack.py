@@ -5,6 +5,8 @@ Letters in shape comments: B batch, T tokens, S tokens seen (keys: past and pres
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +16,7 @@ from models.architecture.cache import KVCache
 from models.architecture.inputs import check_cache, check_mask, check_places, look_up
 from models.architecture.masks import cross_attention_mask, distances, self_attention_mask
 from models.architecture.norms import make_norm
-from models.architecture.positions import Alibi, RelativeBias, Rotary, sinusoidal
+from models.architecture.positions import position_module
 from models.architecture.trace import Trace
 from models.settings.model_config import ModelConfig
 
@@ -26,11 +28,9 @@ class Stack(nn.Module):
         super().__init__()
         self.config = config
         self.site = site
-        self.position = nn.Embedding(config.context_length, config.d_model) if config.position == "learned" else None
-        self.rotary = Rotary(config) if config.position == "rope" else None
-        self.score_bias: nn.Module | None = None
-        if config.position in ("alibi", "t5"):
-            self.score_bias = Alibi(config) if config.position == "alibi" else RelativeBias(config)
+        self.position = position_module(config, "embeddings")
+        self.rotary = position_module(config, "queries")
+        self.score_bias = position_module(config, "scores")
         self.embedding_norm = make_norm(config, config.d_model) if config.embedding_norm else None
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, has_cross=has_cross) for _ in range(config.n_layer))
@@ -78,6 +78,7 @@ class Stack(nn.Module):
         if mask is not None and not past:
             apart = mask.long() if packing is None else 2 * packing + mask
         view = self.view(positions, _seen_mask(mask, cache, x), packing, past)
+        unturned = dataclasses.replace(view, rotation=None)
         memory_view = View(mask=cross_attention_mask(memory_mask))
         for i, block in enumerate(self.blocks):
             site = f"{self.site}blocks.{i}"
@@ -86,7 +87,7 @@ class Stack(nn.Module):
                 continue
             x = block(
                 x,
-                view,
+                view if self.config.rotates(i) else unturned,
                 segments=apart,
                 cache=cache.layers[i] if cache is not None else None,
                 memory=memory,
@@ -98,10 +99,10 @@ class Stack(nn.Module):
 
     def _enter(self, x: Tensor, positions: Tensor, trace: Trace | None) -> Tensor:
         """The residual stream's beginning: embeddings with their positions, normed where the design says so."""
-        if self.position is not None:
+        if isinstance(self.position, nn.Embedding):
             x = x + look_up(self.position, positions, "Positions")
-        elif self.config.position == "sinusoidal":
-            x = x + sinusoidal(positions, self.config.d_model).to(x.dtype)
+        elif self.position is not None:
+            x = x + self.position(positions).to(x.dtype)
         if self.embedding_norm is not None:
             x = self.embedding_norm(x)
         if trace is not None:

@@ -128,9 +128,7 @@ def _encode_segment(tokenizer: Tokenizer, text: str, special: bool) -> list[int]
         return encode_text(tokenizer, text)
     id = tokenizer.token_to_id(text)
     if id is None:
-        raise ValueError(
-            f"This tokenizer has no token {text}, so its model cannot chat: use text completion."
-        )
+        raise ValueError(f"This tokenizer has no token {text}, so its model cannot chat: use text completion.")
     return [id]
 
 

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from models.codegen.positions import head_dims
+from models.codegen.positions import head_dims, rotates_in_some
 from models.codegen.text import Line, block, join
+from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
+from models.settings.norms import NORMS
+from models.settings.positions import scheme_of
+from models.settings.slots import check_complete
 
 
 def norm(config: ModelConfig, width: str) -> str:
     """The expression that makes a norm over `width` numbers."""
-    if config.norm == "rmsnorm":
-        return f"nn.RMSNorm({width}, eps={config.norm_eps!r})"
-    bias = "" if config.norm_bias else ", bias=False"
-    return f"nn.LayerNorm({width}, eps={config.norm_eps!r}{bias})"
+    return _NORMS[config.norm](config, width)
+
+
+def _layer_norm(config: ModelConfig, width: str) -> str:
+    return f"nn.LayerNorm({width}, eps={config.norm_eps!r}{'' if config.norm_bias else ', bias=False'})"
+
+
+def _rms_norm(config: ModelConfig, width: str) -> str:
+    return f"nn.RMSNorm({width}, eps={config.norm_eps!r})"
+
+
+_NORMS = {"layernorm": _layer_norm, "rmsnorm": _rms_norm}
+check_complete(_NORMS, NORMS, "code of norms")
 
 
 def linear(inputs: str, outputs: str, has_bias: bool) -> str:
@@ -21,16 +34,22 @@ def linear(inputs: str, outputs: str, has_bias: bool) -> str:
 
 
 def activation(kind: str, h: str, gate: str) -> str:
-    """The expression of an activation of `h`, times or by `gate` where it has one."""
-    return {
-        "relu": f"F.relu({h})",
-        "relu2": f"F.relu({h}) ** 2",
-        "gelu": f"F.gelu({h})",
-        "gelu_tanh": f'F.gelu({h}, approximate="tanh")',
-        "swiglu": f"F.silu({gate}) * {h}",
-        "geglu": f"F.gelu({gate}) * {h}",
-        "geglu_tanh": f'F.gelu({gate}, approximate="tanh") * {h}',
-    }[kind]
+    """The expression of an activation of `h`, or of `gate`, times `h`, where it has one."""
+    if ACTIVATIONS[kind].is_gated:
+        return f"{_CURVES[kind].format(gate)} * {h}"
+    return _CURVES[kind].format(h)
+
+
+_CURVES = {
+    "relu": "F.relu({})",
+    "gelu": "F.gelu({})",
+    "gelu_tanh": 'F.gelu({}, approximate="tanh")',
+    "relu2": "F.relu({}) ** 2",
+    "swiglu": "F.silu({})",
+    "geglu": "F.gelu({})",
+    "geglu_tanh": 'F.gelu({}, approximate="tanh")',
+}
+check_complete(_CURVES, ACTIVATIONS, "code of activations")
 
 
 def short_convolution() -> str:
@@ -65,9 +84,12 @@ def attention(config: ModelConfig) -> str:
     inner, narrow = f"{heads} * {width}", f"{groups} * {width}"
     bias = config.attention_bias
     x_or_memory = "source" if is_pair else "x"
-    rotate = _when(config.position == "rope", ["q, k = rotate(q), rotate(k)"])
-    if rotate is not None and is_pair:
-        rotate = [block("if memory is None:", "q, k = rotate(q), rotate(k)")]
+    rotate: Line = "q, k = rotate(q), rotate(k)" if scheme_of(config).place == "queries" else None
+    some = rotates_in_some(config)
+    conditions = ["self.rotates"] * some + ["memory is None"] * is_pair
+    if rotate is not None and conditions:
+        rotate = block(f"if {' and '.join(conditions)}:", rotate)
+    given = ["n_head: int", "n_kv_head: int"] * is_pair + ["rotates: bool"] * some
     options = [
         "attn_mask=mask",
         None if config.scaled_scores else "scale=1.0",
@@ -81,8 +103,9 @@ def attention(config: ModelConfig) -> str:
         f'"""{_attention_words(config)}."""',
         "",
         block(
-            "def __init__(self, n_head: int, n_kv_head: int) -> None:" if is_pair else "def __init__(self) -> None:",
+            f"def __init__({', '.join(['self', *given])}) -> None:",
             "super().__init__()",
+            _when(some, ["self.rotates = rotates"]),
             _when(width != "HEAD_DIM", ["self.head_dim = D_MODEL // n_head"]),
             f"self.query = {linear('D_MODEL', inner, bias)}",
             f"self.key = {linear('D_MODEL', narrow, bias)}",
@@ -171,13 +194,16 @@ def layer(config: ModelConfig) -> str:
     """The block of the stack."""
     is_pair = config.topology == "encoder-decoder"
     mixture = "MixtureOfExperts" if config.n_expert else "FeedForward"
-    heads = "n_head, n_kv_head" if is_pair else ""
+    some = rotates_in_some(config)
+    heads = ["n_head", "n_kv_head"] * is_pair
+    attention = f"Attention({', '.join([*heads, *['rotates'] * some])})"
+    across_attention = f"Attention({', '.join([*heads, *['rotates=False'] * some])})"
     conv = bool(config.conv_width)
     parts = [
         join(
             f"self.attention_norm = {norm(config, 'D_MODEL')}",
             _when(conv, ["self.attention_conv = ShortConv()"]),
-            f"self.attention = Attention({heads})",
+            f"self.attention = {attention}",
         ),
         _when(
             is_pair,
@@ -185,7 +211,7 @@ def layer(config: ModelConfig) -> str:
                 block(
                     "if has_cross:",
                     f"self.cross_attention_norm = {norm(config, 'D_MODEL')}",
-                    f"self.cross_attention = Attention({heads})",
+                    f"self.cross_attention = {across_attention}",
                 )
             ],
         ),
@@ -195,7 +221,8 @@ def layer(config: ModelConfig) -> str:
             f"self.feed_forward = {mixture}({'d_ff' if is_pair else ''})",
         ),
     ]
-    signature = "self, n_head: int, n_kv_head: int, d_ff: int, has_cross: bool" if is_pair else "self"
+    given = ["n_head: int", "n_kv_head: int", "d_ff: int", "has_cross: bool"] * is_pair + ["rotates: bool"] * some
+    signature = ", ".join(["self", *given])
     arguments = "x: Tensor, mask: Tensor | None" + (", memory: Tensor | None = None" if is_pair else "")
     across = _added(config, "cross_attention", "self.cross_attention({}, None, memory)", has_conv=False)
     return block(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from models.codegen.layers import activation, attention, feed_forward, layer, linear, norm, short_convolution
-from models.codegen.positions import head_dims, position_functions
+from models.codegen.positions import code_of, head_dims, rotates_in_some
 from models.codegen.text import Line, block, join
 from models.cost import total_parameters
 from models.settings.model_config import ModelConfig
-from models.settings.model_slots import GATED
+from models.settings.positions import scheme_of
 
 
 def module_source(config: ModelConfig, name: str = "This design") -> str:
@@ -22,7 +22,7 @@ def module_source(config: ModelConfig, name: str = "This design") -> str:
         f'"""{words}"""',
         "",
         join(
-            "import math\n" if _needs_math(config) else None,
+            "import math\n" if code_of(config).needs_math(config) else None,
             "import torch",
             "import torch.nn.functional as F",
             "from torch import Tensor, nn",
@@ -31,7 +31,7 @@ def module_source(config: ModelConfig, name: str = "This design") -> str:
         constants(config),
     ]
     parts = [
-        position_functions(config),
+        code_of(config).functions(config),
         short_convolution() if config.conv_width else None,
         attention(config),
         feed_forward(config),
@@ -52,7 +52,7 @@ def constants(config: ModelConfig) -> str:
     encoder = config.encoder() if pair else config
     values: dict[str, object] = {
         "VOCAB_SIZE": config.vocab_size,
-        "CONTEXT_LENGTH": config.context_length if config.position == "learned" else None,
+        "CONTEXT_LENGTH": config.context_length if "CONTEXT_LENGTH" in code_of(config).member else None,
         "N_LAYER": config.n_layer,
         "N_ENCODER_LAYER": encoder.n_layer if pair else None,
         "D_MODEL": config.d_model,
@@ -66,8 +66,7 @@ def constants(config: ModelConfig) -> str:
         "N_EXPERT_USED": config.n_expert_used if config.n_expert else None,
         "CONV_WIDTH": config.conv_width or None,
         "WINDOW": config.sliding_window or None,
-        "N_BUCKET": config.n_bucket if config.position == "t5" else None,
-        "MAX_DISTANCE": config.max_distance if config.position == "t5" else None,
+        **code_of(config).constants(config),
         "N_SEGMENT": config.n_segment if config.topology == "encoder-only" and config.n_segment else None,
         "N_LABEL": config.n_label if config.head in ("sequence", "token") else None,
         "DROPOUT": config.dropout or None,
@@ -79,10 +78,6 @@ def constants(config: ModelConfig) -> str:
 def _words(config: ModelConfig) -> str:
     article = "an" if config.topology.startswith("e") else "a"
     return f"{article} {config.topology} transformer with {total_parameters(config):,} parameters, made in Terrarium"
-
-
-def _needs_math(config: ModelConfig) -> bool:
-    return config.position in ("alibi", "t5") or (config.position == "rope" and config.rope_scaling == "llama3")
 
 
 # The model of one stack
@@ -101,7 +96,7 @@ def _single(config: ModelConfig) -> str:
             "super().__init__()",
             "self.embedding = nn.Embedding(VOCAB_SIZE, D_MODEL)",
             "self.segment = nn.Embedding(N_SEGMENT, D_MODEL)" if encoder and config.n_segment else None,
-            _stack_members(config, "N_LAYER", "Block()", "N_HEAD", str(not encoder)),
+            _stack_members(config, "N_LAYER", [], "N_HEAD", str(not encoder)),
             _head_members(config),
             "initialise(self)",
         ),
@@ -120,21 +115,23 @@ def _scale(config: ModelConfig) -> str:
     return " * D_MODEL**0.5" if config.scaled_embeddings else ""
 
 
-def _stack_members(config: ModelConfig, n_layer: str, make: str, n_head: str, causal: str) -> Line:
+def _stack_members(config: ModelConfig, n_layer: str, given: list[str], n_head: str, causal: str) -> Line:
+    """What a stack is made of; `given`: the arguments of its blocks."""
+    some = rotates_in_some(config)
+    make = f"Block({', '.join([*given, *['rotates=(i + 1) % NOPE_INTERVAL != 0'] * some])})"
     return [
-        "self.position = nn.Embedding(CONTEXT_LENGTH, D_MODEL)" if config.position == "learned" else None,
-        f"self.score_bias = RelativeBias({n_head}, causal={causal})" if config.position == "t5" else None,
+        code_of(config).member.format(n_head=n_head, causal=causal) or None,
         f"self.embedding_norm = {norm(config, 'D_MODEL')}" if config.embedding_norm else None,
-        f"self.blocks = nn.ModuleList({make} for _ in range({n_layer}))",
+        f"self.blocks = nn.ModuleList({make} for {'i' if some else '_'} in range({n_layer}))",
         f"self.final_norm = {norm(config, 'D_MODEL')}" if config.norm_place == "pre" else None,
     ]
 
 
 def _stack_body(config: ModelConfig, length: str, *, causal: str, run: str, n_head: str = "N_HEAD") -> Line:
     """From embeddings `x` to hidden states `x`; `causal` is True, False or an expression."""
+    added = code_of(config).added.format(length=length, n_head=n_head)
     return [
-        f"x = x + self.position.weight[: {length}]" if config.position == "learned" else None,
-        f"x = x + sinusoidal({length})" if config.position == "sinusoidal" else None,
+        f"x = x + {added}" if scheme_of(config).place == "embeddings" else None,
         "x = self.embedding_norm(x)" if config.embedding_norm else None,
         "x = F.dropout(x, DROPOUT, self.training)" if config.dropout else None,
         _mask(config, length, causal, n_head),
@@ -146,7 +143,7 @@ def _stack_body(config: ModelConfig, length: str, *, causal: str, run: str, n_he
 def _mask(config: ModelConfig, length: str, causal: str, n_head: str) -> Line:
     """`mask`: which keys each query may see, or what is added to their scores."""
     window = "WINDOW" if config.sliding_window else None
-    biased = config.position in ("alibi", "t5")
+    biased = scheme_of(config).place == "scores"
     if causal == "False" and not window and not biased:
         return "mask = None  # every token sees the whole text"
     reach = {
@@ -158,7 +155,7 @@ def _mask(config: ModelConfig, length: str, causal: str, n_head: str) -> Line:
     else:
         open_ended = reach["False"] if window else "torch.ones_like(distance, dtype=torch.bool)"
         seen = [block(f"if {causal}:", f"mask = {reach['True']}"), block("else:", f"mask = {open_ended}")]
-    bias = f"distance_penalty(distance, {n_head})" if config.position == "alibi" else "self.score_bias(distance)"
+    bias = code_of(config).added.format(length=length, n_head=n_head)
     combined = f"mask = {bias}" + (".masked_fill(~mask, -torch.inf)" if seen is not None else "")
     return [
         f"place = torch.arange({length})",
@@ -183,7 +180,7 @@ def _pair(config: ModelConfig) -> str:
                 "def __init__(self, n_layer: int, n_head: int, n_kv_head: int, d_ff: int, has_cross: bool) -> None:",
                 "super().__init__()",
                 "self.n_head, self.causal = n_head, has_cross",
-                _stack_members(config, "n_layer", "Block(n_head, n_kv_head, d_ff, has_cross)", "n_head", "has_cross"),
+                _stack_members(config, "n_layer", ["n_head", "n_kv_head", "d_ff", "has_cross"], "n_head", "has_cross"),
             ),
             "",
             block(
@@ -242,7 +239,7 @@ def _head_class(config: ModelConfig) -> Line:
     """A class where the head is more than one matrix."""
     if config.head != "language" or not (config.has_head_transform or (config.head_bias and config.tied_embeddings)):
         return None
-    kind = "gelu" if config.activation in GATED else config.activation
+    kind = config.head_activation
     table = "table" if config.tied_embeddings else "self.weight"
     arguments = "x: Tensor, table: Tensor" if config.tied_embeddings else "x: Tensor"
     transform = config.has_head_transform

@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from models.architecture.rope import attention_factor, yarn_edges
 from models.codegen.text import Line, block, join
 from models.settings.model_config import ModelConfig
+from models.settings.positions import POSITIONS, scheme_of
+from models.settings.slots import check_complete
 
 
-def position_functions(config: ModelConfig) -> Line:
-    """Functions and classes that stand before the attention layer."""
-    return {
-        "sinusoidal": _sinusoidal(),
-        "rope": _rope(config),
-        "alibi": _alibi(),
-        "t5": _relative_bias(config),
-    }.get(config.position)
+@dataclass(frozen=True, kw_only=True)
+class SchemeCode:
+    """The text that a position scheme comes to.
+
+    functions: functions and classes before the attention layer. constants: numbers, by name. needs_math: whether all
+    that uses the module `math`. member: the line that makes its module in a stack, with {n_head} and {causal}. added:
+    what is added to embeddings, with {length}, or to scores, with {n_head}; where, says the scheme's place.
+    """
+
+    functions: Callable[[ModelConfig], Line] = lambda config: None
+    constants: Callable[[ModelConfig], dict[str, object]] = lambda config: {}
+    needs_math: Callable[[ModelConfig], bool] = lambda config: False
+    member: str = ""
+    added: str = ""
+
+
+def code_of(config: ModelConfig) -> SchemeCode:
+    """The text for a design's scheme."""
+    return _CODE[config.position]
+
+
+def rotates_in_some(config: ModelConfig) -> bool:
+    """Whether some layers rotate queries and keys, and others do not."""
+    return scheme_of(config).place == "queries" and config.nope_interval > 0
 
 
 def _sinusoidal() -> str:
@@ -45,6 +65,9 @@ def _rope(config: ModelConfig) -> str:
             '"""How far each pair of numbers is turned at each position, (length, pairs), in radians."""',
             f"frequencies = {config.rope_theta!r} ** -({pairs})",
             stretched,
+            f"frequencies[round({config.rope_fraction!r} * len(frequencies)) :] = 0.0  # p-RoPE: the slow ones stay"
+            if config.rope_fraction != 1.0
+            else None,
             "return torch.arange(length)[:, None] * frequencies",
         ),
         "",
@@ -146,3 +169,28 @@ def _relative_bias(config: ModelConfig) -> str:
             "return self.weight[bucket].permute(2, 0, 1)",
         ),
     )
+
+
+_CODE = {
+    "learned": SchemeCode(
+        member="self.position = nn.Embedding(CONTEXT_LENGTH, D_MODEL)", added="self.position.weight[: {length}]"
+    ),
+    "sinusoidal": SchemeCode(functions=lambda config: _sinusoidal(), added="sinusoidal({length})"),
+    "rope": SchemeCode(
+        functions=_rope,
+        constants=lambda config: {"NOPE_INTERVAL": config.nope_interval or None},
+        needs_math=lambda config: config.rope_scaling == "llama3",
+    ),
+    "alibi": SchemeCode(
+        functions=lambda config: _alibi(), needs_math=lambda config: True, added="distance_penalty(distance, {n_head})"
+    ),
+    "t5": SchemeCode(
+        functions=_relative_bias,
+        constants=lambda config: {"N_BUCKET": config.n_bucket, "MAX_DISTANCE": config.max_distance},
+        needs_math=lambda config: True,
+        member="self.score_bias = RelativeBias({n_head}, causal={causal})",
+        added="self.score_bias(distance)",
+    ),
+    "none": SchemeCode(),
+}
+check_complete(_CODE, POSITIONS, "code of position schemes")

@@ -12,6 +12,7 @@ from models.cost.modules import DRAWN, FLOAT, LONG, Site
 from models.cost.parts import CONVOLUTION, CROSS, EMBEDDING, HEAD, NORMS, POOLER, POSITIONS, SEGMENTS, Parts, stacks
 from models.cost.tape import Tape, Value
 from models.settings.model_config import ModelConfig
+from models.settings.positions import scheme_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +82,9 @@ def _stack(
     """models.architecture.stack.Stack.transform, with cross-attention to `memory` where it is given."""
     tape, rows = site.tape, batch * length
     tape.part = POSITIONS
-    if config.position in ("learned", "sinusoidal"):
-        table = config.context_length * config.d_model if config.position == "learned" else 0
+    scheme = scheme_of(config)
+    if scheme.place == "embeddings":
+        table = math.prod(scheme.learned.shape(config)) if scheme.learned is not None else 0
         size = FLOAT * length * config.d_model
         x = tape.add([x], x.numel, work=size, back_work=size + FLOAT * table, passes=[] if table else [x])
     if config.embedding_norm:
@@ -96,7 +98,7 @@ def _stack(
     for i in range(min(config.n_layer, DRAWN)):
         if i == DRAWN - 1:
             tape.repeat(marks[i - 1], marks[i], config.n_layer - DRAWN)
-        x = _block(site, config, parts, x, batch, length, scores, memory, source_length)
+        x = _block(site, config, parts, i, x, batch, length, scores, memory, source_length)
         marks.append(tape.mark())
     if config.norm_place == "pre":
         tape.part = NORMS
@@ -108,9 +110,10 @@ def _scores(site: Site, config: ModelConfig, x: Value, length: int) -> _Scores:
     """models.architecture.stack.Stack._view: the masks and biases that all layers share."""
     tape, square = site.tape, length * length
     has_window = 0 < config.sliding_window < length
-    if config.position not in ("alibi", "t5"):
+    scheme = scheme_of(config)
+    if scheme.place != "scores":
         return _Scores(is_bool=has_window)
-    is_learned = config.position == "t5"
+    is_learned = scheme.learned is not None
     bias = tape.add([x], config.n_head * square, own=LONG * square * is_learned, work=3 * LONG * square)
     bias.has_grad = is_learned
     if has_window or config.is_causal:
@@ -122,6 +125,7 @@ def _block(
     site: Site,
     config: ModelConfig,
     parts: Parts,
+    layer: int,
     x: Value,
     batch: int,
     length: int,
@@ -142,7 +146,7 @@ def _block(
             h = site.convolution(config, h)
         if kind == "attention":
             tape.part = parts.attention
-            h = _attention(site, config, h, h, batch, length, length, scores)
+            h = _attention(site, config, h, h, batch, length, length, scores, config.rotates(layer))
         elif kind == "cross":
             assert memory is not None
             tape.part = CROSS
@@ -160,7 +164,15 @@ def _block(
 
 
 def _attention(
-    site: Site, config: ModelConfig, x: Value, source: Value, batch: int, length: int, seen: int, scores: _Scores | None
+    site: Site,
+    config: ModelConfig,
+    x: Value,
+    source: Value,
+    batch: int,
+    length: int,
+    seen: int,
+    scores: _Scores | None,
+    rotates: bool = False,
 ) -> Value:
     """models.architecture.attention.Attention.forward; scores = None in cross-attention."""
     tape, width = site.tape, config.head_dim
@@ -171,7 +183,7 @@ def _attention(
     k = site.linear(source, seen_rows, shared, bias=config.attention_bias)
     k = site.norm(config, k, seen_rows * config.kv_heads) if config.qk_norm else k
     v = site.linear(source, seen_rows, shared, bias=config.attention_bias)
-    if scores is not None and config.position == "rope":
+    if rotates:
         k = tape.add([k], k.numel, width=k.width, back_work=k.size // 2)
         q = tape.add([q], q.numel, width=q.width, back_work=q.size // 2)
     if not site.is_cuda:
@@ -246,7 +258,7 @@ def _loss(site: Site, config: ModelConfig, table: Value, hidden: Value, batch: B
             hidden = tape.add([hidden], rows * width, own=LONG * rows)
         if config.head_transform and config.topology == "encoder-only":
             hidden = site.linear(hidden, rows, width, bias=config.bias == "all")
-            kind = "gelu" if config.is_gated else config.activation
+            kind = config.head_activation
             hidden = site.norm(config, site.activate(kind, hidden, None), rows)
         if config.scaled_logits:
             hidden = tape.add([hidden], hidden.numel, width=hidden.width)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from models.cost.parts import CONVOLUTION, CROSS, EMBEDDING, HEAD, NORMS, POOLER, POSITIONS, SEGMENTS, stacks
 from models.settings.model_config import ModelConfig
+from models.settings.positions import scheme_of
 
 
 def parameters(config: ModelConfig) -> dict[str, int]:
@@ -85,9 +87,8 @@ def feed_forward_weights(config: ModelConfig, *, biases: bool = False) -> int:
 
 
 def _position(config: ModelConfig) -> int:
-    if config.position == "learned":
-        return config.context_length * config.d_model
-    return config.n_bucket * config.n_head if config.position == "t5" else 0
+    learned = scheme_of(config).learned
+    return math.prod(learned.shape(config)) if learned is not None else 0
 
 
 def _norm(config: ModelConfig, width: int) -> int:

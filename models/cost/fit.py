@@ -9,9 +9,13 @@ from typing import Any
 
 from models import cost
 from models.settings.model_config import ModelConfig
+from models.settings.optimizers import COUNTS, OPTIMIZERS
 
 MIN_CONTEXT, MIN_FF, MIN_VOCABULARY = 16, 8, 261
 """No proposal goes below. 261: every byte and the special tokens."""
+
+_LEANER = "muon"
+"""What is proposed where the optimizer keeps more than that."""
 
 Change = tuple[dict[str, Any], str]
 """Slots with new values, and a sentence."""
@@ -75,14 +79,18 @@ def proposals(
             "good, in less memory."
         )
         found.append(Proposal(sentence=sentence, model={}, train=train, bytes=needed(config, batch, optimizer)))
-    if optimizer == "adamw" and (size := needed(config, batch_size, "muon")) <= budget_bytes:
-        sentence = "Use Muon instead of AdamW: it keeps one number for each weight of the blocks instead of two."
-        found.append(Proposal(sentence=sentence, model={}, train={"optimizer": "muon"}, bytes=size))
+    rule, leaner = OPTIMIZERS[optimizer], OPTIMIZERS[_LEANER]
+    if leaner.matrix_states < rule.matrix_states and (size := needed(config, batch_size, _LEANER)) <= budget_bytes:
+        sentence = (
+            f"Use {leaner.title} instead of {rule.title}: it keeps {leaner.kept.partition(',')[0]} instead of "
+            f"{COUNTS[rule.matrix_states]}."
+        )
+        found.append(Proposal(sentence=sentence, model={}, train={"optimizer": _LEANER}, bytes=size))
     sizes = (batch_size, 1) if not found and batch_size > 1 else (batch_size,)
     for shrink in (_dropout, _context, _experts, _layers, _feed_forward, _width, _vocabulary, _all_round):
         if shrink is _all_round and found:
             break
-        changes = [change for change in shrink(config) if not ModelConfig.problems({**config.to_dict(), **change[0]})]
+        changes = [change for change in shrink(config) if not ModelConfig.problems({**vars(config), **change[0]})]
         for batch in sizes[-1:] if shrink is _all_round else sizes:
 
             def fits(i: int, changes: Sequence[Change] = changes, batch: int = batch) -> bool:

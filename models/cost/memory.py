@@ -8,6 +8,7 @@ from models.cost.activations import Batch, activations
 from models.cost.counting import block_matrices, total_parameters
 from models.cost.parts import stacks
 from models.settings.model_config import ModelConfig
+from models.settings.optimizers import OPTIMIZERS
 
 FLOAT32_BYTES, BFLOAT16_BYTES = 4, 2
 
@@ -58,12 +59,13 @@ def memory(
 ) -> dict[str, int]:
     """Estimated bytes in training, on texts (batch_size, length): weights and gradients, always float32, and the rest.
 
-    The optimizer keeps two numbers per weight (AdamW), or one for the matrices of the blocks (Muon). "Activations" is
-    the sum of `activation_bytes`, whose arguments these are. "Update" is what Muon needs while it orthogonalises beyond
-    the room that the activations leave behind. The runtime itself comes on top.
+    What the optimizer keeps for each weight says models.settings.optimizers. "Activations" is the sum of
+    `activation_bytes`, whose arguments these are. "Update" is what Muon needs while it orthogonalises beyond the room
+    that the activations leave behind. The runtime itself comes on top.
     """
     total = total_parameters(config)
-    states = 2 * total - (block_matrices(config) if optimizer == "muon" else 0)
+    rule, matrices = OPTIMIZERS[optimizer], block_matrices(config)
+    states = rule.matrix_states * matrices + rule.other_states * (total - matrices)
     kept = activation_bytes(
         config,
         batch_size,
@@ -74,7 +76,7 @@ def memory(
         precision=precision,
     )
     needed = sum(kept.values())
-    update = update_bytes(config) if optimizer == "muon" else 0
+    update = update_bytes(config) if rule.orthogonalises else 0
     return {
         "Weights": FLOAT32_BYTES * total,
         "Gradients": FLOAT32_BYTES * total,

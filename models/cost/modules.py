@@ -6,11 +6,15 @@ D head_dim, F d_ff, E n_expert, k n_expert_used.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.cost.parts import Parts
 from models.cost.tape import Tape, Value
+from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
+from models.settings.norms import NORMS
+from models.settings.slots import check_complete
 
 FLOAT, HALF, LONG = 4, 2, 8
 """Bytes of a number in float32, in bfloat16, and of an index."""
@@ -56,14 +60,8 @@ class Site:
         return self.tape.add(inputs, rows * width, width=number, saves=[x], own=own, back_work=back_work)
 
     def norm(self, config: ModelConfig, x: Value, rows: int) -> Value:
-        """LayerNorm is one operation; RMSNorm on the CPU is several, each with its own result."""
-        tape = self.tape
-        if config.norm == "layernorm":
-            return tape.add([x], x.numel, width=x.width, saves=[x], own=2 * FLOAT * rows)
-        if self.is_cuda:
-            return tape.add([x], x.numel, width=x.width, saves=[x], own=FLOAT * rows)
-        scaled = tape.add([x], x.numel, width=x.width, saves=[x], own=x.width * rows, work=x.size, back_work=3 * x.size)
-        return tape.add([scaled], x.numel, width=x.width, saves=[scaled], back_work=x.size)
+        """The design's norm over each of `rows`."""
+        return _NORMS[config.norm](self, x, rows)
 
     def convolution(self, config: ModelConfig, x: Value) -> Value:
         """The short convolution, where there is one."""
@@ -80,14 +78,9 @@ class Site:
         """As models.architecture.experts.activate."""
         tape = self.tape
         if gate is not None:
-            curve = tape.add([gate], gate.numel, width=gate.width, saves=[gate])
+            curve = _CURVES[kind](self, gate)
             return tape.add([curve, h], h.numel, width=h.width, saves=[curve, h])
-        if kind in ("relu", "relu2"):
-            h = tape.add([h], h.numel, width=h.width, saves_output=True)
-            if kind == "relu":
-                return h
-            return tape.add([h], h.numel, width=h.width, saves=[h], back_work=2 * h.size)
-        return tape.add([h], h.numel, width=h.width, saves=[h])
+        return _CURVES[kind](self, h)
 
     def experts(self, config: ModelConfig, x: Value, rows: int, parts: Parts) -> Value:
         """The router, and each expert with its even share of the tokens."""
@@ -114,3 +107,46 @@ class Site:
             out = tape.add([out, weighted], x.numel, saves=[weighted], own=LONG * share, passes=[out])
             marks.append(tape.mark())
         return out
+
+
+def _layer_norm(site: Site, x: Value, rows: int) -> Value:
+    return site.tape.add([x], x.numel, width=x.width, saves=[x], own=2 * FLOAT * rows)
+
+
+def _rms_norm(site: Site, x: Value, rows: int) -> Value:
+    """On the CPU several operations, each with its own result."""
+    tape = site.tape
+    if site.is_cuda:
+        return tape.add([x], x.numel, width=x.width, saves=[x], own=FLOAT * rows)
+    scaled = tape.add([x], x.numel, width=x.width, saves=[x], own=x.width * rows, work=x.size, back_work=3 * x.size)
+    return tape.add([scaled], x.numel, width=x.width, saves=[scaled], back_work=x.size)
+
+
+_NORMS: dict[str, Callable[[Site, Value, int], Value]] = {"layernorm": _layer_norm, "rmsnorm": _rms_norm}
+check_complete(_NORMS, NORMS, "memory of norms")
+
+
+def _smooth(site: Site, x: Value) -> Value:
+    """A curve whose slope follows from its input."""
+    return site.tape.add([x], x.numel, width=x.width, saves=[x])
+
+
+def _relu(site: Site, x: Value) -> Value:
+    return site.tape.add([x], x.numel, width=x.width, saves_output=True)
+
+
+def _relu2(site: Site, x: Value) -> Value:
+    h = _relu(site, x)
+    return site.tape.add([h], h.numel, width=h.width, saves=[h], back_work=2 * h.size)
+
+
+_CURVES: dict[str, Callable[[Site, Value], Value]] = {
+    "relu": _relu,
+    "gelu": _smooth,
+    "gelu_tanh": _smooth,
+    "relu2": _relu2,
+    "swiglu": _smooth,
+    "geglu": _smooth,
+    "geglu_tanh": _smooth,
+}
+check_complete(_CURVES, ACTIVATIONS, "memory of activations")

@@ -16,8 +16,8 @@ TEMPORARY_PREFIX = ".tmp-"
 """Prefix of files and folders that are still being written; safe to delete once their writer is gone."""
 
 
-_TRIES = 50 if os.name == "nt" else 1
-_PAUSE_S = 0.02
+TRIES = 50 if os.name == "nt" else 1
+PAUSE_S = 0.02
 """How many times a move is tried, and the pause in between: Windows refuses while another process has the file open."""
 
 
@@ -51,11 +51,11 @@ def atomic_write_json(path: Path, value: Any, *, indent: int = 1) -> None:
 
 def _move(move: Callable[[Path, Path], None], source: Path, target: Path) -> None:
     """Call os.replace or os.rename, and retry on Windows while another process has the file open."""
-    for _ in range(_TRIES - 1):
+    for _ in range(TRIES - 1):
         try:
             return move(source, target)
         except PermissionError:
-            time.sleep(_PAUSE_S)
+            time.sleep(PAUSE_S)
     return move(source, target)
 
 

@@ -24,12 +24,12 @@ from models.architecture.convolution import ShortConv, convolve
 from models.architecture.experts import FeedForward, MixtureOfExperts, activate
 from models.architecture.heads import LanguageHead
 from models.architecture.norms import RMSNorm
-from models.architecture.positions import sinusoidal
 from models.architecture.transformer import Decoder
 from models.inference.fast_matmul import ByModule, Linear, Plain, Product, linear_for_many, product
 from models.inference.threads import Crew, ThreadTuner
 from models.inference.weights import NarrowHead
 from models.settings.model_config import ModelConfig
+from models.settings.positions import scheme_of
 
 _N_TURNED = 256
 """Positions whose rotations are computed at once."""
@@ -46,7 +46,10 @@ class FastDecoder:
         config, many = model.config, linear_for_many()
         self._model, self._table = model, model.embedding.weight
         self._crew = Crew()
-        self._layers = [_Layer(block, config, many, self._crew) for block in model.blocks]  # type: ignore[arg-type]
+        self._layers = [
+            _Layer(block, config, i, many, self._crew)  # type: ignore[arg-type]
+            for i, block in enumerate(model.blocks)
+        ]
         self._embedding_norm, self._final_norm = _norm(model.embedding_norm), _norm(model.final_norm)
         self._head = _head(model, many, self._crew)
         self._one = _Room(config, 1)
@@ -93,10 +96,10 @@ class FastDecoder:
             x = self._table[id : id + 1].clone()  # half of the time
         else:
             x = model.embed(ids)[0]
-        if model.position is not None:
+        if isinstance(model.position, nn.Embedding):
             x = x + model.position.weight[past : past + length]
-        elif model.config.position == "sinusoidal":
-            x = x + sinusoidal(torch.arange(past, past + length), model.config.d_model)
+        elif model.position is not None:
+            x = x + model.position(torch.arange(past, past + length))
         return self._embedding_norm(x)
 
     def _view(self, past: int, length: int) -> _View:
@@ -142,7 +145,7 @@ class _Room:
         n_head, n_kv, width, half = config.n_head, config.kv_heads, config.head_dim, config.head_dim // 2
         parts = (n_head * width, n_kv * width, n_kv * width)
         made, used = torch.empty(2, length, n_head + 2 * n_kv, width)  # before rotation, and after it
-        if config.position != "rope":
+        if scheme_of(config).place != "queries":
             used = made
         self.query, self.key, _ = made.view(length, -1).split(parts, dim=1)  # each (T, n·D)
         self.value = used.view(length, -1).split(parts, dim=1)[2]
@@ -154,6 +157,10 @@ class _Room:
         self._made_halves = self._made[..., :half], self._made[..., half:]
         self._used_halves = self._used[..., :half], self._used[..., half:]
 
+    def keep(self) -> None:
+        """Take queries and keys over as they are, in a layer that does not rotate them."""
+        self._used.copy_(self._made)
+
     def turn(self, cos: Tensor, sin: Tensor) -> None:
         """Rotate queries and keys, as `positions.rotate`."""
         torch.mul(self._made, cos, out=self._used)
@@ -164,10 +171,10 @@ class _Room:
 class _Layer:
     """One block."""
 
-    def __init__(self, block: Block, config: ModelConfig, many: Linear, crew: Crew) -> None:
+    def __init__(self, block: Block, config: ModelConfig, number: int, many: Linear, crew: Crew) -> None:
         attention, feed_forward = block.attention, block.feed_forward
         self._is_pre, self._shares = block.is_pre, config.kv_heads != config.n_head
-        self._scale = attention.scale
+        self._scale, self._rotates = attention.scale, config.rotates(number)
         self._norms = _norm(block.attention_norm), _norm(block.feed_forward_norm)
         self._convs = block.attention_conv, block.feed_forward_conv
         self._query, self._key, self._value, self._output = (
@@ -200,8 +207,10 @@ class _Layer:
         if self._query_norm is not None:
             room.query_heads.copy_(self._query_norm(room.query_heads))
             room.key_heads.copy_(self._key_norm(room.key_heads))
-        if view.turn is not None:
+        if view.turn is not None and self._rotates:
             room.turn(*view.turn)
+        elif view.turn is not None:
+            room.keep()
         keys, values = cache.extend_both(room.kept)  # each (1, G, S, D)
         if view.skipped:
             keys, values = keys[:, :, view.skipped :], values[:, :, view.skipped :]
@@ -284,8 +293,7 @@ def _norm(module: nn.Module | None) -> Callable[[Tensor], Tensor]:
     if isinstance(module, nn.LayerNorm):
         shape, gain, bias, epsilon = module.normalized_shape, module.weight, module.bias, module.eps
         return lambda x: F.layer_norm(x, shape, gain, bias, epsilon)
-    assert module is None
-    return lambda x: x
+    return (lambda x: x) if module is None else module
 
 
 def _head(model: Decoder, many: Linear, crew: Crew) -> Callable[[Tensor], Tensor]:

@@ -66,7 +66,9 @@ def _candidates(tokenizer: Tokenizer, probabilities: Tensor, n_best: int) -> lis
     ]
 
 
-def filled_text(tokenizer: Tokenizer, ids: Sequence[int], mask_id: int, found: Sequence[Sequence[MaskCandidate]]) -> str:
+def filled_text(
+    tokenizer: Tokenizer, ids: Sequence[int], mask_id: int, found: Sequence[Sequence[MaskCandidate]]
+) -> str:
     """The text of `ids` with the likeliest of the candidates found in each masked place, without special tokens."""
     best = iter(candidates[0].id for candidates in found)
     filled = [next(best) if id == mask_id else id for id in ids]

@@ -17,7 +17,8 @@ from models.architecture.transformer import AnyModel, Decoder
 from models.events import Progress, ReplyFinished, TokenMade
 from models.inference.continuation import Continuation, check_prompt, next_logits
 from models.inference.prefill import PrefixCache
-from models.inference.sampling import SamplingConfig, draw_number, likeliest_log_probabilities, sample
+from models.inference.sampling import SamplingConfig, as_floats, draw_number, likeliest_log_probabilities, sample
+from models.inference.sampling_steps import SamplingState, sampling_steps
 from models.tokenizers import IncrementalDecoder
 from models.tokenizers.special_tokens import end_id, start_id
 
@@ -52,15 +53,20 @@ def generate(
     Raises:
         ValueError: for an encoder, where `ids` is empty or longer than the context, or where it is with `prefix_ids`.
     """
-    continuation = Continuation(model, ids, first_id(model, tokenizer), prefix_ids, prefix_cache)
-    limit = min(config.max_tokens, continuation.max_new_tokens)
+    state = SamplingState(config)
+    # What the draws remember of tokens that stand already comes from their logits: they are read as they were made.
+    again = tuple(prefix_ids) if state.remembers else ()
+    continuation = Continuation(model, ids, first_id(model, tokenizer), prefix_ids[len(again) :], prefix_cache)
+    check_prompt(len(continuation.prompt_ids) + len(again), model.config.context_length)
+    limit = min(config.max_tokens, continuation.max_new_tokens - len(again))
     generator = torch.Generator().manual_seed(config.seed)
     ends = end_ids or (end_id(tokenizer, model.config),)
     text = _HeldText(tokenizer, config.stop)
     for id in prefix_ids:
         draw_number(generator)
         text.skip(id)
-    stands, n_prompt = list(continuation.prompt_ids), len(continuation.prompt_ids) - len(prefix_ids)
+    stands = list(continuation.prompt_ids)
+    n_prompt = len(stands) + len(again) - len(prefix_ids)
     seconds = [0.0, 0.0]  # of prefill, of decoding
     began = time.perf_counter()
     for n_read in continuation.read_pieces():
@@ -68,10 +74,18 @@ def generate(
         yield Progress(done=n_read, total=len(stands))
         began = time.perf_counter()
     new = stands[continuation.n_read :]
+    for id in again:
+        logits = continuation.next_logits(torch.tensor([new]))[0]
+        state.follow(sampling_steps(as_floats(logits), config, stands, n_prompt, state), id)
+        new = [id]
+        stands.append(id)
+        seconds[0] += time.perf_counter() - began
+        yield Progress(done=len(stands), total=n_prompt + len(prefix_ids))
+        began = time.perf_counter()
     for made in range(1, limit + 1):
         began = time.perf_counter()
         logits = continuation.next_logits(torch.tensor([new]))[0]
-        choice = sample(logits, config, generator, stands, n_prompt)
+        choice = sample(logits, config, generator, stands, n_prompt, state)
         seconds[made > 1] += time.perf_counter() - began
         new = [choice.id]
         stands.append(choice.id)

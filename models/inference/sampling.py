@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.inference.sampling_steps import DIVERGED, drawn_token, entropy, rank, sampling_steps
+from models.inference.sampling_steps import DIVERGED, SamplingState, drawn_token, entropy, rank, sampling_steps
 from models.inference.top_tokens import Floats, likeliest
 from models.settings.sampling_config import SamplingConfig
 
@@ -66,15 +66,23 @@ def likeliest_log_probabilities(logits: Tensor, n: int) -> tuple[tuple[int, floa
 
 
 def sample(
-    logits: Tensor, config: SamplingConfig, generator: torch.Generator, before: Sequence[int] = (), n_prompt: int = 0
+    logits: Tensor,
+    config: SamplingConfig,
+    generator: torch.Generator,
+    before: Sequence[int] = (),
+    n_prompt: int = 0,
+    state: SamplingState | None = None,
 ) -> Choice:
     """Choose the next token from logits (V,) with `generator` (a CPU one); temperature 0 draws nothing.
 
     Args:
         before, n_prompt: as for `sampling_steps`, which says what is raised, too.
+        state: the reply's, which follows the choice.
     """
     floats = as_floats(logits)
-    steps = sampling_steps(floats, config, before, n_prompt)
+    steps = sampling_steps(floats, config, before, n_prompt, state)
     draw = draw_number(generator) if config.temperature else None
     id = int(steps.final.argmax()) if draw is None else drawn_token(steps.final, draw)
+    if state is not None:
+        state.follow(steps, id)
     return Choice(id, float(steps.own[id]), entropy(steps.own), rank(floats, id), draw)

@@ -18,7 +18,8 @@ from models.architecture.trace import Patch, Trace
 from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 from models.inference.continuation import evaluating
 from models.inference.sampling import as_floats, draw_number
-from models.inference.sampling_steps import drawn_token, sampling_steps
+from models.inference.sampling_steps import drawn_token, sampling_steps, state_at
+from models.inference.top_tokens import Floats
 from models.inspect.reading import (
     Text,
     answer_logits,
@@ -281,14 +282,23 @@ def generate_with_ablation(
     over = [False, False]
     patches = _patches_of(model, text, [(), tuple(parts)], donor)
     with evaluating(model):
-        logits = answer_logits(model, read(model, text, Trace(wanted=frozenset(), patches=patches), 2, cache)[:, -1])
+        hidden = read(model, text, Trace(wanted=frozenset(), patches=patches), 2, cache)
+        logits = answer_logits(model, hidden[:, -1])
+
+        def before(place: int) -> Floats:
+            """What the untouched model gave the token at a place."""
+            return as_floats(answer_logits(model, hidden[0, place - 1 : place])[0])
+
+        state = state_at(len(text.ids), sampling, text.ids, n_prompt, before)
+    states = state, state.copy()
     later = Trace(wanted=frozenset(), patches=patches) if donor is None else None
     for made in range(1, n_tokens + 1):
         draw, known = draw_number(generator), draws[made - 1] if made <= len(draws) else None
         draw = draw if known is None else known
         for row in range(2):
-            steps = sampling_steps(as_floats(logits[row]), sampling, [*text.ids, *rows[row]], n_prompt)
+            steps = sampling_steps(as_floats(logits[row]), sampling, [*text.ids, *rows[row]], n_prompt, states[row])
             id = drawn_token(steps.final, draw) if sampling.temperature else int(steps.final.argmax())
+            states[row].follow(steps, id)
             if not over[row]:
                 rows[row].append(id)
                 over[row] = id == end

@@ -24,7 +24,7 @@ from models.inference.threads import ThreadTuner
 from models.inference.top_tokens import Floats
 from models.inspect.reading import Text, answer_logits, answer_place, check_readable, read
 
-_LARGEST = 2**27
+LARGEST = 2**27
 """Bytes that logits are kept for: 512 places with a vocabulary of 65,536. In float32, since float16 would round a logit
 of 16 to the nearest 0.016, and so make equals of tokens with different ranks."""
 
@@ -68,7 +68,7 @@ def read_logits_in_pieces(
         ValueError: as `models.inspect.reading.check_readable`, and where a logit is not a number.
     """
     size = model.config.vocab_size
-    n_kept = max(1, min(last, _LARGEST // (4 * size)))
+    n_kept = max(1, min(last, LARGEST // (4 * size)))
     earliest = 0 if answer_place(model.config, 0) is not None else 1
     first = max(earliest, len(ids) - n_kept)
     text = Text(ids=tuple(ids) if earliest == 0 else tuple(ids[:-1]), source_ids=tuple(source_ids))

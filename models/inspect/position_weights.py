@@ -19,9 +19,7 @@ from models.library.library import Library
 from models.library.run_record import checkpoint_step
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
-
-LEARNED = {"learned": "position.weight", "t5": "score_bias.weight"}
-"""The tensor that a scheme learns."""
+from models.settings.positions import scheme_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +87,13 @@ def read_position_weights(run: PositionRun) -> Generator[Event, None, None]:
     try:
         with safe_open(path, framework="numpy") as file:
             for stack, config in stacks(run.config).items():
-                name = f"{stack}.{LEARNED[config.position]}".removeprefix(".")
+                learned = scheme_of(config).learned
+                assert learned is not None
+                name = f"{stack}.{learned.tensor}".removeprefix(".")
                 if name not in file.keys():  # noqa: SIM118 (safe_open is no mapping)
                     raise DamagedError(f"{path} does not hold {name}, which the run's design has.")
                 part = file.get_slice(name)
-                if tuple(part.get_shape()) != _shape(config):
+                if tuple(part.get_shape()) != learned.shape(config):
                     raise DamagedError(f"{path}: {name} has another shape than the run's design says.")
                 if part.get_dtype() not in ("F32", "F16", "F64"):
                     raise ValueError(f"{path}: {name} is stored as {part.get_dtype()}, which cannot be shown here.")
@@ -114,12 +114,8 @@ def stacks(config: ModelConfig) -> dict[str, ModelConfig]:
     return {"": config}
 
 
-def _shape(config: ModelConfig) -> tuple[int, int]:
-    if config.position == "learned":
-        return config.context_length, config.d_model
-    return config.n_bucket, config.n_head
-
-
 def _meaning(config: ModelConfig) -> tuple[object, ...]:
-    shapes = tuple(_shape(stack) for stack in stacks(config).values())
-    return config.topology, config.position, shapes, config.max_distance if config.position == "t5" else 0
+    learned = scheme_of(config).learned
+    assert learned is not None
+    shapes = tuple(learned.shape(stack) for stack in stacks(config).values())
+    return config.topology, config.position, shapes, [getattr(config, name) for name in learned.slots]

@@ -29,6 +29,8 @@ _KNOWN = {
 _SLOTS: dict[str, Any] = {
     "topology": "decoder-only",
     "position": "rope",
+    "rope_fraction": 1.0,
+    "nope_interval": 0,
     "norm": "rmsnorm",
     "norm_place": "pre",
     "embedding_norm": False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.settings.model_slots import ModelSlots
+from models.settings.positions import scheme_of
 from models.settings.slots import Problem
 
 
@@ -47,7 +48,7 @@ def _encoder_head_conflict(slots: ModelSlots) -> str | None:
 
 
 def _rotation_conflict(slots: ModelSlots) -> str | None:
-    if slots.position != "rope":
+    if scheme_of(slots).place != "queries":
         return None
     odd = next((width for width in _head_widths(slots) if width % 2 or not width), None)
     if odd is None:

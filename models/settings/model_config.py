@@ -11,7 +11,7 @@ from typing import Any
 
 from models.settings.conflicts import conflicts
 from models.settings.model_slots import ModelSlots
-from models.settings.slots import Problem, SettingError, draft, field_problems, settings_from_dict
+from models.settings.slots import Problem, SettingError, draft, field_problems, plain, settings_from_dict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +43,8 @@ class ModelConfig(ModelSlots):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able dict, whose inverse is `from_dict`."""
-        return dataclasses.asdict(self)
+        """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""
+        return plain(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], *, where: str = "the design") -> ModelConfig:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.settings.slots import slot
-
-GATED = ("swiglu", "geglu", "geglu_tanh")
-"""Activations with a third matrix, whose result is multiplied in."""
+from models.settings.activations import ACTIVATIONS
+from models.settings.norms import NORMS
+from models.settings.positions import POSITIONS, scheme_of
+from models.settings.slots import listed, slot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +58,9 @@ class ModelSlots:
     position: str = slot(
         "learned",
         "Positions",
-        "How the model knows the order of tokens: a learned table, a table of waves (sinusoidal), rotation of queries "
-        "and keys (RoPE), a penalty that grows with distance (ALiBi), a learned bias by distance (T5), or not at all.",
+        f"How the model knows the order of tokens: {listed(scheme.help for scheme in POSITIONS.values())}.",
         group="Positions",
-        choices=("learned", "sinusoidal", "rope", "alibi", "t5", "none"),
+        choices=tuple(POSITIONS),
     )
     rope_theta: float = slot(
         10_000.0,
@@ -126,6 +125,28 @@ class ModelSlots:
         only_if=("rope_scaling", "yarn"),
         advanced=True,
     )
+    rope_fraction: float = slot(
+        1.0,
+        "Rotated share",
+        "The share of a head's pairs that rotates, the fastest first (p-RoPE); the slow ones, which tell meaning "
+        "rather than order, stay as they are. 1 = all.",
+        group="Positions",
+        range=(0.0, 1.0),
+        only_if=("position", "rope"),
+        advanced=True,
+        later=True,
+    )
+    nope_interval: int = slot(
+        0,
+        "NoPE every",
+        "Of so many layers, the last does not rotate queries and keys: it looks at what tokens say, wherever they "
+        "stand (SmolLM3: 4). 0 = none.",
+        group="Positions",
+        range=(0, 1024),
+        only_if=("position", "rope"),
+        advanced=True,
+        later=True,
+    )
     n_bucket: int = slot(
         32,
         "Distance buckets",
@@ -149,7 +170,7 @@ class ModelSlots:
         "Normalisation",
         "Keeps numbers in range. RMSNorm is LayerNorm without the mean and the bias.",
         group="Normalisation",
-        choices=("layernorm", "rmsnorm"),
+        choices=tuple(NORMS),
     )
     norm_place: str = slot(
         "pre",
@@ -225,7 +246,7 @@ class ModelSlots:
         "The non-linearity between the feed-forward matrices: two of them, or three where it is gated (SwiGLU, GeGLU). "
         "GELU (tanh) is GPT-2's approximation of GELU, ReLU² the square of ReLU.",
         group="Feed-forward",
-        choices=("relu", "gelu", "gelu_tanh", "relu2", *GATED),
+        choices=tuple(ACTIVATIONS),
     )
     d_ff: int = slot(
         0,
@@ -413,7 +434,7 @@ class ModelSlots:
     @property
     def is_gated(self) -> bool:
         """Whether the feed-forward has a third matrix."""
-        return self.activation in GATED
+        return ACTIVATIONS[self.activation].is_gated
 
     @property
     def attention_bias(self) -> bool:
@@ -428,12 +449,31 @@ class ModelSlots:
     @property
     def norm_bias(self) -> bool:
         """Whether norms have biases."""
-        return self.norm == "layernorm" and self.bias == "all"
+        return NORMS[self.norm].has_bias and self.bias == "all"
 
     @property
     def is_causal(self) -> bool:
         """Whether the tokens of the only, or the decoder's, stack see no later ones."""
         return self.topology != "encoder-only"
+
+    @property
+    def head_activation(self) -> str:
+        """The activation of the head's transform, which has no gate."""
+        return "gelu" if self.is_gated else self.activation
+
+    def rotates(self, layer: int) -> bool:
+        """Whether layer `layer`, from 0, rotates queries and keys.
+
+        With a `nope_interval` of n, every n-th layer does not (NoPE, arXiv:2305.19466, mixed as in RNoPE,
+        arXiv:2501.18795, and SmolLM3).
+        """
+        is_without = self.nope_interval > 0 and (layer + 1) % self.nope_interval == 0
+        return scheme_of(self).place == "queries" and not is_without
+
+    @property
+    def n_unturned(self) -> int:
+        """Layers that do not rotate queries and keys."""
+        return sum(not self.rotates(layer) for layer in range(self.n_layer))
 
     @property
     def has_head_transform(self) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 from models.settings.model_config import ModelConfig, upgraded
-from models.settings.slots import check_settings, settings_from_dict, slot
+from models.settings.optimizers import OPTIMIZERS, Optimizer
+from models.settings.slots import check_settings, plain, settings_from_dict, slot
 from models.settings.tokenizer_options import KINDS
 
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
@@ -38,15 +38,14 @@ class TrainConfig:
     optimizer: str = slot(
         "muon",
         "Optimizer",
-        "The rule that turns gradients into updates. Muon (with AdamW for the vectors and tables) learns "
-        "in fewer steps; AdamW is what most published models used.",
+        f"The rule that turns gradients into updates. {'; '.join(rule.help for rule in OPTIMIZERS.values())}.",
         group="Learning rate",
-        choices=("muon", "adamw"),
+        choices=tuple(OPTIMIZERS),
     )
     lr: float = slot(
         6e-3,
         "Learning rate",
-        "The size of AdamW's updates. Too large diverges, too small crawls.",
+        "The size of AdamW's or Lion's updates. Too large diverges, too small crawls.",
         group="Learning rate",
         range=(1e-9, 10.0),
     )
@@ -90,12 +89,16 @@ class TrainConfig:
     beta1: float = slot(
         0.9,
         "Beta 1",
-        "How long AdamW remembers past gradients.",
+        "How long AdamW remembers past gradients; in Lion, how much their mean counts in an update.",
         group="Optimizer",
         range=(0.0, 0.9999),
     )
     beta2: float = slot(
-        0.99, "Beta 2", "How long AdamW remembers their size.", group="Optimizer", range=(0.0, 0.999999)
+        0.99,
+        "Beta 2",
+        "How long AdamW remembers their size, and Lion past gradients.",
+        group="Optimizer",
+        range=(0.0, 0.999999),
     )
     grad_clip: float = slot(
         1.0,
@@ -211,6 +214,16 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_settings(self)
 
+    @property
+    def rule(self) -> Optimizer:
+        """What is to be known of the optimizer."""
+        return OPTIMIZERS[self.optimizer]
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """The learning rates in use, by setting: `lr` first."""
+        return {name: getattr(self, name) for name in self.rule.rates}
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
@@ -293,8 +306,9 @@ class RunSpec:
         return 2 if self.data.source == "pronouns" else self.model.vocab_size
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able dict, whose inverse is `from_dict`."""
-        return dataclasses.asdict(self)
+        """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""
+        parts = {"model": self.model, "tokenizer": self.tokenizer, "data": self.data, "train": self.train}
+        return {"name": self.name, **{name: plain(part) for name, part in parts.items()}}
 
     @classmethod
     def from_dict(cls, data: Any, *, where: str = "the run's spec") -> RunSpec:

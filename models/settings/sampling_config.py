@@ -16,7 +16,12 @@ LARGEST_BIAS = 100.0
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
-    """The settings of one generation. The defaults draw from the model's probabilities, a little sharpened."""
+    """The settings of one generation. The defaults draw from the model's probabilities, a little sharpened.
+
+    The slot hint `step` says to which step of the draw a setting belongs (models.inference.sampling_steps):
+    "penalties", "temperature", or a cut, which is called as the setting that switches it on: at the default of that one
+    it changes nothing. What has no step changes no probability.
+    """
 
     temperature: float = slot(
         0.8,
@@ -24,9 +29,15 @@ class SamplingConfig:
         "How adventurous the choice is. 0 always takes the most likely token; 1 takes the model at its word.",
         group="Sampling",
         range=(0.0, 5.0),
+        step="temperature",
     )
     top_k: int = slot(
-        0, "Top-k", "Only the k most likely tokens may be chosen. 0 = all.", group="Sampling", range=(0, 1_000_000)
+        0,
+        "Top-k",
+        "Only the k most likely tokens may be chosen. 0 = all.",
+        group="Sampling",
+        range=(0, 1_000_000),
+        step="top_k",
     )
     top_p: float = slot(
         1.0,
@@ -34,6 +45,7 @@ class SamplingConfig:
         "Only the most likely tokens that together reach this share may be chosen. 1 = all.",
         group="Sampling",
         range=(0.0, 1.0),
+        step="top_p",
     )
     min_p: float = slot(
         0.0,
@@ -41,6 +53,7 @@ class SamplingConfig:
         "Only tokens at least this share as likely as the likeliest may be chosen. 0 = all.",
         group="Sampling",
         range=(0.0, 1.0),
+        step="min_p",
     )
     typical_p: float = slot(
         1.0,
@@ -49,6 +62,39 @@ class SamplingConfig:
         group="Sampling",
         range=(0.0, 1.0),
         advanced=True,
+        step="typical_p",
+    )
+    top_n_sigma: float = slot(
+        0.0,
+        "Top-nσ",
+        "Only tokens whose logits come within so many standard deviations of the largest may be chosen, whatever the "
+        "temperature. 0 = all.",
+        group="Sampling",
+        range=(0.0, 100.0),
+        step="top_n_sigma",
+        advanced=True,
+        later=True,
+    )
+    mirostat_tau: float = slot(
+        0.0,
+        "Mirostat",
+        "Keeps the text about so surprising throughout: so many bits a token. The more surprising the reply was so "
+        "far, the more of the unlikely tokens are cut off. 0 = off.",
+        group="Sampling",
+        range=(0.0, 32.0),
+        step="mirostat_tau",
+        advanced=True,
+        later=True,
+    )
+    mirostat_eta: float = slot(
+        0.1,
+        "Mirostat rate",
+        "How fast Mirostat makes up for a token that was too surprising, or not enough.",
+        group="Sampling",
+        range=(0.0, 1.0),
+        step="mirostat_tau",
+        advanced=True,
+        later=True,
     )
     repetition_penalty: float = slot(
         1.0,
@@ -56,6 +102,7 @@ class SamplingConfig:
         "Above 1, tokens that are in the text already, prompt or reply, become less likely.",
         group="Sampling",
         range=(0.1, 10.0),
+        step="penalties",
     )
     frequency_penalty: float = slot(
         0.0,
@@ -64,6 +111,7 @@ class SamplingConfig:
         group="Sampling",
         range=(-2.0, 2.0),
         advanced=True,
+        step="penalties",
     )
     presence_penalty: float = slot(
         0.0,
@@ -72,6 +120,7 @@ class SamplingConfig:
         group="Sampling",
         range=(-2.0, 2.0),
         advanced=True,
+        step="penalties",
     )
     logit_bias: tuple[tuple[int, float], ...] = slot(
         (),
@@ -80,6 +129,7 @@ class SamplingConfig:
         group="Sampling",
         items=tuple,
         advanced=True,
+        step="penalties",
     )
     seed: int = slot(
         0,
@@ -99,6 +149,26 @@ class SamplingConfig:
             raise ValueError("A stop text is empty, so the reply would end before it begins: leave it out.")
         for item in self.logit_bias:
             _check_bias(item)
+
+
+_FIELDS = {f.name: f for f in dataclasses.fields(SamplingConfig)}
+STEP_OF: dict[str, str] = {name: f.metadata["step"] for name, f in _FIELDS.items() if "step" in f.metadata}
+"""Setting -> the step of the draw that it belongs to."""
+NUMBERS = tuple(name for name in STEP_OF if isinstance(_FIELDS[name].default, int | float))
+"""The settings of the draw that are a number each."""
+CUTS = tuple(name for name, step in STEP_OF.items() if name == step and step != "temperature")
+"""The settings that switch a cut on."""
+
+
+def step_words(config: SamplingConfig, step: str) -> str:
+    """A step of the draw as it is set: “Top-k 40”."""
+    value = getattr(config, step)
+    return f"{_FIELDS[step].metadata['label']} {value if isinstance(value, int) else format(value, 'g')}"
+
+
+def same_draw(one: SamplingConfig, other: SamplingConfig) -> bool:
+    """Whether two settings make the same of every distribution."""
+    return all(getattr(one, name) == getattr(other, name) for name in STEP_OF)
 
 
 def _check_bias(item: tuple[object, ...]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -17,7 +17,8 @@ def slot(default: Any, label: str, help: str, *, group: str, **hints: Any) -> An
         label: its name on screen; `help`: what it does, in plain words; `group`: the heading it stands under.
         hints: `choices`, or `range` (lowest, highest); `items` (the type of a tuple's items, text if not said);
             `only_if` (another slot, the value, tuple or range of values of that slot under which this one means
-            something); `advanced` = True where few people need it.
+            something); `advanced` = True where few people need it; `later` = True for a slot that older versions did
+            not know: `plain` leaves it out where it is at its default, so that what is written stays as it was.
     """
     return field(default=default, metadata={"label": label, "help": help, "group": group, **hints})
 
@@ -59,6 +60,34 @@ def settings_from_dict(cls: type[Settings], data: Any, where: str) -> Settings:
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """The settings as they are written to a file, which `settings_from_dict` reads: see `later` of `slot`."""
+    return {
+        f.name: getattr(settings, f.name)
+        for f in fields(settings)
+        if not f.metadata.get("later") or getattr(settings, f.name) != f.default
+    }
+
+
+def check_complete(entries: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Raise LookupError where `entries`, of what `where` says, are not exactly those that are `known` by name.
+
+    For tables that say more of the choices of a setting than the setting itself: called when they are imported, so that
+    a new choice is never passed over in silence.
+    """
+    found, wanted = set(entries), set(known)
+    if lacking := wanted - found:
+        raise LookupError(f"{where}: there is no entry for {', '.join(sorted(lacking))}.")
+    if strange := found - wanted:
+        raise LookupError(f"{where}: {', '.join(sorted(strange))} is not known.")
+
+
+def listed(words: Iterable[str]) -> str:
+    """Choices in a sentence: “one, another, or a third”."""
+    *first, last = words
+    return f"{', '.join(first)}, or {last}" if first else last
 
 
 def draft(cls: type[Settings], values: Mapping[str, Any]) -> Settings:

@@ -65,9 +65,9 @@ def write_spec(path: Path, spec: RunSpec) -> None:
 def spec_to_toml(spec: RunSpec, folder: Path) -> str:
     """`spec` as the text of a SPEC.toml in `folder`: files below it are named relative to it, all others in full.
 
-    Every setting is written, defaults too: the file means the same when those change.
+    Every setting is written, defaults too (but for `plain`'s): the file means the same when those change.
     """
-    tables = {part: dataclasses.asdict(getattr(spec, part)) for part in ("model", "tokenizer", "data", "train")}
+    tables = {part: dict(value) for part, value in spec.to_dict().items() if part != "name"}
     tables["tokenizer"]["path"] = _from_folder(spec.tokenizer.path, folder)
     tables["data"]["files"] = [_from_folder(file, folder) for file in spec.data.files]
     return tomli_w.dumps({"run": {"name": spec.name}, **tables}, multiline_strings=False)

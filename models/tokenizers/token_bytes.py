@@ -59,7 +59,7 @@ class TokenBytes(dict[int, bytes]):
         self._spells_bytes = "ByteFallback" in types
         self._mark = next((mark for mark in map(_space_mark, steps) if mark), None)
         core = tokenizer.model
-        self._continuation = core.continuing_subword_prefix if isinstance(core, cores.WordPiece) else None
+        self._continues = core.continuing_subword_prefix if isinstance(core, cores.WordPiece) else None
         self._ends_word = core.end_of_word_suffix if isinstance(core, cores.BPE) else None
         space_steps = [step for step in steps if step["type"] in ("Metaspace", "Replace")]
         self.tile_the_text = (
@@ -71,7 +71,7 @@ class TokenBytes(dict[int, bytes]):
 
     @staticmethod
     def alphabet() -> dict[str, int]:
-        """character -> byte of GPT-2's byte-level alphabet: printable bytes as themselves, the others from U+0100 on."""
+        """GPT-2's byte-level alphabet, character -> byte: printable bytes as themselves, others from U+0100 on."""
         plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
         others = [byte for byte in range(256) if byte not in plain]
         return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(others)}
@@ -88,15 +88,15 @@ class TokenBytes(dict[int, bytes]):
         if id in self._added:
             return token.encode()
         if self._bytes_of:
-            # An imported vocabulary may hold unreachable tokens, with characters outside the alphabet.
+            # Imported vocabularies may have unreachable tokens with characters outside the alphabet.
             try:
                 return bytes(map(self._bytes_of.__getitem__, token))
             except KeyError:
                 return token.encode()
         if self._spells_bytes and token in BYTE_TOKENS:
             return bytes([BYTE_TOKENS[token]])
-        if self._continuation:
-            token = token.removeprefix(self._continuation)
+        if self._continues:
+            token = token.removeprefix(self._continues)
         if self._ends_word and token.endswith(self._ends_word):
             token = token.removesuffix(self._ends_word) + " "
         return (token.replace(self._mark, " ") if self._mark else token).encode()

@@ -13,7 +13,7 @@ from models.training.record import DISK_FULL
 
 def divergence_sentence(what: str, config: TrainConfig, saved_step: int) -> str:
     """The message for a loss, gradient or model that is not finite; `saved_step`: the last checkpoint, -1 = none."""
-    remedy = "start again with a lower lr" + (" and muon_lr" if config.optimizer == "muon" else "")
+    remedy = f"start again with a lower {' and '.join(config.rates)}"
     if saved_step >= 0:
         remedy += f", or resume from the last checkpoint (step {saved_step}) with the learning rate turned down"
     return f"The {what} is not a number (NaN or infinite), so training stopped: {remedy}."

@@ -1,11 +1,13 @@
-"""Optimizers: our Muon for the matrices inside the blocks, fused AdamW for everything else."""
+"""The code of the optimizers that models.settings.optimizers describes."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,11 @@ from torch import Tensor, nn
 from models.architecture.transformer import AnyModel
 from models.device import bf16_is_fast
 from models.settings.model_config import ModelConfig
+from models.settings.optimizers import OPTIMIZERS
 from models.settings.run_spec import TrainConfig
+from models.settings.slots import check_complete
+
+_Paced: TypeAlias = tuple[float, nn.Parameter]
 
 
 class Muon(torch.optim.Optimizer):
@@ -70,6 +76,37 @@ class Muon(torch.optim.Optimizer):
         return list(updates.unbind())
 
 
+class Lion(torch.optim.Optimizer):
+    """Every weight moves by the learning rate, up or down: the sign of a mean of its gradient and its momentum.
+
+    Source: Chen et al., "Symbolic Discovery of Optimization Algorithms" (2023, arXiv:2302.06675), algorithm 2, with
+    weight decay beside the gradient, as in AdamW. `betas`: the momentum's share in that mean, and its past's in itself.
+    """
+
+    def __init__(
+        self, parameters: Iterable[dict[str, Any]], lr: float, betas: tuple[float, float], weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Apply one update; `closure` is part of torch's interface and not used."""
+        assert closure is None
+        for group in self.param_groups:
+            lr, (beta1, beta2) = group["lr"], group["betas"]
+            for parameter in group["params"]:
+                gradient = parameter.grad
+                if gradient is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                momentum = state["momentum"]
+                update = momentum.mul(beta1).add_(gradient, alpha=1 - beta1).sign_()
+                parameter.mul_(1 - lr * group["weight_decay"]).add_(update, alpha=-lr)
+                momentum.mul_(beta2).add_(gradient, alpha=1 - beta2)
+
+
 def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
     """Push the singular values of matrices (N, rows, columns) towards 1 by a quintic Newton-Schulz iteration.
 
@@ -88,13 +125,25 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
     return x.mT if tall else x
 
 
+@dataclass(frozen=True)
+class _Weights:
+    """All parameters of a model, each with its `_pace`: the matrices of the blocks; the embeddings and the head; norms,
+    biases and convolutions, which know no weight decay."""
+
+    matrices: Sequence[_Paced]
+    tables: Sequence[_Paced]
+    vectors: Sequence[_Paced]
+
+
 def make_optimizers(model: AnyModel, train: TrainConfig, muon: type[Muon] = Muon) -> list[torch.optim.Optimizer]:
     """The optimizers that `train` asks for, each with its base learning rate in `initial_lr` of its groups.
 
-    Muon takes the matrices of the blocks; AdamW the embeddings, the head, norms, biases and convolutions, with weight
-    decay on matrices only. Some have another learning rate: see `_pace`.
+    Args:
+        muon: the class in place of Muon's own: an update of its is made of whole matrices, wherever they lie.
     """
-    matrices, tables, vectors = [], [], []
+    matrices: list[_Paced] = []
+    tables: list[_Paced] = []
+    vectors: list[_Paced] = []
     for name, parameter in model.named_parameters():
         paced = _pace(name, model.config), parameter
         if parameter.dim() == 2 and f".{name}".count(".blocks.") and "_conv." not in name:
@@ -103,18 +152,34 @@ def make_optimizers(model: AnyModel, train: TrainConfig, muon: type[Muon] = Muon
             tables.append(paced)
         else:
             vectors.append(paced)
-    optimizers: list[torch.optim.Optimizer] = []
-    if train.optimizer == "muon":
-        groups = _groups(matrices, train.muon_lr, train.weight_decay)
-        optimizers.append(muon(groups, lr=train.muon_lr, precise=train.precision == "float32"))
-    else:
-        tables = matrices + tables
-    groups = _groups(tables, train.lr, train.weight_decay) + _groups(vectors, train.lr, 0.0)
-    optimizers.append(torch.optim.AdamW(groups, lr=train.lr, betas=(train.beta1, train.beta2), fused=True))
+    optimizers = _MAKERS[train.optimizer](_Weights(matrices, tables, vectors), train, muon)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
     return optimizers
+
+
+def _muon(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the blocks, AdamW for all others."""
+    groups = _groups(weights.matrices, train.muon_lr, train.weight_decay)
+    others = dataclasses.replace(weights, matrices=())
+    return [muon(groups, lr=train.muon_lr, precise=train.precision == "float32"), *_adamw(others, train, muon)]
+
+
+def _adamw(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch.optim.Optimizer]:
+    return [torch.optim.AdamW(_all(weights, train), lr=train.lr, betas=(train.beta1, train.beta2), fused=True)]
+
+
+def _lion(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch.optim.Optimizer]:
+    return [Lion(_all(weights, train), lr=train.lr, betas=(train.beta1, train.beta2))]
+
+
+_MAKERS: dict[str, Callable[[_Weights, TrainConfig, type[Muon]], list[torch.optim.Optimizer]]] = {
+    "muon": _muon,
+    "adamw": _adamw,
+    "lion": _lion,
+}
+check_complete(_MAKERS, OPTIMIZERS, "code of optimizers")
 
 
 def _pace(name: str, config: ModelConfig) -> float:
@@ -131,7 +196,13 @@ def _pace(name: str, config: ModelConfig) -> float:
     return 1.0
 
 
-def _groups(paced: Iterable[tuple[float, nn.Parameter]], lr: float, weight_decay: float) -> list[dict[str, Any]]:
+def _all(weights: _Weights, train: TrainConfig) -> list[dict[str, Any]]:
+    """Parameter groups of all weights, at `lr`."""
+    decayed = [*weights.matrices, *weights.tables]
+    return _groups(decayed, train.lr, train.weight_decay) + _groups(weights.vectors, train.lr, 0.0)
+
+
+def _groups(paced: Iterable[_Paced], lr: float, weight_decay: float) -> list[dict[str, Any]]:
     """Parameter groups by learning rate, in the order of the parameters, which checkpoints rely on.
 
     Weight decay is divided by the multiplier, so that it shrinks all weights by the same share at each step.

@@ -219,10 +219,10 @@ def _choose_threads(recorded: int | None, allowed: int | None, n_processes: int)
     Several processes on one machine share its cores; `recorded` counts the threads of all of them.
     """
     if n_processes > 1:
-        return max(1, (allowed or _cores()) // n_processes), None
+        return max(1, (allowed or core_count()) // n_processes), None
     if recorded is None:
         return allowed or torch.get_num_threads(), None
-    threads = min(recorded, allowed or _cores())
+    threads = min(recorded, allowed or core_count())
     if threads == recorded:
         return threads, None
     return threads, (
@@ -230,7 +230,7 @@ def _choose_threads(recorded: int | None, allowed: int | None, n_processes: int)
     )
 
 
-def _cores() -> int:
+def core_count() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

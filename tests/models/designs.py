@@ -6,7 +6,10 @@ import dataclasses
 import random
 from typing import Any
 
+from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
+from models.settings.norms import NORMS
+from models.settings.positions import POSITIONS
 
 TOPOLOGIES = ("decoder-only", "encoder-only", "encoder-decoder")
 
@@ -24,14 +27,14 @@ def random_design(topology: str, seed: int) -> tuple[ModelConfig, int, int, int]
         "n_layer": pick([1, 2, 3, 5]),
         "n_head": heads,
         "d_model": heads * pick([16, 32, 40]),
-        "position": pick(["learned", "sinusoidal", "rope", "alibi", "t5", "none"]),
-        "norm": pick(["layernorm", "rmsnorm"]),
+        "position": pick(list(POSITIONS)),
+        "norm": pick(list(NORMS)),
         "norm_place": pick(["pre", "post"]),
         "embedding_norm": pick([True, False]),
         "n_kv_head": pick([0, 0, 1, 2]),
         "sliding_window": pick([0, 0, 20]),
         "qk_norm": pick([True, False, False]),
-        "activation": pick(["relu", "gelu", "gelu_tanh", "relu2", "swiglu", "geglu", "geglu_tanh"]),
+        "activation": pick(list(ACTIVATIONS)),
         "d_ff": pick([0, 0, 200]),
         "n_expert": pick([0, 0, 2, 4, 6]),
         "n_expert_used": pick([1, 2]),
@@ -58,7 +61,9 @@ def random_design(topology: str, seed: int) -> tuple[ModelConfig, int, int, int]
             "d_encoder_ff": pick([0, 0, 100]),
         }
         source_length = pick([length, length // 2])
-    return ModelConfig(**values), pick([2, 4, 8]), length, source_length
+    batch_size = pick([2, 4, 8])
+    values["nope_interval"] = pick([0, 0, 2])
+    return ModelConfig(**values), batch_size, length, source_length
 
 
 def small(config: ModelConfig, length: int) -> ModelConfig:

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from app.session.device_memory import DeviceMemory
 from models import cost
 from models.settings.model_config import ModelConfig
+from models.settings.optimizers import OPTIMIZERS
+from models.settings.run_spec import TrainConfig
 
-OPTIMIZER = "muon"
+OPTIMIZER = TrainConfig().optimizer
 """What the memory is estimated with: a new training's optimizer."""
+_RULE = OPTIMIZERS[OPTIMIZER]
 
 _PINK, _YELLOW = 3, 6  # of the theme's categories
 _HUES: dict[str, tuple[int | str, float]] = {  # as the diagram marks its parts, where that tells neighbours apart
@@ -44,8 +47,9 @@ _OTHER: tuple[int | str, float] = ("border_strong", 1.0)
 _MEANINGS = {
     "Weights": "the trained numbers, in float32",
     "Gradients": "one number for each weight",
-    "Optimizer": "what it remembers of past gradients: one number for each weight of the blocks, two for the others",
-    "Update": "what Muon needs while it updates the blocks, beyond the room that the activations leave behind",
+    "Optimizer": f"what it remembers of past gradients: {_RULE.kept}",
+    "Update": f"what {_RULE.title} needs while it updates the blocks, beyond the room that the activations leave "
+    "behind",
     "Activations": "what the forward pass keeps for the backward pass, when most of it is held",
 }
 

@@ -132,7 +132,9 @@ class CostPanel(QWidget):
         self.parameters.set_bars(costs.parameters)
         self.work.set_bars(costs.work)
         self.memory.set_bars(costs.memory)
-        self.fit.show_estimate(costs.memory_bytes, check_fit(costs.memory_bytes, self._device_memory), self._device_memory)
+        self.fit.show_estimate(
+            costs.memory_bytes, check_fit(costs.memory_bytes, self._device_memory), self._device_memory
+        )
         self._show_dry_run()
         self.proposals.setEnabled(False)  # they are of the design before
         self._pause.start()

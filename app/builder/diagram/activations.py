@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+
+from models.settings.activations import ACTIVATIONS
+from models.settings.slots import check_complete
 
 
 def _gelu(a: float) -> float:
@@ -14,35 +18,25 @@ def _gelu_tanh(a: float) -> float:
     return a * 0.5 * (1 + math.tanh(math.sqrt(2 / math.pi) * (a + 0.044715 * a**3)))
 
 
-CURVES: dict[str, Callable[[float], float]] = {
-    "relu": lambda a: max(a, 0.0),
-    "gelu": _gelu,
-    "gelu_tanh": _gelu_tanh,
-    "relu2": lambda a: max(a, 0.0) ** 2,
-    "swiglu": lambda a: a / (1 + math.exp(-a)),
-    "geglu": _gelu,
-    "geglu_tanh": _gelu_tanh,
-}
-"""By ModelConfig.activation; of the gated ones that of the gate."""
+@dataclass(frozen=True)
+class Curve:
+    """An activation to draw: its value at a number, and its formula, of a, what the matrix makes, or of g, what the
+    gate's makes. meaning: what it does beside letting pass what is positive.
+    """
 
-NAMES = {
-    "relu": "ReLU",
-    "gelu": "GELU",
-    "gelu_tanh": "GELU (tanh)",
-    "relu2": "ReLU²",
-    "swiglu": "SiLU",
-    "geglu": "GELU",
-    "geglu_tanh": "GELU (tanh)",
-}
-"""What is applied: to the gate where there is one."""
+    value: Callable[[float], float]
+    formula: str
+    meaning: str = ""
 
-FORMULAS = {
-    "relu": "max(a, 0)",
-    "gelu": "a · Φ(a)",
-    "gelu_tanh": "a · ½(1 + tanh(√(2/π)(a + 0.0447 a³)))",
-    "relu2": "max(a, 0)²",
-    "swiglu": "g / (1 + exp(−g))",
-    "geglu": "g · Φ(g)",
-    "geglu_tanh": "g · ½(1 + tanh(√(2/π)(g + 0.0447 g³)))",
+
+CURVES = {
+    "relu": Curve(lambda a: max(a, 0.0), "max(a, 0)"),
+    "gelu": Curve(_gelu, "a · Φ(a)"),
+    "gelu_tanh": Curve(_gelu_tanh, "a · ½(1 + tanh(√(2/π)(a + 0.0447 a³)))"),
+    "relu2": Curve(lambda a: max(a, 0.0) ** 2, "max(a, 0)²", ", squared"),
+    "swiglu": Curve(lambda a: a / (1 + math.exp(-a)), "g / (1 + exp(−g))"),
+    "geglu": Curve(_gelu, "g · Φ(g)"),
+    "geglu_tanh": Curve(_gelu_tanh, "g · ½(1 + tanh(√(2/π)(g + 0.0447 g³)))"),
 }
-"""Of a, what the matrix makes; where there is a gate, of g, what its matrix makes."""
+"""By ModelConfig.activation."""
+check_complete(CURVES, ACTIVATIONS, "activations in the diagram")

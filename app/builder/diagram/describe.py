@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from app.builder.diagram.activations import NAMES
 from app.builder.diagram.describe_attention import attention_parts
 from app.builder.diagram.describe_feed_forward import feed_forward_parts
 from app.builder.diagram.part import Part, StackSpec, norm_parameters, norm_part, shape_words, stacks_of
+from app.builder.diagram.position_parts import position_part
+from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
-from models.settings.model_slots import GATED
+from models.settings.norms import NORMS
 
 
 def describe(config: ModelConfig, batch: int, length: int) -> dict[str, Part]:
@@ -71,7 +72,7 @@ def _embedding(config: ModelConfig, stack: StackSpec) -> Part:
 def _entry(stack: StackSpec) -> list[Part]:
     """What is added to the embeddings before the first block."""
     config, parts = stack.config, []
-    c, rows = config.d_model, config.context_length
+    c = config.d_model
     if config.n_segment and not stack.prefix and config.topology == "encoder-only":
         parts.append(
             Part(
@@ -86,33 +87,7 @@ def _entry(stack: StackSpec) -> list[Part]:
                 n_parameters=config.n_segment * c,
             )
         )
-    if config.position == "learned":
-        parts.append(
-            Part(
-                key=stack.prefix + "position",
-                title="Positions",
-                detail=f"{rows:,} × {c:,}",
-                formula=f"x = x + P[position],   P: {rows:,} × {c:,}\n{stack.stream}",
-                meaning="Adds a learned row for each place in the text, so that the model knows the order.",
-                kind="position",
-                slots=("position", "context_length"),
-                shape=stack.stream,
-                n_parameters=rows * c,
-            )
-        )
-    elif config.position == "sinusoidal":
-        parts.append(
-            Part(
-                key=stack.prefix + "position",
-                title="Sinusoids",
-                detail="sin, cos",
-                formula=f"x = x + P[t],   P[t, 2i] = sin(t / 10000^(2i/{c:,})),  P[t, 2i+1] = cos(…)\n{stack.stream}",
-                meaning="Adds waves of many lengths, so that the model knows the order. Nothing is learned.",
-                kind="position",
-                slots=("position",),
-                shape=stack.stream,
-            )
-        )
+    parts += position_part(stack, "embeddings", stack.prefix + "position")
     if config.embedding_norm:
         meaning = "Brings the sum of the embeddings into one range before the first block."
         parts.append(norm_part(stack, "embedding_norm", meaning, first_slot="embedding_norm"))
@@ -120,11 +95,11 @@ def _entry(stack: StackSpec) -> list[Part]:
 
 
 def _block(stack: StackSpec) -> Part:
-    config, n = stack.config, stack.config.n_layer
+    n = stack.config.n_layer
     word = f"{stack.name} block".strip().capitalize()
     each = sum(part.n_parameters * part.copies for part in _block_parts(stack) if part.copies > 1 or n == 1) // n
-    if config.position == "t5":
-        each -= config.n_bucket * config.n_head if n == 1 else 0
+    if n == 1:  # what one table serves all layers with
+        each -= sum(part.n_parameters for part in position_part(stack, "scores", ""))
     return Part(
         key=stack.prefix + "block",
         title=word,
@@ -232,8 +207,8 @@ def _language_head(config: ModelConfig, stack: StackSpec) -> list[Part]:
     logits = shape_words(b, t, v)
     parts = _pooler(config, stack)
     if config.has_head_transform:
-        act = NAMES["gelu" if config.activation in GATED else config.activation]
-        norm = "RMSNorm" if config.norm == "rmsnorm" else "LayerNorm"
+        act = ACTIVATIONS[config.head_activation].curve
+        norm = NORMS[config.norm].title
         one = int(config.bias == "all")
         parts.append(
             Part(

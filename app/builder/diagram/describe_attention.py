@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from app.builder.diagram.part import Part, StackSpec, norm_parameters, shape_words
+from app.builder.diagram.position_parts import position_part, score_words
 from app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
+from models.settings.norms import NORMS
 
 
 def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:
@@ -61,7 +63,7 @@ def _attention_core(stack: StackSpec, sublayer: str, is_cross: bool, seen: int) 
     config, b, t = stack.config, stack.batch, stack.length
     d, h, g, window = config.head_dim, config.n_head, config.kv_heads, config.sliding_window
     kind = config.attention_kind.capitalize()
-    bias = "" if is_cross else {"alibi": " − slope · distance", "t5": " + bias[distance]"}.get(config.position, "")
+    bias = "" if is_cross else score_words(stack)
     scale = f" / √{d}" if config.scaled_scores else ""
     if is_cross:
         mask, rule, reach = "cross", "", "the whole text that the encoder read"
@@ -99,7 +101,7 @@ def _score_parts(stack: StackSpec, sublayer: str, is_cross: bool) -> list[Part]:
     config, d, layers = stack.config, stack.config.head_dim, stack.config.n_layer
     prefix, parts = f"{stack.prefix}{sublayer}.", []
     if config.qk_norm:
-        norm = "RMSNorm" if config.norm == "rmsnorm" else "LayerNorm"
+        norm = NORMS[config.norm].title
         parts.append(
             Part(
                 key=prefix + "qk_norm",
@@ -115,44 +117,6 @@ def _score_parts(stack: StackSpec, sublayer: str, is_cross: bool) -> list[Part]:
         )
     if is_cross:
         return parts
-    if config.position == "rope":
-        stretch = "" if config.rope_scaling == "none" else f", {config.rope_scaling} × {config.rope_factor:g}"
-        parts.append(
-            Part(
-                key=prefix + "rope",
-                title="RoPE",
-                detail=f"{config.rope_theta:,.6g}{stretch}",
-                formula=f"(qᵢ, qᵢ₊{d // 2}) turned by position · {config.rope_theta:,.6g}^(−2i/{d})\n"
-                f"i = 0 … {d // 2 - 1}, keys alike{stretch}",
-                meaning="Turns queries and keys by their position, so that their match depends on the distance.",
-                kind="position",
-                slots=("position", "rope_theta", "rope_scaling", "rope_factor"),
-            )
-        )
-    if config.position == "alibi":
-        parts.append(
-            Part(
-                key=prefix + "alibi",
-                title="ALiBi",
-                detail=f"{config.n_head} slopes",
-                formula=f"scores − slopeₕ · |i − j|\nh = 1 … {config.n_head}, slopes fixed",
-                meaning="A penalty that grows with the distance, for each head at another rate. Nothing is learned.",
-                kind="position",
-                slots=("position",),
-            )
-        )
-    if config.position == "t5":
-        parts.append(
-            Part(
-                key=prefix + "t5",
-                title="T5 bias",
-                detail=f"{config.n_bucket} × {config.n_head}",
-                formula=f"scores + B[bucket(i − j), head]\nB: {config.n_bucket} × {config.n_head}, "
-                f"distances up to {config.max_distance:,}",
-                meaning="Adds a learned number by distance and head. One table serves all layers of the stack.",
-                kind="position",
-                slots=("position", "n_bucket", "max_distance"),
-                n_parameters=config.n_bucket * config.n_head,
-            )
-        )
+    for place in ("queries", "scores"):
+        parts += position_part(stack, place, prefix + config.position)
     return parts

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from app.builder.diagram.activations import FORMULAS, NAMES
+from app.builder.diagram.activations import CURVES
 from app.builder.diagram.part import Part, StackSpec, shape_words
 from app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
+from models.settings.activations import ACTIVATIONS
 
 
 def feed_forward_parts(stack: StackSpec) -> list[Part]:
@@ -40,11 +41,11 @@ def feed_forward_parts(stack: StackSpec) -> list[Part]:
         matrix("up", "Up", "x", "Spreads each token over a wider row of features."),
         Part(
             key=prefix + "activation",
-            title=NAMES[config.activation],
+            title=ACTIVATIONS[config.activation].curve,
             detail=f"{f:,}",
-            formula=f"h = {FORMULAS[config.activation]}\n{inner}, number by number",
+            formula=f"h = {CURVES[config.activation].formula}\n{inner}, number by number",
             meaning="The non-linearity: passes what is positive"
-            + (", squared" if config.activation == "relu2" else "")
+            + CURVES[config.activation].meaning
             + ("; here it opens the gate." if config.is_gated else "."),
             kind="feed-forward",
             slots=("activation", stack.ff_slot),
@@ -60,7 +61,7 @@ def feed_forward_parts(stack: StackSpec) -> list[Part]:
             Part(
                 key=prefix + "times",
                 title="Gate × up",
-                formula=f"h = {NAMES[config.activation]}(g) · a\n{inner} · {inner}",
+                formula=f"h = {ACTIVATIONS[config.activation].curve}(g) · a\n{inner} · {inner}",
                 meaning="Each feature is multiplied by its gate: what the gate closes is not passed on.",
                 kind="sum",
                 slots=("activation", stack.ff_slot),

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from models.settings.model_config import ModelConfig
+from models.settings.positions import scheme_of
 
 Changes = dict[str, Any]
 
@@ -65,6 +66,11 @@ def _is_legal(config: ModelConfig, changes: Changes) -> bool:
     return not ModelConfig.problems({**vars(config), **changes})
 
 
+def _rotates(config: ModelConfig) -> bool:
+    """Whether heads are made of pairs of numbers, and so evenly wide."""
+    return scheme_of(config).place == "queries"
+
+
 def _candidates(config: ModelConfig, name: str, direction: int) -> Iterable[int]:
     value = int(current(config, name))
     if (name in ("n_head", "n_encoder_head") and not config.d_head) or name == "n_kv_head":
@@ -74,7 +80,7 @@ def _candidates(config: ModelConfig, name: str, direction: int) -> Iterable[int]
     if name == "d_model":
         # Heads of a whole, with RoPE even, width; in steps of about an eighth.
         unit = 8 if config.d_head else math.lcm(config.n_head, config.n_encoder_head or 1)
-        unit *= 2 if config.position == "rope" and not config.d_head else 1
+        unit *= 2 if _rotates(config) and not config.d_head else 1
         unit *= max(1, round(value / 8 / unit))
     elif name in ("d_ff", "d_encoder_ff"):
         unit = max(8, value // 8 // 8 * 8)
@@ -89,7 +95,7 @@ def _remedies(config: ModelConfig, name: str, value: Any) -> Iterable[Changes]:
     elif name == "n_kv_head":
         yield from ({name: count} for count in _divisors_around(config.n_head, int(value)))
     elif name == "d_model":
-        unit = math.lcm(config.n_head, config.n_encoder_head or 1) * (2 if config.position == "rope" else 1)
+        unit = math.lcm(config.n_head, config.n_encoder_head or 1) * (2 if _rotates(config) else 1)
         yield {name: max(unit, round(value / unit) * unit)}
     elif name == "d_head":
         yield {name: int(value) + 1}

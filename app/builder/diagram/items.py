@@ -295,7 +295,7 @@ def paint_heads(painter: QPainter, n_head: int, n_groups: int, place: QRectF, co
 
 def paint_curve(painter: QPainter, activation: str, place: QRectF, colors: Theme) -> None:
     """The activation between -3 and 3."""
-    curve = CURVES[activation]
+    curve = CURVES[activation].value
     points = [(i / 4 - 3, curve(i / 4 - 3)) for i in range(25)]
     highest, lowest = max(y for _, y in points), min(y for _, y in points)
     path = QPainterPath()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.builder.diagram.geometry import Rect
 from app.builder.diagram.part import StackSpec, shape_words
 from app.builder.diagram.sketch import ATTENTION, LOW, RADIUS, TALL, Sketch
+from models.settings.positions import scheme_of
 
 _BUS = 9.0  # from the line below boxes to the boxes
 _RISE = 12.0  # from boxes up to what they feed
@@ -28,7 +29,10 @@ class BlockLayout:
         lanes = [self._lane(sublayer) for sublayer in ("attention", "cross_attention", "feed_forward")]
         back = [self._width(key) for key in ("attention.output", "feed_forward.down")]
         self._bias_look = "tag" if roomy else "plain"
-        bias = max(self._width(f"attention.{key}", self._bias_look) for key in ("alibi", "t5"))
+        self._scheme = scheme_of(self.config)
+        bias = (
+            self._width(f"attention.{self.config.position}", self._bias_look) if self._scheme.place == "scores" else 0.0
+        )
         self._inner_width = max(*(sum(width + _BETWEEN * 2 for _, width in lane) - 12 for lane in lanes), *back, bias)
         written = max(
             sketch.measure(text, "caption") for text in (stack.stream, self._heads_shape(), self._inner_shape())
@@ -70,7 +74,8 @@ class BlockLayout:
         turned = self._turned(sublayer, boxes)
         top = min([*turned[:2], boxes[0].top]) - _RISE
         middle = top - ATTENTION / 2
-        bias = next((self._key(f"{sublayer}.{k}") for k in ("alibi", "t5") if self._has(f"{sublayer}.{k}")), "")
+        position = f"{sublayer}.{self.config.position}"
+        bias = self._key(position) if self._scheme.place == "scores" and self._has(position) else ""
         extra = 16.0 if bias else 0.0
         core = self._key(f"{sublayer}.core")
         box = sketch.box(core, self._outer - extra, middle, self._outer_width + extra, ATTENTION, "attention")
@@ -78,10 +83,8 @@ class BlockLayout:
             across = abs(place.x - sketch.spine)
             sketch.wire(self._key(f"{sublayer}.{name}"), (across, start), (across, box.bottom))
         if bias:
-            look, name = self._bias_look, bias.removeprefix(self.stack.prefix)
-            tag = sketch.box(
-                bias, self._inner, bus - 32, self._width(name, look), LOW, look, shared=name.endswith("t5")
-            )
+            look, is_shared = self._bias_look, self._scheme.learned is not None
+            tag = sketch.box(bias, self._inner, bus - 32, self._width(position, look), LOW, look, shared=is_shared)
             end = self._outer - extra / 2
             sketch.wire(bias, (self._inner + tag.width, tag.y), (end, tag.y), (end, box.bottom))
         if not is_cross:
@@ -109,7 +112,7 @@ class BlockLayout:
     def _turned(self, sublayer: str, boxes: list[Rect]) -> list[float]:
         """QK-norm and rotation, across the queries' and keys' columns; returns where each column's line goes on."""
         y, width = boxes[0].top, 2 * self._qkv + _BETWEEN
-        for name in ("qk_norm", "rope"):
+        for name in ("qk_norm", *([self.config.position] if self._scheme.place == "queries" else [])):
             if not self._has(f"{sublayer}.{name}"):
                 continue
             key = self._key(f"{sublayer}.{name}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from models.settings.model_config import ModelConfig
+from models.settings.norms import NORMS
+from models.settings.slots import check_complete
 
 _GROUPS = {f.name: f.metadata["group"] for f in fields(ModelConfig)}
 
@@ -122,17 +124,22 @@ def norm_parameters(config: ModelConfig, width: int) -> int:
     return width * (2 if config.norm_bias else 1)
 
 
+_NORM_FORMULAS = {
+    "layernorm": "y = (x − mean) / √(var + {eps}) · g{plus}",
+    "rmsnorm": "y = x / √(mean(x²) + {eps}) · g",
+}
+check_complete(_NORM_FORMULAS, NORMS, "norms in the diagram")
+
+
 def norm_part(stack: StackSpec, key: str, meaning: str, *, copies: int = 1, first_slot: str = "norm") -> Part:
     """The norm called `key` over the stream's width."""
     config = stack.config
     plus = " + b" if config.norm_bias else ""
-    name, formula = "LayerNorm", f"y = (x − mean) / √(var + {config.norm_eps:g}) · g{plus}"
-    if config.norm == "rmsnorm":
-        name, formula = "RMSNorm", f"y = x / √(mean(x²) + {config.norm_eps:g}) · g"
+    formula = _NORM_FORMULAS[config.norm].format(eps=f"{config.norm_eps:g}", plus=plus)
     slots = ("norm", "norm_place", "norm_eps", "bias")
     return Part(
         key=stack.prefix + key,
-        title=name,
+        title=NORMS[config.norm].title,
         detail=f"{config.d_model:,}",
         formula=f"{formula}\nover each token's {config.d_model:,} numbers",
         meaning=meaning,

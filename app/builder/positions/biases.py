@@ -19,6 +19,7 @@ from app.builder.positions.scene import (
 )
 from app.kit.figures.pictures import Axis, Floats, HeatPicture, Line, LinePicture, number, picks
 from models.architecture import position_tables as tables
+from models.architecture.rope import alibi_slopes
 from models.settings.model_config import ModelConfig
 
 FAINTEST = -8.0
@@ -27,12 +28,12 @@ FAINTEST = -8.0
 
 def penalties(config: ModelConfig, length: int, head: int) -> Scene:
     """ALiBi's penalty of each head by distance, and of one head as a matrix."""
-    slopes = tables.alibi_slopes(config.n_head)
+    slopes = alibi_slopes(config.n_head)
     at = picks(length, MOST_DISTANCES)
     scores = tables.alibi_scores(config.n_head, at)
     tokens = picks(length, MOST_TOKENS)
     distance = tokens[None, :] - tokens[:, None]
-    added = -slopes[head] * np.abs(distance).astype(np.float32)
+    added = -np.float32(slopes[head]) * np.abs(distance).astype(np.float32)
     kept = np.exp(added)
     if config.is_causal:
         kept[distance > 0] = np.nan
@@ -48,10 +49,10 @@ def penalties(config: ModelConfig, length: int, head: int) -> Scene:
             return f"{pair}: hidden, it comes later"
         return f"{pair}: {number(float(added[row, column]))}\nits weight × {weight_words(float(kept[row, column]))}"
 
-    lowest = max(-float(slopes.max()) * max(length - 1, 1), FAINTEST)
+    lowest = max(-max(slopes) * max(length - 1, 1), FAINTEST)
     return Scene(
         words="Nothing is added to the tokens: each head's scores sink with the distance, each at its own slope, so "
-        f"some heads look near and others far. Head {head + 1} loses {number(float(slopes[head]), 4)} per token.",
+        f"some heads look near and others far. Head {head + 1} loses {number(slopes[head], 4)} per token.",
         first=LinePicture(
             title=f"Penalty, head {head + 1} bold",
             at=at,

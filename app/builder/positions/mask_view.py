@@ -7,11 +7,13 @@ from PySide6.QtWidgets import QBoxLayout, QCheckBox, QComboBox, QHBoxLayout, QSl
 
 from app.builder.positions.mask_grid import MaskGrid
 from app.builder.positions.masks import MOST_BLOCKS, grids, mask_words
+from app.builder.positions.schemes import look_of
 from app.kit.basics import label, row
 from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from models.architecture.mask_tables import MaskedText
 from models.settings.model_config import ModelConfig
+from models.settings.positions import scheme_of
 
 _FEW = 16
 """Tokens at first: each cell is large enough to point at."""
@@ -36,7 +38,7 @@ class MaskView(QWidget):
         keep_wheel_for_scrolling(self.padding)
         self.padding_words = label("")
         self.packed = QCheckBox("Two documents")
-        self.shaded = QCheckBox("Shade by ALiBi, head")
+        self.shaded = QCheckBox()
         self.shaded.setToolTip("How much of a weight the penalty leaves")
         self.head = IntBox(1, 1, 1)
         self.head.setAccessibleName("Head")
@@ -57,7 +59,8 @@ class MaskView(QWidget):
             if may_pack
             else "Only stacks without a partner and without segment embeddings are given packed texts"
         )
-        self.alibi.setVisible(config.position == "alibi")
+        self.alibi.setVisible(look_of(config).fading is not None)
+        self.shaded.setText(f"Shade by {scheme_of(config).title}, head")
         with QSignalBlocker(self.head):
             self.head.setMaximum(config.n_head)
         self._draw()
@@ -162,7 +165,8 @@ class MaskView(QWidget):
         if config is None:
             return
         self.padding_words.setText(f"{self.padding.value():,}")
-        head = self.head.value() - 1 if config.position == "alibi" and self.shaded.isChecked() else None
+        is_shaded = look_of(config).fading is not None and self.shaded.isChecked()
+        head = self.head.value() - 1 if is_shaded else None
         shown = grids(config, self.text, head)
         # One grid leaves room beside it, three only below.
         is_one = len(shown) == 1

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.builder.positions.schemes import look_of
 from app.kit.figures.pictures import Floats
 from models.architecture.mask_tables import MaskedText, block_edges, seen_across, seen_from, seen_pairs
-from models.architecture.position_tables import alibi_scores
 from models.inspect.position_weights import stacks
 from models.number_words import percent
 from models.settings.model_config import ModelConfig
@@ -46,7 +46,7 @@ def grids(config: ModelConfig, text: MaskedText, head: int | None = None) -> lis
 
     Args:
         text: what is read and, in an encoder-decoder, written as well.
-        head: whose ALiBi penalty is the `strength`; None for none.
+        head: whose penalty by distance is the `strength`; None for none.
     """
     if config.topology != "encoder-decoder":
         return [_self_grid("Self-attention", config, text, head)]
@@ -78,11 +78,11 @@ def _self_grid(title: str, config: ModelConfig, text: MaskedText, head: int | No
     edges = block_edges(text.length, MOST_BLOCKS)
     sizes = np.diff(edges)
     pairs = seen_pairs(config, text, edges)
-    strength = None
-    if head is not None:
+    strength, fading = None, look_of(config).fading
+    if head is not None and fading is not None:
         distance = (edges[:-1] + edges[1:]) // 2
         head = min(head, config.n_head - 1)
-        strength = np.exp(alibi_scores(config.n_head, distance[None, :] - distance[:, None])[head])
+        strength = np.exp(fading(config.n_head, distance[None, :] - distance[:, None])[head])
     by_token = len(sizes) == text.length
 
     def describe(row: int, column: int) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QBoxLayout, QComboBox, QVBoxLayout, QWidget
 
-from app.builder.positions import biases, rotations, tables
-from app.builder.positions.scene import Scene, nothing_words
+from app.builder.positions.scene import Scene
+from app.builder.positions.schemes import LearnedLook, Shown, look_of
 from app.builder.positions.trained_positions import TrainedPositions
 from app.kit.basics import EmptyState, label, row
 from app.kit.figures.heat_map import HeatMap
@@ -17,7 +17,6 @@ from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.inspect.position_weights import (
-    LEARNED,
     PositionRun,
     PositionRunsFound,
     PositionWeightsRead,
@@ -25,6 +24,7 @@ from models.inspect.position_weights import (
     stacks,
 )
 from models.settings.model_config import ModelConfig
+from models.settings.positions import scheme_of
 
 _SHOW = {"cos": "cos", "angle": "Angle"}
 _ORDER = {"stored": "As stored", "sorted": "Sines, then cosines"}
@@ -77,7 +77,7 @@ class PositionView(QWidget):
     def set_design(self, config: ModelConfig, length: int) -> None:
         """Show the positions of `config`, for texts of `length` tokens."""
         self._config, self._length = config, max(1, length)
-        if config.position not in LEARNED:
+        if scheme_of(config).learned is None:
             self._searched = None
         elif self._searched is None or not has_same_tables(self._searched, config):
             self._weights = None
@@ -131,8 +131,8 @@ class PositionView(QWidget):
         self._runs = found.runs
         self._fill_source()
         best = next((run for run in self._runs if has_same_tables(run.config, self._config)), None)
-        # T5's buckets are worth seeing by themselves; a learned table is nothing without training.
-        if best is not None and self._config.position == "learned" and self._weights is None and self._trained:
+        learned = look_of(self._config).learned
+        if best is not None and learned is not None and learned.at_once and self._weights is None and self._trained:
             self._trained.read(best)
         self._draw()
 
@@ -161,11 +161,13 @@ class PositionView(QWidget):
 
     def _fill_source(self) -> None:
         assert self._config is not None
+        learned = look_of(self._config).learned
+        assert learned is not None
         with QSignalBlocker(self.source):
             self.source.clear()
-            self.source.addItem("Buckets only" if self._config.position == "t5" else "Trained runs …", None)
+            self.source.addItem(learned.nothing_chosen, None)
             for run in self._runs:
-                other = "" if has_same_tables(run.config, self._config) else f", {_shape_words(run.config)}"
+                other = "" if has_same_tables(run.config, self._config) else f", {learned.shape(run.config)}"
                 self.source.addItem(f"“{run.name}”, step {run.step:,}{other}", run)
             shown = self._weights.run.checkpoint if self._weights is not None else None
             at = next((i for i, run in enumerate(self._runs) if run.checkpoint == shown), -1)
@@ -184,25 +186,24 @@ class PositionView(QWidget):
         assert self._config is not None
         if self._config.topology != "encoder-decoder":
             return False
-        scheme = self._config.position
-        if scheme == "rope":
-            return self._config.head_dim != self._config.encoder().head_dim
-        return scheme in ("alibi", "t5") or (scheme == "learned" and self._weights is not None)
+        look = look_of(self._config)
+        return look.differs(self._config) or (look.learned is not None and self._weights is not None)
 
     @Slot()
     def _draw(self) -> None:
         config = self._config
         if config is None:
             return
-        scheme, learned = config.position, self._weights is not None and config.position in LEARNED
+        look = look_of(config)
+        choices, learned = look.choices(config), look.learned
         stack = self._stack()
         self._allow_heads(stack.n_head)
-        has_heads = scheme == "alibi" or (scheme == "t5" and learned)
+        has_heads = "head" in choices or (learned is not None and learned.has_heads and self._weights is not None)
         self._show(self.stack, self._has_two_stacks())
-        self._show(self.order, scheme == "sinusoidal")
-        self._show(self.show_as, scheme == "rope")
-        self._show(self.stretch, scheme == "rope" and config.rope_scaling != "none")
-        self._show(self.source, scheme in LEARNED and bool(self._runs))
+        self._show(self.order, "sorted_out" in choices)
+        self._show(self.show_as, "angles" in choices)
+        self._show(self.stretch, "scaled" in choices)
+        self._show(self.source, learned is not None and bool(self._runs))
         self._show(self.head, has_heads)
         self._show(self.head_words, has_heads)
         self.controls.setVisible(any(not widget.isHidden() for widget in self._all_controls))
@@ -217,33 +218,28 @@ class PositionView(QWidget):
 
     def _scene(self, stack: ModelConfig) -> Scene | None:
         """The pictures, None where there is nothing to draw."""
-        head = self.head.value() - 1
-        match stack.position:
-            case "sinusoidal":
-                return tables.waves(stack, self._length, sorted_out=self.order.value == "sorted")
-            case "rope":
-                angles = self.show_as.value == "angle"
-                return rotations.rotations(stack, self._length, angles=angles, scaled=self.stretch.value == "on")
-            case "alibi":
-                return biases.penalties(stack, self._length, head)
-            case "t5" if self._weights is None:
-                return biases.buckets(stack, self._length)
-            case "learned" | "t5" if self._weights is not None:
-                return self._learned(self._weights)
-        return None
+        look = look_of(stack)
+        if look.learned is not None and self._weights is not None:
+            return self._learned(self._weights, look.learned)
+        shown = Shown(
+            sorted_out=self.order.value == "sorted",
+            angles=self.show_as.value == "angle",
+            scaled=self.stretch.value == "on",
+            head=self.head.value() - 1,
+        )
+        return look.draw(stack, self._length, shown) if look.draw is not None else None
 
-    def _learned(self, weights: PositionWeightsRead) -> Scene:
+    def _learned(self, weights: PositionWeightsRead, look: LearnedLook) -> Scene:
         assert self._config is not None
         run = weights.run
         name = self.stack.value if len(weights.tables) > 1 else ""
         source = f"Learned by “{run.name}” in {run.step:,} steps"
         if not has_same_tables(run.config, self._config):
-            source += f" (another design, {_shape_words(run.config)})"
+            source += f" (another design, {look.shape(run.config)})"
         own = stacks(run.config)[name]
-        if own.position == "learned":
-            return tables.learned_table(weights.tables[name], source)
-        self._allow_heads(own.n_head)
-        return biases.bucket_biases(own, self._length, weights.tables[name], self.head.value() - 1, source)
+        if look.has_heads:
+            self._allow_heads(own.n_head)
+        return look.draw(own, self._length, weights.tables[name], self.head.value() - 1, source)
 
     def _allow_heads(self, n_head: int) -> None:
         """Let a head of so many be chosen; at first it is that in the middle, which looks neither near nor far."""
@@ -275,7 +271,7 @@ class PositionView(QWidget):
         self.lines.setVisible(bool(lines))
         if scene is None:
             assert self._config is not None
-            self.nothing = EmptyState(*nothing_words(self._config, has_runs=bool(self._runs)))
+            self.nothing = EmptyState(*look_of(self._config).nothing(self._config, bool(self._runs)))
             self._empty.addWidget(self.nothing)
             self.nothing.show()
             return
@@ -289,9 +285,3 @@ class PositionView(QWidget):
             self.heat[beside].set_picture(heat)
         for line in lines:
             self.lines.set_picture(line)
-
-
-def _shape_words(config: ModelConfig) -> str:
-    if config.position == "t5":
-        return f"{config.n_bucket} buckets × {config.n_head} heads"
-    return f"{config.context_length:,} × {config.d_model:,}"

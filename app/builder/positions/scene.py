@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.kit.figures.pictures import Axis, Floats, HeatPicture, Line, LinePicture, number, picks
-from models.settings.model_config import ModelConfig
 
 Ints = NDArray[np.int64]
 
@@ -115,35 +114,3 @@ def ahead_words(distance: int) -> str:
 def weight_words(weight: float) -> str:
     """What a weight is multiplied by."""
     return number(weight, 2) if weight >= 0.1 else f"{weight:.2g}" if weight >= 1e-4 else "almost 0"
-
-
-def nothing_words(config: ModelConfig, *, has_runs: bool) -> tuple[str, str]:
-    """A heading and a few sentences, for a design without positions or with a table that only training fills.
-
-    Args:
-        has_runs: whether trained runs of other designs can be chosen above.
-    """
-    if config.position == "learned":
-        other = " Or choose a run above, to see what another design has learned." if has_runs else ""
-        return (
-            f"{config.context_length:,} × {config.d_model:,} numbers, learned in training",
-            "Each position has a row of its own in a table. A new model's table is random noise that says nothing "
-            f"of order, so none is drawn. Train this design, and what it has learned is shown here.{other}",
-        )
-    if config.conv_width > 1:
-        return (
-            "No positions, but a short convolution",
-            f"Each token is mixed with the {config.conv_width - 1} just before it, which tells neighbours in order. "
-            "Beyond that, attention does not know how far away a token is.",
-        )
-    if config.is_causal:
-        return (
-            "No positions",
-            "Attention does not know how far away a token is. A decoder can still learn some order, because each "
-            "token sees only those before it: the first sees one token, the fifth sees five.",
-        )
-    return (
-        "No positions",
-        "Nothing tells this encoder the order of its tokens: it reads a text as a bag of words, and “dog bites "
-        "man” is to it what “man bites dog” is. Choose a scheme under Positions.",
-    )

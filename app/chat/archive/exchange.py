@@ -68,9 +68,7 @@ def _read_file(path: Path) -> bytes:
             return path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
-    raise ValueError(
-        f"{path} has {size_words(size)}, but a chat may have at most {size_words(_MAX_BYTES)}: split it."
-    )
+    raise ValueError(f"{path} has {size_words(size)}, but a chat may have at most {size_words(_MAX_BYTES)}: split it.")
 
 
 def _from_list(messages: list[Any], path: Path) -> Chat:

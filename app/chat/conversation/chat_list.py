@@ -37,7 +37,9 @@ class ChatList(QFrame):
         self.setProperty("role", "card")
         self.list = ItemList("Chats", theme, can_rename=True, has_folders=True)
         self.new = button("New chat", theme, self.new_chat, icon="plus", tip="Start an empty conversation (Ctrl+N)")
-        self.import_button = button("", theme, self._ask_import, icon="download-simple", role="quiet-icon", tip="Import a chat…")
+        self.import_button = button(
+            "", theme, self._ask_import, icon="download-simple", role="quiet-icon", tip="Import a chat…"
+        )
         self.more = button(
             "", theme, icon="dots-three", role="quiet-icon", tip="Rename, copy, export or delete this chat"
         )

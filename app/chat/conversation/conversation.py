@@ -120,7 +120,12 @@ class Conversation(QObject):
     def can_continue(self, message: Message) -> bool:
         """Whether a reply was cut short and the open model wrote it: token ids mean nothing to another model."""
         generation, model = message.generation, self._session.chat.model
-        return generation is not None and generation.can_continue and model is not None and generation.run_id == model.run_id
+        return (
+            generation is not None
+            and generation.can_continue
+            and model is not None
+            and generation.run_id == model.run_id
+        )
 
     def say(self, message: Message) -> None:
         """Add a user message to the shown path, and request a reply."""
@@ -150,7 +155,9 @@ class Conversation(QObject):
         """Write another version of a reply that keeps its first `n_kept` tokens and continues with the given token."""
         generation = self.chat.message(message_id).generation
         assert generation is not None
-        entropy = generation.tokens[n_kept].entropy if n_kept < len(generation.tokens) else None  # the same distribution
+        entropy = (
+            generation.tokens[n_kept].entropy if n_kept < len(generation.tokens) else None
+        )  # the same distribution
         self._continue_from(message_id, (*generation.tokens[:n_kept], DrawnToken(token_id, entropy=entropy)))
 
     def show(self, message_id: str) -> None:

@@ -122,7 +122,12 @@ class GlassReplies(QObject):
     def _on_branch_asked(self, index: int, token_id: int) -> None:
         for view in self._view.messages:
             text = self.texts.text_of(view.message)
-            if text is not None and text is self._focus.text and index >= text.n_prompt and self._conversation.can_reply:
+            if (
+                text is not None
+                and text is self._focus.text
+                and index >= text.n_prompt
+                and self._conversation.can_reply
+            ):
                 self._conversation.branch_from_token(view.message.id, index - text.n_prompt, token_id)
                 return
 

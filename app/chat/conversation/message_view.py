@@ -122,7 +122,9 @@ class MessageView(QWidget):
         fits = len(self.message.content) <= MOST_CHARACTERS
         can_edit = can_change and fits and (self.message.is_reply or can_reply)
         if not fits:
-            self.buttons.edit.setToolTip(f"Too long to edit here (over {MOST_CHARACTERS:,} characters): copy it instead")
+            self.buttons.edit.setToolTip(
+                f"Too long to edit here (over {MOST_CHARACTERS:,} characters): copy it instead"
+            )
         self.buttons.set_enabled(can_show=can_change, can_edit=can_edit, can_reply=can_reply, can_continue=can_continue)
         if self.editor is not None:
             self.editor.setEnabled(can_edit)
@@ -147,7 +149,11 @@ class MessageView(QWidget):
             self.editor.field.setFocus()
             return
         reply = self.message.is_reply
-        hint = "Saved as an edited version; the original is kept." if reply else "Starts a new branch; the messages below are kept."
+        hint = (
+            "Saved as an edited version; the original is kept."
+            if reply
+            else "Starts a new branch; the messages below are kept."
+        )
         self.editor = MessageEditor(self._theme, self.message.content, "Save" if reply else "Send", hint)
         self.editor.saved.connect(self.edited)
         self.editor.closed.connect(self._close_editor)

@@ -111,7 +111,10 @@ class NextPrompt(QObject):
         """Whether it may take too long between two keystrokes: a custom template may use all the time the sandbox allows."""
         model, n_characters = self._session.chat.model, len(self.prompting.system) + len(self._draft)
         n_characters += sum(len(message["content"]) for message in self._messages)
-        return bool(self.prompting.template or (model and model.template_config.template)) or n_characters > MAX_SYNC_CHARACTERS
+        return (
+            bool(self.prompting.template or (model and model.template_config.template))
+            or n_characters > MAX_SYNC_CHARACTERS
+        )
 
     @property
     def busy(self) -> bool:

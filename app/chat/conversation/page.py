@@ -155,7 +155,9 @@ class ChatPage(QWidget):
         assert model is not None
         starter = new_starter(model, kind)
         topic = starter.question.topic or ()
-        self._conversation.say(Message(content=starter.prompt, kind=starter.kind, gold=starter.gold, topic=topic, fresh=True))
+        self._conversation.say(
+            Message(content=starter.prompt, kind=starter.kind, gold=starter.gold, topic=topic, fresh=True)
+        )
 
 
 class StarterBar(QWidget):
@@ -237,9 +239,7 @@ class ChatPages(QStackedWidget):
                 "An encoder sees the whole text at once: write [MASK] where a word is missing, and it ranks what "
                 "fits there.",
             ),
-            "loading": EmptyState(
-                "The model is loading", "You can type now; send once the model has loaded."
-            ),
+            "loading": EmptyState("The model is loading", "You can type now; send once the model has loaded."),
             "choose": EmptyState(
                 "Choose a model",
                 "Pick one above. Each run replies from its latest checkpoint.",

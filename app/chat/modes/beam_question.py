@@ -1,4 +1,4 @@
-"""A beam search as the text-to-text page asks for it, on the worker's thread."""
+"""The beam search of the text-to-text page, on the worker's thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class BeamSearchResult:
-    """What a beam search found for a source."""
+    """The result of a beam search for a source text."""
 
     source_ids: tuple[int, ...]
     start_id: int
@@ -30,7 +30,7 @@ class BeamSearchResult:
 def run_beam_search(
     model: AnyModel, tokenizer: Tokenizer, text: str, n_beam: int, length_penalty: float, max_tokens: int
 ) -> Generator[Progress, None, BeamSearchResult]:
-    """The best texts that the model makes of a source; ValueError as `beam_search`."""
+    """The best target texts for a source text; ValueError as `beam_search`."""
     from models.inference.beam import beam_events
     from models.inference.generate import first_id
     from models.inference.prompts import encode_for
@@ -66,7 +66,7 @@ def run_beam_search(
 
 
 def _given(model: AnyModel, source_ids: Sequence[int], ids: Sequence[int]) -> tuple[Given, ...]:
-    """What the model gave the tokens of a target: to the last ones of a very long one."""
+    """Probability, entropy and rank of the target's tokens (only the last ones of a very long target)."""
     from models.inspect.next_tokens import read_logits
 
     given = read_logits(model, ids, source_ids=source_ids)

@@ -1,4 +1,4 @@
-"""Masks of an encoder's text, each with what might stand there; and how well the whole text fits the model."""
+"""The fill-mask page: candidates for each mask of a text, and the pseudo-perplexity of a complete text."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 _PATIENCE_MS = 200
 _LINES = 6
-_HINT = "Write a text, and put a mask where a word is missing."
+_HINT = "Write a text with a mask where a word is missing."
 
 
 _ABOUT = (
-    "The exponential of the mean surprisal of each token where it alone is masked: 1 would be certainty. It compares "
-    "texts under one model, not models, and is no perplexity of a model that writes."
+    "exp of the mean surprisal of each token when only it is masked; 1 means certain. It compares texts under one "
+    "model, not models, and is not the perplexity of a model that writes."
 )
 
 
@@ -60,18 +60,22 @@ class FillMask(ModePage):
         self.editor.setMinimumHeight(self.editor.fontMetrics().lineSpacing() * _LINES + 2 * SPACE)
         self._colours = MaskColours(self.editor.document(), theme)
         self.insert = button(
-            "Insert mask", theme, self._insert_mask, icon="plus", tip="Put a mask where the cursor stands (Ctrl+M)"
+            "Insert mask", theme, self._insert_mask, icon="plus", tip="Insert a mask at the cursor (Ctrl+M)"
         )
         self.insert.setShortcut("Ctrl+M")
         self.fill_all = button(
-            "Fill in the likeliest", theme, self._fill_all, icon="magic-wand", tip="Put the best candidate in each mask"
+            "Fill in most likely",
+            theme,
+            self._fill_all,
+            icon="magic-wand",
+            tip="Fill each mask with its best candidate",
         )
         self.measure = button(
             "Measure",
             theme,
             self._on_measure,
             icon="gauge",
-            tip="Mask each token in turn, and see how likely the model finds it there: one forward pass per token",
+            tip="Mask each token in turn to see how likely the model finds it: one forward pass per token",
         )
         self.problem = ErrorLabel()
         self.masks = MaskList(theme)
@@ -86,7 +90,7 @@ class FillMask(ModePage):
         self._measurer.done.connect(self._on_measured)
         self._measurer.failed.connect(self._on_failed)
         self._measurer.changed.connect(self._show_state)
-        self.model_is_new()
+        self.on_model_changed()
 
     def _build(self) -> None:
         left = QWidget()
@@ -103,13 +107,13 @@ class FillMask(ModePage):
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
         if model.config.topology != "encoder-only":
-            return "No masks with this model", "Masks are filled by encoders, such as BERT: choose one above."
+            return "This model cannot fill masks", "Only encoders such as BERT can: choose one above."
         if model.config.head != "language":
             sentence = (
-                "It turns texts into vectors, and has no head that guesses tokens. Choose an encoder that was trained "
+                "It turns texts into vectors and has no head that predicts tokens. Choose an encoder that was trained "
                 "on masked tokens."
             )
-            return "This encoder fills no masks", sentence
+            return "This encoder cannot fill masks", sentence
         return None
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -118,8 +122,8 @@ class FillMask(ModePage):
             self._patience.start()
 
     @Slot()
-    def model_is_new(self) -> None:
-        super().model_is_new()
+    def on_model_changed(self) -> None:
+        super().on_model_changed()
         self._examiner.forget()
         self._measurer.forget()
         tokenizer = self._session.chat.tokenizer
@@ -169,7 +173,8 @@ class FillMask(ModePage):
         self.fill_all.setEnabled(self.filled is not None)
         self.measure.setEnabled(bool(self.text.strip()) and not self._n_masks and not self._measurer.busy)
         self.fits.set_hint(
-            "Fill the masks first: it is measured of a whole text." if self._n_masks else "", busy=self._measurer.busy
+            "Fill the masks first: only a complete text can be measured." if self._n_masks else "",
+            busy=self._measurer.busy,
         )
 
     # -- masks ---------------------------------------------------------------------------------------------------------
@@ -177,7 +182,7 @@ class FillMask(ModePage):
     @Slot()
     def _ask(self) -> None:
         text = self.text
-        if self.words or not self.isVisible():  # asked when it is shown
+        if self.words or not self.isVisible():  # asked again when it is shown
             return
         self._examiner.ask(lambda model, tokenizer: find_candidates(model, tokenizer, text))
 
@@ -188,13 +193,13 @@ class FillMask(ModePage):
         self.filled = filled
         self.masks.show_masks(filled.candidates, _around(filled.text))
         read = ReadText(ids=filled.ids, words=filled.words, n_prompt=len(filled.ids), step=self._examiner.step)
-        self.look_into(read)
+        self.inspect(read)
         self.fits.show_text(read)
         self._show_state()
 
     @Slot(int, int)
     def _on_chosen(self, mask: int, candidate: int) -> None:
-        """Put a candidate in the place of a mask."""
+        """Replace a mask by a candidate."""
         if self.filled is not None:
             self._put({mask: self.filled.candidates[mask][candidate].text})
 
@@ -203,7 +208,7 @@ class FillMask(ModePage):
             self._put({mask: candidates[0].text for mask, candidates in enumerate(self.filled.candidates)})
 
     def _put(self, words: dict[int, str]) -> None:
-        """Replace masks by words, in one step that can be undone."""
+        """Replace masks by words, as one undoable step."""
         parts, spelled = MASKS.split(self.text), MASKS.findall(self.text)
         text = parts[0]
         for i, part in enumerate(parts[1:]):
@@ -220,7 +225,7 @@ class FillMask(ModePage):
     def _on_measured(self, fits: TextFit) -> None:
         if fits.text == self.text:
             read = ReadText(ids=fits.ids, words=fits.words, n_prompt=len(fits.ids), step=self._measurer.step)
-            self.look_into(read)
+            self.inspect(read)
             self.fits.show_fits(read, fits.fits, fits.perplexity)
         self._show_state()
 
@@ -238,7 +243,7 @@ def _mask_token(tokenizer: Tokenizer) -> str:
 
 
 def _joined(before: str, word: str) -> str:
-    """A text and the word after it: pieces of words stand close, and there are no two spaces."""
+    """Append a word to a text: “##” pieces without a space, and never two spaces."""
     if word.startswith("##"):
         return before.rstrip() + word[2:]
     return before + (word.lstrip() if not before or before[-1].isspace() else word)
@@ -255,7 +260,7 @@ def _around(text: str) -> list[str]:
 
 
 class FitsView(QWidget):
-    """How well each token of a text fits where it alone is masked, and the pseudo-perplexity that follows from it."""
+    """How likely each token is when only it is masked, and the pseudo-perplexity of the text."""
 
     def __init__(self, theme: ThemeProvider, focus: Focus, measure: QPushButton, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -271,21 +276,21 @@ class FitsView(QWidget):
         self.clear()
 
     def clear(self) -> None:
-        """There is no text."""
+        """Show no text."""
         self.number.setText("–")
         self.box.show_text(None)
 
     def show_text(self, text: ReadText) -> None:
-        """The tokens of a text of which nothing is measured yet."""
+        """Show the tokens of a text that has not been measured yet."""
         self.number.setText("–")
         self.box.show_text(text, with_prompt=True)
 
     def set_hint(self, sentence: str, *, busy: bool) -> None:
-        """What has to be done before it can be measured; "" where it can be."""
-        self._hint.setText("Measuring …" if busy else sentence or _ABOUT)
+        """Say what must be done before the text can be measured; "" if it can be."""
+        self._hint.setText("Measuring…" if busy else sentence or _ABOUT)
 
     def show_fits(self, text: ReadText, fits: Sequence[TokenFit], perplexity: float) -> None:
-        """What was measured of the tokens of `text`, and of all of it."""
+        """Show the measurements of the tokens of `text` and of the whole text."""
         self.number.setText(f"{perplexity:,.2f}")
         self.box.show_text(text, with_prompt=True)
         for fit in fits:

@@ -1,4 +1,4 @@
-"""What a beam search ended with: whole texts with their scores, of which one is looked into."""
+"""The hypotheses of a beam search with their scores; one of them is inspected."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from models.number_words import counted
 
 @dataclass(frozen=True)
 class ScoredText:
-    """One text: its tokens, its words, and its score (nats, see models.inference.beam).
+    """A hypothesis: its token ids, its text, and its score (nats, see models.inference.beam).
 
-    given: what the model gave the last tokens of it, in its own distributions.
+    given: (probability, entropy, rank) of its last tokens in the model's own distributions.
     """
 
     ids: tuple[int, ...]
@@ -30,10 +30,10 @@ class ScoredText:
 
 
 class HypothesisList(QWidget):
-    """A card for each, best first.
+    """A card for each hypothesis, best first.
 
     Signals:
-        picked(i): number `i` is to be looked into.
+        picked(i): the user wants to inspect hypothesis `i`.
     """
 
     picked = Signal(int)
@@ -47,7 +47,7 @@ class HypothesisList(QWidget):
         self._lines.addStretch(1)
 
     def show_texts(self, found: Sequence[ScoredText]) -> None:
-        """Show these texts; the first is picked, without a signal."""
+        """Show these hypotheses; the first is picked, without a signal."""
         for card in self.cards:
             self._lines.removeWidget(card)
             card.hide()
@@ -61,7 +61,7 @@ class HypothesisList(QWidget):
         self._mark(0)
 
     def pick(self, number: int) -> None:
-        """Look into this one."""
+        """Inspect this one."""
         self._mark(number)
         self.picked.emit(number)
 
@@ -86,10 +86,10 @@ class _Card(QFrame):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAccessibleName(f"Hypothesis {number + 1}: {found.text}")
-        self.setToolTip("Click to look into this one")
+        self.setToolTip("Click to inspect this one")
         words = label(found.text or "(nothing)", "" if found.text else "muted", wrap=True)
         n = len(found.ids)
-        end = "" if found.ended else ", cut off at the longest reply"
+        end = "" if found.ended else ", cut off at the length limit"
         about = label(f"score {found.score:.3f}, {counted(n, 'token')}{end}".replace("-", "−"), "caption")
         lines = QVBoxLayout(self)
         lines.setContentsMargins(SPACE + 4, SPACE, SPACE + 4, SPACE)

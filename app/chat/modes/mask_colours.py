@@ -1,4 +1,4 @@
-"""Masks stand out in the text that they are in."""
+"""Highlights masks in a text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.kit.theme import ThemeProvider
 from models.tokenizers.special_tokens import MASK_SPELLINGS
 
 MASKS = re.compile("|".join(map(re.escape, MASK_SPELLINGS)))
-"""How a mask may be written."""
+"""All spellings of a mask."""
 
 
 class MaskColours(Highlighter):

@@ -1,4 +1,4 @@
-"""For each mask of a text a card: the words around it, and what might stand there."""
+"""A card for each mask of a text: the words around it, and its candidates."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from models.inference.fill_mask import MaskCandidate
 
 _NOTE = (
-    "Shares of the whole vocabulary. All masks are guessed at once, each without knowing what the others become: put "
-    "one in, and the others are guessed anew."
+    "Probabilities over the whole vocabulary. All masks are predicted at once, independently of each other: fill one "
+    "in, and the others are predicted again."
 )
 
 
@@ -30,7 +30,7 @@ class MaskList(QWidget):
     """Cards above each other, or a sentence.
 
     Signals:
-        chosen(mask, candidate): this candidate is to stand in the place of this mask; numbered from 0.
+        chosen(mask, candidate): the user chose this candidate for this mask; both counted from 0.
     """
 
     chosen = Signal(int, int)
@@ -51,19 +51,21 @@ class MaskList(QWidget):
         self.say("")
 
     def say(self, sentence: str) -> None:
-        """A sentence in the place of cards."""
+        """Show a sentence instead of cards."""
         self._clear()
         self._sentence.setText(sentence)
         self._sentence.show()
         self._note.hide()
 
     def show_masks(self, masks: Sequence[Sequence[MaskCandidate]], around: Sequence[str]) -> None:
-        """The candidates of each mask, best first, and the words around it."""
+        """Show the candidates of each mask, best first, and the words around it."""
         self._clear()
         self._sentence.hide()
         self._note.show()
         for number, (candidates, words) in enumerate(zip(masks, around, strict=True)):
-            rows = [CandidateRow(c.text.strip() or repr(c.text), c.probability, share(c.probability)) for c in candidates]
+            rows = [
+                CandidateRow(c.text.strip() or repr(c.text), c.probability, share(c.probability)) for c in candidates
+            ]
             bars = CandidateBars(f"Candidates for mask {number + 1}", self._theme, rows)
             bars.chosen.connect(lambda candidate, number=number: self.chosen.emit(number, candidate))
             title = f"Mask {number + 1}" if len(masks) > 1 else "Mask"
@@ -82,7 +84,7 @@ class MaskList(QWidget):
 
 @dataclass(frozen=True)
 class CandidateRow:
-    """A candidate: its words, its share of the whole (0 to 1), and that share in words."""
+    """A candidate: its text, its probability (0 to 1), and that as text."""
 
     words: str
     share: float
@@ -90,21 +92,23 @@ class CandidateRow:
 
 
 class CandidateBars(QWidget):
-    """Candidates: rows whose ground is filled as far as their share.
+    """Candidates as rows with a bar of their probability behind them.
 
     Signals:
-        chosen(i): row number `i` is taken.
+        chosen(i): the user chose row `i`.
     """
 
     chosen = Signal(int)
 
-    def __init__(self, name: str, theme: ThemeProvider, rows: Sequence[CandidateRow], parent: QWidget | None = None) -> None:
+    def __init__(
+        self, name: str, theme: ThemeProvider, rows: Sequence[CandidateRow], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._theme, self._rows = theme, rows
         self._hovered, self._at = -1, 0
         self.setAccessibleName(name)
         self.setAccessibleDescription(", ".join(f"{row.words} {row.text}" for row in rows))
-        self.setToolTip("Click to put it in")
+        self.setToolTip("Click to insert it")
         self.setMouseTracking(True)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)

@@ -1,4 +1,4 @@
-"""What the fill-mask page asks an encoder, answered on the worker's thread."""
+"""What the fill-mask page computes with an encoder, on the worker's thread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ N_BEST = 8
 
 @dataclass(frozen=True, eq=False)
 class FilledMasks:
-    """What the model found for the masks of a text."""
+    """The candidates for each mask of a text."""
 
     text: str
     ids: tuple[int, ...]
@@ -30,7 +30,7 @@ class FilledMasks:
 
 @dataclass(frozen=True, eq=False)
 class TextFit:
-    """How well each token of a text fits."""
+    """How likely each token of a text is when only it is masked."""
 
     text: str
     ids: tuple[int, ...]
@@ -48,7 +48,7 @@ def _read(model: AnyModel, tokenizer: Tokenizer, text: str) -> tuple[tuple[int, 
 
 
 def find_candidates(model: AnyModel, tokenizer: Tokenizer, text: str) -> FilledMasks:
-    """What might stand in each mask of a text; ValueError as `fill_mask`."""
+    """Candidates for each mask of a text; ValueError as `fill_mask`."""
     from models.inference.fill_mask import fill_mask
     from models.tokenizers.special_tokens import mask_id
 
@@ -60,7 +60,7 @@ def find_candidates(model: AnyModel, tokenizer: Tokenizer, text: str) -> FilledM
 
 
 def measure_fit(model: AnyModel, tokenizer: Tokenizer, text: str) -> Generator[Progress, None, TextFit]:
-    """How well each token of a text fits; ValueError as `fill_mask`."""
+    """How likely each token of a text is when only it is masked; ValueError as `fill_mask`."""
     from models.inference.fill_mask import pseudo_perplexity, token_fits
     from models.tokenizers import special_ids
     from models.tokenizers.special_tokens import mask_id
@@ -70,5 +70,5 @@ def measure_fit(model: AnyModel, tokenizer: Tokenizer, text: str) -> Generator[P
     assert mask is not None
     fits: Sequence[TokenFit] = yield from token_fits(model, ids, mask, skip=special_ids(tokenizer))
     if not fits:
-        raise ValueError("There is nothing to measure: the text has special tokens only. Write some words.")
+        raise ValueError("There is nothing to measure: the text has only special tokens. Write some words.")
     return TextFit(text, ids, words, tuple(fits), pseudo_perplexity(fits))

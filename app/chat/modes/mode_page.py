@@ -1,4 +1,4 @@
-"""What the pages of all modes share: a sentence in the place of the page where the mode does not fit the open model."""
+"""The base of the mode pages: shows a sentence instead of the page if the mode does not fit the open model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NO_MODEL = ("No model is open", "Choose a model above.")
 
 
 class ModePage(QWidget):
-    """Subclasses build `body` and say in `refusal` which models it is nothing for."""
+    """Subclasses build `body`, and say in `refusal` which models they do not support."""
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -31,19 +31,19 @@ class ModePage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._pages)
-        session.chat.model_changed.connect(self.model_is_new)
+        session.chat.model_changed.connect(self.on_model_changed)
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
-        """A heading and a sentence where the mode does not fit a model; None where it does."""
+        """A heading and a sentence if the mode does not support a model; None if it does."""
         raise NotImplementedError
 
     @property
     def words(self) -> str:
-        """What is said in the place of the page; "" where it is shown."""
+        """The sentence shown instead of the page; "" while the page is shown."""
         return "" if self._pages.currentWidget() is self.body else self._empty.words
 
-    def look_into(self, read: ReadText | None) -> None:
-        """What the glass box shows as long as this page is the one in view."""
+    def inspect(self, read: ReadText | None) -> None:
+        """Set the text that the glass box inspects while this page is in view."""
         self._read = read
         if self.isVisible():
             self.focus.show(read)
@@ -53,9 +53,9 @@ class ModePage(QWidget):
         self.focus.show(self._read)
 
     @Slot()
-    def model_is_new(self) -> None:
+    def on_model_changed(self) -> None:
         """Another model is open, or none."""
-        self.look_into(None)
+        self.inspect(None)
         model = self._session.chat.model
         refused = _NO_MODEL if model is None else self.refusal(model)
         if refused is not None:
@@ -64,7 +64,7 @@ class ModePage(QWidget):
 
 
 class ErrorLabel(QLabel):
-    """A sentence in the colour of errors, which takes no room while there is none."""
+    """An error message; hidden while it is empty."""
 
     def __init__(self) -> None:
         super().__init__()

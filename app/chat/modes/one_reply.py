@@ -1,4 +1,4 @@
-"""One reply of the open model that is asked for beside the conversation: its tokens as they come. No widgets."""
+"""A single reply of the open model outside the conversation, as a stream of tokens. No widgets."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class PartialReply:
-    """What has come of a reply so far.
+    """A reply so far.
 
-    prompt: what was asked with. begun: the tokens that stood already. started and finished: None before they come, and
-    `finished` where the reply was stopped.
+    prompt: the request. prefix_ids: the tokens that the reply was given to begin with. started, finished: None until
+    these events have arrived; `finished` stays None if the reply was stopped.
     """
 
     prompt: str
@@ -40,7 +40,7 @@ class PartialReply:
         return "".join(token.text for token in self.tokens)
 
     def read(self, tokenizer: Tokenizer) -> ReadText | None:
-        """All that was read and written, for the glass box; None before there is anything."""
+        """All tokens read and written, for the glass box; None before the first token."""
         if self.started is None or not self.tokens:
             return None
         ids = (*self.started.prompt_ids, *self.prefix_ids, *(token.id for token in self.tokens))
@@ -58,12 +58,12 @@ class PartialReply:
 
 
 class OneReply(QObject):
-    """Asks for one reply at a time, and hears of no other's.
+    """Requests one reply at a time, and follows only its own.
 
     Signals:
-        started(begun): the model has read the text; `prefix_ids` is the text of the tokens that stood already.
-        appended(tokens): a tuple of TokenMade.
-        ended(): `written` is all that there will be: complete, stopped, or cut short by a failure.
+        started(prefix): the model has read the prompt; `prefix` is the text of `prefix_ids`.
+        appended(tokens): new tokens, a tuple of TokenMade.
+        ended(): `written` is final: complete, stopped, or cut short by a failure.
     """
 
     started = Signal(str)
@@ -80,20 +80,20 @@ class OneReply(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether it is being written."""
+        """Whether a reply is being written."""
         return self._busy
 
     def ask(self, prompt: str, sampling: SamplingConfig, prefix_ids: Sequence[int] = ()) -> bool:
-        """Ask for what becomes of a text; whether it began. What stands in the way is said by the session."""
+        """Request a reply to a text; whether it started. Problems are reported by the session."""
         if self._busy:
             return False
         self.written = PartialReply(prompt, sampling, tuple(prefix_ids))
-        self._busy = True  # before the session tells of a failure
+        self._busy = True  # before the session reports a failure
         self._busy = self._session.chat.send(prompt, sampling, prefix_ids)
         return self._busy
 
     def stop(self) -> None:
-        """End it here; what there is of it stands."""
+        """Stop it; the text so far stays."""
         if self._busy:
             self._session.chat.stop()
 

@@ -1,4 +1,4 @@
-"""A source text, and what an encoder-decoder makes of it: by beam search, or drawn."""
+"""The text-to-text page: a source text, and an encoder-decoder's target text by beam search or sampling."""
 
 from __future__ import annotations
 
@@ -35,42 +35,42 @@ if TYPE_CHECKING:
 
 _GAPS = re.compile(rf"<\|extra_\d+\|>|<extra_id_\d+>|{MASKS.pattern}")
 _MAX_BEAMS = 16
-_WAYS = {"beam": "Beam search", "draw": "Draw"}
+_WAYS = {"beam": "Beam search", "draw": "Sample"}
 _WAYS_TIP = (
-    "Beam search looks for the likeliest whole texts, and is always the same. Drawing takes token after token by "
-    "chance, as the sampling settings say"
+    "Beam search finds the most likely whole texts, and always the same ones. Sampling draws token by token with the "
+    "sampling settings"
 )
 _HINTS = {
     "beam": "The score is the sum of the tokens' log-probabilities, divided by their number to the length penalty.",
-    "draw": "Drawn as the sampling settings say, with their seed.",
+    "draw": "Uses the sampling settings and their seed.",
 }
-_NOTHING = "Nothing is written yet."
+_NOTHING = "Nothing written yet."
 
 
 class TextToText(ModePage):
-    """At the left the source, at the right what the model writes."""
+    """The source text at the left, the target text at the right."""
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, parent)
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
-        """Asked for the settings of each text, its seed among them."""
+        """Called for the settings of each text, including its seed."""
         self._examiner, self.reply = Examiner(session.worker, session.chat, self), OneReply(session, self)
         self.searched: BeamSearchResult | None = None
         self._source_text = self._prefix = ""
         self.source = TextBox()
         self.source.setAccessibleName("Source text")
-        self.source.setPlaceholderText("Write a source text: the model writes a text of its own in answer to it.")
+        self.source.setPlaceholderText("Write a source text for the model to answer.")
         self._colours = MaskColours(self.source.document(), theme, _GAPS)
-        self.insert = button(
-            "Insert gap", theme, self._insert_gap, icon="plus", tip="Put a gap where the cursor stands"
-        )
-        self.way = Segments("How it is written", _WAYS, _WAYS_TIP)
+        self.insert = button("Insert gap", theme, self._insert_gap, icon="plus", tip="Insert a gap at the cursor")
+        self.way = Segments("Decoding", _WAYS, _WAYS_TIP)
         self.n_beam, self.length_penalty = IntBox(1, _MAX_BEAMS, 1), FloatBox(-4.0, 4.0, 0.1)
         self.n_beam.setValue(4)
         self.length_penalty.setValue(1.0)
-        self.write = button("Write", theme, self._on_write, icon="play", role="primary", tip="Write it (Ctrl+Enter)")
+        self.write = button(
+            "Write", theme, self._on_write, icon="play", role="primary", tip="Write the target (Ctrl+Enter)"
+        )
         self.write.setShortcut("Ctrl+Return")
-        self.stop = button("Stop", theme, self._on_stop, icon="stop", tip="End it here (Esc)")
+        self.stop = button("Stop", theme, self._on_stop, icon="stop", tip="Stop here (Esc)")
         self.stop.setShortcut("Esc")
         self.problem = ErrorLabel()
         self.hypotheses = HypothesisList(theme)
@@ -81,12 +81,12 @@ class TextToText(ModePage):
         self._targets = QStackedWidget()
         self._build()
         self._connect()
-        self.model_is_new()
+        self.on_model_changed()
 
     def _build(self) -> None:
         self.beams.setLayout(row(*_named("Beams", self.n_beam), *_named("Length penalty", self.length_penalty), None))
-        self.n_beam.setToolTip("How many texts are followed side by side, and how many are shown")
-        self.length_penalty.setToolTip("Above 0, longer texts are favoured; at 0 the sum of log-probabilities decides")
+        self.n_beam.setToolTip("Number of beams, and of texts shown")
+        self.length_penalty.setToolTip("Above 0 favours longer texts; 0 compares the plain sums of log-probabilities")
         policy = self.beams.sizePolicy()
         policy.setRetainSizeWhenHidden(True)  # the editor keeps its height
         self.beams.setSizePolicy(policy)
@@ -121,7 +121,7 @@ class TextToText(ModePage):
     def _connect(self) -> None:
         self.source.text_changed.connect(self._show_state)
         self.way.changed.connect(self._show_state)
-        self.hypotheses.picked.connect(self._look_into)
+        self.hypotheses.picked.connect(self._inspect_hypothesis)
         self._examiner.done.connect(self._on_searched)
         self._examiner.failed.connect(self._on_failed)
         self._examiner.changed.connect(self._show_state)
@@ -133,13 +133,13 @@ class TextToText(ModePage):
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
         if model.config.topology != "encoder-decoder":
-            sentence = "A text is made of another by encoder-decoders, such as T5 or BART: choose one above."
+            sentence = "Only encoder-decoders such as T5 or BART turn one text into another: choose one above."
             return "Not with this model", sentence
         return None
 
     @Slot()
-    def model_is_new(self) -> None:
-        super().model_is_new()
+    def on_model_changed(self) -> None:
+        super().on_model_changed()
         self._examiner.forget()
         self.searched = None
         self._targets.setCurrentIndex(0)
@@ -149,7 +149,7 @@ class TextToText(ModePage):
     # -- the source ----------------------------------------------------------------------------------------------------
 
     def _gap(self) -> str:
-        """What the next gap is written as; "" where the model knows of none."""
+        """The spelling of the next gap; "" if the model has no gaps."""
         tokenizer = self._session.chat.tokenizer
         if tokenizer is None or self.words:
             return ""
@@ -167,7 +167,7 @@ class TextToText(ModePage):
         self.stop.setVisible(busy)
         self.insert.setVisible(bool(self._gap()))
         self.beams.setVisible(self.way.value == "beam")
-        self._about.setText("Searching …" if self._examiner.busy else _HINTS[self.way.value])
+        self._about.setText("Searching…" if self._examiner.busy else _HINTS[self.way.value])
 
     # -- the target ----------------------------------------------------------------------------------------------------
 
@@ -185,7 +185,7 @@ class TextToText(ModePage):
         self._show_state()
 
     def _draw_target(self, text: str, sampling: SamplingConfig, prefix_ids: Sequence[int] = ()) -> None:
-        """Let the model draw a text, which begins with the tokens `prefix_ids`."""
+        """Sample a target that begins with the tokens `prefix_ids`."""
         self.target.setText("")
         self._prefix = ""
         if self.reply.ask(text, sampling, prefix_ids):
@@ -193,13 +193,13 @@ class TextToText(ModePage):
             self._targets.setCurrentIndex(2)
 
     @Slot(int, int)
-    def _on_branch(self, place: int, id: int) -> None:
-        """Go on from another token in the place of one that was written, for the same source."""
+    def _on_branch(self, position: int, id: int) -> None:
+        """Sample again for the same source, with another token at a position of the target."""
         read = self._read
         if read is None or self.focus.text is not read or self._session.chat.state != "ready":
             return
         self.way.choose("draw")
-        self._draw_target(self._source_text, self.draw(), (*read.ids[read.n_prompt : place], id))
+        self._draw_target(self._source_text, self.draw(), (*read.ids[read.n_prompt : position], id))
         self._show_state()
 
     @Slot(str)
@@ -222,7 +222,7 @@ class TextToText(ModePage):
         written, tokenizer = self.reply.written, self._session.chat.tokenizer
         read = written.read(tokenizer) if written is not None and tokenizer is not None else None
         if written is not None and read is not None:
-            self.look_into(read)
+            self.inspect(read)
             self.drawn_tokens.show_text(read)
             made = [(t.probability, t.entropy, t.rank) for t in written.tokens]
             self.drawn_tokens.colour(made, len(read.ids) - len(made))
@@ -233,12 +233,12 @@ class TextToText(ModePage):
         self.searched = searched
         self.hypotheses.show_texts(searched.found)
         self._targets.setCurrentIndex(1)
-        self._look_into(0)
+        self._inspect_hypothesis(0)
         self._show_state()
 
     @Slot(int)
-    def _look_into(self, number: int) -> None:
-        """Show one of the texts to the glass box."""
+    def _inspect_hypothesis(self, number: int) -> None:
+        """Let the glass box inspect one of the hypotheses."""
         searched = self.searched
         assert searched is not None
         ids = (searched.start_id, *searched.found[number].ids)
@@ -248,10 +248,10 @@ class TextToText(ModePage):
             n_prompt=1,
             source_ids=searched.source_ids,
             source_words=tuple(searched.words[id] for id in searched.source_ids),
-            sampling=SamplingConfig(temperature=1.0),  # a beam search looks at what the model itself says
+            sampling=SamplingConfig(temperature=1.0),  # a beam search uses the unmodified distribution
             step=self._examiner.step,
         )
-        self.look_into(read)
+        self.inspect(read)
         self.found_tokens.show_text(read)
         given = searched.found[number].given
         self.found_tokens.colour(given, len(ids) - len(given))
@@ -270,7 +270,7 @@ def _named(name: str, editor: QWidget) -> tuple[QWidget, QWidget]:
 
 
 def _title(title: str, height: int, *trailing: QWidget) -> QWidget:
-    """A heading with something at its right; as high with and without it."""
+    """A heading of fixed height with widgets at its right."""
     line = QWidget()
     line.setLayout(row(label(title, "subheading"), None, *trailing))
     line.setFixedHeight(height)
@@ -278,7 +278,7 @@ def _title(title: str, height: int, *trailing: QWidget) -> QWidget:
 
 
 def _next_gap(tokenizer: Tokenizer, text: str) -> str:
-    """The first sentinel that the text has not, or the mask; "" where there is neither."""
+    """The first sentinel not in the text, or the mask token; "" if there is neither."""
     from models.tokenizers.special_tokens import mask_id, sentinel_ids
 
     spelled = [tokenizer.id_to_token(id) or "" for id in sentinel_ids(tokenizer)]

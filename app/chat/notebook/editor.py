@@ -1,4 +1,4 @@
-"""One editable text, in which what a model wrote is marked, token by token; undo takes back a whole writing."""
+"""A text editor that marks what a model wrote, token by token; one undo removes a whole generation."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from app.glass.tokens.colours import token_facts
 from app.kit.theme import ThemeProvider
 
 MAX_CHARACTERS, MAX_LINE_LENGTH = 200_000, 20_000
-"""Above, Qt no longer types smoothly."""
+"""Typing in Qt becomes slow above these."""
 _ARROWS = (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down)
 
 
 class NotebookEditor(QPlainTextEdit):
-    """A text whose pieces know who wrote them.
+    """A text whose segments know whether a model wrote them.
 
     Signals:
-        hovered(index): the pointer is on this token of the current writing, -1 for none.
-        pressed(index): this token of the current writing was clicked.
-        walked(index): the arrow keys have led the text cursor before this token of the current writing.
+        hovered(index): the pointer is on this token of the current generation, −1 for none.
+        pressed(index): this token of the current generation was clicked.
+        walked(index): the arrow keys moved the text cursor before this token of the current generation.
         released(): Esc was pressed.
-        refused(sentence): what was pasted is too much; the text is as it was.
+        refused(sentence): the pasted text is too long; nothing was changed.
     """
 
     hovered = Signal(int)
@@ -48,8 +48,8 @@ class NotebookEditor(QPlainTextEdit):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self.writing = 0
-        """Which writing of the model the tokens that can be pointed at are of."""
+        self.generation = 0
+        """Number of the current generation, whose tokens can be pointed at."""
         self._hovered = -1
         self.outlined: QTextCursor | None = None
         self._outline = 1
@@ -65,7 +65,7 @@ class NotebookEditor(QPlainTextEdit):
         return self.toPlainText()
 
     def segments(self) -> list[Segment]:
-        """The text by who wrote it; neighbours that a person wrote are one."""
+        """The text in segments: one for each token of a model, and one for each run of the user's text."""
         found: list[Segment] = []
         block = self.document().begin()
         while block.isValid():
@@ -82,39 +82,42 @@ class NotebookEditor(QPlainTextEdit):
         return joined
 
     def set_segments(self, segments: Sequence[Segment]) -> None:
-        """Show another text, which is no step that can be undone."""
+        """Show another text; this cannot be undone."""
         self.document().setUndoRedoEnabled(False)
         self.clear()
         cursor = QTextCursor(self.document())
         cursor.beginEditBlock()
         for i, segment in enumerate(segments):
-            cursor.insertText(segment.text, token_char_format(segment.token, -1, i) if segment.token is not None else QTextCharFormat())
+            cursor.insertText(
+                segment.text,
+                token_char_format(segment.token, -1, i) if segment.token is not None else QTextCharFormat(),
+            )
         cursor.endEditBlock()
         self.document().setUndoRedoEnabled(True)
 
-    def write(self, segments: Sequence[Segment], index: int, *, goes_on: bool) -> None:
-        """Add tokens of the current writing at the end, the first of which is number `index`.
+    def write(self, segments: Sequence[Segment], index: int, *, joins_undo: bool) -> None:
+        """Add tokens of the current generation at the end; the first has the number `index`.
 
         Args:
-            goes_on: one undo takes them back together with what was done before.
+            joins_undo: one undo removes them together with the previous change.
         """
         bar = self.verticalScrollBar()
         at_end = bar.value() >= bar.maximum() - 2
         cursor = QTextCursor(self.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
-        if goes_on:
+        if joins_undo:
             cursor.joinPreviousEditBlock()
         else:
             cursor.beginEditBlock()
         for i, segment in enumerate(segments, start=index):
             assert segment.token is not None
-            cursor.insertText(segment.text, token_char_format(segment.token, self.writing, i))
+            cursor.insertText(segment.text, token_char_format(segment.token, self.generation, i))
         cursor.endEditBlock()
         if at_end:
             bar.setValue(bar.maximum())
 
-    def cut_from(self, index: int) -> bool:
-        """Take away all from a token of the current writing on, as one step to be undone; whether it is there."""
+    def delete_from(self, index: int) -> bool:
+        """Delete everything from a token of the current generation on, as one undoable step; whether it exists."""
         position = self._position_of(index)
         if position is None:
             return False
@@ -125,7 +128,7 @@ class NotebookEditor(QPlainTextEdit):
         return True
 
     def text_before(self, index: int) -> str | None:
-        """The text before a token of the current writing; None where that is gone."""
+        """The text before a token of the current generation; None if the token is gone."""
         position = self._position_of(index)
         if position is None:
             return None
@@ -138,7 +141,7 @@ class NotebookEditor(QPlainTextEdit):
         while block.isValid():
             for fragment in fragments(block):
                 char_format = fragment.charFormat()
-                if token_key(char_format) == (self.writing, index):
+                if token_key(char_format) == (self.generation, index):
                     return fragment.position()
             block = block.next()
         return None
@@ -146,11 +149,11 @@ class NotebookEditor(QPlainTextEdit):
     # -- how it looks --------------------------------------------------------------------------------------------------
 
     def set_quantity(self, quantity: str) -> None:
-        """Colour tokens by one of QUANTITIES; "": mark what a model wrote."""
+        """Colour tokens by one of QUANTITIES; "" only marks what a model wrote."""
         self._colours.set_quantity(quantity)
 
     def set_unread(self, n_characters: int) -> None:
-        """Show the first characters faint: the model no longer reads them."""
+        """Show the first characters faint: they do not fit the model's context."""
         marks = []
         if n_characters:
             selection = QTextEdit.ExtraSelection()
@@ -164,15 +167,15 @@ class NotebookEditor(QPlainTextEdit):
         self.setExtraSelections(marks)
 
     def outline(self, index: int, *, locked: bool) -> None:
-        """Draw a frame around a token of the current writing, a thick one where it is `locked`; -1 for around none."""
+        """Draw a frame around a token of the current generation, a thick one if it is `locked`; −1 for none."""
         position = self._position_of(index) if index >= 0 else None
         self.outlined, self._outline = None, 2 if locked else 1
         if position is not None:
-            self.outlined = cursor = QTextCursor(self.document())  # goes along with the text that is written before it
+            self.outlined = cursor = QTextCursor(self.document())  # moves with text that is inserted before it
             cursor.setPosition(position)
             while not cursor.atBlockEnd():
                 cursor.movePosition(QTextCursor.MoveOperation.NextCharacter, QTextCursor.MoveMode.KeepAnchor)
-                if token_key(cursor.charFormat()) != (self.writing, index):
+                if token_key(cursor.charFormat()) != (self.generation, index):
                     cursor.movePosition(QTextCursor.MoveOperation.PreviousCharacter, QTextCursor.MoveMode.KeepAnchor)
                     break
         self.viewport().update()
@@ -190,12 +193,12 @@ class NotebookEditor(QPlainTextEdit):
         frame = QRect(first.left(), first.top(), last.left() - first.left(), first.height())
         if first.top() == last.top():
             painter.drawRect(frame)
-        else:  # the token goes on in the next line
+        else:  # the token continues on the next line
             painter.drawRect(frame.adjusted(0, 0, self.viewport().width(), 0))
             painter.drawRect(QRect(-2, last.top(), last.left() + 2, last.height()))
         painter.end()
 
-    # -- input: what a person writes is never marked as a model's ------------------------------------------------------
+    # -- input: typed text is never marked as a model's ----------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         typed, keys = event.text(), Qt.KeyboardModifier
@@ -223,8 +226,8 @@ class NotebookEditor(QPlainTextEdit):
             what = f"a line of {longest:,}" if longest > MAX_LINE_LENGTH else f"{len(text):,}"
             most = f"lines of up to {MAX_LINE_LENGTH:,}" if longest > MAX_LINE_LENGTH else f"up to {MAX_CHARACTERS:,}"
             self.refused.emit(
-                f"That text has {what} characters, and the notebook takes {most}: paste a part of it. The notebook is "
-                "as it was, and the text is still where you copied it from."
+                f"That text has {what} characters, and the notebook takes {most}: paste a part of it. The notebook "
+                "is unchanged."
             )
         elif text:
             self.insert_text(text)
@@ -238,7 +241,7 @@ class NotebookEditor(QPlainTextEdit):
     # -- the pointer ---------------------------------------------------------------------------------------------------
 
     def _format_at(self, point: QPoint) -> QTextCharFormat | None:
-        """How the character under a point looks; None beside the text."""
+        """The format of the character under a point; None beside the text."""
         cursor = self.cursorForPosition(point)
         rect = self.cursorRect(cursor)
         if abs(point.y() - rect.center().y()) > rect.height():
@@ -246,17 +249,17 @@ class NotebookEditor(QPlainTextEdit):
         return self._format_after(cursor) if point.x() >= rect.x() else cursor.charFormat()
 
     def _format_after(self, cursor: QTextCursor) -> QTextCharFormat | None:
-        """How the character after a cursor looks; None at a line's end."""
+        """The format of the character after a cursor; None at the end of a line."""
         if cursor.atBlockEnd():
             return None
         cursor = QTextCursor(cursor)
-        cursor.movePosition(QTextCursor.MoveOperation.NextCharacter)  # `charFormat` is of the one before
+        cursor.movePosition(QTextCursor.MoveOperation.NextCharacter)  # `charFormat` is that of the character before
         return cursor.charFormat()
 
     def _index_of(self, char_format: QTextCharFormat | None) -> int:
-        """The token of the current writing that looks like this; -1 for none."""
-        writing, index = token_key(char_format) if char_format is not None else (-1, -1)
-        return index if writing == self.writing else -1
+        """The token of the current generation with this format; −1 for none."""
+        generation, index = token_key(char_format) if char_format is not None else (-1, -1)
+        return index if generation == self.generation else -1
 
     def _index_at(self, point: QPoint) -> int:
         return self._index_of(self._format_at(point))

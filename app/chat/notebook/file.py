@@ -1,4 +1,4 @@
-"""The notebook on disk: its text in pieces, written by a person or, token by token, by a model."""
+"""The notebook on disk: its text in segments, written by the user or, token by token, by a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMAT = 1
 
 
 class WrittenToken(NamedTuple):
-    """A token that a model wrote, as in `models.events.TokenMade`; probability 0 where it is not known."""
+    """A token that a model wrote, as in `models.events.TokenMade`; rank 0 if its values are unknown."""
 
     id: int
     probability: float = 0.0
@@ -25,14 +25,14 @@ class WrittenToken(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A part of the text. `token`: which token it is; None for what a person wrote."""
+    """A part of the text. `token`: the token that it is; None for the user's text."""
 
     text: str
     token: WrittenToken | None = None
 
 
 def open_notebook(library: Library) -> tuple[Path, list[Segment]]:
-    """Where the notebook is kept, and what is in it: not in a file that cannot be read, which is left alone."""
+    """The notebook's path and contents. A file that cannot be read is left alone, and the next one is used."""
     for path in _paths(library):
         with contextlib.suppress(ValueError):
             return path, read_notebook(path)
@@ -40,7 +40,7 @@ def open_notebook(library: Library) -> tuple[Path, list[Segment]]:
 
 
 def free_path(library: Library) -> Path:
-    """Where no notebook is yet."""
+    """The first path at which there is no notebook yet."""
     return next(path for path in _paths(library) if not path.exists())
 
 
@@ -51,25 +51,27 @@ def _paths(library: Library) -> Iterator[Path]:
 
 
 def read_notebook(path: Path) -> list[Segment]:
-    """The notebook in a file; empty where there is none.
+    """The notebook in a file; empty if there is no file.
 
     Raises:
-        ValueError: where it is damaged, or from a newer Terrarium.
+        ValueError: if it is damaged, or from a newer Terrarium.
     """
     if not path.exists():
         return []
-    said = read_json(path)
-    if said.get("format") != FORMAT:
+    data = read_json(path)
+    if data.get("format") != FORMAT:
         raise ValueError(f"{path} was written by a newer Terrarium: open it with that one.")
     try:
-        return [_segment(item) for item in said["pieces"]]
+        return [_segment(item) for item in data["pieces"]]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error!s:.80} is missing or wrong.") from error
 
 
 def write_notebook(path: Path, segments: Sequence[Segment]) -> None:
-    """Keep the notebook; OSError where the disk does not take it."""
-    lines = ",\n".join("  " + json.dumps([segment.text, *(segment.token or ())], ensure_ascii=False) for segment in segments)
+    """Write the notebook; OSError if it cannot be written."""
+    lines = ",\n".join(
+        "  " + json.dumps([segment.text, *(segment.token or ())], ensure_ascii=False) for segment in segments
+    )
     atomic_write_text(path, f'{{\n "format": {FORMAT},\n "pieces": [\n{lines}\n ]\n}}\n')
 
 
@@ -77,4 +79,6 @@ def _segment(item: Any) -> Segment:
     text, *token = item
     if not isinstance(text, str):
         raise TypeError(f"the text {text!r:.40}")
-    return Segment(text, WrittenToken(int(token[0]), float(token[1]), float(token[2]), int(token[3])) if token else None)
+    return Segment(
+        text, WrittenToken(int(token[0]), float(token[1]), float(token[2]), int(token[3])) if token else None
+    )

@@ -1,4 +1,4 @@
-"""Keeps the notebook on disk as it changes, beside the window."""
+"""Saves the notebook in the background as it changes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SAVE_MS = 1000
 
 
 class NotebookKeeper(QObject):
-    """Asks `segments` for the notebook a second after it has changed, and when the program ends.
+    """Calls `segments` for the text a second after it has changed, and when the program ends.
 
     Attributes:
-        found: the notebook as it was kept; empty where there was none yet.
+        found: the notebook as it was saved; empty if there was none.
 
     Signals:
         problem(sentence): it could not be saved.
@@ -37,7 +37,7 @@ class NotebookKeeper(QObject):
         self._path, self.found = open_notebook(library)
         self._stamp = file_stamp(self._path)
         self._segments = segments
-        self._is_new = False  # something is not on the disk yet
+        self._is_new = False  # there are unsaved changes
         self._saving = LatestTask(self)
         self.soon = QTimer(self, singleShot=True, interval=_SAVE_MS)
         self.soon.timeout.connect(self._save)
@@ -48,19 +48,19 @@ class NotebookKeeper(QObject):
             app.aboutToQuit.connect(self.flush)
 
     def keep(self) -> None:
-        """It has changed."""
+        """The text has changed: save it soon."""
         self._is_new = True
         if not self.soon.isActive():
             self.soon.start()
 
     @Slot()
     def flush(self) -> None:
-        """Keep it now, if it has changed."""
+        """Save it now, if it has changed."""
         if not self._is_new:
             return
         self.soon.stop()
         self._saving.cancel()
-        self._saving.wait()  # or an older state could be written over this one
+        self._saving.wait()  # or an older state could overwrite this one
         try:
             self._write(self._segments())
             self._is_new = False
@@ -73,7 +73,7 @@ class NotebookKeeper(QObject):
         self._saving.ask(lambda: self._write(segments))
 
     def _write(self, segments: Sequence[Segment]) -> Path:
-        """Any thread, one at a time: keep it, but leave alone what another window has written. Returns where it was."""
+        """Write it, but never over what another window has written; returns the previous path. One thread at a time."""
         before = self._path
         if file_stamp(before) != self._stamp:
             self._path = free_path(self._library)
@@ -86,7 +86,7 @@ class NotebookKeeper(QObject):
         self._is_new = self.soon.isActive()
         if before != self._path:
             self.problem.emit(
-                f"Another window has written to {before}: what is here is kept in {self._path.name} beside it."
+                f"Another window has changed {before}: this notebook is now saved in {self._path.name} beside it."
             )
 
     @Slot(object)

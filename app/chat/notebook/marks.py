@@ -1,4 +1,4 @@
-"""Which characters of a document a model wrote, token by token: kept in their formats, and shown by their grounds."""
+"""Marks which characters of a document a model wrote: stored in character formats, shown as background colours."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ _ID, _PROBABILITY, _ENTROPY, _RANK, _WRITING, _INDEX = range(_FIRST, _FIRST + 6)
 
 
 def fragments(block: QTextBlock) -> Iterator[QTextFragment]:
-    """The parts of a block that look the same."""
+    """The runs of a block with one character format."""
     for part in cast("Iterable[Any]", block):
         yield part.fragment()
 
 
-def token_char_format(token: WrittenToken, writing: int, index: int) -> QTextCharFormat:
-    """A format that says which token a text is."""
+def token_char_format(token: WrittenToken, generation: int, index: int) -> QTextCharFormat:
+    """A character format that stores the token."""
     char_format = QTextCharFormat()
-    values = (token.id, token.probability, token.entropy, token.rank, writing, index)
+    values = (token.id, token.probability, token.entropy, token.rank, generation, index)
     for name, value in zip((_ID, _PROBABILITY, _ENTROPY, _RANK, _WRITING, _INDEX), values, strict=True):
         char_format.setProperty(name, value)
     return char_format
 
 
 def token_from(char_format: QTextCharFormat) -> WrittenToken | None:
-    """The token that a text of this format is; None for what a person wrote."""
+    """The token stored in a format; None for the user's text."""
     if not char_format.hasProperty(_ID):
         return None
     return WrittenToken(*(char_format.property(name) for name in (_ID, _PROBABILITY, _ENTROPY, _RANK)))
 
 
 def segments_of(block: QTextBlock) -> Sequence[Segment]:
-    """The parts of a block by who wrote them; of one that has not changed, those that were found before."""
+    """The segments of a block, cached until the block changes."""
     known = block.userData()
     if not isinstance(known, _Known) or known.revision != block.revision():
         segments = [Segment(part.text(), token_from(part.charFormat())) for part in fragments(block)]
@@ -63,12 +63,12 @@ class _Known(QTextBlockUserData):
 
 
 def token_key(char_format: QTextCharFormat) -> tuple[int, int]:
-    """The writing that a text is of, and the number of its token in there; (-1, -1) for what a person wrote."""
+    """(generation, index) of the token stored in a format; (−1, −1) for the user's text."""
     return (char_format.property(_WRITING), char_format.property(_INDEX)) if char_format.hasProperty(_ID) else (-1, -1)
 
 
 class NotebookColours(QSyntaxHighlighter):
-    """Grounds for what a model wrote: no part of the text, so that undo knows nothing of them."""
+    """Background colours for what a model wrote; not part of the text, so undo ignores them."""
 
     def __init__(self, document: QTextDocument, theme: ThemeProvider) -> None:
         super().__init__(document)

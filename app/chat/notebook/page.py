@@ -1,4 +1,4 @@
-"""A notebook: one text that the model goes on with, as far as one likes it."""
+"""A notebook: one text that the user and the model write together."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from models.number_words import counted
 from models.settings.sampling_config import SamplingConfig
 
 _PATIENCE_MS = 150
-_EMPTY = "Write a beginning. “Go on” has the model write what comes next; change anything, and go on again."
+_EMPTY = "Write a beginning. “Continue writing” lets the model add to it; change anything, and continue again."
 
 
 class Notebook(ModePage):
-    """The text, above it what can be done with it. It is kept on disk as it changes."""
+    """An editor with its tools above; saved as it changes."""
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, parent)
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
-        """Asked for the settings of each writing, its seed among them."""
+        """Called for the settings of each generation, including its seed."""
         self.reply = OneReply(session, self)
         self.text_end: ReadTail | None = None
         self.wants_reply = self._joins_undo = False
@@ -47,22 +47,27 @@ class Notebook(ModePage):
         self.editor = NotebookEditor(theme)
         self.editor.setPlaceholderText(_EMPTY)
         self.continue_button = button(
-            "Go on", theme, self._on_continue, icon="play", role="primary", tip="Let the model write on (Ctrl+Enter)"
+            "Continue writing",
+            theme,
+            self._on_continue,
+            icon="play",
+            role="primary",
+            tip="Let the model continue the text (Ctrl+Enter)",
         )
         self.continue_button.setShortcut("Ctrl+Return")
-        self.stop = button("Stop", theme, self._on_stop, icon="stop", tip="End the writing here (Esc)")
+        self.stop = button("Stop", theme, self._on_stop, icon="stop", tip="Stop writing (Esc)")
         self.stop.setShortcut("Esc")
         self.again = button(
             "Try again",
             theme,
             self._on_again,
             icon="arrows-clockwise",
-            tip="Take the last writing back, and write anew",
+            tip="Undo what the model wrote last, and write again",
         )
-        self.undo = button("Undo", theme, self.editor.undo, icon="arrow-counter-clockwise", tip="Take a step back")
-        self.redo = button("Redo", theme, self.editor.redo, icon="arrow-clockwise", tip="Take the step again")
+        self.undo = button("Undo", theme, self.editor.undo, icon="arrow-counter-clockwise", tip="Undo the last change")
+        self.redo = button("Redo", theme, self.editor.redo, icon="arrow-clockwise", tip="Redo the change")
         self.coloured = QCheckBox("Colour tokens")
-        self.coloured.setToolTip("Colour what a model wrote by what it gave each token")
+        self.coloured.setToolTip("Colour what a model wrote by probability, entropy or rank")
         self.legend = TokenLegend(theme)
         self.problem = ErrorLabel()
         self.status = ElidedLabel()
@@ -73,7 +78,7 @@ class Notebook(ModePage):
         self.editor.set_segments(self.keeper.found)
         self.editor.moveCursor(QTextCursor.MoveOperation.End)
         self._connect()
-        self.model_is_new()
+        self.on_model_changed()
 
     def _build(self) -> None:
         layout = QVBoxLayout(self.body)
@@ -115,12 +120,12 @@ class Notebook(ModePage):
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
         if model.config.topology != "decoder-only":
-            return "No notebook with this model", "Texts are gone on with by decoders, such as GPT-2: choose one above."
+            return "No notebook with this model", "Only decoders such as GPT-2 continue a text: choose one above."
         return None
 
     @Slot()
-    def model_is_new(self) -> None:
-        super().model_is_new()
+    def on_model_changed(self) -> None:
+        super().on_model_changed()
         self.wants_reply = False
         self._on_other_text()
 
@@ -132,14 +137,14 @@ class Notebook(ModePage):
         self._on_other_text()
 
     def _on_other_text(self) -> None:
-        """How much of it the model reads is to be found out."""
+        """The text or the model has changed: measure again how much the model reads."""
         self.text_end = None
         self._patience.start()
         self._show_state()
 
     @Slot()
     def _measure_text(self) -> None:
-        """Find out how much of the text the model reads."""
+        """Measure how much of the text the model reads."""
         model, tokenizer = self._session.chat.model, self._session.chat.tokenizer
         if model is not None and tokenizer is not None and not self.words:
             text, length = self.editor.text, model.context_length
@@ -169,16 +174,18 @@ class Notebook(ModePage):
         self.continue_button.setVisible(not busy)
         self.stop.setVisible(busy)
         self.continue_button.setEnabled(free and not document.isEmpty())
-        self.again.setEnabled(free and not busy and self._stands)
+        self.again.setEnabled(free and not busy and self._is_unchanged)
         self.undo.setEnabled(document.isUndoAvailable() and not busy)
         self.redo.setEnabled(document.isRedoAvailable() and not busy)
         self.editor.setReadOnly(busy)
         self.status.setText(describe_notebook(self.text_end, self.reply.written))
 
     @property
-    def _stands(self) -> bool:
-        """Whether the text is as it was after the last writing."""
-        n = len(self._after.encode("utf-16-le", "surrogatepass")) // 2  # as Qt counts: quickly told from most others
+    def _is_unchanged(self) -> bool:
+        """Whether the text is unchanged since the model wrote last."""
+        n = (
+            len(self._after.encode("utf-16-le", "surrogatepass")) // 2
+        )  # in UTF-16 units, as Qt counts: a cheap first check
         return n > 0 and self.editor.document().characterCount() == n + 1 and self.editor.text == self._after
 
     @Slot()
@@ -201,7 +208,7 @@ class Notebook(ModePage):
     def _ask(self) -> None:
         assert self.text_end is not None
         self.wants_reply, self._joins_undo = False, False
-        self.editor.writing += 1
+        self.editor.generation += 1
         self.reply.ask(self.text_end.text[self.text_end.start :], self.draw())
         self._show_state()
 
@@ -216,17 +223,17 @@ class Notebook(ModePage):
 
     @Slot(int, int)
     def _on_branch(self, position: int, id: int) -> None:
-        """Go on with another token in the place of one that was written."""
+        """Write again from a position, with another token there."""
         read, written = self._read, self.reply.written
         if read is None or self.focus.text is not read or written is None or self._session.chat.state != "ready":
             return
         index = position - read.n_prompt
         first, before = self.editor.text_before(0), self.editor.text_before(index)
         if first is None or before is None or not first.endswith(written.prompt):
-            self.problem.say("The text has changed there, so nothing can go on from this token.")
+            self.problem.say("The text has changed here, so it cannot continue from this token.")
             return
         prefix_ids = (*read.ids[read.n_prompt : position], id)
-        self.editor.cut_from(index)
+        self.editor.delete_from(index)
         self._joins_undo = True
         self.reply.ask(written.prompt, self.draw(), prefix_ids)
         self._show_state()
@@ -239,7 +246,7 @@ class Notebook(ModePage):
             first = self.editor.text_before(0)
             stands = len(self.editor.text) - len(first) if first is not None else 0
             index = len(written.prefix_ids) - 1
-            self.editor.write([Segment(prefix[stands:], WrittenToken(written.prefix_ids[-1]))], index, goes_on=True)
+            self.editor.write([Segment(prefix[stands:], WrittenToken(written.prefix_ids[-1]))], index, joins_undo=True)
 
     @Slot(object)
     def _on_appended(self, tokens: tuple[TokenMade, ...]) -> None:
@@ -247,7 +254,7 @@ class Notebook(ModePage):
         assert written is not None
         index = len(written.prefix_ids) + len(written.tokens) - len(tokens)
         segments = [Segment(t.text, WrittenToken(t.id, t.probability, t.entropy, t.rank)) for t in tokens]
-        self.editor.write(segments, index, goes_on=self._joins_undo)
+        self.editor.write(segments, index, joins_undo=self._joins_undo)
         self._joins_undo = True
 
     @Slot()
@@ -255,7 +262,7 @@ class Notebook(ModePage):
         written, tokenizer = self.reply.written, self._session.chat.tokenizer
         assert written is not None
         self._after = self.editor.text if written.tokens else ""
-        self.look_into(written.read(tokenizer) if tokenizer is not None else None)
+        self.inspect(written.read(tokenizer) if tokenizer is not None else None)
         cursor = self.editor.textCursor()
         cursor.movePosition(QTextCursor.MoveOperation.End)
         self.editor.setTextCursor(cursor)
@@ -276,29 +283,31 @@ class Notebook(ModePage):
 
     @Slot(int)
     def _on_walked(self, index: int) -> None:
-        """The text cursor leads the lock along."""
+        """The pinned token follows the text cursor."""
         if self._read is not None and self.focus.text is self._read and self.focus.locked is not None:
             self.focus.lock(self._read.n_prompt + index)
 
     @Slot()
     def _show_position(self) -> None:
         read, position = self._read, self.focus.place
-        index = position - read.n_prompt if read is not None and self.focus.text is read and position is not None else -1
+        index = (
+            position - read.n_prompt if read is not None and self.focus.text is read and position is not None else -1
+        )
         self.editor.outline(index, locked=self.focus.locked is not None)
 
 
 def describe_notebook(end: ReadTail | None, written: PartialReply | None) -> str:
-    """A line about the text, whose `end` the model reads (None: not known yet), and about the last writing."""
-    said = []
+    """A status line about the text, whose `end` the model reads (None: not known yet), and the last generation."""
+    sentences = []
     if end is not None:
         if end.start:
-            said.append(f"The model reads the last {end.n_tokens:,} tokens; what is faint does not fit")
+            sentences.append(f"The model reads the last {end.n_tokens:,} tokens; faint text does not fit")
         else:
-            said.append(counted(end.n_tokens, "token"))
+            sentences.append(counted(end.n_tokens, "token"))
     if written is not None and written.tokens:
         n, finished = len(written.tokens), written.finished
         speed = f" at {finished.tokens_per_s:,.0f} tokens/s" if finished is not None and finished.tokens_per_s else ""
-        said.append(f"last written: {counted(n, 'token')}{speed}, seed {written.sampling.seed}")
+        sentences.append(f"last written: {counted(n, 'token')}{speed}, seed {written.sampling.seed}")
         if finished is not None and finished.reason == "stop":
-            said.append("the model ended the text here")
-    return " · ".join(said)
+            sentences.append("the model ended the text here")
+    return " · ".join(sentences)

@@ -1,4 +1,4 @@
-"""How much of a long text's end a model reads before it goes on with it."""
+"""The end of a long text that fits the model's context."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _CHARACTERS_PER_TOKEN = 8
-"""More than tokens have on average: so much of a long text's end is looked at."""
+"""An upper estimate: this much of a long text's end is tokenized."""
 
 
 class ReadTail(NamedTuple):
-    """The end of a text that the model reads: what is before character `start` does not fit into its context."""
+    """The end of a text that the model reads: what comes before character `start` does not fit its context."""
 
     text: str
     start: int
@@ -20,7 +20,7 @@ class ReadTail(NamedTuple):
 
 
 def read_tail(tokenizer: Tokenizer, text: str, context_length: int) -> ReadTail:
-    """As much of a text as leaves a quarter of the context for what is written."""
+    """The end of a text that leaves a quarter of the context free for new tokens."""
     from models.chat.own_template import max_prompt_tokens
     from models.tokenizers.text.encoded import EncodedText
 

@@ -1,4 +1,4 @@
-"""What the difference does to a model's answer: nouns scored at "it", or tokens whose probability differs."""
+"""How the difference changes a model's answer: scores of the nouns at “it”, or tokens whose probability differs."""
 
 from __future__ import annotations
 
@@ -33,67 +33,67 @@ _HEADS = ("in A", "in B", "nats")
 
 
 class ResolvedCard(QFrame):
-    """What "it" is to one of the pronoun models."""
+    """What “it” refers to according to one of the pronoun models."""
 
     def __init__(self, topology: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         assert topology in KINDS
         self.setProperty("role", "card")
         self.bars = NounBars(theme)
-        self.said = label("", wrap=True)
+        self.summary = label("", wrap=True)
         lines = QVBoxLayout(self)
         lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
         lines.setSpacing(SPACE)
         lines.addWidget(label(_TITLES[topology], "subheading"))
         lines.addWidget(self.bars)
-        lines.addWidget(self.said)
+        lines.addWidget(self.summary)
         lines.addStretch(1)
         lines.addWidget(label(_ABOUT, "caption", wrap=True))
 
     def show_model(self, model: PronounModel | None) -> None:
-        """Show its answers to the two sentences; None where there is no such model."""
+        """Show its answers for both sentences; None if there is no such model."""
         self.bars.setVisible(model is not None and model.nouns is not None)
         if model is None:
-            self.said.setText("None has been grown yet.")
+            self.summary.setText("Not trained yet.")
         elif model.nouns is None:
-            self.said.setText(model.problem)
+            self.summary.setText(model.problem)
         else:
             self.bars.show_nouns(model.nouns)
-            self.said.setText(_compared(model))
+            self.summary.setText(_compared(model))
 
 
 def _compared(model: PronounModel) -> str:
-    """How far the scores in both sentences differ, and why."""
+    """How much the scores differ between the sentences, and why."""
     assert model.nouns is not None
     assert model.reading is not None
     first, second = model.nouns
     if first.nouns != second.nouns:
-        return "The sentences name other nouns, so their scores are not compared."
+        return "The sentences have different nouns, so their scores are not compared."
     largest = max(abs(a - b) for a, b in zip(first.scores, second.scores, strict=True))
     if largest:
-        return f"The scores differ by up to {largest:.3g}: the adjective reaches “it”, though it comes later."
+        return f"The scores differ by up to {largest:.3g}: the adjective affects “it”, though it comes later."
     if not model.reading.is_causal:
-        return "The scores are the same in every bit."
+        return "The scores are bit-identical."
     return (
-        "The scores are the same in every bit, difference exactly 0: “it” comes before the adjective, and this model "
-        "sees only what stands before. Of a pair it gets one right, always."
+        "The scores are bit-identical, difference exactly 0: “it” comes before the adjective, and this model sees only "
+        "earlier tokens. It always gets exactly one of a pair right."
     )
 
 
 class ChangesCard(QFrame):
-    """Which tokens the open model finds likelier, or less likely, in the second sentence."""
+    """Which tokens the open model finds more or less likely in the second sentence."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("role", "card")
         self.title = label("", "subheading")
         self.bars = ChangeBars(theme)
-        self.said = label("", wrap=True)
+        self.summary = label("", wrap=True)
         self.about = label("", "caption", wrap=True)
         lines = QVBoxLayout(self)
         lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
         lines.setSpacing(SPACE)
-        for widget in (self.title, self.said, self.bars):
+        for widget in (self.title, self.summary, self.bars):
             lines.addWidget(widget)
         lines.addStretch(1)
         lines.addWidget(self.about)
@@ -102,32 +102,32 @@ class ChangesCard(QFrame):
         """Show the predictions at the token of a column."""
         words, n = column_labels(reading)[column], len(reading.predictions)
         if reading.answers_once:
-            found, title = reading.predictions[0], "First token that it would write"
+            found, title = reading.predictions[0], "First token of its answer"
         else:
             found = reading.predictions[column] if n else None
-            title = f"Next token after “{words}”" if reading.is_causal else f"Guess in the place of “{words}”"
+            title = f"Next token after “{words}”" if reading.is_causal else f"Prediction at “{words}”"
         self.title.setText(title)
         self.bars.setVisible(found is not None and found.largest_logit > 0)
         if not n:
-            self.said.setText("This model has no head, so it predicts no tokens.")
+            self.summary.setText("This model has no head, so it predicts no tokens.")
         elif found is None:
-            self.said.setText("One of the sentences has no token here, so there is nothing to compare.")
+            self.summary.setText("One of the sentences has no token here, so there is nothing to compare.")
         elif not found.largest_logit:
-            self.said.setText(
-                "All logits are the same in every bit: up to here both sentences are, and a causal model sees only "
-                "what stands before. Choose a later token."
+            self.summary.setText(
+                "All logits are bit-identical: the sentences are the same up to here, and a causal model sees only "
+                "earlier tokens. Choose a later token."
             )
         else:
-            self.said.setText(f"The largest difference of a logit is {found.largest_logit:.3g}.")
+            self.summary.setText(f"Largest difference of a logit: {found.largest_logit:.3g}.")
             self.bars.show_changes(found.changes)
         self.about.setText(
             "Probabilities over the whole vocabulary, before any sampling; the tokens whose probability differs most. "
-            "The bars show how far its logarithm differs, in nats: right of the line, B finds it likelier."
+            "The bars show how far its logarithm differs, in nats: right of the line, it is likelier in B."
         )
 
 
 class NounBars(QWidget):
-    """Of each sentence a verdict, and a row for each noun: its name, its bar from 0 to 100 %, its probability."""
+    """For each sentence the resolved noun, and a row for each noun with its probability as a bar."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -197,7 +197,7 @@ class NounBars(QWidget):
 
 
 class ChangeBars(PaintedRows):
-    """The tokens whose log-probability differs most between two sentences: probabilities, and bars of that."""
+    """The tokens whose log-probability differs most between two sentences, with bars of the difference."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__("Tokens whose probability differs most", theme, parent)
@@ -206,8 +206,8 @@ class ChangeBars(PaintedRows):
     def show_changes(self, changes: tuple[Change, ...]) -> None:
         """Show other tokens, the most different one first."""
         self._changes = changes
-        said = (f"{c.word} {share(c.first)} to {share(c.second)}" for c in changes)
-        self.setAccessibleDescription(", ".join(said))
+        described = (f"{c.word} {share(c.first)} to {share(c.second)}" for c in changes)
+        self.setAccessibleDescription(", ".join(described))
         self._restyle()
 
     @property
@@ -251,8 +251,8 @@ class ChangeBars(PaintedRows):
             painter.setPen(colors.color("text"))
             text = metrics.elidedText(change.word, Qt.TextElideMode.ElideRight, word - SPACE)
             painter.drawText(QRectF(0, i * high, word, high), Qt.AlignmentFlag.AlignVCenter, text)
-            for box, said in zip(boxes, (share(change.first), share(change.second), signed(change.nats)), strict=True):
-                painter.drawText(box.translated(0, i * high), right, said)
+            for box, text in zip(boxes, (share(change.first), share(change.second), signed(change.nats)), strict=True):
+                painter.drawText(box.translated(0, i * high), right, text)
             middle = track.center().x()
             end = middle + change.nats / limit * track.width() / 2
             bar = QRectF(min(middle, end), (i + 0.5) * high - _CHANGE_BAR / 2, max(abs(end - middle), 1.0), _CHANGE_BAR)

@@ -1,4 +1,4 @@
-"""Where a head looks in two sentences, and how that differs: the heads to choose from, and the maps of one."""
+"""The attention of one head in two sentences and its difference, with a list of the heads to choose from."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _SCALES = {"root": "√", "linear": "Linear"}
 _ABOUT = (
-    "Rows look at columns; the marked row is the token chosen above. The weights are the softmax's own, from one pass "
-    "over each sentence. Hatched: not seen. They tell where a head mixes from, not why the answer came out: attention "
+    "Rows attend to columns; the marked row is the token chosen above. These are the softmax weights of one forward "
+    "pass per sentence. Hatched: masked. They show where a head reads from, not why the model answers so: attention "
     "is not explanation."
 )
 
@@ -29,10 +29,10 @@ class AttentionCard(QFrame):
     """A card with the maps of one head.
 
     Args:
-        whose: chooses the model, if there is a choice; it stands beside the title.
+        whose: a widget beside the title that chooses the model.
 
     Signals:
-        picked(column): the user wants to look from another token.
+        picked(column): the user chose another token.
     """
 
     picked = Signal(int)
@@ -47,18 +47,18 @@ class AttentionCard(QFrame):
         self.heads.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.heads.setMinimumContentsLength(34)
         self.heads.setAccessibleName("Head")
-        self.heads.setToolTip("All heads, those first whose row for the chosen token differs most")
-        self.scale = Segments("Colour scale", _SCALES, "The root shows small weights, too; linear is true to size")
+        self.heads.setToolTip("All heads, sorted by how much the row of the chosen token differs")
+        self.scale = Segments("Colour scale", _SCALES, "√ also shows small weights; linear is proportional")
         self.maps = PairMaps(theme)
-        self.said = label("", wrap=True)
-        self.said.setMinimumHeight(2 * self.said.fontMetrics().lineSpacing())
+        self.summary = label("", wrap=True)
+        self.summary.setMinimumHeight(2 * self.summary.fontMetrics().lineSpacing())
         lines = QVBoxLayout(self)
         lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
         lines.setSpacing(SPACE)
         self.title = label("", "subheading")
         lines.addLayout(row(self.title, whose, None, self.heads, self.scale))
         lines.addWidget(self.maps)
-        lines.addWidget(self.said)
+        lines.addWidget(self.summary)
         lines.addStretch(1)
         lines.addWidget(label(_ABOUT, "caption", wrap=True))
         self.heads.activated.connect(self._on_head)
@@ -68,26 +68,26 @@ class AttentionCard(QFrame):
 
     @property
     def head(self) -> tuple[int, int]:
-        """(layer, head), from 0, of what is shown."""
+        """(layer, head) of the shown maps, from 0."""
         found: tuple[int, int] = self.heads.currentData()
         return found
 
     def show_reading(self, reading: PairReading, row: int) -> None:
-        """Show another pair, looked at from the token of a column."""
+        """Show another pair; `row` is the column of the chosen token."""
         self._reading, self._row = reading, row
-        self.title.setText("Attention of its encoder" if reading.answers_once else "Attention")
+        self.title.setText("Encoder attention" if reading.answers_once else "Attention")
         differences = row_differences(reading, row)
         n_layer, n_head = differences.shape
-        places = [(layer, head) for layer in range(n_layer) for head in range(n_head)]
-        places.sort(key=lambda place: -differences[place])
+        heads = [(layer, head) for layer in range(n_layer) for head in range(n_head)]
+        heads.sort(key=lambda head: -differences[head])
         with QSignalBlocker(self.heads):
             self.heads.clear()
-            for layer, head in places:
+            for layer, head in heads:
                 largest = float(differences[layer, head])
                 words = f"differs by up to {format_points(largest)}" if largest else "no difference"
                 self.heads.addItem(f"Layer {layer + 1}, head {head + 1} · {words}", (layer, head))
-            if self._wanted in places:
-                self.heads.setCurrentIndex(places.index(self._wanted))
+            if self._wanted in heads:
+                self.heads.setCurrentIndex(heads.index(self._wanted))
         self._draw()
 
     @Slot()
@@ -103,6 +103,6 @@ class AttentionCard(QFrame):
 
     @Slot(str)
     def _on_read(self, words: str) -> None:
-        """The cell under the pointer, else the chosen row."""
+        """Describe the cell under the pointer, else the chosen row."""
         if self._reading is not None:
-            self.said.setText(words or describe_row(self._reading, *self.head, self._row))
+            self.summary.setText(words or describe_row(self._reading, *self.head, self._row))

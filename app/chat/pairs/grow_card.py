@@ -1,4 +1,4 @@
-"""Where there are no pronoun models yet: what they are, and the button that grows them."""
+"""Shown while pronoun models are missing: what they are, and a button that trains them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.recipes.pronoun_specs import KINDS, TRAINING, pronoun_spec
 
 
 class GrowCard(QFrame):
-    """Offers to grow the models of the topologies that are missing, and follows that."""
+    """Offers to train the missing models, and shows the progress."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -33,8 +33,8 @@ class GrowCard(QFrame):
             "muted",
             wrap=True,
         )
-        self.grow = button("", theme, self._on_grow, icon="leaf", role="primary", tip="Train them now, one by one")
-        self.cancel = button("Stop", theme, self.growth.cancel, icon="stop-fill", tip="Stop after this step")
+        self.grow = button("", theme, self._on_grow, icon="leaf", role="primary", tip="Train them now, one after the other")
+        self.cancel = button("Stop", theme, self.growth.cancel, icon="stop-fill", tip="Stop after the current step")
         self.curves = button(
             "Watch the curves",
             theme,
@@ -59,7 +59,7 @@ class GrowCard(QFrame):
         self._show()
 
     def show_missing(self, topologies: tuple[str, ...]) -> None:
-        """Say which there are none of yet."""
+        """Set which topologies are missing."""
         self._missing = topologies
         self._show()
 
@@ -81,6 +81,6 @@ class GrowCard(QFrame):
         state = self._session.training.state
         left = state.seconds_left if growing and state is not None else None
         words = (
-            self.growth.words if growing else "A training is going on: wait until it ends, or stop it." if busy else ""
+            self.growth.words if growing else "A run is already training. Stop it or wait." if busy else ""
         )
         self.words.setText(words if left is None else f"{words} · {duration(left)} left")

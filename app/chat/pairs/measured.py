@@ -1,4 +1,4 @@
-"""What the pronoun models reach on held-out pairs, as a small table."""
+"""The accuracy of the pronoun models on held-out pairs, as a small table."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from models.recipes.pronoun_specs import KINDS
 _ROWS: tuple[tuple[str, str, Callable[[PronounEvaluation], str]], ...] = (
     (
         "Right",
-        "Of all sentences of the held-out pairs, in how many the right noun has the highest score",
+        "Sentences of the held-out pairs whose right noun has the highest score",
         lambda found: percent(found.accuracy, 1),
     ),
     (
         "Right in both of a pair",
-        "Of the pairs, in how many “it” is told rightly in both sentences",
+        "Pairs in which “it” is resolved correctly in both sentences",
         lambda found: percent(found.both, 1),
     ),
     (
         "Right with the adjective hidden",
-        "One sentence of each pair, drawn at random, with nothing looking at its adjective",
+        "One random sentence of each pair, with its adjective masked from attention",
         lambda found: percent(found.without_adjective, 1),
     ),
     (
         "Largest difference in a pair",
-        "Of a noun's scores (logits) in the two sentences of a pair: exactly 0 where they are the same in every bit",
+        "Of a noun's logit between the two sentences of a pair: exactly 0 if they are bit-identical",
         lambda found: f"{found.largest_difference:.3g}",
     ),
 )
@@ -40,7 +40,7 @@ HEADS = {"encoder-only": "Encoder", "decoder-only": "Causal model"}
 
 
 class AccuracyTable(QWidget):
-    """The figures of both models beside each other, and those of rules that look at no adjective."""
+    """The figures of both models side by side, and baselines that ignore the adjective."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -72,11 +72,11 @@ class AccuracyTable(QWidget):
         layout.addWidget(self.source)
 
     def figure(self, row: int, topology: str) -> str:
-        """What stands in a cell."""
+        """The text of a cell."""
         return self._cells[row, topology].text()
 
     def show_models(self, models: Mapping[str, PronounModel]) -> None:
-        """Show what was measured of the models that there are."""
+        """Show the measurements of the existing models."""
         for (i, topology), cell in self._cells.items():
             model = models.get(topology)
             cell.setText("–" if model is None else _ROWS[i][2](model.evaluation))
@@ -88,7 +88,7 @@ class AccuracyTable(QWidget):
         runs = " and ".join(f"“{model.name}” at step {model.step:,}" for model in models.values())
         self.source.setText(
             f"Measured on {counted(2 * found.n_pairs, 'sentence')} of {counted(found.n_pairs, 'held-out pair')}, with "
-            f"{runs}; kept with the runs. Held out: no training sentence says of these nouns that they are so. A pair "
-            "has both answers, so whoever gives it one and the same answer is right in exactly half. In a little world "
-            "of a few dozen words this shows that “it” was learned from noun and adjective, not that English was."
+            f"{runs}; kept with the runs. Held out: no training sentence combines these nouns with these adjectives. "
+            "A pair has both answers, so always giving the same answer is right in exactly half. With a few dozen "
+            "words, this shows that “it” was learned from noun and adjective, not that English was."
         )

@@ -1,4 +1,4 @@
-"""Minimal pairs: two sentences side by side, with the difference of attention and of the answers."""
+"""Minimal pairs: two sentences side by side, with the differences in attention and in the answers."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from models.inspect.minimal_pair import PairReading
 
 _ABOUT = (
-    "Two sentences that differ in one word, and what a model makes of that word. A token's row of the difference is 0 "
-    "where the word cannot reach it."
+    "Two sentences that differ in one word, and how a model reacts to that word. In the difference, 0 = the changed "
+    "word cannot affect this token."
 )
 _NO_MODEL = "No model is open: choose one in the chat."
 _WIDE = 1100
-"""Pixels from which the answers stand beside the attention."""
+"""Pixels from which the answers are shown beside the attention."""
 _SOURCES = {"pronouns": "Pronoun models", "open": "The open model"}
 
 
 class MinimalPairs(QWidget):
-    """A page that asks the pronoun models, or the model that is open, about two sentences."""
+    """A page that asks the pronoun models, or the open model, about two sentences."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -54,7 +54,7 @@ class MinimalPairs(QWidget):
         self.examiner = Examiner(session.worker, session.chat, self)
         self.pronouns = PronounControl(session.worker, session.library, self)
         self.source = Segments(
-            "Model", _SOURCES, "Whom to ask: models that learned what “it” is, or the one you chat with"
+            "Model", _SOURCES, "Which model to ask: those trained on what “it” is, or the one you chat with"
         )
         self.which = Segments("Whose attention", HEADS, "The two pronoun models have the same size and training")
         self.sentences = Sentences(theme)
@@ -93,7 +93,7 @@ class MinimalPairs(QWidget):
         self._figures = frame("card")
         figures = self._figures.layout()
         assert figures is not None
-        figures.addWidget(label("How often they are right, measured", "subheading"))
+        figures.addWidget(label("Measured accuracy", "subheading"))
         figures.addWidget(self.measured)
         all_of_it = QVBoxLayout(body)
         all_of_it.setContentsMargins(0, 0, SPACE, 0)
@@ -136,18 +136,18 @@ class MinimalPairs(QWidget):
 
     @property
     def reading(self) -> PairReading | None:
-        """Whose attention is shown."""
+        """The reading whose attention is shown."""
         if self.source.value == "open":
             return self._open_reading
         models = self.answer.models if self.answer is not None else {}
-        model = models.get(self.which.value, next(iter(models.values()), None))  # where there is one only, that one
+        model = models.get(self.which.value, next(iter(models.values()), None))  # or the only one there is
         return model.reading if model is not None else None
 
     # -- Asking --------------------------------------------------------------------------------------------------------
 
     @Slot()
     def _ask(self) -> None:
-        """Ask whoever is chosen about the sentences, once this is in view."""
+        """Ask the chosen models about the sentences, once the page is in view."""
         self._is_stale = not self.isVisible()
         if self._is_stale:
             return
@@ -217,7 +217,7 @@ class MinimalPairs(QWidget):
             self.tokens.show_pair((), (), (), -1)
             return
         first, second = side_tokens(reading, 0), side_tokens(reading, 1)
-        if (first, second) != self._words:  # other tokens: the place in the old ones means nothing
+        if (first, second) != self._words:  # the old column has no meaning for other tokens
             self._words, self._column = (first, second), default_column(reading)
         self.tokens.show_pair(first, second, differing_columns(reading), self._column)
         self.attention.show_reading(reading, self._column)
@@ -225,7 +225,7 @@ class MinimalPairs(QWidget):
             self.changes.show_reading(reading, self._column)
 
     def _show_cards(self) -> None:
-        """What there is to see, and what is wrong with the sentences."""
+        """Show the cards for what is known, and problems with the sentences."""
         asks_open, reading = self.source.value == "open", self.reading
         models = {} if self.answer is None else self.answer.models
         missing = tuple(topology for topology in KINDS if topology not in models)

@@ -1,4 +1,4 @@
-"""One head's attention in two sentences, and the difference: three maps of the same tokens, side by side."""
+"""One head's attention in two sentences and the difference, as three maps of the same tokens side by side."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ TITLES = ("A", "B", "B − A")
 
 
 class PairMaps(QWidget):
-    """Rows look at columns. The pointer or the arrow keys read a cell in all three maps; a click or Enter chooses its
+    """Rows attend to columns. The pointer or the arrow keys read a cell in all three maps; a click or Enter chooses its
     row.
 
     Signals:
-        read(str): what is said of the cell under the pointer, '' for none.
-        picked(row): the user wants to look from another token.
+        read(text): the description of the cell under the pointer, '' for none.
+        picked(row): the user chose another token.
     """
 
     read = Signal(str)
@@ -71,7 +71,7 @@ class PairMaps(QWidget):
         return self._tables
 
     def show_head(self, reading: PairReading, layer: int, head: int, row: int, *, root: bool) -> None:
-        """Show a head, the row of a column marked; `root` colours by the root, so that small weights are seen, too."""
+        """Show a head, with one row marked; `root` colours by the square root, which also shows small weights."""
         difference = masked(reading, reading.difference[layer, head])
         self._tables = [*(by_column(reading, side, layer, head) for side in (0, 1)), difference]
         self._words = [side_tokens(reading, 0), side_tokens(reading, 1), column_labels(reading)]
@@ -105,8 +105,8 @@ class PairMaps(QWidget):
 
     def _cell(self, width: float) -> float:
         n = max(len(self._words[2]), 1)
-        room = (width - self._label() - 4 * SPACE) / 3 / n
-        return min(float(int(room)) if room >= 4 else max(room, 1.0), _LARGEST_CELL)
+        available = (width - self._label() - 4 * SPACE) / 3 / n
+        return min(float(int(available)) if available >= 4 else max(available, 1.0), _LARGEST_CELL)
 
     def area(self, which: int) -> QRectF:
         """Where a map is drawn."""
@@ -152,14 +152,14 @@ class PairMaps(QWidget):
             self.update()
 
     def describe(self, row: int, column: int) -> str:
-        """What there is to say of a cell."""
+        """The weights of a cell in words."""
         first, second, difference = (float(table[row, column]) for table in self._tables)
-        who = f"“{self._words[2][row]}” at “{self._words[2][column]}”"
-        said = [f"{name} {'–' if math.isnan(value) else share(value)}" for name, value in (("A", first), ("B", second))]
+        cell = f"“{self._words[2][row]}” at “{self._words[2][column]}”"
+        weights = [f"{name} {'–' if math.isnan(value) else share(value)}" for name, value in (("A", first), ("B", second))]
         if math.isnan(difference):
-            return f"{who}: {', '.join(said)}; nothing to compare"
+            return f"{cell}: {', '.join(weights)}; nothing to compare"
         change = "exactly 0" if difference == 0 else f"{signed(100 * difference, 1)} points"
-        return f"{who}: {', '.join(said)}; B − A {change}"
+        return f"{cell}: {', '.join(weights)}; B − A {change}"
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         self._set_spot(self._spot_at(event.position()))
@@ -215,7 +215,7 @@ class PairMaps(QWidget):
         self._draw_bar(painter, 2, 1, ())
 
     def _is_written(self, k: int, chosen: Collection[int]) -> bool:
-        """Whether there is room for token `k`: it is one of the chosen, or its turn and none of them is too near."""
+        """Whether token `k` is labelled: it is chosen, or it is its turn and no chosen one is too near."""
         every = max(1, math.ceil(0.88 * self._metrics().height() / self._cell(self.width())))
         return k in chosen or (k % every == 0 and all(abs(k - other) >= every for other in chosen if other >= 0))
 
@@ -261,12 +261,12 @@ class PairMaps(QWidget):
         painter.drawImage(bar, self._bars[which > 0])
         painter.setFont(self._theme.font(0.85))
         painter.setPen(self._theme.theme.color("muted"))
-        places = [(math.sqrt(mark) if self._root else mark, f"{100 * mark:.0f} %") for mark in marks]
+        ticks = [(math.sqrt(mark) if self._root else mark, f"{100 * mark:.0f} %") for mark in marks]
         if not marks:
             ends = format_points(self._limit)
-            places = [(0.0, f"−{ends}"), (0.5, "0"), (1.0, f"+{ends}")]
+            ticks = [(0.0, f"−{ends}"), (0.5, "0"), (1.0, f"+{ends}")]
         metrics = QFontMetrics(painter.font())
-        for place, words in places:
+        for at, words in ticks:
             wide = metrics.horizontalAdvance(words) + 2
-            x = min(max(bar.left() + place * bar.width() - wide / 2, bar.left()), bar.right() - wide)
+            x = min(max(bar.left() + at * bar.width() - wide / 2, bar.left()), bar.right() - wide)
             painter.drawText(QRectF(x, bar.bottom() + 1, wide, metrics.height()), Qt.AlignmentFlag.AlignCenter, words)

@@ -1,4 +1,4 @@
-"""Two sentences and their difference as words and tables: what the page's pictures are made of. No widgets."""
+"""Tokens, sentences and tables of two sentences and their difference, for the page's figures. No widgets."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _DEFAULT_TOKENS = (frozenset({IT}), frozenset(mask.lower() for mask in MASK_SPEL
 
 
 def side_tokens(reading: PairReading, side: int) -> list[str]:
-    """The tokens of one sentence by column; – where it has none."""
-    places = (column[side] for column in reading.columns)
-    return [NO_TOKEN if place is None else reading.words[side][place] for place in places]
+    """The tokens of one sentence by column; – if it has none there."""
+    indices = (column[side] for column in reading.columns)
+    return [NO_TOKEN if i is None else reading.words[side][i] for i in indices]
 
 
 def column_labels(reading: PairReading) -> list[str]:
-    """The tokens of both sentences: one where they are the same, else both."""
+    """A label for each column: the token if both are the same, else both tokens."""
     both = zip(side_tokens(reading, 0), side_tokens(reading, 1), strict=True)
     return [first if first == second else f"{first}/{second}" for first, second in both]
 
@@ -39,7 +39,7 @@ def differing_columns(reading: PairReading) -> frozenset[int]:
 
 
 def default_column(reading: PairReading) -> int:
-    """Where to look first: at the last "it" that both have, or at a mask, else at the last token of both."""
+    """The column chosen at first: the last “it” of both sentences, or a mask, else their last token."""
     both = [k for k, (i, j) in enumerate(reading.columns) if i is not None and j is not None]
     words = side_tokens(reading, 0)
     for wanted in _DEFAULT_TOKENS:
@@ -50,16 +50,16 @@ def default_column(reading: PairReading) -> int:
 
 
 def by_column(reading: PairReading, side: int, layer: int, head: int) -> Floats:
-    """(K, K): one head's attention in one sentence; NaN where it has no such token, or does not see it."""
-    places = [column[side] for column in reading.columns]
-    there = [k for k, place in enumerate(places) if place is not None]
-    found = np.full((len(places), len(places)), np.nan, np.float32)
+    """(K, K): one head's attention in one sentence; NaN where it has no token or the token is masked."""
+    indices = [column[side] for column in reading.columns]
+    there = [k for k, i in enumerate(indices) if i is not None]
+    found = np.full((len(indices), len(indices)), np.nan, np.float32)
     found[np.ix_(there, there)] = reading.attention[side][layer, head]
     return masked(reading, found)
 
 
 def masked(reading: PairReading, table: Floats) -> Floats:
-    """The same (K, K) with NaN for what comes later, where a model does not see that."""
+    """The same (K, K) with NaN for later tokens if the model is causal."""
     if not reading.is_causal:
         return table
     found = table.copy()
@@ -68,37 +68,37 @@ def masked(reading: PairReading, table: Floats) -> Floats:
 
 
 def row_differences(reading: PairReading, row: int) -> Floats:
-    """(L, H): by how much each head differs most in the row of one column; 0 where nothing can be compared."""
+    """(L, H): the largest difference of each head in the row of one column; 0 where nothing can be compared."""
     rows = np.abs(reading.difference[:, :, row])
     found: Floats = np.where(np.isnan(rows), 0.0, rows).max(axis=2)
     return found
 
 
 def describe_row(reading: PairReading, layer: int, head: int, row: int) -> str:
-    """Where the token of a row looks in both sentences, and how far that differs."""
+    """Where the token of a row attends in both sentences, and how much that differs."""
     words = column_labels(reading)
     looks = []
     for side, name in ((0, "A"), (1, "B")):
         weights = by_column(reading, side, layer, head)[row]
         if np.isnan(weights).all():
-            return f"“{words[row]}” stands in one of the sentences only, so there is nothing to compare."
+            return f"“{words[row]}” is in only one of the sentences, so there is nothing to compare."
         most = int(np.nanargmax(weights))
-        looks.append(f"in {name} most at “{side_tokens(reading, side)[most]}” ({share(float(weights[most]))})")
+        looks.append(f"in {name} most to “{side_tokens(reading, side)[most]}” ({share(float(weights[most]))})")
     largest = float(row_differences(reading, row)[layer, head])
     if largest == 0.0:
-        return f"“{words[row]}” looks {looks[0]}. In B it is the same: the difference of its row is exactly 0."
-    return f"“{words[row]}” looks {' and '.join(looks)}. The largest difference in its row: {format_points(largest)}."
+        return f"“{words[row]}” attends {looks[0]}. The same in B: the difference of its row is exactly 0."
+    return f"“{words[row]}” attends {' and '.join(looks)}. Largest difference in its row: {format_points(largest)}."
 
 
 def format_points(difference: float) -> str:
-    """A difference of two shares: “12.5 points”, as percentage points are called for short."""
+    """A difference of two shares in percentage points: “12.5 points”."""
     return f"{100 * difference:.3g} points"
 
 
 def attention_columns(reading: PairReading, layer: int, head: int) -> Columns:
-    """One head's weights in both sentences as columns of a table, a row for each two tokens (counted from 1)."""
+    """One head's weights in both sentences as columns of a table, a row for each pair of tokens (counted from 1)."""
     first, second = (by_column(reading, side, layer, head) for side in (0, 1))
-    looking, seen = (places.ravel() for places in np.indices(first.shape))
+    looking, seen = (grid.ravel() for grid in np.indices(first.shape))
     words = column_labels(reading)
     return {
         "layer": [layer + 1] * first.size,

@@ -18,7 +18,7 @@ class PairTokens(QWidget):
     """Pills in columns; a click or the arrow keys choose a column.
 
     Signals:
-        picked(column): the user wants to look from another token.
+        picked(column): the user chose another token.
     """
 
     picked = Signal(int)
@@ -34,21 +34,21 @@ class PairTokens(QWidget):
         self.setSizePolicy(policy)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setToolTip("Click a token, or walk with the arrow keys, to see where it looks")
+        self.setToolTip("Click a token, or use the arrow keys, to see where it attends")
         self.setAccessibleName("Tokens of both sentences")
         theme.theme_changed.connect(self._restyle)
 
     def show_pair(self, first: Sequence[str], second: Sequence[str], marked: Collection[int], chosen: int) -> None:
-        """Show tokens by column; `marked` ones differ, `chosen` is looked from (-1: none)."""
+        """Show tokens by column; `marked` ones differ, `chosen` is the column in focus (−1: none)."""
         self._rows, self._marked, self._chosen = (first, second), marked, chosen
-        said = first[chosen] if 0 <= chosen < len(first) else "none"
-        self.setAccessibleDescription(f"{len(first)} columns, {len(marked)} of them differ. Chosen: {said}.")
+        described = first[chosen] if 0 <= chosen < len(first) else "none"
+        self.setAccessibleDescription(f"{len(first)} columns, {len(marked)} of them differ. Chosen: {described}.")
         self.updateGeometry()
         self.update()
 
     @property
     def chosen(self) -> int:
-        """The column that is looked from."""
+        """The chosen column."""
         return self._chosen
 
     # -- Layout --------------------------------------------------------------------------------------------------------
@@ -60,18 +60,18 @@ class PairTokens(QWidget):
     def _pill(self) -> int:
         return self._metrics().height() + 6
 
-    def places(self, width: float) -> list[tuple[float, float, float]]:
-        """Of each column: left, top, width."""
+    def column_boxes(self, width: float) -> list[tuple[float, float, float]]:
+        """(left, top, width) of each column in pixels."""
         metrics, left = self._metrics(), self._metrics().horizontalAdvance("B") + SPACE
-        places: list[tuple[float, float, float]] = []
+        boxes: list[tuple[float, float, float]] = []
         x, y = float(left), 0.0
         for words in zip(*self._rows, strict=True):
             wide = max(metrics.horizontalAdvance(word) for word in words) + 10
             if x + wide > width and x > left:
                 x, y = left, y + 2 * self._pill + _GAP + _BETWEEN
-            places.append((x, y, float(wide)))
+            boxes.append((x, y, float(wide)))
             x += wide + _GAP
-        return places
+        return boxes
 
     def sizeHint(self) -> QSize:
         return QSize(600, self.heightForWidth(max(self.width(), 300)))
@@ -80,7 +80,7 @@ class PairTokens(QWidget):
         return QSize(240, self.heightForWidth(max(self.width(), 300)))
 
     def heightForWidth(self, width: int) -> int:
-        last = max((top for _, top, _ in self.places(width)), default=0.0)
+        last = max((top for _, top, _ in self.column_boxes(width)), default=0.0)
         return int(last) + 2 * self._pill + _GAP
 
     def resizeEvent(self, event: QEvent) -> None:
@@ -90,7 +90,7 @@ class PairTokens(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         point = event.position()
-        for k, (left, top, wide) in enumerate(self.places(self.width())):
+        for k, (left, top, wide) in enumerate(self.column_boxes(self.width())):
             if QRectF(left, top, wide, 2 * self._pill + _GAP).contains(point):
                 self.picked.emit(k)
 
@@ -108,7 +108,7 @@ class PairTokens(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         colors, pill = self._theme.theme, self._pill
         painter.setFont(self._theme.mono_font(0.95))
-        for k, (left, top, wide) in enumerate(self.places(self.width())):
+        for k, (left, top, wide) in enumerate(self.column_boxes(self.width())):
             for side in (0, 1):
                 y = top + side * (pill + _GAP)
                 if left == self._metrics().horizontalAdvance("B") + SPACE:

@@ -1,4 +1,4 @@
-"""The pronoun recipe in the window: two ordinary trainings, the second after the first."""
+"""The pronoun recipe in the window: trains two ordinary runs, one after the other."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class PronounGrowth(QObject):
         training.ended.connect(self._on_ended)
 
     def start(self, topologies: tuple[str, ...]) -> bool:
-        """Train a new run of each; whether the first began (else it is said why not)."""
+        """Train a new run of each; whether the first started (problems are reported)."""
         self._left, self._total = list(topologies), len(topologies)
         return self._next()
 
     def cancel(self) -> None:
-        """Stop after this step, and begin nothing more. What was trained stays."""
+        """Stop after the current step, and start nothing more. What was trained is kept."""
         self._left.clear()
         if self.active:
             self._training.stop()
 
     @property
     def progress(self) -> float:
-        """How much of all training steps is done."""
+        """The share of all training steps that are done."""
         state = self._training.state
         if not self.active or state is None:
             return 0.0
@@ -50,7 +50,7 @@ class PronounGrowth(QObject):
 
     @property
     def words(self) -> str:
-        """What is going on."""
+        """A short status text."""
         state = self._training.state
         if not self.active or state is None:
             return ""
@@ -64,7 +64,7 @@ class PronounGrowth(QObject):
     def _next(self) -> bool:
         topology = self._left.pop(0)
         name = self._runs.free_name(NAMES[topology])
-        self.active = True  # before anything is said of the new training
+        self.active = True  # before the new training reports anything
         self.active = self._training.start(pronoun_spec(topology, name))
         if not self.active:
             self._left.clear()

@@ -27,9 +27,9 @@ Texts = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class PronounModel:
-    """One pronoun model of the library, and what it makes of two sentences.
+    """One pronoun model of the library, and its answers for two sentences.
 
-    problem: why the sentences tell nothing, '' where they do.
+    problem: why the sentences cannot be read, '' if they can.
     """
 
     run_id: str
@@ -43,7 +43,7 @@ class PronounModel:
 
 @dataclass(frozen=True, kw_only=True)
 class PronounAnswer(Event):
-    """The newest model of each topology that there is, about `texts`."""
+    """The answers of the newest model of each topology for `texts`."""
 
     texts: Texts
     models: Mapping[str, PronounModel]
@@ -51,7 +51,7 @@ class PronounAnswer(Event):
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A model that stays in memory for the next question."""
+    """A model kept in memory for the next question."""
 
     checkpoint: Path
     model: Any
@@ -60,12 +60,12 @@ class _Loaded:
 
 
 class PronounControl(QObject):
-    """Finds the models, asks them, and keeps what they reach on held-out pairs with their runs.
+    """Finds the models, asks them, and stores their held-out accuracy with their runs.
 
     Signals:
         changed(): `busy` is new.
         failed(failure): the newest question raised.
-        answered(PronounAnswer): what the newest question found.
+        answered(PronounAnswer): the answer to the newest question.
     """
 
     changed = Signal()
@@ -85,11 +85,11 @@ class PronounControl(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether models are being asked, or wait for the worker."""
+        """Whether a question is being answered or queued."""
         return self._job.busy
 
     def ask(self, texts: Texts) -> None:
-        """What "it" is in both sentences, as far as there are models."""
+        """Resolve “it” in both sentences with the existing models."""
 
         def make() -> Iterator[Event]:
             models: dict[str, PronounModel] = {}
@@ -101,7 +101,7 @@ class PronounControl(QObject):
         self.changed.emit()
 
     def forget(self) -> None:
-        """No answer is wanted any more."""
+        """Drop the current question."""
         self._job.drop()
         self.changed.emit()
 
@@ -154,7 +154,7 @@ class PronounControl(QObject):
         return dataclasses.replace(known, reading=pair, nouns=(first, second))
 
     def _load(self, topology: str, run: Any) -> _Loaded:
-        """The model of the latest checkpoint, evaluated where that was not done yet."""
+        """The model of the latest checkpoint, evaluated if it has not been yet."""
         from models.interop.loading import load_model
         from models.library.run_record import checkpoint_step
         from models.pronouns.evaluation import read_pronouns, write_pronouns
@@ -168,7 +168,7 @@ class PronounControl(QObject):
         assert tokenizer is not None
         step = checkpoint_step(checkpoint)
         evaluation = None
-        with contextlib.suppress(ValueError):  # damaged: measured anew
+        with contextlib.suppress(ValueError):  # damaged: evaluated again
             evaluation = read_pronouns(run.folder)
         if evaluation is None or evaluation.step != step:
             evaluation = evaluate_pronouns(model, tokenizer, step)

@@ -14,14 +14,14 @@ from models.data.tiny_world.pronouns import draw_pair
 FIRST_PAIR = tuple(f"The animal didn't cross the street because it was too {word}." for word in ("tired", "wide"))
 _WAIT_MS = 250
 _MAX_CHARACTERS = 2_000
-"""Characters: far more than is shown."""
+"""Far more characters than are shown."""
 
 
 class Sentences(QWidget):
     """Two lines of text.
 
     Signals:
-        changed(): `texts` has been another for a moment.
+        changed(): `texts` has changed, and typing has paused.
     """
 
     changed = Signal()
@@ -41,7 +41,7 @@ class Sentences(QWidget):
             caption.setBuddy(line)
             line.setMaxLength(_MAX_CHARACTERS)
             line.setAccessibleName(f"Sentence {name}")
-            line.setToolTip("Change it as you like: both are read again as you type")
+            line.setToolTip("Edit it: both sentences are read again as you type")
             line.textChanged.connect(lambda text: self._wait.start())
             grid.addWidget(caption, i, 0)
             grid.addWidget(line, i, 1)
@@ -50,10 +50,10 @@ class Sentences(QWidget):
             theme,
             self.draw,
             icon="shuffle",
-            tip="Draw a held-out pair: no training sentence says of these nouns that they are so",
+            tip="Draw a held-out pair: no training sentence combines its nouns and adjectives",
         )
-        self.first = button("The first one", theme, lambda: self.set_texts(*FIRST_PAIR), role="quiet")
-        self.first.setToolTip("Back to “The animal didn't cross the street …”")
+        self.first = button("First pair", theme, lambda: self.set_texts(*FIRST_PAIR), role="quiet")
+        self.first.setToolTip("Back to “The animal didn't cross the street…”")
         grid.addWidget(self.another, 0, 2)
         grid.addWidget(self.first, 1, 2)
 

@@ -172,7 +172,11 @@ class PromptingPanel(QWidget):
             return "This model holds no conversations, so nothing is put around what you write."
         if self._prompting.template:
             return "Edited here, for this chat."
-        return "The model's own, as it came with it." if model.template_config.template else "Terrarium's, as in its training."
+        return (
+            "The model's own, as it came with it."
+            if model.template_config.template
+            else "Terrarium's, as in its training."
+        )
 
 
 def _said_by_template(messages: tuple[dict[str, str], ...], n: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from app.session.remembered import Remembered
 from app.worker.notices import Notices
 from models.settings.sampling_config import SamplingConfig, sampling_from_dict
+from models.settings.slots import plain
 
 BUILT_IN: dict[str, tuple[str, dict[str, float | int]]] = {
     "Exact": ("Always the likeliest token: the same reply every time", {"temperature": 0.0}),
@@ -82,5 +83,5 @@ class SamplingPresets:
     def _keep(self, key: str, name: str, config: SamplingConfig | None) -> None:
         others = {other: values for other, values in self._saved(key).items() if other != name}
         if config is not None:
-            others[name] = dataclasses.asdict(config)
+            others[name] = plain(config)
         self._remembered.set(key, others)

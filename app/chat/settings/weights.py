@@ -22,18 +22,15 @@ class WeightsMeasurement(QObject):
 
     Signals:
         changed(): one of these, or `busy`, is new.
-        failed(failure): the measurement raised.
     """
 
     changed = Signal()
-    failed = Signal(object)
 
     def __init__(self, worker: Worker, library: Library, device: Device, parent: QObject) -> None:
         super().__init__(parent)
         self._job = LatestJob(worker, self)
         self._job.events_received.connect(self._on_events)
         self._job.ended.connect(self._on_ended)
-        self._job.failed.connect(self.failed)
         self._library, self._device = library, device
         self.doing, self.share = "", 0.0
         self.measured: WeightsMeasured | None = None

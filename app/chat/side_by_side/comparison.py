@@ -190,7 +190,9 @@ def _reply(
     said = [{"role": "user", "content": prompt}] if about.is_chat_model else prompt
     request = ReplyRequest(messages=said, sampling=sampling, prompting=PromptSettings(system=system))
     with _naming(about):
-        for event in reply_events(loaded.model, loaded.tokenizer, about.step, about.template_config, request, Summaries()):
+        for event in reply_events(
+            loaded.model, loaded.tokenizer, about.step, about.template_config, request, Summaries()
+        ):
             if isinstance(event, ReplyStarted):
                 started = event
             elif isinstance(event, TokenMade):

@@ -16,7 +16,7 @@ from app.glass.asked import Asked
 from app.glass.focus import Focus
 from app.glass.names import quoted, share, token_names
 from app.glass.next_token.stage_bars import StageBars
-from app.glass.next_token.xray import Xray, all_rows, same_draw, x_ray
+from app.glass.next_token.xray import Xray, all_rows, x_ray
 from app.glass.next_token.xray_table import XrayTable
 from app.glass.panel_head import About
 from app.glass.read_text import ReadText
@@ -26,7 +26,8 @@ from app.kit.forms.sampling_sliders import sampling_slider
 from app.kit.layout.segments import Segments
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from models.settings.sampling_config import SamplingConfig
+from models.inference.sampling_steps import SamplingState, sampling_steps
+from models.settings.sampling_config import STEP_OF, SamplingConfig, same_draw
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -82,6 +83,8 @@ class NextTokenPanel(AnswerPanel):
         self._sampling = SamplingConfig()
         self._tokenizer: Tokenizer | None = None
         self._words: dict[int, str] = {}
+        self._state_of: tuple[ReadText, SamplingConfig] | None = None
+        self._states: list[SamplingState] = []
         self.xray: Xray | None = None
         """What is shown."""
         self.by = Segments(
@@ -123,8 +126,8 @@ class NextTokenPanel(AnswerPanel):
         """A slider was moved: from what is shown, but with the length, seed and stop texts of the sampling panel."""
         asked = self.asked
         shown = self._config(asked.text) if asked is not None else self._sampling
-        kept: dict[str, Any] = {each: getattr(self._sampling, each) for each in ("seed", "max_tokens", "stop")}
-        self._sampling = dataclasses.replace(shown, **(kept | {name: value}))
+        drawn: dict[str, Any] = {each: getattr(shown, each) for each in STEP_OF}
+        self._sampling = dataclasses.replace(self._sampling, **(drawn | {name: value}))
         self.by.choose("now")
         self._look()
         self.sampling_changed.emit(self._sampling)
@@ -132,7 +135,7 @@ class NextTokenPanel(AnswerPanel):
     # -- Asking --------------------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
-        self._read = self._asked_for = self.xray = None
+        self._read = self._asked_for = self.xray = self._state_of = None
         self.by.choose("drawn")
         self._tokenizer = self._session.chat.tokenizer
         self._words.clear()
@@ -148,7 +151,7 @@ class NextTokenPanel(AnswerPanel):
     @Slot(object)
     def _on_read(self, read: _Read) -> None:
         if read.text is self.focus.text:
-            self._read = read
+            self._read, self._state_of = read, None
             self._look()
 
     @Slot()
@@ -165,8 +168,9 @@ class NextTokenPanel(AnswerPanel):
         draw = text.draws[place - text.n_prompt] if text.draws and place >= text.n_prompt else None
         config, before = self._config(text), text.ids[:place]
         try:
-            xray = x_ray(logits, config, before, text.n_prompt, text.ids[place], draw)
-        except ValueError as error:  # a bias for a token that this model does not have
+            state = self._state(text, place, config)
+            xray = x_ray(logits, config, before, text.n_prompt, text.ids[place], draw, state)
+        except ValueError as error:  # a bias for a token that this model does not have, or a state that is not known
             self.say("This cannot be looked into", str(error))
             return
         self.xray = dataclasses.replace(xray, bars=xray.bars[:1]) if self._is_encoder else xray
@@ -177,6 +181,26 @@ class NextTokenPanel(AnswerPanel):
         if self._is_encoder:  # nothing is ever drawn there
             return SamplingConfig(temperature=1.0)
         return text.sampling if self.by.value == "drawn" else self._sampling
+
+    def _state(self, text: ReadText, place: int, config: SamplingConfig) -> SamplingState:
+        """What the draws before a place remember; ValueError where it hangs on logits that are not kept."""
+        key = text, config
+        if self._state_of != key:
+            self._state_of, self._states = key, [SamplingState(config)]  # of the reply's places, the first ones
+        read, states = self._read, self._states
+        assert read is not None
+        while states[0].remembers and len(states) <= place - text.n_prompt:
+            at = text.n_prompt + len(states) - 1
+            logits = read.given.at(at)
+            if logits is None:
+                raise ValueError(
+                    "These settings hang on all tokens of the reply, and its first ones are too far back: the last "
+                    f"{len(read.given.logits):,} distributions are kept."
+                )
+            following = states[-1].copy()
+            following.follow(sampling_steps(logits, config, text.ids[:at], text.n_prompt, following), text.ids[at])
+            states.append(following)
+        return states[max(0, min(place - text.n_prompt, len(states) - 1))]
 
     def _say_nothing(self, place: int) -> None:
         if place == 0 and not self._is_encoder:
@@ -256,9 +280,13 @@ class NextTokenPanel(AnswerPanel):
             return dict
         text, config, is_encoder = asked.text, self._config(asked.text), self._is_encoder
         chosen = text.ids[asked.place]
+        try:
+            state = self._state(text, asked.place, config)
+        except ValueError:  # which the panel says
+            return dict
 
         def columns() -> Columns:
-            rows = all_rows(logits, config, text.ids[: asked.place], text.n_prompt)
+            rows = all_rows(logits, config, text.ids[: asked.place], text.n_prompt, state)
             names = token_names(tokenizer, (each.id for each in rows))
             own: Columns = {
                 "rank": [each.rank for each in rows],

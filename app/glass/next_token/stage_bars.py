@@ -13,18 +13,15 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from app.glass.names import share
 from app.glass.next_token.xray import Xray, XrayBar
 from app.kit.theme import SPACE, ThemeProvider
+from models.settings.sampling_config import step_words
 
 _BAR, _GAP, _MARKER = 18, 9, 6  # pixels
 _TITLES = {
     "model": "The model's own",
     "penalties": "After penalties and biases",
-    "temperature": "Temperature {temperature:g}",
-    "top_k": "Top-k {top_k}",
-    "typical_p": "Typical {typical_p:g}",
-    "top_p": "Top-p {top_p:g}",
-    "min_p": "Min-p {min_p:g}",
     "drawn": "Drawn from",
 }
+"""Of the stages that are no setting's own."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ class StageBars(QWidget):
         config = self.xray.config
         if bar.name == "temperature" and config.temperature == 0.0:
             return "Temperature 0: the likeliest"
-        return _TITLES[bar.name].format(**{name: getattr(config, name) for name in vars(config)})
+        return _TITLES.get(bar.name) or step_words(config, bar.name)
 
     # -- Painting ------------------------------------------------------------------------------------------------------
 

@@ -5,14 +5,13 @@ Computed by `models.inference.sampling_steps`, the very steps that replies are d
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.inference.sampling_steps import SamplingSteps, drawn_token, sampling_steps
+from models.inference.sampling_steps import SamplingState, SamplingSteps, drawn_token, sampling_steps
 from models.inference.top_tokens import Floats, likeliest
 from models.settings.sampling_config import SamplingConfig
 
@@ -79,14 +78,21 @@ class Xray:
 
 
 def x_ray(
-    logits: Floats, config: SamplingConfig, before: Sequence[int], n_prompt: int, chosen: int, draw: float | None
+    logits: Floats,
+    config: SamplingConfig,
+    before: Sequence[int],
+    n_prompt: int,
+    chosen: int,
+    draw: float | None,
+    state: SamplingState | None = None,
 ) -> Xray:
-    """Look through the draw of token `chosen` from logits (V,), the text before it being `before`.
+    """Look through the draw of token `chosen` from logits (V,), the text before it being `before`; `state`: what the
+    draws of that remember, see `sampling_steps`.
 
     Raises:
         ValueError: as `sampling_steps`.
     """
-    steps = sampling_steps(logits, config, before, n_prompt)
+    steps = sampling_steps(logits, config, before, n_prompt, state)
     if draw is None or config.temperature == 0.0:
         lands = int(steps.final.argmax()) if config.temperature == 0.0 else None
     else:
@@ -109,16 +115,11 @@ def x_ray(
     )
 
 
-def all_rows(logits: Floats, config: SamplingConfig, before: Sequence[int], n_prompt: int) -> list[XrayRow]:
+def all_rows(
+    logits: Floats, config: SamplingConfig, before: Sequence[int], n_prompt: int, state: SamplingState | None = None
+) -> list[XrayRow]:
     """Every token of the vocabulary, the likeliest to the model itself first; as `x_ray`."""
-    return _rows(likeliest(logits, len(logits)), logits, sampling_steps(logits, config, before, n_prompt))
-
-
-def same_draw(one: SamplingConfig, other: SamplingConfig) -> bool:
-    """Whether two settings make the same of every distribution."""
-    return dataclasses.replace(one, seed=0, max_tokens=1, stop=()) == dataclasses.replace(
-        other, seed=0, max_tokens=1, stop=()
-    )
+    return _rows(likeliest(logits, len(logits)), logits, sampling_steps(logits, config, before, n_prompt, state))
 
 
 def _rows(ids: NDArray[np.int64], logits: Floats, steps: SamplingSteps) -> list[XrayRow]:

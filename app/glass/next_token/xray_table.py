@@ -10,8 +10,10 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidge
 
 from app.glass.names import share
 from app.glass.next_token.xray import Xray, XrayRow
+from app.kit.forms.sampling_sliders import sampling_words
 from app.kit.theme import ThemeProvider
 from models.number_words import percent
+from models.settings.sampling_config import CUTS
 
 _TITLES = ("#", "Token", "Own", "Tempered", "Kept", "Final")
 _TIPS = (
@@ -22,9 +24,9 @@ _TIPS = (
     "Whether it could still be drawn after the cuts; else what cut it off",
     "The probability that it was drawn with",
 )
-_CUTS = {"top_k": "top-k", "typical_p": "typical", "top_p": "top-p", "min_p": "min-p", "temperature": "no"}
+_CUTS = {"temperature": "no"} | {name: sampling_words(name)[0].lower() for name in CUTS}
 _NUMBER = "<0.1\N{NO-BREAK SPACE}%."
-_WIDEST = ("49,152", "", _NUMBER, _NUMBER, "typical", _NUMBER)
+_WIDEST = ("49,152", "", _NUMBER, _NUMBER, max(_CUTS.values(), key=len), _NUMBER)
 """What there is room for in each column."""
 _TOKEN, _OWN = 1, 2
 _GIVE_WAY = {3: 66, 4: 56}

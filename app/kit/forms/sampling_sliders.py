@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from app.kit.forms.slider_row import SliderRow
-from models.settings.sampling_config import SamplingConfig
+from models.settings.sampling_config import NUMBERS, SamplingConfig
+from models.settings.slots import check_complete
 
 # name -> lowest, highest, decimals, power, words for the lowest
 _SHAPES: dict[str, tuple[float, float, int, float, str]] = {
@@ -15,11 +16,15 @@ _SHAPES: dict[str, tuple[float, float, int, float, str]] = {
     "top_k": (0, 200, 0, 2.0, "off"),
     "min_p": (0.0, 0.5, 3, 2.0, "off"),
     "typical_p": (0.01, 1.0, 2, 1.0, ""),
+    "top_n_sigma": (0.0, 5.0, 2, 1.0, "off"),
+    "mirostat_tau": (0.0, 10.0, 1, 1.0, "off"),
+    "mirostat_eta": (0.0, 1.0, 2, 1.0, ""),
     "repetition_penalty": (1.0, 2.0, 2, 1.0, "off"),
     "frequency_penalty": (-2.0, 2.0, 2, 1.0, ""),
     "presence_penalty": (-2.0, 2.0, 2, 1.0, ""),
 }
 SLIDERS = tuple(_SHAPES)
+check_complete(SLIDERS, (*NUMBERS, "max_tokens"), "sliders of sampling")
 _FIELDS = {field.name: field for field in dataclasses.fields(SamplingConfig)}
 
 

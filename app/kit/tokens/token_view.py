@@ -18,7 +18,7 @@ from models.tokenizers import Piece
 from models.tokenizers.text.encoded import TokenArrays
 
 _GAP, _MARGIN = 2, 8  # pixels between pills, around all
-_AT_ONCE = 150_000
+AT_ONCE = 150_000
 """Pills that are laid out before the window gets time for something else: some 20 ms."""
 
 
@@ -121,10 +121,10 @@ class TokenView(QAbstractScrollArea):
     def _relayout(self) -> None:
         self._laid_out = self._available
         widths = np.minimum(self._of_each(self._words.width, np.int64), self._laid_out) + _GAP
-        self.pills = PillLayout(widths, self._line_ends(), self._laid_out + _GAP, _AT_ONCE)
+        self.pills = PillLayout(widths, self._line_ends(), self._laid_out + _GAP, AT_ONCE)
         in_sight = self.verticalScrollBar().value() + self.viewport().height()
         while not self.pills.is_complete and self.pills.n_rows * self._row_height < in_sight:
-            self.pills.extend(_AT_ONCE)
+            self.pills.extend(AT_ONCE)
         self._set_range()
         self._going_on.start()
 
@@ -132,13 +132,13 @@ class TokenView(QAbstractScrollArea):
     def _go_on(self) -> None:
         """Lay out some more of a long text, and leave the window time for other things."""
         if not self.pills.is_complete:
-            self.pills.extend(_AT_ONCE)
+            self.pills.extend(AT_ONCE)
             self._set_range()
             self._going_on.start()
 
     def _lay_out_to(self, index: int) -> None:
         while self.pills.n_laid_out <= index and not self.pills.is_complete:
-            self.pills.extend(_AT_ONCE)
+            self.pills.extend(AT_ONCE)
             self._set_range()
 
     def _line_ends(self) -> NDArray[np.bool]:

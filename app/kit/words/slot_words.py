@@ -28,6 +28,7 @@ _AUTOMATIC: dict[str, Callable[[ModelConfig], Any]] = {
 
 _ZEROS = {
     "sliding_window": "all",
+    "nope_interval": "none",
     "n_expert": "none",
     "conv_width": "none",
     "n_segment": "none",

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from models.settings.activations import ACTIVATIONS
+from models.settings.norms import NORMS
+from models.settings.optimizers import OPTIMIZERS
+from models.settings.positions import POSITIONS
+
 _WORDS = {
-    "adamw": "AdamW",
-    "alibi": "ALiBi",
+    name: entry.title for entries in (POSITIONS, NORMS, ACTIVATIONS, OPTIMIZERS) for name, entry in entries.items()
+} | {
     "all": "All",
     "attention": "Attention only",
     "auto": "Auto",
@@ -31,10 +36,6 @@ _WORDS = {
     "feed-forward": "Feed-forward only",
     "files": "Files",
     "float32": "float32",
-    "geglu": "GeGLU",
-    "geglu_tanh": "GeGLU (tanh)",
-    "gelu": "GELU",
-    "gelu_tanh": "GELU (tanh)",
     "gpt2": "GPT-2",
     "gpt2-1.5b": "GPT-2 XL",
     "gpt2-124m": "GPT-2 small",
@@ -43,8 +44,6 @@ _WORDS = {
     "gpt2-tiny": "GPT-2, tiny",
     "gpt4": "GPT-4",
     "language": "Language",
-    "layernorm": "LayerNorm",
-    "learned": "Learned",
     "linear": "Linear",
     "llama-tiny": "LLaMA, tiny",
     "llama2-7b": "LLaMA 2 7B",
@@ -53,23 +52,14 @@ _WORDS = {
     "lowercase": "Lowercase",
     "mixtral-8x7b": "Mixtral 8×7B",
     "moe-tiny": "Mixture of experts, tiny",
-    "muon": "Muon",
     "nfc": "NFC",
     "nfkc": "NFKC",
-    "none": "None",
     "post": "After (post)",
     "pre": "Before (pre)",
-    "relu": "ReLU",
-    "relu2": "ReLU²",
-    "rmsnorm": "RMSNorm",
-    "rope": "RoPE",
     "sequence": "Sequence",
-    "sinusoidal": "Sinusoidal",
     "span-corruption": "Filling gaps (T5)",
     "pronouns": "Pronoun pairs",
     "stdlib": "Python docstrings",
-    "swiglu": "SwiGLU",
-    "t5": "T5 bias",
     "t5-base": "T5 base",
     "t5-large": "T5 large",
     "t5-small": "T5 small",

@@ -12,23 +12,12 @@ from app.serve.endpoint.errors import ApiError
 from app.serve.endpoint.schemas import Asked, ChatAsked, CompletionAsked, Message
 from app.serve.endpoint.scores import plain_events, scored_events
 from models.events import Event
-from models.settings.sampling_config import SamplingConfig
+from models.settings.sampling_config import NUMBERS, SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _SEEDS = 2**31
-_SETTINGS = (
-    "temperature",
-    "top_k",
-    "top_p",
-    "min_p",
-    "typical_p",
-    "repetition_penalty",
-    "frequency_penalty",
-    "presence_penalty",
-)
-"""What requests and SamplingConfig call by the same name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +151,7 @@ def _numbered(
     if strange is not None:
         raise ApiError(400, f"There is no token {strange}: ids go from 0 to {size - 1}.", param="logit_bias")
     left_off = {name: value for name, value in (advised or {}).items() if name not in asked.model_fields_set}
-    values: dict[str, Any] = {name: getattr(asked, name) for name in _SETTINGS} | left_off
+    values: dict[str, Any] = {name: getattr(asked, name) for name in NUMBERS} | left_off
     try:
         sampling = SamplingConfig(
             **{**values, "top_k": max(int(values["top_k"]), 0)},

@@ -7,11 +7,13 @@ What has no meaning here (`user`, `store`, `metadata` …) is let pass; what wou
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from app.serve.endpoint.errors import ApiError
+from models.settings.sampling_config import NUMBERS, SamplingConfig
 
 MOST_CHOICES = 32
 """Texts that one request may ask for."""
@@ -72,8 +74,29 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class Asked(BaseModel):
-    """What both kinds of requests share."""
+_Id = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
+"""A token, as JSON can name it."""
+
+
+def _sampling_fields() -> dict[str, Any]:
+    """The numbers of SamplingConfig as fields of a request, within the limits that they have everywhere."""
+    slots = {f.name: f for f in fields(SamplingConfig)}
+    limits = {name: slots[name].metadata["range"] for name in NUMBERS}
+    return {
+        name: (type(slots[name].default), Field(slots[name].default, ge=low, le=high, allow_inf_nan=False))
+        for name, (low, high) in limits.items()
+    }
+
+
+if TYPE_CHECKING:
+    _Sampled = BaseModel
+else:
+    _Sampled = create_model("_Sampled", **_sampling_fields())
+
+
+class Asked(_Sampled):
+    """What both kinds of requests share. All settings of the draw are here by SamplingConfig's names: what OpenAI's API
+    does not know is an extension."""
 
     model_config = ConfigDict(strict=True)
     model: str
@@ -81,14 +104,8 @@ class Asked(BaseModel):
     stream_options: StreamOptions = StreamOptions()
     n: int = Field(1, ge=1, le=MOST_CHOICES)
     temperature: float = Field(1.0, ge=0, le=2, allow_inf_nan=False)
-    top_p: float = Field(1.0, ge=0, le=1, allow_inf_nan=False)
-    top_k: int = Field(0, ge=-1, le=1_000_000)
-    min_p: float = Field(0.0, ge=0, le=1, allow_inf_nan=False)
-    typical_p: float = Field(1.0, ge=0, le=1, allow_inf_nan=False)
-    repetition_penalty: float = Field(1.0, ge=0.1, le=10, allow_inf_nan=False)
-    frequency_penalty: float = Field(0.0, ge=-2, le=2, allow_inf_nan=False)
-    presence_penalty: float = Field(0.0, ge=-2, le=2, allow_inf_nan=False)
-    logit_bias: dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], Annotated[float, Field(ge=-100, le=100)]] = {}
+    top_k: int = Field(0, ge=-1, le=1_000_000)  # -1 is how other servers say all
+    logit_bias: dict[_Id, Annotated[float, Field(ge=-100, le=100)]] = Field({})
     seed: int | None = Field(None, ge=-(2**63), lt=2**64)
     stop: Annotated[list[str], BeforeValidator(_listed)] = Field([], max_length=16)
     max_tokens: int | None = Field(None, ge=1)

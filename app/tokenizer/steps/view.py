@@ -189,11 +189,12 @@ class StepsView(QWidget):
 
     @Slot()
     def _next_word(self) -> None:
+        if self.tracing.busy:
+            return  # the next word is still being traced, even if it is the last one
         row, strip = self.stages.strip.current + 1, self.stages.strip
         if row < strip.words.rowCount():
-            if not self.tracing.busy:
-                self._starts_at_first_step = True
-                strip.choose(row)
+            self._starts_at_first_step = True
+            strip.choose(row)
         else:
             self.transport.pause()
 

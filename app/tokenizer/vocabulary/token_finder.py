@@ -25,7 +25,7 @@ USE_FILTERS = {
 }
 """What can be asked for, as the uses that it covers."""
 
-_POLL_S = 0.02
+POLL_S = 0.02
 """Between two looks at whether the search is still wanted."""
 
 
@@ -105,7 +105,7 @@ class TokenFinder:
         found = np.zeros(len(table), np.bool_)
         looked = time.monotonic()
         for row, text in enumerate(table.texts):
-            if time.monotonic() - looked > _POLL_S:
+            if time.monotonic() - looked > POLL_S:
                 yield Progress(done=row, total=len(table))
                 looked = time.monotonic()
             match = expression.match(table.shown[row] if text is None else text)

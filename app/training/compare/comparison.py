@@ -1,4 +1,4 @@
-"""Runs side by side: what came of them, and the settings in which they differ, as a table of texts. No Qt."""
+"""A comparison of runs: their results and the settings in which they differ, as a table of texts. No Qt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from models.settings.slots import is_used
 
 @dataclass(frozen=True)
 class ComparedColumn:
-    """One thing in which runs are compared: its name, for each run its value in words and to sort by (None: none)."""
+    """A column of the comparison: its label, and for each run a text and a sort key (None: no value)."""
 
     label: str
     tip: str
@@ -30,7 +30,7 @@ class ComparedColumn:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """The runs that could be read, the columns, and how many settings all of them have in common."""
+    """The readable runs, the columns, and how many settings are the same in all."""
 
     runs: tuple[RunInfo, ...]
     columns: tuple[ComparedColumn, ...]
@@ -38,7 +38,7 @@ class RunComparison:
 
 
 def compare_runs(runs: Sequence[RunInfo]) -> RunComparison:
-    """What came of the runs, and every setting in which they differ; those whose run.json is damaged are left out."""
+    """Compare results and differing settings; runs whose run.json is damaged are left out."""
     readable, specs = [], []
     for run in runs:
         try:
@@ -63,13 +63,13 @@ def _results(runs: Sequence[RunInfo], models: Sequence[ModelConfig]) -> tuple[Co
         _result(
             "Best loss", "Lowest validation loss, nats per token", [run.best_loss for run in runs], "{:.3f}".format
         ),
-        _result("Steps", "How far it came", [run.step for run in runs], "{:,}".format),
-        _result("Time", "How long it was trained", [run.elapsed_s for run in runs], duration),
-        _result("Parameters", "Trained numbers", [cost.total_parameters(model) for model in models], _count_words),
+        _result("Steps", "Steps trained", [run.step for run in runs], "{:,}".format),
+        _result("Time", "Training time", [run.elapsed_s for run in runs], duration),
+        _result("Parameters", "Trainable numbers", [cost.total_parameters(model) for model in models], _format_count),
     )
 
 
-def _count_words(n: int) -> str:
+def _format_count(n: int) -> str:
     return short_count(n, billion="B")
 
 
@@ -89,5 +89,5 @@ def _setting(settings: Sequence[Any], f: dataclasses.Field[Any]) -> ComparedColu
 
 
 def _used(settings: Any, f: dataclasses.Field[Any]) -> Any:
-    """The setting's value, None where it means nothing beside the others."""
+    """The value of a setting, None where other settings make it irrelevant."""
     return getattr(settings, f.name) if is_used(settings, f) else None

@@ -1,4 +1,4 @@
-"""A table of runs: a row for each, a column for what came of it and for every setting in which they differ."""
+"""A table of runs, with columns for their results and for every setting in which they differ."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _ICON = 24
 
 
 class RunDifferences(QWidget):
-    """Shows in what runs differ, read beside the window; a click on a column's head sorts by it.
+    """Shows how runs differ, read in the background; a click on a column header sorts by it.
 
     Signals:
-        opened(run_id): a row was double-clicked, or Return pressed on it.
+        opened(run_id): double-click or Return on a row.
     """
 
     opened = Signal(str)
@@ -51,7 +51,7 @@ class RunDifferences(QWidget):
         self.table = QTableView()
         self.table.setModel(self._sorted)
         self.table.setProperty("role", "plain")
-        self.table.setAccessibleName("In what the runs differ")
+        self.table.setAccessibleName("Differences between the runs")
         self.table.setSortingEnabled(True)
         self.table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -76,18 +76,18 @@ class RunDifferences(QWidget):
         theme.theme_changed.connect(self._fit)
 
     def show_runs(self, runs: Sequence[RunInfo], icon_of: Callable[[str], QIcon] | None = None) -> None:
-        """Compare these, with a picture for each by its id."""
+        """Compare these runs, with an icon for each id."""
         wanted = list(runs)
         self._model.icon_of = icon_of
         self._reading.ask(lambda: compare_runs(wanted))
 
     @property
     def comparison(self) -> RunComparison:
-        """What is shown."""
+        """The comparison shown."""
         return self._model.comparison
 
     def as_csv(self) -> str:
-        """The table as it stands, with a line of headings."""
+        """The table as CSV, with a header row, in the current order."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         shown, columns = self._sorted, range(self._sorted.columnCount())
@@ -109,12 +109,12 @@ class RunDifferences(QWidget):
         self._model.show(comparison)
         n = sum(one.is_setting for one in comparison.columns)
         alike = f"{counted(comparison.n_alike, 'setting')} are the same in all."
-        self.note.setText(f"{counted(n, 'setting')} of these runs differ; {alike}" if n else f"All {alike}")
+        self.note.setText(f"{counted(n, 'setting')} differ; {alike}" if n else f"All {alike}")
         self._fit()
 
     @Slot()
     def _fit(self) -> None:
-        """As wide as the words, which measures them only: to let Qt ask for every cell takes long with 200 runs."""
+        """Fit columns by measuring the texts only: Qt's own resizing is slow with 200 runs."""
         cells, heads = QFontMetrics(self._theme.font()), QFontMetrics(self._theme.font(0.9, bold=True))
         shown = self.comparison
         words = [("Run", tuple(run.name for run in shown.runs)), *((one.label, one.cells) for one in shown.columns)]
@@ -177,7 +177,7 @@ class _Model(QAbstractTableModel):
         return None
 
     def _side(self, column: int) -> Qt.AlignmentFlag:
-        """Numbers stand at the right."""
+        """Numbers are right-aligned."""
         return Qt.AlignmentFlag.AlignRight if self._is_number[column - 1] else Qt.AlignmentFlag.AlignLeft
 
 

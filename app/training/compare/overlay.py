@@ -1,4 +1,4 @@
-"""Any number of runs over another: their curves, and in what they differ."""
+"""An overlay of any number of runs: their curves and differences."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from models.library.library import RunInfo
 from models.number_words import counted
 
 _DRAW_MS, _READ_MS, _POLL_MS = 60, 250, 3000
-"""How long more changes are waited for after one, and more curves; how often runs are looked at whether they grew."""
+"""Milliseconds to batch changes and newly read curves, and between polls for growing runs."""
 
 
 class RunOverlay(QWidget):
-    """Compares runs of the library; those that are being trained go on to grow here.
+    """Compares runs of the library, including runs that are training.
 
     Signals:
-        run_asked(run_id): one of them is to be shown alone.
+        run_asked(run_id): the user wants to see one of them.
     """
 
     run_asked = Signal(str)
@@ -59,7 +59,7 @@ class RunOverlay(QWidget):
         self._picture = QSplitter(Qt.Orientation.Horizontal)
         self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
         self.export.name = "runs"
-        self.whole = button("Show everything", theme, self.chart.show_whole, role="link", tip="Double-click, too")
+        self.whole = button("Show everything", theme, self.chart.show_whole, role="link", tip="Or double-click")
         self.whole.hide()
         self._build()
         self.reading, self._making = LatestTask(self), LatestTask(self)
@@ -124,11 +124,11 @@ class RunOverlay(QWidget):
 
     @property
     def run_ids(self) -> tuple[str, ...]:
-        """The runs that are compared."""
+        """The compared runs."""
         return tuple(self._runs)
 
     def show_runs(self, run_ids: Sequence[str]) -> None:
-        """Compare other runs; those that cannot be found any more are left out."""
+        """Compare these runs; those that are gone are left out."""
         self._runs = self._known(run_ids)
         self.curves = {run_id: curves for run_id, curves in self.curves.items() if run_id in self._runs}
         self.title.setText(counted(len(self._runs), "run"))
@@ -145,7 +145,7 @@ class RunOverlay(QWidget):
 
     @Slot()
     def _on_runs_changed(self) -> None:
-        """Some may have been deleted or have another name."""
+        """Handle deleted and renamed runs."""
         runs = self._known(self.run_ids)
         if [(run_id, info.name) for run_id, info in runs.items()] != [(i, info.name) for i, info in self._runs.items()]:
             self.show_runs(self.run_ids)
@@ -158,7 +158,7 @@ class RunOverlay(QWidget):
 
     @Slot()
     def poll(self) -> None:
-        """Read what was added to the runs, while they are seen."""
+        """Read what was added to the runs, while visible."""
         if not self.isVisible() or self.reading.busy:
             return
         runs = self._known(self.run_ids)
@@ -187,13 +187,13 @@ class RunOverlay(QWidget):
 
     @Slot()
     def _on_theme(self) -> None:
-        """The lines have other colours; the legend took its own before."""
+        """Redraw in the new colours; the legend has updated itself."""
         self.differences.show_runs(list(self._runs.values()), self.legend.swatch)
         self._on_changed()
 
     @Slot()
     def _on_scale(self) -> None:
-        """Another axis: what was looked at closer is somewhere else on it."""
+        """Handle another axis: the zoom does not apply to it."""
         self.chart.getPlotItem().getAxis("left").setLogMode(y=self.controls.log)
         self.chart.show_window(None)
         self._on_changed()
@@ -234,7 +234,7 @@ class RunOverlay(QWidget):
     def on_lines_made(self, result: tuple[OverlaySpec, Drawing]) -> None:
         spec, drawing = result
         lines = drawing.lines
-        if not lines.keys() <= self.curves.keys():  # others are compared by now, and will be drawn
+        if not lines.keys() <= self.curves.keys():  # outdated: other runs are compared by now
             return
         strokes = {run_id: self.legend.stroke(run_id) for run_id in lines}
         self.chart.show_drawing(drawing, strokes, {run_id: self._runs[run_id].name for run_id in lines})
@@ -286,13 +286,13 @@ class RunOverlay(QWidget):
         elif not self.chart.draws_points:
             parts.append("drawn: the lowest and highest of each pixel" if self._is_thinned else "drawn: each step")
         if self.chart.draws_alternating:
-            parts.append("lines that lie on one another alternate")
+            parts.append("coinciding lines alternate")
         if n_whole < len(self.curves) and self.reading.busy:
-            parts.append(f"so far a sample of {len(self.curves) - n_whole} of the runs, which are still being read")
+            parts.append(f"{len(self.curves) - n_whole} of the runs are still being read and show a sample")
         self.caption.setText("; ".join(parts) + ".")
 
     def _numbers(self) -> Callable[[], Columns]:
-        """The compared quantity for a file: what the runs are aligned by, and a column for each that is drawn."""
+        """The compared quantity for export: the x axis, and a column for each visible run."""
         hidden = self.legend.hidden
         shown = {run_id: run for run_id, run in self.curves.items() if run_id not in hidden}
         names = {run_id: self._runs[run_id].name for run_id in shown}

@@ -1,4 +1,4 @@
-"""The lines of many runs in one chart."""
+"""A chart with the lines of many runs."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from app.training.compare.overlay_legend import Stroke
 from app.training.compare.overlay_lines import RunLine, coincident_lines
 
 _NAMED = 12
-"""Runs at most whose names are written beside the ends of their lines."""
+"""Up to this many runs are labelled at the ends of their lines."""
 _RAW_OF = 6
-"""Runs at most of which all points are drawn besides the smoothed line: of more, nothing could be told apart."""
+"""Up to this many runs also show all points behind the smoothed line; more would be illegible."""
 _DASH = 7
-"""Of lines that lie on one another: a dash, in widths of the line."""
+"""Dash length of coinciding lines, in line widths."""
 _NAME_ROOM = 150  # pixels
 _MARGINS = (6, 8, 6)
 
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """Lines by run id, ready to be drawn: their paths, and x and y of all points that are drawn, joined.
+    """Lines by run id, prepared for drawing: their paths, and x and y of all drawn points, concatenated.
 
-    `dash_turns` says of those that lie on one another which of how many each is.
+    `dash_turns`: (index, number) of each line within its group of coinciding lines.
     """
 
     lines: Mapping[str, RunLine]
@@ -43,7 +43,7 @@ class Drawing:
 
     @classmethod
     def of(cls, lines: Mapping[str, RunLine]) -> Drawing:
-        """Prepare the lines, on any thread."""
+        """Prepare lines for drawing; thread-safe."""
         smoothed = {run_id: line for run_id, line in lines.items() if line.smooth is not line.raw}
         raw = smoothed if len(lines) <= _RAW_OF else {}
         drawn = [*(line.raw for line in raw.values()), *(line.smooth for line in lines.values())]
@@ -61,7 +61,7 @@ class Drawing:
 
 
 class OverlayChart(Chart):
-    """Draws a smoothed line of each run, behind it thin all points where there are few runs, and names at the ends."""
+    """Draws a smoothed line per run, for few runs with all points behind it, and with labels at the ends."""
 
     def __init__(self, theme: ThemeProvider) -> None:
         super().__init__(theme, x="Steps", margins=_MARGINS)
@@ -76,7 +76,7 @@ class OverlayChart(Chart):
         self.getPlotItem().getViewBox().sigRangeChanged.connect(self._place_names)
 
     def show_drawing(self, drawing: Drawing, strokes: Mapping[str, Stroke], names: Mapping[str, str]) -> None:
-        """Draw these lines in the strokes of their runs; those that were drawn before go."""
+        """Draw these lines instead of the current ones."""
         lines = drawing.lines
         self.drawing, self._strokes = drawing, dict(strokes)
         self._is_smooth = any(line.smooth is not line.raw for line in lines.values())
@@ -89,27 +89,27 @@ class OverlayChart(Chart):
 
     @property
     def lines(self) -> Mapping[str, RunLine]:
-        """What is drawn, by run id."""
+        """The drawn lines by run id."""
         return self.drawing.lines
 
     @property
     def draws_points(self) -> bool:
-        """Whether all points are drawn besides the smoothed lines."""
+        """Whether all points are drawn behind the smoothed lines."""
         return bool(self.drawing.raw)
 
     @property
     def draws_alternating(self) -> bool:
-        """Whether there are lines that lie on one another, and are drawn dash by dash."""
+        """Whether there are coinciding lines, drawn in alternating dashes."""
         return bool(self.drawing.dash_turns)
 
     def point_out(self, run_id: str) -> None:
-        """Let one run stand out, '' for none."""
+        """Highlight one run, '' for none."""
         if run_id != self._pointed_run:
             self._pointed_run = run_id
             self._dress()
 
     def heights(self, first: float, last: float) -> tuple[float, float]:
-        """From where to where the lines go between two x."""
+        """The y range of the lines between two x."""
         drawing = self.drawing
         seen = drawing.y[(drawing.x >= first) & (drawing.x <= last)]
         if not len(seen):
@@ -119,7 +119,7 @@ class OverlayChart(Chart):
         return low - margin, high + margin
 
     def values_at(self, x: float) -> dict[str, float]:
-        """What each line comes to at x: its nearest drawn point, within the run."""
+        """The value of each line at x, from its nearest drawn point."""
         values = {}
         for run_id, line in self.lines.items():
             xs, ys = line.smooth
@@ -131,13 +131,13 @@ class OverlayChart(Chart):
     @Slot()
     def restyle(self) -> None:
         super().restyle()
-        if hasattr(self, "_drawing"):  # the base class dresses itself before there are lines
-            self._set_names(self._named)  # letters of another size need other room
+        if hasattr(self, "_drawing"):  # the base class restyles itself before there are lines
+            self._set_names(self._named)  # another font size changes their widths
             self._dress()
             self._place_names()
 
     def _dress(self) -> None:
-        # Wide lines with fine edges are slow where they are noisy.
+        # Wide antialiased lines are slow where they are noisy.
         few = len(self.lines) <= _NAMED and self._is_smooth
         raw, smooth = [], []
         for run_id, path in self.drawing.smooth.items():
@@ -180,7 +180,7 @@ class OverlayChart(Chart):
 
     @Slot()
     def _place_names(self) -> None:
-        """Beside the lines' ends, the best first; a name that would lie on another is left to the list."""
+        """Place labels at the lines' ends, the best run first; hide those that would overlap."""
         view = self.getPlotItem().getViewBox()
         (left, right), (low, high) = view.viewRange()
         per_x, per_y = (right - left) / max(view.width(), 1.0), (high - low) / max(view.height(), 1.0)
@@ -197,7 +197,7 @@ class OverlayChart(Chart):
 
 
 def _set_dash_turn(pen: QPen, i: int, n: int) -> None:
-    """Let the i-th of n lines on one another be seen between the dashes of the others."""
+    """Draw the i-th of n coinciding lines between the dashes of the others."""
     pen.setCapStyle(Qt.PenCapStyle.FlatCap)
     pen.setDashPattern([_DASH, _DASH * (n - 1)])
     pen.setDashOffset(_DASH * i)
@@ -211,7 +211,7 @@ def _faded(stroke: Stroke, alpha: float) -> QColor:
 
 @dataclass(frozen=True, eq=False)
 class BundledLine:
-    """A path in the chart's own coordinates, and how it is drawn."""
+    """A path in chart coordinates, and how to draw it."""
 
     path: QPainterPath
     pen: QPen
@@ -225,9 +225,9 @@ def path_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> QPainterPath:
 
 
 class LineBundle(pg.GraphicsObject):  # type: ignore[misc]
-    """Many lines as one item: of 200 items, half the time went into asking each where it is. The last ones are on top.
+    """Many lines as one graphics item: with 200 items, half the time went into their bounding rectangles.
 
-    Its pens are cosmetic: as wide on screen however close one looks."""
+    Later lines are on top. Pens are cosmetic: their width does not scale."""
 
     def __init__(self) -> None:
         super().__init__()

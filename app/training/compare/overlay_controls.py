@@ -1,4 +1,4 @@
-"""What of many runs is laid over another: which quantity, along what, how smooth, on which scale."""
+"""Controls of the overlay: quantity, x axis, smoothing and scale."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from app.training.curves.run_axis import X_AXES
 
 
 class OverlayControls(QWidget):
-    """The choices, side by side.
+    """The controls, side by side.
 
     Signals:
-        scale_changed(): another quantity, axis or scale: what was looked at closer is somewhere else.
+        scale_changed(): another quantity, axis or scale, to which the zoom does not apply.
         smoothing_changed()
     """
 
@@ -27,16 +27,16 @@ class OverlayControls(QWidget):
         self.quantities = QComboBox()
         for name, quantity in COMPARED.items():
             self.quantities.addItem(quantity.label, name)
-        self.quantities.setAccessibleName("What is compared")
-        self.quantities.setToolTip("What is compared")
+        self.quantities.setAccessibleName("Compared quantity")
+        self.quantities.setToolTip("Compared quantity")
         self.axes = QComboBox()
         for name, words in X_AXES.items():
             self.axes.addItem(f"by {words.lower()}", name)
-        self.axes.setAccessibleName("What the runs are aligned by")
-        self.axes.setToolTip("What the runs are aligned by: steps, tokens seen, or training time")
+        self.axes.setAccessibleName("X axis")
+        self.axes.setToolTip("X axis: steps, tokens or training time")
         self.log_scale = QCheckBox("Log scale")
         self.log_scale.setToolTip("Draw the values on a logarithmic axis, which shows late differences")
-        self.smoother = Smoother("How strongly the lines are smoothed: over up to a quarter of each run")
+        self.smoother = Smoother("Smoothing of the lines, over up to a quarter of each run")
         self.setLayout(row(label("Smoothing", "caption"), self.smoother, self.log_scale, self.quantities, self.axes))
         self.quantities.currentIndexChanged.connect(self.scale_changed)
         self.axes.currentIndexChanged.connect(self.scale_changed)
@@ -45,21 +45,21 @@ class OverlayControls(QWidget):
 
     @property
     def quantity(self) -> ComparedQuantity:
-        """What is compared."""
+        """The compared quantity."""
         return COMPARED[self.quantities.currentData()]
 
     @property
     def axis(self) -> str:
-        """The column that the runs are aligned by."""
+        """The column of the x axis."""
         name: str = self.axes.currentData()
         return name
 
     @property
     def smoothing(self) -> float:
-        """From 0, not at all, to 1."""
+        """From 0 (none) to 1."""
         return self.smoother.amount
 
     @property
     def log(self) -> bool:
-        """Whether the values stand on a logarithmic axis."""
+        """Whether the y axis is logarithmic."""
         return self.log_scale.isChecked()

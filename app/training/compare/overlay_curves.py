@@ -1,4 +1,4 @@
-"""The curves of many runs in memory: first a sample of each, then all of their points. No Qt.
+"""Reads the curves of many runs: first a sample of each, then all points. No Qt.
 
 Measured with 200 runs of 100,000 rows: the samples take 0.6 s in all, reading a run whole 0.35 s.
 """
@@ -23,7 +23,7 @@ COLUMNS = {
     "train": (*STEP_COLUMNS, "loss", "lr", "grad_norm", "tokens_per_s"),
     "val": (*STEP_COLUMNS, "loss", "bits_per_byte"),
 }
-"""What is kept of the rows of each kind."""
+"""The columns read from rows of each kind."""
 
 _SAMPLED = 40_000  # points of all runs together that are sampled
 _MAX_SAMPLE, _MIN_SAMPLE = 1500, 200  # of one run
@@ -33,14 +33,14 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Columns (n,) of one run by kind of row; `is_whole` is False for a sample, `problem` says what is damaged."""
+    """Columns (n,) of one run by kind of row; `is_whole` is False for a sample, `problem` describes damage."""
 
     columns: dict[str, dict[str, Floats]]
     is_whole: bool = False
     problem: str = ""
 
     def __len__(self) -> int:
-        """How many rows of training there are."""
+        """The number of training rows."""
         return len(self.columns["train"]["step"])
 
     def column(self, kind: str, name: str) -> Floats:
@@ -50,7 +50,7 @@ class Curves:
 
 @dataclass(frozen=True, kw_only=True)
 class CurvesRead(Event):
-    """What was read of a run so far; `curves` is None while a block of it is being read."""
+    """Progress of reading a run; `curves` is None after each block but the last."""
 
     run_id: str
     curves: Curves | None = None
@@ -58,12 +58,12 @@ class CurvesRead(Event):
 
 @dataclass
 class _RunReading:
-    """How far a run was read."""
+    """The state of reading one run."""
 
     tail: LogTail
     blocks: dict[str, list[Floats]] = field(default_factory=lambda: {kind: [] for kind in COLUMNS})
     last_yielded: Curves | None = None
-    """What was yielded last; None where more has been read since."""
+    """The curves yielded last; None where more has been read since."""
 
     def clear(self) -> None:
         self.blocks = {kind: [] for kind in COLUMNS}
@@ -83,19 +83,19 @@ class _RunReading:
 
 
 class CurvesReader:
-    """Reads the metrics of runs on any one thread."""
+    """Reads the metrics of runs; used by one thread at a time."""
 
     def __init__(self) -> None:
         self._runs: dict[str, _RunReading] = {}
 
     def read(self, folders: Mapping[str, Path], current: Mapping[str, Curves]) -> Generator[Event, None, None]:
-        """A sample of each run that is new, its validations, then all of each, or what was added; others are forgotten.
+        """Read samples and validations of new runs, then all runs in full, or what was added; other runs are dropped.
 
         Args:
-            current: the curves that whoever asks has by now. What was yielded to nobody, since an earlier reading was
-                given up, or was let go of since, is yielded once more.
+            current: the curves that the caller has. Curves it lacks, because an earlier read was cancelled, are yielded
+                again.
 
-        Yields a CurvesRead for each that has changed, and for each block of it.
+        Yields a CurvesRead for each run that has changed, and for each block of it.
         """
         self._runs = {run_id: read for run_id, read in self._runs.items() if run_id in folders}
         new = [run_id for run_id in folders if run_id not in self._runs]
@@ -129,7 +129,7 @@ class CurvesReader:
 
 
 def sample_curves(folder: Path, n: int) -> Curves:
-    """About `n` rows of a run's metrics, evenly spread over the file, and the last; of a short run all."""
+    """About `n` rows of a run's metrics, evenly spread over the file; all rows of a short run."""
     rows: list[Row] = []
     try:
         with (folder / "metrics.jsonl").open("rb") as file:
@@ -146,7 +146,7 @@ def sample_curves(folder: Path, n: int) -> Curves:
 
 
 def _with_validations(sample: Curves, folder: Path) -> Curves:
-    """The sample with all validations of the run, which are few and found without parsing the rest."""
+    """The sample with all validations of the run, which are few and quick to find."""
     rows = []
     try:
         with (folder / "metrics.jsonl").open("rb") as file:
@@ -174,7 +174,7 @@ def _sampled_rows(data: mmap.mmap, size: int, n: int) -> Iterator[Row]:
 
 
 def decimals(values: Floats) -> NDArray[np.float64]:
-    """The shortest decimals that read as these numbers in single precision, which is what is kept of them."""
+    """The shortest decimals that round to these float32 values."""
     return values.astype(str).astype(np.float64)
 
 

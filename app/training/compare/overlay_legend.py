@@ -1,4 +1,4 @@
-"""The runs of an overlay: which line is whose, what it comes to, and whether it is drawn."""
+"""The legend of an overlay: each run's line style, value and visibility."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.kit.theme import SPACE, ThemeProvider
 
 _PATTERNS = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 _N_COLOURS = 6
-"""The seventh of the palette, a yellow, cannot be seen on white."""
+"""The seventh colour of the palette, a yellow, is invisible on white."""
 _ID = Qt.ItemDataRole.UserRole
 _SWATCH = QSize(22, 12)
 _WIDEST = "888,888"
@@ -21,25 +21,25 @@ _WIDEST = "888,888"
 
 @dataclass(frozen=True)
 class Stroke:
-    """How a run's line is drawn: by colour first, then by pattern, so that few runs differ most."""
+    """A line style: varies by colour first, then by pattern, so that few runs differ most."""
 
     colour: QColor
     pattern: Qt.PenStyle
 
     @classmethod
     def number(cls, i: int, theme: ThemeProvider) -> Stroke:
-        """The i-th of them."""
+        """The i-th style."""
         colour = QColor(theme.theme.categories[i % _N_COLOURS])
         return cls(colour, _PATTERNS[i // _N_COLOURS % len(_PATTERNS)])
 
 
 class OverlayLegend(QTreeWidget):
-    """A row for each run, with a box to tick.
+    """A row per run, with a check box.
 
     Signals:
-        hidden_changed(): other runs are ticked.
+        hidden_changed(): a run was shown or hidden.
         pointed(run_id): the pointer or the keyboard is at this run; '' for none.
-        opened(run_id): double-clicked, or Return pressed on it.
+        opened(run_id): double-click or Return.
     """
 
     hidden_changed = Signal()
@@ -64,8 +64,8 @@ class OverlayLegend(QTreeWidget):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.header().setStretchLastSection(False)
         self.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.header().setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)  # to contents, each of 200 values costs
-        self.setToolTip("Untick a run to hide its line; double-click to open it")
+        self.header().setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)  # ResizeToContents is slow with 200 rows
+        self.setToolTip("Uncheck a run to hide its line; double-click to open it")
         self.itemChanged.connect(self._on_changed)
         self.itemEntered.connect(lambda item: self.pointed.emit(item.data(0, _ID)))
         self.currentItemChanged.connect(self._on_current)
@@ -73,7 +73,7 @@ class OverlayLegend(QTreeWidget):
         theme.theme_changed.connect(self.restyle)
 
     def set_runs(self, names: Mapping[str, str]) -> None:
-        """List runs by id; those that were hidden stay so."""
+        """List runs by id, keeping hidden ones hidden."""
         hidden = self.hidden
         with QSignalBlocker(self):
             self.clear()
@@ -91,20 +91,20 @@ class OverlayLegend(QTreeWidget):
 
     @property
     def hidden(self) -> set[str]:
-        """The ids of the runs that are not ticked."""
+        """The ids of the unchecked runs."""
         return {run_id for run_id, item in self._items.items() if item.checkState(0) == Qt.CheckState.Unchecked}
 
     def stroke(self, run_id: str) -> Stroke:
-        """How a run's line is drawn."""
+        """The line style of a run."""
         return Stroke.number(list(self._items).index(run_id), self._theme)
 
     def swatch(self, run_id: str) -> QIcon:
-        """A little line as the run's."""
+        """An icon with the run's line style."""
         item = self._items.get(run_id)
         return item.icon(0) if item is not None else QIcon()
 
     def show_all(self, shown: bool) -> None:
-        """Tick all runs, or none."""
+        """Check all runs, or none."""
         with QSignalBlocker(self):
             for item in self._items.values():
                 item.setCheckState(0, Qt.CheckState.Checked if shown else Qt.CheckState.Unchecked)
@@ -112,7 +112,7 @@ class OverlayLegend(QTreeWidget):
         self.hidden_changed.emit()
 
     def set_values(self, values: Mapping[str, str]) -> None:
-        """Write a value beside each run."""
+        """Show a value beside each run."""
         with QSignalBlocker(self):
             for run_id, item in self._items.items():
                 words = values.get(run_id, "–")
@@ -121,7 +121,7 @@ class OverlayLegend(QTreeWidget):
         self.viewport().update()
 
     def set_problems(self, problems: Mapping[str, str]) -> None:
-        """Say of some runs what is wrong with them."""
+        """Mark runs that have a problem."""
         if problems == self._problems:
             return
         self._problems = dict(problems)

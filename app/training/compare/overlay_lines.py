@@ -1,4 +1,4 @@
-"""Lines of many runs as they are drawn: smoothed, and thinned to what pixels can show. No Qt."""
+"""The lines of an overlay: smoothed, and thinned to the resolution of the chart. No Qt."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from app.kit.charts.curve_points import Floats, column_starts, in_view, moving_a
 from app.training.compare.overlay_curves import Curves, decimals
 
 _MAX_POINTS = 4096
-"""Points that a smoothed line has over the whole run: of a longer run, means of as many steps as that takes."""
+"""Maximum points of a smoothed line over the whole run; longer runs are averaged."""
 
 _N_COMPARED = 64
 """Positions at which two lines are compared."""
 _APART, _NEARLY_ALL = 0.006, 0.9
-"""Lines lie on one another that are this share of the chart's height apart, a pixel or two, at this share of positions."""
+"""Lines coincide that are within this share of the chart's height (a pixel or two) at this share of positions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedQuantity:
-    """What can be compared: a column of the rows of a kind, with its name, unit and the format of its values."""
+    """A quantity to compare: a column of a kind of rows, with its label, unit and number format."""
 
     kind: str
     column: str
@@ -46,7 +46,8 @@ COMPARED = {
 
 @dataclass(frozen=True, kw_only=True)
 class OverlaySpec:
-    """What of the curves is drawn: which quantity along which column divided by `unit`, between which x, how wide."""
+    """What an overlay draws: a quantity over column `axis` divided by `unit`, from `left` to `right`, `n_columns` pixels
+    wide."""
 
     quantity: ComparedQuantity
     axis: str
@@ -59,16 +60,16 @@ class OverlaySpec:
 
     @property
     def span(self) -> tuple[float, float]:
-        """What is in view and half as much at each side, which moving the chart uncovers before it is drawn again."""
+        """The visible x range plus half of it on each side, so that panning does not uncover gaps."""
         beside = (self.right - self.left) / 2
         return self.left - beside, self.right + beside
 
 
 @dataclass(frozen=True, eq=False)
 class RunLine:
-    """One run's lines: of all its points, and smoothed (the same where nothing is); `end` is the last point of that.
+    """One run's lines: all points, and smoothed (the same without smoothing); `end` is its last point.
 
-    In a spec with a logarithmic axis, y is log10.
+    On a logarithmic axis, y is log10.
     """
 
     raw: tuple[Floats, Floats]
@@ -78,13 +79,13 @@ class RunLine:
 
 
 class LineMaker:
-    """Makes the lines of a spec on any one thread; what was smoothed before is not smoothed again."""
+    """Makes the lines of a spec, caching smoothed ones; used by one thread at a time."""
 
     def __init__(self) -> None:
         self.smoothed: dict[str, tuple[Curves, object, tuple[Floats, Floats]]] = {}
 
     def lines(self, curves: Mapping[str, Curves], spec: OverlaySpec) -> dict[str, RunLine]:
-        """The lines of all runs that have the spec's quantity."""
+        """The lines of all runs that have the quantity."""
         self.smoothed = {run_id: kept for run_id, kept in self.smoothed.items() if run_id in curves}
         made = {run_id: self._line(run_id, run, spec) for run_id, run in curves.items()}
         return {run_id: line for run_id, line in made.items() if line is not None}
@@ -123,7 +124,7 @@ class LineMaker:
 
 
 def coincident_lines(lines: Mapping[str, RunLine]) -> dict[str, tuple[int, int]]:
-    """Of lines that lie on one another nearly everywhere: which of how many each is, by run id; others are left out."""
+    """Groups of coinciding lines: run id -> (index, size of its group); other lines are left out."""
     known = {run_id: np.isfinite(line.smooth[1]) for run_id, line in lines.items()}
     points = {run_id: (line.smooth[0][known[run_id]], line.smooth[1][known[run_id]]) for run_id, line in lines.items()}
     points = {run_id: (x, y) for run_id, (x, y) in points.items() if len(x) > 1}
@@ -151,9 +152,9 @@ def _lie_together(one: Floats, other: Floats, apart: float) -> bool:
 def aligned(
     runs: Mapping[str, Curves], names: Mapping[str, str], quantity: ComparedQuantity, axis: str
 ) -> dict[str, Floats]:
-    """A quantity of runs as columns (n,) under their names, after that of the column `axis`; NaN where a run has none.
+    """A quantity of runs as columns (n,) by name, after the column `axis`; NaN where a run has no value.
 
-    Takes 0.15 s for each 100,000 rows.
+    Takes 0.15 s per 100,000 rows.
     """
     positions = {run_id: run.column(quantity.kind, axis).astype(np.float64) for run_id, run in runs.items()}
     along = functools.reduce(np.union1d, positions.values(), np.empty(0))
@@ -166,7 +167,7 @@ def aligned(
 
 
 def _means(x: Floats, y: Floats, starts: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Means of the stretches that begin at `starts`; what is no number counts for nothing."""
+    """Means of the ranges that begin at `starts`, ignoring NaN."""
     known = np.isfinite(y)
     counts = np.add.reduceat(known.astype(np.float64), starts)
     sums = np.add.reduceat(np.where(known, y, 0.0), starts)
@@ -175,7 +176,7 @@ def _means(x: Floats, y: Floats, starts: NDArray[np.int64]) -> tuple[Floats, Flo
 
 
 def _averaged(x: Floats, y: Floats, spec: OverlaySpec) -> tuple[Floats, Floats]:
-    """What is in view, and beside it, with a point for every two pixels at most: a thick line that is quick to draw."""
+    """Points within the span, at most one per two pixels, so that a thick line is quick to draw."""
     x, y = in_view(x, y, *spec.span)
     return (x, y) if len(x) <= spec.n_columns else _means(x, y, column_starts(x, *spec.span, spec.n_columns))
 

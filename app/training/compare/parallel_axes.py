@@ -1,4 +1,4 @@
-"""Runs that differ in settings, on one axis for each of those and one for the loss: where each run stands. No Qt."""
+"""Parallel axes: one for each setting that varies among runs, and one for the loss. No Qt."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _TABLES: dict[str, Any] = {"train": TrainConfig, "model": ModelConfig, "data": D
 LOSS = "loss"
 _MAX_TICKS = 6
 _LOG_FROM = 8
-"""From this factor between the ends on, an axis of positive numbers is logarithmic."""
+"""An axis of positive numbers is logarithmic from this ratio of its ends on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParallelAxis:
-    """One axis from 0 (below) to 1 (above). `positions` has one number for each run, None where it has none.
+    """One axis from 0 (below) to 1 (above). `positions` has one entry per run, None where it has no value.
 
-    `ticks` are (position, words), for words that stand there.
+    `ticks` are (position, label).
     """
 
     name: str
@@ -34,7 +34,7 @@ class ParallelAxis:
 
 
 def setting_title(name: str) -> str:
-    """What a setting is called on screen: "train.lr" is “Learning rate”."""
+    """The label of a setting: "train.lr" is “Learning rate”."""
     table, _, setting = name.partition(".")
     for field in dataclasses.fields(_TABLES[table]):
         if field.name == setting:

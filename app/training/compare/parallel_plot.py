@@ -1,4 +1,4 @@
-"""Parallel coordinates: each run is a line through the values of its settings, to its loss."""
+"""Parallel coordinates: each run is a line through its settings to its loss."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from app.training.compare.parallel_axes import LOSS, ParallelAxis, parallel_axes
 from models.runs.sweep_result import SweepRun
 
 _NEAR = 8.0
-"""Pixels from a line within which the pointer reads it."""
+"""Pixels within which the pointer hits a line."""
 _TICK = 5.0
-"""Pixels between an axis and the words of its ticks."""
+"""Pixels between an axis and its tick labels."""
 _SEEN_ON_LIGHT, _SEEN_ON_DARK = (0.0, 0.65), (0.35, 1.0)
-"""The parts of the map of quantities that stand out from a page."""
+"""The parts of the colour map that contrast with the page."""
 
 
 class ParallelPlot(Figure):
-    """The runs, the best first. The pointer or the left and right arrows read them, a click or Enter opens one.
+    """The runs, the best first. The pointer or arrow keys read them, a click or Enter opens one.
 
     Signals:
         run_asked(run_id): a run was clicked.
@@ -42,7 +42,7 @@ class ParallelPlot(Figure):
         return QSize(640, 280)
 
     def show_runs(self, runs: Sequence[SweepRun]) -> None:
-        """Draw these, the best first."""
+        """Draw these runs, the best first."""
         self._runs, self._axes = runs, parallel_axes(runs)
         self.set_spot(None)
         titles = ", ".join(axis.title for axis in self._axes)
@@ -129,11 +129,11 @@ class ParallelPlot(Figure):
             self._draw_read_out(painter, self.points(read)[-1], self._words(self.spot))
 
     def _colour(self, run: int) -> QColor:
-        """By its loss on the map of quantities; muted where it has none."""
+        """The colour of its loss; muted where it has none."""
         position = self._axes[-1].positions[run]
         if position is None:
             return self._theme.theme.color("faint")
-        # Without the end that is lost on the page.
+        # Skip the end of the map that is invisible on the page.
         low, high = _SEEN_ON_DARK if self._theme.theme.dark else _SEEN_ON_LIGHT
         return self._theme.quantity_map().mapToQColor(low + (high - low) * position)  # type: ignore[no-any-return]
 
@@ -176,7 +176,7 @@ class ParallelPlot(Figure):
             painter.setPen(QPen(colors.color("border_strong"), 1))
             painter.drawLine(QPointF(x - 3, y), QPointF(x + 3, y))
             if y + metrics.height() / 2 > free:
-                continue  # its words would lie over those of the tick below
+                continue  # its label would overlap that of the tick below
             free = y - metrics.height() / 2
             box = QRectF(x - wide - _TICK if i == 0 else x + _TICK, free, wide, metrics.height())
             if 0 < i < len(self._axes) - 1:

@@ -1,4 +1,4 @@
-"""Runs side by side by their settings: which of them matter, and which run came lowest."""
+"""Runs compared by their settings: parallel coordinates and a table, by lowest loss."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from models.number_words import counted
 from models.runs.sweep_result import SweepRun, compare_runs
 
 _POLL_MS = 3000
-"""How often is looked whether runs that are trained now came further."""
+"""Milliseconds between polls for progress of training runs."""
 
 
 class SweepView(QWidget):
     """Parallel coordinates and a table of the same runs, the best first.
 
     Signals:
-        run_asked(run_id): one of them is wanted.
+        run_asked(run_id): the user wants to see one of them.
     """
 
     run_asked = Signal(str)
@@ -56,8 +56,8 @@ class SweepView(QWidget):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.verticalHeader().hide()
         self.table.setShowGrid(False)
-        self.table.setProperty("role", "plain")  # its card is its frame
-        self.table.setTabKeyNavigation(False)  # Tab goes on to what comes next
+        self.table.setProperty("role", "plain")  # framed by its card
+        self.table.setTabKeyNavigation(False)  # Tab moves to the next widget
         self.table.setToolTip("The lowest loss first. Enter or a double click opens a run.")
         self._none = EmptyState("Nothing to compare", "These runs have the same settings, or cannot be read.")
         self._none.hide()
@@ -96,7 +96,7 @@ class SweepView(QWidget):
         return self._task.busy
 
     def show_runs(self, run_ids: Sequence[str]) -> None:
-        """Compare these."""
+        """Compare these runs."""
         self._ids = tuple(run_ids)
         self._compare()
 
@@ -106,7 +106,7 @@ class SweepView(QWidget):
 
     @Slot()
     def _compare(self) -> None:
-        """Read them anew where they are seen, and the list knows more of them than when they were read."""
+        """Read the runs again while visible, if the list has changed since."""
         infos = [info for info in self._session.runs.index.infos() if info.id in self._ids]
         if infos and infos != self._compared and self.isVisible():
             self._compared = infos
@@ -158,13 +158,13 @@ class SweepView(QWidget):
 
 
 def _alignment(column: int) -> Qt.AlignmentFlag:
-    """Words at the left, numbers and settings at the right."""
+    """Text is left-aligned, numbers and settings right-aligned."""
     side = Qt.AlignmentFlag.AlignLeft if column in (0, 2) else Qt.AlignmentFlag.AlignRight
     return side | Qt.AlignmentFlag.AlignVCenter
 
 
 def _measured(info: RunInfo) -> RunInfo:
-    """With its lowest loss, should the list not have come to it yet."""
+    """The run with its lowest loss, in case the index has not measured it yet."""
     if info.best_loss is not None or info.problem is not None:
         return info
     return dataclasses.replace(info, best_loss=find_lowest_loss(info.folder, LowestLoss()).loss)

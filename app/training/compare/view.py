@@ -1,4 +1,4 @@
-"""Several runs at once: their curves over one another, and their settings beside their losses."""
+"""A comparison of several runs: overlaid curves, and settings with losses."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from app.session.session import Session
 
 
 class CompareRuns(Views):
-    """Both views are of the same runs.
+    """Two views of the same runs.
 
     Signals:
-        run_asked(run_id): one of them is wanted.
+        run_asked(run_id): the user wants to see one of them.
     """
 
     run_asked = Signal(str)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
-            "curves": View("Curves", "Their curves over one another, and what differs", self._make_curves),
+            "curves": View("Curves", "Overlaid curves, and the differences", self._make_curves),
             "settings": View("Settings and losses", "Which settings lead to which loss", self._make_settings),
         }
         super().__init__("Views of several runs", views, parent)
@@ -34,7 +34,7 @@ class CompareRuns(Views):
         self.show_view("curves")
 
     def show_runs(self, run_ids: Sequence[str]) -> None:
-        """Compare these."""
+        """Compare these runs."""
         self._ids = tuple(run_ids)
         self._update(self.current)
 

@@ -102,9 +102,7 @@ class LossChart(RunChart):
         self.smooth = self.chart.curve(smooth=True)
         self.val = pg.PlotDataItem(antialias=True, pen=None, symbol="o", symbolSize=7)
         self.chart.addItem(self.val)
-        self.uniform_guess = ReferenceLine(
-            self.chart, "The loss of giving every token the same probability"
-        )
+        self.uniform_guess = ReferenceLine(self.chart, "The loss of giving every token the same probability")
         self.frequencies = ReferenceLine(self.chart, "")
         self.line_names = [pg.TextItem(anchor=(0, 0.5)), pg.TextItem(anchor=(0, 0.5))]
         for name in self.line_names:

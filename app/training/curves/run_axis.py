@@ -16,7 +16,7 @@ X_AXES = {"step": "Steps", "tokens": "Tokens", "elapsed_s": "Time"}
 
 @dataclass(frozen=True)
 class RunAxis:
-    """A column of STEP_COLUMNS, what it is divided by, and its title with the unit."""
+    """A column of X_AXES, its divisor, and its title with the unit."""
 
     column: str = "step"
     unit: float = 1.0

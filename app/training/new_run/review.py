@@ -90,7 +90,9 @@ class RunReview(QFrame):
             role="link",
             tip=_MEASURE,
         )
-        self.cancel = button("Stop", theme, self.cancel_asked.emit, icon="x", role="link", tip="Stop after the current step")
+        self.cancel = button(
+            "Stop", theme, self.cancel_asked.emit, icon="x", role="link", tip="Stop after the current step"
+        )
         self.fit = button(
             "Make it fit", theme, self.fit_asked.emit, tip="Find the largest batch that fits by trial, and use it"
         )
@@ -222,7 +224,9 @@ class RunReview(QFrame):
         if trial.problem and not trial.running and trial.kind in ("forecast", "batch"):
             words = trial.problem
         elif too_much:
-            tried = "Memory ran out when this was tried." if measured is not None and measured.is_tried else fit.sentence
+            tried = (
+                "Memory ran out when this was tried." if measured is not None and measured.is_tried else fit.sentence
+            )
             words = f"{tried} Use a smaller batch with accumulation."
         elif not known and not trial.running:
             words = "Measure to know the time and exact memory."

@@ -28,9 +28,7 @@ class NewRunViews(Views):
         self._draft = draft
         views = {
             "choices": View("Set up", "Choose the model, the data and the settings", lambda: draft.choices),
-            "data": View(
-                "Data preview", "What the model will read and predict", lambda: RunDataPage(draft, theme)
-            ),
+            "data": View("Data preview", "What the model will read and predict", lambda: RunDataPage(draft, theme)),
             "lr": View("Learning rate", "Find a learning rate in a short trial", self._make_lr),
             "batch": View("Batch size", "Find a batch size in a short trial", self._make_batch),
         }

@@ -59,9 +59,7 @@ class RunsPanel(QFrame):
         self._tools = QWidget()
         self._count = ElidedLabel()
         self._count.setProperty("role", "caption")
-        self.compare_button = button(
-            "Compare", theme, self._on_compare, icon="chart-line", tip="Overlay their curves"
-        )
+        self.compare_button = button("Compare", theme, self._on_compare, icon="chart-line", tip="Overlay their curves")
         self.pages = QStackedWidget()
         self._none = EmptyState("No runs yet", "Set up a run at the right, and press Start training.")
         clear = button("Show all runs", theme, self.search.clear, role="link")

@@ -67,7 +67,7 @@ class RunModel(QAbstractListModel):
     def reload(self) -> None:
         """Read changes of the library: at once if they are few, else in the background."""
         if self._index.n_unseen(_FEW + 1) <= _FEW:
-            self._set_runs(self._index.look())
+            self._set_runs(self._index.refresh())
         if self._task.busy:
             self._again = True
         else:
@@ -81,7 +81,7 @@ class RunModel(QAbstractListModel):
             self._task.drive(self._read)
 
     def _read(self) -> Generator[Event, None, None]:
-        self._index.look()
+        self._index.refresh()
         yield Phase(name="The runs are known")
         last_yield = time.monotonic()
         for _ in self._index.measure():

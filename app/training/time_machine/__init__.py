@@ -1,1 +1,1 @@
-"""The time machine: what a run wrote, expected and looked at, at any step that it kept."""
+"""The time machine: samples, predictions and attention of a run at any recorded step."""

@@ -1,4 +1,4 @@
-"""Where the watched layer looks in a pinned prompt: all heads small, one large."""
+"""The attention of the watched layer in a pinned prompt: all heads small, one large."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.training.time_machine.head_grid import HeadGrid
 from models.architecture.mask_tables import MaskedText, seen_from
 from models.settings.model_config import ModelConfig
 
-_SCALES = {scale: SCALES[scale] for scale in ("root", "linear")}  # there is no room for more
+_SCALES = {scale: SCALES[scale] for scale in ("root", "linear")}  # no space for more
 
 
 class AttentionPane(QWidget):
@@ -32,7 +32,7 @@ class AttentionPane(QWidget):
         self._weights: Floats = np.zeros((0, 0, 0), np.float32)
         self._head = 0
         self.title = label("", "subheading")
-        how = ElidedLabel("rows look at columns")
+        how = ElidedLabel("rows attend to columns")
         how.setProperty("role", "caption")
         self.scale = Segments("Colour scale", _SCALES, SCALES_TIP)
         self.heads = HeadGrid(theme)
@@ -40,7 +40,7 @@ class AttentionPane(QWidget):
         maps = QWidget()
         maps.setLayout(row(self.heads, self.map))
         nothing = EmptyState(
-            "No attention kept", "It is kept with the samples of pinned prompts, not of those asked for in between."
+            "No attention recorded", "It is recorded for pinned prompts, not for samples on request."
         )
         self._pages = QStackedWidget()
         self._pages.addWidget(maps)
@@ -55,11 +55,11 @@ class AttentionPane(QWidget):
 
     @property
     def weights(self) -> Floats:
-        """(H, T, S): what is shown; NaN where the mask lets nothing through."""
+        """(H, T, S): the weights shown; NaN where masked."""
         return self._weights
 
     def show_attention(self, seen: AttentionSnapshot | None, tokens: list[str], config: ModelConfig | None) -> None:
-        """Show another snapshot; None where none was kept. `tokens`: the texts of its ids."""
+        """Show a snapshot; None where none was recorded. `tokens`: the texts of its ids."""
         self._seen, self._tokens = seen, tokens
         if seen is not None:
             self._weights = head_weights(seen, config)
@@ -87,7 +87,7 @@ class AttentionPane(QWidget):
 
 
 def head_weights(seen: AttentionSnapshot, config: ModelConfig | None) -> Floats:
-    """(H, T, S): the weights of all heads; NaN where the mask of a design `config` lets nothing through."""
+    """(H, T, S): the weights of all heads; NaN where the attention mask of `config` blocks them."""
     weights = seen.weights.copy()
     if config is not None:
         stack = config.encoder() if seen.site.startswith("encoder.") else config

@@ -1,4 +1,4 @@
-"""All heads of a layer as small maps, of which one is chosen."""
+"""All attention heads of a layer as small maps; one is selected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEYS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: -1, Qt.Key.Key
 
 
 class HeadGrid(QWidget):
-    """Heads below each other, in as many columns as they need; a click or the arrow keys choose one.
+    """The heads in as many columns as needed; a click or the arrow keys select one.
 
     Signals:
         chosen(head): the user wants to see another head, from 0.
@@ -35,12 +35,12 @@ class HeadGrid(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setToolTip("All heads of the layer. Click one, or walk with the arrow keys, to see it large.")
+        self.setToolTip("All heads of the layer. Click one, or use the arrow keys, to enlarge it.")
         self.setAccessibleName("Heads of the layer")
         theme.theme_changed.connect(self._restyle)
 
     def show_heads(self, values: Floats, head: int) -> None:
-        """Show heads (H, T, S), coloured from 0 to 1, NaN for nothing; `head` is the chosen one."""
+        """Show heads (H, T, S), coloured from 0 to 1, NaN for nothing; `head` is the selected one."""
         if self._values is None or len(self._values) != len(values):
             self.updateGeometry()
         self._values, self._head = values, head
@@ -67,7 +67,7 @@ class HeadGrid(QWidget):
         self.updateGeometry()
 
     def _grid(self) -> tuple[int, int]:
-        """Columns, and how large each map is."""
+        """(columns, side of each map in pixels)."""
         n, high = max(len(self._images), 1), max(self.height(), 100)
         for columns in range(1, n + 1):
             side = int(high / math.ceil(n / columns)) - _GAP - self._line
@@ -80,7 +80,7 @@ class HeadGrid(QWidget):
         return QFontMetrics(self._theme.font(0.8)).height()
 
     def rect_of(self, head: int) -> QRectF:
-        """Where a head's map is drawn."""
+        """The rectangle of a head's map."""
         columns, side = self._grid()
         row, column = divmod(head, columns)
         return QRectF(1 + column * (side + _GAP), self._line + row * (side + _GAP + self._line), side, side)

@@ -1,4 +1,4 @@
-"""One snapshot side by side: what was written, what was expected, where the watched layer looked."""
+"""One snapshot in three panes: the output, the predicted tokens, and the attention of the watched layer."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from models.settings.run_spec import RunSpec
 _TITLES = {
     "decoder-only": ("What it writes", "Next token"),
     "encoder-only": ("How it fills the gaps", "In the first gap"),
-    "encoder-decoder": ("How it fills the gaps", "Begins the first gap"),
+    "encoder-decoder": ("How it fills the gaps", "Start of the first gap"),
     "pronouns": ("What “it” is", "Nouns to choose from"),
 }
-"""By topology, or by what else is learned."""
+"""Titles by topology or task."""
 _WHY = {
-    "decoder-only": "What the model expects right after the prompt",
-    "encoder-only": "What the model expects in the first masked place",
-    "encoder-decoder": "What the model expects as the first token of the first gap",
-    "pronouns": "How probable each noun before “it” is",
+    "decoder-only": "The model's prediction right after the prompt",
+    "encoder-only": "The model's prediction at the first masked position",
+    "encoder-decoder": "The model's prediction for the first token of the first gap",
+    "pronouns": "The probability of each noun before “it”",
 }
 
 
 class Panes(QSplitter):
-    """The three panes, which can be dragged wider."""
+    """The three panes, in a splitter."""
 
     def __init__(self, theme: ThemeProvider, names: TokenNames, parent: QWidget | None = None) -> None:
         super().__init__(Qt.Orientation.Horizontal, parent)
@@ -43,7 +43,7 @@ class Panes(QSplitter):
         self.chat = button("Chat with it", theme, icon="chat-circle")
         self._texts_title, self._top_title = label("", "subheading"), label("", "subheading")
         self._sum = label("", "caption")
-        self._sum.setToolTip("The rest of the probability lies with all other tokens of the vocabulary")
+        self._sum.setToolTip("The rest of the probability is spread over all other tokens")
         self.setChildrenCollapsible(False)
         self.addWidget(_pane(row(self._texts_title, None), self.written, row(self.fork, self.chat, None)))
         self.addWidget(_pane(row(self._top_title, None), self.bars, row(self._sum, None)))
@@ -53,7 +53,7 @@ class Panes(QSplitter):
             self.setStretchFactor(i, 1)
 
     def set_spec(self, spec: RunSpec | None) -> None:
-        """Snapshots are of a model of this run from now on; None where that is not known."""
+        """Set the spec of the run whose snapshots are shown; None where it is unknown."""
         self._config = spec.model if spec is not None else None
         learned = spec.model.topology if spec is not None else "decoder-only"
         if spec is not None and spec.data.source == "pronouns":
@@ -64,7 +64,7 @@ class Panes(QSplitter):
         self._top_title.setToolTip(_WHY[learned])
 
     def show_snapshot(self, snapshot: Snapshot, *, moves: bool) -> None:
-        """Show another one. `moves`: the bars grow and shrink on the way, where motion is welcome."""
+        """Show a snapshot. `moves`: animate the bars, unless the user prefers reduced motion."""
         top, seen = snapshot.sample.top, snapshot.attention
         pieces = self._names.pieces(token for token, _ in top)
         rows = [(piece, p) for piece, (_, p) in zip(pieces, top, strict=True)]
@@ -76,11 +76,11 @@ class Panes(QSplitter):
         self.attention.show_attention(seen, tokens, self._config)
 
     def offer_checkpoint(self, is_kept: bool) -> None:
-        """Whether the checkpoint of what is shown is on disk."""
-        missing = "The checkpoint of this step is not on disk: go to a step with ◆ in the time line"
+        """Enable the checkpoint actions if the checkpoint of this step is on disk."""
+        missing = "No checkpoint of this step on disk: go to a step with ◆ in the timeline"
         for offer, tip in (
-            (self.fork, "Start a new run that goes on from this checkpoint"),
-            (self.chat, "Talk to the model as it was at this step"),
+            (self.fork, "Start a new run from this checkpoint"),
+            (self.chat, "Chat with the model as it was at this step"),
         ):
             offer.setEnabled(is_kept)
             offer.setToolTip(tip if is_kept else missing)
@@ -99,7 +99,7 @@ def _pane(head: QHBoxLayout | None, content: QWidget, foot: QHBoxLayout | None) 
 
 
 class WrittenText(QScrollArea):
-    """What the model wrote at one step, what is new since the kept step before marked; below, what it wrote before."""
+    """The output at one step, with changes since the previous one highlighted; below it, earlier outputs."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -123,11 +123,11 @@ class WrittenText(QScrollArea):
 
     @property
     def text(self) -> str:
-        """What the model wrote, as recorded; '' while nothing is shown."""
+        """The recorded output; '' while nothing is shown."""
         return self._snapshot.sample.text if self._snapshot is not None else ""
 
     def show_snapshot(self, snapshot: Snapshot) -> None:
-        """Show another one."""
+        """Show a snapshot."""
         self._snapshot = snapshot
         self._show()
 
@@ -138,7 +138,7 @@ class WrittenText(QScrollArea):
         colors, (now, _, earlier) = self._theme.theme, self._snapshot
         (asked, answer), (_, old) = prompt_and_output(now), prompt_and_output(earlier[0] if earlier else now)
         marked = highlight_changes(old.strip(), answer.strip(), colors.accent_soft)
-        marked = marked or _muted("Nothing: it ended at once.", colors.muted)
+        marked = marked or _muted("Nothing: it stopped at once.", colors.muted)
         self._now.setText(f'<p style="margin-bottom:6px">{_muted(asked, colors.muted)}</p>{marked}')
         self._line.setVisible(bool(earlier))
         self._earlier.setVisible(bool(earlier))

@@ -1,4 +1,4 @@
-"""The loss of the whole run as a slider: a click or a drag goes to the nearest kept step."""
+"""The loss of the whole run as a slider: a click or drag goes to the nearest recorded step."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ _KEYS = {
 
 
 def stride_of(key: int) -> int:
-    """How many snapshots a key goes on (or back), 0 for other keys."""
+    """By how many snapshots a key moves, 0 for other keys."""
     return _KEYS.get(Qt.Key(key), 0)
 
 
 class Timeline(Chart):
-    """Smoothed training loss, validation dots, a tick at each kept step, and the playhead.
+    """Smoothed training loss, validation dots, a tick at each recorded step, and the playhead.
 
     Signals:
-        index_requested(index): the user wants to see number `index` of the steps.
+        index_requested(index): the user wants to go to step number `index`.
     """
 
     index_requested = Signal(int)
@@ -51,7 +51,7 @@ class Timeline(Chart):
         self.setParent(parent)
         self._steps: Sequence[int] = ()
         self.step = 0
-        """Where the playhead stands."""
+        """The step of the playhead."""
         self._at: NDArray[np.float64] = np.zeros(0)
         self._smooth: NDArray[np.float64] = np.zeros(0)
         self._line = self.curve(smooth=True)
@@ -67,7 +67,7 @@ class Timeline(Chart):
         self.getPlotItem().setMouseEnabled(x=False, y=False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumHeight(72)
-        self.setAccessibleName("Time line of the run")
+        self.setAccessibleName("Timeline of the run")
         self.setToolTip(
             "Click or drag to see what was kept at that step. Arrow keys go from one to the next; space plays."
         )
@@ -82,7 +82,7 @@ class Timeline(Chart):
         return QSize(560, 104)
 
     def show_history(self, history: RunHistory) -> None:
-        """Draw the curves as they are now."""
+        """Draw the curves."""
         self._at = history.train["step"].copy()
         self._smooth = moving_average(history.train["loss"], SMOOTHING)
         self._line.setData(self._at, self._smooth)
@@ -90,7 +90,7 @@ class Timeline(Chart):
         self._fit_range(history)
 
     def show_marks(self, steps: Sequence[int], kept: frozenset[int]) -> None:
-        """Mark the steps that can be shown, and which of them have a checkpoint on disk."""
+        """Mark the recorded steps, and those with a checkpoint on disk."""
         self._steps = steps
         low = self._whole[1][0]
         bare, full = [step for step in steps if step not in kept], [step for step in steps if step in kept]
@@ -99,14 +99,14 @@ class Timeline(Chart):
         self._legend.setText("● validation   ◆ checkpoint on disk" if full else "● validation")
 
     def show_step(self, step: int) -> None:
-        """Put the playhead there."""
+        """Move the playhead to a step."""
         self.step = step
         self._playhead.setValue(step)
         loss = self.loss_at(step)
         self._handle.setData(x=[step] if math.isfinite(loss) else [], y=[loss] if math.isfinite(loss) else [])
 
     def loss_at(self, step: int) -> float:
-        """The smoothed loss of a step, as it is drawn; NaN where there is none."""
+        """The smoothed loss at a step, as drawn; NaN where there is none."""
         i = int(np.searchsorted(self._at, step))
         return float(self._smooth[i]) if i < len(self._at) and self._at[i] == step else math.nan
 
@@ -124,7 +124,7 @@ class Timeline(Chart):
         event.accept()
 
     def mouseDoubleClickEvent(self, event: object) -> None:
-        """Twice a click, no more: there is nothing to be zoomed."""
+        """Ignored: there is no zoom to reset."""
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()
@@ -139,7 +139,7 @@ class Timeline(Chart):
         self.getPlotItem().getViewBox().setBorder(None)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        event.ignore()  # the view has the same keys wherever the focus is
+        event.ignore()  # the view handles the keys wherever the focus is
 
     def _go_to(self, point: QPointF) -> None:
         if self._steps:
@@ -152,7 +152,7 @@ class Timeline(Chart):
         values = np.concatenate((self._smooth, history.val["loss"]))
         values = values[np.isfinite(values)]
         low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-        margin = 0.12 * (high - low) or 0.1  # the lowest point lies above the ticks
+        margin = 0.12 * (high - low) or 0.1  # keeps the lowest point above the ticks
         ends = [column["step"][-1] for column in (history.train, history.val) if len(column)]
         ends += [sample.step for sample in history.samples[-1:]]
         self.show_scales(bool(len(self._at)))
@@ -161,7 +161,7 @@ class Timeline(Chart):
     @Slot()
     def _place_legend(self) -> None:
         (_, right), (_, top) = self.getPlotItem().getViewBox().viewRange()
-        # Clear of the playhead at the last step.
+        # Keeps clear of the playhead at the last step.
         self._legend.setPos(right - (_RIGHT + 8) * self.getPlotItem().getViewBox().viewPixelSize()[0], top)
 
     @Slot()

@@ -1,4 +1,4 @@
-"""The likeliest tokens of one place as bars on a scale from 0 to 100 %."""
+"""The most probable tokens at one position as bars on a scale from 0 to 100 %."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BAR = 6
 
 
 class TokenBars(RowTips):
-    """Rows of a token, its bar and its probability, the likeliest first; a mark on the bar says what it was before."""
+    """Rows of token, bar and probability, the most probable first; a mark on the bar shows the previous value."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -32,18 +32,18 @@ class TokenBars(RowTips):
         self._move = QVariantAnimation(self, startValue=0.0, endValue=1.0, duration=_MOVE_MS)
         self._move.valueChanged.connect(self.update)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setAccessibleName("The likeliest tokens")
+        self.setAccessibleName("Most probable tokens")
         theme.theme_changed.connect(self._restyle)
 
     @property
     def rows(self) -> Sequence[tuple[Piece, float]]:
-        """What is shown: tokens and their probabilities."""
+        """The tokens shown and their probabilities."""
         return self._rows
 
     def show_top(
         self, rows: Sequence[tuple[Piece, float]], before: Sequence[tuple[int, float]] | None, *, moves: bool
     ) -> None:
-        """Show other tokens; `before`: what was likely at the kept step before. `moves`: the bars grow and shrink."""
+        """Show tokens; `before`: those of the previous recorded step. `moves`: animate the bars."""
         self._from = {piece.id: p for piece, p in self._rows}
         self._rows, self._has_before = rows, before is not None
         self._before = dict(before or ())
@@ -84,7 +84,7 @@ class TokenBars(RowTips):
             painter.drawText(line, right, percent(p, 1))
 
     def _shown(self, id: int, p: float) -> float:
-        """How long the bar is just now."""
+        """The current length of the bar, in [0, 1]."""
         if self._move.state() != QVariantAnimation.State.Running:
             return p
         share, start = float(self._move.currentValue()), self._from.get(id, 0.0)
@@ -123,12 +123,12 @@ class TokenBars(RowTips):
         if not 0 <= row < len(self._rows):
             return ""
         piece, p = self._rows[row]
-        words = f"Token {piece.id:,}, number {row + 1} of the likeliest: {percent(p, 2)}"
+        words = f"Token {piece.id:,}, ranked {row + 1}: {percent(p, 2)}"
         if not self._has_before:
             return words
         before = self._before.get(piece.id)
-        was = f"{percent(before, 2)}, where the mark stands" if before is not None else "not among the ten likeliest"
-        return f"{words}\nAt the sample before: {was}"
+        was = f"{percent(before, 2)} (mark)" if before is not None else "not in the top ten"
+        return f"{words}\nAt the previous sample: {was}"
 
     @Slot()
     def _restyle(self) -> None:

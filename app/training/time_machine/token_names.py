@@ -1,4 +1,4 @@
-"""What a run's tokens look like: its tokenizer is read beside the window, and each token is spelled once."""
+"""The texts of a run's tokens, from its tokenizer, which is read in the background."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from models.tokenizers.codec import pieces_of
 
 
 class TokenNames(QObject):
-    """Ids to pieces. Until the tokenizer has been read, and where it cannot be, a token is shown by its number.
+    """Converts ids to pieces. Until the tokenizer has been read, or if that fails, a token is shown by its id.
 
     Signals:
-        changed(): tokens are spelled in another way now.
+        changed(): the tokenizer has been read.
     """
 
     changed = Signal()
@@ -32,11 +32,11 @@ class TokenNames(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether a tokenizer is being read."""
+        """Whether the tokenizer is being read."""
         return self._task.busy
 
     def read(self, folder: Path | None) -> None:
-        """Spell the tokens of the run in `folder` from now on; None for no run."""
+        """Use the tokenizer of the run in `folder`; None for no run."""
         if folder == self._folder:
             return
         self._folder, self._tokenizer = folder, None
@@ -47,7 +47,7 @@ class TokenNames(QObject):
             self._task.ask(lambda: read_tokenizer(path))
 
     def pieces(self, ids: Iterable[int]) -> list[Piece]:
-        """The tokens of these ids."""
+        """The pieces of these ids."""
         ids = list(ids)
         missing = sorted(set(ids) - self._known.keys())
         if missing and self._tokenizer is not None:
@@ -56,7 +56,7 @@ class TokenNames(QObject):
         return [self._known.get(id) or Piece(id, b"", 0, 0, f"#{id}") for id in ids]
 
     def _has(self, id: int) -> bool:
-        """Whether it is a token; of a model with a larger vocabulary than its tokenizer's, some ids are not."""
+        """Whether the tokenizer has this id; a model may have a larger vocabulary than its tokenizer."""
         return self._tokenizer is not None and self._tokenizer.id_to_token(id) is not None
 
     @Slot(object)

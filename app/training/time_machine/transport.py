@@ -1,4 +1,4 @@
-"""The buttons that move through a run: back, play, forward, how fast, again from the start, and to the newest."""
+"""Playback controls of the time machine: back, play, forward, latest, loop and speed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from app.kit.theme import ThemeProvider
 
 _SPEEDS = (0.5, 1.0, 2.0, 4.0)
 _INTERVAL_MS = 600
-"""For how long a snapshot is seen at the usual speed."""
+"""Milliseconds per snapshot at speed 1."""
 
 
 class Transport(QWidget):
-    """Says where one is, and asks to be elsewhere.
+    """Shows the current step, and emits the user's commands.
 
     Signals:
-        play_asked(): play, or pause where it plays.
-        step_asked(by): so many snapshots on (or back).
-        end_asked(): to the newest.
-        speed_changed(): the speed is another.
+        play_asked(): play or pause.
+        step_asked(by): move by this many snapshots.
+        end_asked(): go to the newest.
+        speed_changed(): another speed was chosen.
     """
 
     play_asked = Signal()
@@ -31,21 +31,21 @@ class Transport(QWidget):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self.back = _quiet(theme, "skip-back", "Back to the sample before (←)")
+        self.back = _quiet(theme, "skip-back", "Previous sample (←)")
         self.play = _quiet(theme, "play-fill", "Play from here (space)")
-        self.forward = _quiet(theme, "skip-forward", "On to the next sample (→)")
-        self.loop = _quiet(theme, "repeat", "Play again from the start, over and over")
+        self.forward = _quiet(theme, "skip-forward", "Next sample (→)")
+        self.loop = _quiet(theme, "repeat", "Loop")
         self.loop.setCheckable(True)
         self.speed = QComboBox()
         self.speed.setAccessibleName("Speed")
-        self.speed.setToolTip("How fast it plays")
+        self.speed.setToolTip("Playback speed")
         for speed in _SPEEDS:
             self.speed.addItem(f"{speed:g}×")
         self.speed.setCurrentIndex(_SPEEDS.index(1.0))
         self.where = label("", "subheading")
         self.loss = label("", "muted")
         self.latest = button("Latest", theme, self.end_asked.emit, role="quiet")
-        self.latest.setToolTip("Go to the newest sample (End). From there, the view follows the training.")
+        self.latest.setToolTip("Go to the newest sample (End). There, the view follows the training.")
         self.setLayout(
             row(self.back, self.play, self.forward, self.latest, self.loop, self.speed, self.where, self.loss)
         )
@@ -56,18 +56,18 @@ class Transport(QWidget):
 
     @property
     def interval_ms(self) -> int:
-        """For how long each snapshot is seen while it plays."""
+        """Milliseconds per snapshot while playing."""
         return round(_INTERVAL_MS / _SPEEDS[self.speed.currentIndex()])
 
     def show_playing(self, playing: bool) -> None:
-        """Whether it plays."""
+        """Show whether it is playing."""
         words = "Pause (space)" if playing else "Play from here (space)"
         self._theme.set_icon(self.play, "pause-fill" if playing else "play-fill")
         self.play.setToolTip(words)
         self.play.setAccessibleName(words)
 
     def show_position(self, index: int, n: int, where: str, loss: str) -> None:
-        """Snapshot number `index` of `n` is shown, in words."""
+        """Show that snapshot number `index` of `n` is shown, as text."""
         self.where.setText(where)
         self.loss.setText(loss)
         self.back.setEnabled(index > 0)

@@ -1,4 +1,4 @@
-"""The time machine: a run's samples, expectations and attention, step by step, as a slider and as an animation."""
+"""The time machine: a run's samples, predictions and attention over its steps, on a slider and as an animation."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from app.training.time_machine.token_names import TokenNames
 from app.training.time_machine.transport import Transport
 
 _EMPTY = (
-    "Nothing kept yet",
-    "A run with pinned prompts keeps what the model makes of them, from its first step to its last. For a new run, "
-    "write some under “Pinned prompts”, and set “Sample every” to more than 0.",
+    "Nothing recorded yet",
+    "A run with pinned prompts records its outputs for them as it learns. For a new run, enter some under “Pinned "
+    "prompts”, and set “Sample every” above 0.",
 )
 
 
 class TimeMachine(QWidget):
-    """Shows one run at any step that it kept, follows it while it grows, and plays it.
+    """Shows one run at any recorded step, follows it while it grows, and plays it.
 
     Args:
         session: for what all views of a run get; nothing of it is used here.
 
     Signals:
-        fork_asked(run_id, step): the user wants a new run that goes on from the checkpoint of this step.
-        chat_asked(run_id, step): the user wants to talk to that checkpoint.
+        fork_asked(run_id, step): the user wants to fork the checkpoint of this step.
+        chat_asked(run_id, step): the user wants to chat with that checkpoint.
     """
 
     fork_asked = Signal(str, int)
@@ -59,7 +59,7 @@ class TimeMachine(QWidget):
     # -- What is shown -------------------------------------------------------------------------------------------------
 
     def show_run(self, run: ShownRun) -> None:
-        """Look at another run, at its newest sample."""
+        """Show a run at its newest sample."""
         self.pause()
         self._run = run
         self._snapshots = Snapshots(run.history, run.spec.train.prompts if run.spec is not None else ())
@@ -71,34 +71,34 @@ class TimeMachine(QWidget):
         self.go_to(len(self.steps) - 1)
 
     def refresh(self) -> None:
-        """The run has grown: take in what is new, and stay at the newest sample where that is what is seen."""
+        """Show new samples of the run; stay at the newest if it is shown now."""
         if self._run is None:
             return
         was_last = self._index >= len(self.steps) - 1
         if self._read_new():
             self.go_to(len(self.steps) - 1 if was_last and not self.playing else self._index)
         elif self.steps:
-            self._show_position(self.steps)  # the rest stays as it is, with what is selected in it, or moving
+            self._show_position(self.steps)  # leave selections and animations alone
 
     @property
     def busy(self) -> bool:
-        """Whether what is shown is still being made ready."""
+        """Whether the tokenizer is still being read."""
         return self._names.busy
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """The steps that the chosen prompt can be seen at."""
+        """The recorded steps of the chosen prompt."""
         prompt = self.prompt.currentData()
         return tuple(self._snapshots.steps(prompt)) if self._snapshots is not None and prompt is not None else ()
 
     @property
     def step(self) -> int:
-        """The step that is seen, -1 where nothing was kept."""
+        """The step shown, -1 where nothing was recorded."""
         steps = self.steps
         return steps[self._index] if self._index < len(steps) else -1
 
     def _read_new(self) -> bool:
-        """Take in what the run has got since; whether there is a new sample."""
+        """Read new records of the run; whether there is a new sample."""
         assert self._snapshots is not None
         assert self._run is not None
         is_new = self._snapshots.read_new()
@@ -145,11 +145,11 @@ class TimeMachine(QWidget):
 
     @property
     def playing(self) -> bool:
-        """Whether it moves on by itself."""
+        """Whether it is playing."""
         return self._timer.isActive()
 
     def play(self) -> None:
-        """Move on by itself to the last step; from the first, where it stands at the last."""
+        """Play to the last step; from the first, if the last is shown."""
         if len(self.steps) < 2:
             return
         if self._index >= len(self.steps) - 1:
@@ -158,7 +158,7 @@ class TimeMachine(QWidget):
         self.transport.show_playing(True)
 
     def pause(self) -> None:
-        """Stay where it is."""
+        """Stop playing."""
         self._timer.stop()
         self.transport.show_playing(False)
 
@@ -215,7 +215,7 @@ class TimeMachine(QWidget):
 
     @Slot()
     def _on_prompt(self) -> None:
-        """Another prompt, at the step that is nearest to the one that was seen."""
+        """Show another prompt, at the step nearest to the current one."""
         self.timeline.show_marks(self.steps, self._kept)
         self.go_to(nearest(self.steps, self.timeline.step))
 

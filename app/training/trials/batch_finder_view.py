@@ -105,9 +105,7 @@ class BatchFinderView(FinderView):
         fast = f"From {found.fastest:,} on, larger batches are hardly faster. " if found.fastest is not None else ""
         if _is_in_use(state):
             at_once = found.batch_size * found.grad_accum_steps
-            return (
-                f"{fast}{limit} This run learns from {counted(at_once, 'text')} per update, and its batch size suits that."
-            )
+            return f"{fast}{limit} This run learns from {counted(at_once, 'text')} per update, and its batch size suits that."
         return f"{fast}{limit} Accumulation keeps the number of texts per update."
 
     def _show_use(self, state: TrialState, *, running: bool) -> None:

@@ -13,12 +13,15 @@ from app.kit.theme import ThemeProvider
 from app.session.training import Training
 from app.training.trials.finder_view import FinderView
 from app.training.trials.trials import Trials, TrialState
-from models.settings.run_spec import RunSpec
+from models.settings.optimizers import OPTIMIZERS
+from models.settings.run_spec import RunSpec, TrainConfig
 
 _ABOUT = (
     "A short training on this run's own data, in which the learning rate grows with every step. The loss falls at "
     "useful rates, and rises again where they are too large. Nothing is kept."
 )
+_OWNERS = {name: rule.title for rule in OPTIMIZERS.values() for name in rule.rates if name != "lr"}
+"""Of learning rates beside `lr`: whose they are."""
 
 
 class LrFinderView(FinderView):
@@ -29,7 +32,7 @@ class LrFinderView(FinderView):
         super().__init__(trials, training, theme, "lr", title=title, about=_ABOUT, start=start)
         self._choice: float | None = None
         self._suggested: float | None = None
-        self.chart = Chart(theme, x="Learning rate (of AdamW, logarithmic)", y="Loss (nats per token)")
+        self.chart = Chart(theme, x=_axis_words(TrainConfig()), y="Loss (nats per token)")
         self.chart.setAccessibleName("Loss by learning rate")
         self._band = pg.LinearRegionItem(movable=False)
         # Plain items: few points, and the fast curves do not support a logarithmic x axis.
@@ -71,6 +74,8 @@ class LrFinderView(FinderView):
         rates = np.array([point.lr for point in state.lr_points])
         smoothed = np.array([point.smoothed for point in state.lr_points])
         losses = np.array([point.loss for point in state.lr_points])
+        train = state.lr_of.train if state.lr_of is not None else TrainConfig()
+        self.chart.getPlotItem().setLabel("bottom", _axis_words(train))
         self.chart.show_scales(len(rates) > 1)
         self._raw.setData(rates, losses)
         self._smooth.setData(rates, smoothed)
@@ -78,7 +83,8 @@ class LrFinderView(FinderView):
             low = float(min(smoothed.min(), losses.min()))  # the smoothed loss lags behind while the loss falls fast
             high = float(max(smoothed[0], low * 1.2))
             margin = 0.08 * (high - low)
-            self.chart.show_range((math.log10(rates[0]), 0.0), (max(0.0, low - margin), high + margin))
+            highest = math.log10(train.rule.lr_trial[1])
+            self.chart.show_range((math.log10(rates[0]), highest), (max(0.0, low - margin), high + margin))
         found = state.lr
         suggested = found.suggestion if found is not None else None
         if suggested != self._suggested:
@@ -106,15 +112,14 @@ class LrFinderView(FinderView):
         if self._choice is None:
             return
         changes = self._changes(state)
-        muon = f" and {changes['muon_lr']:.2g} for Muon" if "muon_lr" in changes else ""
+        others = "".join(f" and {rate:.2g} for {_OWNERS[name]}" for name, rate in changes.items() if name in _OWNERS)
         self.use.setText(f"Use {self._choice:g}")
-        self.use.setToolTip(f"Put the learning rate {self._choice:g}{muon} into this run's settings")
+        self.use.setToolTip(f"Put the learning rate {self._choice:g}{others} into this run's settings")
 
     def _changes(self, state: TrialState) -> dict[str, float]:
         assert self._choice is not None
-        ratio = state.lr.muon_ratio if state.lr is not None else None
-        muon = {} if ratio is None else {"muon_lr": float(f"{self._choice * ratio:.2g}")}
-        return {"lr": self._choice, **muon}
+        ratios = state.lr.ratios if state.lr is not None else {}
+        return {"lr": self._choice, **{name: float(f"{self._choice * ratio:.2g}") for name, ratio in ratios.items()}}
 
     def _on_use(self) -> None:
         if self._choice is not None:
@@ -151,3 +156,8 @@ class LrFinderView(FinderView):
         self._line.label.setColor(theme.theme.text)
         self._line.label.fill = pg.mkBrush(theme.theme.color("surface"))
         self._line.label.setFont(theme.font(bold=True))
+
+
+def _axis_words(train: TrainConfig) -> str:
+    """What the rates are that are tried."""
+    return f"Learning rate (of {train.rule.lr_of}, logarithmic)"

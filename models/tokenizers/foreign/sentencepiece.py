@@ -102,7 +102,7 @@ def _cuts(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
         cuts += _cut_in_bytes(model)
     pieces = model.of_kind(_NORMAL, _DEFINED)
     if model.byte_fallback and model.algorithm == "unigram":
-        # Characters in no piece are tokens of their own anyway; splitting at them keeps “<0x41>” from becoming the byte.
+        # Characters in no piece are separate tokens anyway; splitting at them keeps “<0x41>” from becoming the byte.
         alone = set("".join(BYTE_TOKENS)).difference("".join(pieces))
         if alone:
             cuts.append(pre_tokenizers.Split(Regex(_any_of(sorted(alone))), "isolated"))
@@ -114,7 +114,7 @@ def _cuts(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
 
 
 def _cut_in_bytes(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
-    """A split within “<0x41>” that no merge crosses, so that it cannot be looked up as a word; none if there is none."""
+    """A split within “<0x41>” that no merge crosses, so that it is never looked up as a word; or none."""
     pieces = model.of_kind(_NORMAL) if model.byte_fallback else []
     for across, border, side in (
         ("<0", "<(?=0x[0-9A-F]{2}>)", "merged_with_previous"),

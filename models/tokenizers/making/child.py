@@ -65,7 +65,7 @@ def train_in_child(
     for file in files:
         arguments += ["--data", str(file.resolve())]
     child = subprocess.Popen(
-        [*_own_command(), *arguments],
+        [*own_command(), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -95,7 +95,7 @@ def train_in_child(
     return about
 
 
-def _own_command() -> list[str]:
+def own_command() -> list[str]:
     """The command that starts this program."""
     return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
 

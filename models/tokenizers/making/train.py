@@ -31,8 +31,8 @@ def train_tokenizer(
 ) -> Tokenizer:
     """A new tokenizer with SPECIAL_TOKENS at the ids 0 to 4, followed by those of the options.
 
-    It has at most `vocab_size` tokens, fewer if the text does not yield more (see `describe_shortfall`); kind "byte" has
-    256 and the special ones, and needs no text.
+    It has at most `vocab_size` tokens, or fewer if the text does not yield more (see `describe_shortfall`). Kind "byte"
+    has 256 and the special ones, and needs no text.
 
     Args:
         progress: make the trainers write progress as lines of JSON to stderr.

@@ -72,7 +72,7 @@ def bpe_tokenizer(
 def wordpiece_tokenizer(
     texts: Iterable[str], vocab_size: int, options: TokenizerOptions, specials: Sequence[str], progress: bool
 ) -> Tokenizer:
-    """WordPiece as in BERT: words without spaces, split greedily into the longest pieces (Wu et al., arXiv:1609.08144)."""
+    """WordPiece as in BERT: words split greedily into the longest pieces (Wu et al., arXiv:1609.08144)."""
     tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(split_plain_words(options.pre_tokenizer))
     tokenizer.decoder = decoders.WordPiece()

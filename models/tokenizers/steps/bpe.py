@@ -17,7 +17,7 @@ class Node(NamedTuple):
 
     Args:
         start, end: the range of symbols that it covers.
-        text: the characters of a symbol, as the model gets them (each byte of a character has the same); "" for a merge.
+        text: the characters of a symbol, as the model gets them (the same for each of its bytes); "" for a merge.
         rank: the rank of the merge, None for a symbol.
         left, right: the nodes that were merged, −1 for a symbol.
         step: the step in which it was made, 1 for the first merge, 0 for a symbol.

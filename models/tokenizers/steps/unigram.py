@@ -175,7 +175,7 @@ class UnigramTable:
         return found
 
     def _ids_of(self, steps: UnigramSteps) -> list[int]:
-        """The ids of the best path. Adjacent unknown pieces are joined: looked up, spelled in bytes, or one unknown token."""
+        """The ids of the best path. Adjacent unknown pieces are joined, then looked up or spelled in bytes."""
         ids: list[int] = []
         best = [steps.pieces[i] for i in steps.best]
         for is_unknown, run in itertools.groupby(best, key=lambda piece: piece.id == self._unknown):

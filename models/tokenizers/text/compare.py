@@ -1,4 +1,4 @@
-"""Tokenizers side by side: what each makes of the same texts, part by part, and what it costs a model."""
+"""Compares tokenizers on the same texts, part by part, and what each costs a model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.tokenizers.text.text_measures import Figures, measure_texts
 
 
 class TextSource(Protocol):
-    """TextSource to be read once (a CorpusTexts): what to call them, about how many bytes they have."""
+    """Texts that can be read once (a CorpusTexts), with a label and their approximate size in bytes."""
 
     @property
     def label(self) -> str: ...
@@ -28,12 +28,12 @@ class TextSource(Protocol):
 
 
 TextLoader = Callable[[], Generator[Event, None, TextSource]]
-"""Makes texts, as a generator of what there is to tell meanwhile (a corpus may have to be built first)."""
+"""Loads texts; yields events meanwhile, as a corpus may have to be built first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredPart(Event):
-    """One part of the texts, such as a language, is measured: the figures of each tokenizer, by its name."""
+    """One part of the texts, such as a language, was measured. `figures`: by name of the tokenizer."""
 
     label: str
     figures: Mapping[str, Figures]
@@ -41,7 +41,7 @@ class MeasuredPart(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCost:
-    """What a vocabulary costs a design, and how much text it lets into the context (at the rate of measured texts)."""
+    """The cost of a vocabulary for a design, and how much text fits into its context at the measured rate."""
 
     vocabulary_parameters: int
     total_parameters: int
@@ -57,48 +57,48 @@ class ModelCost:
 def compare(
     tokenizers: Mapping[str, Tokenizer], sources: Iterable[TextLoader]
 ) -> Generator[Event, None, list[MeasuredPart]]:
-    """Measure tokenizers on one source of texts after the other; closing it ends the work after some 0.5 MB.
+    """Measure tokenizers on one source of texts after the other; can be cancelled every 0.5 MB or so.
 
-    Yields Phase and Progress (in bytes of text times tokenizers), and a MeasuredPart as soon as there is one.
+    Yields Phase and Progress (in bytes of text times tokenizers), and each MeasuredPart.
 
     Raises:
-        ValueError: where texts cannot be read, or hold nothing but spaces.
+        ValueError: if texts cannot be read, or contain no words.
     """
     parts = []
     for source in sources:
-        made = yield from source()
-        yield Phase(name=f"Measuring on {made.label}")
-        figures = yield from measure(tokenizers, made)
+        loaded = yield from source()
+        yield Phase(name=f"Measuring on {loaded.label}")
+        figures = yield from measure(tokenizers, loaded)
         if not all(each.n_words for each in figures.values()):
-            raise ValueError(f"There are no words in {made.label}, so there is nothing to compare on: choose another.")
-        parts.append(MeasuredPart(label=made.label, figures=figures))
+            raise ValueError(f"{loaded.label} contains no words: choose another text.")
+        parts.append(MeasuredPart(label=loaded.label, figures=figures))
         yield parts[-1]
     return parts
 
 
-def measure(tokenizers: Mapping[str, Tokenizer], made: TextSource) -> Generator[Event, None, dict[str, Figures]]:
+def measure(tokenizers: Mapping[str, Tokenizer], loaded: TextSource) -> Generator[Event, None, dict[str, Figures]]:
     """The figures of each tokenizer, by its name, on the same texts. Yields Progress."""
-    total, done, began = len(tokenizers) * made.n_bytes, 0, time.monotonic()
+    total, done, began = len(tokenizers) * loaded.n_bytes, 0, time.monotonic()
     yield Progress(done=0, total=total)
-    work = measure_texts(list(tokenizers.values()), made.texts)
+    work = measure_texts(list(tokenizers.values()), loaded.texts)
     while True:
         try:
             n_bytes = next(work)
         except StopIteration as end:
             return dict(zip(tokenizers, end.value, strict=True))
         done += n_bytes
-        total = max(total, done)  # how many bytes there are was an estimate
+        total = max(total, done)  # n_bytes was an estimate
         left = (time.monotonic() - began) * (total - done) / max(done, 1)
         yield Progress(done=done, total=total, seconds_left=left)
 
 
 def model_cost(design: ModelConfig, vocab_size: int, figures: Figures) -> ModelCost:
-    """What a design with a vocabulary of that size has in parameters for it, and what its context then holds.
+    """The parameters that a vocabulary of that size takes in a design, and the text that fits into its context.
 
-    The figures are of the texts whose rate counts; without any token in them, what fits is NaN.
+    figures: of the texts that set the rate; without tokens, the text that fits is NaN.
     """
-    # Parameters are linear in the vocabulary, so one token more tells what each takes, in every design: a row of the
-    # embeddings, another one where the head has its own, a bias where it has one.
+    # Parameters are linear in the vocabulary size, so one more token gives the cost of each in any design: a row of
+    # the embedding, another one if the head is not tied, a bias if it has one.
     total = cost.total_parameters(design)
     per_token = cost.total_parameters(dataclasses.replace(design, vocab_size=design.vocab_size + 1)) - total
     return ModelCost(

@@ -1,4 +1,4 @@
-"""Ids that somebody pasted, in whatever form: the text that they are, and in a sentence each that is none."""
+"""Decodes pasted ids in various formats, and describes each entry that is not an id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.tokenizers.text.encoded import TokenArrays
 from models.tokenizers.token_bytes import special_ids
 
 MAX_LISTED_PROBLEMS = 100
-"""How many of the words that are no ids are told about one by one."""
+"""How many of the invalid entries are described one by one."""
 
 _WORD = re.compile(r"[^\s,;|()\[\]]+")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
@@ -27,7 +27,7 @@ _SHOWN = 24
 
 @dataclass(frozen=True)
 class IdProblem:
-    """What is wrong with one of the pasted words, which stands at the characters `start` to `end`."""
+    """An invalid entry, at the characters `start` to `end` of the input."""
 
     start: int
     end: int
@@ -36,14 +36,15 @@ class IdProblem:
 
 @dataclass(frozen=True, eq=False)
 class DecodedIds:
-    """The valid ids, n of them, with their text; `n_problems` counts what is no id, of which the first are `problems`.
+    """The n valid ids and their text.
 
     Attributes:
-        tokens: the valid ids; they lie one after the other in the bytes that they stand for.
-        spans: (n, 2) the characters of the writing at which each stands, from and to.
-        text: what they decode to.
-        n_left_out: how many special tokens are not in `text`.
-        problems: MAX_LISTED_PROBLEMS at most.
+        tokens: the valid ids, one after the other.
+        spans: (n, 2) the start and end of each in the input, in characters.
+        text: the decoded text.
+        n_left_out: how many special tokens were left out of `text`.
+        problems: the first invalid entries, at most MAX_LISTED_PROBLEMS.
+        n_problems: how many there are in all.
     """
 
     tokens: TokenArrays
@@ -55,16 +56,16 @@ class DecodedIds:
 
     @property
     def tile_the_text(self) -> bool:
-        """Whether the text is nothing but the bytes of the tokens, one after the other."""
+        """Whether the text is just the concatenated bytes of the tokens."""
         return self.text.encode() == self.tokens.joined()
 
 
 def decode_ids(tokenizer: Tokenizer, written: str, *, skip_special: bool = False) -> DecodedIds:
-    """Read ids (“[1, 2, 3]”, “1 2 3”, a JSON object with "ids") and decode those that the tokenizer has.
+    """Parse ids (“[1, 2, 3]”, “1 2 3”, a JSON object with "ids") and decode the valid ones.
 
-    `skip_special`: special tokens are left out of the text.
+    skip_special: leave special tokens out of the text.
     """
-    ids, spans = array("q"), array("q")  # millions of them: no objects
+    ids, spans = array("q"), array("q")  # there may be millions: no Python objects
     problems: list[IdProblem] = []
     n_problems, size = 0, max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
     known: dict[int, bool] = {}
@@ -96,7 +97,7 @@ def ordinal(n: int) -> str:
 
 
 def _words(written: str) -> Iterator[tuple[int, int]]:
-    """Where the words are that ought to be ids; of a JSON object, only those in its list of ids."""
+    """(start, end) of the entries; in a JSON object, only those in its list of ids."""
     start, end = _list_in_object(written)
     for match in _WORD.finditer(written, start, end):
         yield match.span()
@@ -120,10 +121,10 @@ def _list_in_object(written: str) -> tuple[int, int]:
 def _describe_problem(word: str, number: int | None, position: int, size: int) -> str:
     shown = word if len(word) <= _SHOWN else f"{word[:_SHOWN]}…"
     if number is None and not re.fullmatch(r"-?[0-9]+", word):
-        return f"“{shown}” ({ordinal(position)}) is no whole number."
+        return f"“{shown}” ({ordinal(position)}) is not a whole number."
     if number is not None and 0 <= number < size:
-        return f"There is no token {number:,} ({ordinal(position)}): this vocabulary leaves that id out."
-    told = shown if number is None else f"{number:,}"
+        return f"There is no token {number:,} ({ordinal(position)}): this vocabulary skips that id."
+    number_text = shown if number is None else f"{number:,}"
     if size == 0:
-        return f"There is no token {told} ({ordinal(position)}): this vocabulary is empty."
-    return f"There is no token {told} ({ordinal(position)}): ids go from 0 to {size - 1:,}."
+        return f"There is no token {number_text} ({ordinal(position)}): this vocabulary is empty."
+    return f"There is no token {number_text} ({ordinal(position)}): ids range from 0 to {size - 1:,}."

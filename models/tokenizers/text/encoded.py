@@ -1,4 +1,4 @@
-"""A text's tokens as arrays: what stays quick for megabytes, where one object per token does not."""
+"""The tokens of a text as arrays, which stay fast for megabytes, unlike one object per token."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _WORD = re.compile(r"\S+")
 
 
 class TokenArrays(Sequence[Piece]):
-    """n tokens; each is a Piece when it is asked for.
+    """n tokens; a Piece is created when an item is accessed.
 
     Attributes:
         ids: (n,) their ids.
-        starts, ends: (n,) where each lies in their UTF-8 text, in bytes.
+        starts, ends: (n,) byte offsets in the UTF-8 text.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class TokenArrays(Sequence[Piece]):
         starts: NDArray[np.int64] | None = None,
         ends: NDArray[np.int64] | None = None,
     ) -> None:
-        """Without `starts` and `ends` they lie one after the other."""
+        """Without `starts` and `ends`, the tokens lie one after the other."""
         self.ids = ids
         counts = np.bincount(ids)
         kinds = np.flatnonzero(counts)
@@ -58,56 +58,56 @@ class TokenArrays(Sequence[Piece]):
         return piece._replace(start=int(self.starts[index]), end=int(self.ends[index]))
 
     def iter_ids(self) -> Iterator[int]:
-        """The ids as plain numbers, without a list of all of them."""
+        """The ids as ints, without a list of all of them."""
         for start in range(0, len(self.ids), _BATCH_SIZE):
             yield from self.ids[start : start + _BATCH_SIZE].tolist()
 
     def per_token(self, fact: Callable[[Piece], Any], dtype: type) -> NDArray[Any]:
-        """(n,) A fact of each token that depends on its id alone, asked for once per different token."""
+        """(n,) A property of each token that depends on its id only, computed once per distinct token."""
         facts: NDArray[Any] = np.fromiter(map(fact, self._kinds), dtype, len(self._kinds))
-        told: NDArray[Any] = facts[self._kind]
-        return told
+        values: NDArray[Any] = facts[self._kind]
+        return values
 
     def occurrences(self, id: int) -> int:
         """How often a token occurs."""
         return int(self._counts[self._number[id]]) if id in self._number else 0
 
     def most_common(self, n: int) -> list[tuple[Piece, int]]:
-        """The `n` most frequent tokens with their counts, the first met first among equals."""
+        """The `n` most frequent tokens with their counts."""
         order = np.argsort(-self._counts, kind="stable")[:n]
         return [(self._kinds[i], int(self._counts[i])) for i in order]
 
     def joined(self) -> bytes:
-        """The bytes of all tokens, one after the other."""
+        """The concatenated bytes of all tokens."""
         parts = (self._kind[start : start + _BATCH_SIZE].tolist() for start in range(0, len(self), _BATCH_SIZE))
         return b"".join(b"".join([self._kinds[kind].bytes for kind in part]) for part in parts)
 
 
 class EncodedText(TokenArrays):
-    """The tokens of `text`, with their places in it.
+    """The tokens of `text`, with their byte offsets.
 
     Attributes:
-        text: what was encoded.
-        n_bytes, n_words: how long that text is; words are what stands between spaces.
+        text: the text that was encoded.
+        n_bytes, n_words: its length; words are separated by white space.
     """
 
     def __init__(self, tokenizer: Tokenizer, text: str) -> None:
         self.text = text
         self.n_bytes = len(text.encode())
         self.n_words = sum(1 for _ in _WORD.finditer(text))
-        # Part by part, so that no list is long: making millions of objects at once would hold up the window.
+        # In parts, so that no list is long: creating millions of objects at once would block the window.
         parts = [tuple(np.array(column, np.int64) for column in part) for part in encode_with_offsets(tokenizer, text)]
         ids, starts, ends = (np.concatenate([np.zeros(0, np.int64), *(part[i] for part in parts)]) for i in range(3))
         super().__init__(tokenizer, ids, starts, ends)
 
     def touching(self, start: int, end: int) -> range:
-        """The tokens of the text's bytes `start` to `end`; of none, the one at `start` or before it."""
+        """The tokens that overlap the bytes `start` to `end`; for an empty range, the one at `start` or before."""
         if not len(self) or not self.n_bytes:
             return range(0)
         first_byte = min(start, self.n_bytes - 1)
         last_byte = max(end - 1, first_byte)
         first = int(np.searchsorted(self.starts, first_byte, side="right")) - 1
         while first > 0 and self.starts[first - 1] == self.starts[first]:
-            first -= 1  # several tokens that spell one character lie at one place
+            first -= 1  # several tokens of one character have the same offsets
         last = int(np.searchsorted(self.starts, last_byte, side="right")) - 1
         return range(max(first, 0), max(first, last, 0) + 1)

@@ -1,4 +1,4 @@
-"""What several tokenizers make of the same texts, counted: tokens, words that stay whole, what is unknown."""
+"""Measures several tokenizers on the same texts: tokens, words kept whole, unknown tokens."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What one tokenizer makes of some texts. A ratio is NaN where there is nothing to divide by.
+    """Counts of one tokenizer on some texts. A ratio with denominator 0 is NaN.
 
     Attributes:
         n_bytes, n_characters: of the texts, in UTF-8 and in Unicode code points.
-        n_words: what stands between spaces. Languages that write without spaces have next to none.
-        n_bare_words: those with a letter or digit in them, taken without the punctuation around them.
-        n_tokens: all; n_unknown: those that stand for what the tokenizer does not know.
-        n_whole: of the bare words, those that one token holds, alone or with what is around them.
+        n_words: separated by white space; languages without spaces have almost none.
+        n_bare_words: words with a letter or digit, without the punctuation around them.
+        n_tokens, n_unknown: all tokens, and unknown tokens.
+        n_whole: bare words within one token, with or without punctuation.
     """
 
     n_bytes: int = 0
@@ -49,7 +49,7 @@ class Figures:
 
     @property
     def tokens_per_word(self) -> float:
-        """Also called fertility."""
+        """Fertility."""
         return _ratio(self.n_tokens, self.n_words)
 
     @property
@@ -66,20 +66,20 @@ class Figures:
 
     @property
     def whole_share(self) -> float:
-        """The share of words that one token holds."""
+        """The share of bare words within one token."""
         return _ratio(self.n_whole, self.n_bare_words)
 
     @property
     def unknown_share(self) -> float:
-        """The share of tokens that stand for something unknown."""
+        """The share of unknown tokens."""
         return _ratio(self.n_unknown, self.n_tokens)
 
 
 def measure_texts(tokenizers: Sequence[Tokenizer], texts: Iterable[str]) -> Generator[int, None, tuple[Figures, ...]]:
-    """Encode texts, each on its own and as `encode_text` does, with each tokenizer; the figures in the same order.
+    """Encode texts like `encode_text`, each on its own, with each tokenizer; returns the figures in the same order.
 
-    Yields after every piece of work how many bytes of text it encoded: as many times the texts' size in all as there
-    are tokenizers. No more than about a megabyte of the texts is in memory, but for single texts that are longer.
+    Yields how many bytes were encoded since the last yield, in total the size of the texts times the number of
+    tokenizers. Apart from single longer texts, about a megabyte of text is in memory at a time.
     """
     counters = [_Counter(tokenizer) for tokenizer in tokenizers]
     totals = [Figures()] * len(counters)
@@ -91,14 +91,14 @@ def measure_texts(tokenizers: Sequence[Tokenizer], texts: Iterable[str]) -> Gene
 
 
 class _Batch:
-    """Texts one after the other with a line break between, so that no word reaches from one into the next.
+    """Texts joined with line breaks, so that no word spans two of them.
 
     Attributes:
         texts: at least one.
-        byte_at: (characters of all + 1,) where each character begins in UTF-8.
-        starts: where each text begins, in characters.
+        byte_at: (characters + 1,) the byte offset of each character in UTF-8.
+        starts: the start of each text, in characters.
         word_starts, word_ends: (words,) of bare words, in bytes.
-        figures: what is so whatever the tokenizer.
+        figures: the counts that do not depend on the tokenizer.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -131,11 +131,11 @@ class _Counter:
         self._unknown = np.array(sorted(unknown_ids(tokenizer)), np.int64)
 
     def count(self, batch: _Batch) -> Generator[int, None, Figures]:
-        """What `measure_texts` says, of one batch."""
+        """Count one batch; yields as `measure_texts`."""
         found: list[tuple[Ints, Ints, Ints]] = []
-        for places in _grouped(self._placed_parts(batch)):
-            found.append(self._encode(batch, places))
-            yield sum(int(batch.byte_at[at + len(part)] - batch.byte_at[at]) for at, part in places)
+        for located in _grouped(self._placed_parts(batch)):
+            found.append(self._encode(batch, located))
+            yield sum(int(batch.byte_at[at + len(part)] - batch.byte_at[at]) for at, part in located)
         ids, starts, ends = (np.concatenate([part[i] for part in found]) for i in range(3))
         unknown = np.isin(ids, self._unknown)
         return batch.figures + Figures(
@@ -145,36 +145,36 @@ class _Counter:
         )
 
     def _placed_parts(self, batch: _Batch) -> Iterator[tuple[int, str]]:
-        """What is encoded on its own, with where it begins, in characters."""
+        """(start in characters, text) of each part that is encoded on its own."""
         for at, text in zip(batch.starts, batch.texts, strict=True):
             for part in text_parts(self._tokenizer, text):
                 yield at, part
                 at += len(part)
 
-    def _encode(self, batch: _Batch, places: Sequence[tuple[int, str]]) -> tuple[Ints, Ints, Ints]:
-        """Ids, and where each token starts and ends in the batch, in bytes."""
-        parts = [part for _, part in places]
+    def _encode(self, batch: _Batch, located: Sequence[tuple[int, str]]) -> tuple[Ints, Ints, Ints]:
+        """(ids, starts, ends) of the tokens, in bytes of the batch."""
+        parts = [part for _, part in located]
         if self._bytes.tile_the_text:
             encodings = self._tokenizer.encode_batch_fast(parts, add_special_tokens=False)
             ids, counts = _ids_of(encodings)
             lengths = self._lengths(ids)
-            first = batch.byte_at[[at for at, _ in places]]
-            size = batch.byte_at[[at + len(part) for at, part in places]] - first
+            first = batch.byte_at[[at for at, _ in located]]
+            size = batch.byte_at[[at + len(part) for at, part in located]] - first
             sums = np.concatenate(([0], np.cumsum(lengths)))
             token_at = np.concatenate(([0], np.cumsum(counts)))
             if np.array_equal(sums[token_at[1:]] - sums[token_at[:-1]], size):
                 starts = sums[:-1] + np.repeat(first - sums[token_at[:-1]], counts)
                 return ids, starts, starts + lengths
-        # Where tokens do not spell the text, each says where it comes from.
+        # Where tokens do not tile the text, use the offsets of the library.
         encodings = self._tokenizer.encode_batch(parts, add_special_tokens=False)
         ids, counts = _ids_of(encodings)
         flat = itertools.chain.from_iterable
         offsets = np.fromiter(flat(flat(encoding.offsets for encoding in encodings)), np.int64)
-        begins = np.repeat([at for at, _ in places], counts)
+        begins = np.repeat([at for at, _ in located], counts)
         return ids, batch.byte_at[begins + offsets[0::2]], batch.byte_at[begins + offsets[1::2]]
 
     def _lengths(self, ids: Ints) -> Ints:
-        """How many bytes each token spells."""
+        """The length of each token in bytes."""
         kinds, number = np.unique(ids, return_inverse=True)
         sizes = np.fromiter((len(self._bytes[id]) for id in kinds.tolist()), np.int64, len(kinds))
         found: Ints = sizes[number]
@@ -182,27 +182,27 @@ class _Counter:
 
 
 def _ids_of(encodings: Sequence[Encoding]) -> tuple[Ints, Ints]:
-    """All ids, one encoding's after the other's, and how many each has."""
+    """(all ids concatenated, the number of ids of each encoding)."""
     lists = [encoding.ids for encoding in encodings]
     counts = np.fromiter(map(len, lists), np.int64, len(lists))
     return np.fromiter(itertools.chain.from_iterable(lists), np.int64, int(counts.sum())), counts
 
 
 def _n_whole(batch: _Batch, starts: Ints, ends: Ints, unknown: NDArray[np.bool_]) -> int:
-    """How many bare words are touched by one token, which knows what it stands for."""
+    """How many bare words overlap a single token, which is not unknown."""
     first = np.searchsorted(ends, batch.word_starts, side="right")
     after = np.searchsorted(starts, batch.word_ends, side="left")
     alone = first[after - first == 1]
     return int((~unknown[alone]).sum())
 
 
-def _grouped(places: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
-    """The parts in groups that are encoded at once."""
+def _grouped(located: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+    """The parts in groups to encode at once."""
     group: list[tuple[int, str]] = []
     size = 0
-    for place in places:
-        group.append(place)
-        size += len(place[1])
+    for item in located:
+        group.append(item)
+        size += len(item[1])
         if size >= BATCH_CHARACTERS:
             yield group
             group, size = [], 0

@@ -1,4 +1,4 @@
-"""A vocabulary as a CSV file (RFC 4180, UTF-8): every token with its bytes, type, merge or score, and its counts."""
+"""Exports a vocabulary as CSV (RFC 4180, UTF-8): each token with its bytes, type, merge or score, and counts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ COUNT_COLUMNS = ("count", "share", "frequency_rank", "as_step", "use")
 
 
 def write_vocabulary_csv(path: Path, vocabulary: Vocabulary, usage: Usage | None, rows: Iterable[int]) -> None:
-    """Write these rows of a vocabulary, in their order; counts only where there are some.
+    """Write these rows of a vocabulary, in this order, with counts if there are any.
 
-    `token` is how it is shown, `text` what it is (empty where its bytes are no whole characters), `bytes` hexadecimal.
+    Column `token` is the display form, `text` the text (empty if the bytes are not whole characters), `bytes` hex.
 
     Raises:
-        OSError: where the file cannot be written.
+        OSError: if the file cannot be written.
     """
     out = io.StringIO(newline="")
     write = csv.writer(out).writerow

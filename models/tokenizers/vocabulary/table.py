@@ -1,4 +1,4 @@
-"""A tokenizer's whole vocabulary as a table: what each token is, how long, and the merge or score that makes it."""
+"""A tokenizer's vocabulary as a table: each token with its text, bytes, type, and merge or score."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ _NEVER_IN_UTF8 = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
 
 
 class VocabularyEntry(NamedTuple):
-    """One row of a vocabulary. `text` is None where the bytes are no whole characters; left, right and rank are those
-    of the merge that makes it (ids, and the place among all merges from 0), -1 where there is none."""
+    """One row of a vocabulary.
+
+    text: None if the bytes are not whole characters. left, right, rank: ids and rank (from 0) of the merge that makes
+    it, -1 if there is none.
+    """
 
     id: int
     shown: str
@@ -39,24 +42,24 @@ class VocabularyEntry(NamedTuple):
 
     @property
     def script(self) -> str:
-        """The script of its first letter, '' where it has none."""
+        """The script of its first letter, "" if it has none."""
         return script_of(self.text or "")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Vocabulary:
-    """All n tokens, by id; every array has one entry (n,) per token.
+    """All n tokens, in order of their ids; all arrays have shape (n,).
 
     Attributes:
-        model: "BPE", "WordPiece", "Unigram" or "WordLevel", as the tokenizer's file calls it.
-        n_merges: of a BPE, all those in its file; several can make one token.
-        ids: ascending; they may have gaps.
-        shown, texts, data: what to show, the characters (None where they are not whole), the bytes.
-        n_bytes, n_characters: their lengths; 0 characters where they are not whole.
-        types: places in TYPE_NAMES.
-        left, right, rank: of the merge that makes a token of a BPE; -1 where none does.
-        scores: of a Unigram, log-probabilities; None for the others.
-        reachable: False where no text can become the token: nothing makes it, others always win, or no UTF-8 has it.
+        model: "BPE", "WordPiece", "Unigram" or "WordLevel", as in the tokenizer's file.
+        n_merges: for BPE, the merges in its file; several can make the same token.
+        ids: ascending, possibly with gaps.
+        shown, texts, data: the display form, the text (None if not whole characters), the bytes.
+        n_bytes, n_characters: their lengths; 0 characters if not whole.
+        types: indices into TYPE_NAMES.
+        left, right, rank: for BPE, the merge that makes the token; -1 if none does.
+        scores: for Unigram, log-probabilities; else None.
+        reachable: False if no text yields the token: no merge makes it, others always win, or it is never valid UTF-8.
     """
 
     model: str
@@ -93,19 +96,19 @@ class Vocabulary:
         )
 
     def row_of(self, id: int) -> int:
-        """The row of an id, -1 where there is none."""
+        """The row of an id, -1 if there is none."""
         row = int(np.searchsorted(self.ids, id))
         return row if row < len(self.ids) and self.ids[row] == id else -1
 
     def merged_from(self, id: int) -> NDArray[np.int64]:
-        """The rows of the tokens that a merge makes from this one, the first merged first."""
+        """The rows of the tokens that are merged from this one, in order of rank."""
         rows = np.flatnonzero((self.left == id) | (self.right == id))
         return rows[np.argsort(self.rank[rows], kind="stable")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Raw:
-    """What a tokenizer's file says, before it is made sense of; lists have an entry per token, by id."""
+    """The raw content of a tokenizer's file; lists have an entry per token, by id."""
 
     model: dict[str, Any]
     ids_of: dict[str, int]
@@ -150,7 +153,7 @@ def _read(tokenizer: Tokenizer) -> _Raw:
     ids = [ids_of[name] for name in spelled]
     table = TokenBytes(tokenizer)
     data = [table[id] for id in ids]
-    unknown = model.get("unk_token")  # which foreign vocabularies do not always mark as special
+    unknown = model.get("unk_token")  # which imported vocabularies do not always mark as special
     if model["type"] == "Unigram" and model.get("unk_id") is not None:
         unknown = model["vocab"][model["unk_id"]][0]
     specials = special_ids(tokenizer) | ({ids_of[unknown]: unknown} if unknown in ids_of else {})
@@ -174,8 +177,8 @@ def _text(data: bytes) -> str | None:
 
 
 def _shown(raw: _Raw) -> list[str]:
-    """Tokens as `pieces_of` shows them; most need no look at each character."""
-    marks = raw.model["type"] == "WordPiece"  # “##” is part of what one sees
+    """The display form of tokens, as in `pieces_of`, with a fast path for ASCII."""
+    marks = raw.model["type"] == "WordPiece"  # “##” is displayed
     shown = []
     for id, name, data, text in zip(raw.ids, raw.spelled, raw.data, raw.texts, strict=True):
         if id in raw.specials:
@@ -190,11 +193,11 @@ def _shown(raw: _Raw) -> list[str]:
 
 
 def _types(raw: _Raw) -> NDArray[np.int8]:
-    goes_on = raw.model.get("continuing_subword_prefix") or ""
+    continuation_prefix = raw.model.get("continuing_subword_prefix") or ""
     words = "none"
     if raw.model["type"] == "WordLevel":
         words = "whole"
-    elif goes_on:
+    elif continuation_prefix:
         words = "mark"
     elif any(text is not None and text[0] == " " and text[1:2].isalpha() for text in raw.texts if text):
         words = "space"
@@ -208,7 +211,7 @@ def _types(raw: _Raw) -> NDArray[np.int8]:
             kind = "byte"
         elif text is None:
             kind = "fragment"
-        elif goes_on and name.startswith(goes_on):
+        elif continuation_prefix and name.startswith(continuation_prefix):
             kind = "continuation"
         else:
             kind = type_of_text(text, words)
@@ -217,21 +220,21 @@ def _types(raw: _Raw) -> NDArray[np.int8]:
 
 
 def _merges(raw: _Raw) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(n,) each: left and right part and rank of the merge that ends in each token."""
+    """(left, right, rank), (n,) each, of the merge that makes each token."""
     made = np.full((3, len(raw.ids)), -1, np.int64)
     row_of = {id: row for row, id in enumerate(raw.ids)}
     prefix = raw.model.get("continuing_subword_prefix") or ""
-    twice: set[int] = set()
+    duplicates: set[int] = set()
     for rank, (left, right) in enumerate(raw.model.get("merges", ())):
         row = row_of[raw.ids_of[left + right.removeprefix(prefix)]]
         if made[2, row] < 0:
             made[:, row] = raw.ids_of[left], raw.ids_of[right], rank
         else:
-            twice.add(row)
-    if not twice:
+            duplicates.add(row)
+    if not duplicates:
         return made[0], made[1], made[2]
     table = BpeTable(raw.ids_of, raw.model)
-    for row in twice:  # which of the merges is the one depends on what is merged before it
+    for row in duplicates:  # which of several merges applies depends on earlier merges
         steps = table.token_steps(raw.spelled[row])
         if steps is not None:
             last = steps.nodes[-1]
@@ -241,20 +244,20 @@ def _merges(raw: _Raw) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np
 
 
 def _reachable(tokenizer: Tokenizer, raw: _Raw) -> NDArray[np.bool_]:
-    """Whether a token can come of any text; where that cannot be told for certain, True.
+    """(n,) Whether any text yields the token; True if that is not certain.
 
-    A token that covers a stretch of a text was made within that stretch alone: by merges that did not cross its ends,
-    or as the likeliest cut of it. So what its own spelling does not become, nothing becomes.
+    The segmentation within the span of a token does not depend on its context (merges do not cross its ends; it is the
+    most probable one). So if the token's own spelling does not yield the token, no text does.
     """
     reachable = np.ones(len(raw.ids), np.bool_)
-    decides = raw.model["type"] in ("BPE", "Unigram") and not raw.model.get("dropout")
+    is_deterministic = raw.model["type"] in ("BPE", "Unigram") and not raw.model.get("dropout")
     model = tokenizer.model
     for row, (id, name, data) in enumerate(zip(raw.ids, raw.spelled, raw.data, strict=True)):
         if id in raw.specials or id in raw.added:
             continue
         if not data.isascii() and not _NEVER_IN_UTF8.isdisjoint(data):
             reachable[row] = False
-        elif decides and len(name) > 1 and not (len(data) == 1 and name in BYTE_TOKENS):
+        elif is_deterministic and len(name) > 1 and not (len(data) == 1 and name in BYTE_TOKENS):
             made = model.tokenize(name)
             reachable[row] = len(made) == 1 and made[0].id == id
     return reachable

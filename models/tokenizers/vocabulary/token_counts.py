@@ -1,4 +1,4 @@
-"""How often each token of a vocabulary occurs in a corpus, and what follows: ranks, coverage, what never comes."""
+"""How often each token of a vocabulary occurs in a corpus: counts, ranks, coverage, unused tokens."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from models.tokenizers.vocabulary.table import TYPE_NAMES, Vocabulary
 
 USES = {
     "repeated": "Occurs at least twice in the corpus",
-    "once": "Occurs a single time in the corpus",
-    "step": "Never produced, only ever a step towards longer tokens that are",
-    "never": "Never produced, nor a step towards what is: its row of the model is not trained by this corpus",
-    "unreachable": "Never produced by any text: nothing makes it, or something else always wins",
-    "special": "Special, and not made from text",
+    "once": "Occurs once in the corpus",
+    "step": "Not produced, only an intermediate step of longer tokens",
+    "never": "Never produced, not even as an intermediate step: this corpus does not train its embedding",
+    "unreachable": "No text produces it: no merge makes it, or other tokens always win",
+    "special": "Special token, not produced from text",
 }
-"""What a corpus makes of a token, with what it means."""
+"""How a corpus uses a token -> explanation for display."""
 
 USE_NAMES = tuple(USES)
 _USE = {name: i for i, name in enumerate(USE_NAMES)}
@@ -33,7 +33,7 @@ _USE = {name: i for i, name in enumerate(USE_NAMES)}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Counts:
-    """What was counted. `of`: (highest id + 1,) occurrences by id; bytes and characters are those of the texts."""
+    """Token counts. `by_id`: (highest id + 1,) occurrences; `n_bytes`, `n_characters`: of the texts."""
 
     by_id: NDArray[np.int64]
     n_bytes: int
@@ -41,12 +41,12 @@ class Counts:
 
 
 def count_tokens(tokenizer: Tokenizer, texts: Iterable[str], total_bytes: int) -> Generator[Progress, None, Counts]:
-    """Encode texts, each on its own, as `encode_text` does, and count the tokens. `total_bytes`: about how many.
+    """Encode texts like `encode_text`, each on its own, and count the tokens. `total_bytes`: an estimate.
 
-    Texts are taken in batches, so that no more than about a megabyte of them is in memory.
+    Works in batches, with about a megabyte of text in memory at a time.
 
     Raises:
-        ValueError: where there is no text at all.
+        ValueError: if there is no text at all.
     """
     counts = np.zeros(max(tokenizer.get_vocab().values(), default=-1) + 1, np.int64)
     n_bytes = n_characters = 0
@@ -63,21 +63,21 @@ def count_tokens(tokenizer: Tokenizer, texts: Iterable[str], total_bytes: int) -
         left = (time.monotonic() - began) * (total_bytes - done) / n_bytes
         yield Progress(done=done, total=total_bytes, seconds_left=left)
     if not counts.any():
-        raise ValueError("There is no text in it, so there is nothing to count: choose another corpus.")
+        raise ValueError("The corpus contains no text: choose another one.")
     return Counts(by_id=counts, n_bytes=n_bytes, n_characters=n_characters)
 
 
 class Usage:
-    """A vocabulary's n tokens by what a corpus makes of them.
+    """How a corpus uses the n tokens of a vocabulary, m of which occur.
 
     Attributes:
         counts: (n,) occurrences.
-        order: (number of produced tokens,) their rows, the most frequent first, equals in the order of their ids.
-        ranks: (n,) 1 for the most frequent token, and so on; 0 for what does not occur.
-        as_steps: (n,) of a BPE, how often the token was merged into a longer one on the way; else 0.
-        uses: (n,) places in USE_NAMES.
-        frequencies: (number of produced tokens,) occurrences, the highest first.
-        coverage: of the same shape: the share of all occurrences that the first ones have together.
+        order: (m,) rows of the tokens that occur, the most frequent first, ties by id.
+        ranks: (n,) 1 for the most frequent token, and so on; 0 for tokens that do not occur.
+        as_steps: (n,) for BPE, how often the token was merged into a longer one; else 0.
+        uses: (n,) indices into USE_NAMES.
+        frequencies: (m,) occurrences in descending order.
+        coverage: (m,) cumulative share of all occurrences.
     """
 
     def __init__(self, vocabulary: Vocabulary, counts: Counts) -> None:
@@ -98,25 +98,25 @@ class Usage:
 
     @cached_property
     def n_tokens(self) -> int:
-        """How many tokens the corpus is."""
+        """The number of tokens in the corpus."""
         return int(self.counts.sum())
 
     def n(self, *uses: str) -> int:
-        """How many tokens of the vocabulary have one of these uses."""
+        """The number of tokens of the vocabulary with one of these uses."""
         return int(np.isin(self.uses, [_USE[use] for use in uses]).sum())
 
     def n_for(self, share: float) -> int:
-        """How many of the most frequent tokens have together at least this share of all occurrences."""
+        """How many of the most frequent tokens make up at least this share of all occurrences."""
         return int(np.searchsorted(self.coverage, share * (1 - 1e-12))) + 1
 
 
 def _steps(vocabulary: Vocabulary, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each token was there on the way to another one: all its makings but those that stayed."""
+    """How often each token was merged into another one: how often it was made, minus its occurrences."""
     made = counts.tolist()
     row_of = {id: row for row, id in enumerate(vocabulary.ids.tolist())}
     left, right = vocabulary.left.tolist(), vocabulary.right.tolist()
     merged = np.flatnonzero(vocabulary.rank >= 0)
-    # A part is of a lower rank than the whole, so what is made of each is known when its turn comes.
+    # Parts have lower ranks than the whole, so in descending order each count is final when it is used.
     for row in merged[np.argsort(-vocabulary.rank[merged])].tolist():
         if made[row]:
             made[row_of[left[row]]] += made[row]

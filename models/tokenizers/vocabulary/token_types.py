@@ -1,4 +1,4 @@
-"""What sort of thing a token is, told from its bytes and from how its tokenizer marks words: types and scripts."""
+"""Types and scripts of tokens, from their bytes and the way the tokenizer marks words."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import unicodedata
 from functools import lru_cache
 
 TYPES = {
-    "special": "Means something to the model, and comes from no text: an end, a role, padding, what is unknown",
-    "added": "Put into the vocabulary by hand, and found in a text before anything else is",
-    "byte": "One byte that is no character of its own",
+    "special": "Has a meaning for the model and is not produced from text: end, roles, padding, unknown",
+    "added": "Added to the vocabulary by hand, and matched in a text before anything else",
+    "byte": "One byte that is not a whole character",
     "fragment": "Several bytes that are not whole characters",
     "character": "One character",
-    "space": "Nothing but spaces, tabs and line ends",
+    "space": "Only spaces, tabs and line breaks",
     "number": "Digits",
     "sign": "Punctuation and symbols",
     "word": "A whole word",
-    "word start": "Begins a word: with its space, or by going without the mark of what goes on",
-    "continuation": "Goes on within a word, or begins one that no space precedes",
+    "word start": "Begins a word: with a leading space, or without a continuation mark",
+    "continuation": "Continues a word, or begins one without a space before it",
     "piece": "Letters: this tokenizer does not mark where words begin",
 }
-"""Every type of token, with what it means, in the order of the vocabulary browser."""
+"""Type of token -> explanation for display, in the order of the vocabulary browser."""
 
 _SCRIPTS = frozenset(
     (
@@ -32,9 +32,9 @@ _SCRIPTS = frozenset(
 
 
 def type_of_text(text: str, words: str) -> str:
-    """The type of whole characters. words: how the tokenizer tells that a word begins.
+    """The type of a text. words: how the tokenizer marks the beginning of words.
 
-    "space" (by the space before it), "mark" (what goes on is marked instead), "whole" (each token is a word) or "none".
+    "space" (by a leading space), "mark" (continuations are marked instead), "whole" (each token is a word) or "none".
     """
     if len(text) == 1:
         return "character"
@@ -48,7 +48,7 @@ def type_of_text(text: str, words: str) -> str:
 
 
 def script_of(text: str) -> str:
-    """The script of the first letter, by Unicode's names: Latin, Cyrillic, Han …; '' where there is none."""
+    """The Unicode script of the first letter (Latin, Cyrillic, Han, …), "" if there is none."""
     letter = next((character for character in text if character.isalpha()), "")
     return _script(letter) if letter else ""
 

@@ -150,7 +150,7 @@ def _why(signs: Signs) -> str:
     if share > STRONG_DECAY:
         return f"; weight decay multiplies the weights by {format_figure(1 - share)} at each step"
     if beta2_below_beta1(signs):
-        return "; beta 2 is below beta 1, so AdamW divides by outdated second moments"
+        return f"; beta 2 is below beta 1, so {signs.log.spec.train.rule.lr_of} divides by outdated second moments"
     if math.isfinite(ratio) and ratio > 0.04:
         return f"; one update changed up to {percent(ratio)} of a layer's weights"
     return ""

@@ -37,6 +37,10 @@ _FALLING = 0.015
 """A loss still falls where it falls by this share of its whole fall while the steps grow e-fold."""
 
 
+_STEADIEST = "muon"
+"""The optimizer that leaves plateaus sooner than any other."""
+
+
 def lr_high(signs: Signs) -> Finding:
     """Large updates that keep the loss from falling."""
     ratio = signs.largest_ratio
@@ -161,8 +165,8 @@ def _unstick(signs: Signs) -> Remedy:
     if train.schedule == "constant" and fork is not None:
         changes = {"train.schedule": "linear", "train.steps": round(fork / (1 - DECAY_SHARE))}
         return Remedy(words=f"Fork from step {fork} with {format_changes(changes)}", changes=changes, fork_step=fork)
-    if train.optimizer == "adamw":
-        changes = {"train.optimizer": "muon"}
+    if train.optimizer != _STEADIEST:
+        changes = {"train.optimizer": _STEADIEST}
     else:
         changes = {"model.d_model": 2 * log.spec.model.d_model}
     return Remedy(words=f"New run with {format_changes(changes)}", changes=changes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.settings.optimizers import OPTIMIZERS
+from models.settings.slots import check_complete
 from models.training.doctor.findings import Remedy
 from models.training.doctor.signs import Signs
 
@@ -13,8 +15,6 @@ ROUGH_RATIO = 0.1
 """From this update-to-weight ratio on, a few updates replace the weights: what they had learned is lost."""
 GOOD_MOVEMENT = 1.5
 """The sum of all update-to-weight ratios in healthy runs."""
-MAX_ADAMW_LR, MAX_MUON_LR = 0.01, 0.05
-"""The highest learning rates that a remedy proposes."""
 _MIN_LR = 1e-9
 """The lowest learning rate that a remedy proposes."""
 STRONG_DECAY = 0.5
@@ -44,10 +44,9 @@ def restart_remedy(signs: Signs) -> Remedy:
 def scaled_rates(signs: Signs, factor: float) -> dict[str, Any]:
     """The run's learning rates times `factor`, but no higher than is usual, rounded to one digit."""
     train = signs.log.spec.train
-    rates = {"train.lr": min(max(train.lr * factor, _MIN_LR), MAX_ADAMW_LR)}
-    if train.optimizer == "muon":
-        rates["train.muon_lr"] = min(max(train.muon_lr * factor, _MIN_LR), MAX_MUON_LR)
-    return {name: float(f"{rate:.1g}") for name, rate in rates.items()}
+    highest = train.rule.highest
+    rates = {name: min(max(rate * factor, _MIN_LR), highest[name]) for name, rate in train.rates.items()}
+    return {f"train.{name}": float(f"{rate:.1g}") for name, rate in rates.items()}
 
 
 def stabilizing_changes(signs: Signs) -> dict[str, Any]:
@@ -64,14 +63,15 @@ def stabilizing_changes(signs: Signs) -> dict[str, Any]:
 
 
 def beta2_below_beta1(signs: Signs) -> bool:
-    """Whether AdamW averages squared gradients (beta 2) over fewer steps than gradients (beta 1)."""
-    return signs.log.spec.train.beta2 < signs.log.spec.train.beta1
+    """Whether squared gradients (beta 2) are averaged over fewer steps than gradients (beta 1)."""
+    train = signs.log.spec.train
+    return train.rule.keeps_sizes and train.beta2 < train.beta1
 
 
 def decay_share(signs: Signs) -> float:
     """The share of the matrices that weight decay removes per step at the highest learning rate."""
     train = signs.log.spec.train
-    return train.weight_decay * max(train.lr, train.muon_lr if train.optimizer == "muon" else 0.0)
+    return train.weight_decay * max(train.rates.values())
 
 
 _FORMATS = {
@@ -92,6 +92,13 @@ _FORMATS = {
     "model.n_layer": "{} layers",
     "model.init_std": "init std {:g}",
 }
+
+
+check_complete(
+    (name for name in _FORMATS if name.endswith("lr")),
+    (f"train.{name}" for rule in OPTIMIZERS.values() for name in rule.rates),
+    "words for learning rates",
+)
 
 
 def format_changes(changes: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from models.events import Event
@@ -107,7 +108,7 @@ class RunCost(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class LrPoint(Event):
-    """One step: the learning rate (AdamW's), the loss there (nats per token), and its moving average so far."""
+    """One step: the learning rate `lr`, the loss there (nats per token), and its moving average so far."""
 
     lr: float
     loss: float
@@ -119,15 +120,15 @@ class LrFound(Event):
     """The result of a learning-rate trial. The rates are None where the loss hardly fell.
 
     suggestion: where the smoothed loss falls most steeply; `low` to `high`: where it falls at least half as steeply,
-    the range in which the suggestion can be trusted. muon_ratio: Muon's rate as a multiple of the other one, None where
-    only AdamW is in use. exploded: the trial ended early.
+    the range in which the suggestion can be trusted. ratios: the optimizer's other rates, by setting, as multiples of
+    `lr`. exploded: the trial ended early.
     """
 
     points: tuple[LrPoint, ...]
     suggestion: float | None
     low: float | None
     high: float | None
-    muon_ratio: float | None
+    ratios: Mapping[str, float]
     exploded: bool
 
 

@@ -21,9 +21,6 @@ from models.training.trials.findings import LrFound, LrPoint
 from models.training.trials.trial import Trial, out_of_memory_as_sentence
 
 N_STEPS = 120
-LOWEST, HIGHEST = 1e-5, 1.0
-"""The ends of the ramp of AdamW's learning rate; Muon's keeps its ratio to it."""
-
 EXPLODES = 4.0
 """The trial ends where the smoothed loss exceeds this many times its lowest value."""
 
@@ -51,6 +48,7 @@ def find_lr(
     train = prepared.spec.train
     batches = make_batches(prepared.corpus, prepared.tokenizer, prepared.spec.model, train)
     points: list[LrPoint] = []
+    lowest, highest = train.rule.lr_trial  # other rates keep their ratio to this one
     yield Progress(done=0, total=n_steps)
     with out_of_memory_as_sentence(choice.device):
         trial = Trial(prepared.spec, batches, choice, padded=prepared.corpus.kind == "examples")
@@ -58,7 +56,7 @@ def find_lr(
         exploded, average = False, 0.0
         while len(points) < n_steps and not exploded:
             i = len(points)
-            lr = LOWEST * (HIGHEST / LOWEST) ** (i / max(1, n_steps - 1))
+            lr = lowest * (highest / lowest) ** (i / max(1, n_steps - 1))
             with out_of_memory_as_sentence(choice.device):
                 loss = trial.step(i, lr / train.lr).loss
             average = SMOOTHING * average + (1 - SMOOTHING) * loss
@@ -102,7 +100,7 @@ def lr_from_trial(points: Sequence[LrPoint], train: TrainConfig, *, exploded: bo
         suggestion=suggestion,
         low=low,
         high=high,
-        muon_ratio=train.muon_lr / train.lr if train.optimizer == "muon" else None,
+        ratios={name: rate / train.lr for name, rate in train.rates.items() if name != "lr"},
         exploded=exploded,
     )
 

@@ -65,7 +65,9 @@ class Actor:
     def begin(self, *pieces: str, begun: str = "") -> None:
         """Say so much of the reply, a token each, after `begun`; the first token has id 10."""
         self.be("replying")
-        self.session.chat.events_received.emit((ReplyStarted(step=41, n_prompt=12, prompt_ids=(1, 2, 3), prefix=begun),))
+        self.session.chat.events_received.emit(
+            (ReplyStarted(step=41, n_prompt=12, prompt_ids=(1, 2, 3), prefix=begun),)
+        )
         self.say(*pieces)
 
     def say(self, *pieces: str) -> None:

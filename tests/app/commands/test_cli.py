@@ -1,5 +1,6 @@
 """The command line, run in-process on a tiny model: results on stdout, the rest on stderr, exit codes as promised."""
 
+import argparse
 import io
 import json
 import os
@@ -12,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from app.cli import COMMANDS, main
+from app.commands.replying import add_sampling_options, sampling_from
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import RunQueue
+from models.settings.sampling_config import NUMBERS, SamplingConfig
+from tests.models.every_cut import EVERY_CUT
 
 TEXT = "The cat sat on the mat. The dog ate the cake. Where is the cat? On the mat.\n" * 60
 SPEC = """
@@ -234,6 +238,15 @@ def test_generate_prints_the_completion_only(home: Path, capsys: pytest.CaptureF
     assert (len(result["ids"]), result["reason"], result["n_prompt"]) == (8, "length", 7)
     assert main([*words, "--temperature", "1", "--top-k", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ids"] == result["ids"]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_setting_of_the_draw_is_an_option(name: str) -> None:
+    value = EVERY_CUT.get(name, {name: 1})[name]
+    parser = argparse.ArgumentParser()
+    add_sampling_options(parser)
+    parsed = parser.parse_args([f"--{name.replace('_', '-')}", str(value)])
+    assert sampling_from(parsed) == SamplingConfig(**{name: value})
 
 
 def test_generate_reads_stdin_and_any_form_of_model(

@@ -27,7 +27,7 @@ def test_a_run_is_shown_on_every_tab(
     monkeypatch.setenv("TERRARIUM_HOME", str(home))
     monkeypatch.setattr(screenshots, "SIZES", ((1280, 720),))
     monkeypatch.setattr(screenshots, "MODES", ("dark",))  # to change from one to the other takes a second each time
-    monkeypatch.setattr(screenshots, "_SETTLE_S", 0.05)
+    monkeypatch.setattr(screenshots, "SETTLE_S", 0.05)
     library = Library()
     selftest.check_tokenizer(library)
     selftest.check_training(library, "cpu")

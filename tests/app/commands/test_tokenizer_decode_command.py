@@ -39,6 +39,6 @@ def test_what_is_no_id_is_named_and_nothing_printed(folder: Path, capsys: pytest
     assert main(["tokenizer", "decode", str(folder), "100", "999", "x", "-3", "261", "y"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert "There is no token 999 (2nd): ids go from 0 to 260." in err
+    assert "There is no token 999 (2nd): ids range from 0 to 260." in err
     assert "“x” (3rd) is no whole number." in err
     assert "2 more are no ids either." in err

@@ -28,7 +28,7 @@ def serving(session: Session) -> Serving:
 
 def post(port: int, prompt: str, **more: object) -> tuple[int, dict[str, Any]]:
     """Status and JSON of a completion."""
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=240)) as connection:
         connection.request("POST", "/v1/completions", json.dumps({"model": "tiny", "prompt": prompt, **more}))
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())

@@ -188,7 +188,7 @@ def test_closing_leaves_nothing_of_a_tokenizer_in_training(
     session: Session, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
-    monkeypatch.setattr("models.tokenizers.making.child._ourselves", lambda: sleeper)
+    monkeypatch.setattr("models.tokenizers.making.child.own_command", lambda: sleeper)
     training = TokenizerTraining(session.library, session.tokenizers, session.notices, session)
     session.closing.connect(training.close)
     events: list[object] = []

@@ -59,7 +59,7 @@ def test_what_is_no_id_is_named_and_led_to(view: DecodeView, bpe: Tokenizer) -> 
     listed = [view.ids.list.item(i).text() for i in range(view.ids.list.count())]
     assert listed == [
         "“é” (1st) is no whole number.",
-        "There is no token 99,999 (3rd): ids go from 0 to 269.",
+        "There is no token 99,999 (3rd): ids range from 0 to 269.",
         "“1.5” (4th) is no whole number.",
     ]
     assert view.ids.problem_title.text() == "3 are no ids"

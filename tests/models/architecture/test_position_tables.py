@@ -67,10 +67,20 @@ def test_the_similarity_of_waves_is_their_dot_product_wherever_they_are(width: i
     theta=st.sampled_from([10.0, 10_000.0, 500_000.0]),
     factor=st.floats(1.0, 32.0),
     length=st.integers(1, 4000),
+    fraction=st.sampled_from([1.0, 0.75, 0.5, 0.0]),
 )
 @settings(max_examples=60, deadline=None)
-def test_frequencies_are_the_models(scaling: str, head_dim: int, theta: float, factor: float, length: int) -> None:
-    config = rope(scaling, d_head=head_dim, rope_theta=theta, rope_factor=factor, rope_original_context=256)
+def test_frequencies_are_the_models(
+    scaling: str, head_dim: int, theta: float, factor: float, length: int, fraction: float
+) -> None:
+    config = rope(
+        scaling,
+        d_head=head_dim,
+        rope_theta=theta,
+        rope_factor=factor,
+        rope_original_context=256,
+        rope_fraction=fraction,
+    )
     expected = inverse_frequencies(config, length).numpy()
     np.testing.assert_allclose(tables.rope_frequencies(config, length), expected, rtol=1e-6, atol=1e-12)
     unscaled = dataclasses.replace(config, rope_scaling="none")

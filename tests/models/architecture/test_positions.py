@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -17,12 +18,13 @@ from models.architecture.positions import (
     Alibi,
     RelativeBias,
     Rotary,
-    alibi_slopes,
     inverse_frequencies,
     relative_bucket,
     rotate,
     sinusoidal,
 )
+from models.architecture.rope import alibi_slopes
+from models.architecture.transformer import build_model
 from models.settings.model_config import ModelConfig
 
 
@@ -196,11 +198,15 @@ def test_rotation_takes_positions_of_each_row() -> None:
 
 def test_alibi_slopes_are_those_of_the_paper() -> None:
     """Eight heads: 1/2, 1/4 … 1/256; sixteen: the same with their geometric means between; else two series."""
-    torch.testing.assert_close(alibi_slopes(8), 2.0 ** -torch.arange(1.0, 9.0))
-    torch.testing.assert_close(alibi_slopes(16), 2.0 ** -(torch.arange(1.0, 17.0) / 2))
-    torch.testing.assert_close(alibi_slopes(1), torch.tensor([2.0**-8]))
-    torch.testing.assert_close(alibi_slopes(12), torch.cat((alibi_slopes(8), alibi_slopes(16)[:8:2])))
-    torch.testing.assert_close(alibi_slopes(3), torch.cat((alibi_slopes(2), alibi_slopes(4)[:1])))
+
+    def slopes(n_head: int) -> torch.Tensor:
+        return torch.tensor(alibi_slopes(n_head))
+
+    torch.testing.assert_close(slopes(8), 2.0 ** -torch.arange(1.0, 9.0))
+    torch.testing.assert_close(slopes(16), 2.0 ** -(torch.arange(1.0, 17.0) / 2))
+    torch.testing.assert_close(slopes(1), torch.tensor([2.0**-8]))
+    torch.testing.assert_close(slopes(12), torch.cat((slopes(8), slopes(16)[:8:2])))
+    torch.testing.assert_close(slopes(3), torch.cat((slopes(2), slopes(4)[:1])))
 
 
 @pytest.mark.parametrize("n_head", [1, 3, 4])
@@ -209,7 +215,7 @@ def test_alibi_adds_the_negative_distance_times_the_slope(n_head: int) -> None:
     distance = torch.arange(5)[None, :] - torch.arange(2, 5)[:, None]
     bias = alibi(distance)
     assert bias.shape == (1, n_head, 3, 5)
-    for head, slope in enumerate(alibi_slopes(n_head).tolist()):
+    for head, slope in enumerate(alibi_slopes(n_head)):
         for t in range(3):
             for s in range(5):
                 assert bias[0, head, t, s].item() == pytest.approx(-slope * abs(s - (t + 2)))
@@ -225,7 +231,7 @@ def test_buckets_are_those_of_t5(n_bucket: int, extra: int, both_ways: bool) -> 
     max_distance = n_bucket // 2 + extra
     distance = torch.arange(-400, 401)
     ours = relative_bucket(distance, n_bucket, max_distance, both_ways=both_ways)
-    theirs = T5Attention._relative_position_bucket(distance, both_ways, n_bucket, max_distance)
+    theirs = T5Attention._relative_position_bucket(distance, both_ways, n_bucket, max_distance)  # noqa: SLF001
     assert torch.equal(ours, theirs)
     assert ours.min() >= 0
     assert ours.max() < n_bucket
@@ -242,3 +248,49 @@ def test_a_relative_bias_is_looked_up_by_bucket(topology: str) -> None:
     for t, s in ((0, 0), (19, 0), (4, 3), (3, 4), (0, 19)):
         torch.testing.assert_close(bias[0, :, t, s], module.weight[bucket[t, s]])
     assert torch.equal(bias[0, :, 0, 1], bias[0, :, 0, 0]) is (topology == "decoder-only")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("topology", ["decoder-only", "encoder-only"])
+def test_layers_without_rotation_are_those_of_a_model_without_positions(topology: str) -> None:
+    """Every n-th one, from the n-th on, as SmolLM3 has it; all others rotate as ever."""
+    rope = ModelConfig(
+        topology=topology, position="rope", vocab_size=50, context_length=16, n_layer=5, d_model=24, n_head=2
+    )
+    mixed = dataclasses.replace(rope, nope_interval=2)
+    assert [mixed.rotates(layer) for layer in range(5)] == [True, False, True, False, True]
+    assert [dataclasses.replace(mixed, position="alibi").rotates(layer) for layer in range(2)] == [False, False]
+    ids, found = torch.randint(0, 50, (2, 12)), {}
+    designs = {
+        "rope": rope,
+        "mixed": mixed,
+        "beyond": dataclasses.replace(rope, nope_interval=6),
+        "all": dataclasses.replace(rope, nope_interval=1),
+        "none": dataclasses.replace(rope, position="none"),
+    }
+    for name, config in designs.items():
+        torch.manual_seed(0)
+        model = build_model(config).eval()
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+        found[name] = model(ids)
+    assert torch.equal(found["beyond"], found["rope"])
+    assert torch.equal(found["all"], found["none"])
+    assert not torch.allclose(found["mixed"], found["rope"], rtol=0, atol=1e-3)
+    assert not torch.allclose(found["mixed"], found["none"], rtol=0, atol=1e-3)
+
+
+def test_a_part_of_the_pairs_rotates_as_in_the_paper() -> None:
+    """p-RoPE: the highest frequencies are RoPE's own, all others 0; 1-RoPE is RoPE, 0-RoPE no rotation."""
+    whole = ModelConfig(position="rope", d_model=64, n_head=2)
+    plain = inverse_frequencies(whole)
+    for fraction, n in ((1.0, 16), (0.75, 12), (0.5, 8), (0.25, 4), (0.0, 0)):
+        config = dataclasses.replace(whole, rope_fraction=fraction)
+        found = inverse_frequencies(config)
+        assert torch.equal(found[:n], plain[:n])
+        assert not found[n:].any()
+        x = torch.randn(1, 2, 9, 32)
+        turned = rotate(x, *Rotary(config)(torch.arange(9)[None]))
+        kept = torch.cat((torch.arange(n, 16), torch.arange(16 + n, 32)))
+        assert torch.equal(turned[..., kept], x[..., kept])
+        assert not n or not torch.allclose(turned[..., 1:, 0], x[..., 1:, 0])

@@ -19,7 +19,10 @@ from torch import nn
 from models.architecture.transformer import EncoderDecoder, build_model
 from models.codegen import module_source
 from models.cost import total_parameters
+from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
+from models.settings.norms import NORMS
+from models.settings.positions import POSITIONS
 from models.settings.presets import PRESETS
 
 SMALL: dict[str, Any] = {
@@ -68,18 +71,35 @@ def test_every_preset(name: str, tmp_path: Path) -> None:
     check_equal(dataclasses.replace(preset, **small), tmp_path)
 
 
+EVERY = [
+    *({"position": name} for name in POSITIONS),
+    *({"norm": name} for name in NORMS),
+    *({"activation": name} for name in ACTIVATIONS),
+    {"position": "rope", "nope_interval": 2},
+    {"position": "rope", "rope_fraction": 0.5},
+]
+
+
+@pytest.mark.parametrize("topology", ["decoder-only", "encoder-only", "encoder-decoder"])
+@pytest.mark.parametrize("slots", EVERY, ids=str)
+def test_every_position_norm_and_activation(slots: dict[str, Any], topology: str, tmp_path: Path) -> None:
+    check_equal(ModelConfig(topology=topology, **(SMALL | {"n_encoder_head": 2} | slots)), tmp_path)
+
+
 def fillings() -> st.SearchStrategy[ModelConfig]:
     """Any legal filling of the slots, small."""
     flag = st.booleans()
     slots: dict[str, st.SearchStrategy[Any]] = {
         "topology": st.sampled_from(("decoder-only", "encoder-only", "encoder-decoder")),
-        "position": st.sampled_from(("learned", "sinusoidal", "rope", "alibi", "t5", "none")),
+        "position": st.sampled_from(tuple(POSITIONS)),
         "rope_scaling": st.sampled_from(("none", "linear", "dynamic", "llama3", "yarn")),
         "rope_factor": st.sampled_from((1.0, 2.5)),
         "rope_original_context": st.sampled_from((8, 64)),
+        "rope_fraction": st.sampled_from((1.0, 0.5, 0.0)),
+        "nope_interval": st.sampled_from((0, 1, 2)),
         "n_bucket": st.sampled_from((4, 8)),
         "max_distance": st.sampled_from((16, 20)),
-        "norm": st.sampled_from(("layernorm", "rmsnorm")),
+        "norm": st.sampled_from(tuple(NORMS)),
         "norm_place": st.sampled_from(("pre", "post")),
         "embedding_norm": flag,
         "n_head": st.sampled_from((2, 3, 4)),
@@ -90,7 +110,7 @@ def fillings() -> st.SearchStrategy[ModelConfig]:
         "sliding_window": st.sampled_from((0, 1, 5)),
         "qk_norm": flag,
         "scaled_scores": flag,
-        "activation": st.sampled_from(("relu", "gelu", "gelu_tanh", "relu2", "swiglu", "geglu", "geglu_tanh")),
+        "activation": st.sampled_from(tuple(ACTIVATIONS)),
         "d_encoder_ff": st.sampled_from((0, 20)),
         "n_expert": st.sampled_from((0, 3)),
         "conv_width": st.sampled_from((0, 1, 3)),

@@ -68,11 +68,11 @@ def test_what_somebody_reads_is_replaced_when_they_are_done(tmp_path: Path, monk
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", refuse_at_first)
-    monkeypatch.setattr(files, "_PAUSE_S", 0.0)
-    monkeypatch.setattr(files, "_TRIES", 1)
+    monkeypatch.setattr(files, "PAUSE_S", 0.0)
+    monkeypatch.setattr(files, "TRIES", 1)
     with pytest.raises(PermissionError):
         atomic_write_json(tmp_path / "a.json", {})
-    monkeypatch.setattr(files, "_TRIES", 3)
+    monkeypatch.setattr(files, "TRIES", 3)
     atomic_write_json(tmp_path / "a.json", {"a": 1})
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
 

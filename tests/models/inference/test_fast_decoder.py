@@ -17,7 +17,10 @@ from models.inference.fast_decoder import FastDecoder
 from models.inference.threads import Crew
 from models.inference.weight_kinds import KINDS
 from models.inference.weights import prepare_weights
+from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
+from models.settings.norms import NORMS
+from models.settings.positions import POSITIONS
 from models.settings.presets import PRESETS
 from tests.models.designs import random_design
 
@@ -71,9 +74,13 @@ def test_all_designs_say_the_same(seed: int) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"position": "alibi"},
-        {"position": "learned"},
-        {"position": "t5"},
+        *({"position": name} for name in POSITIONS),
+        *({"norm": name} for name in NORMS),
+        *({"activation": name} for name in ACTIVATIONS),
+        {"nope_interval": 2},
+        {"rope_fraction": 0.5},
+        {"rope_fraction": 0.25, "rope_scaling": "dynamic", "rope_factor": 2.0, "rope_original_context": 12},
+        {"nope_interval": 1, "qk_norm": True},
         {"sliding_window": 6},
         {"sliding_window": 6, "position": "alibi"},
         {"n_kv_head": 1},

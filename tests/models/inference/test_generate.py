@@ -16,12 +16,15 @@ from models.inference.generate import generate, generate_batch
 from models.inference.sampling import SamplingConfig
 from models.settings.model_config import ModelConfig
 from models.tokenizers import MIN_VOCAB_SIZE, encode_text, train_tokenizer
+from tests.models.every_cut import EVERY_CUT
 
 GREEDY = SamplingConfig(temperature=0.0, max_tokens=12)
 SLOTS = [
     {"position": "learned", "norm": "layernorm", "activation": "gelu_tanh"},
     {"position": "rope", "norm": "rmsnorm", "activation": "swiglu", "n_kv_head": 2, "bias": "none"},
     {"position": "rope", "norm": "rmsnorm", "activation": "relu2", "qk_norm": True, "conv_width": 4, "bias": "none"},
+    {"position": "rope", "norm": "rmsnorm", "nope_interval": 2, "bias": "none"},
+    {"position": "rope", "norm": "rmsnorm", "rope_fraction": 0.5, "bias": "none"},
 ]
 
 
@@ -204,7 +207,11 @@ def test_each_token_says_what_the_model_gave_it(tokenizer: Tokenizer) -> None:
     assert all(event.draw is not None and 0 <= event.draw < 1 and not event.top for event in drawn)
 
 
-@pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"seed": 3, "frequency_penalty": 1.0, "top_p": 0.9}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"temperature": 0.0}, {"seed": 3, "frequency_penalty": 1.0, "top_p": 0.9}, *EVERY_CUT.values()],
+    ids=str,
+)
 def test_a_reply_goes_on_as_if_it_had_never_stopped(settings: dict[str, float], tokenizer: Tokenizer) -> None:
     model = tiny_model()
     config = SamplingConfig(max_tokens=12, **settings)

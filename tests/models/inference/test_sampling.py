@@ -1,5 +1,6 @@
 """Sampling: each setting cuts what it says, in the right order, and one seed means one choice."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Sequence
@@ -21,9 +22,10 @@ from transformers.generation.logits_process import (
 )
 
 from models.inference.sampling import SamplingConfig, as_floats, sample
-from models.inference.sampling_steps import drawn_token, sampling_steps
+from models.inference.sampling_steps import SamplingState, drawn_token, sampling_steps, state_at
 from models.inference.top_tokens import likeliest
-from models.settings.sampling_config import sampling_from_dict, with_advice
+from models.settings.sampling_config import CUTS, sampling_from_dict, step_words, with_advice
+from tests.models.every_cut import EVERY_CUT
 
 LOGITS = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()
 
@@ -195,6 +197,69 @@ def test_every_step_says_what_it_has_left() -> None:
     assert steps.stages[-1].entropy == cut["top_p"].entropy < cut["top_k"].entropy
     names = [stage.name for stage in sampling_steps(as_floats(LOGITS), SamplingConfig(temperature=0.0, top_k=2)).stages]
     assert names == ["model", "temperature", "drawn"]
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_every_cut_takes_something_away_where_it_is_on(name: str) -> None:
+    logits = as_floats(torch.randn(200, generator=torch.Generator().manual_seed(0)))
+    plain = SamplingConfig(temperature=1.0)
+    steps = sampling_steps(logits, dataclasses.replace(plain, **EVERY_CUT[name]))
+    assert [stage.name for stage in steps.cuts] == [name]
+    assert 0 < steps.removed < 1
+    assert float(steps.final.sum()) == pytest.approx(1.0)
+    assert sampling_steps(logits, plain).cuts == ()
+    assert step_words(dataclasses.replace(plain, **EVERY_CUT[name]), name).endswith((" 5", " 0.5"))
+
+
+@pytest.mark.parametrize("n", [0.5, 1.0, 2.5])
+def test_top_n_sigma_cuts_by_the_logits_at_any_temperature(n: float) -> None:
+    logits = 3 * torch.randn(1000, generator=torch.Generator().manual_seed(1))
+    expected = logits >= logits.max() - n * logits.std(correction=0)
+    for temperature in (0.2, 1.0, 4.0):
+        found = final(logits, SamplingConfig(temperature=temperature, top_n_sigma=n))
+        assert torch.equal(found > 0, expected)
+        kept = torch.where(expected, logits / temperature, -torch.inf)
+        torch.testing.assert_close(found, kept.softmax(0))
+    alike = final(torch.zeros(5), SamplingConfig(temperature=1.0, top_n_sigma=n))
+    assert alike.tolist() == pytest.approx([0.2] * 5)
+
+
+def test_mirostat_is_the_algorithm_of_its_paper() -> None:
+    """Against the algorithm as its authors published it, on one sequence of distributions."""
+    config, generator = SamplingConfig(temperature=0.9, mirostat_tau=2.5, mirostat_eta=0.3), torch.Generator()
+    state, mu, surprises = SamplingState(config), 5.0, []
+    for i in range(400):
+        logits = 2.5 * torch.randn(300, generator=generator.manual_seed(i))
+        steps = sampling_steps(as_floats(logits), config, state=state)
+        probabilities, ids = (logits / 0.9).softmax(0).sort(descending=True)
+        n = max(1, int((-probabilities.log2() <= mu).sum()))
+        kept = probabilities[:n] / probabilities[:n].sum()
+        assert set(np.flatnonzero(steps.final).tolist()) == set(ids[:n].tolist())
+        np.testing.assert_allclose(steps.final[ids[:n].numpy()], kept.numpy(), rtol=1e-5)
+        id = sample(logits, config, generator.manual_seed(i), state=state).id
+        surprises.append(-math.log2(float(kept[ids[:n].tolist().index(id)])))
+        mu -= 0.3 * (surprises[-1] - 2.5)
+        assert state.numbers["mirostat_tau"] == pytest.approx(mu, rel=1e-4, abs=1e-4)
+    assert np.mean(surprises[50:]) == pytest.approx(2.5, abs=0.1)
+
+
+def test_what_a_reply_remembers_does_not_reach_the_next_one() -> None:
+    config = SamplingConfig(temperature=1.0, mirostat_tau=1.0)
+    state = SamplingState(config)
+    steps = sampling_steps(as_floats(LOGITS), config, state=state)
+    state.follow(steps, 3)  # cut off or not: a token that was chosen by hand counts by what it had
+    assert state.numbers["mirostat_tau"] < SamplingState(config).numbers["mirostat_tau"] == 2.0
+    other = state.copy()
+    other.follow(sampling_steps(as_floats(LOGITS), config, state=other), 0)
+    assert other.numbers != state.numbers
+    places = [LOGITS, LOGITS.flip(0), LOGITS]
+    ids = [9, 3, 0, 1]
+    again = SamplingState(config)
+    for place, logits in enumerate(places, start=1):
+        again.follow(sampling_steps(as_floats(logits), config, ids[:place], 1, again), ids[place])
+    found = state_at(4, config, ids, 1, lambda place: as_floats(places[place - 1]))
+    assert found.numbers == again.numbers
+    assert not SamplingState(SamplingConfig()).remembers
 
 
 def test_a_number_lands_on_the_bar_of_probabilities() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from models.inference.sampling import SamplingConfig
 from models.inspect.ablation import Part, Survey, answers, compare, generate_with_ablation, listen, parts_of
 from models.inspect.reading import Text, answer_logits, answering_stack, read
 from models.tokenizers import train_tokenizer
+from tests.models.every_cut import EVERY_CUT
 from tests.models.inspect.designs import CONFIGS, make, text_of
 
 
@@ -154,9 +156,10 @@ def test_going_on_with_a_part_off(name: str) -> None:
     assert generate_with_ablation(model, text, [part], listen(model, text), 6, greedy)[1] == untouched
 
 
-def test_a_reply_is_drawn_again_by_its_own_numbers() -> None:
+@pytest.mark.parametrize("cut", [{}, *EVERY_CUT.values()], ids=str)
+def test_a_reply_is_drawn_again_by_its_own_numbers(cut: dict[str, Any]) -> None:
     model = make("llama-tiny", vocab_size=261)
-    sampling = SamplingConfig(temperature=1.5, seed=7, max_tokens=8, frequency_penalty=0.5)
+    sampling = SamplingConfig(temperature=1.5, seed=7, max_tokens=8, frequency_penalty=0.5, **cut)
     tokenizer = train_tokenizer((), "byte", 0)
     prompt = (70, 80, 90)
     made = [event for event in generate(model, tokenizer, prompt, sampling) if isinstance(event, TokenMade)]

@@ -66,7 +66,7 @@ def test_only_the_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole.at(0) is None
     assert whole.at(20) is None
     assert last.at(14) is None
-    monkeypatch.setattr(next_tokens, "_LARGEST", 4 * 261 * 3)
+    monkeypatch.setattr(next_tokens, "LARGEST", 4 * 261 * 3)
     assert read_logits(model, ids).first == 17
 
 

@@ -115,6 +115,8 @@ def test_the_tokenizer_goes_along(tmp_path: Path) -> None:
     [
         ({"qk_norm": True}, "qk_norm"),
         ({"position": "alibi"}, "position"),
+        ({"nope_interval": 2}, "nope_interval"),
+        ({"rope_fraction": 0.5}, "rope_fraction"),
         ({"n_expert": 4}, "n_expert"),
         ({"conv_width": 4}, "conv_width"),
         ({"activation": "relu2"}, "activation 'relu2'"),

@@ -6,7 +6,7 @@ import pytest
 
 from models.library.library import Library
 from models.runs.run_queue import RunQueue
-from models.runs.sweep import SweepValues, SweepRange, grid, parse_values, parse_range, random_search
+from models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
 from models.runs.sweep_result import sweep_runs, sweep_tag
 from models.settings.model_config import ModelConfig
 from models.settings.spec_changes import value_of

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig, differences, upgraded
-from models.settings.model_slots import GATED
 from models.settings.presets import PRESETS
 from models.settings.slots import SettingError, is_used
 
@@ -104,7 +104,7 @@ def test_derived_values() -> None:
     assert dataclasses.replace(config, d_head=5).head_dim == 5
     assert config.ff_width == 384
     assert dataclasses.replace(config, d_ff=7).ff_width == 7
-    for activation in GATED:
+    for activation in (name for name, activation in ACTIVATIONS.items() if activation.is_gated):
         gated = dataclasses.replace(config, activation=activation)
         assert gated.is_gated
         assert gated.ff_width == 256

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from models.library.library import Library
 from models.settings.design_files import MOST_BYTES, read_design, write_design
+from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 
 
@@ -114,3 +116,14 @@ def test_renaming_never_replaces_another_design(library: Library) -> None:
         library.rename_design("three", "four")
     assert library.rename_design("one", " ONE ") == "ONE"
     assert library.load_design("ONE") == PRESETS["t5-tiny"]
+
+
+def test_slots_that_came_later_leave_older_designs_as_they_are() -> None:
+    later = {f.name: f.default for f in dataclasses.fields(ModelConfig) if f.metadata.get("later")}
+    assert later
+    for name, config in PRESETS.items():
+        assert not later.keys() & config.to_dict().keys(), name
+        assert ModelConfig.from_dict(config.to_dict()) == config
+    rope = dataclasses.replace(PRESETS["llama-tiny"], nope_interval=4, rope_fraction=0.75)
+    assert rope.to_dict()["nope_interval"] == 4
+    assert ModelConfig.from_dict(rope.to_dict()) == rope

@@ -10,10 +10,12 @@ import pytest
 from models.settings.slots import (
     Problem,
     SettingError,
+    check_complete,
     check_settings,
     draft,
     field_problems,
     is_used,
+    plain,
     settings_from_dict,
     slot,
 )
@@ -97,3 +99,23 @@ def test_from_parsed_json() -> None:
         settings_from_dict(Oven, [], "oven.json")
     with pytest.raises(ValueError, match=r"oven\.json: heat is 1, but must lie between 50 and 250"):
         settings_from_dict(Oven, {"heat": 1}, "oven.json")
+
+
+def test_what_came_later_is_written_only_where_it_is_set() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Grill:
+        heat: int = slot(200, "Heat", "", group="Oven")
+        smoke: bool = slot(False, "Smoke", "", group="Oven", later=True)
+
+    assert plain(Grill(heat=90)) == {"heat": 90}
+    assert plain(Grill(smoke=True)) == {"heat": 200, "smoke": True}
+    for grill in (Grill(), Grill(smoke=True)):
+        assert settings_from_dict(Grill, plain(grill), "grill.json") == grill
+
+
+def test_a_table_that_is_not_complete_is_refused() -> None:
+    check_complete({"a": 1, "b": 2}, ("b", "a"), "colours")
+    with pytest.raises(LookupError, match=r"colours: there is no entry for b\."):
+        check_complete({"a": 1}, ("a", "b"), "colours")
+    with pytest.raises(LookupError, match=r"colours: c is not known\."):
+        check_complete({"a": 1, "c": 2}, ("a",), "colours")

@@ -99,7 +99,7 @@ def test_childs_complaints_are_ours(tmp_path: Path) -> None:
 
 def test_a_crash_is_a_sentence(text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     crash = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGABRT)"]
-    monkeypatch.setattr("models.tokenizers.making.child._ourselves", lambda: crash)
+    monkeypatch.setattr("models.tokenizers.making.child.own_command", lambda: crash)
     with pytest.raises(ValueError, match="crashed, code -6: try a smaller text"):
         list(train_in_child([text_file], "bpe", 300, tmp_path / "out"))
 
@@ -116,7 +116,7 @@ def sleepers(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
 
     monkeypatch.setattr("models.tokenizers.making.child.subprocess.Popen", remember)
     sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
-    monkeypatch.setattr("models.tokenizers.making.child._ourselves", lambda: sleeper)
+    monkeypatch.setattr("models.tokenizers.making.child.own_command", lambda: sleeper)
     return children
 
 

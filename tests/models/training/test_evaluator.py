@@ -15,7 +15,7 @@ from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.training.checkpoint import read_checkpoint
 from models.training.evaluator import MAX_PROMPT_TOKENS, capture_attention
-from models.training.machine import peak_matmul_flops, memory_in_use
+from models.training.machine import memory_in_use, peak_matmul_flops
 from models.training.parallel.layout import Layout
 from models.training.trainer import Trainer
 from models.training.update_ratios import UpdateRatios, layer_of

@@ -27,6 +27,7 @@ from models.inspect.reading import Text, streams_of
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
+from models.settings.optimizers import OPTIMIZERS
 from models.training.checkpoint import FORMAT
 from models.training.trainer import Trainer
 from tests.models.training.support import assert_same_end, make_run, numbers, train
@@ -38,7 +39,7 @@ def config(tiny_config: ModelConfig) -> ModelConfig:
     return dataclasses.replace(tiny_config, dropout=0.1)
 
 
-@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("how", ["stop", "pause", "close", "discard"])
 def test_resume_is_exact(library: Library, config: ModelConfig, optimizer: str, how: str) -> None:
     settings = {"optimizer": optimizer, "grad_accum_steps": 2, "keep_checkpoints": 9}
@@ -270,7 +271,7 @@ def test_other_threads_than_before_are_said(
         return [event.sentence for event in events if isinstance(event, Notice)]
 
     trainer = Trainer(RunFolder.open(run.folder), library, device="cpu")
-    monkeypatch.setattr("models.training.setup._cores", lambda: 2)
+    monkeypatch.setattr("models.training.setup.core_count", lambda: 2)
     seen = []
     for event in trainer.events():
         seen.append(event)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 
-from app.builder.diagram.activations import CURVES, FORMULAS, NAMES
+import pytest
+
+from app.builder.diagram.activations import CURVES
 from app.builder.diagram.describe import describe
 from models import cost
+from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
+from models.settings.norms import NORMS
+from models.settings.positions import POSITIONS
 from models.settings.presets import PRESETS
 from tests.app.builder.diagram.designs import DESIGNS, random_designs
 
@@ -61,6 +66,29 @@ def test_formulas_have_the_numbers_filled_in() -> None:
     assert core.heads == (4, 2)
     assert parts["feed_forward.times"].formula.startswith("h = SiLU(g) · a")
     assert parts["result"].shape == "[8, 100, 1,024]"
+
+
+@pytest.mark.parametrize("topology", ["decoder-only", "encoder-only", "encoder-decoder"])
+@pytest.mark.parametrize(
+    "slots",
+    [
+        *({"position": name} for name in POSITIONS),
+        *({"norm": name} for name in NORMS),
+        *({"activation": name} for name in ACTIVATIONS),
+    ],
+    ids=str,
+)
+def test_every_position_norm_and_activation_has_its_parts(slots: dict[str, str], topology: str) -> None:
+    config = dataclasses.replace(PRESETS["gpt2-tiny"], topology=topology, qk_norm=True, **slots)  # type: ignore[arg-type]
+    parts = describe(config, 8, 64)
+    assert sum(part.total_parameters for part in parts.values()) == cost.total_parameters(config)
+    stack = "decoder." if topology == "encoder-decoder" else ""
+    scheme = POSITIONS[config.position]
+    keys = {"embeddings": f"{stack}position", "": ""}
+    key = keys.get(scheme.place, f"{stack}attention.{config.position}")
+    assert (key in parts) == bool(scheme.place)
+    assert parts[f"{stack}attention_norm"].title == NORMS[config.norm].title
+    assert parts[f"{stack}feed_forward.activation"].title == ACTIVATIONS[config.activation].curve
 
 
 def test_texts_are_no_longer_than_the_context() -> None:
@@ -119,4 +147,4 @@ def test_heads_are_described_as_built() -> None:
 
 def test_every_activation_has_a_curve_a_name_and_a_formula() -> None:
     choices = next(f for f in dataclasses.fields(ModelConfig) if f.name == "activation").metadata["choices"]
-    assert set(choices) == set(CURVES) == set(NAMES) == set(FORMULAS)
+    assert set(choices) == set(CURVES)

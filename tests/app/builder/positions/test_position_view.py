@@ -18,6 +18,7 @@ from app.session.session import Session
 from models.architecture import position_tables as numbers
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
+from models.settings.positions import POSITIONS
 from tests.app.heard import Heard
 from tests.models.runs_on_disk import put_run, weights_of
 
@@ -66,6 +67,22 @@ def test_a_scheme_is_drawn_within_its_room(view: PositionView, theme: ThemeProvi
     assert len({image.pixelColor(spot).name() for spot in spots}) > 2
     assert view.minimumSizeHint().width() <= 560
     assert len(lines.lines) >= 1
+
+
+@pytest.mark.parametrize("topology", ["decoder-only", "encoder-only", "encoder-decoder"])
+@pytest.mark.parametrize("name", POSITIONS)
+def test_every_scheme_is_drawn_or_said_to_have_nothing(view: PositionView, name: str, topology: str) -> None:
+    view.set_design(scheme(name, topology=topology), 64)
+    QApplication.processEvents()
+    if POSITIONS[name].place == "" or (POSITIONS[name].place == "embeddings" and POSITIONS[name].learned):
+        assert view.nothing is not None
+        assert len(said(view.nothing)) > 20
+    else:
+        assert view.nothing is None
+        heat, lines = shown(view)
+        assert np.isfinite(heat.values).any()
+        assert len(lines.lines) >= 1
+        assert view.words.text()
 
 
 def test_the_pointer_and_the_keys_read_the_table(qtbot: QtBot, view: PositionView) -> None:

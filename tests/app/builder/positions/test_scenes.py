@@ -65,6 +65,17 @@ def test_rotations_with_and_without_their_scaling(scaling: str) -> None:
         assert lines.lines[1].name in lines.describe(3)
 
 
+def test_rotations_say_what_they_leave_alone() -> None:
+    config = dataclasses.replace(ROPE, rope_fraction=0.5, nope_interval=2, n_layer=5)
+    scene = rotations.rotations(config, 64)
+    heat, _ = both(scene)
+    assert "the 8 fastest pairs are turned (p-RoPE). 2 of 5 layers turn nothing (NoPE)." in scene.words
+    np.testing.assert_array_equal(heat.values[8:], 1.0)
+    assert "not turned" in heat.describe(8, 3)
+    assert "turned by" in heat.describe(7, 3)
+    assert "NoPE" not in rotations.rotations(ROPE, 64).words
+
+
 def test_angles_are_read_in_turns() -> None:
     heat, _ = both(rotations.rotations(ROPE, 64, angles=True))
     np.testing.assert_allclose(10 ** heat.values[0, 1:], np.arange(1, 64) / (2 * np.pi), rtol=1e-5)

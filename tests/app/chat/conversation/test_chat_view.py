@@ -119,7 +119,11 @@ def test_it_goes_on_from_another_token(asked: Bench, actor: Actor) -> None:
     assert generation is not None
     assert texts(asked)[-1] == "It is not Clara."
     assert generation.tokens[:2] == asked.conversation.chat.messages[1].generation.tokens[:2]  # type: ignore[union-attr]
-    assert (generation.tokens[2].probability, generation.tokens[2].entropy, generation.tokens[2].draw) == (None, 1.0, None)
+    assert (generation.tokens[2].probability, generation.tokens[2].entropy, generation.tokens[2].draw) == (
+        None,
+        1.0,
+        None,
+    )
 
 
 def test_the_tree_shows_all_branches_and_goes_to_each(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
@@ -149,7 +153,9 @@ def test_what_there_is_of_a_reply_outlives_a_kill(qtbot: QtBot, bench: Bench, ac
     left = bench.conversation.chat_library.store.load(bench.conversation.chat.id).path[-1]
     assert (left.content, left.generation is not None and left.generation.can_continue) == ("Once upon", True)
     actor.end()
-    bench.conversation.open(Chat(messages=(Message(id="u"), Message(id="r", parent="u", role="assistant", generation=left.generation))))
+    bench.conversation.open(
+        Chat(messages=(Message(id="u"), Message(id="r", parent="u", role="assistant", generation=left.generation)))
+    )
     assert not last(bench).buttons.go_on.isHidden()
 
 

@@ -36,7 +36,7 @@ def test_an_empty_message_is_not_sent_and_the_button_says_why(qtbot: QtBot, benc
 def test_a_long_reply_is_one_text_in_the_end(qtbot: QtBot, bench: Bench) -> None:
     bubble, whole = Bubble(bench.theme, mine=False), ""
     qtbot.addWidget(bubble)
-    bubble.set_widest(500)
+    bubble.set_max_width(500)
     for i in range(60):
         piece = f"Sentence number {i} of a long reply. " * 10 + ("\n" if i % 7 == 0 else "\n\n" if i % 11 == 0 else "")
         bubble.append(piece)

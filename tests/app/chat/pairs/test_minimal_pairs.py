@@ -51,8 +51,8 @@ def page(session: Session, qtbot: QtBot, theme: ThemeProvider) -> MinimalPairs:
 
 def test_both_models_are_shown_and_the_causal_one_makes_no_difference(page: MinimalPairs, qtbot: QtBot) -> None:
     encoder, causal = (page.resolved[topology] for topology in KINDS)
-    assert "differ by up to" in encoder.said.text()
-    assert "difference exactly 0" in causal.said.text()
+    assert "differ by up to" in encoder.summary.text()
+    assert "difference exactly 0" in causal.summary.text()
     assert [verdict.split()[-1] for verdict in causal.bars.verdicts] in (["animal"] * 2, ["street"] * 2)
     assert page.measured.figure(0, "decoder-only") == "50.0\N{NO-BREAK SPACE}%"
     assert page.measured.figure(1, "decoder-only") == "0.0\N{NO-BREAK SPACE}%"
@@ -63,7 +63,7 @@ def test_both_models_are_shown_and_the_causal_one_makes_no_difference(page: Mini
     assert column_labels(reading)[page.tokens.chosen] == "·it"
     assert len(differing_columns(reading)) == 1
     page.which.buttons.button(1).click()
-    assert "the difference of its row is exactly 0" in page.attention.said.text()
+    assert "the difference of its row is exactly 0" in page.attention.summary.text()
     rows = page.attention.maps.tables[2][: min(differing_columns(reading))]
     assert np.nanmax(np.abs(rows)) == 0
 
@@ -74,7 +74,7 @@ def test_a_click_on_a_token_or_a_cell_looks_from_there(page: MinimalPairs, qtbot
     left, top, _ = page.tokens.places(page.tokens.width())[1]
     qtbot.mouseClick(page.tokens, Qt.MouseButton.LeftButton, pos=QPoint(int(left) + 3, int(top) + 3))
     assert page.tokens.chosen == 1
-    assert page.attention.said.text().startswith("“·animal”")
+    assert page.attention.summary.text().startswith("“·animal”")
     qtbot.keyClick(page.tokens, Qt.Key.Key_Right)
     assert page.tokens.chosen == 2
     maps = page.attention.maps
@@ -82,15 +82,15 @@ def test_a_click_on_a_token_or_a_cell_looks_from_there(page: MinimalPairs, qtbot
     qtbot.mouseClick(maps, Qt.MouseButton.LeftButton, pos=area.topLeft().toPoint() + QPoint(4, 4))
     assert page.tokens.chosen == 0
     qtbot.mouseMove(maps, area.center().toPoint())
-    qtbot.waitUntil(lambda: "B − A" in page.attention.said.text())
-    said = page.attention.said.text()
+    qtbot.waitUntil(lambda: "B − A" in page.attention.summary.text())
+    summary = page.attention.summary.text()
     qtbot.keyClick(maps, Qt.Key.Key_Down)
-    assert page.attention.said.text() != said
+    assert page.attention.summary.text() != summary
     qtbot.keyClick(maps, Qt.Key.Key_Return)
     assert page.tokens.chosen > 0
     qtbot.keyClick(maps, Qt.Key.Key_Right)
     qtbot.keyClick(maps, Qt.Key.Key_Escape)
-    assert "B − A" not in page.attention.said.text()
+    assert "B − A" not in page.attention.summary.text()
     page.attention.heads.setCurrentIndex(3)
     page.attention.heads.activated.emit(3)
     assert f"Layer {page.attention.head[0] + 1}" in page.attention.heads.currentText()
@@ -116,7 +116,7 @@ def test_other_sentences_are_read_as_one_types(page: MinimalPairs, qtbot: QtBot)
 def test_pictures_and_numbers_are_written(page: MinimalPairs, session: Session, qtbot: QtBot, tmp_path: Path) -> None:
     page.export.export_to(tmp_path / "pair.png", "png")
     assert (tmp_path / "pair.png").stat().st_size > 10_000
-    with qtbot.waitSignal(session.notices.said):
+    with qtbot.waitSignal(session.notices.summary):
         page.export.export_to(tmp_path / "pair.csv", "csv")
     reading = page.reading
     assert reading is not None
@@ -145,7 +145,7 @@ def test_any_open_model_is_compared(page: MinimalPairs, session: Session, qtbot:
     assert reading is not None
     assert page.changes.isVisible()
     page.on_picked(3)
-    assert "same in every bit" in page.changes.said.text()
+    assert "same in every bit" in page.changes.summary.text()
     page.on_picked(len(reading.columns) - 1)
     assert page.changes.bars.changes
     assert "nats" in page.changes.bars.tip(1)

@@ -25,6 +25,9 @@ ALL = SamplingConfig(
     top_p=0.9,
     min_p=0.05,
     typical_p=0.8,
+    top_n_sigma=1.5,
+    mirostat_tau=3.0,
+    mirostat_eta=0.2,
     repetition_penalty=1.2,
     frequency_penalty=0.5,
     presence_penalty=-0.5,
@@ -47,7 +50,7 @@ def test_every_setting_can_be_made(panel: SamplingPanel) -> None:
     assert panel.config == SamplingConfig()
     panel.set_config(ALL)
     assert panel.config == ALL
-    assert panel.more.title == "More: 8 set"
+    assert panel.more.title == "More: 11 set"
     assert panel.presets.list.currentText() == "Own settings"
     rows = {*panel.sliders, "seed", "stop", "logit_bias"}
     assert rows == {field.name for field in dataclasses.fields(SamplingConfig)}

@@ -40,13 +40,36 @@ def panel(qtbot: QtBot, session: Session, theme: ThemeProvider, focus: Focus) ->
 @pytest.fixture
 def reply(session: Session, byte_tokenizer: Tokenizer, panel: NextTokenPanel) -> ReadText:
     """What a random model wrote, which is open now."""
+    return reply_by(session, byte_tokenizer, SETTINGS)
+
+
+def reply_by(session: Session, byte_tokenizer: Tokenizer, settings: SamplingConfig) -> ReadText:
+    """Open a random model, and let it write."""
     model, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
     prompt = [70, 71, 72]
-    made = [event for event in generate(model, tokenizer, prompt, SETTINGS) if isinstance(event, TokenMade)]
+    made = [event for event in generate(model, tokenizer, prompt, settings) if isinstance(event, TokenMade)]
     ids = (*prompt, *(event.id for event in made))
     words = tuple(piece.display for piece in pieces_of(tokenizer, ids))
     draws = tuple(event.draw for event in made)
-    return ReadText(ids=ids, words=words, n_prompt=3, draws=draws, sampling=SETTINGS)
+    return ReadText(ids=ids, words=words, n_prompt=3, draws=draws, sampling=settings)
+
+
+def test_the_draws_of_a_reply_with_mirostat_are_found_again(
+    panel: NextTokenPanel, session: Session, byte_tokenizer: Tokenizer, focus: Focus, until: Until
+) -> None:
+    """Each hangs on the tokens before, in whatever order one looks at them."""
+    settings = dataclasses.replace(SETTINGS, top_k=0, top_p=1.0, mirostat_tau=3.0, mirostat_eta=0.5)
+    text = reply_by(session, byte_tokenizer, settings)
+    focus.show(text)
+    focus.lock(len(text.ids) - 1)
+    until(lambda: panel.xray is not None)
+    left = []
+    for place in (*range(len(text.ids) - 1, 2, -1), 5):
+        focus.lock(place)
+        assert panel.xray is not None
+        assert panel.xray.lands == text.ids[place]
+        left.append(panel.xray.n_left)
+    assert len(set(left)) > 1
 
 
 def test_every_draw_of_a_reply_is_found_again(

@@ -53,13 +53,13 @@ def encoder_endpoint(byte_tokenizer: Tokenizer) -> Iterator[Endpoint]:
 @pytest.fixture
 def client(endpoint: Endpoint) -> Iterator[openai.OpenAI]:
     """The official client."""
-    with openai.OpenAI(base_url=endpoint.url, api_key="none", max_retries=0, timeout=60) as client:
+    with openai.OpenAI(base_url=endpoint.url, api_key="none", max_retries=0, timeout=240) as client:
         yield client
 
 
 def until(condition: Callable[[], object]) -> None:
     """Wait for what happens on the server's threads."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.005)

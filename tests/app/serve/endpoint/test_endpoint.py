@@ -12,16 +12,18 @@ import openai
 import pytest
 import torch
 
+from app.serve.endpoint.errors import ApiError
 from app.serve.endpoint.orders import chat_orders
-from app.serve.endpoint.schemas import ChatAsked
+from app.serve.endpoint.schemas import ChatAsked, read_body
 from models.chat.own_template import encode_messages
 from models.chat.template_config import ChatTemplateConfig
 from models.events import ReplyFinished, TokenMade
 from models.inference.generate import generate
-from models.settings.sampling_config import SamplingConfig
+from models.settings.sampling_config import NUMBERS, SamplingConfig
 from models.tokenizers import decode, encode_text
 from models.tokenizers.special_tokens import end_id
 from tests.app.serve.endpoint.conftest import Endpoint, until
+from tests.models.every_cut import EVERY_CUT
 
 ASKED = [{"role": "user", "content": "Where is Ben?"}]
 
@@ -236,6 +238,23 @@ def test_what_a_request_leaves_off_is_as_the_makers_advise(endpoint: Endpoint) -
     (order,) = chat_orders(served, asked)
     assert (order.sampling.temperature, order.sampling.top_k) == (0.2, 0)
     assert order.sampling.max_tokens == 20_000
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_setting_of_the_draw_is_a_field_within_its_limits(endpoint: Endpoint, name: str) -> None:
+    low, _ = next(f.metadata["range"] for f in dataclasses.fields(SamplingConfig) if f.name == name)
+    value = EVERY_CUT.get(name, {name: type(low)(1)})[name]
+    asked = ChatAsked.model_validate({"model": "tiny", "messages": ASKED, name: value})
+    (order,) = chat_orders(endpoint.served, asked)
+    assert order.sampling == SamplingConfig(
+        **{"temperature": 1.0, name: value},
+        max_tokens=order.sampling.max_tokens,
+        seed=order.sampling.seed,
+        stop=order.sampling.stop,
+    )
+    for wrong in (low - 2, "much"):
+        with pytest.raises(ApiError, match=name):
+            read_body(json.dumps({"model": "tiny", "messages": ASKED, name: wrong}).encode(), ChatAsked)
 
 
 def test_a_model_with_a_template_of_its_own(endpoint: Endpoint) -> None:

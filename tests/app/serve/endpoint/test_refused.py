@@ -32,7 +32,7 @@ def ask(
 ) -> tuple[int, dict[str, Any]]:
     """Status and JSON of an answer; `body` is JSON, or bytes to send as they are."""
     data = body if isinstance(body, bytes) else json.dumps(body)
-    with closing(http.client.HTTPConnection(*endpoint.address, timeout=60)) as connection:
+    with closing(http.client.HTTPConnection(*endpoint.address, timeout=240)) as connection:
         connection.request(method, path, data, dict(headers or {}))
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
@@ -114,7 +114,7 @@ def test_bodies_that_are_no_json(endpoint: Endpoint, body: bytes, words: str) ->
 def test_too_long_a_body(endpoint: Endpoint) -> None:
     status, answer = ask(endpoint, "POST", CHAT, b"{}", {"Content-Length": str(MOST_BYTES + 1)})
     assert (status, answer["error"]["code"]) == (413, "request_too_large")
-    with closing(http.client.HTTPConnection(*endpoint.address, timeout=60)) as connection:
+    with closing(http.client.HTTPConnection(*endpoint.address, timeout=240)) as connection:
         connection.request("POST", CHAT, iter([b" " * 500_000] * 9), encode_chunked=True)
         assert connection.getresponse().status == 413
 
@@ -141,7 +141,7 @@ def test_other_paths_and_methods(endpoint: Endpoint) -> None:
     ],
 )
 def test_pages_from_elsewhere(endpoint: Endpoint, headers: dict[str, str], status: int) -> None:
-    with closing(http.client.HTTPConnection(*endpoint.address, timeout=60)) as connection:
+    with closing(http.client.HTTPConnection(*endpoint.address, timeout=240)) as connection:
         connection.request("GET", "/v1/models", headers=headers)
         answer = connection.getresponse()
         assert answer.status == status

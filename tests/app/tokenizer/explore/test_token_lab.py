@@ -80,7 +80,7 @@ def test_rows_break_as_greedy_filling_does() -> None:
 def test_a_very_long_text_is_laid_out_part_by_part(
     qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token_view, "_AT_ONCE", 10)
+    monkeypatch.setattr(token_view, "AT_ONCE", 10)
     view = TokenView(theme)
     qtbot.addWidget(view)
     view.resize(300, 200)

@@ -105,7 +105,7 @@ def test_what_is_no_expression_or_takes_for_ever_is_a_sentence(pattern: str, pro
 
 
 def test_a_search_can_be_left(finder: TokenFinder, table: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_finder, "_POLL_S", 0.0)
+    monkeypatch.setattr(token_finder, "POLL_S", 0.0)
     work = finder.find(Query(text="/a/"))
     first, second = next(work), next(work)
     assert isinstance(first, Progress)

@@ -228,7 +228,7 @@ def test_a_learning_rate_is_taken_over_with_muons(form: NewRun, session: Session
     view: LrFinderView = form.views.view("lr")
     assert view.start.isVisibleTo(form)
     points = tuple(LrPoint(lr=10 ** (i / 10 - 5), loss=5 - i / 20, smoothed=5 - i / 25) for i in range(50))
-    found = LrFound(points=points, suggestion=0.004, low=0.001, high=0.01, muon_ratio=2.5, exploded=False)
+    found = LrFound(points=points, suggestion=0.004, low=0.001, high=0.01, ratios={"muon_lr": 2.5}, exploded=False)
     tell(form, kind="lr", lr_points=points, lr=found, lr_of=form.draft.spec())
     assert view.use.text() == "Use 0.004"
     assert view.sentence.text().startswith("The smoothed loss")
@@ -250,7 +250,7 @@ def test_a_rate_that_was_not_found_is_not_offered(form: NewRun, session: Session
     form.views.show_view("lr")
     view: LrFinderView = form.views.view("lr")
     points = (LrPoint(lr=1e-5, loss=5.0, smoothed=5.0), LrPoint(lr=1e-4, loss=5.0, smoothed=5.0))
-    nothing = LrFound(points=points, suggestion=None, low=None, high=None, muon_ratio=None, exploded=False)
+    nothing = LrFound(points=points, suggestion=None, low=None, high=None, ratios={}, exploded=False)
     tell(form, kind="lr", lr_points=points, lr=nothing)
     assert not view.use.isVisibleTo(form)
     assert "hardly fell" in view.sentence.text()

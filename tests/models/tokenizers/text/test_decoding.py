@@ -47,9 +47,9 @@ def test_what_is_no_id_is_named_with_its_place_and_the_others_are_decoded(bpe: T
     assert [problem.sentence for problem in decoded.problems] == [
         "“12x” (2nd) is no whole number.",
         "“1.5” (3rd) is no whole number.",
-        "There is no token -3 (4th): ids go from 0 to 269.",
-        "There is no token 99,999 (5th): ids go from 0 to 269.",
-        f"There is no token {'9' * 24}… (6th): ids go from 0 to 269.",
+        "There is no token -3 (4th): ids range from 0 to 269.",
+        "There is no token 99,999 (5th): ids range from 0 to 269.",
+        f"There is no token {'9' * 24}… (6th): ids range from 0 to 269.",
     ]
     many = decode_ids(bpe, "x " * (MAX_LISTED_PROBLEMS + 50))
     assert (len(many.problems), many.n_problems, many.text) == (MAX_LISTED_PROBLEMS, MAX_LISTED_PROBLEMS + 50, "")
@@ -66,7 +66,7 @@ def test_ids_that_a_vocabulary_leaves_out_are_said_to_be_so() -> None:
     assert decoded.text == "ab"
     assert [problem.sentence for problem in decoded.problems] == [
         "There is no token 3 (2nd): this vocabulary leaves that id out.",
-        "There is no token 8 (4th): ids go from 0 to 7.",
+        "There is no token 8 (4th): ids range from 0 to 7.",
     ]
     assert decode_ids(Tokenizer(models.BPE()), "0").problems[0].sentence.endswith("this vocabulary is empty.")
 

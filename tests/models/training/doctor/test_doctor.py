@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,19 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Library:
     return Library(tmp_path_factory.mktemp("doctor"))
 
 
+@pytest.fixture(scope="module")
+def trained(shelf: Library) -> Callable[[Recipe], RunFolder]:
+    """The run of a recipe, which is trained once for all that only read it."""
+    runs: dict[str, RunFolder] = {}
+
+    def run_of(recipe: Recipe) -> RunFolder:
+        if recipe.name not in runs:
+            runs[recipe.name] = train_recipe(recipe, shelf)
+        return runs[recipe.name]
+
+    return run_of
+
+
 def kinds(log: RunLog) -> set[str]:
     return {diagnosis.kind for diagnosis in examine(log).diagnoses}
 
@@ -40,6 +54,7 @@ def test_the_suite_is_large_enough() -> None:
         assert sum(recipe.found == kind for recipe in FAULTY) >= 2, kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", HEALTHY, ids=lambda recipe: recipe.name)
 def test_a_healthy_run_is_left_alone_at_any_time(recipe: Recipe, shelf: Library) -> None:
     log = RunLog.read(train_recipe(recipe, shelf))
@@ -51,9 +66,10 @@ def test_a_healthy_run_is_left_alone_at_any_time(recipe: Recipe, shelf: Library)
     assert log.loss[-1] < 0.8 * log.loss[0], "or it would not be healthy"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", FAULTY, ids=lambda recipe: recipe.name)
-def test_a_fault_is_found_with_its_evidence_and_remedy(recipe: Recipe, shelf: Library) -> None:
-    run = train_recipe(recipe, shelf)
+def test_a_fault_is_found_with_its_evidence_and_remedy(recipe: Recipe, trained: Callable[[Recipe], RunFolder]) -> None:
+    run = trained(recipe)
     log = RunLog.read(run)
     found = {diagnosis.kind: diagnosis for diagnosis in examine(log).diagnoses}
     assert recipe.found in found
@@ -68,9 +84,9 @@ def test_a_fault_is_found_with_its_evidence_and_remedy(recipe: Recipe, shelf: Li
 
 
 @pytest.mark.parametrize("name", ["weight decay that turns weights over", "gpt2 of zeros", "gpt2, rate 0.00001"])
-def test_the_remedy_heals(name: str, shelf: Library) -> None:
+def test_the_remedy_heals(name: str, shelf: Library, trained: Callable[[Recipe], RunFolder]) -> None:
     recipe = next(recipe for recipe in FAULTY if recipe.name == name)
-    log = RunLog.read(train_recipe(recipe, shelf))
+    log = RunLog.read(trained(recipe))
     (diagnosis,) = examine(log).diagnoses
     assert diagnosis.remedy is not None
     healed = RunLog.read(train_spec(changed_spec(log.spec, diagnosis.remedy.changes), shelf))
@@ -78,9 +94,9 @@ def test_the_remedy_heals(name: str, shelf: Library) -> None:
     assert healed.val_loss[-1] < 0.7 * np.nanmin(log.val_loss)
 
 
-def test_a_remedy_that_is_a_fork_heals(shelf: Library) -> None:
+def test_a_remedy_that_is_a_fork_heals(shelf: Library, trained: Callable[[Recipe], RunFolder]) -> None:
     recipe = next(recipe for recipe in FAULTY if recipe.name == "gpt2, its rate raised to 0.9 by hand")
-    run = train_recipe(recipe, shelf)
+    run = trained(recipe)
     diagnosis = examine(RunLog.read(run)).diagnoses[0]
     assert diagnosis.kind == "divergence"
     remedy = diagnosis.remedy

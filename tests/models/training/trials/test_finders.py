@@ -71,12 +71,12 @@ def test_rates_are_tried_from_small_to_large_and_one_is_suggested(library: Libra
             break
     points = [event for event in events if isinstance(event, LrPoint)]
     assert found.points == tuple(points)
-    assert points[0].lr == pytest.approx(lr_finder.LOWEST)
+    assert points[0].lr == pytest.approx(spec.train.rule.lr_trial[0])
     assert all(b.lr > a.lr for a, b in itertools.pairwise(points))
     assert points[0].loss == pytest.approx(math.log(262), rel=0.2)
     assert found.suggestion is not None
     assert 1e-4 < found.low <= found.suggestion <= found.high < 1
-    assert found.muon_ratio == pytest.approx(spec.train.muon_lr / spec.train.lr)
+    assert found.ratios == {"muon_lr": pytest.approx(spec.train.muon_lr / spec.train.lr)}
     assert all(torch.equal(state, states[0]) for state in states)
     assert library.list_runs() == []
 
@@ -100,7 +100,7 @@ def test_the_suggestion_is_where_the_loss_falls_most_steeply() -> None:
     assert found.high is not None
     assert rates[18] <= found.low <= rates[21]
     assert rates[26] <= found.high <= rates[29]
-    assert found.muon_ratio is None
+    assert found.ratios == {}
 
 
 def test_a_loss_that_never_falls_suggests_nothing() -> None:

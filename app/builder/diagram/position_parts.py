@@ -1,0 +1,116 @@
+"""The parts of the diagram that position schemes are, in words and numbers. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.builder.diagram.part import Part, StackSpec
+from models.architecture.rope import n_rotated
+from models.settings.positions import POSITIONS, scheme_of
+from models.settings.slots import check_complete
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionPart:
+    """How a scheme is drawn: make(stack, key) is its part. scores: what it adds to the formula of scores."""
+
+    make: Callable[[StackSpec, str], Part]
+    scores: str = ""
+
+
+def position_part(stack: StackSpec, place: str, key: str) -> list[Part]:
+    """The part, called `key`, of a design's scheme; none where that does not come in at `place`."""
+    config = stack.config
+    return [_PARTS[config.position].make(stack, key)] if scheme_of(config).place == place else []
+
+
+def score_words(stack: StackSpec) -> str:
+    """What the design's scheme adds in the formula of scores."""
+    return _PARTS[stack.config.position].scores if scheme_of(stack.config).place else ""
+
+
+def _learned(stack: StackSpec, key: str) -> Part:
+    c, rows = stack.config.d_model, stack.config.context_length
+    return Part(
+        key=key,
+        title="Positions",
+        detail=f"{rows:,} × {c:,}",
+        formula=f"x = x + P[position],   P: {rows:,} × {c:,}\n{stack.stream}",
+        meaning="Adds a learned row for each place in the text, so that the model knows the order.",
+        kind="position",
+        slots=("position", "context_length"),
+        shape=stack.stream,
+        n_parameters=rows * c,
+    )
+
+
+def _sinusoidal(stack: StackSpec, key: str) -> Part:
+    c = stack.config.d_model
+    return Part(
+        key=key,
+        title="Sinusoids",
+        detail="sin, cos",
+        formula=f"x = x + P[t],   P[t, 2i] = sin(t / 10000^(2i/{c:,})),  P[t, 2i+1] = cos(…)\n{stack.stream}",
+        meaning="Adds waves of many lengths, so that the model knows the order. Nothing is learned.",
+        kind="position",
+        slots=("position",),
+        shape=stack.stream,
+    )
+
+
+def _rope(stack: StackSpec, key: str) -> Part:
+    config, d = stack.config, stack.config.head_dim
+    stretch = "" if config.rope_scaling == "none" else f", {config.rope_scaling} × {config.rope_factor:g}"
+    n, is_part = n_rotated(config), config.rope_fraction != 1.0
+    turning = f"i = 0 … {n - 1}" if n else "no i"
+    return Part(
+        key=key,
+        title="RoPE",
+        detail=f"{config.rope_theta:,.6g}{stretch}",
+        formula=f"(qᵢ, qᵢ₊{d // 2}) turned by position · {config.rope_theta:,.6g}^(−2i/{d})\n"
+        f"{turning}, keys alike{stretch}",
+        meaning="Turns queries and keys by their position, so that their match depends on the distance."
+        + (f" Only the {n} fastest of {d // 2} pairs (p-RoPE)." if is_part else "")
+        + (f" Not in {config.n_unturned} of the {config.n_layer} layers (NoPE)." if config.nope_interval else ""),
+        kind="position",
+        slots=("position", "rope_theta", "rope_scaling", "rope_factor", "rope_fraction", "nope_interval"),
+    )
+
+
+def _alibi(stack: StackSpec, key: str) -> Part:
+    n_head = stack.config.n_head
+    return Part(
+        key=key,
+        title="ALiBi",
+        detail=f"{n_head} slopes",
+        formula=f"scores − slopeₕ · |i − j|\nh = 1 … {n_head}, slopes fixed",
+        meaning="A penalty that grows with the distance, for each head at another rate. Nothing is learned.",
+        kind="position",
+        slots=("position",),
+    )
+
+
+def _t5(stack: StackSpec, key: str) -> Part:
+    config = stack.config
+    return Part(
+        key=key,
+        title="T5 bias",
+        detail=f"{config.n_bucket} × {config.n_head}",
+        formula=f"scores + B[bucket(i − j), head]\nB: {config.n_bucket} × {config.n_head}, "
+        f"distances up to {config.max_distance:,}",
+        meaning="Adds a learned number by distance and head. One table serves all layers of the stack.",
+        kind="position",
+        slots=("position", "n_bucket", "max_distance"),
+        n_parameters=config.n_bucket * config.n_head,
+    )
+
+
+_PARTS = {
+    "learned": PositionPart(make=_learned),
+    "sinusoidal": PositionPart(make=_sinusoidal),
+    "rope": PositionPart(make=_rope),
+    "alibi": PositionPart(make=_alibi, scores=" − slope · distance"),
+    "t5": PositionPart(make=_t5, scores=" + bias[distance]"),
+}
+check_complete(_PARTS, (name for name, scheme in POSITIONS.items() if scheme.place), "position schemes in the diagram")
