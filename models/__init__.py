@@ -1,4 +1,4 @@
-"""The language-model side. Names are exported lazily, so that what needs no torch imports none (PEP 562)."""
+"""Language models, without a user interface. Names are exported lazily: what needs no torch imports none (PEP 562)."""
 
 import os
 from typing import TYPE_CHECKING, Any
@@ -8,9 +8,9 @@ if TYPE_CHECKING:
 
 __all__ = ["load_model"]
 
-# Read by GNU OpenMP when torch loads it: how long a thread that waits for the others burns its core before it sleeps.
-# With the default of 300,000 turns (milliseconds), any other busy program makes two waiting threads share one core, and
-# a training step then takes 2 s where it takes 50 ms with this; on a quiet machine it costs nothing (measured).
+# Read by GNU OpenMP when torch loads it: how long a waiting thread spins before it sleeps. With the default of 300,000
+# iterations (milliseconds), any other busy program makes two waiting threads share one core, and a training step then
+# takes 2 s instead of 50 ms; on an idle machine the lower value costs nothing (measured).
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 

@@ -1,4 +1,4 @@
-"""Which device computes, with which numbers, and the sentences for when it cannot."""
+"""Choosing the device and the precision, and sentences for when that fails."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DEVICE_NAMES, TrainConfig
 
 BFLOAT16_FROM = 256
-"""The width (d_model) from which on bfloat16 gains more than its conversions cost, where the device is fast at it."""
+"""The d_model from which bfloat16 gains more than its conversions cost, on devices with hardware support."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceChoice:
-    """A device that works. `sentence` says why it is not the wanted one; `memory_bytes` is its total, where known."""
+    """A device that works. `sentence` says why it is not the requested one; `memory_bytes` is its total, if known."""
 
     device: torch.device
     label: str
@@ -27,7 +27,7 @@ class DeviceChoice:
 
 
 def available_devices() -> tuple[str, ...]:
-    """The devices that torch offers here, the fastest first; "cpu" is always the last."""
+    """The devices that torch supports here, the fastest first; "cpu" is always the last."""
     found = []
     if torch.cuda.is_available():
         found.append("cuda")
@@ -37,7 +37,7 @@ def available_devices() -> tuple[str, ...]:
 
 
 def choose_device(name: str = "auto", index: int = 0) -> DeviceChoice:
-    """The named device, tried out; the CPU with a sentence where it does not work. "auto" = the fastest that works.
+    """The named device after a trial; the CPU, with a sentence, if it does not work. "auto" = the fastest.
 
     `index` counts CUDA devices from 0.
 
@@ -50,10 +50,10 @@ def choose_device(name: str = "auto", index: int = 0) -> DeviceChoice:
     if wanted == "cpu":
         return _cpu()
     if wanted not in available_devices():
-        return _cpu(f"There is no usable {wanted.upper()} device here ({_why_missing(wanted)}), so the CPU is used.")
+        return _cpu(f"No usable {wanted.upper()} device was found ({_why_missing(wanted)}), so the CPU is used.")
     try:
         x = torch.ones(8, 8, device=torch.device(wanted, index))
-        (x @ x).sum().item()  # waits for the device, so that what fails fails here
+        (x @ x).sum().item()  # synchronises, so that failures surface here
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         return _cpu(f"The {wanted.upper()} device does not start ({reason}), so the CPU is used.")
@@ -66,9 +66,9 @@ def choose_device(name: str = "auto", index: int = 0) -> DeviceChoice:
     )
 
 
-def use_cores() -> None:
-    """Give torch its threads for work behind a window. On Linux that work is at low priority and takes all cores that
-    this process may use; elsewhere the window keeps one.
+def set_thread_count() -> None:
+    """Set torch's threads for work in the background of a window: on Linux, where that has low priority, all cores that
+    this process may use; elsewhere all but one.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(cores if sys.platform == "linux" else max(1, cores - 1))
@@ -84,10 +84,10 @@ def bf16_is_fast(device: torch.device) -> bool:
 
 
 def pick_precision(train: TrainConfig, model: ModelConfig, device: torch.device) -> torch.dtype:
-    """What matrices are multiplied in while training: weights, updates and validation are float32 in any case.
+    """The dtype of matrix products in training; weights, updates and validation are always float32.
 
-    "auto" is bfloat16 where the device is fast at it and the model is wide enough to gain more than the conversions
-    cost.
+    "auto" is bfloat16 if the device supports it in hardware and the model is wide enough to gain more than the
+    conversions cost.
     """
     if train.precision == "float32":
         return torch.float32
@@ -97,7 +97,7 @@ def pick_precision(train: TrainConfig, model: ModelConfig, device: torch.device)
 
 
 def seed_global(seed: int, device: torch.device) -> None:
-    """Seed what dropout draws from on `device`: as torch.manual_seed, which costs a tenth of a millisecond more."""
+    """Seed the generator of dropout on `device`, as torch.manual_seed, but 0.1 ms faster."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
@@ -106,20 +106,22 @@ def seed_global(seed: int, device: torch.device) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` is how torch or Python says that memory ran out."""
+    """Whether torch or Python raised `error` because memory ran out."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     words = ("not enough memory", "DefaultCPUAllocator", "can't allocate memory", "out of memory")
     return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
-def out_of_memory_sentence(device: torch.device, remedy: str = "") -> str:
-    """What a user can do where training ran out of memory; `remedy` is a sentence that knows better."""
-    place = "The memory of this computer" if device.type == "cpu" else f"The memory of the {device.type.upper()} device"
+def describe_out_of_memory(device: torch.device, remedy: str = "") -> str:
+    """A sentence with advice for when training ran out of memory; `remedy` replaces the general advice."""
+    memory = (
+        "The memory of this computer" if device.type == "cpu" else f"The memory of the {device.type.upper()} device"
+    )
     if remedy:
-        return f"{place} is too small for this training. {remedy}"
+        return f"{memory} is too small for this run. {remedy}"
     return (
-        f"{place} is too small for this training: use a smaller batch_size (a larger grad_accum_steps makes up for it),"
+        f"{memory} is too small for this run: use a smaller batch_size (with a larger grad_accum_steps),"
         " a shorter context_length, or a smaller model."
     )
 
@@ -131,7 +133,7 @@ def _cpu(sentence: str | None = None) -> DeviceChoice:
 
 
 def _main_memory() -> int | None:
-    """Bytes of main memory, None where the system does not say so simply."""
+    """Bytes of main memory, None on Windows."""
     if sys.platform == "win32":
         return None
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

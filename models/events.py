@@ -1,4 +1,4 @@
-"""What long work yields: frozen facts, driven alike by the worker thread and the command line. No torch import."""
+"""Events that long computations yield: immutable, used by the worker and the command line alike. No torch import."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Base of everything a generator yields."""
+    """Base class of all events."""
 
 
 def result_of(work: Generator[object, None, Result]) -> Result:
-    """Do all of some long work at one go -> what it returns; what it yields is not looked at."""
+    """Run a generator to its end and return its result; the events are discarded."""
     while True:
         try:
             next(work)
@@ -26,14 +26,14 @@ def result_of(work: Generator[object, None, Result]) -> Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase(Event):
-    """A stage of a longer job begins, in words fit for a status line: “Training the tokenizer”."""
+    """A phase of a longer job begins, with a name fit for a status line: “Training the tokenizer”."""
 
     name: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress(Event):
-    """How far the current phase is. `seconds_left` is an estimate, None while there is none."""
+    """Progress of the current phase. `seconds_left` is an estimate, None where there is none yet."""
 
     done: int
     total: int
@@ -42,14 +42,14 @@ class Progress(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Notice(Event):
-    """A sentence the user should read, without anything having failed."""
+    """A message for the user; nothing has failed."""
 
     sentence: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class VocabularyGrowth(Event):
-    """How well the first tokens of a BPE vocabulary compress: measured on a sample of `sample_bytes` bytes."""
+    """How well the first tokens of a BPE vocabulary compress, measured on `sample_bytes` bytes."""
 
     vocab_size: int
     bytes_per_token: float
@@ -58,7 +58,7 @@ class VocabularyGrowth(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RunStarted(Event):
-    """Training begins or goes on at `step` of `total_steps`."""
+    """Training starts or resumes at `step` of `total_steps`."""
 
     run_id: str
     name: str
@@ -71,7 +71,7 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class MicroStep(Event):
-    """Between two micro-batches: nothing to show, but a moment at which others may be served."""
+    """Between two micro-batches: nothing to show, but other jobs may run now."""
 
     step: int
     micro_step: int
@@ -79,11 +79,12 @@ class MicroStep(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainMetrics(Event):
-    """One optimizer step. loss in nats/token; elapsed_s is the run's own clock, waits left out.
+    """One optimizer step. loss in nats/token; elapsed_s is the run's own clock, without pauses.
 
-    `bits_per_byte` is the loss in another unit, None where ValMetrics has none. `memory_bytes` is what the device holds
-    (on the CPU: this process), None where it was not looked at after this step; `peak_share` what the arithmetic of the
-    step's tokens (estimated) is of the fastest matrix product measured here.
+    `bits_per_byte` is the loss in another unit, None where ValMetrics has none. `memory_bytes` is the memory in use on the
+    device (on the CPU: by this process), None where not measured at this step. `peak_share` is the estimated arithmetic
+    of the step divided by what the fastest matrix product measured on this machine would do in that time (model FLOPs
+    utilization).
     """
 
     step: int
@@ -102,7 +103,7 @@ class TrainMetrics(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class LayerMetrics(Event):
-    """How much the update of `step` changed each layer: its length divided by that of the weights."""
+    """Relative size of each layer's update at `step`: its norm divided by the norm of the weights."""
 
     step: int
     tokens: int
@@ -114,8 +115,8 @@ class LayerMetrics(Event):
 class ValMetrics(Event):
     """Loss on the validation split, in nats/token and in bits per byte of its text.
 
-    The latter is None where only some tokens are guessed (masked tokens, span corruption), or some count more than
-    others (a weight outside replies below 1). `loss_error` is the standard error of the loss, a mean over tokens.
+    The latter is None where only some tokens are predicted (masked tokens, span corruption), or where their weights
+    differ (prompt loss weight below 1). `loss_error` is the standard error of the loss, a mean over tokens.
     """
 
     step: int
@@ -127,12 +128,12 @@ class ValMetrics(Event):
 
 
 ARROW = " → "
-"""In a sample: what stands before is the prompt as it was read, with its gaps; what follows is the model's."""
+"""In a sample: separates the prompt as the model read it, with its gaps, from the model's text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleMade(Event):
-    """What the model at `step` writes after a pinned prompt; `top`: the most probable next tokens (id, probability)."""
+    """The model's continuation of a pinned prompt at `step`; `top`: the most probable next tokens (id, probability)."""
 
     step: int
     prompt: str
@@ -143,7 +144,7 @@ class SampleMade(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionSeen(Event):
-    """Where one layer looks in a pinned prompt: weights (H, T, S) of its heads, rows of `ids` over columns of them.
+    """One layer's attention in a pinned prompt: weights (H, T, S), rows of `ids` over columns of `ids`.
 
     `site` is the module's path, as in models.architecture.trace.
     """
@@ -157,7 +158,7 @@ class AttentionSeen(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Noted(Event):
-    """Something happened to the run at `step`, as events.jsonl says: started, resumed, saved, learning rate …"""
+    """Something happened to the run at `step`, as in events.jsonl: started, resumed, saved, learning rate …"""
 
     step: int
     event: str
@@ -174,7 +175,7 @@ class Saved(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Blocked(Event):
-    """Nothing can go on until `reason` (a sentence) is mended; asking for the next event tries again."""
+    """Work is blocked until the `reason` (a sentence) is removed; requesting the next event tries again."""
 
     reason: str
 
@@ -190,12 +191,12 @@ class Finished(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TokenMade(Event):
-    """One generated token. `text` is the new text it completes: empty while a character is still incomplete.
+    """One generated token. `text` is the new text that it completes: empty while a character is still incomplete.
 
-    The model's own distribution at this place, before any setting changed it: `probability` of the token in it, its
-    `rank` (1 = the likeliest of the whole vocabulary), the distribution's `entropy` in nats, and, where they were asked
-    for, the likeliest tokens in `top`: ids and natural logarithms of their probabilities. `draw` is the number in
-    [0, 1) that the token was drawn with; None where nothing was drawn (temperature 0).
+    Of the model's own distribution at this position, before any sampling setting: the token's `probability` and `rank`
+    (1 = most probable), the `entropy` in nats, and, where requested, the most probable tokens in `top`: ids and natural
+    logarithms of their probabilities. `draw` is the random number in [0, 1) that selected the token; None where nothing
+    was drawn (temperature 0).
     """
 
     id: int
@@ -209,7 +210,7 @@ class TokenMade(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyFinished(Event):
-    """A generation has ended. `reason`: stop (end token or stop string), length (max_tokens or context full)."""
+    """A generation has ended. `reason`: stop (end token or stop text), or length (max_tokens or the context is full)."""
 
     reason: str
     n_prompt: int
@@ -232,7 +233,7 @@ class KindAccuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated(Event):
-    """The held-out evaluation is done. `accuracy` is the headline, the mean of the headline kinds."""
+    """The held-out evaluation is done. `accuracy` is the headline figure: the mean of the headline kinds."""
 
     accuracy: float
     kinds: tuple[KindAccuracy, ...]

@@ -1,4 +1,4 @@
-"""Numbers, sizes and times as they are written on screen and in sentences, the same everywhere. No torch import."""
+"""Formatting of numbers, sizes and times for screen and sentences. No torch import."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from datetime import datetime
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
-def percent(share: float, digits: int = 0) -> str:
-    """A share of 1 in percent, “53 %”, which no line end comes between."""
+def format_percent(share: float, digits: int = 0) -> str:
+    """A fraction as a percentage, “53 %”, with a no-break space."""
     return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
-def short_count(n: float, *, billion: str = "G") -> str:
-    """A count in three digits: “812”, “12.3 k”, “124 M”, “1.20 G”; `billion`: what people call 10⁹ of these things."""
+def format_compact(n: float, *, billion: str = "G") -> str:
+    """A count in three digits: “812”, “12.3 k”, “124 M”, “1.20 G”; `billion`: the suffix for 10⁹."""
     for factor, letter in ((1e12, "T"), (1e9, billion), (1e6, "M"), (1e3, "k")):
         if n >= 0.9995 * factor:
             return f"{_three_digits(n / factor)} {letter}"
     return f"{n:.0f}"
 
 
-def size_words(n_bytes: float) -> str:
+def format_size(n_bytes: float) -> str:
     """A size in three digits with binary units: “640 B”, “12.3 KiB”, “1.20 GiB”, “16.8 TiB”."""
     factor, unit = size_unit(n_bytes)
     return f"{n_bytes:.0f} B" if unit == "B" else f"{_three_digits(n_bytes / factor)} {unit}"
 
 
 def size_unit(n_bytes: float) -> tuple[int, str]:
-    """The largest binary unit that a size has one of or more: how many bytes that is, and its sign, as (2³⁰, “GiB”)."""
+    """The largest binary unit that is not larger than a size, as bytes and symbol: (2³⁰, “GiB”)."""
     number = 0
     while number < len(_SIZE_UNITS) - 1 and n_bytes >= 1024 ** (number + 1):
         number += 1
@@ -35,22 +35,22 @@ def size_unit(n_bytes: float) -> tuple[int, str]:
 
 
 def _three_digits(x: float) -> str:
-    """A number of 1 or more in three digits: “1.20”, “12.3”, “124”; more digits where it needs them."""
+    """A number of at least 1 in three digits: “1.20”, “12.3”, “124”; from 1,000 on, as many as it has."""
     return f"{x:.{2 if x < 9.995 else 1 if x < 99.95 else 0}f}"
 
 
-def counted(n: int, one: str, many: str = "") -> str:
-    """“1 token”, “2,310 tokens”."""
+def format_count(n: int, one: str, many: str = "") -> str:
+    """A count with its noun: “1 token”, “2,310 tokens”; `many`: the plural, if irregular."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
-def times(n: int) -> str:
-    """A number of times: “never”, “once”, “2,310 times”."""
+def format_times(n: int) -> str:
+    """A frequency: “never”, “once”, “2,310 times”."""
     return "once" if n == 1 else f"{n:,} times" if n else "never"
 
 
-def duration(seconds: float, *, fine: bool = False) -> str:
-    """A time in words: “45 s”, “3 min 20 s”, “2 h 5 min”; `fine`: below a minute also “850 ms” and “3.2 s”."""
+def format_duration(seconds: float, *, fine: bool = False) -> str:
+    """A duration: “45 s”, “3 min 20 s”, “2 h 5 min”; with `fine` also “850 ms” and “3.2 s” below a minute."""
     if fine and seconds < 59.95:
         return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else f"{seconds:.1f} s"
     whole = max(0, round(seconds))
@@ -61,8 +61,8 @@ def duration(seconds: float, *, fine: bool = False) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def date_words(written: str) -> str:
-    """A moment in ISO 8601 as people here write it: “25 Nov, 13:03”; as it was written where it is none."""
+def format_date(written: str) -> str:
+    """A time in ISO 8601 as “25 Nov, 13:03”, in local time; other text is returned unchanged."""
     try:
         moment = datetime.fromisoformat(written).astimezone()
     except ValueError:

@@ -13,7 +13,7 @@ from app.builder.costs.design_costs import costs_of
 from app.kit.words.slot_words import UNUSED, differs, label_of, value_in_use, value_words
 from app.session.device_memory import DeviceMemory
 from models import cost
-from models.number_words import short_count, size_words
+from models.number_words import format_compact, format_size
 from models.settings.model_config import ModelConfig
 
 COSTS = "Costs"
@@ -84,19 +84,19 @@ def _costs(designs: Sequence[ComparedDesign], batch: int, length: int, on: Devic
         _cost(
             "Work per token",
             [cost.flops_per_token(config, n) for config, n in pairs],
-            lambda n: f"{short_count(n)}FLOP",
+            lambda n: f"{format_compact(n)}FLOP",
             f"Estimated operations of the forward pass for one token of {length:,}",
         ),
         _cost(
             "Memory to train",
             [costs_of(config, batch, n, on).memory_bytes for config, n in pairs],
-            size_words,
+            format_size,
             f"Estimated, on {at}",
         ),
         _cost(
             "KV cache",
             [cost.kv_cache_bytes(config, n) if config.is_causal else None for config, n in pairs],
-            size_words,
+            format_size,
             f"Keys and values kept while one text of {length:,} tokens is written",
         ),
     ]
@@ -114,7 +114,7 @@ def _cost(label: str, numbers: Sequence[int | None], in_words: Callable[[int], s
 
 
 def _count_words(n: int) -> str:
-    return short_count(n, billion="B")
+    return format_compact(n, billion="B")
 
 
 def as_markdown(designs: Sequence[ComparedDesign], rows: Sequence[ComparedRow]) -> str:

@@ -1,4 +1,4 @@
-"""Which model the chat tab is about: the choice, how far it is read, and what it was trained on."""
+"""The model of the chat tab: the picker, the loading progress, and what the model was trained on."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from app.session.chat_model import LIVE, ChatModel
 from app.session.session import Session
 from models.inference.weight_kinds import KINDS
 from models.library.library import RunInfo
-from models.number_words import percent, short_count
+from models.number_words import format_compact, format_percent
 
 _SAVED_AT_THE_END = ("finished", "stopped", "paused")
 
 
 class ModelBar(QWidget):
-    """The picker, with what there is to say of the model behind it.
+    """The model picker, with a description of the open model.
 
     Signals:
         picked(which): the user chose a run's id, or LIVE.
@@ -41,8 +41,10 @@ class ModelBar(QWidget):
         self.world = ElidedLabel()
         self.world.setProperty("role", "caption")
         self.world.setToolTip("What the model was trained on")
-        self.cancel = button("Cancel", theme, session.chat.cancel_opening, role="quiet", tip="Leave off loading it")
-        self.cancel.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Ignored)  # nothing moves as it comes
+        self.cancel = button("Cancel", theme, session.chat.cancel_opening, role="quiet", tip="Cancel loading")
+        self.cancel.setSizePolicy(
+            QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Ignored
+        )  # nothing moves when it appears
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE // 2)
@@ -59,7 +61,7 @@ class ModelBar(QWidget):
 
     @Slot()
     def show_choices(self) -> None:
-        """Offer what the library has now, and show what is open."""
+        """Update the picker with the library's runs, and show the open model."""
         self._live_name = self._training_name()
         session, model = self._session, self._session.chat.model
         runs = [
@@ -77,7 +79,7 @@ class ModelBar(QWidget):
 
     @Slot()
     def _on_training_changed(self) -> None:
-        # Comes with every step: the list is only read again where there is another training, or none any more.
+        # Emitted at every step: the list is read again only when another run starts training, or none is.
         if self._training_name() != self._live_name:
             self.show_choices()
 
@@ -91,7 +93,7 @@ class ModelBar(QWidget):
         self.cancel.setVisible(is_loading)
         if is_loading:
             share = self._session.chat.loaded_share
-            self.note.setText(f"Loading {self._session.chat.opening}…" + (f" {percent(share)}" if share else ""))
+            self.note.setText(f"Loading {self._session.chat.opening}…" + (f" {format_percent(share)}" if share else ""))
         else:
             self.note.setText(_describe_model(model) if model is not None else "")
 
@@ -99,11 +101,11 @@ class ModelBar(QWidget):
 def _describe_model(model: ChatModel) -> str:
     at_step = f"step {model.step:,}, " if model.which == LIVE else ""
     weights = f" in {model.weights}" if model.weights != KINDS[0] else ""
-    return f"{at_step}{short_count(model.n_parameters)} parameters{weights}, on {model.device}"
+    return f"{at_step}{format_compact(model.n_parameters)} parameters{weights}, on {model.device}"
 
 
 class ModelPicker(ElidedCombo):
-    """Which model one talks to: the one in training, as it is now, or a run's latest checkpoint.
+    """Chooses the model to chat with: the one in training, as it is now, or a run's latest checkpoint.
 
     Signals:
         picked(which): the user chose a run's id, or LIVE.
@@ -121,16 +123,16 @@ class ModelPicker(ElidedCombo):
         self.activated.connect(lambda _: self.picked.emit(str(self.currentData())))
 
     def set_choices(self, runs: Sequence[RunInfo], live_name: str, current: str, step: int | None) -> None:
-        """Offer the runs that can talk, below the training called `live_name` ('' = none).
+        """Offer the runs that can be opened, below the training called `live_name` ('' = none).
 
         Args:
-            current: which of them is open, '' for none; at `step`, which need not be its latest.
+            current: the open run, '' for none; at `step`, which need not be its latest.
         """
         with QSignalBlocker(self):
             self.clear()
             if live_name:
                 self.addItem(f"{live_name}, in training now", LIVE)
-                self.setItemData(0, "The weights as they are at the step of each reply", Qt.ItemDataRole.ToolTipRole)
+                self.setItemData(0, "Each reply uses the weights of that moment", Qt.ItemDataRole.ToolTipRole)
             for run in runs:
                 self.addItem(f"{run.name}, {_format_checkpoint(run, step if run.id == current else None)}", run.id)
                 self.setItemData(self.count() - 1, f"{run.status}, {run.id}", Qt.ItemDataRole.ToolTipRole)
@@ -139,13 +141,13 @@ class ModelPicker(ElidedCombo):
 
     @property
     def newest_run(self) -> tuple[str, str]:
-        """Id and words of the newest run that can talk; two empty strings where there is none."""
+        """Id and label of the newest run that can be opened; two empty strings if there is none."""
         ids = [str(self.itemData(i)) for i in range(self.count())]
         return next(((run_id, self.itemText(i)) for i, run_id in enumerate(ids) if run_id != LIVE), ("", ""))
 
 
 def _format_checkpoint(run: RunInfo, open_step: int | None) -> str:
-    """The step of the checkpoint where it is known: a run that did not end well went on after its last."""
+    """The checkpoint's step, else the status: a failed run may have trained beyond its last checkpoint."""
     if run.status == "imported" or (open_step is None and run.status not in _SAVED_AT_THE_END):
         return run.status
     return f"step {run.step if open_step is None else open_step:,}"

@@ -29,16 +29,16 @@ _ICONS = {
 
 
 class ChatSide(Views):
-    """Settings, and the panels of the glass box; each is made when it is first looked at.
+    """Settings, and the panels of the glass box; each is made when it is first shown.
 
-    `strip` goes beside it: the names of the views, which stay when the side is folded, and the button that folds it.
+    `strip` goes beside it: the names of the views and the fold button, which stay visible when the side is folded.
 
     Args:
-        settings: the settings' parts by their titles; those of `folded` are folded at first.
-        sampling: among them how replies are drawn.
+        settings: the sections of the settings by title; those in `folded` start folded.
+        sampling: the section with the sampling settings.
 
     Signals:
-        folded_changed(bool): the user has folded the side away (True) or wants it back.
+        folded_changed(bool): the user has folded (True) or unfolded the side.
     """
 
     folded_changed = Signal(bool)
@@ -57,13 +57,13 @@ class ChatSide(Views):
         self._settings, self._sampling, self._folded = settings, sampling, folded
         views = {
             SETTINGS: View("Settings", "How prompts and replies are made", self._make_settings),
-            "next": View("Next token", "What could have stood here, and how the choice fell", self._make_next),
+            "next": View("Next token", "Which tokens were likely here, and how one was chosen", self._make_next),
             "attention": View("Attention", "Where each head looks", self._make_attention),
             "layers": View("Layers", "Logit lens: how the answer forms layer by layer", self._make_layers),
             "ablation": View(
-                "Switch off", "Ablate and patch: what becomes of the answer without a part", self._make_ablation
+                "Switch off", "Ablate and patch: what happens to the answer without this part", self._make_ablation
             ),
-            "inputs": View("Inputs", "Input attribution: which tokens the answer hangs on", self._make_inputs),
+            "inputs": View("Inputs", "Input attribution: which words the answer depends on", self._make_inputs),
         }
         title = "How replies are made"
         self.rail = Rail(title, [_ICONS[name] for name in views], theme)
@@ -85,22 +85,22 @@ class ChatSide(Views):
 
     @property
     def is_folded(self) -> bool:
-        """Whether it is away."""
+        """Whether the side is folded."""
         return self._is_folded
 
     def set_folded(self, folded: bool) -> None:
-        """Fold it away or not, as it is called; who holds it hides it."""
+        """Update the button and the rail to the folded state; the parent hides the side itself."""
         self._is_folded = folded
         self.rail.set_shows(not folded)
         self._theme.set_icon(self.fold, _UNFOLD if folded else _FOLD, "muted")
-        words = "Show this side" if folded else "Hide this side: more room for the middle"
+        words = "Show this side" if folded else "Hide this side for more space"
         self.fold.setToolTip(words)
         self.fold.setAccessibleName(words)
 
     def set_glass_enabled(self, enabled: bool) -> None:
-        """Whether there is a model to look into; where not, the settings are shown."""
+        """Enable the glass-box panels; if disabled, the settings are shown."""
         if not enabled and self.current != SETTINGS:
-            folded, self._is_folded = self._is_folded, False  # nobody asked to see them
+            folded, self._is_folded = self._is_folded, False  # switching must not unfold the side
             self.show_view(SETTINGS)
             self._is_folded = folded
         for i, name in enumerate(self.names):
@@ -118,11 +118,11 @@ class ChatSide(Views):
 
     @property
     def is_glass(self) -> bool:
-        """Whether one looks into the model."""
+        """Whether a glass-box panel is shown."""
         return self.current != SETTINGS and not self._is_folded
 
     def _update(self, name: str) -> None:
-        """Each of them follows the focus by itself."""
+        """Nothing to do: each view follows the focus by itself."""
 
     def _make_settings(self) -> QWidget:
         page = QWidget()

@@ -1,4 +1,4 @@
-"""The chat tab: talk to a model of the library, or to the one in training as it is at this step, with the lid off."""
+"""The chat tab: chat with a saved model, or with the one in training as it is now, and inspect its replies."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from app.serve.panel import ServePanel
 from app.session.session import Session
 from models.settings.sampling_config import SamplingConfig, with_advice
 
-_TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not go round in circles
+_TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not loop
 _WHOLE = ("pairs", "embeddings")
-"""Modes in which nothing is drawn by the settings, and no token is looked into."""
-_DRAWS_NOTHING = "This model fills masks and draws nothing: these settings are for models that write."
+"""Modes without sampling settings and without a token in focus."""
+_DRAWS_NOTHING = "This model fills masks and does not sample: these settings have no effect."
 _FOLDED = "chat side folded"
 _NARROW = 1100
-"""Pixels of the window below which the right side is folded until the user wants it."""
+"""Below this width in pixels, the right side is folded until the user unfolds it."""
 
 
 class ChatTab(QWidget):
-    """Left the conversations and their branches, in the middle what one does, right how replies come about."""
+    """Conversations and branches at the left, the modes in the middle, settings and panels at the right."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -174,16 +174,16 @@ class ChatTab(QWidget):
 
     @Slot(str)
     def _on_mode(self, name: str) -> None:
-        self.side.set_glass_enabled(name != "compare")  # its models are not the open one, into which the panels look
+        self.side.set_glass_enabled(name != "compare")  # the panels inspect the open model, not these
         self._show_sides()
 
     @Slot()
     def _show_sides(self) -> None:
-        """Which of the sides there are, and whether replies are shown as tokens, for the panels at the right."""
+        """Show or hide the sides, and show replies as tokens while a glass-box panel is open."""
         mode = self.modes.current
         has_side = mode not in _WHOLE
         has_right = has_side and not self.side.is_folded
-        has_left = mode == "chat" and (not has_right or self._has_room_for_all())
+        has_left = mode == "chat" and (not has_right or self._fits_all())
         self._left.setVisible(has_left)
         self._right.setVisible(has_right)
         self.side.strip.setVisible(has_side)
@@ -191,8 +191,8 @@ class ChatTab(QWidget):
         self.page.set_glass(self.side.is_glass)
         self.replies.set_on(self.side.is_glass)
 
-    def _has_room_for_all(self) -> bool:
-        """Whether both sides can stand beside the middle."""
+    def _fits_all(self) -> bool:
+        """Whether both sides fit beside the middle."""
         columns = (self._left, self._centre, self._right, self.side.strip)
         return sum(column.minimumSizeHint().width() for column in columns) + 6 * SPACE <= self.width()
 
@@ -203,7 +203,7 @@ class ChatTab(QWidget):
 
     @Slot()
     def _on_path(self) -> None:
-        """The tree is of use where there are branches."""
+        """Show the tree if there are branches."""
         chat = self.conversation.chat
         self._branches.setVisible(len(chat.messages) > len(chat.path))
 

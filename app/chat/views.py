@@ -1,4 +1,4 @@
-"""What one can do with the open model: chat with it, and whatever else its kind is for."""
+"""The modes of the chat tab: chat, notebook, fill masks, text to text, comparisons."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _MODES = {
     "fill": ("fill",),
     "answer": ("answer",),
 }
-"""What is only offered with some models: by their `ChatModel.mode`."""
+"""Views offered only for some values of `ChatModel.mode`."""
 _FIRST = {"fill": "fill", "answer": "answer"}
-"""Where one begins with a model that does not talk."""
+"""The first view for models that are not chat models."""
 
 
 class ChatModes(Views):
     """The pages in the middle of the chat tab. Only those that fit the open model are offered.
 
     Args:
-        chat: the page of the conversation. draw: gives the sampling settings for the next reply. system: gives the
-            system prompt.
+        chat: the page of the conversation. draw: returns the sampling settings of the next reply. system: returns
+            the system prompt.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class ChatModes(Views):
         views = {
             "chat": View("Chat", "A conversation", lambda: chat),
             "notebook": View("Notebook", "A text that you and the model write together", self._make_notebook),
-            "fill": View("Fill masks", "What may stand where a word is hidden", self._make_fill),
-            "answer": View("Text to text", "A text that the model makes of yours", self._make_answer),
+            "fill": View("Fill masks", "What fits where a word is hidden", self._make_fill),
+            "answer": View("Text to text", "A text that the model writes from yours", self._make_answer),
             "compare": View("Side by side", "Several models on one prompt", self._make_compare),
             "pairs": View("Minimal pairs", "Two texts that differ in a word, inside one model", self._make_pairs),
-            "embeddings": View("Embeddings", "Which tokens the model holds for alike", self._make_embeddings),
+            "embeddings": View("Embeddings", "Which tokens the model treats as similar", self._make_embeddings),
         }
         super().__init__("What to do with the model", views, parent)
         self.pages.ask_for_current_only()
@@ -63,21 +63,21 @@ class ChatModes(Views):
 
     @Slot()
     def _offer(self) -> None:
-        """Offer what fits the open model; of another kind than the one before, what it is for is shown."""
+        """Offer the views that fit the open model; when its mode changes, show the main one."""
         model: ChatModel | None = self._session.chat.model
         mode = model.mode if model is not None else ""
         for i, name in enumerate(self.names):
             is_offered = name not in _MODES or mode in _MODES[name] or (name == "chat" and not mode)
-            if is_offered != self.bar.isTabVisible(i):  # Qt takes the same again for "nothing is to be laid out"
+            if is_offered != self.bar.isTabVisible(i):  # setting the same value again would suppress the layout
                 self.bar.setTabVisible(i, is_offered)
-        self.bar.setElideMode(self.bar.elideMode())  # lays the tabs out anew
+        self.bar.setElideMode(self.bar.elideMode())  # forces a new layout of the tabs
         if mode and mode != self._mode:
             self._mode = mode
             if mode in _FIRST or not self.bar.isTabVisible(self.names.index(self.current)):
                 self.show_view(_FIRST.get(mode, "chat"))
 
     def _update(self, name: str) -> None:
-        """Each of them follows the open model by itself."""
+        """Nothing to do: each view follows the open model by itself."""
 
     def _make_notebook(self) -> QWidget:
         from app.chat.notebook.page import Notebook

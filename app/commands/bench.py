@@ -1,4 +1,4 @@
-"""`terrarium bench`: speed figures, each beside a reference that is measured in the same run."""
+"""`terrarium bench`: speed figures, each compared to a reference measured in the same run."""
 
 from __future__ import annotations
 
@@ -29,32 +29,34 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command's options."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "bench",
-        help="measure speed beside references",
-        description="train: seconds to the loss that a plain GPT-2 reaches in 2,000 steps, beside the seconds it took; "
-        "overhead: percent that the trainer adds to a bare PyTorch loop; throughput: training tokens/s beside Hugging "
-        "Face's GPT-2 of three sizes; decode: tokens/s with the KV cache beside without; generate: milliseconds to "
-        "the first token and tokens/s beside Hugging Face's generate with the same weights, at three sizes; tokenizer: "
-        "training and encoding beside plain calls of the tokenizers library, and milliseconds from a key to the pills; "
-        "gui: timer ticks of the window that are late while a model trains; builder: milliseconds until a changed slot "
-        "is drawn. Not among all: weights MODEL: speed and perplexity with float32, bfloat16 and int8 weights.",
+        help="measure speed against references",
+        description="train: seconds to the loss of a plain GPT-2 after 2,000 steps, against the seconds that took; "
+        "overhead: percent that the trainer adds to a bare PyTorch loop; throughput: training tokens/s against Hugging "
+        "Face's GPT-2 at three sizes; decode: tokens/s with and without the KV cache; generate: milliseconds to the "
+        "first token and tokens/s against Hugging Face's generate with the same weights, at three sizes; tokenizer: "
+        "training and encoding against plain calls of the tokenizers library, and milliseconds from a key press to the "
+        "token pills; gui: late timer ticks of the window while a model trains; builder: milliseconds until a changed "
+        "setting is drawn. Not part of all: weights MODEL: speed and perplexity of float32, bfloat16 and int8 weights.",
     )
     parser.add_argument("part", nargs="?", choices=(*PARTS, "weights", "all"), default="all", help="default: all")
     parser.add_argument("model", nargs="?", metavar="MODEL", help="for weights: a path, or a run's id or name")
     parser.add_argument(
-        "--data", nargs="+", type=Path, default=[], metavar="FILE", help="text to use, not Python's docstrings"
+        "--data", nargs="+", type=Path, default=[], metavar="FILE", help="text to use instead of Python's docstrings"
     )
-    parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help=f"trainings of each (default: {SEEDS})")
-    parser.add_argument("--quick", action="store_true", help="one seed: a third of the time, a less certain ratio")
+    parser.add_argument(
+        "--seeds", type=int, default=SEEDS, metavar="N", help=f"training runs of each (default: {SEEDS})"
+    )
+    parser.add_argument("--quick", action="store_true", help="one seed: a third of the time, less precise")
     add_common(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure; the table or one JSON object goes to stdout."""
+    """Measure; print the results or one JSON object to stdout."""
     if args.seeds < 1:
-        raise UsageError(f"--seeds {args.seeds} would train nothing: use at least 1.")
+        raise UsageError(f"--seeds {args.seeds} trains nothing: use at least 1.")
     if (args.part == "weights") is not (args.model is not None):
-        raise UsageError("The part weights needs the MODEL that it measures, and no other part takes one.")
+        raise UsageError("The part weights needs a MODEL to measure; no other part takes one.")
     if args.model is not None:
         return _run_weights(args)
     parts = PARTS if args.part == "all" else (args.part,)
@@ -63,26 +65,26 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"results": [result.to_dict() for result in results]})
     else:
-        print("\n".join(map(sentence, results)))
+        print("\n".join(map(format_result, results)))
     return 0
 
 
 def _run_weights(args: argparse.Namespace) -> int:
-    from app.commands.bench_parts.weights import bench_weights, table
+    from app.commands.bench_parts.weights import bench_weights, format_table
 
     with ProgressLine(as_json=args.json) as line:
         measured = bench_weights(args.model, args.device, line)
     if args.json:
         print_json(dataclasses.asdict(measured))
     else:
-        print(table(measured))
+        print(format_table(measured))
     return 0
 
 
 def measure(
     parts: Sequence[str], device_name: str, files: Sequence[Path], seeds: int, line: ProgressLine
 ) -> list[Result]:
-    """The results of the parts, one after the other."""
+    """The results of all parts, in order."""
     results = []
     for part in parts:
         if part == "gui":
@@ -151,12 +153,12 @@ def _data(files: Sequence[Path]) -> DataSpec:
 def _read(library: Library, files: Sequence[Path], line: ProgressLine) -> Corpus:
     from models.data.corpus import build_stdlib_corpus, build_text_corpus
 
-    line.say("Reading the text …")
+    line.say("Reading the text…")
     return build_text_corpus(library, files, val_fraction=0.1) if files else build_stdlib_corpus(library)
 
 
-def sentence(result: Result) -> str:
-    """One result in one line."""
+def format_result(result: Result) -> str:
+    """One result as one line."""
     if result.skipped:
         return f"{result.name}: skipped: {result.skipped}"
     words = f"{result.name}: "

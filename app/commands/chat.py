@@ -36,12 +36,12 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "chat",
         help="talk to a model in the terminal",
         description=__doc__,
-        epilog=HELP + " Where stdin is no terminal, each of its lines is one message.",
+        epilog=HELP + " If stdin is not a terminal, each of its lines is one message.",
     )
     parser.add_argument("model", metavar="MODEL", help="a path, or a run's id or name")
     parser.add_argument("--system", metavar="TEXT", default="", help="a system message that comes first")
     parser.add_argument(
-        "--template", metavar="FILE", help="a chat template (Jinja) in the place of the model's own; - reads stdin"
+        "--template", metavar="FILE", help="a chat template (Jinja) instead of the model's own; - reads stdin"
     )
     parser.add_argument(
         "--when-full",
@@ -57,11 +57,13 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Talk until the input ends."""
-    sampling_from(args)  # what is wrong with the options is said before a model is read
+    sampling_from(args)  # report wrong options before loading a model
     prompting = PromptSettings(system=args.system, template=_template(args.template), when_full=args.when_full)
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
     if model.config.topology == "encoder-only":
-        raise ValueError("An encoder cannot talk: let it fill masks (`terrarium generate`), or choose another model.")
+        raise ValueError(
+            "An encoder cannot chat: use it to fill masks (`terrarium generate`), or choose another model."
+        )
     from models.interop.chat_templates import read_template_config
 
     template_config = read_template_config(find_model(args.model))
@@ -70,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     )
     is_terminal = sys.stdin.isatty()
     if is_terminal:
-        with contextlib.suppress(ImportError):  # line editing and history, where there are any
+        with contextlib.suppress(ImportError):  # line editing and history, if available
             import readline  # noqa: F401
         print(HELP, file=sys.stderr)
     with contextlib.suppress(EOFError):
@@ -88,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _template(file: str | None) -> str:
-    """The text of a template's file; "" for none."""
+    """The text of a template file; "" for none."""
     if file is None:
         return ""
     try:
@@ -96,7 +98,7 @@ def _template(file: str | None) -> str:
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror or error}.") from error
     except UnicodeError as error:
-        raise UsageError(f"{file} is not UTF-8, so it is no chat template.") from error
+        raise UsageError(f"{file} is not UTF-8, so it is not a chat template.") from error
 
 
 class _Chat:
@@ -113,11 +115,11 @@ class _Chat:
         quiet: bool,
     ) -> None:
         from models.inference.prefill import PrefixCache
-        from models.inference.summarising import Summaries
+        from models.inference.summarising import SummaryCache
 
         self._model, self._tokenizer, self._template_config = model, tokenizer, template_config
         self._sampling, self._prompting, self._quiet = sampling, prompting, quiet
-        self._summaries, self._prefix_cache = Summaries(), PrefixCache()
+        self._summaries, self._prefix_cache = SummaryCache(), PrefixCache()
         self._prompt_ids: tuple[int, ...] = ()
         self.messages: list[Message] = []
 
@@ -126,7 +128,7 @@ class _Chat:
         self.messages = []
 
     def show_tokens(self) -> None:
-        """Print the tokens that the model read before its last reply: id and text of each."""
+        """Print id and text of each token that the model read before its last reply."""
         import numpy as np
 
         from models.tokenizers.text.encoded import TokenArrays
@@ -137,9 +139,9 @@ class _Chat:
             print(f"{piece.id:>7}  {piece.display}")
 
     def say(self, text: str) -> None:
-        """Send a message and print the reply; Ctrl-C ends the reply and keeps what there is of it.
+        """Send a message and print the reply; Ctrl-C stops the reply and keeps the text so far.
 
-        A message that cannot be sent is told of, and forgotten.
+        A message that cannot be sent is dropped, with an error.
         """
         self.messages.append({"role": "user", "content": text})
         made: list[str] = []
@@ -157,15 +159,15 @@ class _Chat:
         self.messages.append({"role": "assistant", "content": reply.strip()})
 
     def _events(self, made: list[str]) -> Iterator[Event]:
-        """The reply to all messages. Its texts go to `made`, so that an interrupted one is not lost, and what there is
-        to say of the prompt to stderr."""
+        """The reply to all messages. Its texts also go to `made`, so that an interrupted reply is not lost, and notes
+        about the prompt to stderr."""
         request = ReplyRequest(messages=self.messages, sampling=self._sampling, prompting=self._prompting)
         for event in reply_events(
             self._model, self._tokenizer, 0, self._template_config, request, self._summaries, self._prefix_cache
         ):
             match event:
                 case Phase(name=name):
-                    print(f"({name} …)", file=sys.stderr)
+                    print(f"({name}…)", file=sys.stderr)
                 case Notice(sentence=sentence):
                     print(f"({sentence})", file=sys.stderr)
                 case ReplyStarted(n_left_out=n, summary=summary):

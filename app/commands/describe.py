@@ -8,7 +8,7 @@ from typing import Any
 from app.commands.common import add_common, find_model, print_json
 from models import cost
 from models.library.library import Library
-from models.number_words import size_words
+from models.number_words import format_size
 from models.settings.design_files import read_design
 from models.settings.model_config import ModelConfig
 from models.settings.optimizers import OPTIMIZERS
@@ -131,18 +131,21 @@ def _table(name: str, facts: dict[str, Any]) -> str:
     memory = estimated["training_memory_bytes"]
     batch = f"batch {estimated['batch_size']} × {estimated['length']:,} tokens{' of source and of target' * is_pair}"
     batch += f", float32, {estimated['optimizer']}, {estimated['device'].upper()}"
-    lines += ["", f"{'memory to train':<22}{size_words(memory['total']):>22}   estimated, {batch}"]
+    lines += ["", f"{'memory to train':<22}{format_size(memory['total']):>22}   estimated, {batch}"]
     for part, n in memory.items():
         if n and part != "total":
-            lines.append(f"  {part:<20}{size_words(n):>22}")
+            lines.append(f"  {part:<20}{format_size(n):>22}")
         if part == "Activations":
-            lines += [f"    {inner:<18}{size_words(size):>22}" for inner, size in estimated["activation_bytes"].items()]
+            lines += [
+                f"    {inner:<18}{format_size(size):>22}" for inner, size in estimated["activation_bytes"].items()
+            ]
     lines.append("")
     if estimated["kv_cache_bytes"]:
-        cache = f"{'KV cache':<22}{size_words(estimated['kv_cache_bytes']):>22}   one text of that length, float32"
+        cache = f"{'KV cache':<22}{format_size(estimated['kv_cache_bytes']):>22}   one text of that length, float32"
         if estimated["kv_cache_kept_bytes"] != estimated["kv_cache_bytes"]:
             cache += (
-                f"; {size_words(estimated['kv_cache_kept_bytes'])} with what lies behind the window, which is kept here"
+                f"; {format_size(estimated['kv_cache_kept_bytes'])} with what lies behind the window, which is kept "
+                "here"
             )
         lines.append(cache)
     per = "pair of a source and a target token" if is_pair else "token"

@@ -12,7 +12,7 @@ from app.commands.progress import ProgressLine, drive
 from app.commands.train import add_spec_options, spec_from_arguments
 from models.events import Event, Notice
 from models.library.library import Library
-from models.number_words import duration, size_words
+from models.number_words import format_duration, format_size
 from models.settings.run_spec import RunSpec
 from models.training.trials.findings import DataPreview, RunCost
 
@@ -91,7 +91,7 @@ def _batch(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str,
 def _format_batch(point: BatchPoint) -> str:
     if not point.fits:
         return f"{point.batch_size:10,}  {'does not fit' if point.is_tried else 'cannot fit (not tried)'}"
-    memory = "–" if point.peak_bytes is None else size_words(point.peak_bytes)
+    memory = "–" if point.peak_bytes is None else format_size(point.peak_bytes)
     return f"{point.batch_size:10,}  {point.tokens_per_s:8,.0f}  {memory}"
 
 
@@ -111,12 +111,12 @@ def _cost(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, 
 
 
 def _format_cost(cost: RunCost) -> str:
-    of = "" if cost.available_bytes is None else f" of {size_words(cost.available_bytes)}"
+    of = "" if cost.available_bytes is None else f" of {format_size(cost.available_bytes)}"
     if not cost.fits or cost.ms_per_step is None:
-        return f"It does not fit: about {size_words(cost.estimated_bytes)}{of} would be needed (estimated)."
-    memory = "" if cost.peak_bytes is None else f"memory {size_words(cost.peak_bytes)}{of} · "
+        return f"It does not fit: about {format_size(cost.estimated_bytes)}{of} would be needed (estimated)."
+    memory = "" if cost.peak_bytes is None else f"memory {format_size(cost.peak_bytes)}{of} · "
     return (
         f"{memory}{cost.ms_per_step:,.0f} ms per step · {cost.tokens_per_s:,.0f} tokens/s · "
-        f"{duration(cost.seconds)} in all (training {duration(cost.training_s)}, validation "
-        f"{duration(cost.validation_s)}, samples {duration(cost.samples_s)})"
+        f"{format_duration(cost.seconds)} in all (training {format_duration(cost.training_s)}, validation "
+        f"{format_duration(cost.validation_s)}, samples {format_duration(cost.samples_s)})"
     )

@@ -1,6 +1,6 @@
 """`terrarium generate`: complete a text with a model.
 
-A decoder goes on with the text, an encoder-decoder answers it, an encoder fills its masks ([MASK]).
+A decoder continues the text, an encoder-decoder writes a target for it, an encoder fills its masks ([MASK]).
 """
 
 from __future__ import annotations
@@ -25,12 +25,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "generate", help="complete a text", description=__doc__, epilog="Only the completion goes to stdout."
     )
     parser.add_argument("model", metavar="MODEL", help="a path, or a run's id or name")
-    parser.add_argument("--prompt", required=True, metavar="TEXT", help="the text to go on from; - reads stdin")
+    parser.add_argument("--prompt", required=True, metavar="TEXT", help="the text to continue; - reads stdin")
     add_sampling_options(parser)
-    group = parser.add_argument_group("beam search, in place of sampling")
-    group.add_argument(
-        "--beams", type=int, default=0, metavar="N", help="how many texts to follow side by side (default: 0, sample)"
-    )
+    group = parser.add_argument_group("beam search, instead of sampling")
+    group.add_argument("--beams", type=int, default=0, metavar="N", help="number of beams (default: 0, sample)")
     group.add_argument(
         "--length-penalty", type=float, default=1.0, metavar="P", help="above 0 favours longer texts (default: 1)"
     )
@@ -82,7 +80,7 @@ def _search(
 ) -> int:
     """The best text of a beam search; the others with their scores on stderr."""
     from models.inference.beam import beam_search
-    from models.inference.generate import first_id
+    from models.inference.generate import decoder_start_id
     from models.tokenizers import decode
     from models.tokenizers.special_tokens import end_id
 
@@ -92,7 +90,7 @@ def _search(
         ids,
         n_beam=args.beams,
         max_tokens=config.max_tokens,
-        start_id=first_id(model, tokenizer),
+        start_id=decoder_start_id(model, tokenizer),
         end_id=end,
         length_penalty=args.length_penalty,
     )

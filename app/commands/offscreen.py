@@ -1,4 +1,4 @@
-"""The application and its window for commands that draw: without a screen, so that they run anywhere."""
+"""The application and its window for commands that draw, offscreen, so that they run without a display."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def application() -> QApplication:
-    """The one application object. Only Linux draws text without a screen: elsewhere that platform has no fonts."""
+    """The application object. Only on Linux it is offscreen: elsewhere Qt's offscreen platform has no fonts."""
     running = QApplication.instance()
     if isinstance(running, QApplication):
         return running
@@ -28,10 +28,10 @@ def application() -> QApplication:
 
 @contextlib.contextmanager
 def opened_window(library: Library, device: str = "") -> Iterator[MainWindow]:
-    """The real window over a library, light; closed with all its threads in the end.
+    """The real window on a library, in light mode; closed with all its threads at the end.
 
     Args:
-        device: where models are computed; "" loads no torch until something needs it.
+        device: where models run; with "" torch is not loaded until something needs it.
     """
     from app.kit.theme import ThemeProvider
     from app.session.session import Session

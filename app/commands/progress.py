@@ -24,7 +24,7 @@ from models.events import (
     ValMetrics,
     VocabularyGrowth,
 )
-from models.number_words import duration
+from models.number_words import format_duration
 
 Result = TypeVar("Result")
 
@@ -100,7 +100,7 @@ class ProgressLine:
     def _end_phase(self, *, completed: bool) -> None:
         seconds = time.monotonic() - self._phase_began
         if self._phase and completed and (self._is_terminal or seconds > 1):
-            self._draw(f"{self._phase} · {duration(seconds, fine=True)}")
+            self._draw(f"{self._phase} · {format_duration(seconds, fine=True)}")
         if self._is_terminal and self._line:
             self._stream.write("\n")
             self._stream.flush()
@@ -179,4 +179,4 @@ def _bar(share: float) -> str:
 
 
 def _left(seconds: float | None) -> str:
-    return "" if seconds is None else f" · {duration(seconds)} left"
+    return "" if seconds is None else f" · {format_duration(seconds)} left"

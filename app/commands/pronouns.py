@@ -1,4 +1,4 @@
-"""`terrarium pronouns`: an encoder learns what "it" means, a causal model cannot, and both are asked."""
+"""`terrarium pronouns`: an encoder learns what "it" refers to, a causal model cannot, both evaluated."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command's options."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "pronouns",
-        help="grow an encoder that resolves “it”, and a causal model that cannot",
-        description="Train a tiny encoder and a tiny causal model on pronoun pairs, and ask both about pairs of nouns "
+        help="train an encoder that resolves “it”, and a causal model that cannot",
+        description="Train a tiny encoder and a tiny causal model on pronoun pairs, and evaluate both on pairs of nouns "
         "and adjectives that they have never seen together.",
     )
-    parser.add_argument("--seed", type=int, default=0, help="all randomness (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     add_common(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Grow both models; 130 where Ctrl-C stopped one and what there is was saved."""
+    """Train both models; returns 130 if Ctrl-C stopped it (the run is saved)."""
     from models.recipes.pronouns import PronounRecipe
 
     recipe = PronounRecipe(Library(), device=args.device, seed=args.seed)
@@ -56,7 +56,7 @@ def _as_json(recipe: PronounRecipe) -> dict[str, Any]:
 
 
 def print_result(recipe: PronounRecipe) -> None:
-    """What both models reach, and what rules do that look at no adjective."""
+    """Print the results of both models, and of baseline rules that ignore the adjective."""
     for topology, result in recipe.results.items():
         print(f"{_NAMES[topology]}: {2 * result.n_pairs} sentences of {result.n_pairs} held-out pairs")
         print(f"  right                          {_percent(result.accuracy)}")

@@ -1,4 +1,4 @@
-"""`terrarium quickstart`: the whole loop without clicks, ending with held-out accuracy and a few answers."""
+"""`terrarium quickstart`: the whole loop on the command line, ending with held-out accuracy and a few answers."""
 
 from __future__ import annotations
 
@@ -26,45 +26,45 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command's options."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "quickstart",
-        help="grow a small model from nothing in minutes, and test it",
-        description="Make a little world, a tokenizer and a small GPT, train it, and ask it held-out questions.",
+        help="grow a small model from scratch in minutes, and test it",
+        description="Make a tiny world, a tokenizer and a small GPT, train it, and ask it held-out questions.",
     )
     parser.add_argument("--minutes", type=float, default=3.0, metavar="M", help="how long it may take (default: 3)")
-    parser.add_argument("--data", nargs="+", metavar="FILE", help="learn from these UTF-8 texts instead of Tiny World")
-    parser.add_argument("--seed", type=int, default=0, help="which world, and all other randomness (default: 0)")
+    parser.add_argument("--data", nargs="+", metavar="FILE", help="train on these UTF-8 texts instead of Tiny World")
+    parser.add_argument("--seed", type=int, default=0, help="random seed, also of the world (default: 0)")
     add_common(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Grow a model; 130 where Ctrl-C stopped it and what there is was saved."""
+    """Train a model; returns 130 if Ctrl-C stopped it (the run is saved)."""
     if not math.isfinite(args.minutes) or args.minutes <= 0:
-        raise UsageError(f"--minutes {args.minutes:g} is no length of time: use a number above 0.")
+        raise UsageError(f"--minutes {args.minutes:g} is not valid: use a number above 0.")
     from models.recipes.quickstart import QuickStart
 
     quickstart = QuickStart(
         Library(), minutes=args.minutes, device=args.device, seed=args.seed, files=tuple(args.data or ())
     )
-    seen = _Seen()
+    last = _LastEvents()
     with ProgressLine(as_json=args.json) as line, stop_on_interrupt(quickstart.request_stop) as interrupt:
-        drive(seen.watch(quickstart.events()), line)
+        drive(last.record(quickstart.events()), line)
     if args.json:
-        print_json(_as_json(quickstart, seen))
+        print_json(_as_json(quickstart, last))
     else:
-        _print_result(quickstart, seen)
+        _print_result(quickstart, last)
     return INTERRUPTED if interrupt.happened else DONE
 
 
-class _Seen:
-    """The events that the result is made of."""
+class _LastEvents:
+    """The last event of each kind that the result is made of."""
 
     def __init__(self) -> None:
         self.evaluated: Evaluated | None = None
         self.validation: ValMetrics | None = None
         self.sample: SampleMade | None = None
 
-    def watch(self, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
-        """The same events, noted on their way."""
+    def record(self, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
+        """Pass the events on, and record them."""
         for event in events:
             match event:
                 case Evaluated():
@@ -76,11 +76,11 @@ class _Seen:
             yield event
 
 
-def _as_json(quickstart: QuickStart, seen: _Seen) -> dict[str, Any]:
-    kinds = seen.evaluated.kinds if seen.evaluated else ()
+def _as_json(quickstart: QuickStart, last: _LastEvents) -> dict[str, Any]:
+    kinds = last.evaluated.kinds if last.evaluated else ()
     return {
         "run": str(quickstart.run.folder) if quickstart.run else None,
-        "accuracy": seen.evaluated.accuracy if seen.evaluated else None,
+        "accuracy": last.evaluated.accuracy if last.evaluated else None,
         "accuracy_by_kind": {kind.kind: kind.accuracy for kind in kinds},
         "baselines": {
             kind.kind: {
@@ -91,30 +91,30 @@ def _as_json(quickstart: QuickStart, seen: _Seen) -> dict[str, Any]:
             for kind in kinds
         },
         "questions": {kind.kind: kind.n for kind in kinds},
-        "val_loss": seen.validation.loss if seen.validation else None,
-        "perplexity": math.exp(seen.validation.loss) if seen.validation else None,
-        "bits_per_byte": seen.validation.bits_per_byte if seen.validation else None,
-        "sample": seen.sample.prompt + seen.sample.text if seen.sample else None,
+        "val_loss": last.validation.loss if last.validation else None,
+        "perplexity": math.exp(last.validation.loss) if last.validation else None,
+        "bits_per_byte": last.validation.bits_per_byte if last.validation else None,
+        "sample": last.sample.prompt + last.sample.text if last.sample else None,
         "seconds": quickstart.seconds,
     }
 
 
-def _print_result(quickstart: QuickStart, seen: _Seen) -> None:
-    if seen.evaluated:
-        _print_table(seen.evaluated.kinds)
+def _print_result(quickstart: QuickStart, last: _LastEvents) -> None:
+    if last.evaluated:
+        _print_table(last.evaluated.kinds)
         _print_chat([answers[0] for answers in quickstart.answers.values()])
-    elif seen.sample and quickstart.files:
-        print(f"{seen.sample.prompt}{seen.sample.text}\n")
-    if seen.validation and quickstart.files:
-        loss = seen.validation.loss
-        bits = seen.validation.bits_per_byte
+    elif last.sample and quickstart.files:
+        print(f"{last.sample.prompt}{last.sample.text}\n")
+    if last.validation and quickstart.files:
+        loss = last.validation.loss
+        bits = last.validation.bits_per_byte
         also = "" if bits is None else f", {bits:.3f} bits/byte"
         print(f"validation: {loss:.3f} nats/token, perplexity {math.exp(loss):.2f}{also}")
     print(f"took {quickstart.seconds:.0f} s")
     if quickstart.run:
         print(quickstart.run.folder)
-    if seen.evaluated:
-        print(f"held-out accuracy: {100 * seen.evaluated.accuracy:.1f} %")
+    if last.evaluated:
+        print(f"held-out accuracy: {100 * last.evaluated.accuracy:.1f} %")
 
 
 def _print_table(kinds: Sequence[KindAccuracy]) -> None:

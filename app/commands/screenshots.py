@@ -1,4 +1,4 @@
-"""`terrarium screenshots`: pictures of every screen, light and dark, in two sizes, of a small run made for them."""
+"""`terrarium screenshots`: screenshots of every screen, light and dark, in two sizes, with a small run as example."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MODES = ("light", "dark")
 SIZES = ((1440, 900), (1280, 720))
 
 SETTLE_S = 0.4
-"""Longer than any delay after which a widget redraws itself."""
+"""Longer than any delay of a deferred redraw."""
 _REPLIES = 3
 _OPENING = "Once upon a time"
 
@@ -37,21 +37,21 @@ _OPENING = "Once upon a time"
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command's options."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "screenshots", help="draw every screen into PNG files", description=__doc__
+        "screenshots", help="save screenshots of every screen as PNG files", description=__doc__
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where to write the pictures")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where to write the files")
     parser.add_argument(
         "--run", dest="shown_run", metavar="RUN", help="show this run of the library (path, id or name)"
     )
     parser.add_argument(
-        "--minutes", type=float, default=0.5, metavar="M", help="else: how long to train one for (default: 0.5)"
+        "--minutes", type=float, default=0.5, metavar="M", help="otherwise, how long to train one (default: 0.5)"
     )
     add_common(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw; the pictures' paths go to stdout. The user's own library is only read."""
+    """Take the screenshots and print their paths. The user's own library is only read."""
     from app.commands.offscreen import opened_window
 
     with tempfile.TemporaryDirectory(prefix="terrarium-screenshots-", ignore_cleanup_errors=True) as home:
@@ -81,18 +81,18 @@ def _copy_run(source: Library, name: str, target: Library) -> None:
         shutil.copytree(corpus, target.corpora / corpus.name)
     name = run.lineage["tokenizer"]["name"]
     about: dict[str, Any] = {}
-    with contextlib.suppress(ValueError):  # the run keeps its tokenizer, whatever became of the library's
+    with contextlib.suppress(ValueError):  # the run has its own copy of the tokenizer
         about = read_about(source.tokenizers / name)
     save_tokenizer(read_tokenizer(run.tokenizer_file), target, name, about)
 
 
 def _is_idle(view: QWidget) -> bool:
-    """Whether a view that works beside the window is done; others always are."""
+    """Whether a view with background work is done; others always are."""
     return not getattr(view, "busy", False)
 
 
 def _fill(name: str, view: Any) -> None:
-    """Press the button without which a view has nothing to show yet."""
+    """Press the button that a view needs before it shows anything."""
     if name == "vocabulary":
         view.counter.start.click()
     elif name == "decode":
@@ -100,11 +100,11 @@ def _fill(name: str, view: Any) -> None:
 
 
 def _begin(mode: str, page: Any) -> None:
-    """Give a mode of the chat tab something to work on."""
+    """Start something in a mode of the chat tab."""
     if mode == "notebook":
         page.editor.setPlainText(_OPENING)
-        page.go_on.click()
-    elif mode == "compare" and len({column.lane for column in page.columns}) > 1:
+        page.continue_button.click()
+    elif mode == "compare" and len({column.candidate for column in page.columns}) > 1:
         page.prompt.setPlainText(_OPENING)
         page.compare()
     elif mode == "pairs":
@@ -113,14 +113,14 @@ def _begin(mode: str, page: Any) -> None:
 
 
 def _has_answers(tab: ChatTab) -> bool:
-    """Whether nothing in the tab waits for the worker."""
+    """Whether nothing in the tab is waiting for the worker."""
     from app.worker.latest_job import LatestJob
 
     return not any(work.busy for work in tab.findChildren(LatestJob))
 
 
 class Photographer:
-    """Leads the window through the whole loop, and draws it on the way."""
+    """Takes the window through the whole loop, with screenshots on the way."""
 
     def __init__(self, window: MainWindow, folder: Path, line: ProgressLine) -> None:
         self._window, self._session = window, window.session
@@ -132,10 +132,10 @@ class Photographer:
         self._session.training.events_received.connect(self._on_training_events)
 
     def shoot_all(self, minutes: float | None) -> None:
-        """Every screen; with a quick start of so many minutes first, or else of the run that there is.
+        """Shoot every screen, after a quick start of this many minutes, or with the existing run.
 
         Raises:
-            ValueError: where the training or a reply fails.
+            ValueError: if training or a reply fails.
         """
         from app.training.tab import TrainingTab
 
@@ -154,7 +154,7 @@ class Photographer:
         self._chat(run.id)
 
     def _shoot_views(self, tab_name: str) -> None:
-        """A tab in each of its views, the first under the tab's own name."""
+        """Shoot a tab in each of its views; the first is named after the tab."""
         self._window.show_tab(tab_name)
         page: Any = self._window.pages.page(tab_name)
         views: Views = page.run_view.views if tab_name == "training" else page.views
@@ -178,7 +178,7 @@ class Photographer:
         self._shoot("quickstart")
         self._wait_for(lambda: not session.training.active)
         if session.training.state is None or session.training.state.status != "finished":
-            raise ValueError(self._failure or "The quick start ended before it was finished.")
+            raise ValueError(self._failure or "The quick start ended early.")
         self._shoot("result")
 
     def _half_trained(self) -> bool:
@@ -208,7 +208,7 @@ class Photographer:
         self._modes(tab)
 
     def _glass_box(self, tab: ChatTab) -> None:
-        """Each panel, for the middle of the newest reply."""
+        """Shoot each panel of the glass box, for the middle of the newest reply."""
         for view in tab.side.names[1:]:
             tab.side.show_view(view)
             if (text := tab.focus.text) is not None:
@@ -218,7 +218,7 @@ class Photographer:
         tab.side.show_view(tab.side.names[0])
 
     def _modes(self, tab: ChatTab) -> None:
-        """What else there is to do with the open model."""
+        """Shoot the other modes of the chat tab."""
         modes = tab.modes
         for index, name in enumerate(modes.names[1:], start=1):
             if modes.bar.isTabVisible(index):
@@ -229,7 +229,7 @@ class Photographer:
         modes.show_view(modes.names[0])
 
     def _shoot(self, name: str) -> None:
-        """Draw the window as it is, in all modes and sizes; the mode that there is first: a change takes a second."""
+        """Save the window in all modes and sizes, the current mode first: changing it takes a second."""
         self._order = self._order[::-1]
         for mode in self._order:
             self._window.theme.set_mode(mode)
@@ -238,11 +238,11 @@ class Photographer:
                 self._wait_for(_seconds_from_now(SETTLE_S))
                 path = self._folder / f"{name}-{mode}-{width}x{height}.png"
                 if not self._window.grab().save(str(path)):
-                    raise OSError(f"The picture {path} could not be written.")
+                    raise OSError(f"{path} could not be written.")
                 self.pictures.append(path)
 
     def _wait_for(self, condition: Callable[[], bool]) -> None:
-        """Let the window live until the condition holds; Ctrl-C and failures of jobs end it."""
+        """Run the event loop until the condition holds; ended by Ctrl-C and failed jobs."""
         from PySide6.QtCore import QEventLoop, QTimer
 
         loop, pressed = QEventLoop(), []

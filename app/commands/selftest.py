@@ -1,6 +1,6 @@
-"""terrarium selftest: does this installation, or this frozen bundle, work? The whole chain once, in miniature.
+"""`terrarium selftest`: checks that this installation or frozen bundle works, by running the whole chain in miniature.
 
-It exists for the faults that only packaging makes: a library, font, colour map or template that was left behind.
+It finds packaging faults: a missing library, font, colour map or template.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """One line per check on stdout.
+    """Run all checks and print one line for each.
 
     Raises:
-        ValueError: at the first check that fails, naming it.
+        ValueError: if a check fails; it names the check.
     """
     from models.library.library import Library
 
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def checks(library: Library, device: str) -> dict[str, Callable[[], str]]:
-    """The checks by name, in an order in which each finds what it needs; they return what they found."""
+    """The checks by name, in an order that satisfies their dependencies; each returns its finding."""
     return {
         "tokenizer": partial(check_tokenizer, library),
         "chat template": check_chat_template,
@@ -80,7 +80,7 @@ def checks(library: Library, device: str) -> dict[str, Callable[[], str]]:
 
 
 def check_tokenizer(library: Library) -> str:
-    """A tokenizer is trained in a child process, kept, loaded, and gives a text back unchanged."""
+    """A tokenizer is trained in a child process, saved, loaded, and round-trips a text."""
     from models.tokenizers import decode, encode_text, load_tokenizer, train_in_child
 
     corpus = library.home / "text.txt"
@@ -91,12 +91,12 @@ def check_tokenizer(library: Library) -> str:
     tokenizer = load_tokenizer("selftest", library)
     text = "The goat ate Zoë’s 12 kites. 🌱"
     ids = encode_text(tokenizer, text)
-    _require(decode(tokenizer, ids) == text, "a text does not survive encoding and decoding")
+    _require(decode(tokenizer, ids) == text, "a text changes when encoded and decoded")
     return f"{tokenizer.get_vocab_size()} tokens, trained in a child process; a text survived the round trip"
 
 
 def check_chat_template() -> str:
-    """The chat template that travels as a resource renders a conversation."""
+    """The bundled chat template renders a conversation."""
     from models.chat.own_template import render_chat
 
     text = render_chat([{"role": "user", "content": "Where is Ben?"}], add_generation_prompt=True)
@@ -105,7 +105,7 @@ def check_chat_template() -> str:
 
 
 def check_training(library: Library, device: str) -> str:
-    """A tiny model is trained for two steps, which leaves a checkpoint."""
+    """A tiny model is trained for two steps and writes a checkpoint."""
     from models.events import Saved, TrainMetrics
     from models.settings.model_config import ModelConfig
     from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
@@ -131,7 +131,7 @@ def check_training(library: Library, device: str) -> str:
 
 
 def check_generation(library: Library) -> str:
-    """The checkpoint is read back, and writes."""
+    """The checkpoint is loaded and generates text."""
     from models.events import ReplyFinished, TokenMade
     from models.inference.generate import generate
     from models.inference.sampling import SamplingConfig
@@ -140,27 +140,27 @@ def check_generation(library: Library) -> str:
 
     model, tokenizer = load_model(library.find_run("selftest"))
     if tokenizer is None:
-        raise ValueError("the run has lost its tokenizer")
+        raise ValueError("the run has no tokenizer")
     ids = encode_prompt(tokenizer, "Ben is")
     events = list(generate(model, tokenizer, ids, SamplingConfig(temperature=1.0, seed=0, max_tokens=8)))
     made = [event for event in events if isinstance(event, TokenMade)]
-    _require(made and isinstance(events[-1], ReplyFinished), "no token came out")
+    _require(made and isinstance(events[-1], ReplyFinished), "no token was generated")
     return f"checkpoint read, {len(made)} tokens generated"
 
 
 def check_serving(library: Library) -> str:
     """The checkpoint is served, and a request over HTTP is answered."""
     from app.commands.serve import open_served
-    from app.serve.endpoint.activity import Activity
-    from app.serve.endpoint.address import bind, url_of
+    from app.serve.endpoint.address import base_url, bind
     from app.serve.endpoint.endpoints import make_endpoint
     from app.serve.endpoint.http_server import HttpServer
+    from app.serve.endpoint.request_log import RequestLog
     from app.serve.endpoint.thread_engine import ThreadEngine
 
     bound = bind(0)
-    url, engine = url_of(bound), ThreadEngine(open_served(str(library.find_run("selftest")), "cpu"))
-    server = HttpServer(make_endpoint(engine, Activity()), lambda: engine.close("The self-test is over."))
-    thread = threading.Thread(target=server.answer_at, args=(bound,), daemon=True)
+    url, engine = base_url(bound), ThreadEngine(open_served(str(library.find_run("selftest")), "cpu"))
+    server = HttpServer(make_endpoint(engine, RequestLog()), lambda: engine.close("The self-test is over."))
+    thread = threading.Thread(target=server.serve_on, args=(bound,), daemon=True)
     thread.start()
     try:
         body = json.dumps({"model": "selftest", "prompt": "Ben is", "max_tokens": 8, "temperature": 0}).encode()
@@ -169,12 +169,12 @@ def check_serving(library: Library) -> str:
     finally:
         server.stop()
         thread.join()
-    _require(made > 0, "no token came back")
-    return f"{made} tokens asked for at {url}"
+    _require(made > 0, "no token was returned")
+    return f"{made} tokens generated by {url}"
 
 
 def check_fonts() -> str:
-    """Qt finds a font: without one it draws boxes."""
+    """Qt finds a font; without one it draws boxes."""
     from PySide6.QtGui import QFontDatabase
 
     from app.commands.offscreen import application
@@ -186,7 +186,7 @@ def check_fonts() -> str:
 
 
 def check_plot() -> str:
-    """pyqtgraph draws a curve, Qt grabs it."""
+    """pyqtgraph draws a curve and Qt captures it."""
     import pyqtgraph as pg
 
     from app.commands.offscreen import application
@@ -204,7 +204,7 @@ def check_plot() -> str:
 
 
 def check_icons() -> str:
-    """The icon font of qtawesome draws, and so does our own svg."""
+    """Icons of qtawesome and our own SVG icon are drawn."""
     import qtawesome
     from PySide6.QtGui import QImage
 
@@ -219,7 +219,7 @@ def check_icons() -> str:
 
 
 def check_colour_maps() -> str:
-    """pyqtgraph's colour maps are data files that a bundle can lack."""
+    """pyqtgraph's colour maps, which are data files, are in the bundle."""
     import pyqtgraph as pg
 
     names = ("CET-CBL2", "CET-L17", "CET-CBD1", "viridis", "inferno")

@@ -1,4 +1,4 @@
-"""`terrarium serve`: answer the programs of this computer that speak OpenAI's API, with one model."""
+"""`terrarium serve`: serve a model to programs on this computer through OpenAI's API."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import time
 from typing import Any
 
 from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
-from app.serve.endpoint.activity import Activity, Call
-from app.serve.endpoint.address import DEFAULT_PORT, bind, url_of
-from app.serve.endpoint.engine import Loan, Served
+from app.serve.endpoint.address import DEFAULT_PORT, base_url, bind
+from app.serve.endpoint.engine import ModelLease, ServedModel
+from app.serve.endpoint.request_log import RequestLog, RequestRecord
 from models.inference.weight_kinds import KINDS
 
 
@@ -19,13 +19,13 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command's options."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "serve",
-        help="answer programs that speak OpenAI's API",
+        help="serve a model through OpenAI's API",
         description=__doc__,
-        epilog="Only programs on this computer reach it (127.0.0.1). Ctrl-C ends it.",
+        epilog="Only programs on this computer can reach it (127.0.0.1). Press Ctrl-C to stop.",
     )
     parser.add_argument("model", metavar="MODEL", help="a path, or a run's id or name")
     parser.add_argument(
-        "--port", type=int, default=DEFAULT_PORT, help=f"0 takes any that is free (default: {DEFAULT_PORT})"
+        "--port", type=int, default=DEFAULT_PORT, help=f"0 takes any free port (default: {DEFAULT_PORT})"
     )
     add_weights(parser)
     add_common(parser)
@@ -35,25 +35,25 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     if not 0 <= args.port <= 65535:
-        raise UsageError(f"--port is {args.port}, but must be between 0 (any that is free) and 65535.")
+        raise UsageError(f"--port is {args.port}, but must be from 0 (any free port) to 65535.")
     from app.serve.endpoint.endpoints import make_endpoint
     from app.serve.endpoint.http_server import HttpServer
     from app.serve.endpoint.thread_engine import ThreadEngine
 
-    bound = bind(args.port)  # before the model is read, which can take a while
+    bound = bind(args.port)  # before loading the model, which can take a while
     with bound:
         served = open_served(args.model, args.device, args.weights)
         engine = ThreadEngine(served)
-        activity = Activity(write_call)
-        server = HttpServer(make_endpoint(engine, activity), lambda: engine.close("Serving has been stopped."))
-        _announce(served, url_of(bound), as_json=args.json)
+        log = RequestLog(log_request)
+        server = HttpServer(make_endpoint(engine, log), lambda: engine.close("Serving has been stopped."))
+        _announce(served, base_url(bound), as_json=args.json)
         with contextlib.suppress(KeyboardInterrupt):  # how one stops it
-            server.answer_at(bound)
+            server.serve_on(bound)
     return 0
 
 
-def open_served(text: str, device: str, weights: str = KINDS[0]) -> Served:
-    """Load the model, under the names that requests may call it by: a run's name and id, or a file's or folder's."""
+def open_served(text: str, device: str, weights: str = KINDS[0]) -> ServedModel:
+    """Load the model, under the names that requests may use: a run's name and id, or a file's or folder's name."""
     from models.interop.chat_templates import read_template_config
     from models.library.run_record import checkpoint_step
     from models.runs.run_folder import RunFolder
@@ -67,32 +67,33 @@ def open_served(text: str, device: str, weights: str = KINDS[0]) -> Served:
         checkpoint = run.latest_checkpoint()
         step = checkpoint_step(checkpoint) if checkpoint is not None else None
     model, tokenizer, _ = open_model(text, device, weights)
-    return Served(
+    return ServedModel(
         name=names[0],
         other_names=(*names[1:], text),
         created=int(path.stat().st_mtime),
         config=model.config,
         tokenizer=tokenizer,
-        form=read_template_config(path),
-        lend=lambda: Loan(model=model, step=step),
+        template_config=read_template_config(path),
+        acquire=lambda: ModelLease(model=model, step=step),
     )
 
 
-def _announce(served: Served, url: str, *, as_json: bool) -> None:
+def _announce(served: ServedModel, url: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"url": url, "model": served.name})
         sys.stdout.flush()
         return
     print(url, flush=True)
-    print(f"“{served.name}” answers there, for programs on this computer. Ctrl-C ends it.", file=sys.stderr)
+    print(f"“{served.name}” is served there to programs on this computer. Press Ctrl-C to stop.", file=sys.stderr)
 
 
-def write_call(call: Call) -> None:
-    """One line on stderr for each request; a path may hold characters that would steer the terminal."""
+def log_request(request: RequestRecord) -> None:
+    """Write a line on a request to stderr, without characters that could control the terminal."""
     at = time.strftime("%H:%M:%S")
-    if call.state == "refused":
-        words = f"refused: {call.note}"
+    if request.state == "refused":
+        text = f"refused: {request.note}"
     else:
-        words = f"{call.n_prompt} tokens read, {call.n_made} made in {call.seconds:.1f} s; {call.state}: {call.note}"
-    line = "".join(c if c.isprintable() else "�" for c in f"{call.kind}: {words}")
+        tokens = f"{request.n_prompt} tokens read, {request.n_made} generated in {request.seconds:.1f} s"
+        text = f"{tokens}; {request.state}: {request.note}"
+    line = "".join(c if c.isprintable() else "�" for c in f"{request.kind}: {text}")
     print(f"{at} {line}", file=sys.stderr, flush=True)

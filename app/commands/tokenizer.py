@@ -23,11 +23,11 @@ from models.tokenizers import (
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_PROBLEMS_NAMED = 3  # of what is no id; how many more there are is said
+_PROBLEMS_NAMED = 3  # how many invalid ids are described; the rest are counted
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
+    """Add the parser of this command."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "tokenizer", help="train, import, use, compare and inspect tokenizers", description=__doc__
     )
@@ -42,8 +42,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     what = encode.add_mutually_exclusive_group(required=True)
     what.add_argument("--text", metavar="T", help="the text; - reads stdin")
     what.add_argument("--chat", metavar="JSON", help='[{"role": "user", "content": "Hello!"}, …]; - reads stdin')
-    encode.add_argument("--special", action="store_true", help="let <|end|> and the like in a text be themselves")
-    encode.add_argument("--reply", action="store_true", help="end a conversation with what asks for a reply")
+    encode.add_argument("--special", action="store_true", help="parse special tokens such as <|end|> in the text")
+    encode.add_argument("--reply", action="store_true", help="append the generation prompt to the conversation")
 
     decoding = actions.add_parser("decode", help="print the text of ids")
     decoding.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
@@ -60,7 +60,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what was asked for."""
+    """Run the chosen action."""
     actions = {
         "train": tokenizer_train.run,
         "import": tokenizer_import.run,
@@ -100,11 +100,11 @@ def _encode(args: argparse.Namespace) -> None:
 
 
 def _messages(written: str) -> list[Message]:
-    """The messages of a conversation in JSON: a list of them, or an object as in a training file."""
+    """The messages of a conversation in JSON: a list, or an object as in a training file."""
     try:
         found = json.loads(written)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"The conversation is no JSON: {error}.") from error
+        raise ValueError(f"The conversation is not valid JSON: {error}.") from error
     if isinstance(found, dict):
         found = found.get("messages")
     if not isinstance(found, list) or not all(isinstance(message, dict) for message in found):
@@ -120,7 +120,7 @@ def _decode(args: argparse.Namespace) -> None:
     if decoded.problems:
         more = decoded.n_problems - _PROBLEMS_NAMED
         named = " ".join(problem.sentence for problem in decoded.problems[:_PROBLEMS_NAMED])
-        raise ValueError(named + (f" {more:,} more are no ids either." if more > 0 else ""))
+        raise ValueError(named + (f" {more:,} more are not ids either." if more > 0 else ""))
     if args.json:
         print_json({"text": decoded.text, "tokens": [piece.display for piece in decoded.tokens]})
     else:

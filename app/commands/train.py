@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "train",
         help="train a model, or resume a run",
         description=__doc__,
-        epilog="The run's folder is the last line on stdout. Ctrl-C stops after the current step and saves; twice aborts.",
+        epilog="The run's folder is the last line on stdout. Ctrl-C stops after the step and saves; twice aborts.",
     )
     add_spec_options(parser)
     parser.add_argument(

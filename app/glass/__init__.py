@@ -1,1 +1,1 @@
-"""What the glass box looks at: a text as the model read and wrote it, and the token under the cursor. No widgets."""
+"""The glass box: panels that show what happens inside the model for a token of a text."""

@@ -1,15 +1,15 @@
-"""The base of the panels on how one answer forms: what they ask about, and what stands there while nothing can be."""
+"""Base of the panels about one token: what they ask the model about, and a message while there is nothing to show."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
-from app.glass.asked import Asked
 from app.glass.focus import Focus
 from app.glass.panel import GlassPanel
 from app.glass.panel_head import About, PanelHead
 from app.glass.sheet import Sheet
+from app.glass.target_token import TargetToken
 from app.kit.basics import EmptyState, scrolling
 from app.kit.export_button import ExportButton, Numbers
 from app.kit.theme import SPACE, ThemeProvider
@@ -20,9 +20,9 @@ _LATE_MS = 300
 
 
 class AnswerPanel(GlassPanel):
-    """A head over what subclasses build in `body`, or a sentence where there is nothing to show yet.
+    """A head above `body`, which subclasses fill, or a message if there is nothing to show.
 
-    Subclasses ask in `ask`, which is called for another place, and forget what they know in `forget`.
+    Subclasses implement `ask`, called when the target token changes, and `forget`, called when text or model change.
     """
 
     def __init__(
@@ -53,72 +53,72 @@ class AnswerPanel(GlassPanel):
         layout.addWidget(self._pages, 1)
         self._late = QTimer(self, singleShot=True, interval=_LATE_MS)
         self._late.timeout.connect(self._on_late)
-        self.examiner.changed.connect(self._on_asked)
-        self.examiner.failed.connect(self._on_refused)
+        self.examiner.changed.connect(self._on_busy_changed)
+        self.examiner.failed.connect(self._on_failed)
 
     def _heading(self) -> str:
-        """What stands above the panel's picture."""
+        """The heading of the exported picture."""
         model = self._session.chat.model
         return self._title if model is None else f"{self._title} · {model.name}, step {self.examiner.step:,}"
 
     @property
-    def asked(self) -> Asked | None:
-        """What is looked at; None where there is nothing."""
-        text, place = self.focus.text, self.focus.place
-        return Asked(text, place) if text is not None and place is not None else None
+    def target(self) -> TargetToken | None:
+        """The token that is inspected; None if there is none."""
+        text, position = self.focus.text, self.focus.position
+        return TargetToken(text, position) if text is not None and position is not None else None
 
     @property
     def _is_encoder(self) -> bool:
-        """Whether the answer for a token is read at the token itself, and nothing is written on."""
+        """Whether the model predicts tokens at their own positions and generates no text."""
         model = self._session.chat.model
         return model is not None and model.mode == "fill"
 
-    def ask(self, asked: Asked) -> None:
-        """Ask the model about another place."""
+    def ask(self, target: TargetToken) -> None:
+        """Ask the model about another token."""
         raise NotImplementedError
 
     def forget(self) -> None:
-        """The text or the model is another: what was found out is of no use any more."""
+        """Discard all results: the text or the model has changed."""
         raise NotImplementedError
 
     def show_text(self) -> None:
         self.examiner.forget()
         self.forget()
         self.head.set_note("")
-        self.say("Point at a token", "Rest the pointer on a token of the text; a click keeps it.")
+        self.show_message("Point at a token", "Hover over a token of the text; click to keep it.")
 
-    def show_place(self) -> None:
-        asked = self.asked
+    def show_position(self) -> None:
+        target = self.target
         if self._session.chat.model is None:
-            self.say("No model is open", "Choose a model above: it reads the text again, so that one can look inside.")
+            self.show_message("No model is open", "Choose a model above: it will read the text again for inspection.")
         elif self.focus.text is None:
-            self.say("Nothing to look into yet", "Ask the model something, then point at a token of its text.")
-        elif asked is not None:
-            self.ask(asked)
+            self.show_message("Nothing to inspect yet", "Ask the model something, then point at a token of its text.")
+        elif target is not None:
+            self.ask(target)
 
-    def say(self, heading: str, sentence: str) -> None:
-        """Show a sentence in place of the body."""
+    def show_message(self, heading: str, sentence: str) -> None:
+        """Show a message instead of the body."""
         self._nothing.set_words(heading, sentence)
         self._pages.setCurrentIndex(1)
 
     @property
-    def said(self) -> str:
-        """What stands there in place of the body; '' where that is shown."""
+    def message(self) -> str:
+        """The message shown instead of the body; '' if the body is shown."""
         return self._nothing.words if self._pages.currentIndex() == 1 else ""
 
     def show_body(self, *, sees_itself: bool = False) -> None:
-        """Show the body; and say where the model has learned on since the text was made, or has read what is asked."""
+        """Show the body, with a note if the model was trained further since, or sees the target token itself."""
         self._pages.setCurrentIndex(0)
         text, notes = self.focus.text, []
         if text is not None and text.step != self.examiner.step:
-            now = f"these numbers are the model's at step {self.examiner.step:,}"
-            notes.append(f"The text was made at step {text.step:,}; {now}.")
+            now = f"these numbers are from step {self.examiner.step:,}"
+            notes.append(f"The text was generated at step {text.step:,}; {now}.")
         if sees_itself:
-            notes.append("The model has read this very token, so it is no guess: it would be one where a mask stands.")
+            notes.append("The model sees this token, so this is not a prediction: mask the token for one.")
         self.head.set_note(" ".join(notes))
 
     @Slot()
-    def _on_asked(self) -> None:
+    def _on_busy_changed(self) -> None:
         if self.examiner.busy:
             self._late.start()
         else:
@@ -126,10 +126,10 @@ class AnswerPanel(GlassPanel):
 
     @Slot()
     def _on_late(self) -> None:
-        """Beside a training with long steps an answer takes a while: what stands there until then is an older one."""
-        if not self.said:
-            self.head.set_note("The model is still being asked: what is here is its answer to the question before.")
+        """During a training with long steps an answer takes a while: note that the previous one is still shown."""
+        if not self.message:
+            self.head.set_note("Waiting for the model: this is still the previous token's result.")
 
     @Slot(object)
-    def _on_refused(self, failure: Failure) -> None:
-        self.say("This cannot be looked into", failure.sentence)
+    def _on_failed(self, failure: Failure) -> None:
+        self.show_message("This cannot be inspected", failure.sentence)

@@ -1,4 +1,4 @@
-"""What the colours of a table stand for: a strip from the lowest to the highest, with words at its ends."""
+"""A legend of a colour scale: a strip from the lowest to the highest value, with a label at each end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONG, _HIGH = 72, 9  # pixels
 
 
 class ColourScale(QWidget):
-    """`colours` as in HeatPicture."""
+    """A colour scale; `colours` as in HeatPicture."""
 
     def __init__(self, theme: ThemeProvider, colours: str, low: str = "", high: str = "") -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class ColourScale(QWidget):
         self.show_ends(low, high)
 
     def show_ends(self, low: str, high: str) -> None:
-        """Write other words at the ends."""
+        """Change the labels."""
         self._ends = low, high
         self.setAccessibleName(f"Colours from {low} to {high}")
         self.updateGeometry()
@@ -32,7 +32,7 @@ class ColourScale(QWidget):
 
     @property
     def ends(self) -> tuple[str, str]:
-        """The words at the ends."""
+        """The labels at both ends."""
         return self._ends
 
     def sizeHint(self) -> QSize:

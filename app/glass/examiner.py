@@ -1,4 +1,4 @@
-"""Questions to the open model, answered on the worker's thread between other jobs."""
+"""Runs questions about the open model on the worker's thread, between other jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.chat import Chat
+from app.session.chat import ChatSession
 from app.worker.job import INTERACTIVE, Job
 from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
@@ -25,56 +25,56 @@ Question = Callable[["AnyModel", "Tokenizer"], object]
 
 @dataclass(frozen=True, kw_only=True)
 class _Answer(Event):
-    """What a question found in the model at a training step."""
+    """The result of a question, and the training step of the model."""
 
     result: object
     step: int
 
 
 class Examiner(QObject):
-    """Asks the open model one thing at a time; a newer question takes the place of an older one.
+    """Asks the open model one question at a time; a newer question replaces an older one.
 
     A question is a function of the model and its tokenizer. It leaves modes, gradients and random state as they were,
-    and returns plain data or CPU tensors, since the weights may change as soon as it has returned. A long one returns a
-    generator of events that ends with the answer, and can be stopped between two of them.
+    and returns plain data or CPU tensors, since the weights may change afterwards. A long question returns a generator
+    of events whose return value is the answer; it can be stopped between two events.
 
     Signals:
-        changed(): `busy` is new.
-        failed(failure): the newest question raised.
-        done(result): what the newest question returned.
-        got_on(share): how much of a long one has been answered, from 0 to 1.
+        changed(): `busy` may have changed.
+        failed(failure): the latest question raised an error.
+        done(result): the answer to the latest question.
+        progressed(fraction): progress of a long question, from 0 to 1.
     """
 
     changed = Signal()
     failed = Signal(object)
     done = Signal(object)
-    got_on = Signal(float)
+    progressed = Signal(float)
 
-    def __init__(self, worker: Worker, chat: Chat, parent: QObject) -> None:
+    def __init__(self, worker: Worker, chat: ChatSession, parent: QObject) -> None:
         super().__init__(parent)
         self._job = LatestJob(worker, self)
         self._job.events_received.connect(self._on_events)
         self._job.ended.connect(self.changed)
         self._job.failed.connect(self.failed)
         self._chat = chat
-        chat.reply_requested.connect(self.give_way)
+        chat.reply_requested.connect(self.requeue)
         self._question: Question | None = None
-        self._has_begun = self._is_long = threading.Event()
+        self._has_started = self._is_long = threading.Event()
         self.step = 0
-        """The training step of the model that gave the last answer."""
+        """The training step of the model at the last answer."""
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is being found, or waits for the worker."""
+        """Whether a question is running or waiting for the worker."""
         return self._job.busy
 
     def ask(self, question: Question) -> None:
-        """Have `question` answered."""
+        """Ask a question; replaces one that is not answered yet."""
         self._question = question
-        self._has_begun, self._is_long = has_begun, is_long = threading.Event(), threading.Event()
+        self._has_started, self._is_long = has_started, is_long = threading.Event(), threading.Event()
 
         def make() -> Iterator[Event]:
-            has_begun.set()
+            has_started.set()
             model, tokenizer, step = self._chat.open_model()
             answer = question(model, tokenizer)
             if isinstance(answer, Generator):
@@ -86,16 +86,16 @@ class Examiner(QObject):
         self.changed.emit()
 
     @Slot()
-    def give_way(self) -> None:
-        """Let what was given to the worker meanwhile go first: a long answer is begun once more after it.
+    def requeue(self) -> None:
+        """Let newer jobs of the worker go first: restart a long question after them.
 
-        So is one that has not begun, since it may be long; a short one is all but there.
+        A question that has not started is requeued too, since it may be long; a short one is almost done.
         """
-        if self.busy and self._question is not None and (self._is_long.is_set() or not self._has_begun.is_set()):
+        if self.busy and self._question is not None and (self._is_long.is_set() or not self._has_started.is_set()):
             self.ask(self._question)
 
     def forget(self) -> None:
-        """No answer is wanted any more."""
+        """Cancel the question."""
         self._job.drop()
         self.changed.emit()
 
@@ -106,4 +106,4 @@ class Examiner(QObject):
                 self.step = event.step
                 self.done.emit(event.result)
             elif isinstance(event, Progress) and event.total:
-                self.got_on.emit(event.done / event.total)
+                self.progressed.emit(event.done / event.total)

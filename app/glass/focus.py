@@ -1,4 +1,4 @@
-"""The token and the head that the glass box is about: hover previews, click locks, arrows walk, Esc unlocks."""
+"""The token and the attention head in focus: hover previews, click locks, arrow keys move, Esc unlocks."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from app.glass.read_text import ReadText
 
 
 class Head(NamedTuple):
-    """One attention head: its layer's site (see `models.architecture.trace.Trace`) and its number in there."""
+    """One attention head: the site of its attention (see `models.architecture.trace.Trace`), and its index there."""
 
     site: str
     head: int
 
 
 class Focus(QObject):
-    """What all panels of the glass box follow, and any of them may change.
+    """The state shared by all panels of the glass box; any of them may change it.
 
     Signals:
-        text_changed(): `text` is another.
-        place_changed(): `place` is another token of the text, or none.
-        lock_changed(): another token is locked, or none; where `place` is another as well, this comes after it.
-        head_changed(): `head` is another.
-        branch_asked(place, id): go on from the text before `place`, with the token `id` in its stead.
+        text_changed(): `text` has changed.
+        position_changed(): `position` has changed.
+        lock_changed(): `locked` has changed; emitted after position_changed if both have.
+        head_changed(): `head` has changed.
+        branch_requested(position, id): continue from the text before `position`, with token `id` instead.
     """
 
     text_changed = Signal()
-    place_changed = Signal()
+    position_changed = Signal()
     lock_changed = Signal()
     head_changed = Signal()
-    branch_asked = Signal(int, int)
+    branch_requested = Signal(int, int)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -40,15 +40,15 @@ class Focus(QObject):
         self._locked: int | None = None
         self._head: Head | None = None
         self._branch = (-1, -1)
-        self.branch_asked.connect(self._on_branch_asked)
+        self.branch_requested.connect(self._on_branch_requested)
 
     @property
     def text(self) -> ReadText | None:
-        """The text that is looked into; None while there is none."""
+        """The text that is inspected; None if there is none."""
         return self._text
 
     @property
-    def place(self) -> int | None:
+    def position(self) -> int | None:
         """The token under the cursor, else the locked one: an index into `text.ids`."""
         return self._locked if self._hovered is None else self._hovered
 
@@ -59,59 +59,59 @@ class Focus(QObject):
 
     @property
     def head(self) -> Head | None:
-        """The attention head that is looked at."""
+        """The selected attention head."""
         return self._head
 
     def show(self, text: ReadText | None) -> None:
-        """Look into another text: where it is the branch that was asked for, at the token that it branches off with."""
+        """Inspect another text; if it is the branch that was requested, lock the token where it branches off."""
         if text is not self._text:
             self._text, self._hovered, self._locked = text, None, None
             if text is not None:
-                place, id = self._branch
-                self._locked = place if 0 <= place < len(text.ids) and text.ids[place] == id else None
+                position, id = self._branch
+                self._locked = position if 0 <= position < len(text.ids) and text.ids[position] == id else None
                 self._branch = (-1, -1)
             self.text_changed.emit()
-            self.place_changed.emit()
+            self.position_changed.emit()
             self.lock_changed.emit()
 
-    def hover(self, place: int | None) -> None:
-        """The cursor is on a token, or on none; while one is locked that changes nothing."""
+    def hover(self, position: int | None) -> None:
+        """The cursor is on a token, or on none; ignored while a token is locked."""
         if self._locked is None:
-            self._change(place, None)
+            self._change(position, None)
 
-    def lock(self, place: int) -> None:
-        """Stay with a token."""
-        self._change(None, place)
+    def lock(self, position: int) -> None:
+        """Lock a token."""
+        self._change(None, position)
 
-    def press(self, place: int) -> None:
-        """A click: stay with a token, or let go of the very one that is locked."""
-        self._change(*((place, None) if self._locked == place else (None, place)))
+    def press(self, position: int) -> None:
+        """A click: lock a token, or unlock it if it is locked."""
+        self._change(*((position, None) if self._locked == position else (None, position)))
 
     def unlock(self) -> None:
         """Follow the cursor again."""
         self._change(None, None)
 
     def walk(self, by: int) -> None:
-        """Lock the token so many places on, as far as there are any."""
+        """Lock the token `by` positions further, within the text."""
         if self._text is not None and self._text.ids:
-            place = self._text.n_prompt - (by > 0) if self.place is None else self.place
-            self.lock(min(max(place + by, 0), len(self._text.ids) - 1))
+            position = self._text.n_prompt - (by > 0) if self.position is None else self.position
+            self.lock(min(max(position + by, 0), len(self._text.ids) - 1))
 
     def choose_head(self, head: Head | None) -> None:
-        """Look at another attention head."""
+        """Select another attention head."""
         if head != self._head:
             self._head = head
             self.head_changed.emit()
 
     @Slot(int, int)
-    def _on_branch_asked(self, place: int, id: int) -> None:
-        self._branch = (place, id)
+    def _on_branch_requested(self, position: int, id: int) -> None:
+        self._branch = (position, id)
 
     def _change(self, hovered: int | None, locked: int | None) -> None:
         assert all(p is None or (self._text is not None and 0 <= p < len(self._text.ids)) for p in (hovered, locked))
-        place_before, locked_before = self.place, self._locked
+        position_before, locked_before = self.position, self._locked
         self._hovered, self._locked = hovered, locked
-        if self.place != place_before:
-            self.place_changed.emit()
+        if self.position != position_before:
+            self.position_changed.emit()
         if locked != locked_before:
             self.lock_changed.emit()

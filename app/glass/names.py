@@ -1,4 +1,4 @@
-"""What tokens and log-probabilities are called on screen. No widgets."""
+"""How tokens, probabilities and signed numbers are written on screen. No widgets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from models.number_words import percent
+from models.number_words import format_percent
 from models.tokenizers.codec import decode, pieces_of
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def token_names(tokenizer: Tokenizer | None, ids: Iterable[int]) -> dict[int, str]:
-    """The tokens as they are shown, those that the tokenizer does not know, and all without one, by their numbers.
+    """The displayed text of each token; “#id” for ids that the tokenizer does not know, or without a tokenizer.
 
     A model may have a larger vocabulary than its tokenizer.
     """
@@ -27,7 +27,7 @@ def token_names(tokenizer: Tokenizer | None, ids: Iterable[int]) -> dict[int, st
 
 
 def text_of(tokenizer: Tokenizer, ids: Iterable[int]) -> str:
-    """The text of the ids, special tokens written out; those that the tokenizer does not know by their numbers."""
+    """The text of the ids with special tokens written out; “#id” for ids that the tokenizer does not know."""
     groups = itertools.groupby(ids, key=lambda id: tokenizer.id_to_token(id) is not None)
     return "".join(decode(tokenizer, run) if known else "".join(f"#{id}" for id in run) for known, run in groups)
 
@@ -37,22 +37,22 @@ def quoted(word: str) -> str:
     return f"“{word}”"
 
 
-def signed(value: float, digits: int = 2) -> str:
+def format_signed(value: float, digits: int = 2) -> str:
     """“+1.20”, “−0.35”, “0.00”."""
     words = f"{value:+.{digits}f}".replace("-", "−")
     return words.lstrip("+−") if not words.strip("+−0.") else words
 
 
 def digits_for(reach: float) -> int:
-    """So many decimals that amounts up to `reach` can be told apart: three, and more where all are tiny."""
+    """The number of decimals for amounts up to `reach`: three, more if all are tiny."""
     return 3 if reach >= 0.1 or reach <= 0.0 else min(2 - math.floor(math.log10(reach)), 9)
 
 
-def share(p: float) -> str:
-    """A probability in two digits or more: “41.2 %”, “0.31 %”, “0.0042 %”, “<0.0001 %”, “>99.9 %”."""
+def format_prob(p: float) -> str:
+    """A probability with at least two significant digits: “41.2 %”, “0.31 %”, “0.0042 %”, “<0.0001 %”, “>99.9 %”."""
     if 0.9995 <= p < 1.0:
-        return f">{percent(0.999, 1)}"
+        return f">{format_percent(0.999, 1)}"
     if p < 1e-6:
-        return f"{'<' if p > 0.0 else ''}{percent(1e-6 if p > 0.0 else 0.0, 4 if p > 0.0 else 0)}"
+        return f"{'<' if p > 0.0 else ''}{format_percent(1e-6 if p > 0.0 else 0.0, 4 if p > 0.0 else 0)}"
     rounded = float(f"{100 * p:.1e}")  # to two digits, so that 0.999 % is 1.0 %
-    return percent(p, 1 if rounded >= 1 else min(4, 1 - math.floor(math.log10(rounded))))
+    return format_percent(p, 1 if rounded >= 1 else min(4, 1 - math.floor(math.log10(rounded))))

@@ -1,4 +1,4 @@
-"""The base of the glass box's panels: only the one in view follows the text and the token under the cursor."""
+"""Base of the panels of the glass box: only visible ones follow the text and the token in focus."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from app.session.session import Session
 
 
 class GlassPanel(QWidget):
-    """A view into the model. Subclasses draw in `show_text` and `show_place`, which come only while it is in view."""
+    """A panel of the glass box. Its `show_text` and `show_position` are called only while it is visible."""
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.focus = focus
         self.examiner = Examiner(session.worker, session.chat, self)
         self._theme = theme
-        self._is_text_new = self._is_place_new = True
+        self._is_text_new = self._is_position_new = True
         focus.text_changed.connect(self._on_text)
-        focus.place_changed.connect(self._on_place)
+        focus.position_changed.connect(self._on_position)
         session.chat.model_changed.connect(self._on_text)
 
     def show_text(self) -> None:
-        """`focus.text` is another (or None), or another model is open."""
+        """`focus.text` (None for none) or the open model has changed."""
         raise NotImplementedError
 
-    def show_place(self) -> None:
-        """`focus.place` is another (or None); always after `show_text` where both are new."""
+    def show_position(self) -> None:
+        """`focus.position` (None for none) has changed; called after `show_text` if both have."""
         raise NotImplementedError
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -39,12 +39,12 @@ class GlassPanel(QWidget):
 
     @Slot()
     def _on_text(self) -> None:
-        self._is_text_new = self._is_place_new = True
+        self._is_text_new = self._is_position_new = True
         self._follow()
 
     @Slot()
-    def _on_place(self) -> None:
-        self._is_place_new = True
+    def _on_position(self) -> None:
+        self._is_position_new = True
         self._follow()
 
     def _follow(self) -> None:
@@ -53,6 +53,6 @@ class GlassPanel(QWidget):
         if self._is_text_new:
             self._is_text_new = False
             self.show_text()
-        if self._is_place_new:
-            self._is_place_new = False
-            self.show_place()
+        if self._is_position_new:
+            self._is_position_new = False
+            self.show_position()

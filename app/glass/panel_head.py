@@ -1,4 +1,4 @@
-"""What stands above each panel of the glass box: what it shows, where that comes from, and what it does not mean."""
+"""The head of each panel of the glass box: what it shows, where the numbers come from, and what they do not mean."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from app.kit.theme import SPACE, ThemeProvider
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """A panel in words, each a sentence or two. `shows` stands below the title, the others behind the question mark.
+    """The description of a panel, a sentence or two each. `shows` is below the title, the others behind the question mark.
 
-    source: where the numbers come from: measured in which pass, of which model, exact or pooled.
+    source: where the numbers come from: which pass, which model, exact or pooled.
     limits: what they do not mean.
     """
 
@@ -27,7 +27,7 @@ class About:
 
 
 class PanelHead(QWidget):
-    """A title, a line about what is shown, a question mark that tells the rest, and the export.
+    """A title, a line about what is shown, a question mark with the details, and the export button.
 
     More controls go to the right of the title with `add`.
     """
@@ -35,14 +35,14 @@ class PanelHead(QWidget):
     def __init__(self, theme: ThemeProvider, about: About, export: ExportButton | None = None) -> None:
         super().__init__()
         title = label(about.title, "subheading")
-        self.ask = QToolButton()
-        theme.set_icon(self.ask, "question", "muted")
-        self.ask.setCheckable(True)
-        self.ask.setAccessibleName(f"About: {about.title}")
+        self.help_button = QToolButton()
+        theme.set_icon(self.help_button, "question", "muted")
+        self.help_button.setCheckable(True)
+        self.help_button.setAccessibleName(f"About: {about.title}")
         told = f"<p>Where the numbers come from: {about.source}</p><p>What they do not mean: {about.limits}</p>"
-        self.ask.setToolTip(told)
-        self.ask.toggled.connect(self._on_asked)
-        self._title_row = row(title, self.ask, None, spacing=SPACE // 2)
+        self.help_button.setToolTip(told)
+        self.help_button.toggled.connect(self._on_help_toggled)
+        self._title_row = row(title, self.help_button, None, spacing=SPACE // 2)
         if export is not None:
             export.name = about.title
             export.setText("")
@@ -62,22 +62,22 @@ class PanelHead(QWidget):
             lines.addWidget(line)
 
     def add(self, widget: QWidget) -> None:
-        """Put a control to the right of the title, before the export."""
+        """Add a control to the right of the title, before the export button."""
         at = 3
         while (item := self._title_row.itemAt(at)) is not None and not isinstance(item.widget(), ExportButton):
             at += 1
         self._title_row.insertWidget(at, widget)
 
     def set_note(self, words: str) -> None:
-        """Say something about what is shown just now, such as that the model has learned on; '' for nothing."""
+        """Show a note about the current content, such as that the model was trained further; '' for none."""
         self._note.setText(words)
         self._note.setVisible(bool(words))
 
     @property
     def note(self) -> str:
-        """What is said about what is shown just now."""
+        """The note about the current content."""
         return self._note.text()
 
     @Slot(bool)
-    def _on_asked(self, asked: bool) -> None:
-        self._more.setVisible(asked)
+    def _on_help_toggled(self, shown: bool) -> None:
+        self._more.setVisible(shown)

@@ -1,4 +1,4 @@
-"""A text as a model read and wrote it, token by token: what the glass box looks into."""
+"""A text as a model read and generated it, token by token: the input of the glass box."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from models.settings.sampling_config import SamplingConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ReadText:
-    """The tokens of one reply with all that was read before it. Two are the same text only where they are one object.
+    """The tokens of one reply with everything read before it. Compared by identity.
 
     ids: a decoder's prompt and reply; an encoder's text; of an encoder-decoder the target, from its start token on.
-    words: what each of `ids` is called on screen. n_prompt: so many of `ids` were read, the others drawn.
+    words: the displayed text of each of `ids`. n_prompt: how many of `ids` were read; the others were sampled.
     source_ids and source_words: what an encoder-decoder's encoder read; () for the others.
-    draws: for each drawn token the number in [0, 1) that it was drawn with; None where it was the likeliest
-        (temperature 0) or is not known.
-    sampling: the settings that it was drawn with. step: the model's training step at that time.
+    draws: for each sampled token the random number in [0, 1) used; None if it was the most likely one (temperature 0)
+        or is unknown.
+    sampling: the settings used. step: the model's training step at that time.
     """
 
     ids: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""What a panel shows as one picture, whole, with a heading: for export, where on screen it scrolls."""
+"""A panel's whole content as one picture with a heading, for export, even where it scrolls on screen."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _MARGIN = 2 * SPACE
 
 
 class Sheet(QWidget):
-    """Draws other widgets one above the other, as they are just now; never shown itself.
+    """Draws other widgets one above the other in their current state; never shown itself.
 
     Args:
-        heading: what is to be read above them.
+        heading: the text above them.
     """
 
     def __init__(self, theme: ThemeProvider, heading: Callable[[], str], *widgets: QWidget, parent: QWidget) -> None:
@@ -26,13 +26,13 @@ class Sheet(QWidget):
         self.hide()
         for widget in widgets:
             widget.installEventFilter(self)
-        theme.theme_changed.connect(self._take_size)
+        theme.theme_changed.connect(self._update_size)
 
     @property
     def _top(self) -> int:
         return _MARGIN + QFontMetrics(self._theme.font(bold=True)).height() + SPACE
 
-    def _take_size(self) -> None:
+    def _update_size(self) -> None:
         self.resize(
             max(widget.width() for widget in self._widgets) + 2 * _MARGIN,
             self._top + sum(widget.height() + SPACE for widget in self._widgets) + _MARGIN - SPACE,
@@ -40,7 +40,7 @@ class Sheet(QWidget):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() in (QEvent.Type.Resize, QEvent.Type.Show, QEvent.Type.Hide):
-            self._take_size()
+            self._update_size()
         return False
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -48,8 +48,8 @@ class Sheet(QWidget):
         painter.fillRect(self.rect(), colors.color("surface"))
         painter.setFont(self._theme.font(bold=True))
         painter.setPen(colors.color("text"))
-        room = self.width() - 2 * _MARGIN
-        words = painter.fontMetrics().elidedText(self._heading(), Qt.TextElideMode.ElideRight, room)
+        available = self.width() - 2 * _MARGIN
+        words = painter.fontMetrics().elidedText(self._heading(), Qt.TextElideMode.ElideRight, available)
         painter.drawText(_MARGIN, _MARGIN + painter.fontMetrics().ascent(), words)
         y = self._top
         for widget in self._widgets:

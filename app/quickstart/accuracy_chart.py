@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.kit.theme import SPACE, ThemeProvider
 from models.events import Evaluated, KindAccuracy
-from models.number_words import percent
+from models.number_words import format_percent
 
 BASELINES = (
     ("most_frequent", "most frequent answer"),
@@ -32,9 +32,9 @@ class AccuracyChart(QWidget):
         """Draw an evaluation."""
         self._kinds = result.kinds
         lines = [
-            f"{kind.kind}: {percent(kind.accuracy, 1)} of {kind.n} questions"
+            f"{kind.kind}: {format_percent(kind.accuracy, 1)} of {kind.n} questions"
             + "".join(
-                f"; {words} {percent(value)}"
+                f"; {words} {format_percent(value)}"
                 for field, words in BASELINES
                 if (value := getattr(kind, field)) is not None
             )
@@ -91,7 +91,7 @@ class AccuracyChart(QWidget):
             painter.setPen(colors.color("text"))
             numbers = QRectF(left + width, top, number_width, row)
             right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
-            painter.drawText(numbers, right, percent(kind.accuracy, 1))
+            painter.drawText(numbers, right, format_percent(kind.accuracy, 1))
         self._paint_legend(painter, left, row * len(self._kinds) + SPACE)
 
     def _paint_legend(self, painter: QPainter, left: float, top: float) -> None:

@@ -18,7 +18,7 @@ from app.session.session import Session
 from app.session.training_state import TrainingState
 from app.training.curves.loss_chart import LossChart
 from app.training.curves.sample_feed import SampleFeed
-from models.number_words import duration, percent
+from models.number_words import format_duration, format_percent
 
 STAGES = ("Data", "Tokenizer", "Training", "Evaluation", "Chat")
 DATA, TOKENIZER, TRAINING, EVALUATION, CHAT = range(5)
@@ -44,11 +44,11 @@ class QuickStartView(QWidget):
     """Follows `session.training.state` while it is a quick start.
 
     Signals:
-        chat_asked(run_id): go on to the chat.
+        chat_requested(run_id): go on to the chat.
         closed(): back to the first screen or the tabs.
     """
 
-    chat_asked = Signal(str)
+    chat_requested = Signal(str)
     closed = Signal()
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -144,7 +144,7 @@ class QuickStartView(QWidget):
         self._progress.setValue(1000 if stage == CHAT else round(1000 * done / total) if total else 0)
         self._phase.setText(self._words(state, stage))
         left = state.seconds_left if stage != CHAT else None
-        self._left.setText("" if left is None else f"{duration(left)} left")
+        self._left.setText("" if left is None else f"{format_duration(left)} left")
         self._title.setText(
             "It did not work out" if failed else "Your model has grown" if stage == CHAT else "Growing a small model"
         )
@@ -154,7 +154,7 @@ class QuickStartView(QWidget):
         self.chat.setVisible(bool(state.run_id) and stage >= TRAINING and not failed)
         self.chat.setText("Chat with your model" if stage == CHAT else "Chat with it as it learns")
         if state.evaluated is not None:
-            self._headline.setText(percent(state.evaluated.accuracy, 1))
+            self._headline.setText(format_percent(state.evaluated.accuracy, 1))
             self.accuracy.show_result(state.evaluated)
         measured = state.files and state.over and len(self._session.training.history.val) > 0
         if measured:
@@ -196,7 +196,7 @@ class QuickStartView(QWidget):
         state = self._session.training.state
         if state is not None:
             training = self._session.training.active and stage_of(state) == TRAINING
-            self.chat_asked.emit("live" if training else state.run_id)
+            self.chat_requested.emit("live" if training else state.run_id)
 
 
 class TextResult(QWidget):

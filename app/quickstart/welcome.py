@@ -17,17 +17,17 @@ class Welcome(QWidget):
     """The first screen.
 
     Signals:
-        quickstart_asked(), file_asked(), tokenizer_asked(), design_asked(), runs_asked()
-        file_quickstart_asked(), file_run_asked(): grow a model on `files` at once, or set a run on them up.
+        quickstart_requested(), file_requested(), tokenizer_requested(), design_requested(), runs_requested()
+        file_quickstart_requested(), file_run_requested(): grow a model on `files` at once, or set a run on them up.
     """
 
-    quickstart_asked = Signal()
-    file_asked = Signal()
-    file_quickstart_asked = Signal()
-    file_run_asked = Signal()
-    tokenizer_asked = Signal()
-    design_asked = Signal()
-    runs_asked = Signal()
+    quickstart_requested = Signal()
+    file_requested = Signal()
+    file_quickstart_requested = Signal()
+    file_run_requested = Signal()
+    tokenizer_requested = Signal()
+    design_requested = Signal()
+    runs_requested = Signal()
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,7 +46,7 @@ class Welcome(QWidget):
         self.quickstart = button(
             "Quick start",
             theme,
-            self.quickstart_asked.emit,
+            self.quickstart_requested.emit,
             icon="mdi6.sprout",
             role="hero",
             tip="Data, tokenizer, training, chat",
@@ -55,14 +55,14 @@ class Welcome(QWidget):
         ways = QGridLayout()
         ways.setSpacing(2 * SPACE)
         cards = (
-            ("Open a text file", "Train on your own words: a book, notes, code.", "file-text", self.file_asked),
+            ("Open a text file", "Train on your own words: a book, notes, code.", "file-text", self.file_requested),
             (
                 "Make a tokenizer",
                 "Choose how text is cut into the pieces a model reads.",
                 "puzzle-piece",
-                self.tokenizer_asked,
+                self.tokenizer_requested,
             ),
-            ("Build a design", "Put an architecture together, and see it as a diagram.", "stack", self.design_asked),
+            ("Build a design", "Put an architecture together, and see it as a diagram.", "stack", self.design_requested),
         )
         self.ways: list[QPushButton] = []
         self.files: tuple[str, ...] = ()
@@ -71,13 +71,13 @@ class Welcome(QWidget):
         self.file_quickstart = button(
             "Quick start on it",
             theme,
-            self.file_quickstart_asked.emit,
+            self.file_quickstart_requested.emit,
             icon="mdi6.sprout",
             role="primary",
             tip="Tokenizer, training and a measurement on this text, in about 3 minutes",
         )
         self.file_run = button(
-            "Set up a run", theme, self.file_run_asked.emit, icon="sliders", tip="Choose design and training yourself"
+            "Set up a run", theme, self.file_run_requested.emit, icon="sliders", tip="Choose design and training yourself"
         )
         for column, (words, caption, icon, signal) in enumerate(cards):
             card = frame("card")
@@ -95,7 +95,7 @@ class Welcome(QWidget):
             self._captions.append(text)
             self.ways.append(way)
             ways.addWidget(card, 0, column)
-        self._runs = button("Look at earlier runs", theme, self.runs_asked.emit, icon="chart-line", role="link")
+        self._runs = button("Look at earlier runs", theme, self.runs_requested.emit, icon="chart-line", role="link")
         inner = QWidget()
         inner.setProperty("role", "scrolled")
         layout = QVBoxLayout(inner)

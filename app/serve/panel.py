@@ -1,4 +1,4 @@
-"""The switch that lets other programs of this computer ask the chat's model, and what they have asked."""
+"""The panel that serves the chat's model to other programs on this computer and lists their requests."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ from app.kit.forms.editors import IntBox
 from app.kit.layout.segments import Segments
 from app.kit.text.code_editor import CodeEditor
 from app.kit.theme import SPACE, ThemeProvider
-from app.serve.calls import ServeCalls
+from app.serve.request_list import RequestList
 from app.serve.serving import ServeState, Serving
 from app.session.chat_model import ChatModel
 from app.session.session import Session
-from models.number_words import counted
 
 _COPIED_MS = 1500
 _ABOUT = (
-    "Lets editors, scripts and other programs on this computer talk to the model that is open in the chat, in the way "
-    "that they talk to OpenAI's. No other computer can reach it."
+    "Lets editors, scripts and other programs on this computer use the model that is open in the chat, through "
+    "OpenAI's API. Other computers cannot reach it."
 )
 
 
 _QUESTION = "Hello! Who are you?"
-_BEGINNING = "Once upon a time"
+_PROMPT = "Once upon a time"
 
 
 class ServePanel(QWidget):
-    """Start, stop, where, which model, how, and what came; all of it read from `serving`."""
+    """Starts and stops serving; shows the address, the model, example code and the requests from `serving.state`."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,25 +45,30 @@ class ServePanel(QWidget):
         self.about = label("", "muted", wrap=True)
         self.port = IntBox(0, 65535, 1)
         self.start = button(
-            "Start", theme, self.start_serving, icon="broadcast", role="primary", tip="Answer at this port"
+            "Start",
+            theme,
+            self.start_serving,
+            icon="broadcast",
+            role="primary",
+            tip="Serve the chat's model at this port",
         )
-        self.stop = button("Stop", theme, self.serving.stop, icon="stop-fill", tip="Answer nothing more")
+        self.stop = button("Stop", theme, self.serving.stop, icon="stop-fill", tip="Stop serving")
         self.problem = label("", "error", wrap=True)
         self.hint = label("", "muted", wrap=True)
         self.other = button(
-            "Serve it instead", theme, self.start_serving, icon="swap", tip="Answer with the chat's model from now on"
+            "Serve it instead", theme, self.start_serving, icon="swap", tip="Serve the chat's model from now on"
         )
         self.url = QLineEdit()
         self.copy_url = button("", theme, icon="copy", role="quiet-icon", tip="Copy the address")
-        self.way = Segments("Ask with", {"python": "Python", "curl": "curl"}, "How a program asks for an answer")
+        self.client = Segments("Ask with", {"python": "Python", "curl": "curl"}, "How a program sends a request")
         self.snippet = _Snippet(theme)
-        self.copy_snippet = button("Copy", theme, icon="copy", role="quiet", tip="Put these lines on the clipboard")
+        self.copy_snippet = button("Copy", theme, icon="copy", role="quiet", tip="Copy these lines")
         self.counts = label("", "caption")
-        self.calls = ServeCalls(theme)
+        self.requests = RequestList(theme)
         self._build()
         self.copy_url.clicked.connect(lambda: self._copy(self.url.text(), self.copy_url))
         self.copy_snippet.clicked.connect(lambda: self._copy(self.snippet.toPlainText(), self.copy_snippet))
-        self.way.changed.connect(self._show)
+        self.client.changed.connect(self._show)
         self.serving.changed.connect(self._show)
         session.chat.model_changed.connect(self._show)
         self.port.setValue(self.serving.last_port)
@@ -72,7 +76,7 @@ class ServePanel(QWidget):
 
     @Slot()
     def start_serving(self) -> None:
-        """Serve the chat's model at the chosen port; what is wrong with that is said."""
+        """Serve the chat's model at the chosen port; errors are shown as notices."""
         self.port.interpretText()
         self.serving.start(self.port.value())
 
@@ -80,17 +84,17 @@ class ServePanel(QWidget):
         self.status.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.port.setGroupSeparatorShown(False)
         self.port.setAccessibleName("Port")
-        self.port.setToolTip("The number that programs find it by; 0 takes any that is free")
-        port_words = label("Port")
-        port_words.setBuddy(self.port)
+        self.port.setToolTip("The port that programs connect to; 0 takes any free port")
+        port_label = label("Port")
+        port_label.setBuddy(self.port)
         self._off = QWidget()
-        self._off.setLayout(row(port_words, self.port, None, self.start))
+        self._off.setLayout(row(port_label, self.port, None, self.start))
         self.url.setReadOnly(True)
         self.url.setProperty("role", "mono-small")
         self.url.setAccessibleName("Address")
-        self.url.setToolTip("What programs call the base URL; they need no key")
+        self.url.setToolTip("The base URL for programs; any API key works")
         self.snippet.set_numbers_shown(False)
-        self.snippet.setAccessibleName("How to ask")
+        self.snippet.setAccessibleName("Example code")
         self._on = QWidget()
         lines = QVBoxLayout(self._on)
         lines.setContentsMargins(0, 0, 0, 0)
@@ -99,10 +103,10 @@ class ServePanel(QWidget):
         lines.addWidget(self.hint)
         lines.addWidget(self.other, 0, Qt.AlignmentFlag.AlignLeft)
         lines.addLayout(row(self.url, self.copy_url, spacing=SPACE // 2))
-        lines.addLayout(row(self.way, None, self.copy_snippet))
+        lines.addLayout(row(self.client, None, self.copy_snippet))
         lines.addWidget(self.snippet)
         lines.addLayout(row(label("Requests", "subheading"), None, self.counts))
-        lines.addWidget(self.calls)
+        lines.addWidget(self.requests)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
@@ -125,40 +129,37 @@ class ServePanel(QWidget):
         set_role(self.status, "pill", tone="warning" if state.problem else "ok" if state.status == "on" else "")
         self.about.setVisible(not state.problem)
         if state.model is not None:
-            self.about.setText(f"Programs on this computer are answered by “{state.model.name}”.")
+            self.about.setText(f"Programs on this computer can use “{state.model.name}”.")
             self._show_model(state, state.model, chosen if writes else None)
         elif writes or chosen is None:
             self.about.setText(_ABOUT)
         else:
-            self.about.setText(
-                f"“{chosen.name}” fills masks and writes no texts, so there is nothing that programs could ask it for: "
-                "open another model."
-            )
+            self.about.setText(f"“{chosen.name}” cannot be served: it does not generate text. Open another model.")
 
     def _show_model(self, state: ServeState, model: ChatModel, chosen: ChatModel | None) -> None:
-        """What answers; `chosen`: the model of the chat, if it could answer, too."""
+        """Show the served model; `chosen`: the chat's model, if it could be served."""
         self.problem.setText(state.problem)
         self.problem.setVisible(bool(state.problem))
         other = chosen if state.problem or (chosen and chosen.which != model.which) else None
-        self.hint.setText(f"The chat is with “{other.name}” now." if other is not None else "")
+        self.hint.setText(f"The chat now uses “{other.name}”." if other is not None else "")
         self.hint.setVisible(other is not None)
         self.other.setVisible(other is not None)
         self.url.setText(state.url)
-        write = python_snippet if self.way.value == "python" else curl_snippet
+        write = python_snippet if self.client.value == "python" else curl_snippet
         self.snippet.show_code(write(state.url, model.name, is_chat_model=model.is_chat_model))
-        self.counts.setText(f"{counted(state.n_answered, 'answer')} so far" if state.calls else "none yet")
-        self.calls.setVisible(bool(state.calls))
-        self.calls.set_calls(state.calls)
+        self.counts.setText(f"{state.n_answered:,} answered" if state.requests else "none yet")
+        self.requests.setVisible(bool(state.requests))
+        self.requests.set_requests(state.requests)
 
     def _copy(self, text: str, pressed: QPushButton) -> None:
-        """Put it on the clipboard; the button's icon says so for a moment."""
+        """Copy to the clipboard; the button shows a check mark for a moment."""
         QGuiApplication.clipboard().setText(text)
         self._theme.set_icon(pressed, "check", "accent")
         QTimer.singleShot(_COPIED_MS, pressed, lambda: self._theme.set_icon(pressed, "copy"))
 
 
 class _Snippet(CodeEditor):
-    """A few lines of code, all of them in sight: long ones are wrapped, on screen only."""
+    """A few lines of code, shown in full: long lines wrap, on screen only."""
 
     def __init__(self, theme: ThemeProvider) -> None:
         super().__init__(theme)
@@ -172,23 +173,23 @@ class _Snippet(CodeEditor):
 
     @Slot()
     def _fit(self) -> None:
-        n_lines = self.document().size().height()  # of a plain text, Qt counts lines here
-        frame = max(self.height() - self.viewport().height(), 0)  # less than nothing while it is being laid out
+        n_lines = self.document().size().height()  # for plain text, Qt counts lines here
+        frame = max(self.height() - self.viewport().height(), 0)  # negative during layout
         around = frame + 2 * int(self.document().documentMargin())
         self.setFixedHeight(int(n_lines * self.fontMetrics().lineSpacing()) + around)
 
 
 def curl_snippet(url: str, model: str, *, is_chat_model: bool) -> str:
-    """How the shell asks an endpoint: one command.
+    """A shell command that sends a request.
 
-    `is_chat_model`: the model holds conversations, else it goes on with a text.
+    `is_chat_model`: send a chat request, else a completion request.
     """
-    asked: dict[str, object] = {"messages": [{"role": "user", "content": _QUESTION}]}
+    body: dict[str, object] = {"messages": [{"role": "user", "content": _QUESTION}]}
     path = "chat/completions"
     if not is_chat_model:
-        path, asked = "completions", {"prompt": _BEGINNING, "max_tokens": 100}
-    data, on = json.dumps({"model": model, **asked}, ensure_ascii=False), "\\\n  "
-    if sys.platform == "win32":  # whose shell knows only double quotes, and no lines that go on
+        path, body = "completions", {"prompt": _PROMPT, "max_tokens": 100}
+    data, on = json.dumps({"model": model, **body}, ensure_ascii=False), "\\\n  "
+    if sys.platform == "win32":  # cmd.exe knows only double quotes and no continued lines
         data, on = '"' + data.replace('"', '\\"') + '"', ""
     else:
         data = shlex.quote(data)
@@ -210,7 +211,7 @@ def python_snippet(url: str, model: str, *, is_chat_model: bool) -> str:
     return head + (
         "reply = client.completions.create(\n"
         f"    model={name},\n"
-        f'    prompt="{_BEGINNING}",\n'
+        f'    prompt="{_PROMPT}",\n'
         "    max_tokens=100,\n"
         ")\n"
         "print(reply.choices[0].text)"

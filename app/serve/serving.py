@@ -1,6 +1,6 @@
-"""The endpoint of the window: the model of the chat, offered to the other programs of this computer.
+"""The window's endpoint: serves the chat's model to other programs on this computer.
 
-HTTP is a thread of its own, which knows nothing of Qt. What is asked for is made by the worker, in interactive jobs.
+HTTP runs on a thread of its own without Qt; generation runs on the worker, as interactive jobs.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from app.serve.endpoint.activity import Activity, Call
-from app.serve.endpoint.address import DEFAULT_PORT, bind, url_of
-from app.serve.endpoint.engine import EngineSwitch, Loan, Served
+from app.serve.endpoint.address import DEFAULT_PORT, base_url, bind
+from app.serve.endpoint.engine import EngineSwitch, ModelLease, ServedModel
 from app.serve.endpoint.errors import ModelGoneError
+from app.serve.endpoint.request_log import RequestLog, RequestRecord
 from app.serve.endpoint.worker_engine import WorkerEngine
-from app.session.chat import Chat
+from app.session.chat import ChatSession
 from app.session.chat_model import LIVE, ChatModel
 from app.session.remembered import Remembered
 from app.session.runs import Runs
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LOOK_MS = 200
+_POLL_MS = 200
 _PORT = "serve_port"
 _STOPPED = "Serving has been stopped."
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServeState:
-    """What is served, and to whom.
+    """What is being served.
 
-    status: off, on, or stopping. url: the base URL for clients. model: what answers. problem: why nothing is answered
-    although it is on; empty while there is an answer. calls: the newest requests, the newest first.
+    status: off, on or stopping. url: the base URL for clients. model: the one served. problem: why requests cannot be
+    answered although it is on, else empty. requests: the newest ones, the newest first.
     """
 
     status: str = "off"
@@ -51,50 +51,50 @@ class ServeState:
     port: int = 0
     model: ChatModel | None = None
     problem: str = ""
-    calls: tuple[Call, ...] = ()
+    requests: tuple[RequestRecord, ...] = ()
     n_answered: int = 0
 
 
-class _Listener(threading.Thread):
-    """Answers at a socket until it is told to stop."""
+class _ServerThread(threading.Thread):
+    """Serves on a socket until `stop`."""
 
-    def __init__(self, bound: socket.socket, engine: EngineSwitch, activity: Activity) -> None:
+    def __init__(self, bound: socket.socket, engine: EngineSwitch, request_log: RequestLog) -> None:
         super().__init__(name="serving", daemon=True)
-        self._bound, self._engine, self._activity = bound, engine, activity
+        self._bound, self._engine, self._log = bound, engine, request_log
         self._server: HttpServer | None = None
         self._stopped = False
         self.failure: Failure | None = None
 
     def run(self) -> None:
-        """Until `stop`."""
+        """Serve until `stop`."""
         try:
             with self._bound:
-                # Here, since loading them takes a part of a second.
+                # Imported here because that takes a fraction of a second.
                 from app.serve.endpoint.endpoints import make_endpoint
                 from app.serve.endpoint.http_server import HttpServer
 
-                endpoint = make_endpoint(self._engine, self._activity)
+                endpoint = make_endpoint(self._engine, self._log)
                 self._server = HttpServer(endpoint, lambda: self._engine.close(_STOPPED))
                 if not self._stopped:
-                    self._server.answer_at(self._bound)
+                    self._server.serve_on(self._bound)
         except Exception as error:
             log.exception("Serving failed")
             self.failure = describe(error)
 
     def stop(self) -> None:
-        """Any thread: end soon."""
+        """Any thread: stop soon."""
         self._stopped = True
         if self._server is not None:
             self._server.stop()
 
 
 class Serving(QObject):
-    """Serves one model at a time: that of the chat when it was started, though the chat may go on with another.
+    """Serves one model at a time: the chat's model at the time of `start`, even if the chat opens another one later.
 
-    Where the model goes, since its run is deleted or its training has ended, a sentence is the answer from then on.
+    When that model goes away, because its run was deleted or its training ended, requests get an error that says so.
 
     Signals:
-        changed(): `state` is new.
+        changed(): `state` has changed.
     """
 
     changed = Signal()
@@ -102,7 +102,7 @@ class Serving(QObject):
     def __init__(
         self,
         worker: Worker,
-        chat: Chat,
+        chat: ChatSession,
         training: Training,
         runs: Runs,
         remembered: Remembered,
@@ -113,13 +113,13 @@ class Serving(QObject):
         self._worker, self._chat, self._training = worker, chat, training
         self._remembered, self._notices = remembered, notices
         self._switch: EngineSwitch | None = None
-        self._activity = Activity()
-        self._listener: _Listener | None = None
+        self._log = RequestLog()
+        self._thread: _ServerThread | None = None
         self._port, self._url = 0, ""
         self._model: ChatModel | None = None
         self.state = ServeState()
-        self._look = QTimer(self, interval=_LOOK_MS)
-        self._look.timeout.connect(self._on_look)
+        self._poll_timer = QTimer(self, interval=_POLL_MS)
+        self._poll_timer.timeout.connect(self._poll)
         runs.deleted.connect(self._on_runs_deleted)
         training.ended.connect(self._on_training_ended)
 
@@ -129,102 +129,99 @@ class Serving(QObject):
         return int(self._remembered.get(_PORT, DEFAULT_PORT))
 
     def start(self, port: int) -> bool:
-        """Let programs of this computer ask the chat's model at `port`, in place of any other; whether it began."""
+        """Serve the chat's model at `port`, replacing any other; returns whether that worked."""
         if not self._notices.attempt(lambda: self._start(port)):
             return False
         self._remembered.set(_PORT, port)
         return True
 
     def _start(self, port: int) -> None:
-        engine = WorkerEngine(self._offer(), self._worker.submit)
-        if self._listener is not None and self._switch is not None and self.state.status == "on":
+        engine = WorkerEngine(self._served_model(), self._worker.submit)
+        if self._thread is not None and self._switch is not None and self.state.status == "on":
             before, self._switch.engine = self._switch.engine, engine
-            before.close("Another model is served now: ask again.")
-        elif self._listener is not None:
-            raise ValueError("Serving is just being stopped: try again in a moment.")
+            before.close("Another model is now being served: try again.")
+        elif self._thread is not None:
+            raise ValueError("Serving is stopping: try again in a moment.")
         else:
             bound = bind(port)
-            self._url, self._port = url_of(bound), bound.getsockname()[1]
-            self._switch, self._activity = EngineSwitch(engine), Activity()
-            self._listener = _Listener(bound, self._switch, self._activity)
-            self._listener.start()
-            self._look.start()
+            self._url, self._port = base_url(bound), bound.getsockname()[1]
+            self._switch, self._log = EngineSwitch(engine), RequestLog()
+            self._thread = _ServerThread(bound, self._switch, self._log)
+            self._thread.start()
+            self._poll_timer.start()
         self._model = self._chat.model
-        self._on_look()
+        self._poll()
 
     def stop(self) -> None:
-        """End it soon: who waits for an answer gets a sentence."""
-        if self._listener is not None:
-            self._listener.stop()
+        """Stop soon; requests in progress get an error that says so."""
+        if self._thread is not None:
+            self._thread.stop()
             self._show("stopping")
 
     @Slot()
     def close(self) -> None:
-        """End it, and wait until it has ended: before the worker, which makes the answers, does."""
+        """Stop and wait for the end: before the worker, which generates the answers, is closed."""
         self.stop()
-        if self._listener is not None:
-            self._listener.join()
-            self._on_look()
+        if self._thread is not None:
+            self._thread.join()
+            self._poll()
 
     @Slot(object)
     def _on_runs_deleted(self, run_ids: tuple[str, ...]) -> None:
         if self._model is not None and self._model.run_id in run_ids:
-            self._withdraw(f"“{self._model.name}” has been deleted")
+            self._close_engine(f"“{self._model.name}” has been deleted")
 
     @Slot()
     def _on_training_ended(self) -> None:
         if self._model is not None and self._model.which == LIVE and not self._training.trains(self._model.run_id):
-            self._withdraw(f"The training of “{self._model.name}” has ended")
+            self._close_engine(f"The training of “{self._model.name}” has ended")
 
-    def _withdraw(self, why: str) -> None:
-        """The model is gone: from now on a sentence is the answer."""
+    def _close_engine(self, why: str) -> None:
+        """Answer requests with an error from now on: the model is gone."""
         if self._switch is not None:
-            self._switch.close(f"{why}, so it answers no more: serve another model in Terrarium.")
-            self._on_look()
+            self._switch.close(f"{why}: serve another model in Terrarium.")
+            self._poll()
 
-    def _offer(self) -> Served:
-        """The model of the chat. What is read of it here needs no computing."""
+    def _served_model(self) -> ServedModel:
+        """The chat's model, ready to serve; reads only what needs no computing."""
         chosen = self._chat.model
         if chosen is None:
-            raise ValueError("No model is open that could be served: choose one for the chat first.")
+            raise ValueError("No model is open: choose one for the chat first.")
         if chosen.mode == "fill":
-            raise ValueError(
-                f"“{chosen.name}” fills masks and writes no texts, so programs could ask it for nothing: open another "
-                "model."
-            )
+            raise ValueError(f"“{chosen.name}” cannot be served: it does not generate text. Open another model.")
         model, tokenizer, step = self._chat.open_model()
 
-        def lend() -> Loan:
+        def acquire() -> ModelLease:
             if chosen.which != LIVE:
-                return Loan(model=model, step=step)
+                return ModelLease(model=model, step=step)
             trainer = self._training.live_trainer()
             if trainer is None or trainer.run.id != chosen.run_id:
                 raise ModelGoneError(f"The training of “{chosen.name}” has just ended.")
-            return Loan(model=trainer.model, step=trainer.step)
+            return ModelLease(model=trainer.model, step=trainer.step)
 
-        return Served(
+        return ServedModel(
             name=chosen.name,
             other_names=(chosen.run_id, chosen.which),
             created=int(time.time()),
             config=model.config,
             tokenizer=tokenizer,
-            form=chosen.template_config,
-            lend=lend,
+            template_config=chosen.template_config,
+            acquire=acquire,
             in_training=chosen.which == LIVE,
         )
 
     @Slot()
-    def _on_look(self) -> None:
-        """See what the other thread has done."""
-        listener = self._listener
-        if listener is None or listener.is_alive():
+    def _poll(self) -> None:
+        """Check the state of the HTTP thread."""
+        thread = self._thread
+        if thread is None or thread.is_alive():
             self._show("stopping" if self.state.status == "stopping" else "on")
             return
-        self._listener, self._switch, self._model = None, None, None
-        self._look.stop()
+        self._thread, self._switch, self._model = None, None, None
+        self._poll_timer.stop()
         self._show("off")
-        if listener.failure is not None:
-            self._notices.fail(listener.failure)
+        if thread.failure is not None:
+            self._notices.fail(thread.failure)
 
     def _show(self, status: str) -> None:
         if status == "off":
@@ -236,8 +233,8 @@ class Serving(QObject):
                 port=self._port,
                 model=self._model,
                 problem=self._problem(),
-                calls=self._activity.calls,
-                n_answered=self._activity.n_answered,
+                requests=self._log.records,
+                n_answered=self._log.n_answered,
             )
         if state != self.state:
             self.state = state
@@ -246,7 +243,7 @@ class Serving(QObject):
     def _problem(self) -> str:
         try:
             if self._switch is not None:
-                self._switch.served  # noqa: B018 (asked for its exception)
+                self._switch.served  # noqa: B018 (raises the exception)
         except ModelGoneError as error:
             return str(error)
         return ""

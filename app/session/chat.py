@@ -1,4 +1,4 @@
-"""The model that one talks to: loaded from a run, or the live one “as it is at this step”; and its replies."""
+"""The open model, loaded from a run or the live one in training; and its replies."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOpened(Event):
-    """A model can be talked to now. loaded: itself, its tokenizer and step; None for the one that is being trained."""
+    """A model is open. loaded: (model, tokenizer, step); None for the one that is being trained."""
 
     model: ChatModel
     loaded: tuple[Any, Any, int] | None
 
 
-class Chat(QObject):
-    """The model that one talks to: opens it, and makes its replies, one at a time; what cannot be done is said.
+class ChatSession(QObject):
+    """Opens a model, and generates its replies, one at a time; problems are reported as notices.
 
-    Where the model is the one in training, the chat goes on with its last checkpoint when that ends.
+    If it is the model in training, the chat continues with its last checkpoint when that ends.
 
     Signals:
-        changed(): `model` or `state` is new.
-        model_changed(): another model is open, or none; not where it has only learned.
+        changed(): `model` or `state` has changed.
+        model_changed(): another model is open, or none; not emitted when the live model has only trained on.
         events_received(events): ReplyStarted, then TokenMade …, then ReplyFinished.
-        reply_requested(): a reply is wanted: what it may have to wait for can give way.
+        reply_requested(): a reply has been queued; other work of the worker should give way.
         reply_ended(): the reply is over: complete, stopped, or failed.
 
     state: none, loading, ready, waiting (a reply is queued behind a training step), replying.
@@ -79,21 +79,21 @@ class Chat(QObject):
         self._library, self._runs, self._training = library, runs, training
         self._device, self._notices = device, notices
         self._loaded: tuple[Any, Any, int] | None = None
-        self._summaries: Any = None  # these two are of models.inference, which is loaded on the worker's thread
+        self._summaries: Any = None  # both from models.inference, which is imported on the worker's thread
         self._prefix_cache: Any = None
         self.model: ChatModel | None = None
         self.state = "none"
         self.opening = ""
-        """What the model is called that is being opened, or was last."""
+        """The name of the model that is being opened, or was opened last."""
         self.loaded_share = 0.0
-        """How much of a model that is being opened has been read."""
+        """The share of the model that has been read while it is opened (0 to 1)."""
         self.reply_failed = False
-        """Whether the last reply ended since something went wrong."""
+        """Whether the last reply ended with an error."""
         runs.deleted.connect(self._on_runs_deleted)
 
     def open(self, which: str, step: int | None = None, weights: str = KINDS[0]) -> bool:
-        """Talk to a run's checkpoint of `step` (None: its latest), its matrices kept in `weights` (weight_kinds.KINDS),
-        or to the model being trained (LIVE); whether it began."""
+        """Open a run's checkpoint of `step` (None: its latest) with its matrices in the format `weights`
+        (weight_kinds.KINDS), or the model in training (LIVE); whether it started."""
         if which == LIVE:
             self._open_live()
             return True
@@ -112,7 +112,7 @@ class Chat(QObject):
             from models.library.run_record import checkpoint_step
 
             choice = choose_device(device)
-            # There may be a newer one when the latest is read.
+            # Looked up here, since there may be a newer one by now.
             checkpoint = run.latest_checkpoint() if step is None else run.checkpoint_path(step)
             model, tokenizer = yield from load_model_events(checkpoint or folder, choice.device)
             if tokenizer is None:
@@ -128,7 +128,7 @@ class Chat(QObject):
         def make() -> Iterator[Event]:
             trainer = self._training.live_trainer()
             if trainer is None:
-                raise ValueError("Nothing is being trained right now: choose a run instead.")
+                raise ValueError("No run is training now: choose a saved run instead.")
             device = str(next(trainer.model.parameters()).device.type).upper()
             about = self._describe(LIVE, trainer.run, trainer.model, trainer.tokenizer, trainer.step, device)
             yield ModelOpened(model=about, loaded=None)
@@ -147,25 +147,25 @@ class Chat(QObject):
         return tokenizer
 
     def open_model(self) -> tuple[Any, Any, int]:
-        """Worker's thread: the model one talks to, its tokenizer, and its training step.
+        """Worker's thread: the open model, its tokenizer, and its training step.
 
         Raises:
-            ValueError: where there is none any more.
+            ValueError: if no model is open any more.
         """
         if self._loaded is not None:
             return self._loaded
         trainer = self._training.live_trainer()
         if trainer is None:
-            raise ValueError("The model is not open any more: choose one above the chat.")
+            raise ValueError("The model is no longer open: choose one above the chat.")
         return trainer.model, trainer.tokenizer, trainer.step
 
     def set_model(self, model: ChatModel, loaded: tuple[Any, Any, int] | None) -> None:
-        """Talk to this model from now on; `loaded`: itself, its tokenizer and step, None for the one in training."""
+        """Make this the open model; `loaded`: (model, tokenizer, step), None for the one in training."""
         self.model, self._loaded = model, loaded
         self.model_changed.emit()
 
     def close_model(self) -> None:
-        """Forget the model, for instance because its run was deleted."""
+        """Close the model, for instance because its run was deleted."""
         self._drop_job()
         self._loaded, self.model, self.state = None, None, "none"
         self._prefix_cache = None
@@ -179,15 +179,15 @@ class Chat(QObject):
         prefix_ids: Sequence[int] = (),
         prompting: PromptSettings | None = None,
     ) -> bool:
-        """Ask for a reply to messages [{"role", "content"}], or for a text to be gone on with; whether it began.
+        """Request a reply to messages [{"role", "content"}], or the continuation of a text; whether it started.
 
-        prefix_ids: tokens with which the reply begins already. prompting: how the messages become a prompt.
+        prefix_ids: tokens that the reply begins with. prompting: how the messages become a prompt.
         """
         if self.model is None:
             return self._notices.refuse("No model is open: choose a run to chat with.")
         if self._job.busy:
-            what = "A model is being opened: wait for it." if self.state == "loading" else "Stop the other reply first."
-            return self._notices.refuse(f"There can be no reply right now. {what}")
+            what = "Wait until the model has loaded." if self.state == "loading" else "Stop the other reply first."
+            return self._notices.refuse(f"Cannot reply now. {what}")
         template_config = self.model.template_config
 
         def make() -> Iterator[Event]:
@@ -207,8 +207,7 @@ class Chat(QObject):
         return True
 
     def stop(self) -> None:
-        """End the reply that is being made, at once: what there is of it stands, and what the worker is at comes to
-        nothing."""
+        """Stop the reply at once: the text so far stays, and the token that is being computed is dropped."""
         if self.state in ("waiting", "replying"):
             self._job.drop()
             self.state = "ready"
@@ -216,12 +215,12 @@ class Chat(QObject):
             self.reply_ended.emit()
 
     def cancel_opening(self) -> None:
-        """Leave off opening a model; there is none then."""
+        """Cancel opening a model; no model is open then."""
         if self.state == "loading":
             self.close_model()
 
     def _drop_job(self) -> None:
-        """Stop what is going on, and have its reply count as ended from now on."""
+        """Drop the current job; a reply counts as ended from now on."""
         was_reply = self.state in ("waiting", "replying")
         self._job.drop()
         if was_reply:
@@ -266,7 +265,7 @@ class Chat(QObject):
 
     @Slot()
     def on_training_ended(self) -> None:
-        """The training is over: in place of the live model there is its last checkpoint, or none."""
+        """The training is over: replace the live model by its last checkpoint, or close it."""
         model, state = self.model, self._training.state
         if model is None or model.which != LIVE or state is None:
             return
@@ -281,14 +280,13 @@ class Chat(QObject):
         if model is not None and model.run_id in run_ids:
             self.close_model()
             self._notices.say(
-                f"“{model.name}” is what the chat was held with: choose another model there to go on. "
-                "What was said is kept."
+                f"“{model.name}” is the model this chat uses: choose another one to continue. The conversation is kept."
             )
 
     def _describe(self, which: str, run: RunFolder, model: Any, tokenizer: Any, step: int, device: str) -> ChatModel:
-        """Worker's thread: the model is open from now on."""
+        """Worker's thread: start with empty caches, and describe the model."""
         from models.inference.prefill import PrefixCache
-        from models.inference.summarising import Summaries
+        from models.inference.summarising import SummaryCache
 
-        self._summaries, self._prefix_cache = Summaries(), PrefixCache()  # another model's would be no good
+        self._summaries, self._prefix_cache = SummaryCache(), PrefixCache()  # another model's are useless
         return describe_model(self._library, which, run, model, tokenizer, step, device)

@@ -1,4 +1,4 @@
-"""What the window knows of a model that one talks to. No torch import."""
+"""What the window knows about the open model. No torch import."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ LIVE = "live"
 
 @dataclass(frozen=True, kw_only=True)
 class ChatModel:
-    """What is known of the model one talks to.
+    """What is known about a model.
 
-    mode: what it does with what one writes: "talk" (it was trained on conversations, or came with a chat template),
-    "text" (it goes on with it), "answer" (an encoder-decoder writes a text of its own) or "fill" (an encoder fills its
-    masks).
+    mode: what it does with a prompt: "talk" (replies: it was trained on conversations, or came with a chat template),
+    "text" (continues it), "answer" (an encoder-decoder writes a target text) or "fill" (an encoder fills its masks).
     which: a run's id, or LIVE.
-    source and world_seed come from the run's data, so that starters can be drawn. can_do: the kinds of held-out
-    questions that it mostly answers right; empty where it was never evaluated, or cannot do any.
-    template_config: how it wants to be talked to. template: what makes its prompts, as one may look at it; "" for none.
-    config: its design. weights: how its matrices are kept while one talks to it, one of weight_kinds.KINDS.
+    source and world_seed come from the run's data and allow drawing starters. can_do: the kinds of held-out questions
+    that it mostly answers correctly; empty if it was never evaluated.
+    template_config: its chat format. template: the source of its chat template, "" if it has none.
+    config: its design. weights: the number format of its matrices, one of weight_kinds.KINDS.
     """
 
     which: str
@@ -51,14 +50,14 @@ class ChatModel:
 
     @property
     def is_chat_model(self) -> bool:
-        """Whether it holds conversations."""
+        """Whether it is a chat model."""
         return self.mode == "talk"
 
 
 def describe_model(
     library: Library, which: str, run: RunFolder, model: Any, tokenizer: Tokenizer, step: int, device: str
 ) -> ChatModel:
-    """Worker's thread: what the window should know of a model at `step`, loaded from `run`."""
+    """Worker's thread: describe a model at `step`, loaded from `run`."""
     from models.chat.template_config import shown_template
     from models.data.corpus import open_corpus
     from models.interop.chat_templates import read_template_config
@@ -67,7 +66,7 @@ def describe_model(
     corpus = run.lineage.get("corpus")
     try:
         has_chats = corpus is not None and open_corpus(library, corpus["sha256"]).has_chats
-    except (ValueError, KeyError):  # its text is gone: what it was made from still says enough
+    except (ValueError, KeyError):  # its corpus is gone: its data source still says enough
         has_chats = run.spec.data.source == "tiny-world"
     by_topology = {"encoder-only": "fill", "encoder-decoder": "answer"}
     mode = by_topology.get(model.config.topology, "talk" if has_chats or template_config.template else "text")
@@ -90,11 +89,11 @@ def describe_model(
 
 
 def _mostly_right(folder: Path) -> tuple[str, ...]:
-    """The kinds that the run's evaluation found right in at least half of the cases; () where it cannot be read."""
+    """The kinds with an accuracy of at least one half in the run's evaluation; () if it cannot be read."""
     from models.evaluation.record import read_evaluation
 
     try:
         evaluated = read_evaluation(folder)
-    except ValueError:  # no reason not to chat
+    except ValueError:  # that must not prevent chatting
         return ()
     return tuple(kind.kind for kind in evaluated.kinds if kind.accuracy >= 0.5) if evaluated else ()

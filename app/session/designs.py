@@ -1,4 +1,4 @@
-"""The designs on the library's shelf, and the one that is worked on."""
+"""The designs of the library, and the current one."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ DEFAULT_DESIGN = "terrarium-tiny"
 
 
 class Designs(QObject):
-    """Chooses, saves, renames, copies and deletes them; what cannot be done is said.
+    """Choose, save, rename, copy and delete designs; problems are reported as notices.
 
-    current: the architecture that is worked on. name: a preset's or saved design's; '' where it was changed since.
+    current: the current architecture. name: that of its preset or saved design; '' if it was changed since.
 
     Signals:
-        changed(): `current` or `name` is new.
-        list_changed(): there are others in the library, or they have other names.
+        changed(): `current` or `name` has changed.
+        list_changed(): designs were added, removed or renamed.
     """
 
     changed = Signal()
@@ -44,7 +44,7 @@ class Designs(QObject):
             self.current, self.name = PRESETS[DEFAULT_DESIGN], DEFAULT_DESIGN
 
     def set(self, config: ModelConfig, name: str = "") -> None:
-        """Work on `config` from now on."""
+        """Make `config` the current design."""
         if (config, name) == (self.current, self.name):
             return
         self.current, self.name = config, name
@@ -52,15 +52,15 @@ class Designs(QObject):
         self.changed.emit()
 
     def list(self) -> builtins.list[str]:
-        """Names of the saved ones; the presets are models.settings.presets.PRESETS."""
+        """Names of the saved designs; the presets are models.settings.presets.PRESETS."""
         return self._library.list_designs()
 
     def inspect(self) -> builtins.list[DesignInfo]:
-        """The saved ones, each with what it holds, or a sentence on why it cannot be read."""
+        """The saved designs, each with its contents, or a sentence on why it cannot be read."""
         return self._library.inspect_designs()
 
     def free_name(self, wanted: str) -> str:
-        """`wanted`, made safe, with the first number that makes it a name no design has."""
+        """`wanted` as a safe and unused name, numbered if necessary."""
         taken = {name.lower() for name in (*PRESETS, *self.list())}
         try:
             wanted = safe_name(wanted)
@@ -70,7 +70,7 @@ class Designs(QObject):
         return next(name for name in names if name.lower() not in taken)
 
     def save(self, name: str) -> bool:
-        """Save the current one under a name; whether it worked."""
+        """Save the current design under a name; whether it worked."""
         if not self._notices.attempt(lambda: self._library.save_design(name, self.current)):
             return False
         self.set(self.current, safe_name(name))
@@ -85,7 +85,7 @@ class Designs(QObject):
         return self._notices.attempt(lambda: self.set(self._library.load_design(name), name))
 
     def rename(self, name: str, new_name: str) -> bool:
-        """Give a saved one another name; whether it worked."""
+        """Rename a saved design; whether it worked."""
 
         def rename() -> None:
             if new_name.strip().lower() in PRESETS:
@@ -112,7 +112,7 @@ class Designs(QObject):
         return done
 
     def delete(self, name: str) -> None:
-        """Move a saved one to the trash; where it is the current one, that stays, without a name."""
+        """Move a saved design to the trash; if it is the current one, it stays current, without a name."""
         path = self._library.designs / f"{name}.json"
         self._trash.delete(path, f"Design “{name}” deleted", self.list_changed.emit)
         if name == self.name and name not in self.list():

@@ -1,4 +1,4 @@
-"""Which device the work runs on: asked of torch on the worker, so that the window never waits for it."""
+"""The compute device: looked up with torch on the worker, so that the window never waits for it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from models.settings.run_spec import DEVICE_NAMES
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceFound(Event):
-    """What a device's name means on this machine; `sentence`: why it is not what was asked for.
+    """What a device name means on this machine; `sentence`: why it is not the requested one.
 
-    kind: cpu, cuda or mps. memory_bytes: all that it has. bfloat16_from: see DeviceMemory.
+    kind: cpu, cuda or mps. memory_bytes: its total memory. bfloat16_from: see DeviceMemory.
     """
 
     label: str
@@ -36,13 +36,13 @@ class DeviceFound(Event):
 
 
 class Device(QObject):
-    """The chosen device; why another one is used in its place is said.
+    """The chosen device; a notice says if another one is used instead.
 
-    name: what the user chose, one of DEVICE_NAMES. label: what that is, in words; '' until torch is loaded.
-    available: what can be chosen on this machine. ready: whether torch is loaded.
+    name: the user's choice, one of DEVICE_NAMES. label: its readable name; '' until torch is loaded.
+    available: the choices on this machine. ready: whether torch is loaded.
 
     Signals:
-        changed(): one of these, or `memory`, is new.
+        changed(): one of these, or `memory`, has changed.
     """
 
     changed = Signal()
@@ -62,7 +62,7 @@ class Device(QObject):
 
     @property
     def memory(self) -> DeviceMemory | None:
-        """The device with its memory: of main memory what is free now. None until torch is loaded."""
+        """The device's memory; for a CPU the main memory that is free now. None until torch is loaded."""
         found = self._found
         if found is None:
             return None
@@ -77,7 +77,7 @@ class Device(QObject):
         )
 
     def warm_up(self) -> None:
-        """Import torch on the worker, give it its threads, and look the chosen device up."""
+        """Import torch on the worker, set its threads, and look up the chosen device."""
         self._submit("Load torch", self.name, is_first=True)
 
     def choose(self, name: str) -> None:
@@ -89,13 +89,13 @@ class Device(QObject):
 
     def _submit(self, title: str, name: str, *, is_first: bool = False) -> None:
         def make() -> Iterator[Event]:
-            from models.device import BFLOAT16_FROM, available_devices, bf16_is_fast, choose_device, use_cores
+            from models.device import BFLOAT16_FROM, available_devices, bf16_is_fast, choose_device, set_thread_count
 
             if is_first:
-                # What importing it made stays for good: no collection on the window's thread, where looking through it
-                # would be felt, need do so (see app.worker.garbage).
+                # The imported objects live forever. Freezing them spares the garbage collections on the main thread,
+                # where scanning them would be noticeable (see app.worker.garbage).
                 gc.freeze()
-                use_cores()
+                set_thread_count()
             choice = choose_device(name)
             yield DeviceFound(
                 label=choice.label,
@@ -106,7 +106,7 @@ class Device(QObject):
                 bfloat16_from=BFLOAT16_FROM if bf16_is_fast(choice.device) else None,
             )
             if is_first:
-                # Colours and charts need it. It takes half a second to import, and makes no Qt object by that.
+                # Needed for colours and charts: takes half a second to import, and creates no Qt object.
                 importlib.import_module("pyqtgraph")
 
         job = Job(title, make, INTERACTIVE)
@@ -145,7 +145,7 @@ def memory_bytes() -> int:
 
 
 def free_memory_bytes() -> int:
-    """Main memory that programs can still get without others having to give any back."""
+    """Main memory that is available without swapping."""
     return int(psutil.virtual_memory().available)
 
 

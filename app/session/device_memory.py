@@ -1,21 +1,21 @@
-"""The memory that a device has, and whether a training fits into it, in words. No Qt, no torch."""
+"""A device's memory, and whether a training fits into it. No Qt, no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.number_words import percent, size_words
+from models.number_words import format_percent, format_size
 
 MARGIN = 1.25
-"""Estimates of a training's memory are right to within a quarter: what shall surely fit must leave that much."""
+"""Memory estimates are right to within a quarter, so a training surely fits only with that much to spare."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceMemory:
-    """A device and its memory in bytes, None where nobody says.
+    """A device and its memory in bytes, None if unknown.
 
-    is_free: `n_bytes` is what is free now, else all that there is. bfloat16_from: the width (d_model) from which on a
-    training with precision "auto" computes in bfloat16 here; None where it never does.
+    is_free: `n_bytes` is the free memory, else the total. bfloat16_from: the width (d_model) from which
+    on precision "auto" means bfloat16 here; None if it never does.
     """
 
     kind: str
@@ -25,13 +25,13 @@ class DeviceMemory:
     bfloat16_from: int | None = None
 
     def precision(self, d_model: int) -> str:
-        """What a model of this width is trained in."""
+        """The precision in which a model of this width is trained."""
         return "float32" if self.bfloat16_from is None or d_model < self.bfloat16_from else "bfloat16"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """Whether a training fits. level: fits, tight, no, unknown; `tone` is the style sheet's word for its colour."""
+    """Whether a training fits. level: fits, tight, no, unknown; tone: its colour in the style sheet."""
 
     level: str
     headline: str
@@ -40,11 +40,11 @@ class Fit:
 
 
 def check_fit(needed: int, device_memory: DeviceMemory | None) -> Fit:
-    """Whether `needed` bytes (estimated) fit into a device's memory, None being a device that nobody knows yet."""
+    """Whether `needed` bytes (estimated) fit into a device's memory, None if the device is not known yet."""
     if device_memory is None:
-        return Fit(level="unknown", headline="…", tone="", sentence="Torch is loading: then this shows what fits.")
+        return Fit(level="unknown", headline="…", tone="", sentence="Torch is loading: this will show what fits.")
     if not device_memory.n_bytes:
-        sentence = f"{device_memory.label} does not say how much memory it has. A dry run shows whether it suffices."
+        sentence = f"{device_memory.label} does not report its memory. A dry run shows whether it is enough."
         return Fit(level="unknown", headline="…", tone="", sentence=sentence)
     label = device_memory.label.replace(" ", "\u00a0")  # a name stays on one line
     where = f"what is free on {label}" if device_memory.is_free else f"the memory of {label}"
@@ -52,28 +52,28 @@ def check_fit(needed: int, device_memory: DeviceMemory | None) -> Fit:
     if share * MARGIN <= 1:
         return Fit(level="fits", headline="Fits", tone="ok", sentence=f"Takes {_percent(share)} of {where}.")
     if share <= 1:
-        sentence = f"Takes {_percent(share)} of {where}: so close that it may run out."
+        sentence = f"Takes {_percent(share)} of {where}: so close that it may run out of memory."
         return Fit(level="tight", headline="Tight", tone="warning", sentence=sentence)
     sentence = f"Takes {_times(share)} times {where}."
     return Fit(level="no", headline="Does not fit", tone="danger", sentence=sentence)
 
 
 def budget(device_memory: DeviceMemory) -> int | None:
-    """What a training may take by its estimate so that it surely fits; None where nobody knows."""
+    """The largest estimate in bytes that surely fits; None if unknown."""
     return None if device_memory.n_bytes is None else int(device_memory.n_bytes / MARGIN)
 
 
 def format_memory_use(needed: int, device_memory: DeviceMemory | None) -> str:
-    """“1.20 of 15.5 GiB”, with the units where they differ."""
+    """“1.20 of 15.5 GiB”, with both units if they differ."""
     if device_memory is None or not device_memory.n_bytes:
-        return size_words(needed)
-    amount, unit = size_words(needed).split(" ")
-    have, have_unit = size_words(device_memory.n_bytes).split(" ")
+        return format_size(needed)
+    amount, unit = format_size(needed).split(" ")
+    have, have_unit = format_size(device_memory.n_bytes).split(" ")
     return f"{amount} of {have} {unit}" if unit == have_unit else f"{amount} {unit} of {have} {have_unit}"
 
 
 def _percent(share: float) -> str:
-    return "less than 1 %" if share < 0.01 else percent(share)
+    return "less than 1 %" if share < 0.01 else format_percent(share)
 
 
 def _times(share: float) -> str:

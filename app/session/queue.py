@@ -1,4 +1,4 @@
-"""Runs that wait for their turn."""
+"""The queue of runs to train."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from models.settings.run_spec import RunSpec
 
 _POLL_MS = 2000
-"""How often the queue on disk is looked at, which commands may change, too."""
+"""How often the queue on disk is read, since commands may change it too."""
 
 
 class TrainingQueue(QObject):
-    """Keeps what waits, and trains one after the other where it goes on; what cannot be done is said.
+    """Holds queued runs, and trains them one after the other while it is draining; problems are reported as notices.
 
-    waiting: what waits, the next one first. is_draining: whether the next one begins as soon as nothing is trained.
-    started_automatically: whether the present training followed another one out of the queue, without anybody's click.
+    waiting: the queued runs, the next one first. is_draining: whether the next one starts as soon as nothing is
+    trained. started_automatically: whether the current training was started by the queue, not by the user.
 
     Signals:
-        changed(): `waiting` or `is_draining` are new.
+        changed(): `waiting` or `is_draining` has changed.
     """
 
     changed = Signal()
@@ -41,7 +41,7 @@ class TrainingQueue(QObject):
         self._runs, self._training, self._notices = runs, training, notices
         self.waiting: Sequence[QueuedRun] = []
         self.is_draining = self.started_automatically = False
-        self._starting: QueuedRun | None = None  # what left for the worker, and has not begun to train yet
+        self._starting: QueuedRun | None = None  # handed to the worker, but not training yet
         self._problem = ""
         self._poll = QTimer(self, interval=_POLL_MS)
         self._poll.timeout.connect(self.read)
@@ -50,11 +50,11 @@ class TrainingQueue(QObject):
         self.read()
 
     def add(self, specs: Sequence[RunSpec], tags: Sequence[str] = ()) -> bool:
-        """Let new runs wait; whether that worked. Where something is trained now, they follow it by themselves."""
+        """Queue new runs; whether it worked. If a run is training, they follow it automatically."""
         return self._change(lambda: self._queue.add_new(specs, tags)) and self._follow_training()
 
     def add_run(self, run_id: str) -> bool:
-        """Let a run wait to go on from its last checkpoint; whether that worked."""
+        """Queue a run to resume from its last checkpoint; whether it worked."""
 
         def add() -> None:
             self._queue.add_run(run_id, self._runs.find(run_id).name)
@@ -62,15 +62,15 @@ class TrainingQueue(QObject):
         return self._change(add) and self._follow_training()
 
     def move(self, item_id: str, to: int) -> bool:
-        """Put one that waits at another place, counted from 0 in the list without it."""
+        """Move a queued run to another index, counted from 0 in the list without it."""
         return self._change(lambda: self._queue.move(item_id, to))
 
     def retry(self, item_id: str) -> bool:
-        """Let one that could not begin be tried again."""
+        """Try a run again that could not start."""
         return self._change(lambda: self._queue.set_problem(item_id, ""))
 
     def remove(self, item_id: str) -> QueuedRun | None:
-        """Take one out, and return it for `put_back`; None where it is gone."""
+        """Remove a queued run, and return it for `put_back`; None if it is gone."""
         removed: list[QueuedRun] = []
         self._change(lambda: removed.append(self._queue.remove(item_id)))
         return removed[0] if removed else None
@@ -80,7 +80,7 @@ class TrainingQueue(QObject):
         return self._change(lambda: self._queue.put_back(item, at))
 
     def start(self) -> bool:
-        """Train what waits, one after the other, from now on; whether this window may."""
+        """Start training the queued runs one after the other; whether this window may."""
         if not self._notices.attempt(self._queue.begin_draining):
             return False
         self.is_draining = True
@@ -89,7 +89,7 @@ class TrainingQueue(QObject):
         return True
 
     def hold(self) -> None:
-        """Begin nothing more by itself; what is trained now goes on."""
+        """Start no further run; the current training continues."""
         self.is_draining = False
         self._queue.end_draining()
         self.changed.emit()
@@ -104,12 +104,12 @@ class TrainingQueue(QObject):
 
     @Slot()
     def read(self) -> None:
-        """See what waits on the disk, which commands may have changed."""
+        """Read the queue on disk, which commands may have changed."""
         try:
             waiting = self._queue.items()
             self._problem = ""
         except ValueError as error:
-            if str(error) != self._problem:  # once is enough
+            if str(error) != self._problem:  # report it once
                 self._problem = str(error)
                 self._notices.refuse(str(error))
             waiting = []
@@ -136,13 +136,13 @@ class TrainingQueue(QObject):
             self._could_not_begin(describe(error).sentence)
 
     def _could_not_begin(self, sentence: str) -> None:
-        """The item that was to begin stays, with the reason; the next one has its turn."""
+        """Keep the run that could not start, with the reason, and try the next one."""
         item, self._starting = self._starting, None
         assert item is not None
         try:
-            with contextlib.suppress(ValueError):  # it has left the queue: then its run tells of the failure
+            with contextlib.suppress(ValueError):  # it has left the queue: its run shows the failure
                 self._queue.set_problem(item.id, sentence)
-        except OSError as error:  # a full disk, where the next one would fare no better
+        except OSError as error:  # a full disk: the next one would fail as well
             self.hold()
             self._notices.refuse(describe(error).sentence)
             return
@@ -155,23 +155,23 @@ class TrainingQueue(QObject):
             return
         item, self._starting = self._starting, None
         if item.run:
-            with contextlib.suppress(ValueError, OSError):  # on a full disk it stays, and is done when its turn comes
+            with contextlib.suppress(ValueError, OSError):  # on a full disk it stays, and is removed later
                 self._queue.remove(item.id)
         self.read()
 
     @Slot()
     def on_training_ended(self) -> None:
-        """The training is over: the next one has its turn."""
+        """The training is over: start the next one."""
         state = self._training.state
         assert state is not None
         self.started_automatically = False
         if self._starting is not None:
-            self._could_not_begin(state.problem or "It was stopped before it began.")
+            self._could_not_begin(state.problem or "It was stopped before it started.")
         else:
             QTimer.singleShot(0, self._begin_next)
 
     def close(self) -> None:
-        """Begin nothing more. What was about to begin waits on: that the window closes is no problem of it."""
+        """Start nothing more. A run that was about to start stays queued, without a problem."""
         self.is_draining, self._starting = False, None
         self._poll.stop()
         self._queue.end_draining()

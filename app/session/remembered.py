@@ -12,9 +12,9 @@ FILE_NAME = "settings.json"
 
 
 class Remembered:
-    """Named JSON values, written as they change; what cannot be written is said.
+    """Named JSON values, written as they change; failures are reported as notices.
 
-    problem: a sentence where the file is damaged, and left alone.
+    problem: a sentence if the file is damaged; it is then left alone.
     """
 
     def __init__(self, home: Path, notices: Notices) -> None:
@@ -25,10 +25,10 @@ class Remembered:
             try:
                 self._values = read_json(self._path)
             except ValueError as error:
-                self.problem = f"{error} Delete it to start with fresh settings; until then nothing is remembered."
+                self.problem = f"{error} Delete it to start with fresh settings; until then no settings are saved."
 
     def get(self, key: str, default: Any) -> Any:
-        """The value of `key`, or the default where there is none of the default's type."""
+        """The value of `key`, or the default if there is no value of the default's type."""
         value = self._values.get(key, default)
         return value if default is None or isinstance(value, type(default)) else default
 

@@ -1,4 +1,4 @@
-"""A run's curves and samples as the charts need them: filled from its folder, then from its events."""
+"""A run's curves and samples for the charts: filled from its logs, then from its events."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _TRAIN_MEASURED = ("loss", "bits_per_byte", "lr", "grad_norm", "tokens_per_s", "
 TRAIN_COLUMNS = (*STEP_COLUMNS, *_TRAIN_MEASURED)
 VAL_COLUMNS = (*STEP_COLUMNS, "loss", "bits_per_byte", "loss_error")
 
-READING = "Reading the run …"
+READING = "Reading the run…"
 
 
 class Table:
-    """Rows of numbers that grow cheaply; a column is a float64 view of shape (rows,)."""
+    """A growing table of numbers; a column is a float64 view of shape (rows,)."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns = {name: i for i, name in enumerate(columns)}
@@ -38,18 +38,18 @@ class Table:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a row; what is missing or null becomes NaN."""
-        self._make_room(1)
+        self._reserve(1)
         for name, i in self._columns.items():
             value = row.get(name)
             self._data[i, self._n] = math.nan if value is None else value
         self._n += 1
 
     def extend(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add rows, many times as fast as one by one; those in which a value is no number are left out."""
+        """Add rows, many times as fast as one by one; rows with a value that is not a number are skipped."""
         try:
             try:
                 cells: list[Any] = list(map(itemgetter(*self._columns), rows))
-            except KeyError:  # runs of an older Terrarium
+            except KeyError:  # written by an older version
                 cells = [[row.get(name) for name in self._columns] for row in rows]
             values = np.array(cells, dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
@@ -58,14 +58,14 @@ class Table:
                     self.append(row)
             return
         if len(values):
-            self._make_room(len(values))
+            self._reserve(len(values))
             self._data[:, self._n : self._n + len(values)] = values.T
             self._n += len(values)
 
-    def _make_room(self, n: int) -> None:
-        needed, room = self._n + n, self._data.shape[1]
-        if needed > room:
-            grown = np.empty((len(self._columns), max(needed, 2 * room)))
+    def _reserve(self, n: int) -> None:
+        needed, capacity = self._n + n, self._data.shape[1]
+        if needed > capacity:
+            grown = np.empty((len(self._columns), max(needed, 2 * capacity)))
             grown[:, : self._n] = self._data[:, : self._n]
             self._data = grown
 
@@ -75,7 +75,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AttentionSnapshot:
-    """What AttentionSeen tells, with the weights (H, T, T) in a tenth of the memory: a long run has hundreds."""
+    """An AttentionSeen event with its weights (H, T, T) as an array, in a tenth of the memory."""
 
     step: int
     prompt: str
@@ -85,11 +85,11 @@ class AttentionSnapshot:
 
 
 class RunHistory:
-    """Everything measured of one run so far.
+    """Everything measured in one run so far.
 
     `layers` has a column of update-to-weight ratios for each of `layer_names`, beside those of STEP_COLUMNS; `marks`
-    is what happened to the run and when. `is_loading` tells that its folder is still being read for the first time,
-    `problem` why that cannot be done.
+    are its notable events. `is_loading`: its folder is still being read for the first time; `problem`: why it cannot
+    be read.
     """
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class RunHistory:
         return history
 
     def take(self, log: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Take rows of one of LOG_NAMES; those of an unknown shape are left out."""
+        """Add rows of one of LOG_NAMES; malformed ones are skipped."""
         if log == "metrics":
             known = [row for row in rows if isinstance(row.get("step"), int)]
             for kind, table in (("train", self.train), ("val", self.val)):
@@ -130,17 +130,17 @@ class RunHistory:
 
     @property
     def empty_reason(self) -> str:
-        """Why nothing can be shown of it, where that is not because nothing was measured."""
+        """Why nothing can be shown yet; '' if there is just nothing measured."""
         return READING if self.is_loading else self.problem
 
     @property
     def empty_caption(self) -> str:
-        """The same in as few words as a chart has room for."""
+        """The same, short enough for a chart."""
         return READING if self.is_loading else "Its log is damaged" if self.problem else ""
 
     def columns(self) -> dict[str, NDArray[np.float64]]:
-        """All that was measured as one table, a row for each step at which anything was: columns of one length by
-        name, NaN where nothing was measured.
+        """All measurements as one table with a row for each measured step: columns by name, NaN where a value is
+        missing.
 
         Those of the validation begin with `val_`, those of layers are named `update_ratio:blocks.0`.
         """
@@ -163,12 +163,12 @@ class RunHistory:
         return {name: columns[name] for name in order}
 
     def replace_with(self, other: RunHistory) -> None:
-        """Hold what `other` holds, for all that look at this one."""
+        """Take over the contents of `other`; views keep their reference to this object."""
         self.train, self.val, self.layers, self.layer_names = other.train, other.val, other.layers, other.layer_names
         self.samples[:], self.attention[:], self.marks[:] = other.samples, other.attention, other.marks
 
     def add(self, event: Event) -> bool:
-        """Take what belongs in the curves; whether the event did."""
+        """Add an event that belongs in the history; whether it did."""
         match event:
             case TrainMetrics():
                 self.train.append(vars(event))

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 class Runs(QObject):
-    """All runs, the one that is trained now among them; what cannot be done is said.
+    """All runs, including the one that is training; problems are reported as notices.
 
-    index: what is known of them, with what takes longer to find out; `list` brings it up to date.
+    index: the cached facts about all runs; `list` refreshes it.
 
     Signals:
         changed(): the list of runs, or a run's shown status, changed.
-        deleted(ids): these runs are in the trash.
+        deleted(ids): these runs were moved to the trash.
     """
 
     changed = Signal()
@@ -49,7 +49,7 @@ class Runs(QObject):
         return self.index.refresh()
 
     def check(self) -> builtins.list[RunInfo]:
-        """At launch: say what another Terrarium is training, and return the runs that were interrupted."""
+        """At launch: report runs that another Terrarium is training, and return the interrupted ones."""
         clear_leftovers(self._library.runs)
         runs = self.list()
         for run in runs:
@@ -61,15 +61,15 @@ class Runs(QObject):
         return [run for run in runs if run.status == "interrupted"]
 
     def free_name(self, wanted: str) -> str:
-        """`wanted`, with the first number that makes it a name no run has."""
+        """`wanted` as an unused run name, numbered if necessary."""
         return self._library.free_run_name(wanted, self.list())
 
     def find(self, run_id: str) -> RunInfo:
-        """The run with this id; ValueError where it is gone."""
+        """The run with this id; ValueError if it is gone."""
         return self.index.find(run_id)
 
     def look_up(self, run_id: str) -> RunInfo | None:
-        """The same, for what is shown of a run; None where it is gone: that is said, and lists read anew."""
+        """The same for views; None if it is gone, which is reported and refreshes the lists."""
         try:
             return self.find(run_id)
         except ValueError as error:
@@ -78,7 +78,7 @@ class Runs(QObject):
             return None
 
     def checkpoint_steps(self, run_id: str) -> builtins.list[int]:
-        """The steps of a run's checkpoints, the newest first; none where it is gone."""
+        """The steps of a run's checkpoints, the newest first; empty if it is gone."""
         from models.runs.run_folder import RunFolder
 
         try:
@@ -88,7 +88,7 @@ class Runs(QObject):
         return [checkpoint_step(path) for path in reversed(checkpoints)]
 
     def spec(self, run_id: str) -> RunSpec | None:
-        """What a run was made from, read from its folder; None where it cannot be read."""
+        """The spec of a run, read from its folder; None if it cannot be read."""
         from models.runs.run_folder import RunFolder
 
         try:
@@ -97,7 +97,7 @@ class Runs(QObject):
             return None
 
     def tokenizer_name(self, run_id: str) -> str:
-        """The name of a run's tokenizer in the library, '' where that is gone, or is not the same any more."""
+        """The name of a run's tokenizer in the library, '' if that is gone or damaged."""
         from models.runs.run_folder import RunFolder
 
         try:
@@ -108,7 +108,7 @@ class Runs(QObject):
         return name if name in names else ""
 
     def rename(self, run_id: str, name: str) -> bool:
-        """Give a run another name; whether it worked."""
+        """Rename a run; whether it worked."""
         from models.runs import run_folder
 
         def rename() -> None:
@@ -124,13 +124,13 @@ class Runs(QObject):
         return done
 
     def set_notes(self, run_id: str, notes: str, tags: Sequence[str]) -> bool:
-        """Keep notes and tags with a run; whether it worked."""
+        """Save notes and tags with a run; whether it worked."""
         done = self._notices.attempt(lambda: write_notes(self.find(run_id).folder, notes, tags))
         self.changed.emit()
         return done
 
     def delete(self, run_ids: Sequence[str]) -> None:
-        """Move runs to the trash, from which one undo brings all back. One that cannot be moved stays; that is said."""
+        """Move runs to the trash; one undo restores all. A run that cannot be moved stays, which is reported."""
         moved: dict[str, RunInfo] = {}
         for run_id in run_ids:
             self._notices.attempt(partial(self._move_to_trash, run_id, moved))
@@ -144,12 +144,12 @@ class Runs(QObject):
 
     def _move_to_trash(self, run_id: str, moved: dict[str, RunInfo]) -> None:
         if self._training.trains(run_id):
-            raise ValueError("This run is being trained: stop it before you delete it.")
+            raise ValueError("This run is training: stop it before you delete it.")
         info = self.find(run_id)
         moved[self._library.move_to_trash(info.folder)] = info
 
     def discard_trained(self) -> None:
-        """End the training without saving, and move its run to the trash, from which it can be brought back."""
+        """Stop the training without saving, and move its run to the trash."""
         state = self._training.state
         if state is not None and self._training.active:
             self._discarded = state.run_id
@@ -157,7 +157,7 @@ class Runs(QObject):
 
     @Slot()
     def on_training_ended(self) -> None:
-        """The training is over: its run has another status, or is to go."""
+        """The training is over: its run has another status, or must be deleted."""
         self.changed.emit()
         state, discarded = self._training.state, self._discarded
         self._discarded = ""

@@ -1,10 +1,10 @@
-"""What is loaded and what is going on: the parts that all tabs share. State lives here, never in a widget."""
+"""The services that all tabs share. State lives here, never in a widget."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal
 
-from app.session.chat import Chat
+from app.session.chat import ChatSession
 from app.session.designs import Designs
 from app.session.device import Device
 from app.session.queue import TrainingQueue
@@ -22,11 +22,11 @@ from models.library.run_index import RunIndex
 
 
 class Session(QObject):
-    """Makes the parts, hands each what it needs, connects them, and closes them in order.
+    """Creates the services with their dependencies, connects them, and closes them in order.
 
     Signals:
         tab_requested(name): show the tab "tokenizer", "builder", "training" or "chat".
-        closing(): the worker is about to end: whatever is going on beside it or uses it in a way of its own ends now.
+        closing(): the worker is about to stop: everything that uses it, or runs beside it, must end now.
     """
 
     tab_requested = Signal(str)
@@ -47,9 +47,9 @@ class Session(QObject):
         self.training = training = Training(worker, library, index, device, remembered, notices, self)
         self.runs = runs = Runs(library, index, training, trash, notices, self)
         self.queue = TrainingQueue(library, runs, training, notices, self)
-        self.chat = Chat(worker, library, runs, training, device, notices, self)
+        self.chat = ChatSession(worker, library, runs, training, device, notices, self)
         self.status = Status(training, self.chat, device, self)
-        # In this order: the chat leaves the live model before its run may be deleted, and the next one begins last.
+        # In this order: the chat leaves the live model before its run may be deleted, and the next run starts last.
         training.ended.connect(self.chat.on_training_ended)
         training.ended.connect(self.tokenizers.list_changed)  # it may have trained one
         training.ended.connect(runs.on_training_ended)
@@ -63,7 +63,7 @@ class Session(QObject):
             self.device.warm_up()
 
     def close(self) -> None:
-        """Save and stop whatever is going on, and wait for it."""
+        """Save and stop all running work, and wait for it."""
         self.closing.emit()
         self.queue.close()
         self.worker.close()

@@ -1,4 +1,4 @@
-"""What the status bar says of what is going on."""
+"""The text of the status bar."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 from PySide6.QtCore import QObject, Signal, SignalInstance
 
-from app.session.chat import Chat
+from app.session.chat import ChatSession
 from app.session.device import Device
 from app.session.training import Training
 from app.session.training_state import TrainingState
@@ -15,7 +15,7 @@ from app.session.training_state import TrainingState
 
 @dataclass(frozen=True, kw_only=True)
 class StatusLine:
-    """A line for the status bar. done of total is 0 of 0 where there is nothing to count."""
+    """A line for the status bar. done and total are 0 if there is nothing to count."""
 
     words: str
     done: int = 0
@@ -24,7 +24,7 @@ class StatusLine:
 
 
 class StatusSource(Protocol):
-    """What may be going on beside a training: `status` is what to say of it, None where nothing is."""
+    """Other work with a status line; None while it is idle."""
 
     @property
     def changed(self) -> SignalInstance: ...
@@ -34,15 +34,15 @@ class StatusSource(Protocol):
 
 
 class Status(QObject):
-    """Sums up the training, the chat, and whatever else was added.
+    """Combines the status of the training, the chat, and added sources.
 
     Signals:
-        changed(): `line` is new.
+        changed(): `line` has changed.
     """
 
     changed = Signal()
 
-    def __init__(self, training: Training, chat: Chat, device: Device, parent: QObject) -> None:
+    def __init__(self, training: Training, chat: ChatSession, device: Device, parent: QObject) -> None:
         super().__init__(parent)
         self._training, self._chat, self._device = training, chat, device
         self._sources: list[StatusSource] = []
@@ -50,13 +50,13 @@ class Status(QObject):
             signal.connect(self.changed)
 
     def add(self, source: StatusSource) -> None:
-        """Tell of `source`, too, while nothing is trained."""
+        """Also show the status of `source` while nothing is trained."""
         self._sources.append(source)
         source.changed.connect(self.changed)
 
     @property
     def line(self) -> StatusLine:
-        """What there is to say now."""
+        """The current status line."""
         others = (source.status for source in self._sources)
         trying = next((status for status in others if status is not None), None)
         return describe_status(self._training.state, self._chat.state, ready=self._device.ready, trying=trying)
@@ -65,7 +65,7 @@ class Status(QObject):
 def describe_status(
     training: TrainingState | None, chat: str, *, ready: bool, trying: StatusLine | None = None
 ) -> StatusLine:
-    """The status of a training, a chat's state (see Chat), whether torch is loaded, and of what is tried out."""
+    """The status line for a training, a chat's state (see ChatSession), whether torch is loaded, and a trial."""
     if training is None or training.over:
         if not ready:
             return StatusLine(words="Loading torch…")

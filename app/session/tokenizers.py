@@ -1,4 +1,4 @@
-"""The tokenizers on the library's shelf, and the chosen one."""
+"""The tokenizers of the library, and the current one."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ if TYPE_CHECKING:
 
 
 class Tokenizers(QObject):
-    """Chooses, renames, copies and deletes them; what cannot be done is said.
+    """Choose, rename, copy and delete tokenizers; problems are reported as notices.
 
-    current: the chosen tokenizer, None while there is none. name: what it is called in the library, '' while there is
-    none.
+    current: the chosen tokenizer, None if there is none. name: its name in the library, '' if there is none.
 
     Signals:
-        changed(): `current` or `name` is new.
-        list_changed(): there are others in the library, or they have other names.
+        changed(): `current` or `name` has changed.
+        list_changed(): tokenizers were added, removed or renamed.
     """
 
     changed = Signal()
@@ -43,11 +42,11 @@ class Tokenizers(QObject):
             self.choose(wanted if wanted in names else names[0])
 
     def list(self) -> builtins.list[TokenizerInfo]:
-        """All of the library, by name."""
+        """All tokenizers of the library, by name."""
         return self._library.list_tokenizers()
 
     def choose(self, name: str) -> bool:
-        """Load one of the library; whether it worked."""
+        """Load a tokenizer of the library; whether it worked."""
         from models.tokenizers import load_tokenizer
 
         try:
@@ -58,7 +57,7 @@ class Tokenizers(QObject):
         return True
 
     def about(self, name: str) -> dict[str, Any]:
-        """What is known of one: what it was made from, the user's notes; empty where nothing is."""
+        """The metadata of a tokenizer: its origin and the user's notes; empty if there is none."""
         from models.tokenizers import read_about
 
         try:
@@ -68,7 +67,7 @@ class Tokenizers(QObject):
             return {}
 
     def rename(self, name: str, new_name: str) -> bool:
-        """Give one another name; whether it worked."""
+        """Rename a tokenizer; whether it worked."""
         from models.tokenizers import rename_tokenizer
 
         def rename() -> None:
@@ -81,7 +80,7 @@ class Tokenizers(QObject):
         return done
 
     def duplicate(self, name: str) -> bool:
-        """Copy one under a free name, and choose the copy; whether it worked."""
+        """Copy a tokenizer under an unused name, and choose the copy; whether it worked."""
         from models.tokenizers import duplicate_tokenizer
 
         done = self._notices.attempt(lambda: self.choose(duplicate_tokenizer(self._library, name)))
@@ -89,13 +88,13 @@ class Tokenizers(QObject):
         return done
 
     def set_notes(self, name: str, notes: str) -> bool:
-        """Keep the user's notes on one; whether it worked."""
+        """Save the user's notes on a tokenizer; whether it worked."""
         from models.tokenizers import update_about
 
         return self._notices.attempt(lambda: update_about(self._library.tokenizers / name, {"notes": notes}))
 
     def delete(self, name: str) -> None:
-        """Move one to the trash."""
+        """Move a tokenizer to the trash."""
         folder = self._library.tokenizers / name
         self._trash.delete(folder, f"Tokenizer “{name}” deleted", self.list_changed.emit)
         if name == self.name and not folder.exists():
@@ -104,7 +103,7 @@ class Tokenizers(QObject):
         self.list_changed.emit()
 
     def add(self, name: str) -> None:
-        """One was put into the library: choose it."""
+        """A tokenizer was added to the library: choose it."""
         self.list_changed.emit()
         self.choose(name)
 

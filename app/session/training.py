@@ -1,4 +1,4 @@
-"""The one training that runs at a time: its job on the worker, and its state as its own events tell it."""
+"""The current training: its job on the worker, and its state, derived from its events."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 QUICKSTART_MINUTES = 3.0
 _TRY_AGAIN_MS = 5000
-"""How long after a Blocked the training asks again by itself."""
+"""Interval after a Blocked event at which the training tries again."""
 _NEXT_WORLD = "next world"
 
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryCut(Event):
-    """What a resumed run goes on from: its curves and samples, in the end without what came after the checkpoint."""
+    """The curves and samples of a resumed run, finally without those after the checkpoint."""
 
     history: RunHistory
 
@@ -45,14 +45,14 @@ def _ends_step(event: Event) -> bool:
 
 
 class Training(QObject):
-    """Starts, steers and follows a training; what cannot be done, and what it says, is told.
+    """Starts, controls and follows a training; problems and its messages are reported as notices.
 
     state: the current or last training of this launch, None before the first. history: its curves and samples.
 
     Signals:
         began(): a training was handed to the worker.
-        changed(): `state` is new (status, step, progress …).
-        events_received(events): the training's own events, in order, after `state` and `history` took them in.
+        changed(): `state` has changed (status, step, progress …).
+        events_received(events): the training's events, in order, after `state` and `history` were updated.
         ended(): the run is over and its folder is free.
         renamed(): the run's folder has its new name.
     """
@@ -83,7 +83,7 @@ class Training(QObject):
         self.history = RunHistory()
         self.quickstart_minutes = QUICKSTART_MINUTES
         self.retry = QTimer(self, singleShot=True, interval=_TRY_AGAIN_MS)
-        """Asks again after a Blocked."""
+        """Tries again after a Blocked event."""
         self.retry.timeout.connect(self._try_again)
         self._renamed.connect(self.renamed, Qt.ConnectionType.QueuedConnection)
         worker.job_events.connect(self._on_events)
@@ -94,11 +94,11 @@ class Training(QObject):
 
     @property
     def active(self) -> bool:
-        """Whether a training is going on (preparing, running, paused in memory, evaluating …)."""
+        """Whether there is a training (preparing, running, paused in memory, evaluating …)."""
         return self._job is not None
 
     def trains(self, run_id: str) -> bool:
-        """Whether this run is trained now."""
+        """Whether this run is being trained now."""
         return self.active and self.state is not None and self.state.run_id == run_id
 
     def live_trainer(self) -> Any:
@@ -108,7 +108,7 @@ class Training(QObject):
     # -- Starting ---------------------------------------------------------------------------------------
 
     def start(self, spec: RunSpec) -> bool:
-        """Prepare and train a new run; whether it began."""
+        """Prepare and train a new run; whether it started."""
         device = self._device.name
 
         def make() -> Iterator[Event]:
@@ -120,7 +120,7 @@ class Training(QObject):
         return self._may_start() and self._notices.attempt(lambda: self.begin(TrainingState(name=spec.name), make))
 
     def start_quickstart(self, minutes: float | None = None, files: tuple[str, ...] = ()) -> bool:
-        """Data, tokenizer, training, evaluation; whether it began. Each has a new world, unless it has text files."""
+        """Start data, tokenizer, training and evaluation, with a new world or text files; whether it started."""
         budget = self.quickstart_minutes if minutes is None else minutes
 
         def start() -> None:
@@ -129,22 +129,22 @@ class Training(QObject):
         return self._may_start() and self._notices.attempt(start)
 
     def resume_run(self, run_id: str) -> bool:
-        """Go on with a paused, stopped or interrupted run from its last checkpoint; whether it began."""
+        """Resume a paused, stopped or interrupted run from its last checkpoint; whether it started."""
         return self._may_start() and self._notices.attempt(lambda: self.begin_resumed(run_id))
 
     def _may_start(self) -> bool:
         if self.active:
-            return self._notices.refuse("A training is going on already: stop it first, or wait until it ends.")
+            return self._notices.refuse("A run is already training. Stop it or wait.")
         return True
 
     def _next_world(self) -> int:
-        """The seed of a world that no quick start had before; 0 for the first."""
+        """A world seed that no quick start has used yet; 0 for the first."""
         seed: int = self._remembered.get(_NEXT_WORLD, 0)
         self._remembered.set(_NEXT_WORLD, seed + 1)
         return seed
 
     def begin_queued(self, queue: RunQueue, item: QueuedRun) -> None:
-        """Prepare and train a new run that waited."""
+        """Prepare and train a queued new run."""
         device = self._device.name
 
         def make() -> Iterator[Event]:
@@ -157,7 +157,7 @@ class Training(QObject):
         self.begin(TrainingState(name=item.name), make)
 
     def begin_resumed(self, run_id: str) -> None:
-        """Go on with a run from its last checkpoint; ValueError where it is gone or damaged."""
+        """Resume a run from its last checkpoint; ValueError if it is gone or damaged."""
         from models.library.run_record import checkpoint_step
         from models.runs.run_folder import RunFolder
 
@@ -169,11 +169,11 @@ class Training(QObject):
         def make() -> Iterator[Event]:
             from models.training.trainer import Trainer
 
-            yield HistoryCut(history=RunHistory.read(run))  # for all to see while the model is made ready
+            yield HistoryCut(history=RunHistory.read(run))  # shown while the model is being prepared
             trainer = Trainer(RunFolder.open(info.folder), self._library, device=device)
             with contextlib.closing(self.drive(trainer)) as events:
                 for event in events:
-                    if isinstance(event, RunStarted):  # no row has come since the cut
+                    if isinstance(event, RunStarted):  # no row has been added since the cut
                         yield HistoryCut(history=RunHistory.read(trainer.run))
                     yield event
 
@@ -182,7 +182,7 @@ class Training(QObject):
         self.begin(TrainingState(name=info.name, run_id=run.id, saved_step=saved_step), make, keep_history=True)
 
     def begin_quickstart(self, minutes: float, seed: int, files: tuple[str, ...] = ()) -> None:
-        """The whole loop, from data to evaluation: on the little world of `seed`, or on text files."""
+        """Run the whole loop from data to evaluation, on the Tiny World of `seed` or on text files."""
         device = self._device.name
 
         def make() -> Iterator[Event]:
@@ -199,14 +199,14 @@ class Training(QObject):
         if not keep_history:
             self.history = RunHistory()
         self.state = state
-        # Set before it is submitted: the worker reads it in `drive`.
+        # Set before the job is submitted: the worker reads it in `drive`.
         self._job = Job(state.name, make, is_step=_ends_step)
         self._worker.submit(self._job)
         self.began.emit()
         self.changed.emit()
 
     def drive(self, source: Any) -> Generator[Event, None, None]:
-        """Worker's thread: drive `source`, a Trainer or a QuickStart."""
+        """Worker's thread: run `source`, a Trainer or a QuickStart, and yield its events."""
         job = self._job
         assert job is not None
         self._source = source
@@ -214,17 +214,17 @@ class Training(QObject):
             with contextlib.closing(source.events()) as events:
                 for event in events:
                     if isinstance(event, Blocked):
-                        job.pause()  # asking again at once would only fail again
+                        job.pause()  # trying again at once would only fail again
                     yield event
         finally:
             self._source = None
 
-    # -- Steering ---------------------------------------------------------------------------------------
+    # -- Control ----------------------------------------------------------------------------------------
 
     def pause(self, *, free: bool = False) -> None:
-        """Ask for no further event; the model stays in memory. Nothing happens where it is held up already.
+        """Pause after the current step; the model stays in memory. Does nothing if it is not running.
 
-        free: save, end, and free the device instead (go on with `resume_run`).
+        free: save, stop, and free the device instead (continue with `resume_run`).
         """
         if free:
             self.stop(status="paused")
@@ -233,7 +233,7 @@ class Training(QObject):
             self._set(status="pausing")
 
     def resume(self) -> None:
-        """Go on after `pause`, or try again after a Blocked."""
+        """Continue after `pause`, or try again after a Blocked event."""
         if self._job is not None:
             self._job.resume()
 
@@ -243,9 +243,9 @@ class Training(QObject):
             self._job.step()
 
     def stop(self, *, keep: bool = True, status: str = "stopped") -> None:
-        """End at the next step boundary, saving first where `keep`. Before there is a run, just cancel.
+        """Stop at the next step boundary, saving first if `keep`. If there is no run yet, just cancel.
 
-        What waits for a full disk ends at once where it need not be kept.
+        A training blocked by a full disk stops at once if it need not be saved.
         """
         job = self._job
         if job is None or self.state is None:
@@ -275,7 +275,7 @@ class Training(QObject):
         self._call(lambda trainer: trainer.sample(prompt))
 
     def _call(self, ask: Callable[[Any], object]) -> None:
-        """Run `ask(trainer)` on the worker between two events, where there is a trainer."""
+        """Run `ask(trainer)` on the worker between two events, if there is a trainer."""
 
         def run() -> None:
             trainer = self.live_trainer()
@@ -285,7 +285,7 @@ class Training(QObject):
         self._worker.call(run)
 
     def rename(self, name: str) -> None:
-        """Give the run that is being trained another name, even if it is only being opened or has just ended."""
+        """Rename the run in training, even while it is being opened or has just ended."""
         from models.runs import run_folder
 
         assert self.state is not None
@@ -354,7 +354,7 @@ class Training(QObject):
 
     @Slot(object, object)
     def _on_failed(self, job: Job | None, failure: Failure) -> None:
-        if job is None:  # a steering call
+        if job is None:  # a control call
             self._notices.fail(failure)
         if job is None or job is not self._job:
             return

@@ -1,4 +1,4 @@
-"""What the current training is: a pure function of what it has said so far."""
+"""The state of the current training, a pure function of its events."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from models.events import Blocked, Evaluated, Event, Finished, Phase, Progress, 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingState:
-    """What the current training is, read from what it said, never from what was clicked.
+    """The state of the current training, derived from its events, never from clicks.
 
     status: preparing, running, pausing, paused, stopping, blocked (see `problem`), evaluating; and once it is over:
     finished, stopped, paused (saved, the device is free), failed (see `problem`). `over` tells the two kinds apart.
-    outcome: what the run itself said when training ended; a quick start still evaluates after that.
-    elapsed_s: the run's own clock, waits left out; None before the first step of this launch.
-    files: what a quick start learns from; () for Tiny World.
+    outcome: the run's own status when training ended; a quick start still evaluates after that.
+    elapsed_s: seconds of training without pauses; None before the first step of this launch.
+    files: the text files of a quick start; () for Tiny World.
     """
 
     name: str
@@ -42,16 +42,16 @@ class TrainingState:
 
     @property
     def active_status(self) -> str:
-        """The status of this training when nothing holds it up."""
+        """The status when the training is neither paused nor blocked."""
         return "evaluating" if self.outcome else "running" if self.total_steps else "preparing"
 
     @property
     def has_result(self) -> bool:
-        """Whether this is a quick start that came to its end: to an evaluation, or to a sample of the user's text."""
+        """Whether this is a finished quick start: evaluated, or trained on the user's text files."""
         return self.quickstart and (self.evaluated is not None or (bool(self.files) and self.status == "finished"))
 
     def after(self, event: Event) -> TrainingState:
-        """The state when `event` has come."""
+        """The state after `event`."""
         change = dataclasses.replace
         state = self
         if state.status == "blocked" and not isinstance(event, Blocked):

@@ -1,4 +1,4 @@
-"""Closing the window while a model is trained: asked about first, and offered to be gone on with at the next launch."""
+"""Closing the window while a model trains: asks first, and offers to resume at the next launch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SETTING = "training at the end"
 
 
 class ClosingQuestion(QObject):
-    """Asks what shall become of the training.
+    """Asks what to do with the running training.
 
     Signals:
         agreed(): the window may close now.
@@ -25,31 +25,30 @@ class ClosingQuestion(QObject):
         self.box: QMessageBox | None = None
 
     def ask(self) -> None:
-        """Show the question, unless it is there already."""
+        """Show the question, unless it is already open."""
         state = self._session.training.state
         if self.box is not None or state is None:
             return
         box = self.box = QMessageBox(self._window)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setWindowTitle("Quit Terrarium?")
-        box.setText(f"“{state.name}” is being trained.")
+        box.setText(f"“{state.name}” is training.")
         if state.run_id:
             box.setInformativeText(
-                f"It is at step {state.step:,} of {state.total_steps:,}. Saved now, it can go on from there at the "
-                "next launch."
+                f"It is at step {state.step:,} of {state.total_steps:,}. Save now to resume next time."
             )
         else:
-            box.setInformativeText("It is still being prepared, so there is nothing to save yet.")
-        leave = box.addButton("Save and quit" if state.run_id else "Quit", QMessageBox.ButtonRole.AcceptRole)
-        stay = box.addButton("Keep training", QMessageBox.ButtonRole.RejectRole)
-        box.setDefaultButton(leave)
-        box.setEscapeButton(stay)
-        box.buttonClicked.connect(lambda clicked: self._on_answer(clicked is leave))
+            box.setInformativeText("It is still being prepared: there is nothing to save yet.")
+        quit_button = box.addButton("Save and quit" if state.run_id else "Quit", QMessageBox.ButtonRole.AcceptRole)
+        stay_button = box.addButton("Keep training", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(quit_button)
+        box.setEscapeButton(stay_button)
+        box.buttonClicked.connect(lambda clicked: self._on_answer(clicked is quit_button))
         box.finished.connect(self._on_closed)
         box.open()
 
-    def _on_answer(self, leaves: bool) -> None:
-        if leaves:
+    def _on_answer(self, quits: bool) -> None:
+        if quits:
             self.agreed.emit()
 
     def _on_closed(self) -> None:
@@ -57,13 +56,13 @@ class ClosingQuestion(QObject):
 
 
 def remember_training(session: Session) -> None:
-    """Keep which run is trained now, right before everything is closed."""
+    """Remember the run that is training, right before closing."""
     state = session.training.state
     session.remembered.set(_SETTING, state.run_id if state is not None and session.training.active else "")
 
 
-def take_remembered(session: Session) -> str:
-    """The id of the run that was trained when the window was last closed, '' for none; it is told once."""
+def take_saved_run(session: Session) -> str:
+    """The id of the run that was training when the window was last closed, “” for none; forgets it."""
     run_id = str(session.remembered.get(_SETTING, ""))
     if run_id:
         session.remembered.set(_SETTING, "")

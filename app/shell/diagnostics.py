@@ -1,4 +1,4 @@
-"""What the operating system knows: what a report of this program should say."""
+"""Diagnostics for bug reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.library.library import Library
 
 
 def diagnostics(library: Library, device: str) -> str:
-    """What a report should say of this program and machine: no names of the user's but their library's folder."""
+    """The text of “Copy diagnostics”; its only personal data is the path of the library."""
     lines = [
         f"Terrarium {_version('llm-terrarium')} on Python {platform.python_version()}, {platform.platform()}",
         f"Device: {device or 'torch is not loaded'}; {os.cpu_count()} cores",

@@ -1,4 +1,4 @@
-"""Importing a model from the window: what to import, how far it is, and what can be done with it then."""
+"""Importing a model from the window: choosing it, progress, and an offer to try it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from app.shell.importer import ModelImporter
 from app.shell.toasts import Toasts
 from models.events import Event, Notice, Phase, Progress
 
-_PARTS = 1000
+_PROGRESS_STEPS = 1000
 
 
 class ImportDialog(QObject):
-    """Asks for a model, and follows its import with a bar and Cancel; the window stays usable."""
+    """Asks for a model and shows the progress of its import, with Cancel; the window stays usable."""
 
     def __init__(self, session: Session, toasts: Toasts, window: QWidget) -> None:
         super().__init__(window)
@@ -44,7 +44,7 @@ class ImportDialog(QObject):
         """Import `source`."""
         if not self.importer.start(source):
             return
-        dialog = self.progress = QProgressDialog(f"Reading {source.name}", "Cancel", 0, _PARTS, self._window)
+        dialog = self.progress = QProgressDialog(f"Reading {source.name}", "Cancel", 0, _PROGRESS_STEPS, self._window)
         dialog.setWindowTitle("Import a model")
         dialog.setWindowModality(Qt.WindowModality.NonModal)
         dialog.setMinimumDuration(0)
@@ -62,7 +62,7 @@ class ImportDialog(QObject):
             elif self.progress is not None and isinstance(event, Phase):
                 self.progress.setLabelText(event.name)
             elif self.progress is not None and isinstance(event, Progress) and event.total:
-                self.progress.setValue(round(_PARTS * event.done / event.total))
+                self.progress.setValue(round(_PROGRESS_STEPS * event.done / event.total))
 
     @Slot()
     def _on_changed(self) -> None:
@@ -76,4 +76,4 @@ class ImportDialog(QObject):
             if self._session.chat.open(run_id):
                 self._session.tab_requested.emit("chat")
 
-        self._toasts.offer(f"“{name}” is in your library now.", "Try it", try_it)
+        self._toasts.offer(f"“{name}” is now in your library.", "Try it", try_it)

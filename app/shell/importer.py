@@ -1,4 +1,4 @@
-"""Brings a model from elsewhere into the library, beside whatever the worker does."""
+"""Imports a model into the library, in the background."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class ModelImporter(QObject):
-    """Imports one model at a time; what cannot be done is said.
+    """Imports one model at a time; errors are shown as notices.
 
     Signals:
-        changed(): `busy` is new.
+        changed(): `busy` has changed.
         events_received(events): Phase, Progress (bytes) and Notice.
         imported(run_id, name): a new run is in the library.
     """
@@ -42,14 +42,16 @@ class ModelImporter(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether an import is going on."""
+        """Whether an import is running."""
         return self._task.busy
 
     def start(self, source: Path) -> bool:
-        """Copy the model in `source`, a Hugging Face folder or a .gguf file, into the library as a run; whether it
-        began. Of one that fails or is cancelled nothing stays."""
+        """Copy the model in `source`, a Hugging Face folder or a .gguf file, into the library as a run.
+
+        Returns whether it started. An import that fails or is cancelled leaves nothing behind.
+        """
         if self.busy:
-            return self._notices.refuse("A model is being imported already: wait for it or cancel it.")
+            return self._notices.refuse("A model is already being imported. Wait or cancel it.")
 
         def work() -> Generator[Event, None, RunFolder]:
             from models.interop.importing import import_model
@@ -60,12 +62,12 @@ class ModelImporter(QObject):
         return True
 
     def cancel(self) -> None:
-        """Leave it off; nothing of it stays."""
+        """Cancel the import; nothing of it stays."""
         self._task.cancel()
 
     @Slot()
     def close(self) -> None:
-        """The same, and wait until nothing of it is there any more."""
+        """Cancel and wait until nothing of it is left."""
         self._task.cancel()
         self._task.wait()
 

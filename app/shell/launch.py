@@ -1,4 +1,4 @@
-"""Opening the window: the application, what it remembers, and what happens around its life."""
+"""Opening the window: the application, remembered settings, and startup and shutdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The window: builds top bar, screens, menus and status bar, and wires them together. No logic of its own."""
+"""The window: builds the top bar, pages, menus and status bar, and connects them. No logic of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.kit.logo import program_icon
 from app.kit.theme import ThemeProvider
 from app.quickstart.welcome import Welcome
 from app.session.session import Session
-from app.shell.closing import ClosingQuestion, remember_training, take_remembered
+from app.shell.closing import ClosingQuestion, remember_training, take_saved_run
 from app.shell.import_dialog import ImportDialog
 from app.shell.menus import MenuActions, build_menus
 from app.shell.screens import page_factories
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class MainWindow(QMainWindow):
-    """Everything that is seen. The pages are made when they are first shown, or by `make_pages`.
+    """The main window. Pages are made when they are first shown, or by `Pages.make_all`.
 
     Signals:
         painted(): the window was drawn for the first time.
@@ -87,9 +87,9 @@ class MainWindow(QMainWindow):
         session = self.session
         self.pages.page_made.connect(self._on_page_made)
         self.top_bar.tab_chosen.connect(self.show_tab)
-        self.top_bar.quickstart_asked.connect(self.show_quickstart)
+        self.top_bar.quickstart_requested.connect(self.show_quickstart)
         session.tab_requested.connect(self.show_tab)
-        session.notices.said.connect(self.toasts.notice)
+        session.notices.notified.connect(self.toasts.notice)
         session.notices.failed.connect(self.toasts.failure)
         session.notices.deleted.connect(self.toasts.undo)
 
@@ -97,15 +97,15 @@ class MainWindow(QMainWindow):
     def _on_page_made(self, name: str, page: QWidget) -> None:
         restore_splitters(self.session, page)
         if isinstance(page, Welcome):
-            page.quickstart_asked.connect(self.start_quickstart)
-            page.file_asked.connect(self.open_text)
-            page.file_quickstart_asked.connect(self.start_quickstart_on_files)
-            page.file_run_asked.connect(self.show_new_run_on_files)
-            page.tokenizer_asked.connect(lambda: self.show_tab("tokenizer"))
-            page.design_asked.connect(lambda: self.show_tab("builder"))
-            page.runs_asked.connect(lambda: self.show_tab("training"))
+            page.quickstart_requested.connect(self.start_quickstart)
+            page.file_requested.connect(self.open_text)
+            page.file_quickstart_requested.connect(self.start_quickstart_on_files)
+            page.file_run_requested.connect(self.show_new_run_on_files)
+            page.tokenizer_requested.connect(lambda: self.show_tab("tokenizer"))
+            page.design_requested.connect(lambda: self.show_tab("builder"))
+            page.runs_requested.connect(lambda: self.show_tab("training"))
         elif name == "quickstart":
-            page.chat_asked.connect(self._on_chat_asked)  # type: ignore[attr-defined]
+            page.chat_requested.connect(self._on_chat_asked)  # type: ignore[attr-defined]
             page.closed.connect(self.show_welcome)  # type: ignore[attr-defined]
 
     # -- Screens ----------------------------------------------------------------------------------------
@@ -119,14 +119,14 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def show_welcome(self) -> None:
-        """Show the first screen."""
+        """Show the home page."""
         self.pages.show_page("welcome")
         self.welcome.quickstart.setFocus()
         self.top_bar.show_current("")
 
     @Slot()
     def show_quickstart(self) -> None:
-        """Show the quick start that is going on or has just ended, or the first screen, where one can begin."""
+        """Show the quick start that is running or has just ended, or the home page, where one can be started."""
         state = self.session.training.state
         if state is not None and state.quickstart and (self.session.training.active or state.has_result):
             self.pages.show_page("quickstart").setFocus()
@@ -136,20 +136,20 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def start_quickstart(self) -> None:
-        """Begin the quick start and show it."""
+        """Start the quick start and show it."""
         if self.session.training.start_quickstart():
             self.show_quickstart()
 
     @property
     def welcome(self) -> Welcome:
-        """The first screen, made now where it does not exist yet."""
+        """The home page, made now if necessary."""
         page = self.pages.page("welcome")
         assert isinstance(page, Welcome)
         return page
 
     @property
     def training(self) -> TrainingTab:
-        """The training tab, made now where it does not exist yet."""
+        """The training tab, made now if necessary."""
         from app.training.tab import TrainingTab
 
         tab = self.pages.page("training")
@@ -163,7 +163,7 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def open_text(self) -> None:
-        """Choose text files, and offer on the first screen what can be done with them."""
+        """Choose text files and offer on the home page what can be done with them."""
         files, _ = QFileDialog.getOpenFileNames(self, "Choose text files", "", FILE_FILTER)
         if files:
             self.show_welcome()
@@ -171,7 +171,7 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def start_quickstart_on_files(self) -> None:
-        """Begin the quick start on the text files that were opened."""
+        """Start the quick start on the text files that were opened."""
         if self.session.training.start_quickstart(files=self.welcome.files):
             self.show_quickstart()
 
@@ -182,7 +182,7 @@ class MainWindow(QMainWindow):
         self.training.new_run.data.set_files(self.welcome.files)
 
     def show_last_tab(self) -> None:
-        """Show the tab that was shown at the end of the last launch, where there is something in the library."""
+        """Show the tab that was current at the end of the last launch, if there are runs in the library."""
         tab = self.session.remembered.get("tab", "")
         if tab in {name for name, *_ in TABS} and self.session.runs.list():
             self.show_tab(tab)
@@ -195,17 +195,19 @@ class MainWindow(QMainWindow):
             self.show_tab("chat")
 
     def offer_interrupted(self) -> None:
-        """At launch: offer to go on with the run that was interrupted last, or was saved when the window closed."""
+        """At launch: offer to resume the run that was interrupted last, or was saved when the window closed."""
         if self.session.remembered.problem:
             self.session.notices.say(self.session.remembered.problem)
         interrupted = self.session.runs.check()
-        closed = take_remembered(self.session)
+        closed = take_saved_run(self.session)
         saved = [run for run in self.session.runs.list() if run.id == closed and run.status == "paused"]
         for run, what in [(run, "was interrupted") for run in interrupted[:1]] or [(run, "was saved") for run in saved]:
-            words = f"“{run.name}” {what} at step {run.step:,} of {run.total_steps:,}."
-            self.toasts.offer(f"{words} It can go on from its last checkpoint.", "Go on", partial(self._go_on, run.id))
+            sentence = f"“{run.name}” {what} at step {run.step:,} of {run.total_steps:,}."
+            self.toasts.offer(
+                f"{sentence} You can resume it from its last checkpoint.", "Resume", partial(self._resume, run.id)
+            )
 
-    def _go_on(self, run_id: str) -> None:
+    def _resume(self, run_id: str) -> None:
         if self.session.training.resume_run(run_id):
             self.show_tab("training")
 
@@ -216,7 +218,7 @@ class MainWindow(QMainWindow):
             QTimer.singleShot(0, self.painted.emit)
 
     def quit(self) -> None:
-        """Save what is trained, and close without asking."""
+        """Save the running training and close without asking."""
         self._may_close = True
         self.close()
 

@@ -12,12 +12,12 @@ from PySide6.QtWidgets import QMainWindow, QMenu
 from app.kit.theme import MODES, TEXT_SCALES, ThemeProvider
 from app.shell.top_bar import TABS
 
-_MODE_WORDS = {"system": "As the system", "light": "Light", "dark": "Dark"}
+_MODE_LABELS = {"system": "System", "light": "Light", "dark": "Dark"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class MenuActions:
-    """What the menus do."""
+    """The actions behind the menu entries."""
 
     new_run: Callable[[], object]
     open_text: Callable[[], object]
@@ -50,21 +50,21 @@ def build_menus(window: QMainWindow, theme: ThemeProvider, actions: MenuActions)
     quit_action = _add(file, "&Quit", window.close, "Ctrl+Q")
     quit_action.setMenuRole(QAction.MenuRole.QuitRole)
     view = bar.addMenu("&View")
-    for number, (name, words, _, _) in enumerate(TABS, start=1):
-        _add(view, f"&{words}", partial(actions.show_tab, name), f"Ctrl+{number}")
-    _add(view, "&First screen", actions.show_welcome)
+    for number, (name, text, _, _) in enumerate(TABS, start=1):
+        _add(view, f"&{text}", partial(actions.show_tab, name), f"Ctrl+{number}")
+    _add(view, "&Home", actions.show_welcome)
     view.addSeparator()
-    _add_choices(
-        view.addMenu("T&heme"),
-        [(words, mode == theme.mode, partial(actions.set_mode, mode)) for mode, words in _MODE_WORDS.items()],
+    _add_exclusive(
+        view.addMenu("Th&eme"),
+        [(text, mode == theme.mode, partial(actions.set_mode, mode)) for mode, text in _MODE_LABELS.items()],
     )
-    assert set(_MODE_WORDS) == set(MODES)
+    assert set(_MODE_LABELS) == set(MODES)
     size = view.addMenu("Text &size")
     _add(size, "&Larger", lambda: actions.set_text_scale(_next_scale(theme, 1)), QKeySequence.StandardKey.ZoomIn)
     _add(size, "&Smaller", lambda: actions.set_text_scale(_next_scale(theme, -1)), QKeySequence.StandardKey.ZoomOut)
-    _add(size, "&Usual size", lambda: actions.set_text_scale(1.0), "Ctrl+0")
+    _add(size, "&Normal size", lambda: actions.set_text_scale(1.0), "Ctrl+0")
     help_menu = bar.addMenu("&Help")
-    _add(help_menu, "&First screen", actions.show_welcome)
+    _add(help_menu, "&Home", actions.show_welcome)
     _add(help_menu, "Open &log file", actions.open_log)
     _add(help_menu, "&Copy diagnostics", actions.copy_diagnostics)
     help_menu.addSeparator()
@@ -73,21 +73,21 @@ def build_menus(window: QMainWindow, theme: ThemeProvider, actions: MenuActions)
 
 def _add(
     menu: QMenu,
-    words: str,
+    text: str,
     action: Callable[[], object],
     shortcut: str | QKeySequence | QKeySequence.StandardKey | None = None,
 ) -> QAction:
-    entry = menu.addAction(words)
+    entry = menu.addAction(text)
     if shortcut is not None:
         entry.setShortcut(QKeySequence(shortcut))
     entry.triggered.connect(lambda checked=False: action())
     return entry
 
 
-def _add_choices(menu: QMenu, choices: list[tuple[str, bool, Callable[[], object]]]) -> None:
+def _add_exclusive(menu: QMenu, choices: list[tuple[str, bool, Callable[[], object]]]) -> None:
     group = QActionGroup(menu)
-    for words, chosen, action in choices:
-        entry = _add(menu, words, action)
+    for text, chosen, action in choices:
+        entry = _add(menu, text, action)
         entry.setCheckable(True)
         entry.setChecked(chosen)
         group.addAction(entry)

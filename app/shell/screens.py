@@ -1,4 +1,4 @@
-"""How each page of the window is made. Imports wait until then, so that the window is there before the charts are."""
+"""Factories of the window's pages. Imports happen in them, so that the window appears before the charts are loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splitters that stand where they were at the last launch, also in views that are made later."""
+"""Remembers splitter positions between launches, also for views that are made later."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.session.session import Session
 
 
 def restore_splitters(session: Session, page: QWidget) -> None:
-    """Put a page's splitters where they were, and those of the pages within it as soon as these are made."""
+    """Restore a page's splitters, and those of the pages within it as soon as they are made."""
     for key, splitter in _splitters(page):
         sizes = session.remembered.get(key, [])
         if len(sizes) == splitter.count() and all(isinstance(size, int) for size in sizes):
@@ -22,14 +22,14 @@ def restore_splitters(session: Session, page: QWidget) -> None:
 
 
 def remember_splitters(session: Session, pages: Pages) -> None:
-    """Keep where the splitters are for the next launch."""
+    """Save the splitters' positions for the next launch."""
     for page in pages.made.values():
         for key, splitter in _splitters(page):
             session.remembered.set(key, _sizes(splitter, session.remembered.get(key, [])))
 
 
 def _sizes(splitter: QSplitter, kept: list[int]) -> list[int]:
-    """The sizes as they are; of a part that is hidden just now the one that it had last, here or at the last launch."""
+    """The current sizes; for a hidden part the last one that it had, here or at the last launch."""
     sizes, across = splitter.sizes(), splitter.orientation() == Qt.Orientation.Horizontal
     for i, was in enumerate(kept if len(kept) == len(sizes) else sizes):
         part = splitter.widget(i)
@@ -40,7 +40,7 @@ def _sizes(splitter: QSplitter, kept: list[int]) -> list[int]:
 
 
 def _splitters(page: QWidget) -> Iterator[tuple[str, QSplitter]]:
-    """The splitters within a page, named after the widget of ours that has them: which others there are may change."""
+    """The splitters within a page, named after our widget that contains them: other splitters may come and go."""
     numbers: dict[str, int] = {}
     for splitter in page.findChildren(QSplitter):
         owner = _owner(splitter)

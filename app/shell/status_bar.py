@@ -1,4 +1,4 @@
-"""The bar at the bottom: device, memory, what the worker is doing, how far it is, and the time left."""
+"""The bar at the bottom: device, memory, current work with its progress, and the time left."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE
 from app.session.device import memory_bytes
 from app.session.session import Session
-from models.number_words import duration, percent, size_words
+from models.number_words import format_duration, format_percent, format_size
 
-_DEVICE_WORDS = {"auto": "Auto", "cpu": "CPU", "cuda": "CUDA", "mps": "Apple GPU (MPS)"}
+_DEVICE_LABELS = {"auto": "Auto", "cpu": "CPU", "cuda": "CUDA", "mps": "Apple GPU (MPS)"}
 _MEMORY_INTERVAL_MS = 2000
 
 
@@ -31,15 +31,15 @@ class StatusBar(QFrame):
         self._devices.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._devices.setMinimumContentsLength(8)
         self._devices.view().setMinimumWidth(220)
-        self._devices.setToolTip("Where models are computed. A change counts from the next start on.")
-        for name, words in _DEVICE_WORDS.items():
-            self._devices.addItem(words, name)
+        self._devices.setToolTip("Where models run. A change applies to the next model or run.")
+        for name, device_label in _DEVICE_LABELS.items():
+            self._devices.addItem(device_label, name)
         self._devices.activated.connect(self._on_device_chosen)
         self._device = label("", "caption")
         self._memory = label("", "caption")
-        self._memory.setToolTip("Main memory that Terrarium uses now")
-        self._words = ElidedLabel()
-        self._words.setAccessibleName("What the worker is doing")
+        self._memory.setToolTip("Main memory used by Terrarium")
+        self._text = ElidedLabel()
+        self._text.setAccessibleName("Current work")
         self._progress = QProgressBar()
         self._progress.setFixedWidth(180)
         self._progress.setTextVisible(False)
@@ -50,7 +50,7 @@ class StatusBar(QFrame):
         layout.addSpacing(SPACE)
         layout.addWidget(self._memory)
         layout.addSpacing(2 * SPACE)
-        layout.addWidget(self._words, 1)
+        layout.addWidget(self._text, 1)
         layout.addWidget(self._progress)
         layout.addWidget(self._numbers)
         timer = QTimer(self)
@@ -65,14 +65,14 @@ class StatusBar(QFrame):
     @Slot()
     def _show_status(self) -> None:
         status = self._session.status.line
-        self._words.setText(status.words)
+        self._text.setText(status.words)
         self._progress.setVisible(status.total > 0)
         if status.total > 0:
-            # Counters can exceed what a progress bar holds: show thousandths.
+            # Counters can exceed the range of a progress bar: show thousandths.
             self._progress.setRange(0, 1000)
             self._progress.setValue(round(1000 * status.done / status.total))
-        left = f"{duration(status.seconds_left)} left" if status.seconds_left is not None else ""
-        share = f"{percent(status.done / status.total):>5}" if status.total else ""
+        left = f"{format_duration(status.seconds_left)} left" if status.seconds_left is not None else ""
+        share = f"{format_percent(status.done / status.total):>5}" if status.total else ""
         self._numbers.setText("  ".join(filter(None, (share, left))))
 
     @Slot()
@@ -81,13 +81,13 @@ class StatusBar(QFrame):
             self._devices.setCurrentIndex(self._devices.findData(self._session.device.name))
         self._device.setText(self._session.device.label)
         model = self._devices.model()
-        for row, name in enumerate(_DEVICE_WORDS):
+        for row, name in enumerate(_DEVICE_LABELS):
             usable = name in self._session.device.available
-            model.setData(model.index(row, 0), _DEVICE_WORDS[name] + ("" if usable else " · not here"), 0)
+            model.setData(model.index(row, 0), _DEVICE_LABELS[name] + ("" if usable else " · not available"), 0)
 
     @Slot()
     def _show_memory(self) -> None:
-        self._memory.setText(size_words(memory_bytes()))
+        self._memory.setText(format_size(memory_bytes()))
 
     @Slot(int)
     def _on_device_chosen(self, row: int) -> None:

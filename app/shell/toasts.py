@@ -1,4 +1,4 @@
-"""Sentences that lie over the window's lower edge: notices, failures with their details, deletions with Undo."""
+"""Messages over the window's lower edge: notices, failures with details, deletions with Undo."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from app.kit.basics import button, label
 from app.kit.theme import SPACE, ThemeProvider
 
-_MOST = 3
+_MAX_TOASTS = 3
 _WIDTH = 560
 _BUTTON = 28
 _UNDO_MS = 15_000
@@ -29,7 +29,7 @@ _NOTICE_MS = 20_000
 
 
 class Toasts(QWidget):
-    """A stack of sentences over `parent`, the newest below. A failure stays until it is closed."""
+    """A stack of messages over `parent`, the newest at the bottom. A failure stays until it is closed."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
         super().__init__(parent)
@@ -44,27 +44,27 @@ class Toasts(QWidget):
 
     @property
     def sentences(self) -> list[str]:
-        """What is shown now, the newest last."""
+        """The visible messages, the newest last."""
         return [toast.accessibleName() for toast in self._shown]
 
     def notice(self, sentence: str) -> None:
-        """Something to read."""
+        """Show a notice."""
         self._show(sentence, "", "info", [], _NOTICE_MS)
 
     def failure(self, sentence: str, details: str) -> None:
-        """Something failed; `details` lie behind a button."""
+        """Show a failure; `details` are shown by a button."""
         actions: list[tuple[str, Callable[[], object]]] = []
         if details:
             actions = [("Details", lambda: show_details(sentence, details, self._theme, self))]
         self._show(sentence, "danger", "warning-circle", actions, None)
 
     def undo(self, sentence: str, undo: Callable[[], object]) -> None:
-        """Something was deleted, which `undo` brings back."""
+        """Show that something was deleted; `undo` restores it."""
         self._show(sentence, "", "trash", [("Undo", undo)], _UNDO_MS)
 
-    def offer(self, sentence: str, words: str, action: Callable[[], object]) -> None:
-        """Something that could be done now; it stays until it is done or closed."""
-        self._show(sentence, "", "arrow-counter-clockwise", [(words, action)], None)
+    def offer(self, sentence: str, text: str, action: Callable[[], object]) -> None:
+        """Offer an action; the message stays until the action is chosen or it is closed."""
+        self._show(sentence, "", "arrow-counter-clockwise", [(text, action)], None)
 
     def _show(
         self,
@@ -76,7 +76,7 @@ class Toasts(QWidget):
     ) -> None:
         for toast in [t for t in self._shown if t.accessibleName() == sentence]:
             self._close(toast)
-        while len(self._shown) >= _MOST:
+        while len(self._shown) >= _MAX_TOASTS:
             self._close(self._shown[0])
         toast = self._make(sentence, tone, icon, actions)
         self._shown.append(toast)
@@ -89,7 +89,7 @@ class Toasts(QWidget):
         self.show()
         self.raise_()
         self._place()
-        # Once more when the style sheet has reached the new one, which may need more room than it said before.
+        # Once more when the style sheet has been applied to the new one, which may then need more space.
         QTimer.singleShot(0, self._place)
 
     def _make(self, sentence: str, tone: str, icon: str, actions: list[tuple[str, Callable[[], object]]]) -> QFrame:
@@ -113,10 +113,10 @@ class Toasts(QWidget):
         self._theme.set_icon(mark, icon, tone or "accent")
         layout.addWidget(mark, 0, Qt.AlignmentFlag.AlignTop)
         layout.addWidget(label(sentence, wrap=True, selectable=True), 1)
-        for words, action in actions:
-            widget = button(words, self._theme, role="quiet")
+        for text, action in actions:
+            widget = button(text, self._theme, role="quiet")
             widget.clicked.connect(lambda checked=False, action=action: action())
-            if words != "Details":
+            if text != "Details":
                 widget.clicked.connect(lambda: self._close(toast))
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
         close = QToolButton()
@@ -148,12 +148,12 @@ class Toasts(QWidget):
         if self._shown and event.type() == QEvent.Type.Resize:
             self._place()
         elif self._shown and event.type() == QEvent.Type.ChildAdded:
-            QTimer.singleShot(0, self.raise_)  # a page that is made later would lie over them
+            QTimer.singleShot(0, self.raise_)  # a page that is made later would cover them
         return super().eventFilter(watched, event)
 
 
 def show_details(sentence: str, details: str, theme: ThemeProvider, parent: QWidget) -> None:
-    """A failure's traceback in a window of its own, to be read and copied."""
+    """Show a failure's traceback in a window, to read and copy."""
     dialog = QDialog(parent.window())
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setWindowTitle("Details")

@@ -1,4 +1,4 @@
-"""The bar at the top: the program's mark, and one button for each tab."""
+"""The bar at the top: the logo and one button for each tab."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TABS = (
     ("tokenizer", "Tokenizer", "puzzle-piece", "Cut text into tokens: choose, try and train tokenizers"),
     ("builder", "Builder", "stack", "Design the architecture of a model"),
     ("training", "Training", "chart-line", "Train a model and watch it learn"),
-    ("chat", "Chat", "chat-circle", "Talk with a model you trained, even while it trains"),
+    ("chat", "Chat", "chat-circle", "Chat with a model you trained, even while it trains"),
 )
 
 
@@ -23,11 +23,11 @@ class TopBar(QFrame):
 
     Signals:
         tab_chosen(name): one of the names in TABS.
-        quickstart_asked(): the user wants the first screen's quick start.
+        quickstart_requested(): the user pressed Quick start.
     """
 
     tab_chosen = Signal(str)
-    quickstart_asked = Signal()
+    quickstart_requested = Signal()
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -44,15 +44,15 @@ class TopBar(QFrame):
         layout.addSpacing(3 * SPACE)
         self._group = QButtonGroup(self)
         self._buttons: dict[str, QToolButton] = {}
-        for number, (name, words, icon, tip) in enumerate(TABS, start=1):
+        for number, (name, text, icon, tip) in enumerate(TABS, start=1):
             self._buttons[name] = tab = QToolButton()
-            tab.setText(words)
+            tab.setText(text)
             tab.setProperty("role", "tab")
             tab.setCheckable(True)
             tab.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             keys = QKeySequence(f"Ctrl+{number}").toString(QKeySequence.SequenceFormat.NativeText)
             tab.setToolTip(f"{tip} ({keys})")
-            tab.setAccessibleName(words)
+            tab.setAccessibleName(text)
             tab.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             theme.set_icon(tab, icon, "muted")
             tab.clicked.connect(lambda checked=False, name=name: self.tab_chosen.emit(name))
@@ -62,7 +62,7 @@ class TopBar(QFrame):
         self.quickstart_button = button(
             "Quick start",
             theme,
-            self.quickstart_asked.emit,
+            self.quickstart_requested.emit,
             icon="mdi6.sprout",
             tip="Grow a small model in about 3 minutes",
         )
@@ -70,7 +70,7 @@ class TopBar(QFrame):
         self._theme = theme
 
     def show_current(self, name: str) -> None:
-        """Mark a tab as the one that is shown; '' for none."""
+        """Mark a tab as current; “” for none."""
         self._group.setExclusive(False)
         for other, tab in self._buttons.items():
             tab.setChecked(other == name)

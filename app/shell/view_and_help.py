@@ -1,4 +1,4 @@
-"""What the View and Help menus do, and showing our folders."""
+"""Menu actions that do not involve the window's pages."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class ViewAndHelp:
         self._reveal(self._session.library.log_file)
 
     def copy_diagnostics(self) -> None:
-        """Put what a report should say on the clipboard."""
+        """Copy the diagnostics to the clipboard."""
         QGuiApplication.clipboard().setText(diagnostics(self._session.library, self._session.device.label))
         self._toasts.notice("Copied: paste it into your report.")
 
     def show_about(self, parent: QWidget) -> None:
-        """Say what Terrarium is."""
+        """Show the About box."""
         QMessageBox.about(parent, "About Terrarium", ABOUT)
 
     def _reveal(self, path: Path) -> None:
         if not reveal(path):
-            self._toasts.notice(f"Nothing could be opened here. The place is {path}.")
+            self._toasts.notice(f"Could not open {path}.")

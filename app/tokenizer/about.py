@@ -1,4 +1,4 @@
-"""Where a tokenizer comes from: what it was made of and how, what each size gains, and the user's notes."""
+"""The About view: the origin and settings of a tokenizer, its compression by vocabulary size, and notes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.kit.words.value_words import words
 from app.session.session import Session
 from app.tokenizer.making.growth_chart import GrowthChart
 from models.events import VocabularyGrowth
-from models.number_words import date_words, size_words
+from models.number_words import format_date, format_size
 from models.settings.tokenizer_options import TokenizerOptions, used_options
 from models.tokenizers import special_ids, tokenizer_kind
 
@@ -26,22 +26,22 @@ _MORE = {
     "form": "Read from",
     "sha256": "SHA-256",
     "copy_of": "Copy of",
-    "created": "Made",
-    "notice": "Said then",
+    "created": "Created",
+    "notice": "Notice",
 }
-"""What else about.json can say, and its title."""
+"""Other fields of about.json -> title."""
 
-_HINT = "Nothing was measured for this tokenizer: that is done when byte-level BPE is trained in this tab."
+_HINT = "Not measured for this tokenizer. It is measured when byte-level BPE is trained in this tab."
 
 
 class TokenizerAbout(QWidget):
-    """Facts and notes at the left, the growth of its vocabulary at the right. Notes are kept as they are typed."""
+    """Facts and notes on the left, the compression chart on the right. Notes are saved while typing."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._name = ""
-        self._told: dict[str, str] = {}
+        self._shown_facts: dict[str, str] = {}
         self._title = label("", "heading", selectable=True)
         self._facts = QWidget()
         self._rows = QFormLayout(self._facts)
@@ -50,7 +50,7 @@ class TokenizerAbout(QWidget):
         self._rows.setVerticalSpacing(SPACE)
         self.notes = QPlainTextEdit()
         self.notes.setAccessibleName("Notes")
-        self.notes.setPlaceholderText("What you want to remember about this tokenizer")
+        self.notes.setPlaceholderText("Notes on this tokenizer")
         self.notes.setTabChangesFocus(True)
         self.growth = GrowthChart(theme, _HINT)
         self._saving = QTimer(self, singleShot=True, interval=_SAVE_MS)
@@ -72,15 +72,15 @@ class TokenizerAbout(QWidget):
         layout.addWidget(right, 5)
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
-        """Tell about this tokenizer of the library."""
+        """Show this tokenizer of the library."""
         self.save_notes()
         self._name = name
         about = self._session.tokenizers.about(name) if name else {}
         self._title.setText(name)
         while self._rows.rowCount():
             self._rows.removeRow(0)
-        self._told = {} if tokenizer is None else facts(tokenizer, about)
-        for title, text in self._told.items():
+        self._shown_facts = {} if tokenizer is None else facts(tokenizer, about)
+        for title, text in self._shown_facts.items():
             caption = label(title, "muted")
             caption.setAlignment(Qt.AlignmentFlag.AlignTop)
             self._rows.addRow(caption, label(text, wrap=True, selectable=True))
@@ -89,16 +89,16 @@ class TokenizerAbout(QWidget):
         self.growth.set_points(_points(about))
 
     def set_text(self, text: str) -> None:
-        """Nothing here depends on what is explored."""
+        """Ignored: nothing here depends on the text."""
 
     @property
     def facts(self) -> dict[str, str]:
-        """What is told, by title."""
-        return dict(self._told)
+        """The facts shown, by title."""
+        return dict(self._shown_facts)
 
     @Slot()
     def save_notes(self) -> None:
-        """Keep what was typed since, at once."""
+        """Save pending changes of the notes now."""
         if self._saving.isActive() or self.sender() is self._saving:
             self._saving.stop()
             self._session.tokenizers.set_notes(self._name, self.notes.toPlainText())
@@ -108,35 +108,35 @@ class TokenizerAbout(QWidget):
 
 
 def facts(tokenizer: Tokenizer, about: Mapping[str, Any]) -> dict[str, str]:
-    """What is known of a tokenizer, as words by title: read from it, and from its about.json."""
+    """Title -> text: the facts of a tokenizer, from itself and its about.json."""
     kind = tokenizer_kind(tokenizer)
-    told = {"Kind": words(kind), "Vocabulary": f"{tokenizer.get_vocab_size():,} tokens"}
+    found = {"Kind": words(kind), "Vocabulary": f"{tokenizer.get_vocab_size():,} tokens"}
     specials = special_ids(tokenizer)
     if specials:
         shown = [f"{text} {id}" for id, text in sorted(specials.items())[:12]]
         more = f" and {len(specials) - 12:,} more" if len(specials) > 12 else ""
-        told["Special tokens"] = ", ".join(shown) + more
+        found["Special tokens"] = ", ".join(shown) + more
     options = about.get("options")
     if isinstance(options, dict):
         slots = {field.name: field.metadata["label"] for field in dataclasses.fields(TokenizerOptions)}
         chosen = ((slots[name], options[name]) for name in used_options(kind) if name in options and name in slots)
-        told |= {title: _format_value(value) for title, value in chosen if value not in ((), [], "")}
+        found |= {title: _format_value(value) for title, value in chosen if value not in ((), [], "")}
     sources = about.get("trained_on") or about.get("imported_from") or about.get("source")
     if sources:
-        told["Made from"] = _lines(sources)
+        found["Made from"] = _lines(sources)
     if isinstance(about.get("bytes"), int):
-        told["Text"] = size_words(about["bytes"])
+        found["Text"] = format_size(about["bytes"])
     for key, title in _MORE.items():
         if about.get(key):
-            told[title] = date_words(str(about[key])) if key == "created" else str(about[key])
+            found[title] = format_date(str(about[key])) if key == "created" else str(about[key])
     assumed = about.get("assumptions")
     if assumed:
-        told["Assumed"] = _lines(assumed)
-    return told
+        found["Assumed"] = _lines(assumed)
+    return found
 
 
 def _lines(value: Any) -> str:
-    """A list on lines of its own, where it is long only its beginning."""
+    """A list as lines, shortened if it is long."""
     if not isinstance(value, list):
         return str(value)
     more = [f"and {len(value) - _MAX_LINES:,} more"] if len(value) > _MAX_LINES else []
@@ -152,7 +152,7 @@ def _format_value(value: Any) -> str:
 
 
 def _points(about: Mapping[str, Any]) -> list[VocabularyGrowth]:
-    """The growth that about.json keeps; nothing where it is not of that form."""
+    """The measured growth in about.json; empty if it is missing or invalid."""
     try:
         return [VocabularyGrowth(**point) for point in about.get("growth", ())]
     except TypeError:

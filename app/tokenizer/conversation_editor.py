@@ -1,4 +1,4 @@
-"""A small conversation to edit: who speaks and what is said, turn by turn."""
+"""Edits a short conversation: role and text, turn by turn."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.tokens.conversation_tokens import ROLE_COLOURS, ROLE_WORDS
 from models.chat.own_template import Message
-from models.number_words import counted
+from models.number_words import format_count
 from models.tokenizers.codec import replace_surrogates
 
 _MIN_LINES, _MAX_LINES = 1, 6
 
 
 class ConversationEditor(QWidget):
-    """The turns in a scrolled column, with a button that adds one.
+    """The turns in a scrollable column, with a button to add one.
 
     Signals:
-        changed(): `messages` are new.
+        changed(): `messages` have changed.
     """
 
     changed = Signal()
@@ -37,7 +37,7 @@ class ConversationEditor(QWidget):
         inside = QWidget()
         lines = column()
         lines.addLayout(self._turns)
-        add = button("Add a turn", theme, self.add_turn, icon="plus", role="quiet", tip="Let the next one speak")
+        add = button("Add a turn", theme, self.add_turn, icon="plus", role="quiet", tip="Add the next turn")
         lines.addLayout(row(add, None))
         lines.addStretch(1)
         inside.setLayout(lines)
@@ -49,18 +49,18 @@ class ConversationEditor(QWidget):
 
     @property
     def messages(self) -> list[Message]:
-        """Who says what, in order."""
+        """The messages in order."""
         return [{"role": turn.role, "content": replace_surrogates(turn.editor.toPlainText())} for turn in self.turns]
 
     def add_turn(self) -> None:
-        """Let the next one speak: the user, or the assistant after the user."""
+        """Add the next turn: the user's, or the assistant's after the user."""
         last = self.turns[-1].role if self.turns else ""
         self._append("assistant" if last == "user" else "user", "")
         self.turns[-1].editor.setFocus()
         self.changed.emit()
 
     def remove_turn(self, number: int) -> None:
-        """Take a turn out."""
+        """Remove a turn."""
         turn = self.turns.pop(number)
         self._turns.removeWidget(turn)
         turn.hide()
@@ -68,10 +68,10 @@ class ConversationEditor(QWidget):
         self.changed.emit()
 
     def set_counts(self, counts: Sequence[int] | None) -> None:
-        """Say how many tokens each turn has; None where that is not known."""
+        """Show the number of tokens of each turn; None if unknown."""
         for i, turn in enumerate(self.turns):
             n = -1 if counts is None else counts[i]
-            turn.count.setText("" if n < 0 else counted(n, "token"))
+            turn.count.setText("" if n < 0 else format_count(n, "token"))
 
     def _append(self, role: str, text: str) -> None:
         turn = _Turn(self._theme, role, text)
@@ -82,11 +82,11 @@ class ConversationEditor(QWidget):
 
 
 class _Turn(QFrame):
-    """One turn: its role, its text, how many tokens it has, and a button that takes it out.
+    """One turn: its role, text and number of tokens, and a button to remove it.
 
     Signals:
-        changed(): the role or the text is new.
-        removed(): it is to go.
+        changed(): the role or the text has changed.
+        removed(): the user wants to remove it.
     """
 
     changed = Signal()
@@ -97,7 +97,7 @@ class _Turn(QFrame):
         self._theme = theme
         self.setProperty("role", "card")
         self.roles = QComboBox()
-        self.roles.setAccessibleName("Who speaks")
+        self.roles.setAccessibleName("Role")
         for name, words in ROLE_WORDS.items():
             self.roles.addItem(words, name)
         keep_wheel_for_scrolling(self.roles)
@@ -116,7 +116,7 @@ class _Turn(QFrame):
 
     @property
     def role(self) -> str:
-        """Who speaks."""
+        """The role of the turn."""
         return str(self.roles.currentData())
 
     @Slot()
@@ -132,12 +132,12 @@ class _Turn(QFrame):
 
 
 class _TurnEditor(QPlainTextEdit):
-    """As high as its text, within limits."""
+    """An editor as high as its text, within limits."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.setAccessibleName("What is said")
-        self.setPlaceholderText("What is said")
+        self.setAccessibleName("Message")
+        self.setPlaceholderText("Message")
         self.setTabChangesFocus(True)
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
         self._fit()
@@ -151,7 +151,7 @@ class _TurnEditor(QPlainTextEdit):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._fit()  # another width breaks other lines
+        self._fit()  # a new width changes the line breaks
 
     def sizeHint(self) -> QSize:
         return QSize(200, self.height())

@@ -1,4 +1,4 @@
-"""How a conversation becomes tokens: role markers and all, as chats and training give it to a model."""
+"""The Chat view: a conversation as tokens with role markers, as in chat and training."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from models.chat.foreign import foreign_chat_tokens
 from models.chat.own_template import CHAT_TEMPLATE
 from models.chat.template import NAMED_TOKENS
 from models.chat.tokens import ChatTokens, chat_tokens
-from models.number_words import percent
+from models.number_words import format_percent
 from models.settings.run_spec import TrainConfig
 from models.tokenizers import read_about, read_template
 
 MAX_SYNC_CHARACTERS = 5_000
-"""Characters of a conversation that are encoded within a keystroke; more are encoded beside the window."""
+"""Conversations of up to this many characters are encoded at once; longer ones in the background."""
 
 _PATIENCE_MS = 150
 _EXAMPLE = [
@@ -38,40 +38,40 @@ _EXAMPLE = [
 ]
 _PURPOSES = {"reply": "Ask for a reply", "train": "Train on it"}
 _PURPOSE_TIP = (
-    "Asked for a reply, the model is given the conversation and the marker of the assistant's turn, and goes on. "
-    "Trained on, it learns to write the replies."
+    "For a reply, the model gets the conversation and the marker of the assistant's turn, and continues from there. "
+    "In training, it learns to write the replies."
 )
 _STATS = {
-    "tokens": "How many tokens the model is given",
-    "markers": "How many of them are special tokens: who speaks, and where a turn ends",
-    "of replies": "How many of them belong to replies: what the model learns to write, ends included",
-    "of the context": "How much of the context that is, for the design in the builder",
+    "tokens": "Number of tokens that the model gets",
+    "markers": "Special tokens among them: roles, and ends of turns",
+    "of replies": "Tokens of replies, including end tokens: what the model learns to write",
+    "of the context": "Share of the context length of the design in the builder",
 }
 _MARKERS = (
-    f"Chats here mark their turns with {', '.join(f'<|{role}|>' for role in ROLE_WORDS)} and <|end|>, "
-    "which every tokenizer that is trained here has."
+    f"Turns are marked with {', '.join(f'<|{role}|>' for role in ROLE_WORDS)} and <|end|>, "
+    "which every tokenizer trained here has."
 )
-_FOREIGN = "By the tokenizer's own template. What is typed never becomes a special token, even where it spells one."
+_FOREIGN = "Uses the tokenizer's own chat template. Typed text never becomes a special token, even if it spells one."
 _HINTS = {
-    "reply": "Point at a token to see whose it is and what it is for.",
+    "reply": "Point at a token to see its turn and its role.",
     "train": (
-        "Underlined: replies, which always count in full. The rest counts as “Weight outside replies” says "
-        f"({TrainConfig().context_loss_weight:g} unless you change it)."
+        "Underlined: replies, which always count in full. The rest counts with the “Prompt loss weight” "
+        f"(default {TrainConfig().context_loss_weight:g})."
     ),
 }
 
 
 class ChatTemplateView(QWidget):
-    """At the left a conversation to edit, at the right its tokens in the colours of who speaks."""
+    """A conversation to edit on the left, its tokens in the colours of the roles on the right."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
         self._tokenizer: Tokenizer | None = None
-        self._imported_template, self._marks = "", dict[str, str]()
+        self._imported_template, self._named_tokens = "", dict[str, str]()
         self.result: ChatTokens | None = None
         self.turns = ConversationEditor(theme, _EXAMPLE)
-        self.purpose = Segments("What for", _PURPOSES, _PURPOSE_TIP)
+        self.purpose = Segments("Purpose", _PURPOSES, _PURPOSE_TIP)
         self.view = ChatTokenView(theme)
         self.stats = StatStrip(_STATS, theme, widest="88,888")
         self.template = frame("sunken", margin=SPACE)
@@ -89,12 +89,14 @@ class ChatTemplateView(QWidget):
         self.view.picked.connect(self._tell)
         self._task.done.connect(self._show)
         self._task.failed.connect(self._on_failed)
-        self._patience.timeout.connect(lambda: self._say("Encoding …", "So long a conversation takes a moment."))
+        self._patience.timeout.connect(lambda: self._say("Encoding…", "Long conversations take a moment."))
         self._encode()
 
     def _build(self) -> None:
         title = label("Conversation", "subheading")
-        show = button("Template", self._theme, role="quiet", icon="code", tip="The template that makes one text of it")
+        show = button(
+            "Template", self._theme, role="quiet", icon="code", tip="Show the chat template that formats it as text"
+        )
         show.setCheckable(True)
         show.toggled.connect(self.template.setVisible)
         copy = button("Copy ids", self._theme, self.copy_ids, icon="copy", role="quiet", tip="Copy all ids as a list")
@@ -126,19 +128,21 @@ class ChatTemplateView(QWidget):
         self.setLayout(panes(left, right, sizes=(360, 720), grows=1))
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
-        """Encode with this tokenizer from now on."""
+        """Encode with this tokenizer."""
         self._tokenizer = tokenizer
-        self._imported_template, self._marks = "", {}
+        self._imported_template, self._named_tokens = "", {}
         if tokenizer is not None and any(tokenizer.token_to_id(f"<|{role}|>") is None for role in ROLE_WORDS):
             folder = self._session.library.tokenizers / name
             self._imported_template = read_template(folder)
-            with contextlib.suppress(ValueError):  # the list says that it is damaged
-                self._marks = {mark: str(token) for mark, token in read_about(folder).items() if mark in NAMED_TOKENS}
+            with contextlib.suppress(ValueError):  # reported in the list
+                self._named_tokens = {
+                    name: str(token) for name, token in read_about(folder).items() if name in NAMED_TOKENS
+                }
         self.template_words.setText((self._imported_template or CHAT_TEMPLATE).strip())
         self._encode()
 
     def set_text(self, text: str) -> None:
-        """A conversation is not the text at hand, and stays what it is."""
+        """Ignored: the conversation is independent of the text."""
 
     # -- conversation to tokens ----------------------------------------------------------------------------------------
 
@@ -150,7 +154,7 @@ class ChatTemplateView(QWidget):
         tokenizer, messages, add_generation_prompt = self._tokenizer, self.turns.messages, self.purpose.value == "reply"
         context_length = self._session.designs.current.context_length
         if tokenizer is None:
-            self._say("No tokenizer", "Make or choose one first: there is none to encode with.")
+            self._say("No tokenizer", "Train or choose one first.")
             return
 
         def encode() -> ChatTokens:
@@ -158,7 +162,7 @@ class ChatTemplateView(QWidget):
                 return foreign_chat_tokens(
                     tokenizer,
                     self._imported_template,
-                    self._marks,
+                    self._named_tokens,
                     messages,
                     add_generation_prompt=add_generation_prompt,
                 )
@@ -180,7 +184,7 @@ class ChatTemplateView(QWidget):
         self._say("No conversation with this tokenizer", failure.sentence + more)
 
     def _say(self, heading: str, sentence: str) -> None:
-        """A sentence in the place of tokens."""
+        """Show a message instead of tokens."""
         self.message.set_words(heading, sentence)
         self._pages.setCurrentWidget(self.message)
         self.view.set_chat(None, ())
@@ -201,7 +205,7 @@ class ChatTemplateView(QWidget):
         special = chat.tokens.per_token(lambda piece: piece.special, bool)
         n = int(given.sum())
         n_special, n_reply = int((special & given).sum()), int((chat.is_reply & given).sum())
-        numbers = (f"{n:,}", f"{n_special:,}", f"{n_reply:,}", percent(n / context_length))
+        numbers = (f"{n:,}", f"{n_special:,}", f"{n_reply:,}", format_percent(n / context_length))
         for name, number in zip(_STATS, numbers, strict=True):
             self.stats.set_number(name, number)
         note = self._too_long(chat, context_length)
@@ -212,12 +216,12 @@ class ChatTemplateView(QWidget):
         self._tell()
 
     def _too_long(self, chat: ChatTokens, context_length: int) -> str:
-        """What happens where the conversation does not fit the context; '' where it does."""
+        """What happens if the conversation exceeds the context; "" if it fits."""
         n_left_out, n = len(chat.left_out), int(chat.is_given.sum())
         context = f"the design's context of {context_length:,} tokens"
         if n_left_out:
             turns = "The oldest turn is" if n_left_out == 1 else f"The oldest {n_left_out} turns are"
-            return f"{turns} left out, so that a quarter of {context} is free for the reply."
+            return f"{turns} left out to reserve a quarter of {context} for the reply."
         if n > context_length:
             beyond = (
                 "its end is cut off in training" if self.purpose.value == "train" else "the model cannot read it all"
@@ -234,7 +238,7 @@ class ChatTemplateView(QWidget):
         self.about.setText(hint if self.result is None or index < 0 else self.describe(index))
 
     def describe(self, index: int) -> str:
-        """Whose a token is, and what it is for."""
+        """Which turn a token belongs to, and its role."""
         chat = self.result
         assert chat is not None
         piece, message = chat.tokens[index], int(chat.messages[index])
@@ -242,15 +246,15 @@ class ChatTemplateView(QWidget):
         n = len(self.turns.turns)
         who = ROLE_WORDS[self.turns.turns[message].role] if message < n else "Assistant"
         if message == n:
-            what = "add_generation_prompt for the reply: what follows is the model's"
+            what = "generation prompt: the model continues after it"
         elif piece.special:
             what = f"begins turn {message + 1}: {who}" if begins else f"ends turn {message + 1}: {who}"
         else:
-            what = f"of turn {message + 1}: {who}"
+            what = f"in turn {message + 1}: {who}"
         learned = ""
         if self.purpose.value == "train" and not self._imported_template:
-            full = "counts in full in training, being of a reply"
-            less = "counts in training by “Weight outside replies”"
+            full = "part of a reply: counts in full in training"
+            less = "counts in training with the “Prompt loss weight”"
             learned = f" · {full if chat.is_reply[index] else less}"
         return f"{piece.display}   id {piece.id} · {what}{learned}"
 

@@ -1,4 +1,4 @@
-"""Which texts to measure a tokenizer on: Tiny World, Python's docstrings, a corpus of the library, files."""
+"""Chooses the texts to measure a tokenizer on: Tiny World, Python's docstrings, a corpus of the library, files."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.data.corpus import list_corpora
 from models.data.corpus_texts import CorpusChoice, files_label
-from models.number_words import size_words
+from models.number_words import format_size
 
 _TINY_WORLD, _STDLIB = CorpusChoice(source="tiny-world"), CorpusChoice(source="stdlib")
 _TIP = Qt.ItemDataRole.ToolTipRole
 
 
 class CorpusPicker(QWidget):
-    """Chooses a CorpusChoice in one line; a button beside the list asks for files.
+    """A combo box for a CorpusChoice, and a button to choose files.
 
     Signals:
-        changed(): `choice` is new.
+        changed(): `choice` has changed.
     """
 
     changed = Signal()
@@ -35,7 +35,7 @@ class CorpusPicker(QWidget):
         self._shown = _TINY_WORLD
         self.box = QComboBox()
         self.box.setAccessibleName("Corpus")
-        self.box.setToolTip("The texts to count on")
+        self.box.setToolTip("Texts to count on")
         self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.box.setMinimumContentsLength(16)
         self.box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -44,7 +44,7 @@ class CorpusPicker(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE // 2)
         layout.addWidget(self.box, 1)
-        tip = "Choose text files of yours (UTF-8)"
+        tip = "Choose text files (UTF-8)"
         layout.addWidget(button("", theme, self.choose_files, icon="folder-open", role="quiet", tip=tip))
         self.box.activated.connect(self._on_activated)
         session.tokenizers.list_changed.connect(self.reload)
@@ -53,21 +53,21 @@ class CorpusPicker(QWidget):
 
     @property
     def choice(self) -> CorpusChoice:
-        """What is chosen; `corpus_texts` gives its texts."""
+        """The current choice; `corpus_texts` loads its texts."""
         return self._shown if self._shown.source != "text" else CorpusChoice(source="text", text=self._text)
 
     @property
     def words(self) -> str:
-        """What the choice is called."""
+        """The label of the choice."""
         return self.box.currentText()
 
     def set_files(self, files: tuple[str, ...]) -> None:
-        """Choose files of the user's."""
+        """Choose these files."""
         self._files = files
         self._choose(CorpusChoice(source="files", files=files))
 
     def set_text(self, text: str) -> None:
-        """Offer the text at hand as well; '' takes it off the list."""
+        """Offer the text of the tab as well; "" removes it."""
         if text == self._text:
             return
         offered = bool(self._text)
@@ -79,14 +79,14 @@ class CorpusPicker(QWidget):
 
     @Slot()
     def reload(self) -> None:
-        """List what the library has now; what was chosen stays so, unless it is gone."""
-        entries = [("Tiny World", _TINY_WORLD, "Stories, questions and talk of Terrarium's own synthetic little world")]
-        entries.append(("Python docstrings", _STDLIB, "The documentation inside Python's standard library"))
+        """Refresh the list; keeps the choice unless it is gone."""
+        entries = [("Tiny World", _TINY_WORLD, "Stories, questions and dialogue of Terrarium's own synthetic world")]
+        entries.append(("Python docstrings", _STDLIB, "Docstrings of Python's standard library"))
         if self._text:
-            entries.append(("The text at hand", CorpusChoice(source="text"), "What stands in the editor now"))
+            entries.append(("Your text", CorpusChoice(source="text"), "The text in the editor"))
         for corpus in list_corpora(self._session.library):
             choice = CorpusChoice(source="corpus", sha=corpus.sha)
-            size = size_words(corpus.n_bytes)
+            size = format_size(corpus.n_bytes)
             entries.append((f"{corpus.label} ({size})", choice, f"Corpus {corpus.sha} of the library, {size}"))
         if self._files:
             names = "\n".join(self._files)
@@ -106,7 +106,7 @@ class CorpusPicker(QWidget):
 
     @Slot()
     def choose_files(self) -> None:
-        """Ask for files."""
+        """Ask the user for files."""
         files, _ = QFileDialog.getOpenFileNames(self, "Choose text files", "", FILE_FILTER)
         if files:
             self.set_files(tuple(files))

@@ -1,4 +1,4 @@
-"""Ids to text: what is pasted becomes tokens and a text, and what is no id is named."""
+"""The Decode view: pasted ids as tokens and text, with a list of invalid entries."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from app.tokenizer.id_box import IdBox
 from app.tokenizer.text_offsets import TextOffsets
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
-from models.number_words import counted
+from models.number_words import format_count
 from models.tokenizers.text.decoding import DecodedIds, decode_ids
 from models.tokenizers.text.encoded import EncodedText
 
 MAX_SYNC_CHARACTERS = 8_000
-"""Characters of pasted ids that are decoded within a keystroke; more are decoded beside the window."""
+"""Input of up to this many characters is decoded at once; longer input in the background."""
 
 _PATIENCE_MS = 150
-_PER_LINE = 1_000  # ids, where those of a text are taken: lines of millions cannot be laid out
+_PER_LINE = 1_000  # ids of a text per line: Qt cannot lay out lines of millions
 
 
 class _Result(NamedTuple):
-    """What was pasted comes to this; `offsets` where each token has a place in the text."""
+    """The decoded input; `offsets` if the tokens tile the text."""
 
     decoded: DecodedIds
     offsets: TextOffsets | None
 
 
 class DecodeView(QWidget):
-    """At the left the ids, at the right their tokens and their text, each showing what the others point at.
+    """The ids on the left, their tokens and text on the right, with linked highlighting.
 
     Signals:
-        text_requested(text): this is to be the text at hand.
-        decoded(): `result` is new.
+        text_requested(text): the user wants to explore this text.
+        decoded(): `result` has changed.
     """
 
     text_requested = Signal(str)
@@ -63,10 +63,10 @@ class DecodeView(QWidget):
         self.counts = label("", "caption")
         self.truncation = label("", "caption", wrap=True)
         self._pages = QStackedWidget()
-        tip = "The ids of the text that is explored, to change them"
-        self.take = button("Take the text's ids", theme, self.take_ids, icon="arrow-square-down", tip=tip)
-        tip = "Explore this text instead of the one at hand"
-        self.use = button("Use as the text", theme, self.on_use, icon="arrow-square-up", tip=tip)
+        tip = "Insert the ids of your text to edit them"
+        self.take = button("Insert text's ids", theme, self.take_ids, icon="arrow-square-down", tip=tip)
+        tip = "Explore this text instead of the current one"
+        self.use = button("Use as text", theme, self.on_use, icon="arrow-square-up", tip=tip)
         self._task = LatestTask(self)
         self._encoder = Encoder(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
@@ -87,7 +87,7 @@ class DecodeView(QWidget):
         self.output.setReadOnly(True)
         self.output.setAccessibleName("Text of the ids")
         self.output.setProperty("role", "mono")
-        self.skip_special.setToolTip("As most programs do when they show what a model wrote")
+        self.skip_special.setToolTip("As most programs do when they show model output")
         copy = button("Copy", self._theme, self.copy_text, icon="copy", role="quiet", tip="Copy the text")
         lines = column()
         lines.addLayout(row(label("Ids", "subheading"), None, self.take))
@@ -101,7 +101,7 @@ class DecodeView(QWidget):
         upper, lower = QWidget(), QWidget()
         above, below = column(), column()
         title = label("Tokens", "subheading")
-        title.setMinimumHeight(self.take.sizeHint().height())  # as high as the row beside it
+        title.setMinimumHeight(self.take.sizeHint().height())  # as high as the row on the left
         above.addLayout(row(title, self.counts, None))
         above.addWidget(pills, 1)
         below.addLayout(row(label("Text", "subheading"), None, self.skip_special, copy, self.use))
@@ -116,10 +116,10 @@ class DecodeView(QWidget):
         right.setSizes([400, 260])
         self._hint = EmptyState(
             "No ids yet",
-            "Paste what a model or a program gave you, or take the ids of the text and change one: "
-            "their tokens and their text appear here.",
+            "Paste the output of a model or program, or insert the ids of your text and edit them. "
+            "Their tokens and text appear here.",
         )
-        self._busy = EmptyState("Decoding …", "So many ids take a moment.")
+        self._busy = EmptyState("Decoding…", "Many ids take a moment.")
         self._problem = label("", "error", wrap=True)
         self._found = right
         for page in (self._hint, self._busy, self._problem, self._found):
@@ -127,18 +127,18 @@ class DecodeView(QWidget):
         self.setLayout(panes(left, self._pages, sizes=(360, 720), grows=1))
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
-        """Decode with this tokenizer from now on."""
+        """Decode with this tokenizer."""
         self._tokenizer = tokenizer
         self._update_take_button()
         self._decode()
 
     def set_text(self, text: str) -> None:
-        """The text at hand, whose ids can be taken."""
+        """Set the text of the tab, whose ids can be inserted."""
         self._text = text
         self._update_take_button()
 
     def take_ids(self) -> None:
-        """Decode the ids of the text at hand."""
+        """Insert and decode the ids of the text of the tab."""
         if self._tokenizer is not None:
             self._encoder.encode(self._tokenizer, self._text)
 
@@ -180,14 +180,14 @@ class DecodeView(QWidget):
         self.ids.set_decoded(decoded)
         self.view.set_pieces(decoded.tokens)
         self.output.set_text(decoded.text)
-        self.output.setReadOnly(True)  # a text that is not too long can be typed into otherwise
+        self.output.setReadOnly(True)  # set_text makes shorter texts editable
         self.use.setEnabled(bool(decoded.text))
         n, characters = len(decoded.tokens), len(decoded.text)
-        counts = [counted(n, "id"), counted(characters, "character")]
+        counts = [format_count(n, "id"), format_count(characters, "character")]
         if decoded.n_left_out:
             counts.append(f"{decoded.n_left_out:,} special left out of the text")
         self.counts.setText(" · ".join(counts))
-        self.truncation.setText(f"Only the beginning is shown: the text has {characters:,} characters.")
+        self.truncation.setText(f"Showing only the beginning of {characters:,} characters.")
         self.truncation.setVisible(self.output.holds)
         self._pages.setCurrentWidget(self._found)
         self.decoded.emit()
@@ -209,11 +209,11 @@ class DecodeView(QWidget):
     # -- what points at what -------------------------------------------------------------------------------------------
 
     @Slot(int)
-    def _on_position(self, place: int) -> None:
-        """Mark the token whose id the cursor is at."""
+    def _on_position(self, position: int) -> None:
+        """Mark the token of the id at the cursor."""
         if self.result is None or self.view.is_frozen or not len(self.result.tokens):
             return
-        index = max(int(np.searchsorted(self.result.spans[:, 0], place, side="right")) - 1, 0)
+        index = max(int(np.searchsorted(self.result.spans[:, 0], position, side="right")) - 1, 0)
         self.view.mark(range(index, index + 1))
 
     @Slot()

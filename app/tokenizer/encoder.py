@@ -1,4 +1,4 @@
-"""Text to tokens for the eye: at once on this thread while it is short, on a plain CPU thread when it is long."""
+"""Encodes text for display: at once if it is short, else in the background."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ MAX_SYNC_BYTES = 20_000
 
 
 class Encoder(QObject):
-    """Encodes the latest text that was asked for.
+    """Encodes the latest requested text.
 
     Signals:
-        encoded(text, tokens, offsets): the EncodedText of the text that was asked for last, and its TextOffsets.
-        started(): a long text is being encoded beside the window.
+        encoded(text, tokens, offsets): the EncodedText and TextOffsets of the latest text.
+        started(): a long text is being encoded in the background.
     """
 
     encoded = Signal(str, object, object)
@@ -30,7 +30,7 @@ class Encoder(QObject):
         self._task.done.connect(self._on_done)
 
     def encode(self, tokenizer: Tokenizer, text: str) -> None:
-        """Ask for the tokens of `text`; `encoded` comes before this returns where the text is short."""
+        """Request the tokens of `text`; if it is short, `encoded` is emitted before this returns."""
         if len(text.encode("utf-8", "surrogatepass")) <= MAX_SYNC_BYTES:
             self._task.cancel()
             self.encoded.emit(text, *encode(tokenizer, text))
@@ -44,6 +44,6 @@ class Encoder(QObject):
 
 
 def encode(tokenizer: Tokenizer, text: str) -> tuple[EncodedText, TextOffsets]:
-    """The tokens of a text from an input field; half a character, as Qt may hand out, becomes U+FFFD."""
+    """The tokens of a text from an input field; lone surrogates become U+FFFD."""
     whole = replace_surrogates(text)
     return EncodedText(tokenizer, whole), TextOffsets(whole)

@@ -1,4 +1,4 @@
-"""A box for ids, in whatever form they are pasted: what is none of them is underlined, and named below."""
+"""An input box for ids in various formats; invalid entries are underlined, and listed below."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Paste ids in any form:
 15 2 874 30
 [15, 2, 874, 30]
 {"input_ids": [15, 2, 874, 30]}
-or one on each line"""
+or one per line"""
 _MIN_ROWS, _MAX_ROWS = 2, 6
 
 
 class IdBox(QWidget):
-    """An editor above a list of what is wrong in it; a click on a line selects what it is about.
+    """An editor above a list of its problems; a click on one selects the entry.
 
     Signals:
-        edited(): `text` is new.
-        position_changed(int): the cursor stands at this character.
+        edited(): `text` has changed.
+        position_changed(int): the new position of the cursor, in characters.
     """
 
     edited = Signal()
@@ -47,7 +47,7 @@ class IdBox(QWidget):
         self.problem_title = label("", "subheading")
         self.list = QListWidget()
         self.list.setProperty("role", "plain")
-        self.list.setAccessibleName("What is no id")
+        self.list.setAccessibleName("Invalid ids")
         self.list.setWordWrap(True)
         self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -70,11 +70,11 @@ class IdBox(QWidget):
 
     @property
     def text(self) -> str:
-        """All that was pasted."""
+        """The whole input."""
         return self.editor.text
 
     def set_decoded(self, decoded: DecodedIds | None) -> None:
-        """Name what is wrong in the text; None while that is not known."""
+        """List the problems of the input; None while unknown."""
         problems: tuple[IdProblem, ...] = () if decoded is None else decoded.problems
         self._problem_cursors = [self._cursor(problem.start, problem.end) for problem in problems]
         self._pointed = None
@@ -83,15 +83,15 @@ class IdBox(QWidget):
         self.problems.setVisible(bool(problems))
         if decoded is not None and problems:
             n, shown = decoded.n_problems, len(problems)
-            words = "1 is no id" if n == 1 else f"{n:,} are no ids"
-            self.problem_title.setText(words if n == shown else f"{words}; the first {shown:,}")
+            words = "1 is not an id" if n == 1 else f"{n:,} are not ids"
+            self.problem_title.setText(words if n == shown else f"{words}; first {shown:,}")
             rows = min(max(shown, _MIN_ROWS), _MAX_ROWS)
             self.list.setFixedHeight(rows * max(self.list.sizeHintForRow(0), 24) + 4)
         self._underline()
 
-    def point_at(self, place: tuple[int, int] | None) -> None:
-        """Highlight the characters from one place to another; None for none."""
-        self._pointed = place
+    def point_at(self, span: tuple[int, int] | None) -> None:
+        """Highlight a range of characters; None for none."""
+        self._pointed = span
         self._underline()
 
     @Slot()
@@ -122,7 +122,7 @@ class IdBox(QWidget):
         self.editor.setExtraSelections(marks)
 
     def _cursor(self, start: int, end: int) -> QTextCursor | None:
-        """A cursor that selects these characters; None where they are held and not shown."""
+        """A cursor that selects these characters; None if they are not in the editor."""
         text = self.editor.text
         first = utf16_units(text[:start])
         return self.editor.cursor_over(first, first + utf16_units(text[start:end]))

@@ -1,4 +1,4 @@
-"""The tokenizer tab: choose, make or bring a tokenizer, and look at it from all sides."""
+"""The tokenizer tab: choose, train or import a tokenizer, and explore it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.tokenizer.views import TokenizerViews
 
 
 class TokenizerTab(QWidget):
-    """Left the library, beside it the views of the chosen tokenizer."""
+    """The library on the left, the views of the chosen tokenizer on the right."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -53,7 +53,7 @@ class TokenizerTab(QWidget):
         assert isinstance(lines, QVBoxLayout)
         lines.addWidget(label("Tokenizers", "subheading"))
         lines.addWidget(self.list, 1)
-        tip = "Train a tokenizer of your own on a text"
+        tip = "Train a new tokenizer on a text"
         self.new = button("Train new", self._theme, self._on_new, icon="plus", role="primary", tip=tip)
         self.bring = TokenizerImport(self._session, self._theme)
         self.bring.accept_drops_on(self.list.viewport())
@@ -67,13 +67,13 @@ class TokenizerTab(QWidget):
             self.trainer.train,
             icon="play",
             role="primary",
-            tip="Learn 1,024 tokens from Terrarium's own synthetic little world; takes a few seconds",
+            tip="Learn 1,024 tokens from Terrarium's own synthetic world; takes a few seconds",
         )
         self._pages.addWidget(
             EmptyState(
                 "No tokenizer yet",
-                "A tokenizer cuts text into the tokens that a model reads. Train one of your own or import that of "
-                "another model with the buttons at the left, or take this first one.",
+                "A tokenizer splits text into the tokens that a model reads. Train your own or import that of "
+                "another model with the buttons on the left, or start with this one.",
                 first,
             )
         )
@@ -113,7 +113,7 @@ class TokenizerTab(QWidget):
     @Slot(str)
     def _on_chosen(self, name: str) -> None:
         if name != self._session.tokenizers.name and not self._session.tokenizers.choose(name):
-            self._on_library_changed()  # select what is really in use
+            self._on_library_changed()  # select the one in use again
         elif self.views.current == "train" and not self.training.busy:
             self.views.show_view("explore")
 
@@ -135,6 +135,6 @@ class TokenizerTab(QWidget):
         self._show_page()
 
     def _show_page(self) -> None:
-        """The views, or what to do where there is nothing to look at."""
+        """Show the views, or a hint if there is no tokenizer."""
         is_empty = self._session.tokenizers.current is None and self.views.current != "train"
         self._pages.setCurrentIndex(0 if is_empty else 1)

@@ -10,12 +10,12 @@ class TextOffsets:
     """Maps positions in `text` between UTF-8 bytes and UTF-16 code units. Built once per text, in O(bytes)."""
 
     def __init__(self, text: str) -> None:
-        # Qt may hand out lone surrogates while an emoji is half typed: they still take three bytes, as in CESU.
+        # Qt can produce lone surrogates while an emoji is being typed: each takes three bytes, as in CESU-8.
         data = np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)
         leads = (data & 0xC0) != 0x80
         units = leads.astype(np.int64) + (data >= 0xF0)  # beyond the BMP a character takes two units
         self._units: NDArray[np.int64] = np.concatenate(([0], np.cumsum(units)))
-        # Within a character, step back to its start: a token may hold only a part of it.
+        # Within a character, step back to its start: a token may contain only part of it.
         starts = np.where(leads, np.arange(len(data)), 0)
         self._char_start = (
             np.concatenate((np.maximum.accumulate(starts), [len(data)])) if len(data) else np.zeros(1, int)
@@ -38,5 +38,5 @@ class TextOffsets:
 
 
 def utf16_units(text: str) -> int:
-    """How many positions a text takes in Qt."""
+    """The length of a text in Qt, in UTF-16 code units."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -1,4 +1,4 @@
-"""The ways of looking at one tokenizer."""
+"""The views of one tokenizer."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from app.tokenizer.making.trainer import TokenizerTrainer
 
 
 class TokenizerViews(Views):
-    """All of them look at the same tokenizer and, where they look at a text, at the one that is explored."""
+    """All views share the tokenizer, and the text of the Explore view."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
             "explore": View("Explore", "Type a text and see its tokens", self._make_explore),
-            "steps": View("Steps", "How a word becomes tokens, one step after the other", self._make_steps),
-            "vocabulary": View("Vocabulary", "All tokens, and how often they come", self._make_vocabulary),
+            "steps": View("Steps", "How a word becomes tokens, step by step", self._make_steps),
+            "vocabulary": View("Vocabulary", "All tokens, and how often they occur", self._make_vocabulary),
             "compare": View(
-                "Compare", "Tokenizers side by side on the same text, in figures and costs", self._make_compare
+                "Compare", "Compare tokenizers on the same text, with figures and costs", self._make_compare
             ),
             "decode": View("Decode", "Paste ids and see their text", self._make_decode),
-            "chat": View("Chat", "What a conversation becomes, role markers and all", self._make_chat),
+            "chat": View("Chat", "A conversation as tokens, with role markers", self._make_chat),
             "about": View("About", "What the tokenizer was made from, and your notes", self._make_about),
-            "train": View("Train new", "Make another tokenizer from a text", self._make_train),
+            "train": View("Train new", "Train another tokenizer on a text", self._make_train),
         }
         super().__init__("Views of the tokenizer", views, parent)
         self._session, self._theme = session, theme
@@ -41,13 +41,13 @@ class TokenizerViews(Views):
         self.show_view("explore")
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
-        """Look at this tokenizer of the library; None while there is none."""
+        """Show this tokenizer of the library; None for none."""
         self._tokenizer, self._name = tokenizer, name
         self._update("explore")
         self._update(self.current)
 
     def _update(self, name: str) -> None:
-        if name == "train":  # it makes another one
+        if name == "train":  # it trains another one
             return
         text = "" if name == "explore" else self.explore.text
         wanted, shown = (self._tokenizer, self._name, text), self._shown.get(name)

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QListWidget, QListWidgetItem, QMenu, QVBoxLayout, 
 from app.kit.basics import button, label, row
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
-from models.number_words import counted
+from models.number_words import format_count
 from models.runs.run_queue import QueuedRun
 
 _MAX_ROWS = 5
@@ -78,7 +78,7 @@ class QueuePanel(QWidget):
     def _show(self) -> None:
         session, n = self._session, len(self._session.queue.waiting)
         self.setVisible(n > 0)
-        self._title.setText(f"{counted(n, 'run')} queued")
+        self._title.setText(f"{format_count(n, 'run')} queued")
         self.start.setVisible(not session.queue.is_draining)
         self.hold.setVisible(session.queue.is_draining)
         self.list.show_items()

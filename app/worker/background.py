@@ -1,4 +1,4 @@
-"""Work beside the window that is no job for the worker: one pool of plain threads for all of it."""
+"""Background work that is no job for the worker: one pool of threads for all of it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from models.events import Event, Progress
 log = logging.getLogger(__name__)
 
 _MAX_THREADS = 64
-"""More than the window has LatestTasks, each of which runs one thing at a time: so nothing ever waits for a slow task
-of another view. A thread is made only where all others are at work: one, after a launch and a look at every view."""
+"""More than the number of LatestTasks in the window, each of which runs one thing at a time, so that no task ever waits
+for a slow one of another view. Threads are made only when all others are busy; in practice, one.
+"""
 
 Work = Callable[[], Generator[Event, None, Any]]
 
 
 class _Task:
-    """A generator for a thread of the pool to drive, and what has come of it."""
+    """A generator to drive on a thread of the pool, with its events and result."""
 
     def __init__(self, work: Work, abandoned: threading.Event) -> None:
         self.cancelled = threading.Event()
@@ -39,7 +40,7 @@ class _Task:
         self._events: list[Event] = []
 
     def run(self, mailbox: Mailbox) -> None:
-        """A thread of the pool: drive it to its end, or close it where nobody wants it any more; it never raises."""
+        """On a thread of the pool: drive it to its end, or close it when it is cancelled. Never raises."""
         try:
             self.result = self._drive(mailbox)
         except BaseException as error:  # noqa: BLE001
@@ -48,14 +49,15 @@ class _Task:
         mailbox.post(self, at_once=True)
 
     def take_events(self) -> tuple[Event, ...]:
-        """What it has yielded since the last call, in order."""
+        """The events since the last call, in order."""
         with self._lock:
             events, self._events = self._events, []
         return tuple(events)
 
     def release(self) -> None:
-        """Let go of what it holds, now that it has ended: on the window's thread, since views may be among it, and
-        Qt's objects must not be destroyed on another one."""
+        """Drop everything it refers to, after its end and on the window's thread: views may be among it, and Qt objects
+        must not be destroyed on another thread.
+        """
         self._work = self.result = self.error = None
 
     def _drive(self, mailbox: Mailbox) -> Any:
@@ -77,35 +79,35 @@ class _Task:
 
 
 class BackgroundExecutor(QObject):
-    """The pool of an application, from the first use until it quits. LatestTask is what a view uses.
+    """An application's thread pool, from its first use until the application quits. Views use LatestTask.
 
-    Its threads know one object of Qt: the mailbox, by which the window's thread learns what they have done, and which
-    lives as long as the application. Python waits for them before it ends, and they end soon, since quitting cancels.
+    Its threads know a single Qt object: the mailbox, through which the window's thread learns of their progress. It
+    lives as long as the application. Python waits for the threads at exit; they end soon, as quitting cancels tasks.
 
     Signals:
-        came(task): a task has yielded events, or has ended.
-        closing(): nothing begins any more.
+        progressed(task): a task has yielded events or ended.
+        closing(): no new task is started any more.
     """
 
-    came = Signal(object)
+    progressed = Signal(object)
     closing = Signal()
 
     def __init__(self, application: QCoreApplication) -> None:
         super().__init__(application)
         self.closed = False
         self._threads = ThreadPoolExecutor(max_workers=_MAX_THREADS, thread_name_prefix="background")
-        self._news: deque[_Task] = deque()
+        self._updated: deque[_Task] = deque()
         self._mailbox = Mailbox(self)
-        self._mailbox.came.connect(self._on_mail)
+        self._mailbox.received.connect(self._on_mail)
         application.aboutToQuit.connect(self.close)
 
     @classmethod
     def of_application(cls) -> BackgroundExecutor:
-        """The one of the running application, made now where there is none."""
+        """The executor of the running application, created on first use."""
         application = QCoreApplication.instance()
-        assert application is not None, "Work beside the window needs an application, whose event loop tells of it."
-        open_ones = (each for each in application.findChildren(cls) if not each.closed)
-        return next(open_ones, None) or cls(application)
+        assert application is not None, "Background work needs a running application."
+        open_executors = (each for each in application.findChildren(cls) if not each.closed)
+        return next(open_executors, None) or cls(application)
 
     def submit(self, task: _Task) -> None:
         """Run `task` as soon as a thread is free."""
@@ -113,7 +115,7 @@ class BackgroundExecutor(QObject):
 
     @Slot()
     def close(self) -> None:
-        """Begin nothing more, and tell nothing more of what still runs."""
+        """Start no more tasks, and report nothing more of those still running."""
         self.closed = True
         self._mailbox.close()
         self._threads.shutdown(wait=False)
@@ -121,25 +123,25 @@ class BackgroundExecutor(QObject):
 
     @Slot(object)
     def _on_mail(self, tasks: list[_Task]) -> None:
-        self._news.extend(tasks)  # a slot may open a dialog, whose event loop then goes on with these
-        while self._news:
-            task = self._news.popleft()
+        self._updated.extend(tasks)  # a slot may open a dialog, whose event loop then handles the rest
+        while self._updated:
+            task = self._updated.popleft()
             has_ended = task.ended.is_set()
-            self.came.emit(task)
+            self.progressed.emit(task)
             if has_ended:
                 task.release()
 
 
 class LatestTask(QObject):
-    """Drives the newest generator it is given; an older one is cancelled, and says nothing more.
+    """Drives the newest generator it is given; an older one is cancelled and reports nothing more.
 
-    Two of its generators never run at a time. When the application quits, or this is deleted, what runs is cancelled.
+    Two generators never run at a time. When the application quits, or this is deleted, the running one is cancelled.
 
     Signals:
-        events_received(events): a tuple of what it yielded, in order.
-        done(result): it has returned this.
+        events_received(events): a tuple of the events yielded, in order.
+        done(result): the generator returned.
         failed(failure): it raised; a Failure.
-        busy_changed(bool): work has begun, or nothing is left to do.
+        busy_changed(bool): work has started, or nothing is left to do.
     """
 
     events_received = Signal(object)
@@ -154,16 +156,16 @@ class LatestTask(QObject):
         self._waiting: _Task | None = None
         self._abandoned = abandoned = threading.Event()
         self.destroyed.connect(lambda: abandoned.set())
-        self._executor.came.connect(self._on_came)
+        self._executor.progressed.connect(self._on_progressed)
         self._executor.closing.connect(self.cancel)
 
     @property
     def busy(self) -> bool:
-        """Whether work is wanted that has not ended."""
+        """Whether work is running or waiting that was not cancelled."""
         return self._waiting is not None or (self._running is not None and not self._running.cancelled.is_set())
 
     def drive(self, work: Work) -> None:
-        """Call `work` on another thread and drive the generator that it returns; while quitting, do nothing."""
+        """Call `work` on another thread and drive the generator it returns; does nothing while quitting."""
         if self._executor.closed:
             return
         was_busy = self.busy
@@ -176,7 +178,7 @@ class LatestTask(QObject):
             self.busy_changed.emit(True)
 
     def ask(self, function: Callable[[], object]) -> None:
-        """Call `function` there; its result comes by `done`."""
+        """Call `function` on another thread; `done` is emitted with its result."""
 
         def work() -> Generator[Event, None, object]:
             yield from ()
@@ -186,7 +188,7 @@ class LatestTask(QObject):
 
     @Slot()
     def cancel(self) -> None:
-        """Let it go: close the generator at its next event, and tell nothing more of it."""
+        """Close the generator at its next event and report nothing more of it."""
         if not self.busy:
             return
         self._waiting = None
@@ -195,7 +197,7 @@ class LatestTask(QObject):
         self.busy_changed.emit(False)
 
     def wait(self) -> None:
-        """Return when nothing runs on the other thread any more, not even what was cancelled."""
+        """Wait until nothing runs on the other thread any more, not even cancelled work."""
         if self._running is not None:
             self._running.ended.wait()
 
@@ -205,10 +207,10 @@ class LatestTask(QObject):
         self._executor.submit(self._running)
 
     @Slot(object)
-    def _on_came(self, task: _Task) -> None:
+    def _on_progressed(self, task: _Task) -> None:
         if task is not self._running:
             return
-        has_ended = task.ended.is_set()  # asked first: what comes after this question is told of once more
+        has_ended = task.ended.is_set()  # read first: if it ends after this, another signal follows
         events = task.take_events()
         if events and not task.cancelled.is_set():
             self.events_received.emit(events)
@@ -217,21 +219,21 @@ class LatestTask(QObject):
         self._running = None
         if self._waiting is not None:
             self._start()
-        elif not task.cancelled.is_set():  # whoever heard the events may have cancelled it
+        elif not task.cancelled.is_set():  # a slot may have cancelled it
             self.busy_changed.emit(False)
-            self._tell(task)
+            self._report(task)
 
-    def _tell(self, task: _Task) -> None:
+    def _report(self, task: _Task) -> None:
         if task.error is None:
             self.done.emit(task.result)
             return
         failure = describe(task.error)
-        log.warning("Work beside the window failed: %s", failure.details)
+        log.warning("Background work failed: %s", failure.details)
         self.failed.emit(failure)
 
 
 def latest_progress(events: Iterable[Event]) -> list[Event]:
-    """The events in order, without each Progress that another one follows at once: only the last of a row is seen."""
+    """The events in order, with each run of consecutive Progress events reduced to its last one."""
     return [
         event
         for event, following in pairwise((*events, None))

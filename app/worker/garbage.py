@@ -1,8 +1,8 @@
-"""Reference cycles are collected on the window's thread only.
+"""Collects reference cycles on the window's thread only.
 
-Python collects them on whichever thread happens to allocate. On the worker's that would destroy Qt objects of the
-window there, which Qt forbids, and which can deadlock: the worker then waits for the GIL inside a destructor that holds
-one of Qt's locks, while the window's thread holds the GIL and waits for that lock (seen).
+Python collects them on whichever thread happens to allocate. On the worker's thread this would destroy Qt objects of
+the window, which Qt forbids and which can deadlock: the worker waits for the GIL in a destructor that holds one of Qt's
+locks, while the window's thread holds the GIL and waits for that lock (this has happened).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _INTERVAL_MS = 500
 
 
 class MainThreadCollector(QObject):
-    """Takes the place of Python's automatic collection from its making until `close`."""
+    """Replaces Python's automatic garbage collection, until `close`."""
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -26,14 +26,14 @@ class MainThreadCollector(QObject):
         self._timer.start()
 
     def close(self) -> None:
-        """Let Python collect by itself again; call it when the other threads have ended."""
+        """Turn automatic collection on again; call it when the other threads have ended."""
         self._timer.stop()
         gc.unfreeze()
         gc.enable()
 
     @Slot()
     def _collect(self) -> None:
-        """Collect the oldest generation that is due by Python's own thresholds."""
+        """Collect the oldest generation that is due by Python's thresholds."""
         counts, thresholds = gc.get_count(), gc.get_threshold()
         due = [age for age in range(3) if counts[age] > thresholds[age] > 0]
         if due:

@@ -1,4 +1,4 @@
-"""A piece of work for the worker: a generator to drive, and the switches that steer it from any thread."""
+"""A job for the worker: a generator to drive, with switches that steer it from any thread."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ INTERACTIVE = "interactive"
 
 
 class Job:
-    """A generator to drive, and the switches that steer it from any thread.
+    """A generator to drive, with switches that steer it from any thread.
 
     Args:
-        make_events: called on the worker's thread; what it returns is closed there when the job ends or is cancelled.
-        is_step: whether an event ends a step of a background job. Interactive jobs wait for one between them, and
-            `step()` goes on until one.
+        make_events: called on the worker's thread; its result is closed there when the job ends or is cancelled.
+        is_step: whether an event ends a step of a background job. Interactive jobs run only between steps, and `step()`
+            runs one step.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class Job:
         return self._cancelled.is_set()
 
     @property
-    def waits(self) -> bool:
-        """Whether the next event shall not be asked for yet."""
+    def is_waiting(self) -> bool:
+        """Whether it is paused: the next event must not be requested yet."""
         with self._steering:
             return self._paused and not self._steps_allowed
 
@@ -58,29 +58,29 @@ class Job:
         self._wake()
 
     def pause(self) -> None:
-        """Ask for no further event until `resume` or `step`."""
+        """Request no further event until `resume` or `step`."""
         with self._steering:
             self._paused, self._steps_allowed = True, 0
         self._wake()
 
     def resume(self) -> None:
-        """Go on asking."""
+        """Continue after `pause`."""
         with self._steering:
             self._paused = False
         self._wake()
 
     def step(self) -> None:
-        """While paused: go on up to the end of the next step."""
+        """While paused: run one more step."""
         with self._steering:
             self._steps_allowed += self._paused
         self._wake()
 
-    def wake_with(self, wake: Callable[[], None]) -> None:
-        """Worker only: call `wake` whenever a switch is used."""
+    def on_switch(self, wake: Callable[[], None]) -> None:
+        """Worker only: set the function to call whenever a switch is used."""
         self._wake = wake
 
-    def note(self, event: Event) -> bool:
-        """Worker only: count `event`; whether it ended a step."""
+    def count_event(self, event: Event) -> bool:
+        """Worker only: count `event`; returns whether it ended a step."""
         ended = self.is_step(event)
         if ended:
             with self._steering:

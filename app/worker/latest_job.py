@@ -1,4 +1,4 @@
-"""What one does with the worker, mostly: give it one job at a time, and hear of that one only."""
+"""One job at a time on the worker, as most users of the worker need it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from models.events import Event
 
 
 class LatestJob(QObject):
-    """Hands jobs to a worker; of one that was replaced by another, nothing more is heard.
+    """Submits jobs to a worker, one at a time; once a job is replaced, nothing more is reported of it.
 
     Signals:
-        started(): the worker has begun with it.
-        events_received(job, events): a tuple of what it has yielded, in order; also when it was cancelled meanwhile.
-        ended(job, failure): it is over, and this is busy no more; a Failure where it raised, else None.
-        failed(failure): it raised; after `ended`.
+        started(): the worker has started the job.
+        events_received(job, events): a tuple of the events yielded, in order; also after it was cancelled.
+        ended(job, failure): it has ended and this is no longer busy; a Failure where it raised, else None.
+        failed(failure): it raised; emitted after `ended`.
     """
 
     started = Signal()
@@ -36,27 +36,27 @@ class LatestJob(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether one is going on, or waits for the worker."""
+        """Whether a job is running or waiting."""
         return self._job is not None
 
     @property
     def ending(self) -> bool:
-        """Whether it was cancelled, and has not ended yet."""
+        """Whether the job was cancelled and has not ended yet."""
         return self._job is not None and self._job.cancelled
 
     def submit(self, job: Job) -> None:
-        """Hand over a job, in place of whichever is going on."""
+        """Submit a job in place of the current one."""
         self.cancel()
         self._job = self._worker.submit(job)
 
     @Slot()
     def cancel(self) -> None:
-        """End it after the event that it is at."""
+        """Cancel the current job; it ends after its current event."""
         if self._job is not None:
             self._job.cancel()
 
     def drop(self) -> None:
-        """End it as `cancel`, and tell nothing more of it, not even that it has ended."""
+        """Cancel it, and report nothing more of it, not even its end."""
         self.cancel()
         self._job = None
 

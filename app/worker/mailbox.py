@@ -1,4 +1,4 @@
-"""From the worker's thread to the window's: what is posted often is handed over seldom, in order."""
+"""From other threads to the window's: objects posted often are delivered in batches, in order."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
 INTERVAL_S = 1 / 30
-"""Measured: 30 signals for each training step halve its speed."""
+"""Measured: 30 signals per training step halve its speed."""
 
 
 class Mailbox(QObject):
-    """Takes mail from any thread and hands it over on its own, at most once in INTERVAL_S unless there is a hurry.
+    """Takes objects from any thread and delivers them on its own, at most once per INTERVAL_S unless urgent.
 
     Signals:
-        came(mail): a list of what was posted, in that order.
+        received(mail): a list of the posted objects, in order.
     """
 
-    came = Signal(object)
+    received = Signal(object)
     _posted = Signal(bool)
 
     def __init__(self, parent: QObject) -> None:
@@ -34,7 +34,7 @@ class Mailbox(QObject):
         self._posted.connect(self._on_posted, Qt.ConnectionType.QueuedConnection)
 
     def post(self, mail: object, *, at_once: bool = False) -> None:
-        """Any thread: put it in. `at_once`: hand it over, with all before it, as soon as the event loop comes to it."""
+        """Any thread: post an object. `at_once`: deliver it, and all before it, as soon as the event loop runs."""
         with self._lock:  # also while emitting, so that no thread does after `close`
             if self._closed:
                 return
@@ -44,19 +44,19 @@ class Mailbox(QObject):
                 self._posted.emit(at_once)
 
     def close(self) -> None:
-        """Drop what is in it, and whatever is posted from now on."""
+        """Drop the undelivered objects, and all that are posted from now on."""
         with self._lock:
             self._closed, self._mail = True, []
         self._timer.stop()
 
     @Slot()
     def deliver(self) -> None:
-        """Hand over what has come since the last time."""
+        """Deliver everything posted since the last delivery."""
         with self._lock:
             mail, self._mail = self._mail, []
         self._last = time.monotonic()
         if mail:
-            self.came.emit(mail)
+            self.received.emit(mail)
 
     @Slot(bool)
     def _on_posted(self, at_once: bool) -> None:

@@ -1,4 +1,4 @@
-"""What the user is told: notices, failures, and what was deleted, with the way back."""
+"""Messages for the user: notices, failures, and deletions with undo."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from app.worker.failures import Failure, describe
 
 
 class Notices(QObject):
-    """Sentences for the user. Who says something need not know where it is shown.
+    """Messages for the user. Those who send them need not know where they are shown.
 
     Signals:
-        said(sentence): something to read without anything having failed.
-        failed(sentence, details): something did not work; details is a traceback, or empty.
-        deleted(sentence, undo): something was taken away; calling `undo` brings it back.
+        notified(sentence): something to read; nothing has failed.
+        failed(sentence, details): something failed; details is a traceback or empty.
+        deleted(sentence, undo): something was deleted; calling `undo` restores it.
     """
 
-    said = Signal(str)
+    notified = Signal(str)
     failed = Signal(str, str)
     deleted = Signal(str, object)
 
     @Slot(str)
     def say(self, sentence: str) -> None:
-        """Something to read."""
-        self.said.emit(sentence)
+        """Show a notice."""
+        self.notified.emit(sentence)
 
     def refuse(self, sentence: str) -> bool:
-        """Say why something cannot be done; False."""
+        """Show why something cannot be done; returns False."""
         self.failed.emit(sentence, "")
         return False
 
     @Slot(object)
     def fail(self, failure: Failure) -> None:
-        """Say what went wrong."""
+        """Show a failure."""
         self.failed.emit(failure.sentence, failure.details)
 
     def attempt(self, action: Callable[[], object]) -> bool:
-        """Do it; a failure that a user can mend is said. Whether it was done."""
+        """Call `action`; a ValueError or OSError is shown as a failure. Returns whether it succeeded."""
         try:
             action()
         except (ValueError, OSError) as error:

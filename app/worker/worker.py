@@ -1,8 +1,8 @@
-"""The one thread that does the heavy work: it drives generators of events, one step at a time.
+"""The thread that does the heavy work: it drives generators of events, one step at a time.
 
 A *background* job (training) is asked for one event after the other. *Interactive* jobs (a reply, an attention map) run
-to their end between two of its events, with at least one of its steps between two of them. What the generators yield
-reaches the window in tuples, at most 30 times a second. Nothing here knows what the work is about.
+to their end between two of its events, with at least one training step between two interactive jobs. Events reach the
+window in tuples, at most 30 times a second. Nothing here knows what the jobs compute.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NICENESS = 10
 
 
 class Mail(NamedTuple):
-    """Something that happened to a job (None: to no job), named as the worker's signal that tells of it."""
+    """A notification about a job (None: about no job), named after the worker's signal for it."""
 
     signal: str
     job: Job | None
@@ -38,14 +38,14 @@ class Mail(NamedTuple):
 
 
 class Worker(QThread):
-    """Drives jobs on its own thread. Its signals are emitted on the thread that it was made on.
+    """Drives jobs on its own thread. Its signals are emitted on the thread that created it.
 
     Signals:
-        job_started(job): the generator was made.
-        job_events(job, events): a tuple of what it yielded, in order.
-        job_paused(job), job_resumed(job): a background job is really waiting, or really going on.
-        job_finished(job): it is over: at its end, or because it was cancelled (`job.cancelled`).
-        job_failed(job, failure): it raised. `job` is None for a steering call.
+        job_started(job): its generator is about to be made.
+        job_events(job, events): a tuple of the events yielded, in order.
+        job_paused(job), job_resumed(job): a background job has actually paused, or actually resumed.
+        job_finished(job): it has ended: completed or cancelled (`job.cancelled`).
+        job_failed(job, failure): it raised. `job` is None for a function given to `call`.
         idle(): nothing is left to do.
     """
 
@@ -69,13 +69,13 @@ class Worker(QThread):
         self._closing = False
         self._current: Job | None = None
         self._mailbox = Mailbox(self)
-        self._mailbox.came.connect(self._on_mail)
+        self._mailbox.received.connect(self._on_mail)
 
     # -- Called from the window's thread ---------------------------------------------------------------
 
     def submit(self, job: Job) -> Job:
-        """Queue a job: interactive before background, otherwise in order."""
-        job.wake_with(self._notify)
+        """Queue a job: interactive jobs before background jobs, otherwise in order."""
+        job.on_switch(self._notify)
         with self._changed:
             rank = 0 if job.priority == INTERACTIVE else 1
             heapq.heappush(self._queue, (rank, next(self._numbers), job))
@@ -83,13 +83,13 @@ class Worker(QThread):
         return job
 
     def call(self, function: Callable[[], object]) -> None:
-        """Run `function` on the worker's thread between two events, for steering."""
+        """Run `function` on the worker's thread between two events, to steer a job."""
         with self._changed:
             self._calls.append(function)
             self._changed.notify()
 
     def close(self) -> None:
-        """Cancel everything, wait until the running event has come and its generator is closed, and end the thread."""
+        """Cancel all jobs, wait until the current event is done and its generator is closed, and end the thread."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -102,7 +102,7 @@ class Worker(QThread):
 
     @Slot(object)
     def _on_mail(self, mail: list[Mail]) -> None:
-        """Emit what has come: the events of a job as one tuple, between its start and its end."""
+        """Emit the notifications: the events of a job as one tuple, between its start and its end."""
         for (name, job), group in itertools.groupby(mail, key=lambda item: (item.signal, item.job)):
             payloads = [item.payload for item in group]
             if name == "job_events":
@@ -117,13 +117,13 @@ class Worker(QThread):
 
     def run(self) -> None:
         _lower_priority(self)
-        background: _Driven | None = None
+        background: _RunningJob | None = None
         served = False  # an interactive job was served since the background job's last step
         busy = False
         while True:
             with self._changed:
                 while not self._something_to_do(background, served):
-                    if background is not None and background.job.waits and not background.shown_paused:
+                    if background is not None and background.job.is_waiting and not background.shown_paused:
                         background.shown_paused = True
                         self._post("job_paused", background.job)
                     if background is None and busy:
@@ -146,7 +146,7 @@ class Worker(QThread):
             elif job is not None:
                 background = self._start(job)
                 served = False
-            elif background is not None and (background.job.cancelled or not background.job.waits):
+            elif background is not None and (background.job.cancelled or not background.job.is_waiting):
                 if background.shown_paused:
                     background.shown_paused = False
                     self._post("job_resumed", background.job)
@@ -156,24 +156,24 @@ class Worker(QThread):
                     background, served = None, False
         self._shut_down(background)
 
-    def _something_to_do(self, background: _Driven | None, served: bool) -> bool:
+    def _something_to_do(self, background: _RunningJob | None, served: bool) -> bool:
         if self._closing or self._calls or any(entry[2].cancelled for entry in self._queue):
             return True
-        if background is not None and (background.job.cancelled or not background.job.waits):
+        if background is not None and (background.job.cancelled or not background.job.is_waiting):
             return True
         return self._peek(background, served) is not None
 
-    def _peek(self, background: _Driven | None, served: bool) -> Job | None:
-        """The queued job whose turn it is, if any."""
+    def _peek(self, background: _RunningJob | None, served: bool) -> Job | None:
+        """The queued job that may run next, if any."""
         if not self._queue:
             return None
         job = self._queue[0][2]
         if job.priority == INTERACTIVE:
-            must_step_first = served and background is not None and not background.job.waits
+            must_step_first = served and background is not None and not background.job.is_waiting
             return None if must_step_first else job
         return job if background is None else None
 
-    def _take(self, background: _Driven | None, served: bool) -> Job | None:
+    def _take(self, background: _RunningJob | None, served: bool) -> Job | None:
         job = self._peek(background, served)
         if job is not None:
             heapq.heappop(self._queue)
@@ -186,22 +186,22 @@ class Worker(QThread):
         heapq.heapify(self._queue)
         return [job for _, _, job in sorted(lost, key=lambda entry: entry[:2])]
 
-    def _start(self, job: Job) -> _Driven | None:
-        """Make the job's generator; None where it was cancelled before, or making it failed."""
+    def _start(self, job: Job) -> _RunningJob | None:
+        """Make the job's generator; None where it was cancelled before or making it failed."""
         self._post("job_started", job)
         if job.cancelled:
             self._post("job_finished", job)
             return None
         try:
-            return _Driven(job, iter(job.make_events()))
+            return _RunningJob(job, iter(job.make_events()))
         except Exception as error:  # noqa: BLE001
             self._fail(job, error)
             return None
 
     def _drive_to_end(self, job: Job) -> None:
-        driven = self._start(job)
-        while driven is not None and not driven.ended:
-            self._advance(driven)
+        running = self._start(job)
+        while running is not None and not running.ended:
+            self._advance(running)
             with self._changed:
                 calls, self._calls = self._calls, deque()
                 if self._closing:
@@ -209,22 +209,22 @@ class Worker(QThread):
             for function in calls:
                 self._run_call(function)
 
-    def _advance(self, driven: _Driven) -> bool:
-        """Ask for one event and post it; whether it ended a step. Sets `driven.ended` where there is none."""
-        job = driven.job
+    def _advance(self, running: _RunningJob) -> bool:
+        """Request one event and post it; returns whether it ended a step. Sets `running.ended` at the end."""
+        job = running.job
         try:
             if job.cancelled:
-                driven.close()
+                running.close()
             else:
-                event = next(driven.events, None)
+                event = next(running.events, None)
                 if event is not None:
                     self._post("job_events", job, event)
-                    return job.note(event)
+                    return job.count_event(event)
         except Exception as error:  # noqa: BLE001
-            driven.ended = True
+            running.ended = True
             self._fail(job, error)
             return True
-        driven.ended = True
+        running.ended = True
         self._post("job_finished", job)
         return True
 
@@ -234,7 +234,7 @@ class Worker(QThread):
         except Exception as error:  # noqa: BLE001
             self._fail(None, error)
 
-    def _shut_down(self, background: _Driven | None) -> None:
+    def _shut_down(self, background: _RunningJob | None) -> None:
         if background is not None:
             background.job.cancel()
             self._advance(background)
@@ -253,8 +253,8 @@ class Worker(QThread):
         self._mailbox.post(Mail(signal, job, payload))
 
 
-class _Driven:
-    """A job whose generator exists."""
+class _RunningJob:
+    """A job whose generator has been made."""
 
     def __init__(self, job: Job, events: Iterator[Event]) -> None:
         self.job = job
@@ -269,7 +269,7 @@ class _Driven:
 
 
 def _lower_priority(thread: QThread) -> None:
-    """Let the window go first. On Linux this is the thread's own niceness, which torch's threads inherit."""
+    """Give the window priority. On Linux this sets the thread's own niceness, which torch's threads inherit."""
     if sys.platform == "linux":
         own_id = threading.get_native_id()
         if os.getpriority(os.PRIO_PROCESS, own_id) < _NICENESS:

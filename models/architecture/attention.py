@@ -1,6 +1,6 @@
-"""Attention: multi-head, grouped-query or multi-query, to the own text or across to an encoder's.
+"""Attention: multi-head, grouped-query (arXiv:2305.13245) or multi-query; self-attention or cross-attention.
 
-Letters in shape comments: B batch, T tokens (queries), S tokens seen (keys), C d_model, H n_head, G n_kv_head,
+Letters in shape comments: B batch, T tokens (queries), S keys, C d_model, H n_head, G n_kv_head,
 D head_dim.
 """
 
@@ -20,19 +20,19 @@ from models.settings.model_config import ModelConfig
 
 
 @dataclass(frozen=True)
-class View:
-    """What all attention layers of a stack share in one forward pass: who sees whom, and where."""
+class AttentionContext:
+    """What all attention layers of a stack share in one forward pass: the mask and the rotation."""
 
     mask: Tensor | None = None
-    """(B or 1, 1 or H, T, S): bool, True = may be seen; or float, added to the scores."""
+    """(B or 1, 1 or H, T, S): bool, True = may be attended to; or float, added to the scores."""
     causal: bool = False
-    """Without a mask: only what comes before, and itself."""
+    """Whether attention is causal where `mask` is None."""
     rotation: tuple[Tensor, Tensor] | None = None
-    """cos and sin of each query's and key's rotation, each (B or 1, 1, T, D)."""
+    """RoPE's cos and sin for queries and keys, each (B or 1, 1, T, D)."""
 
 
 class Attention(nn.Module):
-    """Scaled dot-product attention (Attention Is All You Need, section 3.2), fused unless its weights are asked for."""
+    """Scaled dot-product attention (Attention Is All You Need, section 3.2), fused unless the weights are traced."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Attention(nn.Module):
     def forward(
         self,
         x: Tensor,
-        view: View,
+        context: AttentionContext,
         cache: LayerCache | None = None,
         memory: Tensor | None = None,
         *,
@@ -60,7 +60,7 @@ class Attention(nn.Module):
     ) -> Tensor:
         """x (B, T, C) -> (B, T, C).
 
-        With `is_cross`, keys and values come from `memory` (B, S, C), or from the cache where it has them.
+        With `is_cross`, keys and values come from `memory` (B, S, C), or from the cache if it holds them.
         """
         batch, length, _ = x.shape
         q = self._split(self.query(x), self.query_norm)  # (B, H, T, D)
@@ -70,10 +70,10 @@ class Attention(nn.Module):
             source = memory if is_cross else x
             assert source is not None
             k, v = self._split(self.key(source), self.key_norm), self._split(self.value(source), None)  # (B, G, S, D)
-            if view.rotation is not None:
-                k = rotate(k, *view.rotation)
-        if view.rotation is not None:
-            q = rotate(q, *view.rotation)
+            if context.rotation is not None:
+                k = rotate(k, *context.rotation)
+        if context.rotation is not None:
+            q = rotate(q, *context.rotation)
         if x.device.type == "cpu" and v.dtype == torch.bfloat16:
             v = v.float()  # measured: the CPU's fused attention is three times as slow in bfloat16
         q, k = q.to(v.dtype), k.to(v.dtype)
@@ -81,19 +81,21 @@ class Attention(nn.Module):
             cache.cross = k, v
         elif cache is not None:
             k, v = cache.extend(k, v)  # (B, G, S, D)
-        out = self._attend(q, k, v, view, trace, site)
+        out = self._attend(q, k, v, context, trace, site)
         if trace is not None:
-            out = trace.follow_heads(site, out)
+            out = trace.intercept_heads(site, out)
         return self.output(out.to(x.dtype).transpose(1, 2).reshape(batch, length, -1))  # type: ignore[no-any-return]
 
     def _split(self, x: Tensor, norm: nn.Module | None) -> Tensor:
-        """(B, T, n·D) -> (B, n, T, D), normed where there is a norm."""
+        """(B, T, n·D) -> (B, n, T, D), normalised if there is a norm."""
         heads = x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
         return heads if norm is None else norm(heads)  # type: ignore[no-any-return]
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, view: View, trace: Trace | None, site: str) -> Tensor:
+    def _attend(
+        self, q: Tensor, k: Tensor, v: Tensor, context: AttentionContext, trace: Trace | None, site: str
+    ) -> Tensor:
         dropout = self.dropout if self.training else 0.0
-        mask = view.mask if view.mask is None or view.mask.dtype == torch.bool else view.mask.to(q.dtype)
+        mask = context.mask if context.mask is None or context.mask.dtype == torch.bool else context.mask.to(q.dtype)
         with torch.autocast(q.device.type, enabled=False):
             if trace is None or "attention" not in trace.wanted:
                 return F.scaled_dot_product_attention(
@@ -102,7 +104,7 @@ class Attention(nn.Module):
                     v,
                     attn_mask=mask,
                     dropout_p=dropout,
-                    is_causal=view.causal and mask is None,
+                    is_causal=context.causal and mask is None,
                     scale=self.scale,
                     enable_gqa=self.n_kv_head != self.n_head,
                 )
@@ -112,7 +114,7 @@ class Attention(nn.Module):
                 scores = scores.masked_fill(~mask, -torch.inf)
             elif mask is not None:
                 scores = scores + mask
-            elif view.causal:
+            elif context.causal:
                 scores = scores.masked_fill(~torch.ones_like(scores[0, 0], dtype=torch.bool).tril(), -torch.inf)
             weights = trace.attention[site] = torch.softmax(scores.float(), dim=-1)
             return F.dropout(weights, dropout).to(v.dtype) @ v.repeat_interleave(shared, dim=1)

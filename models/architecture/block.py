@@ -1,4 +1,4 @@
-"""The block of every topology: attention, in a decoder over an encoder cross-attention, and feed-forward.
+"""The Transformer block: self-attention, cross-attention in an encoder-decoder's decoder, and feed-forward.
 
 Letters in shape comments: B batch, T tokens, S source tokens, C d_model.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from models.architecture.attention import Attention, View
+from models.architecture.attention import Attention, AttentionContext
 from models.architecture.cache import LayerCache
 from models.architecture.convolution import ShortConv, convolve
 from models.architecture.experts import FeedForward, MixtureOfExperts
@@ -19,9 +19,9 @@ from models.settings.model_config import ModelConfig
 
 
 class Block(nn.Module):
-    """One layer of a stack. Each part's result is added back to the residual stream.
+    """One layer of a stack. The output of each sublayer is added to the residual stream.
 
-    The norm stands before the part ("pre"), or after the sum ("post").
+    The norm comes before the sublayer (pre-norm), or after the sum (post-norm).
     """
 
     def __init__(self, config: ModelConfig, *, has_cross: bool = False) -> None:
@@ -40,33 +40,33 @@ class Block(nn.Module):
     def forward(
         self,
         x: Tensor,
-        view: View,
+        context: AttentionContext,
         *,
         segments: Tensor | None = None,
         cache: LayerCache | None = None,
         memory: Tensor | None = None,
-        memory_view: View | None = None,
+        memory_context: AttentionContext | None = None,
         trace: Trace | None = None,
         site: str = "",
     ) -> Tensor:
         """x (B, T, C) -> (B, T, C).
 
         Args:
-            view: what the block's tokens see of each other; `memory_view`: what they see of `memory` (B, S, C).
-            segments: (B, T) long, which the short convolutions do not reach across.
-            memory: the encoder's result; None where the cache already has its keys and values.
+            context: mask and rotation of self-attention; `memory_context`: of cross-attention to `memory` (B, S, C).
+            segments: (B, T) long; the short convolutions do not cross segment boundaries.
+            memory: the encoder's output; None where the cache holds its keys and values already.
             site: the block's path, for the trace.
         """
 
         def attend(h: Tensor) -> Tensor:
             h = convolve(self.attention_conv, h, cache, "attention", segments)
-            return self.attention(h, view, cache, trace=trace, site=f"{site}.attention")  # type: ignore[no-any-return]
+            return self.attention(h, context, cache, trace=trace, site=f"{site}.attention")  # type: ignore[no-any-return]
 
         def cross_attend(h: Tensor) -> Tensor:
             assert self.cross_attention is not None
-            assert memory_view is not None
+            assert memory_context is not None
             where = f"{site}.cross_attention"
-            out: Tensor = self.cross_attention(h, memory_view, cache, memory, is_cross=True, trace=trace, site=where)
+            out: Tensor = self.cross_attention(h, memory_context, cache, memory, is_cross=True, trace=trace, site=where)
             return out
 
         def feed(h: Tensor) -> Tensor:
@@ -82,10 +82,10 @@ class Block(nn.Module):
         return x
 
     def _add(
-        self, x: Tensor, norm: nn.Module, part: Callable[[Tensor], Tensor], trace: Trace | None, site: str
+        self, x: Tensor, norm: nn.Module, sublayer: Callable[[Tensor], Tensor], trace: Trace | None, site: str
     ) -> Tensor:
-        out = part(norm(x) if self.is_pre else x)
+        out = sublayer(norm(x) if self.is_pre else x)
         if trace is not None:
-            out = trace.follow_part(site, out)
+            out = trace.intercept_part(site, out)
         x = x + self.dropout(out)
         return x if self.is_pre else norm(x)

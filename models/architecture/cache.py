@@ -1,6 +1,6 @@
-"""The KV cache: what a decoder keeps of the tokens it has read, passed as an argument and never held in a module.
+"""The KV cache of a decoder, passed as an argument and never stored in a module.
 
-It is for generation, not for training: tokens are written in place into tensors with room to spare, since copying
+It is for generation, not for training: tokens are written in place into tensors with spare capacity, since copying
 everything for each new token would take most of the time.
 """
 
@@ -18,9 +18,9 @@ class LayerCache:
         self.length = 0
         self.tails: dict[str, Tensor] = {}
         self.cross: tuple[Tensor, Tensor] | None = None
-        """Keys and values of an encoder's text, each (B, G, S, D): made once, for all of the target's tokens."""
+        """Keys and values of the encoder's output, each (B, G, S, D): computed once for all target tokens."""
         self._kept: Tensor | None = None
-        """Keys and values in one (2, B, G, room, D), of which the first `length` tokens are in use."""
+        """Keys and values in one tensor (2, B, G, capacity, D), of which the first `length` tokens are in use."""
 
     @property
     def n_rows(self) -> int | None:
@@ -28,26 +28,26 @@ class LayerCache:
         return None if self._kept is None else self._kept.size(1)
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Append (B, G, T, D) and return all there is, (B, G, S, D)."""
+        """Append keys and values (B, G, T, D), and return all of them, (B, G, S, D)."""
         return self.extend_both(torch.stack((keys, values)))
 
     def extend_both(self, new: Tensor) -> tuple[Tensor, Tensor]:
-        """As `extend`, of keys and values in one tensor (2, B, G, T, D)."""
+        """As `extend`, with keys and values in one tensor (2, B, G, T, D)."""
         before, n = self.length, new.size(3)
         self.length = length = before + n
         kept = self._kept
         if kept is None or kept.size(3) < length:
-            kept = self._kept = _with_room(kept, new, length)
+            kept = self._kept = _grown(kept, new, length)
         kept.narrow(3, before, n).copy_(new)
         keys, values = kept.narrow(3, 0, length).unbind(0)
         return keys, values
 
     def share(self, other: LayerCache) -> None:
-        """Keep the keys and values of another cache, where they are."""
+        """Use the keys and values of another cache, in the same memory."""
         self._kept, self.length = other._kept, other.length
 
     def shift(self, site: str, x: Tensor, size: int) -> Tensor | None:
-        """Return the `size` inputs before x (B, T, C), None at the very start, and keep the last `size`."""
+        """Return the `size` inputs before x (B, T, C), None at the start, and remember the last `size`."""
         before = self.tails.get(site)
         joined = F.pad(x, (0, 0, size, 0)) if before is None else torch.cat((before, x), dim=1)
         self.tails[site] = joined[:, joined.size(1) - size :]
@@ -68,28 +68,28 @@ class LayerCache:
             self.length -= n
 
 
-def _with_room(kept: Tensor | None, new: Tensor, length: int) -> Tensor:
-    """A larger copy of `kept` (for the first time, an empty one like `new`), with room for `length` tokens and more."""
+def _grown(kept: Tensor | None, new: Tensor, length: int) -> Tensor:
+    """A larger copy of `kept` (at first an empty tensor like `new`), with capacity for more than `length` tokens."""
     both, batch, heads, _, width = new.shape
-    roomier = new.new_empty(both, batch, heads, length + max(32, length // 4), width)
+    larger = new.new_empty(both, batch, heads, length + max(32, length // 4), width)
     if kept is not None:
-        roomier[:, :, :, : kept.size(3)] = kept
-    return roomier
+        larger[:, :, :, : kept.size(3)] = kept
+    return larger
 
 
 class KVCache:
-    """The caches of all layers of one batch of sequences that grow together."""
+    """The caches of all layers, for one batch of sequences."""
 
     def __init__(self, n_layer: int) -> None:
         self.layers = [LayerCache() for _ in range(n_layer)]
         self.mask: Tensor | None = None
-        """Which of the kept tokens are real, (B, S) bool; None = all."""
+        """Which of the cached tokens are not padding, (B, S) bool; None = all."""
         self.source_mask: Tensor | None = None
-        """Which of the encoder's tokens are real, (B, S) bool; None = all."""
+        """Which of the encoder's tokens are not padding, (B, S) bool; None = all."""
 
     @property
     def length(self) -> int:
-        """Tokens kept so far, S."""
+        """Tokens in the cache, S."""
         return self.layers[0].length
 
     @property
@@ -99,12 +99,12 @@ class KVCache:
 
     @property
     def has_source(self) -> bool:
-        """Whether an encoder's text was read."""
+        """Whether the cache holds an encoder's keys and values."""
         return self.layers[0].cross is not None
 
     @property
     def source_length(self) -> int:
-        """Tokens of the encoder's text, S; 0 where none was read."""
+        """Tokens of the encoder's text, S; 0 if there is none."""
         cross = self.layers[0].cross
         return 0 if cross is None else cross[0].size(2)
 
@@ -118,34 +118,34 @@ class KVCache:
             self.source_mask = self.source_mask[rows]
 
     @property
-    def can_be_cut(self) -> bool:
-        """Whether nothing is kept that later tokens have changed: no short convolution's inputs, no padding."""
+    def can_truncate(self) -> bool:
+        """Whether the cache depends on single tokens only: no inputs of short convolutions, no padding."""
         return self.mask is None and not any(layer.tails for layer in self.layers)
 
-    def cut(self, n: int) -> None:
-        """Forget all but the first n tokens; only where that `can_be_cut`."""
-        assert self.can_be_cut
+    def truncate(self, n: int) -> None:
+        """Forget all but the first n tokens; only if `can_truncate`."""
+        assert self.can_truncate
         assert all(layer.length >= n for layer in self.layers)
         for layer in self.layers:
             layer.length = n
 
-    def beginning(self, n: int) -> KVCache:
-        """A cache of the first n tokens in the same memory, so that the same tokens alone may be read into it."""
+    def prefix(self, n: int) -> KVCache:
+        """A cache of the first n tokens in the same memory; only the tokens that it held before may be appended."""
         first = KVCache(len(self.layers))
         for layer, kept in zip(first.layers, self.layers, strict=True):
             layer.share(kept)
-        first.cut(n)
+        first.truncate(n)
         return first
 
     def clear_tails(self, mask: Tensor) -> None:
-        """After prompts padded on the left, mask (B, T) bool: the short convolutions forget the padding."""
+        """Zero the short convolutions' inputs that are padding, after prompts padded on the left; mask (B, T) bool."""
         for layer in self.layers:
             for site, tail in layer.tails.items():
                 real = F.pad(mask, (tail.size(1), 0))[:, -tail.size(1) :]  # (B, W - 1)
                 layer.tails[site] = tail * real[..., None]
 
     def drop_padding(self) -> None:
-        """Drop the first tokens as far as they are padding in every row."""
+        """Drop the leading tokens that are padding in every row."""
         if self.mask is None or bool(self.mask[:, 0].any()):
             return
         n = int(self.mask.any(dim=0).int().argmax())

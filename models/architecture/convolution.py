@@ -17,9 +17,9 @@ from models.settings.model_config import ModelConfig
 
 
 class _ShortConvolution(torch.autograd.Function):
-    """x (B, T, C) plus the sum of its last W tokens, each times its row of `weight` (W, C).
+    """x (B, T, C) plus a depthwise convolution over its last W tokens, with `weight` (W, C).
 
-    In place and token by token: on a CPU a third of the time, forward and backward, of torch's depthwise convolution.
+    Computed in place, offset by offset: a third of the time of torch's depthwise convolution on a CPU.
     """
 
     @staticmethod
@@ -43,12 +43,12 @@ class _ShortConvolution(torch.autograd.Function):
 
 
 def _reach(x: Tensor, weight: Tensor) -> range:
-    """How many tokens back the convolution reaches within x."""
+    """The offsets, in tokens back, that the convolution reaches within x."""
     return range(1, min(weight.size(0), x.size(1)))
 
 
 def _mix(padded: Tensor, weight: Tensor, length: int) -> Tensor:
-    """The same for the last `length` tokens of padded (B, length + W - 1, C)."""
+    """The same for the last `length` tokens of `padded` (B, length + W - 1, C)."""
     past = weight.size(0) - 1
     out = padded[:, past:] * (weight[past] + 1)
     for back in range(1, past + 1):
@@ -59,8 +59,8 @@ def _mix(padded: Tensor, weight: Tensor, length: int) -> Tensor:
 class ShortConv(nn.Module):
     """A causal depthwise convolution over the last W tokens, added to its input: a Canon layer.
 
-    Source: Physics of Language Models, part 4.1 (Allen-Zhu, 2025). It lets a token see its neighbours before attention,
-    without which a small model is slow to learn to bind a name to what is said about it.
+    Source: Physics of Language Models, part 4.1 (Allen-Zhu, 2025). It lets a token see its neighbours before attention;
+    without it, a small model is slow to learn to bind a name to what is said about it.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -72,8 +72,8 @@ class ShortConv(nn.Module):
     def forward(self, x: Tensor, tail: Tensor | None, segments: Tensor | None) -> Tensor:
         """x (B, T, C) -> (B, T, C).
 
-        `tail` holds the W - 1 inputs before x (B, W - 1, C), None = zeros. Where `segments` (B, T) is given, nothing
-        crosses from one segment into the next.
+        `tail` holds the W - 1 inputs before x (B, W - 1, C), None = zeros. With `segments` (B, T), nothing crosses
+        from one segment into the next.
         """
         past, weight = self.width - 1, self.weight.to(x.dtype)
         if segments is None and tail is None:
@@ -91,7 +91,7 @@ class ShortConv(nn.Module):
 
 
 def convolve(conv: ShortConv | None, x: Tensor, cache: LayerCache | None, site: str, segments: Tensor | None) -> Tensor:
-    """Apply `conv`, where there is one, continuing from the inputs that the cache kept for `site`."""
+    """Apply `conv` if there is one, continuing from the inputs that the cache holds for `site`."""
     if conv is None:
         return x
     tail = None if cache is None else cache.shift(site, x, conv.width - 1)

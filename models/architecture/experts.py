@@ -1,4 +1,4 @@
-"""Feed-forward layers: one for all tokens, or a mixture of experts of which a router gives each token a few.
+"""Feed-forward layers: one for all tokens, or a mixture of experts, of which a router chooses a few per token.
 
 Letters in shape comments: B batch, T tokens, N = B·T, C d_model, F d_ff, E n_expert, k n_expert_used.
 """
@@ -18,7 +18,7 @@ from models.settings.slots import check_complete
 
 
 def activate(kind: str, h: Tensor, gate: Tensor | None) -> Tensor:
-    """The activation called `kind` of h (…, F), or of the gate (…, F), times h, where it has one (arXiv:2002.05202)."""
+    """The activation `kind` of h (…, F), or gated: of `gate` (…, F), times h (GLU variants, arXiv:2002.05202)."""
     curve = _CURVES[kind]
     return curve(h) if gate is None else curve(gate) * h
 
@@ -60,9 +60,9 @@ class FeedForward(nn.Module):
 
 
 class MixtureOfExperts(nn.Module):
-    """Each token goes through the k experts that a linear router finds likeliest, weighted by its probabilities.
+    """Top-k routing: each token goes through the k experts with the highest router probabilities, weighted by them.
 
-    Source: Mixtral (arXiv:2401.04088): the softmax is over all experts, and the chosen ones' shares are scaled to 1.
+    Source: Mixtral (arXiv:2401.04088): softmax over all experts, the k chosen probabilities renormalised to sum to 1.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -81,16 +81,18 @@ class MixtureOfExperts(nn.Module):
             trace.router[site] = probabilities, chosen
         out = torch.zeros_like(tokens)
         for i, expert in enumerate(self.experts):
-            rows, ranks = (chosen == i).nonzero(as_tuple=True)  # the tokens that chose it, and as which of their k
+            rows, ranks = (chosen == i).nonzero(
+                as_tuple=True
+            )  # the tokens routed to expert i, and its rank among their k
             out = out.index_add(0, rows, (expert(tokens[rows]) * shares[rows, ranks, None]).to(out.dtype))
         return out.view_as(x)
 
 
 def balance_loss(trace: Trace, add_up: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-    """The mean over layers of E · Σ share of tokens sent to an expert · its mean probability: 1 where all is even.
+    """Load-balancing loss: the mean over layers of E · Σᵢ fᵢ · Pᵢ, where fᵢ is the fraction of tokens routed to
+    expert i and Pᵢ its mean probability; 1 where the load is even.
 
-    Where the tokens are divided over several processes, `add_up` sums a tensor over them; the result is then this
-    process's part of the loss of all tokens.
+    With several processes, `add_up` all-reduces a tensor (sum); the result is this process's share of the loss.
 
     Source: Switch Transformers (arXiv:2101.03961), equation 4, with each token's k choices counted as 1/k each.
     """

@@ -1,4 +1,4 @@
-"""What is made of the last hidden states: logits over the vocabulary, or over labels.
+"""Output heads: from the last hidden states to logits over the vocabulary, or over labels.
 
 Letters in shape comments: B batch, T tokens, C d_model, V vocab_size, L n_label.
 """
@@ -15,7 +15,7 @@ from models.settings.model_config import ModelConfig
 
 
 class LanguageHead(nn.Module):
-    """Logits over the vocabulary: with the embedding's table where tied, after one more layer where BERT has one."""
+    """Logits over the vocabulary, with the embedding matrix if tied, after BERT's transform if there is one."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class LanguageHead(nn.Module):
         self.scale = config.d_model**-0.5 if config.scaled_logits else 1.0
 
     def forward(self, hidden: Tensor, table: Tensor) -> Tensor:
-        """hidden (…, C), the embedding's table (V, C) -> logits (…, V)."""
+        """hidden (…, C), the embedding matrix (V, C) -> logits (…, V)."""
         if self.transform is not None:
             hidden = self.transform(hidden)
         if self.scale != 1.0:
@@ -35,7 +35,7 @@ class LanguageHead(nn.Module):
 
 
 class HeadTransform(nn.Module):
-    """BERT's layer before the guess at masked tokens: a matrix, the feed-forward's activation, a norm."""
+    """BERT's layer before the prediction of masked tokens: a matrix, the feed-forward's activation, a norm."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a forward pass refuses: a sentence for each argument that is not what it should be.
+"""Validation of the arguments of a forward pass: one sentence for each mistake.
 
 Letters in shape comments: B batch, T tokens, C d_model.
 """
@@ -19,8 +19,8 @@ def look_up(table: nn.Embedding, ids: Tensor, what: str) -> Tensor:
     """Rows of an embedding: ids (…) long -> (…, C).
 
     Raises:
-        ValueError: where an id is no whole number, or has no row; it is called `what` there. (On a GPU torch itself
-            stops the program where an id has no row.)
+        ValueError: if an id, called `what` in the message, is not an integer or has no row. (On a GPU, torch itself
+            aborts the program for an id without a row.)
     """
     _check_whole(ids, what)
     try:
@@ -30,15 +30,15 @@ def look_up(table: nn.Embedding, ids: Tensor, what: str) -> Tensor:
 
 
 def check_ids(ids: Tensor) -> None:
-    """Refuse what is no batch of texts (B, T), each of one token or more."""
+    """Raise ValueError unless `ids` is a non-empty batch (B, T)."""
     if ids.dim() != 2:
         raise ValueError(f"Token ids must be (batch, tokens), not {tuple(ids.shape)}: pass ids[None] for one text.")
     if not ids.numel():
-        raise ValueError(f"There is nothing to read in token ids of the shape {tuple(ids.shape)}: pass one at least.")
+        raise ValueError(f"Token ids of the shape {tuple(ids.shape)} are empty: pass at least one.")
 
 
 def check_mask(mask: Tensor | None, shape: Sequence[int]) -> None:
-    """Refuse what is no mask of the shape (B, T): numbers would be added to the scores instead."""
+    """Raise ValueError unless `mask` is a bool mask of the shape (B, T): numbers would be added to the scores."""
     if mask is None:
         return
     if mask.dtype != torch.bool:
@@ -47,8 +47,8 @@ def check_mask(mask: Tensor | None, shape: Sequence[int]) -> None:
         raise ValueError(f"A mask must be {tuple(shape)}, one entry for each token, not {tuple(mask.shape)}.")
 
 
-def check_places(numbers: Tensor | None, shape: Sequence[int], what: str) -> None:
-    """Refuse `what` (positions, segments) that is not one whole number for each token: (B, T), or (1, T) for all."""
+def check_per_token(numbers: Tensor | None, shape: Sequence[int], what: str) -> None:
+    """Raise ValueError unless `what` (positions, segments) has an integer per token: (B, T), or (1, T) for all."""
     if numbers is None:
         return
     _check_whole(numbers, what)
@@ -57,19 +57,19 @@ def check_places(numbers: Tensor | None, shape: Sequence[int], what: str) -> Non
 
 
 def check_cache(cache: KVCache | None, n_layer: int, n_rows: int) -> None:
-    """Refuse a cache of another model, or of another number of texts."""
+    """Raise ValueError for a cache of another model, or of another batch size."""
     if cache is None:
         return
     if len(cache.layers) != n_layer:
         raise ValueError(f"The cache is for {len(cache.layers)} layers, but the model has {n_layer}: use another one.")
     if cache.n_rows not in (None, n_rows):
         raise ValueError(
-            f"The cache holds {cache.n_rows} texts, but {n_rows} are to go on: pass a token for each, or select() rows."
+            f"The cache holds {cache.n_rows} texts, not {n_rows}: pass a token for each, or select() rows."
         )
 
 
 def check_ablations(model: nn.Module, trace: Trace | None) -> None:
-    """Refuse to ablate or patch what the model does not have: nothing would change, and nobody told."""
+    """Raise ValueError where a trace ablates or patches what the model does not have: it would silently do nothing."""
     if trace is None:
         return
     if trace.patches or trace.known:
@@ -95,7 +95,7 @@ def _check_patches(modules: Sequence[str], trace: Trace) -> None:
     blocks = [name for name in modules if name.rpartition(".")[0].endswith("blocks")]
     for site in trace.known:
         if site not in blocks:
-            raise ValueError(f"There is no block called {site!r} to be known: it can be {', '.join(blocks)}.")
+            raise ValueError(f"There is no block called {site!r}: it can be {', '.join(blocks)}.")
 
 
 def _check_whole(numbers: Tensor, what: str) -> None:

@@ -1,4 +1,4 @@
-"""LayerNorm and RMSNorm, as the design asks for them."""
+"""LayerNorm (arXiv:1607.06450) and RMSNorm (arXiv:1910.07467)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def make_norm(config: ModelConfig, width: int) -> nn.Module:
 
 
 class RMSNorm(nn.RMSNorm):
-    """As torch's, in its input's precision: bfloat16 (QK-norm under autocast) with a float32 weight is slow."""
+    """torch's RMSNorm with its weight cast to the input's dtype: mixing bfloat16 and float32 is slow."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x (…, width) -> the same shape and dtype."""

@@ -1,6 +1,6 @@
-"""What each scheme of positions comes down to in numbers, for pictures of it. No torch import.
+"""The numbers of each position scheme, for drawing. No torch import.
 
-The same arithmetic as models.architecture.positions, in the same float32, for any positions one likes to look at.
+The same arithmetic as models.architecture.positions, in the same float32, for any positions.
 
 Letters in shape comments: P positions or distances, C dimensions, H n_head, D head_dim.
 """
@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architecture.rope import alibi_slopes, attention_factor, rope_base, stretched
+from models.architecture.rope import alibi_slopes, attention_factor, rope_base, scale_frequencies
 from models.settings.model_config import ModelConfig
 
 Floats = NDArray[np.float32]
@@ -29,11 +29,11 @@ def sinusoidal_table(positions: Ints, dimensions: Ints, width: int) -> Floats:
 
 
 def sinusoidal_similarity(width: int, distances: Ints, window: int = 1) -> Floats:
-    """(P) -> (P): the dot product of two rows at a distance, over that of a row with itself.
+    """(P) -> (P): the dot product of two rows at a distance, relative to that of a row with itself.
 
-    With a `window`, each is the mean over so many distances, from the given one on.
+    With a `window`, each is the mean over that many distances from there on.
 
-    It is the same wherever the two are: sin a sin b + cos a cos b = cos(a − b), summed over the waves. (A last sine
+    It depends on the distance alone: sin a sin b + cos a cos b = cos(a − b), summed over the waves. (A last sine
     without its cosine, where the width is odd, is left out.)
     """
     exponents = np.arange(0, max(width - width % 2, 1), 2, dtype=np.float32) / np.float32(width)
@@ -41,44 +41,44 @@ def sinusoidal_similarity(width: int, distances: Ints, window: int = 1) -> Float
 
 
 def rope_frequencies(config: ModelConfig, length: int = 0, *, scaled: bool = True) -> Floats:
-    """(D/2): radians per token of each pair, stretched as the design says, or as if it had no scaling.
+    """(D/2): radians per token of each pair, with the design's RoPE scaling or (`scaled` = False) without.
 
     Args:
-        length: of the text, in tokens: matters to dynamic scaling only.
+        length: of the text, in tokens; only dynamic scaling depends on it.
     """
     config = config if scaled else dataclasses.replace(config, rope_scaling="none")
     pairs = np.arange(config.head_dim // 2, dtype=np.float32)
     plain = _powers(rope_base(config, length), 2 * pairs / np.float32(config.head_dim))
-    frequencies: Floats = stretched(plain, pairs, config)
+    frequencies: Floats = scale_frequencies(plain, pairs, config)
     return frequencies
 
 
 def rope_angles(positions: Ints, frequencies: Floats) -> Floats:
-    """positions (P), frequencies (D/2) -> (P, D/2): by how many radians each pair is turned."""
+    """positions (P), frequencies (D/2) -> (P, D/2): the rotation of each pair, in radians."""
     return positions[:, None].astype(np.float32) * frequencies
 
 
 def rope_similarity(
     config: ModelConfig, distances: Ints, length: int = 0, window: int = 1, *, scaled: bool = True
 ) -> Floats:
-    """(P) -> (P): the score that a query gives an equal key at a distance, over what it gives one at its own place.
+    """(P) -> (P): the score of a query and an equal key at a distance, relative to that at distance 0.
 
-    That is the mean of cos(angle · distance) over pairs, of vectors whose pairs are all equally long; with yarn times
-    the square of its score factor. With a `window`, each is the mean over so many distances, from the given one on.
+    That is the mean over pairs of cos(angle · distance), for vectors whose pairs have equal norms; with YaRN, times
+    the square of its attention factor. With a `window`, each is the mean over that many distances from there on.
     """
     similarity = _mean_cosine(rope_frequencies(config, length, scaled=scaled), distances, window)
     return similarity * np.float32(attention_factor(config) ** 2) if scaled else similarity
 
 
 def alibi_scores(n_head: int, distances: Ints) -> Floats:
-    """Distances of any shape -> (H, …): what is added to each head's scores."""
+    """Distances of any shape -> (H, …): the bias added to each head's scores."""
     slopes = np.array(alibi_slopes(n_head), np.float32)
     scores: Floats = np.multiply.outer(-slopes, np.abs(distances).astype(np.float32))
     return scores
 
 
 def t5_buckets(config: ModelConfig, distances: Ints) -> Ints:
-    """Distances, key − query, of any shape -> each one's class."""
+    """Distances, key − query, of any shape -> the bucket of each."""
     n_bucket, offset = config.n_bucket, np.zeros_like(distances)
     if config.is_causal:
         distances = np.maximum(-distances, 0)
@@ -95,29 +95,29 @@ def t5_buckets(config: ModelConfig, distances: Ints) -> Ints:
 
 
 def table_similarity(table: Floats) -> Floats:
-    """(P, C) -> (P): the mean cosine between rows that are 0, 1, 2 … P − 1 apart."""
+    """(P, C) -> (P): the mean cosine similarity of rows that are 0, 1, 2 … P − 1 apart."""
     length = len(table)
     rows = table.astype(np.float64)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
-    size = 2 * length  # so that the ends do not meet
+    size = 2 * length  # zero padding, so that the correlation does not wrap around
     spectrum = np.fft.rfft(rows, size, axis=0)
     sums = np.fft.irfft((np.abs(spectrum) ** 2).sum(axis=1), size)[:length]
     return (sums / np.arange(length, 0, -1)).astype(np.float32)
 
 
 def _powers(base: float, exponents: Floats) -> Floats:
-    """base^−exponents, each rounded once."""
+    """base^−exponents, computed in float64 and rounded once to float32."""
     powers: Floats = (base ** -exponents.astype(np.float64)).astype(np.float32)
     return powers
 
 
 def _mean_cosine(frequencies: Floats, distances: Ints, window: int) -> Floats:
-    """Over frequencies, and over `window` distances: a sum of equally spaced cosines is one in their middle, scaled."""
+    """The mean over frequencies and `window` distances: equally spaced cosines sum to a scaled cosine at the middle."""
     if window == 1:
         exact: Floats = np.cos(rope_angles(distances, frequencies)).mean(axis=1, dtype=np.float32)
         return exact
     half = frequencies.astype(np.float64) / 2
-    flat = np.abs(np.sin(half)) < 1e-12  # a pair that does not turn within the window
+    flat = np.abs(np.sin(half)) < 1e-12  # a pair that does not rotate within the window
     share = np.where(flat, 1.0, np.sin(window * half) / np.where(flat, 1.0, window * np.sin(half)))
     middle = distances[:, None] + (window - 1) / 2
     mean: Floats = (share * np.cos(middle * frequencies)).mean(axis=1).astype(np.float32)

@@ -1,6 +1,6 @@
-"""How a model knows the order of its tokens: rotation, waves, penalties and learned biases by distance.
+"""Position encodings: RoPE, sinusoidal and learned embeddings, ALiBi, and T5's relative position bias.
 
-Letters in shape comments: B batch, T tokens (queries), S tokens seen (keys), C d_model, H n_head, D head_dim.
+Letters in shape comments: B batch, T tokens (queries), S keys, C d_model, H n_head, D head_dim.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.architecture.rope import alibi_slopes, attention_factor, rope_base, stretched
+from models.architecture.rope import alibi_slopes, attention_factor, rope_base, scale_frequencies
 from models.settings.model_config import ModelConfig
 from models.settings.positions import POSITIONS, scheme_of
 from models.settings.slots import check_complete
 
 
 def sinusoidal(positions: Tensor, width: int) -> Tensor:
-    """positions (…) -> (…, width) float32: sines and cosines in turn (Attention Is All You Need, section 3.5)."""
+    """positions (…) -> (…, width) float32: interleaved sines and cosines (Attention Is All You Need, section 3.5)."""
     exponents = torch.arange(0, width, 2, dtype=torch.float32, device=positions.device) / width
     angles = positions[..., None].float() * 10_000.0**-exponents
     waves = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)
@@ -27,14 +27,14 @@ def sinusoidal(positions: Tensor, width: int) -> Tensor:
 
 
 class LearnedPositions(nn.Embedding):
-    """A learned row for each position, added to the embeddings."""
+    """A learned vector for each position, added to the token embeddings."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config.context_length, config.d_model)
 
 
 class Sinusoids(nn.Module):
-    """Waves, added to the embeddings."""
+    """Sinusoidal position encodings, added to the token embeddings."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Sinusoids(nn.Module):
 class Rotary(nn.Module):
     """Rotary position embedding (RoFormer, arXiv:2104.09864), in the half-split layout that LLaMA uses.
 
-    The angles are computed per call: cheap at our sizes, and no table limits or travels with the weights.
+    The angles are computed in each call: cheap at these sizes, without a table of limited length in the weights.
     """
 
     inverse_frequency: Tensor
@@ -73,20 +73,20 @@ class Rotary(nn.Module):
 
 
 def inverse_frequencies(config: ModelConfig, length: int = 0) -> Tensor:
-    """Radians per token of each pair (D/2), on the CPU, stretched as config.rope_scaling says.
+    """Radians per token of each pair (D/2), on the CPU, scaled according to config.rope_scaling.
 
-    `length` matters to "dynamic" only.
+    Only "dynamic" depends on `length`.
     """
     pairs = torch.arange(config.head_dim // 2, dtype=torch.float32, device="cpu")
     plain: Tensor = rope_base(config, length) ** -(2 * pairs / config.head_dim)
-    frequencies: Tensor = stretched(plain, pairs, config)
+    frequencies: Tensor = scale_frequencies(plain, pairs, config)
     return frequencies
 
 
 class _Rotation(torch.autograd.Function):
-    """Rotates pairs in place of a chain of multiplications: a third of the time in training.
+    """A fused rotation of pairs: a third of the time of autograd's own chain of multiplications.
 
-    The gradient of a rotation is the rotation back.
+    The gradient of a rotation is the inverse rotation.
     """
 
     @staticmethod
@@ -115,7 +115,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class Alibi(nn.Module):
-    """A penalty on attention scores in proportion to the distance between query and key, each head its own slope
+    """A penalty on attention scores proportional to the distance between query and key, with a slope per head
     (ALiBi, arXiv:2108.12409).
     """
 
@@ -126,12 +126,12 @@ class Alibi(nn.Module):
         self.register_buffer("slopes", torch.tensor(alibi_slopes(config.n_head), device="cpu"), persistent=False)
 
     def forward(self, distance: Tensor) -> Tensor:
-        """distance, key - query (T, S) long -> what is added to scores (1, H, T, S)."""
+        """distance, key - query (T, S) long -> bias of the scores (1, H, T, S)."""
         return -self.slopes[None, :, None, None] * distance.abs().to(self.slopes.dtype)
 
 
 class RelativeBias(nn.Module):
-    """A learned number per head and class of distance, added to attention scores (T5, arXiv:1910.10683, section 2.1).
+    """A learned bias per head and distance bucket, added to attention scores (T5, arXiv:1910.10683, section 2.1).
 
     One table serves all layers of a stack.
     """
@@ -142,7 +142,7 @@ class RelativeBias(nn.Module):
         self.weight = nn.Parameter(torch.empty(config.n_bucket, config.n_head))
 
     def forward(self, distance: Tensor) -> Tensor:
-        """distance, key - query (T, S) long -> what is added to scores (1, H, T, S)."""
+        """distance, key - query (T, S) long -> bias of the scores (1, H, T, S)."""
         bucket = relative_bucket(
             distance, self._config.n_bucket, self._config.max_distance, both_ways=not self._config.is_causal
         )
@@ -150,9 +150,9 @@ class RelativeBias(nn.Module):
 
 
 def relative_bucket(distance: Tensor, n_bucket: int, max_distance: int, *, both_ways: bool) -> Tensor:
-    """T5's class of each distance (key - query): near ones have their own, farther ones share in a logarithmic way.
+    """T5's bucket of each distance (key - query): one each for near ones, logarithmically wider for farther ones.
 
-    With `both_ways`, half of the classes are for keys after the query; else those all fall into class 0.
+    With `both_ways`, half of the buckets are for keys after the query; else those all fall into bucket 0.
     """
     offset = torch.zeros_like(distance)
     if both_ways:
@@ -174,13 +174,15 @@ _MODULES: dict[str, Callable[[ModelConfig], nn.Module]] = {
     "alibi": Alibi,
     "t5": RelativeBias,
 }
-check_complete(_MODULES, (name for name, scheme in POSITIONS.items() if scheme.place), "modules of position schemes")
+check_complete(
+    _MODULES, (name for name, scheme in POSITIONS.items() if scheme.applied_to), "modules of position schemes"
+)
 
 
-def position_module(config: ModelConfig, place: str) -> nn.Module | None:
-    """The module of a stack's position scheme where it comes in at `place`, else None.
+def position_module(config: ModelConfig, applied_to: str) -> nn.Module | None:
+    """The module of a stack's position scheme if it is applied to this, else None.
 
-    "embeddings": positions (…) -> what is added (…, C). "queries": positions (B or 1, T) -> cos and sin, as `Rotary`.
-    "scores": distances (T, S) -> what is added (1, H, T, S).
+    "embeddings": positions (…) -> added vectors (…, C). "queries": positions (B or 1, T) -> cos and sin, as `Rotary`.
+    "scores": distances (T, S) -> added bias (1, H, T, S).
     """
-    return _MODULES[config.position](config) if scheme_of(config).place == place else None
+    return _MODULES[config.position](config) if scheme_of(config).applied_to == applied_to else None

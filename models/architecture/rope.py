@@ -1,4 +1,4 @@
-"""The arithmetic of positions that numpy (for pictures) and torch (for models) share. No import of either.
+"""The arithmetic of RoPE and ALiBi, shared by numpy (for drawing) and torch (for models), importing neither.
 
 Sources: linear, position interpolation (arXiv:2306.15595); dynamic, NTK-aware scaling as in Hugging Face's
 transformers; llama3, the Llama 3.1 release; yarn (arXiv:2309.00071), sections 3.2 to 3.4; p-RoPE (arXiv:2410.06205);
@@ -14,7 +14,7 @@ from models.settings.model_config import ModelConfig
 
 
 def rope_base(config: ModelConfig, length: int) -> float:
-    """What frequencies are powers of, for a text of `length` tokens: that matters to dynamic scaling only."""
+    """The base of the frequencies, for a text of `length` tokens (only dynamic scaling depends on it)."""
     original, width, factor = config.rope_original_context, config.head_dim, config.rope_factor
     if config.rope_scaling != "dynamic" or length <= original:
         return config.rope_theta
@@ -22,31 +22,31 @@ def rope_base(config: ModelConfig, length: int) -> float:
     return config.rope_theta * float(growth ** (width / (width - 2)))
 
 
-def stretched(plain: Any, pairs: Any, config: ModelConfig) -> Any:
-    """Radians per token of each pair (D/2), slowed down as config.rope_scaling says; 0 for those that do not rotate.
+def scale_frequencies(plain: Any, pairs: Any, config: ModelConfig) -> Any:
+    """Radians per token of each pair (D/2), scaled according to config.rope_scaling; 0 for pairs that do not rotate.
 
     Args:
-        plain: those of `rope_base`. pairs: 0, 1, 2 … D/2 - 1. Both are arrays of numpy or tensors, in float32.
+        plain: the unscaled frequencies. pairs: 0, 1, 2 … D/2 - 1. Both are float32 numpy arrays or tensors.
     """
-    found = _slowed(plain, pairs, config)
-    return found if config.rope_fraction == 1.0 else found * (pairs < n_rotated(config))
+    found = _apply_scaling(plain, pairs, config)
+    return found if config.rope_fraction == 1.0 else found * (pairs < n_rotated_pairs(config))
 
 
-def n_rotated(config: ModelConfig) -> int:
-    """Pairs of a head that rotate, the fastest first: p-RoPE leaves the slow ones as they are (arXiv:2410.06205)."""
+def n_rotated_pairs(config: ModelConfig) -> int:
+    """Pairs of a head that rotate, the fastest first: p-RoPE leaves the slow ones unrotated (arXiv:2410.06205)."""
     return round(config.rope_fraction * (config.head_dim // 2))
 
 
-def _slowed(plain: Any, pairs: Any, config: ModelConfig) -> Any:
+def _apply_scaling(plain: Any, pairs: Any, config: ModelConfig) -> Any:
     factor = config.rope_factor
     if config.rope_scaling == "linear":
         return plain / factor
     if config.rope_scaling == "llama3":
         turns = config.rope_original_context * plain / (2 * math.pi)
         low, high = config.rope_low_rotations, config.rope_high_rotations
-        kept = ((turns - low) / (high - low)).clip(0, 1)  # 1 = as it is, 0 = slowed down in full
+        kept = ((turns - low) / (high - low)).clip(0, 1)  # 1 = unscaled, 0 = fully scaled
     elif config.rope_scaling == "yarn":
-        first, last = yarn_edges(config)
+        first, last = yarn_ramp(config)
         kept = 1 - ((pairs - first) / (last - first or 0.001)).clip(0, 1)
     else:
         return plain
@@ -54,7 +54,7 @@ def _slowed(plain: Any, pairs: Any, config: ModelConfig) -> Any:
 
 
 def alibi_slopes(n_head: int) -> list[float]:
-    """By how much each head's scores sink per token of distance (ALiBi, appendix of its code).
+    """The penalty of each head per token of distance (ALiBi, arXiv:2108.12409, with its code for other head counts).
 
     A geometric series from 2^(-8/n) for a power of two; other numbers of heads take every other one of the next series.
     """
@@ -66,24 +66,24 @@ def alibi_slopes(n_head: int) -> list[float]:
     return series(power) + series(2 * power)[0::2][: n_head - power]
 
 
-def yarn_edges(config: ModelConfig) -> tuple[int, int]:
-    """Between which pairs yarn's ramp runs: those before the first stay as they are, those after the last slow down."""
-    first = math.floor(_pair_that_turns(config, config.rope_high_rotations))
-    last = math.ceil(_pair_that_turns(config, config.rope_low_rotations))
+def yarn_ramp(config: ModelConfig) -> tuple[int, int]:
+    """YaRN's ramp (first, last pair): pairs before it are not scaled, those after it fully."""
+    first = math.floor(_pair_with_rotations(config, config.rope_high_rotations))
+    last = math.ceil(_pair_with_rotations(config, config.rope_low_rotations))
     return max(first, 0), min(last, config.head_dim - 1)
 
 
 def attention_factor(config: ModelConfig) -> float:
-    """What rotated queries and keys are multiplied by: 1 but for yarn."""
+    """The factor on rotated queries and keys: 1 except for YaRN."""
     if config.rope_scaling != "yarn":
         return 1.0
     return config.rope_attention_factor or 0.1 * math.log(config.rope_factor) + 1.0
 
 
-def _pair_that_turns(config: ModelConfig, rotations: float) -> float:
-    """The index of the pair, as a fraction, that turns so many times within the original context.
+def _pair_with_rotations(config: ModelConfig, rotations: float) -> float:
+    """The fractional index of the pair that makes this many rotations within the original context.
 
-    It is kept within ± head_dim, beyond which all pairs lie on one side.
+    Clamped to ± head_dim, beyond which all pairs lie on one side.
     """
     width = config.head_dim
     if rotations <= 0:

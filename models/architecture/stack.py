@@ -1,6 +1,6 @@
-"""The stack that every topology is made of: positions, blocks and final norm.
+"""The stack of every topology: positions, blocks and final norm.
 
-Letters in shape comments: B batch, T tokens, S tokens seen (keys: past and present), C d_model.
+Letters in shape comments: B batch, T tokens, S keys (past and present), C d_model.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
-from models.architecture.attention import View
+from models.architecture.attention import AttentionContext
 from models.architecture.block import Block
 from models.architecture.cache import KVCache
-from models.architecture.inputs import check_cache, check_mask, check_places, look_up
+from models.architecture.inputs import check_cache, check_mask, check_per_token, look_up
 from models.architecture.masks import cross_attention_mask, distances, self_attention_mask
 from models.architecture.norms import make_norm
 from models.architecture.positions import position_module
@@ -51,8 +51,8 @@ class Stack(nn.Module):
         """Token embeddings (B, T, C) -> hidden states (B, T, C). Arguments as in `Decoder.forward`, packing = segments.
 
         Raises:
-            ValueError: where the tokens do not fit the context, a mask or position is none, packing meets a cache that
-                holds tokens, or the cache is another model's or holds another number of texts.
+            ValueError: if the tokens do not fit the context, a mask or position is malformed, packing is given with a
+                cache that holds tokens, or the cache is of another model or batch size.
         """
         length, past = x.size(1), cache.length if cache is not None else 0
         if past + length > self.config.context_length:
@@ -71,15 +71,15 @@ class Stack(nn.Module):
         if positions is None:
             positions = torch.arange(past, past + length, device=x.device)
         positions = positions[None] if positions.dim() == 1 else positions
-        check_places(positions, shape, "Positions")
-        check_places(packing, shape, "Segments")
+        check_per_token(positions, shape, "Positions")
+        check_per_token(packing, shape, "Segments")
         x = self._enter(x, positions, trace)
-        apart = packing  # what is padding is kept out of the short convolutions too
+        apart = packing  # padding is kept out of the short convolutions, too
         if mask is not None and not past:
             apart = mask.long() if packing is None else 2 * packing + mask
-        view = self.view(positions, _seen_mask(mask, cache, x), packing, past)
-        unturned = dataclasses.replace(view, rotation=None)
-        memory_view = View(mask=cross_attention_mask(memory_mask))
+        context = self.attention_context(positions, _seen_mask(mask, cache, x), packing, past)
+        without_rotation = dataclasses.replace(context, rotation=None)
+        memory_context = AttentionContext(mask=cross_attention_mask(memory_mask))
         for i, block in enumerate(self.blocks):
             site = f"{self.site}blocks.{i}"
             if trace is not None and site in trace.known:
@@ -87,18 +87,18 @@ class Stack(nn.Module):
                 continue
             x = block(
                 x,
-                view if self.config.rotates(i) else unturned,
+                context if self.config.rotates(i) else without_rotation,
                 segments=apart,
                 cache=cache.layers[i] if cache is not None else None,
                 memory=memory,
-                memory_view=memory_view,
+                memory_context=memory_context,
                 trace=trace,
                 site=site,
             )
         return x if self.final_norm is None else self.final_norm(x)
 
     def _enter(self, x: Tensor, positions: Tensor, trace: Trace | None) -> Tensor:
-        """The residual stream's beginning: embeddings with their positions, normed where the design says so."""
+        """The start of the residual stream: embeddings with their positions, normalised if the design says so."""
         if isinstance(self.position, nn.Embedding):
             x = x + look_up(self.position, positions, "Positions")
         elif self.position is not None:
@@ -106,27 +106,29 @@ class Stack(nn.Module):
         if self.embedding_norm is not None:
             x = self.embedding_norm(x)
         if trace is not None:
-            x = trace.follow_embedding(f"{self.site}embedding", x)
+            x = trace.intercept_embedding(f"{self.site}embedding", x)
         return self.dropout(x)  # type: ignore[no-any-return]
 
-    def view(self, positions: Tensor, mask: Tensor | None = None, packing: Tensor | None = None, past: int = 0) -> View:
-        """Who sees whom of tokens at positions (B or 1, T), after `past` others; mask (B, S), packing (B, T).
+    def attention_context(
+        self, positions: Tensor, mask: Tensor | None = None, packing: Tensor | None = None, past: int = 0
+    ) -> AttentionContext:
+        """The mask and rotation for tokens at `positions` (B or 1, T) after `past` others; mask (B, S), packing (B, T).
 
-        Distances are counted in the row, whatever the positions: padding shifts both alike.
+        Distances are differences of indices in the row, whatever the positions: padding shifts both alike.
         """
         distance = distances(positions.size(1), past, positions.device)
         allowed = self_attention_mask(self.config, distance, mask, packing)
         rotation = self.rotary(positions) if self.rotary is not None else None
         if self.score_bias is None:
-            return View(mask=allowed, causal=self.config.is_causal, rotation=rotation)
+            return AttentionContext(mask=allowed, causal=self.config.is_causal, rotation=rotation)
         if allowed is None and self.config.is_causal:
             allowed = (distance <= 0)[None, None]
         bias = self.score_bias(distance)  # (1, H, T, S)
-        return View(mask=bias if allowed is None else bias.masked_fill(~allowed, -torch.inf))
+        return AttentionContext(mask=bias if allowed is None else bias.masked_fill(~allowed, -torch.inf))
 
 
 def _seen_mask(mask: Tensor | None, cache: KVCache | None, x: Tensor) -> Tensor | None:
-    """Which tokens are real of all that are seen, (B, S) bool, None = all; the cache's record grows by `mask`."""
+    """Which of all keys are not padding, (B, S) bool, None = all; `mask` is appended to the cache's."""
     if cache is None or (mask is None and cache.mask is None):
         return mask
     present = mask if mask is not None else torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)

@@ -1,6 +1,6 @@
 """The three topologies, assembled from the slots of a ModelConfig: Decoder, Encoder and EncoderDecoder.
 
-Letters in shape comments: B batch, T tokens, S tokens seen (in an encoder-decoder: of the source), C d_model,
+Letters in shape comments: B batch, T tokens, S keys (in an encoder-decoder: source tokens), C d_model,
 V vocab_size.
 """
 
@@ -11,33 +11,34 @@ from torch import Tensor, nn
 
 from models.architecture.cache import KVCache
 from models.architecture.heads import LabelHead, LanguageHead
-from models.architecture.inputs import check_ablations, check_ids, check_places, look_up
+from models.architecture.inputs import check_ablations, check_ids, check_per_token, look_up
 from models.architecture.stack import Stack
 from models.architecture.trace import Trace
 from models.settings.model_config import ModelConfig
 
 
 class Model(nn.Module):
-    """What all topologies share: the embedding, initial weights, and their number."""
+    """What all topologies share: the embedding, the initial weights, and the number of parameters."""
 
     config: ModelConfig
     embedding: nn.Embedding
 
     @property
     def n_parameters(self) -> int:
-        """Trained numbers; a tied table counts once."""
+        """The number of parameters; a tied table counts once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     @property
     def weights_version(self) -> int:
-        """A number that is another one after each training step, whichever of the weights it changes."""
+        """A number that changes with each in-place update of any of the weights."""
         return sum(parameter._version for parameter in self.parameters())
 
     def initialise(self) -> None:
-        """Draw the weights from torch's global generator.
+        """Draw the initial weights from torch's global generator.
 
-        Residual outputs are scaled by 1/sqrt(2 n_layer) (GPT-2). What the design leaves unscaled or scales down begins
-        smaller or larger instead, as in T5, so that scores and logits are spread out as in any other design.
+        The output matrices of residual branches are scaled by 1/sqrt(2 n_layer), as in GPT-2. Without scaled scores,
+        the queries' std is divided by sqrt(head_dim), and with scaled logits the output table's multiplied by
+        sqrt(d_model), as in T5: the scores and logits then have the usual spread.
         """
         config = self.config
         table = "embedding.weight" if config.tied_embeddings else "head.weight"
@@ -57,7 +58,7 @@ class Model(nn.Module):
                 nn.init.normal_(parameter, std=config.init_std)
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Token ids (B, T) long -> (B, T, C), without their positions; ValueError where they are no such ids."""
+        """Token ids (B, T) long -> (B, T, C), without positions; ValueError for invalid ids."""
         check_ids(ids)
         x = look_up(self.embedding, ids, "Token ids")
         return x * self.config.d_model**0.5 if self.config.scaled_embeddings else x
@@ -86,15 +87,15 @@ class Decoder(Model, Stack):
         """Token ids (B, T) -> logits (B, T, V).
 
         Args:
-            mask: (B, T) bool, True = a real token; nothing attends to the others.
-            positions: (B, T) or (T,) long, default 0…T−1 after whatever the cache holds, regardless of the mask.
+            mask: (B, T) bool, True = not padding; nothing attends to padding.
+            positions: (B, T) or (T,) long, default 0…T−1 after the cached tokens, regardless of the mask.
             segments: (B, T) long; tokens see only their own segment (packed documents).
-            cache: grows by T tokens; ids then continue what it holds.
-            trace: collects what happens inside, and carries ablations.
+            cache: is extended by T tokens; the ids continue what it holds.
+            trace: collects activations, and applies ablations.
 
         Raises:
-            ValueError: where the tokens do not fit the context or the cache, an id, position, segment or mask is none,
-                segments meet a cache that holds tokens, or a head to ablate is none of the model's.
+            ValueError: if the tokens do not fit the context or the cache, an id, position, segment or mask is
+                malformed, segments are given with a cache that holds tokens, or a head to ablate does not exist.
         """
         return self.logits(
             self.hidden(ids, mask=mask, positions=positions, segments=segments, cache=cache, trace=trace)
@@ -122,7 +123,7 @@ class Decoder(Model, Stack):
 
 
 class Encoder(Model, Stack):
-    """A bidirectional model: every token sees the whole text. Its head guesses masked tokens, or labels."""
+    """A bidirectional model: every token sees the whole text. Its head predicts masked tokens, or labels."""
 
     def __init__(self, config: ModelConfig) -> None:
         assert config.topology == "encoder-only"
@@ -150,15 +151,15 @@ class Encoder(Model, Stack):
         """Token ids (B, T) -> logits: (B, T, V) of the masked-token head, (B, L) or (B, T, L) of the label heads.
 
         Args:
-            mask: (B, T) bool, True = a real token; nothing attends to the others.
+            mask: (B, T) bool, True = not padding; nothing attends to padding.
             positions: (B, T) or (T,) long, default 0…T−1 regardless of the mask.
-            segments: (B, T) long: with segment embeddings (n_segment), which part of the text a token belongs to
+            segments: (B, T) long: with segment embeddings (n_segment), the segment that a token belongs to
                 (default 0); without, packed documents that do not see each other.
-            trace: collects what happens inside, and carries ablations.
+            trace: collects activations, and applies ablations.
 
         Raises:
-            ValueError: where the model has no head, the tokens do not fit the context, an id, position, segment or mask
-                is none, a head to ablate is none of the model's, or a cache is given.
+            ValueError: if the model has no head, the tokens do not fit the context, an id, position, segment or mask is
+                malformed, a head to ablate does not exist, or a cache is given.
         """
         self._check_head()
         return self.logits(
@@ -166,7 +167,7 @@ class Encoder(Model, Stack):
         )
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Hidden states (B, T, C) -> what the head makes of them; the masked-token head takes any shape (…, C)."""
+        """Hidden states (B, T, C) -> the head's logits; the masked-token head takes any shape (…, C)."""
         if isinstance(self.head, LanguageHead):
             return self.head(hidden, self.embedding.weight)  # type: ignore[no-any-return]
         return self._check_head()(self.pooled(hidden) if self.config.head == "sequence" else hidden)  # type: ignore[no-any-return]
@@ -177,7 +178,7 @@ class Encoder(Model, Stack):
         return self.head
 
     def pooled(self, hidden: Tensor) -> Tensor:
-        """The first token's state (B, T, C) -> (B, C), through the pooler where there is one."""
+        """The first token's state (B, T, C) -> (B, C), through the pooler if there is one."""
         first = hidden[:, 0]
         return first if self.pooler is None else torch.tanh(self.pooler(first))
 
@@ -196,7 +197,7 @@ class Encoder(Model, Stack):
             raise ValueError("An encoder reads its text at once, so it takes no cache: leave it out.")
         check_ablations(self, trace)
         x = self.embed(ids)
-        check_places(segments, ids.shape, "Segments")
+        check_per_token(segments, ids.shape, "Segments")
         if self.segment is not None:
             x = x + look_up(self.segment, torch.zeros_like(ids) if segments is None else segments, "Segments")
         packing = segments if self.segment is None else None
@@ -204,7 +205,7 @@ class Encoder(Model, Stack):
 
 
 class EncoderDecoder(Model):
-    """Reads a source text whole, and writes a target text from left to right. Both share one embedding."""
+    """Encodes a source text, and generates a target text from left to right. Both share one embedding."""
 
     def __init__(self, config: ModelConfig) -> None:
         assert config.topology == "encoder-decoder"
@@ -229,13 +230,13 @@ class EncoderDecoder(Model):
         """Token ids (B, S) and (B, T) -> logits (B, T, V) of the token after each of the target's.
 
         Args:
-            source_mask, target_mask: (B, S) and (B, T) bool, True = a real token; nothing attends to the others.
-            cache: grows by T target tokens. The source is read with the first of them only.
-            trace: collects what happens inside, and carries ablations.
+            source_mask, target_mask: (B, S) and (B, T) bool, True = not padding; nothing attends to padding.
+            cache: grows by T target tokens. The source is encoded with the first of them only.
+            trace: collects activations, and applies ablations.
 
         Raises:
-            ValueError: where the source or the target does not fit the context or the cache, or they differ in number
-                of texts; an id or mask is none, or a head to ablate is none of the model's.
+            ValueError: if the source or the target does not fit the context or the cache, their batch sizes differ,
+                an id or mask is malformed, or a head to ablate does not exist.
         """
         return self.logits(
             self.hidden(
@@ -284,7 +285,7 @@ class EncoderDecoder(Model):
     ) -> Tensor:
         """The target's token ids (B, T) -> hidden states (B, T, C); memory (B, S, C) = `encode`'s result.
 
-        `memory` may be None where the cache has read it before.
+        `memory` may be None if the cache holds its keys and values.
         """
         if cache is not None:
             source_mask = cache.source_mask = source_mask if source_mask is not None else cache.source_mask
@@ -297,7 +298,7 @@ AnyModel = Decoder | Encoder | EncoderDecoder
 
 
 def build_model(config: ModelConfig) -> AnyModel:
-    """The model of this design, with fresh weights from torch's global generator."""
+    """The model of a design, with initial weights from torch's global generator."""
     if config.topology == "encoder-decoder":
         return EncoderDecoder(config)
     return Encoder(config) if config.topology == "encoder-only" else Decoder(config)

@@ -1,1 +1,1 @@
-"""The speed figures that `terrarium bench` prints, each beside a reference measured in the same process."""
+"""The benchmarks that `terrarium bench` prints, each beside a reference measured in the same process."""

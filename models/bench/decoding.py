@@ -1,4 +1,4 @@
-"""The decoding bench: how many tokens a second a small model writes, with the KV cache and without it."""
+"""Decoding benchmark: tokens per second of a small model, with and without the KV cache."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ N_PROMPT, N_TOKENS, ROUNDS = 16, 200, 3
 def bench_decoding(
     device: torch.device, n_tokens: int = N_TOKENS, rounds: int = ROUNDS
 ) -> Generator[Event, None, Result]:
-    """Tokens/s of greedy decoding after a short prompt, one text at a time: with the cache beside without it."""
+    """Tokens/s of greedy decoding after a short prompt, batch size 1: with the cache, compared to without it."""
     torch.manual_seed(0)
     config = dataclasses.replace(PRESETS[PRESET], context_length=N_PROMPT + n_tokens)
     model = Decoder(config).to(device).eval()
@@ -33,7 +33,7 @@ def bench_decoding(
         for cached in (True, False):
             yield Phase(name=f"Decoding {'with' if cached else 'without'} the cache")
             began = time.perf_counter()
-            ids = write_greedily(model, prompt, n_tokens, cached=cached)
+            ids = decode_greedily(model, prompt, n_tokens, cached=cached)
             assert len(ids) == n_tokens
             if number:  # the first round warms up
                 rates[cached].append(n_tokens / (time.perf_counter() - began))
@@ -43,8 +43,8 @@ def bench_decoding(
 
 
 @torch.inference_mode()
-def write_greedily(model: Decoder, prompt: Tensor, n_tokens: int, *, cached: bool) -> list[int]:
-    """The `n_tokens` most likely tokens after prompt (1, T), reading everything again for each where not `cached`."""
+def decode_greedily(model: Decoder, prompt: Tensor, n_tokens: int, *, cached: bool) -> list[int]:
+    """Decode `n_tokens` greedily after prompt (1, T); unless `cached`, the whole text is read again for each token."""
     cache = KVCache(model.config.n_layer) if cached else None
     ids, written = prompt, []
     for _ in range(n_tokens):

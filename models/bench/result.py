@@ -1,4 +1,4 @@
-"""One line of the bench: a figure of ours beside a reference. No torch import."""
+"""One line of the benchmark: our figure, and that of a reference. No torch import."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What was measured. `ratio` says how many times better than the reference we are; None = not measured.
+    """A measurement. `ratio`: how many times better than the reference it is; None if not measured.
 
-    `target` is the least ratio wanted, or the most of `ours` where there is no reference. `skipped` says why there is
+    `target` is the minimum of `ratio`, or the maximum of `ours` if there is no reference. `skipped` says why there is
     no figure.
     """
 
@@ -32,7 +32,7 @@ class Result:
 def compared(
     name: str, ours: float | None, reference: float, unit: str, *, less_is_better: bool, target: float | None = None
 ) -> Result:
-    """A result beside its reference; `ours` None = not reached, which misses every target."""
+    """A result compared to a reference; `ours` None means not reached, which misses every target."""
     if ours is None:
         return Result(name=name, unit=unit, reference=reference, target=target, met=None if target is None else False)
     ratio = reference / ours if less_is_better else ours / reference

@@ -1,4 +1,4 @@
-"""Training tokens per second of our GPT-2 beside Hugging Face's, at three sizes, in turns in the same process."""
+"""Throughput benchmark: training tokens per second of our GPT-2 and Hugging Face's, at three sizes, in turns."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _LENGTH = 128
 
 
 @dataclass(frozen=True)
-class Size:
-    """A GPT-2 of about so many million parameters, and how many texts are read in one step of its bench."""
+class ThroughputCase:
+    """A GPT-2 of about `millions` of parameters, and the batch size of its benchmark."""
 
     millions: int
     n_layer: int
@@ -40,16 +40,16 @@ class Size:
 
 
 SIZES = (
-    Size(1, n_layer=4, d_model=128, n_head=4, vocab_size=1024, batch_size=16),
-    Size(10, n_layer=6, d_model=320, n_head=5, vocab_size=8192, batch_size=8),
-    Size(30, n_layer=8, d_model=512, n_head=8, vocab_size=8192, batch_size=4),
+    ThroughputCase(1, n_layer=4, d_model=128, n_head=4, vocab_size=1024, batch_size=16),
+    ThroughputCase(10, n_layer=6, d_model=320, n_head=5, vocab_size=8192, batch_size=8),
+    ThroughputCase(30, n_layer=8, d_model=512, n_head=8, vocab_size=8192, batch_size=4),
 )
 
 
 def bench_throughput(
-    device: torch.device, sizes: tuple[Size, ...] = SIZES, rounds: int = ROUNDS
+    device: torch.device, sizes: tuple[ThroughputCase, ...] = SIZES, rounds: int = ROUNDS
 ) -> Generator[Event, None, list[Result]]:
-    """One result for each size: forward, backward, clipping and AdamW on random ids, in float32, the same for both."""
+    """One result per size: forward, backward, clipping and AdamW on random ids, in float32, the same for both."""
     if importlib.util.find_spec("transformers") is None:
         return [Result(name=_name(size), unit="tokens/s", skipped=SKIPPED) for size in sizes]
     results = []
@@ -59,11 +59,11 @@ def bench_throughput(
     return results
 
 
-def _name(size: Size) -> str:
+def _name(size: ThroughputCase) -> str:
     return f"throughput {size.millions} M"
 
 
-def _compare(size: Size, device: torch.device, rounds: int) -> Generator[Event, None, Result]:
+def _compare(size: ThroughputCase, device: torch.device, rounds: int) -> Generator[Event, None, Result]:
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(size.vocab_size, (size.batch_size, _LENGTH + 1), generator=generator)
     batch = Batch(inputs=ids[:, :-1], targets=ids[:, 1:], weights=torch.ones(size.batch_size, _LENGTH))
@@ -73,18 +73,18 @@ def _compare(size: Size, device: torch.device, rounds: int) -> Generator[Event, 
     seconds: tuple[list[float], list[float]] = ([], [])
     for i in range(rounds + 1):
         for step, times in zip(steps, seconds, strict=True):
-            began = time.perf_counter()
+            started_at = time.perf_counter()
             step()
-            times.append(time.perf_counter() - began)
+            times.append(time.perf_counter() - started_at)
         yield Progress(done=i + 1, total=rounds + 1)
     n_tokens = size.batch_size * _LENGTH
-    rates = [n_tokens / statistics.median(times[1:]) for times in seconds]  # the first ones warm up
+    rates = [n_tokens / statistics.median(times[1:]) for times in seconds]  # the first round warms up
     counts = [sum(parameter.numel() for parameter in model.parameters()) for model in (ours, theirs)]
     yield Notice(sentence=f"{counts[0]:,} parameters, Hugging Face's {counts[1]:,}")
     return compared(_name(size), rates[0], rates[1], "tokens/s", less_is_better=False)
 
 
-def _our_config(size: Size) -> ModelConfig:
+def _our_config(size: ThroughputCase) -> ModelConfig:
     return dataclasses.replace(
         PRESETS["gpt2-tiny"],
         vocab_size=size.vocab_size,
@@ -96,7 +96,7 @@ def _our_config(size: Size) -> ModelConfig:
     )
 
 
-def _hugging_face(size: Size) -> nn.Module:
+def _hugging_face(size: ThroughputCase) -> nn.Module:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     config = GPT2Config(
@@ -117,7 +117,7 @@ def _hugging_face(size: Size) -> nn.Module:
 
 def _our_step(model: Any, batch: Batch) -> Callable[[], float]:
     n = float(batch.weights.sum())
-    return _stepper(model, lambda: weighted_nll(model, batch) / n)
+    return _make_step(model, lambda: weighted_nll(model, batch) / n)
 
 
 def _their_step(model: Any, ids: Tensor) -> Callable[[], float]:
@@ -127,11 +127,11 @@ def _their_step(model: Any, ids: Tensor) -> Callable[[], float]:
         logits = model(input_ids=inputs).logits
         return nn.functional.cross_entropy(logits.flatten(0, 1), targets)
 
-    return _stepper(model, loss)
+    return _make_step(model, loss)
 
 
-def _stepper(model: nn.Module, loss_of: Callable[[], Tensor]) -> Callable[[], float]:
-    """A whole training step; its loss, once everything is computed."""
+def _make_step(model: nn.Module, loss_of: Callable[[], Tensor]) -> Callable[[], float]:
+    """A function that makes one whole training step and returns its loss, waiting for the device."""
     model.train()
     optimizer: Optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
 

@@ -1,4 +1,4 @@
-"""The tokenizer bench: how fast a vocabulary is learnt, beside a plain call of the `tokenizers` library. No torch."""
+"""Tokenizer training benchmark, compared to a plain call of the `tokenizers` library. No torch."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from models.tokenizers import SPECIAL_TOKENS, TokenBytes, read_texts, train_in_c
 
 VOCAB_SIZE = 4096
 ROUNDS = 8
-"""Of which the best counts, on both sides: it is the one that other programs disturbed least."""
+"""The best round counts, on both sides: the one least disturbed by other programs."""
 TARGET = 0.9
-"""At least: what we do around the library may cost a tenth."""
+"""Minimum ratio: our code around the library may cost a tenth."""
 
 
 def bench_tokenizer_training(text: str, rounds: int = ROUNDS) -> Generator[Event, None, Result]:
-    """MB/s of training byte-level BPE as the window does, in a child process, whose start is left out."""
+    """MB/s of training byte-level BPE like the window, in a child process, without the time to start it."""
     megabytes = len(text.encode()) / 1e6
     whole, start, plain = [], [], []
     with tempfile.TemporaryDirectory(prefix="terrarium-bench-") as folder:
@@ -34,43 +34,43 @@ def bench_tokenizer_training(text: str, rounds: int = ROUNDS) -> Generator[Event
             yield Phase(name="Training a tokenizer")
             whole.append((yield from _seconds(file, "bpe", Path(folder) / f"bpe{i}")))
             start.append((yield from _seconds(file, "byte", Path(folder) / f"byte{i}")))
-            seconds, vocabulary = _plainly_elsewhere(file)
+            seconds, vocabulary = _train_plain_in_child(file)
             plain.append(seconds)
-            made = Tokenizer.from_file(str(Path(folder) / f"bpe{i}" / "tokenizer.json"))
-            assert made.get_vocab() == vocabulary
+            trained = Tokenizer.from_file(str(Path(folder) / f"bpe{i}" / "tokenizer.json"))
+            assert trained.get_vocab() == vocabulary
     return compared(
         "tokenizer train",
         megabytes / max(min(whole) - min(start), 1e-9),
         megabytes / min(plain),
-        "MB/s learnt",
+        "MB/s trained",
         less_is_better=False,
         target=TARGET,
     )
 
 
 def _seconds(file: Path, kind: str, out: Path) -> Generator[Event, None, float]:
-    """How long a child takes; of kind "byte", which learns nothing, that is the process alone."""
-    began = time.perf_counter()
+    """Seconds a child process takes; with kind "byte", which learns nothing, the time of the process itself."""
+    started_at = time.perf_counter()
     yield from train_in_child([file], kind, VOCAB_SIZE, out)
-    return time.perf_counter() - began
+    return time.perf_counter() - started_at
 
 
-def _plainly_elsewhere(file: Path) -> tuple[float, dict[str, int]]:
-    """Seconds and vocabulary of a plain training in a process as fresh as ours: a first training takes longer."""
+def _train_plain_in_child(file: Path) -> tuple[float, dict[str, int]]:
+    """Seconds and vocabulary of a plain training in a new process, like ours: a first training takes longer."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as other:
-        return other.submit(_plainly_timed, file).result()
+    with ProcessPoolExecutor(max_workers=1, mp_context=context) as executor:
+        return executor.submit(_time_plain, file).result()
 
 
-def _plainly_timed(file: Path) -> tuple[float, dict[str, int]]:
+def _time_plain(file: Path) -> tuple[float, dict[str, int]]:
     texts = list(read_texts([file]))
-    began = time.perf_counter()
-    tokenizer = _plainly_trained(texts)
-    return time.perf_counter() - began, tokenizer.get_vocab()
+    started_at = time.perf_counter()
+    tokenizer = _train_plain(texts)
+    return time.perf_counter() - started_at, tokenizer.get_vocab()
 
 
-def _plainly_trained(texts: list[str]) -> Tokenizer:
-    """The same, with nothing around the library."""
+def _train_plain(texts: list[str]) -> Tokenizer:
+    """The same tokenizer, trained with the library alone."""
     tokenizer = Tokenizer(cores.BPE())
     tokenizer.pre_tokenizer = train_tokenizer([texts[0][:100]], "bpe", VOCAB_SIZE).pre_tokenizer
     trainer = trainers.BpeTrainer(

@@ -1,4 +1,4 @@
-"""The training bench: how long our default recipe takes to learn what a plain GPT-2 learns in 2,000 steps."""
+"""Training benchmark: time of our default recipe to reach the loss of a plain GPT-2 after 2,000 steps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from models.training.optim import make_optimizers
 
 PRESET = "terrarium-tiny"
 OUR_STEPS = 150
-"""The schedule ends here: about where the reference's loss is reached."""
+"""Length of the schedule: about where the reference's loss is reached."""
 EVAL_INTERVAL = 50
 TARGET = 6.0
 PARAMETER_TOLERANCE = 0.02
@@ -35,8 +35,8 @@ _EVAL_ROWS = 128
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contestant:
-    """A model with everything that its training needs; `lr_factor` multiplies each group's `initial_lr`."""
+class Competitor:
+    """A model with its training recipe; `lr_factor` multiplies each group's `initial_lr`."""
 
     name: str
     model: nn.Module
@@ -61,11 +61,11 @@ class Point:
     loss: float
 
 
-def make_reference(text: CharText, seed: int, device: torch.device, steps: int = reference.STEPS) -> Contestant:
+def make_reference(text: CharText, seed: int, device: torch.device, steps: int = reference.STEPS) -> Competitor:
     """The plain GPT-2."""
     torch.manual_seed(seed)
     model = ReferenceGPT(text.vocab_size, CONTEXT).to(device)
-    return Contestant(
+    return Competitor(
         name="reference",
         model=model,
         optimizers=[make_adamw(model)],
@@ -77,7 +77,7 @@ def make_reference(text: CharText, seed: int, device: torch.device, steps: int =
     )
 
 
-def make_ours(text: CharText, seed: int, device: torch.device, steps: int = OUR_STEPS) -> Contestant:
+def make_ours(text: CharText, seed: int, device: torch.device, steps: int = OUR_STEPS) -> Competitor:
     """Our default design and training settings, at the reference's depth and width."""
     config = dataclasses.replace(
         PRESETS[PRESET],
@@ -89,7 +89,7 @@ def make_ours(text: CharText, seed: int, device: torch.device, steps: int = OUR_
     recipe = TrainConfig(steps=steps, warmup_steps=min(TrainConfig().warmup_steps, steps // 2))
     torch.manual_seed(seed)
     model = Decoder(config).to(device)
-    return Contestant(
+    return Competitor(
         name="ours",
         model=model,
         optimizers=make_optimizers(model, recipe),
@@ -102,36 +102,36 @@ def make_ours(text: CharText, seed: int, device: torch.device, steps: int = OUR_
 
 
 def train(
-    contestant: Contestant, text: CharText, seed: int, device: torch.device, goal: float = float("-inf")
+    competitor: Competitor, text: CharText, seed: int, device: torch.device, goal: float = float("-inf")
 ) -> Generator[Event, None, list[Point]]:
-    """Train to the last step, or until the validation loss is at most `goal`; the curve. Yields Progress."""
+    """Train to the last step, or until the validation loss is at most `goal`; returns the curve. Yields Progress."""
     generator = torch.Generator().manual_seed(seed)
     curve: list[Point] = []
     seconds = 0.0
-    while not curve or (curve[-1].loss > goal and curve[-1].step < contestant.steps):
+    while not curve or (curve[-1].loss > goal and curve[-1].step < competitor.steps):
         first = curve[-1].step if curve else 0
-        last = min(first + EVAL_INTERVAL, contestant.steps)
-        began = time.perf_counter()
+        last = min(first + EVAL_INTERVAL, competitor.steps)
+        started_at = time.perf_counter()
         for step in range(first, last):
-            _train_step(contestant, text, step, generator, device)
+            _train_step(competitor, text, step, generator, device)
         _wait_for(device)
-        seconds += time.perf_counter() - began
-        curve.append(Point(step=last, seconds=seconds, loss=validation_loss(contestant.model, text, device)))
-        yield Progress(done=last, total=contestant.steps, seconds_left=seconds / last * (contestant.steps - last))
+        seconds += time.perf_counter() - started_at
+        curve.append(Point(step=last, seconds=seconds, loss=validation_loss(competitor.model, text, device)))
+        yield Progress(done=last, total=competitor.steps, seconds_left=seconds / last * (competitor.steps - last))
     return curve
 
 
 def _train_step(
-    contestant: Contestant, text: CharText, step: int, generator: torch.Generator, device: torch.device
+    competitor: Competitor, text: CharText, step: int, generator: torch.Generator, device: torch.device
 ) -> None:
-    inputs, targets = text.batch(contestant.batch_size, generator)
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=contestant.dtype == torch.bfloat16):
-        logits = contestant.model(inputs.to(device))
+    inputs, targets = text.batch(competitor.batch_size, generator)
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=competitor.dtype == torch.bfloat16):
+        logits = competitor.model(inputs.to(device))
     F.cross_entropy(logits.float().flatten(0, 1), targets.to(device).flatten()).backward()
-    torch.nn.utils.clip_grad_norm_(contestant.model.parameters(), contestant.grad_clip)
-    for optimizer in contestant.optimizers:
+    torch.nn.utils.clip_grad_norm_(competitor.model.parameters(), competitor.grad_clip)
+    for optimizer in competitor.optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * contestant.lr_factor(step)
+            group["lr"] = group["initial_lr"] * competitor.lr_factor(step)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
@@ -150,7 +150,7 @@ def validation_loss(model: nn.Module, text: CharText, device: torch.device) -> f
 
 
 def _wait_for(device: torch.device) -> None:
-    """Let a GPU finish what it was given, so that clocks are read at the right moment."""
+    """Synchronise with a GPU before the clock is read."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -164,27 +164,27 @@ def bench_training(
     reference_steps: int = reference.STEPS,
     our_steps: int = OUR_STEPS,
 ) -> Generator[Event, None, Result]:
-    """The seconds that our recipe needs to reach the reference's last loss, against the reference's: medians.
+    """Median seconds in which our recipe reaches the reference's final loss, compared to the reference's own.
 
     Raises:
-        ValueError: where the two models differ too much in size to be compared.
+        ValueError: if the two models differ too much in size to be compared.
     """
     ours: list[float] = []
     theirs: list[float] = []
     for seed in seeds:
         yield Phase(name=f"Reference, seed {seed}")
-        contestant = make_reference(text, seed, device, reference_steps)
-        curve = yield from train(contestant, text, seed, device)
+        competitor = make_reference(text, seed, device, reference_steps)
+        curve = yield from train(competitor, text, seed, device)
         theirs.append(curve[-1].seconds)
         goal = curve[-1].loss
-        yield Notice(sentence=f"reference, seed {seed}: {_words(contestant, curve[-1])}")
+        yield Notice(sentence=f"reference, seed {seed}: {_describe(competitor, curve[-1])}")
         yield Phase(name=f"Ours, seed {seed}")
-        challenger = make_ours(text, seed, device, our_steps)
-        _check_sizes(challenger.n_parameters, contestant.n_parameters)
-        curve = yield from train(challenger, text, seed, device, goal)
+        own = make_ours(text, seed, device, our_steps)
+        _check_sizes(own.n_parameters, competitor.n_parameters)
+        curve = yield from train(own, text, seed, device, goal)
         reached = curve[-1].loss <= goal
         ours.append(curve[-1].seconds if reached else float("inf"))
-        sentence = f"ours, seed {seed}: {_words(challenger, curve[-1])}"
+        sentence = f"ours, seed {seed}: {_describe(own, curve[-1])}"
         yield Notice(sentence=sentence if reached else f"{sentence}: the reference's loss was not reached")
     median = statistics.median(ours)
     return compared(
@@ -200,13 +200,13 @@ def bench_training(
 def _check_sizes(ours: int, theirs: int) -> None:
     if abs(ours - theirs) > PARAMETER_TOLERANCE * theirs:
         raise ValueError(
-            f"The preset {PRESET} has {ours:,} parameters here and the reference {theirs:,}, which is no fair "
-            f"comparison: they may differ by {PARAMETER_TOLERANCE:.0%}."
+            f"The preset {PRESET} has {ours:,} parameters here and the reference {theirs:,}: for a fair "
+            f"comparison they may differ by at most {PARAMETER_TOLERANCE:.0%}."
         )
 
 
-def _words(contestant: Contestant, point: Point) -> str:
+def _describe(competitor: Competitor, point: Point) -> str:
     return (
-        f"loss {point.loss:.4f} after {point.step:,} steps of {contestant.batch_size} texts in {point.seconds:.1f} s "
-        f"({1000 * point.seconds / point.step:.1f} ms a step, {contestant.n_parameters:,} parameters)"
+        f"loss {point.loss:.4f} after {point.step:,} steps of {competitor.batch_size} texts in {point.seconds:.1f} s "
+        f"({1000 * point.seconds / point.step:.1f} ms a step, {competitor.n_parameters:,} parameters)"
     )

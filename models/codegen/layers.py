@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.codegen.positions import head_dims, rotates_in_some
-from models.codegen.text import Line, block, join
+from models.codegen.text import Code, block, join
 from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
 from models.settings.norms import NORMS
@@ -84,7 +84,7 @@ def attention(config: ModelConfig) -> str:
     inner, narrow = f"{heads} * {width}", f"{groups} * {width}"
     bias = config.attention_bias
     x_or_memory = "source" if is_pair else "x"
-    rotate: Line = "q, k = rotate(q), rotate(k)" if scheme_of(config).place == "queries" else None
+    rotate: Code = "q, k = rotate(q), rotate(k)" if scheme_of(config).applied_to == "queries" else None
     some = rotates_in_some(config)
     conditions = ["self.rotates"] * some + ["memory is None"] * is_pair
     if rotate is not None and conditions:
@@ -100,7 +100,7 @@ def attention(config: ModelConfig) -> str:
     described = "x (B, T, D_MODEL) -> the same shape; mask: what may be seen, or what is added to scores."
     return block(
         "class Attention(nn.Module):",
-        f'"""{_attention_words(config)}."""',
+        f'"""{_describe_attention(config)}."""',
         "",
         block(
             f"def __init__({', '.join(['self', *given])}) -> None:",
@@ -130,7 +130,7 @@ def attention(config: ModelConfig) -> str:
     )
 
 
-def _attention_words(config: ModelConfig) -> str:
+def _describe_attention(config: ModelConfig) -> str:
     words = {
         "multi-head": "Multi-head attention",
         "grouped-query": "Grouped-query attention: several heads share one set of keys and values",
@@ -257,5 +257,5 @@ def _added(config: ModelConfig, part: str, call: str, *, has_conv: bool) -> str:
     return f"x = x + {result}" if is_pre else f"x = self.{part}_norm(x + {result})"
 
 
-def _when(condition: bool, lines: list[Line]) -> Line:
+def _when(condition: bool, lines: list[Code]) -> Code:
     return lines if condition else None

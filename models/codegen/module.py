@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.codegen.layers import activation, attention, feed_forward, layer, linear, norm, short_convolution
 from models.codegen.positions import code_of, head_dims, rotates_in_some
-from models.codegen.text import Line, block, join
+from models.codegen.text import Code, block, join
 from models.cost import total_parameters
 from models.settings.model_config import ModelConfig
 from models.settings.positions import scheme_of
@@ -17,8 +17,8 @@ def module_source(config: ModelConfig, name: str = "This design") -> str:
     without a head the hidden states.
     """
     title = " ".join(name.split()) or "This design"
-    words = f"{title}: {_words(config)}.".replace('"', "'").replace("\\", "/")
-    pieces: list[Line] = [
+    words = f"{title}: {_describe(config)}.".replace('"', "'").replace("\\", "/")
+    pieces: list[Code] = [
         f'"""{words}"""',
         "",
         join(
@@ -75,7 +75,7 @@ def constants(config: ModelConfig) -> str:
     return "\n".join(f"{key} = {value!r}" for key, value in values.items() if value is not None)
 
 
-def _words(config: ModelConfig) -> str:
+def _describe(config: ModelConfig) -> str:
     article = "an" if config.topology.startswith("e") else "a"
     return f"{article} {config.topology} transformer with {total_parameters(config):,} parameters, made in Terrarium"
 
@@ -115,7 +115,7 @@ def _scale(config: ModelConfig) -> str:
     return " * D_MODEL**0.5" if config.scaled_embeddings else ""
 
 
-def _stack_members(config: ModelConfig, n_layer: str, given: list[str], n_head: str, causal: str) -> Line:
+def _stack_members(config: ModelConfig, n_layer: str, given: list[str], n_head: str, causal: str) -> Code:
     """What a stack is made of; `given`: the arguments of its blocks."""
     some = rotates_in_some(config)
     make = f"Block({', '.join([*given, *['rotates=(i + 1) % NOPE_INTERVAL != 0'] * some])})"
@@ -127,11 +127,11 @@ def _stack_members(config: ModelConfig, n_layer: str, given: list[str], n_head: 
     ]
 
 
-def _stack_body(config: ModelConfig, length: str, *, causal: str, run: str, n_head: str = "N_HEAD") -> Line:
+def _stack_body(config: ModelConfig, length: str, *, causal: str, run: str, n_head: str = "N_HEAD") -> Code:
     """From embeddings `x` to hidden states `x`; `causal` is True, False or an expression."""
     added = code_of(config).added.format(length=length, n_head=n_head)
     return [
-        f"x = x + {added}" if scheme_of(config).place == "embeddings" else None,
+        f"x = x + {added}" if scheme_of(config).applied_to == "embeddings" else None,
         "x = self.embedding_norm(x)" if config.embedding_norm else None,
         "x = F.dropout(x, DROPOUT, self.training)" if config.dropout else None,
         _mask(config, length, causal, n_head),
@@ -140,10 +140,10 @@ def _stack_body(config: ModelConfig, length: str, *, causal: str, run: str, n_he
     ]
 
 
-def _mask(config: ModelConfig, length: str, causal: str, n_head: str) -> Line:
+def _mask(config: ModelConfig, length: str, causal: str, n_head: str) -> Code:
     """`mask`: which keys each query may see, or what is added to their scores."""
     window = "WINDOW" if config.sliding_window else None
-    biased = scheme_of(config).place == "scores"
+    biased = scheme_of(config).applied_to == "scores"
     if causal == "False" and not window and not biased:
         return "mask = None  # every token sees the whole text"
     reach = {
@@ -151,7 +151,7 @@ def _mask(config: ModelConfig, length: str, causal: str, n_head: str) -> Line:
         "False": f"distance.abs() < {window}" if window else "None",
     }
     if causal in reach:
-        seen: Line = f"mask = {reach[causal]}" if reach[causal] != "None" else None
+        seen: Code = f"mask = {reach[causal]}" if reach[causal] != "None" else None
     else:
         open_ended = reach["False"] if window else "torch.ones_like(distance, dtype=torch.bool)"
         seen = [block(f"if {causal}:", f"mask = {reach['True']}"), block("else:", f"mask = {open_ended}")]
@@ -235,7 +235,7 @@ def _sizes(config: ModelConfig, stack: ModelConfig, name: str) -> str:
 # Heads
 
 
-def _head_class(config: ModelConfig) -> Line:
+def _head_class(config: ModelConfig) -> Code:
     """A class where the head is more than one matrix."""
     if config.head != "language" or not (config.has_head_transform or (config.head_bias and config.tied_embeddings)):
         return None
@@ -285,7 +285,7 @@ def _head_class(config: ModelConfig) -> Line:
     )
 
 
-def _head_members(config: ModelConfig) -> Line:
+def _head_members(config: ModelConfig) -> Code:
     has_pooler = config.pooler and config.topology == "encoder-only"
     pooler = "self.pooler = nn.Linear(D_MODEL, D_MODEL)" if has_pooler else None
     if config.head == "language":
@@ -296,7 +296,7 @@ def _head_members(config: ModelConfig) -> Line:
     return [pooler, "self.head = nn.Linear(D_MODEL, N_LABEL)" if config.head != "none" else None]
 
 
-def _head_body(config: ModelConfig) -> Line:
+def _head_body(config: ModelConfig) -> Code:
     scale = "x = x * D_MODEL**-0.5" if config.scaled_logits and config.head == "language" else None
     if config.head == "language":
         if _head_class(config) is not None:

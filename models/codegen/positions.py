@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.architecture.rope import attention_factor, yarn_edges
-from models.codegen.text import Line, block, join
+from models.architecture.rope import attention_factor, yarn_ramp
+from models.codegen.text import Code, block, join
 from models.settings.model_config import ModelConfig
 from models.settings.positions import POSITIONS, scheme_of
 from models.settings.slots import check_complete
@@ -22,7 +22,7 @@ class SchemeCode:
     what is added to embeddings, with {length}, or to scores, with {n_head}; where, says the scheme's place.
     """
 
-    functions: Callable[[ModelConfig], Line] = lambda config: None
+    functions: Callable[[ModelConfig], Code] = lambda config: None
     constants: Callable[[ModelConfig], dict[str, object]] = lambda config: {}
     needs_math: Callable[[ModelConfig], bool] = lambda config: False
     member: str = ""
@@ -36,7 +36,7 @@ def code_of(config: ModelConfig) -> SchemeCode:
 
 def rotates_in_some(config: ModelConfig) -> bool:
     """Whether some layers rotate queries and keys, and others do not."""
-    return scheme_of(config).place == "queries" and config.nope_interval > 0
+    return scheme_of(config).applied_to == "queries" and config.nope_interval > 0
 
 
 def _sinusoidal() -> str:
@@ -53,7 +53,7 @@ def _rope(config: ModelConfig) -> str:
     widths = head_dims(config)
     head = str(widths[0]) if len(widths) == 1 else "width"
     pairs = f"torch.arange(0, {head}, 2) / {head}"
-    stretched = _stretched(config, widths, head, pairs)
+    scale_frequencies = _scaled_frequencies(config, widths, head, pairs)
     extra = "" if len(widths) == 1 else ", width: int"
     scores = attention_factor(config)
     waves = "angle.cos(), angle.sin()"
@@ -64,7 +64,7 @@ def _rope(config: ModelConfig) -> str:
             f"def angles(length: int{extra}) -> Tensor:",
             '"""How far each pair of numbers is turned at each position, (length, pairs), in radians."""',
             f"frequencies = {config.rope_theta!r} ** -({pairs})",
-            stretched,
+            scale_frequencies,
             f"frequencies[round({config.rope_fraction!r} * len(frequencies)) :] = 0.0  # p-RoPE: the slow ones stay"
             if config.rope_fraction != 1.0
             else None,
@@ -91,7 +91,7 @@ def head_dims(config: ModelConfig) -> list[int]:
     return sorted(set(widths))
 
 
-def _stretched(config: ModelConfig, widths: list[int], head: str, pairs: str) -> Line:
+def _scaled_frequencies(config: ModelConfig, widths: list[int], head: str, pairs: str) -> Code:
     """What is done to the frequencies for a longer context than the original one."""
     scaling, factor, original = config.rope_scaling, f"{config.rope_factor!r}", config.rope_original_context
     low, high = config.rope_low_rotations, config.rope_high_rotations
@@ -112,7 +112,7 @@ def _stretched(config: ModelConfig, widths: list[int], head: str, pairs: str) ->
             slower,
         ]
     if scaling == "yarn":
-        edges = {width: yarn_edges(dataclasses.replace(config, d_head=width, n_encoder_head=0)) for width in widths}
+        edges = {width: yarn_ramp(dataclasses.replace(config, d_head=width, n_encoder_head=0)) for width in widths}
         first, last = next(iter(edges.values()))
         ramp = f"(torch.arange({widths[0] // 2}) - {first}) / {last - first or 0.001}"
         choose = None
@@ -144,7 +144,7 @@ def _relative_bias(config: ModelConfig) -> str:
     )
     causal = "offset, n_bucket, distance = 0, N_BUCKET, (-distance).clamp(min=0)"
     if one_way and both_ways:
-        choose: Line = [block("if self.causal:", causal), block("else:", bidirectional)]
+        choose: Code = [block("if self.causal:", causal), block("else:", bidirectional)]
     else:
         choose = causal if one_way else bidirectional
     return block(

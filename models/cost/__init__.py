@@ -1,4 +1,4 @@
-"""What an architecture costs, from its settings alone: parameters, floating-point operations, memory. No torch import.
+"""The costs of an architecture, from its settings alone: parameters, FLOPs and memory. No torch import.
 
 Parameters are exact. The rest is *estimated*, and the docstrings say what is left out.
 """

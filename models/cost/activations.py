@@ -1,4 +1,4 @@
-"""The memory of one training step beside the weights: forward, loss and backward, written on a tape.
+"""The memory of one training step in addition to the weights: forward, loss and backward, recorded on a tape.
 
 Letters in comments: B batch, T tokens, S tokens seen (in cross-attention: of the source), H n_head.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from models.cost.modules import DRAWN, FLOAT, LONG, Site
-from models.cost.parts import CONVOLUTION, CROSS, EMBEDDING, HEAD, NORMS, POOLER, POSITIONS, SEGMENTS, Parts, stacks
+from models.cost.modules import FLOAT, LONG, N_UNROLLED, StepRecorder
+from models.cost.parts import CONVOLUTION, CROSS, EMBEDDING, HEAD, NORMS, POOLER, POSITIONS, SEGMENTS, PartNames, stacks
 from models.cost.tape import Tape, Value
 from models.settings.model_config import ModelConfig
 from models.settings.positions import scheme_of
@@ -17,20 +17,20 @@ from models.settings.positions import scheme_of
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What a step reads: `batch_size` texts of `length` tokens, after sources of `source_length` where there are any.
+    """The input of a step: `batch_size` texts of `length` tokens, and in an encoder-decoder sources of `source_length`.
 
-    `counted` is the share of the tokens whose prediction is part of the loss: only those get logits.
+    loss_fraction: the fraction of the tokens that are part of the loss; only those get logits.
     """
 
     batch_size: int
     length: int
     source_length: int
-    counted: float = 1.0
+    loss_fraction: float = 1.0
 
 
 @dataclass(frozen=True)
 class _Scores:
-    """What is added to attention scores, or hides some of them: as models.architecture.attention.View."""
+    """The mask or bias of attention scores, as in models.architecture.attention.AttentionContext."""
 
     is_bool: bool = False
     bias: Value | None = None
@@ -38,9 +38,9 @@ class _Scores:
 
 
 def activations(config: ModelConfig, batch: Batch, *, is_cuda: bool = False, half: bool = False) -> dict[str, int]:
-    """Bytes by component at the moment of a training step when most is allocated beside weights and gradients."""
+    """Bytes by component at the peak of a training step, without weights and gradients."""
     tape = Tape()
-    site = Site(tape, is_cuda, half)
+    recorder = StepRecorder(tape, is_cuda, half)
     tape.part = EMBEDDING
     table = tape.parameter(config.vocab_size * config.d_model)
     b, t, s = batch.batch_size, batch.length, batch.source_length
@@ -48,16 +48,16 @@ def activations(config: ModelConfig, batch: Batch, *, is_cuda: bool = False, hal
     for part_config, parts in stacks(config):
         is_source = parts.stack == "Encoder"
         rows = b * (s if is_source else t)
-        x = _embed(site, part_config, table, rows)
-        hidden = _stack(site, part_config, parts, x, b, rows // b, memory, s)
+        x = _embed(recorder, part_config, table, rows)
+        hidden = _stack(recorder, part_config, parts, x, b, rows // b, memory, s)
         if is_source:
             memory = hidden
-    _loss(site, config, table, hidden, batch)
+    _loss(recorder, config, table, hidden, batch)
     return tape.peak()
 
 
-def _embed(site: Site, config: ModelConfig, table: Value, rows: int) -> Value:
-    tape, width = site.tape, config.d_model
+def _embed(recorder: StepRecorder, config: ModelConfig, table: Value, rows: int) -> Value:
+    tape, width = recorder.tape, config.d_model
     tape.part = EMBEDDING
     x = tape.add([table], rows * width)
     if config.scaled_embeddings:
@@ -70,9 +70,9 @@ def _embed(site: Site, config: ModelConfig, table: Value, rows: int) -> Value:
 
 
 def _stack(
-    site: Site,
+    recorder: StepRecorder,
     config: ModelConfig,
-    parts: Parts,
+    parts: PartNames,
     x: Value,
     batch: int,
     length: int,
@@ -80,38 +80,38 @@ def _stack(
     source_length: int,
 ) -> Value:
     """models.architecture.stack.Stack.transform, with cross-attention to `memory` where it is given."""
-    tape, rows = site.tape, batch * length
+    tape, rows = recorder.tape, batch * length
     tape.part = POSITIONS
     scheme = scheme_of(config)
-    if scheme.place == "embeddings":
+    if scheme.applied_to == "embeddings":
         table = math.prod(scheme.learned.shape(config)) if scheme.learned is not None else 0
         size = FLOAT * length * config.d_model
         x = tape.add([x], x.numel, work=size, back_work=size + FLOAT * table, passes=[] if table else [x])
     if config.embedding_norm:
         tape.part = NORMS
-        x = site.norm(config, x, rows)
+        x = recorder.norm(config, x, rows)
     tape.part = EMBEDDING
-    x = site.dropout(x, config.dropout)
+    x = recorder.dropout(x, config.dropout)
     tape.part = POSITIONS
-    scores = _scores(site, config, x, length)
+    scores = _scores(recorder, config, x, length)
     marks = [tape.mark()]
-    for i in range(min(config.n_layer, DRAWN)):
-        if i == DRAWN - 1:
-            tape.repeat(marks[i - 1], marks[i], config.n_layer - DRAWN)
-        x = _block(site, config, parts, i, x, batch, length, scores, memory, source_length)
+    for i in range(min(config.n_layer, N_UNROLLED)):
+        if i == N_UNROLLED - 1:
+            tape.repeat(marks[i - 1], marks[i], config.n_layer - N_UNROLLED)
+        x = _block(recorder, config, parts, i, x, batch, length, scores, memory, source_length)
         marks.append(tape.mark())
     if config.norm_place == "pre":
         tape.part = NORMS
-        x = site.norm(config, x, rows)
+        x = recorder.norm(config, x, rows)
     return x
 
 
-def _scores(site: Site, config: ModelConfig, x: Value, length: int) -> _Scores:
-    """models.architecture.stack.Stack._view: the masks and biases that all layers share."""
-    tape, square = site.tape, length * length
+def _scores(recorder: StepRecorder, config: ModelConfig, x: Value, length: int) -> _Scores:
+    """models.architecture.stack.Stack.attention_context: the masks and biases that all layers share."""
+    tape, square = recorder.tape, length * length
     has_window = 0 < config.sliding_window < length
     scheme = scheme_of(config)
-    if scheme.place != "scores":
+    if scheme.applied_to != "scores":
         return _Scores(is_bool=has_window)
     is_learned = scheme.learned is not None
     bias = tape.add([x], config.n_head * square, own=LONG * square * is_learned, work=3 * LONG * square)
@@ -122,9 +122,9 @@ def _scores(site: Site, config: ModelConfig, x: Value, length: int) -> _Scores:
 
 
 def _block(
-    site: Site,
+    recorder: StepRecorder,
     config: ModelConfig,
-    parts: Parts,
+    parts: PartNames,
     layer: int,
     x: Value,
     batch: int,
@@ -134,37 +134,37 @@ def _block(
     source_length: int,
 ) -> Value:
     """models.architecture.block.Block.forward."""
-    tape, rows = site.tape, batch * length
+    tape, rows = recorder.tape, batch * length
     is_pre = config.norm_place == "pre"
     for kind in ("attention", "cross", "feed") if memory is not None else ("attention", "feed"):
         h = x
         if is_pre:
             tape.part = NORMS
-            h = site.norm(config, h, rows)
+            h = recorder.norm(config, h, rows)
         if kind != "cross":
             tape.part = CONVOLUTION
-            h = site.convolution(config, h)
+            h = recorder.convolution(config, h)
         if kind == "attention":
             tape.part = parts.attention
-            h = _attention(site, config, h, h, batch, length, length, scores, config.rotates(layer))
+            h = _attention(recorder, config, h, h, batch, length, length, scores, config.rotates(layer))
         elif kind == "cross":
             assert memory is not None
             tape.part = CROSS
-            h = _attention(site, config, h, memory, batch, length, source_length, None)
+            h = _attention(recorder, config, h, memory, batch, length, source_length, None)
         elif config.n_expert:
-            h = site.experts(config, h, rows, parts)
+            h = recorder.experts(config, h, rows, parts)
         else:
             tape.part = parts.feed_forward
-            h = site.feed_forward(config, h, rows)
-        x = site.add(x, site.dropout(h, config.dropout))
+            h = recorder.feed_forward(config, h, rows)
+        x = recorder.add(x, recorder.dropout(h, config.dropout))
         if not is_pre:
             tape.part = NORMS
-            x = site.norm(config, x, rows)
+            x = recorder.norm(config, x, rows)
     return x
 
 
 def _attention(
-    site: Site,
+    recorder: StepRecorder,
     config: ModelConfig,
     x: Value,
     source: Value,
@@ -175,49 +175,49 @@ def _attention(
     rotates: bool = False,
 ) -> Value:
     """models.architecture.attention.Attention.forward; scores = None in cross-attention."""
-    tape, width = site.tape, config.head_dim
+    tape, width = recorder.tape, config.head_dim
     inner, shared = config.n_head * width, config.kv_heads * width
     rows, seen_rows = batch * length, batch * seen
-    q = site.linear(x, rows, inner, bias=config.attention_bias)
-    q = site.norm(config, q, rows * config.n_head) if config.qk_norm else q
-    k = site.linear(source, seen_rows, shared, bias=config.attention_bias)
-    k = site.norm(config, k, seen_rows * config.kv_heads) if config.qk_norm else k
-    v = site.linear(source, seen_rows, shared, bias=config.attention_bias)
+    q = recorder.linear(x, rows, inner, bias=config.attention_bias)
+    q = recorder.norm(config, q, rows * config.n_head) if config.qk_norm else q
+    k = recorder.linear(source, seen_rows, shared, bias=config.attention_bias)
+    k = recorder.norm(config, k, seen_rows * config.kv_heads) if config.qk_norm else k
+    v = recorder.linear(source, seen_rows, shared, bias=config.attention_bias)
     if rotates:
         k = tape.add([k], k.numel, width=k.width, back_work=k.size // 2)
         q = tape.add([q], q.numel, width=q.width, back_work=q.size // 2)
-    if not site.is_cuda:
-        q, k, v = (site.cast(each, FLOAT) for each in (q, k, v))  # the CPU's attention is float32
+    if not recorder.is_cuda:
+        q, k, v = (recorder.cast(each, FLOAT) for each in (q, k, v))  # attention on the CPU is computed in float32
     scores = scores or _Scores()
-    if _is_fused(site, config, scores):
+    if _is_fused(recorder, config, scores):
         own = FLOAT * rows * config.n_head
         if scores.is_bool:
-            own += FLOAT * length * seen  # turned into numbers
+            own += FLOAT * length * seen  # converted to float
         inputs = [q, k, v]
         if scores.bias is not None:
             inputs.append(scores.bias)
         back_work = FLOAT * batch * config.n_head * length * seen if scores.is_learned else 0
         out = tape.add(inputs, q.numel, width=q.width, saves=inputs, saves_output=True, own=own, back_work=back_work)
         if config.qk_norm:
-            out = tape.add([out], out.numel, width=out.width)  # laid out anew for the heads to be joined
+            out = tape.add([out], out.numel, width=out.width)  # copied to join the heads
     else:
-        out = _plain_attention(site, config, q, k, v, batch * config.n_head * length * seen, scores)
-    return site.linear(out, rows, config.d_model, bias=config.attention_bias)
+        out = _plain_attention(recorder, config, q, k, v, batch * config.n_head * length * seen, scores)
+    return recorder.linear(out, rows, config.d_model, bias=config.attention_bias)
 
 
-def _is_fused(site: Site, config: ModelConfig, scores: _Scores) -> bool:
-    """Whether torch has a kernel that never writes the scores out (see its sdp_utils)."""
+def _is_fused(recorder: StepRecorder, config: ModelConfig, scores: _Scores) -> bool:
+    """Whether torch has a fused kernel, which never materialises the scores (see its sdp_utils)."""
     has_groups = config.kv_heads != config.n_head
-    if site.is_cuda:
-        return not has_groups or (site.half and not scores.is_bool and scores.bias is None)
+    if recorder.is_cuda:
+        return not has_groups or (recorder.half and not scores.is_bool and scores.bias is None)
     return not config.dropout and not scores.is_learned
 
 
 def _plain_attention(
-    site: Site, config: ModelConfig, q: Value, k: Value, v: Value, n_score: int, scores: _Scores
+    recorder: StepRecorder, config: ModelConfig, q: Value, k: Value, v: Value, n_score: int, scores: _Scores
 ) -> Value:
     """torch's _scaled_dot_product_attention_math."""
-    tape = site.tape
+    tape = recorder.tape
     seen_numel = k.numel // config.kv_heads * config.n_head  # shared keys and values are copied for each head
     q = tape.add([q], q.numel, width=q.width, work=q.size)
     k = tape.add([k], seen_numel, width=k.width, work=seen_numel * k.width)
@@ -226,15 +226,15 @@ def _plain_attention(
         inputs.append(scores.bias)
     weights = tape.add(inputs, n_score, width=q.width, saves=[q, k])
     weights = tape.add([weights], n_score, width=q.width, saves_output=True, work=n_score)
-    weights = site.dropout(weights, config.dropout)
+    weights = recorder.dropout(weights, config.dropout)
     v = tape.add([v], seen_numel, width=v.width)
     out = tape.add([weights, v], q.numel, width=q.width, saves=[weights, v])
     return tape.add([out], out.numel, width=out.width)
 
 
-def _loss(site: Site, config: ModelConfig, table: Value, hidden: Value, batch: Batch) -> None:
+def _loss(recorder: StepRecorder, config: ModelConfig, table: Value, hidden: Value, batch: Batch) -> None:
     """The head, and cross-entropy."""
-    tape, width = site.tape, config.d_model
+    tape, width = recorder.tape, config.d_model
     rows = batch.batch_size * batch.length
     classes = config.vocab_size
     tape.part = HEAD
@@ -245,24 +245,24 @@ def _loss(site: Site, config: ModelConfig, table: Value, hidden: Value, batch: B
             hidden = tape.add([hidden], rows * width)
             if config.pooler:
                 tape.part = POOLER
-                hidden = site.linear(hidden, rows, width, bias=True)
+                hidden = recorder.linear(hidden, rows, width, bias=True)
                 hidden = tape.add([hidden], hidden.numel, width=hidden.width, saves_output=True)
                 tape.part = HEAD
         if config.head == "none":
             tape.add([hidden], 1)
             return
-        logits = site.linear(hidden, rows, classes, bias=True)
+        logits = recorder.linear(hidden, rows, classes, bias=True)
     else:
-        if batch.counted < 1:
-            rows = math.ceil(batch.counted * rows)
+        if batch.loss_fraction < 1:
+            rows = math.ceil(batch.loss_fraction * rows)
             hidden = tape.add([hidden], rows * width, own=LONG * rows)
         if config.head_transform and config.topology == "encoder-only":
-            hidden = site.linear(hidden, rows, width, bias=config.bias == "all")
+            hidden = recorder.linear(hidden, rows, width, bias=config.bias == "all")
             kind = config.head_activation
-            hidden = site.norm(config, site.activate(kind, hidden, None), rows)
+            hidden = recorder.norm(config, recorder.activate(kind, hidden, None), rows)
         if config.scaled_logits:
             hidden = tape.add([hidden], hidden.numel, width=hidden.width)
         tied = table if config.tied_embeddings else None
-        logits = site.linear(hidden, rows, classes, bias=config.head_bias, table=tied)
-    probabilities = tape.add([site.cast(logits, FLOAT)], rows * classes, saves_output=True)
+        logits = recorder.linear(hidden, rows, classes, bias=config.head_bias, table=tied)
+    probabilities = tape.add([recorder.cast(logits, FLOAT)], rows * classes, saves_output=True)
     tape.add([probabilities], rows)

@@ -1,4 +1,4 @@
-"""Trained numbers, exactly those of the built model."""
+"""The number of parameters, exactly as in the built model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.settings.positions import scheme_of
 
 
 def parameters(config: ModelConfig) -> dict[str, int]:
-    """Trained numbers by component, in the order of the forward pass; a tied head's table costs nothing twice.
+    """Parameters by component, in the order of the forward pass; a tied table counts once.
 
     An encoder-decoder has the components of two stacks (“Encoder attention”, “Decoder attention”) and
     “Cross-attention”; a mixture has “Router” and “Experts” instead of “Feed-forward”.
@@ -46,12 +46,12 @@ def parameters(config: ModelConfig) -> dict[str, int]:
 
 
 def total_parameters(config: ModelConfig) -> int:
-    """All trained numbers."""
+    """All parameters."""
     return sum(parameters(config).values())
 
 
 def active_parameters(config: ModelConfig) -> int:
-    """The trained numbers that work on one token: all, but of each mixture only the experts that are used."""
+    """The parameters used for one token: all, except for the experts of a mixture that the token does not use."""
     idle = 0
     for stack, _ in stacks(config):
         if stack.n_expert:
@@ -61,7 +61,7 @@ def active_parameters(config: ModelConfig) -> int:
 
 
 def block_matrices(config: ModelConfig) -> int:
-    """The numbers in the matrices of all blocks, which Muon updates: without biases, norms and convolutions."""
+    """Parameters in the matrices of all blocks, which Muon updates: no biases, norms or convolutions."""
     total = 0
     for stack, parts in stacks(config):
         attention = attention_weights(stack) * (2 if parts.stack == "Decoder" else 1)
@@ -73,14 +73,14 @@ def block_matrices(config: ModelConfig) -> int:
 
 
 def attention_weights(config: ModelConfig, *, biases: bool = False) -> int:
-    """Of one layer's query, key, value and output matrices; with their biases where it has them."""
+    """Parameters of one layer's query, key, value and output matrices; with `biases`, those too where it has any."""
     inner, shared = config.n_head * config.head_dim, config.kv_heads * config.head_dim
     weights = 2 * config.d_model * (inner + shared)
     return weights + (config.d_model + inner + 2 * shared) * (biases and config.attention_bias)
 
 
 def feed_forward_weights(config: ModelConfig, *, biases: bool = False) -> int:
-    """Of one layer's two matrices, three where they are gated (of one expert); with their biases where it has them."""
+    """Parameters of one feed-forward's (or expert's) two matrices, three if gated; with `biases`, those too."""
     n_inner = 2 if config.is_gated else 1
     weights = (n_inner + 1) * config.d_model * config.ff_width
     return weights + (n_inner * config.ff_width + config.d_model) * (biases and config.ff_bias)

@@ -1,4 +1,4 @@
-"""The smallest changes that make a training fit into a memory. No torch import."""
+"""The smallest changes that make training fit into memory. No torch import."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from models.settings.model_config import ModelConfig
 from models.settings.optimizers import COUNTS, OPTIMIZERS
 
 MIN_CONTEXT, MIN_FF, MIN_VOCABULARY = 16, 8, 261
-"""No proposal goes below. 261: every byte and the special tokens."""
+"""Lower bounds of proposals. 261: every byte and the special tokens."""
 
-_LEANER = "muon"
-"""What is proposed where the optimizer keeps more than that."""
+_LEAN_OPTIMIZER = "muon"
+"""Proposed in place of an optimizer with more state."""
 
 Change = tuple[dict[str, Any], str]
-"""Slots with new values, and a sentence."""
+"""New values of slots, and a sentence for the user."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """A change that makes it fit, as a sentence, as settings, and in bytes."""
+    """A change that makes training fit: a sentence for the user, the settings, and the estimate."""
 
     sentence: str
     model: dict[str, Any]
@@ -31,7 +31,7 @@ class Proposal:
     train: dict[str, Any]
     """Settings of TrainConfig with their new values."""
     bytes: int
-    """The estimate for training with it."""
+    """The estimated memory with the change."""
 
 
 def proposals(
@@ -44,13 +44,12 @@ def proposals(
     device: str = "cpu",
     precision: str = "float32",
 ) -> list[Proposal]:
-    """Changes with each of which training, on texts as long as the context, fits into `budget_bytes`.
+    """Changes, each of which alone makes training fit into `budget_bytes`, with texts as long as the context.
 
-    Those that cost least come first: a smaller batch made up for by accumulation (nothing is lost but time), the
-    optimizer with less state, no dropout, a shorter context, fewer experts, fewer layers, a narrower feed-forward, a
-    narrower model, a smaller vocabulary; each as little as suffices. Where no smaller batch suffices, the others may
-    come with a batch of one; where nothing alone suffices, everything shrinks together. Empty where it fits as it is,
-    or nothing helps.
+    The least costly come first: a smaller batch with gradient accumulation, an optimizer with less state, no dropout, a
+    shorter context, fewer experts, fewer layers, a narrower feed-forward, a narrower model, a smaller vocabulary; each
+    changed as little as necessary. If no smaller batch suffices, the others may be combined with a batch of one; if no
+    single change suffices, everything shrinks together. Empty if it fits already, or if nothing helps.
     """
 
     def needed(model: ModelConfig, batch: int, rule: str) -> int:
@@ -58,7 +57,7 @@ def proposals(
         return sum(parts.values())
 
     def batched(batch: int) -> dict[str, Any]:
-        """At most `batch` texts at once, and as many in an update as before, or a few more."""
+        """Micro-batches of at most `batch` texts, and at least as many texts per update as before."""
         texts = batch_size * grad_accum_steps
         accum = -(-texts // batch)
         return {"batch_size": -(-texts // accum), "grad_accum_steps": accum}
@@ -79,13 +78,16 @@ def proposals(
             "good, in less memory."
         )
         found.append(Proposal(sentence=sentence, model={}, train=train, bytes=needed(config, batch, optimizer)))
-    rule, leaner = OPTIMIZERS[optimizer], OPTIMIZERS[_LEANER]
-    if leaner.matrix_states < rule.matrix_states and (size := needed(config, batch_size, _LEANER)) <= budget_bytes:
+    rule, leaner = OPTIMIZERS[optimizer], OPTIMIZERS[_LEAN_OPTIMIZER]
+    if (
+        leaner.matrix_states < rule.matrix_states
+        and (size := needed(config, batch_size, _LEAN_OPTIMIZER)) <= budget_bytes
+    ):
         sentence = (
-            f"Use {leaner.title} instead of {rule.title}: it keeps {leaner.kept.partition(',')[0]} instead of "
+            f"Use {leaner.title} instead of {rule.title}: it keeps {leaner.state_size.partition(',')[0]} instead of "
             f"{COUNTS[rule.matrix_states]}."
         )
-        found.append(Proposal(sentence=sentence, model={}, train={"optimizer": _LEANER}, bytes=size))
+        found.append(Proposal(sentence=sentence, model={}, train={"optimizer": _LEAN_OPTIMIZER}, bytes=size))
     sizes = (batch_size, 1) if not found and batch_size > 1 else (batch_size,)
     for shrink in (_dropout, _context, _experts, _layers, _feed_forward, _width, _vocabulary, _all_round):
         if shrink is _all_round and found:
@@ -110,7 +112,7 @@ def proposals(
 
 
 def _first(n: int, fits: Callable[[int], bool]) -> int | None:
-    """The first of 0…n−1 that fits, where each later one needs less; None where not even the last does."""
+    """The first of 0…n−1 that fits, by bisection (later ones need less); None if not even the last one fits."""
     if not n or not fits(n - 1):
         return None
     low, high = 0, n - 1
@@ -141,7 +143,7 @@ def _experts(config: ModelConfig) -> Sequence[Change]:
 
 
 def _layers(config: ModelConfig) -> Sequence[Change]:
-    """An encoder of its own depth keeps its share."""
+    """Fewer layers; the encoder's depth shrinks in proportion where it has its own."""
     was, encoder = config.n_layer, config.n_encoder_layer
     changes = []
     for n in range(was - 1, 0, -1):
@@ -162,7 +164,7 @@ def _feed_forward(config: ModelConfig) -> Sequence[Change]:
 
 
 def _width(config: ModelConfig) -> Sequence[Change]:
-    """Fewer heads of the same width, and all that hangs on it in proportion."""
+    """Fewer heads of the same width, with d_model and d_ff in proportion."""
     changes: list[Change] = []
     for heads in range(config.n_head - 1, 0, -1):
         share = heads / config.n_head

@@ -1,4 +1,4 @@
-"""Bytes: in training, and of what is kept while generating."""
+"""Estimated memory in bytes: of training, and of the KV cache."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def activation_bytes(
     length: int,
     *,
     source_length: int | None = None,
-    counted: float = 1.0,
+    loss_fraction: float = 1.0,
     device: str = "cpu",
     precision: str = "float32",
 ) -> dict[str, int]:
-    """Bytes by component at the peak of a training step, beside weights, their gradients and the optimizer's state.
+    """Bytes by component at the peak of a training step, without weights, gradients and optimizer state.
 
-    That is what torch allocates above what was there before the forward pass, where the gradients' own buffers (.grad)
-    are there already; a weight's gradient on its way into its buffer counts here. The step is the trainer's: forward,
-    cross-entropy, backward, in train mode, without padding, the logits held by nothing but the loss. Derived from what
-    autograd saves and frees, operation by operation. The working memory inside a kernel (of a matrix product, of the
-    fused attention) is left out.
+    That is what torch allocates beyond what existed before the forward pass, where the gradient buffers (.grad) exist
+    already; a weight's gradient counts here until it is added to its buffer. The step is the trainer's: forward,
+    cross-entropy, backward, in train mode, without padding, with the logits referenced by the loss alone. Derived from
+    what autograd saves and frees, operation by operation. The workspace inside a kernel (a matrix product, fused
+    attention) is left out.
 
     Args:
         source_length: of an encoder-decoder's sources; default: as `length`.
-        counted: the share of tokens that the loss looks at, where only those get logits.
+        loss_fraction: the fraction of the tokens that are part of the loss; only those get logits.
         device: "cpu", or another: CUDA's kernels keep less (dropout masks, attention with dropout, RMSNorm).
         precision: "float32", or "bfloat16" for autocast.
     """
@@ -41,7 +41,7 @@ def activation_bytes(
         batch_size=batch_size,
         length=length,
         source_length=length if source_length is None else source_length,
-        counted=counted,
+        loss_fraction=loss_fraction,
     )
     return activations(config, batch, is_cuda=device == "cuda", half=precision == "bfloat16")
 
@@ -53,15 +53,15 @@ def memory(
     optimizer: str = "muon",
     *,
     source_length: int | None = None,
-    counted: float = 1.0,
+    loss_fraction: float = 1.0,
     device: str = "cpu",
     precision: str = "float32",
 ) -> dict[str, int]:
-    """Estimated bytes in training, on texts (batch_size, length): weights and gradients, always float32, and the rest.
+    """Estimated bytes of training on texts (batch_size, length), by purpose; weights and gradients are float32.
 
-    What the optimizer keeps for each weight says models.settings.optimizers. "Activations" is the sum of
-    `activation_bytes`, whose arguments these are. "Update" is what Muon needs while it orthogonalises beyond the room
-    that the activations leave behind. The runtime itself comes on top.
+    The optimizer state per weight is defined in models.settings.optimizers. "Activations" is the sum of
+    `activation_bytes`, which has the same arguments. "Update" is what Muon needs to orthogonalise beyond the memory
+    that the activations have freed. The runtime itself comes on top.
     """
     total = total_parameters(config)
     rule, matrices = OPTIMIZERS[optimizer], block_matrices(config)
@@ -71,7 +71,7 @@ def memory(
         batch_size,
         length,
         source_length=source_length,
-        counted=counted,
+        loss_fraction=loss_fraction,
         device=device,
         precision=precision,
     )
@@ -87,7 +87,7 @@ def memory(
 
 
 def update_bytes(config: ModelConfig) -> int:
-    """What Muon allocates while it updates all matrices of one shape together, for the shape with most numbers."""
+    """What Muon allocates to update all matrices of one shape together, for the shape that needs most."""
     sizes: Counter[tuple[int, int]] = Counter()
     for stack, parts in stacks(config):
         layers, width = stack.n_layer, stack.d_model
@@ -105,7 +105,7 @@ def update_bytes(config: ModelConfig) -> int:
 
 
 def _muon_bytes(rows: int, columns: int, n: int) -> int:
-    """Of models.training.optim.Muon for n matrices: the steps ahead, a stack of them, and an iteration's products."""
+    """Bytes of models.training.optim.Muon for n matrices: the updates, their stack, and an iteration's products."""
     matrix, gram = rows * columns, min(rows, columns) ** 2
     return FLOAT32_BYTES * n * (4 * matrix + 2 * gram)
 
@@ -119,12 +119,12 @@ def kv_cache_bytes(
     source_length: int | None = None,
     windowed: bool = True,
 ) -> int:
-    """Bytes of keys and values that generating needs, for `length` tokens of `batch_size` texts.
+    """Bytes of the keys and values of `batch_size` texts of `length` tokens while generating.
 
     An encoder-decoder also keeps the source's (`source_length` tokens, default: as `length`), one for each layer of the
     decoder; an encoder keeps nothing. With a sliding window only its tokens are needed: `windowed` = False counts all,
-    as Terrarium's own cache keeps them. Left out: the room that the cache keeps to grow, and the few inputs of the
-    short convolutions.
+    which Terrarium's own cache keeps. Left out: the cache's spare capacity, and the few inputs of the short
+    convolutions.
     """
     if config.topology == "encoder-only":
         return 0

@@ -1,4 +1,4 @@
-"""The modules of a model as operations on a tape: what each allocates and saves. They follow models/ line by line.
+"""The modules of a model as operations on a tape: what each allocates and saves, following models.architecture.
 
 Letters in comments: N tokens of the batch, B batch, T tokens, S tokens seen, C d_model, H n_head, G n_kv_head,
 D head_dim, F d_ff, E n_expert, k n_expert_used.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.cost.parts import Parts
+from models.cost.parts import PartNames
 from models.cost.tape import Tape, Value
 from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
@@ -17,20 +17,20 @@ from models.settings.norms import NORMS
 from models.settings.slots import check_complete
 
 FLOAT, HALF, LONG = 4, 2, 8
-"""Bytes of a number in float32, in bfloat16, and of an index."""
+"""Bytes per number in float32 and bfloat16, and per int64 index."""
 
-DRAWN = 3
-"""Layers of a stack, or experts of a layer, that are written out; the others only save what the one before does."""
+N_UNROLLED = 3
+"""Layers of a stack, or experts of a layer, that are recorded; the others are counted as repeats of the last one."""
 
 
 @dataclass(frozen=True)
-class Site:
-    """Where a step runs: the tape it is written on, and what torch does differently there."""
+class StepRecorder:
+    """Records a model's modules on a tape, as torch runs them on the device."""
 
     tape: Tape
     is_cuda: bool = False
     half: bool = False
-    """Matrices are multiplied in bfloat16, under autocast."""
+    """Whether matrices are multiplied in bfloat16, under autocast."""
 
     def add(self, a: Value, b: Value) -> Value:
         """a + b, of the same size; the gradient goes to both."""
@@ -38,17 +38,17 @@ class Site:
         return self.tape.add([a, b], a.numel, width=width, passes=[v for v in (a, b) if v.width == width])
 
     def cast(self, x: Value, width: int) -> Value:
-        """x in numbers of that width; nothing happens where it has it."""
+        """x cast to numbers of `width` bytes; no operation where it has that width already."""
         return x if x.width == width else self.tape.add([x], x.numel, width=width)
 
     def dropout(self, x: Value, rate: float) -> Value:
-        """On the CPU the mask is as wide as the numbers, on CUDA a byte each."""
+        """Dropout: the mask has the numbers' width on the CPU, one byte each on CUDA."""
         if not rate:
             return x
         return self.tape.add([x], x.numel, width=x.width, own=x.numel * (1 if self.is_cuda else x.width))
 
     def linear(self, x: Value, rows: int, width: int, *, bias: bool = False, table: Value | None = None) -> Value:
-        """x (rows, …) -> (rows, width). `table` is a weight that has other uses too."""
+        """x (rows, …) -> (rows, width). table: a weight with other uses (a tied embedding)."""
         weight = x.numel // rows * width
         number = HALF if self.half else FLOAT
         x = self.cast(x, number)
@@ -60,7 +60,7 @@ class Site:
         return self.tape.add(inputs, rows * width, width=number, saves=[x], own=own, back_work=back_work)
 
     def norm(self, config: ModelConfig, x: Value, rows: int) -> Value:
-        """The design's norm over each of `rows`."""
+        """The design's norm over each of `rows` rows."""
         return _NORMS[config.norm](self, x, rows)
 
     def convolution(self, config: ModelConfig, x: Value) -> Value:
@@ -82,8 +82,8 @@ class Site:
             return tape.add([curve, h], h.numel, width=h.width, saves=[curve, h])
         return _CURVES[kind](self, h)
 
-    def experts(self, config: ModelConfig, x: Value, rows: int, parts: Parts) -> Value:
-        """The router, and each expert with its even share of the tokens."""
+    def experts(self, config: ModelConfig, x: Value, rows: int, parts: PartNames) -> Value:
+        """The router, and the experts, each with an equal share of the tokens."""
         tape, n_expert, used, width = self.tape, config.n_expert, config.n_expert_used, config.d_model
         tape.part = parts.router
         scores = self.cast(self.linear(x, rows, n_expert), FLOAT)
@@ -94,9 +94,9 @@ class Site:
         out = tape.add([], x.numel)
         share = -(-rows * used // n_expert)
         marks = [tape.mark()]
-        for i in range(min(n_expert, DRAWN)):
-            if i == DRAWN - 1:
-                tape.repeat(marks[i - 1], marks[i], n_expert - DRAWN)
+        for i in range(min(n_expert, N_UNROLLED)):
+            if i == N_UNROLLED - 1:
+                tape.repeat(marks[i - 1], marks[i], n_expert - N_UNROLLED)
             taken = tape.add([x], share * width, own=2 * LONG * share)
             made = self.feed_forward(config, taken, share)
             weights = tape.add([shares], share, own=2 * LONG * share)
@@ -109,38 +109,38 @@ class Site:
         return out
 
 
-def _layer_norm(site: Site, x: Value, rows: int) -> Value:
-    return site.tape.add([x], x.numel, width=x.width, saves=[x], own=2 * FLOAT * rows)
+def _layer_norm(recorder: StepRecorder, x: Value, rows: int) -> Value:
+    return recorder.tape.add([x], x.numel, width=x.width, saves=[x], own=2 * FLOAT * rows)
 
 
-def _rms_norm(site: Site, x: Value, rows: int) -> Value:
-    """On the CPU several operations, each with its own result."""
-    tape = site.tape
-    if site.is_cuda:
+def _rms_norm(recorder: StepRecorder, x: Value, rows: int) -> Value:
+    """On the CPU, torch runs several operations, each with its own result."""
+    tape = recorder.tape
+    if recorder.is_cuda:
         return tape.add([x], x.numel, width=x.width, saves=[x], own=FLOAT * rows)
     scaled = tape.add([x], x.numel, width=x.width, saves=[x], own=x.width * rows, work=x.size, back_work=3 * x.size)
     return tape.add([scaled], x.numel, width=x.width, saves=[scaled], back_work=x.size)
 
 
-_NORMS: dict[str, Callable[[Site, Value, int], Value]] = {"layernorm": _layer_norm, "rmsnorm": _rms_norm}
+_NORMS: dict[str, Callable[[StepRecorder, Value, int], Value]] = {"layernorm": _layer_norm, "rmsnorm": _rms_norm}
 check_complete(_NORMS, NORMS, "memory of norms")
 
 
-def _smooth(site: Site, x: Value) -> Value:
-    """A curve whose slope follows from its input."""
-    return site.tape.add([x], x.numel, width=x.width, saves=[x])
+def _smooth(recorder: StepRecorder, x: Value) -> Value:
+    """An activation whose backward pass needs its input (GELU, SiLU)."""
+    return recorder.tape.add([x], x.numel, width=x.width, saves=[x])
 
 
-def _relu(site: Site, x: Value) -> Value:
-    return site.tape.add([x], x.numel, width=x.width, saves_output=True)
+def _relu(recorder: StepRecorder, x: Value) -> Value:
+    return recorder.tape.add([x], x.numel, width=x.width, saves_output=True)
 
 
-def _relu2(site: Site, x: Value) -> Value:
-    h = _relu(site, x)
-    return site.tape.add([h], h.numel, width=h.width, saves=[h], back_work=2 * h.size)
+def _relu2(recorder: StepRecorder, x: Value) -> Value:
+    h = _relu(recorder, x)
+    return recorder.tape.add([h], h.numel, width=h.width, saves=[h], back_work=2 * h.size)
 
 
-_CURVES: dict[str, Callable[[Site, Value], Value]] = {
+_CURVES: dict[str, Callable[[StepRecorder, Value], Value]] = {
     "relu": _relu,
     "gelu": _smooth,
     "gelu_tanh": _smooth,

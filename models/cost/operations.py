@@ -1,9 +1,9 @@
 """Floating-point operations of the matrix products, by component.
 
 A multiplication and an addition count as two, as in PaLM's appendix B (arXiv:2204.02311). Norms, activations, softmax
-and looking up embeddings are left out. Attention counts the tokens that the design lets a token late in the text see:
-all `length` of them, or those of its sliding window; that earlier tokens see fewer is not subtracted, as kernels and
-papers do not. Of a mixture, only the experts that are used count.
+and embedding look-ups are left out. Attention is counted as for a token late in the text: all `length` keys, or those
+in its sliding window; that earlier tokens see fewer is not subtracted, as is usual in papers. Of a mixture,
+only the experts in use count.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TRAINING_FACTOR = 3
 
 
 def operations(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> dict[str, int]:
-    """Of the forward pass over one whole text of `length` tokens (default: the context), by component.
+    """FLOPs of the forward pass over one text of `length` tokens (default: the context), by component.
 
     In an encoder-decoder: over one pair of texts, a source of `source_length` tokens (default: as many as `length`),
     which the encoder reads, and a target of `length` tokens, which the decoder reads.
@@ -55,7 +55,7 @@ def operations(config: ModelConfig, length: int | None = None, source_length: in
 
 
 def flops_per_token(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> int:
-    """Operations of the forward pass for one token of a text of `length` tokens (default: the context).
+    """FLOPs of the forward pass for one token of a text of `length` tokens (default: the context).
 
     In an encoder-decoder: for one token of the target, together with its share of reading the source; where both are
     of one length, that is one token of each.
@@ -65,7 +65,7 @@ def flops_per_token(config: ModelConfig, length: int | None = None, source_lengt
 
 
 def training_flops_per_token(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> int:
-    """Operations per trained token, forward and backward; tokens as for `flops_per_token`."""
+    """FLOPs per trained token, forward and backward; tokens as for `flops_per_token`."""
     return TRAINING_FACTOR * flops_per_token(config, length, source_length)
 
 

@@ -1,4 +1,4 @@
-"""What a model's components are called, the same for parameters, operations and memory."""
+"""The names of a model's components, shared by parameters, operations and memory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ CROSS = "Cross-attention"
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The names within one stack: an encoder-decoder has two, so theirs begin with “Encoder” or “Decoder”."""
+class PartNames:
+    """The names of the components of one stack, prefixed with “Encoder” or “Decoder” where there are two."""
 
     stack: str = ""
 
@@ -37,8 +37,8 @@ class Parts:
         return f"{self.stack} {word}" if self.stack else word.capitalize()
 
 
-def stacks(config: ModelConfig) -> list[tuple[ModelConfig, Parts]]:
-    """The stacks of layers that a model has, each as settings and names; an encoder-decoder's encoder comes first."""
+def stacks(config: ModelConfig) -> list[tuple[ModelConfig, PartNames]]:
+    """A model's stacks of layers, each with its settings and names; an encoder comes before its decoder."""
     if config.topology == "encoder-decoder":
-        return [(config.encoder(), Parts("Encoder")), (config, Parts("Decoder"))]
-    return [(config, Parts())]
+        return [(config.encoder(), PartNames("Encoder")), (config, PartNames("Decoder"))]
+    return [(config, PartNames())]

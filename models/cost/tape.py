@@ -1,8 +1,8 @@
 """A training step as torch's autograd runs it, in bytes alone: what is allocated, kept for backward, and freed.
 
-The rules are autograd's. A result of the forward pass is freed after its last use, unless an operation saved it. The
-backward pass runs the operations from the last to the first: each makes gradients of its inputs, then lets go of what
-it saved and of its result's gradient. Where a value has several uses, their gradients are added up as they come.
+The rules are autograd's. A result of the forward pass is freed after its last use unless an operation saved it. The
+backward pass runs the operations from the last to the first: each computes the gradients of its inputs, then frees
+what it saved and its result's gradient. The gradients of a value with several uses are accumulated as they arrive.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 
 class Buffer:
-    """Bytes that live together. `part` is the model's component that made them."""
+    """A block of memory, `size` bytes, allocated by the model's component `part`."""
 
     __slots__ = ("holders", "part", "size")
 
@@ -22,7 +22,7 @@ class Buffer:
 
 
 class Value:
-    """A tensor of `numel` numbers of `width` bytes each. What `has_grad` gets a gradient of the same size."""
+    """A tensor of `numel` numbers of `width` bytes each; with `has_grad`, it gets a gradient of the same size."""
 
     __slots__ = ("buffer", "grad", "has_grad", "is_parameter", "numel", "summed", "uses", "width")
 
@@ -35,7 +35,7 @@ class Value:
         """Operations that read it and have not given it a gradient yet."""
         self.grad: Buffer | None = None
         self.summed = False
-        """Whether `grad` is a sum, which only this value holds."""
+        """Whether `grad` is an accumulated sum, which no other value shares."""
 
     @property
     def size(self) -> int:
@@ -52,16 +52,16 @@ class Operation:
     output: Value
     saved: Sequence[Buffer]
     own: Buffer
-    """What it saves beside its inputs and output: masks, statistics, indices."""
+    """What it saves in addition to inputs and output: masks, statistics, indices."""
     work: int
     back_work: int
     passes: Sequence[Value]
-    """The inputs whose gradient is the output's own, not a new tensor (sums, views)."""
+    """The inputs that receive the output's gradient unchanged, without a new tensor (sums, views)."""
 
 
 @dataclass(eq=False)
 class Repeat:
-    """`times` further copies of the operations from `start` to `end`, of which only what they save is counted."""
+    """`times` further copies of the operations from `start` to `end`; only the memory that they save is counted."""
 
     start: int
     end: int
@@ -78,8 +78,8 @@ class Tape:
         self._steps: list[Operation | Repeat] = []
         self._live: Counter[str] = Counter()
         self._total = 0
-        self._highest = 0
-        self._at_highest: dict[str, int] = {}
+        self._peak = 0
+        self._at_peak: dict[str, int] = {}
 
     # Recording
 
@@ -105,10 +105,10 @@ class Tape:
         """Record an operation and return its result.
 
         Args:
-            saves, saves_output, own: what it keeps for the backward pass: inputs, its result, and `own` bytes more.
+            saves, saves_output, own: what it keeps for the backward pass: inputs, its result, and `own` further bytes.
             work, back_work: bytes that it needs only while it runs, forward and backward; the gradient of a weight
-                that is used once belongs there, since it goes into the weight's own buffer at once.
-            passes: inputs that get the result's gradient as it is.
+                that is used once is counted here: it is added to the weight's own buffer immediately.
+            passes: inputs that receive the result's gradient unchanged.
             view_of: the input whose memory the result shares.
         """
         buffer = view_of.buffer if view_of is not None else Buffer(numel * width, self.part)
@@ -122,59 +122,59 @@ class Tape:
         return output
 
     def mark(self) -> int:
-        """The place where the next operation will stand, for `repeat`."""
+        """The index of the next operation, for `repeat`."""
         return len(self._steps)
 
     def repeat(self, start: int, end: int, times: int) -> None:
-        """Let what the operations from `start` to `end` save count `times` more: all layers but a few are alike."""
+        """Count what the operations from `start` to `end` save `times` more: only a few layers are written out."""
         if times > 0:
             self._steps.append(Repeat(start, end, times))
 
     # Running
 
     def peak(self) -> dict[str, int]:
-        """Bytes by part at the moment when most is allocated, of a forward and a backward pass."""
+        """Bytes by component at the peak of a forward and a backward pass."""
         self._forward()
         self._backward()
-        return self._at_highest
+        return self._at_peak
 
     def _forward(self) -> None:
-        wanted = {place for step in self._steps if isinstance(step, Repeat) for place in (step.start, step.end)}
+        wanted = {index for step in self._steps if isinstance(step, Repeat) for index in (step.start, step.end)}
         snapshots: dict[int, Counter[str]] = {}
         reads: Counter[Buffer] = Counter()
         for step in self._steps:
             if isinstance(step, Operation):
                 reads.update(value.buffer for value in step.inputs)
-        for place, step in enumerate(self._steps):
-            if place in wanted:
-                snapshots[place] = self._live.copy()
+        for index, step in enumerate(self._steps):
+            if index in wanted:
+                snapshots[index] = self._live.copy()
             if isinstance(step, Repeat):
                 grown = snapshots[step.end]
                 grown.subtract(snapshots[step.start])
                 step.buffers = [Buffer(size * step.times, part) for part, size in grown.items()]
                 for buffer in step.buffers:
-                    self._hold(buffer)
-                self._note()
+                    self._retain(buffer)
+                self._update_peak()
                 continue
             made = step.output.buffer
             if made.holders == 0:
-                self._hold(made)  # by the forward pass, until it is read for the last time
+                self._retain(made)  # by the forward pass, until its last use
             for buffer in (step.own, *step.saved):
-                self._hold(buffer)
-            self._note(step.work, step.part)
+                self._retain(buffer)
+            self._update_peak(step.work, step.part)
             for value in step.inputs:
                 reads[value.buffer] -= 1
             for buffer in {made, *(value.buffer for value in step.inputs)}:
                 if reads[buffer] == 0:
-                    self._drop(buffer)
+                    self._release(buffer)
 
     def _backward(self) -> None:
         last = next(step for step in reversed(self._steps) if isinstance(step, Operation))
-        last.output.grad = self._hold(Buffer(last.output.size, last.part))
+        last.output.grad = self._retain(Buffer(last.output.size, last.part))
         for step in reversed(self._steps):
             if isinstance(step, Repeat):
                 for buffer in step.buffers:
-                    self._drop(buffer)
+                    self._release(buffer)
                 continue
             grad = step.output.grad
             made: list[tuple[Value, Buffer]] = []
@@ -183,51 +183,51 @@ class Tape:
                     if value.has_grad:
                         is_same = any(value is other for other in step.passes)
                         new = grad if is_same else Buffer(value.size, step.part)
-                        made.append((value, self._hold(new)))
-                self._note(step.back_work, step.part)
+                        made.append((value, self._retain(new)))
+                self._update_peak(step.back_work, step.part)
                 step.output.grad = None
-                self._drop(grad)
+                self._release(grad)
             for buffer in (step.own, *step.saved):
-                self._drop(buffer)
+                self._release(buffer)
             for value, new in made:
-                self._give(value, new)
+                self._add_gradient(value, new)
 
-    def _give(self, value: Value, new: Buffer) -> None:
-        """Add a gradient to those that `value` has; a parameter's is moved to its own buffer when it is complete."""
+    def _add_gradient(self, value: Value, new: Buffer) -> None:
+        """Accumulate a gradient of `value`; a parameter's goes to its own buffer (.grad) when it is complete."""
         value.uses -= 1
         if value.grad is None:
             value.grad = new
         else:
             old = value.grad
             if value.summed:
-                self._note()  # added in place
+                self._update_peak()  # added in place
             else:
-                value.grad = self._hold(Buffer(value.size, new.part))  # the gradients may be others' too
-                self._note()
+                value.grad = self._retain(Buffer(value.size, new.part))  # other values may share the gradients
+                self._update_peak()
                 value.summed = True
-                self._drop(old)
-            self._drop(new)
+                self._release(old)
+            self._release(new)
         if value.uses == 0 and value.is_parameter:
-            self._drop(value.grad)
+            self._release(value.grad)
             value.grad = None
 
-    def _hold(self, buffer: Buffer) -> Buffer:
+    def _retain(self, buffer: Buffer) -> Buffer:
         if buffer.holders == 0:
             self._live[buffer.part] += buffer.size
             self._total += buffer.size
         buffer.holders += 1
         return buffer
 
-    def _drop(self, buffer: Buffer) -> None:
+    def _release(self, buffer: Buffer) -> None:
         buffer.holders -= 1
         if buffer.holders == 0:
             self._live[buffer.part] -= buffer.size
             self._total -= buffer.size
 
-    def _note(self, work: int = 0, part: str = "") -> None:
-        """Remember this moment if it is the highest so far."""
-        if self._total + work > self._highest:
-            self._highest = self._total + work
-            self._at_highest = {name: size for name, size in self._live.items() if size}
+    def _update_peak(self, work: int = 0, part: str = "") -> None:
+        """Record the current allocation if it is the highest so far."""
+        if self._total + work > self._peak:
+            self._peak = self._total + work
+            self._at_peak = {name: size for name, size in self._live.items() if size}
             if work:
-                self._at_highest[part] = self._at_highest.get(part, 0) + work
+                self._at_peak[part] = self._at_peak.get(part, 0) + work

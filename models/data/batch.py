@@ -1,4 +1,4 @@
-"""What a model is given at a time, and what a part of a corpus is before an objective makes that of it."""
+"""Batches: what a model is trained on, and the rows of text that an objective makes them from."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """inputs and targets (B, T) long; weights (B, T) float32, how much each target counts in the loss."""
+    """One batch: inputs and targets (B, T) long; weights (B, T) float32, the weight of each target in the loss."""
 
     inputs: Tensor
     targets: Tensor
     weights: Tensor
     mask: Tensor | None = None
-    """(B, T) bool: which inputs are real. None where all are, or where no real one can see the others (a decoder)."""
+    """(B, T) bool: which inputs are not padding. None where none is, or where padding cannot affect the rest (decoder)."""
     source: Tensor | None = None
-    """(B, S) long: what an encoder-decoder reads whole; its `inputs` are the decoder's."""
+    """(B, S) long: the encoder's input of an encoder-decoder; `inputs` are the decoder's."""
     source_mask: Tensor | None = None
-    """(B, S) bool: which of the source's tokens are real; None where all are."""
+    """(B, S) bool: which source tokens are not padding; None where none is."""
     candidates: Tensor | None = None
-    """(B, T) bool: where the targets are positions in their own row (models.pronouns), those that can be one."""
+    """(B, T) bool: where targets are positions in the same row (models.pronouns), the allowed positions."""
     n_tokens: int | None = None
-    """Real tokens of source and inputs; None where nobody counted them."""
+    """Number of source and input tokens without padding; None where not counted."""
 
     def count_tokens(self, *, padded: bool) -> int:
-        """Tokens read. Where nobody counted them, the id 0 stands for none if the texts are `padded`."""
+        """Tokens read, without padding. If not counted, id 0 is taken as padding where texts are `padded`."""
         if self.n_tokens is not None:
             return self.n_tokens
         return int(self.inputs.count_nonzero()) if padded else self.inputs.numel()
@@ -34,7 +34,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Rows:
-    """Pieces of text side by side, padded at the end: ids (B, L) long, weights (B, L) float32, real (B, L) bool."""
+    """Rows of text, padded at the end: ids (B, L) long, weights (B, L) float32, real (B, L) bool (not padding)."""
 
     ids: Tensor
     weights: Tensor

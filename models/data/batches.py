@@ -1,4 +1,4 @@
-"""From a corpus to tensors. A batch is a pure function of its step: a checkpoint's data position is its step."""
+"""From a corpus to tensors. A batch is a pure function of its step, so a checkpoint's data position is its step."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from torch import Tensor
 from models.chat.own_template import encode_conversations
 from models.data.batch import Batch, Rows
 from models.data.corpus import Corpus
-from models.data.orders import EpochOrders
+from models.data.epoch_permutations import EpochPermutations
 from models.data.plain_objectives import Objective
 from models.settings.run_spec import TrainConfig
 from models.tokenizers import encode_text
 from models.tokenizers.special_tokens import end_id
 
 POOL_BATCHES = 16
-"""Examples are sorted by length within pools of this many batches: little padding, and every step still mixed."""
+"""Examples are sorted by length within pools of this many batches: little padding, yet every step is mixed."""
 
 
 class Batches(Protocol):
     """What the trainer needs of one split of a corpus."""
 
     bytes_per_token: float | None
-    """UTF-8 bytes of text per token of the split, which turns nats per token into bits per byte.
+    """UTF-8 bytes of text per token of the split, which converts nats per token into bits per byte.
 
-    None where the loss is no mean over the whole text, which no such figure describes: where the objective guesses only
-    some of the tokens, or they do not all count the same.
+    None where the loss is not a plain mean over all tokens of the text: where the objective predicts only some of them,
+    or they have different weights.
     """
 
     @property
@@ -38,14 +38,14 @@ class Batches(Protocol):
         """Batches in one pass over the split."""
 
     def batch(self, step: int, micro_step: int = 0) -> Batch:
-        """The batch of that micro-batch of that step (validation: step counts from 0 to n_batches - 1)."""
+        """The batch of a micro-step of a step (validation: steps 0 to n_batches - 1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedSplit:
-    """One split of a corpus as ids, whatever is made of it: `ids` of one long text (n), or `examples`.
+    """One split of a corpus as token ids: `ids` of one long text (n,), or `examples`.
 
-    An example is its ids, its end included, and for each whether it belongs to a reply (or to no conversation at all).
+    An example is its ids, with its end token, and whether each belongs to a reply (always True for plain text).
     """
 
     split: str
@@ -56,15 +56,15 @@ class EncodedSplit:
 
     @property
     def n_tokens(self) -> int:
-        """Tokens of the whole split."""
+        """Number of tokens in the split."""
         return len(self.ids) if self.ids is not None else sum(len(ids) for ids, _ in self.examples)
 
 
 def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str) -> EncodedSplit:
-    """A corpus's split as the ids of its text or examples.
+    """A split of a corpus, tokenized.
 
     Raises:
-        ValueError: where a file is damaged, or the tokenizer has no token to part examples with.
+        ValueError: where a file is damaged, or the tokenizer has no token to separate examples.
     """
     if corpus.kind == "text":
         text = corpus.read_text(split)
@@ -76,7 +76,7 @@ def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str) -> EncodedSpl
     chats = [example["messages"] for example in examples if "messages" in example]
     end = end_id(tokenizer)
     if end is None:
-        raise ValueError("This tokenizer has no end token, so it cannot part examples: use another tokenizer.")
+        raise ValueError("This tokenizer has no end token, so it cannot separate examples: use another tokenizer.")
     encoded = [
         ([*ids, end], [True] * (len(ids) + 1)) for ids in (encode_text(tokenizer, " " + text.strip()) for text in plain)
     ]
@@ -86,8 +86,8 @@ def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str) -> EncodedSpl
     return EncodedSplit(split=split, n_bytes=n_bytes, examples=encoded, end=end)
 
 
-def batches_of(encoded: EncodedSplit, objective: Objective, context_length: int, train: TrainConfig) -> Batches:
-    """The batches that an objective makes of a split; ValueError where it is too short for one context."""
+def make_batches(encoded: EncodedSplit, objective: Objective, context_length: int, train: TrainConfig) -> Batches:
+    """The batches that an objective makes of a split; ValueError where it is shorter than one context."""
     shuffled = encoded.split == "train"
     if encoded.ids is not None:
         _check_length(len(encoded.ids), context_length, encoded.split)
@@ -103,24 +103,24 @@ def _check_length(n_tokens: int, context_length: int, split: str) -> None:
         return
     if split == "train":
         raise ValueError(
-            f"The training text is {n_tokens} tokens long, but one context takes {context_length + 1}: use a longer "
+            f"The training text is {n_tokens} tokens long, but one context needs {context_length + 1}: use a longer "
             f"text, or a context length below {n_tokens}."
         )
     raise ValueError(
-        f"The validation part is {n_tokens} tokens long, but one context takes {context_length + 1}: use a longer "
+        f"The validation part is {n_tokens} tokens long, but one context needs {context_length + 1}: use a longer "
         f"text, a larger validation share, or a context length below {n_tokens}."
     )
 
 
 class TextBatches:
-    """Windows of one long text: in training in random order, with other borders in every epoch; else in order."""
+    """Windows of one long text: in training in random order, with new boundaries in every epoch; else in order."""
 
     def __init__(self, ids: Tensor, n_bytes: int, objective: Objective, train: TrainConfig, *, shuffled: bool) -> None:
         self._ids, self._objective = ids, objective
         self._length = objective.width - objective.overlap
         self._batch_size, self._accum, self._seed = train.batch_size, train.grad_accum_steps, train.seed
         self._shuffled = shuffled
-        self._orders = EpochOrders(train.seed)
+        self._permutations = EpochPermutations(train.seed)
         self.bytes_per_token = n_bytes / len(ids) if objective.predicts_text else None
         n_free = len(ids) - objective.overlap
         spare = n_free - self._length
@@ -144,17 +144,17 @@ class TextBatches:
     def _start(self, index: int) -> int:
         if not self._shuffled:
             return index * self._length
-        epoch, place = divmod(index, self._n_windows)
-        order = self._orders.order(epoch, self._n_windows)
-        offset = int(order[0]) * 7919 % (self._spare + 1)  # the borders move from epoch to epoch
-        return offset + int(order[place]) * self._length
+        epoch, window = divmod(index, self._n_windows)
+        order = self._permutations.permutation(epoch, self._n_windows)
+        offset = int(order[0]) * 7919 % (self._spare + 1)  # the boundaries move from epoch to epoch
+        return offset + int(order[window]) * self._length
 
 
 class ExampleBatches:
-    """Separate examples, padded at the end; of similar length within a batch, shuffled from epoch to epoch.
+    """Separate examples, padded at the end; of similar length within a batch, shuffled in every epoch.
 
-    A batch holds about batch_size × context_length tokens, so many short examples or a few long ones. Those longer than
-    the context are cut.
+    A batch has about batch_size × context_length tokens, so many short examples or a few long ones. Longer examples are
+    truncated to the context.
     """
 
     def __init__(
@@ -175,13 +175,13 @@ class ExampleBatches:
         self._ids = torch.tensor([token for ids, _ in encoded for token in ids])
         reply = torch.tensor([flag for _, flags in encoded for flag in flags])
         self._weights = torch.where(reply, 1.0, train.context_loss_weight)
-        counts_alike = bool((self._weights == 1.0).all())
-        self.bytes_per_token = n_bytes / n_tokens if objective.predicts_text and counts_alike else None
+        equal_weights = bool((self._weights == 1.0).all())
+        self.bytes_per_token = n_bytes / n_tokens if objective.predicts_text and equal_weights else None
         self._lengths = torch.tensor([len(ids) for ids, _ in encoded])
         self._starts = self._lengths.cumsum(0) - self._lengths
         self._accum, self._shuffled, self._seed = train.grad_accum_steps, shuffled, train.seed
         self._objective = objective
-        self._orders = EpochOrders(train.seed)
+        self._permutations = EpochPermutations(train.seed)
         per_batch = train.batch_size * (objective.width - objective.overlap)
         self._rows = max(1, int(per_batch / float(self._lengths.float().mean())))
         self._n_batches = max(1, len(encoded) // self._rows) if shuffled else -(-len(encoded) // self._rows)
@@ -195,19 +195,19 @@ class ExampleBatches:
         if not self._shuffled:
             by_length = torch.argsort(self._lengths, stable=True)
             return self._gather(by_length[step * self._rows : (step + 1) * self._rows], corruption_seed(0, step, 0))
-        epoch, place = divmod(step * self._accum + micro_step, self._n_batches)
+        epoch, index = divmod(step * self._accum + micro_step, self._n_batches)
         if self._plan[0] != epoch:
             self._plan = (epoch, self._plan_epoch(epoch))
-        return self._gather(self._plan[1][place], corruption_seed(self._seed, step, micro_step))
+        return self._gather(self._plan[1][index], corruption_seed(self._seed, step, micro_step))
 
     def _plan_epoch(self, epoch: int) -> list[Tensor]:
         """Each batch's rows in an epoch: shuffled, sorted by length within pools, the batches shuffled again."""
-        order = self._orders.order(epoch, len(self._lengths))
+        order = self._permutations.permutation(epoch, len(self._lengths))
         batches: list[Tensor] = []
         for pool in order[: self._n_batches * self._rows].split(POOL_BATCHES * self._rows):
             by_length = pool[torch.argsort(self._lengths[pool], stable=True)]
             batches.extend(by_length.split(self._rows))
-        return [batches[int(i)] for i in self._orders.order(-1 - epoch, len(batches))]
+        return [batches[int(i)] for i in self._permutations.permutation(-1 - epoch, len(batches))]
 
     def _gather(self, rows: Tensor, seed: int) -> Batch:
         lengths, starts = self._lengths[rows], self._starts[rows]
@@ -220,5 +220,5 @@ class ExampleBatches:
 
 
 def corruption_seed(seed: int, step: int, micro_step: int) -> int:
-    """One number for what an objective draws; not the one that dropout is seeded from, which draws the same way."""
+    """The seed for an objective's draws; differs from the one for dropout, which is derived in the same way."""
     return ((seed * 1_000_003 + step) * 65_539 + micro_step + 0x5EED) % 2**63

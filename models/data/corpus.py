@@ -1,7 +1,7 @@
-"""Corpora: what a run learns from, split and kept by content, so that a run can go on when the source is gone.
+"""Corpora: training texts, split and stored by content hash, so that a run can resume when the source is gone.
 
 A corpus is the folder corpora/<first 12 digits of its SHA-256>/ with about.json and, by its kind, train.txt and val.txt
-("text") or train.jsonl and val.jsonl ("examples": {"text": …} or {"messages": […]} a line). No torch import.
+("text") or train.jsonl and val.jsonl ("examples": {"text": …} or {"messages": […]} per line). No torch import.
 """
 
 from __future__ import annotations
@@ -73,19 +73,19 @@ class Corpus:
         except OSError as error:
             raise ValueError(f"{path} cannot be read ({error.strerror}): choose the source again.") from error
         if hashlib.sha256(data).hexdigest() != self.digests[split]:
-            raise ValueError(f"{path} was changed, so training cannot go on exactly: choose the source again.")
+            raise ValueError(f"{path} was changed, so training cannot resume exactly: choose the source again.")
         return data
 
 
 def build_text_corpus(library: Library, files: Sequence[Path | str], val_fraction: float) -> Corpus:
-    """A corpus of one or more UTF-8 text files; the end of their joined text is for validation (`split_place`).
+    """A corpus of one or more UTF-8 text files; the end of the joined text is for validation (`split_index`).
 
     Raises:
         ValueError: for a file that is missing, empty, binary, not UTF-8, or too short to split, with the remedy.
     """
     paths = [Path(file) for file in files]
     if not paths:
-        raise ValueError("No file is chosen: choose at least one text file.")
+        raise ValueError("No file chosen: choose at least one text file.")
     text = "\n".join(_read_text_file(path) for path in paths)
     label = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
     return _text_corpus(library, text, val_fraction, source="files", label=label)
@@ -94,7 +94,7 @@ def build_text_corpus(library: Library, files: Sequence[Path | str], val_fractio
 def build_stdlib_corpus(library: Library, val_fraction: float = 0.1) -> Corpus:
     """The docstrings of the installed Python's standard library, over a million characters of plain English.
 
-    The one that the library has already is taken as it is, whatever its `val_fraction` was.
+    Reuses the library's copy, whatever its `val_fraction`.
 
     Raises:
         ValueError: where the sources are not installed.
@@ -124,17 +124,17 @@ def build_examples_corpus(
     splits = {"train": train, "val": val}
     data = {split: b"".join(_json_line(example) for example in examples) for split, examples in splits.items()}
     has_chats = any("messages" in example for examples in splits.values() for example in examples)
-    return _keep(library, data, kind="examples", source=source, label=label, seed=seed, chats=has_chats)
+    return _store(library, data, kind="examples", source=source, label=label, seed=seed, chats=has_chats)
 
 
 def open_corpus(library: Library, sha: str) -> Corpus:
-    """The corpus with the SHA-256 `sha`, of which the first 12 digits are enough.
+    """Open the corpus with the SHA-256 `sha` (the first 12 digits are enough).
 
     Raises:
         ValueError: where it is missing or damaged, naming the file.
     """
     if not re.match("[0-9a-f]{12}", sha):
-        raise ValueError(f"{sha!r} is no corpus of the library: choose the source again.")
+        raise ValueError(f"{sha!r} is not a corpus of the library: choose the source again.")
     folder = library.corpora / sha[:12]
     path = folder / "about.json"
     about = read_json(path)
@@ -163,7 +163,7 @@ def open_corpus(library: Library, sha: str) -> Corpus:
 
 
 def list_corpora(library: Library) -> list[Corpus]:
-    """All corpora that can be read; damaged ones are left out, and alone."""
+    """All readable corpora; damaged ones are skipped."""
     found = []
     for about in sorted(library.corpora.glob("*/about.json")):
         try:
@@ -175,50 +175,50 @@ def list_corpora(library: Library) -> list[Corpus]:
 
 def _read_text_file(path: Path) -> str:
     """The text of a user's file, with plain newlines and without a byte order mark."""
-    if path.is_dir():  # Windows would say that permission is denied
+    if path.is_dir():  # on Windows, reading it would be a permission error
         raise ValueError(f"{path} is a folder: choose the text files in it.")
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist: check the name, or choose the file again.") from None
     except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}): check that you may read it.") from error
+        raise ValueError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
     if not data:
         raise ValueError(f"{path} is empty: choose a file with text in it.")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ValueError(f"{path} is UTF-16 text, which Terrarium does not read: save it as UTF-8 first.")
+        raise ValueError(f"{path} is UTF-16 text: save it as UTF-8 first.")
     if b"\x00" in data or sum(byte in _CONTROL for byte in data[:4096]) > len(data[:4096]) // 20:
-        raise ValueError(f"{path} is not a text file (it holds binary data): choose a plain text file.")
+        raise ValueError(f"{path} is not a text file (it contains binary data): choose a plain text file.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{path} is not UTF-8 text (the byte at offset {error.start} does not fit): save it as UTF-8 first."
+            f"{path} is not UTF-8 text (invalid byte at offset {error.start}): save it as UTF-8 first."
         ) from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _text_corpus(library: Library, text: str, val_fraction: float, *, source: str, label: str) -> Corpus:
-    at = split_place(text, val_fraction)
-    train, val = text[:at], text[at:]
+    index = split_index(text, val_fraction)
+    train, val = text[:index], text[index:]
     if not train.strip() or not val.strip():
         raise ValueError(
-            f"{label} has only {_characters(len(text))}, too few for a part to learn from and a part to validate on: "
+            f"{label} has only {_characters(len(text))}, too few to split into training and validation: "
             "use a longer text, or a larger validation share."
         )
     data = {"train": train.encode(), "val": val.encode()}
-    return _keep(library, data, kind="text", source=source, label=label, seed=None, chats=False)
+    return _store(library, data, kind="text", source=source, label=label, seed=None, chats=False)
 
 
-def split_place(text: str, val_fraction: float) -> int:
-    """Where the validation part begins: at the line's start nearest to the wanted place.
+def split_index(text: str, val_fraction: float) -> int:
+    """The character index where validation begins: the line start nearest to the wanted index.
 
-    Within a line where the nearest start is farther off than half of the validation part, and than _NEAR characters.
+    Within a line where the nearest start is farther off than half of the validation part and than _NEAR characters.
     """
     wanted = round(len(text) * (1 - val_fraction))
-    most = max((len(text) - wanted) / 2, _NEAR)
+    max_distance = max((len(text) - wanted) / 2, _NEAR)
     after, before = text.find("\n", wanted, len(text) - 1) + 1, text.rfind("\n", 0, wanted) + 1
-    starts = [start for start in (after, before) if start > 0 and abs(start - wanted) <= most]
+    starts = [start for start in (after, before) if start > 0 and abs(start - wanted) <= max_distance]
     return min(starts, key=lambda start: abs(start - wanted), default=wanted)
 
 
@@ -227,7 +227,7 @@ def _characters(n: int) -> str:
 
 
 def _json_line(example: Example) -> bytes:
-    # Line separators of Unicode may stand inside strings; only \n ends a line.
+    # Unicode line separators may occur in strings; only \n ends a line.
     return (json.dumps(example, ensure_ascii=False) + "\n").encode()
 
 
@@ -238,7 +238,7 @@ def _docstrings(root: Path) -> Iterator[str]:
             continue
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # old escapes in other people's sources
+                warnings.simplefilter("ignore")  # invalid escapes in old sources
                 tree = ast.parse(path.read_bytes())
         except (SyntaxError, ValueError, OSError):
             continue
@@ -249,17 +249,17 @@ def _docstrings(root: Path) -> Iterator[str]:
                     yield docstring
 
 
-def _keep(
+def _store(
     library: Library, data: Mapping[str, bytes], *, kind: str, source: str, label: str, seed: int | None, chats: bool
 ) -> Corpus:
-    """Write the corpus under the digest of its content, unless it is there already and whole."""
+    """Store the corpus under the hash of its content, unless an intact copy is there already."""
     digests = {split: hashlib.sha256(data[split]).hexdigest() for split in SPLITS}
     sha256 = hashlib.sha256(f"{kind}:{digests['train']}:{digests['val']}".encode()).hexdigest()
     folder = library.corpora / sha256[:12]
     try:
         return open_corpus(library, sha256)
     except ValueError:
-        if folder.exists():  # damaged: out of the way, but not lost
+        if folder.exists():  # damaged: move it away, but keep it
             library.move_to_trash(folder)
     with atomic_folder(folder) as half_made:
         for split in SPLITS:

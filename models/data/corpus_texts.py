@@ -1,4 +1,4 @@
-"""The texts of whatever can be read to measure tokenizers on: corpora, sources that make one, files, a text at hand."""
+"""The texts to train or measure tokenizers on: corpora, generated sources, files, or a given text."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from models.library.library import Library
 from models.settings.run_spec import DataSpec
 from models.tokenizers.making.texts import example_texts, read_texts
 
-_LOOK = 1 << 20
-"""Characters of examples that are looked at to tell how much of them is text."""
+_SAMPLE_CHARACTERS = 1 << 20
+"""Number of characters of examples to read for estimating how much of a file is text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class CorpusChoice:
 
 
 class CorpusTexts(NamedTuple):
-    """What to call them; about how many bytes of text they are; the texts, to be read once."""
+    """Texts to read once, with a label and their approximate size in bytes."""
 
     label: str
     n_bytes: int
@@ -40,15 +40,14 @@ class CorpusTexts(NamedTuple):
 def corpus_texts(library: Library, choice: CorpusChoice) -> Generator[Event, None, CorpusTexts]:
     """The texts of a choice, both splits of a corpus; the corpus is built where the library does not have it yet.
 
-    Before the texts are asked for, no more of the files is read than the beginning of examples, for `n_bytes`; then a
-    block at a time.
+    Until the texts are iterated, only the beginning of example files is read, for `n_bytes`; then one block at a time.
 
     Raises:
-        ValueError: where the corpus is gone or damaged, no file was chosen, or one is missing.
+        ValueError: where the corpus is missing or damaged, no file was chosen, or one is missing.
     """
     if choice.source == "text":
-        data = choice.text.encode(errors="replace")  # a text field can hold half of a surrogate pair
-        return CorpusTexts("the text at hand", len(data), iter([data.decode()]))
+        data = choice.text.encode(errors="replace")  # a text field can contain an unpaired surrogate
+        return CorpusTexts("your text", len(data), iter([data.decode()]))
     if choice.source == "files":
         return _of_files([Path(file) for file in choice.files])
     if choice.source == "corpus":
@@ -60,36 +59,36 @@ def corpus_texts(library: Library, choice: CorpusChoice) -> Generator[Event, Non
 
 
 def language_texts(language: str, n: int = N_STORIES) -> Generator[Event, None, CorpusTexts]:
-    """`n` stories of Tiny World in one of LANGUAGE_NAMES, the same ones in each."""
-    yield Phase(name=f"Telling stories in {language}")
-    told = []
+    """`n` stories of Tiny World in one of LANGUAGE_NAMES, the same ones in each language."""
+    yield Phase(name=f"Generating stories in {language}")
+    texts = []
     for story in stories(language, n):
-        told.append(story)
-        if len(told) % 500 == 0:
-            yield Progress(done=len(told), total=n)
-    return CorpusTexts(language, sum(len(story.encode()) for story in told), iter(told))
+        texts.append(story)
+        if len(texts) % 500 == 0:
+            yield Progress(done=len(texts), total=n)
+    return CorpusTexts(language, sum(len(story.encode()) for story in texts), iter(texts))
 
 
 def files_label(files: Sequence[str]) -> str:
-    """What files are called together: “notes.txt and 2 more”."""
+    """A label for several files: “notes.txt and 2 more”."""
     names = [Path(file).name for file in files]
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def _of_files(paths: list[Path]) -> CorpusTexts:
     if not paths:
-        raise ValueError("No file is chosen: choose at least one text file.")
+        raise ValueError("No file chosen: choose at least one text file.")
     return CorpusTexts(files_label([str(path) for path in paths]), sum(map(_n_bytes, paths)), read_texts(paths))
 
 
 def _n_bytes(path: Path) -> int:
-    """About how many bytes of text a file holds: of examples, as many to the byte as its first lines. 0 without one."""
+    """Approximate number of bytes of text in a file, estimated for examples. 0 where it is missing."""
     if not path.is_file():
         return 0
     size = path.stat().st_size
     if path.suffix != ".jsonl":
         return size
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        lines = file.readlines(_LOOK)
+        lines = file.readlines(_SAMPLE_CHARACTERS)
     n_lines = sum(len(line.encode()) for line in lines)
     return round(size * sum(len(text.encode()) for text in example_texts(lines, path)) / max(n_lines, 1))

@@ -1,7 +1,7 @@
-"""BART's objective: a text is damaged, and the model writes the whole of it anew.
+"""BART's denoising objective: the model reconstructs the whole text from a noised copy.
 
-Source: Lewis et al., "BART: Denoising Sequence-to-Sequence Pre-training" (arXiv:1910.13461), its two best noises
-together: spans of text become one mask each, whatever their length, and the sentences change places.
+Source: Lewis et al., "BART: Denoising Sequence-to-Sequence Pre-training" (arXiv:1910.13461), with its two best kinds of
+noise together: text infilling (spans of any length become one mask each) and sentence permutation.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from collections.abc import Iterator
 from tokenizers import Tokenizer
 
 from models.data.batch import Batch, Rows
-from models.data.plain_objectives import longest_ordinary, pair_batch, place_spans
+from models.data.plain_objectives import longest_ordinary, place_spans, seq2seq_batch
 from models.settings.model_config import ModelConfig
 from models.tokenizers import special_ids
 from models.tokenizers.special_tokens import end_id, mask_id, pad_id, start_id
 from models.tokenizers.token_bytes import TokenBytes
 
-HIDDEN = 0.3
-"""The share of a text's tokens that are hidden (BART)."""
+MASK_RATIO = 0.3
+"""Share of a text's tokens that is hidden (BART)."""
 
-MEAN_SPAN = 3.0
-"""The mean of the Poisson distribution that the lengths of hidden spans are drawn from (BART)."""
+MEAN_SPAN_LENGTH = 3.0
+"""Mean of the Poisson distribution of the lengths of hidden spans (BART)."""
 
 _SENTENCE_ENDS = (b".", b"!", b"?", b"\n")
 
 
 class Denoising:
-    """“A cat sat. It was warm.” -> “It was warm. A <mask>.” and the text as it was, both with an end token.
+    """“A cat sat. It was warm.” -> “It was warm. A <mask>.” and the original text, both with an end token.
 
-    A span of no tokens is a mask that stands for nothing. Special tokens are never hidden, and sentences never move
+    A span of length 0 inserts a mask that stands for nothing. Special tokens are never hidden, and sentences never move
     across one.
     """
 
@@ -40,7 +40,7 @@ class Denoising:
     ends_texts = True
 
     def __init__(self, config: ModelConfig, tokenizer: Tokenizer) -> None:
-        self.width = config.context_length - 1  # there is room for an end
+        self.width = config.context_length - 1  # one token is left for the end token
         mask, end = mask_id(tokenizer), end_id(tokenizer, config)
         if mask is None or end is None:
             raise ValueError("This tokenizer has no mask token or no end token: start a new run with it.")
@@ -60,26 +60,26 @@ class Denoising:
             sources.append([*self.infill(self.permute(ids, rng), rng), self._end])
             targets.append([*ids, self._end])
             weights.append([*row_weights[:length], 1.0])
-        return pair_batch(sources, targets, weights, start=self._start, pad=self._pad)
+        return seq2seq_batch(sources, targets, weights, start=self._start, pad=self._pad)
 
     def permute(self, ids: list[int], rng: random.Random) -> list[int]:
-        """The text with its sentences in another order."""
-        damaged: list[int] = []
+        """The text with its sentences shuffled."""
+        noised: list[int] = []
         for part in _split(ids, self._specials):
             sentences = list(_split(part, self._sentence_ends, keep_together=True))
             rng.shuffle(sentences)
-            damaged += [id for sentence in sentences for id in sentence]
-        return damaged
+            noised += [id for sentence in sentences for id in sentence]
+        return noised
 
     def infill(self, ids: list[int], rng: random.Random) -> list[int]:
-        """The text with one mask for each hidden span. Never longer than before."""
+        """Text infilling: the text with one mask for each hidden span. Never longer than before."""
         if not ids:
             return []
-        n_hidden = max(1, round(HIDDEN * len(ids)))
+        n_noise = max(1, round(MASK_RATIO * len(ids)))
         lengths: list[int] = []
-        n_empty, left = 0, n_hidden
+        n_empty, left = 0, n_noise
         while left:
-            length = min(_poisson(MEAN_SPAN, rng), left)
+            length = min(_poisson(MEAN_SPAN_LENGTH, rng), left)
             if length:
                 lengths.append(length)
             else:
@@ -88,18 +88,18 @@ class Denoising:
         spans = place_spans(len(ids), lengths, rng)
         spans = [longest_ordinary(ids, *span, self._specials) for span in spans]
         source: list[int] = []
-        place = 0
+        position = 0
         for start, stop in spans:
-            source += [*ids[place:start], *([self._mask] if start < stop else [])]
-            place = stop
-        source += ids[place:]
+            source += [*ids[position:start], *([self._mask] if start < stop else [])]
+            position = stop
+        source += ids[position:]
         for _ in range(min(n_empty, len(ids) - len(source))):
             source.insert(rng.randint(0, len(source)), self._mask)
         return source
 
 
 def _split(ids: list[int], ends: frozenset[int], *, keep_together: bool = False) -> Iterator[list[int]]:
-    """The parts of `ids` behind which one of `ends` stands: with it (`keep_together`), else it is a part by itself."""
+    """Split `ids` after each of `ends`: with it (`keep_together`), or with it as a part of its own."""
     part: list[int] = []
     for id in ids:
         if id not in ends:
@@ -114,7 +114,7 @@ def _split(ids: list[int], ends: frozenset[int], *, keep_together: bool = False)
 
 
 def _poisson(mean: float, rng: random.Random) -> int:
-    """A number of the Poisson distribution: how many arrivals there are in a unit of time."""
+    """A sample from the Poisson distribution (Knuth's algorithm)."""
     n, chance, least = 0, rng.random(), math.exp(-mean)
     while chance > least:
         n, chance = n + 1, chance * rng.random()

@@ -1,4 +1,4 @@
-"""The objective that a design is trained with on plain text, picked from plain_objectives.py and denoising.py."""
+"""Chooses the training objective on plain text for a model's topology."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from models.settings.run_spec import objective_of
 
 
 def make_objective(config: ModelConfig, tokenizer: Tokenizer, wanted: str = "auto") -> Objective:
-    """The plain objective of the design's topology; an encoder-decoder has the `wanted` one (TrainConfig.objective).
+    """The plain-text objective for the topology; `wanted` (TrainConfig.objective) chooses an encoder-decoder's.
 
     Raises:
-        ValueError: where it has none, or the tokenizer lacks a token that it needs.
+        ValueError: where there is none, or the tokenizer lacks a token that it needs.
     """
     check_trainable(config)
     match objective_of(config, wanted):
@@ -29,11 +29,11 @@ def make_objective(config: ModelConfig, tokenizer: Tokenizer, wanted: str = "aut
 
 
 def check_trainable(config: ModelConfig) -> None:
-    """Raise ValueError where no plain objective trains this design."""
+    """Raise ValueError where no plain-text objective can train this design."""
     if config.topology == "encoder-only" and config.head != "language":
         raise ValueError(
             f"An encoder with the head {config.head!r} cannot learn from plain text, which has no labels: choose the "
             "head language, which guesses masked tokens."
         )
     if config.topology == "encoder-decoder" and config.context_length < 3:
-        raise ValueError("A hidden span needs a context of 3 tokens at least: use a larger context_length.")
+        raise ValueError("Hidden spans need a context of at least 3 tokens: use a larger context_length.")

@@ -1,6 +1,7 @@
-"""The plain objectives: next token, masked tokens (BERT), span corruption (T5); denoising (BART) is in denoising.py.
+"""Training objectives on plain text: next token, masked tokens (BERT), span corruption (T5). Denoising (BART) is in
+denoising.py.
 
-An objective makes batches of rows of text. What it draws depends on nothing but the seed it is given.
+An objective turns rows of text into batches; what it draws depends only on the seed it is given.
 
 Letters in shape comments: B rows, L tokens of text, T tokens of the model's inputs, S of its source.
 """
@@ -21,34 +22,34 @@ from models.settings.model_config import ModelConfig
 from models.tokenizers import special_ids
 from models.tokenizers.special_tokens import end_id, mask_id, pad_id, sentinel_ids, start_id
 
-CORRUPTED = 0.15
-"""The share of a text's tokens that is hidden (BERT, arXiv:1810.04805; T5, arXiv:1910.10683)."""
+NOISE_DENSITY = 0.15
+"""Share of a text's tokens that is hidden (BERT, arXiv:1810.04805; T5, arXiv:1910.10683)."""
 
-MASKED, REPLACED = 0.8, 0.1
-"""Of the tokens to guess, so many are masked, so many replaced by others, and the rest is left as it is (BERT)."""
+MASK_SHARE, RANDOM_SHARE = 0.8, 0.1
+"""Shares of the hidden tokens that become the mask token and a random token; the rest stays unchanged (BERT)."""
 
-MEAN_SPAN = 3
-"""The mean length of hidden spans, in tokens (T5)."""
+MEAN_SPAN_LENGTH = 3
+"""Mean length of hidden spans, in tokens (T5)."""
 
 
 class Objective(Protocol):
-    """How batches are made of text."""
+    """Makes batches from rows of text."""
 
     width: int
-    """Tokens of text in a row."""
+    """Number of tokens of text per row."""
     overlap: int
-    """How many of them the next row of the same text has as well."""
+    """Number of these tokens that the next row of the same text repeats."""
     predicts_text: bool
-    """Whether each token of the text is guessed once, so that the loss can be given in bits per byte."""
+    """Whether each token of the text is predicted exactly once, so that the loss can be given in bits per byte."""
     ends_texts: bool
-    """Whether it puts an end behind each text itself."""
+    """Whether it appends an end token to each text itself."""
 
     def batch(self, rows: Rows, seed: int) -> Batch:
-        """The batch of `rows`, each at most `width` long."""
+        """The batch made of `rows`, each at most `width` tokens long."""
 
 
 class NextToken:
-    """Each token is guessed from those before it."""
+    """Causal language modelling: each token is predicted from those before it."""
 
     overlap = 1
     predicts_text = True
@@ -63,7 +64,7 @@ class NextToken:
 
 
 class MaskedTokens:
-    """Some tokens are guessed from those around them, special tokens never."""
+    """Masked language modelling (BERT): some tokens are predicted from those around them; special tokens never are."""
 
     overlap = 0
     predicts_text = False
@@ -83,26 +84,26 @@ class MaskedTokens:
         generator = torch.Generator().manual_seed(seed)
         ids, shape = rows.ids, rows.ids.shape
         can_be_hidden = rows.real & ~self._is_special[ids]  # (B, L)
-        # A row's number of hidden tokens is rounded up or down by chance, so that the share is exact on average.
-        wanted = (CORRUPTED * can_be_hidden.sum(1) + torch.rand(shape[0], generator=generator)).floor().clamp(min=1)
+        # The number of hidden tokens is rounded stochastically, so that the share is exact on average.
+        wanted = (NOISE_DENSITY * can_be_hidden.sum(1) + torch.rand(shape[0], generator=generator)).floor().clamp(min=1)
         order = torch.rand(shape, generator=generator).masked_fill(~can_be_hidden, 2.0).argsort(dim=1)
         rank = torch.empty_like(order).scatter_(1, order, torch.arange(shape[1]).expand(shape))
         hidden = (rank < wanted[:, None]) & can_be_hidden
         fate = torch.rand(shape, generator=generator)
         others = self._ordinary[torch.randint(len(self._ordinary), shape, generator=generator)]
-        inputs = ids.masked_fill(hidden & (fate < MASKED), self._mask_id)
-        inputs = torch.where(hidden & (fate >= MASKED) & (fate < MASKED + REPLACED), others, inputs)
+        inputs = ids.masked_fill(hidden & (fate < MASK_SHARE), self._mask_id)
+        inputs = torch.where(hidden & (fate >= MASK_SHARE) & (fate < MASK_SHARE + RANDOM_SHARE), others, inputs)
         n_tokens = int(rows.real.sum())
         mask = None if n_tokens == rows.real.numel() else rows.real
         return Batch(inputs, ids, rows.weights * hidden, mask=mask, n_tokens=n_tokens)
 
 
 class SpanCorruption:
-    """Spans of the text are replaced by sentinels in the source; the target tells what each sentinel stands for.
+    """T5's span corruption: sentinels replace spans in the source; the target lists what each sentinel stands for.
 
     “the cat sat on the mat” -> “the <|extra_0|> on the <|extra_1|>” and “<|extra_0|> cat sat <|extra_1|> mat”, both
-    with an end token. Spans never hold special tokens. Where there are fewer sentinels than spans of 3 tokens are
-    needed (beyond 640 tokens with our 32), the spans are longer.
+    with an end token. Spans never contain special tokens. Where a text needs more spans of 3 tokens than there are
+    sentinels (beyond 640 tokens with our 32), the spans are longer.
     """
 
     overlap = 0
@@ -110,7 +111,7 @@ class SpanCorruption:
     ends_texts = True
 
     def __init__(self, config: ModelConfig, tokenizer: Tokenizer) -> None:
-        self.width = config.context_length - 1  # even where every span is one token, the source has room for an end
+        self.width = config.context_length - 1  # even if every span is one token, the source has space for an end token
         self._sentinels = sentinel_ids(tokenizer)
         end = end_id(tokenizer, config)
         if not self._sentinels or end is None:
@@ -128,38 +129,38 @@ class SpanCorruption:
             sources.append(source)
             targets.append(target)
             weights.append(weight)
-        return pair_batch(sources, targets, weights, start=self._start, pad=self._pad)
+        return seq2seq_batch(sources, targets, weights, start=self._start, pad=self._pad)
 
     def _corrupt(
         self, ids: list[int], weights: Sequence[float], rng: random.Random
     ) -> tuple[list[int], list[int], list[float]]:
-        """Source, target, and the target's weights: a sentinel counts as the token after it, an end in full."""
+        """Source, target, and the target's weights: a sentinel has that of the token after it, an end token 1."""
         source: list[int] = []
         target: list[int] = []
         target_weights: list[float] = []
-        place = 0
+        position = 0
         drawn = draw_spans(len(ids), len(self._sentinels), rng)
         ordinary = (longest_ordinary(ids, *span, self._specials) for span in drawn)
         spans = [span for span in ordinary if span[0] < span[1]]
         for sentinel, (start, stop) in zip(self._sentinels, spans, strict=False):
-            source += [*ids[place:start], sentinel]
+            source += [*ids[position:start], sentinel]
             target += [sentinel, *ids[start:stop]]
             target_weights += [weights[start], *weights[start:stop]]
-            place = stop
-        return [*source, *ids[place:], self._end], [*target, self._end], [*target_weights, 1.0]
+            position = stop
+        return [*source, *ids[position:], self._end], [*target, self._end], [*target_weights, 1.0]
 
 
 def longest_ordinary(ids: Sequence[int], start: int, stop: int, specials: Collection[int]) -> tuple[int, int]:
-    """The longest part of a span that holds no special token; start = stop where there is none."""
+    """The longest part of a span without special tokens; start = stop where there is none."""
     borders = [start - 1, *(i for i in range(start, stop) if ids[i] in specials), stop]
     before, after = max(itertools.pairwise(borders), key=lambda pair: pair[1] - pair[0])
     return before + 1, after
 
 
-def pair_batch(
+def seq2seq_batch(
     sources: list[list[int]], targets: list[list[int]], weights: list[list[float]], *, start: int, pad: int
 ) -> Batch:
-    """The batch of sources and what is to be written of each, with the weight of each token to write."""
+    """The batch of encoder-decoder inputs: sources, targets, and a loss weight for each target token."""
     source_ids, real = _stack(sources, pad)
     return Batch(
         inputs=_stack([[start, *target[:-1]] for target in targets], pad)[0],
@@ -171,33 +172,33 @@ def pair_batch(
     )
 
 
-def draw_spans(n_tokens: int, most: int, rng: random.Random) -> list[tuple[int, int]]:
-    """(start, stop) of the spans to hide of a text of `n_tokens`: CORRUPTED of it in at most `most` spans.
+def draw_spans(n_tokens: int, max_spans: int, rng: random.Random) -> list[tuple[int, int]]:
+    """(start, stop) of the spans to hide in a text of `n_tokens`: NOISE_DENSITY of it in at most `max_spans` spans.
 
-    They are in order and never touch; every way to place them is as likely as any other, at the text's ends too.
+    They are in order and never touch; all placements are equally likely, including those at the text's ends.
     """
     if n_tokens == 0:
         return []
-    n_hidden = max(1, round(CORRUPTED * n_tokens))
-    n_spans = max(1, min(most, round(n_hidden / MEAN_SPAN)))
-    return place_spans(n_tokens, _cut(n_hidden, n_spans, rng), rng)
+    n_noise = max(1, round(NOISE_DENSITY * n_tokens))
+    n_spans = max(1, min(max_spans, round(n_noise / MEAN_SPAN_LENGTH)))
+    return place_spans(n_tokens, _cut(n_noise, n_spans, rng), rng)
 
 
 def place_spans(n_tokens: int, lengths: Sequence[int], rng: random.Random) -> list[tuple[int, int]]:
-    """(start, stop) of spans of these lengths in a text of `n_tokens`: in order, never touching, all places alike."""
-    gaps = _cut(n_tokens - sum(lengths) + 2, len(lengths) + 1, rng)  # the first and the last may be empty, hence the 2
-    spans, place = [], -1
+    """(start, stop) of spans of these lengths in a text of `n_tokens`: in order, never touching, uniformly placed."""
+    gaps = _cut(n_tokens - sum(lengths) + 2, len(lengths) + 1, rng)  # the first and the last may be 0, hence the 2
+    spans, position = [], -1
     for gap, length in zip(gaps, lengths, strict=False):
-        place += gap
-        spans.append((place, place + length))
-        place += length
+        position += gap
+        spans.append((position, position + length))
+        position += length
     return spans
 
 
 def restore(source: Sequence[int], target: Sequence[int], sentinels: Sequence[int], end: int | None) -> list[int]:
-    """The text of a source whose sentinels are replaced by what the target says; one it does not name is kept."""
+    """The source with its sentinels replaced by the target's spans; sentinels missing from the target are kept."""
     fillings: dict[int, list[int]] = {}
-    current: list[int] = []  # what comes before the first sentinel stands for nothing
+    current: list[int] = []  # what comes before the first sentinel belongs to no span
     for id in itertools.takewhile(lambda id: id != end, target):
         if id in sentinels:
             current = fillings.setdefault(id, [])
@@ -208,14 +209,14 @@ def restore(source: Sequence[int], target: Sequence[int], sentinels: Sequence[in
 
 
 def _cut(total: int, n_parts: int, rng: random.Random) -> list[int]:
-    """`total` as the sum of `n_parts` numbers above 0, every way as likely as any other."""
+    """`total` as a sum of `n_parts` positive numbers, all compositions equally likely."""
     cuts = sorted(rng.sample(range(1, total), n_parts - 1))
     return [after - before for before, after in itertools.pairwise([0, *cuts, total])]
 
 
-def _stack(lists: Sequence[Sequence[float]], filling: float) -> tuple[Tensor, Tensor]:
+def _stack(lists: Sequence[Sequence[float]], fill_value: float) -> tuple[Tensor, Tensor]:
     """Lists of numbers as one tensor, padded at the end -> (B, longest), and which are real (B, longest) bool."""
     longest = max(map(len, lists))
     lengths = torch.tensor([len(numbers) for numbers in lists])
-    rows = [[*numbers, *[filling] * (longest - len(numbers))] for numbers in lists]
+    rows = [[*numbers, *[fill_value] * (longest - len(numbers))] for numbers in lists]
     return torch.tensor(rows), torch.arange(longest) < lengths[:, None]

@@ -1,4 +1,4 @@
-"""The corpus of whatever a run can learn from: Tiny World, the standard library, pronoun pairs, files. No torch."""
+"""The corpus for each data source of a run: Tiny World, the standard library, pronoun pairs, files. No torch."""
 
 from __future__ import annotations
 

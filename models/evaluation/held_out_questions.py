@@ -37,7 +37,7 @@ class AnsweredQuestion:
 
 
 def held_out_questions(world: World, kind: str, n: int) -> list[Question]:
-    """`n` different held-out questions of one kind, always the same for a world; half of the state questions are hard."""
+    """`n` distinct held-out questions of one kind, always the same for a world; half of the state ones are hard."""
     rng = random.Random(f"evaluation-{world.seed}-{kind}")
     questions: dict[str, Question] = {}
     while len(questions) < n:

@@ -1,6 +1,6 @@
-"""Beam search: the likeliest whole texts, instead of the likeliest token at each step.
+"""Beam search: the most likely whole texts, instead of the most likely token at each step.
 
-Scores and the rule for ending are those of Hugging Face's transformers (early_stopping=False), so that results agree.
+Scores and the stopping rule are those of Hugging Face's transformers (early_stopping=False), so that results agree.
 
 Letters in shape comments: K n_beam, V vocab_size.
 """
@@ -21,9 +21,9 @@ from models.inference.sampling import check_finite
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A text that beam search ended with.
+    """A finished text of a beam search.
 
-    `ids` without the prompt, with its end token where it reached one. `score`: the sum of its tokens' log-probabilities
+    `ids`: without the prompt, with the end token if it reached one. `score`: the sum of its tokens' log-probabilities
     in nats, divided by (number of tokens) ** length_penalty.
     """
 
@@ -41,7 +41,7 @@ def beam_search(
     end_id: int | None,
     length_penalty: float = 1.0,
 ) -> list[Hypothesis]:
-    """`beam_events` to its end."""
+    """Run `beam_events` to its end."""
     return result_of(
         beam_events(
             model,
@@ -65,29 +65,29 @@ def beam_events(
     end_id: int | None,
     length_penalty: float = 1.0,
 ) -> Generator[Progress, None, list[Hypothesis]]:
-    """The best continuations of the prompt `ids` (of a decoder), or answers to it (of an encoder-decoder), best first.
+    """The at most n_beam best continuations (decoder) or targets (encoder-decoder) of the prompt `ids`, best first.
 
-    Yields Progress (tokens of the longest possible text), and can be left off at each.
+    Yields Progress (tokens of the longest possible text), and can be closed at each.
 
-    At most n_beam of them. One text may grow past another at each step; ended ones wait, and the search is over when
-    the best open one, as long as it is now, scores no better than the worst of n_beam ended ones.
+    Finished texts are kept; the search ends when the best open one, at its present length, scores no better than the
+    worst of n_beam finished ones.
 
     Raises:
-        ValueError: as `Continuation`, for n_beam or max_tokens below 1, and where a logit is not a number.
+        ValueError: as `Continuation`, for n_beam or max_tokens below 1, and if a logit is not finite.
     """
     if n_beam < 1 or max_tokens < 1:
         raise ValueError(f"Beam search needs at least one beam and one token, not {n_beam} and {max_tokens}.")
     text = Continuation(model, ids, start_id)
     limit = min(max_tokens, text.max_new_tokens)
     log_probabilities = _log_probabilities(text, [text.prompt_ids])
-    beams: list[Hypothesis] = [Hypothesis((), 0.0)]  # open ones; their score is the plain sum
+    beams: list[Hypothesis] = [Hypothesis((), 0.0)]  # open; their score is the plain sum
     ended: list[Hypothesis] = []
     for length in range(1, limit + 1):
         sums = log_probabilities + torch.tensor([beam.score for beam in beams])[:, None]  # (K, V)
         best = sums.flatten().topk(min(2 * n_beam, sums.numel()))
         candidates = [
-            (place // sums.size(1), place % sums.size(1), score)
-            for score, place in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+            (i // sums.size(1), i % sums.size(1), score)
+            for score, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
         ]
         is_last = length == limit
         for row, id, score in candidates[:n_beam]:
@@ -105,7 +105,7 @@ def beam_events(
 
 
 def _log_probabilities(text: Continuation, new: Sequence[Sequence[int]]) -> Tensor:
-    """Read more tokens (K rows) -> the log-probabilities of the one after them, (K, V) on the CPU."""
+    """Read new tokens (K rows) -> log-probabilities of the next token, (K, V) on the CPU."""
     logits = text.next_logits(torch.tensor(new)).float().cpu()
     check_finite(logits)
     return torch.log_softmax(logits, dim=-1)

@@ -1,7 +1,7 @@
-"""A text that a model goes on with, one step at a time: what it has read stands in a cache.
+"""Step-by-step decoding of a text with a KV cache.
 
 The model may be in training: it is put into eval mode for each forward pass and back afterwards. Inference mode never
-spans a call, since it would leak into the caller.
+spans a `yield`, since it would leak into the caller.
 
 Letters in shape comments: B rows, T tokens, V vocab_size.
 """
@@ -19,15 +19,15 @@ from torch import Tensor
 from models.architecture.cache import KVCache
 from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 from models.inference.fast_decoder import FastDecoder
-from models.inference.prefill import PrefixCache, piece_size
+from models.inference.prefill import PrefixCache, chunk_size
 from models.inference.threads import ThreadTuner
 
 
 class Continuation:
-    """One prompt and what comes after it, in one row or, after `select`, several that go different ways.
+    """A prompt and its continuation in one row, or in several rows that differ after `select`.
 
-    A decoder goes on with the prompt; an encoder-decoder reads it as its source and writes a text of its own, which
-    begins with `start_id`.
+    A decoder continues the prompt; an encoder-decoder reads it as its source, and writes a target text that begins
+    with `start_id`.
     """
 
     def __init__(
@@ -38,23 +38,23 @@ class Continuation:
         prefix_ids: Sequence[int] = (),
         prefix_cache: PrefixCache | None = None,
     ) -> None:
-        """Read nothing yet.
+        """Prepare to read the prompt; nothing is computed yet.
 
         Args:
-            prefix_ids: tokens that the text after the prompt begins with.
-            prefix_cache: what was read last; as far as this text begins alike, it counts as read.
+            prefix_ids: given tokens that the text after the prompt begins with.
+            prefix_cache: keys and values of the last text; a common prefix need not be read again.
 
         Raises:
-            ValueError: for an encoder, for no prompt, or for one that is (with `prefix_ids`) longer than the context.
+            ValueError: for an encoder, an empty prompt, or one that is (with `prefix_ids`) longer than the context.
         """
         if isinstance(model, Encoder):
-            raise ValueError("An encoder does not write texts: let it fill in masked tokens, or choose another model.")
+            raise ValueError("An encoder does not write texts: use it to fill masks, or choose another model.")
         check_prompt(len(ids), model.config.context_length)
         self._model: Decoder | EncoderDecoder = model
         self._source = torch.tensor([list(ids)]) if isinstance(model, EncoderDecoder) else None
         self._fast = FastDecoder(model) if isinstance(model, Decoder) and FastDecoder.covers(model) else None
         self.prompt_ids = [start_id, *prefix_ids] if self._source is not None else [*ids, *prefix_ids]
-        """What has to be read before the first new token."""
+        """The tokens that must be read before the first new one."""
         check_prompt(len(self.prompt_ids), model.config.context_length)
         self._reading_tuner = ThreadTuner(is_small=False) if prefix_cache is None else prefix_cache.tuner
         if prefix_cache is not None and isinstance(model, Decoder):
@@ -62,17 +62,17 @@ class Continuation:
         else:
             self._cache = KVCache(model.config.n_layer)
         self.max_new_tokens = model.config.context_length - len(self.prompt_ids) + 1
-        """How many tokens can be made before the context is full."""
+        """How many tokens can be generated before the context is full."""
 
     @property
     def n_read(self) -> int:
-        """How many tokens have been read."""
+        """The number of tokens in the cache."""
         return self._cache.length
 
-    def read_pieces(self) -> Iterator[int]:
-        """Read `prompt_ids` but for the last piece, left for `next_logits`; yields `n_read` after each piece."""
+    def read_chunks(self) -> Iterator[int]:
+        """Chunked prefill of all but the last chunk, left for `next_logits`; yields `n_read` after each chunk."""
         if isinstance(self._model, Decoder):
-            model, size = self._model, piece_size(self._model)
+            model, size = self._model, chunk_size(self._model)
             while len(self.prompt_ids) - self.n_read > size:
                 piece = torch.tensor([self.prompt_ids[self.n_read :][:size]], device=model.embedding.weight.device)
                 with evaluating(model):
@@ -80,22 +80,22 @@ class Continuation:
                 yield self.n_read
 
     def next_logits(self, new: Tensor) -> Tensor:
-        """Read tokens (B, T) more -> logits of the one after them (B, V)."""
+        """Read new tokens (B, T) -> logits of the next token (B, V)."""
         if self._fast is not None and self._fast.takes(new, self._cache):
             with torch.inference_mode():
                 return self._fast.next_logits(new, self._cache)
         return next_logits(self._model, new, self._cache, source=self._source)
 
     def select(self, rows: Tensor) -> None:
-        """Go on with the given rows (1-D long), in that order; one may appear several times."""
+        """Keep the given rows (1-D long), in that order; one may appear several times."""
         with torch.inference_mode():
             self._cache.select(rows.to(self._model.embedding.weight.device))
 
 
 def check_prompt(n_tokens: int, context_length: int) -> None:
-    """Raise ValueError where no reply can follow a prompt of that many tokens."""
+    """Raise ValueError if no reply can follow a prompt of that many tokens."""
     if n_tokens == 0:
-        raise ValueError("The prompt is empty, and a model needs at least one token to go on from: write something.")
+        raise ValueError("The prompt is empty, but a model needs at least one token to continue: write something.")
     if n_tokens > context_length:
         raise ValueError(
             f"The prompt has {n_tokens:,} tokens, but the model's context takes {context_length:,}: shorten the text."
@@ -105,7 +105,7 @@ def check_prompt(n_tokens: int, context_length: int) -> None:
 def next_logits(
     model: Decoder | EncoderDecoder, ids: Tensor, cache: KVCache, *, source: Tensor | None = None, **arguments: Any
 ) -> Tensor:
-    """Logits of the token after ids (B, T) -> (B, V), in eval mode and without gradients; `source` (B, S)."""
+    """ids (B, T) -> logits of the next token (B, V), in eval mode and without gradients; `source` is (B, S)."""
     device = model.embedding.weight.device
     with evaluating(model):
         moved = {name: value.to(device) for name, value in arguments.items()}
@@ -119,7 +119,7 @@ def next_logits(
 
 @contextmanager
 def evaluating(model: AnyModel) -> Iterator[None]:
-    """Eval mode and inference mode for one forward pass; the mode is put back."""
+    """Eval mode and inference mode for one forward pass; the previous mode is restored."""
     was_training = model.training
     if was_training:
         model.eval()

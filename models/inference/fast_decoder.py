@@ -1,9 +1,9 @@
-"""A decoder's next logits for one text, computed with the model's own weights but without its modules.
+"""Fast decoding of one text: a decoder's logits, computed with its own weights but without its modules.
 
-At one token a step, a small model spends its time on calls and not on numbers, and a large one waits for memory: here
-are fewer calls (measured on a CPU: a third of the time at a million parameters), and matrices are read at full speed
-(`matrices`). The results are those of `Decoder.hidden` and `Decoder.logits` up to rounding, and the cache is the same,
-so that either can go on from the other.
+At one token per step, a small model is bound by call overhead and a large one by memory bandwidth. This makes fewer
+calls (measured on a CPU: a third of the time at a million parameters), and reads matrices at full speed (see
+`fast_matmul`). Results equal `Decoder.hidden` and `Decoder.logits` up to rounding, and the KV cache is the same, so
+both can be mixed.
 
 Letters in shape comments: T tokens, S tokens seen, C d_model, H n_head, G n_kv_head, D head_dim, F d_ff,
 V vocab_size.
@@ -25,75 +25,75 @@ from models.architecture.experts import FeedForward, MixtureOfExperts, activate
 from models.architecture.heads import LanguageHead
 from models.architecture.norms import RMSNorm
 from models.architecture.transformer import Decoder
-from models.inference.fast_matmul import ByModule, Linear, Plain, Product, linear_for_many, product
-from models.inference.threads import Crew, ThreadTuner
-from models.inference.weights import NarrowHead
+from models.inference.fast_matmul import Linear, MatMul, ModuleMatMul, StripedMatMul, batch_linear, make_matmul
+from models.inference.threads import StepThreads, ThreadTuner
+from models.inference.weights import QuantizedHead
 from models.settings.model_config import ModelConfig
 from models.settings.positions import scheme_of
 
 _N_TURNED = 256
-"""Positions whose rotations are computed at once."""
+"""Number of positions whose RoPE rotations are computed at once."""
 
 _SMALL = 8_000_000
-"""Bytes of weights up to which one core keeps them in its own cache, and a second one gains nothing (measured)."""
+"""Bytes of weights that fit one core's cache, so that a second thread gains nothing (measured)."""
 
 
 class FastDecoder:
-    """Reads one text with a model's weights as they are: steps of an optimizer show at once, other tensors do not."""
+    """Decodes one text with views of a model's weights: in-place updates show at once, replaced tensors do not."""
 
     def __init__(self, model: Decoder) -> None:
         assert FastDecoder.covers(model)
-        config, many = model.config, linear_for_many()
+        config, many = model.config, batch_linear()
         self._model, self._table = model, model.embedding.weight
-        self._crew = Crew()
+        self._threads = StepThreads()
         self._layers = [
-            _Layer(block, config, i, many, self._crew)  # type: ignore[arg-type]
+            _Layer(block, config, i, many, self._threads)  # type: ignore[arg-type]
             for i, block in enumerate(model.blocks)
         ]
         self._embedding_norm, self._final_norm = _norm(model.embedding_norm), _norm(model.final_norm)
-        self._head = _head(model, many, self._crew)
-        self._one = _Room(config, 1)
-        self._pace = ThreadTuner(is_small=sum(parameter.nbytes for parameter in model.parameters()) < _SMALL)
+        self._head = _head(model, many, self._threads)
+        self._one = _Buffers(config, 1)
+        self._tuner = ThreadTuner(is_small=sum(parameter.nbytes for parameter in model.parameters()) < _SMALL)
         self._turned_from = 0
         self._turned: list[tuple[Tensor, Tensor]] = []  # the rotation of each position from there on
 
     @staticmethod
     def covers(model: nn.Module) -> bool:
-        """Whether it can stand in for the model: a decoder on the CPU, in float32 but for matrices kept otherwise."""
+        """Whether it supports the model: a decoder on the CPU with float32 parameters (matrices may be quantized)."""
         return type(model) is Decoder and all(
             type(parameter) is nn.Parameter and parameter.device.type == "cpu" and parameter.dtype == torch.float32
             for parameter in model.parameters()
         )
 
     def takes(self, ids: Tensor, cache: KVCache) -> bool:
-        """Whether it can read ids (B, T): of one text, whole or token by token, as far as the context goes."""
+        """Whether it can read ids (B, T): one text, from its beginning or a single token, within the context."""
         fits = cache.length + ids.size(1) <= self._model.config.context_length
         return len(ids) == 1 and (ids.size(1) == 1 or not cache.length) and fits and cache.mask is None
 
     def next_logits(self, ids: Tensor, cache: KVCache) -> Tensor:
-        """Read ids (1, T) more, which it `takes` -> the logits after them (1, V). Call it in inference mode."""
+        """Read ids (1, T) that it `takes` -> logits of the next token (1, V). Call it in inference mode."""
         if ids.size(1) == 1:
-            return self._pace.run(lambda: self.read(ids, cache))
+            return self._tuner.run(lambda: self.read(ids, cache))
         return self.read(ids, cache)
 
     def read(self, ids: Tensor, cache: KVCache) -> Tensor:
-        """The same, by as many threads as the calling thread has; one token's bits do not depend on their number."""
-        return self._crew.do(lambda: self._read(ids, cache)) if ids.size(1) == 1 else self._read(ids, cache)
+        """The same with the calling thread's number of threads, on which one token's bits do not depend."""
+        return self._threads.do(lambda: self._read(ids, cache)) if ids.size(1) == 1 else self._read(ids, cache)
 
     def _read(self, ids: Tensor, cache: KVCache) -> Tensor:
         past, length = cache.length, ids.size(1)
         x = self._enter(ids, past)
         view = self._view(past, length)
-        room = self._one if length == 1 else _Room(self._model.config, length)
+        buffers = self._one if length == 1 else _Buffers(self._model.config, length)
         for layer, kept in zip(self._layers, cache.layers, strict=True):
-            x = layer(x, view, room, kept)
+            x = layer(x, view, buffers, kept)
         return self._head(self._final_norm(x[-1:]))
 
     def _enter(self, ids: Tensor, past: int) -> Tensor:
-        """The residual stream's beginning (T, C), a tensor of its own."""
+        """The input of the first block (T, C), a new tensor."""
         model, length = self._model, ids.size(1)
         if length == 1 and not model.config.scaled_embeddings and 0 <= (id := int(ids)) < self._table.size(0):
-            x = self._table[id : id + 1].clone()  # half of the time
+            x = self._table[id : id + 1].clone()  # takes half the time
         else:
             x = model.embed(ids)[0]
         if isinstance(model.position, nn.Embedding):
@@ -108,9 +108,9 @@ class FastDecoder:
         if model.score_bias is None and length == 1:
             skipped = max(0, n_seen - window) if window else 0
             return _View(skipped=skipped, turn=self._turn(past))
-        view = model.view(torch.arange(past, n_seen)[None], past=past)
-        turn = None if view.rotation is None else _turns(*view.rotation)
-        return _View(view.mask, view.causal and view.mask is None, 0, turn)
+        context = model.attention_context(torch.arange(past, n_seen)[None], past=past)
+        turn = None if context.rotation is None else _turns(*context.rotation)
+        return _View(context.mask, context.causal and context.mask is None, 0, turn)
 
     def _turn(self, position: int) -> tuple[Tensor, Tensor] | None:
         """The rotation of one position, as `_View.turn`."""
@@ -127,25 +127,25 @@ class FastDecoder:
 
 
 class _View(NamedTuple):
-    """What all layers share in one call."""
+    """Attention inputs that all layers share in one call."""
 
     mask: Tensor | None = None
-    """As `attention.View.mask`."""
+    """As `attention.AttentionContext.mask`."""
     causal: bool = False
     skipped: int = 0
-    """How many of the first tokens are out of reach, where there is no mask."""
+    """How many of the first tokens are outside the sliding window, if there is no mask."""
     turn: tuple[Tensor, Tensor] | None = None
     """cos (T, 1, D), and sin (T, 1, D/2), of each token's rotation."""
 
 
-class _Room:
-    """Where the queries, keys and values of T tokens are put, and views of it: made once for all layers and steps."""
+class _Buffers:
+    """Buffers for queries, keys and values of T tokens, with views: allocated once for all layers and steps."""
 
     def __init__(self, config: ModelConfig, length: int) -> None:
         n_head, n_kv, width, half = config.n_head, config.kv_heads, config.head_dim, config.head_dim // 2
         parts = (n_head * width, n_kv * width, n_kv * width)
-        made, used = torch.empty(2, length, n_head + 2 * n_kv, width)  # before rotation, and after it
-        if scheme_of(config).place != "queries":
+        made, used = torch.empty(2, length, n_head + 2 * n_kv, width)  # before and after rotation
+        if scheme_of(config).applied_to != "queries":
             used = made
         self.query, self.key, _ = made.view(length, -1).split(parts, dim=1)  # each (T, n·D)
         self.value = used.view(length, -1).split(parts, dim=1)[2]
@@ -171,51 +171,51 @@ class _Room:
 class _Layer:
     """One block."""
 
-    def __init__(self, block: Block, config: ModelConfig, number: int, many: Linear, crew: Crew) -> None:
+    def __init__(self, block: Block, config: ModelConfig, number: int, many: Linear, threads: StepThreads) -> None:
         attention, feed_forward = block.attention, block.feed_forward
         self._is_pre, self._shares = block.is_pre, config.kv_heads != config.n_head
         self._scale, self._rotates = attention.scale, config.rotates(number)
         self._norms = _norm(block.attention_norm), _norm(block.feed_forward_norm)
         self._convs = block.attention_conv, block.feed_forward_conv
         self._query, self._key, self._value, self._output = (
-            product(module, many, crew)
+            make_matmul(module, many, threads)
             for module in (attention.query, attention.key, attention.value, attention.output)
         )
         self._query_norm = _norm(attention.query_norm) if attention.query_norm is not None else None
         self._key_norm = _norm(attention.key_norm)
         self._feed_forward: _Feed | _Mixture
         if isinstance(feed_forward, FeedForward):
-            self._feed_forward = _Feed(feed_forward, many, crew)
+            self._feed_forward = _Feed(feed_forward, many, threads)
         else:
-            self._feed_forward = _Mixture(feed_forward, many, crew)
+            self._feed_forward = _Mixture(feed_forward, many, threads)
 
-    def __call__(self, x: Tensor, view: _View, room: _Room, cache: LayerCache) -> Tensor:
-        """x (T, C), which is changed -> the same after this block."""
+    def __call__(self, x: Tensor, view: _View, buffers: _Buffers, cache: LayerCache) -> Tensor:
+        """x (T, C), modified in place -> the output of this block (T, C)."""
         h = self._norms[0](x) if self._is_pre else x
-        self._attend(x, _convolved(self._convs[0], h, cache, "attention"), view, room, cache)
+        self._attend(x, _convolved(self._convs[0], h, cache, "attention"), view, buffers, cache)
         if not self._is_pre:
             x = self._norms[0](x)
         h = self._norms[1](x) if self._is_pre else x
         self._feed_forward.add_to(x, _convolved(self._convs[1], h, cache, "feed_forward"))
         return x if self._is_pre else self._norms[1](x)
 
-    def _attend(self, x: Tensor, h: Tensor, view: _View, room: _Room, cache: LayerCache) -> None:
-        """Add to x (T, C) what attention makes of h (T, C)."""
-        self._query.into(h, room.query)
-        self._key.into(h, room.key)
-        self._value.into(h, room.value)
+    def _attend(self, x: Tensor, h: Tensor, view: _View, buffers: _Buffers, cache: LayerCache) -> None:
+        """Add the attention output for h (T, C) to x (T, C)."""
+        self._query.into(h, buffers.query)
+        self._key.into(h, buffers.key)
+        self._value.into(h, buffers.value)
         if self._query_norm is not None:
-            room.query_heads.copy_(self._query_norm(room.query_heads))
-            room.key_heads.copy_(self._key_norm(room.key_heads))
+            buffers.query_heads.copy_(self._query_norm(buffers.query_heads))
+            buffers.key_heads.copy_(self._key_norm(buffers.key_heads))
         if view.turn is not None and self._rotates:
-            room.turn(*view.turn)
+            buffers.turn(*view.turn)
         elif view.turn is not None:
-            room.keep()
-        keys, values = cache.extend_both(room.kept)  # each (1, G, S, D)
+            buffers.keep()
+        keys, values = cache.extend_both(buffers.kept)  # each (1, G, S, D)
         if view.skipped:
             keys, values = keys[:, :, view.skipped :], values[:, :, view.skipped :]
         out = F.scaled_dot_product_attention(
-            room.seen, keys, values, view.mask, 0.0, view.causal, scale=self._scale, enable_gqa=self._shares
+            buffers.seen, keys, values, view.mask, 0.0, view.causal, scale=self._scale, enable_gqa=self._shares
         )  # (1, H, T, D)
         self._output.add_to(x, out.view(1, -1) if len(x) == 1 else out.transpose(1, 2).reshape(len(x), -1))
 
@@ -223,17 +223,17 @@ class _Layer:
 class _Feed:
     """One feed-forward."""
 
-    def __init__(self, module: FeedForward, many: Linear, crew: Crew) -> None:
+    def __init__(self, module: FeedForward, many: Linear, threads: StepThreads) -> None:
         self._activation = module.activation
-        self._gate = product(module.gate, many, crew) if module.gate is not None else None
-        self._up, self._down = product(module.up, many, crew), product(module.down, many, crew)
+        self._gate = make_matmul(module.gate, many, threads) if module.gate is not None else None
+        self._up, self._down = make_matmul(module.up, many, threads), make_matmul(module.down, many, threads)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x (T, C) -> (T, C), a tensor of its own."""
+        """x (T, C) -> (T, C), a new tensor."""
         return self._down(self._activated(x))
 
     def add_to(self, sum: Tensor, x: Tensor) -> None:
-        """Add what it makes of x (T, C) to `sum` (T, C), which may be x itself."""
+        """Add its output for x (T, C) to `sum` (T, C), which may be x itself."""
         self._down.add_to(sum, self._activated(x))
 
     def _activated(self, x: Tensor) -> Tensor:
@@ -244,12 +244,12 @@ class _Feed:
 class _Mixture:
     """A mixture of experts."""
 
-    def __init__(self, module: MixtureOfExperts, many: Linear, crew: Crew) -> None:
-        self._module, self._router = module, product(module.router, many, crew)
-        self._experts = [_Feed(expert, many, crew) for expert in module.experts]  # type: ignore[arg-type]
+    def __init__(self, module: MixtureOfExperts, many: Linear, threads: StepThreads) -> None:
+        self._module, self._router = module, make_matmul(module.router, many, threads)
+        self._experts = [_Feed(expert, many, threads) for expert in module.experts]  # type: ignore[arg-type]
 
     def add_to(self, sum: Tensor, x: Tensor) -> None:
-        """Add what it makes of x (T, C) to `sum` (T, C), which may be x itself."""
+        """Add its output for x (T, C) to `sum` (T, C), which may be x itself."""
         if len(x) > 1:
             sum.add_(self._module(x[None])[0])
             return
@@ -265,7 +265,7 @@ def _turns(cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _convolved(conv: ShortConv | None, h: Tensor, cache: LayerCache, site: str) -> Tensor:
-    """As `convolve`, in fewer calls for one token."""
+    """Like `convolve`, with fewer calls for one token."""
     if conv is None:
         return h
     tail = cache.tails.get(site)
@@ -277,7 +277,7 @@ def _convolved(conv: ShortConv | None, h: Tensor, cache: LayerCache, site: str) 
 
 
 def _norm(module: nn.Module | None) -> Callable[[Tensor], Tensor]:
-    """What norms (…, width) as `module` does."""
+    """A function that normalizes (…, width) like `module`."""
     if isinstance(module, RMSNorm):
         weight, eps, width = module.weight, module.eps, module.weight.numel()
         zero = torch.zeros(1, width)
@@ -286,7 +286,7 @@ def _norm(module: nn.Module | None) -> Callable[[Tensor], Tensor]:
         def rms(x: Tensor) -> Tensor:
             if x.numel() > width:
                 return F.rms_norm(x, (width,), weight, eps)
-            token = x.view(-1)  # one token: the same in a third of the time
+            token = x.view(-1)  # one token: the same result in a third of the time
             return torch.addcmul(zero, x, weight, value=(token.dot(token).item() / width + eps) ** -0.5)
 
         return rms
@@ -296,13 +296,13 @@ def _norm(module: nn.Module | None) -> Callable[[Tensor], Tensor]:
     return (lambda x: x) if module is None else module
 
 
-def _head(model: Decoder, many: Linear, crew: Crew) -> Callable[[Tensor], Tensor]:
+def _head(model: Decoder, many: Linear, threads: StepThreads) -> Callable[[Tensor], Tensor]:
     """Hidden states (1, C) -> logits (1, V)."""
     head = model.head
-    if isinstance(head, NarrowHead):
-        matrix: Product = ByModule(head.matrix, crew)
+    if isinstance(head, QuantizedHead):
+        matrix: MatMul = ModuleMatMul(head.matrix, threads)
     else:
         assert type(head) is LanguageHead
-        matrix = Plain(model.embedding.weight if head.weight is None else head.weight, head.bias, many, crew)
-    assert head.transform is None  # that is for encoders
+        matrix = StripedMatMul(model.embedding.weight if head.weight is None else head.weight, head.bias, many, threads)
+    assert head.transform is None  # only encoders have one
     return matrix if head.scale == 1.0 else lambda hidden: matrix(hidden * head.scale)

@@ -1,11 +1,10 @@
-"""A matrix of a model times the states of a few tokens, on a CPU, as fast as it goes; the weights stay where they are.
+"""Fast products of a model's matrices with the states of a few tokens on a CPU, without copying the weights.
 
-For every token that is written, each matrix is multiplied by one vector. Each thread takes some strips of a large one,
-whole rows of it, so that the bits of the result do not depend on their number; torch.mm may use several threads as
-well, but its bits then do (see `Crew`). For the many tokens of a prompt, oneDNN is twice as fast as what torch chooses
-for float32.
+For each generated token, every matrix is multiplied by one vector. A large matrix is split into strips of whole rows
+for the threads, so that the bits of the result do not depend on their number; with torch.mm they do (see
+`StepThreads`). For the many tokens of a prompt, oneDNN is twice as fast as torch's default for float32.
 
-Nothing is copied or kept but views, so a model that is in training is read as it is at that moment.
+Only views are kept, so a model in training is read as it is at that moment.
 
 Letters in shape comments: T tokens, K inputs, N outputs, P strips.
 """
@@ -20,21 +19,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.inference.threads import Crew
+from models.inference.threads import StepThreads
 
 Linear = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 _SMALL = 2**16
-"""Numbers in a matrix up to which a plain call is faster than strips: those pay where memory is what one waits for."""
+"""Elements up to which a plain call is faster than strips, which pay if memory bandwidth is the limit."""
 _N_STRIPS = 16
-"""Always as many, whatever the threads, so that a matrix is cut, and rounded, in one way; 4 to 32 are as fast."""
+"""Fixed, whatever the number of threads, so that rounding is always the same; 4 to 32 are equally fast."""
 
 
-class Product(Protocol):
-    """What multiplies the states of tokens by one matrix."""
+class MatMul(Protocol):
+    """Multiplies the states of tokens by one matrix."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x (T, K) -> (T, N), a tensor of its own."""
+        """x (T, K) -> (T, N), a new tensor."""
 
     def into(self, x: Tensor, out: Tensor) -> None:
         """Write the result into `out` (T, N)."""
@@ -43,17 +42,17 @@ class Product(Protocol):
         """Add the result to `sum` (T, N)."""
 
 
-class Plain:
-    """The product with float32 weights (N, K), and the bias (N) where there is one.
+class StripedMatMul:
+    """The product with float32 weights (N, K) and an optional bias (N).
 
-    Within `Crew.do`, one token's result is the same to the last bit by any number of threads.
+    Within `StepThreads.do`, one token's result is bit-identical for any number of threads.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, many: Linear, crew: Crew) -> None:
-        self._weight, self._bias, self._many, self._crew = weight, bias, many, crew
-        self._turned = weight.t()
+    def __init__(self, weight: Tensor, bias: Tensor | None, many: Linear, threads: StepThreads) -> None:
+        self._weight, self._bias, self._many, self._threads = weight, bias, many, threads
+        self._weight_t = weight.t()
         n_rows = weight.size(0) // _N_STRIPS
-        self._strips: Tensor | None = None  # (P, N/P, K), without the last rows where P is no divisor
+        self._strips: Tensor | None = None  # (P, N/P, K), without the remaining rows if P does not divide N
         if weight.numel() > _SMALL and weight.is_contiguous() and n_rows:
             self._strips = weight[: _N_STRIPS * n_rows].view(_N_STRIPS, n_rows, -1)
             self._rest = weight[_N_STRIPS * n_rows :].t()  # (K, fewer than P)
@@ -62,11 +61,11 @@ class Plain:
         if len(x) > 1:
             return self._many(x, self._weight, self._bias)
         if self._strips is None:
-            return torch.mm(x, self._turned) if self._bias is None else torch.addmm(self._bias, x, self._turned)
-        # The vector as a row: with strips times a column, which means the same, MKL takes twice as long (measured), and
-        # cuts strips where there are more threads than them.
+            return torch.mm(x, self._weight_t) if self._bias is None else torch.addmm(self._bias, x, self._weight_t)
+        # Row times strips: strips times a column is the same, but takes MKL twice as long (measured), and it splits
+        # strips if there are more threads than strips.
         row, columns = x.expand(self._strips.size(0), 1, x.size(1)), self._strips.mT
-        y = self._crew.share(lambda: torch.bmm(row, columns)).view(1, -1)
+        y = self._threads.share(lambda: torch.bmm(row, columns)).view(1, -1)
         if self._rest.size(1):
             y = torch.cat((y, torch.mm(x, self._rest)), dim=1)
         return y if self._bias is None else y.add_(self._bias)
@@ -75,30 +74,30 @@ class Plain:
         if self._strips is not None or len(x) > 1:
             out.copy_(self(x))
         elif self._bias is None:
-            torch.mm(x, self._turned, out=out)
+            torch.mm(x, self._weight_t, out=out)
         else:
-            torch.addmm(self._bias, x, self._turned, out=out)
+            torch.addmm(self._bias, x, self._weight_t, out=out)
 
     def add_to(self, sum: Tensor, x: Tensor) -> None:
         if self._strips is not None or len(x) > 1:
             sum.add_(self(x))
             return
-        sum.addmm_(x, self._turned)
+        sum.addmm_(x, self._weight_t)
         if self._bias is not None:
             sum.add_(self._bias)
 
 
-class ByModule:
-    """The product as a module makes it, for layers whose weights are kept in another way (`models.inference.weights`).
+class ModuleMatMul:
+    """The product computed by a module, for quantized layers (`models.inference.weights`).
 
-    torch's products of int8, and oneDNN's of bfloat16, with one token are the same by any number of threads.
+    For one token, torch's int8 and oneDNN's bfloat16 products are bit-identical for any number of threads.
     """
 
-    def __init__(self, module: nn.Module, crew: Crew) -> None:
-        self._module, self._crew = module, crew
+    def __init__(self, module: nn.Module, threads: StepThreads) -> None:
+        self._module, self._threads = module, threads
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self._crew.share(lambda: self._module(x)) if len(x) == 1 else self._module(x)  # type: ignore[no-any-return]
+        return self._threads.share(lambda: self._module(x)) if len(x) == 1 else self._module(x)  # type: ignore[no-any-return]
 
     def into(self, x: Tensor, out: Tensor) -> None:
         out.copy_(self(x))
@@ -107,23 +106,27 @@ class ByModule:
         sum.add_(self(x))
 
 
-def product(module: nn.Module, many: Linear, crew: Crew) -> Product:
-    """What multiplies as `module` does; `many` is for several tokens at once (see `linear_for_many`)."""
-    return Plain(module.weight, module.bias, many, crew) if type(module) is nn.Linear else ByModule(module, crew)
+def make_matmul(module: nn.Module, many: Linear, threads: StepThreads) -> MatMul:
+    """The fast product equivalent to `module`; `many` is for several tokens at once (see `batch_linear`)."""
+    return (
+        StripedMatMul(module.weight, module.bias, many, threads)
+        if type(module) is nn.Linear
+        else ModuleMatMul(module, threads)
+    )
 
 
 @functools.cache
-def linear_for_many() -> Linear:
-    """The fastest linear layer for several tokens: oneDNN's where torch has it and it says the same, else torch's own.
+def batch_linear() -> Linear:
+    """The fastest linear function for several tokens: oneDNN's if available and correct, else torch's own.
 
-    It is not part of torch's public interface, so it is tried out on numbers before it is trusted.
+    It is not part of torch's public API, so its results are checked once before it is used.
     """
     try:
         with torch.inference_mode():
             x, weight, bias = torch.linspace(-1, 1, 12).view(3, 4), torch.linspace(-1, 2, 20).view(5, 4), torch.ones(5)
             if torch.allclose(_one_dnn_linear(x, weight, bias), F.linear(x, weight, bias), atol=1e-5):
                 return _one_dnn_linear
-    except (AttributeError, RuntimeError, TypeError):  # no such operation, without oneDNN, or another signature
+    except (AttributeError, RuntimeError, TypeError):  # missing operation, no oneDNN, or another signature
         pass
     return F.linear
 

@@ -1,4 +1,4 @@
-"""What an encoder puts in the place of masked tokens, and how well a whole text fits it.
+"""Masked-token prediction with an encoder, and the pseudo-perplexity of a text.
 
 Letters in shape comments: T tokens, V vocab_size.
 """
@@ -24,7 +24,7 @@ from models.tokenizers.special_tokens import mask_id
 
 @dataclass(frozen=True)
 class MaskCandidate:
-    """A token for a masked place, and its probability there."""
+    """A token for a mask, and its probability there."""
 
     id: int
     text: str
@@ -34,19 +34,19 @@ class MaskCandidate:
 def fill_mask(
     model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int], mask_id: int, n_best: int = 5
 ) -> list[list[MaskCandidate]]:
-    """The likeliest tokens for each masked place of `ids`, in the order of the places; best first.
+    """The n_best most likely tokens for each mask of `ids`, in order of the masks; best first.
 
-    All places are guessed at once, each without knowing what the others become.
+    All masks are predicted in one forward pass, independently of each other.
 
     Raises:
-        ValueError: where the model is no encoder with a masked-token head, or `ids` has no mask or does not fit,
-            or where the model's output is not a number.
+        ValueError: if the model is not an encoder with a masked-token head, `ids` has no mask or does not fit the
+            context, or a logit is not finite.
     """
     return _candidates(tokenizer, _mask_probabilities(model, tokenizer, ids, mask_id), n_best)
 
 
 def _mask_probabilities(model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int], mask_id: int) -> Tensor:
-    """What might stand in each masked place of `ids`, (places, V); ValueError as `fill_mask`."""
+    """The probabilities for each mask of `ids`, (n_masks, V); ValueError as `fill_mask`."""
     encoder = _masked_token_model(model)
     check_prompt(len(ids), encoder.config.context_length)
     positions = [position for position, id in enumerate(ids) if id == mask_id]
@@ -69,17 +69,17 @@ def _candidates(tokenizer: Tokenizer, probabilities: Tensor, n_best: int) -> lis
 def filled_text(
     tokenizer: Tokenizer, ids: Sequence[int], mask_id: int, found: Sequence[Sequence[MaskCandidate]]
 ) -> str:
-    """The text of `ids` with the likeliest of the candidates found in each masked place, without special tokens."""
+    """The text of `ids` with each mask replaced by its best candidate, without special tokens."""
     best = iter(candidates[0].id for candidates in found)
     filled = [next(best) if id == mask_id else id for id in ids]
     return str(tokenizer.decode(filled, skip_special_tokens=True)).strip()
 
 
 def fill_events(model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int]) -> Iterator[TokenMade | ReplyFinished]:
-    """`fill_mask` as a reply to be read: the filled text, and below it what else each place might hold.
+    """`fill_mask` as a reply: the filled text, followed by the candidates of each mask.
 
     Raises:
-        ValueError: as `fill_mask`, and where the tokenizer has no mask.
+        ValueError: as `fill_mask`, and if the tokenizer has no mask token.
     """
     mask = mask_id(tokenizer)
     if mask is None:
@@ -104,8 +104,8 @@ def fill_events(model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int]) -> It
 
 @dataclass(frozen=True)
 class TokenFit:
-    """How well a token fits where it alone is masked: its log-probability (nats), its rank (1 = the likeliest of the
-    vocabulary), and the entropy (nats) of what the model would put there."""
+    """The prediction for a token when only it is masked: its log-probability (nats), its rank (1 = the most likely of
+    the vocabulary), and the entropy of the distribution (nats)."""
 
     position: int
     log_probability: float
@@ -116,7 +116,7 @@ class TokenFit:
 def token_fits(
     model: AnyModel, ids: Sequence[int], mask_id: int, skip: Collection[int] = (), batch_size: int = 32
 ) -> Generator[Progress, None, list[TokenFit]]:
-    """Each token of `ids` where it alone is masked, but those of `skip` (such as [CLS]). Yields Progress (tokens).
+    """Score each token of `ids` with only it masked, except those in `skip` (such as [CLS]). Yields Progress (tokens).
 
     Raises:
         ValueError: as `fill_mask`.
@@ -141,7 +141,7 @@ def token_fits(
 
 
 def pseudo_perplexity(fits: Sequence[TokenFit]) -> float:
-    """The pseudo-perplexity of a text: exp of the mean negative log-likelihood of its tokens (arXiv:1910.14659)."""
+    """Pseudo-perplexity: exp of the tokens' mean negative log-likelihood (Salazar et al., arXiv:1910.14659)."""
     return math.exp(-sum(fit.log_probability for fit in fits) / len(fits))
 
 

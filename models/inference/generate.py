@@ -1,6 +1,6 @@
-"""Generation: one reply as a stream of tokens, or many greedy ones side by side for evaluation.
+"""Text generation: one reply as a stream of tokens, or a batch of greedy replies for evaluation.
 
-The model may be in training, and no random state but a generator of our own is touched (see `Continuation`).
+The model may be in training (see `Continuation`). Only a private random generator is used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from models.architecture.transformer import AnyModel, Decoder
 from models.events import Progress, ReplyFinished, TokenMade
 from models.inference.continuation import Continuation, check_prompt, next_logits
 from models.inference.prefill import PrefixCache
-from models.inference.sampling import SamplingConfig, as_floats, draw_number, likeliest_log_probabilities, sample
+from models.inference.sampling import SamplingConfig, as_floats, draw_number, sample, top_log_probabilities
 from models.inference.sampling_steps import SamplingState, sampling_steps
 from models.tokenizers import IncrementalDecoder
 from models.tokenizers.special_tokens import end_id, start_id
@@ -34,34 +34,34 @@ def generate(
     end_ids: Collection[int] = (),
     prefix_cache: PrefixCache | None = None,
 ) -> Iterator[Progress | TokenMade | ReplyFinished]:
-    """Continue `ids` (a decoder) or answer them (an encoder-decoder): TokenMade for each token, and ReplyFinished.
+    """Continue `ids` (decoder) or write their target text (encoder-decoder): TokenMade for each token, ReplyFinished.
 
-    Where a prompt is long for the model it is read in pieces; Progress (tokens) comes between them.
+    A long prompt is read in chunks, with Progress (tokens) between them.
 
-    Ends with reason "stop" at the end token (yielded, as no text) or where a stop text appears (which is part of no
-    token's text), else with "length" when max_tokens are made or the context is full. The texts joined are the reply.
+    Ends with reason "stop" at the end token (yielded with an empty text) or before a stop text (which is not part of
+    any token's text), else with "length" after max_tokens or when the context is full. The joined texts are the reply.
 
     Args:
-        prefix_ids: tokens that the reply begins with already. It goes on after them as it would have gone on if it had
-            made them itself: penalties and stop texts count them, and their random numbers are spent. max_tokens counts
-            only the new tokens, and only these are yielded.
-        n_top: how many of the likeliest tokens each TokenMade tells about.
-        end_ids: tokens that end the reply; none: the model's own (`roles.end_id`).
-        prefix_cache: what was read last, which need not be read again; it is this text afterwards. The reply is the
-            same, up to rounding where the number of threads was another.
+        prefix_ids: given tokens that the reply begins with. It continues exactly as if it had generated them itself:
+            penalties and stop texts include them, and their random numbers are consumed. max_tokens counts only the
+            new tokens, and only these are yielded.
+        n_top: how many of the most likely tokens each TokenMade lists.
+        end_ids: tokens that end the reply; none: the model's own (`special_tokens.end_id`).
+        prefix_cache: the keys and values of the last text, whose common prefix need not be read again; it holds this
+            text afterwards. The reply is the same, up to rounding if the number of threads was another.
 
     Raises:
-        ValueError: for an encoder, where `ids` is empty or longer than the context, or where it is with `prefix_ids`.
+        ValueError: for an encoder, or if `ids` is empty or (with `prefix_ids`) longer than the context.
     """
     state = SamplingState(config)
-    # What the draws remember of tokens that stand already comes from their logits: they are read as they were made.
+    # The sampling state after the given tokens depends on their logits, so they are read one by one, as generated.
     again = tuple(prefix_ids) if state.remembers else ()
-    continuation = Continuation(model, ids, first_id(model, tokenizer), prefix_ids[len(again) :], prefix_cache)
+    continuation = Continuation(model, ids, decoder_start_id(model, tokenizer), prefix_ids[len(again) :], prefix_cache)
     check_prompt(len(continuation.prompt_ids) + len(again), model.config.context_length)
     limit = min(config.max_tokens, continuation.max_new_tokens - len(again))
     generator = torch.Generator().manual_seed(config.seed)
     ends = end_ids or (end_id(tokenizer, model.config),)
-    text = _HeldText(tokenizer, config.stop)
+    text = _StopTextFilter(tokenizer, config.stop)
     for id in prefix_ids:
         draw_number(generator)
         text.skip(id)
@@ -69,14 +69,14 @@ def generate(
     n_prompt = len(stands) + len(again) - len(prefix_ids)
     seconds = [0.0, 0.0]  # of prefill, of decoding
     began = time.perf_counter()
-    for n_read in continuation.read_pieces():
+    for n_read in continuation.read_chunks():
         seconds[0] += time.perf_counter() - began
         yield Progress(done=n_read, total=len(stands))
         began = time.perf_counter()
     new = stands[continuation.n_read :]
     for id in again:
         logits = continuation.next_logits(torch.tensor([new]))[0]
-        state.follow(sampling_steps(as_floats(logits), config, stands, n_prompt, state), id)
+        state.update(sampling_steps(as_floats(logits), config, stands, n_prompt, state), id)
         new = [id]
         stands.append(id)
         seconds[0] += time.perf_counter() - began
@@ -98,7 +98,7 @@ def generate(
             entropy=choice.entropy,
             rank=choice.rank,
             draw=choice.draw,
-            top=likeliest_log_probabilities(logits, n_top) if n_top else (),
+            top=top_log_probabilities(logits, n_top) if n_top else (),
         )
         if is_end or stopped:
             yield _finished("stop", len(ids), made, seconds)
@@ -106,21 +106,21 @@ def generate(
     yield _finished("length", len(ids), limit, seconds)
 
 
-def first_id(model: AnyModel, tokenizer: Tokenizer) -> int:
-    """What an encoder-decoder's text begins with; -1 for the others, whose texts begin with their prompt."""
+def decoder_start_id(model: AnyModel, tokenizer: Tokenizer) -> int:
+    """The decoder start token of an encoder-decoder; −1 for other models, whose texts begin with their prompt."""
     return start_id(model.config, tokenizer) if model.config.topology == "encoder-decoder" else -1
 
 
 def generate_batch(
     model: Decoder, prompts: Sequence[Sequence[int]], max_tokens: int, end_id: int, batch_size: int = 64
 ) -> list[list[int]]:
-    """The greedy reply to each prompt, without its end token; the same as `generate` at temperature 0, only faster.
+    """Greedy replies to many prompts, without end tokens; the same as `generate` at temperature 0, but faster.
 
-    Prompts are sorted by length and answered `batch_size` at a time (measured on a CPU: 32 to 64 is fastest, since more
-    falls out of its cache).
+    Prompts are sorted by length and processed `batch_size` at a time (measured on a CPU: 32 to 64 is fastest, larger
+    batches fall out of its cache).
 
     Raises:
-        ValueError: where a prompt is empty or longer than the context.
+        ValueError: if a prompt is empty or longer than the context.
     """
     for prompt in prompts:
         check_prompt(len(prompt), model.config.context_length)
@@ -129,13 +129,13 @@ def generate_batch(
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         for row, reply in zip(
-            rows, _reply_side_by_side(model, [prompts[i] for i in rows], max_tokens, end_id), strict=True
+            rows, _generate_one_batch(model, [prompts[i] for i in rows], max_tokens, end_id), strict=True
         ):
             replies[row] = reply
     return replies
 
 
-def _reply_side_by_side(
+def _generate_one_batch(
     model: Decoder, prompts: Sequence[Sequence[int]], max_tokens: int, end_id: int
 ) -> list[list[int]]:
     """Greedy replies of one batch, the longest prompt first; a row leaves the batch when its reply ends."""
@@ -146,7 +146,7 @@ def _reply_side_by_side(
     ids[mask] = torch.tensor([id for prompt in prompts for id in prompt])
     replies: list[list[int]] = [[] for _ in prompts]
     rows, positions = torch.arange(len(prompts)), lengths
-    room = (model.config.context_length - lengths + 1).clamp(max=max_tokens)
+    budget = (model.config.context_length - lengths + 1).clamp(max=max_tokens)
     cache = KVCache(model.config.n_layer)
     logits = _prefill(model, ids, mask, cache)
     while True:
@@ -154,25 +154,25 @@ def _reply_side_by_side(
         ended = chosen == end_id
         for row, id in zip(rows[~ended].tolist(), chosen[~ended].tolist(), strict=True):
             replies[row].append(id)
-        room = room - 1
-        goes_on = ~ended & (room > 0)
-        if not goes_on.any():
+        budget = budget - 1
+        active = ~ended & (budget > 0)
+        if not active.any():
             return replies
-        if not goes_on.all():
-            rows, room, positions, chosen = rows[goes_on], room[goes_on], positions[goes_on], chosen[goes_on]
+        if not active.all():
+            rows, budget, positions, chosen = rows[active], budget[active], positions[active], chosen[active]
             with torch.inference_mode():
-                cache.select(goes_on.nonzero()[:, 0].to(logits.device))
+                cache.select(active.nonzero()[:, 0].to(logits.device))
                 cache.drop_padding()
         logits = next_logits(model, chosen[:, None], cache, positions=positions[:, None])
         positions = positions + 1
 
 
 def _prefill(model: Decoder, ids: Tensor, mask: Tensor, cache: KVCache) -> Tensor:
-    """Read prompts (B, T) padded on the left into an empty cache -> the logits after each, (B, V)."""
+    """Read left-padded prompts (B, T) into an empty cache -> logits of the next token (B, V)."""
     if mask.all():
         return next_logits(model, ids, cache)
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    # As segments, padding and text keep their convolutions apart; what those keep of the padding is zeroed below.
+    # Separate segments keep convolutions from mixing padding and text; their state from the padding is zeroed below.
     logits = next_logits(model, ids, cache, positions=positions, mask=mask, segments=mask.long())
     with torch.inference_mode():
         cache.clear_tails(mask.to(logits.device))
@@ -180,32 +180,32 @@ def _prefill(model: Decoder, ids: Tensor, mask: Tensor, cache: KVCache) -> Tenso
 
 
 def _finished(reason: str, n_prompt: int, n_tokens: int, seconds: Sequence[float]) -> ReplyFinished:
-    """tokens_per_s counts the tokens after the first, which the prefill gives, and only time spent computing."""
+    """tokens_per_s counts the tokens after the first (which belongs to the prefill), and only compute time."""
     rate = (n_tokens - 1) / seconds[1] if n_tokens > 1 else 0.0
     return ReplyFinished(reason=reason, n_prompt=n_prompt, n_tokens=n_tokens, prefill_s=seconds[0], tokens_per_s=rate)
 
 
-class _HeldText:
-    """Text on its way out: what may be the beginning of a stop text, or of a character, waits until that is known."""
+class _StopTextFilter:
+    """Streams text, but holds back what may be the beginning of a stop text or an incomplete character."""
 
     def __init__(self, tokenizer: Tokenizer, stop: Sequence[str]) -> None:
         self._decoder = IncrementalDecoder(tokenizer)
         self._stop = stop
         self._held = ""
         self._n_shown = 0
-        """So many characters of `_held` are on screen already: the beginning of a stop text in a reply that goes on."""
+        """Characters of `_held` that were shown already: the beginning of a stop text in a continued reply."""
 
     def skip(self, id: int) -> None:
-        """A token whose text was shown long ago."""
+        """Add a prefix token, whose text has been shown already."""
         self._held += self._decoder.add(id)
         self._n_shown = max((_overlap(self._held, text) for text in self._stop), default=0)
         self._held = self._held[len(self._held) - self._n_shown :]
 
     def add(self, id: int, *, is_end: bool, is_last: bool) -> tuple[str, bool]:
-        """The text that can be shown with this token, and whether a stop text ended the reply."""
+        """Add a token: the text that can be shown now, and whether a stop text ended the reply."""
         if not is_end:
             self._held += self._decoder.add(id)
-        found = [place for place in (self._held.find(text) for text in self._stop) if place >= 0]
+        found = [start for start in (self._held.find(text) for text in self._stop) if start >= 0]
         if found:
             return self._held[self._n_shown : min(found)], True
         waits = 0 if is_end or is_last else max((_overlap(self._held, text) for text in self._stop), default=0)
@@ -217,6 +217,6 @@ class _HeldText:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """How many characters at the end of `text` are a beginning of `stop`."""
+    """The length of the longest suffix of `text` that is a proper prefix of `stop`."""
     sizes = range(min(len(text), len(stop) - 1), 0, -1)
     return next((size for size in sizes if text.endswith(stop[:size])), 0)

@@ -1,4 +1,4 @@
-"""Texts that a model was not trained on, to say how well it predicts them."""
+"""Held-out texts for measuring a model's perplexity."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _N_EXAMPLES = 200
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What the texts are, in a few words, and their token ids."""
+    """A short description of the texts, and their token ids."""
 
     label: str
     texts: Sequence[Sequence[int]]
 
 
 def held_out_texts(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOut:
-    """The beginning of a run's own validation texts; for models without any, stories that Tiny World makes up."""
+    """The beginning of a run's validation texts; for models without any, generated Tiny World stories."""
     corpus = _corpus(path, library)
     texts = [ids for ids in _validation(corpus, tokenizer) if len(ids) > 1] if corpus is not None else []
     if corpus is not None and texts:
@@ -38,7 +38,7 @@ def held_out_texts(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOu
 
 
 def _corpus(path: Path, library: Library) -> Corpus | None:
-    """What the run in `path` was trained on; None for other models, and where its texts are gone."""
+    """The training corpus of the run in `path`; None for imported models, and if the corpus is gone."""
     if not (path / "run.json").exists():
         return None
     made_from = RunFolder.open(path).lineage.get("corpus")
@@ -49,7 +49,7 @@ def _corpus(path: Path, library: Library) -> Corpus | None:
 
 
 def _validation(corpus: Corpus, tokenizer: Tokenizer) -> Iterator[list[int]]:
-    """Token ids as training would read them, for conversations through the chat template."""
+    """Token ids as in training; conversations go through the chat template."""
     if corpus.kind == "text":
         yield encode_text(tokenizer, corpus.read_text("val")[:_N_CHARACTERS])
         return

@@ -1,4 +1,4 @@
-"""What each kind of weights gains and costs: speed, memory and perplexity, measured on the same texts in one go."""
+"""Speed, memory and perplexity of each weight format, measured on the same texts."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
 from models.inference.weights import megabytes, prepare_weights, slower_reason
 
 N_PREDICTED = 2048
-"""Tokens whose prediction is scored."""
+"""Number of predicted tokens."""
 WINDOW = 256
 N_PROMPT, N_WRITTEN, ROUNDS = 128, 16, 4
-"""In each round every kind reads so many tokens and writes so many, by turns: what else the machine does meets all."""
+"""In each round every format reads and writes so many tokens, alternately, so that other load affects all equally."""
 
 
 @dataclass
@@ -36,15 +36,15 @@ class _Measured:
 
 
 def measure_weights(model: AnyModel, held_out: HeldOut, kinds: Sequence[str] = KINDS) -> Generator[Event, None, None]:
-    """Measure the kinds, float32 among them. Yields Phase, Progress, at last WeightsMeasured; closing it cancels.
+    """Measure the formats, including float32. Yields Phase, Progress, finally WeightsMeasured; closing it cancels.
 
-    All are in memory at once, about as much again as the model itself.
+    All are in memory at once, which takes about as much again as the model itself.
 
     Raises:
-        ValueError: for a model that is no decoder or says no numbers, or a text that is too short.
+        ValueError: if the model is not a decoder, its output is not finite, or the text is too short.
     """
     if not isinstance(model, Decoder):
-        raise ValueError("Only a decoder's weights can be measured: it is its next token that is predicted.")
+        raise ValueError("Only a decoder's weights can be measured, since only decoders predict the next token.")
     windows = _windows(held_out, min(WINDOW, model.config.context_length))
     yield Phase(name="Preparing weights")
     measured: dict[str, _Measured] = {}
@@ -83,7 +83,7 @@ def measure_weights(model: AnyModel, held_out: HeldOut, kinds: Sequence[str] = K
 
 
 def _windows(held_out: HeldOut, length: int) -> list[Sequence[int]]:
-    """Pieces of the texts of 2 to `length` tokens, up to N_PREDICTED predictions."""
+    """Windows of 2 to `length` tokens of the texts, up to N_PREDICTED predictions."""
     found: list[Sequence[int]] = []
     left = N_PREDICTED
     for text in held_out.texts:
@@ -93,12 +93,12 @@ def _windows(held_out: HeldOut, length: int) -> list[Sequence[int]]:
                 found.append(window)
                 left -= len(window) - 1
     if not found:
-        raise ValueError(f"There is too little text to predict in {held_out.label}: two tokens at least.")
+        raise ValueError(f"There is too little text in {held_out.label}: it needs at least two tokens.")
     return found
 
 
 def _write(one: _Measured, ids: Sequence[int]) -> Iterator[None]:
-    """A round of one kind: read the beginning of `ids` and write after it. Yields after each call of the model."""
+    """One round of one format: read the beginning of `ids` and continue it. Yields after each forward pass."""
     prompt = list(ids[: max(1, min(N_PROMPT, one.model.config.context_length - N_WRITTEN))])
     text = Continuation(one.model, prompt, -1)
     new, seconds = torch.tensor([prompt]), []
@@ -112,7 +112,7 @@ def _write(one: _Measured, ids: Sequence[int]) -> Iterator[None]:
 
 
 def _nats(model: Decoder, window: Sequence[int]) -> float:
-    """The sum of the surprisals of all its tokens but the first."""
+    """The summed surprisal of all tokens but the first, in nats."""
     with evaluating(model):
         ids = torch.tensor([list(window)], device=model.embedding.weight.device)
         logits = model(ids[:, :-1])[0].float()

@@ -1,4 +1,4 @@
-"""A text as the model of its topology wants to read it: masks and gaps are meant, and the ends are marked."""
+"""Encoding a plain text for a model by its topology: special tokens, masks, gaps and end marks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from models.tokenizers.special_tokens import encode_with_masks, encode_with_sent
 
 
 def encode_for(config: ModelConfig, tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of a text that is not part of a conversation; none for no text.
+    """The ids of a text that is not part of a conversation; [] for an empty text.
 
-    A decoder goes on with it: special tokens in it are meant. An encoder fills its masks (`[MASK]`), an encoder-decoder
-    its gaps (`<|extra_0|>`), if there are any; the latter's text ends with the end token, as in training. A foreign
+    For a decoder, special tokens in the text are encoded as such. An encoder fills its masks (`[MASK]`), an
+    encoder-decoder its gaps (`<|extra_0|>`); the latter's source ends with the end token, as in training. A foreign
     tokenizer puts its own marks around it ([CLS] … [SEP]).
     """
     if not text:
@@ -30,7 +30,7 @@ def encode_for(config: ModelConfig, tokenizer: Tokenizer, text: str) -> list[int
 
 
 def _marks(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """What the tokenizer's own post-processor puts before and behind a text."""
+    """The special tokens that the tokenizer's post-processor puts before and after a text."""
     plain, marked = encode_text(tokenizer, "a"), tokenizer.encode("a", add_special_tokens=True).ids
     for start in range(len(marked) - len(plain) + 1):
         if marked[start : start + len(plain)] == plain:

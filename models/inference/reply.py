@@ -1,4 +1,4 @@
-"""A reply as events: from a conversation, or a text, to the tokens that a model makes of it. No Qt."""
+"""A reply as a stream of events: from a conversation or a text to the generated tokens. No Qt."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from models.architecture.transformer import AnyModel
     from models.inference.prefill import PrefixCache
-    from models.inference.summarising import Summaries
+    from models.inference.summarising import SummaryCache
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyRequest:
-    """What a model is asked for: a reply to messages ({"role", "content"}), or what becomes of a text.
+    """A request for a reply to messages ({"role", "content"}), or for the continuation of a text.
 
-    The reply begins with the tokens `prefix_ids`; it is drawn as `sampling` says.
+    The reply begins with the tokens `prefix_ids`; the others are drawn with the settings `sampling`.
     """
 
     messages: Sequence[Mapping[str, str]] | str
@@ -35,12 +35,12 @@ class ReplyRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyStarted(Event):
-    """The first event of a reply: the model's training step, how many tokens it was given, and how many of the oldest
+    """The first event of a reply: the model's training step, the number of prompt tokens, and how many of the oldest
     messages were left out because the conversation is longer than the context.
 
-    prompt_ids: what stands before the reply's first token; of an encoder-decoder that is what its texts begin with, and
-    `source_ids` is what its encoder reads. prefix: the text of the tokens with which the reply begins already.
-    summary: what stands for the messages that were left out; "" where nothing does.
+    prompt_ids: the tokens before the reply; for an encoder-decoder the start of its target text, and `source_ids` is
+    what its encoder reads. prefix: the text of the given tokens that the reply begins with.
+    summary: the summary that replaces the left-out messages; "" if there is none.
     """
 
     step: int
@@ -58,23 +58,23 @@ def reply_events(
     step: int,
     template_config: ChatTemplateConfig,
     request: ReplyRequest,
-    summaries: Summaries,
+    summaries: SummaryCache,
     prefix_cache: PrefixCache | None = None,
 ) -> Iterator[Event]:
-    """ReplyStarted, then TokenMade …, then ReplyFinished; before them Phase, Progress and Notice of a summary, and
-    after ReplyStarted Progress of reading.
+    """Yield ReplyStarted, TokenMade …, ReplyFinished; before them Phase, Progress and Notice of a summary, and after
+    ReplyStarted Progress of reading the prompt.
 
     Args:
-        step: the model's training step. template_config: how it wants to be talked to.
-        summaries: those that it made before. prefix_cache: what it read last.
+        step: the model's training step. template_config: its chat format.
+        summaries: its earlier summaries. prefix_cache: the KV cache of the last text.
 
     Raises:
-        ValueError: where the prompt is empty, too long for the context, or no prompt for this model; a broken template;
-            or logits that are not numbers.
+        ValueError: for a prompt that is empty, too long for the context, or of the wrong kind for this model; a broken
+            template; or logits that are not finite.
     """
     from models.chat.template_config import reply_ends
     from models.inference.fill_mask import fill_events
-    from models.inference.generate import first_id, generate
+    from models.inference.generate import decoder_start_id, generate
     from models.inference.prompts import encode_for
     from models.inference.summarising import prompt_events
     from models.tokenizers import IncrementalDecoder
@@ -84,9 +84,9 @@ def reply_events(
     if isinstance(request.messages, str):
         ids = encode_for(model.config, tokenizer, request.messages)
     else:
-        said = [dict(message) for message in request.messages]
+        messages = [dict(message) for message in request.messages]
         prompt = yield from prompt_events(
-            model, tokenizer, said, request.prompting, template_config, summaries, n_prefix=len(request.prefix_ids)
+            model, tokenizer, messages, request.prompting, template_config, summaries, n_prefix=len(request.prefix_ids)
         )
         ids, left_out, summary = prompt.ids.tolist(), prompt.n_left_out, prompt.summary
         ends = reply_ends(model.config, tokenizer, template_config, request.prompting.template)
@@ -96,7 +96,7 @@ def reply_events(
         step=step,
         n_prompt=len(ids),
         n_left_out=left_out,
-        prompt_ids=(first_id(model, tokenizer),) if has_source else tuple(ids),
+        prompt_ids=(decoder_start_id(model, tokenizer),) if has_source else tuple(ids),
         source_ids=tuple(ids) if has_source else (),
         prefix="".join(map(decoder.add, request.prefix_ids)),
         summary=summary,

@@ -1,4 +1,4 @@
-"""Drawing the next token from a model's logits: what `models.inference.sampling_steps` says, with torch at its ends.
+"""Sampling the next token from a model's logits: `models.inference.sampling_steps` for torch tensors.
 
 Letters in shape comments: V vocab_size.
 """
@@ -12,25 +12,25 @@ import torch
 from torch import Tensor
 
 from models.inference.sampling_steps import DIVERGED, SamplingState, drawn_token, entropy, rank, sampling_steps
-from models.inference.top_tokens import Floats, likeliest
+from models.inference.top_tokens import Floats, top_ids
 from models.settings.sampling_config import SamplingConfig
 
 __all__ = [
-    "Choice",
+    "SampledToken",
     "SamplingConfig",
     "as_floats",
     "check_finite",
     "draw_number",
-    "likeliest_log_probabilities",
     "sample",
+    "top_log_probabilities",
 ]
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A chosen token, and what the model itself said before any setting changed its distribution.
+class SampledToken:
+    """A sampled token, with values of the model's own distribution, before any setting changed it.
 
-    `probability` of the token, its `rank` (1 = the likeliest of the vocabulary), the `entropy` of the distribution in
+    `probability` of the token, its `rank` (1 = the most likely of the vocabulary), the `entropy` of the distribution in
     nats. `draw`: the number in [0, 1) that the token was drawn with, None at temperature 0.
     """
 
@@ -42,7 +42,7 @@ class Choice:
 
 
 def check_finite(logits: Tensor) -> None:
-    """Raise ValueError where a logit (of any shape) is not a number."""
+    """Raise ValueError if any logit (of any shape) is not finite."""
     if not torch.isfinite(logits).all():
         raise ValueError(DIVERGED)
 
@@ -58,10 +58,10 @@ def draw_number(generator: torch.Generator) -> float:
     return float(torch.rand((), generator=generator, dtype=torch.float64))
 
 
-def likeliest_log_probabilities(logits: Tensor, n: int) -> tuple[tuple[int, float], ...]:
-    """The n likeliest tokens of logits (V,): ids and the natural logarithms of the model's own probabilities."""
+def top_log_probabilities(logits: Tensor, n: int) -> tuple[tuple[int, float], ...]:
+    """The n most likely tokens of logits (V,): (id, natural log-probability) in the model's own distribution."""
     logs = as_floats(torch.log_softmax(logits.detach().float(), dim=-1))
-    ids = likeliest(logs, n)
+    ids = top_ids(logs, n)
     return tuple(zip(ids.tolist(), logs[ids].tolist(), strict=True))
 
 
@@ -72,7 +72,7 @@ def sample(
     before: Sequence[int] = (),
     n_prompt: int = 0,
     state: SamplingState | None = None,
-) -> Choice:
+) -> SampledToken:
     """Choose the next token from logits (V,) with `generator` (a CPU one); temperature 0 draws nothing.
 
     Args:
@@ -84,5 +84,5 @@ def sample(
     draw = draw_number(generator) if config.temperature else None
     id = int(steps.final.argmax()) if draw is None else drawn_token(steps.final, draw)
     if state is not None:
-        state.follow(steps, id)
-    return Choice(id, float(steps.own[id]), entropy(steps.own), rank(floats, id), draw)
+        state.update(steps, id)
+    return SampledToken(id, float(steps.own[id]), entropy(steps.own), rank(floats, id), draw)

@@ -1,8 +1,8 @@
-"""The prompt of a conversation that may be longer than the context: where it is wished, a summary of the oldest
-messages by the model itself stands in their place.
+"""Prompts of conversations that may be longer than the context: on request, the model itself summarises the oldest
+messages, and the summary replaces them.
 
-A small model summarises badly or not at all. What is no summary by the look of it (empty, without an end, not shorter
-than what it stands for, going in circles) is not used: the messages are left out then, and that is said.
+A small model summarises badly or not at all. An implausible summary (empty, unfinished, not shorter than its source,
+repetitive) is not used: the messages are left out then, and a Notice says so.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _ASK = (
 _SO_FAR = "Summary of what was said before: {summary}\n\n"
 _STANDS_FOR = "(Summary of our conversation before this: {summary})\n\n{content}"
 _SPEAKERS = {"user": "User", "assistant": "Assistant", "system": "System"}
-_LOST = "The model did not bring about a summary, so the oldest messages are left out."
+_LOST = "The model could not write a summary, so the oldest messages are left out."
 
 
-class Summaries:
-    """Summaries that were made already, by the messages that they stand for; "" where none came about.
+class SummaryCache:
+    """A cache of summaries by the messages that they replace; "" for a failed summary.
 
     A conversation that grows keeps its summary until it is full again.
     """
@@ -43,13 +43,13 @@ class Summaries:
         self._known: dict[tuple[tuple[str, str], ...], str] = {}
 
     def longest(self, messages: Sequence[Message]) -> tuple[int, str]:
-        """How many of the oldest messages have a summary, and that; (0, "") where none do."""
+        """The longest summarised prefix: its number of messages, and the summary; (0, "") if there is none."""
         key = _key(messages)
         n = max((len(known) for known in self._known if key[: len(known)] == known), default=0)
         return n, self._known[key[:n]] if n else ""
 
     def keep(self, messages: Sequence[Message], summary: str) -> None:
-        """Remember what stands for these messages."""
+        """Store the summary of these messages."""
         self._known[_key(messages)] = summary
 
 
@@ -59,11 +59,11 @@ def prompt_events(
     messages: Sequence[Message],
     prompting: PromptSettings,
     template_config: ChatTemplateConfig,
-    summaries: Summaries,
+    summaries: SummaryCache,
     *,
     n_prefix: int = 0,
 ) -> Generator[Event, None, Prompt]:
-    """As `build_prompt`; while it summarises, Phase and Progress (tokens read and made), and a Notice where it failed.
+    """Like `build_prompt`; yields Phase and Progress (tokens) while it summarises, and a Notice if that failed.
 
     Raises:
         ValueError: as `build_prompt`.
@@ -73,8 +73,8 @@ def prompt_events(
         return build_prompt(context_length, tokenizer, messages, prompting, template_config, n_prefix=n_prefix)
     first, rest = _split(messages)
     n, summary = summaries.longest(rest)
-    prompt = _standing_for(model, tokenizer, first, rest, n, summary, prompting, template_config, n_prefix)
-    if prompt.n_left_out > n:  # that is not enough: so that there is no summary after each reply, make ample room
+    prompt = _with_summary(model, tokenizer, first, rest, n, summary, prompting, template_config, n_prefix)
+    if prompt.n_left_out > n:  # not enough: summarise ample messages, so that not every reply needs a new summary
         shorter = truncate_to_fit(
             context_length,
             tokenizer,
@@ -89,7 +89,7 @@ def prompt_events(
         summary = yield from _summarise(model, tokenizer, summary, rest[n:n_new], template_config)
         summaries.keep(rest[:n_new], summary)
         n = n_new
-        prompt = _standing_for(model, tokenizer, first, rest, n, summary, prompting, template_config, n_prefix)
+        prompt = _with_summary(model, tokenizer, first, rest, n, summary, prompting, template_config, n_prefix)
     if n and not summary:
         yield Notice(sentence=_LOST)
     check_fits(prompt, n_prefix)
@@ -102,7 +102,7 @@ def _split(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
     return list(messages[:n]), list(messages[n:])
 
 
-def _standing_for(
+def _with_summary(
     model: AnyModel,
     tokenizer: Tokenizer,
     first: list[Message],
@@ -113,7 +113,7 @@ def _standing_for(
     template_config: ChatTemplateConfig,
     n_prefix: int,
 ) -> Prompt:
-    """The prompt with a summary in the place of the oldest n messages, and fewer still where they do not fit."""
+    """The prompt with a summary instead of the oldest n messages; more are left out if it still does not fit."""
     kept = rest[n:]
     if summary and kept:
         content = _STANDS_FOR.format(summary=summary, content=kept[0]["content"])
@@ -128,14 +128,14 @@ def _standing_for(
 def _summarise(
     model: AnyModel, tokenizer: Tokenizer, so_far: str, messages: Sequence[Message], template_config: ChatTemplateConfig
 ) -> Generator[Event, None, str]:
-    """One text for a summary and what was said after it, part by part where it is long; "" where none came about."""
+    """Merge a summary and the messages after it into a new one, in several steps if they are long; "" on failure."""
     longest = max(model.config.context_length // 8, 16)
     waiting = [f"{_SPEAKERS[message['role']]}: {message['content']}" for message in messages]
     while waiting:
-        text, n = _as_much_as_fits(model, tokenizer, so_far, waiting, template_config, longest)
+        text, n = _take_what_fits(model, tokenizer, so_far, waiting, template_config, longest)
         ids = _ask(model, tokenizer, text, template_config)
-        made = yield from _written(model, tokenizer, ids, template_config, longest)
-        so_far = made if _looks_like_one(tokenizer, made, text) else ""
+        made = yield from _generate_summary(model, tokenizer, ids, template_config, longest)
+        so_far = made if _is_plausible(tokenizer, made, text) else ""
         if not so_far:
             return ""
         waiting = waiting[n:]
@@ -143,7 +143,7 @@ def _summarise(
 
 
 def _ask(model: AnyModel, tokenizer: Tokenizer, text: str, template_config: ChatTemplateConfig) -> list[int]:
-    """What asks for a summary: a system message, and the text; one message for templates that know of no system."""
+    """The prompt ids of a summary request; a single message for templates without a system role."""
     length = model.config.context_length
     apart: list[Message] = [{"role": "system", "content": _ASK}, {"role": "user", "content": text}]
     try:
@@ -155,7 +155,7 @@ def _ask(model: AnyModel, tokenizer: Tokenizer, text: str, template_config: Chat
     return ids
 
 
-def _as_much_as_fits(
+def _take_what_fits(
     model: AnyModel,
     tokenizer: Tokenizer,
     so_far: str,
@@ -163,7 +163,7 @@ def _as_much_as_fits(
     template_config: ChatTemplateConfig,
     longest: int,
 ) -> tuple[str, int]:
-    """As many messages as can be read at once, after the summary so far: at least the beginning of one."""
+    """The summary so far and as many messages as fit one prompt (at least the beginning of one); their number."""
     room = model.config.context_length - longest
     before = _SO_FAR.format(summary=so_far) if so_far else ""
     text, n = before + waiting[0], 1
@@ -174,10 +174,10 @@ def _as_much_as_fits(
     return text, n
 
 
-def _written(
+def _generate_summary(
     model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int], template_config: ChatTemplateConfig, longest: int
 ) -> Generator[Event, None, str]:
-    """The likeliest reply; where it does not come to an end, its whole sentences."""
+    """The greedy reply; only its complete sentences if it does not end."""
     ends = reply_ends(model.config, tokenizer, template_config)
     sampling = SamplingConfig(temperature=0.0, max_tokens=longest, stop=ends.texts)
     made, ended, n, told, total = "", False, 0, time.monotonic(), len(ids) + longest
@@ -195,8 +195,8 @@ def _written(
     return " ".join(whole.split())
 
 
-def _looks_like_one(tokenizer: Tokenizer, summary: str, text: str) -> bool:
-    """Whether a text can be a summary of another: there, shorter, and not going in circles."""
+def _is_plausible(tokenizer: Tokenizer, summary: str, text: str) -> bool:
+    """Whether a text can be a summary of another: not empty, shorter, and not repetitive."""
     words = summary.split()
     threes = [tuple(words[i : i + 3]) for i in range(len(words) - 2)]
     in_circles = len(threes) > 8 and len(set(threes)) < 0.6 * len(threes)

@@ -1,10 +1,10 @@
-"""How many threads one short step of work is given: all, or one where that is faster just now.
+"""Chooses the number of threads for short steps of work: all, or one if that is currently faster.
 
-Which it was is a matter of the clock, so nothing may depend on it: `Crew` keeps libraries from dividing a sum.
+The choice depends on timing, so results must not depend on it: `StepThreads` keeps libraries from splitting sums.
 
-On a quiet machine two threads halve the time. Beside another busy program the first one done waits until the system
-lets the second go on, a thousand times for each token of a small model: measured, a hundredth of the speed. So the two
-are timed against each other while the work goes on.
+On a quiet machine two threads halve the time. Beside another busy program, one thread waits for the scheduler to run
+the other, a thousand times per token of a small model: measured, a hundredth of the speed. So both settings are timed
+during the work.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import torch
 Result = TypeVar("Result")
 
 _PATIENCE = 20
-"""The slower way is tried again after so many times what it took last: it costs a twentieth at most."""
+"""The slower setting is tried again after this many times its last duration, which costs at most a twentieth."""
 
 
-def by_one_thread(step: Callable[[], Result]) -> Result:
-    """Do a step with one thread; the calling thread has as many as before afterwards."""
+def run_single_threaded(step: Callable[[], Result]) -> Result:
+    """Run a step with one thread, and restore the number of threads afterwards."""
     n_before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -31,24 +31,24 @@ def by_one_thread(step: Callable[[], Result]) -> Result:
         torch.set_num_threads(n_before)
 
 
-class Crew:
-    """Who does a step: one thread, but for the work in it that is the same to the last bit by any number of threads.
+class StepThreads:
+    """Runs a step with one thread, except for work that is bit-identical for any number of threads.
 
-    Only what divides its results among threads, and never the sum that makes one of them, is such work. Most is not:
-    MKL cuts even the product of a matrix and a vector where it likes, rounds at the cuts in another way, and adds up
-    parts of sums where there are few rows (seen on AVX-512, but not with MKL's code for AVX2).
+    That is only work which splits its results among threads, and never the sum behind a single result. Most work is
+    not: MKL splits even a matrix-vector product freely, rounds differently at the borders, and splits sums if there
+    are few rows (seen with AVX-512, but not with MKL's AVX2 code).
     """
 
     def __init__(self) -> None:
         self._size = torch.get_num_threads()
 
     def do(self, step: Callable[[], Result]) -> Result:
-        """Do a step by one thread; what it shares is done by as many as there are now."""
+        """Run a step with one thread; what it passes to `share` uses the present number of threads."""
         self._size = torch.get_num_threads()
-        return by_one_thread(step)
+        return run_single_threaded(step)
 
     def share(self, work: Callable[[], Result]) -> Result:
-        """Do a part of a step by all threads that the step was given."""
+        """Run a part of a step with all threads."""
         n_before = torch.get_num_threads()
         torch.set_num_threads(self._size)
         try:
@@ -58,17 +58,17 @@ class Crew:
 
 
 class ThreadTuner:
-    """Runs steps of one kind of work, one after the other, on the calling thread."""
+    """Runs steps of one kind of work on the calling thread, each with the faster number of threads."""
 
     def __init__(self, *, is_small: bool) -> None:
-        """`is_small`: the work is too little to be shared, and always done by one thread."""
-        # Of the last step with so many threads:
+        """`is_small`: the work is too small to be split, and always uses one thread."""
+        # Duration of the last step by number of threads:
         self._seconds = {1: 0.0} if is_small else {torch.get_num_threads(): 0.0, 1: 0.0}
-        self._first = list(self._seconds) * 2  # each way's first step is slower than those that follow
-        self._since = 0.0  # seconds spent in the faster way since the other was tried
+        self._first = list(self._seconds) * 2  # the first step of each is slower than later ones
+        self._since = 0.0  # seconds spent in the faster setting since the other was tried
 
     def run(self, step: Callable[[], Result]) -> Result:
-        """Do a step; the calling thread has as many threads afterwards as before."""
+        """Run a step, and restore the number of threads afterwards."""
         n, n_before = self._choose(), torch.get_num_threads()
         torch.set_num_threads(n)
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""How a model's matrices can be kept, and what was measured of each kind, as plain data. No torch import."""
+"""The number formats of a model's matrices, and measurements of each, as plain data. No torch import."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from models.events import Event
 
 KINDS = ("float32", "bfloat16", "int8")
-"""The first is how weights are trained and stored."""
+"""The first is the format of training and storage."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsFigures:
-    """What was measured of one kind of weights.
+    """The measurements of one weight format.
 
-    tokens_per_s: written one by one; read_per_s: read at once, as of a prompt; medians of the rounds.
-    change: by how much of 1 its perplexity is above that of float32 (below: negative). problem: why it cannot be fast
-    here, as a sentence.
+    tokens_per_s: decoding speed; read_per_s: prefill speed; both tokens per second, medians of the rounds.
+    change: relative change of the perplexity against float32. problem: a sentence on why it cannot be fast here.
     """
 
     kind: str
@@ -30,7 +29,7 @@ class WeightsFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsMeasured(Event):
-    """All kinds, float32 first; on which text, and how many of its tokens were predicted."""
+    """The measurements of all formats, float32 first; the text, and how many of its tokens were predicted."""
 
     rows: tuple[WeightsFigures, ...]
     text: str

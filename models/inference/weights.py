@@ -1,7 +1,7 @@
-"""A model whose matrices are kept in fewer bytes: bfloat16, or int8 with a scale for each output.
+"""Quantized models for inference: matrices in bfloat16, or in int8 with one scale per output channel.
 
-The residual stream, norms, biases, embeddings and routers stay in float32; only what a matrix is multiplied with is
-rounded to bfloat16. (Weight-only, symmetric and by output channel, as in LLM.int8(), arXiv:2208.07339, section 2.)
+The residual stream, norms, biases, embeddings and routers stay in float32; only the input of a matrix is rounded to
+bfloat16. (Weight-only, symmetric, per output channel, as in LLM.int8(), arXiv:2208.07339, section 2.)
 
 Letters in shape comments: T tokens, K inputs, N outputs, C d_model, V vocab_size.
 """
@@ -20,19 +20,20 @@ from models.architecture.heads import LanguageHead
 from models.architecture.transformer import AnyModel
 from models.inference.weight_kinds import KINDS
 
-_FEW = 16
-"""Tokens up to which the int8 kernel is faster than to widen the weights first (measured)."""
+_MAX_KERNEL_TOKENS = 16
+"""Tokens up to which the int8 kernel is faster than converting the weights first (measured)."""
 _GROUP = 32
-"""The int8 kernel reads inputs in groups: with any other number it reads what is not there."""
+"""The int8 kernel reads inputs in groups; with other sizes it reads out of bounds."""
 
 
 def prepare_weights(model: AnyModel, kind: str) -> AnyModel:
-    """The model with its matrices in `kind`, for inference: a new one that shares all else, or `model` for "float32".
+    """The model with its matrices in the format `kind`, for inference: a new one that shares all other tensors, or
+    `model` itself for "float32".
 
-    It does not follow `model` when that learns on: prepare it again then.
+    It does not follow later updates of `model`.
 
     Raises:
-        ValueError: for another kind.
+        ValueError: for an unknown format.
     """
     if kind not in KINDS:
         raise ValueError(f"Weights cannot be kept as {kind!r}: choose one of {', '.join(KINDS)}.")
@@ -48,21 +49,21 @@ def prepare_weights(model: AnyModel, kind: str) -> AnyModel:
     head = prepared.head
     if isinstance(head, LanguageHead):
         table = prepared.embedding.weight if head.weight is None else head.weight
-        prepared.head = NarrowHead(head, narrow(table, head.bias))
+        prepared.head = QuantizedHead(head, narrow(table, head.bias))
     return prepared
 
 
 def megabytes(model: nn.Module) -> float:
-    """What the model's weights take in memory, in millions of bytes; a tensor with two names counts once."""
+    """The memory of the model's weights in millions of bytes; shared tensors count once."""
     tensors = {tensor.data_ptr(): tensor for tensor in (*model.parameters(), *model.buffers())}
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) / 1e6
 
 
 def slower_reason(kind: str, device: torch.device) -> str:
-    """Why weights of this kind cannot be fast on the device, as a sentence; '' where nothing is known against them."""
-    if kind == "int8" and (device.type != "cpu" or not kernel_works()):
+    """A sentence on why this format cannot be fast on the device; '' if no reason is known."""
+    if kind == "int8" and (device.type != "cpu" or not has_int8_kernel()):
         return (
-            "There is no int8 kernel for this device, so int8 weights are widened for each token, which takes longer."
+            "There is no int8 kernel for this device, so int8 weights are converted for each token, which takes longer."
         )
     return ""
 
@@ -77,8 +78,8 @@ class Bfloat16Linear(nn.Module):
         self.register_buffer("weight", weight.detach().bfloat16())
         self.bias = bias
 
-    def widened(self) -> Tensor:
-        """The weights that it multiplies with, (N, K) float32."""
+    def dequantized(self) -> Tensor:
+        """The dequantized weights, (N, K) float32."""
         return self.weight.float()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -88,7 +89,7 @@ class Bfloat16Linear(nn.Module):
 
 
 class Int8Linear(nn.Module):
-    """A linear layer whose weights are whole numbers from −127 to 127, times a scale for each output."""
+    """A linear layer with int8 weights from −127 to 127, and a bfloat16 scale per output."""
 
     weight: Tensor
     scale: Tensor
@@ -96,7 +97,7 @@ class Int8Linear(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         weight = weight.detach().float()
-        # The scale is rounded to what the kernel takes, and first: so the weights make up for it.
+        # The scale is rounded to the kernel's bfloat16 first, so that the weights compensate for that.
         scale = (weight.abs().amax(dim=1).clamp(min=1e-20) / 127).bfloat16()  # (N)
         whole = (weight / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
         self.register_buffer("weight", F.pad(whole, (0, -whole.size(1) % _GROUP)))  # (N, K and up to 31 zeros)
@@ -104,8 +105,8 @@ class Int8Linear(nn.Module):
         self.bias = bias
         self._n_added = self.weight.size(1) - whole.size(1)
 
-    def widened(self) -> Tensor:
-        """The weights that it multiplies with, (N, K) float32."""
+    def dequantized(self) -> Tensor:
+        """The dequantized weights, (N, K) float32."""
         return (self.weight * self.scale.float()[:, None])[:, : self.weight.size(1) - self._n_added]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,7 +114,12 @@ class Int8Linear(nn.Module):
         rows = x.reshape(-1, x.size(-1)).bfloat16()  # (T, K)
         if self._n_added:
             rows = F.pad(rows, (0, self._n_added))
-        kernel = kernel_works() and rows.device.type == "cpu" and len(rows) <= _FEW and not rows.requires_grad
+        kernel = (
+            has_int8_kernel()
+            and rows.device.type == "cpu"
+            and len(rows) <= _MAX_KERNEL_TOKENS
+            and not rows.requires_grad
+        )
         if kernel:
             y = _int8_kernel(rows, self.weight, self.scale).to(x.dtype)
         else:
@@ -122,8 +128,8 @@ class Int8Linear(nn.Module):
         return y if self.bias is None else y + self.bias
 
 
-class NarrowHead(LanguageHead):
-    """With a matrix of its own, whether that is made of the embedding's table or not."""
+class QuantizedHead(LanguageHead):
+    """A head with a quantized matrix of its own, even if the model ties it to the embedding."""
 
     def __init__(self, head: LanguageHead, matrix: Bfloat16Linear | Int8Linear) -> None:
         nn.Module.__init__(self)
@@ -132,19 +138,19 @@ class NarrowHead(LanguageHead):
 
     @property
     def weight(self) -> Tensor:  # type: ignore[override]
-        """What hidden states are multiplied by, as numbers (V, C) in float32: for looking at it."""
-        return self.matrix.widened()
+        """The dequantized matrix, (V, C) float32."""
+        return self.matrix.dequantized()
 
     def forward(self, hidden: Tensor, table: Tensor) -> Tensor:
-        """As `LanguageHead.forward`; the table is not looked at."""
+        """Like `LanguageHead.forward`; the table is not used."""
         if self.transform is not None:
             hidden = self.transform(hidden)
         return self.matrix(hidden * self.scale if self.scale != 1.0 else hidden)  # type: ignore[no-any-return]
 
 
 @functools.cache
-def kernel_works() -> bool:
-    """Whether torch has its int8 kernel here, and it multiplies right: it is no part of torch's public interface."""
+def has_int8_kernel() -> bool:
+    """Whether torch has a working int8 kernel here; it is not part of torch's public API, so it is tested."""
     try:
         with torch.inference_mode():
             x = torch.linspace(-1, 1, 2 * _GROUP).view(2, -1).bfloat16()
@@ -153,7 +159,7 @@ def kernel_works() -> bool:
             return torch.allclose(
                 _int8_kernel(x, weight, torch.ones(3).bfloat16()).float(), expected, rtol=0.02, atol=1
             )
-    except (AttributeError, RuntimeError, TypeError):  # no such operation, not for this machine, another signature
+    except (AttributeError, RuntimeError, TypeError):  # missing operation, unsupported machine, or another signature
         return False
 
 

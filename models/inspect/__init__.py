@@ -1,1 +1,1 @@
-"""Looking into a model: what happens in one forward pass, as plain numbers. Nothing here is changed by it."""
+"""Interpretability: what happens in one forward pass of a model, as plain numbers. Nothing here changes the model."""

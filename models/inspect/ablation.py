@@ -1,6 +1,7 @@
-"""What becomes of the answer when a part of the model is switched off, or given what it said about another text.
+"""Ablation and activation patching: how the answer changes when a part of the model is switched off, or when its output
+is replaced by its output on another text.
 
-Letters in shape comments: R rows (variants read side by side), T tokens, H heads, C d_model, V vocab_size.
+Letters in shape comments: R rows (variants in one batch), T tokens, H heads, C d_model, V vocab_size.
 """
 
 from __future__ import annotations
@@ -31,23 +32,25 @@ from models.inspect.reading import (
 )
 from models.settings.sampling_config import SamplingConfig
 
-FLOPS_AT_ONCE = 12e9
-"""How much is computed between two chances to stop: a third of a second on a slow core."""
+FLOPS_PER_CALL = 12e9
+"""FLOPs between two opportunities to stop: a third of a second on a slow core."""
 
 
-class Part(NamedTuple):
-    """A part of the model: the site of an attention or a feed-forward, of which `head` may name one head from 0; or
-    that of a block, for all parts in it."""
+class ModelPart(NamedTuple):
+    """A part of the model by its site: an attention (or one `head` of it, from 0), a feed-forward, or a whole block."""
 
     site: str
     head: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
-    """An answer before and after: `tokens` (id, probability before, after) are the likeliest of both, and the one asked
-    for; `log_ratio` is the change of its log-probability in nats; `divergence` the Kullback-Leibler divergence of the
-    answer after from that before, in nats."""
+class AnswerChange:
+    """An answer before and after an intervention.
+
+    tokens: (id, probability before, probability after) of the top tokens of both, and of the target token.
+    log_ratio: change of the target token's log-probability, in nats.
+    divergence: Kullback-Leibler divergence D(before ‖ after), in nats.
+    """
 
     tokens: tuple[tuple[int, float, float], ...]
     log_ratio: float
@@ -55,30 +58,30 @@ class Change:
 
 
 class Donor(NamedTuple):
-    """What all parts said about another text, and how long that and its source are."""
+    """What all parts output on another text, for activation patching, and the lengths of that text and its source."""
 
     trace: Trace
     length: int
     source_length: int
 
 
-def parts_of(model: AnyModel) -> list[tuple[str, list[Part]]]:
-    """All parts by their block's site, in order: every head, then each whole attention and feed-forward, and the
-    whole block. An encoder-decoder's encoder comes first."""
+def parts_of(model: AnyModel) -> list[tuple[str, list[ModelPart]]]:
+    """All parts by the site of their block, in order: every head, each whole attention and feed-forward, then the whole
+    block. The encoder of an encoder-decoder comes first."""
     stacks = [model.encoder, model.decoder] if isinstance(model, EncoderDecoder) else [model]
-    found: list[tuple[str, list[Part]]] = []
+    found: list[tuple[str, list[ModelPart]]] = []
     for stack in stacks:
         for site, block in zip(block_sites(stack), stack.blocks, strict=True):
             attentions = [name for name in ("attention", "cross_attention") if getattr(block, name) is not None]
-            heads = [Part(f"{site}.{name}", i) for name in attentions for i in range(getattr(block, name).n_head)]
-            whole = [Part(f"{site}.{name}") for name in (*attentions, "feed_forward")]
-            found.append((site, [*heads, *whole, Part(site)]))
+            heads = [ModelPart(f"{site}.{name}", i) for name in attentions for i in range(getattr(block, name).n_head)]
+            whole = [ModelPart(f"{site}.{name}") for name in (*attentions, "feed_forward")]
+            found.append((site, [*heads, *whole, ModelPart(site)]))
     return found
 
 
 @torch.no_grad()
-def listen(model: AnyModel, text: Text) -> Donor:
-    """Read another text, for its parts' results to be put into a reading of the first.
+def record_donor(model: AnyModel, text: Text) -> Donor:
+    """Read another text and record what its parts output, to be patched into a reading of the first.
 
     Raises:
         ValueError: as `reading.check_readable`.
@@ -90,17 +93,17 @@ def listen(model: AnyModel, text: Text) -> Donor:
 
 
 @torch.no_grad()
-def answers(
+def ablated_logits(
     model: AnyModel,
     text: Text,
     at: int,
-    variants: Sequence[Sequence[Part]],
+    variants: Sequence[Sequence[ModelPart]],
     donor: Donor | None = None,
     known: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
-    """The logits (R, V) at place `at` with each variant's parts switched off, or as they were for the donor.
+    """The logits (R, V) at position `at` with each variant's parts switched off, or patched from the donor.
 
-    known: the residual stream (1, T, C) after blocks that no variant changes, nor what comes before them.
+    known: the residual stream (1, T, C) after those first blocks that no variant changes.
 
     Raises:
         ValueError: as `reading.check_readable`.
@@ -114,11 +117,11 @@ def answers(
 
 
 def _patches_of(
-    model: AnyModel, text: Text, variants: Sequence[Sequence[Part]], donor: Donor | None
+    model: AnyModel, text: Text, variants: Sequence[Sequence[ModelPart]], donor: Donor | None
 ) -> dict[str, Patch]:
-    """What a trace needs so that each row of a batch reads `text` in its own variant.
+    """The patches with which each row of a batch reads `text` in its own variant.
 
-    A donor's text lies over this one end to end: of the longer one the beginning is left alone.
+    The donor's text is aligned with this one at the end: the start of the longer one is not patched.
     """
     device = model.embedding.weight.device
     rows: dict[tuple[str, int | None], list[int]] = {}
@@ -148,8 +151,8 @@ def _patches_of(
     return patches
 
 
-def _sites_in(model: AnyModel, part: Part) -> list[str]:
-    """The part's own site; of a block those of all parts in it."""
+def _sites_in(model: AnyModel, part: ModelPart) -> list[str]:
+    """The part's own site; for a block, those of all parts in it."""
     if part.site.endswith(("attention", "feed_forward")):
         return [part.site]
     names = ("attention", "cross_attention", "feed_forward")
@@ -164,20 +167,21 @@ def _attention(model: AnyModel, site: str) -> Attention:
 
 
 def _laid_over(told: Tensor, there: int, here: int) -> tuple[Tensor, Tensor]:
-    """A donor's result (…, there, n) as long as the text (…, here, n), and which places (here, 1) it reaches."""
+    """A donor's output (…, there, n) aligned at the end with a text of `here` tokens: values (…, here, n), and the mask
+    (here, 1) of the positions that it covers."""
     n = min(there, here)
     values = told.new_zeros(*told.shape[:-2], here, told.size(-1))
     values[..., here - n :, :] = told[..., there - n :, :]
     return values, torch.arange(here, device=told.device)[:, None] >= here - n
 
 
-def compare(before: Tensor, after: Tensor, id: int, n_best: int = 5) -> Change:
-    """Two answers, logits (V,) each, where `id` is the token asked for."""
+def compare_answers(before: Tensor, after: Tensor, id: int, n_best: int = 5) -> AnswerChange:
+    """Compare two answers, logits (V,) each; `id` is the target token."""
     log_p, log_q = torch.log_softmax(before.double(), dim=-1), torch.log_softmax(after.double(), dim=-1)
     n_best = min(n_best, len(before))
     wanted = dict.fromkeys([*log_p.topk(n_best).indices.tolist(), *log_q.topk(n_best).indices.tolist(), id])
     ordered = sorted(wanted, key=lambda i: -max(float(log_p[i]), float(log_q[i])))
-    return Change(
+    return AnswerChange(
         tokens=tuple((i, float(log_p[i].exp()), float(log_q[i].exp())) for i in ordered),
         log_ratio=float(log_q[id] - log_p[id]),
         divergence=float((log_p.exp() * (log_p - log_q)).sum()),
@@ -185,24 +189,23 @@ def compare(before: Tensor, after: Tensor, id: int, n_best: int = 5) -> Change:
 
 
 class Survey:
-    """Measures, part by part, how the log-probability of the token asked for changes without that part.
+    """Measures, part by part, how the log-probability of the target token changes without that part.
 
-    Every call of `go_on` may be a while after the last one: where the weights have changed meanwhile, the undisturbed
-    reading that everything is compared with is made anew.
+    Calls of `measure_next` may be far apart: if the weights have changed in between, the baseline is read again.
     """
 
     def __init__(self, text: Text, at: int, id: int, other: Text | None = None) -> None:
         self._text, self._at, self._id, self._other = text, at, id, other
-        self._todo: list[tuple[str, list[Part]]] | None = None
+        self._todo: list[tuple[str, list[ModelPart]]] | None = None
         self._version = -1
         self._streams: dict[str, Tensor] = {}
         self._donor: Donor | None = None
         self._own = 0.0
         self.total = 0
-        """How many parts there are; 0 before the first call."""
+        """Number of parts; 0 before the first call."""
 
-    def go_on(self, model: AnyModel) -> list[tuple[Part, float]]:
-        """The next parts and their changes in nats, those of the last blocks first; nothing where all are done.
+    def measure_next(self, model: AnyModel) -> list[tuple[ModelPart, float]]:
+        """Some parts with their changes in nats, from the last block to the first; empty when all are done.
 
         Raises:
             ValueError: as `reading.check_readable`.
@@ -213,17 +216,17 @@ class Survey:
         if not self._todo:
             return []
         if self._version != model.weights_version:
-            self._read_undisturbed(model)
+            self._read_baseline(model)
         site, parts = self._todo.pop()
         now, later = parts[: self._n_rows(model, site)], parts[self._n_rows(model, site) :]
         if later:
             self._todo.append((site, later))
-        logits = answers(model, self._text, self._at, [[p] for p in now], self._donor, self._before(model, site))
+        logits = ablated_logits(model, self._text, self._at, [[p] for p in now], self._donor, self._before(model, site))
         own = torch.log_softmax(logits, dim=-1)[:, self._id]
         return list(zip(now, (own - self._own).tolist(), strict=True))
 
     @torch.no_grad()
-    def _read_undisturbed(self, model: AnyModel) -> None:
+    def _read_baseline(self, model: AnyModel) -> None:
         self._version = model.weights_version
         trace = Trace(wanted=frozenset({"residual"}))
         with evaluating(model):
@@ -231,26 +234,26 @@ class Survey:
             logits = answer_logits(model, hidden[0, self._at])
         self._streams = trace.residual
         self._own = float(torch.log_softmax(logits, dim=-1)[self._id])
-        self._donor = listen(model, self._other) if self._other is not None else None
+        self._donor = record_donor(model, self._other) if self._other is not None else None
 
     def _before(self, model: AnyModel, site: str) -> dict[str, Tensor]:
-        """What is known of the blocks that come before the one at `site`."""
+        """The residual streams after the blocks before the one at `site`."""
         order = [block for block, _ in parts_of(model)]
         return {block: self._streams[block] for block in order[: order.index(site)]}
 
     def _n_rows(self, model: AnyModel, site: str) -> int:
-        """So many variants that one call is short."""
+        """How many variants fit into one short call."""
         stack = answering_stack(model)
         first = int(site.rpartition(".")[2]) if site.startswith(f"{stack.site}blocks.") else 0
         weights = sum(n_weights(block) for block in stack.blocks[first:])
         n_tokens = max(min(self._at + 1, len(self._text.ids)), len(self._text.source_ids))
-        return max(1, int(FLOPS_AT_ONCE / (2 * weights * n_tokens)))
+        return max(1, int(FLOPS_PER_CALL / (2 * weights * n_tokens)))
 
 
 def generate_with_ablation(
     model: AnyModel,
     text: Text,
-    parts: Sequence[Part],
+    parts: Sequence[ModelPart],
     donor: Donor | None,
     n_tokens: int,
     sampling: SamplingConfig,
@@ -259,20 +262,21 @@ def generate_with_ablation(
     draws: Sequence[float | None] = (),
     n_prompt: int | None = None,
 ) -> tuple[list[int], list[int]]:
-    """Up to `n_tokens` after `text`, untouched and changed; each row ends with the token `end`, or at the full context.
+    """Up to `n_tokens` after `text`, without and with the intervention; each row ends at the token `end`, or when the
+    context is full.
 
-    A donor's results stand in the places of `text` alone: what comes after them is computed.
+    A donor patches the positions of `text` only; generated tokens are computed normally.
 
     Args:
-        draws: the numbers that both rows are drawn with, where they are known; the others come from the seed, as they
-            would in a reply of which what stands behind the prompt is the beginning.
-        n_prompt: so many tokens of the text were a prompt, to the penalties; None for all of them.
+        draws: the random numbers that both rows are sampled with, where they are known; others come from the seed, as
+            if the text after the prompt were the beginning of a reply.
+        n_prompt: how many tokens of the text count as the prompt, for the penalties; None for all of them.
 
     Raises:
         ValueError: for an encoder; and as `reading.check_readable`.
     """
     if isinstance(model, Encoder):
-        raise ValueError("An encoder does not go on with a text: look at what it puts in the masked place.")
+        raise ValueError("An encoder cannot continue a text: see what it predicts for a masked token.")
     cache = KVCache(model.config.n_layer)
     generator = torch.Generator().manual_seed(sampling.seed)
     n_prompt = len(text.ids) if n_prompt is None else n_prompt
@@ -285,9 +289,9 @@ def generate_with_ablation(
         hidden = read(model, text, Trace(wanted=frozenset(), patches=patches), 2, cache)
         logits = answer_logits(model, hidden[:, -1])
 
-        def before(place: int) -> Floats:
-            """What the untouched model gave the token at a place."""
-            return as_floats(answer_logits(model, hidden[0, place - 1 : place])[0])
+        def before(position: int) -> Floats:
+            """The unmodified model's logits (V,) for the token at a position."""
+            return as_floats(answer_logits(model, hidden[0, position - 1 : position])[0])
 
         state = state_at(len(text.ids), sampling, text.ids, n_prompt, before)
     states = state, state.copy()
@@ -298,7 +302,7 @@ def generate_with_ablation(
         for row in range(2):
             steps = sampling_steps(as_floats(logits[row]), sampling, [*text.ids, *rows[row]], n_prompt, states[row])
             id = drawn_token(steps.final, draw) if sampling.temperature else int(steps.final.argmax())
-            states[row].follow(steps, id)
+            states[row].update(steps, id)
             if not over[row]:
                 rows[row].append(id)
                 over[row] = id == end
@@ -309,7 +313,7 @@ def generate_with_ablation(
 
 
 def _next(model: Decoder | EncoderDecoder, ids: list[int], cache: KVCache, trace: Trace | None) -> Tensor:
-    """Read one token more in each row -> logits (2, V)."""
+    """Read one more token in each row -> logits (2, V)."""
     new = torch.tensor(ids, device=model.embedding.weight.device)[:, None]
     with evaluating(model):
         if isinstance(model, EncoderDecoder):

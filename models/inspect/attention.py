@@ -1,8 +1,8 @@
-"""Where every head of a model looks in one text: measured in one traced pass, as maps of (queries, keys).
+"""What every attention head attends to in one text: measured in one traced pass, as maps of (queries, keys).
 
-The weights are float32, as the softmax made them. Of long texts each map is pooled: a block of it is told by its
-largest weight, so that a sharp head stays sharp. All weights of all layers are never held at once (30 layers of 9
-heads over 2,048 tokens would be 4.5 GB); any part of a map can be read again, exactly (`read_window`).
+The weights are float32, as the softmax returns them. For long texts the maps are max-pooled into blocks, so that a
+sharp head stays sharp. The weights of all layers are never held at once (30 layers of 9 heads over 2,048 tokens would
+be 4.5 GB); any part of a map can be read again, unpooled (`read_window`).
 
 Letters in shape comments: H heads, T tokens (queries), S tokens seen (keys), R and C blocks of them.
 """
@@ -21,29 +21,29 @@ from models.events import Event, Progress
 from models.inference.prefill import PrefixCache
 from models.inspect.attention_maps import SiteMap, StackMaps, pool, pooled_to, with_aggregates
 from models.inspect.attention_pass import (
-    PIECE,
+    CHUNK_SIZE,
     AttentionStack,
-    read_attention_of,
-    read_encoder_of,
     stacks_of,
+    stream_attention,
+    stream_encoder_attention,
 )
 from models.inspect.head_patterns import Floats, RowScores, mean_scores, prefix_matching, score_rows
 
-MOST_BLOCKS = 256
-"""Rows and columns of a map; of longer texts, blocks of tokens."""
+MAX_BLOCKS = 256
+"""Rows and columns of a map at most; longer texts are pooled into blocks of tokens."""
 
-MOST_BYTES = 80 * 2**20
-"""What the maps of all heads may take; of models with very many heads they are pooled further."""
+MAX_BYTES = 80 * 2**20
+"""Memory limit of the maps of all heads; with very many heads they are pooled further."""
 
 SMALL_SIDE = 64
-"""Rows and columns of a map among all others."""
+"""Rows and columns of a thumbnail."""
 
 _PROBE_LENGTH, _N_PROBES = 25, 4
-"""Random tokens that are read twice, and how many such texts are drawn, to measure induction."""
+"""To measure induction: the number of random tokens that are repeated, and of such texts."""
 
 
-class _Gathered:
-    """One kind of attention while it is read: maps that fill up from above, and scores row by row."""
+class _MapBuilder:
+    """Builds the maps of one kind of attention row by row, with the scores of each row."""
 
     def __init__(self, stack: AttentionStack, side: int) -> None:
         self._stack = stack
@@ -53,19 +53,19 @@ class _Gathered:
         self._scores: dict[str, list[RowScores]] = {site: [] for site in stack.sites}
         self.induction: dict[str, Floats] = {}
 
-    def take(self, site: str, first: int, weights: Floats) -> None:
-        """Take in rows (H, rows, S) from `first` on."""
+    def add(self, site: str, first: int, weights: Floats) -> None:
+        """Add rows (H, rows, S), the first of which is row `first`."""
         stack, (_, n_rows, n_keys) = self._stack, weights.shape
         seen = stack.seen(first, first + n_rows)
         scores = score_rows(weights, seen, first, is_self=stack.kind != "cross", is_causal=stack.is_causal)
         self._scores[site].append(scores)
-        # A block may have begun in the piece before: what there is of it is the larger of both.
+        # A block may have started in the previous chunk: take the larger of both.
         down, across = _within(self._rows, first, first + n_rows), _within(self._columns, 0, n_keys)
         part = self._maps[site][:, down.blocks, across.blocks]
         np.fmax(part, pool(with_aggregates(weights), seen, down.edges, across.edges), out=part)
 
     def maps(self) -> StackMaps:
-        """All of it, once it has been read."""
+        """The maps, once all rows have been added."""
         sites = []
         for site, weights in self._maps.items():
             scores = mean_scores(self._scores[site])
@@ -86,32 +86,32 @@ def read_attention(
     random_ids: Sequence[int] = (),
     prefix_cache: PrefixCache | None = None,
 ) -> Generator[Event, None, tuple[StackMaps, ...]]:
-    """Every head's attention in a text, its mask, and what patterns it shows; with Progress (tokens) on the way.
+    """Every head's attention in a text, its mask, and the patterns it shows; yields Progress (tokens).
 
     Modes, gradients and random state are left as they were.
 
     Args:
-        ids: a decoder's or an encoder's text, an encoder-decoder's target. source_ids: what its encoder reads.
-        random_ids: the tokens that may be drawn to measure induction with, after the first of `ids`; () leaves it out.
-        prefix_cache: is what was read, afterwards, so that `read_window` need not read it again.
+        ids: the text of a decoder or encoder, or the target of an encoder-decoder. source_ids: what its encoder reads.
+        random_ids: tokens to sample from when measuring induction, after the first of `ids`; () to skip it.
+        prefix_cache: filled with what was read, so that `read_window` need not read it again.
 
     Raises:
-        ValueError: where there is no text, it does not fit the context, or is too long for an encoder to show.
+        ValueError: if there is no text, it does not fit the context, or it is too long for an encoder to show.
     """
     stacks = stacks_of(model, len(ids), len(source_ids))
     side = _side(stacks)
-    gathered = [_Gathered(stack, side) for stack in stacks]
-    where = {site: of for stack, of in zip(stacks, gathered, strict=True) for site in stack.sites}
+    builders = [_MapBuilder(stack, side) for stack in stacks]
+    where = {site: of for stack, of in zip(stacks, builders, strict=True) for site in stack.sites}
 
-    def take(site: str, first: int, weights: Floats) -> None:
-        where[site].take(site, first, weights[0])
+    def on_rows(site: str, first: int, weights: Floats) -> None:
+        where[site].add(site, first, weights[0])
 
-    for read in read_attention_of(model, [ids], source_ids, take, prefix_cache=prefix_cache):
+    for read in stream_attention(model, [ids], source_ids, on_rows, prefix_cache=prefix_cache):
         yield Progress(done=read, total=len(ids))
-    for stack, of in zip(stacks, gathered, strict=True):
+    for stack, of in zip(stacks, builders, strict=True):
         if stack.is_causal:
             of.induction = _measure_induction(model, ids[0], source_ids, random_ids, stack.sites)
-    return tuple(of.maps() for of in gathered)
+    return tuple(of.maps() for of in builders)
 
 
 def read_window(
@@ -123,9 +123,9 @@ def read_window(
     columns: range,
     prefix_cache: PrefixCache | None = None,
 ) -> Generator[Event, None, dict[str, Floats]]:
-    """Part of all layers' maps of one kind, without pooling: (H + 2, rows, columns) by site, as in `SiteMap`.
+    """A window of all layers' maps of one kind, unpooled: (H + 2, rows, columns) by site, as in `SiteMap`.
 
-    What comes after the rows is not read where nothing depends on it, nor is what was read before.
+    In a causal model the text after the rows is not read, nor what is in the cache already.
 
     Raises:
         ValueError: as `read_attention`.
@@ -134,7 +134,7 @@ def read_window(
     shape = (stack.config.n_head + 2, len(rows), len(columns))
     found = {site: np.full(shape, np.nan, np.float32) for site in stack.sites}
 
-    def take(site: str, first: int, weights: Floats) -> None:
+    def on_rows(site: str, first: int, weights: Floats) -> None:
         if site not in found:
             return
         start, end = max(first, rows.start), min(first + weights.shape[2], rows.stop)
@@ -145,10 +145,10 @@ def read_window(
 
     if kind == "encoder":
         assert isinstance(model, EncoderDecoder)
-        read_encoder_of(model, source_ids, take)
+        stream_encoder_attention(model, source_ids, on_rows)
         return found
-    for read in read_attention_of(
-        model, [ids], source_ids, take, start=rows.start, end=rows.stop, prefix_cache=prefix_cache
+    for read in stream_attention(
+        model, [ids], source_ids, on_rows, start=rows.start, end=rows.stop, prefix_cache=prefix_cache
     ):
         yield Progress(done=read, total=rows.stop)
     return found
@@ -157,37 +157,37 @@ def read_window(
 @dataclass(frozen=True)
 class _Blocks:
     blocks: slice
-    edges: Ints  # of these blocks, counted from the first token
+    edges: Ints  # of these blocks, relative to `start`
 
 
 def _within(edges: Ints, start: int, end: int) -> _Blocks:
-    """The blocks that tokens `start` to `end` lie in, cut off at both."""
+    """The blocks that contain tokens `start` to `end`, clipped to them."""
     first, last = int(np.searchsorted(edges, start, "right")) - 1, int(np.searchsorted(edges, end, "left"))
     return _Blocks(slice(first, last), edges[first : last + 1].clip(start, end) - start)
 
 
 def _side(stacks: Sequence[AttentionStack]) -> int:
-    """Blocks to each side of a map, so that all maps together stay within MOST_BYTES."""
+    """The number of rows (and columns) of a map with which all maps together stay within MAX_BYTES."""
     n_maps = sum(len(stack.sites) * (stack.config.n_head + 2) for stack in stacks)
-    return min(MOST_BLOCKS, int((MOST_BYTES / (4 * n_maps)) ** 0.5))
+    return min(MAX_BLOCKS, int((MAX_BYTES / (4 * n_maps)) ** 0.5))
 
 
 def _measure_induction(
-    model: AnyModel, first_id: int, source_ids: Sequence[int], random_ids: Sequence[int], sites: Sequence[str]
+    model: AnyModel, decoder_start_id: int, source_ids: Sequence[int], random_ids: Sequence[int], sites: Sequence[str]
 ) -> dict[str, Floats]:
-    """(H) by site: see `models.inspect.head_patterns.prefix_matching`, over a few random texts."""
+    """(H) by site: `models.inspect.head_patterns.prefix_matching`, averaged over a few random texts."""
     length = min(_PROBE_LENGTH, (model.config.context_length - 1) // 2, len(random_ids))
     if length < 2:
         return {}
     draw = random.Random(0)  # the same tokens at each training step, so that scores can be compared
-    texts = [[first_id, *(draw.sample(random_ids, length) * 2)] for _ in range(_N_PROBES)]
+    texts = [[decoder_start_id, *(draw.sample(random_ids, length) * 2)] for _ in range(_N_PROBES)]
     found: dict[str, Floats] = {}
 
-    def take(site: str, first: int, weights: Floats) -> None:
+    def on_rows(site: str, first: int, weights: Floats) -> None:
         if site in sites:
             found[site] = np.mean([prefix_matching(of, length) for of in weights], axis=0)
 
-    assert len(texts[0]) <= PIECE
-    for _ in read_attention_of(model, texts, source_ids, take):
+    assert len(texts[0]) <= CHUNK_SIZE
+    for _ in stream_attention(model, texts, source_ids, on_rows):
         pass
     return found

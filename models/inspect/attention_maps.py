@@ -1,4 +1,4 @@
-"""Attention as maps of (queries, keys), pooled where they are large. No torch import.
+"""Attention maps of (queries, keys), max-pooled where they are large. No torch import.
 
 Letters in shape comments: H heads, T tokens (queries), S tokens seen (keys), R and C blocks of them.
 """
@@ -14,19 +14,19 @@ from models.architecture.mask_tables import Ints, block_edges
 from models.inspect.head_patterns import Floats, Scores, Seen
 
 MEAN, MAX = -2, -1
-"""After all heads of a map: the mean and the largest over them, of each pair of tokens."""
+"""Indices after the heads of a map: the mean and the maximum over all heads, for each pair of tokens."""
 
 
-PART = 64
-"""Rows and columns of a part of a pooled map that is read again, exactly."""
+WINDOW_SIZE = 64
+"""Rows and columns of the part of a pooled map that is read again, unpooled."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SiteMap:
     """One layer's attention.
 
-    weights: (H + 2, R, C), NaN where the mask lets nothing through: the heads, then MEAN and MAX over them.
-    small: the same in fewer blocks, for a picture among many.
+    weights: (H + 2, R, C), NaN where everything is masked: the heads, then MEAN and MAX over them.
+    small: the same, pooled further to a thumbnail.
     scores: of each head, by pattern (see `models.inspect.head_patterns`).
     """
 
@@ -37,7 +37,7 @@ class SiteMap:
 
     @property
     def n_head(self) -> int:
-        """Heads, without what is made of all of them."""
+        """Number of heads, without MEAN and MAX."""
         return len(self.weights) - 2
 
 
@@ -46,7 +46,7 @@ class StackMaps:
     """All layers of one kind of attention.
 
     kind: "self" (a decoder's or an encoder's), or of an encoder-decoder "encoder", "decoder" or "cross".
-    rows, columns: where the blocks of tokens begin that the maps are pooled to, and the end: (R + 1) and (C + 1).
+    rows, columns: edges of the blocks of tokens that the maps are pooled to: (R + 1) and (C + 1).
     is_causal: whether tokens see only what comes before them, and themselves.
     """
 
@@ -62,22 +62,22 @@ class StackMaps:
         return bool(len(self.rows) <= self.rows[-1] or len(self.columns) <= self.columns[-1])
 
 
-def around(edges: Ints, block: int, most: int = PART) -> range:
-    """The tokens around the middle of a block (`edges`: where blocks begin, and the end), as far as there are any."""
+def window_around(edges: Ints, block: int, size: int = WINDOW_SIZE) -> range:
+    """Up to `size` tokens around the middle of a block (`edges`: the edges of all blocks)."""
     middle, n = int(edges[block] + edges[block + 1]) // 2, int(edges[-1])
-    start = min(max(middle - most // 2, 0), max(n - most, 0))
-    return range(start, min(start + most, n))
+    start = min(max(middle - size // 2, 0), max(n - size, 0))
+    return range(start, min(start + size, n))
 
 
 def with_aggregates(weights: Floats) -> Floats:
-    """(H, T, S) -> (H + 2, T, S): MEAN and MAX over the heads behind them."""
+    """(H, T, S) -> (H + 2, T, S): appends MEAN and MAX over the heads."""
     return np.concatenate([weights, weights.mean(axis=0, keepdims=True), weights.max(axis=0, keepdims=True)])
 
 
 def pool(weights: Floats, seen: Seen, rows: Ints, columns: Ints) -> Floats:
-    """(H, T, S) -> (H, R, C): the largest weight of each block, NaN where `seen` (T, S) lets nothing through.
+    """(H, T, S) -> (H, R, C): the largest weight of each block, NaN where `seen` (T, S) masks all of it.
 
-    rows, columns: where blocks begin, and the end.
+    rows, columns: edges of the blocks.
     """
     pooled: Floats = _by_block(np.maximum, _by_block(np.maximum, weights, rows, 1), columns, 2)
     any_seen = _by_block(np.logical_or, _by_block(np.logical_or, seen, rows, 0), columns, 1)
@@ -85,7 +85,7 @@ def pool(weights: Floats, seen: Seen, rows: Ints, columns: Ints) -> Floats:
 
 
 def pooled_to(maps: Floats, side: int) -> Floats:
-    """Maps (H, R, C) with at most `side` rows and columns: the largest of each block, NaN where all of it is."""
+    """Max-pool maps (H, R, C) to at most `side` rows and columns; NaN where all of a block is NaN."""
     rows, columns = (block_edges(n, side) for n in maps.shape[1:])
     pooled: Floats = _by_block(np.fmax, _by_block(np.fmax, maps, rows, 1), columns, 2)
     return pooled

@@ -1,8 +1,7 @@
-"""One traced pass over a text that hands on each layer's attention as it is made, a few rows at a time.
+"""One traced pass over a text that passes on each layer's attention as it is computed, a few rows at a time.
 
-A causal stack reads its text in pieces, with a cache between them, as it does when it writes: so that no more than the
-weights of one layer and some rows are ever held, and whoever reads can stop in between. An encoder sees its whole text
-at once, and must read it so.
+A causal stack reads its text in chunks with a KV cache, as when it generates, so that only some rows of one layer are
+held at a time, and the caller can stop in between. An encoder has to read its whole text at once.
 
 Letters in shape comments: B rows of the batch, H heads, T tokens (queries), S tokens seen (keys).
 """
@@ -27,19 +26,19 @@ from models.inference.threads import ThreadTuner
 from models.inspect.head_patterns import Floats, Seen
 from models.settings.model_config import ModelConfig
 
-PIECE = 128
-"""Tokens that a causal stack reads at a time."""
+CHUNK_SIZE = 128
+"""Tokens that a causal stack reads at once."""
 
-MOST_WEIGHTS = 2**28
-"""Weights of one layer that may be made at once, 1 GiB: an encoder with 12 heads reads 4,700 tokens."""
+MAX_WEIGHTS = 2**28
+"""Attention weights of one layer at most, 1 GiB: an encoder with 12 heads can read 4,700 tokens."""
 
-Take = Callable[[str, int, Floats], None]
-"""Given a site, the number of the first row, and weights (B, H, rows, S); S is what has been read so far."""
+RowCallback = Callable[[str, int, Floats], None]
+"""Called with a site, the index of the first row, and weights (B, H, rows, S), where S tokens have been read so far."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionStack:
-    """All layers' attention of one kind: "self", or of an encoder-decoder "encoder", "decoder" or "cross"."""
+    """All layers' attention of one kind: "self", or in an encoder-decoder "encoder", "decoder" or "cross"."""
 
     kind: str
     config: ModelConfig
@@ -53,11 +52,11 @@ class AttentionStack:
         return self.kind != "cross" and self.config.is_causal
 
     def n_seen(self, end: int) -> int:
-        """Keys that there are once the rows up to `end` have been read."""
+        """Number of keys when the rows up to `end` have been read."""
         return end if self.is_causal else self.n_keys
 
     def seen(self, start: int, end: int) -> Seen:
-        """Rows `start` to `end` of the mask: (rows, n_seen(end)), whether a key may be seen."""
+        """Rows `start` to `end` of the mask: (rows, n_seen(end)), true where a key may be attended to."""
         if self.kind == "cross":
             return np.ones((end - start, self.n_keys), np.bool_)
         cpu = torch.device("cpu")
@@ -67,21 +66,21 @@ class AttentionStack:
 
 
 def stacks_of(model: AnyModel, n_ids: int, n_source: int) -> tuple[AttentionStack, ...]:
-    """What a model with such texts has to show.
+    """The attention stacks of a model for texts of these lengths.
 
     Raises:
-        ValueError: where there is no text, or an encoder's is too long to be looked into.
+        ValueError: if there is no text, or an encoder's text is too long to inspect.
     """
     config = model.config
     if not n_ids or (isinstance(model, EncoderDecoder) and not n_source):
-        raise ValueError("There is no text to look into: write one first.")
+        raise ValueError("There is no text to inspect: write one first.")
 
     def stack(kind: str, site: str, config: ModelConfig, n_queries: int, n_keys: int) -> AttentionStack:
-        if not config.is_causal and config.n_head * n_queries * n_keys > MOST_WEIGHTS:
-            most = int((MOST_WEIGHTS / config.n_head) ** 0.5)
+        if not config.is_causal and config.n_head * n_queries * n_keys > MAX_WEIGHTS:
+            limit = int((MAX_WEIGHTS / config.n_head) ** 0.5)
             raise ValueError(
-                f"The encoder reads its {n_keys:,} tokens at once, too many to hold the attention of: shorten the text "
-                f"to {most:,}."
+                f"The attention of an encoder over {n_keys:,} tokens does not fit in memory: shorten the text to "
+                f"{limit:,} tokens."
             )
         sites = tuple(site.format(i) for i in range(config.n_layer))
         return AttentionStack(kind=kind, config=config, sites=sites, n_queries=n_queries, n_keys=n_keys)
@@ -95,42 +94,42 @@ def stacks_of(model: AnyModel, n_ids: int, n_source: int) -> tuple[AttentionStac
     )
 
 
-def read_attention_of(
+def stream_attention(
     model: AnyModel,
     texts: Sequence[Sequence[int]],
     source_ids: Sequence[int],
-    take: Take,
+    on_rows: RowCallback,
     *,
     start: int = 0,
     end: int | None = None,
     prefix_cache: PrefixCache | None = None,
 ) -> Iterator[int]:
-    """Read texts of one length; `take` is given all weights of rows `start` to `end`, which are gone afterwards.
+    """Read texts of one length and call `on_rows` with the weights of rows `start` to `end`; they are not kept.
 
-    Yields how many tokens have been read, after each piece. The encoder's rows are told whatever `start` and `end`.
-    What stands before `start` is not read again where a decoder has read the one text before.
+    Yields the number of tokens read so far after each chunk. The rows of an encoder are passed on regardless of `start`
+    and `end`. With a prefix cache, a decoder does not read again what comes before `start`.
 
     Raises:
-        ValueError: where a text does not fit the context, holds no ids of the vocabulary, or the weights are NaN.
+        ValueError: if a text does not fit the context, has ids outside the vocabulary, or the weights are NaN.
     """
     device = model.embedding.weight.device
     ids = torch.tensor([list(text) for text in texts], device=device)
     if isinstance(model, Encoder):
         with evaluating(model):
-            model.hidden(ids, trace=_trace_into(take, 0))
+            model.hidden(ids, trace=_trace_into(on_rows, 0))
         yield ids.size(1)
         return
     source = torch.tensor([list(source_ids)] * len(texts), device=device)
     cache, tuner = KVCache(model.config.n_layer), ThreadTuner(is_small=False)
     if prefix_cache is not None and isinstance(model, Decoder):
         known = prefix_cache.lookup(model, ids[0].tolist())
-        cache = known.beginning(start) if 0 < start < known.length else known
+        cache = known.prefix(start) if 0 < start < known.length else known
         if not start:
-            cache.cut(0)
+            cache.truncate(0)
     at, end = cache.length, ids.size(1) if end is None else end
     while at < end:
-        upto = min(at + PIECE, end) if at >= start else min(at + PIECE, start)
-        trace = _trace_into(take, at) if at >= start else None
+        upto = min(at + CHUNK_SIZE, end) if at >= start else min(at + CHUNK_SIZE, start)
+        trace = _trace_into(on_rows, at) if at >= start else None
         texts_read = (source, ids[:, at:upto]) if isinstance(model, EncoderDecoder) else (ids[:, at:upto],)
         with evaluating(model):
             tuner.run(functools.partial(model.hidden, *texts_read, cache=cache, trace=trace))
@@ -138,32 +137,34 @@ def read_attention_of(
         yield at
 
 
-def read_encoder_of(model: EncoderDecoder, source_ids: Sequence[int], take: Take) -> None:
-    """Read an encoder-decoder's source alone; errors as above."""
+def stream_encoder_attention(model: EncoderDecoder, source_ids: Sequence[int], on_rows: RowCallback) -> None:
+    """Read only the source of an encoder-decoder; raises as `stream_attention`."""
     with evaluating(model):
-        model.encode(torch.tensor([list(source_ids)], device=model.embedding.weight.device), trace=_trace_into(take, 0))
+        model.encode(
+            torch.tensor([list(source_ids)], device=model.embedding.weight.device), trace=_trace_into(on_rows, 0)
+        )
 
 
-def _trace_into(take: Take, first: int) -> Trace:
-    def check_and_take(site: str, weights: Tensor) -> None:
+def _trace_into(on_rows: RowCallback, first: int) -> Trace:
+    def check_and_pass_on(site: str, weights: Tensor) -> None:
         if not weights.isfinite().all():
             raise ValueError(
-                f"The attention at {site} is not a number: this model's training went wrong. Choose an earlier "
+                f"The attention at {site} is not a number, so this model's training diverged: choose an earlier "
                 "checkpoint or another model."
             )
-        take(site, first, weights.numpy(force=True))
+        on_rows(site, first, weights.numpy(force=True))
 
     trace = Trace(frozenset({"attention"}))
-    trace.attention = _HandedOn(check_and_take)
+    trace.attention = _ForwardingDict(check_and_pass_on)
     return trace
 
 
-class _HandedOn(dict[str, Tensor]):
-    """Stands where a trace would hold every layer's weights, and hands each on instead."""
+class _ForwardingDict(dict[str, Tensor]):
+    """Stands in for a trace's dict of weights: passes each layer's on instead of storing it."""
 
-    def __init__(self, take: Callable[[str, Tensor], None]) -> None:
+    def __init__(self, on_weights: Callable[[str, Tensor], None]) -> None:
         super().__init__()
-        self._take = take
+        self._on_weights = on_weights
 
     def __setitem__(self, site: str, weights: Tensor) -> None:
-        self._take(site, weights)
+        self._on_weights(site, weights)

@@ -1,4 +1,4 @@
-"""The table of embeddings: which tokens lie near which, and a map of all of them in two dimensions.
+"""The embedding table: the nearest neighbours of a token, and a map of all tokens in two dimensions (PCA).
 
 Letters in shape comments: V vocab_size, C d_model.
 """
@@ -18,17 +18,18 @@ from models.architecture.transformer import AnyModel
 
 Floats = NDArray[np.float32]
 
-_ROWS_AT_ONCE = 8192  # of the table, so that a large one is not copied whole
-_MOST_PRODUCTS = 5e10
-"""Multiplications for a covariance: a second or two."""
+_BATCH_ROWS = 8192  # rows of the table, so that a large one is not copied whole
+_MAX_PRODUCTS = 5e10
+"""Multiplications for a covariance at most: a second or two."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EmbeddingMap:
-    """All tokens along the table's two main directions.
+    """All tokens, projected to the first two principal components of the table.
 
-    points: (V, 2). shares: each direction's part of the variance. lengths: (V,), the rows' in all dimensions.
-    n_read: so many rows, evenly spread, the directions were found from: all but of very large tables.
+    points: (V, 2). shares: the fraction of the variance that each component explains. lengths: (V,), the norms of the
+    rows in all dimensions. n_read: how many rows, evenly spaced, the components were computed from (all, unless the
+    table is very large).
     """
 
     points: Floats
@@ -38,7 +39,7 @@ class EmbeddingMap:
 
 
 def tables(model: AnyModel) -> dict[str, Tensor]:
-    """The tables (V, C): "input", and "output" where the head has one of its own."""
+    """The tables (V, C): "input", and "output" if the head is not tied."""
     found = {"input": model.embedding.weight.detach()}
     if isinstance(model.head, LanguageHead) and not model.config.tied_embeddings:
         assert model.head.weight is not None
@@ -48,10 +49,10 @@ def tables(model: AnyModel) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def nearest(table: Tensor, id: int, n: int = 12) -> list[tuple[int, float]]:
-    """The `n` rows whose direction is most like that of row `id`, without itself: ids and cosines, best first.
+    """The `n` rows with the highest cosine similarity to row `id`, without itself: ids and cosines, highest first.
 
     Raises:
-        ValueError: where the table holds what is no number.
+        ValueError: if the table has NaN or infinite values.
     """
     _check_numbers(table)
     rows = table.float()
@@ -64,18 +65,18 @@ def nearest(table: Tensor, id: int, n: int = 12) -> list[tuple[int, float]]:
 
 @torch.no_grad()
 def pca_2d(table: Tensor) -> EmbeddingMap:
-    """Principal component analysis (Pearson, 1901) by the covariance's eigenvectors: exact, and the same each time.
+    """Principal component analysis (Pearson, 1901) by the eigenvectors of the covariance: exact and deterministic.
 
-    Each direction's sign is such that its largest weight is positive.
+    The sign of each component is such that its largest loading is positive.
 
     Raises:
-        ValueError: where the table holds what is no number.
+        ValueError: if the table has NaN or infinite values.
     """
     _check_numbers(table)
     mean = table.float().mean(dim=0)
-    every = math.ceil(len(table) * table.size(1) ** 2 / _MOST_PRODUCTS)
+    every = math.ceil(len(table) * table.size(1) ** 2 / _MAX_PRODUCTS)
     covariance = torch.zeros(table.size(1), table.size(1), dtype=torch.double)
-    for rows in table[::every].split(_ROWS_AT_ONCE):
+    for rows in table[::every].split(_BATCH_ROWS):
         centred = rows.float() - mean
         covariance += (centred.mT @ centred).cpu().double()
     values, vectors = torch.linalg.eigh(covariance)
@@ -83,7 +84,7 @@ def pca_2d(table: Tensor) -> EmbeddingMap:
     main = main * torch.sign(main.gather(0, main.abs().argmax(dim=0, keepdim=True)))
     whole = float(values.clamp_min(0).sum()) or 1.0
     axes = main.float().to(table.device)
-    points = torch.cat([(rows.float() - mean) @ axes for rows in table.split(_ROWS_AT_ONCE)])
+    points = torch.cat([(rows.float() - mean) @ axes for rows in table.split(_BATCH_ROWS)])
     return EmbeddingMap(
         points=points.cpu().numpy(),
         shares=(max(float(values[-1]), 0.0) / whole, max(float(values[-2]), 0.0) / whole),
@@ -94,4 +95,6 @@ def pca_2d(table: Tensor) -> EmbeddingMap:
 
 def _check_numbers(table: Tensor) -> None:
     if not torch.isfinite(table).all():
-        raise ValueError("The table holds what is no number, so its training diverged: choose an earlier checkpoint.")
+        raise ValueError(
+            "The table has values that are not numbers, so training diverged: choose an earlier checkpoint."
+        )

@@ -1,13 +1,14 @@
-"""What an attention head does, measured: how much of its attention goes where a known kind of head would send it.
+"""How much an attention head behaves like known kinds of heads: previous-token, first-token, induction and so on.
 
-Of one text, by head: shares of attention from 0 to 1, as means over the rows that they can be told by. No torch import.
+For one text, by head: shares of its attention from 0 to 1, averaged over the rows where they are defined. No torch
+import.
 
 Sources: positional, first-token and broad heads: Clark et al. 2019, "What Does BERT Look At?", sections 3 and 4; Voita
 et al. 2019, "Analyzing Multi-Head Self-Attention"; the first token as a sink: Xiao et al. 2023, "Efficient Streaming
 Language Models with Attention Sinks"; induction: Olsson et al. 2022, "In-context Learning and Induction Heads"
 (prefix matching).
 
-Letters in shape comments: H heads, T tokens (queries), R some of them, S tokens seen (keys).
+Letters in shape comments: H heads, T tokens (queries), R rows (some of the queries), S tokens seen (keys).
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Seen = NDArray[np.bool_]
 Scores = Mapping[str, Floats]
-"""(H) by pattern; NaN where it cannot be told."""
+"""(H) by pattern; NaN where it is undefined."""
 RowScores = Mapping[str, Floats]
-"""(H, R) by pattern: the same of each row."""
+"""(H, R) by pattern: the same for each row."""
 
 PATTERNS = {
     "previous": "Previous token",
@@ -37,13 +38,13 @@ PATTERNS = {
 """What each pattern is called on screen."""
 
 EXPLAINED = {
-    "previous": "share of its attention that goes to the token before",
-    "first": "share of its attention that goes to the first token",
-    "self": "share of its attention that a token pays to itself",
-    "next": "share of its attention that goes to the token after",
-    "induction": "on random tokens read twice: share that goes to what came after the same token the first time",
-    "local": "share of its attention that stays within 3 tokens",
-    "diffuse": "entropy of its attention, as a share of the most there could be",
+    "previous": "share of its attention on the previous token",
+    "first": "share of its attention on the first token",
+    "self": "share of its attention on the token itself",
+    "next": "share of its attention on the next token",
+    "induction": "on repeated random tokens: share on the token after the previous occurrence",
+    "local": "share of its attention within 3 tokens",
+    "diffuse": "entropy of its attention, as a share of the maximum",
 }
 
 NEAR = 3
@@ -54,12 +55,12 @@ _DIFFUSE_FROM = 0.8
 
 
 def score_rows(weights: Floats, seen: Seen, first: int, *, is_self: bool, is_causal: bool) -> RowScores:
-    """Scores of some rows of heads (H, R, S), on the text itself; `first` is the number of the first row.
+    """Scores of some rows of heads (H, R, S) on the text itself; `first` is the index of the first row.
 
-    The rows are shares of what `seen` (R, S) lets through. NaN for rows that a pattern cannot be told by: the text's
-    first, since there is little else for it to look at; the last, where none comes after it; for "local" those that
-    see 7 tokens or fewer; for "diffuse" those that see one. Across two texts (not `is_self`) only "first" and "diffuse"
-    mean something. "induction" is measured on texts of its own (see `prefix_matching`).
+    Each row sums to 1 over the keys that the mask `seen` (R, S) allows. NaN where a pattern is undefined: in the first
+    row of a text, which has little else to attend to; in the last row for "next"; for "local" in rows that see 7 tokens
+    or fewer; for "diffuse" in rows that see one. In cross-attention (not `is_self`) only "first" and "diffuse" are
+    defined. "induction" is measured on separate texts (see `prefix_matching`).
     """
     rows, n_keys = first + np.arange(weights.shape[1]), weights.shape[2]
     nothing = np.full(weights.shape[:2], np.nan, np.float32)
@@ -70,7 +71,7 @@ def score_rows(weights: Floats, seen: Seen, first: int, *, is_self: bool, is_cau
         return scores
 
     def at(offset: int) -> Floats:
-        """(H, R): the weight of the token so many places on; 0 where there is none."""
+        """(H, R): the weight at this offset from the diagonal; 0 outside the text."""
         columns = rows + offset
         inside = (columns >= 0) & (columns < n_keys)
         found: Floats = weights[:, np.arange(len(rows)), columns.clip(0, n_keys - 1)]
@@ -85,20 +86,20 @@ def score_rows(weights: Floats, seen: Seen, first: int, *, is_self: bool, is_cau
 
 
 def mean_scores(of_rows: Sequence[RowScores]) -> dict[str, Floats]:
-    """A text's scores from those of all its rows, in pieces: (H) by pattern, the mean over rows that tell; else NaN."""
+    """The scores of a text from those of its rows, in chunks: (H) by pattern, the mean over rows that are not NaN."""
     means = {}
     for pattern in PATTERNS:
         rows = np.concatenate([piece[pattern] for piece in of_rows], axis=1)
-        told = ~np.isnan(rows[0])
-        means[pattern] = _mean(rows[:, told])
+        is_defined = ~np.isnan(rows[0])
+        means[pattern] = _mean(rows[:, is_defined])
     return means
 
 
 def prefix_matching(weights: Floats, length: int) -> Floats:
-    """Induction, after Olsson et al. 2022: (H, T, T) over one token, then `length` random ones read twice -> (H).
+    """Prefix matching score (Olsson et al. 2022): (H, T, T) over one token, then `length` random ones twice -> (H).
 
-    The mean attention from each token of the second reading to the one that came after it in the first. The last one
-    is left out: after it came the second reading itself.
+    The mean attention from each token of the repetition to the token after its first occurrence. The last one is left
+    out, since its first occurrence is followed by the repetition itself.
     """
     assert weights.shape[1] == 1 + 2 * length
     rows = 1 + length + np.arange(length - 1)
@@ -106,13 +107,13 @@ def prefix_matching(weights: Floats, length: int) -> Floats:
 
 
 def row_entropy(weights: Floats, seen: Seen) -> Floats:
-    """(H, R, S) -> (H, R): each row's entropy over the logarithm of how many tokens it sees (R, S), which is the most.
+    """(H, R, S) -> (H, R): each row's entropy divided by its maximum, the logarithm of the number of keys that it sees.
 
-    1: all that is seen gets the same; 0: one token gets it all; NaN for rows that see one token alone.
+    1: uniform attention; 0: all attention on one token; NaN for rows that see a single token.
     """
     n_seen = seen.sum(axis=1)
     entropy = np.empty(weights.shape[:2], np.float32)
-    for head, of_head in enumerate(weights):  # one at a time, since the logarithms of all would take as much again
+    for head, of_head in enumerate(weights):  # one at a time: the logarithms of all would take as much memory again
         logs = np.log(np.maximum(of_head, np.finfo(np.float32).tiny))
         entropy[head] = -np.einsum("rs,rs->r", of_head, logs)
     most = np.log(n_seen, where=n_seen > 1, out=np.full(len(n_seen), np.nan))
@@ -129,22 +130,22 @@ def _mean(shares: Floats) -> Floats:
 
 
 def leading_pattern(scores: Mapping[str, float]) -> str:
-    """The pattern that a head is called by, '' for a mixed one.
+    """The pattern that a head is named after, '' for a mixed one.
 
-    Induction, where that is at least a half; else what takes at least half of its attention; else "diffuse" from an
-    entropy of 80 % of the most.
+    "induction" if its score is at least a half; else the pattern that gets at least half of its attention; else
+    "diffuse" from an entropy of 80 % of the maximum.
     """
     if scores["induction"] >= _NAMED_FROM:
         return "induction"
-    pointed = {name: scores[name] for name in ("previous", "first", "self", "next") if scores[name] >= _NAMED_FROM}
-    if pointed:
-        return max(pointed, key=lambda name: pointed[name])
+    shown = {name: scores[name] for name in ("previous", "first", "self", "next") if scores[name] >= _NAMED_FROM}
+    if shown:
+        return max(shown, key=lambda name: shown[name])
     if scores["diffuse"] >= _DIFFUSE_FROM:
         return "diffuse"
     return "local" if scores["local"] >= _NAMED_FROM else ""
 
 
 def order_by(pattern: str, of_sites: Sequence[Scores]) -> list[tuple[int, int]]:
-    """(site, head) of all heads, those that show a pattern most strongly first; those it cannot be told of last."""
+    """(site, head) of all heads, from the highest score for a pattern to the lowest; undefined scores last."""
     scores = {(site, head): float(s) for site, of in enumerate(of_sites) for head, s in enumerate(of[pattern])}
     return sorted(scores, key=lambda at: (math.isnan(scores[at]), -scores[at]))

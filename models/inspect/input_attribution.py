@@ -1,6 +1,6 @@
-"""Gradient × input: how much each token that was read counts for one logit, to first order.
+"""Gradient × input: how much each input token contributes to one logit, to first order.
 
-Source: Not Just a Black Box (Shrikumar et al., arXiv:1605.01713). No `.grad` is touched, and no mode or random state.
+Source: Not Just a Black Box (Shrikumar et al., arXiv:1605.01713). Leaves `.grad`, modes and random state as they are.
 
 Letters in shape comments: B = 1, T tokens, C d_model.
 """
@@ -26,7 +26,7 @@ OF = ("logit", "log-probability")
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
-    """What each token of the text, and of an encoder-decoder's source, counts for; `value` is what is explained."""
+    """The attribution of each token of the text, and of an encoder-decoder's source; `value` is what is attributed."""
 
     tokens: tuple[float, ...]
     source: tuple[float, ...]
@@ -34,22 +34,22 @@ class Attribution:
 
     @property
     def total(self) -> float:
-        """The sum over all tokens, which is the value only where the model is linear."""
+        """The sum over all tokens; it equals `value` only for a linear model."""
         return sum(self.tokens) + sum(self.source)
 
 
 def attribute(model: AnyModel, text: Text, at: int, id: int, of: str = "logit") -> Attribution:
-    """As `attribute_in_steps`, at one go."""
+    """As `attribute_in_steps`, in one call."""
     return result_of(attribute_in_steps(model, text, at, id, of))
 
 
 def attribute_in_steps(
     model: AnyModel, text: Text, at: int, id: int, of: str = "logit"
 ) -> Generator[Progress, None, Attribution]:
-    """Gradient × input of the logit, or the log-probability, of `id` at place `at`; one number for each token.
+    """Gradient × input of the logit, or the log-probability, of `id` at position `at`: one number for each token.
 
-    The input is the token's embedding, before positions are added. Yields Progress after each block that was gone back
-    through.
+    The input is the token's embedding, before positions are added. Yields Progress after the backward pass of each
+    block.
 
     Raises:
         ValueError: as `reading.check_readable`, or where the model's output is not a number.
@@ -58,40 +58,41 @@ def attribute_in_steps(
     text = read_up_to(model.config, text, at)
     check_readable(model, text)
     with _evaluating_with_gradients(model):
-        x, ways = _embedded(model, text.ids), []
+        x, passes = _embedded(model, text.ids), []
         if isinstance(model, EncoderDecoder):
             xs = _embedded(model, text.source_ids)
-            source = _Passage(model.encoder, xs)
-            target = _Passage(model.decoder, x, source.out)
-            ways.append((source, xs))
+            source = _CheckpointedPass(model.encoder, xs)
+            target = _CheckpointedPass(model.decoder, x, source.out)
+            passes.append((source, xs))
         elif isinstance(model, Encoder) and model.segment is not None:
-            target = _Passage(model, x + model.segment.weight[0].detach())
+            target = _CheckpointedPass(model, x + model.segment.weight[0].detach())
         else:
-            target = _Passage(model, x)
+            target = _CheckpointedPass(model, x)
         end = target.out.requires_grad_()
         logits = model.logits(end[0, at]).float()
         check_finite(logits)
         value = logits[id] if of == "logit" else torch.log_softmax(logits, dim=-1)[id]
         (gradient,) = torch.autograd.grad(value, [end])
-    ways.insert(0, (target, x))
-    n_steps, done, shares = sum(passage.n_steps for passage, _ in ways), 0, []
-    for passage, embedded in ways:
-        if passage is not target:  # all that looked at the source has been gone back through
+    passes.insert(0, (target, x))
+    n_steps, done, shares = sum(passage.n_steps for passage, _ in passes), 0, []
+    for passage, embedded in passes:
+        if passage is not target:  # the decoder, which attends to the source, is done
             gradient = target.memory_gradient
         for step in reversed(range(passage.n_steps)):
             with _evaluating_with_gradients(model):
-                gradient = passage.go_back(step, gradient)
+                gradient = passage.backward(step, gradient)
             done += 1
             yield Progress(done=done, total=n_steps)
         shares.append(tuple((gradient * embedded).sum(dim=-1)[0].tolist()))
     return Attribution(tokens=shares[0], source=shares[1] if len(shares) > 1 else (), value=float(value.detach()))
 
 
-class _Passage:
-    """A text's way through a stack: forwards without gradients, then back block by block.
+class _CheckpointedPass:
+    """A pass through a stack with activation checkpointing (Chen et al., arXiv:1604.06174): forward without gradients,
+    then backward block by block.
 
-    So no more is held than the stream between the blocks and what one block keeps for its gradient: of all blocks at
-    once that is 20 times as much (1.3 GB for 1,000 tokens of a model of 135 million parameters).
+    Only the residual stream between the blocks and the activations of one block are in memory. Those of all blocks
+    would be 20 times as much (1.3 GB for 1,000 tokens of a model of 135 million parameters).
     """
 
     def __init__(self, stack: Stack, x: Tensor, memory: Tensor | None = None) -> None:
@@ -102,10 +103,10 @@ class _Passage:
         self._streams = [x, *(trace.residual[site] for site in self._sites)]
         self.memory_gradient = torch.zeros_like(memory) if memory is not None else x.new_zeros(())
         self.n_steps = len(self._sites) + 1
-        """Each block is one, and the final norm the last."""
+        """One for each block, and one for the final norm."""
 
-    def go_back(self, step: int, gradient: Tensor) -> Tensor:
-        """From the gradient (1, T, C) of what a step results in to that of what it is given."""
+    def backward(self, step: int, gradient: Tensor) -> Tensor:
+        """The gradient (1, T, C) with respect to a step's input, from that with respect to its output."""
         entry = self._streams[step].detach().requires_grad_()
         memory = self._memory.detach().requires_grad_() if self._memory is not None else None
         known = dict(zip(self._sites, self._streams[1:], strict=True))
@@ -131,7 +132,7 @@ def _embedded(model: AnyModel, ids: tuple[int, ...]) -> Tensor:
 
 @contextmanager
 def _evaluating_with_gradients(model: AnyModel) -> Iterator[None]:
-    """Eval mode with gradients; the mode is put back."""
+    """Eval mode with gradients; restores the mode."""
     was_training = model.training
     model.eval()
     try:

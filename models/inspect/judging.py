@@ -1,4 +1,4 @@
-"""What a model makes of a reply, whoever wrote it: the log-probability of each of its tokens."""
+"""Scores a reply under a model, whichever model wrote it: the log-probability of each of its tokens."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from models.inspect.reading import Text, answer_logits, read
 from models.inspect.spans import Judgement
 from models.tokenizers import IncrementalDecoder
 
-_AT_ONCE = 64
-"""Places whose logits are made at once: all of a long reply with a large vocabulary would take much memory."""
+_BATCH_SIZE = 64
+"""Positions whose logits are computed at once, to limit memory with long replies and large vocabularies."""
 
 
-def written(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
-    """The text that the tokens of a reply make."""
+def reply_text(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    """The decoded text of a reply."""
     return "".join(_pieces(tokenizer, ids))
 
 
@@ -30,15 +30,15 @@ def judge(
     *,
     source_ids: Sequence[int] = (),
 ) -> Judgement:
-    """How probable a model finds the tokens `ids` after the prompt, read in one pass.
+    """The log-probability of each of the tokens `ids` after the prompt, in one pass.
 
     Args:
-        prompt_ids: what stands before the first of them; of an encoder-decoder what its texts begin with.
+        prompt_ids: what comes before them; for an encoder-decoder, what its target starts with.
         source_ids: what an encoder-decoder's encoder reads.
 
     Raises:
-        ValueError: where there is no prompt, prompt and reply together are longer than the context, or a logit is not a
-            number; for an encoder, which writes nothing.
+        ValueError: if there is no prompt, if prompt and reply together do not fit the context, or if a logit is not a
+            number; for an encoder, which generates no text.
     """
     if model.config.topology == "encoder-only":
         raise ValueError("An encoder does not write replies, so it cannot be compared by them: choose another model.")
@@ -49,8 +49,8 @@ def judge(
     found: list[float] = []
     with evaluating(model):
         hidden = read(model, Text(ids=read_ids, source_ids=tuple(source_ids)))[0]  # (T, C)
-        for first in range(0, len(ids), _AT_ONCE):
-            chosen = torch.tensor(list(ids[first : first + _AT_ONCE]))
+        for first in range(0, len(ids), _BATCH_SIZE):
+            chosen = torch.tensor(list(ids[first : first + _BATCH_SIZE]))
             start = n_prompt - 1 + first
             rows = answer_logits(model, hidden[start : start + len(chosen)]).log_softmax(dim=-1)
             found += rows[torch.arange(len(chosen)), chosen].tolist()

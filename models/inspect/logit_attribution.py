@@ -1,8 +1,8 @@
-"""What each part of the model adds to a token's logit: an exact sum, since between the parts there are only norms.
+"""Direct logit attribution: what each part of the model adds to a token's logit, as an exact sum.
 
-With its scale taken as it was in this reading, a norm is linear: it turns each part's share of the residual stream by
-itself, and the shares' dot products with the token's row of the head's table add up to the logit (direct logit
-attribution: A Mathematical Framework for Transformer Circuits, Elhage et al., 2021).
+With its scale frozen at the value of this pass, a norm is linear: it can be applied to each part's contribution to the
+residual stream, and the dot products of these with the token's row of the unembedding add up to the logit (A
+Mathematical Framework for Transformer Circuits, Elhage et al., 2021).
 
 Letters in shape comments: P parts, C d_model.
 """
@@ -24,11 +24,11 @@ from models.inspect.reading import answer_logits, answering_stack, block_sites
 
 @dataclass(frozen=True, kw_only=True)
 class Contributions:
-    """How a logit, or the lead of one token over another, is made up.
+    """What adds up to a logit, or to the logit difference of two tokens.
 
     parts: by site, in the order in which they are added: the embedding, then attention, cross-attention and
-        feed-forward of each block. constant: what comes from the biases of norms and head, whatever was read.
-    total: the logit, or the difference of two, as the model itself gives it: the sum of all, but for rounding.
+        feed-forward of each block. constant: the biases of norms and head, which do not depend on the input.
+    total: the logit, or the logit difference, that the model computes: the sum of all of these, up to rounding.
     """
 
     parts: tuple[tuple[str, float], ...]
@@ -40,88 +40,88 @@ class Contributions:
 def contributions(
     model: AnyModel, streams: Trace, at: int, wanted: Sequence[tuple[int, int | None]]
 ) -> list[Contributions]:
-    """What each part adds at place `at`: to the logit of a token (id, None), or to its lead over another (id, other).
+    """What each part adds at position `at`: to the logit of a token (id, None), or to a logit difference (id, other).
 
     `streams`: of `reading.streams_of`.
 
     Raises:
-        ValueError: where the head has a layer of its own, whose activation no sum comes through, or where a logit is
-            not a number.
+        ValueError: if the head has a hidden layer, whose activation is not linear, or if a logit is not a number.
     """
     head = model.head
     if isinstance(head, LanguageHead) and head.transform is not None:
         raise ValueError(
-            "This model's head has a layer with an activation of its own, as BERT's: behind it the logit is no sum "
-            "of the parts any more, so there is no exact split."
+            "This model's head has a hidden layer with an activation, like BERT's, so its logits cannot be split "
+            "exactly into parts."
         )
     stack = answering_stack(model)
     last = streams.residual[block_sites(stack)[-1]][0, at]
     with evaluating(model):
         logits = answer_logits(model, last if stack.final_norm is None else stack.final_norm(last)).double()
-        sites, shares = _added_up(stack, streams, at)
+        sites, terms = _residual_terms(stack, streams, at)
         if stack.final_norm is not None:
-            shares = _normed(stack.final_norm, shares)
+            terms = _normed(stack.final_norm, terms)
         assert isinstance(head, LanguageHead)
         table = model.embedding.weight if head.weight is None else head.weight
-        return [_of(head, table, logits, sites, shares, id, against) for id, against in wanted]
+        return [_contributions_of(head, table, logits, sites, terms, id, other_id) for id, other_id in wanted]
 
 
-def _of(
+def _contributions_of(
     head: LanguageHead,
     table: Tensor,
     logits: Tensor,
     sites: Sequence[str],
-    shares: Tensor,
+    terms: Tensor,
     id: int,
-    against: int | None,
+    other_id: int | None,
 ) -> Contributions:
     row, constant = _row(head, table, id)
     total = logits[id]
-    if against is not None:
-        other, other_constant = _row(head, table, against)
-        row, constant, total = row - other, constant - other_constant, total - logits[against]
-    values = (shares @ row).tolist()
+    if other_id is not None:
+        other, other_constant = _row(head, table, other_id)
+        row, constant, total = row - other, constant - other_constant, total - logits[other_id]
+    values = (terms @ row).tolist()
     return Contributions(
         parts=tuple(zip(sites, values[:-1], strict=True)), constant=values[-1] + float(constant), total=float(total)
     )
 
 
-def _added_up(stack: nn.Module, trace: Trace, at: int) -> tuple[list[str], Tensor]:
-    """The sites of the parts, and their shares of the last block's result (P + 1, C); the last is the norms' biases."""
+def _residual_terms(stack: nn.Module, trace: Trace, at: int) -> tuple[list[str], Tensor]:
+    """The sites of the parts, and their contributions to the last block's output (P + 1, C); the last row is the norms'
+    biases."""
     start = _exact(trace.residual[f"{stack.site}embedding"][0, at])
-    sites, shares = [f"{stack.site}embedding"], torch.stack((start, torch.zeros_like(start)))
+    sites, terms = [f"{stack.site}embedding"], torch.stack((start, torch.zeros_like(start)))
     for block_site, block in zip(block_sites(stack), stack.blocks, strict=True):  # type: ignore[arg-type]
         for name in ("attention", "cross_attention", "feed_forward"):
             added = trace.parts.get(f"{block_site}.{name}")
             if added is None:
                 continue
             sites.append(f"{block_site}.{name}")
-            shares = torch.cat((shares[:-1], _exact(added[0, at])[None], shares[-1:]))
+            terms = torch.cat((terms[:-1], _exact(added[0, at])[None], terms[-1:]))
             if not block.is_pre:
-                shares = _normed(getattr(block, f"{name}_norm"), shares)
-    return sites, shares
+                terms = _normed(getattr(block, f"{name}_norm"), terms)
+    return sites, terms
 
 
-def _normed(norm: nn.Module, shares: Tensor) -> Tensor:
-    """Shares (P + 1, C) behind a norm of their sum; its bias, where it has one, goes to the last of them."""
+def _normed(norm: nn.Module, terms: Tensor) -> Tensor:
+    """Contributions (P + 1, C) after a norm of their sum; its bias, if any, is added to the last row."""
     assert isinstance(norm, nn.LayerNorm | nn.RMSNorm)
-    total = shares.sum(dim=0)
+    total = terms.sum(dim=0)
     if isinstance(norm, nn.LayerNorm):
-        shares = shares - shares.mean(dim=-1, keepdim=True)
+        terms = terms - terms.mean(dim=-1, keepdim=True)
         total = total - total.mean()
     scale = torch.rsqrt(total.square().mean() + (norm.eps or 0.0)) * _exact(norm.weight)
-    shares = shares * scale
+    terms = terms * scale
     if isinstance(norm, nn.LayerNorm) and norm.bias is not None:
-        shares = torch.cat((shares[:-1], shares[-1:] + _exact(norm.bias)))
-    return shares
+        terms = torch.cat((terms[:-1], terms[-1:] + _exact(norm.bias)))
+    return terms
 
 
 def _row(head: LanguageHead, table: Tensor, id: int) -> tuple[Tensor, Tensor]:
-    """What a hidden state is multiplied with to give the logit of `id` (C), and what is added to it."""
+    """The unembedding row (C) and the bias of token `id`."""
     bias = _exact(head.bias[id]) if head.bias is not None else torch.zeros((), dtype=torch.double)
     return _exact(table[id]) * head.scale, bias
 
 
 def _exact(tensor: Tensor) -> Tensor:
-    """The same in float64 on the CPU, so that the sum's error is the model's own."""
+    """In float64 on the CPU, so that the sum has no rounding error of its own."""
     return tensor.detach().cpu().double()

@@ -1,9 +1,9 @@
-"""The logit lens: what the model would answer if it ended after each of its layers.
+"""The logit lens: what the model would predict if it ended after each of its layers.
 
-Source: interpreting GPT, the logit lens (nostalgebraist, 2020). The final norm is applied to every layer where there is
-one; a design whose norms stand behind the sums ("post") has none, since each block's result is normed already.
+Source: interpreting GPT: the logit lens (nostalgebraist, 2020). The final norm is applied to every layer; a post-norm
+design has none, since the output of each block is normalised already.
 
-Letters in shape comments: L layers, N places, K best tokens, I ids, C d_model, V vocab_size.
+Letters in shape comments: L layers, N positions, K top tokens, I ids, C d_model, V vocab_size.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from models.inference.continuation import evaluating
 from models.inference.top_tokens import Floats
 from models.inspect.reading import answer_logits, answering_stack, block_sites
 
-_LOGITS_AT_ONCE = 2**23  # 32 MB
+_MAX_BATCH_LOGITS = 2**23  # 32 MB
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lens:
-    """What each layer answers at some places: the embeddings first, the last layer, which is the answer, last.
+    """What each layer predicts at some positions, from the embeddings to the last layer, which is the model's answer.
 
-    best, probabilities: (L + 1, N, K), the likeliest tokens and how likely they are, best first.
-    own, ranks: (L + 1, N), the probability and the rank, from 1, of the token that is asked for at each place.
-    logs: (L + 1, V), the log-probabilities of all tokens at the last of the places.
+    best, probabilities: (L + 1, N, K), the ids of the top tokens and their probabilities, highest first.
+    own, ranks: (L + 1, N), the probability and the rank, from 1, of the target token of each position.
+    logs: (L + 1, V), the log-probabilities of all tokens at the last of the positions.
     """
 
     best: Tensor
@@ -39,18 +39,18 @@ class Lens:
     ranks: Tensor
     logs: Tensor
 
-    def follow(self, ids: Sequence[int]) -> tuple[Floats, Floats]:
-        """The probabilities (L + 1, I) and the ranks (L + 1, I) of some tokens at the last of the places.
+    def track(self, ids: Sequence[int]) -> tuple[Floats, Floats]:
+        """The probabilities (L + 1, I) and the ranks (L + 1, I) of some tokens at the last of the positions.
 
-        Without torch, so that the window's thread may ask, too.
+        Computed without torch, so it may be called on the GUI thread.
         """
         logs = self.logs.numpy()
         values = logs[:, list(ids)]
         ranks = np.stack([(logs > value[:, None]).sum(axis=1) + 1 for value in values.T], axis=1)
         return np.exp(values), ranks.astype(np.float32)
 
-    def striking(self, n: int) -> list[int]:
-        """The n tokens that are likeliest in any layer at the last of the places, those of the highest peak first."""
+    def top_tokens(self, n: int) -> list[int]:
+        """The n tokens with the highest probability in any layer at the last of the positions, highest first."""
         peaks: dict[int, float] = {}
         for ids, values in zip(self.best[:, -1].tolist(), self.probabilities[:, -1].tolist(), strict=True):
             for id, p in zip(ids, values, strict=True):
@@ -59,34 +59,34 @@ class Lens:
 
 
 @torch.no_grad()
-def layer_logits(model: AnyModel, streams: Trace, places: Sequence[int]) -> Iterator[Tensor]:
-    """The logits (N, V) that each layer's result gives at `places`: of the embeddings, then of every block.
+def layer_logits(model: AnyModel, streams: Trace, positions: Sequence[int]) -> Iterator[Tensor]:
+    """The logits (N, V) of each layer at `positions`: of the embeddings, then of every block.
 
     The last are the model's own. `streams`: of `reading.streams_of`.
 
     Raises:
-        ValueError: where a logit is not a number.
+        ValueError: if a logit is not a number.
     """
     stack = answering_stack(model)
     sites = [f"{stack.site}embedding", *block_sites(stack)]
-    stacked = torch.stack([streams.residual[site][0, list(places)] for site in sites])  # (L + 1, N, C)
+    stacked = torch.stack([streams.residual[site][0, list(positions)] for site in sites])  # (L + 1, N, C)
     # Several layers at once, since the head's table is read from memory each time.
-    n_at_once = max(1, _LOGITS_AT_ONCE // (len(places) * model.config.vocab_size))
-    for some in stacked.split(n_at_once):
+    batch_size = max(1, _MAX_BATCH_LOGITS // (len(positions) * model.config.vocab_size))
+    for some in stacked.split(batch_size):
         with evaluating(model):
             logits = answer_logits(model, some if stack.final_norm is None else stack.final_norm(some))
         yield from logits
 
 
-def look(model: AnyModel, streams: Trace, places: Sequence[int], own: Sequence[int], n_best: int = 6) -> Lens:
-    """The lens at `places`, where `own` are the tokens that are asked for.
+def read_lens(model: AnyModel, streams: Trace, positions: Sequence[int], own: Sequence[int], n_best: int = 6) -> Lens:
+    """The lens at `positions`, where `own` are the target tokens.
 
     Raises:
         ValueError: as `layer_logits`.
     """
     best, probabilities, of_own, ranks, logs = [], [], [], [], []
     targets = torch.tensor(list(own))[:, None]  # (N, 1)
-    for logits in layer_logits(model, streams, places):
+    for logits in layer_logits(model, streams, positions):
         log_p = torch.log_softmax(logits, dim=-1)
         top = log_p.topk(min(n_best, logits.size(-1)))
         best.append(top.indices)
@@ -105,7 +105,7 @@ def look(model: AnyModel, streams: Trace, places: Sequence[int], own: Sequence[i
 
 
 def _of_tokens(logs: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Probabilities and ranks, from 1, of ids (N, I) in log-probabilities (N, V): each (N, I)."""
+    """Probabilities and ranks, from 1, of ids (N, I) under log-probabilities (N, V): (N, I) each."""
     values = logs.gather(1, ids)
     ranks = torch.stack([(logs > values[:, i : i + 1]).sum(dim=-1) + 1 for i in range(ids.size(1))], dim=1)
     return values.exp(), ranks

@@ -1,4 +1,4 @@
-"""Two texts that differ a little, read by one model: where its attention and its predictions differ.
+"""Minimal pairs: two texts that differ a little, read by one model, and where its attention and predictions differ.
 
 Letters in shape comments: L layers, H heads, T tokens, K columns (tokens of both texts, side by side), V vocab_size.
 """
@@ -25,16 +25,16 @@ from models.tokenizers.special_tokens import encode_with_masks, mask_id, start_i
 
 Floats = NDArray[np.float32]
 Column = tuple[int | None, int | None]
-"""The places in the first and in the second text of two tokens that stand side by side; None for none."""
+"""The positions of two aligned tokens in the first and in the second text; None where one text has no token."""
 
-MOST_TOKENS = 64
-"""Of each text: what can be seen at once."""
+MAX_TOKENS = 64
+"""Per text: what can be shown at once."""
 N_CHANGES = 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
-    """A token whose probability differs: its probabilities in both texts, and the difference of their logarithms."""
+class TokenChange:
+    """A token whose probability differs: its probability in both texts, and the difference of their logarithms."""
 
     word: str
     first: float
@@ -43,23 +43,23 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
-    """Predictions at one place: the tokens that differ most in probability, and the largest difference of a logit."""
+class PredictionDifference:
+    """Predictions at one position: the tokens that differ most in probability, and the largest logit difference."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[TokenChange, ...]
     largest_logit: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairReading:
-    """What a model makes of two texts.
+    """Attention and predictions of a model on two texts.
 
-    words: how the tokens of each are shown. columns: (K) which of them stand side by side.
-    attention: of each text (L, H, T, T); of an encoder-decoder that of its encoder.
-    difference: (L, H, K, K), second less first; NaN where one of the texts has no such token. No rounding: 0 is 0.
-    predictions: by column, None where only one text has a token there; of a decoder for the token after that, of an
-        encoder for the token itself; of an encoder-decoder one, of the first token it would write. Empty for a model
-        that predicts no tokens.
+    words: how the tokens of each are shown. columns: (K) which of them are aligned.
+    attention: of each text (L, H, T, T); for an encoder-decoder, that of its encoder.
+    difference: (L, H, K, K), second minus first; NaN where one of the texts has no such token. Exactly 0 where equal.
+    predictions: by column, None where only one text has a token: for a decoder of the token after it, for an encoder of
+        the token itself; for an encoder-decoder only of the first target token. Empty for a model that predicts no
+        tokens.
     """
 
     words: tuple[tuple[str, ...], tuple[str, ...]]
@@ -67,16 +67,16 @@ class PairReading:
     is_causal: bool
     attention: tuple[Floats, Floats]
     difference: Floats
-    predictions: tuple[Difference | None, ...] = ()
+    predictions: tuple[PredictionDifference | None, ...] = ()
 
     @property
     def answers_once(self) -> bool:
-        """Whether it is an encoder-decoder's, which answers a whole text."""
+        """Whether there is a single prediction for the whole text, as in an encoder-decoder."""
         return len(self.predictions) == 1 < len(self.columns)
 
 
 def align(first: Sequence[int], second: Sequence[int]) -> tuple[Column, ...]:
-    """Tokens that are the same stand side by side; what is between them too, as far as it goes."""
+    """Align equal tokens, and pair up the tokens between them as far as possible."""
     columns: list[Column] = []
     for _, i, i_end, j, j_end in SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
         columns += zip_longest(range(i, i_end), range(j, j_end))
@@ -86,22 +86,22 @@ def align(first: Sequence[int], second: Sequence[int]) -> tuple[Column, ...]:
 def read_pair(model: AnyModel, tokenizer: Tokenizer, texts: tuple[str, str]) -> PairReading:
     """Read both texts. Leaves the model's mode as it is.
 
-    In a causal model, what stands before the first difference has the same numbers in both, in every bit; but for
-    rounding in a mixture of experts, whose products are of as many tokens at once as have chosen the same expert.
+    In a causal model, everything before the first difference is bitwise equal in both; except for rounding in a mixture
+    of experts, where the size of a matrix product depends on how many tokens are routed to the same expert.
 
     Raises:
-        ValueError: where a text is empty, or longer than MOST_TOKENS or than the context; or the model says no numbers.
+        ValueError: if a text is empty, or longer than MAX_TOKENS or the context, or if an output is not a number.
     """
     ids = [_encode(model, tokenizer, text, name) for text, name in zip(texts, ("first", "second"), strict=True)]
     columns = align(*ids)
-    # Sums of another length are rounded in another order, so both are read at one length; nothing sees what follows.
+    # Sums of different lengths round differently, so both are padded to one length; causal tokens do not see padding.
     padded = max(map(len, ids)) if model.config.is_causal else 0
     with evaluating(model):
-        looked = [_look(model, tokenizer, each, padded) for each in ids]
-    attention = looked[0][0], looked[1][0]
-    predictions: tuple[Difference | None, ...] = ()
-    if looked[0][1] is not None and looked[1][1] is not None:
-        predictions = _predictions(tokenizer, columns, looked[0][1], looked[1][1])
+        outputs = [_forward(model, tokenizer, each, padded) for each in ids]
+    attention = outputs[0][0], outputs[1][0]
+    predictions: tuple[PredictionDifference | None, ...] = ()
+    if outputs[0][1] is not None and outputs[1][1] is not None:
+        predictions = _predictions(tokenizer, columns, outputs[0][1], outputs[1][1])
     return PairReading(
         words=(_words(tokenizer, ids[0]), _words(tokenizer, ids[1])),
         columns=columns,
@@ -117,8 +117,8 @@ def _encode(model: AnyModel, tokenizer: Tokenizer, text: str, name: str) -> list
     ids = encode_with_masks(tokenizer, text) if has_masks else encode_text(tokenizer, text)
     if not ids:
         raise ValueError(f"The {name} sentence is empty: write one.")
-    if len(ids) > MOST_TOKENS:
-        raise ValueError(f"The {name} sentence has {len(ids):,} tokens: {MOST_TOKENS} can be shown, so shorten it.")
+    if len(ids) > MAX_TOKENS:
+        raise ValueError(f"The {name} sentence has {len(ids):,} tokens: {MAX_TOKENS} can be shown, so shorten it.")
     check_prompt(len(ids), model.config.context_length)
     return ids
 
@@ -127,8 +127,8 @@ def _words(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[str, ...]:
     return tuple(piece.display for piece in pieces_of(tokenizer, ids))
 
 
-def _look(model: AnyModel, tokenizer: Tokenizer, ids: list[int], padded: int) -> tuple[Floats, Tensor | None]:
-    """The attention (L, H, T, T), and the logits (T, V) float32, of an encoder-decoder (1, V); None without a head."""
+def _forward(model: AnyModel, tokenizer: Tokenizer, ids: list[int], padded: int) -> tuple[Floats, Tensor | None]:
+    """The attention (L, H, T, T) and the float32 logits (T, V), (1, V) for an encoder-decoder; None without a head."""
     n, device = len(ids), model.embedding.weight.device
     read = torch.tensor([ids + ids[-1:] * (padded - n)], device=device)
     trace = Trace(wanted=frozenset({"attention"}))
@@ -149,32 +149,32 @@ def _look(model: AnyModel, tokenizer: Tokenizer, ids: list[int], padded: int) ->
 
 
 def _difference(attention: tuple[Floats, Floats], columns: Sequence[Column]) -> Floats:
-    """(L, H, K, K): second less first, where both have both tokens."""
+    """(L, H, K, K): second minus first, NaN unless both texts have both tokens."""
     together = [(k, i, j) for k, (i, j) in enumerate(columns) if i is not None and j is not None]
-    places, first, second = np.array(together, np.intp).reshape(-1, 3).T  # (N) each
+    indices, first, second = np.array(together, np.intp).reshape(-1, 3).T  # (N) each
     found = np.full((*attention[0].shape[:2], len(columns), len(columns)), np.nan, np.float32)
     both = attention[1][:, :, second[:, None], second] - attention[0][:, :, first[:, None], first]
-    found[:, :, places[:, None], places] = both
+    found[:, :, indices[:, None], indices] = both
     return found
 
 
 def _predictions(
     tokenizer: Tokenizer, columns: Sequence[Column], first: Tensor, second: Tensor
-) -> tuple[Difference | None, ...]:
+) -> tuple[PredictionDifference | None, ...]:
     if len(first) == 1 < len(columns):  # an encoder-decoder's
         return (_compare(tokenizer, first[0], second[0]),)
     return tuple(None if i is None or j is None else _compare(tokenizer, first[i], second[j]) for i, j in columns)
 
 
-def _compare(tokenizer: Tokenizer, first: Tensor, second: Tensor) -> Difference:
-    """Logits (V) of both texts."""
+def _compare(tokenizer: Tokenizer, first: Tensor, second: Tensor) -> PredictionDifference:
+    """Compare the logits (V) of both texts."""
     p, q = first.softmax(0), second.softmax(0)
     logs = second.log_softmax(0) - first.log_softmax(0)
     top = (q - p).abs().topk(min(N_CHANGES, len(p))).indices.tolist()
     known = [id for id in top if tokenizer.id_to_token(id) is not None]
     names = dict(zip(known, _words(tokenizer, known), strict=True))
     changes = tuple(
-        Change(word=names.get(id, f"#{id}"), first=float(p[id]), second=float(q[id]), nats=float(logs[id]))
+        TokenChange(word=names.get(id, f"#{id}"), first=float(p[id]), second=float(q[id]), nats=float(logs[id]))
         for id in top
     )
-    return Difference(changes=changes, largest_logit=float((second - first).abs().max()))
+    return PredictionDifference(changes=changes, largest_logit=float((second - first).abs().max()))

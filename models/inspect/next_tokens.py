@@ -1,6 +1,6 @@
-"""What a model gave each token of a text that stands already, in one reading: the logits that they were drawn from.
+"""The logits from which each token of an existing text was sampled, recomputed in one pass.
 
-Letters in shape comments: T tokens, N places, V vocab_size.
+Letters in shape comments: T tokens, N positions, V vocab_size.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from models.architecture.cache import KVCache
 from models.architecture.transformer import AnyModel, Decoder
 from models.events import Progress, result_of
 from models.inference.continuation import evaluating
-from models.inference.prefill import piece_size
+from models.inference.prefill import chunk_size
 from models.inference.sampling import as_floats
 from models.inference.sampling_steps import entropy, rank, softmax
 from models.inference.threads import ThreadTuner
 from models.inference.top_tokens import Floats
-from models.inspect.reading import Text, answer_logits, answer_place, check_readable, read
+from models.inspect.reading import Text, answer_logits, answer_position, check_readable, read
 
-LARGEST = 2**27
-"""Bytes that logits are kept for: 512 places with a vocabulary of 65,536. In float32, since float16 would round a logit
-of 16 to the nearest 0.016, and so make equals of tokens with different ranks."""
+MAX_LOGIT_BYTES = 2**27
+"""Memory limit of the logits, in bytes: 512 positions with a vocabulary of 65,536. They are float32: float16 would
+round a logit of 16 to the nearest 0.016, so that tokens of different rank would become equal."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NextTokens:
-    """What the model gave the tokens at the places from `first` to the end of a text.
+    """The model's distributions for the tokens from position `first` to the end of a text.
 
-    logits: (N, V). probabilities, entropies (nats) and ranks (1 = the likeliest): of each of these
-    tokens, in the model's own distribution over the whole vocabulary.
+    logits: (N, V). probabilities, entropies (nats) and ranks (1 = the most likely): of each of these tokens, in the
+    model's own distribution over the whole vocabulary.
     """
 
     first: int
@@ -43,52 +43,52 @@ class NextTokens:
     entropies: tuple[float, ...]
     ranks: tuple[int, ...]
 
-    def at(self, place: int) -> Floats | None:
-        """The logits (V,) that the token at `place` was chosen by; None where they are not kept."""
-        return self.logits[place - self.first] if 0 <= place - self.first < len(self.logits) else None
+    def at(self, position: int) -> Floats | None:
+        """The logits (V,) for the token at `position`; None where they are not kept."""
+        return self.logits[position - self.first] if 0 <= position - self.first < len(self.logits) else None
 
 
 def read_logits(model: AnyModel, ids: Sequence[int], *, source_ids: Sequence[int] = (), last: int = 512) -> NextTokens:
-    """As `read_logits_in_pieces`, at one go."""
-    return result_of(read_logits_in_pieces(model, ids, source_ids=source_ids, last=last))
+    """As `read_logits_in_chunks`, in one call."""
+    return result_of(read_logits_in_chunks(model, ids, source_ids=source_ids, last=last))
 
 
-def read_logits_in_pieces(
+def read_logits_in_chunks(
     model: AnyModel, ids: Sequence[int], *, source_ids: Sequence[int] = (), last: int = 512
 ) -> Generator[Progress, None, NextTokens]:
-    """Read a text again: what a decoder's prompt and reply, an encoder's text or an encoder-decoder's target was given.
+    """Read a text again: a decoder's prompt and reply, an encoder's text or an encoder-decoder's target.
 
-    An encoder's token is seen by the model itself unless it is a mask; a decoder gave each token what it had read up to
-    the one before, so that nothing was given to a text's first one. Yields Progress (tokens) after each piece.
+    An encoder predicts each token at its own position, and sees it unless it is masked. A decoder predicts it at the
+    position before, so there is no prediction for the first token. Yields Progress (tokens) after each chunk.
 
     Args:
-        last: for so many of the last tokens, and for fewer where the vocabulary is very large.
+        last: keep the logits of this many last tokens, fewer where the vocabulary is very large.
 
     Raises:
-        ValueError: as `models.inspect.reading.check_readable`, and where a logit is not a number.
+        ValueError: as `models.inspect.reading.check_readable`, and if a logit is not a number.
     """
     size = model.config.vocab_size
-    n_kept = max(1, min(last, LARGEST // (4 * size)))
-    earliest = 0 if answer_place(model.config, 0) is not None else 1
+    n_kept = max(1, min(last, MAX_LOGIT_BYTES // (4 * size)))
+    earliest = 0 if answer_position(model.config, 0) is not None else 1
     first = max(earliest, len(ids) - n_kept)
     text = Text(ids=tuple(ids) if earliest == 0 else tuple(ids[:-1]), source_ids=tuple(source_ids))
     check_readable(model, text)
-    logits = np.empty((len(ids) - first, size), np.float32)  # a full context has no room for the last one
+    logits = np.empty((len(ids) - first, size), np.float32)
     probabilities, entropies, ranks = [], [], []
-    place = earliest  # of the token that the next piece's first row was given to
-    for hidden in _hidden_in_pieces(model, text):
-        wanted = hidden[max(first - place, 0) :]
-        place += len(hidden)
+    position = earliest  # of the token that the first row of the next chunk predicts
+    for hidden in _hidden_in_chunks(model, text):
+        wanted = hidden[max(first - position, 0) :]
+        position += len(hidden)
         if len(wanted):
-            start = place - len(wanted) - first
+            start = position - len(wanted) - first
             with evaluating(model):
                 part = logits[start : start + len(wanted)] = as_floats(answer_logits(model, wanted))
-            for row, id in zip(part, ids[first + start :], strict=False):  # all at once takes as much memory again
+            for row, id in zip(part, ids[first + start :], strict=False):  # one at a time, to save memory
                 own = softmax(row)
                 probabilities.append(float(own[id]))
                 entropies.append(entropy(own))
                 ranks.append(rank(row, id))
-        yield Progress(done=place - earliest, total=len(text.ids))
+        yield Progress(done=position - earliest, total=len(text.ids))
     return NextTokens(
         first=first,
         logits=logits,
@@ -98,14 +98,14 @@ def read_logits_in_pieces(
     )
 
 
-def _hidden_in_pieces(model: AnyModel, text: Text) -> Iterator[Tensor]:
-    """The last hidden states of a text, some (T, C) at a time; of what sees both sides, all at once."""
+def _hidden_in_chunks(model: AnyModel, text: Text) -> Iterator[Tensor]:
+    """The final hidden states of a text, (T, C) in chunks; all at once for bidirectional models."""
     if not isinstance(model, Decoder):
         with evaluating(model):
             hidden = read(model, text)[0]
         yield hidden
         return
-    cache, size, tuner = KVCache(model.config.n_layer), piece_size(model), ThreadTuner(is_small=False)
+    cache, size, tuner = KVCache(model.config.n_layer), chunk_size(model), ThreadTuner(is_small=False)
     for ids in torch.tensor([text.ids], device=model.embedding.weight.device).split(size, dim=1):
         with evaluating(model):
             hidden = tuner.run(functools.partial(model.hidden, ids, cache=cache))[0]

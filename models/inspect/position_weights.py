@@ -35,7 +35,7 @@ class PositionRun:
 
 @dataclass(frozen=True, kw_only=True)
 class PositionRunsFound(Event):
-    """The runs that have learned what `config` would learn: those of its very shape first, the newest first."""
+    """Runs with the same kind of learned positions as `config`: those of the same shape first, newest first."""
 
     config: ModelConfig
     runs: tuple[PositionRun, ...]
@@ -43,9 +43,9 @@ class PositionRunsFound(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PositionWeightsRead(Event):
-    """The table of each stack of a run, named "" in a model of one stack, else "encoder" and "decoder".
+    """The table of each stack of a run: "" in a model of one stack, else "encoder" and "decoder".
 
-    Learned positions: (context_length, d_model); T5's biases: (n_bucket, n_head); float32.
+    Learned positions: (context_length, d_model); T5 biases: (n_bucket, n_head); float32.
     """
 
     run: PositionRun
@@ -53,14 +53,14 @@ class PositionWeightsRead(Event):
 
 
 def find_position_runs(library: Library, config: ModelConfig) -> Generator[Event, None, None]:
-    """Look for runs of the same topology and scheme that have a checkpoint."""
+    """Find runs of the same topology and position scheme that have a checkpoint."""
     found = []
     for info in library.list_runs():
         if info.problem is not None:
             continue
         try:
             run = RunFolder.open(info.folder)
-        except ValueError:  # it has just gone, or is being written
+        except ValueError:  # it was just deleted, or is being written
             continue
         checkpoint, model = run.latest_checkpoint(), run.spec.model
         same_kind = (model.topology, model.position) == (config.topology, config.position)
@@ -80,7 +80,7 @@ def read_position_weights(run: PositionRun) -> Generator[Event, None, None]:
     """Read the tables of `run`.
 
     Raises:
-        ValueError: where the checkpoint is gone or damaged, or does not hold what the run's design says; it names it.
+        ValueError: if the checkpoint is gone or damaged, or does not match the run's design; it names the file.
     """
     path = run.checkpoint / "model.safetensors"
     tables = {}
@@ -94,12 +94,12 @@ def read_position_weights(run: PositionRun) -> Generator[Event, None, None]:
                     raise DamagedError(f"{path} does not hold {name}, which the run's design has.")
                 part = file.get_slice(name)
                 if tuple(part.get_shape()) != learned.shape(config):
-                    raise DamagedError(f"{path}: {name} has another shape than the run's design says.")
+                    raise DamagedError(f"{path}: {name} does not have the shape that the run's design says.")
                 if part.get_dtype() not in ("F32", "F16", "F64"):
                     raise ValueError(f"{path}: {name} is stored as {part.get_dtype()}, which cannot be shown here.")
                 tables[stack] = file.get_tensor(name).astype(np.float32)
     except FileNotFoundError:
-        raise ValueError(f"{path} is gone: the run has gone on, or was moved. Choose it again.") from None
+        raise ValueError(f"{path} is gone: the run has continued or was moved. Choose it again.") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
     except SafetensorError as error:

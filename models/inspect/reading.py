@@ -1,4 +1,4 @@
-"""A text that a model reads once more so that one can look inside: in eval mode, and nothing of it stays behind.
+"""Reads a text with a model to inspect it: in eval mode, without side effects.
 
 Letters in shape comments: B rows, T tokens, C d_model, V vocab_size.
 """
@@ -20,15 +20,15 @@ from models.inference.continuation import check_prompt, evaluating
 from models.inference.sampling import check_finite
 from models.settings.model_config import ModelConfig
 
-_MOST_BYTES = 2**28
-"""What is kept of a reading: 256 MB."""
+_MAX_BYTES = 2**28
+"""Memory limit of a cached reading: 256 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """What is read: `ids`, and what an encoder-decoder's encoder reads before, `source_ids`.
+    """The input: `ids`, and `source_ids` for the encoder of an encoder-decoder.
 
-    Nothing looks at the tokens of `ids` and `source_ids` at the places `hidden` and `hidden_source`.
+    `hidden` and `hidden_source` are positions in them that no token attends to.
     """
 
     ids: tuple[int, ...]
@@ -37,24 +37,24 @@ class Text:
     hidden_source: frozenset[int] = frozenset()
 
 
-def answer_place(config: ModelConfig, place: int) -> int | None:
-    """Where the model's answer for the token at `place` is read: an encoder's there, else at the token before it; None
-    for a text's first token, which nothing chose."""
+def answer_position(config: ModelConfig, position: int) -> int | None:
+    """The position at which the token at `position` is predicted: the same for an encoder, else the one before; None
+    for the first token of a text, which nothing predicts."""
     if config.topology == "encoder-only":
-        return place
-    return place - 1 if place > 0 else None
+        return position
+    return position - 1 if position > 0 else None
 
 
 def read_up_to(config: ModelConfig, text: Text, at: int) -> Text:
-    """The same text without what the answer at place `at` does not depend on: a causal model sees nothing later."""
+    """The text up to position `at` for a causal model, which sees nothing later; else all of it."""
     if not config.is_causal:
         return text
-    hidden = frozenset(place for place in text.hidden if place <= at)
+    hidden = frozenset(position for position in text.hidden if position <= at)
     return Text(ids=text.ids[: at + 1], source_ids=text.source_ids, hidden=hidden, hidden_source=text.hidden_source)
 
 
 def answering_stack(model: AnyModel) -> Stack:
-    """The blocks that the answer is made in: of an encoder-decoder the decoder's."""
+    """The stack that computes the answer: of an encoder-decoder, the decoder."""
     return model.decoder if isinstance(model, EncoderDecoder) else model
 
 
@@ -64,13 +64,13 @@ def block_sites(stack: Stack) -> list[str]:
 
 
 def check_readable(model: AnyModel, text: Text) -> None:
-    """Refuse what gives no answer in tokens.
+    """Check that the model predicts tokens for this text.
 
     Raises:
-        ValueError: where the model has no head for tokens, or the text is empty or longer than the context.
+        ValueError: if the model has no language head, or the text is empty or longer than the context.
     """
     if isinstance(model, Encoder) and model.config.head != "language":
-        raise ValueError("This encoder has no masked-token head, so no token forms in it: choose another model.")
+        raise ValueError("This encoder has no masked-token head, so it predicts no tokens: choose another model.")
     check_prompt(len(text.ids), model.config.context_length)
     if isinstance(model, EncoderDecoder):
         check_prompt(len(text.source_ids), model.config.context_length)
@@ -79,7 +79,7 @@ def check_readable(model: AnyModel, text: Text) -> None:
 def read(
     model: AnyModel, text: Text, trace: Trace | None = None, rows: int = 1, cache: KVCache | None = None
 ) -> Tensor:
-    """The text's last hidden states (rows, T, C), the same text in every row; call it under `evaluating`.
+    """The final hidden states (rows, T, C), with the same text in every row; call it under `evaluating`.
 
     Raises:
         ValueError: as `check_readable`.
@@ -99,7 +99,7 @@ def answer_logits(model: AnyModel, hidden: Tensor) -> Tensor:
     """Final hidden states (…, C) -> logits (…, V), float32 on the CPU.
 
     Raises:
-        ValueError: where one is not a number.
+        ValueError: if one is not a number.
     """
     logits = model.logits(hidden).float().cpu()
     check_finite(logits)
@@ -107,16 +107,16 @@ def answer_logits(model: AnyModel, hidden: Tensor) -> Tensor:
 
 
 def _rows(ids: Sequence[int], hidden: frozenset[int], rows: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """Ids (rows, T), and which of them are seen, None for all."""
+    """Ids (rows, T), and the mask of those that are seen, None for all."""
     tensor = torch.tensor([list(ids)], device=device).expand(rows, -1)
     if not hidden:
         return tensor, None
-    seen = torch.tensor([[place not in hidden for place in range(len(ids))]], device=device)
+    seen = torch.tensor([[position not in hidden for position in range(len(ids))]], device=device)
     return tensor, seen.expand(rows, -1)
 
 
 def streams_of(model: AnyModel, text: Text) -> Trace:
-    """The residual stream, and what each part adds to it, at every place of a text: for the lens and its like.
+    """The residual stream, and what each part adds to it, at every position of a text.
 
     Raises:
         ValueError: as `check_readable`.
@@ -128,7 +128,7 @@ def streams_of(model: AnyModel, text: Text) -> Trace:
 
 
 class Reader:
-    """Reads a text once for many questions: again only for another text, model or weights, or where it is too long."""
+    """Caches the streams of a text until the text, the model or its weights change; a text too long is not cached."""
 
     def __init__(self) -> None:
         self._model: weakref.ref[AnyModel] | None = None
@@ -142,12 +142,12 @@ class Reader:
             self._trace = None  # before the next one takes as much memory
             trace = streams_of(model, text)
             n_bytes = sum(x.numel() * x.element_size() for x in (*trace.residual.values(), *trace.parts.values()))
-            if n_bytes > _MOST_BYTES:
+            if n_bytes > _MAX_BYTES:
                 return trace
             self._model, self._read, self._trace = weakref.ref(model), now, trace
         return self._trace
 
 
 def n_weights(module: nn.Module) -> int:
-    """Numbers that a module multiplies with, in whatever kind they are kept."""
+    """Number of weights of a module, parameters and buffers (quantised weights are buffers)."""
     return sum(tensor.numel() for tensor in (*module.parameters(), *module.buffers()))

@@ -1,4 +1,4 @@
-"""One text as two models judge it, over the spans between the places where both cut it. No torch import."""
+"""One text scored by two models, over the spans between the token boundaries that both share. No torch import."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """A reply as one model takes it: the texts of its tokens, which together are the reply, and the natural
-    log-probability of each, given the prompt and what stands before it."""
+    """A reply scored by one model: the texts of its tokens, which together are the reply, and the log-probability of
+    each in nats, given the prompt and the tokens before it."""
 
     pieces: tuple[str, ...]
     log_probabilities: tuple[float, ...]
@@ -23,7 +23,7 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """A piece of text between two places where both models cut it, and its log-probability under each, in nats."""
+    """A piece of text between two shared token boundaries, and its log-probability under each model, in nats."""
 
     text: str
     ours: float
@@ -31,13 +31,13 @@ class Span:
 
 
 def shared_spans(ours: Judgement, theirs: Judgement) -> list[Span]:
-    """Both judgements of one text over the same spans; single tokens where the tokenizers are the same.
+    """Both judgements of one text over shared spans; single tokens if the tokenizers are the same.
 
     Raises:
-        ValueError: where the tokenizers do not give the same text back, so that nothing can be laid side by side.
+        ValueError: if the two tokenizers do not decode to the same text.
     """
     if "".join(ours.pieces) != "".join(theirs.pieces):
-        raise ValueError("The two tokenizers do not give the same text back, so token by token it cannot be compared.")
+        raise ValueError("The two tokenizers do not decode to the same text, so it cannot be compared token by token.")
     our_ends, their_ends = _ends(ours.pieces), _ends(theirs.pieces)
     text = "".join(ours.pieces)
     spans = []
@@ -54,10 +54,10 @@ def shared_spans(ours: Judgement, theirs: Judgement) -> list[Span]:
 
 
 def _ends(pieces: Sequence[str]) -> dict[int, int]:
-    """At each place in the text where a token ends: how many tokens there are up to there.
+    """Each offset in the text where a token ends, and the number of tokens up to there.
 
-    Tokens without a text of their own are the beginning of a character, so they belong to the one after them; at the
-    very end to the last.
+    A token with empty text is an incomplete character, so it belongs to the token after it; at the very end, to the one
+    before.
     """
     ends: dict[int, int] = {}
     length = 0

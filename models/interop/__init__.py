@@ -1,5 +1,5 @@
 """Interchange with other programs: Hugging Face folders and GGUF files.
 
-A family file (gpt2.py, llama.py …) says in plain functions how one or more Hugging Face classes relate to our slots:
-its contract is models.interop.family.Family, and families.py lists them all. reading.py and export.py do the rest.
+A family file (gpt2.py, llama.py …) maps one or more Hugging Face classes to our model config and weights in plain
+functions: its contract is models.interop.family.Family, and families.py lists them all.
 """

@@ -9,13 +9,13 @@ from models.interop.family import Weight
 from models.interop.options import (
     ACTIVATIONS,
     check_known,
+    choice,
     flag,
+    integer,
     must_be,
-    must_have,
     number,
-    ours_to_theirs,
-    whole,
-    word,
+    remote_choice,
+    require,
 )
 from models.settings.model_config import ModelConfig
 
@@ -30,8 +30,8 @@ _KNOWN = {
     "activation_function", "scale_embedding",
     "normalize_embedding", "extra_pos_embeddings",
 }  # fmt: skip
-_FIRST_ROW = 2
-"""BART's tables of positions begin with two rows that are never read."""
+_N_UNUSED_ROWS = 2
+"""BART's position tables begin with two unused rows."""
 
 _SLOTS: dict[str, Any] = {
     "topology": "encoder-decoder",
@@ -59,26 +59,26 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
     must_be(raw, "is_decoder", False)
     must_be(raw, "tie_word_embeddings", True)
     must_be(raw, "normalize_embedding", True)
-    must_be(raw, "extra_pos_embeddings", _FIRST_ROW)
-    layers = whole(raw, "encoder_layers", whole(raw, "num_hidden_layers", 12))
+    must_be(raw, "extra_pos_embeddings", _N_UNUSED_ROWS)
+    layers = integer(raw, "encoder_layers", integer(raw, "num_hidden_layers", 12))
     must_be(raw, "num_hidden_layers", layers)
     return ModelConfig(
         topology="encoder-decoder",
-        vocab_size=whole(raw, "vocab_size", 50_265),
-        context_length=whole(raw, "max_position_embeddings", 1024),
-        n_layer=whole(raw, "decoder_layers", 12),
+        vocab_size=integer(raw, "vocab_size", 50_265),
+        context_length=integer(raw, "max_position_embeddings", 1024),
+        n_layer=integer(raw, "decoder_layers", 12),
         n_encoder_layer=layers,
-        n_head=whole(raw, "decoder_attention_heads", 16),
-        n_encoder_head=whole(raw, "encoder_attention_heads", 16),
-        d_model=whole(raw, "d_model", 1024),
-        d_ff=whole(raw, "decoder_ffn_dim", 4096),
-        d_encoder_ff=whole(raw, "encoder_ffn_dim", 4096),
+        n_head=integer(raw, "decoder_attention_heads", 16),
+        n_encoder_head=integer(raw, "encoder_attention_heads", 16),
+        d_model=integer(raw, "d_model", 1024),
+        d_ff=integer(raw, "decoder_ffn_dim", 4096),
+        d_encoder_ff=integer(raw, "encoder_ffn_dim", 4096),
         position="learned",
         norm="layernorm",
         norm_place="post",
         norm_eps=1e-5,
         embedding_norm=True,
-        activation=word(raw, "activation_function", "gelu", ACTIVATIONS),
+        activation=choice(raw, "activation_function", "gelu", ACTIVATIONS),
         bias="all",
         head_bias=True,
         scaled_embeddings=flag(raw, "scale_embedding", False),
@@ -87,17 +87,17 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
     )
 
 
-def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
-    """The design itself: config.json tells all of it."""
+def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
+    """The config unchanged: config.json is complete."""
     return config
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
     """The config.json; ValueError says what BartForConditionalGeneration cannot compute."""
-    must_have(config, _SLOTS)
+    require(config, _SLOTS)
     encoder = config.encoder()
     for stack in (encoder, config):
-        must_have(stack, {"head_dim": config.d_model // stack.n_head, "attention_kind": "multi-head"})
+        require(stack, {"head_dim": config.d_model // stack.n_head, "attention_kind": "multi-head"})
     return {
         "architectures": ["BartForConditionalGeneration"],
         "model_type": "bart",
@@ -111,7 +111,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
         "decoder_layers": config.n_layer,
         "decoder_attention_heads": config.n_head,
         "decoder_ffn_dim": config.ff_width,
-        "activation_function": ours_to_theirs(ACTIVATIONS, config, "activation"),
+        "activation_function": remote_choice(ACTIVATIONS, config, "activation"),
         "scale_embedding": config.scaled_embeddings,
         "tie_word_embeddings": True,
         "dropout": config.dropout,
@@ -121,34 +121,34 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weights(config: ModelConfig) -> list[Weight]:
-    """Our names and theirs. Theirs adds a row of numbers to the logits, which is all zeros in most files."""
+    """Local and remote names. BART adds a bias to the logits, which is zero in most files."""
     copies = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight")
     found = [Weight(local_name="embedding.weight", remote_name="model.shared.weight", aliases=copies)]
     if config.head_bias:
         found.append(Weight(local_name="head.bias", remote_name="final_logits_bias", unsqueeze=True, optional=True))
     for stack, n_layer in (("encoder", config.encoder().n_layer), ("decoder", config.n_layer)):
-        theirs = f"model.{stack}"
-        rows = (_FIRST_ROW, _FIRST_ROW + config.context_length)
+        remote = f"model.{stack}"
+        rows = (_N_UNUSED_ROWS, _N_UNUSED_ROWS + config.context_length)
         found.append(
-            Weight(local_name=f"{stack}.position.weight", remote_name=f"{theirs}.embed_positions.weight", rows=rows)
+            Weight(local_name=f"{stack}.position.weight", remote_name=f"{remote}.embed_positions.weight", rows=rows)
         )
-        found += _matrix(f"{stack}.embedding_norm", f"{theirs}.layernorm_embedding")
+        found += _matrix(f"{stack}.embedding_norm", f"{remote}.layernorm_embedding")
         for i in range(n_layer):
-            found += _block(f"{stack}.blocks.{i}", f"{theirs}.layers.{i}", has_cross=stack == "decoder")
+            found += _block(f"{stack}.blocks.{i}", f"{remote}.layers.{i}", has_cross=stack == "decoder")
     return found
 
 
-def _block(ours: str, theirs: str, *, has_cross: bool) -> list[Weight]:
+def _block(local: str, remote: str, *, has_cross: bool) -> list[Weight]:
     parts = {"attention": "self_attn", "cross_attention": "encoder_attn"} if has_cross else {"attention": "self_attn"}
     found = []
-    for name, their_name in parts.items():
-        found += _matrix(f"{ours}.{name}_norm", f"{theirs}.{their_name}_layer_norm")
-        for matrix, their_matrix in _ATTENTION.items():
-            found += _matrix(f"{ours}.{name}.{matrix}", f"{theirs}.{their_name}.{their_matrix}")
-    found += _matrix(f"{ours}.feed_forward.up", f"{theirs}.fc1")
-    found += _matrix(f"{ours}.feed_forward.down", f"{theirs}.fc2")
-    return [*found, *_matrix(f"{ours}.feed_forward_norm", f"{theirs}.final_layer_norm")]
+    for name, remote_part in parts.items():
+        found += _matrix(f"{local}.{name}_norm", f"{remote}.{remote_part}_layer_norm")
+        for matrix, remote_matrix in _ATTENTION.items():
+            found += _matrix(f"{local}.{name}.{matrix}", f"{remote}.{remote_part}.{remote_matrix}")
+    found += _matrix(f"{local}.feed_forward.up", f"{remote}.fc1")
+    found += _matrix(f"{local}.feed_forward.down", f"{remote}.fc2")
+    return [*found, *_matrix(f"{local}.feed_forward_norm", f"{remote}.final_layer_norm")]
 
 
-def _matrix(ours: str, theirs: str) -> list[Weight]:
-    return [Weight(local_name=f"{ours}.{part}", remote_name=f"{theirs}.{part}") for part in ("weight", "bias")]
+def _matrix(local: str, remote: str) -> list[Weight]:
+    return [Weight(local_name=f"{local}.{part}", remote_name=f"{remote}.{part}") for part in ("weight", "bias")]

@@ -10,13 +10,13 @@ from models.interop.family import Weight
 from models.interop.options import (
     ACTIVATIONS,
     check_known,
+    choice,
     flag,
+    integer,
     must_be,
-    must_have,
     number,
-    ours_to_theirs,
-    whole,
-    word,
+    remote_choice,
+    require,
 )
 from models.settings.model_config import ModelConfig
 
@@ -64,36 +64,36 @@ _SLOTS: dict[str, Any] = {
 _LANGUAGE_SLOTS: dict[str, Any] = {"head_transform": True, "head_bias": True, "scaled_logits": False, "pooler": False}
 _PARTS = ("weight", "bias")
 _OLD_PARTS = {"weight": "gamma", "bias": "beta"}
-"""What files converted from TensorFlow call the parts of a LayerNorm."""
+"""Names of LayerNorm parameters in files converted from TensorFlow."""
 
 
 def read_config(raw: dict[str, Any]) -> ModelConfig:
     """The design of a BERT config.json; ValueError names what cannot be expressed.
 
-    Whether a BertModel has a pooler stands in its weights only: see `fitted`.
+    Whether a BertModel has a pooler is known only from its weights: see `refine_config`.
     """
     check_known(raw, _KNOWN)
     must_be(raw, "is_decoder", False)
     must_be(raw, "position_embedding_type", "absolute")
     head = _HEADS[raw["architectures"][0]]
-    n_segment = whole(raw, "type_vocab_size", 2)
+    n_segment = integer(raw, "type_vocab_size", 2)
     if n_segment < 1:
         raise ValueError(f"type_vocab_size {n_segment} is not supported: it must be 1 or more.")
     return ModelConfig(
         topology="encoder-only",
-        vocab_size=whole(raw, "vocab_size", 30_522),
-        context_length=whole(raw, "max_position_embeddings", 512),
-        n_layer=whole(raw, "num_hidden_layers", 12),
-        n_head=whole(raw, "num_attention_heads", 12),
-        d_model=whole(raw, "hidden_size", 768),
-        d_ff=whole(raw, "intermediate_size", 3072),
+        vocab_size=integer(raw, "vocab_size", 30_522),
+        context_length=integer(raw, "max_position_embeddings", 512),
+        n_layer=integer(raw, "num_hidden_layers", 12),
+        n_head=integer(raw, "num_attention_heads", 12),
+        d_model=integer(raw, "hidden_size", 768),
+        d_ff=integer(raw, "intermediate_size", 3072),
         position="learned",
         n_segment=n_segment,
         norm="layernorm",
         norm_place="post",
         norm_eps=number(raw, "layer_norm_eps", 1e-12),
         embedding_norm=True,
-        activation=word(raw, "hidden_act", "gelu", ACTIVATIONS),
+        activation=choice(raw, "hidden_act", "gelu", ACTIVATIONS),
         bias="all",
         head=head,
         n_label=_n_label(raw),
@@ -105,8 +105,8 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
     )
 
 
-def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
-    """A BertModel has a pooler where one is stored."""
+def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
+    """A BertModel has a pooler if one is stored."""
     if config.head != "none":
         return config
     return dataclasses.replace(config, pooler=any(name.endswith("pooler.dense.weight") for name in names))
@@ -114,13 +114,13 @@ def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
     """The config.json; ValueError says what BERT's classes cannot compute."""
-    must_have(config, {**_SLOTS, "head_dim": config.d_model // config.n_head})
+    require(config, {**_SLOTS, "head_dim": config.d_model // config.n_head})
     if not config.n_segment:
         raise ValueError("needs n_segment to be 1 or more, which is 0 here.")
     if config.head == "language":
-        must_have(config, _LANGUAGE_SLOTS)
+        require(config, _LANGUAGE_SLOTS)
     elif config.head != "none":
-        must_have(config, {"pooler": config.head == "sequence"})
+        require(config, {"pooler": config.head == "sequence"})
     raw: dict[str, Any] = {
         "architectures": [_CLASSES[config.head]],
         "model_type": "bert",
@@ -132,7 +132,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
         "intermediate_size": config.ff_width,
         "type_vocab_size": config.n_segment,
         "layer_norm_eps": config.norm_eps,
-        "hidden_act": ours_to_theirs(ACTIVATIONS, config, "activation"),
+        "hidden_act": remote_choice(ACTIVATIONS, config, "activation"),
         "tie_word_embeddings": config.tied_embeddings,
         "hidden_dropout_prob": config.dropout,
         "attention_probs_dropout_prob": config.dropout,
@@ -145,7 +145,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weights(config: ModelConfig) -> list[Weight]:
-    """Our names and theirs; a BertModel's stand without the prefix."""
+    """Local and remote names; a BertModel's have no prefix."""
     stem = "" if config.head == "none" else PREFIX
     tied = ("cls.predictions.decoder.weight",) if config.head == "language" and config.tied_embeddings else ()
     found = [
@@ -155,14 +155,14 @@ def weights(config: ModelConfig) -> list[Weight]:
         *_norm("embedding_norm", f"{stem}embeddings.LayerNorm"),
     ]
     for i in range(config.n_layer):
-        ours, theirs = f"blocks.{i}", f"{stem}encoder.layer.{i}"
+        local, remote = f"blocks.{i}", f"{stem}encoder.layer.{i}"
         for name in ("query", "key", "value"):
-            found += _matrix(f"{ours}.attention.{name}", f"{theirs}.attention.self.{name}")
-        found += _matrix(f"{ours}.attention.output", f"{theirs}.attention.output.dense")
-        found += _norm(f"{ours}.attention_norm", f"{theirs}.attention.output.LayerNorm")
-        found += _matrix(f"{ours}.feed_forward.up", f"{theirs}.intermediate.dense")
-        found += _matrix(f"{ours}.feed_forward.down", f"{theirs}.output.dense")
-        found += _norm(f"{ours}.feed_forward_norm", f"{theirs}.output.LayerNorm")
+            found += _matrix(f"{local}.attention.{name}", f"{remote}.attention.self.{name}")
+        found += _matrix(f"{local}.attention.output", f"{remote}.attention.output.dense")
+        found += _norm(f"{local}.attention_norm", f"{remote}.attention.output.LayerNorm")
+        found += _matrix(f"{local}.feed_forward.up", f"{remote}.intermediate.dense")
+        found += _matrix(f"{local}.feed_forward.down", f"{remote}.output.dense")
+        found += _norm(f"{local}.feed_forward_norm", f"{remote}.output.LayerNorm")
     if config.pooler:
         found += _matrix("pooler", f"{stem}pooler.dense")
     if config.head == "language":
@@ -183,17 +183,17 @@ def _language_head(config: ModelConfig) -> list[Weight]:
     return [*found, *_matrix("head", "cls.predictions.decoder")]
 
 
-def _matrix(ours: str, theirs: str) -> list[Weight]:
-    return [Weight(local_name=f"{ours}.{part}", remote_name=f"{theirs}.{part}") for part in _PARTS]
+def _matrix(local: str, remote: str) -> list[Weight]:
+    return [Weight(local_name=f"{local}.{part}", remote_name=f"{remote}.{part}") for part in _PARTS]
 
 
-def _norm(ours: str, theirs: str) -> list[Weight]:
+def _norm(local: str, remote: str) -> list[Weight]:
     return [
-        Weight(local_name=f"{ours}.{part}", remote_name=f"{theirs}.{part}", aliases=(f"{theirs}.{_OLD_PARTS[part]}",))
+        Weight(local_name=f"{local}.{part}", remote_name=f"{remote}.{part}", aliases=(f"{remote}.{_OLD_PARTS[part]}",))
         for part in _PARTS
     ]
 
 
 def _n_label(raw: dict[str, Any]) -> int:
     labels = raw.get("id2label")
-    return len(labels) if isinstance(labels, dict) and labels else whole(raw, "num_labels", 2)
+    return len(labels) if isinstance(labels, dict) and labels else integer(raw, "num_labels", 2)

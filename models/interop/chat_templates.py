@@ -1,4 +1,4 @@
-"""What a model from elsewhere says about conversations with it: found in its files, kept beside an imported run's."""
+"""Chat template, end tokens and recommended sampling of a model from elsewhere: read from its files, kept with its run."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from models.tokenizers.foreign.reading import read_foreign
 
 FILE = "chat_form.json"
 
-_CAREFUL = {"temperature": 0.2, "top_p": 0.9, "frequency_penalty": 0.2}
-"""For a chat model whose makers advise nothing: what SmolLM2's say elsewhere, and a little against going in circles. A
-repetition penalty would hold back the token that ends a reply, too, since it is in every prompt."""
+_DEFAULT_SAMPLING = {"temperature": 0.2, "top_p": 0.9, "frequency_penalty": 0.2}
+"""For chat models that come without recommended settings: those of SmolLM2, with a small frequency penalty against
+repetition. A repetition penalty would also suppress the end token, which is in every prompt."""
 
-_ADVISED = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "frequency_penalty")
-_GGUF_ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
-_GGUF_ADVISED = {"temp": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p"}
+_SAMPLING_KEYS = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "frequency_penalty")
+_GGUF_END_KEYS = ("eos_token_id", "eot_token_id", "eom_token_id")
+_GGUF_SAMPLING_KEYS = {"temp": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p"}
 
 
 def write_template_config(folder: Path, template_config: ChatTemplateConfig) -> None:
-    """Keep it beside a run's other files."""
+    """Write it into a run folder."""
     about = {
         "template": template_config.template,
         "marks": dict(template_config.named_tokens),
@@ -35,9 +35,9 @@ def write_template_config(folder: Path, template_config: ChatTemplateConfig) -> 
 
 
 def read_template_config(path: Path) -> ChatTemplateConfig:
-    """What the model in `path` (as for `load_model`) says about conversations.
+    """The chat template configuration of the model in `path` (as for `load_model`).
 
-    A run that was imported by an older version is asked for in its source, as far as that is still there.
+    For a run imported by an older version it is read from the source, if that still exists.
 
     Raises:
         ValueError: where chat_form.json is damaged.
@@ -57,49 +57,49 @@ def read_template_config(path: Path) -> ChatTemplateConfig:
 
 
 def external_template_config(path: Path) -> ChatTemplateConfig:
-    """What a Hugging Face folder or a .gguf file says; nothing where its tokenizer cannot be read."""
+    """The configuration in a Hugging Face folder or .gguf file; empty where its tokenizer cannot be read."""
     try:
         found = read_foreign(path)
-    except ValueError:  # whoever loads the model says so
+    except ValueError:  # loading the model reports this
         return ChatTemplateConfig()
-    end_ids, sampling = _gguf_advice(path) if path.is_file() else _folder_advice(path)
+    end_ids, sampling = _gguf_settings(path) if path.is_file() else _folder_settings(path)
     if found.template and not sampling:
-        sampling = dict(_CAREFUL)
+        sampling = dict(_DEFAULT_SAMPLING)
     return ChatTemplateConfig(
         template=found.template, named_tokens=dict(found.named_tokens), end_ids=end_ids, sampling=sampling
     )
 
 
-def _folder_advice(folder: Path) -> tuple[tuple[int, ...], dict[str, float]]:
-    """The tokens that end a reply, and sampling settings, by generation_config.json."""
+def _folder_settings(folder: Path) -> tuple[tuple[int, ...], dict[str, float]]:
+    """End token ids and sampling settings from generation_config.json."""
     file = folder / "generation_config.json"
-    said = read_json(file) if file.is_file() else {}
-    ends = said.get("eos_token_id")
-    return _ids(ends if isinstance(ends, list) else [ends]), _numbers(said, {name: name for name in _ADVISED})
+    settings = read_json(file) if file.is_file() else {}
+    ends = settings.get("eos_token_id")
+    return _ids(ends if isinstance(ends, list) else [ends]), _numbers(settings, {name: name for name in _SAMPLING_KEYS})
 
 
-def _gguf_advice(file: Path) -> tuple[tuple[int, ...], dict[str, float]]:
+def _gguf_settings(file: Path) -> tuple[tuple[int, ...], dict[str, float]]:
     about, _ = read_gguf_header(file)
-    sampling = _numbers(about, {f"general.sampling.{theirs}": ours for theirs, ours in _GGUF_ADVISED.items()})
-    return _ids([about.get(f"tokenizer.ggml.{name}") for name in _GGUF_ENDS]), sampling
+    sampling = _numbers(about, {f"general.sampling.{remote}": local for remote, local in _GGUF_SAMPLING_KEYS.items()})
+    return _ids([about.get(f"tokenizer.ggml.{name}") for name in _GGUF_END_KEYS]), sampling
 
 
 def _ids(values: Sequence[Any]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(value for value in values if type(value) is int and value >= 0))
 
 
-def _numbers(said: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, float]:
-    found = {ours: said.get(theirs) for theirs, ours in names.items()}
+def _numbers(settings: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, float]:
+    found = {local: settings.get(remote) for remote, local in names.items()}
     return {name: value for name, value in found.items() if isinstance(value, int | float)}
 
 
-def _from_dict(said: Mapping[str, Any], file: Path) -> ChatTemplateConfig:
+def _from_dict(settings: Mapping[str, Any], file: Path) -> ChatTemplateConfig:
     try:
         return ChatTemplateConfig(
-            template=str(said["template"]),
-            named_tokens={str(name): str(token) for name, token in said["marks"].items() if name in NAMED_TOKENS},
-            end_ids=_ids(said["end_ids"]),
-            sampling=_numbers(said["sampling"], {name: name for name in _ADVISED}),
+            template=str(settings["template"]),
+            named_tokens={str(name): str(token) for name, token in settings["marks"].items() if name in NAMED_TOKENS},
+            end_ids=_ids(settings["end_ids"]),
+            sampling=_numbers(settings["sampling"], {name: name for name in _SAMPLING_KEYS}),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{file} is damaged ({error!s:.80}): import the model again.") from error

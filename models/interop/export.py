@@ -1,4 +1,4 @@
-"""Writing a model of ours as a Hugging Face folder, which `transformers` loads and computes the same with."""
+"""Exports a model as a Hugging Face folder, with which `transformers` computes the same logits."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from models.tokenizers import SPECIAL_TOKENS
 from models.tokenizers.special_tokens import end_id, mask_id, pad_id, start_id
 
 SHARD_BYTES = 5_000_000_000
-"""No file of weights gets larger than this, unless one tensor is."""
+"""Maximum size of a file of weights, unless a single tensor is larger."""
 
 
 def export_hf(
     model: AnyModel, tokenizer: Tokenizer | None, out: Path, *, shard_bytes: int = SHARD_BYTES
 ) -> Generator[Event, None, Path]:
-    """Write the folder `out`, whole or not at all, and return it. Yields Phase and Progress (bytes).
+    """Write the folder `out` atomically and return it. Yields Phase and Progress (bytes).
 
     Raises:
         ValueError: where no class of Hugging Face computes this design, or `out` exists; OSError where it cannot be
@@ -35,7 +35,7 @@ def export_hf(
     """
     config = model.config
     family = family_of(config)
-    tensors = _theirs(model.state_dict(), family.weights(config))
+    tensors = _remote_tensors(model.state_dict(), family.weights(config))
     dtype = str(next(iter(tensors.values())).dtype).removeprefix("torch.")
     ids = _special_ids(config, tokenizer)
     with new_folder(out) as folder:
@@ -51,8 +51,8 @@ def export_hf(
     return out
 
 
-def _theirs(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[str, Tensor]:
-    """Their tensors by name: rows of several of ours joined, turned or set in a row where they store them so."""
+def _remote_tensors(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[str, Tensor]:
+    """The remote tensors by name: rows of several local ones joined, transposed or unsqueezed as the class stores them."""
     groups: dict[str, list[Weight]] = {}
     for weight in weights:
         groups.setdefault(weight.remote_name, []).append(weight)
@@ -86,8 +86,8 @@ def _write_weights(folder: Path, tensors: Mapping[str, Tensor], shard_bytes: int
     names = ["model.safetensors"]
     if len(shards) > 1:
         names = [f"model-{i + 1:05}-of-{len(shards):05}.safetensors" for i in range(len(shards))]
-        places = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
-        index = {"metadata": {"total_size": total}, "weight_map": places}
+        weight_map = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
+        index = {"metadata": {"total_size": total}, "weight_map": weight_map}
         atomic_write_json(folder / "model.safetensors.index.json", index, indent=2)
     for name, shard in zip(names, shards, strict=True):
         for n in write_tensors(folder / name, shard):
@@ -100,7 +100,7 @@ def _size(tensor: Tensor) -> int:
 
 
 def _special_ids(config: ModelConfig, tokenizer: Tokenizer | None) -> dict[str, int | None]:
-    """The ids that begin, end and fill texts; null where there are none, lest the classes' own defaults be taken."""
+    """The start, end and padding ids; null where there are none, so that the classes' defaults are not used."""
     end = config.end_id if config.end_id >= 0 else None
     start = config.start_id if config.start_id >= 0 else None
     pad = None
@@ -115,13 +115,13 @@ def _special_ids(config: ModelConfig, tokenizer: Tokenizer | None) -> dict[str, 
 
 
 def _tokenizer_config(config: ModelConfig, tokenizer: Tokenizer, ids: Mapping[str, int | None]) -> dict[str, Any]:
-    said = {
+    config_json = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": config.context_length,
         "clean_up_tokenization_spaces": False,
     }
     named = {"eos_token": ids["eos_token_id"], "pad_token": ids["pad_token_id"], "mask_token": mask_id(tokenizer)}
-    said |= {name: tokenizer.id_to_token(id) for name, id in named.items() if id is not None}
+    config_json |= {name: tokenizer.id_to_token(id) for name, id in named.items() if id is not None}
     if all(tokenizer.token_to_id(token) is not None for token in SPECIAL_TOKENS):
-        said["chat_template"] = CHAT_TEMPLATE
-    return said
+        config_json["chat_template"] = CHAT_TEMPLATE
+    return config_json

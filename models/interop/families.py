@@ -1,4 +1,4 @@
-"""Which family file reads and writes which Hugging Face class. No torch."""
+"""Which family file handles which Hugging Face class. No torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BERT: Family = bert
 _T5: Family = t5
 _BART: Family = bart
 _FILES: tuple[Family, ...] = (_GPT2, _LLAMA, _BERT, _T5, _BART)
-"""In the order in which an export tries them; each on a line of its own above, where mypy checks its contract."""
+"""In the order in which export tries them; each is assigned separately above so that mypy checks its contract."""
 
 FAMILIES: dict[str, Family] = {architecture: family for family in _FILES for architecture in family.ARCHITECTURES}
 """By the class's name."""
@@ -22,7 +22,7 @@ def family_of(config: ModelConfig) -> Family:
     """The first family whose classes compute this design.
 
     Raises:
-        ValueError: where there is none, with what each of them lacks; those of another topology are left out.
+        ValueError: where there is none, with the reason for each class of this topology.
     """
     reasons = []
     for family in _FILES:

@@ -16,16 +16,16 @@ from models.architecture.positions import inverse_frequencies
 from models.architecture.transformer import AnyModel
 from models.events import Event, Phase, result_of
 from models.files.gguf_file import GgufTensor, read_gguf_header
+from models.interop.building import build_model_from
 from models.interop.family import Weight
-from models.interop.filling import fill
-from models.interop.options import number, whole
+from models.interop.options import integer, number
 from models.settings.model_config import ModelConfig
 from models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
 
-_LLAMA3_ROTATIONS = (1.0, 4.0, 8192)
-"""What all Llama 3 models were stretched with; their GGUFs hold the result only."""
+_LLAMA3_SCALING = (1.0, 4.0, 8192)
+"""RoPE scaling of all Llama 3 models; their GGUF files contain only the result."""
 
-_IGNORED = (r"rope_freqs\.weight",)  # looked at for the config
+_IGNORED = (r"rope_freqs\.weight",)  # read for the config
 _READ = {
     "block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count",
     "attention.head_count_kv", "attention.layer_norm_rms_epsilon", "attention.key_length", "attention.value_length",
@@ -40,9 +40,9 @@ def read_gguf(
     """The model and tokenizer of a GGUF file. Yields Phase and Progress (bytes).
 
     Raises:
-        ValueError: where the file is damaged, or of an architecture, quantisation or tokenizer that is not known.
+        ValueError: where the file is damaged, or its architecture, quantisation or tokenizer is not supported.
     """
-    yield Phase(name="Reading the file's description")
+    yield Phase(name="Reading the file's metadata")
     about, tensors = read_gguf_header(path)
     config = _config(about, tensors, path)
     yield Phase(name="Building the tokenizer")
@@ -52,7 +52,7 @@ def read_gguf(
         name: _Dequantised(tensor, next((n for part, n in heads.items() if part in name), 0))
         for name, tensor in tensors.items()
     }
-    model = yield from fill(
+    model = yield from build_model_from(
         config, _weights(config), stored, where=str(path), ignored=_IGNORED, device=device, dtype=dtype
     )
     return model, tokenizer
@@ -65,9 +65,9 @@ def read_gguf_config(path: Path) -> ModelConfig:
 
 @dataclass(frozen=True)
 class _Dequantised:
-    """A tensor of a GGUF file as a models.interop.stored.Stored.
+    """A tensor of a GGUF file as a models.interop.stored.StoredTensor.
 
-    heads: of queries and keys, whose rows llama.cpp keeps in another order, so many; 0 = rows as usual.
+    heads: number of heads of queries and keys, whose rows llama.cpp permutes; 0 for other tensors.
     """
 
     tensor: GgufTensor
@@ -90,11 +90,11 @@ class _Dequantised:
         return self.tensor.n_bytes
 
     def read(self) -> Generator[int, None, Tensor]:
-        """As `Stored.read`, in float32."""
+        """As `StoredTensor.read`, in float32."""
         out = torch.from_numpy((yield from self.tensor.read()))
         if not self.heads:
             return out
-        pairs = out.view(self.heads, -1, 2, *out.shape[1:])  # (H, D/2, 2, …): pairs side by side become halves
+        pairs = out.view(self.heads, -1, 2, *out.shape[1:])  # (H, D/2, 2, …): from adjacent pairs to halves
         return pairs.transpose(1, 2).reshape(out.shape)
 
 
@@ -117,41 +117,41 @@ def _llama(raw: dict[str, Any], tensors: Mapping[str, GgufTensor]) -> ModelConfi
     unknown = next((key for key, value in raw.items() if key not in _READ and value), None)
     if unknown is not None:
         raise ValueError(f"llama.{unknown} {raw[unknown]!r} is not supported.")
-    n_head, d_model = whole(raw, "attention.head_count"), whole(raw, "embedding_length")
-    width = whole(raw, "attention.key_length", d_model // max(n_head, 1))
+    n_head, d_model = integer(raw, "attention.head_count"), integer(raw, "embedding_length")
+    width = integer(raw, "attention.key_length", d_model // max(n_head, 1))
     for key in ("attention.value_length", "rope.dimension_count"):
-        if whole(raw, key, width) != width:
-            raise ValueError(f"llama.{key} {raw[key]} is not supported: it can only be the width of a head, {width}.")
-    context = whole(raw, "context_length")
+        if integer(raw, key, width) != width:
+            raise ValueError(f"llama.{key} {raw[key]} is not supported: it must be the head dimension, {width}.")
+    context = integer(raw, "context_length")
     embedding = tensors.get("token_embd.weight")
     config = ModelConfig(
         topology="decoder-only",
-        vocab_size=whole(raw, "vocab_size", embedding.shape[0] if embedding is not None else None),
+        vocab_size=integer(raw, "vocab_size", embedding.shape[0] if embedding is not None else None),
         context_length=context,
-        n_layer=whole(raw, "block_count"),
+        n_layer=integer(raw, "block_count"),
         n_head=n_head,
-        n_kv_head=whole(raw, "attention.head_count_kv", n_head),
+        n_kv_head=integer(raw, "attention.head_count_kv", n_head),
         d_model=d_model,
         d_head=width if width * n_head != d_model else 0,
-        d_ff=whole(raw, "feed_forward_length"),
+        d_ff=integer(raw, "feed_forward_length"),
         position="rope",
         norm="rmsnorm",
         norm_place="pre",
         norm_eps=_rounded(number(raw, "attention.layer_norm_rms_epsilon", 1e-5)),
         activation="swiglu",
-        sliding_window=whole(raw, "attention.sliding_window", 0),
+        sliding_window=integer(raw, "attention.sliding_window", 0),
         bias=_bias(tensors),
         tied_embeddings="output.weight" not in tensors,
         rope_theta=_rounded(number(raw, "rope.freq_base", 10_000.0)),
         **_scaling(raw, context),
     )
     if "rope_freqs.weight" in tensors:
-        config = _stretched_as_llama3(config, tensors["rope_freqs.weight"])
+        config = _with_llama3_scaling(config, tensors["rope_freqs.weight"])
     return config
 
 
 def _rounded(value: float) -> float:
-    """A number that was meant in decimals, from its float32: 1e-05 of 9.999999747378752e-06."""
+    """The decimal number that a float32 stands for: 1e-05 for 9.999999747378752e-06."""
     return float(f"{value:.6g}")
 
 
@@ -173,17 +173,17 @@ def _scaling(raw: dict[str, Any], context: int) -> dict[str, Any]:
         return {
             "rope_scaling": "yarn",
             "rope_factor": factor,
-            "rope_original_context": whole(raw, "rope.scaling.original_context_length", context),
+            "rope_original_context": integer(raw, "rope.scaling.original_context_length", context),
             "rope_low_rotations": 1.0,
             "rope_high_rotations": 32.0,
         }
     raise ValueError(f"llama.rope.scaling.type {kind!r} is not supported: it can be none, linear or yarn.")
 
 
-def _stretched_as_llama3(config: ModelConfig, stored: GgufTensor) -> ModelConfig:
-    """With the scaling whose divisors of the rotations (D/2) the file holds; ValueError where it is not Llama 3's."""
+def _with_llama3_scaling(config: ModelConfig, stored: GgufTensor) -> ModelConfig:
+    """The config with Llama 3's RoPE scaling, from the frequency divisors (D/2) in the file; ValueError for any other scaling."""
     divisors = torch.from_numpy(result_of(stored.read()))
-    low, high, original = _LLAMA3_ROTATIONS
+    low, high, original = _LLAMA3_SCALING
     candidate = dataclasses.replace(
         config,
         rope_scaling="llama3",
@@ -195,14 +195,12 @@ def _stretched_as_llama3(config: ModelConfig, stored: GgufTensor) -> ModelConfig
     plain = inverse_frequencies(dataclasses.replace(candidate, rope_scaling="none"))
     expected = plain / inverse_frequencies(candidate)
     if divisors.shape != expected.shape or not torch.allclose(divisors, expected, rtol=1e-3):
-        raise ValueError(
-            "the stretching of its rotations (rope_freqs.weight) is not that of Llama 3, so it is not known."
-        )
+        raise ValueError("its RoPE scaling (rope_freqs.weight) is not that of Llama 3, so it is not supported.")
     return candidate
 
 
 def _weights(config: ModelConfig) -> list[Weight]:
-    """Our names and those of GGUF."""
+    """Local names and those of GGUF."""
     found = [
         Weight(local_name="embedding.weight", remote_name="token_embd.weight"),
         Weight(local_name="final_norm.weight", remote_name="output_norm.weight"),
@@ -211,7 +209,7 @@ def _weights(config: ModelConfig) -> list[Weight]:
         found.append(Weight(local_name="head.weight", remote_name="output.weight"))
     attention, feed_forward = config.attention_bias, config.ff_bias
     for i in range(config.n_layer):
-        for ours, theirs, has_bias in (
+        for local, remote, has_bias in (
             ("attention_norm", "attn_norm", False),
             ("attention.query", "attn_q", attention),
             ("attention.key", "attn_k", attention),
@@ -224,6 +222,7 @@ def _weights(config: ModelConfig) -> list[Weight]:
         ):
             parts = ("weight", "bias") if has_bias else ("weight",)
             found += [
-                Weight(local_name=f"blocks.{i}.{ours}.{part}", remote_name=f"blk.{i}.{theirs}.{part}") for part in parts
+                Weight(local_name=f"blocks.{i}.{local}.{part}", remote_name=f"blk.{i}.{remote}.{part}")
+                for part in parts
             ]
     return found

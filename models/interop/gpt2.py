@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from models.interop.family import Weight
-from models.interop.options import check_known, flag, must_be, must_have, number, ours_to_theirs, whole, word
+from models.interop.options import check_known, choice, flag, integer, must_be, number, remote_choice, require
 from models.settings.model_config import ModelConfig
 
 ARCHITECTURES: tuple[str, ...] = ("GPT2LMHeadModel",)
@@ -52,17 +52,17 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
     # reorder_and_upcast_attn changes rounding only
     return ModelConfig(
         topology="decoder-only",
-        vocab_size=whole(raw, "vocab_size", 50_257),
-        context_length=whole(raw, "n_positions", 1024),
-        n_layer=whole(raw, "n_layer", 12),
-        n_head=whole(raw, "n_head", 12),
-        d_model=whole(raw, "n_embd", 768),
-        d_ff=whole(raw, "n_inner", 0),
+        vocab_size=integer(raw, "vocab_size", 50_257),
+        context_length=integer(raw, "n_positions", 1024),
+        n_layer=integer(raw, "n_layer", 12),
+        n_head=integer(raw, "n_head", 12),
+        d_model=integer(raw, "n_embd", 768),
+        d_ff=integer(raw, "n_inner", 0),
         position="learned",
         norm="layernorm",
         norm_place="pre",
         norm_eps=number(raw, "layer_norm_epsilon", 1e-5),
-        activation=word(raw, "activation_function", "gelu_new", _ACTIVATIONS),
+        activation=choice(raw, "activation_function", "gelu_new", _ACTIVATIONS),
         scaled_scores=flag(raw, "scale_attn_weights", True),
         bias="all",
         tied_embeddings=flag(raw, "tie_word_embeddings", True),
@@ -70,15 +70,15 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
     )
 
 
-def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
-    """The design itself: config.json tells all of it."""
+def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
+    """The config unchanged: config.json is complete."""
     return config
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
     """The config.json; ValueError says what GPT2LMHeadModel cannot compute."""
-    must_have(config, {**_SLOTS, "head_dim": config.d_model // config.n_head})
-    activation = ours_to_theirs(_ACTIVATIONS, config, "activation")
+    require(config, {**_SLOTS, "head_dim": config.d_model // config.n_head})
+    activation = remote_choice(_ACTIVATIONS, config, "activation")
     return {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
@@ -98,7 +98,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weights(config: ModelConfig) -> list[Weight]:
-    """Our names and theirs. GPT-2's matrices are stored transposed, with query, key and value in one."""
+    """Local and remote names. GPT-2 stores matrices transposed, with query, key and value in one."""
     width = config.d_model
     found = [
         Weight(local_name="embedding.weight", remote_name="transformer.wte.weight", aliases=_tied(config)),
@@ -109,18 +109,18 @@ def weights(config: ModelConfig) -> list[Weight]:
     if not config.tied_embeddings:
         found.append(Weight(local_name="head.weight", remote_name="lm_head.weight"))
     for i in range(config.n_layer):
-        ours, theirs = f"blocks.{i}", f"transformer.h.{i}"
-        for name, their_name in (("attention_norm", "ln_1"), ("feed_forward_norm", "ln_2")):
+        local, remote = f"blocks.{i}", f"transformer.h.{i}"
+        for name, remote_part in (("attention_norm", "ln_1"), ("feed_forward_norm", "ln_2")):
             found += [
-                Weight(local_name=f"{ours}.{name}.{part}", remote_name=f"{theirs}.{their_name}.{part}")
+                Weight(local_name=f"{local}.{name}.{part}", remote_name=f"{remote}.{remote_part}.{part}")
                 for part in _PARTS
             ]
         for j, name in enumerate(("query", "key", "value")):
             rows = (j * width, (j + 1) * width)
-            found += _matrix(f"{ours}.attention.{name}", f"{theirs}.attn.c_attn", rows)
-        found += _matrix(f"{ours}.attention.output", f"{theirs}.attn.c_proj")
-        found += _matrix(f"{ours}.feed_forward.up", f"{theirs}.mlp.c_fc")
-        found += _matrix(f"{ours}.feed_forward.down", f"{theirs}.mlp.c_proj")
+            found += _matrix(f"{local}.attention.{name}", f"{remote}.attn.c_attn", rows)
+        found += _matrix(f"{local}.attention.output", f"{remote}.attn.c_proj")
+        found += _matrix(f"{local}.feed_forward.up", f"{remote}.mlp.c_fc")
+        found += _matrix(f"{local}.feed_forward.down", f"{remote}.mlp.c_proj")
     return found
 
 
@@ -131,8 +131,8 @@ def _tied(config: ModelConfig) -> tuple[str, ...]:
     return ("lm_head.weight",) if config.tied_embeddings else ()
 
 
-def _matrix(ours: str, theirs: str, rows: tuple[int, int] | None = None) -> list[Weight]:
+def _matrix(local: str, remote: str, rows: tuple[int, int] | None = None) -> list[Weight]:
     return [
-        Weight(local_name=f"{ours}.weight", remote_name=f"{theirs}.weight", transposed=True, rows=rows),
-        Weight(local_name=f"{ours}.bias", remote_name=f"{theirs}.bias", rows=rows),
+        Weight(local_name=f"{local}.weight", remote_name=f"{remote}.weight", transposed=True, rows=rows),
+        Weight(local_name=f"{local}.bias", remote_name=f"{remote}.bias", rows=rows),
     ]

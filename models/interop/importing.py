@@ -1,4 +1,4 @@
-"""Making a run of a model from elsewhere: a folder like any other run's, with status imported and one checkpoint."""
+"""Imports a model as a run: a folder like any other run's, with status imported and one checkpoint."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from models.training.checkpoint import TrainState
 def import_model(
     source: Path, library: Library, out: Path | None = None, name: str | None = None
 ) -> Generator[Event, None, RunFolder]:
-    """Copy the model in `source` into a run folder: `out`, or a new one of the library. Closing it leaves nothing.
+    """Copy the model in `source` into a run folder: `out`, or a new one of the library. Closing the generator leaves nothing behind.
 
     Yields Phase, Progress (bytes) and Notice.
 
     Args:
         source: a Hugging Face folder, a .gguf file, or a run or checkpoint from elsewhere.
-        name: what to call the run; by default as the source is called.
+        name: what to call the run; by default the source's name.
 
     Raises:
         ValueError: where the source cannot be read (as `load_model`), or `out` exists already.
@@ -73,7 +73,7 @@ def import_model(
 def _record(
     identity: str, name: str, source: Path, config: ModelConfig, tokenizer: Tokenizer | None, digest: str | None
 ) -> dict[str, object]:
-    """What run.json says. The lineage has no corpus, but the source; nothing is known of the training."""
+    """The contents of run.json. The lineage has the source instead of a corpus; nothing is known of the training."""
     kind = "gguf" if is_gguf(source) else "hugging-face" if (source / "config.json").exists() else "terrarium"
     own = {"name": name, "sha256": digest} if digest else None
     spec = RunSpec(

@@ -1,4 +1,4 @@
-"""LLaMA and its kin: LlamaForCausalLM and MistralForCausalLM. No torch."""
+"""LLaMA and its relatives: LlamaForCausalLM and MistralForCausalLM. No torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from models.interop import rope_options
 from models.interop.family import Weight
-from models.interop.options import check_known, flag, must_have, number, ours_to_theirs, whole, word
+from models.interop.options import check_known, choice, flag, integer, number, remote_choice, require
 from models.settings.model_config import ModelConfig
 
 ARCHITECTURES: tuple[str, ...] = ("LlamaForCausalLM", "MistralForCausalLM")
@@ -48,27 +48,27 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
     """The design of a LLaMA or Mistral config.json; ValueError names what cannot be expressed."""
     is_mistral = raw["architectures"][0] == "MistralForCausalLM"
     check_known(raw, _KNOWN | ({"sliding_window"} if is_mistral else {"attention_bias", "mlp_bias"}))
-    n_head = whole(raw, "num_attention_heads", 32)
-    # Mistral's class fills in 8 and 4096 where these are not said at all, but not where they are null.
-    n_kv_head = whole(raw, "num_key_value_heads", 8 if is_mistral and "num_key_value_heads" not in raw else n_head)
-    window = whole(raw, "sliding_window", 4096 if "sliding_window" not in raw else 0) if is_mistral else 0
+    n_head = integer(raw, "num_attention_heads", 32)
+    # Mistral's class defaults to 8 and 4096 where these are missing, but not where they are null.
+    n_kv_head = integer(raw, "num_key_value_heads", 8 if is_mistral and "num_key_value_heads" not in raw else n_head)
+    window = integer(raw, "sliding_window", 4096 if "sliding_window" not in raw else 0) if is_mistral else 0
     in_attention = not is_mistral and flag(raw, "attention_bias", False)
     in_feed_forward = not is_mistral and flag(raw, "mlp_bias", False)
-    context = whole(raw, "max_position_embeddings", 131_072 if is_mistral else 2048)
+    context = integer(raw, "max_position_embeddings", 131_072 if is_mistral else 2048)
     rope = {"context_length": context, **rope_options.read_rope(raw, context)}
     return ModelConfig(
         topology="decoder-only",
-        vocab_size=whole(raw, "vocab_size", 32_000),
-        n_layer=whole(raw, "num_hidden_layers", 32),
+        vocab_size=integer(raw, "vocab_size", 32_000),
+        n_layer=integer(raw, "num_hidden_layers", 32),
         n_head=n_head,
         n_kv_head=n_kv_head,
-        d_model=whole(raw, "hidden_size", 4096),
-        d_head=whole(raw, "head_dim", 0),
-        d_ff=whole(raw, "intermediate_size", 14_336 if is_mistral else 11_008),
+        d_model=integer(raw, "hidden_size", 4096),
+        d_head=integer(raw, "head_dim", 0),
+        d_ff=integer(raw, "intermediate_size", 14_336 if is_mistral else 11_008),
         norm="rmsnorm",
         norm_place="pre",
         norm_eps=number(raw, "rms_norm_eps", 1e-6),
-        activation=word(raw, "hidden_act", "silu", _ACTIVATIONS),
+        activation=choice(raw, "hidden_act", "silu", _ACTIVATIONS),
         sliding_window=window,
         bias=_BIASES[in_attention, in_feed_forward],
         tied_embeddings=flag(raw, "tie_word_embeddings", False),
@@ -85,15 +85,15 @@ _BIASES = {
 }
 
 
-def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
-    """The design itself: config.json tells all of it."""
+def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
+    """The config unchanged: config.json is complete."""
     return config
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
-    """The config.json of LlamaForCausalLM, or of Mistral's where there is a window; ValueError says what they lack."""
-    must_have(config, _SLOTS)
-    # LLaMA's class refuses a width that its heads do not divide, even where head_dim is given.
+    """The config.json of LlamaForCausalLM, or of Mistral's where there is a window; ValueError names what they lack."""
+    require(config, _SLOTS)
+    # LLaMA's class refuses a hidden size that n_head does not divide, even with a head_dim.
     is_mistral = bool(config.sliding_window) or config.d_model % config.n_head != 0
     if is_mistral and config.bias != "none":
         raise ValueError("has no biases where there is a sliding window (MistralForCausalLM).")
@@ -110,7 +110,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
         "num_attention_heads": config.n_head,
         "num_key_value_heads": config.kv_heads,
         "head_dim": config.head_dim,
-        "hidden_act": ours_to_theirs(_ACTIVATIONS, config, "activation"),
+        "hidden_act": remote_choice(_ACTIVATIONS, config, "activation"),
         "rms_norm_eps": config.norm_eps,
         "attention_dropout": config.dropout,
         "initializer_range": config.init_std,
@@ -121,7 +121,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weights(config: ModelConfig) -> list[Weight]:
-    """Our names and theirs."""
+    """Local and remote names."""
     tied = ("lm_head.weight",) if config.tied_embeddings else ()
     found = [
         Weight(local_name="embedding.weight", remote_name="model.embed_tokens.weight", aliases=tied),
@@ -130,16 +130,17 @@ def weights(config: ModelConfig) -> list[Weight]:
     if not config.tied_embeddings:
         found.append(Weight(local_name="head.weight", remote_name="lm_head.weight"))
     for i in range(config.n_layer):
-        for ours, theirs, has_bias in _layer(config):
+        for local, remote, has_bias in _layer(config):
             parts = ("weight", "bias") if has_bias else ("weight",)
             found += [
-                Weight(local_name=f"blocks.{i}.{ours}.{p}", remote_name=f"model.layers.{i}.{theirs}.{p}") for p in parts
+                Weight(local_name=f"blocks.{i}.{local}.{p}", remote_name=f"model.layers.{i}.{remote}.{p}")
+                for p in parts
             ]
     return found
 
 
 def _layer(config: ModelConfig) -> list[tuple[str, str, bool]]:
-    """(ours, theirs, whether it has a bias) of each part of a layer."""
+    """(local name, remote name, has a bias) of each matrix of a layer."""
     attention, feed_forward = config.attention_bias, config.ff_bias
     return [
         ("attention_norm", "input_layernorm", False),

@@ -1,4 +1,4 @@
-"""load_model: from a folder or file on disk to a model that can be used."""
+"""load_model: load a model from a folder or file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tokenizers import Tokenizer
 from models.architecture.transformer import AnyModel
 from models.events import Event, result_of
 from models.files.atomic import DamagedError
+from models.interop.building import build_model_from, state_names
 from models.interop.family import Weight
-from models.interop.filling import fill, state_names
 from models.interop.gguf import read_gguf, read_gguf_config
 from models.interop.reading import read_folder, read_folder_config
 from models.interop.stored import read_header
@@ -31,8 +31,8 @@ def load_model(
         path: a run folder (its latest checkpoint), a checkpoint folder, a Hugging Face folder or a .gguf file.
 
     Raises:
-        ValueError: where there is no model, a file of it is missing or damaged, or it is of a kind that our slots do
-            not express; the sentence names the file.
+        ValueError: where there is no model, a file of it is missing or damaged, or the model is not supported; the
+            message names the file.
     """
     return result_of(load_model_events(path, device, dtype))
 
@@ -53,12 +53,12 @@ def load_model_events(
     except DamagedError as error:
         raise DamagedError(f"{error} Put an intact copy of it back, or use another checkpoint.") from error
     weights = [Weight(local_name=name, remote_name=name) for name in state_names(config)]
-    model = yield from fill(config, weights, stored, where=str(file), device=device, dtype=dtype)
+    model = yield from build_model_from(config, weights, stored, where=str(file), device=device, dtype=dtype)
     return model, read_tokenizer(tokenizer_file) if tokenizer_file.is_file() else None
 
 
 def load_config(path: str | Path) -> ModelConfig:
-    """The design of the model in `path` (as for `load_model`), read without its weights; ValueError as there."""
+    """The config of the model in `path` (as for `load_model`), read without its weights; ValueError as there."""
     path = Path(path)
     if is_gguf(path):
         return read_gguf_config(path)
@@ -78,12 +78,12 @@ def is_gguf(path: Path) -> bool:
 
 
 def is_hugging_face(path: Path) -> bool:
-    """Whether this is a folder that config.json describes, and no run or checkpoint of ours."""
+    """Whether this is a folder that config.json describes, and not a run or checkpoint of ours."""
     return not (path / "run.json").exists() and not (path / "state.json").exists() and (path / "config.json").exists()
 
 
 def _find(path: Path) -> tuple[Path, Path]:
-    """The checkpoint folder, and where its tokenizer would be."""
+    """The checkpoint folder, and the path of its tokenizer, which may be missing."""
     if (path / "run.json").exists():
         run = RunFolder.open(path)
         checkpoint = run.latest_checkpoint()

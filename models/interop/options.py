@@ -1,4 +1,4 @@
-"""Reading the options of a config.json: their types, and the refusal of those that are not known. No torch."""
+"""Reading the options of a config.json: typed access, and refusal of unknown ones. No torch."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _HARMLESS = re.compile(
     r"pruned_heads|torchscript|use_bfloat16|tie_encoder_decoder|cross_attention_hidden_size|add_cross_attention|"
     r"is_decoder|tie_word_embeddings|attn_implementation|sep_token_id|mask_token_id|cls_token_id|vocab_type"
 )
-"""What the base class of all configurations holds, and what only training, generation and labels read.
+"""Options of the base class of all configurations, and those that only affect training, generation and labels.
 
-Those of them that would change the arithmetic where set (pruned_heads, tie_encoder_decoder, add_cross_attention,
-is_decoder) are looked at in `check_known`.
+Those that would change the computation where set (pruned_heads, tie_encoder_decoder, add_cross_attention, is_decoder)
+are checked in `check_known`.
 """
 
 _MUST_BE_OFF = ("pruned_heads", "tie_encoder_decoder", "add_cross_attention", "cross_attention_hidden_size")
@@ -39,11 +39,11 @@ ACTIVATIONS = {
     "gelu_python_tanh": "gelu_tanh",
     "gelu_fast": "gelu_tanh",
 }
-"""What encoders' and BART's classes call activations -> our slots; of several words the first is written."""
+"""Hugging Face's names of activations -> ours; the first of several names is written."""
 
 
-def whole(raw: dict[str, Any], key: str, default: int | None = None) -> int:
-    """The whole number called `key`; ValueError where it is none, or missing without a default."""
+def integer(raw: dict[str, Any], key: str, default: int | None = None) -> int:
+    """The integer option `key`; ValueError where it is not one, or missing without a default."""
     value = raw.get(key)
     value = default if value is None else value
     if value is None:
@@ -54,7 +54,7 @@ def whole(raw: dict[str, Any], key: str, default: int | None = None) -> int:
 
 
 def number(raw: dict[str, Any], key: str, default: float | None = None) -> float:
-    """The number called `key`; ValueError where it is none, or missing without a default."""
+    """The number option `key`; ValueError where it is not one, or missing without a default."""
     value = raw.get(key)
     value = default if value is None else value
     if value is None:
@@ -65,7 +65,7 @@ def number(raw: dict[str, Any], key: str, default: float | None = None) -> float
 
 
 def flag(raw: dict[str, Any], key: str, default: bool) -> bool:
-    """The yes or no called `key`."""
+    """The boolean option `key`; ValueError where it is not one."""
     value = raw.get(key)
     value = default if value is None else value
     if type(value) is not bool:
@@ -73,8 +73,8 @@ def flag(raw: dict[str, Any], key: str, default: bool) -> bool:
     return value
 
 
-def word(raw: dict[str, Any], key: str, default: str, choices: dict[str, str]) -> str:
-    """What the word called `key` is in our slots, by `choices` (theirs -> ours); ValueError for any other."""
+def choice(raw: dict[str, Any], key: str, default: str, choices: dict[str, str]) -> str:
+    """The string option `key`, translated by `choices` (remote -> local); ValueError for any other value."""
     value = raw.get(key)
     value = default if value is None else value
     if not isinstance(value, str) or value not in choices:
@@ -83,39 +83,39 @@ def word(raw: dict[str, Any], key: str, default: str, choices: dict[str, str]) -
 
 
 def must_be(raw: dict[str, Any], key: str, *allowed: Any) -> None:
-    """Refuse any value of `key` but the allowed ones, the first of which is the default."""
+    """Raise ValueError unless `key` is missing or has one of the allowed values."""
     value = raw.get(key)
     if value is not None and value not in allowed:
         raise ValueError(f"{key} {value!r} is not supported: it can only be {' or '.join(repr(a) for a in allowed)}.")
 
 
 def check_known(raw: dict[str, Any], known: Collection[str]) -> None:
-    """Refuse options that are neither in `known` nor harmless, unless they are off (null or false)."""
+    """Raise ValueError for options that are neither in `known` nor harmless, unless they are off (null or false)."""
     for key in _MUST_BE_OFF:
         if key not in known and raw.get(key):
             raise ValueError(f"{key} {raw[key]!r} is not supported.")
     for key, value in raw.items():
         if value is not None and value is not False and key not in known and not _HARMLESS.fullmatch(key):
             raise ValueError(
-                f"the option {key!r} is not known, so the model could compute something else: "
-                "remove it if you know that it does not matter."
+                f"the option {key!r} is not known, so the model might compute something else: "
+                "remove it if it does not matter."
             )
 
 
 # For write_config
 
 
-def must_have(config: ModelConfig, slots: dict[str, Any]) -> None:
-    """Refuse a design in which a slot (or derived value) is not what the class is made for."""
+def require(config: ModelConfig, slots: dict[str, Any]) -> None:
+    """Raise ValueError unless each field (or derived value) of the config is what the class supports."""
     for name, value in slots.items():
         if getattr(config, name) != value:
             raise ValueError(f"needs {name} {value!r}, which is {getattr(config, name)!r} here.")
 
 
-def ours_to_theirs(choices: dict[str, str], config: ModelConfig, name: str) -> str:
-    """Their first word for what the slot `name` holds, by the `choices` (theirs -> ours) that `word` reads."""
+def remote_choice(choices: dict[str, str], config: ModelConfig, name: str) -> str:
+    """The inverse of `choice`: the first remote value for the field `name`, by `choices` (remote -> local)."""
     value = getattr(config, name)
-    for theirs, ours in choices.items():
-        if ours == value:
-            return theirs
+    for remote, local in choices.items():
+        if local == value:
+            return remote
     raise ValueError(f"has no {name} {value!r}.")

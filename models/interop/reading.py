@@ -1,4 +1,4 @@
-"""Reading a Hugging Face folder: config.json, weights and tokenizer become our model."""
+"""Reading a Hugging Face folder: config.json, weights and tokenizer."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tokenizers import Tokenizer
 from models.architecture.transformer import AnyModel
 from models.events import Event, Notice, Phase
 from models.files.atomic import read_json
+from models.interop.building import build_model_from
 from models.interop.families import FAMILIES
 from models.interop.family import Family
-from models.interop.filling import fill
 from models.interop.stored import read_headers
 from models.settings.model_config import ModelConfig
 from models.tokenizers.foreign.patterns import PatternUnknownError
@@ -28,16 +28,16 @@ def read_folder(
     """The model and tokenizer of a Hugging Face folder. Yields Phase, Progress (bytes) and Notice.
 
     Raises:
-        ValueError: where the folder holds no model that our slots express, or is damaged; it names the file.
+        ValueError: where the model is not supported or a file is damaged; it names the file.
     """
     config, family = _read_config(folder)
     stored = read_headers(folder)
-    config = family.fitted(config, stored)
+    config = family.refine_config(config, stored)
     yield Phase(name="Reading the tokenizer")
     tokenizer, notice = _read_tokenizer(folder, config.vocab_size)
     if notice:
         yield Notice(sentence=notice)
-    model = yield from fill(
+    model = yield from build_model_from(
         config,
         family.weights(config),
         stored,
@@ -51,20 +51,20 @@ def read_folder(
 
 
 def read_folder_config(folder: Path) -> ModelConfig:
-    """The design of the model in a Hugging Face folder, of whose weights only the names are read.
+    """The config of the model in a Hugging Face folder; of the weights, only the names are read.
 
     Raises:
         ValueError: as `read_folder`.
     """
     config, family = _read_config(folder)
-    return family.fitted(config, read_headers(folder))
+    return family.refine_config(config, read_headers(folder))
 
 
 def _read_config(folder: Path) -> tuple[ModelConfig, Family]:
-    """The design that config.json describes, and the family file that knows its class.
+    """The model config for config.json, and the family file of its class.
 
     Raises:
-        ValueError: where config.json is missing or damaged, or asks for something that our slots cannot express.
+        ValueError: where config.json is missing or damaged, or has an unsupported option.
     """
     file = folder / "config.json"
     raw = read_json(file)
@@ -85,7 +85,7 @@ def _read_config(folder: Path) -> tuple[ModelConfig, Family]:
 
 
 def _start_and_end(folder: Path, raw: dict[str, Any], config: ModelConfig) -> tuple[int, int]:
-    """start_id and end_id, as generation_config.json or config.json say; -1 where they name no token of the model."""
+    """start_id and end_id, from generation_config.json or config.json; -1 where they name no token of the model."""
     file = folder / "generation_config.json"
     sources = [read_json(file), raw] if file.is_file() else [raw]
 
@@ -99,10 +99,10 @@ def _start_and_end(folder: Path, raw: dict[str, Any], config: ModelConfig) -> tu
 
 
 def _read_tokenizer(folder: Path, vocab_size: int) -> tuple[Tokenizer | None, str | None]:
-    """The tokenizer in `folder`, None where there is none; and a sentence where one is there in a form not known.
+    """The tokenizer in `folder`, None where there is none; and a message where it exists in an unsupported format.
 
     Raises:
-        ValueError: where a file of it is damaged, or it has tokens that a model of `vocab_size` tokens does not.
+        ValueError: where a file of it is damaged, or it has token ids from `vocab_size` on.
     """
     file = find_tokenizer_file(folder)
     if file is None:
@@ -110,14 +110,14 @@ def _read_tokenizer(folder: Path, vocab_size: int) -> tuple[Tokenizer | None, st
     try:
         tokenizer = read_foreign(file).tokenizer
     except PatternUnknownError as error:
-        return None, str(error)  # the model is good without
+        return None, str(error)  # the model works without it
     except ValueError as error:
         if file.suffix != ".model":
             raise
-        return None, str(error)  # much of SentencePiece cannot be had exactly; the model is good without
+        return None, str(error)  # not all of SentencePiece is supported; the model works without it
     largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
     if largest >= vocab_size:
         raise ValueError(
-            f"{file} has tokens up to id {largest}, but the model knows only {vocab_size}: it belongs to another model."
+            f"{file} has tokens up to id {largest}, but the model has only {vocab_size}: it belongs to another model."
         )
     return tokenizer, None

@@ -1,15 +1,15 @@
-"""RoPE and its scaling in a config.json: the old spelling (rope_theta, rope_scaling) and the new (rope_parameters)."""
+"""RoPE and its scaling in a config.json: the old format (rope_theta, rope_scaling) and the new one (rope_parameters)."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from models.interop.options import must_be, number, whole
+from models.interop.options import integer, must_be, number
 from models.settings.model_config import ModelConfig
 
 KEYS = ("rope_theta", "rope_scaling", "rope_parameters", "partial_rotary_factor", "original_max_position_embeddings")
-"""The options that `read_rope` looks at."""
+"""The options that `read_rope` reads."""
 
 _COMMON = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
 _READ = {
@@ -25,10 +25,10 @@ _READ = {
 
 
 def read_rope(raw: dict[str, Any], context_length: int) -> dict[str, Any]:
-    """The slots of RoPE, and context_length where scaling says more of it than max_position_embeddings does.
+    """The RoPE fields of the model config, and context_length where scaling extends max_position_embeddings.
 
     Raises:
-        ValueError: for a scaling that is not known, or half of one.
+        ValueError: where the scaling is not supported or incomplete.
     """
     options = _options(raw)
     must_be(raw, "partial_rotary_factor", 1.0)
@@ -36,10 +36,10 @@ def read_rope(raw: dict[str, Any], context_length: int) -> dict[str, Any]:
     kind = options.get("rope_type", options.get("type"))
     kind = "default" if kind is None else kind
     if not isinstance(kind, str) or kind not in _READ:
-        raise ValueError(f"RoPE scaling of the kind {kind!r} is not supported: it can be {', '.join(_READ)}.")
+        raise ValueError(f"RoPE scaling {kind!r} is not supported: it can be {', '.join(_READ)}.")
     unknown = [key for key, value in options.items() if value is not None and key not in _COMMON | _READ[kind]]
-    if unknown and kind != "default":  # which reads none of them
-        raise ValueError(f"RoPE scaling of the kind {kind} has no option {unknown[0]!r}.")
+    if unknown and kind != "default":  # which ignores them
+        raise ValueError(f"RoPE scaling {kind} has no option {unknown[0]!r}.")
     slots: dict[str, Any] = {
         "position": "rope",
         "rope_theta": number(options, "rope_theta", number(raw, "rope_theta", 10_000.0)),
@@ -48,13 +48,13 @@ def read_rope(raw: dict[str, Any], context_length: int) -> dict[str, Any]:
         return slots
     slots |= {"rope_scaling": kind, "rope_factor": number(options, "factor")}
     if kind == "dynamic":
-        # The class takes the original length from max_position_embeddings, and has no limit beyond.
+        # The class takes the original length from max_position_embeddings and has no upper limit.
         must_be({**raw, **options}, "original_max_position_embeddings", context_length)
         stretched = math.floor(context_length * slots["rope_factor"])
         slots |= {"rope_original_context": context_length, "context_length": stretched}
     if kind in ("llama3", "yarn"):
-        own = whole(options, "original_max_position_embeddings", context_length)
-        slots["rope_original_context"] = whole(raw, "original_max_position_embeddings", own)
+        own = integer(options, "original_max_position_embeddings", context_length)
+        slots["rope_original_context"] = integer(raw, "original_max_position_embeddings", own)
     if kind == "llama3":
         slots["rope_low_rotations"] = number(options, "low_freq_factor")
         slots["rope_high_rotations"] = number(options, "high_freq_factor")
@@ -67,20 +67,20 @@ def read_rope(raw: dict[str, Any], context_length: int) -> dict[str, Any]:
 
 
 def _options(raw: dict[str, Any]) -> dict[str, Any]:
-    """The dictionary of RoPE's options, by either name; empty where there is none."""
+    """The RoPE options under either name; empty where there are none."""
     found = [raw[key] for key in ("rope_scaling", "rope_parameters") if raw.get(key)]
     if len(found) == 2 and found[0] != found[1]:
-        raise ValueError("rope_scaling and rope_parameters say different things: remove one of them.")
+        raise ValueError("rope_scaling and rope_parameters contradict each other: remove one of them.")
     options = found[0] if found else {}
     if not isinstance(options, dict):
         raise ValueError(f"RoPE's options must be an object, not {options!r}.")
     if any(isinstance(value, dict) for value in options.values()):
-        raise ValueError("RoPE with other options for some of the layers is not supported.")
+        raise ValueError("RoPE options per layer type are not supported.")
     return options
 
 
 def _attention_factor(options: dict[str, Any], factor: float) -> float:
-    """What yarn multiplies queries and keys by; 0 = as the paper suggests."""
+    """YaRN's factor for queries and keys (Peng et al., arXiv:2309.00071); 0 = the paper's default."""
     if options.get("attention_factor") is not None:
         given = number(options, "attention_factor")
         if given <= 0:

@@ -1,6 +1,6 @@
-"""Tensors where they lie: what a safetensors file's header says of them, and reading them piece by piece.
+"""Tensors stored in files: parsing the header of a safetensors file, and reading tensors in chunks.
 
-Nothing is allocated before somebody reads, so that a header, or a config, can claim what it likes.
+Nothing is allocated before a tensor is read, so a header or config with absurd sizes does no harm.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-_PIECE = 1 << 24
-"""Bytes read at once: some ten milliseconds, after which the reader may be closed."""
+_CHUNK_BYTES = 1 << 24
+"""Bytes per read, some ten milliseconds, after which the reader may be closed."""
 
-_LONGEST_HEADER = 100_000_000
-"""What the safetensors format allows."""
+_MAX_HEADER_BYTES = 100_000_000
+"""The limit of the safetensors format."""
 
 
-class Stored(Protocol):
+class StoredTensor(Protocol):
     """A tensor in a file."""
 
     @property
@@ -46,26 +46,26 @@ class Stored(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its shape."""
+        """The tensor's shape."""
 
     @property
     def start(self) -> int:
-        """Its first byte in the file."""
+        """Offset of its first byte in the file."""
 
     @property
     def n_bytes(self) -> int:
-        """Its size in the file."""
+        """Size in the file, in bytes."""
 
     def read(self) -> Generator[int, None, Tensor]:
-        """Yield how many bytes were read since last time, and return the tensor.
+        """Read the tensor; yields the number of bytes read since the last yield.
 
         Raises:
-            ValueError: where the file cannot be read, or holds numbers of an unknown kind.
+            ValueError: where the file cannot be read, or its number format is not supported.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
-class SafeTensor:
+class SafetensorsTensor:
     """A tensor in a safetensors file."""
 
     path: Path
@@ -80,7 +80,7 @@ class SafeTensor:
         return str(self.path)
 
     def read(self) -> Generator[int, None, Tensor]:
-        """As the protocol says."""
+        """See StoredTensor."""
         if self.dtype not in _DTYPES:
             raise ValueError(
                 f"{self.path}: {self.name} is stored as {self.dtype}, which is not supported: "
@@ -92,7 +92,7 @@ class SafeTensor:
             with self.path.open("rb") as file:
                 file.seek(self.start)
                 while done < self.n_bytes:
-                    n = file.readinto(buffer.data[done : done + _PIECE])
+                    n = file.readinto(buffer.data[done : done + _CHUNK_BYTES])
                     if not n:
                         raise DamagedError(f"{self.path} is damaged: it ends within {self.name}.")
                     done += n
@@ -104,19 +104,19 @@ class SafeTensor:
         return torch.from_numpy(buffer).view(_DTYPES[self.dtype]).view(self.shape)
 
 
-def read_header(path: Path) -> dict[str, SafeTensor]:
-    """The tensors of one safetensors file, by name; their bytes are known to lie within the file.
+def read_header(path: Path) -> dict[str, SafetensorsTensor]:
+    """The tensors of one safetensors file, by name; their offsets are checked against its size.
 
     Raises:
-        DamagedError: where it is missing, cut off or no safetensors file.
+        DamagedError: where it is missing, truncated or not a safetensors file.
         ValueError: where it cannot be read.
     """
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
             length = int.from_bytes(file.read(8), "little")
-            if size < 8 or length > min(size - 8, _LONGEST_HEADER):
-                raise DamagedError(f"{path} is damaged: it is no safetensors file, or cut off.")
+            if size < 8 or length > min(size - 8, _MAX_HEADER_BYTES):
+                raise DamagedError(f"{path} is damaged: it is truncated or not a safetensors file.")
             header = json.loads(file.read(length))
     except FileNotFoundError:
         raise DamagedError(f"{path} is missing.") from None
@@ -127,13 +127,13 @@ def read_header(path: Path) -> dict[str, SafeTensor]:
             raise
         raise DamagedError(f"{path} is damaged: its header is not valid JSON.") from error
     if not isinstance(header, dict):
-        raise DamagedError(f"{path} is damaged: its header is no JSON object.")
+        raise DamagedError(f"{path} is damaged: its header is not a JSON object.")
     header.pop("__metadata__", None)
     return {name: _entry(path, name, entry, 8 + length, size) for name, entry in header.items()}
 
 
-def _entry(path: Path, name: str, entry: object, data_start: int, size: int) -> SafeTensor:
-    """One entry of a header, checked: its offsets lie in the file, and are as far apart as its shape and type say."""
+def _entry(path: Path, name: str, entry: object, data_start: int, size: int) -> SafetensorsTensor:
+    """One header entry, checked: its offsets are within the file and fit its shape and dtype."""
     try:
         dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]  # type: ignore[index]
         whole = all(type(n) is int and n >= 0 for n in (*shape, start, end))
@@ -141,21 +141,22 @@ def _entry(path: Path, name: str, entry: object, data_start: int, size: int) -> 
     except (KeyError, TypeError, ValueError):
         sound = False
     if not sound:
-        raise DamagedError(f"{path} is damaged: its header says nothing sensible of {name!r}.")
+        raise DamagedError(f"{path} is damaged: its header has an invalid entry for {name!r}.")
     if data_start + end > size:
-        raise DamagedError(f"{path} is damaged: it ends before {name!r} does; perhaps a download was cut off.")
+        raise DamagedError(f"{path} is damaged: it ends before {name!r} does; perhaps a download was interrupted.")
     if dtype in _DTYPES and prod(shape) * _DTYPES[dtype].itemsize != end - start:
-        raise DamagedError(f"{path} is damaged: the size of {name!r} does not fit its shape.")
-    return SafeTensor(
+        raise DamagedError(f"{path} is damaged: the size of {name!r} does not match its shape.")
+    return SafetensorsTensor(
         path=path, name=name, dtype=dtype, shape=tuple(shape), start=data_start + start, n_bytes=end - start
     )
 
 
-def read_headers(folder: Path) -> dict[str, SafeTensor]:
-    """The tensors of a Hugging Face folder, in one file or in several that an index names.
+def read_headers(folder: Path) -> dict[str, SafetensorsTensor]:
+    """The tensors of a Hugging Face folder, from one file or several with an index.
 
     Raises:
-        ValueError: where there are no weights, or only pickled ones; DamagedError where a file is missing or damaged.
+        ValueError: where there are no weights, or only pickled ones.
+        DamagedError: where a file is missing or damaged.
     """
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.is_file():
@@ -165,22 +166,24 @@ def read_headers(folder: Path) -> dict[str, SafeTensor]:
     pickled = next((path for path in sorted(folder.glob("*")) if path.suffix in (".bin", ".pt", ".pth", ".ckpt")), None)
     if pickled is not None:
         raise ValueError(
-            f"{folder} has its weights only in {pickled.name}, which can run code when it is opened: take the "
+            f"{folder} has its weights only in {pickled.name}, which can run code when it is opened: use the "
             "model.safetensors of this model, or convert it with transformers' save_pretrained()."
         )
     raise ValueError(f"{folder} has no weights: model.safetensors is missing, so download it beside config.json.")
 
 
-def _read_sharded(folder: Path, index: Path) -> dict[str, SafeTensor]:
-    places = read_json(index).get("weight_map")
-    if not isinstance(places, dict) or not all(isinstance(file, str) for file in places.values()):
+def _read_sharded(folder: Path, index: Path) -> dict[str, SafetensorsTensor]:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
         raise DamagedError(f"{index} is damaged: it has no weight_map.")
-    found: dict[str, SafeTensor] = {}
-    for file in sorted(set(places.values())):
+    found: dict[str, SafetensorsTensor] = {}
+    for file in sorted(set(weight_map.values())):
         if Path(file).name != file:
-            raise DamagedError(f"{index} is damaged: {file!r} is no name of a file beside it.")
+            raise DamagedError(f"{index} is damaged: {file!r} is not the name of a file beside it.")
         found |= read_header(folder / file)
-    missing = next((name for name in places if name not in found), None)
+    missing = next((name for name in weight_map if name not in found), None)
     if missing is not None:
-        raise DamagedError(f"{folder / places[missing]} does not hold {missing!r}, which {index.name} says is in it.")
+        raise DamagedError(
+            f"{folder / weight_map[missing]} does not hold {missing!r}, which {index.name} says is in it."
+        )
     return found

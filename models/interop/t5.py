@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from models.interop.family import Weight
-from models.interop.options import check_known, flag, must_be, must_have, number, ours_to_theirs, whole, word
+from models.interop.options import check_known, choice, flag, integer, must_be, number, remote_choice, require
 from models.settings.model_config import ModelConfig
 
 ARCHITECTURES: tuple[str, ...] = ("T5ForConditionalGeneration",)
@@ -22,7 +22,7 @@ _ACTIVATIONS = {
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
     "relu2": "relu2",
-    "gated-gelu": "geglu_tanh",  # which stands for gelu_new
+    "gated-gelu": "geglu_tanh",  # means gelu_new
     "gated-gelu_new": "geglu_tanh",
     "gated-gelu_pytorch_tanh": "geglu_tanh",
     "gated-gelu_python": "geglu",
@@ -55,30 +55,30 @@ _SLOTS: dict[str, Any] = {
 def read_config(raw: dict[str, Any]) -> ModelConfig:
     """The design of a T5 config.json; ValueError names what cannot be expressed.
 
-    Its tie_word_embeddings says whether logits are scaled; whether the table is tied stands in the weights only: see
-    `fitted`. T5 has no longest text: the context is the one it was made with, where that is told.
+    Its tie_word_embeddings says whether logits are scaled; whether the embedding is tied is known only from the
+    weights: see `refine_config`. T5 has no maximum length: the context is the one it was trained with, where known.
     """
     check_known(raw, _KNOWN)
     must_be(raw, "is_decoder", False)
-    activation = word(raw, "feed_forward_proj", "relu", _ACTIVATIONS)
+    activation = choice(raw, "feed_forward_proj", "relu", _ACTIVATIONS)
     kind = raw.get("feed_forward_proj") or "relu"
     must_be(raw, "is_gated_act", kind.startswith("gated-"))
     must_be(raw, "dense_act_fn", "gelu_new" if kind == "gated-gelu" else kind.removeprefix("gated-"))
-    layers = whole(raw, "num_layers", 6)
+    layers = integer(raw, "num_layers", 6)
     scaled = flag(raw, "scale_decoder_outputs", flag(raw, "tie_word_embeddings", True))
     return ModelConfig(
         topology="encoder-decoder",
-        vocab_size=whole(raw, "vocab_size", 32_128),
-        context_length=whole(raw, "n_positions", 512),
-        n_layer=whole(raw, "num_decoder_layers", layers),
+        vocab_size=integer(raw, "vocab_size", 32_128),
+        context_length=integer(raw, "n_positions", 512),
+        n_layer=integer(raw, "num_decoder_layers", layers),
         n_encoder_layer=layers,
-        n_head=whole(raw, "num_heads", 8),
-        d_head=whole(raw, "d_kv", 64),
-        d_model=whole(raw, "d_model", 512),
-        d_ff=whole(raw, "d_ff", 2048),
+        n_head=integer(raw, "num_heads", 8),
+        d_head=integer(raw, "d_kv", 64),
+        d_model=integer(raw, "d_model", 512),
+        d_ff=integer(raw, "d_ff", 2048),
         position="t5",
-        n_bucket=whole(raw, "relative_attention_num_buckets", 32),
-        max_distance=whole(raw, "relative_attention_max_distance", 128),
+        n_bucket=integer(raw, "relative_attention_num_buckets", 32),
+        max_distance=integer(raw, "relative_attention_max_distance", 128),
         norm="rmsnorm",
         norm_place="pre",
         norm_eps=number(raw, "layer_norm_epsilon", 1e-6),
@@ -91,16 +91,16 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
     )
 
 
-def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
-    """Logits have a table of their own where one is stored, whatever config.json says: so does Hugging Face's class."""
+def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
+    """The output embedding is untied if one is stored, whatever config.json says, as in Hugging Face's class."""
     return dataclasses.replace(config, tied_embeddings="lm_head.weight" not in names)
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
     """The config.json; ValueError says what T5ForConditionalGeneration cannot compute."""
-    must_have(config, _SLOTS)
+    require(config, _SLOTS)
     encoder = config.encoder()
-    must_have(encoder, {"n_head": config.n_head, "ff_width": config.ff_width, "head_dim": config.head_dim})
+    require(encoder, {"n_head": config.n_head, "ff_width": config.ff_width, "head_dim": config.head_dim})
     return {
         "architectures": ["T5ForConditionalGeneration"],
         "model_type": "t5",
@@ -116,14 +116,14 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
         "relative_attention_num_buckets": config.n_bucket,
         "relative_attention_max_distance": config.max_distance,
         "layer_norm_epsilon": config.norm_eps,
-        "feed_forward_proj": ours_to_theirs(_ACTIVATIONS, config, "activation"),
+        "feed_forward_proj": remote_choice(_ACTIVATIONS, config, "activation"),
         "tie_word_embeddings": config.scaled_logits,
         "dropout_rate": config.dropout,
     }
 
 
 def weights(config: ModelConfig) -> list[Weight]:
-    """Our names and theirs. Each stack's table of distances stands in its first block."""
+    """Local and remote names. Each stack's relative position bias is in its first block."""
     copies: tuple[str, ...] = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
     if config.tied_embeddings:
         copies = (*copies, "lm_head.weight")
@@ -138,21 +138,21 @@ def weights(config: ModelConfig) -> list[Weight]:
     return found
 
 
-def _block(config: ModelConfig, ours: str, theirs: str, *, has_cross: bool) -> list[Weight]:
+def _block(config: ModelConfig, local: str, remote: str, *, has_cross: bool) -> list[Weight]:
     parts = [("attention", "SelfAttention")]
     if has_cross:
         parts.append(("cross_attention", "EncDecAttention"))
     found = []
-    for j, (name, their_name) in enumerate(parts):
-        found.append(_matrix(f"{ours}.{name}_norm", f"{theirs}.{j}.layer_norm"))
+    for j, (name, remote_part) in enumerate(parts):
+        found.append(_matrix(f"{local}.{name}_norm", f"{remote}.{j}.layer_norm"))
         for matrix in ("query", "key", "value", "output"):
-            found.append(_matrix(f"{ours}.{name}.{matrix}", f"{theirs}.{j}.{their_name}.{matrix[0]}"))
-    last = f"{theirs}.{len(parts)}"
-    found.append(_matrix(f"{ours}.feed_forward_norm", f"{last}.layer_norm"))
+            found.append(_matrix(f"{local}.{name}.{matrix}", f"{remote}.{j}.{remote_part}.{matrix[0]}"))
+    last = f"{remote}.{len(parts)}"
+    found.append(_matrix(f"{local}.feed_forward_norm", f"{last}.layer_norm"))
     names = {"gate": "wi_0", "up": "wi_1", "down": "wo"} if config.is_gated else {"up": "wi", "down": "wo"}
-    found += [_matrix(f"{ours}.feed_forward.{name}", f"{last}.DenseReluDense.{w}") for name, w in names.items()]
+    found += [_matrix(f"{local}.feed_forward.{name}", f"{last}.DenseReluDense.{w}") for name, w in names.items()]
     return found
 
 
-def _matrix(ours: str, theirs: str) -> Weight:
-    return Weight(local_name=f"{ours}.weight", remote_name=f"{theirs}.weight")
+def _matrix(local: str, remote: str) -> Weight:
+    return Weight(local_name=f"{local}.weight", remote_name=f"{remote}.weight")

@@ -1,4 +1,4 @@
-"""Writing a model into a new folder: tensors into a safetensors file, piece by piece."""
+"""Writes a model into a new folder: tensors into a safetensors file, in chunks."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from torch import Tensor
 from models.files.atomic import atomic_folder
 
 _NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}
-_PIECE = 1 << 24
+_CHUNK_BYTES = 1 << 24
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> Generator[int, None, None]:
-    """Write a safetensors file, yielding how many bytes were written each time; OSError where the disk is full."""
+    """Write a safetensors file, yielding the number of bytes written each time; OSError where the disk is full."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, tensor in tensors.items():
         start, end = end, end + tensor.numel() * tensor.element_size()
         header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # numbers begin at a multiple of eight
+    text += b" " * (-len(text) % 8)  # data begins at a multiple of 8
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for tensor in tensors.values():
             numbers = tensor.detach().cpu().contiguous().view(torch.uint8).flatten().numpy().data
-            for start in range(0, len(numbers), _PIECE):
-                yield file.write(numbers[start : start + _PIECE])
+            for start in range(0, len(numbers), _CHUNK_BYTES):
+                yield file.write(numbers[start : start + _CHUNK_BYTES])
         file.flush()
         os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes `path` when all went well, and is gone otherwise.
+    """A folder to write into, which becomes `path` on success and is removed otherwise.
 
     Raises:
         ValueError: where `path` exists already and is not an empty folder.
@@ -47,5 +47,5 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise ValueError(f"{path} exists already: choose another folder, or move it away.")
     with atomic_folder(path) as half_made:
         yield half_made
-        if path.exists():  # where Windows does not rename to
+        if path.exists():  # Windows cannot rename onto it
             path.rmdir()

@@ -1,1 +1,1 @@
-"""Pronouns resolved by pointing: which of the nouns in a sentence its "it" is, told by models grown for that."""
+"""Pronoun resolution by pointing: small models that learn which of the nouns in a sentence its "it" refers to."""

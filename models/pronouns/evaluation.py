@@ -1,4 +1,4 @@
-"""How well "it" is resolved in held-out pairs, and whether the adjective did it; kept in the run's folder."""
+"""How well "it" is resolved in held-out pairs, and whether the adjective decides; kept in the run's folder."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ N_PAIRS = 500
 class PronounEvaluation:
     """Shares between 0 and 1, at a training `step`.
 
-    accuracy: of the 2 × `n_pairs` sentences of held-out pairs, in how many the right noun has the highest score.
-    both: of the pairs, in how many that is so in both sentences.
-    without_adjective: as `accuracy`, of one sentence of each pair, with nothing attending to the adjective.
-    largest_difference: between the scores in the two sentences of a pair; 0 where they are the same in every bit.
-    rules: accuracy of what goes by something else than the fit of noun and adjective, by its name.
+    accuracy: of the 2 × `n_pairs` sentences of held-out pairs, those where the right noun has the highest score.
+    both: of the pairs, those where this is so in both sentences.
+    without_adjective: as `accuracy`, on one sentence of each pair, with the adjective masked.
+    largest_difference: of a score between the two sentences of a pair; 0 if they are bitwise equal.
+    rules: accuracy of baseline rules that ignore the adjective, by name.
     """
 
     step: int
@@ -50,7 +50,7 @@ _RULES: dict[str, Callable[[MinimalPair], str]] = {
 
 
 def rule_accuracies(pairs: Sequence[MinimalPair]) -> dict[str, float]:
-    """What rules that look at no adjective reach on the pairs' sentences: half, since each pair has both answers."""
+    """The accuracy of rules that ignore the adjective: a half, since each pair has both answers."""
     return {
         name: share([rule(pair) == sentence.gold for pair in pairs for sentence in pair.sentences])
         for name, rule in _RULES.items()
@@ -58,20 +58,20 @@ def rule_accuracies(pairs: Sequence[MinimalPair]) -> dict[str, float]:
 
 
 def share(flags: Sequence[bool]) -> float:
-    """How many of them are true."""
+    """The fraction of them that is true."""
     return sum(flags) / len(flags)
 
 
 def write_pronouns(folder: Path, evaluation: PronounEvaluation) -> None:
-    """Keep it in the run's folder; the latest one stands."""
+    """Write it to the run's folder, replacing an earlier one."""
     atomic_write_json(folder / _FILE, dataclasses.asdict(evaluation))
 
 
 def read_pronouns(folder: Path) -> PronounEvaluation | None:
-    """The run's evaluation; None where it was never made.
+    """The run's evaluation; None if there is none.
 
     Raises:
-        ValueError: where the file is damaged, naming it.
+        ValueError: if the file is damaged; it names the file.
     """
     path = folder / _FILE
     if not path.exists():
@@ -83,5 +83,5 @@ def read_pronouns(folder: Path) -> PronounEvaluation | None:
         if not all(isinstance(number, float | int) for number in (*numbers, found.step, found.n_pairs)):
             raise TypeError("a number")
     except (TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged: {error} is missing or wrong. Delete it to measure anew.") from error
+        raise ValueError(f"{path} is damaged: {error} is missing or wrong. Delete it to measure again.") from error
     return found

@@ -1,4 +1,4 @@
-"""How a state points: at each place, the scores of the positions that it may mean. No weights of its own."""
+"""Pointing: the score of each candidate position for the hidden state at a pronoun. No weights of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models.settings.model_config import ModelConfig
 
 
 def check_pointing(config: ModelConfig) -> None:
-    """Raise ValueError where a design cannot learn to point, or has weights that pointing would leave untrained."""
+    """Raise ValueError if a design cannot learn to point, or has weights that pointing would leave untrained."""
     if config.topology == "encoder-decoder":
         raise ValueError("Pronouns are resolved in one text: choose an encoder or a decoder.")
     if config.topology == "encoder-only" and (config.head != "none" or config.pooler):
@@ -25,28 +25,28 @@ def check_pointing(config: ModelConfig) -> None:
         )
 
 
-def pointer_scores(hidden: Tensor, candidates: Tensor, row: Tensor, place: Tensor) -> Tensor:
-    """Scores of all positions, by N states that ask; −∞ for those that are no candidates.
+def pointer_scores(hidden: Tensor, candidates: Tensor, row: Tensor, position: Tensor) -> Tensor:
+    """Scores of all positions for N query states; −∞ for those that are not candidates.
 
-    The score of a position is the product of its state with the state that asks, over √C, as in attention: a head of
-    its own would leave open whether the model or the head has resolved the pronoun.
+    The score of a position is the dot product of its state and the query state, divided by √C, as in attention. With a
+    learned head it would be unclear whether the model or the head resolves the pronoun.
 
     Args:
-        hidden: (B, T, C) the last states. candidates: (B, T) bool. row, place: (N) long, the states that ask.
+        hidden: (B, T, C) the final hidden states. candidates: (B, T) bool. row, position: (N) long, the query states.
 
     Returns:
         (N, T) float32.
     """
-    asking = hidden[row, place].float()  # (N, C)
-    scores: Tensor = (hidden[row].float() @ asking[:, :, None]).squeeze(2) / hidden.shape[-1] ** 0.5
+    query = hidden[row, position].float()  # (N, C)
+    scores: Tensor = (hidden[row].float() @ query[:, :, None]).squeeze(2) / hidden.shape[-1] ** 0.5
     return scores.masked_fill(~candidates[row], float("-inf"))
 
 
 def pointing_nll(hidden: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Negative log-likelihood of each target position, and its weight: both (N), for the N places that count."""
+    """Negative log-likelihood of each target position, and its weight: (N) each, for the N positions with a weight."""
     assert batch.candidates is not None
-    row, place = batch.weights.nonzero(as_tuple=True)
-    targets, weights = batch.targets[row, place].to(hidden.device), batch.weights[row, place].to(hidden.device)
-    row, place = row.to(hidden.device), place.to(hidden.device)
-    scores = pointer_scores(hidden, batch.candidates.to(hidden.device), row, place)
+    row, position = batch.weights.nonzero(as_tuple=True)
+    targets, weights = batch.targets[row, position].to(hidden.device), batch.weights[row, position].to(hidden.device)
+    row, position = row.to(hidden.device), position.to(hidden.device)
+    scores = pointer_scores(hidden, batch.candidates.to(hidden.device), row, position)
     return F.cross_entropy(scores, targets, reduction="none"), weights

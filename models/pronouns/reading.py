@@ -1,4 +1,4 @@
-"""A sentence as a model that resolves "it" reads it: its tokens, and which of them are "it" and nouns it may be."""
+"""A sentence as pronoun models read it: its tokens, and the positions of "it", of candidate nouns and the adjective."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _ADJECTIVE = re.compile(rf"\b({'|'.join(ADJECTIVES)})\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A noun that "it" may be, and the position of its (last) token."""
+class NounCandidate:
+    """A noun that "it" may refer to, and the position of its (last) token."""
 
     noun: str
     position: int
@@ -29,13 +29,13 @@ class Reading:
 
     ids: tuple[int, ...]
     it: int
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[NounCandidate, ...]
     adjective: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NounScores:
-    """Of one sentence: the nouns that "it" may be, and their probabilities and scores (logits)."""
+    """For one sentence: the nouns that "it" may refer to, their probabilities and scores (logits)."""
 
     nouns: tuple[str, ...]
     probabilities: tuple[float, ...]
@@ -48,33 +48,33 @@ class NounScores:
 
 
 def read_sentence(tokenizer: Tokenizer, text: str) -> Reading:
-    """One sentence of somebody's.
+    """Read one sentence.
 
     Raises:
-        ValueError: where there is no "it" in it, or no two nouns before that which the models know.
+        ValueError: if it has no "it", or fewer than two known nouns before it.
     """
     reading = read_sentences(tokenizer, [text])[0]
     if reading.it < 0:
-        raise ValueError("There is no “it”: write one, such as “… because it was too tired.”")
+        raise ValueError("There is no “it”: add one, as in “… because it was too tired.”")
     if len(reading.candidates) < 2:
         known = " and ".join(f"“{candidate.noun}”" for candidate in reading.candidates)
-        found = f"only {known} stands" if known else "none stands"
+        found = f"only {known} comes" if known else "none comes"
         raise ValueError(
-            f"“It” needs two nouns to choose between, of those that these models know; {found} before it. Name two, "
-            "such as animal and street."
+            f"“It” needs two nouns that these models know to choose between, but {found} before it. Name two, such as "
+            "animal and street."
         )
     return reading
 
 
 def read_sentences(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Reading]:
-    """Many at once; where there is no "it", its position is −1."""
-    read = [as_read(text) for text in texts]
+    """Read many sentences at once; without an "it" its position is −1."""
+    read = [prepare_text(text) for text in texts]
     encodings = tokenizer.encode_batch(read, add_special_tokens=False)
     return [_reading(text, encoding) for text, encoding in zip(read, encodings, strict=True)]
 
 
-def as_read(text: str) -> str:
-    """A sentence as the models read it: behind a space, as all examples are, so that its first word is one of many."""
+def prepare_text(text: str) -> str:
+    """The sentence with a leading space, like all training examples, so that its first word gets its usual token."""
     return f" {text.strip()}"
 
 
@@ -84,7 +84,7 @@ def _reading(text: str, encoding: Encoding) -> Reading:
         return Reading(tuple(encoding.ids), -1, (), ())
     it = found[-1]
     candidates = [
-        Candidate(noun[0].lower(), _tokens(encoding, noun)[-1]) for noun in _NOUN.finditer(text, 0, it.start())
+        NounCandidate(noun[0].lower(), _tokens(encoding, noun)[-1]) for noun in _NOUN.finditer(text, 0, it.start())
     ]
     adjective = _ADJECTIVE.search(text, it.end())
     return Reading(
@@ -96,6 +96,6 @@ def _reading(text: str, encoding: Encoding) -> Reading:
 
 
 def _tokens(encoding: Encoding, match: re.Match[str]) -> list[int]:
-    """The positions of the tokens that a piece of the text lies in."""
+    """The positions of the tokens that overlap a match."""
     start, end = match.span()
     return [i for i, (first, last) in enumerate(encoding.offsets) if first < end and last > start]

@@ -1,4 +1,4 @@
-"""Models that resolve "it", asked: the scores of the nouns in sentences, and how often the right one is highest."""
+"""Runs pronoun models: the scores of the nouns in sentences, and how often the right one is highest."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from models.pronouns.evaluation import PronounEvaluation, evaluation_pairs, rule
 from models.pronouns.pointing import pointer_scores
 from models.pronouns.reading import NounScores, Reading, read_sentences
 
-_AT_ONCE = 256
+_BATCH_SIZE = 256
 
 
 def resolve(
     model: AnyModel, readings: Sequence[Reading], *, without_adjective: bool = False, trace: Trace | None = None
 ) -> list[list[float]]:
-    """Of each sentence the scores of its nouns (logits, in the order of its candidates), read at its "it".
+    """For each sentence the scores (logits) of its candidates, in order, read at its "it".
 
-    Sentences in the same place of two lists of the same lengths are computed alike: where a model sees the same before
-    "it", the scores are the same in every bit. Leaves the model's mode as it is.
+    Sentences at the same index of two lists of equal shapes are computed alike: if the model sees the same text before
+    "it", the scores are bitwise equal. Leaves the model's mode as it is.
     """
     assert not isinstance(model, EncoderDecoder)
     found: list[list[float]] = []
-    for start in range(0, len(readings), _AT_ONCE):
-        part = readings[start : start + _AT_ONCE]
+    for start in range(0, len(readings), _BATCH_SIZE):
+        part = readings[start : start + _BATCH_SIZE]
         batch = pointing_batch(part, without_adjective=without_adjective)
         assert batch.candidates is not None
         assert batch.mask is not None
@@ -40,14 +40,14 @@ def resolve(
         with evaluating(model):
             hidden = model.hidden(batch.inputs.to(device), mask=batch.mask.to(device), trace=trace)
             row = torch.arange(len(part), device=device)
-            place = torch.tensor([reading.it for reading in part], device=device)
-            scores = pointer_scores(hidden, batch.candidates.to(device), row, place)
+            position = torch.tensor([reading.it for reading in part], device=device)
+            scores = pointer_scores(hidden, batch.candidates.to(device), row, position)
         found += [_of_candidates(scores[i], reading) for i, reading in enumerate(part)]
     return found
 
 
 def noun_scores(model: AnyModel, reading: Reading) -> NounScores:
-    """What the model makes of the nouns of one sentence."""
+    """The scores of the nouns of one sentence."""
     (scores,) = resolve(model, [reading])
     return NounScores(
         nouns=tuple(candidate.noun for candidate in reading.candidates),
@@ -59,12 +59,12 @@ def noun_scores(model: AnyModel, reading: Reading) -> NounScores:
 def evaluate_pronouns(
     model: AnyModel, tokenizer: Tokenizer, step: int, pairs: Sequence[MinimalPair] | None = None
 ) -> PronounEvaluation:
-    """Ask a model about held-out pairs (default: always the same ones)."""
+    """Evaluate a model on held-out pairs (default: always the same ones)."""
     pairs = evaluation_pairs() if pairs is None else pairs
     sides = [[pair.of_being for pair in pairs], [pair.of_thing for pair in pairs]]
     answers = [_ask(model, tokenizer, side) for side in sides]
     right = [
-        [_is_right(sentence, *asked) for sentence, asked in zip(side, answered, strict=True)]
+        [_is_right(sentence, *answer) for sentence, answer in zip(side, answered, strict=True)]
         for side, answered in zip(sides, answers, strict=True)
     ]
     rng = random.Random("one of each")
@@ -75,7 +75,7 @@ def evaluate_pronouns(
         n_pairs=len(pairs),
         accuracy=share([*right[0], *right[1]]),
         both=share([one and other for one, other in zip(*right, strict=True)]),
-        without_adjective=share([_is_right(sentence, *asked) for sentence, asked in zip(drawn, blind, strict=True)]),
+        without_adjective=share([_is_right(sentence, *answer) for sentence, answer in zip(drawn, blind, strict=True)]),
         largest_difference=max(
             abs(a - b) for (_, one), (_, other) in zip(*answers, strict=True) for a, b in zip(one, other, strict=True)
         ),

@@ -1,4 +1,4 @@
-"""The runs of the recipe: an encoder and a causal model of one size, trained alike. No torch import."""
+"""The two runs of the pronoun recipe: an encoder and a causal model of the same size. No torch import."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from models.data.tiny_world.pronoun_corpus import SOURCE
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 
-WORDS = 87
-"""What a tokenizer of words learns of the sentences, the special tokens included."""
+VOCAB_SIZE = 87
+"""Vocabulary size of a word tokenizer trained on the sentences, special tokens included."""
 KINDS = ("encoder-only", "decoder-only")
 NAMES = {"encoder-only": "Pronouns, encoder", "decoder-only": "Pronouns, causal"}
 TRAINING = TrainConfig(
@@ -26,14 +26,14 @@ TRAINING = TrainConfig(
     checkpoint_interval=100,
     keep_checkpoints=5,
 )
-"""An encoder guesses for up to two hundred steps; then it finds out, within fifty (measured with four seeds)."""
+"""An encoder guesses for up to 200 steps, then learns the task within 50 (measured with four seeds)."""
 
 
 def pronoun_spec(topology: str, name: str = "", seed: int = 0) -> RunSpec:
-    """The run of one of KINDS: word by word, 0.1 M parameters, no head but the states themselves."""
+    """The run of one of KINDS: word tokens, 0.1 M parameters, no head: it points with its hidden states."""
     model = ModelConfig(
         topology=topology,
-        vocab_size=WORDS,
+        vocab_size=VOCAB_SIZE,
         head="none" if topology == "encoder-only" else "language",
         position="rope",
         norm="rmsnorm",
@@ -47,7 +47,7 @@ def pronoun_spec(topology: str, name: str = "", seed: int = 0) -> RunSpec:
     return RunSpec(
         name=name or NAMES[topology],
         model=model,
-        tokenizer=TokenizerSpec(kind="word", vocab_size=WORDS),
+        tokenizer=TokenizerSpec(kind="word", vocab_size=VOCAB_SIZE),
         data=DataSpec(source=SOURCE),
         train=dataclasses.replace(TRAINING, seed=seed),
     )

@@ -1,4 +1,4 @@
-"""The recipe: an encoder and a causal model of the same size, trained alike on pronoun pairs, and what each can do."""
+"""The pronoun recipe: train an encoder and a causal model of the same size on pronoun pairs, and evaluate both."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from models.training.trainer import Trainer
 class PronounRecipe:
     """Trains both models, one after the other, and evaluates each.
 
-    While it trains, `trainer` is the live Trainer. `runs` and `results` hold, by topology, the folders and the
-    evaluations of those that are done.
+    While it trains, `trainer` is the live Trainer. `runs` and `results` hold the folders and evaluations of those
+    that are finished, by topology.
     """
 
     def __init__(self, library: Library, *, device: str = "auto", seed: int = 0) -> None:
@@ -32,27 +32,27 @@ class PronounRecipe:
         self.seconds = 0.0
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
-        """End after the step that is being computed; what there is of that run is saved, and nothing more begins."""
+        """Stop after the current step; that run is saved, and nothing else is started."""
         self._stop = (keep, status)
         if self.trainer is not None:
             self.trainer.request_stop(keep, status)
 
     def events(self) -> Generator[Event, None, None]:
-        """All that both trainings yield, and a Phase before each evaluation."""
-        began = time.perf_counter()
+        """All events of both trainings, and a Phase before each evaluation."""
+        started_at = time.perf_counter()
         for topology in KINDS:
             name = self._library.free_run_name(NAMES[topology])
             run = yield from prepare_run(self._library, pronoun_spec(topology, name, self._seed))
             # Matrices this small are multiplied faster by one thread than by two.
             self.trainer = Trainer(run, self._library, device=self._device, allow_threads=1)
-            if self._stop is not None:  # Ctrl-C comes between any two lines
+            if self._stop is not None:  # Ctrl-C may come between any two lines
                 self.trainer.request_stop(*self._stop)
             with contextlib.closing(self.trainer.events()) as events:
                 yield from events
             if self._stop is not None:
                 break
-            yield Phase(name="Asking about held-out pairs")
+            yield Phase(name="Evaluating on held-out pairs")
             result = evaluate_pronouns(self.trainer.model, self.trainer.tokenizer, self.trainer.step)
             write_pronouns(run.folder, result)
             self.runs[topology], self.results[topology] = run, result
-        self.seconds = time.perf_counter() - began
+        self.seconds = time.perf_counter() - started_at

@@ -1,4 +1,4 @@
-"""The whole loop as one generator: data, tokenizer, model, training, evaluation, within so many minutes."""
+"""The whole loop as one generator: data, tokenizer, model, training and evaluation, within a given time."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from models.training.prepare import prepare_tokenizer
 from models.training.trainer import Trainer
 
 MIN_STEPS, MAX_STEPS = 20, 3400
-"""Of the recipe: these at least, however little time is left, and no more than raise held-out accuracy noticeably."""
+"""Training steps: a minimum however little time is left, and a maximum beyond which accuracy hardly improves."""
 EVALUATION_SHARE, MARGIN_SHARE = 0.05, 0.10
-"""Parts of the time that are kept for the evaluation, and for whatever else the machine has to do."""
+"""Shares of the time reserved for the evaluation, and for other load on the machine."""
 PROBE_STEPS = 10
-"""Training steps that are timed with each number of threads: on a busy machine, all cores are slower than half."""
+"""Training steps timed with each number of threads: on a busy machine, all cores may be slower than half."""
 
 TINY_WORLD_MODEL = ModelConfig(
     position="rope",
@@ -51,8 +51,8 @@ TINY_WORLD_MODEL = ModelConfig(
     n_head=4,
     d_model=128,
 )
-"""Two wide layers learn to bind a name to what is said about it in fewer seconds than three narrow ones. A convolution
-of width 5 spans “Ben went to the barn”, and heads of 32 can be sharp enough under QK-norm."""
+"""Two wide layers learn to bind a name to facts about it in less time than three narrow ones. A convolution of width 5
+spans “Ben went to the barn”, and heads of 32 can be sharp enough under QK-norm."""
 TINY_WORLD_TRAINING = TrainConfig(
     batch_size=4,
     optimizer="muon",
@@ -69,16 +69,16 @@ TINY_WORLD_TRAINING = TrainConfig(
     checkpoint_interval=500,
     keep_checkpoints=2,
 )
-"""Small batches: binding comes suddenly, after a number of steps rather than of tokens. Only replies are learned."""
+"""Small batches: binding is learned suddenly, after a number of steps rather than tokens. Loss on replies only."""
 TEXT_MODEL = dataclasses.replace(TINY_WORLD_MODEL, n_layer=4, conv_width=4)
 TEXT_TRAINING = dataclasses.replace(TINY_WORLD_TRAINING, batch_size=12, weight_decay=0.1, context_loss_weight=1.0)
 
 
 class QuickStart:
-    """Grows a model from nothing within `minutes`, on Tiny World or on text `files`, and evaluates it where it can.
+    """Trains a model from scratch within `minutes`, on Tiny World or on text `files`, and evaluates it if possible.
 
-    After the events, `answers` holds every held-out question with its reply (Tiny World only), and `seconds` says how
-    long all of it took. While it trains, `trainer` is the live Trainer and `run` its folder.
+    After the events, `answers` holds every held-out question with its reply (Tiny World only), and `seconds` the total
+    time. While it trains, `trainer` is the live Trainer and `run` its folder.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class QuickStart:
         files: Sequence[Path | str] = (),
     ) -> None:
         if minutes <= 0:
-            raise ValueError(f"A quick start cannot last {minutes} minutes: give it a little more than 0.")
+            raise ValueError(f"A quick start cannot last {minutes} minutes: use a number above 0.")
         self._library, self._device, self._seed = library, device, seed
         self._seconds = 60 * minutes
         self.files = tuple(str(file) for file in files)
@@ -99,12 +99,11 @@ class QuickStart:
         self.answers: dict[str, list[AnsweredQuestion]] = {}
         self.seconds = 0.0
         self._stop: tuple[bool, str] | None = None
-        self._trains = False
+        self._is_training = False
         self._threads = 1
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
-        """End after the step that is being computed, or at the next event before and after training; nothing is
-        evaluated."""
+        """Stop after the current step, or at the next event before or after training; nothing is evaluated."""
         self._stop = (keep, status)
         if self.trainer is not None:
             self.trainer.request_stop(keep, status)
@@ -112,46 +111,46 @@ class QuickStart:
     def events(self) -> Generator[Event, None, None]:
         """Everything from data to evaluation; the last event is Evaluated (Tiny World) or Finished."""
         threads = torch.get_num_threads()
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         try:
-            with contextlib.closing(self._events(began)) as events:
+            with contextlib.closing(self._events(started_at)) as events:
                 for event in events:
                     yield event
-                    if self._stop is not None and not self._trains:
+                    if self._stop is not None and not self._is_training:
                         break
         finally:
-            self.seconds = time.perf_counter() - began
+            self.seconds = time.perf_counter() - started_at
             torch.set_num_threads(threads)
 
-    def _events(self, began: float) -> Generator[Event, None, None]:
+    def _events(self, started_at: float) -> Generator[Event, None, None]:
         spec = self._first_spec()
         corpus = yield from prepare_corpus(self._library, spec.data)
         yield Phase(name="Training the tokenizer")
         tokenizer = yield from prepare_tokenizer(self._library, spec.tokenizer, corpus, spec.name)
         yield Phase(name="Measuring this device")
-        spec = yield from self._fit_steps(spec, corpus, tokenizer, began)
+        spec = yield from self._fit_steps(spec, corpus, tokenizer, started_at)
         self.run = RunFolder.create(self._library, spec, tokenizer, corpus.sha)
         self.trainer = Trainer(self.run, self._library, device=self._device, allow_threads=self._threads)
-        if self._stop is not None:  # Ctrl-C comes between any two lines
+        if self._stop is not None:  # Ctrl-C may come between any two lines
             self.trainer.request_stop(*self._stop)
         finished = False
-        self._trains = True
+        self._is_training = True
         with contextlib.closing(self.trainer.events()) as events:
             for event in events:
                 finished = isinstance(event, Finished) and event.status == "finished"
                 yield event
-        self._trains = False
+        self._is_training = False
         if finished and not self.files:
             world = World(self._seed)
             model = self.trainer.model
             assert isinstance(model, Decoder)
             evaluation = evaluate(model, self.trainer.tokenizer, world)
-            self.answers = yield from self._keep_result(evaluation, self.run.folder)
+            self.answers = yield from self._save_result(evaluation, self.run.folder)
 
-    def _keep_result(
+    def _save_result(
         self, evaluation: Generator[Event, None, dict[str, list[AnsweredQuestion]]], folder: Path
     ) -> Generator[Event, None, dict[str, list[AnsweredQuestion]]]:
-        """Drive the evaluation, and keep its result in the run's folder."""
+        """Drive the evaluation and write its result to the run's folder."""
         while True:
             try:
                 event = next(evaluation)
@@ -162,7 +161,7 @@ class QuickStart:
             yield event
 
     def _first_spec(self) -> RunSpec:
-        """What will be trained, but for the number of steps."""
+        """The spec, without the number of steps."""
         if self.files:
             name = Path(self.files[0]).stem
             return RunSpec(
@@ -187,9 +186,9 @@ class QuickStart:
         )
 
     def _fit_steps(
-        self, spec: RunSpec, corpus: Corpus, tokenizer_name: str, began: float
+        self, spec: RunSpec, corpus: Corpus, tokenizer_name: str, started_at: float
     ) -> Generator[Event, None, RunSpec]:
-        """The spec with as many steps as fit into the time that is left; settles on the faster number of threads."""
+        """The spec with as many steps as fit into the time left; chooses the faster number of threads."""
         tokenizer = load_tokenizer(tokenizer_name, self._library)
         model = dataclasses.replace(spec.model, vocab_size=tokenizer.get_vocab_size())
         reading = time.perf_counter()
@@ -202,28 +201,28 @@ class QuickStart:
             seconds[threads] = yield from self._step_seconds(model, spec.train, batches)
         self._threads = min(seconds, key=lambda threads: seconds[threads])
         torch.set_num_threads(self._threads)
-        left = self._seconds * (1 - MARGIN_SHARE - EVALUATION_SHARE) - (time.perf_counter() - began) - reading
+        left = self._seconds * (1 - MARGIN_SHARE - EVALUATION_SHARE) - (time.perf_counter() - started_at) - reading
         steps = max(MIN_STEPS, min(MAX_STEPS, int(left / seconds[self._threads])))
         warmup = min(spec.train.warmup_steps, steps // 4)
         train = dataclasses.replace(spec.train, steps=steps, warmup_steps=warmup)
         return dataclasses.replace(spec, model=model, train=train)
 
     def _step_seconds(self, config: ModelConfig, train: TrainConfig, batches: Batches) -> Generator[Event, None, float]:
-        """How long one training step takes here: the mean of a few, on weights that nobody keeps."""
+        """Seconds per training step here: the mean of a few, on throw-away weights."""
         device = choose_device(self._device).device
         dtype = pick_precision(train, config, device)
         model = Decoder(config).to(device)
         optimizers = make_optimizers(model, train)
         times = []
         for step in range(PROBE_STEPS):
-            began = time.perf_counter()
+            started_at = time.perf_counter()
             batch = batches.batch(step)
             loss = weighted_nll(model, batch, dtype) / batch.weights.sum()
             loss.backward()
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
-            loss.item()  # a GPU returns before it has computed
-            times.append(time.perf_counter() - began)
+            loss.item()  # waits for a GPU to finish
+            times.append(time.perf_counter() - started_at)
             yield Progress(done=step + 1, total=PROBE_STEPS)
         return statistics.fmean(times[PROBE_STEPS // 4 :])

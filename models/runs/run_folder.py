@@ -105,7 +105,7 @@ class RunFolder:
 
     @property
     def status(self) -> str:
-        """The status in run.json when last read or written, but "interrupted" for a running run whose lock nobody holds."""
+        """The status in run.json as last read or written; "interrupted" for a running run whose lock nobody holds."""
         status = str(self._record["status"])
         return status if self._lock.is_locked else shown_status(self.folder, status)
 

@@ -36,7 +36,7 @@ class SweepRange:
 
 
 def grid(base: RunSpec, axes: Sequence[SweepValues]) -> list[RunSpec]:
-    """A spec for every combination of the values, the last setting varying fastest.
+    """A spec for every combination of the values, the last setting differing_settings fastest.
 
     Raises:
         ValueError: where a value is not possible, or there would be too many runs.
@@ -81,7 +81,7 @@ def parse_values(text: str) -> SweepValues:
 
 
 def parse_range(base: RunSpec, text: str) -> SweepRange:
-    """ "train.lr=1e-4..1e-2" as a SweepRange: log-uniform where both ends are positive and a factor of 10 or more apart.
+    """ "train.lr=1e-4..1e-2" as a SweepRange: log-uniform where both ends are positive and a factor of 10 apart.
 
     Raises:
         ValueError: where that cannot be read, or the setting is not a number.

@@ -14,7 +14,7 @@ from models.library.run_notes import clean_tags
 from models.library.run_record import RunInfo
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import RunQueue
-from models.settings.spec_changes import varying
+from models.settings.spec_changes import differing_settings
 
 PREFIX = "sweep-"
 
@@ -57,7 +57,7 @@ def compare_runs(infos: Sequence[RunInfo]) -> list[SweepRun]:
     whole = [info for info in infos if info.problem is None]
     if not whole:
         return []
-    names = varying([RunFolder.open(info.folder).spec for info in whole])
+    names = differing_settings([RunFolder.open(info.folder).spec for info in whole])
     runs = [
         SweepRun(
             id=info.id,

@@ -1,7 +1,6 @@
-"""The activations that there are between the matrices of the feed-forward. No torch.
+"""The available activations of the feed-forward. No torch.
 
-Their code, by the same names: models.architecture.experts (modules), models.codegen.layers (text), models.cost.modules
-(what they keep in memory).
+Implemented, by the same names, in models.architecture.experts, models.codegen.layers and models.cost.modules.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from dataclasses import dataclass
 class Activation:
     """A choice of `ModelConfig.activation`.
 
-    title: its name on screen. curve: the name of what is applied to single numbers; where it `is_gated`, to the result
-    of a third matrix, which the second one's is multiplied by (GLU variants, arXiv:2002.05202).
+    title: its name on screen. curve: the name of the elementwise function; if it `is_gated`, that is applied to the
+    output of a third matrix, by which the first one's output is multiplied (GLU variants, arXiv:2002.05202).
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The rules between the slots of a design: what does not go together, and what to change. No torch."""
+"""Constraints between the slots of a design, with advice on what to change. No torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from models.settings.slots import Problem
 
 
 def conflicts(slots: ModelSlots) -> list[Problem]:
-    """What does not go together in a design whose single slots are all legal, each on the slot that causes it."""
+    """The conflicts in a design whose single slots are all legal, each reported on the slot that causes it."""
     found = [
         ("n_head", _head_conflict(slots)),
         ("n_kv_head", _kv_head_conflict(slots)),
@@ -48,16 +48,16 @@ def _encoder_head_conflict(slots: ModelSlots) -> str | None:
 
 
 def _rotation_conflict(slots: ModelSlots) -> str | None:
-    if scheme_of(slots).place != "queries":
+    if scheme_of(slots).applied_to != "queries":
         return None
     odd = next((width for width in _head_widths(slots) if width % 2 or not width), None)
     if odd is None:
         return None
-    return f"RoPE rotates pairs of numbers, and a head is {odd} wide: change d_model, n_head or d_head to make it even."
+    return f"RoPE rotates pairs of numbers, but a head is {odd} wide: change d_model, n_head or d_head to make it even."
 
 
 def _head_widths(slots: ModelSlots) -> list[int]:
-    """Numbers per head, of the decoder's and of the encoder's layers."""
+    """The head widths of the decoder's and the encoder's layers."""
     if slots.topology == "encoder-decoder" and slots.n_encoder_head and not slots.d_head:
         return [slots.head_dim, slots.d_model // slots.n_encoder_head]
     return [slots.head_dim]
@@ -101,18 +101,18 @@ def _expert_conflict(slots: ModelSlots) -> str | None:
 def _head_kind_conflict(slots: ModelSlots) -> str | None:
     if slots.topology == "encoder-only" or slots.head == "language":
         return None
-    return f"A {slots.topology} model writes tokens, so its head cannot be {slots.head!r}: use language."
+    return f"A {slots.topology} model generates tokens, so its head cannot be {slots.head!r}: use language."
 
 
 def _token_conflict(slots: ModelSlots, name: str) -> str | None:
     id = getattr(slots, name)
     if id < slots.vocab_size:
         return None
-    return f"{name} {id} is no token of a vocabulary of {slots.vocab_size}: use one below it, or -1."
+    return f"{name} {id} is outside the vocabulary of {slots.vocab_size}: use a smaller id, or -1."
 
 
 def _nearest_divisors(n: int, wanted: int) -> str:
-    """The divisors of `n` around `wanted`, as words: '4 or 6'."""
+    """The divisors of `n` around `wanted`, as text: '4 or 6'."""
     divisors = [d for d in range(1, min(n, 4 * wanted) + 1) if n % d == 0]
     below = max((d for d in divisors if d < wanted), default=None)
     above = min((d for d in divisors if d > wanted), default=None)

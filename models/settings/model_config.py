@@ -1,6 +1,6 @@
-"""The one description of an architecture: a legal filling of design slots, without a tensor in sight.
+"""The description of an architecture: validated slots, without tensors.
 
-Importing this file costs no torch import, so forms, diagrams and the command line can use it freely.
+It does not import torch, so that forms, diagrams and the command line can use it freely.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 
 from models.settings.conflicts import conflicts
 from models.settings.model_slots import ModelSlots
-from models.settings.slots import Problem, SettingError, draft, field_problems, plain, settings_from_dict
+from models.settings.slots import Problem, SettingError, draft, field_problems, settings_from_dict, settings_to_dict
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(ModelSlots):
-    """The slots of a model's architecture, checked: illegal fillings raise SettingError.
+    """The slots of a model's architecture, validated: illegal values raise SettingError.
 
-    Every legal filling can be built and trained; the families that people know are in models.settings.presets.
+    Every valid config can be built and trained; published architectures are in models.settings.presets.
     """
 
     def __post_init__(self) -> None:
@@ -26,7 +26,7 @@ class ModelConfig(ModelSlots):
             raise SettingError(problem)
 
     def encoder(self) -> ModelConfig:
-        """The encoder's stack of an encoder-decoder, as the settings of an encoder-only model without a head."""
+        """The encoder of an encoder-decoder, as the config of an encoder-only model without a head."""
         assert self.topology == "encoder-decoder"
         n_head = self.n_encoder_head or self.n_head
         return dataclasses.replace(
@@ -44,7 +44,7 @@ class ModelConfig(ModelSlots):
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""
-        return plain(self)
+        return settings_to_dict(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], *, where: str = "the design") -> ModelConfig:
@@ -57,12 +57,12 @@ class ModelConfig(ModelSlots):
 
     @classmethod
     def problems(cls, values: dict[str, Any]) -> list[Problem]:
-        """All that is wrong with these settings (the others at their defaults), each on the slot that causes it."""
+        """All problems of these settings (the others at their defaults), each on the slot that causes it."""
         return _problems(draft(ModelSlots, values))
 
 
 def upgraded(data: Any) -> Any:
-    """`data` with what the first version wrote otherwise: `bias` was true or false."""
+    """`data` converted from the format of the first version, in which `bias` was true or false."""
     if isinstance(data, dict) and isinstance(data.get("bias"), bool):
         return {**data, "bias": "all" if data["bias"] else "none"}
     return data
@@ -75,5 +75,5 @@ def differences(before: ModelConfig, after: ModelConfig) -> dict[str, tuple[Any,
 
 
 def _problems(slots: ModelSlots) -> list[Problem]:
-    """Wrong fields; where there are none, fields that do not go together."""
+    """Problems of single fields; if there are none, conflicts between fields."""
     return field_problems(slots) or conflicts(slots)

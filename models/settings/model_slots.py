@@ -1,4 +1,4 @@
-"""The slots of a model's architecture, and what follows from their values. No torch."""
+"""The slots of a model's architecture, and properties derived from them. No torch."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from models.settings.activations import ACTIVATIONS
 from models.settings.norms import NORMS
 from models.settings.positions import POSITIONS, scheme_of
-from models.settings.slots import listed, slot
+from models.settings.slots import join_choices, slot
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSlots:
-    """Every slot of a model's architecture, filled by anything: a `ModelConfig` is one that was found legal."""
+    """The slots of a model's architecture, unchecked; `ModelConfig` is the validated form."""
 
     topology: str = slot(
         "decoder-only",
         "Topology",
-        "Which way information may flow. A decoder reads left to right and writes the next token; an encoder sees the "
-        "whole text at once; an encoder-decoder reads one text whole and writes another.",
+        "How information flows. A decoder reads from left to right and predicts the next token; an encoder sees the "
+        "whole text at once; an encoder-decoder encodes one text and generates another.",
         group="Shape",
         choices=("decoder-only", "encoder-only", "encoder-decoder"),
     )
@@ -30,12 +30,12 @@ class ModelSlots:
         range=(2, 10_000_000),
     )
     context_length: int = slot(
-        256, "Context length", "How many tokens the model can look at together.", group="Shape", range=(2, 16_777_216)
+        256, "Context length", "How many tokens the model can process together.", group="Shape", range=(2, 16_777_216)
     )
     n_layer: int = slot(
         4,
         "Layers",
-        "How many blocks are stacked: each refines what the one below it found. In an encoder-decoder, those of the "
+        "How many blocks are stacked: each refines the output of the one below. In an encoder-decoder, those of the "
         "decoder.",
         group="Shape",
         range=(1, 1024),
@@ -43,14 +43,14 @@ class ModelSlots:
     d_model: int = slot(
         128,
         "Width",
-        "How many numbers describe one token inside the model (d_model).",
+        "How many numbers represent one token inside the model (d_model).",
         group="Shape",
         range=(2, 1_048_576),
     )
     n_encoder_layer: int = slot(
         0,
         "Encoder layers",
-        "Blocks of the encoder. 0 = as many as in the decoder.",
+        "Blocks of the encoder. 0 = as in the decoder.",
         group="Shape",
         range=(0, 1024),
         only_if=("topology", "encoder-decoder"),
@@ -58,14 +58,14 @@ class ModelSlots:
     position: str = slot(
         "learned",
         "Positions",
-        f"How the model knows the order of tokens: {listed(scheme.help for scheme in POSITIONS.values())}.",
+        f"How the model knows the order of tokens: {join_choices(scheme.help for scheme in POSITIONS.values())}.",
         group="Positions",
         choices=tuple(POSITIONS),
     )
     rope_theta: float = slot(
         10_000.0,
         "RoPE base",
-        "How slowly the slowest rotation turns. Larger suits longer contexts.",
+        "How slow the slowest rotation is. Longer contexts need larger values.",
         group="Positions",
         range=(1.0, 1e12),
         only_if=("position", "rope"),
@@ -73,7 +73,7 @@ class ModelSlots:
     rope_scaling: str = slot(
         "none",
         "RoPE scaling",
-        "How a model trained on a short context is stretched to a longer one: all rotations slower (linear), a larger "
+        "How a model trained on a short context is extended to a longer one: all rotations slower (linear), a larger "
         "base as the text grows (dynamic), or only the slow rotations slower (llama3, yarn).",
         group="Positions",
         choices=("none", "linear", "dynamic", "llama3", "yarn"),
@@ -82,8 +82,8 @@ class ModelSlots:
     )
     rope_factor: float = slot(
         1.0,
-        "Stretch",
-        "How many times longer the stretched context is.",
+        "Context factor",
+        "How many times longer the extended context is.",
         group="Positions",
         range=(1.0, 1e6),
         only_if=("rope_scaling", ("linear", "dynamic", "llama3", "yarn")),
@@ -92,7 +92,7 @@ class ModelSlots:
     rope_original_context: int = slot(
         256,
         "Original context",
-        "The context length before stretching, in tokens.",
+        "The context length before extension, in tokens.",
         group="Positions",
         range=(1, 16_777_216),
         only_if=("rope_scaling", ("dynamic", "llama3", "yarn")),
@@ -101,7 +101,7 @@ class ModelSlots:
     rope_low_rotations: float = slot(
         1.0,
         "Slow below",
-        "Pairs that turn fewer times than this within the original context are slowed down in full.",
+        "Pairs that rotate fewer times than this within the original context are slowed down fully.",
         group="Positions",
         range=(0.0, 1e6),
         only_if=("rope_scaling", ("llama3", "yarn")),
@@ -110,7 +110,7 @@ class ModelSlots:
     rope_high_rotations: float = slot(
         4.0,
         "Fast above",
-        "Pairs that turn more often than this within the original context stay as they are (llama3: 4, yarn: 32).",
+        "Pairs that rotate more often than this within the original context are unchanged (llama3: 4, yarn: 32).",
         group="Positions",
         range=(0.0, 1e6),
         only_if=("rope_scaling", ("llama3", "yarn")),
@@ -118,8 +118,8 @@ class ModelSlots:
     )
     rope_attention_factor: float = slot(
         0.0,
-        "Score factor",
-        "What yarn multiplies queries and keys by. 0 = 0.1 ln(stretch) + 1.",
+        "Attention factor",
+        "YaRN multiplies queries and keys by this. 0 = 0.1 ln(context factor) + 1.",
         group="Positions",
         range=(0.0, 100.0),
         only_if=("rope_scaling", "yarn"),
@@ -127,30 +127,30 @@ class ModelSlots:
     )
     rope_fraction: float = slot(
         1.0,
-        "Rotated share",
-        "The share of a head's pairs that rotates, the fastest first (p-RoPE); the slow ones, which tell meaning "
-        "rather than order, stay as they are. 1 = all.",
+        "Rotated fraction",
+        "The fraction of a head's pairs that rotate, the fastest first (p-RoPE); the slow ones, which carry meaning "
+        "rather than order, are not rotated. 1 = all.",
         group="Positions",
         range=(0.0, 1.0),
         only_if=("position", "rope"),
         advanced=True,
-        later=True,
+        omit_default=True,
     )
     nope_interval: int = slot(
         0,
         "NoPE every",
-        "Of so many layers, the last does not rotate queries and keys: it looks at what tokens say, wherever they "
-        "stand (SmolLM3: 4). 0 = none.",
+        "Every n-th layer does not rotate queries and keys: it attends to content, independent of position "
+        "(SmolLM3: 4). 0 = none.",
         group="Positions",
         range=(0, 1024),
         only_if=("position", "rope"),
         advanced=True,
-        later=True,
+        omit_default=True,
     )
     n_bucket: int = slot(
         32,
         "Distance buckets",
-        "How many classes of distance have a learned bias; far ones share a class.",
+        "How many classes of distance have a learned bias; large distances share one.",
         group="Positions",
         range=(4, 4096),
         only_if=("position", "t5"),
@@ -158,7 +158,7 @@ class ModelSlots:
     )
     max_distance: int = slot(
         128,
-        "Farthest distance",
+        "Maximum distance",
         "All distances from here on share the last bucket.",
         group="Positions",
         range=(8, 1_048_576),
@@ -168,38 +168,38 @@ class ModelSlots:
     norm: str = slot(
         "layernorm",
         "Normalisation",
-        "Keeps numbers in range. RMSNorm is LayerNorm without the mean and the bias.",
+        "Keeps activations in range. RMSNorm is LayerNorm without the mean and the bias.",
         group="Normalisation",
         choices=tuple(NORMS),
     )
     norm_place: str = slot(
         "pre",
-        "Place of the norm",
-        "Before attention and feed-forward (pre: steady to train), or after they are added back (post: as in 2017).",
+        "Norm position",
+        "Before attention and feed-forward (pre: stable to train), or after the residual sum (post: as in 2017).",
         group="Normalisation",
         choices=("pre", "post"),
     )
     norm_eps: float = slot(
         1e-5,
         "Norm epsilon",
-        "A small number that keeps the division by the spread finite.",
+        "A small number that prevents division by zero.",
         group="Normalisation",
         range=(0.0, 1.0),
         advanced=True,
     )
     embedding_norm: bool = slot(
         False,
-        "Norm of embeddings",
+        "Embedding norm",
         "Normalises the sum of the embeddings before the first block, as BERT and BART do.",
         group="Normalisation",
     )
     n_head: int = slot(
-        4, "Heads", "How many attention patterns each layer can use side by side.", group="Attention", range=(1, 4096)
+        4, "Heads", "How many attention patterns each layer has in parallel.", group="Attention", range=(1, 4096)
     )
     n_kv_head: int = slot(
         0,
         "Key/value heads",
-        "0 = as many as heads. Fewer (grouped-query attention; 1 = multi-query) save memory while generating.",
+        "0 = as many as heads. Fewer (grouped-query attention; 1 = multi-query) save memory in generation.",
         group="Attention",
         range=(0, 4096),
     )
@@ -215,7 +215,7 @@ class ModelSlots:
     d_head: int = slot(
         0,
         "Head width",
-        "Numbers per head. 0 = width / heads, as almost everywhere.",
+        "Numbers per head. 0 = width / heads, as in most models.",
         group="Attention",
         range=(0, 65_536),
         advanced=True,
@@ -223,27 +223,27 @@ class ModelSlots:
     sliding_window: int = slot(
         0,
         "Sliding window",
-        "How many tokens back (itself included) a token can look; both ways in an encoder. 0 = all of them.",
+        "How many tokens back (itself included) a token can attend; both ways in an encoder. 0 = all.",
         group="Attention",
         range=(0, 16_777_216),
     )
     qk_norm: bool = slot(
         False,
         "QK-norm",
-        "Normalises queries and keys, which keeps attention steady at high learning rates.",
+        "Normalises queries and keys, which keeps attention stable at high learning rates.",
         group="Attention",
     )
     scaled_scores: bool = slot(
         True,
         "Scaled scores",
-        "Divides attention scores by the root of the head width. T5 does without, and begins with smaller weights.",
+        "Divides attention scores by the square root of the head width. T5 omits this, with smaller initial weights.",
         group="Attention",
         advanced=True,
     )
     activation: str = slot(
         "gelu",
         "Feed-forward",
-        "The non-linearity between the feed-forward matrices: two of them, or three where it is gated (SwiGLU, GeGLU). "
+        "The non-linearity between the feed-forward matrices: two, or three where it is gated (SwiGLU, GeGLU). "
         "GELU (tanh) is GPT-2's approximation of GELU, ReLU² the square of ReLU.",
         group="Feed-forward",
         choices=tuple(ACTIVATIONS),
@@ -257,7 +257,7 @@ class ModelSlots:
     )
     d_encoder_ff: int = slot(
         0,
-        "Encoder's width",
+        "Encoder FF width",
         "Feed-forward width of the encoder's layers. 0 = as in the decoder.",
         group="Feed-forward",
         range=(0, 16_777_216),
@@ -267,14 +267,14 @@ class ModelSlots:
     n_expert: int = slot(
         0,
         "Experts",
-        "A mixture of experts: so many feed-forwards side by side, of which each token uses a few. 0 = one for all.",
+        "A mixture of experts: this many feed-forwards in parallel, of which each token uses a few. 0 = a single one.",
         group="Feed-forward",
         range=(0, 4096),
     )
     n_expert_used: int = slot(
         2,
         "Experts used",
-        "How many experts work on each token; a router chooses them.",
+        "How many experts process each token; a router chooses them.",
         group="Feed-forward",
         range=(0, 4096),
         only_if=("n_expert", range(1, 4097)),
@@ -282,7 +282,7 @@ class ModelSlots:
     router_balance: float = slot(
         0.01,
         "Load balancing",
-        "How much training punishes a router that sends most tokens to the same experts.",
+        "How much training penalises a router that sends most tokens to the same experts.",
         group="Feed-forward",
         range=(0.0, 10.0),
         only_if=("n_expert", range(1, 4097)),
@@ -299,8 +299,8 @@ class ModelSlots:
     head: str = slot(
         "language",
         "Head",
-        "What is made of the last layer: a guess at tokens (language), a label for the text (sequence), a label for "
-        "each token (token), or nothing (none: the hidden states themselves).",
+        "What the model predicts: tokens (language), a label for the text (sequence), a label for each token (token), "
+        "or nothing (none: the hidden states themselves).",
         group="Head",
         choices=("language", "sequence", "token", "none"),
         only_if=("topology", "encoder-only"),
@@ -316,20 +316,20 @@ class ModelSlots:
     tied_embeddings: bool = slot(
         True,
         "Tied embeddings",
-        "Uses one table to read tokens and to write them.",
+        "Uses one table for input and output tokens.",
         group="Head",
     )
     head_transform: bool = slot(
         False,
         "Head transform",
-        "One more matrix, activation and norm before the guess at masked tokens, as in BERT.",
+        "One more matrix, activation and norm before masked tokens are predicted, as in BERT.",
         group="Head",
         only_if=("topology", "encoder-only"),
     )
     head_bias: bool = slot(
         False,
         "Head bias",
-        "Adds a learned number to each token's logit.",
+        "Adds a learned bias to each token's logit.",
         group="Head",
         advanced=True,
     )
@@ -344,7 +344,7 @@ class ModelSlots:
     n_segment: int = slot(
         0,
         "Segments",
-        "How many kinds of text parts have an embedding of their own (BERT: 2, a question and a passage). 0 = none.",
+        "How many kinds of text segments have an embedding (BERT: 2, a question and a passage). 0 = none.",
         group="Details",
         range=(0, 1024),
         only_if=("topology", "encoder-only"),
@@ -352,7 +352,7 @@ class ModelSlots:
     bias: str = slot(
         "all",
         "Biases",
-        "Where a learned offset is added: to every matrix and LayerNorm (all), to attention's or the feed-forward's "
+        "Where a learned bias is added: in every matrix and LayerNorm (all), in attention's or the feed-forward's "
         "matrices only, or nowhere.",
         group="Details",
         choices=("all", "attention", "feed-forward", "none"),
@@ -360,34 +360,34 @@ class ModelSlots:
     scaled_embeddings: bool = slot(
         False,
         "Scaled embeddings",
-        "Multiplies token embeddings by the root of the width, as the 2017 Transformer does.",
+        "Multiplies token embeddings by the square root of the width, as the 2017 Transformer does.",
         group="Details",
         advanced=True,
     )
     scaled_logits: bool = slot(
         False,
         "Scaled logits",
-        "Divides the logits by the root of the width, as T5 does with tied embeddings.",
+        "Divides the logits by the square root of the width, as T5 does with tied embeddings.",
         group="Details",
         advanced=True,
     )
     dropout: float = slot(
         0.0,
         "Dropout",
-        "The share of numbers zeroed at random in training, against overfitting.",
+        "The fraction of activations zeroed at random in training, against overfitting.",
         group="Details",
         range=(0.0, 0.9),
     )
     zero_init_output: bool = slot(
         False,
         "Zero-init outputs",
-        "Each block starts as doing nothing, which makes early training faster.",
+        "Each block initially does nothing, which makes early training faster.",
         group="Details",
     )
     init_std: float = slot(
         0.02,
         "Init std",
-        "The spread of the random weights at the start.",
+        "The standard deviation of the initial weights.",
         group="Details",
         range=(0.0, 1.0),
         advanced=True,
@@ -395,7 +395,7 @@ class ModelSlots:
     start_id: int = slot(
         -1,
         "Start token",
-        "The id that an encoder-decoder's text begins with. -1 = the tokenizer's padding token, as in T5.",
+        "The id that the decoder's text begins with. −1 = the tokenizer's padding token, as in T5.",
         group="Details",
         range=(-1, 10_000_000),
         only_if=("topology", "encoder-decoder"),
@@ -404,13 +404,13 @@ class ModelSlots:
     end_id: int = slot(
         -1,
         "End token",
-        "The id that ends a text. -1 = the tokenizer's end token.",
+        "The id that ends a text. −1 = the tokenizer's end token.",
         group="Details",
         range=(-1, 10_000_000),
         advanced=True,
     )
 
-    # What follows from them
+    # Derived from the slots
 
     @property
     def head_dim(self) -> int:
@@ -453,12 +453,12 @@ class ModelSlots:
 
     @property
     def is_causal(self) -> bool:
-        """Whether the tokens of the only, or the decoder's, stack see no later ones."""
+        """Whether self-attention is causal, in the only or the decoder's stack."""
         return self.topology != "encoder-only"
 
     @property
     def head_activation(self) -> str:
-        """The activation of the head's transform, which has no gate."""
+        """The activation of the head's transform, which is never gated."""
         return "gelu" if self.is_gated else self.activation
 
     def rotates(self, layer: int) -> bool:
@@ -468,21 +468,21 @@ class ModelSlots:
         arXiv:2501.18795, and SmolLM3).
         """
         is_without = self.nope_interval > 0 and (layer + 1) % self.nope_interval == 0
-        return scheme_of(self).place == "queries" and not is_without
+        return scheme_of(self).applied_to == "queries" and not is_without
 
     @property
-    def n_unturned(self) -> int:
+    def n_nope_layers(self) -> int:
         """Layers that do not rotate queries and keys."""
         return sum(not self.rotates(layer) for layer in range(self.n_layer))
 
     @property
     def has_head_transform(self) -> bool:
-        """Whether there is one more layer before the guess at masked tokens."""
+        """Whether BERT's transform precedes the prediction of masked tokens."""
         return self.head_transform and self.topology == "encoder-only" and self.head == "language"
 
     @property
     def attention_kind(self) -> str:
-        """The field's name for the sharing of keys and values."""
+        """ "multi-head", "grouped-query" or "multi-query"."""
         if self.kv_heads == self.n_head:
             return "multi-head"
         return "multi-query" if self.kv_heads == 1 else "grouped-query"

@@ -1,7 +1,6 @@
-"""The normalisations that there are. No torch.
+"""The available normalisations. No torch.
 
-Their code, by the same names: models.architecture.norms (modules), models.codegen.layers (text), models.cost.modules
-(what they keep in memory).
+Implemented, by the same names, in models.architecture.norms, models.codegen.layers and models.cost.modules.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Norm:
-    """A choice of `ModelConfig.norm`. title: its name on screen. has_bias: whether a design's biases are its, too."""
+    """A choice of `ModelConfig.norm`. title: its name on screen. has_bias: whether it can have a bias."""
 
     title: str
     has_bias: bool

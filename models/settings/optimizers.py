@@ -1,4 +1,4 @@
-"""The optimizers that there are: what they are called, what they remember, and which settings are theirs. No torch.
+"""The available optimizers: their names, state and settings. No torch.
 
 Their code, by the same names: models.training.optim.
 """
@@ -14,33 +14,33 @@ COUNTS = {1: "one", 2: "two"}
 class Optimizer:
     """A choice of `TrainConfig.optimizer`.
 
-    title: its name on screen. help: what is said of it beside the others. lr_of: whose updates the setting `lr` sizes.
-    highest: its learning rates, as settings of TrainConfig, and what no remedy raises them beyond; `lr` is the first.
-    lr_trial: the ends of the ramp of `lr` when a learning rate is looked for.
-    matrix_states, other_states: numbers kept for each weight, of the matrices of the blocks and of all others.
-    orthogonalises: whether an update of those matrices is made of all of one shape together (Muon).
-    keeps_sizes: whether `beta2` is how long it remembers the sizes of gradients, to divide by them.
+    title: its name on screen. help: its sentence in the help of the setting. lr_of: the optimizer that `lr` belongs to.
+    max_lrs: its learning rates, as settings of TrainConfig (`lr` first), with the limit up to which advice raises them.
+    lr_range: the range of `lr` that the learning rate finder sweeps.
+    matrix_states, other_states: numbers of state per weight, of the blocks' matrices and of all other weights.
+    orthogonalises: whether matrices of one shape are updated together, orthogonalised (Muon).
+    has_second_moment: whether it divides by a running mean of squared gradients, with the decay `beta2`.
     """
 
     title: str
     help: str
     lr_of: str
-    highest: dict[str, float]
-    lr_trial: tuple[float, float]
+    max_lrs: dict[str, float]
+    lr_range: tuple[float, float]
     matrix_states: int
     other_states: int
     orthogonalises: bool = False
-    keeps_sizes: bool = True
+    has_second_moment: bool = True
 
     @property
-    def rates(self) -> tuple[str, ...]:
-        """The settings that are its learning rates."""
-        return tuple(self.highest)
+    def lr_names(self) -> tuple[str, ...]:
+        """The names of its learning rate settings."""
+        return tuple(self.max_lrs)
 
     @property
-    def kept(self) -> str:
-        """How many numbers it keeps for each weight, in words."""
-        of_matrices = f"{COUNTS[self.matrix_states]} number{'s' * (self.matrix_states > 1)} for each weight"
+    def state_size(self) -> str:
+        """The size of its state in words, as “two numbers per weight”."""
+        of_matrices = f"{COUNTS[self.matrix_states]} number{'s' * (self.matrix_states > 1)} per weight"
         if self.matrix_states == self.other_states:
             return of_matrices
         return f"{of_matrices} of the blocks, {COUNTS[self.other_states]} for the others"
@@ -49,32 +49,32 @@ class Optimizer:
 OPTIMIZERS = {
     "muon": Optimizer(
         title="Muon",
-        help="Muon (with AdamW for the vectors and tables) learns in fewer steps",
+        help="Muon (with AdamW for vectors and embeddings) learns in fewer steps",
         lr_of="AdamW",
-        highest={"lr": 0.01, "muon_lr": 0.05},
-        lr_trial=(1e-5, 1.0),
+        max_lrs={"lr": 0.01, "muon_lr": 0.05},
+        lr_range=(1e-5, 1.0),
         matrix_states=1,
         other_states=2,
         orthogonalises=True,
     ),
     "adamw": Optimizer(
         title="AdamW",
-        help="AdamW is what most published models used",
+        help="AdamW is the usual choice of published models",
         lr_of="AdamW",
-        highest={"lr": 0.01},
-        lr_trial=(1e-5, 1.0),
+        max_lrs={"lr": 0.01},
+        lr_range=(1e-5, 1.0),
         matrix_states=2,
         other_states=2,
     ),
     "lion": Optimizer(
         title="Lion",
-        help="Lion keeps one number for each weight, and wants a third to a tenth of AdamW's learning rate",
+        help="Lion keeps one number per weight, and needs a third to a tenth of AdamW's learning rate",
         lr_of="Lion",
-        highest={"lr": 0.003},
-        lr_trial=(1e-6, 0.1),
+        max_lrs={"lr": 0.003},
+        lr_range=(1e-6, 0.1),
         matrix_states=1,
         other_states=1,
-        keeps_sizes=False,
+        has_second_moment=False,
     ),
 }
 """By name, in the order of the form."""

@@ -1,4 +1,4 @@
-"""The position schemes that there are: what they are called, where they come in and what they learn. No torch.
+"""The available position schemes: their names, where they are applied and what they learn. No torch.
 
 Their code, by the same names: models.architecture.positions (modules), models.codegen.positions (text).
 """
@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class HasPosition(Protocol):
-    """The slots of a design, of which `position` is one."""
+    """A design with the slot `position`."""
 
     @property
     def position(self) -> str: ...
@@ -18,10 +18,10 @@ class HasPosition(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedTable:
-    """What a scheme learns, once for a whole stack.
+    """A scheme's learned table, shared by a whole stack.
 
-    tensor: its name in the stack. sizes: the slots of the stack's design that are its rows and columns. slots: what
-    else of the design its numbers hang on.
+    tensor: its name in the stack. sizes: the slots that are its rows and columns. slots: further slots that determine
+    the meaning of its entries.
     """
 
     tensor: str
@@ -38,13 +38,13 @@ class LearnedTable:
 class PositionScheme:
     """A choice of `ModelConfig.position`.
 
-    title: its name on screen. help: what it is, in a list of all. place: where it comes in: "embeddings" (added to
-    them), "queries" (they are rotated, keys alike), "scores" (added to those of attention), or "" for nowhere.
+    title: its name on screen. help: its description in the help of the setting. applied_to: "embeddings" (added to
+    them), "queries" (queries and keys are rotated), "scores" (a bias of attention scores), or "" for nothing.
     """
 
     title: str
     help: str
-    place: str
+    applied_to: str
     learned: LearnedTable | None = None
 
 
@@ -52,23 +52,25 @@ POSITIONS = {
     "learned": PositionScheme(
         title="Learned",
         help="a learned table",
-        place="embeddings",
+        applied_to="embeddings",
         learned=LearnedTable(tensor="position.weight", sizes=("context_length", "d_model")),
     ),
-    "sinusoidal": PositionScheme(title="Sinusoidal", help="a table of waves (sinusoidal)", place="embeddings"),
-    "rope": PositionScheme(title="RoPE", help="rotation of queries and keys (RoPE)", place="queries"),
-    "alibi": PositionScheme(title="ALiBi", help="a penalty that grows with distance (ALiBi)", place="scores"),
+    "sinusoidal": PositionScheme(
+        title="Sinusoidal", help="a table of sines and cosines (sinusoidal)", applied_to="embeddings"
+    ),
+    "rope": PositionScheme(title="RoPE", help="rotation of queries and keys (RoPE)", applied_to="queries"),
+    "alibi": PositionScheme(title="ALiBi", help="a penalty that grows with distance (ALiBi)", applied_to="scores"),
     "t5": PositionScheme(
         title="T5 bias",
         help="a learned bias by distance (T5)",
-        place="scores",
+        applied_to="scores",
         learned=LearnedTable(
             tensor="score_bias.weight",
             sizes=("n_bucket", "n_head"),
             slots=("max_distance",),
         ),
     ),
-    "none": PositionScheme(title="None", help="not at all", place=""),
+    "none": PositionScheme(title="None", help="not at all", applied_to=""),
 }
 """By name, in the order of the form."""
 

@@ -1,4 +1,4 @@
-"""Points in the space of designs: the published families, each small enough to train here and in its real sizes.
+"""Preset architectures: published families, each in a tiny size to train here and in its real sizes.
 
 Sources: Attention Is All You Need (arXiv:1706.03762); GPT-2 (Radford et al., 2019); LLaMA 2 (arXiv:2307.09288); Llama 3
 (arXiv:2407.21783); BERT (arXiv:1810.04805); T5 (arXiv:1910.10683); BART (arXiv:1910.13461); Mixtral (arXiv:2401.04088);
@@ -61,7 +61,7 @@ _TINY_PAIR: dict[str, Any] = {**_TINY, "n_layer": 2}
 
 def _sized(family: ModelConfig, **size: Any) -> ModelConfig:
     sized = dataclasses.replace(family, **size)
-    if family.position == "t5":  # begins as T5 does: the wider, the smaller
+    if family.position == "t5":  # T5's initialisation: std falls with the width
         sized = dataclasses.replace(sized, init_std=round(sized.d_model**-0.5, 4))
     return sized
 

@@ -1,4 +1,4 @@
-"""What a training run is made from: model, tokenizer, data and training settings, as plain data. No torch import."""
+"""The settings of a training run: model, tokenizer, data and training. No torch import."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from models.settings.model_config import ModelConfig, upgraded
 from models.settings.optimizers import OPTIMIZERS, Optimizer
-from models.settings.slots import check_settings, plain, settings_from_dict, slot
+from models.settings.slots import check_settings, settings_from_dict, settings_to_dict, slot
 from models.settings.tokenizer_options import KINDS
 
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
-"""Where a run can compute. No part of its spec: each machine has others."""
+"""The devices that a run can use. Not part of its spec, since machines differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +24,14 @@ class TrainConfig:
     batch_size: int = slot(
         20,
         "Batch size",
-        "How many texts are read side by side before anything is learned.",
+        "How many texts are processed in parallel in one step.",
         group="Length",
         range=(1, 65_536),
     )
     grad_accum_steps: int = slot(
         1,
         "Accumulation",
-        "How many batches are added up for one update: as good as a larger batch, in less memory.",
+        "How many batches are accumulated for one update: the same as a larger batch, in less memory.",
         group="Length",
         range=(1, 65_536),
     )
@@ -45,7 +45,7 @@ class TrainConfig:
     lr: float = slot(
         6e-3,
         "Learning rate",
-        "The size of AdamW's or Lion's updates. Too large diverges, too small crawls.",
+        "The size of AdamW's or Lion's updates. Too large diverges, too small is slow.",
         group="Learning rate",
         range=(1e-9, 10.0),
     )
@@ -60,154 +60,158 @@ class TrainConfig:
     warmup_steps: int = slot(
         15,
         "Warm-up",
-        "Over how many steps the learning rate grows from zero: a gentle start.",
+        "How many steps the learning rate takes to rise from zero.",
         group="Learning rate",
         range=(0, 1_000_000_000),
     )
     schedule: str = slot(
         "linear",
         "Schedule",
-        "How the learning rate falls after the warm-up: along a cosine, along a line, along a line in the last 40 % of "
+        "How the learning rate decays after the warm-up: along a cosine, linearly, linearly in the last 40 % of "
         "the steps only (wsd: warm-up, stable, decay), or not at all.",
         group="Learning rate",
         choices=("cosine", "linear", "wsd", "constant"),
     )
     min_lr_ratio: float = slot(
         0.0,
-        "Final share",
-        "The share of the learning rate that is left at the last step.",
+        "Final LR fraction",
+        "The fraction of the learning rate that remains at the last step.",
         group="Learning rate",
         range=(0.0, 1.0),
     )
     weight_decay: float = slot(
         0.1,
         "Weight decay",
-        "Pulls the matrices towards zero a little, against overfitting.",
+        "Shrinks the matrices a little in each step, against overfitting.",
         group="Optimizer",
         range=(0.0, 10.0),
     )
     beta1: float = slot(
         0.9,
         "Beta 1",
-        "How long AdamW remembers past gradients; in Lion, how much their mean counts in an update.",
+        "AdamW: how long it averages past gradients. Lion: how much that average counts in an update.",
         group="Optimizer",
         range=(0.0, 0.9999),
     )
     beta2: float = slot(
         0.99,
         "Beta 2",
-        "How long AdamW remembers their size, and Lion past gradients.",
+        "AdamW: how long it averages squared gradients. Lion: how long it averages gradients.",
         group="Optimizer",
         range=(0.0, 0.999999),
     )
     grad_clip: float = slot(
         1.0,
         "Gradient clip",
-        "Gradients longer than this are shortened to it. 0 = never.",
+        "Gradients with a larger norm than this are scaled down to it. 0 = never.",
         group="Optimizer",
         range=(0.0, 1e6),
     )
     precision: str = slot(
         "auto",
         "Precision",
-        "bfloat16 computes with shorter numbers: faster where the device does it well. auto decides.",
+        "bfloat16 uses shorter numbers: faster where the device supports them. auto decides.",
         group="Optimizer",
         choices=("auto", "float32", "bfloat16"),
     )
     parallel: str = slot(
         "ddp",
         "Several processes",
-        "How processes started by torchrun share the work. Each reads a part of every batch; ddp: and holds the whole "
-        "model; fsdp: and holds a part of it, so that larger ones fit. What is learned is the same as in one process.",
+        "How processes started by torchrun share the work. Each reads a part of every batch. With ddp, each holds the "
+        "whole model; with fsdp, a part of it, so that larger ones fit. The result is the same as in one process.",
         group="Optimizer",
         choices=("ddp", "fsdp"),
     )
     context_loss_weight: float = slot(
         1.0,
-        "Weight outside replies",
+        "Prompt loss weight",
         "How much the tokens outside a chat's replies count in the loss. 1 = as much as the replies.",
         group="Optimizer",
         range=(0.0, 1.0),
     )
     objective: str = slot(
         "auto",
-        "Learns by",
-        "What an encoder-decoder practises on plain text: filling gaps (span corruption, as T5), or writing a damaged "
-        "text anew (denoising, as BART). auto denoises where positions are learned, as BART's are. Decoders always "
-        "guess the next token, encoders masked ones.",
+        "Objective",
+        "What an encoder-decoder learns on plain text: filling gaps (span corruption, as T5), or reconstructing a "
+        "damaged text (denoising, as BART). auto denoises if positions are learned, as in BART. Decoders always "
+        "predict the next token, encoders masked ones.",
         group="Objective",
         choices=("auto", "span-corruption", "denoising"),
     )
     seed: int = slot(
         0,
         "Seed",
-        "The number that all randomness is drawn from: the same seed gives the same run.",
+        "Initialises all random numbers: the same seed gives the same run.",
         group="Optimizer",
         range=(0, 2**31 - 1),
     )
     eval_interval: int = slot(
         200,
         "Validate every",
-        "Steps between two looks at the validation text. 0 = never.",
-        group="Watching",
+        "Steps between two validations. 0 = never.",
+        group="Evaluation and checkpoints",
         range=(0, 1_000_000_000),
     )
     eval_batches: int = slot(
         8,
         "Validation batches",
-        "How much of the validation text is looked at, always the same.",
-        group="Watching",
+        "How much of the validation text is used, always the same part.",
+        group="Evaluation and checkpoints",
         range=(1, 1_000_000),
     )
     sample_interval: int = slot(
         100,
         "Sample every",
         "Steps between two samples of the pinned prompts. 0 = never.",
-        group="Watching",
+        group="Evaluation and checkpoints",
         range=(0, 1_000_000_000),
     )
     sample_tokens: int = slot(
-        48, "Sample length", "How many tokens each sample may have.", group="Watching", range=(1, 4096)
+        48,
+        "Sample length",
+        "The maximum number of tokens of each sample.",
+        group="Evaluation and checkpoints",
+        range=(1, 4096),
     )
     prompts: tuple[str, ...] = slot(
         (),
         "Pinned prompts",
-        "Texts that the model goes on from, again and again as it learns, with the same seed.",
-        group="Watching",
+        "Texts that the model continues again and again as it learns, with the same seed.",
+        group="Evaluation and checkpoints",
     )
     layer_interval: int = slot(
         10,
-        "Look at layers every",
+        "Layer statistics every",
         "Steps between two measurements of how much an update changes each layer. 0 = never.",
-        group="Watching",
+        group="Evaluation and checkpoints",
         range=(0, 1_000_000_000),
     )
     watched_layer: int = slot(
         1,
-        "Layer to watch",
-        "Whose attention in the pinned prompts is kept with each sample, for the time machine; 1 is the first.",
-        group="Watching",
+        "Layer to record",
+        "Its attention on the pinned prompts is saved with each sample, for the time machine; 1 is the first.",
+        group="Evaluation and checkpoints",
         range=(1, 1_000_000),
     )
     patience: int = slot(
         0,
         "Patience",
-        "Stop early after so many validations in a row without a new lowest loss. 0 = never.",
-        group="Watching",
+        "Stop early after this many validations in a row without a new lowest loss. 0 = never.",
+        group="Evaluation and checkpoints",
         range=(0, 1_000_000),
     )
     checkpoint_interval: int = slot(
         200,
         "Checkpoint every",
         "Steps between two checkpoints. A crash loses at most the steps since the last one.",
-        group="Watching",
+        group="Evaluation and checkpoints",
         range=(1, 1_000_000_000),
     )
     keep_checkpoints: int = slot(
         3,
         "Keep checkpoints",
-        "How many of the last checkpoints stay on disk; the best one stays as well.",
-        group="Watching",
+        "How many of the last checkpoints are kept on disk; the best one is kept, too.",
+        group="Evaluation and checkpoints",
         range=(1, 1_000_000),
     )
 
@@ -215,14 +219,14 @@ class TrainConfig:
         check_settings(self)
 
     @property
-    def rule(self) -> Optimizer:
-        """What is to be known of the optimizer."""
+    def optimizer_info(self) -> Optimizer:
+        """The entry of the optimizer in OPTIMIZERS."""
         return OPTIMIZERS[self.optimizer]
 
     @property
-    def rates(self) -> dict[str, float]:
-        """The learning rates in use, by setting: `lr` first."""
-        return {name: getattr(self, name) for name in self.rule.rates}
+    def learning_rates(self) -> dict[str, float]:
+        """The learning rates in use, by setting, `lr` first."""
+        return {name: getattr(self, name) for name in self.optimizer_info.lr_names}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +236,7 @@ class DataSpec:
     source: str = slot(
         "tiny-world",
         "Source",
-        "Your own files, Terrarium's synthetic little world, the docstrings of Python's standard library, or pairs of "
+        "Your own files, Terrarium's small synthetic world, the docstrings of Python's standard library, or pairs of "
         "sentences whose “it” is to be resolved.",
         group="Data",
         choices=("files", "tiny-world", "stdlib", "pronouns"),
@@ -241,7 +245,7 @@ class DataSpec:
     val_fraction: float = slot(
         0.1,
         "Validation share",
-        "How much of the text's end is kept away from training, to measure on.",
+        "The fraction at the end of the text that is held out for validation.",
         group="Data",
         range=(0.0001, 0.5),
         only_if=("source", "files"),
@@ -249,7 +253,7 @@ class DataSpec:
     seed: int = slot(
         0,
         "World seed",
-        "Which little world is generated.",
+        "Selects the world that is generated.",
         group="Data",
         range=(0, 2**31 - 1),
         only_if=("source", "tiny-world"),
@@ -258,7 +262,7 @@ class DataSpec:
     def __post_init__(self) -> None:
         check_settings(self)
         if self.source == "files" and not self.files:
-            raise ValueError("No file is chosen to train on: choose at least one text file, or another source.")
+            raise ValueError("No training file is chosen: choose at least one text file, or another source.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,7 +279,7 @@ class TokenizerSpec:
     vocab_size: int = slot(
         1024,
         "Vocabulary",
-        "How many different tokens there are at most.",
+        "The maximum number of different tokens.",
         group="Tokenizer",
         range=(2, 1_000_000),
         only_if=("kind", KINDS[1:]),
@@ -288,7 +292,7 @@ class TokenizerSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """Everything a run is made from. `model.vocab_size` is replaced by the tokenizer's when the run is prepared."""
+    """All settings of a run. `model.vocab_size` is replaced by the tokenizer's when the run is prepared."""
 
     name: str
     model: ModelConfig
@@ -301,14 +305,14 @@ class RunSpec:
             raise ValueError("The run has no name: give it one.")
 
     @property
-    def n_choices(self) -> int:
-        """Among how many answers a guess is made: all tokens, or the two nouns that a pronoun may mean."""
+    def n_classes(self) -> int:
+        """The number of classes of a prediction: all tokens, or the two nouns that a pronoun may refer to."""
         return 2 if self.data.source == "pronouns" else self.model.vocab_size
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""
         parts = {"model": self.model, "tokenizer": self.tokenizer, "data": self.data, "train": self.train}
-        return {"name": self.name, **{name: plain(part) for name, part in parts.items()}}
+        return {"name": self.name, **{name: settings_to_dict(part) for name, part in parts.items()}}
 
     @classmethod
     def from_dict(cls, data: Any, *, where: str = "the run's spec") -> RunSpec:
@@ -330,9 +334,9 @@ class RunSpec:
 
 
 def objective_of(model: ModelConfig, wanted: str = "auto") -> str:
-    """What a design practises on plain text: next-token, masked-tokens, span-corruption or denoising.
+    """The objective of a design on plain text: next-token, masked-tokens, span-corruption or denoising.
 
-    wanted: TrainConfig.objective, which only encoder-decoders heed.
+    wanted: TrainConfig.objective, used by encoder-decoders only.
     """
     if model.topology == "decoder-only":
         return "next-token"
@@ -344,12 +348,12 @@ def objective_of(model: ModelConfig, wanted: str = "auto") -> str:
 
 
 def inactive_fields(model: ModelConfig) -> frozenset[str]:
-    """The TrainConfig settings that change nothing for a design, because of its topology."""
+    """The TrainConfig settings without effect for a design, because of its topology."""
     return frozenset() if model.topology == "encoder-decoder" else frozenset({"objective"})
 
 
 def _upgraded_train(data: Any, topology: str) -> Any:
-    """`data` with what was not written at first: encoder-decoders had one objective, so their resume is exact."""
+    """`data` with the objective that early versions did not write, so that encoder-decoders resume exactly."""
     if isinstance(data, dict) and topology == "encoder-decoder":
         return {"objective": "span-corruption", **data}
     return data
@@ -361,4 +365,4 @@ def check_keys(data: Any, known: set[str], where: str) -> None:
         raise ValueError(f"{where} must be an object of named settings, not {type(data).__name__}.")
     unknown = sorted(set(data) - known)
     if unknown:
-        raise ValueError(f"{where} has nothing called {unknown[0]!r}: it knows {', '.join(sorted(known))}.")
+        raise ValueError(f"{where} has no key {unknown[0]!r}: the keys are {', '.join(sorted(known))}.")

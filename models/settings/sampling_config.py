@@ -1,4 +1,4 @@
-"""How replies are drawn, as plain data with what a form needs. No torch import."""
+"""Sampling settings of a generation. No torch import."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from typing import Any
 
 from models.settings.slots import check_settings, settings_from_dict, slot
 
-LARGEST_BIAS = 100.0
+MAX_BIAS = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
-    """The settings of one generation. The defaults draw from the model's probabilities, a little sharpened.
+    """The sampling settings of one generation. The defaults sharpen the model's probabilities a little.
 
-    The slot hint `step` says to which step of the draw a setting belongs (models.inference.sampling_steps):
-    "penalties", "temperature", or a cut, which is called as the setting that switches it on: at the default of that one
-    it changes nothing. What has no step changes no probability.
+    The slot hint `step` names the sampling step that a setting belongs to (models.inference.sampling_steps):
+    "penalties", "temperature", or a truncation, named after the setting that switches it on, at whose default it does
+    nothing. Typical-p: Meister et al. (arXiv:2202.00666); min-p: arXiv:2407.01082; top-nσ: arXiv:2411.07641; Mirostat
+    v2: arXiv:2007.14966. A setting without a step changes no probability.
     """
 
     temperature: float = slot(
         0.8,
         "Temperature",
-        "How adventurous the choice is. 0 always takes the most likely token; 1 takes the model at its word.",
+        "How random the choice is. 0 always takes the most likely token; 1 uses the model's probabilities unchanged.",
         group="Sampling",
         range=(0.0, 5.0),
         step="temperature",
@@ -42,7 +43,7 @@ class SamplingConfig:
     top_p: float = slot(
         1.0,
         "Top-p",
-        "Only the most likely tokens that together reach this share may be chosen. 1 = all.",
+        "Only the most likely tokens that together reach this probability may be chosen. 1 = all.",
         group="Sampling",
         range=(0.0, 1.0),
         step="top_p",
@@ -50,15 +51,15 @@ class SamplingConfig:
     min_p: float = slot(
         0.0,
         "Min-p",
-        "Only tokens at least this share as likely as the likeliest may be chosen. 0 = all.",
+        "Only tokens with at least this fraction of the top token's probability may be chosen. 0 = all.",
         group="Sampling",
         range=(0.0, 1.0),
         step="min_p",
     )
     typical_p: float = slot(
         1.0,
-        "Typical",
-        "Only the tokens that are about as surprising as the model expects, up to this share of all. 1 = all.",
+        "Typical-p",
+        "Only tokens about as surprising as expected may be chosen, up to this total probability. 1 = all.",
         group="Sampling",
         range=(0.0, 1.0),
         advanced=True,
@@ -67,34 +68,34 @@ class SamplingConfig:
     top_n_sigma: float = slot(
         0.0,
         "Top-nσ",
-        "Only tokens whose logits come within so many standard deviations of the largest may be chosen, whatever the "
+        "Only tokens whose logits are within this many standard deviations of the largest may be chosen, at any "
         "temperature. 0 = all.",
         group="Sampling",
         range=(0.0, 100.0),
         step="top_n_sigma",
         advanced=True,
-        later=True,
+        omit_default=True,
     )
     mirostat_tau: float = slot(
         0.0,
         "Mirostat",
-        "Keeps the text about so surprising throughout: so many bits a token. The more surprising the reply was so "
-        "far, the more of the unlikely tokens are cut off. 0 = off.",
+        "Keeps the text equally surprising throughout, at this many bits per token: the more surprising the reply so "
+        "far, the more unlikely tokens are cut off. 0 = off.",
         group="Sampling",
         range=(0.0, 32.0),
         step="mirostat_tau",
         advanced=True,
-        later=True,
+        omit_default=True,
     )
     mirostat_eta: float = slot(
         0.1,
         "Mirostat rate",
-        "How fast Mirostat makes up for a token that was too surprising, or not enough.",
+        "How fast Mirostat corrects for a token that was too surprising, or not enough.",
         group="Sampling",
         range=(0.0, 1.0),
         step="mirostat_tau",
         advanced=True,
-        later=True,
+        omit_default=True,
     )
     repetition_penalty: float = slot(
         1.0,
@@ -107,7 +108,7 @@ class SamplingConfig:
     frequency_penalty: float = slot(
         0.0,
         "Frequency penalty",
-        "Above 0, a token becomes less likely each time that it comes up in the reply.",
+        "Above 0, a token becomes less likely each time it occurs in the reply.",
         group="Sampling",
         range=(-2.0, 2.0),
         advanced=True,
@@ -125,7 +126,7 @@ class SamplingConfig:
     logit_bias: tuple[tuple[int, float], ...] = slot(
         (),
         "Token biases",
-        "Makes single tokens more (up to 100) or less likely (down to -100) throughout: added to their logits.",
+        "Makes single tokens more (up to 100) or less likely (down to −100): added to their logits.",
         group="Sampling",
         items=tuple,
         advanced=True,
@@ -134,56 +135,56 @@ class SamplingConfig:
     seed: int = slot(
         0,
         "Seed",
-        "The number that the choices are drawn from: the same seed gives the same reply.",
+        "Initialises the random choices: the same seed gives the same reply.",
         group="Sampling",
         range=(0, 2**31 - 1),
     )
     max_tokens: int = slot(
-        256, "Longest reply", "The reply ends after so many tokens.", group="Sampling", range=(1, 1_000_000)
+        256, "Max length", "The reply ends after this many tokens.", group="Sampling", range=(1, 1_000_000)
     )
-    stop: tuple[str, ...] = slot((), "Stop texts", "The reply ends before any of these texts.", group="Sampling")
+    stop: tuple[str, ...] = slot((), "Stop texts", "The reply ends before any of these strings.", group="Sampling")
 
     def __post_init__(self) -> None:
         check_settings(self)
         if "" in self.stop:
-            raise ValueError("A stop text is empty, so the reply would end before it begins: leave it out.")
+            raise ValueError("A stop text is empty, so the reply would end at once: remove it.")
         for item in self.logit_bias:
             _check_bias(item)
 
 
 _FIELDS = {f.name: f for f in dataclasses.fields(SamplingConfig)}
 STEP_OF: dict[str, str] = {name: f.metadata["step"] for name, f in _FIELDS.items() if "step" in f.metadata}
-"""Setting -> the step of the draw that it belongs to."""
-NUMBERS = tuple(name for name in STEP_OF if isinstance(_FIELDS[name].default, int | float))
-"""The settings of the draw that are a number each."""
-CUTS = tuple(name for name, step in STEP_OF.items() if name == step and step != "temperature")
-"""The settings that switch a cut on."""
+"""Setting -> the sampling step that it belongs to."""
+NUMERIC_SETTINGS = tuple(name for name in STEP_OF if isinstance(_FIELDS[name].default, int | float))
+"""The sampling settings that are single numbers."""
+TRUNCATIONS = tuple(name for name, step in STEP_OF.items() if name == step and step != "temperature")
+"""The settings that switch a truncation on."""
 
 
-def step_words(config: SamplingConfig, step: str) -> str:
-    """A step of the draw as it is set: “Top-k 40”."""
+def format_step(config: SamplingConfig, step: str) -> str:
+    """A sampling step with its value: “Top-k 40”."""
     value = getattr(config, step)
     return f"{_FIELDS[step].metadata['label']} {value if isinstance(value, int) else format(value, 'g')}"
 
 
-def same_draw(one: SamplingConfig, other: SamplingConfig) -> bool:
-    """Whether two settings make the same of every distribution."""
+def is_same_sampling(one: SamplingConfig, other: SamplingConfig) -> bool:
+    """Whether two settings change every distribution in the same way."""
     return all(getattr(one, name) == getattr(other, name) for name in STEP_OF)
 
 
 def _check_bias(item: tuple[object, ...]) -> None:
-    """Raise ValueError where an item of `logit_bias` is no token's id with a bias that means something."""
+    """Raise ValueError unless an item of `logit_bias` is a token id with a bias within ±MAX_BIAS."""
     match item:
-        case (int(id), int(bias) | float(bias)) if id >= 0 and abs(bias) <= LARGEST_BIAS:
+        case (int(id), int(bias) | float(bias)) if id >= 0 and abs(bias) <= MAX_BIAS:
             return
     raise ValueError(
         f"logit_bias has {reprlib.repr(item)}, but each entry must be a token's id and a number between "
-        f"-{LARGEST_BIAS:g} and {LARGEST_BIAS:g}."
+        f"-{MAX_BIAS:g} and {MAX_BIAS:g}."
     )
 
 
 def with_advice(config: SamplingConfig, advice: Mapping[str, Any]) -> SamplingConfig:
-    """The settings as changed by what a model's makers advise, so far as that means anything."""
+    """The settings with the valid ones of a model's recommended values."""
     for name, value in advice.items():
         with contextlib.suppress(ValueError, TypeError):
             config = dataclasses.replace(config, **{name: value})
@@ -191,7 +192,7 @@ def with_advice(config: SamplingConfig, advice: Mapping[str, Any]) -> SamplingCo
 
 
 def sampling_from_dict(data: Any, where: str) -> SamplingConfig:
-    """The settings of parsed JSON; ValueError as `models.settings.slots.settings_from_dict`, naming `where`."""
+    """The settings from parsed JSON; raises ValueError as `models.settings.slots.settings_from_dict`."""
     if isinstance(data, dict) and isinstance(data.get("logit_bias"), list):
         pairs = [tuple(item) if isinstance(item, list) else item for item in data["logit_bias"]]
         data = {**data, "logit_bias": pairs}

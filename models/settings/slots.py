@@ -1,4 +1,4 @@
-"""Settings as frozen dataclasses whose fields know how to be shown in a form and what they may hold. No torch."""
+"""Settings as frozen dataclasses whose fields carry their label, help and valid range. No torch."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 
 def slot(default: Any, label: str, help: str, *, group: str, **hints: Any) -> Any:
-    """A dataclass field with what a form needs.
+    """A dataclass field with the metadata for forms and validation.
 
     Args:
-        label: its name on screen; `help`: what it does, in plain words; `group`: the heading it stands under.
-        hints: `choices`, or `range` (lowest, highest); `items` (the type of a tuple's items, text if not said);
-            `only_if` (another slot, the value, tuple or range of values of that slot under which this one means
-            something); `advanced` = True where few people need it; `later` = True for a slot that older versions did
-            not know: `plain` leaves it out where it is at its default, so that what is written stays as it was.
+        label: its name on screen; `help`: what it does, in plain words; `group`: the heading it is shown under.
+        hints: `choices`, or `range` (lowest, highest); `items` (the type of a tuple's items, default: str);
+            `only_if` (another slot, and the value, tuple or range of values for which this slot has an effect);
+            `advanced` = True if few people need it; `omit_default` = True for a slot that older versions do not
+            know: `settings_to_dict` omits it at its default, so that their files stay unchanged.
     """
     return field(default=default, metadata={"label": label, "help": help, "group": group, **hints})
 
@@ -62,36 +62,35 @@ def settings_from_dict(cls: type[Settings], data: Any, where: str) -> Settings:
         raise ValueError(f"{where}: {error}") from error
 
 
-def plain(settings: Any) -> dict[str, Any]:
-    """The settings as they are written to a file, which `settings_from_dict` reads: see `later` of `slot`."""
+def settings_to_dict(settings: Any) -> dict[str, Any]:
+    """The settings as a dict for a file, which `settings_from_dict` reads; see `omit_default` of `slot`."""
     return {
         f.name: getattr(settings, f.name)
         for f in fields(settings)
-        if not f.metadata.get("later") or getattr(settings, f.name) != f.default
+        if not f.metadata.get("omit_default") or getattr(settings, f.name) != f.default
     }
 
 
 def check_complete(entries: Iterable[str], known: Iterable[str], where: str) -> None:
-    """Raise LookupError where `entries`, of what `where` says, are not exactly those that are `known` by name.
+    """Raise LookupError, naming `where`, unless the names of `entries` are exactly the `known` ones.
 
-    For tables that say more of the choices of a setting than the setting itself: called when they are imported, so that
-    a new choice is never passed over in silence.
+    For tables with an entry per choice of a setting; called at import, so that a new choice cannot be forgotten.
     """
     found, wanted = set(entries), set(known)
-    if lacking := wanted - found:
-        raise LookupError(f"{where}: there is no entry for {', '.join(sorted(lacking))}.")
-    if strange := found - wanted:
-        raise LookupError(f"{where}: {', '.join(sorted(strange))} is not known.")
+    if missing := wanted - found:
+        raise LookupError(f"{where}: there is no entry for {', '.join(sorted(missing))}.")
+    if unknown := found - wanted:
+        raise LookupError(f"{where}: {', '.join(sorted(unknown))} is not known.")
 
 
-def listed(words: Iterable[str]) -> str:
-    """Choices in a sentence: “one, another, or a third”."""
-    *first, last = words
+def join_choices(choices: Iterable[str]) -> str:
+    """Choices as an enumeration: “one, another, or a third”."""
+    *first, last = choices
     return f"{', '.join(first)}, or {last}" if first else last
 
 
 def draft(cls: type[Settings], values: Mapping[str, Any]) -> Settings:
-    """An object with these settings (the others at their defaults) that nobody has checked: it may be illegal."""
+    """An unvalidated object with these settings (the others at their defaults): it may be illegal."""
     unchecked = object.__new__(cls)
     for f in fields(cls):  # type: ignore[arg-type]
         object.__setattr__(unchecked, f.name, values.get(f.name, f.default))
@@ -99,19 +98,19 @@ def draft(cls: type[Settings], values: Mapping[str, Any]) -> Settings:
 
 
 def check_settings(settings: Any) -> None:
-    """Raise SettingError where a field of the dataclass has the wrong type or leaves its slot's choices or range."""
+    """Raise SettingError if a field of the dataclass has a wrong type, or is outside its slot's choices or range."""
     for problem in field_problems(settings):
         raise SettingError(problem)
 
 
 def field_problems(settings: Any) -> list[Problem]:
-    """The fields of a settings object that have a wrong type, or lie outside the slot's choices or range."""
+    """The problems of fields with a wrong type, or outside their slot's choices or range."""
     found = ((f.name, _field_problem(f, getattr(settings, f.name))) for f in fields(settings))
     return [Problem(name, sentence) for name, sentence in found if sentence]
 
 
 def is_used(settings: Any, f: dataclasses.Field[Any]) -> bool:
-    """Whether the slot means anything in these settings (its `only_if`, and that slot's own)."""
+    """Whether the slot has an effect in these settings (by its `only_if`, and that slot's own)."""
     condition = f.metadata.get("only_if")
     if condition is None:
         return True
@@ -125,9 +124,9 @@ def is_used(settings: Any, f: dataclasses.Field[Any]) -> bool:
 def _field_problem(f: dataclasses.Field[Any], value: Any) -> str | None:
     expected: Any = type(f.default)
     if type(value) is not expected and not (expected is float and type(value) is int):
-        return f"{f.name} must be {_type_words(expected)}, not {reprlib.repr(value)}."
+        return f"{f.name} must be {_describe_type(expected)}, not {reprlib.repr(value)}."
     if expected is tuple and not all(isinstance(item, f.metadata.get("items", str)) for item in value):
-        return f"{f.name} must be {_type_words(expected)}, not {reprlib.repr(value)}."
+        return f"{f.name} must be {_describe_type(expected)}, not {reprlib.repr(value)}."
     choices = f.metadata.get("choices")
     if choices and value not in choices:
         return f"{f.name} cannot be {reprlib.repr(value)}: choose one of {', '.join(choices)}."
@@ -138,5 +137,5 @@ def _field_problem(f: dataclasses.Field[Any], value: Any) -> str | None:
     return None
 
 
-def _type_words(kind: Any) -> str:
+def _describe_type(kind: Any) -> str:
     return {int: "a whole number", float: "a number", bool: "true or false", str: "a word", tuple: "texts"}[kind]

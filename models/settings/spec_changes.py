@@ -1,4 +1,4 @@
-"""Changing single settings of a spec by name, as “train.lr = 0.003”: for options, forks and sweeps. No torch import."""
+"""Changing single settings of a spec by name, as in “train.lr = 0.003”, for options, forks and sweeps. No torch."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ TABLES = ("train", "model", "data", "tokenizer")
 
 
 def parse_change(text: str) -> tuple[str, Any]:
-    """ "train.lr=3e-4" as ("train.lr", 0.0003): the value is written as in TOML, words without quotes too.
+    """ "train.lr=3e-4" as ("train.lr", 0.0003): the value is TOML, or text without quotes.
 
-    A name without a table is one of [train].
+    A name without a table belongs to [train].
 
     Raises:
-        ValueError: where it has no name, or no value.
+        ValueError: if the name or the value is missing.
     """
     name, equals, value = text.partition("=")
     name, value = name.strip(), value.strip()
     if not equals or not name or not value:
-        raise ValueError(f"{text!r} is no setting with a value: write it as train.lr=0.003.")
+        raise ValueError(f"{text!r} is not a setting with a value: write it as train.lr=0.003.")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -32,15 +32,15 @@ def parse_change(text: str) -> tuple[str, Any]:
 
 
 def full_name(name: str) -> str:
-    """The name with its table: "lr" is "train.lr"."""
+    """The name with its table: "train.lr" for "lr"."""
     return name if "." in name else f"train.{name}"
 
 
 def changed_spec(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
-    """The spec with other values for the settings named, as "train.lr" or "model.n_layer".
+    """The spec with changed settings, named as in "train.lr" or "model.n_layer".
 
     Raises:
-        ValueError: where there is no such setting, or a value is not one of its.
+        ValueError: if there is no such setting, or a value is illegal.
     """
     by_table: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
@@ -56,29 +56,27 @@ def changed_spec(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
 
 
 def value_of(spec: RunSpec, name: str) -> Any:
-    """The value that the spec has for a setting named as in `changed_spec`; ValueError where there is none."""
+    """The value of a setting, named as in `changed_spec`; ValueError if there is no such setting."""
     table, setting = _split(spec, name)
     return getattr(getattr(spec, table), setting)
 
 
 def kind_of(spec: RunSpec, name: str) -> type:
-    """The type of a setting's values: a number with a fraction may have the value 1, but is a float all the same."""
+    """The type of a setting, from its default: a float setting may hold the int 1."""
     table, setting = _split(spec, name)
     return type(next(field.default for field in dataclasses.fields(getattr(spec, table)) if field.name == setting))
 
 
 def _split(spec: RunSpec, name: str) -> tuple[str, str]:
-    """The table and the setting that a name stands for."""
+    """The table and the setting of a name."""
     table, _, setting = full_name(name).partition(".")
     if table not in TABLES or setting not in {field.name for field in dataclasses.fields(getattr(spec, table))}:
-        raise ValueError(
-            f"There is no setting called {name!r}: name one of a spec's, such as train.lr or model.n_layer."
-        )
+        raise ValueError(f"There is no setting called {name!r}: use one like train.lr or model.n_layer.")
     return table, setting
 
 
-def varying(specs: Sequence[RunSpec]) -> dict[str, tuple[Any, ...]]:
-    """The settings that are not the same in all specs, as "train.lr" -> one value for each of them; names left out."""
+def differing_settings(specs: Sequence[RunSpec]) -> dict[str, tuple[Any, ...]]:
+    """The settings that differ between the specs, as "train.lr" -> one value per spec; run names are ignored."""
     found = {}
     for table in TABLES:
         for field in dataclasses.fields(getattr(specs[0], table)):

@@ -1,4 +1,4 @@
-"""SPEC.toml: a run as people write it down, with paths relative to the file. No torch import."""
+"""SPEC.toml: the settings of a run as a file, with paths relative to it. No torch import."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from models.settings.slots import settings_from_dict
 def load_spec(path: Path) -> RunSpec:
     """Read a SPEC.toml with the tables [model] (preset= and/or settings), [tokenizer], [data], [train], [run].
 
-    Relative paths are taken from the file's folder. A `[tokenizer] path` that is not a file or folder there is the name
-    of a tokenizer in the library.
+    Relative paths are relative to the file's folder. A `[tokenizer] path` that is not a file or folder there names a
+    tokenizer in the library.
 
     Raises:
         ValueError: naming the file, the table and the remedy.
@@ -52,10 +52,10 @@ def load_spec(path: Path) -> RunSpec:
 
 
 def write_spec(path: Path, spec: RunSpec) -> None:
-    """Write `spec` as a SPEC.toml, from which `load_spec` reads the same again.
+    """Write `spec` as a SPEC.toml, for `load_spec`.
 
     Raises:
-        ValueError: where `path` is a folder; OSError where it cannot be written.
+        ValueError: if `path` is a folder; OSError if it cannot be written.
     """
     if path.is_dir():
         raise ValueError(f"{path} is a folder: name the file to write, for example {path / 'spec.toml'}.")
@@ -63,9 +63,10 @@ def write_spec(path: Path, spec: RunSpec) -> None:
 
 
 def spec_to_toml(spec: RunSpec, folder: Path) -> str:
-    """`spec` as the text of a SPEC.toml in `folder`: files below it are named relative to it, all others in full.
+    """`spec` as the text of a SPEC.toml in `folder`: paths inside it are relative, all others absolute.
 
-    Every setting is written, defaults too (but for `plain`'s): the file means the same when those change.
+    Every setting is written, even at its default, so that the file keeps its meaning when defaults change (except for
+    slots with `omit_default`).
     """
     tables = {part: dict(value) for part, value in spec.to_dict().items() if part != "name"}
     tables["tokenizer"]["path"] = _from_folder(spec.tokenizer.path, folder)
@@ -74,14 +75,14 @@ def spec_to_toml(spec: RunSpec, folder: Path) -> str:
 
 
 def _from_folder(path: str, folder: Path) -> str:
-    """A path as a file in `folder` names it; the name of a tokenizer in the library stays as it is."""
+    """A path relative to `folder` if it is inside; the name of a tokenizer in the library is unchanged."""
     if not Path(path).is_absolute() or not Path(path).is_relative_to(folder):
         return path
     return Path(path).relative_to(folder).as_posix()
 
 
 def _model_from_table(table: dict[str, Any], where: str) -> ModelConfig:
-    """The design in `table`, whose `preset` gives what the other keys leave open; an empty one is our default."""
+    """The design in `table`, based on its `preset`; an empty table is the default design."""
     preset = table.get("preset", "terrarium-tiny")
     if not isinstance(preset, str) or preset not in PRESETS:
         raise ValueError(f"{where}: there is no preset called {preset!r}: choose one of {', '.join(PRESETS)}.")

@@ -106,4 +106,5 @@ def _why_not(name: str, error: Exception) -> str:
             "the Hugging Face hub cannot be reached: connect to the internet, or download the model's "
             "folder on another machine and import it."
         )
-    return f"the download from the Hugging Face hub failed ({str(error).splitlines()[0] if str(error) else type(error).__name__})."
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return f"the download from the Hugging Face hub failed ({reason})."

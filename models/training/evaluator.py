@@ -183,8 +183,8 @@ def capture_attention(
 ) -> AttentionSeen:
     """The attention weights of layer number `layer` (from 1; the last one where there are fewer) in `prompt`.
 
-    An encoder-decoder shows its encoder's. Of a longer prompt only the last MAX_PROMPT_TOKENS tokens are read. Leaves the
-    model's mode as it is.
+    An encoder-decoder shows its encoder's. Only the last MAX_PROMPT_TOKENS tokens of a prompt are read. Leaves
+    the model's mode as it is.
     """
     ids = prompt_input_ids(model, tokenizer, prompt, as_chat, denoises=denoises, resolves_pronouns=resolves_pronouns)[
         -MAX_PROMPT_TOKENS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from models.device import is_out_of_memory, out_of_memory_sentence
+from models.device import describe_out_of_memory, is_out_of_memory
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import TrainConfig
 from models.training.parallel.process_group import ProcessGroup
@@ -13,7 +13,7 @@ from models.training.record import DISK_FULL
 
 def divergence_sentence(what: str, config: TrainConfig, saved_step: int) -> str:
     """The message for a loss, gradient or model that is not finite; `saved_step`: the last checkpoint, -1 = none."""
-    remedy = f"start again with a lower {' and '.join(config.rates)}"
+    remedy = f"start again with a lower {' and '.join(config.learning_rates)}"
     if saved_step >= 0:
         remedy += f", or resume from the last checkpoint (step {saved_step}) with the learning rate turned down"
     return f"The {what} is not a number (NaN or infinite), so training stopped: {remedy}."
@@ -35,7 +35,7 @@ def failure_sentence(
         return str(error)
     stands = f" The checkpoint of step {saved_step} is kept." if saved_step >= 0 else ""
     if is_out_of_memory(error):
-        return out_of_memory_sentence(device, remedy) + stands
+        return describe_out_of_memory(device, remedy) + stands
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return f"The disk that holds {run.folder} is full: free some space, then resume.{stands}"
     if isinstance(error, OSError):

@@ -24,8 +24,8 @@ def weighted_nll(
 ) -> Tensor:
     """Sum of weight × negative log-likelihood over the batch, in nats: a float32 scalar with a gradient.
 
-    Matrices are multiplied in `dtype`; the softmax is float32. Where few targets have a weight, logits are computed only
-    for those.
+    Matrices are multiplied in `dtype`; the softmax is float32. Where few targets have a weight, only their logits are
+    computed.
     """
     nll, weights = _nll(model, batch, dtype, trace)
     return (nll * weights).sum()

@@ -75,8 +75,8 @@ def prepare_queued(library: Library, queue: RunQueue, item: QueuedRun) -> Genera
     """The run folder of a queue item: created as by `prepare_run`, or opened. A new run leaves the queue here.
 
     Raises:
-        ValueError: as `prepare_run`, or where the run is gone; it stays in the queue then. Also where the item was removed
-            from the queue meanwhile: then no run is created.
+        ValueError: as `prepare_run`, or where the run is gone; it stays in the queue then. Also where the item
+            was removed from the queue meanwhile: then no run is created.
     """
     if item.spec is None:
         return RunFolder.open(library.runs / item.run)

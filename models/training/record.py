@@ -64,12 +64,12 @@ class Recorder:
         yield from self.retry_while_full(self._run.append, "attention", asdict(seen))
 
     def nonfinite_step(self, **values: float) -> None:
-        """Write the row of a step that was not applied, since its loss or gradient is not finite; skipped on a full disk."""
+        """Write the row of a step that was not applied, since it is not finite; skipped on a full disk."""
         with suppress(OSError):
             self._run.append("metrics", metrics_row("train", **values))
 
     def failure(self, step: int, sentence: str) -> None:
-        """Set the status to failed, and note why. Where even that cannot be written, the run will show as interrupted."""
+        """Set the status to failed, and note why. If even that cannot be written, the run shows as interrupted."""
         with suppress(OSError):
             self._run.update(status="failed")
             self._run.append_event("failed", step, sentence)

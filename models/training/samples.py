@@ -1,6 +1,6 @@
 """Samples of pinned prompts as the model learns, always with the same seed.
 
-A decoder continues the prompt. An encoder fills in its masked tokens; an encoder-decoder its gaps or, where it learns to
+A decoder continues the prompt. An encoder fills in its masks; an encoder-decoder its gaps or, where it learns to
 denoise, rewrites the prompt with its gaps filled; a model that resolves pronouns says what "it" is. The output of all
 but decoders is shown behind an arrow.
 """
@@ -18,7 +18,7 @@ from models.events import ARROW, TokenMade
 from models.inference.fill_mask import fill_mask
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
-from models.pronouns.reading import as_read, read_sentence
+from models.pronouns.reading import prepare_text, read_sentence
 from models.pronouns.resolving import resolve
 from models.tokenizers import decode, encode_text
 from models.tokenizers.special_tokens import (
@@ -75,7 +75,7 @@ def prompt_input_ids(
 ) -> list[int]:
     """The input ids of the model, or of its encoder, for a pinned prompt."""
     if resolves_pronouns:
-        return encode_text(tokenizer, as_read(prompt))[-model.config.context_length :]
+        return encode_text(tokenizer, prepare_text(prompt))[-model.config.context_length :]
     if isinstance(model, Encoder):
         before, ids, after = _masked(model, tokenizer, prompt, as_chat)
         return [*before, *ids, *after]
@@ -112,8 +112,8 @@ def _continue_prompt(
 
 
 def _masked(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> tuple[list[int], list[int], list[int]]:
-    """(before, prompt, after): the prompt with at least one mask (its last word where it has none), and the turn markers
-    around it."""
+    """(before, prompt, after): the prompt with at least one mask (else its last word is masked), and the turn
+    markers around it."""
     mask = mask_id(tokenizer)
     assert mask is not None
     ids = encode_with_masks(tokenizer, prompt)

@@ -61,8 +61,8 @@ class TrainingContext:
     notices: Sequence[str]
     measured: Mapping[str, float]
     """Numbers kept in run.json, to judge the run by: `train_batches` and `val_batches` in one pass over each split
-    (0 = not validated); `val_batches_used` and `val_targets` (by weight) of each validation; `unigram_entropy`, measured
-    on `unigram_tokens` tokens (models.training.unigram)."""
+    (0 = not validated); `val_batches_used` and `val_targets` (by weight) of each validation; `unigram_entropy`, on
+    `unigram_tokens` tokens (models.training.unigram)."""
     peak_flops: float
     """The highest matrix-multiplication speed measured on the device, in FLOP/s."""
 
@@ -226,7 +226,8 @@ def _choose_threads(recorded: int | None, allowed: int | None, n_processes: int)
     if threads == recorded:
         return threads, None
     return threads, (
-        f"The run started with {recorded} threads and continues with {threads}, so the curve may differ in the last digits."
+        f"The run started with {recorded} threads and continues with {threads}, so the curve may differ in the last "
+        "digits."
     )
 
 
@@ -281,8 +282,8 @@ def _restore_last(
     parent = run.lineage.get("parent")
     if isinstance(parent, dict):  # a fork
         raise ValueError(
-            f"The run {run.name!r} was forked at step {parent.get('step')} of {parent.get('name')!r}, but has no intact "
-            "checkpoint left: fork that run again."
+            f"The run {run.name!r} was forked at step {parent.get('step')} of {parent.get('name')!r}, but has no "
+            "intact checkpoint left: fork that run again."
         )
     run.cut_after(-1, {})
     return TrainState(), False

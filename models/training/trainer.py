@@ -270,7 +270,7 @@ class Trainer:
     # Unplanned ends
 
     def _on_closed(self) -> None:
-        """Handle the closing of the generator: save if no step is half done. If that fails, the run shows as interrupted."""
+        """Save if no step is half done, when the generator is closed. If that fails, the run shows as interrupted."""
         if (
             self._context is None
             or self.run.status != "running"

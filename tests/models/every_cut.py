@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from models.settings.sampling_config import CUTS, SamplingConfig
+from models.settings.sampling_config import TRUNCATIONS, SamplingConfig
 
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(SamplingConfig)}
-EVERY_CUT: dict[str, dict[str, Any]] = {name: {name: 5 if isinstance(_DEFAULTS[name], int) else 0.5} for name in CUTS}
+EVERY_CUT: dict[str, dict[str, Any]] = {
+    name: {name: 5 if isinstance(_DEFAULTS[name], int) else 0.5} for name in TRUNCATIONS
+}

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from models.number_words import duration, percent, short_count, size_unit, size_words
+from models.number_words import format_compact, format_duration, format_percent, format_size, size_unit
 
 
 def test_times() -> None:
-    assert [duration(seconds) for seconds in (0.4, 59.4, 61, 3661)] == ["0 s", "59 s", "1 min 1 s", "1 h 1 min"]
-    fine = [duration(seconds, fine=True) for seconds in (0.04, 0.9996, 59.9, 59.96, 61, 3661)]
+    assert [format_duration(seconds) for seconds in (0.4, 59.4, 61, 3661)] == ["0 s", "59 s", "1 min 1 s", "1 h 1 min"]
+    fine = [format_duration(seconds, fine=True) for seconds in (0.04, 0.9996, 59.9, 59.96, 61, 3661)]
     assert fine == ["40 ms", "1.0 s", "59.9 s", "1 min 0 s", "1 min 1 s", "1 h 1 min"]
 
 
 def test_sizes_have_binary_units() -> None:
     sizes = (0, 1023, 1024, 10_240, 513 * 2**20, 1.5 * 2**30, 2**60)
-    assert [size_words(n) for n in sizes] == [
+    assert [format_size(n) for n in sizes] == [
         "0 B",
         "1023 B",
         "1.00 KiB",
@@ -27,12 +27,12 @@ def test_sizes_have_binary_units() -> None:
 
 
 def test_counts_and_shares() -> None:
-    assert [short_count(n) for n in (812, 999.6, 12_345, 9.996e5, 1.2e9)] == [
+    assert [format_compact(n) for n in (812, 999.6, 12_345, 9.996e5, 1.2e9)] == [
         "812",
         "1.00 k",
         "12.3 k",
         "1.00 M",
         "1.20 G",
     ]
-    assert short_count(7e9, billion="B") == "7.00 B"
-    assert percent(0.5312, 1) == "53.1\N{NO-BREAK SPACE}%"
+    assert format_compact(7e9, billion="B") == "7.00 B"
+    assert format_percent(0.5312, 1) == "53.1\N{NO-BREAK SPACE}%"

@@ -47,7 +47,7 @@ _OTHER: tuple[int | str, float] = ("border_strong", 1.0)
 _MEANINGS = {
     "Weights": "the trained numbers, in float32",
     "Gradients": "one number for each weight",
-    "Optimizer": f"what it remembers of past gradients: {_RULE.kept}",
+    "Optimizer": f"what it remembers of past gradients: {_RULE.state_size}",
     "Update": f"what {_RULE.title} needs while it updates the blocks, beyond the room that the activations leave "
     "behind",
     "Activations": "what the forward pass keeps for the backward pass, when most of it is held",

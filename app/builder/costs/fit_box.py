@@ -11,7 +11,7 @@ from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.device_memory import DeviceMemory, Fit, format_memory_use
-from models.number_words import duration, percent, short_count, size_words
+from models.number_words import format_compact, format_duration, format_percent, format_size
 
 _STEPS = 1000
 _NONE = "–"
@@ -96,7 +96,7 @@ class FitBox(QWidget):
         self.amount.setText(format_memory_use(needed, device_memory))
         self.sentence.setText(fit.sentence)
         self.start.setEnabled(fit.level != "no")
-        self.estimated["memory"].setText(size_words(needed))
+        self.estimated["memory"].setText(format_size(needed))
 
     def show_shares(self, share: float, level: str, measured: float) -> None:
         """Estimate and measured peak as shares of the device's memory."""
@@ -113,9 +113,9 @@ class FitBox(QWidget):
             self.origin.setText("")
             return
         run = result.run
-        self.measured["memory"].setText(_NONE if run.peak_bytes is None else size_words(run.peak_bytes))
+        self.measured["memory"].setText(_NONE if run.peak_bytes is None else format_size(run.peak_bytes))
         self.measured["step"].setText(_milliseconds(run.ms_per_step))
-        self.measured["speed"].setText(f"{short_count(run.tokens_per_s)}/s")
+        self.measured["speed"].setText(f"{format_compact(run.tokens_per_s)}/s")
         self.origin.setText(origin or f"on {_texts(result)}, {run.precision}")
 
     def show_run(self, note: str, is_problem: bool, running: bool, phase: str) -> None:
@@ -137,10 +137,10 @@ def note_of(result: Measured | None, origin: str, needed: int, level: str) -> st
     if origin:
         return "Try it again to measure what is shown now."
     run = result.run
-    sentence = f"{_STEPS:,} such steps take about {duration(_STEPS * run.ms_per_step / 1000)}."
+    sentence = f"{_STEPS:,} such steps take about {format_duration(_STEPS * run.ms_per_step / 1000)}."
     if run.peak_bytes:
         off = needed / run.peak_bytes - 1
-        words = "The estimate is right" if abs(off) < 0.005 else f"The estimate is {percent(abs(off))} too "
+        words = "The estimate is right" if abs(off) < 0.005 else f"The estimate is {format_percent(abs(off))} too "
         sentence += f" {words}{'' if abs(off) < 0.005 else 'high' if off > 0 else 'low'}."
     return sentence
 

@@ -19,7 +19,7 @@ from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.device_memory import DeviceMemory, budget, check_fit
 from models.cost.fit import Proposal
-from models.number_words import short_count, size_words
+from models.number_words import format_compact, format_size
 from models.settings.model_config import ModelConfig
 
 DEFAULT_BATCH = 24
@@ -54,7 +54,7 @@ class CostPanel(QWidget):
         self.memory_total, self.cache = NumberLabel(8), NumberLabel(8)
         self.parameters = StackedBar(theme, lambda n: f"{n:,.0f}")
         self.work = StackedBar(theme, _operations)
-        self.memory = StackedBar(theme, size_words)
+        self.memory = StackedBar(theme, format_size)
         for bars, name in (
             (self.parameters, "Parameters by component"),
             (self.work, "Work per token by component"),
@@ -127,8 +127,8 @@ class CostPanel(QWidget):
         self._active_line.setVisible(costs.n_active != costs.n_parameters)
         self.flops.setText(_operations(costs.flops))
         self.training_flops.setText(_operations(costs.training_flops))
-        self.memory_total.setText(size_words(costs.memory_bytes))
-        self.cache.setText(size_words(costs.cache_bytes) if costs.cache_bytes else "none")
+        self.memory_total.setText(format_size(costs.memory_bytes))
+        self.cache.setText(format_size(costs.cache_bytes) if costs.cache_bytes else "none")
         self.parameters.set_bars(costs.parameters)
         self.work.set_bars(costs.work)
         self.memory.set_bars(costs.memory)
@@ -211,7 +211,7 @@ class CostPanel(QWidget):
 
 
 def _operations(n: float) -> str:
-    return f"{short_count(n)}FLOP"
+    return f"{format_compact(n)}FLOP"
 
 
 def _heading(title: str, word: str, tip: str, total: QLabel) -> QLayout:

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
 from app.kit.basics import label
 from app.kit.theme import SPACE, ThemeProvider
 from models.cost.fit import Proposal
-from models.number_words import size_words
+from models.number_words import format_size
 
 _SHOWN = 4
 _NARROW = 200
@@ -60,7 +60,7 @@ class ProposalButton(QPushButton):
     def __init__(self, proposal: Proposal, on_click: Callable[[], object]) -> None:
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
-        size = size_words(proposal.bytes)
+        size = format_size(proposal.bytes)
         self.setAccessibleName(f"{proposal.sentence} Takes {size}.")
         self.setToolTip("Change the design like this")
         lines = QVBoxLayout(self)

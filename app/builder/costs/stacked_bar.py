@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.builder.costs.design_costs import Slice
 from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import percent
+from models.number_words import format_percent
 
 _BAR, _BELOW, _SWATCH, _LEADING = 14, 8, 9, 4  # pixels
 
@@ -126,7 +126,7 @@ class StackedBar(QWidget):
     def tip(self, bar: Slice) -> str:
         """A slice with its share of the whole and its exact number, and what it is."""
         total = sum(each.value for each in self._bars if not each.is_sum)
-        share = percent(bar.value / total, 1)
+        share = format_percent(bar.value / total, 1)
         numbers = f"{bar.name}: {self._words(bar.value)}, {share} of all ({bar.value:,})"
         return f"{numbers}\n{bar.meaning[0].upper()}{bar.meaning[1:]}" if bar.meaning else numbers
 

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from app.builder.diagram.part import Part
 from app.kit.theme import ThemeProvider
-from models.number_words import counted
+from models.number_words import format_count
 
 _WIDTH = 300
 _APART = 12
@@ -68,7 +68,7 @@ def parameter_words(part: Part, total: int) -> str:
     if not part.n_parameters:
         return "No parameters" if part.kind not in ("block", "stream", "memory", "io") else ""
     share = 100 * part.total_parameters / total
-    words = counted(part.total_parameters, "parameter")
+    words = format_count(part.total_parameters, "parameter")
     if part.copies > 1:
         words = f"{part.copies:,} × {part.n_parameters:,} = {words}"
     return f"{words}, {share:.{1 if share >= 0.05 else 3}f} % of the model"

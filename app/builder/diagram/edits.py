@@ -68,7 +68,7 @@ def _is_legal(config: ModelConfig, changes: Changes) -> bool:
 
 def _rotates(config: ModelConfig) -> bool:
     """Whether heads are made of pairs of numbers, and so evenly wide."""
-    return scheme_of(config).place == "queries"
+    return scheme_of(config).applied_to == "queries"
 
 
 def _candidates(config: ModelConfig, name: str, direction: int) -> Iterable[int]:

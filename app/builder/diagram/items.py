@@ -13,7 +13,7 @@ from app.builder.diagram.part import Part
 from app.builder.diagram.sketch import STEP
 from app.kit.colours import Theme
 from app.kit.theme import ThemeProvider
-from models.number_words import percent
+from models.number_words import format_percent
 
 _CENTRE, _LEFT = Qt.AlignmentFlag.AlignCenter, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -195,7 +195,7 @@ class AreaItem(NodeItem):
 
     def __init__(self, node: Node, part: Part, theme: ThemeProvider, fonts: Fonts, share: float) -> None:
         super().__init__(node, part, theme, fonts)
-        self._share = percent(share, 0 if share >= 0.0995 else 1)
+        self._share = format_percent(share, 0 if share >= 0.0995 else 1)
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
         colors, place = self._theme.theme, self.place

@@ -30,9 +30,8 @@ class BlockLayout:
         back = [self._width(key) for key in ("attention.output", "feed_forward.down")]
         self._bias_look = "tag" if roomy else "plain"
         self._scheme = scheme_of(self.config)
-        bias = (
-            self._width(f"attention.{self.config.position}", self._bias_look) if self._scheme.place == "scores" else 0.0
-        )
+        has_bias = self._scheme.applied_to == "scores"
+        bias = self._width(f"attention.{self.config.position}", self._bias_look) if has_bias else 0.0
         self._inner_width = max(*(sum(width + _BETWEEN * 2 for _, width in lane) - 12 for lane in lanes), *back, bias)
         written = max(
             sketch.measure(text, "caption") for text in (stack.stream, self._heads_shape(), self._inner_shape())
@@ -75,7 +74,7 @@ class BlockLayout:
         top = min([*turned[:2], boxes[0].top]) - _RISE
         middle = top - ATTENTION / 2
         position = f"{sublayer}.{self.config.position}"
-        bias = self._key(position) if self._scheme.place == "scores" and self._has(position) else ""
+        bias = self._key(position) if self._scheme.applied_to == "scores" and self._has(position) else ""
         extra = 16.0 if bias else 0.0
         core = self._key(f"{sublayer}.core")
         box = sketch.box(core, self._outer - extra, middle, self._outer_width + extra, ATTENTION, "attention")
@@ -112,7 +111,7 @@ class BlockLayout:
     def _turned(self, sublayer: str, boxes: list[Rect]) -> list[float]:
         """QK-norm and rotation, across the queries' and keys' columns; returns where each column's line goes on."""
         y, width = boxes[0].top, 2 * self._qkv + _BETWEEN
-        for name in ("qk_norm", *([self.config.position] if self._scheme.place == "queries" else [])):
+        for name in ("qk_norm", *([self.config.position] if self._scheme.applied_to == "queries" else [])):
             if not self._has(f"{sublayer}.{name}"):
                 continue
             key = self._key(f"{sublayer}.{name}")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.builder.diagram.part import Part, StackSpec
-from models.architecture.rope import n_rotated
+from models.architecture.rope import n_rotated_pairs
 from models.settings.positions import POSITIONS, scheme_of
 from models.settings.slots import check_complete
 
@@ -22,12 +22,12 @@ class PositionPart:
 def position_part(stack: StackSpec, place: str, key: str) -> list[Part]:
     """The part, called `key`, of a design's scheme; none where that does not come in at `place`."""
     config = stack.config
-    return [_PARTS[config.position].make(stack, key)] if scheme_of(config).place == place else []
+    return [_PARTS[config.position].make(stack, key)] if scheme_of(config).applied_to == place else []
 
 
 def score_words(stack: StackSpec) -> str:
     """What the design's scheme adds in the formula of scores."""
-    return _PARTS[stack.config.position].scores if scheme_of(stack.config).place else ""
+    return _PARTS[stack.config.position].scores if scheme_of(stack.config).applied_to else ""
 
 
 def _learned(stack: StackSpec, key: str) -> Part:
@@ -62,7 +62,7 @@ def _sinusoidal(stack: StackSpec, key: str) -> Part:
 def _rope(stack: StackSpec, key: str) -> Part:
     config, d = stack.config, stack.config.head_dim
     stretch = "" if config.rope_scaling == "none" else f", {config.rope_scaling} × {config.rope_factor:g}"
-    n, is_part = n_rotated(config), config.rope_fraction != 1.0
+    n, is_part = n_rotated_pairs(config), config.rope_fraction != 1.0
     turning = f"i = 0 … {n - 1}" if n else "no i"
     return Part(
         key=key,
@@ -72,7 +72,7 @@ def _rope(stack: StackSpec, key: str) -> Part:
         f"{turning}, keys alike{stretch}",
         meaning="Turns queries and keys by their position, so that their match depends on the distance."
         + (f" Only the {n} fastest of {d // 2} pairs (p-RoPE)." if is_part else "")
-        + (f" Not in {config.n_unturned} of the {config.n_layer} layers (NoPE)." if config.nope_interval else ""),
+        + (f" Not in {config.n_nope_layers} of the {config.n_layer} layers (NoPE)." if config.nope_interval else ""),
         kind="position",
         slots=("position", "rope_theta", "rope_scaling", "rope_factor", "rope_fraction", "nope_interval"),
     )
@@ -113,4 +113,6 @@ _PARTS = {
     "alibi": PositionPart(make=_alibi, scores=" − slope · distance"),
     "t5": PositionPart(make=_t5, scores=" + bias[distance]"),
 }
-check_complete(_PARTS, (name for name, scheme in POSITIONS.items() if scheme.place), "position schemes in the diagram")
+check_complete(
+    _PARTS, (name for name, scheme in POSITIONS.items() if scheme.applied_to), "position schemes in the diagram"
+)

@@ -11,7 +11,7 @@ from app.builder.positions.schemes import look_of
 from app.kit.figures.pictures import Floats
 from models.architecture.mask_tables import MaskedText, block_edges, seen_across, seen_from, seen_pairs
 from models.inspect.position_weights import stacks
-from models.number_words import percent
+from models.number_words import format_percent
 from models.settings.model_config import ModelConfig
 
 MOST_BLOCKS = 64
@@ -104,7 +104,7 @@ def _self_grid(title: str, config: ModelConfig, text: MaskedText, head: int | No
         strength=strength,
         n_real=text.n_real,
         describe=describe,
-        summary=f"{n_seen:,} of {n_all:,} pairs, {percent(n_seen / n_all)}",
+        summary=f"{n_seen:,} of {n_all:,} pairs, {format_percent(n_seen / n_all)}",
     )
 
 
@@ -129,7 +129,7 @@ def _cross_grid(text: MaskedText) -> Grid:
         strength=None,
         n_real=text.n_real,
         describe=describe,
-        summary=f"{text.length * n_seen:,} of {text.length**2:,} pairs, {percent(n_seen / text.length)}",
+        summary=f"{text.length * n_seen:,} of {text.length**2:,} pairs, {format_percent(n_seen / text.length)}",
     )
 
 

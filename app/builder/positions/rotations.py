@@ -21,7 +21,7 @@ from app.builder.positions.scene import (
 )
 from app.kit.figures.pictures import Floats, HeatPicture, number, picks
 from models.architecture import position_tables as tables
-from models.architecture.rope import attention_factor, n_rotated
+from models.architecture.rope import attention_factor, n_rotated_pairs
 from models.settings.model_config import ModelConfig
 
 
@@ -37,7 +37,7 @@ def rotations(config: ModelConfig, length: int, *, angles: bool = False, scaled:
 
     def describe(row: int, column: int) -> str:
         angle, pair = float(turned[row, column]), int(pairs[row])
-        if pair >= n_rotated(config):
+        if pair >= n_rotated_pairs(config):
             return f"pair {pair} (numbers {pair} and {pair + half} of a head)\nnot turned at any position"
         period = 2 * math.pi / max(float(frequencies[pair]), 1e-30)
         return (
@@ -98,7 +98,7 @@ def _rotation_words(config: ModelConfig, length: int) -> str:
         "yarn": f" YaRN keeps fast pairs, turns slow ones up to {factor} times slower, and multiplies scores by "
         f"{attention_factor(config) ** 2:.3g}.",
     }
-    n = n_rotated(config)
+    n = n_rotated_pairs(config)
     pairs = f" Only the {n} fastest pairs are turned (p-RoPE)." if config.rope_fraction != 1.0 else ""
-    layers = f" {config.n_unturned} of {config.n_layer} layers turn nothing (NoPE)." if config.nope_interval else ""
+    layers = f" {config.n_nope_layers} of {config.n_layer} layers turn nothing (NoPE)." if config.nope_interval else ""
     return plain + scaling[config.rope_scaling] + pairs + layers

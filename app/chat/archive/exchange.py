@@ -11,7 +11,7 @@ from typing import Any
 from app.chat.archive.json_format import chat_from
 from app.chat.archive.message_tree import Chat, Message
 from models.chat.prompting import PromptSettings
-from models.number_words import size_words
+from models.number_words import format_size
 from models.tokenizers.codec import replace_surrogates
 
 _SYSTEM = ("system", "developer")
@@ -68,7 +68,9 @@ def _read_file(path: Path) -> bytes:
             return path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
-    raise ValueError(f"{path} has {size_words(size)}, but a chat may have at most {size_words(_MAX_BYTES)}: split it.")
+    raise ValueError(
+        f"{path} has {format_size(size)}, but a chat may have at most {format_size(_MAX_BYTES)}: split it."
+    )
 
 
 def _from_list(messages: list[Any], path: Path) -> Chat:

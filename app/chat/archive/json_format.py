@@ -11,7 +11,7 @@ from typing import Any
 from app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
 from models.chat.prompting import PromptSettings
 from models.settings.sampling_config import SamplingConfig
-from models.settings.slots import plain
+from models.settings.slots import settings_to_dict
 from models.tokenizers.codec import replace_surrogates
 
 FORMAT = 2
@@ -56,7 +56,7 @@ def _message_dict(message: Message) -> dict[str, Any]:
     if message.generation is not None:
         found["made"] = _to_dict(message.generation, ("model", "step", "seed"))
         if message.generation.sampling is not None:
-            found["made"]["sampling"] = plain(message.generation.sampling)
+            found["made"]["sampling"] = settings_to_dict(message.generation.sampling)
     return found
 
 

@@ -18,7 +18,7 @@ _MAX_SHOWN_CHARACTERS = 100_000
 
 
 class Bubble(QWidget):
-    """A message bubble. `mine`: a user message, in a soft colour. `lead`: text shown before it, in the accent colour."""
+    """A message bubble. `mine`: a user message, in a soft colour. `lead`: text before it, in the accent colour."""
 
     def __init__(
         self, theme: ThemeProvider, *, mine: bool, text: str = "", lead: str = "", parent: QWidget | None = None

@@ -15,7 +15,7 @@ from app.kit.basics import EmptyState, button, row
 from app.kit.file_dialogs import ask_where_to_save, reveal
 from app.kit.item_list import Item, ItemList
 from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import date_words
+from models.number_words import format_date
 
 _NARROWEST = 200
 """Pixels: names are still recognisable at this width."""
@@ -159,4 +159,4 @@ class ChatList(QFrame):
 def _item(line: ChatEntry) -> Item:
     if line.problem:
         return Item(line.id, line.title, "", problem=line.problem, brief="Cannot be read")
-    return Item(line.id, line.title, date_words(line.latest))
+    return Item(line.id, line.title, format_date(line.latest))

@@ -12,7 +12,7 @@ from app.chat.conversation.next_prompt import NextPrompt, PromptPreview
 from app.kit.basics import set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import ThemeProvider
-from models.number_words import counted
+from models.number_words import format_count
 
 _BAR = 8
 
@@ -136,7 +136,7 @@ class _Bar(QWidget):
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            lines = [f"{segment.name}: {counted(segment.n_tokens, 'token')}" for segment in self.segments]
+            lines = [f"{segment.name}: {format_count(segment.n_tokens, 'token')}" for segment in self.segments]
             lines.append("A quarter of the context, right of the line, is kept free for the reply.")
             QToolTip.showText(event.globalPos(), "\n".join(lines), self)
             return True

@@ -222,9 +222,9 @@ class Conversation(QObject):
             for event in events:
                 if isinstance(event, Phase):
                     self._phase = event.name
-                    self.reply_progressed.emit(f"{event.name} …")
+                    self.reply_progressed.emit(f"{event.name}…")
                 elif isinstance(event, Progress) and event.done:
-                    self.reply_progressed.emit(f"{self._phase} …  {100 * event.done / event.total:.0f} %")
+                    self.reply_progressed.emit(f"{self._phase}…  {100 * event.done / event.total:.0f} %")
                 elif isinstance(event, ReplyStarted):
                     self._phase = "Reading"
             text = self._recorder.take(events)

@@ -45,7 +45,7 @@ class GlassReplies(QObject):
         view.shown.connect(self._show)
         view.message_pressed.connect(self._on_pressed)
         self.texts.changed.connect(self._show)
-        focus.branch_asked.connect(self._on_branch_asked)
+        focus.branch_requested.connect(self._on_branch_asked)
         self._show()
 
     def set_on(self, on: bool) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 
 from app.chat.archive.message_tree import GenerationInfo, Message, shortened
 from models.data.tiny_world.judge import story_problem
-from models.number_words import counted, duration
+from models.number_words import format_count, format_duration
 
 _REASONS = {
     "stop": "finished",
@@ -22,11 +22,11 @@ def describe_reply(reply: Message) -> str:
     generation = reply.generation
     if generation is None:
         return "edited by you" if reply.edited else ""
-    left_out = f"the oldest {counted(generation.n_left_out, 'message')}"
+    left_out = f"the oldest {format_count(generation.n_left_out, 'message')}"
     parts = [
         f"{generation.tokens_per_s:,.0f} tokens/s" if generation.tokens_per_s else "",
-        f"first token after {duration(generation.first_token_s, fine=True)}" if generation.first_token_s else "",
-        counted(generation.n_tokens, "token"),
+        f"first token after {format_duration(generation.first_token_s, fine=True)}" if generation.first_token_s else "",
+        format_count(generation.n_tokens, "token"),
         f"seed {generation.seed}",
         _REASONS.get(generation.reason, generation.reason) if reply.content else "the reply is empty",
         f"{left_out} {'summarised' if generation.summary else 'left out'}" if generation.n_left_out else "",
@@ -37,14 +37,14 @@ def describe_reply(reply: Message) -> str:
 def describe_progress(n_tokens: int, tokens_per_s: float) -> str:
     """The progress of a reply that is being written."""
     speed = f"  ·  {tokens_per_s:,.0f} tokens/s" if tokens_per_s else ""
-    return f"{counted(n_tokens, 'token')}{speed}" if n_tokens else ""
+    return f"{format_count(n_tokens, 'token')}{speed}" if n_tokens else ""
 
 
 def explain_reply(generation: GenerationInfo) -> str:
     """A tooltip: the model that wrote a reply, and its sampling settings."""
     lines = [f"By {generation.model} at training step {generation.step:,}."]
     if generation.n_prefix:
-        lines.append(f"Its first {counted(generation.n_prefix, 'token')} were reused from another version.")
+        lines.append(f"Its first {format_count(generation.n_prefix, 'token')} were reused from another version.")
     if generation.sampling is not None:
         changed = {
             f.metadata["label"]: getattr(generation.sampling, f.name)
@@ -67,7 +67,7 @@ def judge(prompt: Message, reply: str) -> tuple[str, bool]:
     if len(prompt.topic) == 3:
         problem = story_problem(reply, prompt.topic)
         if problem is None:
-            return "✓  Right: a story that is possible in this world, with what was asked for.", True
+            return "✓  Right: a story that is possible in this world, about what was asked.", True
         return f"✗  Not right. {problem} One of many right stories: {prompt.gold}", False
     if reply.strip() == prompt.gold.strip():
         return f"✓  Right: {prompt.gold}", True

@@ -16,7 +16,7 @@ from app.chat.conversation.reply_captions import describe_progress
 from app.kit.basics import button, column, row
 from app.kit.layout.tab_order import put_after
 from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import counted
+from models.number_words import format_count
 
 COLUMN_WIDTH = 760
 """Pixels: longer lines are hard to read."""
@@ -90,7 +90,7 @@ class ChatView(QScrollArea):
     # -- Public methods ------------------------------------------------------------------------------------------------
 
     def set_can_reply(self, can_reply: bool) -> None:
-        """Whether a reply can be asked for now."""
+        """Set whether a reply can be requested now."""
         self._can_reply = can_reply
         self._enable()
 
@@ -157,7 +157,7 @@ class ChatView(QScrollArea):
                 first, has_reply = self._start + i == 0, i + 1 < len(wanted)
                 view.show_message(message, versions, is_first=first, has_reply=has_reply)
         self.earlier.setVisible(self._start > 0)
-        self.earlier.setText(f"Show {counted(min(self._start, _PAGE_SIZE), 'earlier message')}")
+        self.earlier.setText(f"Show {format_count(min(self._start, _PAGE_SIZE), 'earlier message')}")
         self._enable()
         self.shown.emit()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from app.chat.modes.hypotheses import ScoredText
 from app.glass.names import token_names
-from app.glass.tokens.token_box import Given
+from app.glass.tokens.token_box import TokenStats
 from models.events import Progress
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ def run_beam_search(
 ) -> Generator[Progress, None, BeamSearchResult]:
     """The best target texts for a source text; ValueError as `beam_search`."""
     from models.inference.beam import beam_events
-    from models.inference.generate import first_id
+    from models.inference.generate import decoder_start_id
     from models.inference.prompts import encode_for
     from models.tokenizers import decode
     from models.tokenizers.special_tokens import end_id
 
     ids, start, end = (
         encode_for(model.config, tokenizer, text),
-        first_id(model, tokenizer),
+        decoder_start_id(model, tokenizer),
         end_id(tokenizer, model.config),
     )
     hypotheses = yield from beam_events(
@@ -65,7 +65,7 @@ def run_beam_search(
     return BeamSearchResult(tuple(ids), start, found, words)
 
 
-def _given(model: AnyModel, source_ids: Sequence[int], ids: Sequence[int]) -> tuple[Given, ...]:
+def _given(model: AnyModel, source_ids: Sequence[int], ids: Sequence[int]) -> tuple[TokenStats, ...]:
     """Probability, entropy and rank of the target's tokens (only the last ones of a very long target)."""
     from models.inspect.next_tokens import read_logits
 

@@ -9,10 +9,10 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
-from app.glass.tokens.token_box import Given
+from app.glass.tokens.token_box import TokenStats
 from app.kit.basics import label, row, set_role
 from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import counted
+from models.number_words import format_count
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ScoredText:
     text: str
     score: float
     ended: bool
-    given: tuple[Given, ...] = ()
+    given: tuple[TokenStats, ...] = ()
 
 
 class HypothesisList(QWidget):
@@ -90,7 +90,7 @@ class _Card(QFrame):
         words = label(found.text or "(nothing)", "" if found.text else "muted", wrap=True)
         n = len(found.ids)
         end = "" if found.ended else ", cut off at the length limit"
-        about = label(f"score {found.score:.3f}, {counted(n, 'token')}{end}".replace("-", "−"), "caption")
+        about = label(f"score {found.score:.3f}, {format_count(n, 'token')}{end}".replace("-", "−"), "caption")
         lines = QVBoxLayout(self)
         lines.setContentsMargins(SPACE + 4, SPACE, SPACE + 4, SPACE)
         lines.setSpacing(SPACE // 2)

@@ -10,7 +10,7 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from app.glass.names import share
+from app.glass.names import format_prob
 from app.kit.basics import label, titled_card
 from app.kit.theme import SPACE, ThemeProvider
 
@@ -64,7 +64,8 @@ class MaskList(QWidget):
         self._note.show()
         for number, (candidates, words) in enumerate(zip(masks, around, strict=True)):
             rows = [
-                CandidateRow(c.text.strip() or repr(c.text), c.probability, share(c.probability)) for c in candidates
+                CandidateRow(c.text.strip() or repr(c.text), c.probability, format_prob(c.probability))
+                for c in candidates
             ]
             bars = CandidateBars(f"Candidates for mask {number + 1}", self._theme, rows)
             bars.chosen.connect(lambda candidate, number=number: self.chosen.emit(number, candidate))

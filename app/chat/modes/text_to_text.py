@@ -129,7 +129,7 @@ class TextToText(ModePage):
         self.reply.appended.connect(self._on_appended)
         self.reply.ended.connect(self._on_drawn)
         self._session.chat.changed.connect(self._show_state)
-        self.focus.branch_asked.connect(self._on_branch)
+        self.focus.branch_requested.connect(self._on_branch)
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
         if model.config.topology != "encoder-decoder":

@@ -25,7 +25,7 @@ from app.session.session import Session
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.events import TokenMade
-from models.number_words import counted
+from models.number_words import format_count
 from models.settings.sampling_config import SamplingConfig
 
 _PATIENCE_MS = 150
@@ -103,7 +103,7 @@ class Notebook(ModePage):
         self.editor.pressed.connect(self._on_pressed)
         self.editor.walked.connect(self._on_walked)
         self.editor.released.connect(self.focus.unlock)
-        for signal in (self.focus.text_changed, self.focus.place_changed, self.focus.lock_changed):
+        for signal in (self.focus.text_changed, self.focus.position_changed, self.focus.lock_changed):
             signal.connect(self._show_position)
         self.editor.refused.connect(self.problem.say)
         self.coloured.toggled.connect(self._colour)
@@ -115,7 +115,7 @@ class Notebook(ModePage):
         self.reply.started.connect(self._on_started)
         self.reply.appended.connect(self._on_appended)
         self.reply.ended.connect(self._on_ended)
-        self.focus.branch_asked.connect(self._on_branch)
+        self.focus.branch_requested.connect(self._on_branch)
         self._session.chat.changed.connect(self._show_state)
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
@@ -289,7 +289,7 @@ class Notebook(ModePage):
 
     @Slot()
     def _show_position(self) -> None:
-        read, position = self._read, self.focus.place
+        read, position = self._read, self.focus.position
         index = (
             position - read.n_prompt if read is not None and self.focus.text is read and position is not None else -1
         )
@@ -303,11 +303,11 @@ def describe_notebook(end: ReadTail | None, written: PartialReply | None) -> str
         if end.start:
             sentences.append(f"The model reads the last {end.n_tokens:,} tokens; faint text does not fit")
         else:
-            sentences.append(counted(end.n_tokens, "token"))
+            sentences.append(format_count(end.n_tokens, "token"))
     if written is not None and written.tokens:
         n, finished = len(written.tokens), written.finished
         speed = f" at {finished.tokens_per_s:,.0f} tokens/s" if finished is not None and finished.tokens_per_s else ""
-        sentences.append(f"last written: {counted(n, 'token')}{speed}, seed {written.sampling.seed}")
+        sentences.append(f"last written: {format_count(n, 'token')}{speed}, seed {written.sampling.seed}")
         if finished is not None and finished.reason == "stop":
             sentences.append("the model ended the text here")
     return " · ".join(sentences)

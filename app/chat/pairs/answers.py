@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from app.chat.pairs.pair_text import column_labels
 from app.chat.pairs.pronoun_models import PronounModel
-from app.glass.names import share, signed
+from app.glass.names import format_prob, format_signed
 from app.kit.basics import label
 from app.kit.figures.heat_map import colour_table
 from app.kit.painted_rows import PaintedRows
@@ -19,7 +19,7 @@ from models.pronouns.reading import NounScores
 from models.recipes.pronoun_specs import KINDS
 
 if TYPE_CHECKING:
-    from models.inspect.minimal_pair import Change, PairReading
+    from models.inspect.minimal_pair import PairReading, TokenChange
 
 _TITLES = {"encoder-only": "Encoder, reads both ways", "decoder-only": "Causal model, left to right"}
 _ABOUT = "Softmax over the nouns' positions, each scored by its state's product with the state at “it”."
@@ -186,7 +186,7 @@ class NounBars(QWidget):
         painter.setFont(font)
         painter.setPen(colors.color("text" if is_best else "muted"))
         painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, noun)
-        painter.drawText(line, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, share(p))
+        painter.drawText(line, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, format_prob(p))
         track = QRectF(left, line.center().y() - _BAR / 2, max(line.width() - left - number, 10), _BAR)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(colors.color("sunken"))
@@ -201,17 +201,17 @@ class ChangeBars(PaintedRows):
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__("Tokens whose probability differs most", theme, parent)
-        self._changes: tuple[Change, ...] = ()
+        self._changes: tuple[TokenChange, ...] = ()
 
-    def show_changes(self, changes: tuple[Change, ...]) -> None:
+    def show_changes(self, changes: tuple[TokenChange, ...]) -> None:
         """Show other tokens, the most different one first."""
         self._changes = changes
-        described = (f"{c.word} {share(c.first)} to {share(c.second)}" for c in changes)
+        described = (f"{c.word} {format_prob(c.first)} to {format_prob(c.second)}" for c in changes)
         self.setAccessibleDescription(", ".join(described))
         self._restyle()
 
     @property
-    def changes(self) -> tuple[Change, ...]:
+    def changes(self) -> tuple[TokenChange, ...]:
         """What is shown."""
         return self._changes
 
@@ -224,8 +224,8 @@ class ChangeBars(PaintedRows):
             return ""
         change = self._changes[row - 1]
         return (
-            f"{change.word}: probability {share(change.first)} in A and {share(change.second)} in B. Its logarithm "
-            f"differs by {signed(change.nats)} nats: the logit's difference, once both are normalised."
+            f"{change.word}: probability {format_prob(change.first)} in A and {format_prob(change.second)} in B. Its "
+            f"logarithm differs by {format_signed(change.nats)} nats: the logit's difference, once both are normalised."
         )
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -251,7 +251,9 @@ class ChangeBars(PaintedRows):
             painter.setPen(colors.color("text"))
             text = metrics.elidedText(change.word, Qt.TextElideMode.ElideRight, word - SPACE)
             painter.drawText(QRectF(0, i * high, word, high), Qt.AlignmentFlag.AlignVCenter, text)
-            for box, text in zip(boxes, (share(change.first), share(change.second), signed(change.nats)), strict=True):
+            for box, text in zip(
+                boxes, (format_prob(change.first), format_prob(change.second), format_signed(change.nats)), strict=True
+            ):
                 painter.drawText(box.translated(0, i * high), right, text)
             middle = track.center().x()
             end = middle + change.nats / limit * track.width() / 2

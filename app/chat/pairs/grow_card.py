@@ -10,7 +10,7 @@ from app.kit.basics import button, label, row
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models import cost
-from models.number_words import duration, short_count
+from models.number_words import format_compact, format_duration
 from models.recipes.pronoun_specs import KINDS, TRAINING, pronoun_spec
 
 
@@ -26,14 +26,17 @@ class GrowCard(QFrame):
         self.title = label("", "heading")
         n = cost.total_parameters(pronoun_spec(KINDS[0]).model)
         self.about = label(
-            f"Two models of one size ({short_count(n)} parameters) learn from thousands of sentences what “it” is: an "
+            f"Two models of one size ({format_compact(n)} parameters) learn from thousands of sentences what “it” is: "
+            "an "
             "encoder, which reads both ways, and a causal model, which reads from left to right. The answer is read at "
             "“it”, by scoring the positions of the nouns. Both are ordinary runs "
             f"of {TRAINING.steps:,} steps, so the training tab shows their curves.",
             "muted",
             wrap=True,
         )
-        self.grow = button("", theme, self._on_grow, icon="leaf", role="primary", tip="Train them now, one after the other")
+        self.grow = button(
+            "", theme, self._on_grow, icon="leaf", role="primary", tip="Train them now, one after the other"
+        )
         self.cancel = button("Stop", theme, self.growth.cancel, icon="stop-fill", tip="Stop after the current step")
         self.curves = button(
             "Watch the curves",
@@ -80,7 +83,5 @@ class GrowCard(QFrame):
         self.bar.setValue(round(1000 * self.growth.progress))
         state = self._session.training.state
         left = state.seconds_left if growing and state is not None else None
-        words = (
-            self.growth.words if growing else "A run is already training. Stop it or wait." if busy else ""
-        )
-        self.words.setText(words if left is None else f"{words} · {duration(left)} left")
+        words = self.growth.words if growing else "A run is already training. Stop it or wait." if busy else ""
+        self.words.setText(words if left is None else f"{words} · {format_duration(left)} left")

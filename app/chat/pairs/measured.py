@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 from app.chat.pairs.pronoun_models import PronounModel
 from app.kit.basics import label
 from app.kit.theme import SPACE
-from models.number_words import counted, percent
+from models.number_words import format_count, format_percent
 from models.pronouns.evaluation import PronounEvaluation
 from models.recipes.pronoun_specs import KINDS
 
@@ -18,17 +18,17 @@ _ROWS: tuple[tuple[str, str, Callable[[PronounEvaluation], str]], ...] = (
     (
         "Right",
         "Sentences of the held-out pairs whose right noun has the highest score",
-        lambda found: percent(found.accuracy, 1),
+        lambda found: format_percent(found.accuracy, 1),
     ),
     (
         "Right in both of a pair",
         "Pairs in which “it” is resolved correctly in both sentences",
-        lambda found: percent(found.both, 1),
+        lambda found: format_percent(found.both, 1),
     ),
     (
         "Right with the adjective hidden",
         "One random sentence of each pair, with its adjective masked from attention",
-        lambda found: percent(found.without_adjective, 1),
+        lambda found: format_percent(found.without_adjective, 1),
     ),
     (
         "Largest difference in a pair",
@@ -83,11 +83,12 @@ class AccuracyTable(QWidget):
         if not models:
             return
         found = next(iter(models.values())).evaluation
-        rules = ", ".join(f"{name} {percent(share, 1)}" for name, share in found.rules.items())
+        rules = ", ".join(f"{name} {format_percent(share, 1)}" for name, share in found.rules.items())
         self.rules.setText(f"For comparison, always taking: {rules}.")
         runs = " and ".join(f"“{model.name}” at step {model.step:,}" for model in models.values())
         self.source.setText(
-            f"Measured on {counted(2 * found.n_pairs, 'sentence')} of {counted(found.n_pairs, 'held-out pair')}, with "
+            f"Measured on {format_count(2 * found.n_pairs, 'sentence')} of "
+            f"{format_count(found.n_pairs, 'held-out pair')}, with "
             f"{runs}; kept with the runs. Held out: no training sentence combines these nouns with these adjectives. "
             "A pair has both answers, so always giving the same answer is right in exactly half. With a few dozen "
             "words, this shows that “it” was learned from noun and adjective, not that English was."

@@ -22,7 +22,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.chat.pairs.pair_text import Floats, by_column, column_labels, format_points, masked, side_tokens
-from app.glass.names import share, signed
+from app.glass.names import format_prob, format_signed
 from app.kit.figures.heat_map import colour_table, coloured
 from app.kit.theme import SPACE, ThemeProvider
 
@@ -155,10 +155,13 @@ class PairMaps(QWidget):
         """The weights of a cell in words."""
         first, second, difference = (float(table[row, column]) for table in self._tables)
         cell = f"“{self._words[2][row]}” at “{self._words[2][column]}”"
-        weights = [f"{name} {'–' if math.isnan(value) else share(value)}" for name, value in (("A", first), ("B", second))]
+        weights = [
+            f"{name} {'–' if math.isnan(value) else format_prob(value)}"
+            for name, value in (("A", first), ("B", second))
+        ]
         if math.isnan(difference):
             return f"{cell}: {', '.join(weights)}; nothing to compare"
-        change = "exactly 0" if difference == 0 else f"{signed(100 * difference, 1)} points"
+        change = "exactly 0" if difference == 0 else f"{format_signed(100 * difference, 1)} points"
         return f"{cell}: {', '.join(weights)}; B − A {change}"
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from app.glass.names import share
+from app.glass.names import format_prob
 from models.data.tiny_world.pronouns import IT
 from models.tokenizers.special_tokens import MASK_SPELLINGS
 
@@ -83,7 +83,7 @@ def describe_row(reading: PairReading, layer: int, head: int, row: int) -> str:
         if np.isnan(weights).all():
             return f"“{words[row]}” is in only one of the sentences, so there is nothing to compare."
         most = int(np.nanargmax(weights))
-        looks.append(f"in {name} most to “{side_tokens(reading, side)[most]}” ({share(float(weights[most]))})")
+        looks.append(f"in {name} most to “{side_tokens(reading, side)[most]}” ({format_prob(float(weights[most]))})")
     largest = float(row_differences(reading, row)[layer, head])
     if largest == 0.0:
         return f"“{words[row]}” attends {looks[0]}. The same in B: the difference of its row is exactly 0."

@@ -133,7 +133,7 @@ class PronounControl(QObject):
 
     def _ask(self, topology: str, folder: Path, texts: Texts) -> PronounModel:
         from models.inspect.minimal_pair import read_pair
-        from models.pronouns.reading import as_read, read_sentence
+        from models.pronouns.reading import prepare_text, read_sentence
         from models.pronouns.resolving import noun_scores
         from models.runs.run_folder import RunFolder
 
@@ -147,7 +147,7 @@ class PronounControl(QObject):
             except ValueError as error:
                 return dataclasses.replace(known, problem=f"Sentence {name}: {error}")
         try:
-            pair = read_pair(loaded.model, loaded.tokenizer, (as_read(texts[0]), as_read(texts[1])))
+            pair = read_pair(loaded.model, loaded.tokenizer, (prepare_text(texts[0]), prepare_text(texts[1])))
         except ValueError as error:
             return dataclasses.replace(known, problem=str(error))
         first, second = (noun_scores(loaded.model, reading) for reading in readings)

@@ -1,10 +1,11 @@
-"""Tokens that are made more or less likely throughout: found by their text, each with its bias."""
+"""The logit-bias editor: find tokens by their text and give them a bias."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
+from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import QDoubleSpinBox, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
@@ -14,19 +15,19 @@ from app.kit.basics import label, row
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.worker.background import LatestTask
-from models.settings.sampling_config import LARGEST_BIAS
+from models.settings.sampling_config import MAX_BIAS
 from models.tokenizers import Piece
 from models.tokenizers.codec import pieces_of, show_bytes
 
-_MOST_FOUND = 6
+_MAX_MATCHES = 6
 _USUAL = -5.0
 
 
 class BiasEditor(QWidget):
-    """A bias, a field to look for tokens, what was found, and the tokens that have a bias.
+    """The bias, a search field for tokens, the matches, and the tokens that have a bias.
 
     Signals:
-        changed(): a token has another bias, or none any more.
+        changed(): the bias of a token has changed.
     """
 
     changed = Signal()
@@ -36,14 +37,14 @@ class BiasEditor(QWidget):
         self.search = TokenSearch(self)
         self._biases: dict[int, float] = {}
         name = label(title)
-        self.bias = QDoubleSpinBox()
-        self.bias.setRange(-LARGEST_BIAS, LARGEST_BIAS)
+        self.bias = _BiasBox()
+        self.bias.setRange(-MAX_BIAS, MAX_BIAS)
         self.bias.setDecimals(1)
         self.bias.setValue(_USUAL)
         self.bias.setPrefix("bias ")
         self.bias.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.bias.setAccessibleName("Bias")
-        self.bias.setToolTip("Added to the token's logit: -100 all but forbids it, 100 all but enforces it")
+        self.bias.setToolTip("Added to the token's logit: −100 all but forbids it, 100 all but forces it")
         keep_wheel_for_scrolling(self.bias)
         self.field = QLineEdit()
         self.field.setPlaceholderText("Find a token by its text")
@@ -51,8 +52,8 @@ class BiasEditor(QWidget):
         self.field.setAccessibleName(title)
         self.field.setAccessibleDescription(tip)
         name.setBuddy(self.field)
-        for told in (name, self.field):
-            told.setToolTip(tip)
+        name.setToolTip(tip)
+        self.field.setToolTip(tip)
         self.found = QListWidget()
         self.found.setFont(theme.mono_font())
         self.found.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -78,12 +79,12 @@ class BiasEditor(QWidget):
         return tuple(self._biases.items())
 
     def set_biases(self, biases: tuple[tuple[int, float], ...]) -> None:
-        """Show others, without a signal."""
+        """Show other biases, without a signal."""
         self._biases = dict(biases)
         self._show_chips()
 
     def set_tokenizer(self, tokenizer: Tokenizer | None) -> None:
-        """Biases are of this one's tokens from now on; what had one before under an id that is another token has none.
+        """Use another model's tokens; biases of ids that are another token there are dropped.
 
         Without a signal.
         """
@@ -95,7 +96,7 @@ class BiasEditor(QWidget):
         self._show_chips()
 
     def _show_chips(self) -> None:
-        tip, names = "Click to take the bias away", token_names(self.search.tokenizer, self._biases)
+        tip, names = "Click to remove the bias", token_names(self.search.tokenizer, self._biases)
         self.chips.show_chips(
             [Chip(f"{names[id]} {f'{bias:+g}'.replace('-', '−')}", tip) for id, bias in self._biases.items()]
         )
@@ -104,7 +105,7 @@ class BiasEditor(QWidget):
     @Slot()
     def _on_typed(self) -> None:
         self.found.clear()
-        for piece in self.search.find(self.field.text(), _MOST_FOUND):
+        for piece in self.search.find(self.field.text(), _MAX_MATCHES):
             item = QListWidgetItem(piece.display)
             item.setData(Qt.ItemDataRole.UserRole, piece.id)
             item.setToolTip(f"Token {piece.id:,}")
@@ -133,11 +134,25 @@ class BiasEditor(QWidget):
         self.changed.emit()
 
 
+class _BiasBox(QDoubleSpinBox):
+    """Shows negative numbers with a real minus sign, and accepts either sign."""
+
+    def textFromValue(self, value: float) -> str:
+        return super().textFromValue(value).replace("-", "−")
+
+    def valueFromText(self, text: str) -> float:
+        return super().valueFromText(text.replace("−", "-"))
+
+    def validate(self, text: str, pos: int) -> tuple[QValidator.State, str, int]:
+        state, *_ = super().validate(text.replace("−", "-"), pos)
+        return state, text, pos
+
+
 class TokenSearch(QObject):
-    """All tokens by their text; they are spelled beside the window when they are first looked for.
+    """Finds tokens by their text; the texts are computed in the background at the first search.
 
     Signals:
-        changed(): others can be found now.
+        changed(): other tokens can be found now.
     """
 
     changed = Signal()
@@ -151,24 +166,24 @@ class TokenSearch(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether tokens are being spelled."""
+        """Whether token texts are being computed."""
         return self._task.busy
 
     @property
     def tokenizer(self) -> Tokenizer | None:
-        """Whose tokens are found."""
+        """The tokenizer whose tokens are searched."""
         return self._tokenizer
 
     def set_tokenizer(self, tokenizer: Tokenizer | None) -> None:
-        """Find the tokens of this one."""
+        """Search the tokens of this tokenizer."""
         self._task.cancel()
         self._tokenizer, self._all = tokenizer, None
         self.changed.emit()
 
-    def find(self, text: str, most: int) -> list[Piece]:
-        """The tokens with `text` in them: first that very token, with a space before it or without, then short ones.
+    def find(self, text: str, max_matches: int) -> list[Piece]:
+        """The tokens that contain `text`: first the exact token, with or without a leading space, then by length.
 
-        Nothing while they are being spelled; `changed` follows.
+        Nothing while token texts are being computed; `changed` follows.
         """
         tokenizer, wanted = self._tokenizer, show_bytes(text.encode())
         if not wanted or tokenizer is None:
@@ -179,9 +194,11 @@ class TokenSearch(QObject):
             return []
         bare = wanted.lstrip("·")
         if not bare:
-            return [piece for piece in self._all if piece.display == wanted][:most]
+            return [piece for piece in self._all if piece.display == wanted][:max_matches]
         found = [piece for piece in self._all if wanted in piece.display]
-        return sorted(found, key=lambda piece: (piece.display.lstrip("·") != bare, len(piece.display), piece.id))[:most]
+        return sorted(found, key=lambda piece: (piece.display.lstrip("·") != bare, len(piece.display), piece.id))[
+            :max_matches
+        ]
 
     @Slot(object)
     def _on_spelled(self, pieces: Any) -> None:

@@ -1,4 +1,4 @@
-"""The presets of sampling in one row: choosing, saving, deleting, and what belongs to the open model."""
+"""The sampling presets in one row: choose, save, delete, and set the defaults of the open model."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from app.chat.settings.sampling_presets import BUILT_IN, SamplingPresets
 from app.kit.theme import SPACE, ThemeProvider
 from models.settings.sampling_config import SamplingConfig
 
-_NONE = "Own settings"
+_NONE = "Custom"
 
 
 class PresetBar(QWidget):
     """A list of presets and a menu.
 
     Signals:
-        chosen(config): these settings shall be used.
+        chosen(config): the user chose these settings.
     """
 
     chosen = Signal(object)
@@ -37,13 +37,13 @@ class PresetBar(QWidget):
         more = QPushButton()
         more.setProperty("role", "quiet-icon")
         more.setAccessibleName("Presets and defaults")
-        more.setToolTip("Save these settings, delete a preset, or settle what a model begins with")
+        more.setToolTip("Save or delete a preset, or set a model's defaults")
         theme.set_icon(more, "dots-three")
         menu = QMenu(more)
         self.save = self._action("Save as a preset…", self._on_save)
         self.delete = self._action("Delete this preset", self._on_delete)
-        self.settle = self._action("Begin with these for this model", self._on_settle)
-        self.unsettle = self._action("Forget this model's own", self._on_unsettle)
+        self.settle = self._action("Use as this model's defaults", self._on_settle)
+        self.unsettle = self._action("Clear this model's defaults", self._on_unsettle)
         self.reset = self._action("Reset", self._on_reset)
         menu.addActions([self.save, self.delete])
         menu.addSeparator()
@@ -59,28 +59,28 @@ class PresetBar(QWidget):
         self._fill()
 
     def _action(self, words: str, do: Callable[[], object]) -> QAction:
-        """An action that is the bar's own: those that a menu makes may go from under the names that hold them."""
+        """An action owned by the bar: Qt may delete actions made by a menu while Python still refers to them."""
         action = QAction(words, self)
         action.triggered.connect(do)
         return action
 
     def open_model(self, run_id: str, usual: SamplingConfig) -> None:
-        """Belong to another model; `usual`: what it begins with where the user has settled nothing for it."""
+        """Switch to another model; `usual`: its defaults unless the user has set others."""
         self.run_id, self._usual = run_id, usual
         self.show_config(self._config)
 
     @property
     def is_settled(self) -> bool:
-        """Whether the user has settled what the open model begins with."""
+        """Whether the user has set defaults for the open model."""
         return self._presets.of_model(self.run_id) is not None
 
     @property
     def defaults(self) -> SamplingConfig:
-        """What the open model begins with."""
+        """The defaults of the open model."""
         return self._presets.of_model(self.run_id) or self._usual
 
     def show_config(self, config: SamplingConfig) -> None:
-        """Say which preset these settings are."""
+        """Show which preset these settings match."""
         self._config = config
         name = self._presets.matching(config)
         with QSignalBlocker(self.list):
@@ -109,7 +109,7 @@ class PresetBar(QWidget):
         name = self.list.itemData(i)
         if name:
             self.chosen.emit(self._presets.applied(name, self._config))
-        else:  # nothing to choose: it is what there is when no preset fits
+        else:  # not a preset: shown when none matches
             self.show_config(self._config)
 
     @Slot()

@@ -1,4 +1,4 @@
-"""The exact tokens that a model reads before its next reply, in the colours of who says them."""
+"""The exact tokens that a model reads before its next reply, coloured by role."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.tokens.conversation_tokens import ROLE_WORDS, ChatTokenView, RoleLegend
 from models.chat.tokens import ChatTokens
-from models.number_words import counted, percent
+from models.number_words import format_count, format_percent
 from models.tokenizers.text.encoded import TokenArrays
 
-_HINT = "Point at a token to see whose it is. Special tokens are outlined."
+_HINT = "Point at a token to see where it comes from. Special tokens are outlined."
 
 
 class PromptTokens(QDialog):
-    """A window of its own that bars no other; it follows what is being written."""
+    """A modeless window that follows the draft."""
 
     def __init__(self, theme: ThemeProvider, next_prompt: NextPrompt, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -79,9 +79,9 @@ class PromptTokens(QDialog):
             return
         fitted = preview.fitted
         n, whole = len(fitted.ids), fitted.context_length
-        self.summary.setText(f"{counted(n, 'token')}, {percent(n / whole)} of the context of {whole:,}")
+        self.summary.setText(f"{format_count(n, 'token')}, {format_percent(n / whole)} of the context of {whole:,}")
         self.left_out.setText(_left_out_words(fitted.n_left_out, self._next.prompting.when_full))
-        roles = ["system", *(message["role"] for message in fitted.messages)]  # the template speaks first
+        roles = ["system", *(message["role"] for message in fitted.messages)]  # the template's own tokens come first
         counts = tuple(fitted.count(i, i + 1) for i in range(-1, len(fitted.messages) + 1))
         tokens = TokenArrays(preview.tokenizer, fitted.ids)
         self.view.set_chat(ChatTokens(tokens, fitted.sources + 1, fitted.sources < -1, counts, range(0)), roles)
@@ -93,18 +93,18 @@ class PromptTokens(QDialog):
         self._about.setText(_HINT if self._preview is None or index < 0 else self.describe(index))
 
     def describe(self, index: int) -> str:
-        """Whose a token is."""
+        """Where a token comes from."""
         assert self._preview is not None
         fitted = self._preview.fitted
         source = int(fitted.sources[index])
         if source < 0:
-            whose = "said by the template itself, before all messages"
+            whose = "from the template itself, before all messages"
         elif source == len(fitted.messages):
-            whose = "asks for the reply: what follows is the model's"
+            whose = "generation prompt: what follows is the model's"
         else:
             whose = f"of message {source + 1}: {ROLE_WORDS[fitted.messages[source]['role']]}"
         piece = TokenArrays(self._preview.tokenizer, fitted.ids[index : index + 1])[0]
-        return f"{piece.display}   id {piece.id} · place {index:,} · {whose}"
+        return f"{piece.display}   id {piece.id} · position {index:,} · {whose}"
 
     def _copy(self) -> None:
         if self._preview is not None:
@@ -116,6 +116,6 @@ def _left_out_words(n: int, when_full: str) -> str:
     then = {
         "slide": "left out",
         "summarise": "left out here; when you send, the model first summarises what is missing",
-        "stop": "left out here; when you send, you are told that the context is full",
+        "stop": "left out here; when you send, a message says that the context is full",
     }[when_full]
     return f"{oldest} not fit, and {'is' if n == 1 else 'are'} {then}."

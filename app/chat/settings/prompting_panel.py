@@ -18,20 +18,20 @@ from models.chat.prompting import WHEN_FULL, PromptSettings
 
 _LINES = 4
 _WHEN_FULL_TIPS = {
-    "slide": "The model no longer knows of what was said first. The system prompt and the newest message always stay.",
+    "slide": "The model forgets the oldest messages. The system prompt and the newest message always stay.",
     "summarise": (
-        "Before it replies, the model writes a few sentences that stand for the oldest messages. Small models do this "
-        "badly: where no summary comes about, the messages are left out, and you are told."
+        "Before it replies, the model summarises the oldest messages in a few sentences. Small models do this badly: "
+        "if it fails, the messages are left out, and you are told."
     ),
-    "stop": "The message is not sent, and a sentence says so. Nothing is left out behind your back.",
+    "stop": "The message is not sent, and you are told. Nothing is left out silently.",
 }
 
 
 class PromptingPanel(QWidget):
-    """Edits a `PromptSettings`, and says so to `next_prompt`.
+    """Edits a `PromptSettings`, and passes it to `next_prompt`.
 
     Signals:
-        changed(prompting): the user has set it to this.
+        changed(prompting): the user has changed it.
     """
 
     changed = Signal(object)
@@ -51,8 +51,8 @@ class PromptingPanel(QWidget):
         self.system.setToolTip("What the model is told before the conversation: who it is, and how to answer")
         self.template = label("", "muted", wrap=True)
         self.problem = label("", "error", wrap=True)
-        self.edit = button("Edit …", theme, self._edit, icon="code", tip="Look at the template, and change it")
-        self.own = button("Use the model's own", theme, self._use_own, role="link", tip="Drop what was edited")
+        self.edit = button("Edit…", theme, self._edit, icon="code", tip="View and edit the template")
+        self.own = button("Use the model's own", theme, self._use_own, role="link", tip="Discard the edits")
         self.choices: dict[str, QRadioButton] = {}
         self._group = QButtonGroup(self)
         for value, words in WHEN_FULL.items():
@@ -119,7 +119,7 @@ class PromptingPanel(QWidget):
         self._show_state()
 
     def _show_template(self) -> None:
-        """In its window, if that is open: the one before was another chat's, or another model's."""
+        """Update the template window if it is open and shows another chat's or model's template."""
         window, template = self.template_window, self._prompting.template
         if window.isVisible() and window.template != (template or window.own):
             window.show_template(template)
@@ -160,26 +160,24 @@ class PromptingPanel(QWidget):
         self.template.setText(self._template_words())
         preview = self._next.preview
         said = _said_by_template(preview.fitted.messages, preview.fitted.count(-1, 0)) if preview is not None else 0
-        self.system.setPlaceholderText(
-            f"None. The template says something of its own first, in {said} tokens." if said else "None"
-        )
+        self.system.setPlaceholderText(f"None. The model's template adds its own ({said} tokens)." if said else "None")
 
     def _template_words(self) -> str:
         model = self._session.chat.model
         if model is None:
             return "No model is open."
         if not model.is_chat_model:
-            return "This model holds no conversations, so nothing is put around what you write."
+            return "This is not a chat model, so your text is sent as it is."
         if self._prompting.template:
             return "Edited here, for this chat."
         return (
-            "The model's own, as it came with it."
+            "The model's own, as imported."
             if model.template_config.template
-            else "Terrarium's, as in its training."
+            else "Terrarium's own, as in its training."
         )
 
 
 def _said_by_template(messages: tuple[dict[str, str], ...], n: int) -> int:
-    """How many tokens a template says by itself where it is given no system message; one may be a mere mark."""
+    """Tokens that a template adds before the first message if there is no system message; fewer than 3 are ignored."""
     has_system = bool(messages) and messages[0]["role"] == "system"
     return 0 if has_system or n < 3 else n

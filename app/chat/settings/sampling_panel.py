@@ -1,4 +1,4 @@
-"""How replies are drawn: a slider and a number for each setting, made from SamplingConfig's own words."""
+"""The sampling settings: a slider and a number for each field of SamplingConfig."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SamplingPanel(QWidget):
     """Edits a `SamplingConfig`.
 
     Signals:
-        changed(): some setting is new.
+        changed(): a setting has changed.
     """
 
     changed = Signal()
@@ -92,13 +92,13 @@ class SamplingPanel(QWidget):
 
     @Slot(object)
     def use(self, config: SamplingConfig) -> None:
-        """Take over settings that the user has chosen elsewhere."""
+        """Use settings that the user chose elsewhere."""
         self.set_config(config)
         self._on_edited()
 
     def open_model(self, run_id: str, tokenizer: Tokenizer | None, usual: SamplingConfig) -> None:
-        """A model is open. If it is another: what was settled for it is shown; else `usual`, unless the user has set
-        anything.
+        """A model has been opened. If it is another one, show the defaults that the user has set for it; else `usual`,
+        unless the user has changed anything.
 
         Args:
             tokenizer: the model's, whose tokens can have biases.
@@ -115,7 +115,7 @@ class SamplingPanel(QWidget):
             self.changed.emit()
 
     def set_used(self, used: bool, why_not: str = "") -> None:
-        """Whether the open model draws by these settings, else why not."""
+        """Whether the open model uses these settings, else why not."""
         self._settings.setEnabled(used)
         self.why_not.setText(why_not)
         self.why_not.setVisible(not used)
@@ -129,7 +129,7 @@ class SamplingPanel(QWidget):
         return self.sliders[name]
 
     def draw_seed(self) -> None:
-        """Before a reply: take a new seed where the user wants one each time."""
+        """Before a reply: choose a new seed if the user wants one each time."""
         if self.new_each_time.isChecked():
             self.seed.setValue(random.randrange(_LARGEST_SEED))
 
@@ -144,9 +144,9 @@ class SamplingPanel(QWidget):
         self.seed = IntBox(0, _LARGEST_SEED, 1)
         self.seed.setAccessibleName(title)
         self.seed.setMinimumWidth(self.seed.fontMetrics().averageCharWidth() * 17)
-        self.new_each_time = QCheckBox("New for each reply")
+        self.new_each_time = QCheckBox("Random for each reply")
         self.new_each_time.setChecked(True)
-        self.new_each_time.setToolTip("Take another seed each time; the one that was used is shown below the reply")
+        self.new_each_time.setToolTip("Use another seed each time; it is shown below the reply")
         name = label(title)
         name.setBuddy(self.seed)
         for widget in (name, self.seed):
@@ -157,11 +157,11 @@ class SamplingPanel(QWidget):
         return lines
 
     def _show(self) -> None:
-        """Say which preset this is, and how much of what is folded away is set."""
+        """Show which preset this is, and how many of the folded settings are changed."""
         config, usual = self.config, SamplingConfig()
         self.presets.show_config(config)
         n_set = sum(getattr(config, name) != getattr(usual, name) for name in (*_MORE, "stop", "logit_bias"))
-        self.more.set_title(f"More: {n_set} set" if n_set else "More")
+        self.more.set_title(f"More ({n_set} changed)" if n_set else "More")
 
     @Slot()
     def _on_edited(self) -> None:
@@ -171,12 +171,12 @@ class SamplingPanel(QWidget):
 
 
 class StopTexts(QWidget):
-    r"""The texts that end a reply: a line to write in, and below it those that a click takes away.
+    r"""The stop texts: a field to add one, and below it the texts, which a click removes.
 
     `\n` and `\t` are typed for a line break and a tab.
 
     Signals:
-        changed(): there is one more, or one less.
+        changed(): a text was added or removed.
     """
 
     changed = Signal()
@@ -203,13 +203,13 @@ class StopTexts(QWidget):
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What ends a reply."""
+        """The texts that end a reply."""
         return self._texts
 
     def set_texts(self, texts: tuple[str, ...]) -> None:
-        """Show others, without a signal."""
+        """Show other texts, without a signal."""
         self._texts = texts
-        self.chips.show_chips([Chip(show_bytes(text.encode()), "Click to take it away") for text in texts])
+        self.chips.show_chips([Chip(show_bytes(text.encode()), "Click to remove it") for text in texts])
         self.chips.setVisible(bool(texts))
 
     @Slot()

@@ -1,4 +1,4 @@
-"""Ways to draw replies that have a name, ours and the user's own, and those that belong to a model. No widgets."""
+"""Named sampling presets, built in and the user's own, and the defaults of single models. No widgets."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 from app.session.remembered import Remembered
 from app.worker.notices import Notices
 from models.settings.sampling_config import SamplingConfig, sampling_from_dict
-from models.settings.slots import plain
+from models.settings.slots import settings_to_dict
 
 BUILT_IN: dict[str, tuple[str, dict[str, float | int]]] = {
-    "Exact": ("Always the likeliest token: the same reply every time", {"temperature": 0.0}),
-    "Careful": ("Close to the likeliest tokens: for answers that should be right", {"temperature": 0.3}),
+    "Exact": ("Always the most likely token: the same reply every time", {"temperature": 0.0}),
+    "Careful": ("Close to the most likely tokens: for answers that should be right", {"temperature": 0.3}),
     "Balanced": ("A little sharper than the model's own probabilities", {"temperature": 0.8}),
-    "As it is": ("The model's own probabilities, taken at their word", {"temperature": 1.0}),
-    "Creative": ("More surprises, without the unlikeliest tokens", {"temperature": 1.1, "min_p": 0.03}),
+    "Unchanged (T = 1)": ("The model's own probabilities", {"temperature": 1.0}),
+    "Creative": ("More surprises, without the least likely tokens", {"temperature": 1.1, "min_p": 0.03}),
 }
-"""Name -> what it is for, and its settings; the others of those that change probabilities are off."""
+"""Name -> what it is for, and its settings; all other settings that change probabilities are off."""
 
 _KEPT = ("seed", "max_tokens", "stop", "logit_bias")
-"""What a preset of ours leaves as it is."""
+"""Fields that a built-in preset leaves unchanged."""
 _OWN, _OF_MODELS = "sampling presets", "sampling of models"
 
 
 class SamplingPresets:
-    """Remembered in the settings. A user's own preset holds all but the seed."""
+    """Presets stored in the remembered settings. A user's preset holds everything but the seed."""
 
     def __init__(self, remembered: Remembered, notices: Notices) -> None:
         self._remembered, self._notices = remembered, notices
@@ -45,16 +45,16 @@ class SamplingPresets:
         return SamplingConfig(**kept, **BUILT_IN[name][1])  # type: ignore[arg-type]
 
     def matching(self, config: SamplingConfig) -> str:
-        """The preset that these settings are, one of the user's own if possible; "" for none."""
+        """The preset that matches these settings, the user's own first; "" for none."""
         return next((name for name in (*self.own, *BUILT_IN) if self.applied(name, config) == config), "")
 
     def save(self, name: str, config: SamplingConfig) -> bool:
-        """Keep settings under a name, in place of what had it; False where that cannot be, which is said."""
+        """Save settings under a name, replacing a preset of that name; False if not possible, which is reported."""
         name = name.strip()
         if name and name not in BUILT_IN:
             self._keep(_OWN, name, config)
             return True
-        why = f"“{name}” comes with the program and stays as it is: choose another name." if name else ""
+        why = f"“{name}” is a built-in preset: choose another name." if name else ""
         return self._notices.refuse(why or "A preset needs a name: write one.")
 
     def delete(self, name: str) -> None:
@@ -62,11 +62,11 @@ class SamplingPresets:
         self._keep(_OWN, name, None)
 
     def of_model(self, run_id: str) -> SamplingConfig | None:
-        """What a model's replies are drawn with at first, where that was settled."""
+        """The defaults that the user has set for a model, if any."""
         return self._read(_OF_MODELS, run_id)
 
     def settle_for_model(self, run_id: str, config: SamplingConfig | None) -> None:
-        """Begin with these settings whenever the model is opened; None for no settled ones any more."""
+        """Set the defaults of a model; None removes them."""
         self._keep(_OF_MODELS, run_id, config)
 
     def _saved(self, key: str) -> Mapping[str, Any]:
@@ -83,5 +83,5 @@ class SamplingPresets:
     def _keep(self, key: str, name: str, config: SamplingConfig | None) -> None:
         others = {other: values for other, values in self._saved(key).items() if other != name}
         if config is not None:
-            others[name] = plain(config)
+            others[name] = settings_to_dict(config)
         self._remembered.set(key, others)

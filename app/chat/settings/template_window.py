@@ -1,4 +1,4 @@
-"""A chat template to look at and to edit, beside what it makes of the conversation."""
+"""The chat template editor, with a preview of the rendered conversation."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _EXAMPLE = [
     {"role": "user", "content": "What is a template?"},
 ]
 _ABOUT = (
-    "A template is written in Jinja. It is given messages, each with a role and a content, and add_generation_prompt, "
-    "which is true where a reply is asked for. It can reach nothing else, and is stopped where it does not end."
+    "Templates are written in Jinja. They get messages, each with a role and a content, and add_generation_prompt, "
+    "which is true when a reply is wanted. They can access nothing else, and are stopped if they do not end."
 )
 
 
@@ -54,10 +54,10 @@ _ROLES = {
 
 
 class TemplateWindow(QDialog):
-    """A window of its own that bars no other, so that one can go on chatting beside it.
+    """A modeless window, so that the user can continue chatting beside it.
 
     Signals:
-        edited(str): the template is this now.
+        edited(template): the user has changed it.
     """
 
     edited = Signal(str)
@@ -73,11 +73,11 @@ class TemplateWindow(QDialog):
         self.preview = CodeEditor(theme, colours=JinjaColours)
         self.preview.set_numbers_shown(False)
         self.preview.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
-        self.preview.setAccessibleName("What the template makes of the conversation")
+        self.preview.setAccessibleName("The rendered conversation")
         self.problem = label("", "error", wrap=True, selectable=True)
-        self._of_what = label("", "caption", wrap=True)
+        self._caption = label("", "caption", wrap=True)
         self.revert = button(
-            "Back to the model's own", theme, self._revert, icon="arrow-counter-clockwise", tip="Drop what was edited"
+            "Back to the model's own", theme, self._revert, icon="arrow-counter-clockwise", tip="Discard the edits"
         )
         self._line = 0
         self._task = LatestTask(self)
@@ -95,14 +95,14 @@ class TemplateWindow(QDialog):
         lines = column(label("Template", "subheading"), label(_ABOUT, "caption", wrap=True))
         lines.addWidget(self.editor, 1)
         left.setLayout(lines)
-        below = column(label("What it makes of the conversation", "subheading"), self._of_what)
+        below = column(label("Rendered conversation", "subheading"), self._caption)
         below.addWidget(self.preview, 1)
         right.setLayout(below)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         layout.addLayout(panes(left, right, sizes=(560, 420), grows=0), 1)
         layout.addWidget(self.problem)
-        close = button("Close", self._theme, self.close, tip="What was edited stays")
+        close = button("Close", self._theme, self.close, tip="Your edits are kept")
         layout.addLayout(row(self.revert, None, close))
         for one in (self.revert, close):
             one.setAutoDefault(False)  # Enter is for the editor
@@ -119,7 +119,7 @@ class TemplateWindow(QDialog):
         return self.editor.toPlainText()
 
     def show_template(self, template: str) -> None:
-        """Edit this one, the model's own where it is ""; without a signal."""
+        """Edit this template, the model's own if it is ""; without a signal."""
         self.editor.blockSignals(True)
         self.editor.show_code(template or self.own)
         self.editor.blockSignals(False)
@@ -144,13 +144,13 @@ class TemplateWindow(QDialog):
 
     @Slot()
     def _render(self) -> None:
-        """Beside the window: a template may take its time."""
+        """Render in the background: a template may be slow."""
         model, template = self._session.chat.model, self.template
         said = [message for message in self._next.messages if message["content"]]
         example = not said
         messages = with_system(said or _EXAMPLE, self._next.prompting)
         marks = model.template_config.named_tokens if model is not None else {}
-        self._of_what.setText("An example, since nothing was said yet." if example else "With what is being written.")
+        self._caption.setText("An example: the chat is still empty." if example else "With your draft.")
 
         def render() -> str | ChatTemplateError:
             try:
@@ -162,14 +162,14 @@ class TemplateWindow(QDialog):
 
     @Slot(object)
     def _show(self, result: str | ChatTemplateError) -> None:
-        """The text, or the sentence and the line of what fails; the last text that could be made stays."""
+        """Show the text, or the error and its line below the last text that could be rendered."""
         if isinstance(result, str):
-            self.preview.show_code(result if len(result) <= _SHOWN else result[:_SHOWN] + " …")
+            self.preview.show_code(result if len(result) <= _SHOWN else result[:_SHOWN] + "…")
             self.problem.setText("")
             self._line = 0
         else:
             self.problem.setText(str(result))
-            self._of_what.setText("As it was before the template failed.")
+            self._caption.setText("As rendered before the error.")
             self._line = result.line
         self._mark()
 
@@ -190,7 +190,7 @@ class _TemplateEditor(CodeEditor):
     """Jinja that can be edited.
 
     Signals:
-        refused(sentence): what was pasted is no template, by its length; the text is as it was.
+        refused(sentence): the pasted text is too long; nothing was changed.
     """
 
     refused = Signal(str)
@@ -211,7 +211,7 @@ class _TemplateEditor(CodeEditor):
 
 
 class JinjaColours(Highlighter):
-    """Colours a Jinja template: what is said as it stands is plain, what is worked out is coloured.
+    """Colours a Jinja template: literal text is plain, expressions and statements are coloured.
 
     Follows the theme.
     """
@@ -223,7 +223,7 @@ class JinjaColours(Highlighter):
         self.formats["comment"].setFontItalic(True)
 
     def highlightBlock(self, text: str) -> None:
-        """The state of a line says what it ends inside of: an opening and a quotation mark, numbered; 0 for neither."""
+        """The block state numbers what a line ends inside of: a Jinja delimiter and a quote; 0 for neither."""
         state, place = max(self.previousBlockState(), 0), 0
         while place < len(text):
             if not state:
@@ -246,7 +246,7 @@ class JinjaColours(Highlighter):
         self.setCurrentBlockState(state)
 
     def _colour_code(self, text: str, start: int, kind: str) -> tuple[int, int]:
-        """Colour what stands between marks, up to where a text begins or they end; the place there and the state."""
+        """Colour code inside delimiters up to a string or their end; returns the index there and the new state."""
         for match in _INSIDE.finditer(text, start):
             found = match.lastgroup or ""
             if found == "quote":
@@ -259,6 +259,6 @@ class JinjaColours(Highlighter):
 
 
 def _find(text: str, what: str, start: int) -> tuple[int, bool]:
-    """Where `what` ends, and whether it is there; without it, where the line ends."""
+    """The index after `what`, and whether it was found; the end of the line if not."""
     found = text.find(what, start)
     return (len(text), False) if found < 0 else (found + len(what), True)

@@ -1,4 +1,4 @@
-"""Measures what each kind of weights gains and costs with one model, on the worker."""
+"""Measures speed, memory and perplexity of each weight format of one model, on the worker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from models.library.library import Library
 
 
 class WeightsMeasurement(QObject):
-    """One measurement at a time; `doing` and `share` say how far it is, `measured` what came of it, `problem` why not.
+    """One measurement at a time: `doing` and `share` are its progress, `measured` its result, `problem` why it failed.
 
     Signals:
         changed(): one of these, or `busy`, is new.
@@ -38,7 +38,7 @@ class WeightsMeasurement(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether a measurement is going on, or waits for the worker."""
+        """Whether a measurement is running or queued."""
         return self._job.busy
 
     def measure(self, model: ChatModel) -> None:
@@ -66,11 +66,11 @@ class WeightsMeasurement(QObject):
 
     @Slot()
     def cancel(self) -> None:
-        """Leave it off."""
+        """Stop the measurement."""
         self._job.cancel()
 
     def forget(self) -> None:
-        """Another model is open: nothing is known of it."""
+        """Another model is open: drop the results."""
         self._job.drop()
         self.doing, self.share, self.measured, self.problem = "", 0.0, None, ""
         self.changed.emit()

@@ -1,4 +1,4 @@
-"""How the open model's matrices are kept, and what each way gains and costs: chosen and measured."""
+"""The number format of the open model's matrices: choose it, and measure its speed and perplexity."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import LIVE, ChatModel
 from app.session.session import Session
 from models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
-from models.number_words import percent, size_words
+from models.number_words import format_percent, format_size
 
 _ABOUT = (
-    "For each token that it writes, a model reads all its weights once. In fewer bytes they can be read faster; they "
-    "are rounded, which costs a little of what it knows. How much of each, only measuring says."
+    "A model reads all its weights for each token that it writes. In fewer bytes they can be read faster, but "
+    "rounding costs a little quality. Measuring shows how much of each."
 )
 _MINUS = "\N{MINUS SIGN}"
 _COLUMNS = ("", "memory", "writes/s", "reads/s", "perplexity", "change")
@@ -25,13 +25,13 @@ _TIPS = (
     "What the model takes in memory",
     "Tokens per second, written one by one",
     "Tokens per second, read at once as of a prompt",
-    "How many tokens it wavers between, on average, on text that it was not trained on: lower is better",
-    "Of the perplexity, against float32",
+    "How many tokens it hesitates between, on average, on held-out text: lower is better",
+    "Change of the perplexity against float32",
 )
 
 
 class WeightsPanel(QWidget):
-    """A choice, a button and a table, about the model one talks to."""
+    """A choice, a button and a table for the open model."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -43,7 +43,7 @@ class WeightsPanel(QWidget):
         self.measure = button(
             "Measure", theme, self._on_measure, icon="gauge", tip="Speed and perplexity of each, on this computer"
         )
-        self.cancel = button("Cancel", theme, self.control.cancel, role="quiet", tip="Leave off measuring")
+        self.cancel = button("Cancel", theme, self.control.cancel, role="quiet", tip="Stop measuring")
         self.doing = label("", "caption")
         self.problem = label("", "error", wrap=True)
         self.verdict = label("", wrap=True)
@@ -84,7 +84,7 @@ class WeightsPanel(QWidget):
 
     @Slot()
     def _on_model(self) -> None:
-        """Another model is open; the same one with other weights keeps what was measured."""
+        """Another model is open; measurements are kept if only its weight format changed."""
         before, self._model = self._model, self._session.chat.model
         if _checkpoint(before) != _checkpoint(self._model):
             self.control.forget()
@@ -111,7 +111,9 @@ class WeightsPanel(QWidget):
         self.measure.setEnabled(stored and model is not None and model.mode in ("talk", "text"))
         self.measure.setText("Measure again" if control.measured is not None else "Measure")
         self.cancel.setVisible(control.busy)
-        self.doing.setText(f"{control.doing} … {percent(control.share)}" if control.busy and control.doing else "")
+        self.doing.setText(
+            f"{control.doing}… {format_percent(control.share)}" if control.busy and control.doing else ""
+        )
         self.about.setText(_about(model))
         self.about.setVisible(control.measured is None)
         self.problem.setText(control.problem)
@@ -125,7 +127,7 @@ class WeightsPanel(QWidget):
         for cells, figures in zip(self.cells, measured.rows, strict=True):
             words = (
                 figures.kind,
-                size_words(1e6 * figures.megabytes),
+                format_size(1e6 * figures.megabytes),
                 _rate(figures.tokens_per_s),
                 _rate(figures.read_per_s),
                 f"{figures.perplexity:.3f}",
@@ -136,7 +138,8 @@ class WeightsPanel(QWidget):
                 set_role(cell, "subheading" if figures.kind == current else "")
         self.verdict.setText(" ".join(_verdict(figures, measured.rows[0]) for figures in measured.rows[1:]))
         self.source.setText(
-            f"Tokens written and read each second, measured by turns. Perplexity of {measured.n_predicted:,} tokens of "
+            f"Tokens written and read per second, measured alternately. Perplexity of {measured.n_predicted:,} tokens "
+            "of "
             f"{measured.text}."
         )
 
@@ -147,9 +150,9 @@ def _checkpoint(model: ChatModel | None) -> tuple[str, int] | None:
 
 def _about(model: ChatModel | None) -> str:
     if model is not None and model.which == LIVE:
-        return "The weights of a model in training change with every step, in float32: open a checkpoint to choose."
+        return "A model in training keeps float32 weights that change with every step: open a checkpoint to choose."
     if model is not None and model.mode not in ("talk", "text"):
-        return f"{_ABOUT} Only models that go on with a text can be measured here."
+        return f"{_ABOUT} Only models that continue a text can be measured here."
     return _ABOUT
 
 
@@ -158,11 +161,11 @@ def _rate(per_second: float) -> str:
 
 
 def _signed(change: float) -> str:
-    return f"{'+' if change >= 0 else _MINUS}{percent(abs(change), 2)}"
+    return f"{'+' if change >= 0 else _MINUS}{format_percent(abs(change), 2)}"
 
 
 def _verdict(figures: WeightsFigures, exact: WeightsFigures) -> str:
-    """A kind against float32, in a sentence."""
+    """Compare a format with float32 in a sentence."""
     if figures.problem:
         return figures.problem
     writes, reads = figures.tokens_per_s / exact.tokens_per_s, figures.read_per_s / exact.read_per_s

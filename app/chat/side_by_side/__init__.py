@@ -1,1 +1,1 @@
-"""The page on which several models reply to the same prompt, and each reply is judged by the others."""
+"""The page on which several models reply to the same prompt, and each reply is scored by the others."""

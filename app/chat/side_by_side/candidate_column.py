@@ -1,4 +1,4 @@
-"""One of the models side by side: which it is, its reply, and what the others make of it."""
+"""One column of the side-by-side page: the model, its reply, and the difference to another model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from app.chat.side_by_side.comparison import Candidate
 from app.chat.side_by_side.difference_text import DifferenceText
-from app.glass.names import signed
+from app.glass.names import format_signed
 from app.kit.basics import button, column, frame, label, row, scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
@@ -17,18 +17,18 @@ from app.session.chat_model import ChatModel
 from app.session.session import Session
 from models.events import Event, ReplyFinished, TokenMade
 from models.inspect.spans import Judgement, Span, shared_spans
-from models.number_words import duration, short_count
+from models.number_words import format_compact, format_duration
 
 _NEWEST = -1
-_HINT = "Its reply will stand here: write a prompt above, and compare."
+_HINT = "The reply appears here."
 
 
 class CandidateColumn(QWidget):
     """A model and its reply.
 
     Signals:
-        candidate_changed(): the user has chosen another model or checkpoint.
-        remove_requested(): it shall go.
+        candidate_changed(): the user chose another model or checkpoint.
+        remove_requested(): the user wants to remove this column.
     """
 
     candidate_changed = Signal()
@@ -46,7 +46,7 @@ class CandidateColumn(QWidget):
         self.steps = QComboBox()
         self.steps.setAccessibleName("Checkpoint")
         self.steps.setToolTip("Which of the run's checkpoints")
-        self._remove = button("", theme, self.remove_requested.emit, icon="x", role="quiet", tip="Take this model away")
+        self._remove = button("", theme, self.remove_requested.emit, icon="x", role="quiet", tip="Remove this model")
         self.about = label("", "caption")
         self.text = DifferenceText(theme)
         self.verdict = label("", "caption", wrap=True)
@@ -72,13 +72,13 @@ class CandidateColumn(QWidget):
 
     @property
     def candidate(self) -> Candidate | None:
-        """The model that is chosen, None while there is none."""
+        """The chosen model, None if there is none."""
         run_id, step = self.runs.currentData(), self.steps.currentData()
         return Candidate(str(run_id), None if step in (None, _NEWEST) else int(step)) if run_id else None
 
     @property
     def name(self) -> str:
-        """What it is called here: with its step where another checkpoint than the newest is chosen."""
+        """The run's name, with the step unless the newest checkpoint is chosen."""
         candidate = self.candidate
         if candidate is None:
             return ""
@@ -86,7 +86,7 @@ class CandidateColumn(QWidget):
         return words if candidate.step is None else f"{words} at step {candidate.step:,}"
 
     def offer(self, runs: Sequence[tuple[str, str]]) -> None:
-        """Offer these runs, as (id, name); the chosen one stays where it is among them."""
+        """Offer these runs, as (id, name); the chosen one stays chosen if it is among them."""
         chosen, step = self.runs.currentData(), self.steps.currentData()
         with QSignalBlocker(self.runs):
             self.runs.clear()
@@ -102,7 +102,7 @@ class CandidateColumn(QWidget):
         self.clear_reply()
 
     def set_removable(self, removable: bool) -> None:
-        """Whether there are enough others."""
+        """Show the button that removes the column."""
         self._remove.setVisible(removable)
 
     def _offer_steps(self, chosen: object) -> None:
@@ -123,7 +123,7 @@ class CandidateColumn(QWidget):
     # -- its reply -----------------------------------------------------------------------------------------------------
 
     def clear_reply(self) -> None:
-        """There is none yet."""
+        """Clear the reply."""
         self.text.clear_text()
         self._hint.setText(_HINT if self.candidate is not None else "Choose a model above.")
         self._hint.show()
@@ -131,12 +131,12 @@ class CandidateColumn(QWidget):
             words.setText("")
 
     def show_model(self, model: ChatModel) -> None:
-        """Say what was loaded."""
+        """Show the size and device of the loaded model."""
         step = f"step {model.step:,}, " if model.step else ""
-        self.about.setText(f"{step}{short_count(model.n_parameters)} parameters, on {model.device}")
+        self.about.setText(f"{step}{format_compact(model.n_parameters)} parameters, on {model.device}")
 
     def take(self, events: Sequence[Event]) -> None:
-        """Show what came of its reply: all that is new at once, since Qt lays the whole text out anew."""
+        """Show events of the reply; all new text at once, since Qt lays out the whole text again."""
         text = "".join(event.text for event in events if isinstance(event, TokenMade))
         if text:
             self._hint.hide()
@@ -145,22 +145,23 @@ class CandidateColumn(QWidget):
             if isinstance(event, ReplyFinished):
                 rate = f", {event.tokens_per_s:,.0f} tokens/s" if event.tokens_per_s else ""
                 self.facts.setText(
-                    f"{event.n_tokens:,} tokens{rate}, first after {duration(event.prefill_s, fine=True)}"
+                    f"{event.n_tokens:,} tokens{rate}, first token after {format_duration(event.prefill_s, fine=True)}"
                 )
 
     def show_verdict(self, own: Judgement, other: Judgement, other_name: str) -> list[Span]:
-        """Colour its reply by the difference between its own judgement and another model's; what was laid side by side.
+        """Colour the reply by the difference between its own model and another one; returns the compared spans.
 
-        Texts that two tokenizers do not share are compared as a whole only.
+        If two tokenizers share no boundaries, only the totals are compared.
         """
         difference = own.total - other.total
         likelier = self.name if difference >= 0 else other_name
         words = (
-            f"This reply: {signed(own.total, 1)} nats under {self.name}, {signed(other.total, 1)} under {other_name}. "
+            f"This reply: {format_signed(own.total, 1)} nats under {self.name}, "
+            f"{format_signed(other.total, 1)} under {other_name}. "
             f"{likelier} finds it likelier, by {abs(difference):.1f} nats."
         )
         if not own.pieces:
-            self.verdict.setText("The reply is empty: it ended at once.")
+            self.verdict.setText("The reply is empty.")
             return []
         try:
             spans = shared_spans(own, other)

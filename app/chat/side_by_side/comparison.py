@@ -1,4 +1,4 @@
-"""Has several models reply to one prompt with one seed, and each judge all of the replies."""
+"""Lets several models reply to one prompt with one seed, and score each reply with every model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Candidate(NamedTuple):
-    """A checkpoint of a run: its latest one where `step` is None."""
+    """A checkpoint of a run that takes part in a comparison; the latest one if `step` is None."""
 
     run_id: str
     step: int | None = None
@@ -39,23 +39,23 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateOpened(Event):
-    """The model of a lane is there; lanes are numbered from 0."""
+    """The model of a candidate has been loaded; candidates are numbered from 0."""
 
-    candidate: int
+    index: int
     model: ChatModel
 
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateReplied(Event):
-    """Something of a lane's reply: ReplyStarted, TokenMade …, ReplyFinished."""
+    """An event of a candidate's reply: ReplyStarted, TokenMade …, ReplyFinished."""
 
-    candidate: int
+    index: int
     event: Event
 
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateJudged(Event):
-    """What the model of lane `by` makes of the reply of lane `reply`."""
+    """How likely candidate `by` finds the reply of candidate `reply`."""
 
     reply: int
     by: int
@@ -71,14 +71,14 @@ class _Loaded:
 
 @dataclass(frozen=True)
 class _Reply:
-    """The tokens of a reply, without the one that ended it, and what the model had read before them."""
+    """The tokens of a reply, without the end token, and the event with the prompt before them."""
 
     started: ReplyStarted
     ids: list[int]
 
 
 class SideBySide(QObject):
-    """One comparison at a time. Models stay loaded for the next one, as far as that has them, too.
+    """Runs one comparison at a time. Models that the next one also uses stay loaded.
 
     Signals:
         changed(): `busy` is new.
@@ -112,15 +112,15 @@ class SideBySide(QObject):
         return self._job.busy
 
     def start(self, candidates: Sequence[Candidate], prompt: str, sampling: SamplingConfig, system: str = "") -> None:
-        """Let every lane's model reply to `prompt`, one after the other; `system`: what those that talk are told first.
+        """Let every candidate reply to `prompt`, one after the other; `system`: the system prompt of chat models.
 
         Raises:
-            ValueError: where there are not two of them, the prompt is empty, or a run is gone.
+            ValueError: if there are fewer than two different ones, the prompt is empty, or a run is gone.
         """
         if len(set(candidates)) < 2:
-            raise ValueError("There are not two different models to compare: choose another one for one of the sides.")
+            raise ValueError("There are not two different models to compare: choose another one in one of the columns.")
         if not prompt.strip():
-            raise ValueError("The prompt is empty: write what the models shall reply to.")
+            raise ValueError("The prompt is empty: write what the models should reply to.")
         folders = [self._runs.find(candidate.run_id).folder for candidate in candidates]
         device = self._device.name
 
@@ -135,7 +135,7 @@ class SideBySide(QObject):
                 if path not in self._loaded:
                     self._loaded[path] = yield from self._load(run, path, device)
                 opened.append(self._loaded[path])
-                yield CandidateOpened(candidate=i, model=opened[-1].about)
+                yield CandidateOpened(index=i, model=opened[-1].about)
             replies = []
             for i, loaded in enumerate(opened):
                 replies.append((yield from _reply(i, loaded, prompt, sampling, system)))
@@ -146,11 +146,11 @@ class SideBySide(QObject):
 
     @Slot()
     def cancel(self) -> None:
-        """End it after the token that it is at; what there is stands."""
+        """Stop after the current token; the texts so far stay."""
         self._job.cancel()
 
     def forget(self) -> None:
-        """No comparison is wanted any more."""
+        """Drop the current comparison."""
         self._job.drop()
         self.changed.emit()
 
@@ -174,30 +174,30 @@ class SideBySide(QObject):
 
 
 def _checkpoint(run: RunFolder, step: int | None) -> Path:
-    """Where the weights of a step are, or the newest ones; the run's folder where it has no checkpoints."""
+    """The path of a checkpoint, the newest if `step` is None; the run's folder if it has no checkpoints."""
     return (run.latest_checkpoint() or run.folder) if step is None else run.checkpoint_path(step)
 
 
 def _reply(
-    candidate: int, loaded: _Loaded, prompt: str, sampling: SamplingConfig, system: str
+    index: int, loaded: _Loaded, prompt: str, sampling: SamplingConfig, system: str
 ) -> Generator[Event, None, _Reply]:
-    from models.inference.summarising import Summaries
+    from models.inference.summarising import SummaryCache
 
     about, ids = loaded.about, []
     started = ReplyStarted(step=about.step, n_prompt=0)
     if about.mode == "fill":
-        raise ValueError(f"{about.name} is an encoder, which writes no replies: choose another model.")
-    said = [{"role": "user", "content": prompt}] if about.is_chat_model else prompt
-    request = ReplyRequest(messages=said, sampling=sampling, prompting=PromptSettings(system=system))
+        raise ValueError(f"{about.name} is an encoder and cannot reply: choose another model.")
+    messages = [{"role": "user", "content": prompt}] if about.is_chat_model else prompt
+    request = ReplyRequest(messages=messages, sampling=sampling, prompting=PromptSettings(system=system))
     with _naming(about):
         for event in reply_events(
-            loaded.model, loaded.tokenizer, about.step, about.template_config, request, Summaries()
+            loaded.model, loaded.tokenizer, about.step, about.template_config, request, SummaryCache()
         ):
             if isinstance(event, ReplyStarted):
                 started = event
             elif isinstance(event, TokenMade):
                 ids.append(event.id)
-            yield CandidateReplied(candidate=candidate, event=event)
+            yield CandidateReplied(index=index, event=event)
     special = loaded.tokenizer.get_added_tokens_decoder()
     if ids and ids[-1] in special and special[ids[-1]].special:
         del ids[-1]
@@ -206,7 +206,7 @@ def _reply(
 
 @contextmanager
 def _naming(about: ChatModel) -> Iterator[None]:
-    """Of several models, say whose failure it is."""
+    """Prefix the message of a ValueError with the model's name."""
     try:
         yield
     except ValueError as error:
@@ -214,15 +214,15 @@ def _naming(about: ChatModel) -> Iterator[None]:
 
 
 def _judge_all(opened: Sequence[_Loaded], replies: Sequence[_Reply]) -> Iterator[Event]:
-    """What every model makes of every reply, each after the prompt as that model itself reads it."""
-    from models.inspect.judging import judge, written
+    """Score every reply with every model, after the prompt as that model reads it."""
+    from models.inspect.judging import judge, reply_text
     from models.tokenizers import encode_text
 
     tokenizers = [loaded.tokenizer.to_str() for loaded in opened]
     for i, reply in enumerate(replies):
         for j, by in enumerate(opened):
             is_same = tokenizers[i] == tokenizers[j]
-            ids = reply.ids if is_same else encode_text(by.tokenizer, written(opened[i].tokenizer, reply.ids))
+            ids = reply.ids if is_same else encode_text(by.tokenizer, reply_text(opened[i].tokenizer, reply.ids))
             own = replies[j].started
             with _naming(by.about):
                 judgement = judge(by.model, by.tokenizer, own.prompt_ids, ids, source_ids=own.source_ids)

@@ -1,4 +1,4 @@
-"""A reply whose pieces are coloured by how much likelier one model finds them than another."""
+"""A reply coloured by the difference of two models' log-probabilities."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QCursor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QToolTip, QWidget
 
-from app.glass.names import signed
+from app.glass.names import format_signed
 from app.glass.tokens.colours import readable_on
 from app.kit.theme import SPACE, ThemeProvider
 from models.inspect.spans import Span
 
 FULL_COLOUR = 4.0
-"""Nats at which a colour is as strong as it gets: one model gives the piece 55 times the other's probability."""
+"""Nats at which a colour is at full strength: e⁴ ≈ 55 times the probability."""
 
 _FADED = 0.25
-"""Below this share of the full colour, more and more of the ground comes through."""
+"""Below this share of the full strength, the colour fades into the background."""
 
 
 _STEPS, _WIDTH, _HEIGHT = 33, 132, 10
@@ -26,7 +26,7 @@ _LESS, _MORE = "less likely than for the other", "likelier"
 
 
 class DifferenceText(QLabel):
-    """A text that grows while it is written, and is coloured when it has been judged.
+    """A text that grows while it is written, and is coloured once it has been scored.
 
     Signals:
         hovered(index): the pointer is on that span, −1 for none.
@@ -53,17 +53,17 @@ class DifferenceText(QLabel):
         return self._written
 
     def clear_text(self) -> None:
-        """Begin anew."""
+        """Clear the text."""
         self._written, self._spans = "", ()
         self._draw()
 
     def append(self, text: str) -> None:
-        """The reply goes on with this."""
+        """Add more text."""
         self._written += text
         self._draw()
 
     def show_spans(self, spans: Sequence[Span], ours: str, theirs: str) -> None:
-        """Colour the text by what two models, called `ours` and `theirs`, make of its pieces."""
+        """Colour the text by the scores of two models, named `ours` and `theirs`."""
         self._spans, self._names = spans, (ours, theirs)
         self._draw()
 
@@ -88,8 +88,9 @@ class DifferenceText(QLabel):
             return
         span, (ours, theirs) = self._spans[int(link)], self._names
         words = (
-            f"“{span.text}”: {signed(span.ours)} nats under {ours}, {signed(span.theirs)} under {theirs}; "
-            f"difference {signed(span.ours - span.theirs)}"
+            f"“{span.text}”: {format_signed(span.ours)} nats under {ours}, "
+            f"{format_signed(span.theirs)} under {theirs}; "
+            f"difference {format_signed(span.ours - span.theirs)}"
         )
         QToolTip.showText(QCursor.pos(), f"<p>{html.escape(words)}</p>", self)
         self.hovered.emit(int(link))
@@ -101,7 +102,7 @@ class DifferenceText(QLabel):
 
 
 def difference_colour(theme: ThemeProvider, difference: float) -> QColor:
-    """The colour of a difference in nats; none has the ground's, into which small ones fade."""
+    """The colour of a difference in nats; small ones fade into the background."""
     fraction = min(max(difference / FULL_COLOUR, -1.0), 1.0)
     colour: QColor = theme.diverging_map().map(0.5 + 0.5 * fraction, mode="qcolor")
     ground, share = QColor(theme.theme.surface), min(abs(fraction) / _FADED, 1.0)
@@ -110,7 +111,7 @@ def difference_colour(theme: ThemeProvider, difference: float) -> QColor:
 
 
 def _marked_up(text: str) -> str:
-    """Text as markup that keeps its spaces and lines."""
+    """Text as HTML that keeps its spaces and line breaks."""
     return html.escape(text).replace("  ", "&nbsp; ").replace("\n", "<br>")
 
 
@@ -120,7 +121,7 @@ class DifferenceLegend(QWidget):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self.setToolTip(f"The strongest colours stand for {FULL_COLOUR:g} nats and more: 55 times the probability")
+        self.setToolTip(f"The strongest colours mean {FULL_COLOUR:g} nats or more: 55 times the probability")
         self.setAccessibleName("Colours: less likely to likelier for the reply's own model than for the other")
         theme.theme_changed.connect(self.update)
 

@@ -1,4 +1,4 @@
-"""Two to four models or checkpoints side by side: the same prompt, the same seed, and what each makes of the others."""
+"""The side-by-side page: two to four models or checkpoints, the same prompt and seed, and the differences."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _MAX_MODELS = 4
 _ABOUT = About(
     title="Side by side",
     shows="Every model replies to the same prompt with the same settings and the same seed. "
-    "Each reply is coloured by how much likelier its own model finds each piece than another one does.",
-    source="Each model reads prompt and reply once; what it gave each token is exact, in nats over its whole "
-    "vocabulary. Where two tokenizers cut the text differently, pieces reach to where both cut it.",
+    "Ochre: this model finds it likelier than the other; blue: less likely.",
+    source="Each model reads prompt and reply once; the log-probabilities are exact, in nats over its whole "
+    "vocabulary. Where two tokenizers split the text differently, spans end where both split it.",
     limits="A model finds its own reply likely because it wrote it, which says nothing about which one is right.",
 )
 
@@ -37,7 +37,7 @@ class SideBySidePage(QWidget):
     """A page of the chat tab.
 
     Args:
-        draw: gives the sampling settings, as they are for the next reply; `system`: the system prompt.
+        draw: returns the sampling settings of the next reply. system: returns the system prompt.
     """
 
     def __init__(
@@ -55,15 +55,15 @@ class SideBySidePage(QWidget):
         self.columns: list[CandidateColumn] = []
         self.control = SideBySide(session.worker, session.library, session.runs, session.device, self)
         self.prompt = GrowingField()
-        self.prompt.setPlaceholderText("Write what all of them shall reply to")
+        self.prompt.setPlaceholderText("Prompt for all models")
         self.prompt.setAccessibleName("Prompt")
         self.run_button = button(
             "Compare", theme, self.compare, icon="columns", role="primary", tip="Ask every model for its reply (Enter)"
         )
-        self.stop_button = button("Stop", theme, self.control.cancel, icon="stop", tip="End it here (Esc)")
+        self.stop_button = button("Stop", theme, self.control.cancel, icon="stop", tip="Stop here (Esc)")
         self.stop_button.setShortcut(Qt.Key.Key_Escape)
         self.add_button = button(
-            "Add a model", theme, self.add_column, icon="plus", role="quiet", tip="One column more, up to four"
+            "Add a model", theme, self.add_column, icon="plus", role="quiet", tip="Add a column, up to four"
         )
         self.status = label("", "caption")
         self._columns_layout = QHBoxLayout()
@@ -99,7 +99,7 @@ class SideBySidePage(QWidget):
     # -- the models ----------------------------------------------------------------------------------------------------
 
     def add_column(self) -> None:
-        """One model more."""
+        """Add a column."""
         if len(self.columns) == _MAX_MODELS:
             return
         column = CandidateColumn(self._session, self._theme)
@@ -121,7 +121,7 @@ class SideBySidePage(QWidget):
         return [(run.id, run.name) for run in found if not run.problem and (run.step > 0 or run.status == "imported")]
 
     def _choose_first(self) -> None:
-        """The open model, beside what it was forked from, its own beginning, or some other model."""
+        """Choose the open model, and its parent, its first checkpoint, or another model beside it."""
         runs = [run_id for run_id, _ in self._runs()]
         model = self._session.chat.model
         first = model.run_id if model is not None and model.run_id in runs else next(iter(runs), "")
@@ -138,7 +138,7 @@ class SideBySidePage(QWidget):
             column.choose(candidate)
 
     def _writes(self, run_id: str) -> bool:
-        """Whether a run's model can reply, unlike an encoder."""
+        """Whether a run's model can reply (it is not an encoder)."""
         spec = self._session.runs.spec(run_id)
         return spec is not None and spec.model.topology != "encoder-only"
 
@@ -160,10 +160,10 @@ class SideBySidePage(QWidget):
     # -- comparing -----------------------------------------------------------------------------------------------------
 
     def compare(self) -> None:
-        """Ask all of them."""
+        """Start the comparison."""
         candidates = [column.candidate for column in self.columns]
         if any(candidate is None for candidate in candidates):
-            self.status.setText("Choose a model for every side first.")
+            self.status.setText("Choose a model for every column first.")
             return
         for column in self.columns:
             column.clear_reply()
@@ -183,19 +183,19 @@ class SideBySidePage(QWidget):
             if isinstance(event, Phase):
                 self.status.setText(f"{event.name}…")
             elif isinstance(event, CandidateOpened):
-                self.columns[event.candidate].show_model(event.model)
+                self.columns[event.index].show_model(event.model)
                 self.status.setText("")
             elif isinstance(event, CandidateReplied):
-                replied.setdefault(event.candidate, []).append(event.event)
+                replied.setdefault(event.index, []).append(event.event)
             elif isinstance(event, CandidateJudged):
                 self._judgements[event.reply, event.by] = event.judgement
-        for candidate, told in replied.items():
-            self.columns[candidate].take(told)
+        for index, reply_events in replied.items():
+            self.columns[index].take(reply_events)
         for reply in {event.reply for event in events if isinstance(event, CandidateJudged)}:
             self._show_judgements(reply)
 
     def _show_judgements(self, reply: int) -> None:
-        """A reply is compared with the first model's view of it, the first one's own with the second's."""
+        """Compare a reply's own model with the first one; for the first reply, with the second one."""
         other = 1 if reply == 0 else 0
         own, theirs = self._judgements.get((reply, reply)), self._judgements.get((reply, other))
         if own is not None and theirs is not None:

@@ -1,4 +1,4 @@
-"""The builder's part of the bench: how long the window takes over a changed slot. The real window, without a screen."""
+"""Builder benchmark: how long the window takes to redraw after a changed setting. The real window, offscreen."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VALUES = {"norm": ("layernorm", "rmsnorm"), "position": ("rope", "alibi"), "acti
 
 
 def bench_builder(line: ProgressLine) -> Result:
-    """Milliseconds from a changed slot to diagram and costs redrawn: the median of the preset where it is longest."""
+    """Milliseconds from a changed setting to the redrawn diagram and costs: the median for the slowest preset."""
     from app.builder.tab import BuilderTab
     from app.commands.offscreen import opened_window
 
@@ -44,14 +44,14 @@ def bench_builder(line: ProgressLine) -> Result:
     return Result(
         name="builder",
         ours=medians[slowest],
-        unit=f"ms until a changed slot of {slowest} is drawn",
+        unit=f"ms until a changed setting of {slowest} is drawn",
         target=TARGET_MS,
         met=medians[slowest] < TARGET_MS,
     )
 
 
 def _changes(tab: BuilderTab, config: ModelConfig) -> list[float]:
-    """The seconds that each of some changes takes, with everything that follows from it in the window."""
+    """Seconds per changed setting, with everything it triggers in the window."""
     from PySide6.QtWidgets import QApplication
 
     QApplication.processEvents()

@@ -1,4 +1,4 @@
-"""The explorer's part of the bench: from a key to the pills on screen. The real widgets, without a screen."""
+"""Keystroke benchmark: time from a key press to the painted token pills. The real widgets, offscreen."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 SIZES = {"1 kB": 1_000, "20 kB": 20_000, "200 kB": 200_000}
 TARGET_MS = 50.0
-"""At most, up to 20 kB; longer texts are encoded beside the window, which stays quick however long that takes."""
+"""Maximum up to 20 kB; longer texts are encoded in the background, and the window stays responsive."""
 
 _KEYS = 15
 _VOCAB_SIZE = 4096
 
 
 def bench_keystrokes(text: str, line: ProgressLine) -> list[Result]:
-    """Milliseconds from a key press in the middle of a text of each size until its tokens are painted: medians."""
+    """Milliseconds from a key press in the middle of a text of each size until its tokens are painted, as medians."""
     from PySide6.QtCore import QEventLoop, Qt
     from PySide6.QtGui import QKeyEvent, QTextCursor
     from PySide6.QtWidgets import QApplication
@@ -35,11 +35,11 @@ def bench_keystrokes(text: str, line: ProgressLine) -> list[Result]:
     lab = TokenLab(ThemeProvider(qapp, "light"))
     lab.resize(900, 600)
     lab.show()
-    line.say("Training a tokenizer …")
+    line.say("Training a tokenizer…")
     lab.set_tokenizer(train_tokenizer([text[:300_000]], "bpe", _VOCAB_SIZE))
     results = []
     for name, n_bytes in SIZES.items():
-        line.say(f"Typing into {name} …")
+        line.say(f"Typing into {name}…")
         shown = text.encode()[:n_bytes].decode(errors="ignore")
         lab.editor.set_text(shown)
         _wait_for(lab, shown)
@@ -47,26 +47,28 @@ def bench_keystrokes(text: str, line: ProgressLine) -> list[Result]:
         cursor.setPosition(len(shown) // 2)
         lab.editor.setTextCursor(cursor)
         lab.editor.moveCursor(QTextCursor.MoveOperation.EndOfWord)
-        took = []
+        times = []
         for i in range(_KEYS):
             qapp.processEvents(QEventLoop.ProcessEventsFlag.AllEvents)
             key = QKeyEvent(QKeyEvent.Type.KeyPress, Qt.Key.Key_A, Qt.KeyboardModifier.NoModifier, chr(97 + i))
-            began = time.perf_counter()
+            started_at = time.perf_counter()
             QApplication.sendEvent(lab.editor, key)
             _wait_for(lab, lab.editor.text)
             lab.view.viewport().repaint()
-            took.append(1000 * (time.perf_counter() - began))
-        median = statistics.median(took)
+            times.append(1000 * (time.perf_counter() - started_at))
+        median = statistics.median(times)
         target = TARGET_MS if n_bytes <= 20_000 else None
         met = None if target is None else median <= target
-        results.append(Result(name=f"keystroke {name}", ours=median, unit="ms to the pills", target=target, met=met))
+        results.append(
+            Result(name=f"keystroke {name}", ours=median, unit="ms to the painted tokens", target=target, met=met)
+        )
     lab.close()
     lab.deleteLater()
     return results
 
 
 def _wait_for(lab: TokenLab, text: str) -> None:
-    """Process events until the tokens of `text` are there."""
+    """Process events until the tokens of `text` are shown."""
     from PySide6.QtWidgets import QApplication
 
     while lab.text != text or lab.tokens is None or lab.tokens.text != text:

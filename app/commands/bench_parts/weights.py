@@ -1,4 +1,4 @@
-"""`terrarium bench weights MODEL`: what bfloat16 and int8 weights gain and cost, of one model."""
+"""`terrarium bench weights MODEL`: memory, speed and perplexity of one model with bfloat16 and int8 weights."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from app.commands.common import find_model, open_model
 from app.commands.progress import ProgressLine
 from models.inference.weight_kinds import WeightsMeasured
 from models.library.library import Library
-from models.number_words import size_words
+from models.number_words import format_size
 
 
 def bench_weights(text: str, device_name: str, line: ProgressLine) -> WeightsMeasured:
-    """Measure MODEL; ValueError where there is none, or it is no decoder."""
+    """Measure MODEL; raises ValueError if it does not exist or is not a decoder."""
     from models.inference.held_out import held_out_texts
     from models.inference.measure_weights import measure_weights
 
@@ -22,13 +22,13 @@ def bench_weights(text: str, device_name: str, line: ProgressLine) -> WeightsMea
     raise AssertionError("measure_weights ends with WeightsMeasured")
 
 
-def table(measured: WeightsMeasured) -> str:
-    """One row for each kind, and what they were measured on."""
+def format_table(measured: WeightsMeasured) -> str:
+    """A table with one row per kind of weights, and what they were measured on."""
     rows = [("weights", "memory", "tokens/s written", "tokens/s read", "perplexity", "change")]
     rows += [
         (
             row.kind,
-            size_words(1e6 * row.megabytes),
+            format_size(1e6 * row.megabytes),
             f"{row.tokens_per_s:,.1f}",
             f"{row.read_per_s:,.0f}",
             f"{row.perplexity:.3f}",

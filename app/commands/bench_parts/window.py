@@ -1,4 +1,4 @@
-"""The window's part of the bench: is it late while a model trains? The real window, without a screen."""
+"""Window benchmark: does it stay responsive while a model trains? The real window, offscreen."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _ENDLESS = 1_000_000
 
 
 def bench_window(device: str, files: Sequence[Path], seconds: float, line: ProgressLine) -> Result:
-    """The share of due ticks of a 10 ms timer that came more than 50 ms late while the training tab showed a run.
+    """The share of ticks of a 10 ms timer that were more than 50 ms late while the training tab showed a run.
 
     Raises:
-        ValueError: where the training fails.
+        ValueError: if training fails.
     """
     with tempfile.TemporaryDirectory(prefix="terrarium-bench-", ignore_cleanup_errors=True) as home:
         gaps = _measure(Library(Path(home)), device, _spec(files), seconds, line)
@@ -43,9 +43,9 @@ def bench_window(device: str, files: Sequence[Path], seconds: float, line: Progr
 
 
 def late_and_due(gap: float) -> tuple[int, int]:
-    """Of a timer due every TICK_S: how many ticks were late, and how many due, in a gap of so many seconds.
+    """For a timer with a period of TICK_S: the number of late ticks and of due ticks in a gap of `gap` seconds.
 
-    Qt leaves out the ticks that it could not deliver. They were due, and late, all the same.
+    Qt drops the ticks that it could not deliver; they count as due and late.
     """
     return max(0, math.ceil((gap - LATE_S) / TICK_S) - 1), max(1, round(gap / TICK_S))
 

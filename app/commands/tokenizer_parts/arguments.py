@@ -1,4 +1,4 @@
-"""The options of what needs numpy to do its work: apart, so that a child that trains a tokenizer starts at once."""
+"""Options of the actions that need numpy, in a module of their own so that the training child starts fast."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ def add_compare(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument("tokenizers", nargs="+", metavar="TOKENIZER", help="paths or names")
     parser.add_argument("--text", metavar="T", help="the text; - reads stdin")
     parser.add_argument(
-        "--data", nargs="+", action="extend", default=[], type=Path, metavar="FILE", help="files, each measured apart"
+        "--data",
+        nargs="+",
+        action="extend",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="files, each measured separately",
     )
     parser.add_argument(
         "--corpus",
@@ -30,12 +36,12 @@ def add_compare(actions: Any) -> argparse.ArgumentParser:
         default=[],
         metavar="C",
         help=f"{', '.join(MADE)}, {LANGUAGES} (the same stories in {', '.join(LANGUAGE_NAMES)}), or a corpus of the "
-        "library by its label or the digits of its SHA-256; repeatable, each is measured apart",
+        "library by its label or the digits of its SHA-256; repeatable, each is measured separately",
     )
     parser.add_argument(
         "--design",
         metavar="D",
-        help="also what each vocabulary costs this preset, design or run, and what fits into it",
+        help="also show what each vocabulary costs this preset, design or run, and how much text fits into its context",
     )
     return parser
 
@@ -43,7 +49,7 @@ def add_compare(actions: Any) -> argparse.ArgumentParser:
 def add_inspect(actions: Any) -> argparse.ArgumentParser:
     """Add the options of `terrarium tokenizer inspect`."""
     parser: argparse.ArgumentParser = actions.add_parser(
-        "inspect", help="say what a tokenizer is, browse its vocabulary, and show the tokens of a text"
+        "inspect", help="describe a tokenizer, browse its vocabulary, and show the tokens of a text"
     )
     parser.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
     group = parser.add_mutually_exclusive_group()
@@ -56,13 +62,11 @@ def add_inspect(actions: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("--find", metavar="Q", help="list the tokens with this text, /regular expression/ or #id")
     parser.add_argument("--type", choices=TYPES, help="list only tokens of this type")
-    parser.add_argument("--use", choices=USES, help="list only tokens of which the corpus makes this use")
+    parser.add_argument("--use", choices=USES, help="list only tokens with this use in the corpus")
     parser.add_argument("--sort", choices=COLUMNS, help="list by this column (default: id)")
-    parser.add_argument("--descending", action="store_true", help="the highest first")
+    parser.add_argument("--descending", action="store_true", help="sort in descending order")
     parser.add_argument(
-        "--limit", type=int, default=_LIMIT, metavar="N", help=f"list so many at most (default: {_LIMIT}); 0: all"
+        "--limit", type=int, default=_LIMIT, metavar="N", help=f"list at most N tokens (default: {_LIMIT}); 0: all"
     )
-    parser.add_argument(
-        "--csv", type=Path, metavar="FILE", help="write the listed tokens, without a limit, into a file"
-    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write all matching tokens to a file")
     return parser

@@ -1,4 +1,4 @@
-"""`terrarium tokenizer compare`: what tokenizers make of the same texts, and what each costs a design."""
+"""`terrarium tokenizer compare`: compares tokenizers on the same texts, and their cost for a design."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _sources(args: argparse.Namespace, library: Library) -> list[TextLoader]:
         else:
             sources.append(partial(corpus_texts, library, find_corpus(name, library, [LANGUAGES])))
     if not sources:
-        raise UsageError("There is nothing to compare on: give --text, --data or --corpus.")
+        raise UsageError("No text to compare on: give --text, --data or --corpus.")
     return sources
 
 
@@ -127,7 +127,7 @@ def _print_tables(rows: Sequence[dict[str, Any]], parts: Sequence[MeasuredPart])
 
 
 def _print_table(names: Sequence[str], columns: dict[str, list[str]]) -> None:
-    """Names at the left, numbers below the right ends of their headings."""
+    """Print names left-aligned, and numbers right-aligned below their headings."""
     first = max(map(len, ("tokenizer", *names)))
     widths = [max(map(len, (title, *cells))) for title, cells in columns.items()]
     print("  ".join([f"{'tokenizer':<{first}}", *(f"{t:>{w}}" for t, w in zip(columns, widths, strict=True))]))

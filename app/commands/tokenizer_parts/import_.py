@@ -1,4 +1,4 @@
-"""`terrarium tokenizer import`: bring a tokenizer from elsewhere into the library, with the same ids, or not at all."""
+"""`terrarium tokenizer import`: imports a tokenizer into the library, with exactly the same ids."""
 
 from __future__ import annotations
 
@@ -12,26 +12,24 @@ from models.tokenizers.foreign.reading import FORMS
 
 
 def add_parser(actions: Any) -> argparse.ArgumentParser:
-    """Add this action's options."""
-    parser: argparse.ArgumentParser = actions.add_parser(
-        "import", help="bring a tokenizer from elsewhere into the library"
-    )
+    """Add the parser of this action."""
+    parser: argparse.ArgumentParser = actions.add_parser("import", help="import a tokenizer into the library")
     parser.add_argument(
         "source", metavar="SRC", help=f"{FORMS}; a folder with one of them; or a name on the Hugging Face hub"
     )
-    parser.add_argument("--name", default="", help="what to call it (default: as the source is called)")
+    parser.add_argument("--name", default="", help="its name in the library (default: that of the source)")
     parser.add_argument(
         "--pattern",
         choices=PATTERNS,
         default="",
-        help="how texts are cut into words before merging, where the file does not say: as "
+        help="the pattern that splits text into words, for files that do not define it: "
         + "; ".join(f"{name} ({pattern.used_by})" for name, pattern in PATTERNS.items()),
     )
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
-    """Import, and print the tokenizer's name and what was assumed."""
+    """Import, and print the name and the assumptions."""
     from models.tokenizers import read_about
     from models.tokenizers.importing import import_tokenizer
 

@@ -1,4 +1,4 @@
-"""`terrarium tokenizer inspect`: what a tokenizer is, its vocabulary, how a corpus uses it; the tokens of a text."""
+"""`terrarium tokenizer inspect`: describes a tokenizer, its vocabulary and its use in a corpus; tokens of a text."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from models.tokenizers import Piece
 
 _N_LONGEST = 20
-_WIDEST = 40  # characters of such a token
+_WIDEST = 40  # characters of a token
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print what was asked for, or one JSON object."""
+    """Print the report, or one JSON object."""
     if args.corpus is None and (args.use not in (None, "unreachable") or args.sort == "count"):
-        raise UsageError("What a corpus makes of tokens must be counted first: add --corpus.")
+        raise UsageError("This needs counts: add --corpus.")
     library = Library()
     tokenizer = load_tokenizer(args.tokenizer, library)
     about: dict[str, Any] = {
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Browsed:
-    """A vocabulary, what was counted, and the rows that were found, of which `shown` are listed."""
+    """A vocabulary, its counts, and the rows found, of which `shown` are listed."""
 
     table: Vocabulary
     corpus: str
@@ -71,7 +71,7 @@ class _Browsed:
     shown: list[int]
 
     def facts(self, lists: bool, args: argparse.Namespace) -> dict[str, Any]:
-        """All of it as JSON has it."""
+        """The fields of the JSON output."""
         facts = _facts(self.table)
         if self.usage is not None:
             facts["usage"] = _usage_facts(self.corpus, self.usage)
@@ -84,7 +84,7 @@ class _Browsed:
 
 
 def _browse(args: argparse.Namespace, tokenizer: Tokenizer, library: Library) -> _Browsed:
-    """Read the vocabulary, count, look for tokens, and write the file."""
+    """Read the vocabulary, count, search, and write the CSV file."""
     table = read_vocabulary(tokenizer)
     corpus, usage = "", None
     if args.corpus is not None:
@@ -132,7 +132,7 @@ def _find(args: argparse.Namespace, table: Vocabulary, usage: Usage | None) -> l
     return rows
 
 
-# -- What is known, as JSON has it -------------------------------------------------------------------------------------
+# -- JSON output ------------------------------------------------------------------------------------------------------
 
 
 def _facts(table: Vocabulary) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def _token_facts(table: Vocabulary, usage: Usage | None, row: int) -> dict[str, 
     return facts
 
 
-# -- The same as text --------------------------------------------------------------------------------------------------
+# -- Text output -------------------------------------------------------------------------------------------------------
 
 
 def _print_pieces(pieces: list[Piece]) -> None:
@@ -200,7 +200,7 @@ def _print_browsed(about: dict[str, Any], browsed: _Browsed, args: argparse.Name
     print(f"bytes in a token: {about['mean_bytes']:.2f} on average, {about['max_bytes']:,} at most")
     print("types:", ", ".join(f"{name} {n:,}" for name, n in about["types"].items()))
     if about["unreachable"]:
-        print(f"unreachable: {about['unreachable']:,}, which no text becomes")
+        print(f"unreachable: {about['unreachable']:,}, not produced by any text")
     print("longest:", "  ".join(name if len(name) <= _WIDEST else name[:_WIDEST] + "…" for name in about["longest"]))
     if browsed.usage is not None:
         from app.tokenizer.vocabulary.pictures import describe_usage

@@ -1,4 +1,4 @@
-"""`terrarium tokenizer train`: by what may be the child of another Terrarium, or with a child of its own."""
+"""`terrarium tokenizer train`: trains a tokenizer in a child process, or (--json) as that child."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 PROGRESS_FROM_BYTES, PROGRESS_FROM_TOKENS = 4_000_000, 16_384
-"""From either on, each merge is told of, which costs 50 µs: below, it would cost a third of the time (of a second)."""
+"""Progress is reported from either size on: 50 µs per merge, too much for small runs (a third of their second)."""
 
 
 def add_parser(actions: Any) -> argparse.ArgumentParser:
-    """Add this action's options."""
+    """Add the parser of this action."""
     train: argparse.ArgumentParser = actions.add_parser("train", help="learn a vocabulary from text files")
     train.add_argument("--data", nargs="+", action="extend", required=True, type=Path, metavar="FILE")
     train.add_argument("--kind", choices=KINDS, default="bpe", help="default: bpe")
@@ -40,16 +40,16 @@ def add_parser(actions: Any) -> argparse.ArgumentParser:
     train.add_argument(
         "--growth",
         action="store_true",
-        help="also measure, for bpe, how well smaller vocabularies of the same text compress its first megabyte",
+        help="for bpe, also measure how well smaller vocabularies compress the first megabyte of the text",
     )
     train.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to write")
     return train
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    """One option for each field of TokenizerOptions."""
+    """Add an option for each field of TokenizerOptions."""
     for field in fields(TokenizerOptions):
-        option, words = f"--{field.name.replace('_', '-')}", str(field.metadata["help"]).replace("%", "%%")
+        option, help_text = f"--{field.name.replace('_', '-')}", str(field.metadata["help"]).replace("%", "%%")
         if field.name == "special_tokens":
             parser.add_argument(
                 "--special-token",
@@ -57,10 +57,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
                 action="append",
                 default=[],
                 metavar="T",
-                help=words + " Repeatable.",
+                help=help_text + " Repeatable.",
             )
         elif isinstance(field.default, bool):
-            parser.add_argument(option, action=argparse.BooleanOptionalAction, default=field.default, help=words)
+            parser.add_argument(option, action=argparse.BooleanOptionalAction, default=field.default, help=help_text)
         else:
             choices = field.metadata.get("choices")
             parser.add_argument(
@@ -69,12 +69,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
                 choices=choices,
                 default=field.default,
                 metavar=None if choices else "N",
-                help=f"{words} Default: {field.default}.",
+                help=f"{help_text} Default: {field.default}.",
             )
 
 
 def _options_from(args: argparse.Namespace) -> TokenizerOptions:
-    """The options that were asked for; UsageError where they cannot be."""
+    """The TokenizerOptions of the arguments; UsageError if they are invalid."""
     values = {field.name: getattr(args, field.name) for field in fields(TokenizerOptions)}
     try:
         return TokenizerOptions(**{**values, "special_tokens": tuple(values["special_tokens"])})
@@ -83,7 +83,7 @@ def _options_from(args: argparse.Namespace) -> TokenizerOptions:
 
 
 def run(args: argparse.Namespace) -> None:
-    """With --json the work is done in this process; else in a child, which Ctrl-C ends."""
+    """Train in this process with --json, else in a child process, which Ctrl-C ends."""
     if args.json:
         with ProgressLine(as_json=True) as line:
             print_json(_train_here(args, line))
@@ -116,7 +116,7 @@ def _train_here(args: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
 
 
 def _grow(tokenizer: Tokenizer, files: list[Path], line: ProgressLine) -> Iterator[dict[str, Any]]:
-    """Measure growth, showing each point; yields them as about.json keeps them."""
+    """Measure growth and show each point; yields the entries of about.json."""
     from models.tokenizers.making.growth import measure_growth, take_sample
 
     line.show(Phase(name="Measuring compression"))

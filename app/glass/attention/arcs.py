@@ -1,4 +1,4 @@
-"""Where one token looks, as arcs over the text; across two texts, from one up to the other."""
+"""What one token attends to, as arcs over the text; for cross-attention, from one text to the other."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.glass.focus import Focus
-from app.glass.tokens.token_flow import ARC_ROOM, TokenFlow
+from app.glass.tokens.token_flow import ARC_HEIGHT, TokenFlow
 from app.kit.figures.attention_pictures import share_words, strongest
 from app.kit.figures.pictures import Floats
 from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import counted
+from models.number_words import format_count
 
-_MOST_ROWS = 10
+_MAX_ROWS = 10
 _WALK = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
 
 
 class AttentionArcs(QWidget):
-    """A text whose tokens say how much of one token's attention they get: by an arc, a bar and a number.
+    """A text that shows how much of one token's attention each token gets: by an arc, a bar and a number.
 
-    The pointer hovers over the tokens of the looking text, a click locks, arrow keys walk and Esc unlocks: in a Focus.
+    Hovering over the tokens of the attending text, clicks, arrow keys and Esc change a Focus.
     """
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -46,7 +46,7 @@ class AttentionArcs(QWidget):
         self._row: Floats | None = None
         self._query: int | None = None
         self._marked: int | None = None
-        self._kept: list[int] = []
+        self._top_keys: list[int] = []
         self._flow: TokenFlow | None = None
         self._keys: TokenFlow | None = None
         self._pointed: int | None = None
@@ -54,42 +54,42 @@ class AttentionArcs(QWidget):
         self.setSizePolicy(policy)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setAccessibleName("Where the token looks")
+        self.setAccessibleName("What the token attends to")
         theme.theme_changed.connect(self._arrange)
 
     def show_texts(self, words: Sequence[str], others: Sequence[str] | None, focus: Focus) -> None:
-        """Show a text, that of `focus`, whose tokens look at each other, or at those of another text."""
+        """Show the text of `focus`, whose tokens attend to each other, or to `others`, those of another text."""
         self._words, self._others, self._focus = words, others, focus
-        self._row, self._query, self._marked, self._kept = None, None, None, []
+        self._row, self._query, self._marked, self._top_keys = None, None, None, []
         self._arrange()
 
     def show_row(self, row: Floats | None, query: int | None, marked: int | None) -> None:
-        """Show where token `query` looks.
+        """Show what token `query` attends to.
 
         Args:
-            row: (S) shares of its attention, NaN for what it cannot see; None where they are not known.
-            marked: the token that is asked about, where that is another.
+            row: (S) its attention weights, NaN where masked; None if unknown.
+            marked: the token in focus, if it is another one.
         """
         self._row, self._query, self._marked = row, query, marked
-        self._kept = strongest(row) if row is not None else []
-        words = [] if row is None else [f"{self._key_words[i]} {share_words(float(row[i]))}" for i in self._kept]
+        self._top_keys = strongest(row) if row is not None else []
+        words = [] if row is None else [f"{self._key_words[i]} {share_words(float(row[i]))}" for i in self._top_keys]
         self.setAccessibleDescription(", ".join(words))
         self._fold()
         self.update()
 
     @property
-    def kept(self) -> list[int]:
-        """The tokens with an arc, those that get most first."""
-        return self._kept
+    def top_keys(self) -> list[int]:
+        """The tokens with an arc, from the largest weight down."""
+        return self._top_keys
 
     @property
     def _key_words(self) -> Sequence[str]:
         return self._words if self._others is None else self._others
 
-    def place_of(self, place: int) -> QRectF:
-        """Where a token of the looking text stands."""
+    def rect_of(self, position: int) -> QRectF:
+        """The rectangle of a token of the attending text."""
         assert self._flow is not None
-        return self._flow.rect(place)
+        return self._flow.rect(position)
 
     # -- Layout --------------------------------------------------------------------------------------------------------
 
@@ -102,26 +102,26 @@ class AttentionArcs(QWidget):
             self._flow = self._keys = TokenFlow(self._theme, self._words, width, 0)
         else:
             line = self._caption_line
-            self._keys = TokenFlow(self._theme, self._others, width, line - ARC_ROOM + SPACE // 2)
+            self._keys = TokenFlow(self._theme, self._others, width, line - ARC_HEIGHT + SPACE // 2)
             self._flow = TokenFlow(self._theme, self._words, width, self._keys.bottom + line)
         self._fold()
         self.update()
 
     def _fold(self) -> None:
-        """Of a long text only lines with something to see."""
+        """Fold the lines of a long text that have no arc."""
         if self._flow is None:
             return
         if self.is_folded:
-            places = [place for place in (self._query, self._marked) if place is not None]
-            self._flow.fold([*self._kept, *places] if self._others is None else places)
+            positions = [position for position in (self._query, self._marked) if position is not None]
+            self._flow.fold([*self._top_keys, *positions] if self._others is None else positions)
         height = self._flow.bottom + 2
         if height != self.minimumHeight():
             self.setFixedHeight(height)
 
     @property
     def is_folded(self) -> bool:
-        """Whether the text is so long that lines without an arc are left out."""
-        return self._flow is not None and self._flow.n_rows > _MOST_ROWS
+        """Whether the text is so long that lines without an arc are folded."""
+        return self._flow is not None and self._flow.n_rows > _MAX_ROWS
 
     @property
     def _caption_line(self) -> int:
@@ -139,25 +139,25 @@ class AttentionArcs(QWidget):
 
     # -- Input ---------------------------------------------------------------------------------------------------------
 
-    def _place_at(self, point: QPointF) -> int | None:
+    def _position_at(self, point: QPointF) -> int | None:
         return self._flow.at(point) if self._flow is not None else None
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        if not self.is_folded:  # or lines would come and go under the pointer
-            self._point(self._place_at(event.position()))
+        if not self.is_folded:  # else lines would fold under the pointer
+            self._point(self._position_at(event.position()))
 
     def leaveEvent(self, event: QEvent) -> None:
         self._point(None)
 
-    def _point(self, place: int | None) -> None:
-        if place != self._pointed and self._focus is not None:
-            self._pointed = place
-            self._focus.hover(place)
+    def _point(self, position: int | None) -> None:
+        if position != self._pointed and self._focus is not None:
+            self._pointed = position
+            self._focus.hover(position)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        place = self._place_at(event.position())
-        if place is not None and self._focus is not None and event.button() == Qt.MouseButton.LeftButton:
-            self._focus.press(place)
+        position = self._position_at(event.position())
+        if position is not None and self._focus is not None and event.button() == Qt.MouseButton.LeftButton:
+            self._focus.press(position)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         way = _WALK.get(Qt.Key(event.key()))
@@ -172,15 +172,15 @@ class AttentionArcs(QWidget):
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip and self._keys is not None:
             key = self._keys.at(QPointF(event.pos()))
             if key is not None and self._row is not None:
-                QToolTip.showText(event.globalPos(), self.told(key), self)
+                QToolTip.showText(event.globalPos(), self.describe_key(key), self)
                 return True
         return super().event(event)
 
-    def told(self, key: int) -> str:
-        """What is said of a token that is looked at."""
+    def describe_key(self, key: int) -> str:
+        """The tooltip of a key token."""
         assert self._row is not None
         weight = float(self._row[key])
-        share = "cannot be seen from here" if math.isnan(weight) else f"gets {share_words(weight)} of the attention"
+        share = "is masked here" if math.isnan(weight) else f"gets {share_words(weight)} of the attention"
         return f"{self._key_words[key]} ({key + 1}) {share}"
 
     # -- Painting ------------------------------------------------------------------------------------------------------
@@ -197,22 +197,22 @@ class AttentionArcs(QWidget):
             self._draw_tokens(painter, self._flow, seen, are_keys=False)
         self._draw_gaps(painter, self._flow)
         if self._row is not None and self._query is not None:
-            for key in reversed(self._kept):
+            for key in reversed(self._top_keys):
                 self._draw_arc(painter, self._flow, self._keys, key)
 
     def _draw_gaps(self, painter: QPainter, flow: TokenFlow) -> None:
         painter.setFont(self._theme.font(0.75))
         painter.setPen(self._theme.theme.color("faint"))
         for middle, n in flow.gaps():
-            words = f"⋯ {counted(n, 'line')} left out ⋯"
+            words = f"⋯ {format_count(n, 'line')} hidden ⋯"
             painter.drawText(QRectF(0, middle - 10, self.width(), 20), Qt.AlignmentFlag.AlignCenter, words)
 
     def _draw_captions(self, painter: QPainter, keys: TokenFlow, flow: TokenFlow) -> None:
         painter.setFont(self._theme.font(0.85))
         painter.setPen(self._theme.theme.color("muted"))
         line, align = self._caption_line, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(QRectF(0, 0, self.width(), line), align, "Source: what is looked at")
-        painter.drawText(QRectF(0, keys.bottom, self.width(), line), align, "Target: who looks")
+        painter.drawText(QRectF(0, 0, self.width(), line), align, "Source: attended to")
+        painter.drawText(QRectF(0, keys.bottom, self.width(), line), align, "Target: attending")
 
     def _draw_tokens(self, painter: QPainter, flow: TokenFlow, seen: QRect, *, are_keys: bool) -> None:
         colors = self._theme.theme
@@ -234,12 +234,12 @@ class AttentionArcs(QWidget):
             painter.setPen(colors.color("faint" if is_hidden else "text"))
             painter.drawText(pill, Qt.AlignmentFlag.AlignCenter, flow.words[i])
             if are_keys and weight > 0:
-                self._draw_amount(painter, flow, pill, weight, named=i in self._kept)
+                self._draw_amount(painter, flow, pill, weight, named=i in self._top_keys)
 
-    def _draw_outline(self, painter: QPainter, flow: TokenFlow, place: int, pill: QRectF) -> None:
-        if flow is not self._flow or place not in (self._query, self._marked):
+    def _draw_outline(self, painter: QPainter, flow: TokenFlow, position: int, pill: QRectF) -> None:
+        if flow is not self._flow or position not in (self._query, self._marked):
             return
-        dashed = place != self._query
+        dashed = position != self._query
         painter.setPen(
             QPen(self._theme.theme.color("accent"), 1.5, Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine)
         )
@@ -247,7 +247,7 @@ class AttentionArcs(QWidget):
         painter.drawRoundedRect(pill.adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
 
     def _draw_amount(self, painter: QPainter, flow: TokenFlow, pill: QRectF, weight: float, *, named: bool) -> None:
-        """A bar as long as the weight, and for those with an arc the number."""
+        """A bar as long as the weight, and for tokens with an arc the number."""
         colors = self._theme.theme
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(colors.color("accent"))
@@ -267,8 +267,8 @@ class AttentionArcs(QWidget):
         path = QPainterPath(start)
         apart = abs(start.x() - end.x())
         if flow is keys and flow.row_of(self._query) == keys.row_of(key):
-            # Of a cubic curve three quarters of the way to its control points are reached.
-            high = min(14 + 0.42 * apart, (ARC_ROOM - 3) / 0.75)
+            # A cubic curve reaches three quarters of the way to its control points.
+            high = min(14 + 0.42 * apart, (ARC_HEIGHT - 3) / 0.75)
             if key == self._query:
                 path.cubicTo(start + QPointF(-12, -18), start + QPointF(12, -18), end)
             else:

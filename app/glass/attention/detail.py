@@ -1,4 +1,4 @@
-"""One head large: where one token looks, as arcs over the text, and the map of all tokens with their names."""
+"""One head in detail: what one token attends to, as arcs over the text, and the map of all tokens with their names."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from app.kit.theme import SPACE, ThemeProvider
 from models.inspect.head_patterns import EXPLAINED, PATTERNS
 
 _POOLED = (
-    "The text is long: a cell stands for a block of pairs of tokens, by the largest weight among them. Click into the "
-    "map to see that part of it exactly."
+    "Long text: each cell shows the largest weight of a block of token pairs. Click into the map to see that part "
+    "exactly."
 )
-_PART = "Part of the map, exactly."
+_PART = "Part of the map, not pooled."
 
 _MAP_HEIGHTS = (360, 470)
 
 
 class HeadDetail(QWidget):
-    """Shows what it is given; the map may be a part of the head's, and its cells blocks of tokens.
+    """Shows one head; the map may be a part of the head's whole map, and its cells may be blocks of tokens.
 
     Signals:
         cell_clicked(row, column): of the map.
-        whole_asked(): the user wants to see the whole map again.
+        whole_requested(): show the whole map again.
     """
 
     cell_clicked = Signal(int, int)
-    whole_asked = Signal()
+    whole_requested = Signal()
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._sides = (side_of(()), side_of(()))
         self.title = ElidedLabel()
         self.title.setProperty("role", "subheading")
-        self.whole: QPushButton = button("Whole map", theme, self.whole_asked.emit, role="link")
+        self.whole: QPushButton = button("Whole map", theme, self.whole_requested.emit, role="link")
         policy = self.whole.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
         self.whole.setSizePolicy(policy)
@@ -56,10 +56,10 @@ class HeadDetail(QWidget):
         self.which_row = Segments(
             "Row",
             ROWS,
-            "A token was chosen from what the model made of the one before it: that row predicts it.\n"
-            "Its own row predicts the token after it.",
+            "A token is predicted at the position before it, so that row shows the attention used.\n"
+            "The row of the token itself predicts the next one.",
         )
-        self.row_words = label("", "caption", wrap=True)
+        self.row_caption = label("", "caption", wrap=True)
         self.arcs = AttentionArcs(theme)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -67,23 +67,23 @@ class HeadDetail(QWidget):
         layout.addWidget(self.title)
         layout.addWidget(self.scores)
         layout.addLayout(row(self.which_row, None))
-        layout.addWidget(self.row_words)
+        layout.addWidget(self.row_caption)
         layout.addWidget(self.arcs)
         layout.addSpacing(SPACE)
-        layout.addLayout(row(label("All rows: each looks at the columns", "caption"), None, self.whole))
+        layout.addLayout(row(label("All rows: each attends to the columns", "caption"), None, self.whole))
         layout.addWidget(self.map)
         layout.addWidget(self.pooled)
         self.map.clicked.connect(self.cell_clicked)
 
     def show_sides(self, rows: Side, columns: Side, *, is_part: bool) -> None:
-        """Show maps with such rows and columns from now on."""
+        """Set the rows and columns of the maps to come."""
         self._sides = rows, columns
         self.whole.setVisible(is_part)
         self.pooled.setVisible(is_part or rows.has_blocks or columns.has_blocks)
         self.pooled.setText(_PART if is_part else _POOLED)
 
     def show_head(self, weights: Floats, title: str, scores: str, scale: str) -> None:
-        """Show a head's map (rows, columns), called `title`; `scores`: what was measured of it."""
+        """Show a head's map (rows, columns) with a title and its measured scores."""
         self.title.setText(title)
         self.scores.setText(scores)
         self.scores.setVisible(bool(scores))
@@ -103,6 +103,6 @@ class HeadDetail(QWidget):
 def sides_of(
     words: Sequence[str], others: Sequence[str] | None, rows: Sequence[int], columns: Sequence[int]
 ) -> tuple[Side, Side]:
-    """The sides of a map of tokens (rows) that look at each other or at `others`, in blocks that begin there."""
+    """The sides of a map of tokens that attend to each other or to `others`; `rows` and `columns` are block starts."""
     names = short_names(words)
     return side_of(names, rows), side_of(names if others is None else short_names(others), columns)

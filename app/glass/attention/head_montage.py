@@ -1,4 +1,4 @@
-"""All layers and heads at a glance, as one picture: the pointer previews a head, a click keeps it, arrow keys walk."""
+"""All layers and heads at a glance: hover previews a head, a click selects it, arrow keys move."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _KEYS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: -1, Qt.Key.Key
 
 
 class HeadMontage(QWidget):
-    """Every head's map in small: layers down and heads across, or in an order with words below each.
+    """A thumbnail of every head's map: layers down and heads across, or ranked with a caption below each.
 
     Signals:
-        previewed(): `shown` is another, under the pointer or as before.
-        chosen(tile): the user wants to keep a Tile, or None.
-        walked(by): Shift and an arrow key: the user wants the token so many on.
-        moved(QRect): the keys have led to the tile in this rectangle.
-        height_changed(): as high as it is now.
+        previewed(): `shown` has changed.
+        chosen(tile): the user selected a Tile, or None.
+        walked(by): Shift and an arrow key: move `by` tokens.
+        moved(QRect): the keys moved to the tile in this rectangle.
+        height_changed(): its height has changed.
     """
 
     previewed = Signal()
@@ -63,7 +63,7 @@ class HeadMontage(QWidget):
     def show_stack(
         self, stack: StackMaps, order: Sequence[Tile] | None = None, caption: Callable[[Tile], str] = lambda tile: ""
     ) -> None:
-        """Show the heads of a stack, by layer; or in an order, with two lines of words below each."""
+        """Show the heads of a stack, by layer; or in `order`, with a caption of two lines below each."""
         if stack is not self._stack:
             self._hovered = self._locked = None
         self._stack, self._order, self._caption = stack, order, caption
@@ -75,14 +75,14 @@ class HeadMontage(QWidget):
         self._paint_image()
 
     def keep(self, tile: Tile | None) -> None:
-        """Keep another tile, without a signal."""
+        """Select another tile, without a signal."""
         if tile != self._locked:
             self._locked = tile
             self.update()
 
     @property
     def shown(self) -> Tile:
-        """The tile under the pointer, else the one that is kept, else the first."""
+        """The tile under the pointer, else the selected one, else the first."""
         return self._hovered or self._locked or self.tile_layout.tiles[0]
 
     @property
@@ -90,7 +90,7 @@ class HeadMontage(QWidget):
         """All of them, in order."""
         return self.tile_layout.tiles
 
-    def place_of(self, tile: Tile) -> QRect:
+    def rect_of(self, tile: Tile) -> QRect:
         """Where a tile is drawn."""
         return self.tile_layout.rect(self.tile_layout.tiles.index(tile))
 
@@ -202,7 +202,7 @@ class HeadMontage(QWidget):
         for tile, role, wide in ((self._locked, "accent", 2), (self.shown, "text", 2 if self._hovered else 1)):
             if tile in self.tile_layout.tiles and (role == "accent" or tile != self._locked):
                 painter.setPen(QPen(colors.color(role), wide))
-                painter.drawRect(QRectF(self.place_of(tile)))
+                painter.drawRect(QRectF(self.rect_of(tile)))
         if self._shows_focus:
             painter.setPen(QPen(colors.color("accent"), 1, Qt.PenStyle.DotLine))
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
@@ -211,18 +211,18 @@ class HeadMontage(QWidget):
         assert self._stack is not None
         layout, middle = self.tile_layout, Qt.AlignmentFlag.AlignCenter
         for column in range(layout.n_columns):
-            place = layout.rect(column)
+            rect = layout.rect(column)
             words = str(column + 1) if column < layout.n_heads else ("mean", "max")[column - layout.n_heads]
-            above = QRect(place.left() - 8, 0, place.width() + 16, layout.top - 2)
+            above = QRect(rect.left() - 8, 0, rect.width() + 16, layout.top - 2)
             painter.drawText(above, middle, words)
         for row in range(len(self._stack.sites)):
-            place = layout.rect(row * layout.n_columns)
-            beside = QRect(0, place.top(), layout.left - SPACE // 2, place.height())
+            rect = layout.rect(row * layout.n_columns)
+            beside = QRect(0, rect.top(), layout.left - SPACE // 2, rect.height())
             painter.drawText(beside, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, str(row + 1))
 
     def _caption_tiles(self, painter: QPainter, seen: QRect) -> None:
         for index, tile in enumerate(self.tile_layout.tiles):
-            place = self.tile_layout.rect(index)
-            below = QRect(place.left() - 1, place.bottom() + 1, place.width() + 2, 2 * self._line)
+            rect = self.tile_layout.rect(index)
+            below = QRect(rect.left() - 1, rect.bottom() + 1, rect.width() + 2, 2 * self._line)
             if below.intersects(seen):
                 painter.drawText(below, Qt.AlignmentFlag.AlignCenter, self._caption(tile))

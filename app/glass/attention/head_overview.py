@@ -1,4 +1,4 @@
-"""All heads of one kind of attention: by layer, or sorted by what they were measured to do; and their colours."""
+"""All heads of one kind of attention, by layer or sorted by a pattern, and the colour scale."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from PySide6.QtCore import QRect, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
 
+from app.glass.attention.head_labels import SORTS
 from app.glass.attention.head_montage import HeadMontage
 from app.glass.attention.head_tiles import Tile
-from app.glass.attention.head_words import SORTS
 from app.kit.basics import label, row
 from app.kit.figures.attention_pictures import SCALES, SCALES_TIP, share_words
 from app.kit.layout.segments import Segments
@@ -18,17 +18,17 @@ from app.kit.theme import SPACE, ThemeProvider
 from models.inspect.attention_maps import StackMaps
 from models.inspect.head_patterns import EXPLAINED, order_by
 
-_HEIGHTS = (130, 280)  # pixels that are enough, and that there are at the most
+_HEIGHTS = (130, 280)  # pixels: lower and upper bound of the height limit
 
 _SPARE = 40
-"""Pixels that a bar's width makes of difference in height, and more."""
+"""Pixels: more than the height changes when a scroll bar takes width."""
 
 
 class HeadOverview(QWidget):
     """The montage with its controls.
 
     Signals:
-        scale_changed(): maps are coloured in another way.
+        scale_changed(): another colour scale was chosen.
     """
 
     scale_changed = Signal()
@@ -59,14 +59,12 @@ class HeadOverview(QWidget):
         self.sort.activated.connect(self._arrange)
         self.scale.changed.connect(self._on_scale)
         self.montage.moved.connect(self._reveal)
-        self._fitting = QTimer(
-            self, singleShot=True, interval=0
-        )  # resized within a resize, it would keep its old height
+        self._fitting = QTimer(self, singleShot=True, interval=0)  # a resize within a resize would be ignored
         self._fitting.timeout.connect(self._fit)
         self.montage.height_changed.connect(self._fitting.start)
 
     def show_stack(self, stack: StackMaps) -> None:
-        """Show other heads. What could not be measured of them they cannot be sorted by."""
+        """Show other heads; patterns that could not be measured are disabled."""
         self._stack = stack
         items = self.sort.model()
         assert isinstance(items, QStandardItemModel)
@@ -77,8 +75,8 @@ class HeadOverview(QWidget):
                 self.sort.setCurrentIndex(0)
         self._arrange()
 
-    def set_room(self, height: int) -> None:
-        """Take no more than a good third of a height; the rest scrolls."""
+    def set_available_height(self, height: int) -> None:
+        """Take at most a good third of a height; the rest scrolls."""
         least, most = _HEIGHTS
         self._highest = min(max(round(0.36 * height), least), most)
         self._fit()
@@ -107,7 +105,7 @@ class HeadOverview(QWidget):
 
     @Slot()
     def _fit(self) -> None:
-        """A bar takes width: the tiles get smaller, and may fit without one. Then it stays, or it would come and go."""
+        """A scroll bar takes width, so the tiles shrink and may fit without it: keep it then, else it would flicker."""
         height, policy = self.montage.minimumHeight(), Qt.ScrollBarPolicy
         has_bar = self._area.verticalScrollBarPolicy() == policy.ScrollBarAlwaysOn
         scrolls = height > self._highest - (_SPARE if has_bar else 0)
@@ -115,5 +113,5 @@ class HeadOverview(QWidget):
         self._area.setFixedHeight(min(height, self._highest))
 
     @Slot(QRect)
-    def _reveal(self, place: QRect) -> None:
-        self._area.ensureVisible(place.center().x(), place.center().y(), 0, place.height())
+    def _reveal(self, rect: QRect) -> None:
+        self._area.ensureVisible(rect.center().x(), rect.center().y(), 0, rect.height())

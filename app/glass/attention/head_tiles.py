@@ -1,4 +1,4 @@
-"""All heads of a model as one image of small maps: where each stands, and the image."""
+"""All heads of a model as one image of thumbnails: the layout, and the image."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from models.inspect.attention_maps import StackMaps, pooled_to
 GUTTER = 2
 _SMALLEST, _LARGEST = 16, 64  # pixels of a tile
 _RANKED = 56
-_APART = 10  # before what is made of all heads
+_APART = 10  # gap before the mean and maximum
 _HATCH = 5  # pixels from one line to the next
 
 
 class Tile(NamedTuple):
-    """A layer's number and a head's; after its last head come the mean and the largest over all of them."""
+    """A layer's index and a head's; after the last head come the mean and the maximum over all heads."""
 
     site: int
     head: int
@@ -34,8 +34,8 @@ class Tile(NamedTuple):
 class TileLayout:
     """Tiles in `n_columns`, row by row.
 
-    left, top: pixels for names beside and above all rows. below: pixels for words below each row. n_heads: so many
-    tiles of a row come before the gap; all where there is none.
+    left, top: pixels for labels beside and above the rows. below: pixels for captions below each row. n_heads: tiles
+    per row before the gap; all if there is none.
     """
 
     tiles: tuple[Tile, ...]
@@ -48,7 +48,7 @@ class TileLayout:
 
     @property
     def height(self) -> int:
-        """Pixels that all rows take."""
+        """Height of all rows in pixels."""
         return self.top + -(-len(self.tiles) // self.n_columns) * self._row
 
     @property
@@ -56,13 +56,13 @@ class TileLayout:
         return self.side + GUTTER + self.below
 
     def rect(self, index: int) -> QRect:
-        """Where tile number `index` stands."""
+        """The rectangle of tile `index`."""
         row, column = divmod(index, self.n_columns)
         x = self.left + column * (self.side + GUTTER) + (_APART if column >= self.n_heads else 0)
         return QRect(x, self.top + row * self._row, self.side, self.side)
 
     def at(self, point: QPointF) -> int | None:
-        """The number of the tile under a point, with its gutter; by division, however many there are."""
+        """The index of the tile under a point, its gutter included."""
         x, y = point.x() - self.left, point.y() - self.top
         column = int(x // (self.side + GUTTER))
         if column >= self.n_heads:
@@ -74,7 +74,7 @@ class TileLayout:
 
 
 def grid_layout(stack: StackMaps, width: int, left: int, top: int) -> TileLayout:
-    """Layers down, heads across, and at the right the mean and the largest over each layer's heads."""
+    """Layers down, heads across; on the right the mean and maximum over each layer's heads."""
     n_heads = stack.sites[0].n_head
     side = (width - left - _APART) // (n_heads + 2) - GUTTER
     tiles = tuple(Tile(site, head) for site in range(len(stack.sites)) for head in range(n_heads + 2))
@@ -82,13 +82,13 @@ def grid_layout(stack: StackMaps, width: int, left: int, top: int) -> TileLayout
 
 
 def ranked_layout(order: Sequence[Tile], width: int, below: int) -> TileLayout:
-    """Heads in an order, as many in a row as there is room for, each with words below it."""
+    """Heads in an order, as many in a row as fit, each with a caption below it."""
     columns = max(width // (_RANKED + GUTTER), 1)
     return TileLayout(tuple(order), columns, _RANKED, 0, 0, below, columns)
 
 
 def paint_tiles(stack: StackMaps, layout: TileLayout, scale: str, theme: ThemeProvider, ratio: float) -> QImage:
-    """All tiles of a layout in one image; hatched where the mask lets nothing through. `ratio`: pixels per pixel."""
+    """All tiles of a layout in one image; hatched where masked. `ratio`: device pixels per pixel."""
     side = round(layout.side * ratio)
     maps = np.stack([stack.sites[tile.site].small[tile.head] for tile in layout.tiles])
     values = scaled(pooled_to(maps, side), scale)
@@ -113,8 +113,8 @@ def paint_tiles(stack: StackMaps, layout: TileLayout, scale: str, theme: ThemePr
 
 def _coloured(values: Floats, theme: ThemeProvider) -> np.ndarray:
     table = colour_table(theme, "sequential")
-    places: np.ndarray = (np.nan_to_num(values).clip(0, 1) * 255 + 0.5).astype(np.intp)
-    colours: np.ndarray = table[places]
+    indices: np.ndarray = (np.nan_to_num(values).clip(0, 1) * 255 + 0.5).astype(np.intp)
+    colours: np.ndarray = table[indices]
     return colours
 
 

@@ -1,7 +1,7 @@
-"""The glass box's view of attention: all heads, one of them large, and where one token looks.
+"""The attention panel: all heads, one of them in detail, and what one token attends to.
 
-The token that the glass box is about stands at `focus.place`; `app.glass.attention.shown_row` says which row is shown
-for it. Of an encoder-decoder's source, which the focus says nothing of, the token is chosen in the text here.
+The token in focus is at `focus.position`; `app.glass.attention.shown_row` says which row is shown for it. The focus does
+not cover the source of an encoder-decoder: its token is chosen in this panel.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from app.glass.answer_panel import AnswerPanel
-from app.glass.asked import Asked
 from app.glass.attention.detail import HeadDetail, sides_of
+from app.glass.attention.head_labels import STACKS, describe_head, format_scores, head_columns
 from app.glass.attention.head_overview import HeadOverview
 from app.glass.attention.head_tiles import Tile
-from app.glass.attention.head_words import STACKS, head_numbers, head_words, score_words
 from app.glass.attention.reading import AttentionReading, Window
-from app.glass.attention.shown_row import place_of_row, shown_row
+from app.glass.attention.shown_row import position_of_row, shown_row
 from app.glass.focus import Focus, Head
 from app.glass.panel_head import About
 from app.glass.read_text import ReadText
 from app.glass.sheet import Sheet
+from app.glass.target_token import TargetToken
 from app.kit.chart_export import Columns
 from app.kit.figures.pictures import Floats
 from app.kit.layout.segments import Segments
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from models.inspect.attention_maps import StackMaps, around
-from models.number_words import percent
+from models.inspect.attention_maps import StackMaps, window_around
+from models.number_words import format_percent
 
 ABOUT = About(
     title="Attention",
-    shows="Where each head looks: a row is a token, and shares its attention out over what it sees. Hatched: masked.",
-    source="The model reads the text once more with the softmax written out, which gives the same result as its fast "
-    "attention; every weight is measured. Induction is measured on 4 texts of 25 random tokens, each read twice.",
-    limits="Attention is not explanation: it says from where a head takes something, not what, nor whether that "
+    shows="What each head attends to: each row is a token and sums to 1 over what it sees. Hatched: masked.",
+    source="The model reads the text again with explicit softmax attention, which gives the same result as its fast "
+    "kernel; every weight is measured. Induction is measured on 4 sequences of 25 random tokens, repeated once.",
+    limits="Attention is not explanation: it says where a head takes something from, not what, nor whether that "
     "matters for the answer. Switching the head off tells more.",
 )
 
@@ -62,12 +62,12 @@ class AttentionPanel(AnswerPanel):
         self.lines.addStretch(1)
         self.export.picture = Sheet(theme, self._heading, self.overview.montage, self.detail, parent=self)
         montage = self.overview.montage
-        self.examiner.got_on.connect(self._say_share)
+        self.examiner.progressed.connect(self._show_progress)
         self.reading.read.connect(self._on_read)
         self.reading.window_read.connect(self._on_window)
-        self.reading.window_failed.connect(self._on_refused)
+        self.reading.window_failed.connect(self._on_failed)
         focus.head_changed.connect(self._on_head)
-        self._source.place_changed.connect(self._show_row)
+        self._source.position_changed.connect(self._show_row)
         focus.lock_changed.connect(self._on_lock)
         self._source.lock_changed.connect(self._on_lock)
         self.kinds.changed.connect(self._on_kind)
@@ -77,11 +77,11 @@ class AttentionPanel(AnswerPanel):
         montage.walked.connect(lambda by: self._pointed.walk(by))
         self.detail.which_row.changed.connect(self._show_row)
         self.detail.cell_clicked.connect(self._on_cell)
-        self.detail.whole_asked.connect(partial(self._show_part, None))
+        self.detail.whole_requested.connect(partial(self._show_part, None))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self.overview.set_room(event.size().height())
+        self.overview.set_available_height(event.size().height())
 
     @property
     def _is_there(self) -> bool:
@@ -89,7 +89,7 @@ class AttentionPanel(AnswerPanel):
 
     @property
     def stack(self) -> StackMaps:
-        """The attention that is shown."""
+        """The attention maps shown."""
         return self.reading.stacks[self._kind]
 
     # -- The text ------------------------------------------------------------------------------------------------------
@@ -98,21 +98,21 @@ class AttentionPanel(AnswerPanel):
         super().show_text()
         text = self.focus.text
         if text is not None and self._session.chat.model is not None:
-            self._say_share(0.0)
+            self._show_progress(0.0)
             self.reading.begin(text)
             self._source.show(ReadText(ids=text.source_ids, words=text.source_words, n_prompt=0))
 
     @Slot(float)
-    def _say_share(self, share: float) -> None:
-        so_far = f" {percent(share)} so far." if 0 < share < 1 else ""
-        self.say("Looking …", f"The model reads the text once more, to show where its heads look.{so_far}")
+    def _show_progress(self, share: float) -> None:
+        so_far = f" {format_percent(share)} so far." if 0 < share < 1 else ""
+        self.show_message("Reading…", f"The model reads the text again to show what its heads attend to.{so_far}")
 
-    def show_place(self) -> None:
-        super().show_place()
-        if self.asked is None:
+    def show_position(self) -> None:
+        super().show_position()
+        if self.target is None:
             self._show_row()
 
-    def ask(self, asked: Asked) -> None:
+    def ask(self, target: TargetToken) -> None:
         self._show_row()
 
     def forget(self) -> None:
@@ -149,7 +149,7 @@ class AttentionPanel(AnswerPanel):
 
     @property
     def _texts(self) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-        """The words of who looks, and of what is looked at where that is another text."""
+        """The tokens of the queries, and of the keys if they are another text."""
         text = self.focus.text
         assert text is not None
         if self._kind == "cross":
@@ -189,14 +189,14 @@ class AttentionPanel(AnswerPanel):
         (number, head), part = self.overview.montage.shown, self._part
         site = self.stack.sites[number]
         weights = site.weights[head] if part is None else part.weights[site.site][head]
-        self.detail.show_head(weights, head_words(site, head), score_words(site, head), self.overview.scale.value)
+        self.detail.show_head(weights, describe_head(site, head), format_scores(site, head), self.overview.scale.value)
         self._draw_row()
 
     # -- Rows ----------------------------------------------------------------------------------------------------------
 
     @property
     def _pointed(self) -> Focus:
-        """Who knows the token that is pointed at."""
+        """The focus of the attending text."""
         return self._source if self._kind == "encoder" else self.focus
 
     @property
@@ -206,7 +206,7 @@ class AttentionPanel(AnswerPanel):
 
     @Slot()
     def _show_row(self) -> None:
-        """Show the row of the token that is pointed at; of a pooled map, that of a token that is kept is read again."""
+        """Show the row of the token in focus; in a pooled map, read the row of a locked token again."""
         if not self._is_there:
             return
         query = self._draw_row()
@@ -216,11 +216,13 @@ class AttentionPanel(AnswerPanel):
 
     @Slot()
     def _on_lock(self) -> None:
-        if self.isVisible() and self._pointed.locked is not None:  # what was pointed at before is no new place
+        if (
+            self.isVisible() and self._pointed.locked is not None
+        ):  # a locked token may have been hovered before: its position has not changed
             self._show_row()
 
     def _row_weights(self, query: int) -> Floats | None:
-        """(S): a row of the head that is shown; None where it has not been read."""
+        """(S): a row of the head shown; None if it has not been read."""
         tile, read = self.overview.montage.shown, self._row
         site = self.stack.sites[tile.site]
         found: Floats | None = None
@@ -231,11 +233,11 @@ class AttentionPanel(AnswerPanel):
         return found
 
     def _draw_row(self) -> int:
-        """Draw the row of the token that is pointed at, and return its number."""
-        row = shown_row(self._texts[0], self._pointed.place, self._which_row)
+        """Draw the row of the token in focus; returns its index."""
+        row = shown_row(self._texts[0], self._pointed.position, self._which_row)
         weights = self._row_weights(row.query)
-        missing = "" if weights is not None else " Click a token to have its row read exactly."
-        self.detail.row_words.setText(row.words + missing)
+        missing = "" if weights is not None else " Click a token to read its exact row."
+        self.detail.row_caption.setText(row.words + missing)
         self.detail.arcs.show_row(weights, row.query, row.marked)
         if self._part is None:
             self.detail.map.mark_row(int(np.searchsorted(self.stack.rows, row.query, "right")) - 1)
@@ -245,16 +247,18 @@ class AttentionPanel(AnswerPanel):
 
     @Slot(int, int)
     def _on_cell(self, row: int, column: int) -> None:
-        """In a pooled map see a part of it; in an exact one choose the row."""
+        """In a pooled map show a part of it; in an exact one choose the row."""
         if self.stack.is_pooled and self._part is None:
-            self.reading.ask_window(self._kind, around(self.stack.rows, row), around(self.stack.columns, column))
+            self.reading.ask_window(
+                self._kind, window_around(self.stack.rows, row), window_around(self.stack.columns, column)
+            )
             return
         query = row if self._part is None else self._part.rows[row]
-        place = place_of_row(query, len(self._texts[0]), self._which_row)
-        if place is None:
+        position = position_of_row(query, len(self._texts[0]), self._which_row)
+        if position is None:
             self.detail.which_row.choose("own")
-            place = query
-        self._pointed.lock(place)
+            position = query
+        self._pointed.lock(position)
         self._show_row()
 
     @Slot(object)
@@ -280,8 +284,8 @@ class AttentionPanel(AnswerPanel):
         self.detail.show_sides(*sides_of(*self._texts, rows, columns), is_part=part is not None)
 
     def numbers(self) -> Callable[[], Columns]:
-        """Of the head that is shown."""
+        """The weights of the head shown."""
         if not self._is_there:
             return dict
         tile = self.overview.montage.shown
-        return partial(head_numbers, self.stack, tile.site, tile.head, *self._texts)
+        return partial(head_columns, self.stack, tile.site, tile.head, *self._texts)

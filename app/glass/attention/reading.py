@@ -1,4 +1,4 @@
-"""The attention in the text that is looked into: read once, as maps; of long texts, parts of them again, exactly."""
+"""Reads the attention maps of the text in focus; parts of pooled maps can be read again, unpooled."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Window:
-    """Part of all layers' maps of one kind, exactly: (H + 2, rows, columns) by site, as in `SiteMap.weights`."""
+    """A window of all layers' maps of one kind, unpooled: (H + 2, rows, columns) by site, as in `SiteMap.weights`."""
 
     kind: str
     rows: range
@@ -39,9 +39,9 @@ class AttentionReading(QObject):
     """Asks the open model for a text's attention.
 
     Signals:
-        read(): `stacks` are there.
-        window_read(Window): a part is, which `ask_window` asked for.
-        window_failed(failure): it could not be read; where the maps cannot, their examiner says so.
+        read(): `stacks` has been read.
+        window_read(Window): the window requested with `ask_window` has been read.
+        window_failed(failure): it could not be read (for the maps, the examiner's `failed` is emitted).
     """
 
     read = Signal()
@@ -54,17 +54,17 @@ class AttentionReading(QObject):
         self._prefix_cache: PrefixCache | None = None
         self.stacks: dict[str, StackMaps] = {}
         """By kind, in order; empty until they are read."""
-        self._whole, self._closer = examiner, Examiner(session.worker, session.chat, self)
-        self._whole.done.connect(self._on_read)
-        self._closer.done.connect(self.window_read)
-        self._closer.failed.connect(self.window_failed)
+        self._map_examiner, self._window_examiner = examiner, Examiner(session.worker, session.chat, self)
+        self._map_examiner.done.connect(self._on_read)
+        self._window_examiner.done.connect(self.window_read)
+        self._window_examiner.failed.connect(self.window_failed)
 
     def is_of(self, text: ReadText | None) -> bool:
-        """Whether the maps of this very text are there: a view that is out of sight may be behind."""
+        """Whether the maps of this text have been read: a hidden panel may be behind."""
         return bool(self.stacks) and text is self._text
 
     def site_of(self, head: Head | None) -> tuple[str, int] | None:
-        """The kind of attention and the number of the layer in it that a head belongs to; None where it is not here."""
+        """The kind of attention and the index of the layer of a head; None if it is not among the stacks."""
         for kind, stack in self.stacks.items():
             for number, site in enumerate(stack.sites):
                 if head is not None and site.site == head.site:
@@ -72,9 +72,9 @@ class AttentionReading(QObject):
         return None
 
     def forget(self) -> None:
-        """Nothing of any text is wanted any more."""
-        self._whole.forget()
-        self._closer.forget()
+        """Discard all maps and cancel reading."""
+        self._map_examiner.forget()
+        self._window_examiner.forget()
         self.stacks, self._prefix_cache = {}, None
 
     def begin(self, text: ReadText) -> None:
@@ -92,10 +92,10 @@ class AttentionReading(QObject):
             ordinary = [id for id in range(n_ids) if id not in special]
             return read_attention(model, text.ids, text.source_ids, ordinary, cache)
 
-        self._whole.ask(question)
+        self._map_examiner.ask(question)
 
     def ask_window(self, kind: str, rows: range, columns: range) -> None:
-        """Read part of the same text's maps again, exactly, in place of any other part that is asked for."""
+        """Read a window of the same text's maps again, unpooled; replaces a pending request."""
         text = self._text
         assert text is not None
 
@@ -105,7 +105,7 @@ class AttentionReading(QObject):
             weights = yield from read_window(model, text.ids, text.source_ids, kind, rows, columns, self._prefix_cache)
             return Window(kind=kind, rows=rows, columns=columns, weights=weights)
 
-        self._closer.ask(question)
+        self._window_examiner.ask(question)
 
     @Slot(object)
     def _on_read(self, stacks: tuple[StackMaps, ...]) -> None:

@@ -6,33 +6,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from app.glass.asked import Asked
 from app.glass.names import text_of, token_names
+from app.glass.target_token import TargetToken
 from models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.architecture.transformer import AnyModel
-    from models.inspect.ablation import Change, Donor, Part
+    from models.inspect.ablation import AnswerChange, Donor, ModelPart
     from models.inspect.reading import Text
 
-SURVEYED_AT_ONCE = 2e10
+MAX_AUTO_SURVEY_FLOPS = 2e10
 """Floating-point operations of a survey that is short enough to be made for every token that is pointed at."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Disturbance:
+class Intervention:
     """What is done to the model: `parts` are off, or hear `other` (a text) where that is given; `masked` and
     `masked_source` tokens cannot be seen, or are masks to an encoder."""
 
-    parts: tuple[Part, ...] = ()
+    parts: tuple[ModelPart, ...] = ()
     other: str | None = None
     masked: frozenset[int] = frozenset()
     masked_source: frozenset[int] = frozenset()
 
     @property
-    def is_nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether all stays as it is."""
         return not (self.parts or self.masked or self.masked_source)
 
@@ -45,37 +45,37 @@ class AblationAnswer:
     of the other one (0 for none). survey_cost: floating-point operations of a survey. sees_itself: as in Asked.
     """
 
-    asked: Asked
+    target: TargetToken
     token: int
-    change: Change
+    change: AnswerChange
     names: dict[int, str]
     read: str
-    blocks: list[tuple[str, list[Part]]]
+    blocks: list[tuple[str, list[ModelPart]]]
     n_read: int
     n_other: int
-    survey_cost: float
+    survey_flops: float
     sees_itself: bool
 
 
-def compare_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, how: Disturbance) -> AblationAnswer:
+def compare_at(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: Intervention) -> AblationAnswer:
     """Worker's thread: the answer at the place that is asked about, before and after."""
-    from models.inspect.ablation import answers, compare, listen, parts_of
+    from models.inspect.ablation import ablated_logits, compare_answers, parts_of, record_donor
     from models.inspect.reading import n_weights
 
-    at, plain = asked.at(model), asked.engine_text()
-    other = other_text(model, tokenizer, asked, how.other)
-    donor: Donor | None = listen(model, other) if other is not None and how.parts else None
-    before = answers(model, plain, at, [()])[0]
-    after = answers(model, disturbed(model, tokenizer, asked, how), at, [how.parts], donor)[0]
-    token = asked.token(model, tokenizer)
+    at, plain = target.at(model), target.to_text()
+    other = other_text(model, tokenizer, target, how.other)
+    donor: Donor | None = record_donor(model, other) if other is not None and how.parts else None
+    before = ablated_logits(model, plain, at, [()])[0]
+    after = ablated_logits(model, masked_text(model, tokenizer, target, how), at, [how.parts], donor)[0]
+    token = target.token(model, tokenizer)
     token = int(before.argmax()) if token < 0 else token
-    change = compare(before, after, token)
+    change = compare_answers(before, after, token)
     blocks, has_source = parts_of(model), bool(plain.source_ids)
     end = at + 1 if model.config.is_causal else len(plain.ids)
     n_tokens = max(end, len(plain.source_ids))
     weights = n_weights(model) - model.embedding.weight.numel()
     return AblationAnswer(
-        asked=asked,
+        target=target,
         token=token,
         change=change,
         names=token_names(tokenizer, [id for id, _, _ in change.tokens]),
@@ -83,22 +83,22 @@ def compare_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, how: Disturb
         blocks=blocks,
         n_read=len(plain.source_ids) if has_source else end,
         n_other=0 if other is None else len(other.source_ids if has_source else other.ids),
-        survey_cost=2.0 * weights * n_tokens * sum(len(parts) for _, parts in blocks),
-        sees_itself=asked.sees_itself(model, tokenizer),
+        survey_flops=2.0 * weights * n_tokens * sum(len(parts) for _, parts in blocks),
+        sees_itself=target.sees_itself(model, tokenizer),
     )
 
 
-def disturbed(model: AnyModel, tokenizer: Tokenizer, asked: Asked, how: Disturbance) -> Text:
+def masked_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: Intervention) -> Text:
     """The text with its masked tokens: nothing looks at them, and an encoder sees its mask in their places."""
     from models.tokenizers.special_tokens import mask_id
 
-    text, mask = asked.engine_text(), mask_id(tokenizer)
+    text, mask = target.to_text(), mask_id(tokenizer)
     if model.config.topology == "encoder-only" and mask is not None:
         return replace(text, ids=tuple(mask if i in how.masked else id for i, id in enumerate(text.ids)))
     return replace(text, hidden=how.masked, hidden_source=how.masked_source)
 
 
-def other_text(model: AnyModel, tokenizer: Tokenizer, asked: Asked, words: str | None) -> Text | None:
+def other_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, words: str | None) -> Text | None:
     """What else is read: `words`, special tokens in it being meant; for an encoder-decoder as the source."""
     from models.inspect.reading import Text
     from models.tokenizers import encode_prompt
@@ -109,12 +109,17 @@ def other_text(model: AnyModel, tokenizer: Tokenizer, asked: Asked, words: str |
     if not ids:
         raise ValueError("The other text is empty: write one, for instance this one with another word in it.")
     if model.config.topology == "encoder-decoder":
-        return Text(ids=asked.text.ids[: asked.at(model) + 1], source_ids=ids)  # as far as the first text is read
+        return Text(ids=target.text.ids[: target.at(model) + 1], source_ids=ids)  # as far as the first text is read
     return Text(ids=ids)
 
 
-def go_on_from(
-    model: AnyModel, tokenizer: Tokenizer, asked: Asked, how: Disturbance, n_tokens: int, sampling: SamplingConfig
+def generate_both(
+    model: AnyModel,
+    tokenizer: Tokenizer,
+    target: TargetToken,
+    how: Intervention,
+    n_tokens: int,
+    sampling: SamplingConfig,
 ) -> tuple[str, str]:
     """Worker's thread: how the text goes on from before the place in focus, untouched and disturbed.
 
@@ -123,18 +128,18 @@ def go_on_from(
     Raises:
         ValueError: for an encoder, and for a text's first token.
     """
-    from models.inspect.ablation import generate_with_ablation, listen
+    from models.inspect.ablation import generate_with_ablation, record_donor
     from models.inspect.reading import read_up_to
     from models.tokenizers.special_tokens import end_id
 
-    at, other = asked.at(model), other_text(model, tokenizer, asked, how.other)
-    donor = listen(model, other) if other is not None and how.parts else None
-    end, nothing = end_id(tokenizer, model.config), Disturbance()
-    n_prompt = min(asked.text.n_prompt, at + 1)
-    draws = asked.text.draws[at + 1 - n_prompt :]
+    at, other = target.at(model), other_text(model, tokenizer, target, how.other)
+    donor = record_donor(model, other) if other is not None and how.parts else None
+    end, nothing = end_id(tokenizer, model.config), Intervention()
+    n_prompt = min(target.text.n_prompt, at + 1)
+    draws = target.text.draws[at + 1 - n_prompt :]
     rows: list[Sequence[int]] = []
     for this in (nothing, how) if how.masked or how.masked_source else (how,):
-        text = read_up_to(model.config, disturbed(model, tokenizer, asked, this), at)
+        text = read_up_to(model.config, masked_text(model, tokenizer, target, this), at)
         rows += generate_with_ablation(
             model, text, this.parts, donor, n_tokens, sampling, end, draws=draws, n_prompt=n_prompt
         )

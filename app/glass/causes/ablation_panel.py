@@ -10,14 +10,14 @@ from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from app.glass.answer_panel import AnswerPanel
-from app.glass.asked import Asked
-from app.glass.causes.ablation_answer import AblationAnswer, Disturbance, compare_at, go_on_from
+from app.glass.causes.ablation_answer import AblationAnswer, Intervention, compare_at, generate_both
 from app.glass.causes.before_after import BeforeAfter, Pair
 from app.glass.causes.part_survey import PartSurvey
 from app.glass.examiner import Examiner
 from app.glass.focus import Focus
-from app.glass.names import quoted, share, signed
+from app.glass.names import format_prob, format_signed, quoted
 from app.glass.panel_head import About
+from app.glass.target_token import TargetToken
 from app.glass.tokens.token_chips import Chip, TokenChips
 from app.glass.tokens.token_strip import TokenStrip
 from app.kit.basics import button, column, label, row
@@ -27,11 +27,11 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.site_words import site_words
 from app.session.session import Session
 from app.worker.failures import Failure
-from models.number_words import counted
+from models.number_words import format_count
 from models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
-    from models.inspect.ablation import Part
+    from models.inspect.ablation import ModelPart
 
 ABOUT = About(
     title="Ablate and patch",
@@ -58,7 +58,7 @@ class AblationPanel(AnswerPanel):
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, ABOUT, self.numbers, parent)
         self.answer: AblationAnswer | None = None
-        self._parts: list[Part] = []
+        self._parts: list[ModelPart] = []
         self._masked: set[int] = set()
         self._masked_source: set[int] = set()
         self._writer = Examiner(session.worker, session.chat, self)
@@ -71,9 +71,9 @@ class AblationPanel(AnswerPanel):
         self.survey = PartSurvey(session, theme)
         self.chips = TokenChips("What is changed", theme)
         self.source_title = label("Source: click tokens to hide them", "caption")
-        self.source = TokenStrip("Source tokens", theme, most_rows=3)
+        self.source = TokenStrip("Source tokens", theme, max_rows=3)
         self.tokens_title = label("Click tokens to hide them", "caption")
-        self.tokens = TokenStrip("Tokens that were read", theme, most_rows=3)
+        self.tokens = TokenStrip("Tokens that were read", theme, max_rows=3)
         self.result = label("", "subheading", wrap=True)
         self.facts = label("", "caption", wrap=True)
         self.pairs = BeforeAfter(theme)
@@ -110,9 +110,9 @@ class AblationPanel(AnswerPanel):
         self.typing.timeout.connect(self._ask_again)
 
     @property
-    def disturbance(self) -> Disturbance:
+    def intervention(self) -> Intervention:
         """What is changed just now."""
-        return Disturbance(
+        return Intervention(
             parts=tuple(self._parts),
             other=self.other.toPlainText() if self.how.value == "other" and self.other.toPlainText() else None,
             masked=frozenset(self._masked),
@@ -132,24 +132,24 @@ class AblationPanel(AnswerPanel):
         self.other.clear()
         self.other.blockSignals(False)
 
-    def ask(self, asked: Asked) -> None:
-        how = self.disturbance
-        self.examiner.ask(lambda model, tokenizer: compare_at(model, tokenizer, asked, how))
+    def ask(self, target: TargetToken) -> None:
+        how = self.intervention
+        self.examiner.ask(lambda model, tokenizer: compare_at(model, tokenizer, target, how))
 
     @Slot()
     def _ask_again(self) -> None:
-        asked = self.asked
-        if asked is not None:
-            self.ask(asked)
+        target = self.target
+        if target is not None:
+            self.ask(target)
 
     # -- Showing -------------------------------------------------------------------------------------------------------
 
     @Slot(object)
     def _on_answer(self, answer: AblationAnswer) -> None:
-        asked = self.asked
-        if asked is None or asked != answer.asked:
+        target = self.target
+        if target is None or target != answer.target:
             return
-        if self.answer is None or self.answer.asked != asked:
+        if self.answer is None or self.answer.target != target:
             self._writer.forget()
             self.before.clear()
             self.after.clear()
@@ -160,21 +160,21 @@ class AblationPanel(AnswerPanel):
         self.other.setVisible(patches)
         self.other_note.setVisible(patches)
         self.other_note.setText(self._other_words(answer))
-        self.survey.show_answer(answer, self.disturbance.other, self._parts)
-        self._show_tokens(asked)
+        self.survey.show_answer(answer, self.intervention.other, self._parts)
+        self._show_tokens(target)
         self._show_chips()
         self._show_change(answer)
         self.show_body(sees_itself=answer.sees_itself)
 
     def _other_words(self, answer: AblationAnswer) -> str:
-        here, there = counted(answer.n_read, "token"), counted(answer.n_other, "token")
+        here, there = format_count(answer.n_read, "token"), format_count(answer.n_other, "token")
         if not answer.n_other or answer.n_read == answer.n_other:
             return f"Change a word in it. Both texts have {here}." if answer.n_other else "Change a word in it."
         return f"The other text has {there}, this one {here}: they are laid end to end."
 
-    def _show_tokens(self, asked: Asked) -> None:
-        text = asked.text
-        end = len(text.ids) if self._is_encoder else asked.place
+    def _show_tokens(self, target: TargetToken) -> None:
+        text = target.text
+        end = len(text.ids) if self._is_encoder else target.position
         self.tokens.show_tokens(text.ids[:end], text.words[:end])
         self.tokens.cross_out(self._masked)
         self.source.show_tokens(text.source_ids, text.source_words)
@@ -185,9 +185,9 @@ class AblationPanel(AnswerPanel):
         self.tokens_title.setText(f"Click tokens to {does}")
 
     def _show_chips(self) -> None:
-        text, asked = self.focus.text, self.asked
+        text, target = self.focus.text, self.target
         assert text is not None
-        assert asked is not None
+        assert target is not None
         chips = [Chip(site_words(part.site, part.head), "Click to leave it as it is") for part in self._parts]
         does = "masked" if self._is_encoder else "hidden"
         chips += [Chip(f"{quoted(text.words[i])} {does}", "Click to show it again") for i in sorted(self._masked)]
@@ -200,16 +200,16 @@ class AblationPanel(AnswerPanel):
 
     def _show_change(self, answer: AblationAnswer) -> None:
         change, names = answer.change, answer.names
-        how = self.disturbance
+        how = self.intervention
         before, after = next((p, q) for id, p, q in change.tokens if id == answer.token)
         name = quoted(names[answer.token])
-        if how.is_nothing:
-            self.result.setText(f"{name} is given {share(before)}.")
+        if how.is_empty:
+            self.result.setText(f"{name} is given {format_prob(before)}.")
             self.facts.setText("Click parts or tokens above to change something.")
         else:
-            self.result.setText(f"{name}: {share(before)} as it is, {share(after)} changed")
+            self.result.setText(f"{name}: {format_prob(before)} as it is, {format_prob(after)} changed")
             self.facts.setText(
-                f"Its log-probability changes by {signed(change.log_ratio, 3)} nats; the whole answer by "
+                f"Its log-probability changes by {format_signed(change.log_ratio, 3)} nats; the whole answer by "
                 f"{change.divergence:.3f} nats of divergence (Kullback-Leibler)."
             )
         self.pairs.show_pairs([Pair(names[id], p, q, id == answer.token) for id, p, q in change.tokens])
@@ -219,7 +219,7 @@ class AblationPanel(AnswerPanel):
     # -- Choosing ------------------------------------------------------------------------------------------------------
 
     @Slot(object)
-    def _on_part(self, part: Part) -> None:
+    def _on_part(self, part: ModelPart) -> None:
         if part in self._parts:
             self._parts.remove(part)
         else:
@@ -244,13 +244,13 @@ class AblationPanel(AnswerPanel):
     # -- Writing on ----------------------------------------------------------------------------------------------------
 
     def _on_go_on(self) -> None:
-        asked, how = self.asked, self.disturbance
-        if asked is None:
+        target, how = self.target, self.intervention
+        if target is None:
             return
-        sampling = asked.text.sampling if self.draws.value == "drawn" else SamplingConfig(temperature=0.0)
+        sampling = target.text.sampling if self.draws.value == "drawn" else SamplingConfig(temperature=0.0)
         self.before.setText("Writing…")
         self.after.clear()
-        self._writer.ask(lambda model, tokenizer: go_on_from(model, tokenizer, asked, how, _N_TOKENS, sampling))
+        self._writer.ask(lambda model, tokenizer: generate_both(model, tokenizer, target, how, _N_TOKENS, sampling))
 
     @Slot(object)
     def _on_written(self, texts: tuple[str, str]) -> None:

@@ -10,12 +10,12 @@ from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QWidget
 
 from app.glass.answer_panel import AnswerPanel
-from app.glass.asked import Asked
 from app.glass.causes.signed_bars import Amount, SignedBars
 from app.glass.colour_scale import ColourScale
 from app.glass.focus import Focus
-from app.glass.names import digits_for, quoted, signed, token_names
+from app.glass.names import digits_for, format_signed, quoted, token_names
 from app.glass.panel_head import About
+from app.glass.target_token import TargetToken
 from app.glass.tokens.token_strip import TokenStrip
 from app.kit.basics import column, label, row
 from app.kit.chart_export import Columns
@@ -50,7 +50,7 @@ _N_ROWS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class _Answer:
-    asked: Asked
+    target: TargetToken
     of: str
     name: str
     found: Attribution
@@ -67,9 +67,9 @@ class AttributionPanel(AnswerPanel):
         self.of.setToolTip("The log-probability also falls where a token speaks for the rivals")
         self.scale = ColourScale(theme, "diverging")
         self.source_title = label("Source", "caption")
-        self.source = TokenStrip("Source tokens", theme, most_rows=6)
+        self.source = TokenStrip("Source tokens", theme, max_rows=6)
         self.tokens_title = label("Target so far", "caption")
-        self.tokens = TokenStrip("Tokens that were read", theme, most_rows=8)
+        self.tokens = TokenStrip("Tokens that were read", theme, max_rows=8)
         self.total = label("", "caption", wrap=True)
         self.bars = SignedBars("The tokens that count most", theme)
         self.lines.addLayout(row(label("Of the", "caption"), self.of, None))
@@ -86,21 +86,21 @@ class AttributionPanel(AnswerPanel):
     def forget(self) -> None:
         self._answer = None
 
-    def ask(self, asked: Asked) -> None:
+    def ask(self, target: TargetToken) -> None:
         of = self.of.value
-        self.examiner.ask(lambda model, tokenizer: _attribute(model, tokenizer, asked, of))
+        self.examiner.ask(lambda model, tokenizer: _attribute(model, tokenizer, target, of))
 
     @Slot()
     def _on_of(self) -> None:
-        if self.asked is not None:
-            self.ask(self.asked)
+        if self.target is not None:
+            self.ask(self.target)
 
     @Slot(object)
     def _on_answer(self, answer: _Answer) -> None:
-        if self.asked is None or answer.asked != self.asked:
+        if self.target is None or answer.target != self.target:
             return
         self._answer = answer
-        found, text = answer.found, answer.asked.text
+        found, text = answer.found, answer.target.text
         reach = max((abs(value) for value in (*found.tokens, *found.source)), default=0.0)
         n, digits = len(found.tokens), digits_for(reach)
         for strip, ids, words, values in (
@@ -108,20 +108,22 @@ class AttributionPanel(AnswerPanel):
             (self.source, text.source_ids, text.source_words, found.source),
         ):
             strip.show_tokens(ids, words)
-            tips = [f"{quoted(word)}: {signed(value, digits)}" for word, value in zip(words, values, strict=True)]
+            tips = [
+                f"{quoted(word)}: {format_signed(value, digits)}" for word, value in zip(words, values, strict=True)
+            ]
             strip.show_amounts(values, reach, tips)
         for widget in (self.source, self.source_title, self.tokens_title):
             widget.setVisible(bool(found.source))
-        self.scale.show_ends(signed(-reach, digits), signed(reach, digits))
+        self.scale.show_ends(format_signed(-reach, digits), format_signed(reach, digits))
         self.total.setText(
-            f"All tokens together {signed(found.total, digits)}; the {answer.of} of {quoted(answer.name)} is "
-            f"{signed(found.value)}. The two need not agree."
+            f"All tokens together {format_signed(found.total, digits)}; the {answer.of} of {quoted(answer.name)} is "
+            f"{format_signed(found.value)}. The two need not agree."
         )
         self._show_most(answer)
         self.show_body(sees_itself=answer.sees_itself)
 
     def _show_most(self, answer: _Answer) -> None:
-        found, text = answer.found, answer.asked.text
+        found, text = answer.found, answer.target.text
         source, tokens = short_names(text.source_words), short_names(text.words[: len(found.tokens)])
         rows = [(source[i], value, "source, ", i) for i, value in enumerate(found.source)]
         rows += [(tokens[i], value, "", i) for i, value in enumerate(found.tokens)]
@@ -135,7 +137,7 @@ class AttributionPanel(AnswerPanel):
         def make() -> Columns:
             if answer is None:
                 return {"side": [], "place": [], "token": [], "amount": []}
-            text, found = answer.asked.text, answer.found
+            text, found = answer.target.text, answer.found
             n, m = len(found.source), len(found.tokens)
             return {
                 "side": ["source"] * n + ["text"] * m,
@@ -147,19 +149,19 @@ class AttributionPanel(AnswerPanel):
         return make
 
 
-def _attribute(model: AnyModel, tokenizer: Tokenizer, asked: Asked, of: str) -> Generator[Event, None, _Answer]:
+def _attribute(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, of: str) -> Generator[Event, None, _Answer]:
     """Worker's thread."""
-    from models.inspect.ablation import answers
+    from models.inspect.ablation import ablated_logits
     from models.inspect.input_attribution import attribute_in_steps
 
-    text, at, token = asked.engine_text(), asked.at(model), asked.token(model, tokenizer)
+    text, at, token = target.to_text(), target.at(model), target.token(model, tokenizer)
     if token < 0:
-        token = int(answers(model, text, at, [()])[0].argmax())
+        token = int(ablated_logits(model, text, at, [()])[0].argmax())
     found = yield from attribute_in_steps(model, text, at, token, of)
     return _Answer(
-        asked=asked,
+        target=target,
         of=of,
         name=token_names(tokenizer, [token])[token],
         found=found,
-        sees_itself=asked.sees_itself(model, tokenizer),
+        sees_itself=target.sees_itself(model, tokenizer),
     )

@@ -9,7 +9,7 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
-from app.glass.names import quoted, share
+from app.glass.names import format_prob, quoted
 from app.kit.painted_rows import PaintedRows
 from app.kit.theme import SPACE, ThemeProvider
 
@@ -23,7 +23,7 @@ class Pair:
     name: str
     before: float
     after: float
-    is_asked: bool = False
+    is_target: bool = False
 
 
 class BeforeAfter(PaintedRows):
@@ -36,7 +36,9 @@ class BeforeAfter(PaintedRows):
     def show_pairs(self, pairs: Sequence[Pair]) -> None:
         """Show others."""
         self._pairs = pairs
-        self.setAccessibleDescription(", ".join(f"{p.name} {share(p.before)} then {share(p.after)}" for p in pairs))
+        self.setAccessibleDescription(
+            ", ".join(f"{p.name} {format_prob(p.before)} then {format_prob(p.after)}" for p in pairs)
+        )
         self._restyle()
 
     @property
@@ -52,7 +54,7 @@ class BeforeAfter(PaintedRows):
         if not 0 <= row < len(self._pairs):
             return ""
         pair = self._pairs[row]
-        return f"{quoted(pair.name)}: {share(pair.before)} as it is, {share(pair.after)} changed"
+        return f"{quoted(pair.name)}: {format_prob(pair.before)} as it is, {format_prob(pair.after)} changed"
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -60,23 +62,23 @@ class BeforeAfter(PaintedRows):
         colors, font = self._theme.theme, self._theme.mono_font(0.9)
         metrics, height = QFontMetrics(font), self._row_height
         name_width = min(int(0.3 * self.width()), 130)
-        numbers = [share(p) for pair in self._pairs for p in (pair.before, pair.after)]
+        numbers = [format_prob(p) for pair in self._pairs for p in (pair.before, pair.after)]
         number = max((metrics.horizontalAdvance(words) for words in numbers), default=0)
         arrow = metrics.horizontalAdvance(" → ")
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         for i, pair in enumerate(self._pairs):
             line = QRectF(0, i * height, self.width(), height)
-            font.setBold(pair.is_asked)
+            font.setBold(pair.is_target)
             painter.setFont(font)
             painter.setPen(colors.color("text"))
             name = metrics.elidedText(pair.name, Qt.TextElideMode.ElideRight, name_width - SPACE)
             painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, name)
             font.setBold(False)
             painter.setFont(font)
-            painter.drawText(line, right, share(pair.after))
+            painter.drawText(line, right, format_prob(pair.after))
             painter.setPen(colors.color("muted"))
             painter.drawText(line.adjusted(0, 0, -number, 0), right, " → ")
-            painter.drawText(line.adjusted(0, 0, -number - arrow, 0), right, share(pair.before))
+            painter.drawText(line.adjusted(0, 0, -number - arrow, 0), right, format_prob(pair.before))
             track = QRectF(name_width, line.top(), self.width() - name_width - 2 * number - arrow - SPACE, height)
             self._draw_bar(painter, track, line.center().y() - _BAR - 0.5, pair.before, "faint")
             self._draw_bar(painter, track, line.center().y() + 0.5, pair.after, "accent")

@@ -16,10 +16,10 @@ from app.kit.figures.pictures import Axis, HeatPicture
 from app.kit.theme import SPACE, ThemeProvider
 
 if TYPE_CHECKING:
-    from models.inspect.ablation import Part
+    from models.inspect.ablation import ModelPart
 
 _SHORT = {"attention": "attn", "cross_attention": "cross", "feed_forward": "ff"}
-_MOST_IN_A_LINE = 8  # columns whose names stand beside each other
+_MAX_IN_A_LINE = 8  # columns whose names stand beside each other
 _SMALLEST_REACH = 0.01  # nats: below that nothing is coloured strongly
 
 
@@ -36,20 +36,20 @@ class PartGrid(HeatMap):
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
-        self._parts: list[list[Part | None]] = []
+        self._parts: list[list[ModelPart | None]] = []
         self._rows: list[str] = []
         self._heads: list[str] = []
         self._borders: list[int] = []
         self._n_lines = 1
-        self._marked: Collection[Part] = ()
+        self._marked: Collection[ModelPart] = ()
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
     @property
-    def parts(self) -> list[list[Part | None]]:
+    def parts(self) -> list[list[ModelPart | None]]:
         """The parts by rows and columns; None where a layer has no such part."""
         return self._parts
 
-    def show_blocks(self, blocks: Sequence[tuple[str, Sequence[Part]]]) -> None:
+    def show_blocks(self, blocks: Sequence[tuple[str, Sequence[ModelPart]]]) -> None:
         """Lay out the parts of a model, by their blocks' sites."""
         keys = dict.fromkeys(_key(site, part) for site, parts in blocks for part in parts)
         order = sorted(keys, key=lambda key: (key[1] is None, list(_ORDER).index(key[0]), key[1] or 0))
@@ -58,7 +58,7 @@ class PartGrid(HeatMap):
             own = {_key(site, part): part for part in parts}
             self._parts.append([own.get(key) for key in order])
         self._heads = [_column_words(name, head) for name, head in order]
-        self._n_lines = 1 if len(order) <= _MOST_IN_A_LINE else 2
+        self._n_lines = 1 if len(order) <= _MAX_IN_A_LINE else 2
         kinds = [(name, head is None) for name, head in order]
         self._borders = [i for i in range(1, len(kinds)) if kinds[i] != kinds[i - 1] and not kinds[i - 1][1]]
         sides = {"encoder.": "Enc.", "decoder.": "Dec."}
@@ -68,7 +68,7 @@ class PartGrid(HeatMap):
             self._rows.append(f"{side} {int(site.rpartition('.')[2]) + 1}")
 
     def show_amounts(
-        self, amounts: Mapping[Part, float], marked: Collection[Part], describe: Callable[[Part], str]
+        self, amounts: Mapping[ModelPart, float], marked: Collection[ModelPart], describe: Callable[[ModelPart], str]
     ) -> float:
         """Colour the parts by their amounts, as far as they are known; the amount of the strongest colour."""
         values = np.array(
@@ -193,7 +193,7 @@ class PartGrid(HeatMap):
 _ORDER = ("attention", "cross_attention", "feed_forward", "layer")
 
 
-def _key(block: str, part: Part) -> tuple[str, int | None]:
+def _key(block: str, part: ModelPart) -> tuple[str, int | None]:
     """What a part is in its block: the name of its kind, and the head."""
     return (part.site.removeprefix(f"{block}.") if part.site != block else "layer", part.head)
 

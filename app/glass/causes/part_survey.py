@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from app.glass.causes.ablation_answer import SURVEYED_AT_ONCE, AblationAnswer, other_text
+from app.glass.causes.ablation_answer import MAX_AUTO_SURVEY_FLOPS, AblationAnswer, other_text
 from app.glass.causes.part_grid import PartGrid
 from app.glass.colour_scale import ColourScale
 from app.glass.examiner import Examiner, Question
-from app.glass.names import quoted, signed
+from app.glass.names import format_signed, quoted
 from app.kit.basics import button, label, row
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.site_words import site_words
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.architecture.transformer import AnyModel
-    from models.inspect.ablation import Part, Survey
+    from models.inspect.ablation import ModelPart, Survey
 
 
 class PartSurvey(QWidget):
@@ -42,10 +42,10 @@ class PartSurvey(QWidget):
         self._examiner = Examiner(session.worker, session.chat, self)
         self._answer: AblationAnswer | None = None
         self._other: str | None = None
-        self._marked: Collection[Part] = ()
+        self._marked: Collection[ModelPart] = ()
         self._question: Question | None = None
         """What is asked again and again while it is being measured; None while it is not."""
-        self._found: dict[Part, float] = {}
+        self._found: dict[ModelPart, float] = {}
         self._total = 0
         self.grid = PartGrid(theme)
         self.scale = ColourScale(theme, "diverging")
@@ -69,7 +69,7 @@ class PartSurvey(QWidget):
         self._examiner.failed.connect(self._on_failed)
 
     @property
-    def found(self) -> dict[Part, float]:
+    def found(self) -> dict[ModelPart, float]:
         """The changes in log-probability (nats) that are known."""
         return self._found
 
@@ -78,16 +78,16 @@ class PartSurvey(QWidget):
         """Whether it is being measured."""
         return self._question is not None
 
-    def show_answer(self, answer: AblationAnswer, other: str | None, marked: Collection[Part]) -> None:
+    def show_answer(self, answer: AblationAnswer, other: str | None, marked: Collection[ModelPart]) -> None:
         """Be about another answer, or another text to take the parts' results from; `marked` parts are outlined."""
         before, was_other = self._answer, self._other
         self._answer, self._other, self._marked = answer, other, marked
         if before is None or [site for site, _ in before.blocks] != [site for site, _ in answer.blocks]:
             self.grid.show_blocks(answer.blocks)
-        if before is None or (before.asked, before.token, was_other) != (answer.asked, answer.token, other):
+        if before is None or (before.target, before.token, was_other) != (answer.target, answer.token, other):
             self.cancel()
             self._found = {}
-            if answer.survey_cost <= SURVEYED_AT_ONCE:
+            if answer.survey_flops <= MAX_AUTO_SURVEY_FLOPS:
                 self.start()
         self._show()
 
@@ -98,18 +98,18 @@ class PartSurvey(QWidget):
         answer, words = self._answer, self._other
         if answer is None:
             return
-        asked, token = answer.asked, answer.token
+        target, token = answer.target, answer.token
         self._found, self._total = {}, sum(len(parts) for _, parts in answer.blocks)
         made: list[Survey] = []
 
-        def go_on(model: AnyModel, tokenizer: Tokenizer) -> list[tuple[Part, float]]:
+        def measure_next(model: AnyModel, tokenizer: Tokenizer) -> list[tuple[ModelPart, float]]:
             if not made:
-                other = other_text(model, tokenizer, asked, words)
-                made.append(Survey(asked.engine_text(), asked.at(model), token, other))
-            return made[0].go_on(model)
+                other = other_text(model, tokenizer, target, words)
+                made.append(Survey(target.to_text(), target.at(model), token, other))
+            return made[0].measure_next(model)
 
-        self._question = go_on
-        self._examiner.ask(go_on)
+        self._question = measure_next
+        self._examiner.ask(measure_next)
         self._show()
 
     def cancel(self) -> None:
@@ -119,7 +119,7 @@ class PartSurvey(QWidget):
         self._show()
 
     @Slot(object)
-    def _on_found(self, found: list[tuple[Part, float]]) -> None:
+    def _on_found(self, found: list[tuple[ModelPart, float]]) -> None:
         self._found.update(found)
         if found and len(self._found) < self._total:
             assert self._question is not None
@@ -142,7 +142,7 @@ class PartSurvey(QWidget):
         does = "is off" if self._other is None else "hears the other text"
         self.title.setText(f"Change of the log-probability of {name} when one part alone {does}, in nats.")
         reach = self.grid.show_amounts(self._found, self._marked, self._describe)
-        self.scale.show_ends(signed(-reach), signed(reach))
+        self.scale.show_ends(format_signed(-reach), format_signed(reach))
         self.scale.setToolTip("On a root scale: a quarter of the change has half of the colour")
         self.scale.setVisible(bool(self._found))
         self.measure.setVisible(not self.busy and len(self._found) < sum(len(p) for _, p in answer.blocks))
@@ -151,7 +151,7 @@ class PartSurvey(QWidget):
         self.progress.setRange(0, max(self._total, 1))
         self.progress.setValue(len(self._found))
 
-    def _describe(self, part: Part) -> str:
+    def _describe(self, part: ModelPart) -> str:
         words = site_words(part.site, part.head)
         change = self._found.get(part)
-        return f"{words}\nnot measured yet" if change is None else f"{words}\n{signed(change, 3)} nats"
+        return f"{words}\nnot measured yet" if change is None else f"{words}\n{format_signed(change, 3)} nats"

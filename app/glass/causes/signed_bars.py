@@ -9,7 +9,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.glass.names import digits_for, signed
+from app.glass.names import digits_for, format_signed
 from app.kit.figures.heat_map import colour_table
 from app.kit.painted_rows import PaintedRows
 from app.kit.theme import SPACE, ThemeProvider
@@ -38,7 +38,7 @@ class SignedBars(PaintedRows):
         """Show others."""
         self._amounts = amounts
         self._digits = digits_for(self._reach)
-        self.setAccessibleDescription(", ".join(f"{a.name} {signed(a.value, self._digits)}" for a in amounts))
+        self.setAccessibleDescription(", ".join(f"{a.name} {format_signed(a.value, self._digits)}" for a in amounts))
         self._restyle()
 
     @property
@@ -76,7 +76,7 @@ class SignedBars(PaintedRows):
             name = metrics.elidedText(amount.name, Qt.TextElideMode.ElideRight, name_width - SPACE)
             painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, name)
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(line, right, signed(amount.value, self._digits))
+            painter.drawText(line, right, format_signed(amount.value, self._digits))
             long = amount.value / reach * track.width() / 2
             bar = QRectF(track.center().x(), line.center().y() - _BAR / 2, long, _BAR).normalized()
             painter.setPen(Qt.PenStyle.NoPen)

@@ -9,7 +9,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QLineEdit, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from app.glass.embeddings.neighbour_list import NeighbourList
-from app.glass.embeddings.scatter import MOST_MARKED, EmbeddingScatter
+from app.glass.embeddings.scatter import MAX_MARKED, EmbeddingScatter
 from app.glass.embeddings.table import EmbeddingTable, find_nearest, read_table
 from app.glass.examiner import Examiner
 from app.glass.focus import Focus
@@ -25,7 +25,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import ChatModel
 from app.session.session import Session
 from app.worker.failures import Failure
-from models.number_words import counted, percent
+from models.number_words import format_count, format_percent
 
 ABOUT = About(
     title="Embeddings",
@@ -112,7 +112,7 @@ class EmbeddingsPage(GlassPanel):
         self.which.changed.connect(self._read)
         self.search.textChanged.connect(self._on_search)
         self.search.returnPressed.connect(self._on_search_entered)
-        self.follow.toggled.connect(self.show_place)
+        self.follow.toggled.connect(self.show_position)
         self.scatter.chosen.connect(self.choose)
         self.near.chosen.connect(self.choose)
 
@@ -142,7 +142,7 @@ class EmbeddingsPage(GlassPanel):
         if model is None:
             self._table = self._read_of = None
             self.examiner.forget()
-            self._say("No model is open", "Choose a model above: its table of embeddings is shown here.")
+            self._show_message("No model is open", "Choose a model above: its table of embeddings is shown here.")
         elif model is not self._read_of:
             self._table = None  # another model's rows: nothing can be chosen from them any more
             self._seeker.forget()
@@ -150,17 +150,17 @@ class EmbeddingsPage(GlassPanel):
             self._read()
 
     @Slot()
-    def show_place(self) -> None:
-        text, place = self.focus.text, self.focus.place
-        if self.follow.isChecked() and text is not None and place is not None:
-            self.choose(text.ids[place])
+    def show_position(self) -> None:
+        text, position = self.focus.text, self.focus.position
+        if self.follow.isChecked() and text is not None and position is not None:
+            self.choose(text.ids[position])
 
     @Slot()
     def _read(self) -> None:
         self._read_of = self._session.chat.model
         which = self.which.value
         if self._table is None:
-            self._say("Reading the table…", "The map is worked out once for each model.")
+            self._show_message("Reading the table…", "The map is worked out once for each model.")
         self.examiner.ask(lambda model, tokenizer: read_table(model, tokenizer, which))
 
     # -- Showing -------------------------------------------------------------------------------------------------------
@@ -174,15 +174,18 @@ class EmbeddingsPage(GlassPanel):
             table.map.points,
             table.names,
             (
-                f"Across {percent(shares[0], 1)} and up {percent(shares[1], 1)} of the variance; "
-                f"{percent(rest, 1)} lies in {table.width - 2:,} other directions.",
+                f"Across {format_percent(shares[0], 1)} and up {format_percent(shares[1], 1)} of the variance; "
+                f"{format_percent(rest, 1)} lies in {table.width - 2:,} other directions.",
                 "Wheel: look closer. Drag: move. Double-click: everything.",
             ),
         )
         self.which.setVisible(table.has_both)
         self.which.choose(table.which)
         n_read = table.map.n_read
-        size = f"{counted(len(table.names), 'token')} of {table.width:,} numbers each, at step {self.examiner.step:,}."
+        size = (
+            f"{format_count(len(table.names), 'token')} of {table.width:,} numbers each, at step "
+            f"{self.examiner.step:,}."
+        )
         part = "" if n_read == len(table.names) else f" The directions are those of {n_read:,} of them."
         self.head.set_note(size + part)
         self._pages.setCurrentIndex(0)
@@ -192,7 +195,7 @@ class EmbeddingsPage(GlassPanel):
         self.near_title.setText("Click a point, or search, to see what is near")
         if 0 <= chosen < len(table.names):
             self.choose(chosen)
-        self.show_place()
+        self.show_position()
 
     @Slot(int)
     def choose(self, id: int) -> None:
@@ -218,9 +221,9 @@ class EmbeddingsPage(GlassPanel):
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
-        self._say("This cannot be shown", failure.sentence)
+        self._show_message("This cannot be shown", failure.sentence)
 
-    def _say(self, heading: str, sentence: str) -> None:
+    def _show_message(self, heading: str, sentence: str) -> None:
         self.nothing.set_words(heading, sentence)
         self._pages.setCurrentIndex(1)
 
@@ -232,8 +235,8 @@ class EmbeddingsPage(GlassPanel):
         found = self._table.find(words) if self._table is not None else []
         self.scatter.mark_found(found)
         self.found.setVisible(bool(words))
-        marked = "" if len(found) <= MOST_MARKED else f" The shortest {MOST_MARKED} are marked."
-        number = counted(len(found), "token holds", "tokens hold")
+        marked = "" if len(found) <= MAX_MARKED else f" The shortest {MAX_MARKED} are marked."
+        number = format_count(len(found), "token holds", "tokens hold")
         self.found.setText(f"{number} it; Return chooses the best match.{marked}")
 
     @Slot()

@@ -41,9 +41,9 @@ class PointView:
     def pixels(self, ids: slice | NDArray[np.int64] = np.s_[:]) -> Floats:
         """Where points stand, (n, 2) pixels."""
         scale = np.array([1.0, -1.0]) / self.per_pixel
-        places: Floats = ((self.points[ids] - self.middle) * scale).astype(np.float32)
-        places += np.array([self.width / 2, self.height / 2], np.float32)
-        return places
+        found: Floats = ((self.points[ids] - self.middle) * scale).astype(np.float32)
+        found += np.array([self.width / 2, self.height / 2], np.float32)
+        return found
 
     def seen(self) -> NDArray[np.int64]:
         """The points in sight."""

@@ -27,7 +27,7 @@ from app.kit.figures.pictures import Floats
 from app.kit.theme import SPACE, ThemeProvider
 
 _NEAR = 12  # pixels from the pointer to a point that it names
-MOST_MARKED = 500
+MAX_MARKED = 500
 """Of what was searched for."""
 
 _FEW, _NAMED = 3000, 60  # points that are drawn one by one; that are all named
@@ -100,7 +100,7 @@ class EmbeddingScatter(QWidget):
         below = QFontMetrics(self._theme.font(0.9)).height() + SPACE / 2
         return QRectF(0, 0, max(self.width(), 1), max(self.height() - 2 * below, 1))
 
-    def place_of(self, id: int) -> QPointF:
+    def point_of(self, id: int) -> QPointF:
         """Where a token is drawn."""
         ((x, y),) = self._view.pixels(np.s_[id : id + 1]).tolist()
         return QPointF(x, y)
@@ -157,7 +157,7 @@ class EmbeddingScatter(QWidget):
         else:
             painter.drawImage(QPointF(0, 0), _shaded(self._view.density(), color))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._draw_dots(painter, self._found[:MOST_MARKED], self._theme.theme.color("validation"), 3.0)
+        self._draw_dots(painter, self._found[:MAX_MARKED], self._theme.theme.color("validation"), 3.0)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.setPen(self._theme.theme.color("border"))
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -174,13 +174,13 @@ class EmbeddingScatter(QWidget):
         painter.setPen(QPen(self._theme.theme.color("surface"), 1))
         painter.setBrush(color)
         for id in ids:
-            painter.drawEllipse(self.place_of(id), radius, radius)
+            painter.drawEllipse(self.point_of(id), radius, radius)
 
     def _draw_name(self, painter: QPainter, id: int, taken: list[QRectF], *, bold: bool = False) -> None:
         """A token's name beside its point, where no other stands."""
         font = self._theme.mono_font(0.85)
         font.setBold(bold)
-        metrics, at = QFontMetrics(font), self.place_of(id)
+        metrics, at = QFontMetrics(font), self.point_of(id)
         wide = metrics.horizontalAdvance(self._names[id]) + 6
         left = at.x() + 7 if at.x() + 7 + wide < self.width() else at.x() - 7 - wide
         box = QRectF(left, at.y() - metrics.height() / 2, wide, metrics.height())
@@ -239,7 +239,7 @@ class EmbeddingScatter(QWidget):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         key = Qt.Key(event.key())
         if key in _ZOOMS:
-            self._zoom(_ZOOMS[key], self.place_of(self._chosen) if self._chosen >= 0 else self._room().center())
+            self._zoom(_ZOOMS[key], self.point_of(self._chosen) if self._chosen >= 0 else self._room().center())
         elif key == Qt.Key.Key_0:
             self.show_all()
         else:

@@ -9,7 +9,7 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from app.glass.layers.layer_figure import LayerFigure
-from app.glass.names import signed
+from app.glass.names import format_signed
 from app.kit.figures.pictures import Axis
 from app.kit.theme import ThemeProvider
 from app.kit.words.site_words import PARTS
@@ -51,8 +51,8 @@ class ContributionBars(LayerFigure):
         i = spot[0]
         if i == 0 or i == len(self._bars) - 1:
             (_, value), *_ = self._bars[i]
-            return f"{'Embedding' if i == 0 else 'Biases of norms and head'}: {signed(value)}"
-        return "\n".join((f"Layer {i}", *(f"{PARTS[name]}: {signed(value)}" for name, value in self._bars[i])))
+            return f"{'Embedding' if i == 0 else 'Biases of norms and head'}: {format_signed(value)}"
+        return "\n".join((f"Layer {i}", *(f"{PARTS[name]}: {format_signed(value)}" for name, value in self._bars[i])))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         if not self._bars:

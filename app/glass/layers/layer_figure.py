@@ -61,9 +61,9 @@ class LayerFigure(Figure):
     def _draw_ground(self, painter: QPainter, y: Axis) -> QRectF:
         """Lines at the axis's numbers, and all words around; the place for the data."""
         room, colors = self._room(), self._theme.theme
-        for place, _ in self._ticks(y, room.height(), lying=False):
-            at = round(self._y(room, y, place)) + 0.5
-            painter.setPen(QPen(colors.color("border_strong" if place == 0 else "border"), 1))
+        for value, _ in self._ticks(y, room.height(), lying=False):
+            at = round(self._y(room, y, value)) + 0.5
+            painter.setPen(QPen(colors.color("border_strong" if value == 0 else "border"), 1))
             painter.drawLine(QPointF(room.left(), at), QPointF(room.right(), at))
         self._draw_frame(painter, room, "", self._slot_axis(), y)
         return room

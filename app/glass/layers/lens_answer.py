@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.glass.asked import Asked
 from app.glass.names import token_names
+from app.glass.target_token import TargetToken
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -39,8 +39,8 @@ class LensAnswer:
         `no_split` says why. has_final_norm: whether one was applied to every layer. sees_itself: as in Asked.
     """
 
-    asked: Asked
-    places: Sequence[int]
+    target: TargetToken
+    positions: Sequence[int]
     token: int
     rival: int
     lens: Lens
@@ -54,9 +54,9 @@ class LensAnswer:
     def columns(self) -> dict[int, LensColumn]:
         """What was found at each place."""
         lens, found = self.lens, {}
-        for i, place in enumerate(self.places):
+        for i, position in enumerate(self.positions):
             best = zip(lens.best[:, i].tolist(), lens.probabilities[:, i].tolist(), strict=True)
-            found[place] = LensColumn(
+            found[position] = LensColumn(
                 best=[list(zip(ids, values, strict=True)) for ids, values in best],
                 own=lens.own[:, i].tolist(),
                 ranks=lens.ranks[:, i].tolist(),
@@ -64,21 +64,23 @@ class LensAnswer:
         return found
 
 
-def look_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, missing: Sequence[int], reader: Reader) -> LensAnswer:
+def read_lens_at(
+    model: AnyModel, tokenizer: Tokenizer, target: TargetToken, missing: Sequence[int], reader: Reader
+) -> LensAnswer:
     """Worker's thread: the lens at `missing` places and the one in focus, and the contributions there."""
     from models.inspect.logit_attribution import contributions
-    from models.inspect.logit_lens import look
+    from models.inspect.logit_lens import read_lens
     from models.inspect.reading import answering_stack
 
-    places, at = [*missing, asked.place], asked.at(model)
-    back = asked.place - at
-    whole = asked.engine_text()
+    positions, at = [*missing, target.position], target.at(model)
+    back = target.position - at
+    whole = target.to_text()
     fits = dataclasses.replace(whole, ids=whole.ids[: model.config.context_length])  # one may be made at a full context
     streams = reader.streams(model, fits)
-    own = [max(Asked(asked.text, place).token(model, tokenizer), 0) for place in places]
-    lens = look(model, streams, [place - back for place in places], own, _N_BEST)
+    own = [max(TargetToken(target.text, position).token(model, tokenizer), 0) for position in positions]
+    lens = read_lens(model, streams, [position - back for position in positions], own, _N_BEST)
     answer = lens.best[-1, -1].tolist()
-    token = asked.token(model, tokenizer)
+    token = target.token(model, tokenizer)
     token = answer[0] if token < 0 else token
     rival = answer[1] if answer[0] == token else answer[0]
     split = lead = None
@@ -89,8 +91,8 @@ def look_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, missing: Sequen
         reason = str(error)
     names = token_names(tokenizer, [*lens.best.flatten().tolist(), token, rival])
     return LensAnswer(
-        asked=asked,
-        places=places,
+        target=target,
+        positions=positions,
         token=token,
         rival=rival,
         lens=lens,
@@ -99,7 +101,7 @@ def look_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, missing: Sequen
         lead=lead,
         no_split=reason,
         has_final_norm=answering_stack(model).final_norm is not None,
-        sees_itself=asked.sees_itself(model, tokenizer),
+        sees_itself=target.sees_itself(model, tokenizer),
     )
 
 

@@ -28,8 +28,8 @@ class LensTable:
     """
 
     layers: Sequence[str]
-    reads: Sequence[str]
-    goes_on: Sequence[str]
+    read_words: Sequence[str]
+    next_words: Sequence[str]
     words: Sequence[Sequence[str]]
     values: Floats
     describe: Callable[[int, int], str]
@@ -121,7 +121,7 @@ class LensGrid(HeatMap):
                 shown = metrics.elidedText(word, Qt.TextElideMode.ElideRight, int(cell.width()) - 4)
                 painter.drawText(cell, _MIDDLE, shown)
         painter.setPen(QPen(self._theme.theme.color("border"), 1))
-        for column in range(1, len(table.reads)):
+        for column in range(1, len(table.read_words)):
             x = round(self.cell_rect(column, 0, area).left()) + 0.5
             painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
         if self._in_focus >= 0:
@@ -144,13 +144,13 @@ class LensGrid(HeatMap):
             cell = self.cell_rect(0, row, area)
             painter.drawText(QRectF(0, cell.top(), self._left - SPACE * 0.75, cell.height()), right, name)
         painter.setPen(colors.color("faint"))
-        for top, words in ((0.0, "reads"), (below, "stood next" if any(table.goes_on) else "")):
+        for top, words in ((0.0, "reads"), (below, "stood next" if any(table.next_words) else "")):
             painter.drawText(QRectF(0, top, self._left - SPACE * 0.75, self._row_height), right, words)
         painter.setFont(self._theme.mono_font(_FONT))
-        for column, (reads, goes_on) in enumerate(zip(table.reads, table.goes_on, strict=True)):
+        for column, (read_words, next_words) in enumerate(zip(table.read_words, table.next_words, strict=True)):
             cell = self.cell_rect(column, 0, area)
             painter.setPen(colors.color("text" if column == self._in_focus else "muted"))
-            for top, word in ((0.0, reads), (below, goes_on)):
+            for top, word in ((0.0, read_words), (below, next_words)):
                 shown = metrics.elidedText(word, Qt.TextElideMode.ElideRight, int(cell.width()) - 4)
                 painter.drawText(QRectF(cell.left(), top, cell.width(), self._row_height), _MIDDLE, shown)
 

@@ -11,16 +11,16 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLineEdit, QWidget
 
 from app.glass.answer_panel import AnswerPanel
-from app.glass.asked import Asked
 from app.glass.colour_scale import ColourScale
 from app.glass.examiner import Examiner
 from app.glass.focus import Focus
 from app.glass.layers.contribution_bars import ContributionBars
-from app.glass.layers.lens_answer import LensAnswer, LensColumn, first_token, look_at
+from app.glass.layers.lens_answer import LensAnswer, LensColumn, first_token, read_lens_at
 from app.glass.layers.lens_grid import LensGrid, LensTable
 from app.glass.layers.tracked_lines import TrackedLines, line_color
-from app.glass.names import quoted, share, signed
+from app.glass.names import format_prob, format_signed, quoted
 from app.glass.panel_head import About
+from app.glass.target_token import TargetToken
 from app.glass.tokens.token_chips import Chip, TokenChips
 from app.kit.basics import label, row
 from app.kit.chart_export import Columns
@@ -46,7 +46,7 @@ ABOUT = About(
     ),
 )
 
-_N_FOLLOWED, _MOST_FOLLOWED = 4, 7
+_N_TRACKED, _MAX_TRACKED = 4, 7
 
 
 class LensPanel(AnswerPanel):
@@ -58,7 +58,7 @@ class LensPanel(AnswerPanel):
         self._names: dict[int, str] = {}
         self.answer: LensAnswer | None = None
         self._reader: Reader | None = None
-        self._followed: list[int] = []
+        self._tracked_ids: list[int] = []
         self._chosen: list[int] = []  # by the user: they stay from place to place
         self._step = -1
         self.grid = LensGrid(theme)
@@ -101,7 +101,7 @@ class LensPanel(AnswerPanel):
         self._finder.done.connect(self._on_track_found)
         self.scale.changed.connect(lambda which: self.tracked.show_ranks(which == "rank"))
         self.of.changed.connect(self._show_split)
-        theme.theme_changed.connect(self._show_followed)
+        theme.theme_changed.connect(self._show_tracked)
 
     # -- Asking --------------------------------------------------------------------------------------------------------
 
@@ -111,37 +111,37 @@ class LensPanel(AnswerPanel):
         self.answer = self._reader = None
         self._finder.forget()
 
-    def ask(self, asked: Asked) -> None:
-        wanted = self._places(asked.place)
-        missing = [place for place in wanted if place not in self._columns and place != asked.place]
+    def ask(self, target: TargetToken) -> None:
+        wanted = self._positions(target.position)
+        missing = [position for position in wanted if position not in self._columns and position != target.position]
         if self._reader is None:
             from models.inspect.reading import Reader
 
             self._reader = Reader()
         reader = self._reader
-        self.examiner.ask(lambda model, tokenizer: look_at(model, tokenizer, asked, missing, reader))
+        self.examiner.ask(lambda model, tokenizer: read_lens_at(model, tokenizer, target, missing, reader))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        asked = self.asked
-        if asked is not None and self.answer is not None and self.isVisible():
-            if any(place not in self._columns for place in self._places(asked.place)):
-                self.ask(asked)
+        target = self.target
+        if target is not None and self.answer is not None and self.isVisible():
+            if any(position not in self._columns for position in self._positions(target.position)):
+                self.ask(target)
             else:
                 self._show_grid()
 
-    def _places(self, place: int) -> list[int]:
+    def _positions(self, position: int) -> list[int]:
         """The tokens whose answers stand in the grid: the one in focus, and as many before it as there is room for."""
         first = 0 if self._is_encoder else 1
         n = self.grid.columns_for(self.width())
-        return list(range(max(first, place - n + 1), place + 1))
+        return list(range(max(first, position - n + 1), position + 1))
 
     # -- Showing -------------------------------------------------------------------------------------------------------
 
     @Slot(object)
     def _on_answer(self, answer: LensAnswer) -> None:
-        asked = self.asked
-        if asked is None or asked != answer.asked:
+        target = self.target
+        if target is None or target != answer.target:
             return
         if self._step != self.examiner.step:  # the model has learned on: what it said before is another's
             self._step = self.examiner.step
@@ -149,57 +149,57 @@ class LensPanel(AnswerPanel):
         self.answer = answer
         self._names |= answer.names
         self._columns |= answer.columns()
-        if any(place not in self._columns for place in self._places(asked.place)):
+        if any(position not in self._columns for position in self._positions(target.position)):
             self._columns.clear()  # all in one, or a model that learns would never be caught up with
-            self.ask(asked)
+            self.ask(target)
             return
-        self._followed = list(dict.fromkeys([answer.token, *self._chosen, *answer.lens.striking(_N_FOLLOWED)]))
-        self._followed = self._followed[: max(_N_FOLLOWED, 1 + len(self._chosen))][:_MOST_FOLLOWED]
+        self._tracked_ids = list(dict.fromkeys([answer.token, *self._chosen, *answer.lens.top_tokens(_N_TRACKED)]))
+        self._tracked_ids = self._tracked_ids[: max(_N_TRACKED, 1 + len(self._chosen))][:_MAX_TRACKED]
         self.no_norm.setVisible(not answer.has_final_norm)
         self.show_body(sees_itself=answer.sees_itself)
         self._show_grid()
-        self._show_followed()
+        self._show_tracked()
         self._show_split()
 
     def _show_grid(self) -> None:
         answer = self.answer
         assert answer is not None
-        text, places = answer.asked.text, self._places(answer.asked.place)
-        columns = [self._columns[place] for place in places]
+        text, positions = answer.target.text, self._positions(answer.target.position)
+        columns = [self._columns[position] for position in positions]
         n_rows = len(columns[0].best)
         layers = ["Embedding", *(f"Layer {i}" for i in range(1, n_rows))]
         back = 0 if self._is_encoder else 1
 
         def describe(row: int, column: int) -> str:
             told = columns[column]
-            lines = [f"{self._names[id]}  {share(p)}" for id, p in told.best[row]]
-            own = f"{quoted(text.words[places[column]])}: {share(told.own[row])}, rank {told.ranks[row]:,}"
+            lines = [f"{self._names[id]}  {format_prob(p)}" for id, p in told.best[row]]
+            own = f"{quoted(text.words[positions[column]])}: {format_prob(told.own[row])}, rank {told.ranks[row]:,}"
             return "\n".join((layers[row], *lines, own))
 
         self.grid.show_table(
             LensTable(
                 layers=layers,
-                reads=[text.words[place - back] for place in places],
-                goes_on=[text.words[place] if back else "" for place in places],
+                read_words=[text.words[position - back] for position in positions],
+                next_words=[text.words[position] if back else "" for position in positions],
                 words=[[self._names[column.best[i][0][0]] for column in columns] for i in range(n_rows)],
                 values=np.array([[column.best[i][0][1] for column in columns] for i in range(n_rows)], np.float32),
                 describe=describe,
             ),
-            len(places) - 1,
+            len(positions) - 1,
         )
 
     @Slot()
-    def _show_followed(self) -> None:
+    def _show_tracked(self) -> None:
         if self.answer is None:
             return
-        names = [self._names[id] for id in self._followed]
-        values, ranks = self.answer.lens.follow(self._followed)
+        names = [self._names[id] for id in self._tracked_ids]
+        values, ranks = self.answer.lens.track(self._tracked_ids)
         slots = ["emb", *(str(i) for i in range(1, len(values)))]
         self.tracked.show_lines(slots, names, values, ranks)
         shares = values[-1].tolist()
         self.chips.show_chips(
             [
-                Chip(f"{name} {share(p)}", "Click to track it no more", line_color(self._theme, i))
+                Chip(f"{name} {format_prob(p)}", "Click to track it no more", line_color(self._theme, i))
                 for i, (name, p) in enumerate(zip(names, shares, strict=True))
             ]
         )
@@ -223,11 +223,16 @@ class LensPanel(AnswerPanel):
         self.bars.show_parts(split.parts, split.constant)
         names = ("attention", "cross_attention", "feed_forward")
         sums = {name: sum(v for site, v in split.parts if site.endswith(f".{name}")) for name in names}
-        words = [f"attention {signed(sums['attention'])}"]
-        words += [f"cross-attention {signed(sums['cross_attention'])}"] if sums["cross_attention"] else []
-        words += [f"feed-forward {signed(sums['feed_forward'])}", f"embedding {signed(split.parts[0][1])}"]
+        words = [f"attention {format_signed(sums['attention'])}"]
+        words += [f"cross-attention {format_signed(sums['cross_attention'])}"] if sums["cross_attention"] else []
+        words += [
+            f"feed-forward {format_signed(sums['feed_forward'])}",
+            f"embedding {format_signed(split.parts[0][1])}",
+        ]
         what = f"The lead of {token} over {rival}" if leads else f"The logit of {token}"
-        self.total.setText(f"{what} is {signed(split.total)}: {', '.join(words)}, biases {signed(split.constant)}.")
+        self.total.setText(
+            f"{what} is {format_signed(split.total)}: {', '.join(words)}, biases {format_signed(split.constant)}."
+        )
 
     # -- Tracking ------------------------------------------------------------------------------------------------------
 
@@ -236,13 +241,13 @@ class LensPanel(AnswerPanel):
         answer = self.answer
         if answer is None:
             return
-        self._track(self._columns[self._places(answer.asked.place)[column]].best[row][0][0])
+        self._track(self._columns[self._positions(answer.target.position)[column]].best[row][0][0])
 
     def _track(self, id: int) -> None:
-        if id not in self._followed:
-            self._followed = [*self._followed[: _MOST_FOLLOWED - 1], id]
+        if id not in self._tracked_ids:
+            self._tracked_ids = [*self._tracked_ids[: _MAX_TRACKED - 1], id]
             self._chosen.append(id)
-            self._show_followed()
+            self._show_tracked()
 
     @Slot()
     def _on_track(self) -> None:
@@ -260,28 +265,28 @@ class LensPanel(AnswerPanel):
 
     @Slot(int)
     def _on_removed(self, i: int) -> None:
-        if len(self._followed) > 1:
-            id = self._followed.pop(i)
+        if len(self._tracked_ids) > 1:
+            id = self._tracked_ids.pop(i)
             if id in self._chosen:
                 self._chosen.remove(id)
-            self._show_followed()
+            self._show_tracked()
 
     # -- Export --------------------------------------------------------------------------------------------------------
 
     def _numbers(self) -> Callable[[], Columns]:
         """Every cell of the grid with its best tokens; then what each part adds to the logit at the place in focus."""
         answer, columns, names = self.answer, dict(self._columns), dict(self._names)
-        places = self._places(answer.asked.place) if answer is not None else []
+        positions = self._positions(answer.target.position) if answer is not None else []
 
         def make() -> Columns:
             keys = ("what", "place", "stood_there", "layer", "part", "rank", "token", "amount")
             if answer is None:
                 return {key: [] for key in keys}
-            words, at = answer.asked.text.words, answer.asked.place
+            words, at = answer.target.text.words, answer.target.position
             rows: list[tuple[str | float | None, ...]] = [
-                ("probability", place + 1, words[place], layer, None, rank, names[id], p)
-                for place in places
-                for layer, best in enumerate(columns[place].best)
+                ("probability", position + 1, words[position], layer, None, rank, names[id], p)
+                for position in positions
+                for layer, best in enumerate(columns[position].best)
                 for rank, (id, p) in enumerate(best, start=1)
             ]
             split = [*answer.split.parts, ("biases", answer.split.constant)] if answer.split is not None else []

@@ -10,7 +10,7 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
 from app.glass.layers.layer_figure import LayerFigure
-from app.glass.names import quoted, share
+from app.glass.names import format_prob, quoted
 from app.kit.figures.pictures import Axis, Floats
 from app.kit.theme import ThemeProvider
 
@@ -42,7 +42,7 @@ class TrackedLines(LayerFigure):
         where = "Embedding" if i == 0 else f"Layer {i}" + (", the answer" if i == len(self._slots) - 1 else "")
         order = np.argsort(-self._values[i], kind="stable")
         lines = [
-            f"{quoted(self._names[k])}  {share(float(self._values[i, k]))}, rank {self._ranks[i, k]:,.0f}"
+            f"{quoted(self._names[k])}  {format_prob(float(self._values[i, k]))}, rank {self._ranks[i, k]:,.0f}"
             for k in order
         ]
         return "\n".join((where, *lines))

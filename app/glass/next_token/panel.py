@@ -12,14 +12,14 @@ from PySide6.QtCore import QRect, Signal, Slot
 from PySide6.QtWidgets import QScrollArea, QWidget
 
 from app.glass.answer_panel import AnswerPanel
-from app.glass.asked import Asked
 from app.glass.focus import Focus
-from app.glass.names import quoted, share, token_names
+from app.glass.names import format_prob, quoted, token_names
 from app.glass.next_token.stage_bars import StageBars
 from app.glass.next_token.xray import Xray, all_rows, x_ray
 from app.glass.next_token.xray_table import XrayTable
 from app.glass.panel_head import About
 from app.glass.read_text import ReadText
+from app.glass.target_token import TargetToken
 from app.kit.basics import column, label, row
 from app.kit.chart_export import Columns
 from app.kit.forms.sampling_sliders import sampling_slider
@@ -27,7 +27,7 @@ from app.kit.layout.segments import Segments
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.inference.sampling_steps import SamplingState, sampling_steps
-from models.settings.sampling_config import STEP_OF, SamplingConfig, same_draw
+from models.settings.sampling_config import STEP_OF, SamplingConfig, is_same_sampling
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -79,7 +79,7 @@ class NextTokenPanel(AnswerPanel):
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, ABOUT, self.numbers, parent)
         self._read: _Read | None = None
-        self._asked_for: ReadText | None = None
+        self._requested_text: ReadText | None = None
         self._sampling = SamplingConfig()
         self._tokenizer: Tokenizer | None = None
         self._words: dict[int, str] = {}
@@ -109,69 +109,69 @@ class NextTokenPanel(AnswerPanel):
             self.lines.addWidget(widget)
         self.lines.addStretch(1)
         self.examiner.done.connect(self._on_read)
-        self.by.changed.connect(self._look)
+        self.by.changed.connect(self._update_xray)
         for view in (self.bars, self.table):
             view.chosen.connect(self._on_chosen)
         self.table.walked.connect(self._on_walked)
 
     def set_sampling(self, config: SamplingConfig) -> None:
         """What the sampling panel says now: shown at once where it differs from what the reply was drawn with."""
-        is_new, self._sampling = not same_draw(config, self._sampling), config
+        is_new, self._sampling = not is_same_sampling(config, self._sampling), config
         text = self.focus.text
         if is_new and text is not None and not self._is_encoder:
-            self.by.choose("drawn" if same_draw(config, text.sampling) else "now")
-            self._look()
+            self.by.choose("drawn" if is_same_sampling(config, text.sampling) else "now")
+            self._update_xray()
 
     def _on_tried(self, name: str, value: float) -> None:
         """A slider was moved: from what is shown, but with the length, seed and stop texts of the sampling panel."""
-        asked = self.asked
-        shown = self._config(asked.text) if asked is not None else self._sampling
+        target = self.target
+        shown = self._config(target.text) if target is not None else self._sampling
         drawn: dict[str, Any] = {each: getattr(shown, each) for each in STEP_OF}
         self._sampling = dataclasses.replace(self._sampling, **(drawn | {name: value}))
         self.by.choose("now")
-        self._look()
+        self._update_xray()
         self.sampling_changed.emit(self._sampling)
 
     # -- Asking --------------------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
-        self._read = self._asked_for = self.xray = self._state_of = None
+        self._read = self._requested_text = self.xray = self._state_of = None
         self.by.choose("drawn")
         self._tokenizer = self._session.chat.tokenizer
         self._words.clear()
 
-    def ask(self, asked: Asked) -> None:
-        text = asked.text
+    def ask(self, target: TargetToken) -> None:
+        text = target.text
         if self._read is not None and self._read.text is text:
-            self._look()
-        elif self._asked_for is not text:
-            self._asked_for = text
+            self._update_xray()
+        elif self._requested_text is not text:
+            self._requested_text = text
             self.examiner.ask(lambda model, tokenizer: _read(model, tokenizer, text))
 
     @Slot(object)
     def _on_read(self, read: _Read) -> None:
         if read.text is self.focus.text:
             self._read, self._state_of = read, None
-            self._look()
+            self._update_xray()
 
     @Slot()
-    def _look(self) -> None:
+    def _update_xray(self) -> None:
         """Look at the place in focus: some 3 ms for a vocabulary of 49,152 tokens and all settings in use."""
-        asked, read = self.asked, self._read
-        if asked is None or read is None or read.text is not asked.text:
+        target, read = self.target, self._read
+        if target is None or read is None or read.text is not target.text:
             return
-        text, place = asked.text, asked.place
-        logits = read.given.at(place)
+        text, position = target.text, target.position
+        logits = read.given.at(position)
         if logits is None:
-            self._say_nothing(place)
+            self._explain_missing(position)
             return
-        draw = text.draws[place - text.n_prompt] if text.draws and place >= text.n_prompt else None
-        config, before = self._config(text), text.ids[:place]
+        draw = text.draws[position - text.n_prompt] if text.draws and position >= text.n_prompt else None
+        config, before = self._config(text), text.ids[:position]
         try:
-            state = self._state(text, place, config)
-            xray = x_ray(logits, config, before, text.n_prompt, text.ids[place], draw, state)
+            state = self._state(text, position, config)
+            xray = x_ray(logits, config, before, text.n_prompt, text.ids[position], draw, state)
         except ValueError as error:  # a bias for a token that this model does not have, or a state that is not known
-            self.say("This cannot be looked into", str(error))
+            self.show_message("This cannot be looked into", str(error))
             return
         self.xray = dataclasses.replace(xray, bars=xray.bars[:1]) if self._is_encoder else xray
         self.show_body()
@@ -182,14 +182,14 @@ class NextTokenPanel(AnswerPanel):
             return SamplingConfig(temperature=1.0)
         return text.sampling if self.by.value == "drawn" else self._sampling
 
-    def _state(self, text: ReadText, place: int, config: SamplingConfig) -> SamplingState:
+    def _state(self, text: ReadText, position: int, config: SamplingConfig) -> SamplingState:
         """What the draws before a place remember; ValueError where it hangs on logits that are not kept."""
         key = text, config
         if self._state_of != key:
             self._state_of, self._states = key, [SamplingState(config)]  # of the reply's places, the first ones
         read, states = self._read, self._states
         assert read is not None
-        while states[0].remembers and len(states) <= place - text.n_prompt:
+        while states[0].remembers and len(states) <= position - text.n_prompt:
             at = text.n_prompt + len(states) - 1
             logits = read.given.at(at)
             if logits is None:
@@ -198,24 +198,26 @@ class NextTokenPanel(AnswerPanel):
                     f"{len(read.given.logits):,} distributions are kept."
                 )
             following = states[-1].copy()
-            following.follow(sampling_steps(logits, config, text.ids[:at], text.n_prompt, following), text.ids[at])
+            following.update(sampling_steps(logits, config, text.ids[:at], text.n_prompt, following), text.ids[at])
             states.append(following)
-        return states[max(0, min(place - text.n_prompt, len(states) - 1))]
+        return states[max(0, min(position - text.n_prompt, len(states) - 1))]
 
-    def _say_nothing(self, place: int) -> None:
-        if place == 0 and not self._is_encoder:
-            self.say("Nothing chose the first token", "Nothing stands before it: point at a later one.")
+    def _explain_missing(self, position: int) -> None:
+        if position == 0 and not self._is_encoder:
+            self.show_message("Nothing chose the first token", "Nothing stands before it: point at a later one.")
         else:
             n = len(self._read.given.logits) if self._read is not None else 0
-            self.say("Too far back", f"The distributions of the last {n:,} tokens are kept: point at one of those.")
+            self.show_message(
+                "Too far back", f"The distributions of the last {n:,} tokens are kept: point at one of those."
+            )
 
     # -- Showing -------------------------------------------------------------------------------------------------------
 
     def _draw(self) -> None:
-        asked, xray = self.asked, self.xray
-        if asked is None or xray is None:
+        target, xray = self.target, self.xray
+        if target is None or xray is None:
             return
-        can_choose = asked.place >= asked.text.n_prompt and not self._is_encoder
+        can_choose = target.position >= target.text.n_prompt and not self._is_encoder
         ids = {*xray.order, *(each.id for each in xray.rows)}
         self._words |= token_names(self._tokenizer, ids - self._words.keys())
         self.table.set_drawn(not self._is_encoder)
@@ -226,29 +228,31 @@ class NextTokenPanel(AnswerPanel):
         for name, slider in self.sliders.items():
             if slider.value != getattr(xray.config, name):  # else it would move under the hand that drags it
                 slider.set_value(getattr(xray.config, name))
-        self.summary.setText(self._told(asked, xray))
+        self.summary.setText(self._describe(target, xray))
         left = f"{xray.n_left:,} of {xray.n_tokens:,} tokens can be drawn"
-        self.others.setText(f"{left}; cut off are {share(xray.removed)}." if xray.removed > 0 else f"{left}.")
+        self.others.setText(f"{left}; cut off are {format_prob(xray.removed)}." if xray.removed > 0 else f"{left}.")
         self.others.setVisible(not self._is_encoder)
 
-    def _told(self, asked: Asked, xray: Xray) -> str:
+    def _describe(self, target: TargetToken, xray: Xray) -> str:
         """What happened here, in a sentence or two."""
-        text, place = asked.text, asked.place
+        text, position = target.text, target.position
         own = xray.row_of(xray.chosen)
-        word = quoted(text.words[place])
-        given = f"{word}: {share(own.own)} by the model itself, number {own.rank:,} of {xray.n_tokens:,}"
+        word = quoted(text.words[position])
+        given = f"{word}: {format_prob(own.own)} by the model itself, number {own.rank:,} of {xray.n_tokens:,}"
         if self._is_encoder:
-            if self._read is not None and text.ids[place] == self._read.mask:
+            if self._read is not None and text.ids[position] == self._read.mask:
                 best = xray.rows[0]
-                fits = f"{quoted(self._words[best.id])} fits best, with {share(best.own)}"
+                fits = f"{quoted(self._words[best.id])} fits best, with {format_prob(best.own)}"
                 return f"A masked place: {fits}. Nothing is drawn."
             return f"{given}. The model sees the token itself here: mask it to see what else would fit."
-        if place < text.n_prompt:
+        if position < text.n_prompt:
             return f"{given}. It was read, not drawn."
         if xray.config.temperature == 0.0:
             taken = "It was taken" if xray.lands == xray.chosen else f"{self._hit(xray)} is taken"
             return f"{given}. {taken}, being the likeliest: nothing is drawn."
-        final = f"{given}; {share(own.final)} in the end." if not own.cut else f"{given}; cut off by these settings."
+        final = (
+            f"{given}; {format_prob(own.final)} in the end." if not own.cut else f"{given}; cut off by these settings."
+        )
         if xray.draw is None:
             by_hand = any(draw is not None for draw in text.draws)
             return f"{final} {'It was chosen by hand.' if by_hand else 'No draw is known of it.'}"
@@ -263,9 +267,9 @@ class NextTokenPanel(AnswerPanel):
 
     @Slot(int)
     def _on_chosen(self, id: int) -> None:
-        place = self.focus.place
-        if place is not None:
-            self.focus.branch_asked.emit(place, id)
+        position = self.focus.position
+        if position is not None:
+            self.focus.branch_requested.emit(position, id)
 
     @Slot(QRect)
     def _on_walked(self, rect: QRect) -> None:
@@ -274,19 +278,19 @@ class NextTokenPanel(AnswerPanel):
         area.ensureVisible(at.x(), at.y(), 0, rect.height())
 
     def numbers(self) -> Callable[[], Columns]:
-        asked, read, tokenizer = self.asked, self._read, self._tokenizer
-        logits = read.given.at(asked.place) if asked is not None and read is not None else None
-        if asked is None or logits is None:
+        target, read, tokenizer = self.target, self._read, self._tokenizer
+        logits = read.given.at(target.position) if target is not None and read is not None else None
+        if target is None or logits is None:
             return dict
-        text, config, is_encoder = asked.text, self._config(asked.text), self._is_encoder
-        chosen = text.ids[asked.place]
+        text, config, is_encoder = target.text, self._config(target.text), self._is_encoder
+        chosen = text.ids[target.position]
         try:
-            state = self._state(text, asked.place, config)
+            state = self._state(text, target.position, config)
         except ValueError:  # which the panel says
             return dict
 
         def columns() -> Columns:
-            rows = all_rows(logits, config, text.ids[: asked.place], text.n_prompt, state)
+            rows = all_rows(logits, config, text.ids[: target.position], text.n_prompt, state)
             names = token_names(tokenizer, (each.id for each in rows))
             own: Columns = {
                 "rank": [each.rank for each in rows],
@@ -307,8 +311,8 @@ class NextTokenPanel(AnswerPanel):
 
 def _read(model: AnyModel, tokenizer: Tokenizer, text: ReadText) -> Generator[Event, None, _Read]:
     """Worker's thread: the text once more."""
-    from models.inspect.next_tokens import read_logits_in_pieces
+    from models.inspect.next_tokens import read_logits_in_chunks
     from models.tokenizers.special_tokens import mask_id
 
-    given = yield from read_logits_in_pieces(model, text.ids, source_ids=text.source_ids)
+    given = yield from read_logits_in_chunks(model, text.ids, source_ids=text.source_ids)
     return _Read(text, given, mask_id(tokenizer))

@@ -10,10 +10,10 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QBrush, QFontMetrics, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.glass.names import share
+from app.glass.names import format_prob
 from app.glass.next_token.xray import Xray, XrayBar
 from app.kit.theme import SPACE, ThemeProvider
-from models.settings.sampling_config import step_words
+from models.settings.sampling_config import format_step
 
 _BAR, _GAP, _MARKER = 18, 9, 6  # pixels
 _TITLES = {
@@ -25,7 +25,7 @@ _TITLES = {
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Segment:
     """A piece of a bar: from where to where (0 to 1), which token, None for all others; and whether it is left."""
 
     start: float
@@ -97,7 +97,7 @@ class StageBars(QWidget):
         config = self.xray.config
         if bar.name == "temperature" and config.temperature == 0.0:
             return "Temperature 0: the likeliest"
-        return _TITLES.get(bar.name) or step_words(config, bar.name)
+        return _TITLES.get(bar.name) or format_step(config, bar.name)
 
     # -- Painting ------------------------------------------------------------------------------------------------------
 
@@ -110,8 +110,8 @@ class StageBars(QWidget):
             self._paint_words(painter, i, bar)
             box = self.bar_rect(i)
             painter.fillRect(box, self._theme.theme.color("sunken"))
-            for number, part in enumerate(self._parts(bar)):
-                self._paint_part(painter, box, part, number)
+            for number, segment in enumerate(self._segments(bar)):
+                self._paint_segment(painter, box, segment, number)
         if self._has_draw:
             self._paint_draw(painter)
         painter.end()
@@ -119,15 +119,15 @@ class StageBars(QWidget):
     def bar_rect(self, i: int) -> QRectF:
         return QRectF(0, i * self._step + self._line + 2, self.width(), _BAR)
 
-    def _parts(self, bar: XrayBar) -> list[_Part]:
+    def _segments(self, bar: XrayBar) -> list[_Segment]:
         assert self.xray is not None
-        parts, at = list[_Part](), 0.0
+        segments, at = list[_Segment](), 0.0
         for id, width, is_cut in zip(self.xray.order, bar.widths, bar.is_cut, strict=True):
-            parts.append(_Part(at, at + width, id, not is_cut))
+            segments.append(_Segment(at, at + width, id, not is_cut))
             at += width
-        parts.append(_Part(at, at + bar.rest_left, None, True))
-        parts.append(_Part(at + bar.rest_left, at + bar.rest, None, False))
-        return parts
+        segments.append(_Segment(at, at + bar.rest_left, None, True))
+        segments.append(_Segment(at + bar.rest_left, at + bar.rest, None, False))
+        return segments
 
     def _paint_words(self, painter: QPainter, i: int, bar: XrayBar) -> None:
         colors, line = self._theme.theme, QRectF(0, i * self._step, self.width(), self._line)
@@ -142,25 +142,25 @@ class StageBars(QWidget):
             line, Qt.AlignmentFlag.AlignLeft, metrics.elidedText(self._title(bar), Qt.TextElideMode.ElideRight, room)
         )
 
-    def _paint_part(self, painter: QPainter, box: QRectF, part: _Part, number: int) -> None:
+    def _paint_segment(self, painter: QPainter, box: QRectF, segment: _Segment, number: int) -> None:
         colors = self._theme.theme
-        left, right = box.left() + part.start * box.width(), box.left() + part.end * box.width()
+        left, right = box.left() + segment.start * box.width(), box.left() + segment.end * box.width()
         if right - left < 0.3:
             return
         gap = 1.0 if right - left > 3 else 0.0
         shape = QRectF(left, box.top(), right - left - gap, box.height())
-        if not part.is_left:
+        if not segment.is_left:
             painter.fillRect(shape, QBrush(colors.color("muted", 0.7), Qt.BrushStyle.BDiagPattern))
             return
-        if part.id is None:
+        if segment.id is None:
             painter.fillRect(shape, colors.color("border_strong"))
             return
         assert self.xray is not None
-        is_chosen = part.id == self.xray.chosen
+        is_chosen = segment.id == self.xray.chosen
         ground = "accent" if is_chosen else ("pill_a", "pill_b")[number % 2]
         painter.fillRect(shape, colors.color(ground))
         font = self._theme.mono_font(0.85)
-        metrics, words = QFontMetrics(font), self._name(part.id)
+        metrics, words = QFontMetrics(font), self._name(segment.id)
         if metrics.horizontalAdvance(words) + 6 <= shape.width():
             painter.setFont(font)
             painter.setPen(colors.color("on_accent" if is_chosen else "pill_text"))
@@ -184,7 +184,7 @@ class StageBars(QWidget):
 
     # -- Input ---------------------------------------------------------------------------------------------------------
 
-    def part_at(self, point: QPointF) -> tuple[XrayBar, _Part] | None:
+    def segment_at(self, point: QPointF) -> tuple[XrayBar, _Segment] | None:
         """What stands at a point of the widget."""
         if self.xray is None:
             return None
@@ -193,32 +193,34 @@ class StageBars(QWidget):
             return None
         share_of = point.x() / max(self.width(), 1)
         bar = self.xray.bars[i]
-        return next(((bar, part) for part in self._parts(bar) if part.start <= share_of < part.end), None)
+        return next(
+            ((bar, segment) for segment in self._segments(bar) if segment.start <= share_of < segment.end), None
+        )
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        found = self.part_at(event.position())
+        found = self.segment_at(event.position())
         can = found is not None and found[1].id is not None and self._can_choose
         self.setCursor(Qt.CursorShape.PointingHandCursor if can else Qt.CursorShape.ArrowCursor)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        found = self.part_at(event.position())
+        found = self.segment_at(event.position())
         if found is not None and found[1].id is not None and self._can_choose:
             self.chosen.emit(found[1].id)
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            found = self.part_at(QPointF(event.pos()))
+            found = self.segment_at(QPointF(event.pos()))
             QToolTip.showText(event.globalPos(), f"<p>{html.escape(self._tip(*found))}</p>" if found else "", self)
             return True
         return super().event(event)
 
-    def _tip(self, bar: XrayBar, part: _Part) -> str:
-        width = share(part.end - part.start)
-        who = "all other tokens" if part.id is None else self._name(part.id)
-        if not part.is_left:
+    def _tip(self, bar: XrayBar, segment: _Segment) -> str:
+        width = format_prob(segment.end - segment.start)
+        who = "all other tokens" if segment.id is None else self._name(segment.id)
+        if not segment.is_left:
             return f"{who}: cut off, {width} of what there was after the temperature"
-        goes_on = ". Click: go on from here with it" if part.id is not None and self._can_choose else ""
-        return f"{who}: {width}{goes_on}"
+        next_words = ". Click: go on from here with it" if segment.id is not None and self._can_choose else ""
+        return f"{who}: {width}{next_words}"
 
     @Slot()
     def _restyle(self) -> None:
@@ -228,6 +230,6 @@ class StageBars(QWidget):
 
 def _numbers(bar: XrayBar) -> str:
     few = "<0.01\N{NO-BREAK SPACE}%"
-    removed = f"cuts {share(bar.removed) if bar.removed >= 1e-4 else few}   " if bar.removed > 0 else ""
+    removed = f"cuts {format_prob(bar.removed) if bar.removed >= 1e-4 else few}   " if bar.removed > 0 else ""
     entropy = "<0.01" if 0 < bar.entropy < 0.005 else f"{bar.entropy:.2f}"
     return f"{removed}{entropy} nats"

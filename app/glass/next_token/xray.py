@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.inference.sampling_steps import SamplingState, SamplingSteps, drawn_token, sampling_steps
-from models.inference.top_tokens import Floats, likeliest
+from models.inference.top_tokens import Floats, top_ids
 from models.settings.sampling_config import SamplingConfig
 
 N_ROWS = 30
@@ -99,7 +99,7 @@ def x_ray(
         lands = drawn_token(steps.final, draw)
     # At temperature 0 all but one have a probability of 0: what they had before tells them apart.
     ordered = steps.tempered if config.temperature else steps.untempered
-    order = likeliest(ordered, _N_SEGMENTS).tolist()
+    order = top_ids(ordered, _N_SEGMENTS).tolist()
     wanted = dict.fromkeys([*order[:N_ROWS], chosen, *([] if lands is None else [lands])])
     return Xray(
         config=config,
@@ -119,13 +119,13 @@ def all_rows(
     logits: Floats, config: SamplingConfig, before: Sequence[int], n_prompt: int, state: SamplingState | None = None
 ) -> list[XrayRow]:
     """Every token of the vocabulary, the likeliest to the model itself first; as `x_ray`."""
-    return _rows(likeliest(logits, len(logits)), logits, sampling_steps(logits, config, before, n_prompt, state))
+    return _rows(top_ids(logits, len(logits)), logits, sampling_steps(logits, config, before, n_prompt, state))
 
 
 def _rows(ids: NDArray[np.int64], logits: Floats, steps: SamplingSteps) -> list[XrayRow]:
     ranks = len(logits) - np.searchsorted(np.sort(logits), logits[ids], side="right") + 1
     cuts = np.full(len(ids), "", dtype=object)
-    for stage in reversed(steps.cuts):
+    for stage in reversed(steps.truncations):
         cuts[stage.probabilities[ids] == 0] = stage.name
     cuts[steps.tempered[ids] == 0] = "temperature"  # at 0, and where float32 cannot tell a probability from 0
     columns = (ids, ranks, steps.own[ids], steps.tempered[ids], steps.final[ids], cuts)
@@ -133,17 +133,17 @@ def _rows(ids: NDArray[np.int64], logits: Floats, steps: SamplingSteps) -> list[
 
 
 def _bars(steps: SamplingSteps, order: list[int]) -> tuple[XrayBar, ...]:
-    bars, places = [], steps.tempered[order].tolist()
+    bars, tempered = [], steps.tempered[order].tolist()
     for stage in steps.stages:
         values = stage.probabilities[order].tolist()
         left = max(0.0, float(stage.probabilities.sum()) - sum(values))
-        is_cut = stage in steps.cuts
+        is_cut = stage in steps.truncations
         bars.append(
             XrayBar(
                 name=stage.name,
-                widths=tuple(places if is_cut else values),
+                widths=tuple(tempered if is_cut else values),
                 is_cut=tuple(value == 0.0 for value in values),
-                rest=max(0.0, 1.0 - sum(places)) if is_cut else left,
+                rest=max(0.0, 1.0 - sum(tempered)) if is_cut else left,
                 rest_left=left,
                 removed=stage.removed,
                 entropy=stage.entropy,

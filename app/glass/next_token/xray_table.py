@@ -8,12 +8,12 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from app.glass.names import share
+from app.glass.names import format_prob
 from app.glass.next_token.xray import Xray, XrayRow
 from app.kit.forms.sampling_sliders import sampling_words
 from app.kit.theme import ThemeProvider
-from models.number_words import percent
-from models.settings.sampling_config import CUTS
+from models.number_words import format_percent
+from models.settings.sampling_config import TRUNCATIONS
 
 _TITLES = ("#", "Token", "Own", "Tempered", "Kept", "Final")
 _TIPS = (
@@ -24,12 +24,12 @@ _TIPS = (
     "Whether it could still be drawn after the cuts; else what cut it off",
     "The probability that it was drawn with",
 )
-_CUTS = {"temperature": "no"} | {name: sampling_words(name)[0].lower() for name in CUTS}
+_CUTS = {"temperature": "no"} | {name: sampling_words(name)[0].lower() for name in TRUNCATIONS}
 _NUMBER = "<0.1\N{NO-BREAK SPACE}%."
 _WIDEST = ("49,152", "", _NUMBER, _NUMBER, max(_CUTS.values(), key=len), _NUMBER)
 """What there is room for in each column."""
 _TOKEN, _OWN = 1, 2
-_GIVE_WAY = {3: 66, 4: 56}
+_MIN_TOKEN_WIDTH = {3: 66, 4: 56}
 """Columns that are hidden where the token has less room than so many pixels: a row's tip has all of it."""
 _Index = QModelIndex | QPersistentModelIndex
 
@@ -120,7 +120,7 @@ class XrayTable(QTableView):
         ]
         room = self.viewport().width() - sum(widths) + widths[_TOKEN]
         for column in range(_OWN + 1, len(widths)):
-            is_hidden = not self._rows.is_drawn or room < _GIVE_WAY.get(column, 0)
+            is_hidden = not self._rows.is_drawn or room < _MIN_TOKEN_WIDTH.get(column, 0)
             self.setColumnHidden(column, is_hidden)
             room += widths[column] if is_hidden else 0
         widths[_TOKEN] = max(room, 40)
@@ -213,9 +213,9 @@ class _Rows(QAbstractTableModel):
 
     def _tip(self, row: XrayRow) -> str:
         lines = [f"{self._name(row.id)}   token {row.id:,}, rank {row.rank:,}"]
-        lines.append(f"own: {share(row.own)}")
+        lines.append(f"own: {format_prob(row.own)}")
         if self.is_drawn:
-            lines += [f"after temperature: {share(row.tempered)}", f"final: {share(row.final)}"]
+            lines += [f"after temperature: {format_prob(row.tempered)}", f"final: {format_prob(row.final)}"]
         if row.cut:
             lines.append(
                 f"cut off by: {_CUTS[row.cut]}" if row.cut != "temperature" else "never drawn at temperature 0"
@@ -233,8 +233,8 @@ class _Rows(QAbstractTableModel):
 def _short(p: float) -> str:
     """A probability in few characters: its tip has all digits."""
     if p == 0.0:
-        return percent(p)
-    return "<0.1\N{NO-BREAK SPACE}%" if p < 0.001 else share(p)
+        return format_percent(p)
+    return "<0.1\N{NO-BREAK SPACE}%" if p < 0.001 else format_prob(p)
 
 
 def _side(column: int) -> Qt.AlignmentFlag:

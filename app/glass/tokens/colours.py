@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PySide6.QtGui import QColor
 
-from app.glass.names import share
+from app.glass.names import format_prob
 from app.kit.theme import ThemeProvider
 
 _N = 64
@@ -32,7 +32,7 @@ class Quantity:
     tip: str
     of: Callable[[float, float, int], float]
     marks: tuple[tuple[float, str], ...]
-    place: Callable[[float], float]
+    fraction: Callable[[float], float]
     is_share: bool = False
 
 
@@ -47,7 +47,7 @@ QUANTITIES = {
         tip="How unexpected each token was to the model: the negative logarithm of its probability, in nats",
         of=lambda probability, entropy, rank: surprisal(probability),
         marks=((0.0, "0 nats"), (4.0, "4"), (8.0, "≥ 8")),
-        place=lambda value: value / 8,
+        fraction=lambda value: value / 8,
         is_share=True,
     ),
     "probability": Quantity(
@@ -55,7 +55,7 @@ QUANTITIES = {
         tip="What share of its own probability the model gave each token, before any setting changed it",
         of=lambda probability, entropy, rank: probability,
         marks=((0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %")),
-        place=lambda value: value,
+        fraction=lambda value: value,
         is_share=True,
     ),
     "entropy": Quantity(
@@ -63,14 +63,14 @@ QUANTITIES = {
         tip="How undecided the model was before each token: the entropy of its distribution, in nats",
         of=lambda probability, entropy, rank: entropy,
         marks=((0.0, "0 nats"), (2.5, "2.5"), (5.0, "≥ 5")),
-        place=lambda value: value / 5,
+        fraction=lambda value: value / 5,
     ),
     "rank": Quantity(
         name="Rank",
         tip="How many tokens of the whole vocabulary were at least as likely as each token: 1 is the likeliest",
         of=lambda probability, entropy, rank: float(rank),
         marks=((1.0, "1st"), (32.0, "32nd"), (1000.0, "1,000th …")),
-        place=lambda value: math.log(value) / math.log(1000),
+        fraction=lambda value: math.log(value) / math.log(1000),
     ),
 }
 
@@ -92,7 +92,7 @@ class Shades:
 
     def of(self, value: float) -> tuple[QColor, QColor]:
         """The colours of the ground and of the words for a value."""
-        shade = round(min(max(self._quantity.place(value), 0.0), 1.0) * (_N - 1))
+        shade = round(min(max(self._quantity.fraction(value), 0.0), 1.0) * (_N - 1))
         return self._grounds[shade], self._words[shade]
 
     @property
@@ -121,4 +121,4 @@ def _luminance(colour: QColor) -> float:
 def token_facts(word: str, probability: float, entropy: float, rank: int) -> str:
     """A line about a token."""
     nats = f"surprisal {surprisal(probability):.2f} nats" if probability > 0 else "below what can be told from 0"
-    return f"{word}   {share(probability)}, {nats}, number {rank:,} of the likeliest, entropy {entropy:.2f} nats"
+    return f"{word}   {format_prob(probability)}, {nats}, number {rank:,} of the likeliest, entropy {entropy:.2f} nats"

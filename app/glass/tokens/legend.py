@@ -95,7 +95,7 @@ class _Scale(QWidget):
         ends = metrics.horizontalAdvance(marks[0][1] + marks[-1][1]) + SPACE
         for i, (value, words) in enumerate(marks):
             width = metrics.horizontalAdvance(words) + 2
-            left = min(max(self.width() * self._quantity.place(value) - width / 2, 0.0), self.width() - width)
+            left = min(max(self.width() * self._quantity.fraction(value) - width / 2, 0.0), self.width() - width)
             if 0 < i < len(marks) - 1 and self.width() < ends + 2 * (width + SPACE):
                 continue
             if i == 0 and self.width() < ends:  # the last says more: where it ends

@@ -13,7 +13,7 @@ from app.glass.tokens.token_text import TokenText
 from app.kit.basics import frame
 from app.kit.theme import SPACE, ThemeProvider
 
-Given = tuple[float, float, int]
+TokenStats = tuple[float, float, int]
 """What a model gave a token: its probability, the distribution's entropy (nats), and its rank from 1."""
 
 
@@ -41,7 +41,7 @@ class TokenBox(QWidget):
         self.legend.hide()
         self.setVisible(text is not None)
 
-    def colour(self, given: Sequence[Given], first: int | None = None) -> None:
+    def colour(self, given: Sequence[TokenStats], first: int | None = None) -> None:
         """Colour the tokens from place `first` of the text on, by default from the first that was drawn."""
         if given:
             probabilities, entropies, ranks = zip(*given, strict=True)

@@ -95,14 +95,14 @@ class TokenChips(QWidget):
     def _rows(self) -> int:
         return self._layout.n_rows if self._chips else 0
 
-    def place_of(self, i: int) -> QRectF:
+    def rect_of(self, i: int) -> QRectF:
         """Where a chip is drawn."""
         layout = self._layout
         top = layout.row_of(i) * self._row_height
         return QRectF(layout.x_of(i), top, layout.width_of(i) - _GAP, self._row_height - _GAP)
 
     def _chip_at(self, point: QPointF) -> int:
-        return next((i for i in range(len(self._chips)) if self.place_of(i).contains(point)), -1)
+        return next((i for i in range(len(self._chips)) if self.rect_of(i).contains(point)), -1)
 
     # -- Painting and input --------------------------------------------------------------------------------------------
 
@@ -112,7 +112,7 @@ class TokenChips(QWidget):
         colors = self._theme.theme
         painter.setFont(self._theme.mono_font(0.9) if self._mono else self._theme.font(0.9))
         for i, chip in enumerate(self._chips):
-            box = self.place_of(i).adjusted(0.5, 0.5, -0.5, -0.5)
+            box = self.rect_of(i).adjusted(0.5, 0.5, -0.5, -0.5)
             painter.setPen(QPen(colors.color("accent" if i == self._at else "border_strong"), 1))
             painter.setBrush(colors.color("raised"))
             painter.drawRoundedRect(box, 5, 5)

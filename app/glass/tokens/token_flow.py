@@ -12,9 +12,9 @@ from PySide6.QtGui import QFontMetrics
 from app.kit.theme import ThemeProvider
 from app.kit.tokens.pill_layout import PillLayout
 
-ARC_ROOM = 20  # pixels above a line
+ARC_HEIGHT = 20  # pixels above a line
 _PAD, _GAP = 5, 4
-_LONGEST = 18
+_MAX_CHARS = 18
 """Characters of a token that are shown."""
 
 
@@ -25,11 +25,11 @@ class TokenFlow:
     """
 
     def __init__(self, theme: ThemeProvider, words: Sequence[str], width: int, top: int) -> None:
-        self.words = [word if len(word) <= _LONGEST else f"{word[: _LONGEST - 1]}…" for word in words]
+        self.words = [word if len(word) <= _MAX_CHARS else f"{word[: _MAX_CHARS - 1]}…" for word in words]
         metrics, numbers = QFontMetrics(theme.mono_font(0.92)), QFontMetrics(theme.font(0.75))
         self.pill_height = metrics.height() + 4
         self.below = numbers.height() + 4
-        self.row_height = ARC_ROOM + self.pill_height + self.below
+        self.row_height = ARC_HEIGHT + self.pill_height + self.below
         self._top = top
         least = numbers.horizontalAdvance("100 %")
         wide = {word: max(metrics.horizontalAdvance(word) + 2 * _PAD, least) + _GAP for word in set(self.words)}
@@ -52,15 +52,15 @@ class TokenFlow:
 
     def unfold(self) -> None:
         """Show all lines."""
-        self._place(np.ones(self.n_rows, np.bool_))
+        self._set_tops(np.ones(self.n_rows, np.bool_))
 
-    def fold(self, places: Iterable[int]) -> None:
+    def fold(self, indices: Iterable[int]) -> None:
         """Show only the lines of these tokens; others in a row become one narrow gap."""
         shown = np.zeros(self.n_rows, np.bool_)
-        shown[[self._layout.row_of(place) for place in places]] = True
-        self._place(shown)
+        shown[[self._layout.row_of(index) for index in indices]] = True
+        self._set_tops(shown)
 
-    def _place(self, shown: NDArray[np.bool_]) -> None:
+    def _set_tops(self, shown: NDArray[np.bool_]) -> None:
         self._shown = shown
         begins_gap = ~shown & np.concatenate(([True], shown[:-1]))
         heights = np.where(shown, self.row_height, np.where(begins_gap, self._fold_height, 0))
@@ -74,7 +74,7 @@ class TokenFlow:
 
     def rect(self, index: int) -> QRectF:
         """Where a token's pill stands."""
-        y = int(self._tops[self._layout.row_of(index)]) + ARC_ROOM
+        y = int(self._tops[self._layout.row_of(index)]) + ARC_HEIGHT
         return QRectF(self._layout.x_of(index), y, self._layout.width_of(index) - _GAP, self.pill_height)
 
     def row_of(self, index: int) -> int:
@@ -90,4 +90,4 @@ class TokenFlow:
         """The tokens of all lines that are shown between two heights."""
         first = max(int(np.searchsorted(self._tops, top, "right")) - 1, 0)
         rows = (row for row in range(first, self.n_rows) if self._tops[row] <= bottom and self._shown[row])
-        return [place for row in rows for place in self._layout.pills_in(row)]
+        return [index for row in rows for index in self._layout.pills_in(row)]

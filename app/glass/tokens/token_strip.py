@@ -27,9 +27,9 @@ class TokenStrip(TokenView):
 
     chosen = Signal(int)
 
-    def __init__(self, name: str, theme: ThemeProvider, *, most_rows: int = 4, parent: QWidget | None = None) -> None:
+    def __init__(self, name: str, theme: ThemeProvider, *, max_rows: int = 4, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
-        self._most_rows = most_rows
+        self._max_rows = max_rows
         self._amounts: Sequence[float] | None = None
         self._reach = 1.0
         self._tips: Sequence[str] = ()
@@ -66,7 +66,7 @@ class TokenStrip(TokenView):
 
     @Slot()
     def _fit(self) -> None:
-        rows = min(max(self.pills.n_rows, 1), self._most_rows)
+        rows = min(max(self.pills.n_rows, 1), self._max_rows)
         self.setFixedHeight(rows * self._row_height + 2 * _MARGIN)
 
     # -- Painting ------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from app.kit.tokens.pill_layout import PillLayout
 
 _PAD, _LEADING = 1, 5  # pixels at either side of a token's words; between the rows
 _SPACE, _LINE_FEED = "·", "⏎"
-_MOST_WORDS = 40
+_MAX_CHARS = 40
 """Characters of a token that are shown."""
 
 
@@ -51,7 +51,7 @@ class TokenText(QWidget):
         self._first = 0
         self.values: list[tuple[float, float, int] | None] = []
         self._quantity = "surprisal"
-        self.place: int | None = None
+        self.position: int | None = None
         self._layout: PillLayout | None = None
         self._laid_out = -1
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
@@ -60,7 +60,7 @@ class TokenText(QWidget):
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Tokens")
-        for signal in (focus.text_changed, focus.place_changed, focus.lock_changed):
+        for signal in (focus.text_changed, focus.position_changed, focus.lock_changed):
             signal.connect(self._on_focus)
         theme.theme_changed.connect(self._restyle)
         self._restyle()
@@ -72,7 +72,7 @@ class TokenText(QWidget):
         self.read_text = text
         self._first = text.n_prompt if text is not None and not with_prompt else 0
         self.values = [None] * len(self._words)
-        self.place = None
+        self.position = None
         self.setAccessibleDescription(f"{len(self._words)} tokens. Arrow keys walk through them.")
         self._measure()
 
@@ -121,14 +121,14 @@ class TokenText(QWidget):
     def minimumSizeHint(self) -> QSize:
         return QSize(40, self._row_height)
 
-    def place_at(self, point: QPointF) -> int | None:
+    def position_at(self, point: QPointF) -> int | None:
         """The place in the text of the token at a point of the widget."""
         index = self._layout_for(self.width()).at(int(point.x()), int(point.y()) // self._row_height)
         return None if index is None or index >= len(self._words) else self._first + index
 
-    def rect_of(self, place: int) -> QRect:
+    def rect_of(self, position: int) -> QRect:
         """Where the token at a place of the text stands in the widget."""
-        layout, index = self._layout_for(self.width()), place - self._first
+        layout, index = self._layout_for(self.width()), position - self._first
         left, top = layout.x_of(index), layout.row_of(index) * self._row_height
         return QRect(left, top, min(layout.width_of(index), self.width() - left), self._row_height - _LEADING + 2)
 
@@ -138,7 +138,7 @@ class TokenText(QWidget):
         known: dict[str, int] = {}
         for word in self._words:
             if word not in known:
-                known[word] = metrics.horizontalAdvance(word[:_MOST_WORDS]) + 2 * _PAD
+                known[word] = metrics.horizontalAdvance(word[:_MAX_CHARS]) + 2 * _PAD
         self._widths = np.array([known[word] for word in self._words], np.int64)
         self._row_height = metrics.height() + _LEADING
         self._layout = None
@@ -165,15 +165,15 @@ class TokenText(QWidget):
         for row in range(first, min(event.rect().bottom() // self._row_height + 1, layout.n_rows)):
             for index in layout.pills_in(row):
                 self._paint_token(painter, index)
-        if self.place is not None:
-            is_locked = self._focus.locked == self.place
+        if self.position is not None:
+            is_locked = self._focus.locked == self.position
             painter.setPen(QPen(self._theme.theme.color("text"), 2 if is_locked else 1))
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRect(self.rect_of(self.place).adjusted(-1, 0, 0, 0))
+            painter.drawRect(self.rect_of(self.position).adjusted(-1, 0, 0, 0))
         painter.end()
 
     def _paint_token(self, painter: QPainter, index: int) -> None:
-        values, word = self.values[index], self._words[index][:_MOST_WORDS]
+        values, word = self.values[index], self._words[index][:_MAX_CHARS]
         rect = self.rect_of(self._first + index)
         if values is None:
             ink = self._theme.theme.color("muted")
@@ -196,25 +196,25 @@ class TokenText(QWidget):
     # -- input ---------------------------------------------------------------------------------------------------------
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        self._hover(self.place_at(event.position()))
+        self._hover(self.position_at(event.position()))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        place = self.place_at(event.position())
-        if event.button() != Qt.MouseButton.LeftButton or place is None or self.read_text is None:
+        position = self.position_at(event.position())
+        if event.button() != Qt.MouseButton.LeftButton or position is None or self.read_text is None:
             event.ignore()
         else:
             self._focus.show(self.read_text)
-            self._focus.press(place)
+            self._focus.press(position)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
         rows = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
-        if event.key() == Qt.Key.Key_Escape and self.place is not None:
+        if event.key() == Qt.Key.Key_Escape and self.position is not None:
             self._focus.unlock()
         elif event.key() in steps and self.read_text is not None:
             self._walk(steps[Qt.Key(event.key())])
-        elif event.key() in rows and self.place is not None:
-            index = self.place - self._first
+        elif event.key() in rows and self.position is not None:
+            index = self.position - self._first
             self._walk(self._layout_for(self.width()).neighbour(index, rows[Qt.Key(event.key())]) - index)
         else:
             super().keyPressEvent(event)
@@ -223,42 +223,42 @@ class TokenText(QWidget):
         assert self.read_text is not None
         self._focus.show(self.read_text)
         self._focus.walk(by)
-        if self.place is not None:
-            self.walked.emit(self.rect_of(self.place))
+        if self.position is not None:
+            self.walked.emit(self.rect_of(self.position))
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Leave:
             self._hover(None)
         elif event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            self.show_tip(event.globalPos(), self.place_at(QPointF(event.pos())))
+            self.show_tip(event.globalPos(), self.position_at(QPointF(event.pos())))
             return True
         return super().event(event)
 
-    def show_tip(self, at: QPoint, place: int | None) -> None:
-        values = self.values[place - self._first] if place is not None else None
-        if place is None or values is None or self.read_text is None:
+    def show_tip(self, at: QPoint, position: int | None) -> None:
+        values = self.values[position - self._first] if position is not None else None
+        if position is None or values is None or self.read_text is None:
             QToolTip.hideText()
         else:
-            facts = html.escape(token_facts(self.read_text.words[place], *values))  # a token may look like markup
-            QToolTip.showText(at, f"<p>{facts}</p>", self, self.rect_of(place))
+            facts = html.escape(token_facts(self.read_text.words[position], *values))  # a token may look like markup
+            QToolTip.showText(at, f"<p>{facts}</p>", self, self.rect_of(position))
 
     @property
     def _is_mine(self) -> bool:
         return self.read_text is not None and self._focus.text is self.read_text
 
-    def _hover(self, place: int | None) -> None:
-        if self._focus.locked is not None or self.read_text is None or (place is None and not self._is_mine):
+    def _hover(self, position: int | None) -> None:
+        if self._focus.locked is not None or self.read_text is None or (position is None and not self._is_mine):
             return
-        if place is not None:
+        if position is not None:
             self._focus.show(self.read_text)
-        self._focus.hover(place)
+        self._focus.hover(position)
 
     @Slot()
     def _on_focus(self) -> None:
-        place = self._focus.place if self._is_mine else None
-        shown = None if place is None or place < self._first else place
-        if shown != self.place or shown is not None:
-            self.place = shown
+        position = self._focus.position if self._is_mine else None
+        shown = None if position is None or position < self._first else position
+        if shown != self.position or shown is not None:
+            self.position = shown
             self.update()
 
     @Slot()

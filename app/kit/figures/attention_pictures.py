@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.kit.figures.pictures import Axis, Floats, HeatPicture
-from models.number_words import percent
+from models.number_words import format_percent
 
 SCALES = {"root": "√", "linear": "Linear", "log": "Log"}
 """How weights become colours."""
@@ -46,8 +46,8 @@ def scale_marks(scale: str) -> tuple[tuple[float, str], ...]:
 def share_words(weight: float) -> str:
     """A weight in percent, with as many places as it needs to be more than 0: “12 %”, “4.0 %”, “0.03 %”, “<0.01 %”."""
     if 0 < weight < 0.0001:
-        return f"<{percent(0.0001, 2)}"
-    return percent(weight, 0 if weight >= 0.0995 or weight == 0 else 1 if weight >= 0.00995 else 2)
+        return f"<{format_percent(0.0001, 2)}"
+    return format_percent(weight, 0 if weight >= 0.0995 or weight == 0 else 1 if weight >= 0.00995 else 2)
 
 
 def short_names(words: Sequence[str]) -> list[str]:
@@ -93,7 +93,7 @@ def head_picture(weights: Floats, title: str, rows: Side, columns: Side, scale: 
         weight = float(weights[row, column])
         if math.isnan(weight):
             return f"{rows.told[row]} cannot see\n{columns.told[column]}"
-        return f"{rows.told[row]} looks at\n{columns.told[column]}: {at_most}{percent(weight, 1)}"
+        return f"{rows.told[row]} looks at\n{columns.told[column]}: {at_most}{format_percent(weight, 1)}"
 
     return HeatPicture(
         title=title,

@@ -7,7 +7,7 @@ from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.kit.theme import ThemeProvider
-from models.number_words import percent
+from models.number_words import format_percent
 
 _HEIGHT, _MARK = 8, 3  # pixels: the bar, and how far a mark stands out on both sides
 _COLOURS = {"fits": "accent", "tight": "warning", "no": "danger", "unknown": "faint"}
@@ -27,7 +27,7 @@ class FitGauge(QWidget):
     def set_shares(self, share: float, level: str, measured: float = 0.0) -> None:
         """`share` of the whole is taken by the estimate, `measured` (0: unknown) in truth; both may exceed 1."""
         self._share, self._level, self._measured = share, level, measured
-        words = percent(share) + (f", measured {percent(measured)}" if measured else "")
+        words = format_percent(share) + (f", measured {format_percent(measured)}" if measured else "")
         self.setAccessibleDescription(words)
         self.update()
 

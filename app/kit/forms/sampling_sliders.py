@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from app.kit.forms.slider_row import SliderRow
-from models.settings.sampling_config import NUMBERS, SamplingConfig
+from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
 from models.settings.slots import check_complete
 
 # name -> lowest, highest, decimals, power, words for the lowest
@@ -24,7 +24,7 @@ _SHAPES: dict[str, tuple[float, float, int, float, str]] = {
     "presence_penalty": (-2.0, 2.0, 2, 1.0, ""),
 }
 SLIDERS = tuple(_SHAPES)
-check_complete(SLIDERS, (*NUMBERS, "max_tokens"), "sliders of sampling")
+check_complete(SLIDERS, (*NUMERIC_SETTINGS, "max_tokens"), "sliders of sampling")
 _FIELDS = {field.name: field for field in dataclasses.fields(SamplingConfig)}
 
 

@@ -7,7 +7,7 @@ from functools import cache
 
 from app.kit.words.value_words import words
 from models import cost
-from models.number_words import short_count
+from models.number_words import format_compact
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 
@@ -52,7 +52,7 @@ def _order(name: str) -> tuple[bool, int]:
 
 def parameter_words(config: ModelConfig) -> str:
     """How many parameters, in three digits: '1.05 M', '6.74 B'."""
-    return short_count(cost.total_parameters(config), billion="B")
+    return format_compact(cost.total_parameters(config), billion="B")
 
 
 def same_preset(config: ModelConfig) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from app.kit.words.value_words import words
-from models.number_words import counted
+from models.number_words import format_count
 from models.settings.model_config import ModelConfig
 from models.settings.slots import is_used
 
@@ -96,7 +96,7 @@ def changed_slots(before: ModelConfig, after: ModelConfig) -> list[_SlotField]:
 def change_words(changed: Sequence[_SlotField], how: str) -> str:
     """'2 slots changed from GPT-2: Layers, Width'; '' where there are none."""
     names = ", ".join(map(label_of, changed))
-    return f"{counted(len(changed), 'slot')} {how}: {names}" if changed else ""
+    return f"{format_count(len(changed), 'slot')} {how}: {names}" if changed else ""
 
 
 def differs(configs: Sequence[ModelConfig], f: _SlotField) -> bool:

@@ -1,1 +1,1 @@
-"""An OpenAI-compatible endpoint on this machine alone: ASGI, and the turns that its requests take. It knows no Qt."""
+"""An OpenAI-compatible endpoint for this computer only: the ASGI application and its request scheduler. No Qt."""

@@ -1,4 +1,4 @@
-"""The endpoint as an ASGI application: what can be asked for, and what is refused before anything is made."""
+"""The endpoint as an ASGI application: its routes, and the checks before anything is generated."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.serve.endpoint.activity import Activity
 from app.serve.endpoint.answer import Answer
-from app.serve.endpoint.engine import Engine, Served
+from app.serve.endpoint.engine import Engine, ServedModel
 from app.serve.endpoint.errors import ApiError, ModelGoneError, as_api_error
-from app.serve.endpoint.orders import Order, chat_orders, completion_orders
-from app.serve.endpoint.schemas import Asked, ChatAsked, CompletionAsked, read_body
-from app.serve.endpoint.shapes import ChatShape, CompletionShape, Shape
+from app.serve.endpoint.request_log import RequestLog
+from app.serve.endpoint.requests import GenerationRequest, chat_requests, completion_requests
+from app.serve.endpoint.response_formats import ChatFormat, CompletionFormat, ResponseFormat
+from app.serve.endpoint.schemas import ApiRequest, ChatRequest, CompletionRequest, read_body
 
-MOST_BYTES = 4_000_000
-"""Of a request: far more than any context here takes."""
-MOST_OPEN = 64
-"""Requests that may be answered or wait at the same time."""
+MAX_BODY_BYTES = 4_000_000
+"""Maximum size of a request body: far more than fits any context here."""
+MAX_OPEN_REQUESTS = 64
+"""Maximum number of requests that are waiting or being answered."""
 
 _HANDLED = (ApiError, ModelGoneError, HTTPException, ClientDisconnect, Exception)
 
-_KINDS = {"/v1/chat/completions": "chat", "/v1/completions": "completion"}
-PATHS = ("/v1/models", *_KINDS)
+_KIND_OF_PATH = {"/v1/chat/completions": "chat", "/v1/completions": "completion"}
+PATHS = ("/v1/models", *_KIND_OF_PATH)
 
 
-_HERE = {"127.0.0.1", "localhost", "::1"}
+_LOCAL_HOSTS = {"127.0.0.1", "localhost", "::1"}
 
 
-def make_endpoint(engine: Engine, activity: Activity) -> ASGIApp:
+def make_endpoint(engine: Engine, request_log: RequestLog) -> ASGIApp:
     """The endpoint in front of `engine`."""
 
     async def models(request: Request) -> Response:
@@ -48,53 +48,59 @@ def make_endpoint(engine: Engine, activity: Activity) -> ASGIApp:
         return JSONResponse(_model(served))
 
     async def chat(request: Request) -> ASGIApp:
-        asked = read_body(await _body(request), ChatAsked)
-        served = _ready(asked)
-        orders = await run_in_threadpool(chat_orders, served, asked)
-        shape = ChatShape(served.name, with_scores=asked.n_top is not None)
-        return _answer(served, asked, orders, shape, kind="chat", n_prompt=len(orders[0].ids))
+        body = read_body(await _body(request), ChatRequest)
+        served = _check_request(body)
+        texts = await run_in_threadpool(chat_requests, served, body)
+        response_format = ChatFormat(served.name, with_scores=body.n_top_logprobs is not None)
+        return _answer(served, body, texts, response_format, kind="chat", n_prompt=len(texts[0].prompt_ids))
 
     async def completion(request: Request) -> ASGIApp:
-        asked = read_body(await _body(request), CompletionAsked)
-        served = _ready(asked)
-        orders = await run_in_threadpool(completion_orders, served, asked)
-        echoes = [order.echo for order in orders]
-        shape = CompletionShape(served.name, with_scores=asked.n_top is not None, echoes=echoes)
-        n_prompt = sum(len(order.ids) for order in orders[:: asked.n])
-        return _answer(served, asked, orders, shape, kind="completion", n_prompt=n_prompt)
+        body = read_body(await _body(request), CompletionRequest)
+        served = _check_request(body)
+        texts = await run_in_threadpool(completion_requests, served, body)
+        echoes = [text.echo for text in texts]
+        response_format = CompletionFormat(served.name, with_scores=body.n_top_logprobs is not None, echoes=echoes)
+        n_prompt = sum(len(text.prompt_ids) for text in texts[:: body.n])
+        return _answer(served, body, texts, response_format, kind="completion", n_prompt=n_prompt)
 
-    def _ready(asked: Asked) -> Served:
-        """The model, if it is the one that was asked for, and there is room in the line."""
+    def _check_request(body: ApiRequest) -> ServedModel:
+        """The served model, if it is the requested one and the queue is not full."""
         served = engine.served
-        _check_name(asked.model, served)
-        _check_room()
+        _check_name(body.model, served)
+        _check_capacity()
         return served
 
-    def _check_room() -> None:
-        if activity.n_open >= MOST_OPEN:
-            sentence = f"{MOST_OPEN} requests wait already: try again when some are answered."
+    def _check_capacity() -> None:
+        if request_log.n_open >= MAX_OPEN_REQUESTS:
+            sentence = f"{MAX_OPEN_REQUESTS} requests are already waiting: try again later."
             raise ApiError(429, sentence, code="too_many_requests")
 
     def _answer(
-        served: Served, asked: Asked, orders: list[Order], shape: Shape, *, kind: str, n_prompt: int
+        served: ServedModel,
+        body: ApiRequest,
+        texts: list[GenerationRequest],
+        response_format: ResponseFormat,
+        *,
+        kind: str,
+        n_prompt: int,
     ) -> ASGIApp:
-        _check_room()  # others may have been read at the same time; from here on it is counted
+        _check_capacity()  # others may have been read meanwhile; from here on this one is counted
         return Answer(
             engine,
-            activity,
+            request_log,
             served,
-            shape,
-            orders,
+            response_format,
+            texts,
             kind=kind,
             n_prompt=n_prompt,
-            stream=asked.stream,
-            with_usage=asked.stream_options.include_usage,
+            stream=body.stream,
+            with_usage=body.stream_options.include_usage,
         )
 
     async def refused(request: Request, error: Exception) -> Response:
-        told = _told(request, error)
-        activity.refuse(_KINDS.get(request.url.path, request.url.path), told.message)
-        return JSONResponse(told.body, told.status)
+        api_error = _api_error(request, error)
+        request_log.refuse(_KIND_OF_PATH.get(request.url.path, request.url.path), api_error.message)
+        return JSONResponse(api_error.body, api_error.status)
 
     return Starlette(
         routes=[
@@ -103,46 +109,46 @@ def make_endpoint(engine: Engine, activity: Activity) -> ASGIApp:
             Route("/v1/chat/completions", chat, methods=["POST"]),
             Route("/v1/completions", completion, methods=["POST"]),
         ],
-        middleware=[Middleware(Guard)],
+        middleware=[Middleware(LocalOnlyMiddleware)],
         exception_handlers=dict.fromkeys(_HANDLED, refused),
     )
 
 
-def _told(request: Request, error: Exception) -> ApiError:
+def _api_error(request: Request, error: Exception) -> ApiError:
     if isinstance(error, ClientDisconnect):
-        return ApiError(400, "The client left before it had sent everything.")
+        return ApiError(400, "The client disconnected before it had sent everything.")
     if not isinstance(error, HTTPException):
         return as_api_error(error)
     if error.status_code == 405:
-        return ApiError(405, f"{request.url.path} cannot be asked by {request.method}.", code="method_not_allowed")
+        return ApiError(405, f"{request.url.path} does not support {request.method}.", code="method_not_allowed")
     sentence = f"There is no {request.url.path} here, only {', '.join(PATHS)}."
     return ApiError(error.status_code, sentence, code="unknown_url")
 
 
 async def _body(request: Request) -> bytes:
-    """All of it; ApiError 413 as soon as it is known to be too long."""
+    """The whole body; ApiError 413 as soon as it is known to be too long."""
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > MOST_BYTES:
+    if announced.isdecimal() and int(announced) > MAX_BODY_BYTES:
         raise _too_long()
     parts = bytearray()
     async for part in request.stream():
         parts += part
-        if len(parts) > MOST_BYTES:
+        if len(parts) > MAX_BODY_BYTES:
             raise _too_long()
     return bytes(parts)
 
 
 def _too_long() -> ApiError:
-    return ApiError(413, f"The request is longer than {MOST_BYTES:,} bytes.", code="request_too_large")
+    return ApiError(413, f"The request is longer than {MAX_BODY_BYTES:,} bytes.", code="request_too_large")
 
 
-def _check_name(name: str, served: Served) -> None:
+def _check_name(name: str, served: ServedModel) -> None:
     if name not in (served.name, *served.other_names):
-        sentence = f"There is no model “{name}” here; the one that is served is “{served.name}”."
+        sentence = f"There is no model “{name}” here; the model served is “{served.name}”."
         raise ApiError(404, sentence, param="model", code="model_not_found")
 
 
-def _model(served: Served) -> dict[str, object]:
+def _model(served: ServedModel) -> dict[str, object]:
     return {
         "id": served.name,
         "object": "model",
@@ -152,11 +158,11 @@ def _model(served: Served) -> dict[str, object]:
     }
 
 
-class Guard:
-    """Keeps web pages out: lets only requests through that name this machine, and come from no page of another one.
+class LocalOnlyMiddleware:
+    """Keeps web pages out: passes only requests whose Host, and Origin where there is one, is this computer.
 
-    A page can have its own name point to 127.0.0.1 (DNS rebinding), which the Host header shows, and can post here
-    blindly, which the Origin header shows. No answer allows a page to read it (there are no CORS headers).
+    A page can point its own host name to 127.0.0.1 (DNS rebinding), which the Host header shows, and can send requests
+    here blindly, which the Origin header shows. No page can read a response (there are no CORS headers).
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -165,9 +171,9 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        if _host_of(f"//{host}") not in _HERE:
+        if _host_of(f"//{host}") not in _LOCAL_HOSTS:
             error = ApiError(403, "The Host header must name this computer: use 127.0.0.1 or localhost.")
-        elif origin is not None and _host_of(origin) not in _HERE:
+        elif origin is not None and _host_of(origin) not in _LOCAL_HOSTS:
             error = ApiError(403, "Web pages from elsewhere are not answered.")
         else:
             await self._app(scope, receive, send)

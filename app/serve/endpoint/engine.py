@@ -1,4 +1,4 @@
-"""What the endpoint asks of whoever computes: which model is served, and texts made by it."""
+"""The interface between the endpoint and whatever runs the model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from app.serve.endpoint.errors import ModelGoneError
-from app.serve.endpoint.turns import Task, Turns
+from app.serve.endpoint.scheduler import GenerationTask, RoundRobinScheduler
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loan:
-    """A model for one answer, and the training step that its weights are of, where that is known."""
+class ModelLease:
+    """A model to use for one answer, and the training step of its weights, where known."""
 
     model: AnyModel
     step: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Served:
-    """A model that requests are answered with.
+class ServedModel:
+    """A model that answers requests.
 
-    name: what it is called in `/v1/models`; other_names are understood, too. created: in seconds since 1970.
-    form: how it wants to be talked to. lend: called where models compute; raises ModelGoneError. in_training: its
-    weights change between answers.
+    name: its id in `/v1/models`; requests may use other_names, too. created: in seconds since 1970.
+    template_config: its chat template and end tokens. acquire: called on the thread that runs the model; raises
+    ModelGoneError. in_training: its weights change between answers.
     """
 
     name: str
@@ -39,55 +39,59 @@ class Served:
     created: int
     config: ModelConfig
     tokenizer: Tokenizer
-    form: ChatTemplateConfig
-    lend: Callable[[], Loan]
+    template_config: ChatTemplateConfig
+    acquire: Callable[[], ModelLease]
     in_training: bool = False
 
 
 class Engine(Protocol):
-    """Makes texts, several at a time by turns, on a thread of its own choice. Any thread may call it."""
+    """Generates several texts at a time, round robin, on a thread of its choice. Any thread may call it."""
 
     @property
-    def served(self) -> Served:
-        """The model; ModelGoneError where there is none any more, saying why."""
+    def served(self) -> ServedModel:
+        """The model.
 
-    def submit(self, task: Task) -> None:
-        """Let the task take its turns with the others."""
+        Raises:
+            ModelGoneError: where there is none any more; it says why.
+        """
 
-    def close(self, sentence: str) -> None:
-        """End what is going on and answer nothing more: `sentence` says why."""
+    def submit(self, task: GenerationTask) -> None:
+        """Schedule a task."""
+
+    def close(self, reason: str) -> None:
+        """End all tasks and accept no more; `reason` is a sentence for their clients."""
 
 
-class ByTurns:
-    """What engines share that make one model's texts by turns."""
+class ScheduledEngine:
+    """Base of the engines: one model and a round-robin scheduler."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: ServedModel) -> None:
         self._served = served
-        self._turns = Turns()
+        self._scheduler = RoundRobinScheduler()
 
     @property
-    def served(self) -> Served:
+    def served(self) -> ServedModel:
         """The model; ModelGoneError once the engine is closed."""
-        if self._turns.closed:
-            raise ModelGoneError(self._turns.closed)
+        if self._scheduler.closed:
+            raise ModelGoneError(self._scheduler.closed)
         return self._served
 
 
 class EngineSwitch:
-    """An engine in whose place another can be put while requests come."""
+    """Forwards to an engine that can be replaced while requests come in."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
     @property
-    def served(self) -> Served:
-        """The model of the present engine."""
+    def served(self) -> ServedModel:
+        """The model of the current engine."""
         return self.engine.served
 
-    def submit(self, task: Task) -> None:
-        """Hand it to the present engine."""
+    def submit(self, task: GenerationTask) -> None:
+        """Schedule a task on the current engine."""
         self.engine.submit(task)
 
-    def close(self, sentence: str) -> None:
-        """Close the present engine."""
-        self.engine.close(sentence)
+    def close(self, reason: str) -> None:
+        """Close the current engine."""
+        self.engine.close(reason)

@@ -1,4 +1,4 @@
-"""What goes wrong with a request, in the shape that OpenAI's API gives it."""
+"""Failed requests as errors in OpenAI's format."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from app.worker.failures import describe
 
 
 class ApiError(Exception):
-    """An answer that is no success: its HTTP status, a sentence, and where known the parameter at fault and a code."""
+    """An error response: HTTP status, message, and where known the parameter at fault and a code."""
 
     def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -14,18 +14,18 @@ class ApiError(Exception):
 
     @property
     def body(self) -> dict[str, object]:
-        """The JSON of the answer."""
+        """The JSON of the response."""
         kinds = {429: "rate_limit_error"}
         kind = kinds.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
 
 class ModelGoneError(ValueError):
-    """There is no model to answer with, or it went while it answered; a sentence says why."""
+    """There is no model to answer with, or it went away while answering; the message says why."""
 
 
 def as_api_error(error: Exception) -> ApiError:
-    """What a client is told of an exception while its answer is made."""
+    """The error that a client gets for an exception raised while its answer was generated."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, ModelGoneError):

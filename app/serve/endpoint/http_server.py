@@ -10,9 +10,9 @@ from starlette.types import ASGIApp
 
 
 class HttpServer(uvicorn.Server):
-    """Answers at a socket until it is told to stop. `before_end` is called first then, and has answers end soon."""
+    """Serves on a socket until `stop`; `on_shutdown` is called first when it stops, to end open answers."""
 
-    def __init__(self, app: ASGIApp, before_end: Callable[[], object]) -> None:
+    def __init__(self, app: ASGIApp, on_shutdown: Callable[[], object]) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -27,16 +27,16 @@ class HttpServer(uvicorn.Server):
                 timeout_graceful_shutdown=1,
             )
         )
-        self._before_end = before_end
+        self._on_shutdown = on_shutdown
 
-    def answer_at(self, bound: socket.socket) -> None:
-        """Answer until `stop`, or Ctrl-C on the main thread; then the socket is closed."""
+    def serve_on(self, bound: socket.socket) -> None:
+        """Serve until `stop`, or Ctrl-C on the main thread; then close the socket."""
         self.run(sockets=[bound])
 
     def stop(self) -> None:
-        """Any thread: end soon."""
+        """Any thread: stop the server soon."""
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._before_end()
+        self._on_shutdown()
         await super().shutdown(sockets)

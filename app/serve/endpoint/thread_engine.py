@@ -1,38 +1,38 @@
-"""The engine of the command line: one thread of its own that does nothing but answer."""
+"""The command line's engine: a thread that only generates answers."""
 
 from __future__ import annotations
 
 import threading
 
-from app.serve.endpoint.engine import ByTurns, Served
-from app.serve.endpoint.turns import Task
+from app.serve.endpoint.engine import ScheduledEngine, ServedModel
+from app.serve.endpoint.scheduler import GenerationTask
 
 
-class ThreadEngine(ByTurns):
-    """Answers with one model, from its making until `close`."""
+class ThreadEngine(ScheduledEngine):
+    """Answers with one model, until `close`."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: ServedModel) -> None:
         super().__init__(served)
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="answers", daemon=True)
         self._thread.start()
 
-    def submit(self, task: Task) -> None:
-        """Let the task take its turns with the others."""
+    def submit(self, task: GenerationTask) -> None:
+        """Schedule a task."""
         with self._changed:
-            self._turns.add(task)
+            self._scheduler.add(task)
             self._changed.notify()
 
-    def close(self, sentence: str) -> None:
-        """End what is going on, and the thread; `sentence` says why."""
+    def close(self, reason: str) -> None:
+        """End all tasks and the thread; `reason` is a sentence for their clients."""
         with self._changed:
-            self._turns.close(sentence)
+            self._scheduler.close(reason)
             self._changed.notify()
         self._thread.join()
 
     def _run(self) -> None:
-        while len(self._turns) or not self._turns.closed:
-            for _ in self._turns.turn():
+        while len(self._scheduler) or not self._scheduler.closed:
+            for _ in self._scheduler.run_slice():
                 pass
             with self._changed:
-                self._changed.wait_for(lambda: len(self._turns) or self._turns.closed)
+                self._changed.wait_for(lambda: len(self._scheduler) or self._scheduler.closed)

@@ -1,8 +1,8 @@
-"""The engine of the window: each turn is one interactive job of its worker, so that chats and a training go on between.
+"""The window's engine: each time slice is an interactive job of its worker, so chats and training run in between.
 
-Beside a training whose steps take long a turn is as long as the wait for it was, so that either has half of the time.
-Of a model in training the weights change with each step, so a turn lasts until the answer is complete there: as for a
-chat, no answer is made of two models.
+Beside a training with long steps, a slice lasts as long as the wait for it, so that both get half of the time. The
+weights of a model in training change at every step, so there a slice lasts until the answer is complete: as in a chat,
+no answer mixes the weights of two steps.
 """
 
 from __future__ import annotations
@@ -11,50 +11,50 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from app.serve.endpoint.engine import ByTurns, Served
-from app.serve.endpoint.turns import TURN_S, Task
+from app.serve.endpoint.engine import ScheduledEngine, ServedModel
+from app.serve.endpoint.scheduler import TIME_SLICE_S, GenerationTask
 from app.worker.job import INTERACTIVE, Job
 from models.events import Event
 
-_LONGEST_S = 1.0
-"""Longer turns would be felt by who chats in the window."""
+_MAX_SLICE_S = 1.0
+"""Longer slices would be noticeable when chatting in the window."""
 
 
-class WorkerEngine(ByTurns):
-    """Answers with one model on somebody else's thread, to which `submit_job` hands jobs (from any thread)."""
+class WorkerEngine(ScheduledEngine):
+    """Answers with one model on the thread that runs the jobs given to `submit_job` (callable from any thread)."""
 
-    def __init__(self, served: Served, submit_job: Callable[[Job], object]) -> None:
+    def __init__(self, served: ServedModel, submit_job: Callable[[Job], object]) -> None:
         super().__init__(served)
         self._submit_job = submit_job
         self._lock = threading.Lock()
         self._has_job = False
-        self._asked = 0.0  # when the present job was submitted
+        self._submitted_at = 0.0  # when the current job was submitted
 
-    def submit(self, task: Task) -> None:
-        """Let the task take its turns with the others."""
-        self._turns.add(task)
-        self._go_on()
+    def submit(self, task: GenerationTask) -> None:
+        """Schedule a task."""
+        self._scheduler.add(task)
+        self._request_slice()
 
-    def close(self, sentence: str) -> None:
-        """End what is going on, soon: `sentence` says why."""
-        self._turns.close(sentence)
-        self._go_on()
+    def close(self, reason: str) -> None:
+        """End all tasks soon; `reason` is a sentence for their clients."""
+        self._scheduler.close(reason)
+        self._request_slice()
 
-    def _go_on(self) -> None:
-        """Ask for a turn, unless one is asked for already."""
+    def _request_slice(self) -> None:
+        """Submit a job for the next slice, unless one is pending."""
         with self._lock:
-            if self._has_job or not len(self._turns):
+            if self._has_job or not len(self._scheduler):
                 return
-            self._has_job, self._asked = True, time.monotonic()
-        self._submit_job(Job("Answer", self._take_turn, INTERACTIVE))
+            self._has_job, self._submitted_at = True, time.monotonic()
+        self._submit_job(Job("Answer", self._run_slice, INTERACTIVE))
 
-    def _take_turn(self) -> Iterator[Event]:
-        """The worker's thread: one turn, and ask for the next."""
-        waited = time.monotonic() - self._asked
-        seconds = None if self._served.in_training else max(TURN_S, min(waited, _LONGEST_S))
+    def _run_slice(self) -> Iterator[Event]:
+        """The worker's thread: run one slice and request the next."""
+        waited = time.monotonic() - self._submitted_at
+        seconds = None if self._served.in_training else max(TIME_SLICE_S, min(waited, _MAX_SLICE_S))
         try:
-            yield from self._turns.turn(seconds)
+            yield from self._scheduler.run_slice(seconds)
         finally:
             with self._lock:
                 self._has_job = False
-            self._go_on()
+            self._request_slice()

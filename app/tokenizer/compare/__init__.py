@@ -1,1 +1,1 @@
-"""The parts of the view that puts tokenizers side by side."""
+"""The view that compares tokenizers side by side."""

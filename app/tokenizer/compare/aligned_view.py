@@ -1,4 +1,4 @@
-"""The tokens of several tokenizers below one another, character under character: only what is in sight is drawn."""
+"""The tokens of several tokenizers, aligned character by character; only the visible part is drawn."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _WIDEST_NAME = 150  # pixels at the usual text size
 
 
 class AlignedView(QAbstractScrollArea):
-    """A text in blocks, one for each of its lines; in each block every tokenizer has a row of pills.
+    """A text in blocks, one per line; in each block every tokenizer has a row of pills.
 
-    The pointer hovers, and the same characters are marked in every row; a click or the arrow keys pick a token, which
-    stays told about until it is clicked again or Escape lets go of it.
+    Hovering marks the same characters in all rows. A click or the arrow keys pick a token, which stays selected until
+    it is clicked again or Escape is pressed.
 
     Signals:
-        pointed(Spot | None): what is told about is new.
+        pointed(Spot | None): the current spot has changed.
     """
 
     pointed = Signal(object)
@@ -42,41 +42,41 @@ class AlignedView(QAbstractScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setAccessibleName("Tokens of each tokenizer, character under character")
+        self.setAccessibleName("Tokens of each tokenizer, aligned by character")
         self.viewport().setMouseTracking(True)
         self._relayout()
         theme.theme_changed.connect(self._relayout)
 
     def set_rows(self, grid: TextGrid, rows: Sequence[AlignedRow]) -> None:
-        """Show what tokenizers make of a text; the scroll position stays, what was told about does not."""
+        """Show the tokens of a text; keeps the scroll position, but not the current spot."""
         self._grid, self._rows = grid, rows
         self._hover = self._pick = None
         self.pointed.emit(None)
         counts = ", ".join(f"{row.name} {len(row.tokens)} tokens" for row in rows)
-        self.setAccessibleDescription(f"{counts}. Arrow keys walk through them.")
+        self.setAccessibleDescription(f"{counts}. Use the arrow keys to move between them.")
         self._relayout()
 
     def set_show_ids(self, show: bool) -> None:
-        """Show or hide the id under each token that is wide enough for it."""
+        """Show or hide the id below each token that is wide enough."""
         self._show_ids = show
         self._relayout()
 
     @property
     def rows(self) -> Sequence[AlignedRow]:
-        """What is shown, from above."""
+        """The rows from top to bottom."""
         return self._rows
 
     @property
     def current(self) -> Spot | None:
-        """What is told about: what is picked, else what is under the pointer."""
+        """The picked spot, else the one under the pointer."""
         return self._pick or self._hover
 
     def pick(self, spot: Spot | None) -> None:
-        """Stay with a spot and bring it into sight; None lets go."""
+        """Select a spot and scroll to it; None clears the selection."""
         self._pick = spot
         if spot is not None:
             self._scroll_to(spot)
-        self._tell()
+        self._on_current_changed()
 
     def sizeHint(self) -> QSize:
         return QSize(640, 260)
@@ -108,7 +108,7 @@ class AlignedView(QAbstractScrollArea):
         return SPACE // 2 + line * self._block_height - self.verticalScrollBar().value()
 
     def spot_at(self, point: QPointF) -> Spot | None:
-        """What is under a point of the viewport, None beside the text."""
+        """The spot at a point of the viewport, None outside the text."""
         number, below = divmod(int(point.y()) - self._top_of(0), self._block_height)
         row = below // self._measures.row_height
         if not (self._rows and 0 <= number < len(self._lines) and row < len(self._rows)):
@@ -122,7 +122,7 @@ class AlignedView(QAbstractScrollArea):
         return spot_at(self._rows, row, cluster + (column - line.left[i]) / line.columns[i])
 
     def rect_of(self, spot: Spot) -> QRectF:
-        """Where a spot begins, in the viewport: its first stretch."""
+        """The rectangle of a spot (its first part) in the viewport."""
         number = self._lines.line_of(spot.start)
         left, right = self._lines[number].spans(spot.start, spot.end)[0]
         cell = self._measures.cell
@@ -174,7 +174,7 @@ class AlignedView(QAbstractScrollArea):
             spot = self.spot_at(QPointF(event.pos()))
             words = "\n".join(describe_spot(self._grid, self._rows, spot)) if spot is not None else ""
             if event.pos().x() > self.viewport().width() - self._measures.right:
-                words = "How many tokens begin in this line"
+                words = "Number of tokens that begin in this line"
             QToolTip.showText(event.globalPos(), words, self.viewport())
             return True
         return super().viewportEvent(event)
@@ -194,13 +194,13 @@ class AlignedView(QAbstractScrollArea):
             super().keyPressEvent(event)
 
     def _walk(self, key: Qt.Key) -> None:
-        """To the token before or after, to the first or the last of the row."""
+        """Pick the previous, next, first or last token of the row."""
         row = self._pick.row if self._pick is not None else 0
         n = len(self._rows[row].tokens)
         if not n:
             return
         token = self._pick.token if self._pick is not None else -1
-        if self._pick is not None and token < 0:  # where this tokenizer left something out
+        if self._pick is not None and token < 0:  # a character that this tokenizer dropped
             token = self._rows[row].tokens.touching(self._pick.start, self._pick.end).start
             token -= key == Qt.Key.Key_Right
         to = {Qt.Key.Key_Left: token - 1, Qt.Key.Key_Right: token + 1, Qt.Key.Key_Home: 0, Qt.Key.Key_End: n - 1}[key]
@@ -213,9 +213,9 @@ class AlignedView(QAbstractScrollArea):
         if spot != self._hover:
             self._hover = spot
             if self._pick is None:
-                self._tell()
+                self._on_current_changed()
 
-    def _tell(self) -> None:
+    def _on_current_changed(self) -> None:
         self.viewport().update()
         spot = self.current
         if self._pick is not None:

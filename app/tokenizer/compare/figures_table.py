@@ -1,4 +1,4 @@
-"""The tokenizers of the library, each with a box to compare it, and the figures of those that are compared."""
+"""The tokenizers of the library, each with a check box, and the figures of those compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.tokenizer.compare.metrics import TABLE, best
 from models.tokenizers.text.compare import ModelCost
 from models.tokenizers.text.text_measures import Figures
 
-_PADDING = 12  # pixels: on both sides of a cell's words
+_PADDING = 12  # pixels on both sides of a cell's text
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _FIRST = 2
 """The column of the first figure."""
@@ -24,9 +24,9 @@ _FIRST = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """A tokenizer of the library. `colour`: the number of its colour, None where it is not compared.
+    """A tokenizer of the library. `colour`: the index of its colour, None if it is not compared.
 
-    `problem` says why it cannot be, '' where it can.
+    problem: why it cannot be compared, "" if it can.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Compared:
 
 
 class FiguresTable(QTableWidget):
-    """A row for each tokenizer, a column for each figure; the best one of each column stands out.
+    """A row for each tokenizer, a column for each figure; the best value of a column is highlighted.
 
     Signals:
-        ticked(name, bool): the user wants to compare it, or no longer.
+        ticked(name, bool): the user has checked or unchecked a tokenizer.
     """
 
     ticked = Signal(str, bool)
@@ -78,17 +78,17 @@ class FiguresTable(QTableWidget):
 
     @property
     def compared(self) -> Sequence[Compared]:
-        """What is shown, from above."""
+        """The rows from top to bottom."""
         return self._compared
 
     def show_compared(self, compared: Sequence[Compared]) -> None:
-        """Show other figures."""
+        """Replace the rows."""
         if compared != self._compared:
             self._compared = compared
             self._fill()
 
     def best_names(self, title: str) -> list[str]:
-        """Which tokenizers are marked in the column of that title."""
+        """The tokenizers that are highlighted in the column of that title."""
         column = _FIRST + [metric.title for metric in TABLE].index(title)
         rows = [(each, self.item(row, column)) for row, each in enumerate(self._compared)]
         return [each.name for each, item in rows if item is not None and item.font().bold()]
@@ -111,14 +111,14 @@ class FiguresTable(QTableWidget):
 
     @staticmethod
     def _titles() -> list[tuple[str, str]]:
-        """Of all columns, in two lines where they have several words."""
-        titles = [("Compare", "Tick the tokenizers to compare"), ("Vocabulary", "How many different tokens there are")]
+        """(title, tooltip) of all columns; longer titles in two lines."""
+        titles = [("Compare", "Check the tokenizers to compare"), ("Vocabulary", "Number of distinct tokens")]
         for metric in TABLE:
             titles.append((metric.title.replace(" ", "\n", 1), metric.tip))
         return titles
 
     def _fill(self) -> None:
-        place = self.verticalScrollBar().value(), self.currentRow(), self.currentColumn()
+        scroll = self.verticalScrollBar().value(), self.currentRow(), self.currentColumn()
         shown = [each for each in self._compared if each.colour is not None]
         values = {metric.title: [metric.value(each.figures, each.cost) for each in shown] for metric in TABLE}
         lossless = [each.figures is not None and not each.figures.n_unknown for each in shown]
@@ -139,8 +139,8 @@ class FiguresTable(QTableWidget):
                 nth += each.colour is not None
         self.verticalHeader().setDefaultSectionSize(self._row_height)
         self._size_columns()
-        self.setCurrentCell(place[1], place[2])
-        self.verticalScrollBar().setValue(place[0])
+        self.setCurrentCell(scroll[1], scroll[2])
+        self.verticalScrollBar().setValue(scroll[0])
         self.updateGeometry()
 
     def _put_name(self, row: int, each: Compared) -> None:
@@ -156,7 +156,7 @@ class FiguresTable(QTableWidget):
         self.setItem(row, 0, item)
 
     def _swatch(self, colour: int | None) -> QPixmap:
-        """A square in the colour of a tokenizer, or nothing as wide."""
+        """A square in the colour of a tokenizer; transparent for None."""
         ratio = self.devicePixelRatioF()
         picture = QPixmap(round(SWATCH * ratio), round(SWATCH * ratio))
         picture.setDevicePixelRatio(ratio)
@@ -178,13 +178,13 @@ class FiguresTable(QTableWidget):
         item.setTextAlignment(_RIGHT)
         item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
         item.setForeground(self._theme.theme.color("accent" if is_best else "text" if is_shown else "muted"))
-        said = [tip] if tip and tip != text else []
-        said += ["The best of those that are compared"] if is_best else []
-        item.setToolTip("\n".join(said))
+        lines = [tip] if tip and tip != text else []
+        lines += ["Best of those compared"] if is_best else []
+        item.setToolTip("\n".join(lines))
         self.setItem(row, column, item)
 
     def _size_columns(self) -> None:
-        """Each as wide as its words; what is left over goes to the names first, then to all."""
+        """Fit each column to its text; spare width goes to the names first, then to all columns."""
         header, cells = self.horizontalHeader(), self._theme.mono_font(0.95)
         cells.setBold(True)
         metrics, titles = QFontMetrics(cells), QFontMetrics(header.font())

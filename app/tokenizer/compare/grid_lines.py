@@ -1,4 +1,4 @@
-"""A text's grid broken into lines, and where on such a line each place stands. Nothing is drawn."""
+"""Breaks the grid of a text into lines, and maps positions to columns. No drawing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class GridLine:
     """The clusters `start` to `end` in one line.
 
     Attributes:
-        left: of each cluster, the column that it begins in; they lie in the order in which people read.
+        left: the first column of each cluster, in visual order.
     """
 
     def __init__(self, grid: TextGrid, start: int, end: int) -> None:
@@ -29,16 +29,16 @@ class GridLine:
 
     @property
     def width(self) -> int:
-        """In columns."""
+        """The width in columns."""
         return int(self.columns.sum())
 
-    def column_of(self, place: float) -> float:
-        """The column of a place within this line, of which the text runs from left to right."""
-        i = min(int(place) - self.start, len(self.left) - 1)
-        return float(self.left[i] + (place - self.start - i) * self.columns[i])
+    def column_of(self, position: float) -> float:
+        """The column of a position within this line (left-to-right text only)."""
+        i = min(int(position) - self.start, len(self.left) - 1)
+        return float(self.left[i] + (position - self.start - i) * self.columns[i])
 
     def spans(self, start: float, end: float) -> list[tuple[float, float]]:
-        """What lies between two places, as far as it is in this line: (from, to) columns, several where it turns."""
+        """The column ranges between two positions within this line; several in bidirectional text."""
         start, end = max(start, self.start), min(end, self.end)
         if start > end or not len(self.left):
             return []
@@ -58,13 +58,13 @@ class GridLine:
         return joined
 
     def cluster_at(self, column: float) -> int | None:
-        """The cluster in a column, None beside the text."""
+        """The cluster in a column, None outside the text."""
         inside = np.flatnonzero((self.left <= column) & (column < self.left + self.columns))
         return self.start + int(inside[0]) if len(inside) else None
 
 
 class GridLines:
-    """A grid's lines of at most `available` columns, a new one after a line break, or after several in a row."""
+    """The lines of a grid with at most `available` columns; a run of line breaks ends one line."""
 
     def __init__(self, grid: TextGrid, available: int) -> None:
         self._grid = grid
@@ -81,13 +81,13 @@ class GridLines:
             self._made[number] = GridLine(self._grid, clusters.start, clusters.stop)
         return self._made[number]
 
-    def line_of(self, place: float) -> int:
-        """The line that a place is in."""
-        return self._layout.row_of(min(int(place), len(self._grid) - 1))
+    def line_of(self, position: float) -> int:
+        """The line of a position."""
+        return self._layout.row_of(min(int(position), len(self._grid) - 1))
 
 
 def _visual_order(grid: TextGrid, start: int, end: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """The line's clusters from left to right, as Qt lays a line out (Unicode's bidirectional algorithm)."""
+    """The clusters of a line from left to right, as laid out by Qt (Unicode bidirectional algorithm)."""
     firsts = [grid.cluster(i)[0] for i in range(start, end)]
     firsts = [first if first.isprintable() else " " for first in firsts]
     layout = QTextLayout("".join(firsts))
@@ -102,7 +102,7 @@ def _visual_order(grid: TextGrid, start: int, end: int) -> np.ndarray[tuple[int]
     at = 0
     for first in firsts:
         size = 1 + (ord(first) > 0xFFFF)  # UTF-16 code units
-        glyphs = [place.x() for run in layout.glyphRuns(at, size) for place in run.positions()]
+        glyphs = [point.x() for run in layout.glyphRuns(at, size) for point in run.positions()]
         lefts.append(min(glyphs, default=lefts[-1] if lefts else 0.0))
         at += size
     return np.argsort(lefts, kind="stable")

@@ -1,4 +1,4 @@
-"""Bars of several tokenizers side by side, in a group for each part of the texts."""
+"""A grouped bar chart: one group per part of the texts, one bar per tokenizer."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from app.tokenizer.compare.metrics import Metric
 from models.tokenizers.text.text_measures import Figures
 
 _GROUP = 0.84
-"""The share of a group's room that its bars take."""
+"""The share of a group's width that its bars take."""
 _WIDEST = 64  # pixels of a bar
 
 
 @dataclass(frozen=True)
 class Series:
-    """One tokenizer: its name, the number of its colour."""
+    """One tokenizer: its name and the index of its colour."""
 
     name: str
     colour: int
@@ -33,14 +33,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Group:
-    """One part of the texts, with the figures of each series; None where that is not measured."""
+    """One part of the texts, with the figures of each series; None if not measured."""
 
     label: str
     figures: Sequence[Figures | None]
 
 
 class GroupBars(Figure):
-    """Shows one metric of all series in all groups; the pointer or the arrow keys read a bar."""
+    """Shows one metric for all series and groups; the pointer or the arrow keys read a bar."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
@@ -49,22 +49,22 @@ class GroupBars(Figure):
         self._groups: Sequence[Group] = ()
 
     def show_groups(self, metric: Metric, series: Sequence[Series], groups: Sequence[Group]) -> None:
-        """Show other bars."""
+        """Replace the bars."""
         self.set_spot(None)
         self._metric, self._series, self._groups = metric, series, groups
-        self.setAccessibleName(f"{metric.title} by text and tokenizer. Arrow keys read it.")
+        self.setAccessibleName(f"{metric.title} by text and tokenizer. Read it with the arrow keys.")
         self.update()
 
     def sizeHint(self) -> QSize:
         return QSize(640, 200)
 
     def value(self, group: int, series: int) -> float:
-        """What a bar stands for, NaN where that is not measured."""
+        """The value of a bar, NaN if not measured."""
         assert self._metric is not None
         return self._metric.value(self._groups[group].figures[series], None)
 
     def bar_rect(self, group: int, series: int) -> QRectF:
-        """Where a bar is drawn."""
+        """The rectangle of a bar."""
         room, value = self._room(), self.value(group, series)
         step = room.width() / len(self._groups)
         width = min(step * _GROUP / len(self._series), _WIDEST)
@@ -76,7 +76,7 @@ class GroupBars(Figure):
 
     def _room(self) -> QRectF:
         room, metrics = super()._room(), self._metrics()
-        room.setRight(self.width() - 1.5 * SPACE)  # no colour bar stands there
+        room.setRight(self.width() - 1.5 * SPACE)  # there is no colour bar
         room.setBottom(max(self.height() - metrics.height() - SPACE, room.top() + 1))  # the groups need no title
         return room
 
@@ -99,11 +99,11 @@ class GroupBars(Figure):
         head = f"{self._groups[group].label}, {self._series[series].name}"
         if figures is None:
             return f"{head}\nnot measured yet"
-        said = f"{self._metric.title.lower()}: {self._metric.format(self.value(group, series))}"
-        return f"{head}\n{said}\n{figures.n_tokens:,} tokens, {figures.n_words:,} words"
+        reading = f"{self._metric.title.lower()}: {self._metric.format(self.value(group, series))}"
+        return f"{head}\n{reading}\n{figures.n_tokens:,} tokens, {figures.n_words:,} words"
 
     def _top(self) -> float:
-        """The end of the axis: over the highest bar there is room for its number."""
+        """The end of the axis, with room for a number above the highest bar."""
         each = [self.value(g, s) for g in range(len(self._groups)) for s in range(len(self._series))]
         return max((value for value in each if not math.isnan(value)), default=0.0) * 1.14 or 1.0
 
@@ -116,9 +116,9 @@ class GroupBars(Figure):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         colors, room = self._theme.theme, self._room()
         y = self._y_axis()
-        for place, _ in self._ticks(y, room.height(), lying=False):
-            at = round(room.bottom() - place / y.high * room.height()) + 0.5
-            painter.setPen(QPen(colors.color("border_strong" if place == 0 else "border"), 1))
+        for tick, _ in self._ticks(y, room.height(), lying=False):
+            at = round(room.bottom() - tick / y.high * room.height()) + 0.5
+            painter.setPen(QPen(colors.color("border_strong" if tick == 0 else "border"), 1))
             painter.drawLine(QPointF(room.left(), at), QPointF(room.right(), at))
         self._draw_frame(painter, room, "", self._x_axis(), y)
         self._draw_legend(painter)
@@ -141,7 +141,7 @@ class GroupBars(Figure):
 
     def _y_axis(self) -> Axis:
         assert self._metric is not None
-        axis = Axis(title="", low=0.0, high=self._top(), whole=False)  # what is shown is chosen above
+        axis = Axis(title="", low=0.0, high=self._top(), whole=False)  # the metric is chosen above the chart
         lines = max(2, int(self._room().height() / (2 * self._metrics().height())))
         values = [value for value in round_ticks(axis, lines) if value <= axis.high]
         return dataclasses.replace(axis, ticks=tuple((value, self._tick(value)) for value in values))
@@ -170,7 +170,7 @@ class GroupBars(Figure):
             painter.drawText(above, int(Qt.AlignmentFlag.AlignCenter), words)
 
     def _draw_legend(self, painter: QPainter) -> None:
-        """The names in their colours, in the line above; all cut alike where there are too many."""
+        """The names in their colours in the line above; all elided alike if there are too many."""
         metrics, room = self._metrics(), self._room()
         names = [series.name for series in self._series]
         swatch = SWATCH + 5

@@ -1,4 +1,4 @@
-"""Draws one line of a text with a row of pills for each tokenizer."""
+"""Paints one line of a text, with a row of pills for each tokenizer."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from app.tokenizer.compare.grid_lines import GridLine
 from app.tokenizer.compare.spot import AlignedRow, Spot
 from app.tokenizer.compare.text_grid import TextGrid
 
-SWATCH = 9  # pixels: the square in a tokenizer's colour
+SWATCH = 9  # pixels, of the square in a tokenizer's colour
 _RADIUS = 3.5
 
 
 class Measures:
-    """Sizes in pixels that follow from fonts: of a cell, a row, a block, and of what stands beside the cells."""
+    """Sizes in pixels, from the fonts: cells, rows, blocks, and margins."""
 
     def __init__(self, theme: ThemeProvider, name_width: int, *, show_ids: bool) -> None:
         self.font, self.id_font, self.name_font = theme.mono_font(), theme.mono_font(0.72), theme.font(0.9)
@@ -32,18 +32,18 @@ class Measures:
         self.right = QFontMetrics(self.name_font).horizontalAdvance("888") + 2 * SPACE
 
     def block_height(self, n_rows: int) -> int:
-        """Of so many rows with the gap below them."""
+        """The height of a block of `n_rows`, including the gap below."""
         return max(n_rows, 1) * self.row_height + SPACE + SPACE // 2
 
 
 def series_color(theme: Theme, number: int) -> QColor:
-    """The colour of a tokenizer: its place among those that are compared."""
+    """The colour of tokenizer `number` of those compared."""
     colours = (*theme.categories, theme.muted)
     return QColor(colours[number % len(colours)])
 
 
 class LinePainter:
-    """Paints with `painter`; `spot` is what is told about, if anything."""
+    """Paints with `painter`; `spot`: the current spot, if any."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class LinePainter:
         self._metrics = QFontMetricsF(measures.font)
 
     def paint(self, line: GridLine, top: int, width: int) -> None:
-        """The block of a line, from `top` down, in a viewport of that width."""
+        """Paint the block of a line at `top`, in a viewport of that width."""
         self._paint_band(line, top)
         shown = [self._grid.shown(i) for i in range(line.start, line.end)]
         for number, row in enumerate(self._rows):
@@ -67,11 +67,11 @@ class LinePainter:
             self._paint_name(row, at)
             covered = self._paint_tokens(line, number, at)
             self._paint_characters(line, shown, covered, at)
-            begun = sum(1 for t in row.tokens.touching(line.start, line.end) if row.tokens.starts[t] >= line.start)
-            self._paint_count(begun, at, width)
+            n_starting = sum(1 for t in row.tokens.touching(line.start, line.end) if row.tokens.starts[t] >= line.start)
+            self._paint_count(n_starting, at, width)
 
     def _paint_band(self, line: GridLine, top: int) -> None:
-        """The same characters in every row."""
+        """Mark the characters of the spot in all rows."""
         if self._spot is None:
             return
         height = len(self._rows) * self._m.row_height - 3 + 4
@@ -98,7 +98,7 @@ class LinePainter:
         self._painter.drawText(box, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight), str(count))
 
     def _paint_tokens(self, line: GridLine, number: int, top: int) -> set[int]:
-        """The pills of a row; returns the clusters that they stand for."""
+        """Paint the pills of a row; returns the clusters that they cover."""
         tokens = self._rows[number].tokens
         covered: set[int] = set()
         outlined: list[tuple[QRectF, bool]] = []
@@ -109,7 +109,7 @@ class LinePainter:
             for left, right in spans:
                 pill = self._pill(left, right, top)
                 self._fill(pill, token, is_unknown=bool(tokens.unknown[token]))
-                if self._is_told(number, token, start, end):
+                if self._is_marked(number, token, start, end):
                     outlined.append(
                         (pill, self._spot is not None and (self._spot.row, self._spot.token) == (number, token))
                     )
@@ -137,7 +137,7 @@ class LinePainter:
         radius = min(_RADIUS, pill.width() / 3)
         self._painter.drawRoundedRect(pill, radius, radius)
 
-    def _is_told(self, row: int, token: int, start: float, end: float) -> bool:
+    def _is_marked(self, row: int, token: int, start: float, end: float) -> bool:
         spot = self._spot
         if spot is None:
             return False
@@ -156,7 +156,7 @@ class LinePainter:
             x = self._x(float(line.left[i]))
             if advance <= room:
                 painter.drawText(QPointF(x + (room - advance) / 2, base), words)
-            else:  # a glyph of another font that is wider than its cells
+            else:  # a glyph of a fallback font that is wider than its cells
                 painter.save()
                 painter.translate(x, base)
                 painter.scale(room / advance, 1.0)

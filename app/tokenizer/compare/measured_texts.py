@@ -1,4 +1,4 @@
-"""Figures of tokenizers over whole corpora and languages: choosing what to measure on, and the bars of what was."""
+"""Measures tokenizers on whole corpora and languages: the choice of texts, and a chart of the results."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _Part = str | CorpusChoice
 
 _TIP = Qt.ItemDataRole.ToolTipRole
 _LANGUAGES, _CORPUS = "languages", "corpus"
-TEXT_LABEL = "Text at hand"
+TEXT_LABEL = "Your text"
 
 
 class MeasuredTexts(QWidget):
-    """What was measured stays, part by part, until it is cleared; the text at hand is always there.
+    """Results accumulate, part by part, until cleared; the text of the tab is always included.
 
     Signals:
-        changed(): `labels` and what `figures` tells are new.
+        changed(): `labels` and `figures` have changed.
     """
 
     changed = Signal()
@@ -53,11 +53,11 @@ class MeasuredTexts(QWidget):
         self._task = LatestTask(self)
         self.figure, self.source = QComboBox(), QComboBox()
         self.corpus = CorpusPicker(session, theme)
-        self.measure = button("Measure", theme, self.start, icon="play", tip="Encode all these texts and count")
+        self.measure = button("Measure", theme, self.start, icon="play", tip="Encode all these texts and measure")
         self.clear = button(
-            "Clear", theme, self.forget_all, role="quiet", tip="Take all measured texts out of the chart"
+            "Clear", theme, self.forget_all, role="quiet", tip="Remove all measured texts from the chart"
         )
-        self.cancel = button("Cancel", theme, self._task.cancel, icon="x", tip="Stop; what is measured stays")
+        self.cancel = button("Cancel", theme, self._task.cancel, icon="x", tip="Stop; keeps what is measured")
         self._bar = QProgressBar()
         self._phase, self._direction = label("", "caption"), label("", "caption")
         self._note = label("", "caption", wrap=True)
@@ -85,9 +85,9 @@ class MeasuredTexts(QWidget):
         self.source.setToolTip("What to measure on")
         for box, name in ((self.figure, "Figure"), (self.source, "Texts to measure on")):
             box.setAccessibleName(name)
-            box.setMinimumWidth(110)  # it may be cut where large text leaves no more room
+            box.setMinimumWidth(110)  # may be elided with large text
             keep_wheel_for_scrolling(box)
-        self._bar.setAccessibleName("Progress of the measuring")
+        self._bar.setAccessibleName("Progress of the measurement")
         self._bar.setMinimumWidth(90)
         self.corpus.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.corpus.setMaximumWidth(260)
@@ -115,7 +115,7 @@ class MeasuredTexts(QWidget):
 
     @property
     def labels(self) -> list[str]:
-        """What each measured part is called."""
+        """The labels of the measured parts."""
         return [label for label, _ in self._parts.values()]
 
     def figures(self, part: int) -> Mapping[str, Figures]:
@@ -124,21 +124,21 @@ class MeasuredTexts(QWidget):
 
     @property
     def problem(self) -> str:
-        """Why the last measuring failed, '' where it did not."""
+        """Why the last measurement failed, "" if it did not."""
         return self._problem.text()
 
     @property
     def busy(self) -> bool:
-        """Whether something is being measured."""
+        """Whether a measurement is running."""
         return self._task.busy
 
     def show_tokenizers(self, series: Sequence[Series], of_text: Mapping[str, Figures]) -> None:
-        """Compare these; `of_text`: their figures of the text at hand."""
+        """Compare these tokenizers; `of_text`: their figures on the text of the tab."""
         self._series, self._text_figures = series, of_text
         self._draw()
 
     def forget(self, name: str) -> None:
-        """Drop what was measured of a tokenizer that is another one now, or gone."""
+        """Drop the results of a tokenizer that has changed or is gone."""
         for _, figures in self._parts.values():
             figures.pop(name, None)
         self._draw()
@@ -152,7 +152,7 @@ class MeasuredTexts(QWidget):
         self.changed.emit()
 
     def start(self) -> None:
-        """Measure what is chosen: of tokenizers that lack it, else of all again."""
+        """Measure the chosen texts: with the tokenizers that lack them, else with all again."""
         chosen = [series.name for series in self._series]
         parts = self._chosen_parts()
         names = [name for name in chosen if self._lacks(name, parts)] or chosen
@@ -185,7 +185,7 @@ class MeasuredTexts(QWidget):
                 self._phase.setText(event.name)
                 self._bar.setRange(0, 0)
             elif isinstance(event, Progress) and event.total > 0:
-                self._bar.setRange(0, 1000)  # more bytes than an int holds are possible
+                self._bar.setRange(0, 1000)  # the number of bytes may exceed an int
                 self._bar.setValue(1000 * event.done // event.total)
             elif isinstance(event, MeasuredPart):
                 _, known = self._parts.get(part := self._pending.pop(0), ("", {}))
@@ -229,6 +229,6 @@ class MeasuredTexts(QWidget):
         self.clear.setVisible(bool(self._parts) and not self.busy)
         missing = [name for name in names if self._parts and self._lacks(name, list(self._parts))]
         self._note.setText(
-            f"Not measured yet on all of these texts: {', '.join(missing)}. Measure adds what is missing."
+            f"Not yet measured on all of these texts: {', '.join(missing)}. Click Measure to add what is missing."
         )
         self._note.setVisible(bool(missing) and not self.busy)

@@ -1,4 +1,4 @@
-"""What tokenizers are compared by: each figure with its words, how it is written, and which way is better."""
+"""The metrics of the comparison: title, explanation, format, and which direction is better."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from models.number_words import percent, short_count
+from models.number_words import format_compact, format_percent
 from models.tokenizers.text.compare import ModelCost
 from models.tokenizers.text.text_measures import Figures
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of a tokenizer. `better`: -1 where less is better, 1 where more is, 0 where neither.
+    """A metric of a tokenizer. `better`: -1 if less is better, 1 if more is, 0 if neither.
 
-    Either `of_texts` or `of_design` tells it; NaN where there is nothing to tell.
+    Computed by either `of_texts` or `of_design`.
     """
 
     title: str
@@ -26,7 +26,7 @@ class Metric:
     of_design: Callable[[ModelCost], float] | None = None
 
     def value(self, figures: Figures | None, cost: ModelCost | None) -> float:
-        """The figure, NaN where it is not known."""
+        """The value, NaN if unknown."""
         if self.of_texts is not None:
             return math.nan if figures is None else self.of_texts(figures)
         assert self.of_design is not None
@@ -34,11 +34,11 @@ class Metric:
 
     @property
     def direction(self) -> str:
-        """Which way is better, in words."""
+        """Which direction is better, for display."""
         return {-1: "less is better", 1: "more is better"}.get(self.better, "")
 
     def format(self, value: float) -> str:
-        """The value as it is written."""
+        """The formatted value."""
         return "–" if math.isnan(value) else self.formatter(value)
 
 
@@ -47,7 +47,7 @@ def _count(value: float) -> str:
 
 
 def _tokens(value: float) -> str:
-    return _count(value) if value < 1e6 else short_count(value)
+    return _count(value) if value < 1e6 else format_compact(value)
 
 
 def _ratio(value: float) -> str:
@@ -55,53 +55,53 @@ def _ratio(value: float) -> str:
 
 
 def _share(value: float) -> str:
-    return percent(value, 1)
+    return format_percent(value, 1)
 
 
 RATIOS = (
     Metric(
         "Tokens per word",
-        "How many tokens a word costs on average, also called fertility: fewer are better.\n"
-        "Words are what stands between spaces, so this says little of languages without them.",
+        "Tokens per word on average (fertility): fewer are better.\n"
+        "Words are separated by spaces, so this means little for languages without them.",
         _ratio,
         -1,
         lambda figures: figures.tokens_per_word,
     ),
     Metric(
         "Characters per token",
-        "How many characters one token stands for on average: more are better",
+        "Characters per token on average: more are better",
         _ratio,
         1,
         lambda figures: figures.characters_per_token,
     ),
     Metric(
         "Bytes per token",
-        "How many bytes of UTF-8 one token stands for on average: more are better",
+        "UTF-8 bytes per token on average: more are better",
         _ratio,
         1,
         lambda figures: figures.bytes_per_token,
     ),
     Metric(
         "Whole words",
-        "The share of words that one token holds; the punctuation around a word does not count",
+        "The share of words that are a single token, ignoring the punctuation around them",
         _share,
         1,
         lambda figures: figures.whole_share,
     ),
     Metric(
         "Unknown tokens",
-        "The share of tokens that stand for what the tokenizer does not know: that much is lost",
+        "The share of unknown tokens: this text is lost",
         _share,
         -1,
         lambda figures: figures.unknown_share,
     ),
 )
-"""What can be compared across texts of different sizes."""
+"""Metrics that are comparable across texts of different sizes."""
 
 TABLE = (
     Metric(
         "Tokens",
-        "How many tokens the text is: what the model reads, one after the other",
+        "Number of tokens in the text: what the model reads",
         _tokens,
         -1,
         lambda figures: float(figures.n_tokens),
@@ -109,28 +109,28 @@ TABLE = (
     *RATIOS,
     Metric(
         "Embedding parameters",
-        "What the vocabulary costs the design: a row of d_model numbers for each token, two where the head is not tied",
-        short_count,
+        "Cost of the vocabulary for the design: d_model numbers for each token, twice if the head is not tied",
+        format_compact,
         -1,
         of_design=lambda cost: float(cost.vocabulary_parameters),
     ),
     Metric(
         "Of model",
-        "The vocabulary’s share of all parameters of the design with that vocabulary",
+        "The vocabulary’s share of all parameters of the design",
         _share,
         0,
         of_design=lambda cost: cost.share,
     ),
     Metric(
         "Characters in context",
-        "How many characters fit into the design’s context, at the rate of these texts",
+        "How many characters fit into the design’s context, at this rate",
         _count,
         1,
         of_design=lambda cost: cost.context_characters,
     ),
     Metric(
         "Words in context",
-        "How many words fit into the design’s context, at the rate of these texts",
+        "How many words fit into the design’s context, at this rate",
         _count,
         1,
         of_design=lambda cost: cost.context_words,
@@ -140,9 +140,9 @@ TABLE = (
 
 
 def best(metric: Metric, values: Sequence[float], lossless: Sequence[bool]) -> list[bool]:
-    """Which of the values is the best of its column. None is where all are alike, or neither way is better.
+    """Which of the values are the best; none if all are equal, or neither direction is better.
 
-    What is not known costs few tokens, so tokenizers that know all (`lossless`) are preferred where there are any.
+    Unknown text costs few tokens, so tokenizers without unknown tokens (`lossless`) are preferred if there are any.
     """
     known = [not math.isnan(value) for value in values]
     if not metric.better or len({value for value, is_known in zip(values, known, strict=True) if is_known}) < 2:

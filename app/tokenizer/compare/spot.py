@@ -1,4 +1,4 @@
-"""What is pointed at in a text that several tokenizers cut: a token of one of them, and what the others have there."""
+"""A spot in a text of several tokenizers: a token of one of them, and the others' tokens there."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from app.tokenizer.compare.text_grid import AlignedTokens, TextGrid
 from models.tokenizers.codec import pieces_of
 
 _MAX_NAMED = 6
-"""Tokens of one tokenizer that are named; of more, only the number is said."""
+"""Up to this many tokens of one tokenizer are listed; beyond, only their number."""
 
 
 @dataclass(frozen=True)
 class AlignedRow:
-    """One tokenizer's row: its name, the number of its colour, its tokens."""
+    """The row of one tokenizer: its name, the index of its colour, its tokens."""
 
     name: str
     colour: int
@@ -23,7 +23,7 @@ class AlignedRow:
 
 @dataclass(frozen=True)
 class Spot:
-    """Token `token` of row `row`, between two places; -1 where that row has no token there."""
+    """Token `token` of row `row`, between two positions; -1 if the row has no token there."""
 
     row: int
     token: int
@@ -37,17 +37,17 @@ def token_spot(rows: Sequence[AlignedRow], row: int, token: int) -> Spot:
     return Spot(row, token, float(tokens.starts[token]), float(tokens.ends[token]))
 
 
-def spot_at(rows: Sequence[AlignedRow], row: int, place: float) -> Spot:
-    """The token at a place, or the character there that no token of that row stands for."""
+def spot_at(rows: Sequence[AlignedRow], row: int, position: float) -> Spot:
+    """The token at a position, or the character there if no token of that row covers it."""
     tokens = rows[row].tokens
-    for token in tokens.touching(place, place + 1e-6):
-        if tokens.starts[token] <= place < tokens.ends[token]:
+    for token in tokens.touching(position, position + 1e-6):
+        if tokens.starts[token] <= position < tokens.ends[token]:
             return token_spot(rows, row, token)
-    return Spot(row, -1, float(int(place)), float(int(place) + 1))
+    return Spot(row, -1, float(int(position)), float(int(position) + 1))
 
 
 def describe_spot(grid: TextGrid, rows: Sequence[AlignedRow], spot: Spot) -> list[str]:
-    """The characters of a spot, then what each tokenizer makes of them, a line each."""
+    """The characters of a spot, then the tokens of each tokenizer there, one line each."""
     first, last = int(spot.start), max(int(spot.start), -int(-spot.end // 1) - 1)
     shown = "".join(grid.shown(i) for i in range(first, min(last + 1, len(grid))))
     return [f"“{shown}”", *(f"{row.name}: {_format_tokens(row.tokens, spot)}" for row in rows)]

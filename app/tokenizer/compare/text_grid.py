@@ -1,7 +1,7 @@
-"""A text on a grid of columns: what people see as one character is one place, whatever it is made of. Nothing is drawn.
+"""A text on a grid of grapheme clusters, in which the tokens of several tokenizers are aligned. No drawing.
 
-Places count grapheme clusters: 2.5 is the middle of the third one. Tokens begin and end at places, so those of several
-tokenizers line up, also where a token holds only some of the bytes of a character.
+Positions count grapheme clusters: 2.5 is the middle of the third one. Tokens start and end at such positions, also
+when a token has only some of the bytes of a character.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _EMOJI = (
     "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u2460-\u24ff\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff"
     "\u3030\u303d\u3297\u3299\U0001f000-\U0001f1e5\U0001f200-\U0001f3fa\U0001f400-\U0001faff"
 )
-"""Where the emoji are that a zero width joiner can join."""
+"""Ranges of emoji that a zero-width joiner can join."""
 _ALSO_EXTEND = "\u200c\u0e33\u0eb3\uff9e\uff9f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\U000e0100-\U000e01ef"
-"""What belongs to the character before it without being a mark: a joiner, Thai and Japanese signs, skin tones, tags."""
+"""Non-marks that extend a cluster: a joiner, Thai and Japanese signs, skin tones, tags."""
 _CONJOINING = "\u0915-\u0939\u0958-\u095f\u0995-\u09b9\u0a95-\u0ab9\u0b15-\u0b39\u0c15-\u0c39\u0d15-\u0d3a"
 _LINKERS = "\u094d\u09cd\u0acd\u0b4d\u0c4d\u0d4d"
-"""Consonants and viramas of the scripts of India that make conjuncts."""
+"""Consonants and viramas that form conjuncts in Indic scripts."""
 
 
 class TextGrid:
@@ -37,10 +37,10 @@ class TextGrid:
 
     Attributes:
         text: without lone surrogates.
-        edges: (n + 1,) where each begins, in characters; byte_edges: in UTF-8 bytes.
-        columns: (n,) how wide each is, in columns of the grid.
-        ends_line: (n,) where a line break is.
-        is_rtl: (n,) of a script that runs from right to left.
+        edges, byte_edges: (n + 1,) their boundaries, in characters and in UTF-8 bytes.
+        columns: (n,) widths in columns of the grid.
+        ends_line: (n,) whether it is a line break.
+        is_rtl: (n,) whether its script runs from right to left.
     """
 
     def __init__(self, text: str) -> None:
@@ -62,11 +62,11 @@ class TextGrid:
         return self.text[self.edges[i] : self.edges[i + 1]]
 
     def shown(self, i: int) -> str:
-        """How cluster `i` is shown: what cannot be seen by a sign or by its number."""
+        """The display form of cluster `i`, with invisible characters made visible."""
         return _facts(self.cluster(i))[0]
 
     def positions(self, bytes_at: NDArray[np.int64]) -> Floats:
-        """The places of bytes of the UTF-8 text."""
+        """The positions of byte offsets in the UTF-8 text."""
         if not len(self):
             return np.zeros(len(bytes_at))
         i = np.minimum(np.searchsorted(self.byte_edges, bytes_at, side="right") - 1, len(self) - 1)
@@ -76,13 +76,13 @@ class TextGrid:
 
 
 class AlignedTokens:
-    """The n tokens that one tokenizer makes of a grid's text, as text: special tokens in it are its characters.
+    """The n tokens of one tokenizer for the text of a grid, with special tokens encoded as plain text.
 
     Attributes:
-        tokenizer: what made them.
-        ids: (n,).
-        starts, ends: (n,) places.
-        unknown: (n,) where one stands for what the tokenizer does not know.
+        tokenizer: the tokenizer.
+        ids: (n,) the ids.
+        starts, ends: (n,) positions.
+        unknown: (n,) whether it is the unknown token.
     """
 
     def __init__(self, tokenizer: Tokenizer, grid: TextGrid) -> None:
@@ -94,22 +94,22 @@ class AlignedTokens:
         self.ids, starts, ends = (
             np.concatenate([np.zeros(0, np.int64), *(part[i] for part in parts)]) for i in range(3)
         )
-        self.starts, self.ends = _side_by_side(grid.positions(starts), grid.positions(ends))
+        self.starts, self.ends = _split_shared(grid.positions(starts), grid.positions(ends))
         self.unknown = np.isin(self.ids, sorted(unknown_ids(tokenizer)))
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def touching(self, start: float, end: float) -> range:
-        """The tokens between two places; those without a length where they lie between them."""
+        """The tokens that overlap a range of positions, including empty ones within it."""
         first = int(np.searchsorted(self.ends, start, side="right"))
         while first > 0 and self.starts[first - 1] == self.ends[first - 1] >= start:
             first -= 1
         return range(first, max(first, int(np.searchsorted(self.starts, end, side="left"))))
 
 
-def _side_by_side(starts: Floats, ends: Floats) -> tuple[Floats, Floats]:
-    """Tokens that spell one character together and are said to lie at one place: each gets a part of it."""
+def _split_shared(starts: Floats, ends: Floats) -> tuple[Floats, Floats]:
+    """Divide the range of tokens that spell one character together, and so have the same offsets, between them."""
     if not len(starts):
         return starts, ends
     is_new = np.concatenate(([True], (starts[1:] != starts[:-1]) | (ends[1:] != ends[:-1])))
@@ -123,7 +123,7 @@ def _side_by_side(starts: Floats, ends: Floats) -> tuple[Floats, Floats]:
 
 @lru_cache(maxsize=65_536)
 def _facts(cluster: str) -> tuple[str, int, bool, bool]:
-    """How to show it, its columns, whether it ends a line, whether it runs from right to left."""
+    """(display form, columns, whether it ends a line, whether it runs from right to left)."""
     first = cluster[0]
     is_mark = unicodedata.category(first) in ("Mn", "Me")
     if first.isprintable() and first != " " and not is_mark:
@@ -135,7 +135,7 @@ def _facts(cluster: str) -> tuple[str, int, bool, bool]:
 
 
 def _width(cluster: str) -> int:
-    """1, or 2 for what takes the room of two letters: ideographs, emoji, syllables with vowel signs beside them."""
+    """The width in columns: 2 for ideographs, emoji and syllables with spacing vowel signs, else 1."""
     is_emoji = "\ufe0f" in cluster or "\u200d" in cluster or 0x1F1E6 <= ord(cluster[0]) <= 0x1F1FF
     if is_emoji or any(unicodedata.east_asian_width(character) in "WF" for character in cluster):
         return 2
@@ -144,9 +144,9 @@ def _width(cluster: str) -> int:
 
 
 def cluster_edges(text: str) -> list[int]:
-    """Where each grapheme cluster (Unicode's annex 29) begins, in characters, and after them the text's length.
+    """The start of each grapheme cluster (UAX #29) in characters, and the length of the text.
 
-    Qt's own finder loses its way behind some scripts and emoji (6.11 breaks every code unit after Devanagari).
+    Qt's own boundary finder fails after some scripts and emoji (6.11 breaks every code unit after Devanagari).
     """
     return [0, *(match.end() for match in _pattern().finditer(text))]
 

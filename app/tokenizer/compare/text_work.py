@@ -1,4 +1,4 @@
-"""What is done beside the window for the text at hand: every tokenizer's tokens, placed, and the figures of them."""
+"""Background work of the comparison: encodes the text with each tokenizer, and aligns and measures the tokens."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from models.tokenizers.text.text_measures import Figures
 from models.tokenizers.token_bytes import special_ids
 
 MAX_DRAWN = 200_000
-"""Characters whose tokens are placed one by one: few scroll further, and a window's new width is followed at once."""
+"""Characters that are drawn at most, so that resizing the window stays fast."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedText:
-    """What several tokenizers make of a text, by their names.
+    """A text as tokens of several tokenizers, by name.
 
     Attributes:
-        n_characters: of the whole text; the grid holds no more than the first MAX_DRAWN.
-        problems: of those that could not be loaded, in a sentence each.
+        n_characters: of the whole text; the grid has only the first MAX_DRAWN.
+        problems: errors of tokenizers that could not be loaded.
         has_specials: whether the text spells a special token of any of them.
     """
 
@@ -40,7 +40,7 @@ class ComparedText:
 def text_work(
     cache: TokenizerCache, names: Sequence[str], text: str
 ) -> Callable[[], Generator[Event, None, ComparedText]]:
-    """Work for a LatestTask: encode the text with each tokenizer, as text, whatever special tokens it spells."""
+    """Work for a LatestTask: encode the text with each tokenizer, special tokens in it as plain text."""
 
     def work() -> Generator[Event, None, ComparedText]:
         whole = replace_surrogates(text)
@@ -54,7 +54,7 @@ def text_work(
                 problems[name] = str(error)
                 continue
             tokens[name] = AlignedTokens(loaded[name], grid)
-        figures = yield from measure(loaded, CorpusTexts("the text at hand", len(whole.encode()), iter([whole])))
+        figures = yield from measure(loaded, CorpusTexts("your text", len(whole.encode()), iter([whole])))
         specials = {content for each in loaded.values() for content in special_ids(each).values()}
         return ComparedText(
             grid=grid,

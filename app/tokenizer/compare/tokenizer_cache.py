@@ -1,4 +1,4 @@
-"""The library's tokenizers, loaded once and kept until their file changes."""
+"""Caches the tokenizers of the library until their files change."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class TokenizerCache:
-    """Loads tokenizers by name, from any thread."""
+    """Loads tokenizers by name; usable from any thread."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
         self._loaded: dict[str, tuple[object, Tokenizer]] = {}
 
     def stamp(self, name: str) -> object:
-        """Something that is another when the file is; None while there is no file."""
+        """A value that changes with the file; None if there is none."""
         try:
             status = (self._library.tokenizers / name / "tokenizer.json").stat()
         except OSError:
@@ -27,10 +27,10 @@ class TokenizerCache:
         return status.st_mtime_ns, status.st_size
 
     def load(self, name: str) -> Tokenizer:
-        """A tokenizer; it takes a while where it is large and new.
+        """A tokenizer; takes a while if it is large and not cached.
 
         Raises:
-            ValueError: where it is gone or broken.
+            ValueError: if it is gone or damaged.
         """
         stamp = self.stamp(name)
         kept = self._loaded.get(name)

@@ -1,4 +1,4 @@
-"""Tokenizers side by side: their tokens character under character, their figures, and what they cost the design."""
+"""The Compare view: aligned tokens of several tokenizers, their figures, and their cost for the design."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from models.tokenizers.text.compare import model_cost
 from models.tokenizers.text.text_measures import Figures
 
 _SLOW = 20_000
-"""Characters from which it is said that the text is being encoded."""
+"""Texts of more characters show “Encoding…”."""
 
 
 class TokenizerCompareView(QWidget):
-    """Any tokenizers of the library on the text at hand, and over corpora and languages.
+    """Compares tokenizers of the library on the text of the tab, and on corpora and languages.
 
-    The current tokenizer is among them until it is taken out.
+    The current tokenizer is included until it is unchecked.
 
     Signals:
-        compared(): the tokens of the text at hand are new.
+        compared(): the tokens of the text have changed.
     """
 
     compared = Signal()
@@ -78,8 +78,8 @@ class TokenizerCompareView(QWidget):
             set_role(caption, "caption")
         self.show_ids.setToolTip("Show each token’s id below it, where it is wide enough")
         self.show_ids.toggled.connect(self.aligned.set_show_ids)
-        self.of.setAccessibleName("Texts of the figures")
-        self.of.setToolTip("Which texts the figures are of")
+        self.of.setAccessibleName("Texts that the figures are measured on")
+        self.of.setToolTip("Texts that the figures are measured on")
         self.of.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         keep_wheel_for_scrolling(self.of)
         banner = self._banner.layout()
@@ -88,7 +88,7 @@ class TokenizerCompareView(QWidget):
         pills = _card()
         lines = pills.layout()
         assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(row(label("Character under character", "subheading"), self._note, self.show_ids))
+        lines.addLayout(row(label("Aligned by character", "subheading"), self._note, self.show_ids))
         lines.addWidget(self.aligned, 1)
         lines.addWidget(self._description)
         figures = _card()
@@ -108,7 +108,7 @@ class TokenizerCompareView(QWidget):
             splitter.setStretchFactor(splitter.count() - 1, stretch)
         splitter.setSizes([285, 240, 235])
         self._pages.addWidget(
-            EmptyState("No tokenizer yet", "Train one, or import one: then compare it with others on any text.")
+            EmptyState("No tokenizer yet", "Train or import one, then compare it with others on any text.")
         )
         self._pages.addWidget(splitter)
         layout = QVBoxLayout(self)
@@ -121,21 +121,21 @@ class TokenizerCompareView(QWidget):
 
     @property
     def names(self) -> list[str]:
-        """The tokenizers that are compared, the current one first."""
+        """The compared tokenizers, the current one first."""
         return [each.name for each in self._all() if each.name in self._selection and not each.problem]
 
     @property
     def shown(self) -> ComparedText:
-        """What is made of the text at hand."""
+        """The result for the text of the tab."""
         return self._shown
 
     @property
     def description(self) -> str:
-        """What is said of what is pointed at."""
+        """The description of the current spot."""
         return self._description.text()
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
-        """The current tokenizer of the library: it is compared unless the user takes it out."""
+        """Set the current tokenizer, which is compared unless the user unchecks it."""
         self._selection.set_current(name if tokenizer is not None else "")
         self._encode()
 
@@ -146,7 +146,7 @@ class TokenizerCompareView(QWidget):
             self._encode()
 
     def _all(self) -> list[Compared]:
-        """The whole library, what is compared first."""
+        """The whole library, compared tokenizers first."""
         problems = self._shown.problems
         return [
             Compared(
@@ -174,11 +174,11 @@ class TokenizerCompareView(QWidget):
         self._selection.keep(list(self._infos))
         self._encode()
 
-    # -- The text at hand ----------------------------------------------------------------------------------------------
+    # -- The text of the tab -------------------------------------------------------------------------------------------
 
     def _encode(self) -> None:
         names = self.names
-        self._selection.give_colours(names)
+        self._selection.assign_colours(names)
         self._pages.setCurrentIndex(1 if self._infos else 0)
         self._show_hint()
         self._fill()
@@ -201,8 +201,8 @@ class TokenizerCompareView(QWidget):
 
     @Slot(object)
     def _on_pointed(self, spot: Spot | None) -> None:
-        told = "" if spot is None else "   ·   ".join(describe_spot(self._shown.grid, self.aligned.rows, spot))
-        self._description.setText(told or "Point at a token to see what the others make of the same characters.")
+        description = "" if spot is None else "   ·   ".join(describe_spot(self._shown.grid, self.aligned.rows, spot))
+        self._description.setText(description or "Point at a token to see what the others make of the same characters.")
 
     def _show_hint(self) -> None:
         others = len(self._infos) - 1
@@ -212,9 +212,9 @@ class TokenizerCompareView(QWidget):
         elif not others:
             sentence = "The library has no other tokenizer yet: train or import one to compare it with this one."
         elif n:
-            sentence = "Tick another tokenizer in the table to compare it with this one."
+            sentence = "Check another tokenizer in the table to compare it with this one."
         else:
-            sentence = "Tick the tokenizers in the table that you want to compare."
+            sentence = "Check the tokenizers in the table that you want to compare."
         self.hint.setText(sentence)
         self._banner.setVisible(bool(sentence))
 
@@ -224,9 +224,11 @@ class TokenizerCompareView(QWidget):
         if self._task.busy and len(self._text) > _SLOW:
             parts.append("Encoding…")
         if self._shown.n_characters > MAX_DRAWN:
-            parts.append(f"The first {MAX_DRAWN:,} characters; the figures are of all {self._shown.n_characters:,}.")
+            parts.append(
+                f"Showing the first {MAX_DRAWN:,} characters; figures are for all {self._shown.n_characters:,}."
+            )
         if self._shown.has_specials:
-            parts.append("Special tokens count as the characters that they are written with.")
+            parts.append("Special tokens are encoded as plain text.")
         self._note.setText(" ".join(parts))
 
     # -- Figures and costs ---------------------------------------------------------------------------------------------
@@ -245,7 +247,7 @@ class TokenizerCompareView(QWidget):
         self._fill()
 
     def _figures(self) -> Mapping[str, Figures]:
-        """Of the texts that are chosen, by tokenizer."""
+        """The figures on the chosen texts, by tokenizer."""
         i = self.of.currentIndex() - 1
         if i < 0:
             return self._shown.figures
@@ -281,7 +283,7 @@ class TokenizerCompareView(QWidget):
         self.table.show_compared(rows)
         series = [Series(each.name, each.colour) for each in rows if each.colour is not None]
         self.texts.show_tokenizers(series, self._shown.figures)
-        name = words(self._session.designs.name) if self._session.designs.name else "the design at hand"
+        name = words(self._session.designs.name) if self._session.designs.name else "the current design"
         tied = "tied" if design.tied_embeddings else "not tied"
         self._costs.setText(
             f"Costs for {name}: {design.d_model:,} wide, embeddings {tied}, {design.context_length:,} tokens of context"
@@ -293,7 +295,7 @@ def _card() -> QFrame:
 
 
 class Selection:
-    """The current tokenizer, unless the user takes it out, and those that the user adds."""
+    """The compared tokenizers: the current one unless the user removes it, and those that the user adds."""
 
     def __init__(self) -> None:
         self._current = ""
@@ -303,34 +305,34 @@ class Selection:
 
     @property
     def current(self) -> str:
-        """The current tokenizer, '' for none."""
+        """The current tokenizer, "" for none."""
         return self._current
 
     def set_current(self, name: str) -> None:
-        """Another one is current, '' for none."""
+        """Set the current tokenizer, "" for none."""
         if name != self._current:
             self._current, self._is_taken_out = name, False
 
     def tick(self, name: str, is_in: bool) -> None:
-        """The user adds one, or takes it out."""
+        """Add or remove a tokenizer."""
         self._added = [each for each in self._added if each != name] + [name] * is_in
         if name == self._current:
             self._is_taken_out = not is_in
 
     def keep(self, names: Sequence[str]) -> None:
-        """Forget all but these."""
+        """Remove all others."""
         self._added = [name for name in self._added if name in names]
 
     def __contains__(self, name: str) -> bool:
         return name in self._added or (name == self._current and not self._is_taken_out)
 
     def order(self, names: Sequence[str]) -> list[str]:
-        """The names with those that are compared first: the current one, then the others as they were added."""
+        """The names sorted: the current one, those added in order, then the rest."""
         first = [self._current, *self._added]
         return sorted(names, key=lambda name: first.index(name) if name in self else len(first))
 
-    def give_colours(self, names: Sequence[str]) -> None:
-        """Number the colours of what is compared; each keeps its own as long as it is."""
+    def assign_colours(self, names: Sequence[str]) -> None:
+        """Assign colour indices to these; each keeps its own while it is compared."""
         self._colours = {name: number for name, number in self._colours.items() if name in names}
         for name in names:
             taken = self._colours.values()
@@ -338,5 +340,5 @@ class Selection:
                 self._colours[name] = next(n for n in range(len(names)) if n not in taken)
 
     def colour(self, name: str) -> int:
-        """The number of its colour."""
+        """The index of its colour."""
         return self._colours.get(name, 0)

@@ -1,4 +1,4 @@
-"""Named amounts as horizontal bars with their exact numbers."""
+"""Named values as horizontal bars with their exact numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BAR, _GAP = 5, 10  # pixels: height of a bar, space below it
 
 @dataclass(frozen=True)
 class Bar:
-    """One amount: its name, its size for the bar's length, and the exact number as text."""
+    """One value: its name, the value for the length of the bar, and the formatted number."""
 
     name: str
     value: float
@@ -26,7 +26,7 @@ class Bar:
 
 
 class BarList(RowTips):
-    """Rows of a name and a number above a bar as long as its share of the largest. `mono`: the names are code."""
+    """Rows of a name and a number above a bar, relative to the largest. `mono`: monospaced names."""
 
     def __init__(self, theme: ThemeProvider, *, mono: bool = False, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -36,7 +36,7 @@ class BarList(RowTips):
         theme.theme_changed.connect(self._on_theme_changed)
 
     def set_bars(self, bars: Sequence[Bar]) -> None:
-        """Show `bars`, in this order."""
+        """Show `bars` in this order."""
         self._bars = bars
         self.updateGeometry()
         self.setAccessibleDescription(", ".join(f"{bar.name} {bar.text}" for bar in bars))
@@ -44,7 +44,7 @@ class BarList(RowTips):
 
     @property
     def bars(self) -> Sequence[Bar]:
-        """What is shown."""
+        """The bars shown."""
         return self._bars
 
     def sizeHint(self) -> QSize:

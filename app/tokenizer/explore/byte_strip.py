@@ -1,4 +1,4 @@
-"""The bytes of a text in hexadecimal, one cell each, coloured by the token that they belong to."""
+"""The bytes of a text in hexadecimal, one cell each, coloured by token."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from app.kit.theme import ThemeProvider
 from models.tokenizers.codec import show_bytes
 from models.tokenizers.text.encoded import EncodedText
 
-_PAD, _MARGIN = 4, 8  # pixels beside the digits of a cell, and left and right of all
+_PAD, _MARGIN = 4, 8  # pixels around the digits of a cell, and at both ends
 
 
 class ByteStrip(QAbstractScrollArea):
-    """One line of bytes, scrolled to the token that is told about; each with the character that it begins.
+    """One line of bytes, each with the character that starts there; scrolls to the marked tokens.
 
     Signals:
         hovered(int): the token of the byte under the pointer, -1 for none.
-        picked(int): the token of the byte that was clicked.
+        picked(int): the token of the clicked byte.
     """
 
     hovered = Signal(int)
@@ -35,7 +35,7 @@ class ByteStrip(QAbstractScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Bytes of the text")
-        self.setToolTip("The text in UTF-8, byte by byte; the colours are those of the tokens")
+        self.setToolTip("The text in UTF-8, byte by byte, in the colours of the tokens")
         self.viewport().setMouseTracking(True)
         self._take_fonts()
         theme.theme_changed.connect(self._on_theme_changed)
@@ -49,7 +49,7 @@ class ByteStrip(QAbstractScrollArea):
         self.viewport().update()
 
     def mark(self, tokens: range) -> None:
-        """Outline the bytes of these tokens and bring them into sight; an empty range for none."""
+        """Outline the bytes of these tokens and scroll to them; an empty range for none."""
         if tokens == self.marked:
             return
         self.marked = tokens
@@ -91,17 +91,17 @@ class ByteStrip(QAbstractScrollArea):
         for i in pieces.touching(first, end):
             start, stop = max(int(pieces.starts[i]), first), min(int(pieces.ends[i]), end)
             if start < stop:
-                place = QRect(_MARGIN + (start - first) * self.cell_width, 2, (stop - start) * self.cell_width - 2, 0)
-                self._paint_token(painter, i, place)
+                rect = QRect(_MARGIN + (start - first) * self.cell_width, 2, (stop - start) * self.cell_width - 2, 0)
+                self._paint_token(painter, i, rect)
         self._paint_bytes(painter, first, end)
         painter.end()
 
-    def _paint_token(self, painter: QPainter, index: int, place: QRect) -> None:
+    def _paint_token(self, painter: QPainter, index: int, rect: QRect) -> None:
         colors = self._theme.theme
-        place.setHeight(self._metrics.height() + 2)
+        rect.setHeight(self._metrics.height() + 2)
         painter.setPen(QPen(QColor(colors.accent), 2) if index in self.marked else Qt.PenStyle.NoPen)
         painter.setBrush(QColor(colors.pill_a if index % 2 == 0 else colors.pill_b))
-        painter.drawRoundedRect(place.adjusted(1, 0, -1, 0), 3, 3)
+        painter.drawRoundedRect(rect.adjusted(1, 0, -1, 0), 3, 3)
 
     def _paint_bytes(self, painter: QPainter, first: int, end: int) -> None:
         colors = self._theme.theme
@@ -118,7 +118,7 @@ class ByteStrip(QAbstractScrollArea):
                 painter.drawText(below, Qt.AlignmentFlag.AlignCenter, character)
 
     def _character_at(self, at: int) -> str:
-        """The character that begins with this byte, if it fits into a cell."""
+        """The character that starts at this byte, if it fits into a cell."""
         lead = self._data[at]
         if 0x80 <= lead < 0xC0:
             return ""

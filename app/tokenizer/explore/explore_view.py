@@ -1,4 +1,4 @@
-"""Type and see: the text with its tokens and bytes, what they count up to, and the token that is pointed at."""
+"""The Explore view: a text with its tokens and bytes, statistics, and the current token."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def add(a, b):
 
 _FREQUENT = 8
 _STATS = {
-    "tokens": "How many tokens the text is: what the model reads, one after the other",
-    "characters": "How many characters the text has",
-    "bytes": "How many bytes the text has in UTF-8",
-    "tokens per word": "How many tokens a word costs on average (words are what stands between spaces)",
-    "bytes per token": "How much text one token stands for, on average",
+    "tokens": "Number of tokens in the text: what the model reads",
+    "characters": "Number of characters in the text",
+    "bytes": "Number of bytes of the text in UTF-8",
+    "tokens per word": "Tokens per word on average (words are separated by spaces)",
+    "bytes per token": "Bytes per token on average",
 }
 
 
 class ExploreView(QWidget):
-    """In the middle text, pills and bytes; at the right the token that is told about, and the most frequent ones.
+    """Text, pills and bytes in the middle; the current token and the most frequent ones on the right.
 
     Signals:
-        text_changed(): `text` is new.
+        text_changed(): `text` has changed.
     """
 
     text_changed = Signal()
@@ -92,7 +92,7 @@ class ExploreView(QWidget):
 
     @property
     def text(self) -> str:
-        """What is explored."""
+        """The text being explored."""
         return self.lab.editor.text
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
@@ -101,7 +101,7 @@ class ExploreView(QWidget):
         self.lab.set_tokenizer(tokenizer)
 
     def set_text(self, text: str) -> None:
-        """Explore another text."""
+        """Replace the text."""
         if text != self.text:
             self.lab.editor.set_text(text)
 

@@ -1,4 +1,4 @@
-"""One line that always says whether the text comes back from its tokens, and if not, where it differs first and why."""
+"""One line that shows whether decoding restores the text, and if not, where it differs and why."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from models.tokenizers.text.encoded import EncodedText
 from models.tokenizers.text.round_trip import Difference, RoundTrip, round_trip
 
 MAX_SYNC_BYTES = 20_000
-"""Up to here decoding takes no longer than a keystroke may, so that a tick comes with the tokens."""
+"""Texts of up to this many bytes are checked at once, together with the tokens."""
 
 _PATIENCE_MS = 150
 _EQUATION = "decode(encode(text)) = text"
@@ -36,19 +36,19 @@ _UNEQUAL = "decode(encode(text)) ≠ text"
 _ICONS = {"": ("circle-dashed", "muted"), "equal": ("check-circle-fill", "accent"), "differs": ("warning", "warning")}
 
 
-_MAX_SHOWN = 12  # characters of a change that are shown
+_MAX_SHOWN = 12  # characters shown of a change
 _MAX_ROWS = 10
-_MAX_CHANGE_WIDTH = 180  # pixels at most for what a place becomes
+_MAX_CHANGE_WIDTH = 180  # pixels
 
 
 class RoundTripStrip(QFrame):
-    """A tick, or what comes back in another way: a click shows the place, a list has all of them.
+    """A tick, or the first difference; a click selects it in the text, a popup lists all of them.
 
-    While it is not known yet, the line says so where that takes longer than a moment.
+    Slow checks show “Checking…”.
 
     Signals:
-        span_chosen(int, int): the characters of the text that are to be shown, from and to.
-        checked(): `result` is new.
+        span_chosen(int, int): the start and end of the characters to select in the text.
+        checked(): `result` has changed.
     """
 
     span_chosen = Signal(int, int)
@@ -63,9 +63,9 @@ class RoundTripStrip(QFrame):
         self._state, self._change = ElidedLabel(), ElidedLabel()
         self._why = ElidedLabel()
         self.differences = DifferenceList(self)
-        tip = "Select this place in the text"
+        tip = "Select it in the text"
         self._find = button("Show it", theme, self.show_span, role="link", tip=tip)
-        self.show_all = button("", theme, self.open_list, role="link", tip="All places that differ, and why")
+        self.show_all = button("", theme, self.open_list, role="link", tip="All differences, and why")
         self._task = LatestTask(self)
         self._task.done.connect(self._show)
         self._task.failed.connect(self._on_failed)
@@ -83,11 +83,11 @@ class RoundTripStrip(QFrame):
         self._icon.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         for words, role in ((self._state, "subheading"), (self._change, "mono"), (self._why, "muted")):
             words.setProperty("role", role)
-            words.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)  # the whole line is one to click
+            words.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)  # the whole line is clickable
         for words in (self._state, self._change):
             words.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         keeps_height = self._find.sizePolicy()
-        keeps_height.setRetainSizeWhenHidden(True)  # what is above is laid out anew whenever its height changes
+        keeps_height.setRetainSizeWhenHidden(True)  # a changed height would trigger a layout of all above
         self._find.setSizePolicy(keeps_height)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(SPACE, 1, SPACE // 2, 1)
@@ -100,19 +100,19 @@ class RoundTripStrip(QFrame):
 
     @property
     def words(self) -> str:
-        """What the line says."""
+        """The text of the line."""
         parts = (self._state.text(), self._change.text(), self._why.text())
         return " ".join(part for part in parts if part)
 
     def invalidate(self) -> None:
-        """The text is another one and its tokens are on their way: what was known is not true of it."""
+        """Drop the result: the text has changed, and its tokens are not there yet."""
         self._task.cancel()
         self.result = None
         self.differences.hide()
         self._patience.start()
 
     def set_encoded(self, tokenizer: Tokenizer | None, text: str, tokens: EncodedText | None) -> None:
-        """Check that `text` comes back from `tokens`, which `tokenizer` has made of it; None for no tokenizer."""
+        """Check that decoding `tokens` of `tokenizer` restores `text`; None for no tokenizer."""
         self.invalidate()
         if tokenizer is None or tokens is None:
             self._patience.stop()
@@ -125,14 +125,14 @@ class RoundTripStrip(QFrame):
 
     @Slot()
     def show_span(self) -> None:
-        """Have the place that the line tells of shown in the text."""
+        """Select the current difference in the text."""
         if self.result is not None and self.result.differences:
             difference = self.result.differences[self._shown]
             self.span_chosen.emit(difference.start, difference.end)
 
     @Slot()
     def open_list(self) -> None:
-        """Show all places that differ."""
+        """Show the list of all differences."""
         if self.result is not None and self.result.differences:
             self.differences.set_result(self.result)
             self.differences.open_above(self)
@@ -145,24 +145,24 @@ class RoundTripStrip(QFrame):
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
         self._patience.stop()
-        self._tell("", "Could not be checked", failure.sentence)
+        self._tell("", "Could not check", failure.sentence)
 
     @Slot()
     def _on_slow(self) -> None:
-        self._tell("", "Checking …", f"whether {_EQUATION}")
+        self._tell("", "Checking…", f"whether {_EQUATION}")
 
     @Slot(object)
     def _show(self, result: RoundTrip) -> None:
         self._patience.stop()
         self.result = result
         if result.equal:
-            self._tell("equal", _EQUATION, "the text comes back from its tokens exactly")
+            self._tell("equal", _EQUATION, "decoding restores the text exactly")
         else:
             self._show_difference(0)
         self.checked.emit()
 
     def _show_difference(self, number: int) -> None:
-        """Tell about one of the places that differ."""
+        """Show one of the differences."""
         assert self.result is not None
         self._shown, n = number, len(self.result.differences)
         difference = self.result.differences[number]
@@ -177,7 +177,7 @@ class RoundTripStrip(QFrame):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
     def _tell(self, state: str, words: str, why: str) -> None:
-        """One of _ICONS, what is the case, and more of it; no place."""
+        """Show a state (one of _ICONS) and its explanation, without a difference."""
         self._theme.set_icon(self._icon, *_ICONS[state])
         self._state.setText(words)
         self._why.setText(why)
@@ -193,10 +193,10 @@ class RoundTripStrip(QFrame):
 
 
 class DifferenceList(QFrame):
-    """A popup with a row for each place that comes back of a text as another: where it is, what it becomes, and why.
+    """A popup with a row for each difference: its position, what it becomes, and why.
 
     Signals:
-        chosen(int): the number of the difference that was clicked, or on which Return was pressed.
+        chosen(int): the index of the difference that was clicked, or chosen with Enter.
     """
 
     chosen = Signal(int)
@@ -208,7 +208,7 @@ class DifferenceList(QFrame):
         self._summary.setProperty("role", "caption")
         self.tree = QTreeWidget()
         self.tree.setHeaderLabels(["Character", "Becomes", "Why"])
-        self.tree.setAccessibleName("Places that differ")
+        self.tree.setAccessibleName("Differences")
         self.tree.setRootIsDecorated(False)
         self.tree.setUniformRowHeights(True)
         self.tree.setFrameShape(QFrame.Shape.NoFrame)
@@ -224,7 +224,7 @@ class DifferenceList(QFrame):
         layout.addWidget(self.tree)
 
     def set_result(self, result: RoundTrip) -> None:
-        """List what differs."""
+        """List the differences of a result."""
         self._summary.setText(f"{result.summary}.")
         self.tree.clear()
         for difference in result.differences:
@@ -236,7 +236,7 @@ class DifferenceList(QFrame):
         self.tree.setColumnWidth(1, min(self.tree.sizeHintForColumn(1), _MAX_CHANGE_WIDTH))
 
     def open_above(self, anchor: QWidget) -> None:
-        """Show the list as wide as `anchor` and right above it, or below it where there is no room."""
+        """Show the list right above `anchor` and as wide, or below it if there is no room."""
         row = self.tree.sizeHintForRow(0)
         rows = min(self.tree.topLevelItemCount(), _MAX_ROWS)
         self.tree.setFixedHeight(rows * row + self.tree.header().sizeHint().height() + 4)
@@ -254,7 +254,7 @@ class DifferenceList(QFrame):
 
 
 def format_change(difference: Difference) -> str:
-    """What becomes of a place, in marks: “É → é”, “·· → ·”, “É → nothing”."""
+    """A difference for display: “É → é”, “·· → ·”, “É → nothing”."""
     return f"{_marks(difference.text)} → {_marks(difference.back)}"
 
 

@@ -1,4 +1,4 @@
-"""What is inside one token: its text, id and bytes, and how often it occurs in the text at hand."""
+"""A card with the details of one token of the text."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from app.kit.basics import label
 from app.kit.theme import SPACE
 from models.tokenizers import Piece
 
-_HINT = "Point at a token, or walk through them with the arrow keys, to see what it is made of."
+_HINT = "Point at a token, or select one with the arrow keys, to see its details."
 
 
 class TokenCard(QFrame):
-    """Tells about one `Piece`, or what to do to see one."""
+    """Shows one `Piece`, or a hint how to select one."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -49,11 +49,11 @@ class TokenCard(QFrame):
         layout.addWidget(self._pages)
 
     def minimumSizeHint(self) -> QSize:
-        # What a token of usual length needs, so that the card below does not move from token to token.
+        # Enough for a typical token, so that the card below does not jump.
         return QSize(super().minimumSizeHint().width(), 18 * self.fontMetrics().height())
 
     def set_token(self, piece: Piece | None, *, index: int = 0, occurrences: int = 0) -> None:
-        """Show `piece`, token number `index` of the text; None for the hint."""
+        """Show `piece`, the token at `index` of the text; None for the hint."""
         self._pages.setCurrentIndex(0 if piece is None else 1)
         if piece is None:
             return
@@ -63,23 +63,23 @@ class TokenCard(QFrame):
             "Text": _format_text(piece),
             "Bytes": piece.bytes.hex(" ").upper(),
             "Length": f"{len(piece.bytes)} {'byte' if len(piece.bytes) == 1 else 'bytes'}",
-            "Place": f"token {index + 1:,}, bytes {piece.start:,} to {piece.end:,}",
+            "Position": f"token {index + 1:,}, bytes {piece.start:,} to {piece.end:,}",
             "Here": "once" if occurrences == 1 else f"{occurrences:,} times",
         }
         for name, text in values.items():
             self._values[name].setText(text)
 
     def value(self, name: str) -> str:
-        """What stands in the row `name`."""
+        """The text of the row `name`."""
         return self._values[name].text()
 
 
 _ROWS = {
-    "Id": "The token's number: all that the model ever sees of it",
-    "Text": "The characters that the token stands for",
+    "Id": "The token's number: all that the model sees of it",
+    "Text": "The characters of the token",
     "Bytes": "The token's UTF-8 bytes, in hexadecimal",
-    "Length": "How many bytes the token stands for",
-    "Place": "Where the token stands in the text",
+    "Length": "Number of bytes of the token",
+    "Position": "Index of the token, and its bytes in the text",
     "Here": "How often this token occurs in the text",
 }
 

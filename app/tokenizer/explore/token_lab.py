@@ -1,4 +1,4 @@
-"""Type a text, see its tokens at once: the editor, the pills and the bytes, each showing what the others point at."""
+"""An editor with the tokens and bytes of its text, with linked highlighting."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from models.tokenizers.text.encoded import EncodedText
 
 
 class TokenLab(QSplitter):
-    """An editor above the pills of its text and their bytes.
+    """An editor above the pills and the bytes of its text.
 
     Signals:
-        encoded(): `tokens` and `text` are new.
-        token_changed(int): the token to tell about (under the pointer, or picked), -1 for none.
-        text_changed(): the editor's text is new, its tokens not there yet.
+        encoded(): `tokens` and `text` have changed.
+        token_changed(int): the current token (under the pointer, or picked), -1 for none.
+        text_changed(): the editor's text has changed; its tokens are not there yet.
     """
 
     encoded = Signal()
@@ -47,7 +47,7 @@ class TokenLab(QSplitter):
         self.editor.viewport().installEventFilter(self)
         self.view = TokenView(theme)
         self.bytes = ByteStrip(theme)
-        self._held = HeldNote(self.editor, theme, "are below, as tokens, but are too many to type into")
+        self._held = HeldNote(self.editor, theme, "are shown below as tokens, but are too many to edit")
         self._busy = label("Encoding…", "caption")
         self._encoder = Encoder(self)
         self._build()
@@ -84,25 +84,25 @@ class TokenLab(QSplitter):
         self.setSizes([180, 420])
 
     def set_tokenizer(self, tokenizer: Tokenizer | None) -> None:
-        """Encode with `tokenizer` from now on; None shows no tokens."""
+        """Encode with `tokenizer`; None shows no tokens."""
         self._tokenizer = tokenizer
         self._on_text_changed()
 
     @property
     def n_tokens(self) -> int:
-        """How many tokens the text is."""
+        """The number of tokens of the text."""
         return 0 if self.tokens is None else len(self.tokens)
 
     @Slot(int, int)
     def show_characters(self, start: int, end: int) -> None:
-        """Select the text's characters from `start` to `end`, as far as they are in the editor, and mark their tokens.
+        """Select the characters `start` to `end`, as far as they are in the editor, and mark their tokens.
 
-        Where there are none between the two, the place is shown.
+        An empty range shows the position.
         """
         if not self.tokens:
             return
         self.view.pick(-1)
-        at = [utf16_units(self.text[:place]) for place in (start, end)]
+        at = [utf16_units(self.text[:position]) for position in (start, end)]
         cursor = self.editor.cursor_over(*at)
         if cursor is not None:
             self.editor.setTextCursor(cursor)
@@ -139,7 +139,7 @@ class TokenLab(QSplitter):
             self.mark_tokens(cursor.selectionStart(), cursor.selectionEnd())
 
     def mark_tokens(self, start: int, end: int) -> None:
-        """Mark the tokens of the characters between two positions in the editor, at least the one that follows."""
+        """Mark the tokens between two positions in the editor, at least the following one."""
         if not self.tokens or self.view.is_frozen or self._offsets.n_bytes != self.tokens.n_bytes:
             return
         tokens = self.tokens.touching(self._offsets.byte_at(start), self._offsets.byte_at(end))
@@ -177,8 +177,8 @@ class TokenLab(QSplitter):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if watched is self.editor.viewport():
             if event.type() == QEvent.Type.MouseMove and isinstance(event, QMouseEvent) and not event.buttons():
-                place = self.editor.cursorForPosition(event.position().toPoint()).position()
-                self.mark_tokens(place, place)
+                position = self.editor.cursorForPosition(event.position().toPoint()).position()
+                self.mark_tokens(position, position)
             elif event.type() == QEvent.Type.Leave and not self.view.is_frozen:
                 self.view.mark(range(0))
                 self.bytes.mark(range(0))

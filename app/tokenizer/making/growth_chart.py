@@ -1,4 +1,4 @@
-"""How well a BPE vocabulary compresses as it grows."""
+"""A chart of the compression of BPE by vocabulary size."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from app.kit.basics import label
 from app.kit.charts.chart import Chart
 from app.kit.theme import SPACE, ThemeProvider
 from models.events import VocabularyGrowth
-from models.number_words import size_words
+from models.number_words import format_size
 
 
 class GrowthChart(QWidget):
-    """Bytes per token by vocabulary size, with what was measured in words; or a hint while nothing was."""
+    """Bytes per token by vocabulary size, with a caption; or a hint while there is no data."""
 
     def __init__(self, theme: ThemeProvider, hint: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -30,7 +30,7 @@ class GrowthChart(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
-        layout.addWidget(label("What each size gains", "subheading"))
+        layout.addWidget(label("Compression by size", "subheading"))
         layout.addWidget(self._chart, 1000)
         layout.addWidget(self._words)
         layout.addStretch(1)
@@ -40,16 +40,16 @@ class GrowthChart(QWidget):
 
     @property
     def points(self) -> tuple[VocabularyGrowth, ...]:
-        """What is shown."""
+        """The points shown."""
         return self._points
 
     @property
     def words(self) -> str:
-        """What is said below."""
+        """The caption."""
         return self._words.text()
 
     def set_points(self, points: Sequence[VocabularyGrowth]) -> None:
-        """Show other points, by size."""
+        """Replace the points, in order of size."""
         self._points = tuple(points)
         self._chart.setVisible(bool(points))
         x = [point.vocab_size for point in points]
@@ -60,12 +60,12 @@ class GrowthChart(QWidget):
             return
         self._chart.show_range((x[0], max(x[-1], x[0] + 1)), (0.0, max(y)))
         self._words.setText(
-            f"Measured on the first {size_words(points[0].sample_bytes)} of the text, by replaying the first merges: "
-            f"what each smaller vocabulary would give. {x[-1]:,} tokens: {y[-1]:.2f} bytes per token."
+            f"Measured on the first {format_size(points[0].sample_bytes)} of the text, by replaying the first merges, "
+            f"as smaller vocabularies would. {x[-1]:,} tokens: {y[-1]:.2f} bytes per token."
         )
 
     def add_point(self, point: VocabularyGrowth) -> None:
-        """Show one more."""
+        """Add a point."""
         self.set_points((*self._points, point))
 
     @Slot()

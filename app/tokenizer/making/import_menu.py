@@ -1,4 +1,4 @@
-"""Importing a tokenizer from the window: where from is asked here, and how words are cut where no file says it."""
+"""The Import button: asks for the source, and for the word pattern if no file defines it."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _FILES = (
     "tokenizer.json, vocab.json (*.json);;vocab.txt, merges.txt (*.txt);;SentencePiece (*.model);;"
     "tiktoken ranks (*.tiktoken);;GGUF models (*.gguf);;All files (*)"
 )
-_TIP = "Bring a tokenizer of another model: a file, a Hugging Face folder, or by its name on the hub"
+_TIP = "Import the tokenizer of another model from a file, a Hugging Face folder, or the hub"
 _WIDTH = 460
 
 
 class TokenizerImport(QWidget):
-    """A button with a menu of places to import from.
+    """A button with a menu of import sources.
 
     Signals:
-        imported(name): a tokenizer is in the library, and chosen.
+        imported(name): a tokenizer was added to the library, and chosen.
     """
 
     imported = Signal(str)
@@ -62,7 +62,7 @@ class TokenizerImport(QWidget):
         self.importer.pattern_needed.connect(self._on_pattern_wanted)
 
     def accept_drops_on(self, widget: QWidget) -> None:
-        """Import what is dropped on `widget`."""
+        """Import files dropped on `widget`."""
         widget.setAcceptDrops(True)
         widget.installEventFilter(self)
 
@@ -74,7 +74,7 @@ class TokenizerImport(QWidget):
 
     def ask_for_folder(self) -> None:
         """Choose a folder, and import the tokenizer in it."""
-        folder = QFileDialog.getExistingDirectory(self, "Choose a folder with a tokenizer in it")
+        folder = QFileDialog.getExistingDirectory(self, "Choose a folder with a tokenizer")
         if folder:
             self.importer.start(folder)
 
@@ -109,7 +109,7 @@ class TokenizerImport(QWidget):
             if _dropped(event):
                 event.acceptProposedAction()
             return True
-        if event.type() == QEvent.Type.DragMove:  # a list would refuse it again
+        if event.type() == QEvent.Type.DragMove:  # item views would refuse the drop
             return True
         if isinstance(event, QDropEvent) and event.type() == QEvent.Type.Drop:
             self.importer.start(_dropped(event))
@@ -118,13 +118,13 @@ class TokenizerImport(QWidget):
 
 
 def _dropped(event: QDropEvent) -> str:
-    """The one file or folder that is dragged; '' where it is nothing of that kind."""
+    """The dragged file or folder; "" unless it is exactly one."""
     files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
     return files[0] if len(files) == 1 else ""
 
 
 class _Question(QDialog):
-    """A heading, a few lines, something to fill in, and Import or Cancel."""
+    """A dialog with a heading, an explanation, a field, and Import or Cancel."""
 
     def __init__(self, title: str, text: str, field: QWidget, note: str, parent: QWidget) -> None:
         super().__init__(parent)
@@ -148,34 +148,33 @@ class _Question(QDialog):
 
 
 class PatternDialog(_Question):
-    """How a tokenizer cuts texts into words, where no file of it says so."""
+    """Asks for the word pattern of a tokenizer whose files do not define it."""
 
     def __init__(self, wanted: PatternRequest, parent: QWidget) -> None:
         from models.tokenizers.foreign.patterns import PATTERNS
 
         self._wanted = wanted
         self.pattern = QComboBox()
-        self.pattern.setAccessibleName("How words are cut")
+        self.pattern.setAccessibleName("Word pattern")
         for name, pattern in PATTERNS.items():
             self.pattern.addItem(f"{name}: {pattern.used_by}", name)
         self.pattern.setCurrentIndex(self.pattern.findData("cl100k"))
         super().__init__(
-            "How are words cut?",
-            f"{_file_name(wanted.source)} holds tokens, but not how a text is cut into words before they are merged.",
+            "Which word pattern?",
+            f"{_file_name(wanted.source)} has tokens, but does not define how text is split into words before merging.",
             self.pattern,
-            "Behind each pattern stand the models that use it. With another one than it was made with, the tokenizer "
-            "gives other ids.",
+            "Each pattern is listed with the models that use it. A wrong pattern gives wrong ids.",
             parent,
         )
 
     @property
     def answer(self) -> tuple[str, str, str]:
-        """What TokenizerImporter.start is to be called with."""
+        """The arguments for TokenizerImporter.start."""
         return self._wanted.source, self._wanted.name, str(self.pattern.currentData())
 
 
 class HubDialog(_Question):
-    """The name of a model on the Hugging Face hub."""
+    """Asks for the name of a model on the Hugging Face hub."""
 
     def __init__(self, parent: QWidget) -> None:
         self.name = QLineEdit()
@@ -183,10 +182,9 @@ class HubDialog(_Question):
         self.name.setPlaceholderText("openai-community/gpt2")
         super().__init__(
             "Import from the Hugging Face hub",
-            "The name of a model, as it stands at the end of its address, huggingface.co/…",
+            "The name of a model, as at the end of its address huggingface.co/…",
             self.name,
-            "Only the tokenizer's files are fetched, no weights. This needs the internet, unless they were fetched "
-            "before.",
+            "Only the tokenizer's files are downloaded, no weights. Needs the internet unless they are cached.",
             parent,
         )
         self.import_button.setEnabled(False)
@@ -194,7 +192,7 @@ class HubDialog(_Question):
 
     @property
     def answer(self) -> tuple[str, str, str]:
-        """What TokenizerImporter.start is to be called with."""
+        """The arguments for TokenizerImporter.start."""
         name = self.name.text().strip().removeprefix("https://").removeprefix("huggingface.co/").strip("/")
         return name, "", ""
 

@@ -1,4 +1,4 @@
-"""Brings a tokenizer from elsewhere into the library, beside the window and whatever the workers do."""
+"""Imports tokenizers into the library in the background."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.library.library import Library, safe_name
 
 @dataclass(frozen=True)
 class PatternRequest:
-    """Nothing says how this source cuts texts into words; `sentence` says so."""
+    """The source does not define its word pattern, so the user has to choose one; `sentence` explains it."""
 
     source: str
     name: str
@@ -22,12 +22,12 @@ class PatternRequest:
 
 
 class TokenizerImporter(QObject):
-    """Imports one tokenizer at a time: a file, a folder, or by its name on the hub; what cannot be done is said.
+    """Imports one tokenizer at a time, from a file, a folder or the hub; failures become notices.
 
     Signals:
-        changed(): `busy` is new.
-        imported(name): it is in the library, and chosen.
-        pattern_needed(PatternRequest): it can be imported once a pattern is named.
+        changed(): `busy` has changed.
+        imported(name): it was added to the library, and chosen.
+        pattern_needed(PatternRequest): the import needs a word pattern.
     """
 
     changed = Signal()
@@ -44,16 +44,16 @@ class TokenizerImporter(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether one is being imported."""
+        """Whether an import is running."""
         return self._task.busy
 
     def start(self, source: str, name: str = "", pattern: str = "") -> bool:
-        """Bring a tokenizer into the library, as models.tokenizers.importing.import_tokenizer; whether it began."""
+        """Import a tokenizer, as `models.tokenizers.importing.import_tokenizer`; returns whether it started."""
         return self._notices.attempt(lambda: self._start(source, name, pattern))
 
     def _start(self, source: str, name: str, pattern: str) -> None:
         if self.busy:
-            raise ValueError("A tokenizer is being imported already: wait for it.")
+            raise ValueError("A tokenizer is already being imported: please wait.")
         library = self._library
         if name and (library.tokenizers / safe_name(name)).exists():
             raise ValueError(f"There is a tokenizer called {safe_name(name)!r} already: choose another name.")

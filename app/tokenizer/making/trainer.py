@@ -1,4 +1,4 @@
-"""What to train a tokenizer from and how, and how it goes while it is trained."""
+"""The form to train a tokenizer, and its progress."""
 
 from __future__ import annotations
 
@@ -32,33 +32,33 @@ from models.settings.tokenizer_options import KINDS, TokenizerOptions, pre_token
 from models.tokenizers import check_training
 
 _SOURCES = {
-    "tiny-world": ("Tiny World", "Terrarium's own synthetic little world: stories, questions and talk"),
+    "tiny-world": ("Tiny World", "Terrarium's own synthetic world: stories, questions and dialogue"),
     "stdlib": ("Python's documentation", "The docstrings of Python's standard library, over a million characters"),
-    "files": ("A text file…", "A UTF-8 text file of yours"),
+    "files": ("A text file…", "A text file in UTF-8"),
 }
 _KIND_TIPS = {
-    "byte": "Each byte is a token: 256 of them, nothing to learn, long sequences",
+    "byte": "Each byte is a token: 256 tokens, nothing to train, long sequences",
     "char": "Each character is a token; rare ones are spelled in bytes",
     "bpe": "Frequent pieces of text become tokens, merged pair by pair, as in GPT and Llama 3",
-    "wordpiece": "Words, and pieces that go on with ##, the longest that fits first, as in BERT",
-    "unigram": "Pieces with probabilities; a text is cut the likeliest way, as in T5 and SentencePiece",
-    "word": "Whole words; whatever is not among the most frequent is unknown",
+    "wordpiece": "Words, and continuations marked ##, longest match first, as in BERT",
+    "unigram": "Pieces with probabilities; text is split the most probable way, as in T5 and SentencePiece",
+    "word": "Whole words; all but the most frequent are unknown",
 }
 _HINT = (
-    "Byte-level BPE learns one merge after the other, so what each smaller vocabulary would give can be measured "
-    "afterwards: it is drawn here."
+    "Byte-level BPE learns merges in order, so the compression of smaller vocabularies can be measured afterwards. "
+    "It is drawn here."
 )
 
 
 class TokenizerTrainer(QWidget):
-    """The form, its button, and the progress that takes their place; beside them what each size gains.
+    """The form, replaced by the progress during training; beside it the compression chart.
 
     Args:
-        free_name: makes a wished name free in the library.
+        free_name: makes a name unique in the library.
 
     Signals:
-        train_requested(name, kind, vocab_size, data, options): the user wants this tokenizer; a DataSpec, TokenizerOptions.
-        cancel_requested(): the user wants the training to stop.
+        train_requested(name, kind, vocab_size, data, options): a DataSpec and TokenizerOptions.
+        cancel_requested(): the user wants to cancel.
     """
 
     train_requested = Signal(str, str, int, object, object)
@@ -101,8 +101,8 @@ class TokenizerTrainer(QWidget):
             ("Text", self.source, "The text whose frequent pieces become tokens"),
             ("Kind", self.kind, "What a token is"),
             ("", self._about_kind, ""),
-            ("Vocabulary", self.vocab, "How many different tokens there are at most"),
-            ("Name", self.name, "What it is called in the library"),
+            ("Vocabulary", self.vocab, "Maximum number of distinct tokens"),
+            ("Name", self.name, "Its name in the library"),
         ):
             at = lines.rowCount()
             lines.addWidget(widget, at, 1)
@@ -117,7 +117,7 @@ class TokenizerTrainer(QWidget):
         lines.addLayout(self._options_box, lines.rowCount(), 0, 1, 2)
         lines.setRowStretch(lines.rowCount(), 1)
         self.start_button = button(
-            "Train", self._theme, self._on_train, icon="play", role="primary", tip="Train it into the library"
+            "Train", self._theme, self._on_train, icon="play", role="primary", tip="Train it and add it to the library"
         )
         left = frame("card")
         side = left.layout()
@@ -148,18 +148,18 @@ class TokenizerTrainer(QWidget):
         column = QVBoxLayout(going)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(SPACE)
-        self.progress_bar.setAccessibleName("Progress of the tokenizer's training")
-        cancel = button("Cancel", self._theme, self.cancel_requested.emit, icon="x", tip="Stop; nothing of it stays")
+        self.progress_bar.setAccessibleName("Progress of the training")
+        cancel = button("Cancel", self._theme, self.cancel_requested.emit, icon="x", tip="Stop; nothing is kept")
         for part in (self._phase, self.progress_bar, self._numbers, self._notice):
             column.addWidget(part)
         column.addLayout(row(None, cancel))
         column.addStretch(1)
         return going
 
-    # -- While it is trained -------------------------------------------------------------------------------------------
+    # -- During the training -------------------------------------------------------------------------------------------
 
     def show_busy(self, busy: bool) -> None:
-        """Show the progress instead of the form, or the form again."""
+        """Switch between the progress and the form."""
         if busy and not self._busy:
             self.growth.set_points(())
             self._notice.setText("")
@@ -171,7 +171,7 @@ class TokenizerTrainer(QWidget):
             self._on_choice()
 
     def show_events(self, events: tuple[Event, ...]) -> None:
-        """Follow the training."""
+        """Show the events of the training."""
         for event in latest_progress(events):
             if isinstance(event, Phase):
                 self._phase.setText(event.name)
@@ -189,16 +189,16 @@ class TokenizerTrainer(QWidget):
     # -- The form ------------------------------------------------------------------------------------------------------
 
     def show_problem(self, sentence: str) -> None:
-        """Say under the form what is wrong; '' takes it back."""
+        """Show a problem below the form; "" clears it."""
         self.problem.setText(sentence)
         self.problem.setVisible(bool(sentence))
 
     def train(self) -> None:
-        """As the button does."""
+        """Start the training, like the button."""
         self._on_train()
 
     def _on_kind(self) -> None:
-        """Offer the options that mean something to the kind, keeping what they hold."""
+        """Show the options that apply to the kind, keeping their values."""
         kind = self.kind.currentData()
         held = TokenizerOptions() if self.options is None else self.options.config
         choices = pre_tokenizers_of(kind)
@@ -242,12 +242,12 @@ class TokenizerTrainer(QWidget):
 
     def _on_source(self) -> None:
         if self.source.currentData() == "files":
-            chosen, _ = QFileDialog.getOpenFileName(self, "Text to train the tokenizer on", self._file)
+            chosen, _ = QFileDialog.getOpenFileName(self, "Choose a text to train on", self._file)
             self.set_file(chosen)
         self._on_choice()
 
     def set_file(self, path: str) -> None:
-        """Use the text file at `path`; '' goes back to Tiny World where no file was chosen before."""
+        """Use the text file at `path`; "" falls back to Tiny World if no file was chosen before."""
         self._file = path or self._file
         if not self._file:
             self.source.setCurrentIndex(0)

@@ -1,4 +1,4 @@
-"""Training a tokenizer beside whatever else is going on: a child process does the work, a thread follows it."""
+"""Trains tokenizers in the background, in a child process."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class TokenizerTraining(QObject):
-    """Trains one tokenizer at a time into the library, beside whatever the worker does; what cannot be done is said.
+    """Trains one tokenizer at a time into the library; failures become notices.
 
     Signals:
-        changed(): `busy` is new.
-        events_received(events): Phase, Progress and Notice of the training.
-        trained(name): it is in the library, and chosen.
+        changed(): `busy` has changed.
+        events_received(events): Phase, Progress and Notice events of the training.
+        trained(name): it was added to the library, and chosen.
     """
 
     changed = Signal()
@@ -42,15 +42,15 @@ class TokenizerTraining(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether one is being trained."""
+        """Whether a training is running."""
         return self._task.busy
 
     def train(
         self, name: str, kind: str, vocab_size: int, data: DataSpec, options: TokenizerOptions | None = None
     ) -> bool:
-        """Train on `data`; whether it began. Of one that is cancelled nothing stays."""
+        """Train on `data`; returns whether it started."""
         if self.busy:
-            return self._notices.refuse("A tokenizer is being trained already: wait for it or cancel it.")
+            return self._notices.refuse("A tokenizer is already being trained: wait or cancel it.")
         return self._notices.attempt(lambda: self._train(name, kind, vocab_size, data, options))
 
     def _train(self, name: str, kind: str, vocab_size: int, data: DataSpec, options: TokenizerOptions | None) -> None:
@@ -71,12 +71,12 @@ class TokenizerTraining(QObject):
         self._task.drive(work)
 
     def cancel(self) -> None:
-        """Stop it; nothing of it stays."""
+        """Cancel the training; nothing is kept."""
         self._task.cancel()
 
     @Slot()
     def close(self) -> None:
-        """The same, and wait until nothing of it is there any more."""
+        """Cancel, and wait until the child process has ended."""
         self._task.cancel()
         self._task.wait()
 

@@ -1,1 +1,1 @@
-"""How the words of a text become tokens, drawn step by step."""
+"""The view that draws how the words of a text become tokens, step by step."""

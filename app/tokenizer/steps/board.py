@@ -1,4 +1,4 @@
-"""The area that a drawing of steps stands in: it scrolls, follows the step, and tells what the pointer is at."""
+"""The scroll area of a drawing: follows the step, and describes what is under the pointer."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _WALKS = (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_End, Qt
 
 
 class Board(QAbstractScrollArea):
-    """Shows a Drawing at one step, only the part in sight of it; below it its band, which always is.
+    """Shows the visible part of a Drawing at one step, and its band, which is always visible, below.
 
     Signals:
-        pointed_at_changed(str): what the pointer is at, "" for nothing.
+        pointed_at_changed(str): the description of what is under the pointer, "" for nothing.
     """
 
     pointed_at_changed = Signal(str)
@@ -32,7 +32,7 @@ class Board(QAbstractScrollArea):
         self.viewport().setMouseTracking(True)
 
     def show_drawing(self, drawing: Drawing | None, step: int) -> None:
-        """Show another drawing, scrolled to its beginning."""
+        """Show another drawing, scrolled to its start."""
         self.drawing, self._step = drawing, step
         self._point_at(-1)
         self._fit_bars()
@@ -41,13 +41,13 @@ class Board(QAbstractScrollArea):
         self.viewport().update()
 
     def replace_drawing(self, drawing: Drawing) -> None:
-        """Show the same thing anew, in other colours or with more facts."""
+        """Show the same drawing with other colours or more facts."""
         self.drawing = drawing
         self._fit_bars()
         self.viewport().update()
 
     def set_step(self, step: int) -> None:
-        """Show another step, and scroll to where it happens."""
+        """Show another step, and scroll to it."""
         self._step = step
         self._point_at(-1)
         self._fit_bars()
@@ -65,7 +65,7 @@ class Board(QAbstractScrollArea):
 
     @property
     def _room(self) -> QSizeF:
-        """What is left for the drawing above its band."""
+        """The size of the area above the band."""
         assert self.drawing is not None
         size = self.viewport().size()
         return QSizeF(size.width(), max(size.height() - self.drawing.band_height, 40))
@@ -130,7 +130,7 @@ class Board(QAbstractScrollArea):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in _WALKS:
-            event.ignore()  # they walk through the steps, which the view around does
+            event.ignore()  # these keys step through the word, which the parent handles
         else:
             super().keyPressEvent(event)
 

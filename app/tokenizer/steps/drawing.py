@@ -1,4 +1,4 @@
-"""The contract of a drawing of one word's steps: what a Board scrolls, paints and points at."""
+"""The interface of drawings of a word's steps, as used by a Board."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from app.tokenizer.steps.style import GAP, MARGIN, DrawingStyle, alternate
 
 
 class BandToken(NamedTuple):
-    """A token of the band below a drawing: its number in order; the columns that it covers, in pixels; its text; what
-    stands below it."""
+    """A token of the band below a drawing: its index, its left and right edge in pixels, its text, and a note below."""
 
     number: int
     left: float
@@ -23,7 +22,7 @@ class BandToken(NamedTuple):
 
 
 class BoundaryNote(NamedTuple):
-    """What stands above the border of two tokens, at `x` pixels. `is_next`: they are what the next step is about."""
+    """A note above the boundary of two tokens, at `x` pixels. `is_next`: the next step is about these tokens."""
 
     x: float
     text: str
@@ -31,60 +30,60 @@ class BoundaryNote(NamedTuple):
 
 
 class Drawing(ABC):
-    """Places are in pixels of the whole drawing, however much of it is in sight.
+    """A drawing of one word's steps. Coordinates are pixels of the whole drawing, whatever part is visible.
 
-    Below it stands a band that is always in sight, scrolled sideways with it: the tokens after a step, in the
-    drawing's columns.
+    Below it is a band that is always visible and scrolls horizontally with it: the tokens after the step, in the
+    columns of the drawing.
     """
 
     has_boundary_notes = False
-    """Whether anything ever stands between the band's tokens."""
+    """Whether the band has notes between tokens."""
     band_caption = ""
-    """What the band shows, in words."""
+    """A caption for the band."""
 
     def __init__(self, style: DrawingStyle) -> None:
         self.style = style
 
     @abstractmethod
     def size(self, step: int) -> QSizeF:
-        """The drawing as far as it has grown at a step, without the band."""
+        """The size at a step, without the band."""
 
-    def fit(self, height: float) -> None:  # noqa: B027  # most drawings are as high as they are
-        """Make the best of this height."""
+    def fit(self, height: float) -> None:  # noqa: B027  # most drawings have a fixed height
+        """Adapt to the available height."""
 
     @abstractmethod
     def focus(self, step: int) -> QRectF:
-        """What should be in sight at a step."""
+        """The area that should be visible at a step."""
 
     @abstractmethod
     def paint(self, painter: QPainter, seen: QRectF, step: int, pointed: int) -> None:
-        """Paint what of a step lies within `seen`; `pointed`: what the pointer is at, as `at` told."""
+        """Paint the part of a step within `seen`; `pointed`: the item under the pointer, as returned by `at`."""
 
     @abstractmethod
     def at(self, point: QPointF, step: int) -> int:
-        """What there is at a point, −1 for nothing."""
+        """The item at a point, −1 for none."""
 
     @abstractmethod
     def facts(self, what: int) -> str:
-        """What is known of what `at` found."""
+        """A description of an item from `at`."""
 
     @abstractmethod
     def band(self, step: int, left: float, right: float) -> list[BandToken]:
-        """The band's tokens after a step that reach into `left` … `right`."""
+        """The tokens of the band after a step that overlap `left` to `right`."""
 
     def boundary_notes(self, step: int, left: float, right: float) -> list[BoundaryNote]:
-        """What stands in the band between tokens."""
+        """The notes between tokens of the band."""
         return []
 
     @property
     def band_height(self) -> float:
-        """Pixels of the band."""
+        """The height of the band in pixels."""
         style = self.style
         boundary_notes = style.small_height + 2 if self.has_boundary_notes else 0.0
         return style.text_height + boundary_notes + style.small_height + style.pill_height + 20
 
     def paint_band(self, painter: QPainter, step: int, left: float, right: float) -> None:
-        """Paint the part of the band between two places; its upper edge is at 0."""
+        """Paint the part of the band between `left` and `right`; its top is at 0."""
         style, seen = self.style, QRectF(left, 0, right - left, self.band_height)
         style.sentence(painter, QPointF(left + MARGIN, 6), right - left - 2 * MARGIN, self.band_caption)
         top = 6 + style.text_height + 4
@@ -94,6 +93,6 @@ class Drawing(ABC):
         top += style.small_height + 2 if self.has_boundary_notes else 0.0
         for token in self.band(step, left, right):
             rect = QRectF(token.left, top, token.right - token.left - GAP, style.pill_height)
-            place = style.pill(painter, rect, token.text, fill=alternate(token.number), seen=seen)
-            below = QPointF(place.center().x(), rect.bottom() + 3 + style.small_height / 2)
+            shown = style.pill(painter, rect, token.text, fill=alternate(token.number), seen=seen)
+            below = QPointF(shown.center().x(), rect.bottom() + 3 + style.small_height / 2)
             style.note(painter, below, token.note)

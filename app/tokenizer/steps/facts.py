@@ -1,8 +1,8 @@
-"""What is known of tokens, merges and pieces, in words. No Qt."""
+"""Descriptions of tokens, merges and pieces. No Qt."""
 
 from __future__ import annotations
 
-from models.number_words import times
+from models.number_words import format_times
 from models.tokenizers import show_bytes
 from models.tokenizers.steps.bpe import BpeSteps
 from models.tokenizers.steps.frequencies import Frequencies
@@ -11,16 +11,16 @@ from models.tokenizers.steps.unigram import UnigramSteps
 
 
 def token_facts(steps: TokenizerSteps, id: int, frequencies: Frequencies | None) -> str:
-    """Id, bytes and, where counted, frequency of a token."""
+    """The id, bytes and, if counted, frequency of a token."""
     data = steps.bytes[id].hex(" ").upper() or "none"
     facts = [f"id {id:,}", f"bytes {data}" if len(data) <= 60 else f"{len(steps.bytes[id]):,} bytes"]
     if frequencies is not None:
-        facts.append(f"{times(frequencies.tokens[id])} a token of {frequencies.label}")
+        facts.append(f"{format_times(frequencies.tokens[id])} in {frequencies.label}")
     return " · ".join(facts)
 
 
 def node_facts(steps: TokenizerSteps, found: BpeSteps, node: int, frequencies: Frequencies | None) -> str:
-    """What is known of a node of a word's tree."""
+    """A description of a node of a merge tree."""
     made = found.nodes[node]
     facts = [steps.show_node(found, made)]
     if made.rank is not None:
@@ -32,46 +32,46 @@ def node_facts(steps: TokenizerSteps, found: BpeSteps, node: int, frequencies: F
 
 
 def piece_facts(steps: TokenizerSteps, found: UnigramSteps, piece: int, frequencies: Frequencies | None) -> str:
-    """What is known of a piece of a word's lattice."""
+    """A description of a piece of a lattice."""
     fits = found.pieces[piece]
     facts = [show_piece(fits.text), f"score {format_score(fits.score)}"]
-    facts.append(f"best way that ends in it {format_score(found.score_with(piece))}")
+    facts.append(f"best path ending with it {format_score(found.score_with(piece))}")
     facts.append(token_facts(steps, fits.id, frequencies) if fits.known else "unknown: not in the vocabulary")
     return " · ".join(facts)
 
 
 def format_tokens(steps: TokenizerSteps, ids: tuple[int, ...], most: int = 12) -> str:
-    """Tokens side by side, the first ones where there are many."""
+    """Tokens side by side; only the first ones of many."""
     shown = " | ".join(steps.show_token(id) for id in ids[:most])
-    return f"{shown} | … ({len(ids):,} in all)" if len(ids) > most else shown
+    return f"{shown} | … ({len(ids):,} in total)" if len(ids) > most else shown
 
 
 def describe_applied(frequencies: Frequencies, rank: int) -> str:
-    """How often a merge applies on a corpus."""
+    """How often a merge applies in a corpus."""
     n = frequencies.merges[rank]
-    return f"applied {times(n)} on {frequencies.label}" if n else f"never applied on {frequencies.label}"
+    return f"applied {format_times(n)} in {frequencies.label}" if n else f"never applied in {frequencies.label}"
 
 
 def format_share(probability: float) -> str:
-    """A probability in per cent."""
+    """A probability in percent."""
     return f"{100 * probability:.3g}\u00a0%" if probability < 0.9995 else "over 99.9\u00a0%"
 
 
 def count_headers(frequencies: Frequencies | None) -> tuple[str, ...]:
-    """The column for how often tokens are on a corpus, where that was counted."""
+    """The header of the frequency column, if frequencies were counted."""
     return ("Counted",) if frequencies is not None else ()
 
 
-def format_count(frequencies: Frequencies | None, id: int) -> str:
-    """A field of that column."""
+def format_frequency(frequencies: Frequencies | None, id: int) -> str:
+    """A cell of the frequency column."""
     return "" if frequencies is None else f"{frequencies.tokens[id]:,}"
 
 
 def format_score(score: float) -> str:
-    """A log-probability with a real minus sign."""
+    """A log-probability, with a real minus sign."""
     return f"{score:.2f}".replace("-", "−")
 
 
 def show_piece(text: str) -> str:
-    """A piece of a lattice: spaces are marked already; what cannot be seen is written out."""
+    """A piece of a lattice for display, with invisible characters made visible."""
     return show_bytes(text.encode())

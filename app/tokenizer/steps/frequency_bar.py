@@ -1,4 +1,4 @@
-"""Counts on a corpus how often a tokenizer's merges apply and its tokens come up: its files store no frequencies."""
+"""Counts how often a tokenizer's merges apply and its tokens occur in a corpus, as its files do not store that."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FrequencyBar(QWidget):
     """Chooses a corpus and counts on it.
 
     Signals:
-        changed(): `frequencies` are new, or gone.
+        changed(): `frequencies` have changed.
     """
 
     changed = Signal()
@@ -75,11 +75,11 @@ class FrequencyBar(QWidget):
 
     @property
     def is_busy(self) -> bool:
-        """Whether it is counting."""
+        """Whether a count is running."""
         return self._task.busy
 
     def set_steps(self, steps: TokenizerSteps | None) -> None:
-        """Count with another tokenizer; what another one's counts were is gone."""
+        """Set the tokenizer; drops the counts of another one."""
         if steps is self._steps:
             return
         self._steps = steps
@@ -88,7 +88,7 @@ class FrequencyBar(QWidget):
         self._take(None, _NOTHING)
 
     def count(self) -> None:
-        """Count on the corpus that is chosen."""
+        """Count on the chosen corpus."""
         steps, library, choice = self._steps, self._session.library, self.picker.choice
         if steps is None:
             return
@@ -102,7 +102,7 @@ class FrequencyBar(QWidget):
         self._task.drive(work)
 
     def cancel(self) -> None:
-        """Stop counting; what was counted before stays."""
+        """Cancel the count; keeps earlier results."""
         self._task.cancel()
 
     @Slot(object)
@@ -117,7 +117,7 @@ class FrequencyBar(QWidget):
 
     @Slot(object)
     def _on_done(self, found: Frequencies) -> None:
-        self._take(found, f"Counted on {found.label}: {found.n_tokens:,} tokens. The tokenizer's files store none.")
+        self._take(found, f"Counted on {found.label}: {found.n_tokens:,} tokens.")
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:

@@ -1,4 +1,4 @@
-"""A Unigram word's lattice: every piece that fits as an arc with its score, and the best way to each place."""
+"""The lattice of a Unigram word: each matching piece as an arc with its score, and the best path to each position."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from models.tokenizers.steps.frequencies import Frequencies
 from models.tokenizers.steps.steps import TokenizerSteps
 from models.tokenizers.steps.unigram import UnigramSteps
 
-_LOWEST, _MOST_RISE = 26.0, 36.0  # how high the arc over one character is, and what each further one adds at most
+_MIN_HEIGHT, _MAX_RISE = 26.0, 36.0  # height of an arc over one character, and the maximum for each further one
 _DOT, _NEAR = 4.0, 9.0
 
 
 class LatticeDrawing(Drawing):
-    """A column per character; between them the places, with the score of the best way to each below."""
+    """A column per character; between them the positions, with the score of the best path to each below."""
 
-    band_caption = "Tokens of the best way so far, with their scores"
+    band_caption = "Tokens of the best path so far, with their scores"
 
     def __init__(
         self, style: DrawingStyle, steps: TokenizerSteps, found: UnigramSteps, frequencies: Frequencies | None = None
@@ -40,8 +40,8 @@ class LatticeDrawing(Drawing):
         self.fit(0)
 
     def fit(self, height: float) -> None:
-        spare = height - 2 * MARGIN - self.style.small_height - self._below - _LOWEST
-        self._rise = min(max(spare / max(self._longest - 1, 1), self.style.small_height + 1), _MOST_RISE)
+        spare = height - 2 * MARGIN - self.style.small_height - self._below - _MIN_HEIGHT
+        self._rise = min(max(spare / max(self._longest - 1, 1), self.style.small_height + 1), _MAX_RISE)
         self._base = MARGIN + self.style.small_height + self._height(self._longest)
 
     def size(self, step: int) -> QSizeF:
@@ -49,9 +49,9 @@ class LatticeDrawing(Drawing):
         return QSizeF(width, self._base + self._below + MARGIN)
 
     def focus(self, step: int) -> QRectF:
-        place = min(step, len(self._found.word))
-        left = self._x(place) - 3 * self._column
-        return QRectF(left, self._base - _LOWEST, 4.5 * self._column, _LOWEST + self._below + MARGIN)
+        position = min(step, len(self._found.word))
+        left = self._x(position) - 3 * self._column
+        return QRectF(left, self._base - _MIN_HEIGHT, 4.5 * self._column, _MIN_HEIGHT + self._below + MARGIN)
 
     def paint(self, painter: QPainter, seen: QRectF, step: int, pointed: int) -> None:
         near = (self._ends * self._column + MARGIN + 60 > seen.left()) & (
@@ -63,11 +63,11 @@ class LatticeDrawing(Drawing):
             self._paint_arc(painter, i, step, i == pointed)
         if pointed >= 0:
             self._paint_arc(painter, pointed, step, True)
-        self._paint_places(painter, seen, step)
+        self._paint_positions(painter, seen, step)
 
     def at(self, point: QPointF, step: int) -> int:
-        place = (point.x() - self._x(0)) / self._column
-        near = [int(i) for i in np.flatnonzero((self._starts <= place) & (self._ends >= place))]
+        position = (point.x() - self._x(0)) / self._column
+        near = [int(i) for i in np.flatnonzero((self._starts <= position) & (self._ends >= position))]
         for i in near:
             if self.style.note_rect(self._apex(i), self._label(i, step)).contains(point):
                 return i
@@ -88,7 +88,7 @@ class LatticeDrawing(Drawing):
         return tokens
 
     def _importance(self, piece: int, step: int) -> int:
-        """How much an arc matters: 0 not reached yet, 1 given up, 2 best to its place, 3 tried now, 4 best now."""
+        """The emphasis of an arc: 0 not reached, 1 discarded, 2 best to its position, 3 being tried, 4 best now."""
         found, end = self._found, int(self._ends[piece])
         if step == found.n_steps and step:
             return 4 if piece in self._best else 1
@@ -123,7 +123,7 @@ class LatticeDrawing(Drawing):
         painter.drawPath(path)
         style.note(painter, self._apex(piece), self._label(piece, step), text, "surface")
 
-    def _paint_places(self, painter: QPainter, seen: QRectF, step: int) -> None:
+    def _paint_positions(self, painter: QPainter, seen: QRectF, step: int) -> None:
         style, found = self.style, self._found
         first = max(int((seen.left() - MARGIN) / self._column) - 1, 0)
         last = min(int((seen.right() - MARGIN) / self._column) + 1, len(found.word))
@@ -143,18 +143,18 @@ class LatticeDrawing(Drawing):
                 below = QPointF(x, self._base + 6 + style.pill_height + style.small_height / 2)
                 style.note(painter, below, format_score(found.cells[i].score), "accent" if i == step else "muted")
 
-    def _x(self, place: int) -> float:
-        return MARGIN + 8 + place * self._column
+    def _x(self, position: int) -> float:
+        return MARGIN + 8 + position * self._column
 
     def _height(self, length: int) -> float:
-        return _LOWEST + (length - 1) * self._rise
+        return _MIN_HEIGHT + (length - 1) * self._rise
 
     def _apex(self, piece: int) -> QPointF:
         start, end = int(self._starts[piece]), int(self._ends[piece])
         return QPointF((self._x(start) + self._x(end)) / 2, self._base - self._height(end - start))
 
     def _y_at(self, piece: int, x: float) -> float:
-        """How high an arc is over `x`: its cubic's x is a smoothstep of the parameter, which can be turned around."""
+        """The y of an arc at `x`; the cubic's x is a smoothstep of its parameter, which can be inverted."""
         start, length = int(self._starts[piece]), int(self._ends[piece] - self._starts[piece])
         share = min(max((x - self._x(start)) / (length * self._column), 0.0), 1.0)
         t = 0.5 - math.sin(math.asin(1 - 2 * share) / 3)

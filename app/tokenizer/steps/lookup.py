@@ -1,4 +1,4 @@
-"""A word that nothing happens to but looking it up: in the vocabulary, or among the added tokens."""
+"""A word that is only looked up, in the vocabulary or among the added tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WIDEST = 600.0
 
 
 class LookupDrawing(Drawing):
-    """The word, and below it its token."""
+    """The word, with its token below."""
 
     band_caption = "Token, with its id"
 

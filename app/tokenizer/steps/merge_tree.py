@@ -1,4 +1,4 @@
-"""The merges of a BPE word as a tree: its symbols in a line, and below them what each merge makes of two neighbours."""
+"""The merges of a BPE word as a tree: its symbols in a row, and the results of the merges below."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BEND = 6.0
 
 
 class MergeTreeDrawing(Drawing):
-    """A column per symbol. What has gone into a merge is outlined, the tokens of the step are filled."""
+    """A column per symbol. The tokens of the step are filled; nodes already merged are outlined."""
 
     has_boundary_notes = True
 
@@ -28,10 +28,10 @@ class MergeTreeDrawing(Drawing):
     ) -> None:
         super().__init__(style)
         self._steps, self._found, self._frequencies = steps, found, frequencies
-        # Where two symbols meet, the rank of their merge must have room.
+        # The rank of a merge must fit between its two symbols.
         ranks = [f"{node.rank:,}" for node in found.nodes if node.rank is not None]
-        least = max(map(style.small_width, ranks), default=0.0) + 4
-        widths = [max(style.width(self._text(i)) + 2 * PAD, least, 22) + GAP for i in range(found.n_symbols)]
+        min_width = max(map(style.small_width, ranks), default=0.0) + 4
+        widths = [max(style.width(self._text(i)) + 2 * PAD, min_width, 22) + GAP for i in range(found.n_symbols)]
         edges = np.array(list(itertools.accumulate(widths, initial=MARGIN)))
         nodes = found.nodes
         self._left = edges[[node.start for node in nodes]] if nodes else np.zeros(0)
@@ -40,12 +40,12 @@ class MergeTreeDrawing(Drawing):
         for node in nodes:
             levels.append(0 if node.left < 0 else 1 + max(levels[node.left], levels[node.right]))
         self._levels = np.array(levels, np.int64)
-        self._least_row = self._row = style.pill_height + style.small_height + 15
+        self._min_row = self._row = style.pill_height + style.small_height + 15
         self._width = float(edges[-1]) + MARGIN
         self._deepest = list(itertools.accumulate(levels, max))
         self._state: tuple[int, list[int], dict[int, int]] = (-1, [], {})
         self.band_caption = (
-            "Tokens now. Above: the rank of each pair that can be merged. The lowest comes next"
+            "Current tokens. Above: the rank of each mergeable pair; the lowest is merged next"
             if found.n_steps
             else "Tokens, with their ids"
         )
@@ -53,7 +53,7 @@ class MergeTreeDrawing(Drawing):
     def fit(self, height: float) -> None:
         spare = height - 2 * MARGIN - self.style.pill_height
         deepest = self._deepest[-1] if self._deepest else 0
-        self._row = min(max(spare / max(deepest, 1), self._least_row), 1.4 * self._least_row)
+        self._row = min(max(spare / max(deepest, 1), self._min_row), 1.4 * self._min_row)
 
     def size(self, step: int) -> QSizeF:
         known = self._found.n_symbols + step
@@ -117,7 +117,7 @@ class MergeTreeDrawing(Drawing):
         return found
 
     def _tokens(self, step: int) -> tuple[list[int], dict[int, int]]:
-        """The nodes that are tokens after a step, and each one's number."""
+        """(the nodes that are tokens after a step, node -> its index)."""
         if self._state[0] != step:
             tokens = self._found.state(step)
             self._state = step, tokens, {node: number for number, node in enumerate(tokens)}
@@ -127,7 +127,7 @@ class MergeTreeDrawing(Drawing):
         return self._steps.show_node(self._found, self._found.nodes[node])
 
     def _rect(self, node: int) -> QRectF:
-        """A node's pill: as wide as its text needs, in the middle of its columns."""
+        """The pill of a node: as wide as its text, centred in its columns."""
         left, right = float(self._left[node]), float(self._right[node]) - GAP
         top = MARGIN + int(self._levels[node]) * self._row
         if self._found.nodes[node].left >= 0:
@@ -145,7 +145,7 @@ class MergeTreeDrawing(Drawing):
         return rect.united(self.style.note_rect(self._chip(node, rect), f"{found.rank:,}"))
 
     def _paint_branch(self, painter: QPainter, node: int, is_current: bool) -> None:
-        """The lines from two nodes to what their merge made, and its rank where they meet."""
+        """Paint the lines from two nodes to their merge, and its rank at the junction."""
         found = self._found.nodes[node]
         if found.rank is None:
             return

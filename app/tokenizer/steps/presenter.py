@@ -1,4 +1,4 @@
-"""What is told of a word's steps beside their picture: a summary, a sentence per step, a table. No Qt."""
+"""Texts for the steps of a word: a summary, a sentence per step, and a table. No Qt."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Protocol
 from app.tokenizer.steps.facts import (
     count_headers,
     describe_applied,
-    format_count,
+    format_frequency,
     format_score,
     format_share,
     show_piece,
 )
-from models.number_words import counted
+from models.number_words import format_count
 from models.tokenizers.steps.bpe import BpeSteps
 from models.tokenizers.steps.frequencies import Frequencies
 from models.tokenizers.steps.steps import LookupSteps, TokenizerSteps, WordSteps
@@ -21,50 +21,50 @@ from models.tokenizers.steps.wordpiece import WordPieceSteps
 
 
 class StepPresenter(Protocol):
-    """The words for one word's steps."""
+    """Presents the steps of one word as text."""
 
     @property
     def title(self) -> str:
-        """What the table lists."""
+        """The title of the table."""
         ...
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """What its columns are; "" for the number of the row."""
+        """The column headers; "" for the row number."""
         ...
 
     @property
     def n_rows(self) -> int:
-        """Rows of the table."""
+        """The number of rows of the table."""
         ...
 
     def cell(self, row: int, column: int) -> str:
-        """A field of the table."""
+        """A cell of the table."""
         ...
 
     def row_of(self, step: int) -> int:
-        """The row that a step is told in, −1 for none."""
+        """The row of a step, −1 for none."""
         ...
 
     def step_of(self, row: int) -> int:
-        """The step that a row tells of."""
+        """The step of a row."""
         ...
 
     def summary(self) -> str:
-        """The whole in a sentence or two."""
+        """All steps in a sentence or two."""
         ...
 
     def describe_step(self, step: int) -> str:
-        """What has happened at a step."""
+        """What happens at a step, in a sentence."""
         ...
 
 
 def presenter_for(
     steps: TokenizerSteps, found: WordSteps, frequencies: Frequencies | None, *, is_added: bool = False
 ) -> StepPresenter:
-    """The words for `found`, with how often things are on a corpus where that was counted.
+    """A presenter for `found`, with frequencies in a corpus if they were counted.
 
-    `is_added`: it is an added token.
+    is_added: whether it is an added token.
     """
     if isinstance(found, BpeSteps):
         return (_BpePresenter if found.n_steps else _SymbolsPresenter)(steps, found, frequencies)
@@ -76,7 +76,7 @@ def presenter_for(
 
 
 class _OneRowPerStep:
-    """Where the table has a row for each step."""
+    """A table with one row per step."""
 
     def row_of(self, step: int) -> int:
         return step - 1
@@ -111,25 +111,25 @@ class _BpePresenter(_OneRowPerStep):
     def summary(self) -> str:
         found = self._found
         if found.looked_up:
-            return "The whole word is a token. This tokenizer looks words up before it merges anything."
+            return "The whole word is a token. This tokenizer looks up whole words before merging."
         n = len(found.ids)
         kinds = "byte" if self._steps.is_byte_level else "symbol"
         if self._steps.kind == "lookup":
-            sentence = f"Nothing is merged: each {kinds} is looked up. {counted(n, 'token')}."
+            sentence = f"No merges: each {kinds} is looked up. {format_count(n, 'token')}."
         elif not found.n_steps:
-            sentence = f"No merge applies: {counted(found.n_symbols, kinds)}, {counted(n, 'token')}."
+            sentence = f"No merge applies: {format_count(found.n_symbols, kinds)}, {format_count(n, 'token')}."
         else:
             merges = "1 merge makes" if found.n_steps == 1 else f"{found.n_steps:,} merges make"
-            sentence = f"{merges} {counted(n, 'token')} of {counted(found.n_symbols, kinds)}."
+            sentence = f"{merges} {format_count(n, 'token')} of {format_count(found.n_symbols, kinds)}."
         if found.dropped:
-            sentence += f" Lost, since it is not in the vocabulary: {found.dropped[:20]}"
+            sentence += f" Lost, as not in the vocabulary: {found.dropped[:20]}"
         return sentence
 
     def describe_step(self, step: int) -> str:
         if not self._found.n_steps:
-            return "No step: nothing is merged here."
+            return "No steps: nothing is merged."
         if step == 0:
-            return "Before the first merge. The one with the lowest rank comes first, wherever in the word it is."
+            return "Before the first merge. The lowest rank in the word is merged first."
         node = self._found.merge(step)
         made = self._steps.show_node(self._found, node)
         words = f"{self._shown(node.left)} + {self._shown(node.right)} → {made}, rank {node.rank:,}"
@@ -142,7 +142,7 @@ class _BpePresenter(_OneRowPerStep):
 
 
 class _SymbolsPresenter(_BpePresenter):
-    """Where nothing is merged: the tokens themselves."""
+    """Without merges: lists the tokens."""
 
     title = "Tokens"
 
@@ -156,7 +156,7 @@ class _SymbolsPresenter(_BpePresenter):
 
     def cell(self, row: int, column: int) -> str:
         id = self._found.nodes[row].id
-        return (f"{row + 1:,}", self._shown(row), f"{id:,}", format_count(self._frequencies, id))[column]
+        return (f"{row + 1:,}", self._shown(row), f"{id:,}", format_frequency(self._frequencies, id))[column]
 
     def row_of(self, step: int) -> int:
         return -1
@@ -180,35 +180,35 @@ class _ScanPresenter(_OneRowPerStep):
         tried = self._found.tried(row + 1)
         if tried.id is None:
             return (f"{row + 1:,}", tried.piece, "–", "")[column]
-        return (f"{row + 1:,}", tried.piece, f"{tried.id:,}", format_count(self._frequencies, tried.id))[column]
+        return (f"{row + 1:,}", tried.piece, f"{tried.id:,}", format_frequency(self._frequencies, tried.id))[column]
 
     def summary(self) -> str:
         found = self._found
         if found.is_too_long:
             return (
-                f"The word has more than the {found.longest:,} characters that this tokenizer looks at: all of it is "
-                "one unknown token."
+                f"The word is longer than the {found.longest:,} characters that this tokenizer allows: it becomes one "
+                "unknown token."
             )
-        tries = counted(found.n_steps, "piece")
+        tries = format_count(found.n_steps, "piece")
         if found.is_unknown:
-            return f"{tries} tried. At one place nothing is in the vocabulary, so the whole word is one unknown token."
-        return f"{tries} tried, from long to short, {counted(len(found.ids), 'token')} found."
+            return f"{tries} tried. At one position no piece matches, so the whole word becomes one unknown token."
+        return f"{tries} tried, from long to short, {format_count(len(found.ids), 'token')} found."
 
     def describe_step(self, step: int) -> str:
         if not self._found.n_steps:
-            return "No step: the word is not looked at."
+            return "No steps: the word is not scanned."
         if step == 0:
             return "Before the first try: the whole word."
         tried = self._found.tried(step)
         if tried.id is not None:
             return f"{tried.piece} is in the vocabulary, id {tried.id:,}: the longest piece that fits here."
         if step == self._found.n_steps:
-            return f"{tried.piece} is not in the vocabulary, and nothing shorter is left: the word is unknown."
+            return f"{tried.piece} is not in the vocabulary, and there is nothing shorter: the word is unknown."
         return f"{tried.piece} is not in the vocabulary: one character less."
 
 
 class _LatticePresenter(_OneRowPerStep):
-    title = "Best way up to each place"
+    title = "Best path to each position"
 
     def __init__(self, steps: TokenizerSteps, found: UnigramSteps, frequencies: Frequencies | None) -> None:
         self._steps, self._found, self._frequencies = steps, found, frequencies
@@ -222,7 +222,7 @@ class _LatticePresenter(_OneRowPerStep):
         place = self._found.cells[row + 1]
         piece = self._found.pieces[place.piece]
         scores = format_score(piece.score), format_score(place.score)
-        return (f"{row + 1:,}", show_piece(piece.text), *scores, format_count(self._frequencies, piece.id))[column]
+        return (f"{row + 1:,}", show_piece(piece.text), *scores, format_frequency(self._frequencies, piece.id))[column]
 
     def row_of(self, step: int) -> int:
         return min(step, self.n_rows) - 1
@@ -230,23 +230,25 @@ class _LatticePresenter(_OneRowPerStep):
     def summary(self) -> str:
         found = self._found
         if not found.word:
-            return "No character is left."
-        ways = counted(len(found.best), "piece")
+            return "No characters are left."
+        n_pieces = format_count(len(found.best), "piece")
         return (
-            f"{counted(len(found.pieces), 'piece')} fit somewhere. The most probable way has {ways}: log-probability "
-            f"{format_score(found.score)}, {format_share(found.segmentations(1)[0].probability)} of all ways together."
+            f"{format_count(len(found.pieces), 'piece')} match. The most probable path has {n_pieces}: "
+            f"log-probability {format_score(found.score)}, "
+            f"{format_share(found.segmentations(1)[0].probability)} of the total probability."
         )
 
     def describe_step(self, step: int) -> str:
         found = self._found
         if step == 0:
-            return "Before the first place. The best way to each place is found from left to right."
+            return "Before the first position. The best path to each position is found from left to right."
         if step == found.n_steps:
-            words = f"Back from the end along the best pieces: {format_score(found.score)} in all."
-            for way in found.segmentations(2)[1:]:
-                pieces = " | ".join(show_piece(found.pieces[i].text) for i in way.pieces[:8])
-                more = " | …" if len(way.pieces) > 8 else ""
-                words += f" The second best: {pieces}{more}, {format_score(way.score)}, {format_share(way.probability)} of all"
+            words = f"Traced back from the end: {format_score(found.score)} in total."
+            for path in found.segmentations(2)[1:]:
+                pieces = " | ".join(show_piece(found.pieces[i].text) for i in path.pieces[:8])
+                more = " | …" if len(path.pieces) > 8 else ""
+                score, probability = format_score(path.score), format_share(path.probability)
+                words += f" Second best: {pieces}{more}, {score}, {probability} of the total"
             return words
         best = found.pieces[found.cells[step].piece]
         before, n = found.cells[best.start].score, len(found.ending_at(step))
@@ -274,10 +276,10 @@ class _LookupPresenter(_OneRowPerStep):
 
     def summary(self) -> str:
         if self._is_added:
-            return "An added token: it is cut out of the text before anything else is done to it."
+            return "An added token: it is matched in the text before anything else."
         if self._found.known:
             return "The whole word is looked up: it is in the vocabulary."
-        return "The whole word is looked up: it is not in the vocabulary, so the unknown token stands for it."
+        return "The whole word is looked up: it is not in the vocabulary, so it becomes the unknown token."
 
     def describe_step(self, step: int) -> str:
-        return "No step: it is not taken apart."
+        return "No steps: it is not split."

@@ -1,4 +1,4 @@
-"""WordPiece's scan as rows: each try a window on the word, from long to short until a piece is found; then the rest."""
+"""WordPiece's greedy scan as rows, one per try: from long to short until a piece is found, then the rest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HIT_NOTE, _MISS_NOTE = "id {:,}", "not in the vocabulary"
 
 
 class ScanDrawing(Drawing):
-    """A column per character, a row per try. Rows come up step by step."""
+    """A column per character, a row per try. Rows appear step by step."""
 
     band_caption = "Tokens found"
 
@@ -32,7 +32,7 @@ class ScanDrawing(Drawing):
         self._column = max(widest + 8, 16.0)
         self._row = style.pill_height + 4
         self._head = style.pill_height + 8
-        # In which row each scan begins; the last one is where the tries end.
+        # The first row of each scan, and the total number of rows.
         tries = (len(found.word) - (scan.start if scan.id is None else scan.end - 1) for scan in found.scans)
         self._begins = list(itertools.accumulate(tries, initial=0))
         beside = style.small_width(_MISS_NOTE) + 2 * PAD
@@ -89,7 +89,7 @@ class ScanDrawing(Drawing):
             (id,) = found.ids
             end = max(self._x(len(found.word)), MARGIN + self.style.width(self._steps.show_token(id)) + 2 * PAD)
             return [BandToken(0, MARGIN, end + GAP, self._steps.show_token(id), f"{id:,}")]
-        # The columns are too narrow for prefixes: each token is as wide as its text, one after the other.
+        # Prefixes do not fit into the columns, so tokens are placed one after the other by their text width.
         tokens, x = [], MARGIN
         for number, (scan, ends) in enumerate(zip(found.scans, self._begins[1:], strict=True)):
             if scan.id is None or ends > step:
@@ -101,9 +101,9 @@ class ScanDrawing(Drawing):
             x += wide
         return tokens
 
-    def _x(self, place: int) -> float:
-        # Room for the prefix before the second column, since pieces from there on begin with it.
-        return MARGIN + place * self._column + (max(self._prefix + 2 - self._column, 0.0) if place else 0.0)
+    def _x(self, position: int) -> float:
+        # Space for the prefix before the second column, as pieces from there on begin with it.
+        return MARGIN + position * self._column + (max(self._prefix + 2 - self._column, 0.0) if position else 0.0)
 
     def _y(self, row: int) -> float:
         return MARGIN + self._head + (row - 1) * self._row
@@ -114,7 +114,7 @@ class ScanDrawing(Drawing):
         return QRectF(left, self._y(row), self._x(end) - left, self.style.pill_height)
 
     def _number(self, row: int) -> int:
-        """Which of the tokens a row that finds one finds."""
+        """The index of the token that a row finds."""
         return self._begins.index(row) - 1
 
     def _write(self, painter: QPainter, top: float, first: int, last: int, role: str) -> None:

@@ -1,4 +1,4 @@
-"""What happens to a text before the model comes in: normalised, split into words; and words of the user's own."""
+"""The stages before the model: text, normalised text, words; and a field for a custom word."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
 from app.kit.basics import label, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.tokenizer.steps.analysis import LONGEST_TEXT, TextAnalysis
+from app.tokenizer.steps.analysis import MAX_TEXT, TextAnalysis
 from app.tokenizer.steps.word_strip import WordStrip
-from models.number_words import counted
+from models.number_words import format_count
 from models.tokenizers import show_bytes
 
 _SHOWN = 300  # characters of a text
 
 
 class Stages(QWidget):
-    """Three lines: the text, the text as it is normalised, its words.
+    """Three lines: the text, the normalised text, and its words.
 
     Signals:
-        typed(str): the user has typed a text of their own to follow, "" for going back to the text at hand.
+        typed(str): the user has typed a custom text, "" to return to the text of the tab.
     """
 
     typed = Signal(str)
@@ -30,9 +30,9 @@ class Stages(QWidget):
         self.text, self.normalized = ElidedLabel(), ElidedLabel()
         self.about_normalized, self.about_words = label("", "caption", wrap=True), label("", "caption", wrap=True)
         self.own = QLineEdit()
-        self.own.setPlaceholderText("Or type a word of your own")
-        self.own.setToolTip("Followed in place of the text at hand while something stands here; spaces count")
-        self.own.setAccessibleName("A word of your own")
+        self.own.setPlaceholderText("Or type your own word")
+        self.own.setToolTip("Used instead of your text unless empty; spaces count")
+        self.own.setAccessibleName("Your own word")
         self.own.setClearButtonEnabled(True)
         self.strip = WordStrip(theme)
         for widget in (self.text, self.normalized):
@@ -58,24 +58,24 @@ class Stages(QWidget):
         self.own.textChanged.connect(self.typed)
 
     def show_analysis(self, analysis: TextAnalysis) -> None:
-        """Show the stages of another text."""
+        """Show the stages of an analysis."""
         split = analysis.split
         self.text.setText(_beginning(split.text))
         self.normalized.setText(_beginning(split.normalized))
-        same = "nothing changes" if split.normalized == split.text else ""
+        same = "no changes" if split.normalized == split.text else ""
         names = analysis.normalizer or "no normaliser"
         self.about_normalized.setText(f"{names}: {same}" if same else names)
         how = f"by {analysis.pre_tokenizer}" if analysis.pre_tokenizer else "not split"
-        n = f"{counted(split.n_words, 'word')}, {len(split.words):,} different" if split.words else "no words"
+        n = f"{format_count(split.n_words, 'word')}, {len(split.words):,} distinct" if split.words else "no words"
         words = [f"{n} ({how})"]
         if analysis.is_cut:
-            words.append(f"Only those of the text's first {LONGEST_TEXT:,} characters.")
+            words.append(f"Only the first {MAX_TEXT:,} characters of the text.")
         words.append(_agreement(analysis))
         self.about_words.setText("\n".join(words))
         self.strip.set_words(split.words)
 
     def clear(self) -> None:
-        """Show nothing."""
+        """Clear all."""
         self.strip.set_words(())
         for widget in (self.text, self.normalized):
             widget.setText("")
@@ -87,10 +87,10 @@ def _agreement(analysis: TextAnalysis) -> str:
     if not analysis.n_checked:
         return ""
     if analysis.n_wrong:
-        words = counted(analysis.n_wrong, "word")
-        return f"{words} of them end in other tokens than the encoder's: do not trust their steps."
+        words = format_count(analysis.n_wrong, "word")
+        return f"{words} differ from the encoder: do not trust their steps."
     n = "all" if analysis.n_checked == len(analysis.split.words) else f"{analysis.n_checked:,}"
-    return f"✓ The steps of {n} of them end in the encoder's tokens."
+    return f"✓ The steps of {n} of them match the encoder."
 
 
 def _beginning(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The steps of a word as a table beside their drawing."""
+"""The steps of a word as a table."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from app.tokenizer.steps.presenter import StepPresenter
 
 _Index = QModelIndex | QPersistentModelIndex
 _NO_INDEX = QModelIndex()
-_LOOK, _PADDING = 100, 24  # rows that are looked at for a column's width; pixels beside its text
-_WIDE = ("Merge", "Piece", "Last piece", "Word", "Token")  # what takes the room that is left
+_SAMPLED_ROWS, _PADDING = 100, 24  # rows sampled for the width of a column; pixels around its text
+_WIDE = ("Merge", "Piece", "Last piece", "Word", "Token")  # columns that share the spare width
 
 _TIPS = {
-    "Rank": "How early the merge was learnt, 0 being the first. The lowest rank is merged first",
-    "Applied": "How often the merge applies on the corpus below",
-    "Counted": "How often the piece is a token of the corpus below",
-    "Score": "The logarithm of the piece's probability",
-    "Sum": "The log-probability of the best way up to here",
+    "Rank": "When the merge was learned, 0 = first. The lowest rank is merged first",
+    "Applied": "How often the merge applies in the corpus below",
+    "Counted": "How often the token occurs in the corpus below",
+    "Score": "Log-probability of the piece",
+    "Sum": "Log-probability of the best path up to here",
 }
 
 
 class StepTable(QTableView):
-    """A row for each step; the current step's is selected.
+    """A row for each step, with the current one selected.
 
     Signals:
-        step_chosen(int): the user has chosen a row, which tells of this step.
+        step_chosen(int): the user has selected the row of this step.
     """
 
     step_chosen = Signal(int)
@@ -52,14 +52,14 @@ class StepTable(QTableView):
         theme.theme_changed.connect(self._size)
 
     def show_presenter(self, presenter: StepPresenter | None) -> None:
-        """Show the steps of another word, or the same with more facts."""
+        """Show the steps of a presenter, None for none."""
         self._silent = True
         self._rows.set_presenter(presenter)
         self._silent = False
         self._size()
 
     def show_step(self, step: int) -> None:
-        """Select the row of a step, without a signal."""
+        """Select the row of a step without emitting a signal."""
         presenter = self._rows.presenter
         row = presenter.row_of(step) if presenter is not None else -1
         self._silent = True
@@ -85,8 +85,8 @@ class StepTable(QTableView):
         self.verticalHeader().setDefaultSectionSize(round(26 * self._theme.text_scale))
         if presenter is None:
             return
-        # Qt's own way looks at a thousand rows, which takes a tenth of a second.
-        rows = {*range(0, presenter.n_rows, max(presenter.n_rows // _LOOK, 1)), presenter.n_rows - 1} - {-1}
+        # Qt's own resizing measures a thousand rows, which takes 0.1 s.
+        rows = {*range(0, presenter.n_rows, max(presenter.n_rows // _SAMPLED_ROWS, 1)), presenter.n_rows - 1} - {-1}
         cells, heads = QFontMetrics(self._theme.mono_font(0.95)), QFontMetrics(self._theme.font(0.9, bold=True))
         for column, name in enumerate(presenter.headers):
             if name in _WIDE:

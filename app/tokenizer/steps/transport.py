@@ -1,4 +1,4 @@
-"""Walking through steps: buttons, a slider, playing at a speed."""
+"""Transport controls for steps: buttons, a slider, and playback at a chosen speed."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from app.kit.labels import NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
 
 SPEEDS = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Steps in a second."""
+"""Steps per second."""
 
 
 class Transport(QWidget):
-    """Where one is among `n_steps` steps, 0 being before the first.
+    """The current step among `n_steps`; 0 is before the first.
 
     Signals:
-        step_changed(int): another step is the current one.
-        finished(): it was to go on after the last step, into the next word. Playing goes on unless `pause` is called.
-        playing_changed(bool)
+        step_changed(int): the current step has changed.
+        finished(): advanced past the last step, to the next word. Playback continues unless `pause` is called.
+        playing_changed(bool): playback has started or stopped.
     """
 
     step_changed = Signal(int)
@@ -33,7 +33,7 @@ class Transport(QWidget):
         self._n_steps = self._step = 0
         self.timer = QTimer(self)
         self.timer.timeout.connect(self._on_tick)
-        self.first_button = button("", theme, self.first, icon="skip-back", tip="To the beginning (Home)")
+        self.first_button = button("", theme, self.first, icon="skip-back", tip="To the start (Home)")
         self.back_button = button("", theme, self.back, icon="caret-left", tip="One step back (Left)")
         self.play_button = button("", theme, self.toggle, icon="play", role="primary", tip="Play (Space)")
         self.forward_button = button("", theme, self.forward, icon="caret-right", tip="One step forward (Right)")
@@ -48,13 +48,13 @@ class Transport(QWidget):
             self.speed.addItem(f"{speed:g}×", speed)
         self.speed.setCurrentIndex(SPEEDS.index(1.0))
         self.speed.setAccessibleName("Speed")
-        self.speed.setToolTip("1× is one step in a second")
+        self.speed.setToolTip("1× is one step per second")
         keep_wheel_for_scrolling(self.speed)
         self.through_all_words = QCheckBox("Through all words")
-        self.through_all_words.setToolTip("After the last step of a word, go on with the next one")
+        self.through_all_words.setToolTip("Continue with the next word after the last step")
         buttons = (self.first_button, self.back_button, self.play_button, self.forward_button, self.last_button)
         for widget in (*buttons, self.slider):
-            # A click is no reason to take the keys away from the drawing.
+            # A click must not take keyboard focus from the drawing.
             widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         line = row(*buttons, self.slider, self.step_label, self.speed, self.through_all_words, spacing=SPACE)
         line.setStretch(len(buttons), 1)
@@ -75,11 +75,11 @@ class Transport(QWidget):
 
     @property
     def is_playing(self) -> bool:
-        """Whether it goes on by itself."""
+        """Whether it is playing."""
         return self.timer.isActive()
 
     def set_steps(self, n_steps: int, step: int) -> None:
-        """Walk through other steps, beginning at `step`; without a signal."""
+        """Set the number of steps and the current one, without emitting a signal."""
         self._n_steps, self._step = n_steps, step
         with QSignalBlocker(self.slider):
             self.slider.setRange(0, n_steps)
@@ -89,7 +89,7 @@ class Transport(QWidget):
 
     @Slot(int)
     def go(self, step: int) -> None:
-        """Make `step` the current one, or the nearest that there is."""
+        """Go to `step`, clamped to the valid range."""
         step = min(max(step, 0), self._n_steps)
         if step != self._step:
             self._step = step
@@ -99,27 +99,27 @@ class Transport(QWidget):
             self.step_changed.emit(step)
 
     def first(self) -> None:
-        """To before the first step."""
+        """Go to the start."""
         self.pause()
         self.go(0)
 
     def back(self) -> None:
-        """A step back."""
+        """Go one step back."""
         self.pause()
         self.go(self._step - 1)
 
     def forward(self) -> None:
-        """A step on; after the last one, into the next word if it goes through all."""
+        """Go one step forward; after the last one, to the next word if all words are played."""
         self.pause()
         self._advance()
 
     def last(self) -> None:
-        """To the last step."""
+        """Go to the last step."""
         self.pause()
         self.go(self._n_steps)
 
     def toggle(self) -> None:
-        """Play, from the beginning where nothing is left; or pause."""
+        """Play (from the start if at the end), or pause."""
         if self.is_playing:
             self.pause()
             return
@@ -130,7 +130,7 @@ class Transport(QWidget):
             self._show_playing()
 
     def pause(self) -> None:
-        """Go on by itself no longer."""
+        """Pause the playback."""
         if self.is_playing:
             self.timer.stop()
             self._show_playing()

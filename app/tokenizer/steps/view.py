@@ -1,4 +1,4 @@
-"""The steps by which a tokenizer makes tokens of any text: its words, and what happens within each, step by step."""
+"""The Steps view: how a tokenizer turns a text into words, and each word into tokens, step by step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.kit.basics import EmptyState, frame, label, panes, set_role, titled_car
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
-from app.tokenizer.steps.analysis import LONGEST_WORD, TextAnalysis, WordTrace, analyse_text, trace_word
+from app.tokenizer.steps.analysis import MAX_WORD, TextAnalysis, WordTrace, analyse_text, trace_word
 from app.tokenizer.steps.board import Board
 from app.tokenizer.steps.drawing import Drawing
 from app.tokenizer.steps.facts import format_tokens
@@ -37,9 +37,9 @@ _PAUSE_MS = 40  # while keys are pressed
 
 
 class StepsView(QWidget):
-    """Above, the text becoming words; in the middle, one word's steps drawn and listed; below, what walks through them.
+    """The words of the text at the top, the steps of one word as a drawing and a table, and transport controls below.
 
-    Left, Right, Home and End walk, Space plays, wherever they mean nothing else.
+    The keys Left, Right, Home and End step; Space plays.
     """
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -64,11 +64,11 @@ class StepsView(QWidget):
         self.line = QStackedWidget()
         self._table_title = label("Steps in order", "subheading")
         self.pages, self.boards = QStackedWidget(), QStackedWidget()
-        self.message = EmptyState("No word to follow", "Type a text in Explore, or a word of your own above.")
+        self.message = EmptyState("No words", "Type a text in Explore, or your own word above.")
         self.problem = label("", "error", wrap=True)
         self._build()
         self._connect()
-        # A click on a button or beside one gives the keys to the drawing.
+        # A click anywhere gives keyboard focus to the drawing.
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setFocusProxy(self.board)
         self._analyse()
@@ -103,7 +103,7 @@ class StepsView(QWidget):
         column.addLayout(panes(drawn, listed, sizes=(700, 370), grows=0), 1)
         column.addWidget(below)
         self.pages.addWidget(content)
-        self.pages.addWidget(EmptyState("No tokenizer", "Choose a tokenizer, or train one, to see how it works."))
+        self.pages.addWidget(EmptyState("No tokenizer", "Choose or train a tokenizer to see how it works."))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.pages)
@@ -120,16 +120,16 @@ class StepsView(QWidget):
         self.transport.step_changed.connect(self._show_step)
         self.transport.finished.connect(self._next_word)
         self.board.pointed_at_changed.connect(self._on_pointed_at)
-        self.frequencies.changed.connect(self._retell)
-        self._theme.theme_changed.connect(self._retell)
+        self.frequencies.changed.connect(self._refresh)
+        self._theme.theme_changed.connect(self._refresh)
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
-        """Follow this tokenizer; None while there is none."""
+        """Set the tokenizer; None for none."""
         self._tokenizer = tokenizer
         self._analyse()
 
     def set_text(self, text: str) -> None:
-        """Follow the words of this text."""
+        """Show the words of this text."""
         if text != self._text:
             self._text = text
             self.frequencies.picker.set_text(text)
@@ -173,7 +173,7 @@ class StepsView(QWidget):
     def _on_traced(self, trace: WordTrace) -> None:
         self.trace = trace
         n_steps = trace.found.n_steps
-        # A word that is chosen shows all of its steps at first; one that is come to in playing has them to come.
+        # A chosen word shows its last step first; during playback, words start at the first step.
         step = 0 if self._starts_at_first_step or self.transport.is_playing else n_steps
         self._starts_at_first_step = False
         self.transport.set_steps(n_steps, step)
@@ -207,8 +207,8 @@ class StepsView(QWidget):
         return drawing_of(DrawingStyle(self._theme), steps, found, self.frequencies.frequencies)
 
     @Slot()
-    def _retell(self) -> None:
-        """Say, list and draw everything anew, with other facts or colours."""
+    def _refresh(self) -> None:
+        """Refresh texts, table and drawing, with other facts or colours."""
         if self.trace is not None:
             self._tell()
             self.board.replace_drawing(self._draw())
@@ -228,11 +228,11 @@ class StepsView(QWidget):
     def _show_verdict(self, trace: WordTrace, steps: TokenizerSteps) -> None:
         tokens = format_tokens(steps, trace.found.ids)
         if trace.agrees:
-            words = f"✓ Equal to the encoder's output: {tokens}"
+            words = f"✓ Matches the encoder: {tokens}"
         else:
-            words = f"The encoder makes other tokens of it: {format_tokens(steps, trace.word.encoded)}"
+            words = f"The encoder gives other tokens: {format_tokens(steps, trace.word.encoded)}"
         if trace.is_cut:
-            words += f" (of the first {LONGEST_WORD:,} of its {len(trace.word.text):,} characters)"
+            words += f" (of the first {MAX_WORD:,} of its {len(trace.word.text):,} characters)"
         self.verdict.setText(words)
         set_role(self.verdict, "caption" if trace.agrees else "warning")
 
@@ -249,7 +249,7 @@ class StepsView(QWidget):
 
     @Slot(str)
     def _on_pointed_at(self, words: str) -> None:
-        """Tell of what the pointer is at, in the place of the step's sentence."""
+        """Show the description of what is under the pointer instead of the step's."""
         self.description.setText(words)
         self.line.setCurrentWidget(self.description if words else self.sentence)
 
@@ -259,7 +259,7 @@ class StepsView(QWidget):
         self.transport.go(step)
 
     def _show_message(self, sentence: str = "") -> None:
-        """Show that there is nothing to follow, or what went wrong, in the drawing's place."""
+        """Show an error, or that there is no word, instead of the drawing."""
         self.trace, self._presenter = None, None
         self.problem.setText(sentence)
         self.boards.setCurrentWidget(self.problem if sentence else self.message)
@@ -292,7 +292,7 @@ class StepsView(QWidget):
 
 
 def _most_instructive(analysis: TextAnalysis) -> int:
-    """Which word to begin with: the first one of which most tokens are made, among the first few."""
+    """The word to start with: a long one, but no added token, among the first few."""
     few = analysis.split.words[:40]
     return max(range(len(few)), key=lambda i: (few[i].added_id is None, min(len(few[i].text), 16)))
 
@@ -300,7 +300,7 @@ def _most_instructive(analysis: TextAnalysis) -> int:
 def drawing_of(
     style: DrawingStyle, steps: TokenizerSteps, found: WordSteps, frequencies: Frequencies | None
 ) -> Drawing:
-    """The drawing of a word's steps, which tells frequencies too where they were counted."""
+    """The drawing of a word's steps, with frequencies if they were counted."""
     if isinstance(found, BpeSteps):
         return MergeTreeDrawing(style, steps, found, frequencies)
     if isinstance(found, WordPieceSteps):

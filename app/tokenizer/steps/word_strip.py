@@ -1,4 +1,4 @@
-"""The words of a text in the order of their first mention, of which one is the current one."""
+"""The distinct words of a text in order of first occurrence, one of them selected."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from PySide6.QtWidgets import QListView, QStyledItemDelegate, QStyleOptionViewIt
 
 from app.kit.theme import ThemeProvider
 from app.tokenizer.steps.style import DrawingStyle, alternate
-from models.number_words import times
+from models.number_words import format_times
 from models.tokenizers.steps.steps import Word
 
 _Index = QModelIndex | QPersistentModelIndex
 _NO_INDEX = QModelIndex()
-_WIDEST, _PAD, _LONGEST = 260, 6, 60  # pixels of a word, beside its text; characters of it that are looked at
+_WIDEST, _PAD, _LONGEST = 260, 6, 60  # pixels of a word, padding; characters shown
 
 
 class WordStrip(QListView):
-    """Words side by side, wrapped; each is there once, with how often it comes up.
+    """Wrapped words, each with its number of occurrences.
 
     Signals:
-        chosen(int): the user has made another word the current one.
+        chosen(int): another word was selected.
     """
 
     chosen = Signal(int)
@@ -54,13 +54,13 @@ class WordStrip(QListView):
         return self.currentIndex().row()
 
     def set_words(self, words: Sequence[Word]) -> None:
-        """List other words; none of them is the current one."""
+        """Replace the words; none is selected."""
         self._silent = True
         self.words.set_words(words)
         self._silent = False
 
     def choose(self, row: int) -> None:
-        """Make a word the current one, and tell."""
+        """Select a word."""
         self.setCurrentIndex(self.words.index(row))
 
     def _on_current(self, index: QModelIndex) -> None:
@@ -93,7 +93,7 @@ class _Words(QAbstractListModel):
             return word.display[:_LONGEST]
         if role == Qt.ItemDataRole.ToolTipRole:
             added = "An added token, " if word.added_id is not None else ""
-            return f"{added}{times(word.count)} in the text".capitalize()
+            return f"{added}{format_times(word.count)} in the text".capitalize()
         return None
 
 

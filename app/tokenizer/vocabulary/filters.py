@@ -1,4 +1,4 @@
-"""What to look for in a vocabulary: the search field, and the boxes for types and uses of tokens."""
+"""The filters of the vocabulary browser: a search field, and boxes for type and use."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from models.tokenizers.vocabulary.table import TYPE_NAMES, Vocabulary
 from models.tokenizers.vocabulary.token_counts import Usage
 from models.tokenizers.vocabulary.token_types import TYPES
 
-_USE_WORDS = {
-    "produced": ("Occur", "What the corpus was encoded as"),
-    "once": ("Occur once", "They come up a single time in the corpus: a model sees each of them once"),
-    "step": ("Only steps", "Never produced themselves, but merged into longer tokens that are"),
+_USE_LABELS = {
+    "produced": ("Occur", "Tokens that occur in the corpus"),
+    "once": ("Occur once", "Occur once in the corpus: a model sees each of them once per epoch"),
+    "step": ("Only steps", "Not produced themselves, but merged into longer tokens"),
     "never": (
         "Never produced",
-        "Glitch candidates: the corpus gives a model nothing to learn about them, so what it does with one is chance",
+        "Glitch candidates: a model learns nothing about them from this corpus, so its behaviour is undefined",
     ),
-    "unreachable": ("Unreachable", "Produced by no text whatever: nothing makes them, or something else always wins"),
+    "unreachable": ("Unreachable", "No text produces them: no merge makes them, or other tokens always win"),
 }
 _SEARCH_TIP = (
-    "Text that a token holds, capitals counting; /regular expression/ between slashes, as /^ un/; or #id. "
-    "Spaces can be typed as they are or as · (Ctrl+F)"
+    "Text in a token (case-sensitive); a /regular expression/ between slashes, such as /^ un/; or #id. "
+    "Spaces can be typed as such or as · (Ctrl+F)"
 )
 
 
 class VocabularyFilters(QWidget):
-    """Search, type and use side by side; choices that would find nothing are left out.
+    """Search, type and use side by side; choices without matches are left out.
 
     Signals:
-        changed(): `text`, `type` or `use` is new.
-        submitted(): the user goes on to what was found.
+        changed(): `text`, `type` or `use` has changed.
+        submitted(): the user wants to move to the results.
     """
 
     changed = Signal()
@@ -66,26 +66,26 @@ class VocabularyFilters(QWidget):
 
     @property
     def text(self) -> str:
-        """What is searched for."""
+        """The search text."""
         return self.search.text()
 
     @property
     def type(self) -> str:
-        """One of TYPES, '' for all."""
+        """One of TYPES, "" for all."""
         return str(self.types.currentData() or "")
 
     @property
     def use(self) -> str:
-        """One of USE_FILTERS, '' for all."""
+        """One of USE_FILTERS, "" for all."""
         return str(self.uses.currentData() or "")
 
     def set_vocabulary(self, vocabulary: Vocabulary, usage: Usage | None) -> None:
-        """Offer what occurs in it, with how many tokens that is; what was chosen stays so where it is offered still."""
+        """Offer the types and uses that occur, with counts; keeps the choice if it is still offered."""
         n_of = np.bincount(vocabulary.types, minlength=len(TYPE_NAMES)).tolist()
         types = [(f"{name.capitalize()} ({n:,})", name, TYPES[name]) for name, n in zip(TYPES, n_of, strict=True) if n]
         _fill(self.types, "All types", types)
         uses = []
-        for name, (words, tip) in _USE_WORDS.items():
+        for name, (words, tip) in _USE_LABELS.items():
             if usage is not None:
                 n = usage.n(*USE_FILTERS[name])
             else:
@@ -95,7 +95,7 @@ class VocabularyFilters(QWidget):
         _fill(self.uses, "All uses", uses)
 
     def show_only(self, *, use: str) -> None:
-        """Show all tokens with this use, whatever was searched for."""
+        """Reset the other filters, and show all tokens with this use."""
         with QSignalBlocker(self.search), QSignalBlocker(self.types), QSignalBlocker(self.uses):
             self.search.clear()
             self.types.setCurrentIndex(0)
@@ -104,7 +104,7 @@ class VocabularyFilters(QWidget):
 
     @Slot(bool)
     def show_problem(self, is_wrong: bool) -> None:
-        """Mark what is searched for as wrong, or as right again."""
+        """Mark the search text as invalid, or valid again."""
         if bool(self.search.property("invalid")) != is_wrong:
             set_role(self.search, "", invalid="true" if is_wrong else "")
 

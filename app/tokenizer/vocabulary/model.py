@@ -1,4 +1,4 @@
-"""The rows of a vocabulary as a model of Qt's: what stands in each cell, made when it is asked for."""
+"""A Qt table model of the rows of a vocabulary; cells are created on demand."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from models.tokenizers.vocabulary.token_types import TYPES
 Index = QModelIndex | QPersistentModelIndex
 
 TITLES = {
-    "id": ("Id", "The token's number: all that the model ever sees of it"),
+    "id": ("Id", "The token's number: all that the model sees of it"),
     "token": (
         "Token",
-        "Its text, with · for a space, ⏎ for a line end, ⟨E2⟩ for a byte that is no character of its own",
+        "Its text, with · for a space, ⏎ for a line break, ⟨E2⟩ for a byte that is not a whole character",
     ),
     "bytes": ("Bytes", "Its UTF-8 bytes in hexadecimal"),
-    "length": ("Length", "How many bytes it has"),
-    "type": ("Type", "What sort of thing it is"),
+    "length": ("Length", "Its number of bytes"),
+    "type": ("Type", "Its type"),
     "count": ("Count", "How often it occurs in the corpus"),
-    "made": ("Merge", "The two tokens that it is merged from; sorts by which merge comes first"),
+    "made": ("Merge", "The two tokens that it is merged from; sorts by rank"),
 }
-"""Columns by name: what stands above them, and what it means."""
+"""Column -> (title, tooltip)."""
 
-_SCORE = ("Score", "The logarithm of the probability that the tokenizer gives it")
+_SCORE = ("Score", "Its log-probability in the tokenizer")
 DESCENDING_FIRST = ("length", "count")
-"""Columns of which the highest is wanted first."""
+"""Columns that sort in descending order first."""
 
 _RIGHT = ("id", "length", "count")
-_MAX_CHARACTERS, _MAX_BYTES = 120, 40  # of one cell: more has no room in it
+_MAX_CHARACTERS, _MAX_BYTES = 120, 40  # limits for the text of a cell
 
 
 class VocabularyModel(QAbstractTableModel):
-    """Rows of a vocabulary, in any order."""
+    """Rows of a vocabulary in any order."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -54,7 +54,7 @@ class VocabularyModel(QAbstractTableModel):
         theme.theme_changed.connect(self._restyle)
 
     def set_vocabulary(self, vocabulary: Vocabulary | None, usage: Usage | None) -> None:
-        """Show no rows yet of another vocabulary, or of the same with other counts."""
+        """Set the vocabulary and its counts, without rows."""
         self.beginResetModel()
         self.vocabulary, self.usage = vocabulary, usage
         self.rows = np.zeros(0, np.int64)
@@ -64,15 +64,15 @@ class VocabularyModel(QAbstractTableModel):
         self.endResetModel()
 
     def set_rows(self, rows: NDArray[np.int64]) -> None:
-        """Show these rows of the vocabulary, in this order."""
+        """Show these rows of the vocabulary in this order."""
         self.beginResetModel()
         self.rows = rows
         self.endResetModel()
 
     def model_row(self, row: int) -> int:
-        """Where a row of the vocabulary stands, -1 where it is not shown."""
-        places = np.flatnonzero(self.rows == row)
-        return int(places[0]) if len(places) else -1
+        """The model row of a row of the vocabulary, -1 if it is not shown."""
+        matches = np.flatnonzero(self.rows == row)
+        return int(matches[0]) if len(matches) else -1
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
         return 0 if parent.isValid() else len(self.rows)
@@ -113,7 +113,7 @@ class VocabularyModel(QAbstractTableModel):
         return None
 
     def cell_text(self, name: str, row: int) -> str:
-        """What a cell says."""
+        """The text of a cell."""
         assert self.vocabulary is not None
         table = self.vocabulary
         if name == "id":
@@ -154,12 +154,12 @@ class VocabularyModel(QAbstractTableModel):
 
 
 def format_hex(data: bytes) -> str:
-    """Bytes in hexadecimal, of many only the first."""
+    """Bytes in hexadecimal, shortened if there are many."""
     return data[:_MAX_BYTES].hex(" ").upper() + (" …" if len(data) > _MAX_BYTES else "")
 
 
 def format_origin(vocabulary: Vocabulary, token: VocabularyEntry) -> str:
-    """How a token comes about, in a cell: “in + ter”, or its score; '' where neither is known."""
+    """The merge of a token (“in + ter”), or its score; "" if it has neither."""
     if token.score is not None:
         return "" if np.isnan(token.score) else f"{token.score:.3f}".replace("-", "−")
     if token.rank < 0:
@@ -169,5 +169,5 @@ def format_origin(vocabulary: Vocabulary, token: VocabularyEntry) -> str:
 
 
 def copied_text(token: VocabularyEntry) -> str:
-    """What a token is on the clipboard."""
+    """The clipboard text of a token."""
     return token.bytes.hex(" ").upper() if token.text is None else token.text

@@ -1,4 +1,4 @@
-"""A vocabulary in figures: lengths, frequency by rank, coverage; and what a corpus makes of it, in words."""
+"""Charts of a vocabulary (lengths, frequency by rank, coverage), and a summary of its use in a corpus."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.kit.figures.pictures import Axis, BarPicture, Line, LinePicture, round_ticks
-from models.number_words import counted, percent, size_words, times
+from models.number_words import format_count, format_percent, format_size, format_times
 from models.tokenizers.vocabulary.table import Vocabulary
 from models.tokenizers.vocabulary.token_counts import Usage
 
 LONGEST = 20
-"""Bytes: longer tokens share the last bar."""
+"""Longer tokens, in bytes, share the last bar."""
 
 _MAX_POINTS = 200
 
 
 def lengths_picture(vocabulary: Vocabulary) -> BarPicture:
-    """How many tokens there are of each length in bytes."""
+    """The number of tokens of each length in bytes."""
     longest = int(vocabulary.n_bytes.max(initial=1))
     shown = min(longest, LONGEST)
     values = np.bincount(np.clip(vocabulary.n_bytes, 1, shown), minlength=shown + 1)[1:]
@@ -29,8 +29,8 @@ def lengths_picture(vocabulary: Vocabulary) -> BarPicture:
     heights = tuple((tick, short(tick)) for tick in round_ticks(height, 4))
 
     def describe(i: int) -> str:
-        length = f"{i + 1} or more bytes" if i + 1 == shown < longest else counted(i + 1, "byte")
-        return f"{length}: {counted(int(values[i]), 'token')}, {percent(values[i] / len(vocabulary), 1)}"
+        length = f"{i + 1} or more bytes" if i + 1 == shown < longest else format_count(i + 1, "byte")
+        return f"{length}: {format_count(int(values[i]), 'token')}, {format_percent(values[i] / len(vocabulary), 1)}"
 
     return BarPicture(
         title="Length",
@@ -42,14 +42,14 @@ def lengths_picture(vocabulary: Vocabulary) -> BarPicture:
 
 
 def zipf_picture(vocabulary: Vocabulary, usage: Usage) -> LinePicture:
-    """Frequency against rank, both logarithmic, beside the line of frequency ∝ 1 / rank."""
+    """Frequency by rank on logarithmic axes, with Zipf's law (∝ 1 / rank) for comparison."""
     ranks = _spread(len(usage.frequencies))
     values = usage.frequencies[ranks - 1]
     top = math.log10(usage.frequencies[0])
 
     def describe(i: int) -> str:
         row = int(usage.order[ranks[i] - 1])
-        return f"rank {ranks[i]:,}: {vocabulary.shown[row]}\noccurs {times(int(values[i]))}"
+        return f"rank {ranks[i]:,}: {vocabulary.shown[row]}\noccurs {format_times(int(values[i]))}"
 
     return LinePicture(
         title="Frequency",
@@ -65,7 +65,7 @@ def zipf_picture(vocabulary: Vocabulary, usage: Usage) -> LinePicture:
 
 
 def coverage_picture(usage: Usage) -> LinePicture:
-    """Which share of the corpus the most frequent tokens are, by how many one takes."""
+    """The share of the corpus that the n most frequent tokens cover, by n."""
     ranks = _spread(len(usage.frequencies))
     values = 100 * usage.coverage[ranks - 1]
 
@@ -87,22 +87,22 @@ def coverage_picture(usage: Usage) -> LinePicture:
 
 
 def describe_usage(vocabulary: Vocabulary, usage: Usage, corpus: str) -> str:
-    """What was counted, in a few sentences."""
+    """A summary of the counts in a few sentences."""
     n_produced, n_once = len(usage.frequencies), usage.n("once")
     n_step, n_never, n_cannot = usage.n("step"), usage.n("never", "unreachable"), usage.n("unreachable")
     n_90 = usage.n_for(0.9)
     sentences = [
-        f"{size_words(usage.corpus.n_bytes)} of {corpus} are {counted(usage.n_tokens, 'token')}, "
+        f"{format_size(usage.corpus.n_bytes)} of {corpus} are {format_count(usage.n_tokens, 'token')}, "
         f"{usage.corpus.n_bytes / usage.n_tokens:.2f} bytes each on average.",
         f"{n_produced:,} of the {len(vocabulary):,} tokens occur; "
         + (f"the {n_90:,} most frequent are 90 % of the corpus," if n_90 > 1 else "a single one is 90 % of the corpus,")
-        + f" and {n_once:,} ({percent(n_once / n_produced, 1)}) {'comes' if n_once == 1 else 'come'} only once.",
+        + f" and {n_once:,} ({format_percent(n_once / n_produced, 1)}) {'occurs' if n_once == 1 else 'occur'} once.",
     ]
     never = f"{n_never:,} {'is' if n_never == 1 else 'are'} never produced"
     if n_cannot:
-        never += f" ({n_cannot:,} of them by no text whatever)"
+        never += f" ({n_cannot:,} of them by any text)"
     if vocabulary.model == "BPE":
-        never += f", and {n_step:,} {'is' if n_step == 1 else 'are'} only ever a step towards longer tokens"
+        never += f", and {n_step:,} {'is' if n_step == 1 else 'are'} only a step towards longer tokens"
     sentences.append(f"{never}.")
     return " ".join(sentences)
 
@@ -116,7 +116,7 @@ def short(n: float) -> str:
 
 
 def _spread(n: int) -> NDArray[np.int64]:
-    """Ranks from 1 to n, all of the first and then ever fewer: enough for a logarithmic axis."""
+    """Ranks from 1 to n, evenly spaced on a logarithmic axis."""
     return np.unique(np.round(np.logspace(0, math.log10(max(n, 1)), _MAX_POINTS)).astype(np.int64))
 
 

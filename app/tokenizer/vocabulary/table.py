@@ -1,4 +1,4 @@
-"""The table of a vocabulary's tokens: sorted by its headers, copied from, walked through with the arrow keys."""
+"""The table of tokens: sortable, with copy actions and keyboard navigation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models.tokenizers.vocabulary.table import Vocabulary
 from models.tokenizers.vocabulary.token_counts import Usage
 from models.tokenizers.vocabulary.token_types import TYPES
 
-_PADDING = 28  # pixels: on both sides of a cell's words
+_PADDING = 28  # pixels on both sides of a cell's text
 _ROW = 26  # pixels at the usual text size
 _WIDEST = {
     "id": "888888",
@@ -26,18 +26,18 @@ _WIDEST = {
     "count": "88,888,888",
     "made": "·internat + io",
 }
-"""What there is always room for; of tokens and bytes at least."""
+"""Sample texts that fit into the columns; tokens and bytes may be wider."""
 
 _HIDDEN_FIRST = ("bytes", "length", "made")
-"""Columns that are hidden where there is no room for all, the first first: the card beside the table tells them too."""
+"""Columns hidden in narrow windows, in this order; the card beside the table shows them too."""
 
 
 class VocabularyTable(QTableView):
-    """Shows a VocabularyModel. Clicking a header sorts; the context menu copies, and sorts without a mouse.
+    """Shows a VocabularyModel. Headers sort; the context menu copies, and sorts by keyboard.
 
     Signals:
         token_changed(int): the current row of the vocabulary, -1 for none.
-        sort_changed(): `sorting` is new.
+        sort_changed(): `sorting` has changed.
     """
 
     token_changed = Signal(int)
@@ -57,7 +57,7 @@ class VocabularyTable(QTableView):
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.verticalHeader().hide()
-        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)  # else all rows would be measured
+        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)  # otherwise Qt measures all rows
         self.horizontalHeader().setHighlightSections(False)
         self.horizontalHeader().setSectionsClickable(True)
         self.horizontalHeader().setSortIndicatorShown(True)
@@ -76,7 +76,7 @@ class VocabularyTable(QTableView):
 
     @property
     def sorting(self) -> tuple[str, bool]:
-        """The column that is sorted by, and whether the highest comes first."""
+        """(sort column, whether descending)."""
         header = self.horizontalHeader()
         section = header.sortIndicatorSection()
         columns = self.contents.columns
@@ -86,52 +86,52 @@ class VocabularyTable(QTableView):
     @property
     def current(self) -> int:
         """The current row of the vocabulary, -1 for none."""
-        place = self.currentIndex().row()
-        return int(self.contents.rows[place]) if 0 <= place < len(self.contents.rows) else -1
+        index = self.currentIndex().row()
+        return int(self.contents.rows[index]) if 0 <= index < len(self.contents.rows) else -1
 
     def set_vocabulary(self, vocabulary: Vocabulary | None, usage: Usage | None) -> None:
-        """Show another vocabulary, sorted by id, or the same with other counts, sorted as before."""
+        """Set the vocabulary and its counts; a new vocabulary is sorted by id."""
         sorting = ("id", False) if vocabulary is not self.contents.vocabulary else self.sorting
         self.contents.set_vocabulary(vocabulary, usage)
         self._size_columns()
         self.sort_by(*sorting)
 
     def sort_by(self, column: str, descending: bool = False) -> None:
-        """Sort by a column that is shown; by id where it is not."""
+        """Sort by a column, or by id if it is not shown."""
         columns = self.contents.columns
         order = Qt.SortOrder.DescendingOrder if descending else Qt.SortOrder.AscendingOrder
         self.horizontalHeader().setSortIndicator(columns.index(column) if column in columns else 0, order)
 
     def show_rows(self, rows: NDArray[np.int64]) -> None:
-        """Show these rows from the first on; none is the current one."""
+        """Show these rows from the top, with none selected."""
         self.contents.set_rows(rows)
         self.scrollToTop()
 
     def select(self, row: int) -> bool:
-        """Make a row of the vocabulary the current one, without scrolling; False where it is not shown."""
-        place = self.contents.model_row(row)
-        index = self.contents.index(place, 0) if place >= 0 else QModelIndex()
+        """Select a row of the vocabulary without scrolling; False if it is not shown."""
+        model_row = self.contents.model_row(row)
+        index = self.contents.index(model_row, 0) if model_row >= 0 else QModelIndex()
         flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
         self.selectionModel().setCurrentIndex(index, flags)
-        return place >= 0
+        return model_row >= 0
 
     @Slot()
     def copy_text(self) -> None:
-        """Put the current token's text on the clipboard, its bytes in hexadecimal where they are no characters."""
+        """Copy the text of the current token, or its bytes in hexadecimal if they are not whole characters."""
         vocabulary = self.contents.vocabulary
         if vocabulary is not None and self.current >= 0:
             QGuiApplication.clipboard().setText(copied_text(vocabulary[self.current]))
 
     @Slot()
     def copy_id(self) -> None:
-        """Put the current token's id on the clipboard."""
+        """Copy the id of the current token."""
         vocabulary = self.contents.vocabulary
         if vocabulary is not None and self.current >= 0:
             QGuiApplication.clipboard().setText(f"{vocabulary.ids[self.current]}")
 
     @Slot()
     def sort_by_current(self) -> None:
-        """Sort by the current cell's column; the other way round where it is sorted by that."""
+        """Sort by the column of the current cell; reverses the order if it is the sort column."""
         section = max(self.currentIndex().column(), 0)
         if self.contents.columns:
             name = self.contents.columns[section]
@@ -139,7 +139,7 @@ class VocabularyTable(QTableView):
             self.sort_by(name, not descending if name == sorted_by else name in DESCENDING_FIRST)
 
     def keyboardSearch(self, search: str) -> None:
-        """Letters do nothing: the search field looks for tokens, and this would look at all rows, one by one."""
+        """Disabled: it would scan all rows, and there is a search field."""
 
     @Slot(QModelIndex, QModelIndex)
     def _on_current_changed(self, *_: object) -> None:
@@ -151,7 +151,7 @@ class VocabularyTable(QTableView):
 
     @Slot()
     def _size_columns(self) -> None:
-        """Tokens and bytes share what is left over; where there is too little room, some columns give way."""
+        """Tokens and bytes share the spare width; if there is too little, some columns are hidden."""
         header, columns = self.horizontalHeader(), self.contents.columns
         self.verticalHeader().setDefaultSectionSize(round(_ROW * self._theme.text_scale))
         widths, room = self._widths(), self.viewport().width()
@@ -170,7 +170,7 @@ class VocabularyTable(QTableView):
                 self.setColumnWidth(section, widths[name])
 
     def _widths(self) -> dict[str, int]:
-        """What each column needs, in pixels."""
+        """The minimum width of each column in pixels."""
         mono, plain = QFontMetrics(self._theme.mono_font(0.95)), QFontMetrics(self._theme.font())
         title = QFontMetrics(self._theme.font(0.9, bold=True))
         widths = {name: mono.horizontalAdvance(widest) for name, widest in _WIDEST.items()}

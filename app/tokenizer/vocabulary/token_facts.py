@@ -1,4 +1,4 @@
-"""What is known of one token of a vocabulary: what it is, how it is made, what is made of it, how often it occurs."""
+"""A card with the details of one token of a vocabulary: type, merges, score, and frequency."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QStackedWidget, QVBox
 from app.kit.basics import button, label, row, scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.tokenizer.vocabulary.model import copied_text, format_hex
-from models.number_words import counted
+from models.number_words import format_count
 from models.tokenizers.vocabulary.table import Vocabulary, VocabularyEntry
 from models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
 from models.tokenizers.vocabulary.token_types import TYPES
 
-_HINT = "Click a token, or walk through the table with the arrow keys, to see what it is made of."
+_HINT = "Click a token, or select one with the arrow keys, to see its details."
 _MAX_MADE = 12
 _MAX_IN_TIP = 400  # characters
-_WIDEST = 148  # pixels at the usual text size: what cannot be wrapped is cut there
+_WIDEST = 148  # pixels at the default text size, for text that cannot wrap
 _ROWS = {
-    "Id": "The token's number: all that the model ever sees of it",
-    "Text": "The characters that it stands for, as Python writes them",
+    "Id": "The token's number: all that the model sees of it",
+    "Text": "Its characters, as a Python string",
     "Bytes": "Its UTF-8 bytes, in hexadecimal",
-    "Length": "In bytes and, where they are whole, in characters",
-    "Type": "What sort of thing it is",
-    "Made of": "The two tokens that are merged into it, and when",
-    "Score": "The logarithm of the probability that the tokenizer gives it",
-    "Goes into": "The tokens that are merged from it next, the first merged first",
+    "Length": "In bytes, and in characters if they are whole",
+    "Type": "Its type",
+    "Made of": "The two tokens that it is merged from, and the rank",
+    "Score": "Its log-probability in the tokenizer",
+    "Goes into": "The tokens that are merged from it, in order of rank",
     "Count": "How often it occurs in the corpus",
-    "Use": "What the corpus makes of it",
+    "Use": "How the corpus uses it",
 }
 _MONO = ("Id", "Text", "Bytes", "Made of", "Score", "Goes into")
 _LINKS = ("Made of", "Goes into")
@@ -38,10 +38,10 @@ _ANY = Qt.AlignmentFlag(0)
 
 
 class TokenFacts(QFrame):
-    """A card about one token, or what to do to see one.
+    """A card for one token, or a hint how to select one.
 
     Signals:
-        token_requested(int): the row of another token that was clicked in it.
+        token_requested(int): the row of a token that was clicked in the card.
     """
 
     token_requested = Signal(int)
@@ -52,7 +52,7 @@ class TokenFacts(QFrame):
         self._usage: Usage | None = None
         self._row = -1
         self.setProperty("role", "card")
-        self.setAccessibleName("The token that is chosen")
+        self.setAccessibleName("Selected token")
         self._theme = theme
         self._shown = label("", "number")
         self._values = {name: label("", wrap=True, selectable=True) for name in _ROWS}
@@ -117,21 +117,21 @@ class TokenFacts(QFrame):
 
     @property
     def row(self) -> int:
-        """The row of the vocabulary that is told about, -1 for none."""
+        """The row of the vocabulary that is shown, -1 for none."""
         return self._row
 
     def value(self, name: str) -> str:
-        """What is told about `name`, one of its lines; '' where it is left out."""
+        """The text of the line `name`, "" if it is hidden."""
         return self._values[name].text()
 
     def set_vocabulary(self, vocabulary: Vocabulary | None, usage: Usage | None) -> None:
-        """Tell of this vocabulary from now on; the same token stays where only the counts are new."""
+        """Set the vocabulary and its counts; keeps the token if only the counts are new."""
         kept = self._row if vocabulary is self._vocabulary else -1
         self._vocabulary, self._usage = vocabulary, usage
         self.show_row(kept)
 
     def show_row(self, row: int) -> None:
-        """Tell about a row of the vocabulary; -1 for the hint."""
+        """Show a row of the vocabulary; -1 for the hint."""
         self._row = row if self._vocabulary is not None else -1
         self._pages.setCurrentIndex(0 if self._row < 0 else 1)
         if self._vocabulary is None or row < 0:
@@ -139,43 +139,43 @@ class TokenFacts(QFrame):
         token = self._vocabulary[row]
         self._shown.setText(self._cut(token.shown, 1.25))
         self._shown.setToolTip(token.shown[:_MAX_IN_TIP])
-        told = self._describe(self._vocabulary, token)
+        lines = self._describe(self._vocabulary, token)
         for name, value in self._values.items():
-            value.setText(told.get(name, ""))
+            value.setText(lines.get(name, ""))
             for widget in (value, self._captions[name]):
-                widget.setVisible(bool(told.get(name)))
+                widget.setVisible(bool(lines.get(name)))
         self._values["Type"].setToolTip(TYPES[token.type])
 
     @Slot()
     def _restyle(self) -> None:
-        for name in _LINKS:  # rich text that stays the same keeps the colour that its links had
+        for name in _LINKS:  # unchanged rich text would keep the old colour of its links
             self._values[name].clear()
         self.show_row(self._row)
 
     def _describe(self, table: Vocabulary, token: VocabularyEntry) -> dict[str, str]:
-        told = {
+        lines = {
             "Id": f"{token.id}",
             "Text": self._cut(repr(token.text)) if token.text is not None and token.type != "special" else "",
             "Bytes": format_hex(token.bytes),
-            "Length": counted(len(token.bytes), "byte"),
+            "Length": format_count(len(token.bytes), "byte"),
             "Type": " · ".join(filter(None, (token.type.capitalize(), token.script))),
         }
         if token.text and len(token.bytes) != token.n_characters:
-            told["Length"] += f", {counted(token.n_characters, 'character')}"
+            lines["Length"] += f", {format_count(token.n_characters, 'character')}"
         if token.rank >= 0:
             parts = " + ".join(self._link(table.row_of(id)) for id in (token.left, token.right))
-            told["Made of"] = f"{parts}<br>merge {token.rank + 1:,} of {table.n_merges:,}"
-        if token.score is not None and token.score == token.score:  # not NaN, which an added token has
-            told["Score"] = f"{token.score:.4f}".replace("-", "−")
+            lines["Made of"] = f"{parts}<br>merge {token.rank + 1:,} of {table.n_merges:,}"
+        if token.score is not None and token.score == token.score:  # added tokens have NaN
+            lines["Score"] = f"{token.score:.4f}".replace("-", "−")
         made = table.merged_from(token.id).tolist()
         if made:
             more = f" and {len(made) - _MAX_MADE:,} more" if len(made) > _MAX_MADE else ""
-            told["Goes into"] = ", ".join(map(self._link, made[:_MAX_MADE])) + more
+            lines["Goes into"] = ", ".join(map(self._link, made[:_MAX_MADE])) + more
         if self._usage is not None:
-            told |= _describe_usage(self._usage, self._row)
+            lines |= _describe_usage(self._usage, self._row)
         elif not token.reachable:
-            told["Use"] = USES["unreachable"]
-        return told
+            lines["Use"] = USES["unreachable"]
+        return lines
 
     def _link(self, row: int) -> str:
         assert self._vocabulary is not None
@@ -191,22 +191,22 @@ class TokenFacts(QFrame):
 
     @Slot()
     def copy_text(self) -> None:
-        """Put the token's text on the clipboard, its bytes in hexadecimal where they are no characters."""
+        """Copy the text of the token, or its bytes in hexadecimal if they are not whole characters."""
         if self._vocabulary is not None and self._row >= 0:
             QGuiApplication.clipboard().setText(copied_text(self._vocabulary[self._row]))
 
     @Slot()
     def copy_id(self) -> None:
-        """Put the token's id on the clipboard."""
+        """Copy the id of the token."""
         if self._vocabulary is not None and self._row >= 0:
             QGuiApplication.clipboard().setText(f"{self._vocabulary.ids[self._row]}")
 
 
 def _describe_usage(usage: Usage, row: int) -> dict[str, str]:
     count, steps = int(usage.counts[row]), int(usage.as_steps[row])
-    told = {"Count": f"{count:,}", "Use": USES[USE_NAMES[usage.uses[row]]]}
+    lines = {"Count": f"{count:,}", "Use": USES[USE_NAMES[usage.uses[row]]]}
     if count:
-        told["Count"] += f", {100 * count / usage.n_tokens:.2g} % of all, rank {usage.ranks[row]:,}"
+        lines["Count"] += f", {100 * count / usage.n_tokens:.2g} % of all, rank {usage.ranks[row]:,}"
     if steps:
-        told["Count"] += f"; {steps:,} more merged into longer tokens"
-    return told
+        lines["Count"] += f"; {steps:,} more merged into longer tokens"
+    return lines

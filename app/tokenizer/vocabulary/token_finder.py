@@ -1,4 +1,4 @@
-"""Which rows of a vocabulary are shown, and in what order: search, filters, sorting. For a thread beside the window."""
+"""Search, filter and sort the rows of a vocabulary; runs in the background."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ USE_FILTERS = {
     "never": ("never", "unreachable"),
     "unreachable": ("unreachable",),
 }
-"""What can be asked for, as the uses that it covers."""
+"""Filter -> the uses that it covers."""
 
 POLL_S = 0.02
-"""Between two looks at whether the search is still wanted."""
+"""Interval between checks whether the search was cancelled."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """`text`: to be found in a token, “/regular expression/”, or “#id” (digits are either); `type`, `use`: "" = all.
+    """A search. `text`: a substring, “/regular expression/”, or “#id” (digits match both); `type`, `use`: "" = all.
 
-    `column`: id, token, bytes, length, type, count or made (merge or score).
+    column: sort by id, token, bytes, length, type, count or made (merge or score).
     """
 
     text: str = ""
@@ -45,27 +45,27 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Found:
-    """The rows to show, in order; `problem` says in a sentence why the search means nothing, '' where it does."""
+    """The rows found, in order. `problem`: why the search is invalid, "" if it is valid."""
 
     rows: NDArray[np.int64]
     problem: str = ""
 
 
 class TokenFinder:
-    """Answers queries on one vocabulary. What sorting by text needs is kept."""
+    """Answers queries on one vocabulary; caches sort keys."""
 
     def __init__(self, vocabulary: Vocabulary, usage: Usage | None) -> None:
         self.vocabulary, self.usage = vocabulary, usage
         self._keys: dict[str, NDArray[Any]] = {}
 
     def with_usage(self, usage: Usage | None) -> TokenFinder:
-        """The same with other counts."""
+        """A copy with other counts."""
         other = TokenFinder(self.vocabulary, usage)
         other._keys = {column: key for column, key in self._keys.items() if column != "count"}
         return other
 
     def find(self, query: Query) -> Generator[Event, None, Found]:
-        """The rows that a query asks for. Yields Progress now and then while a regular expression is tried."""
+        """The rows of a query. Yields Progress now and then while matching a regular expression."""
         try:
             matches = yield from self._matches(query.text.strip("\n"))
         except ValueError as error:
@@ -90,27 +90,27 @@ class TokenFinder:
             if text.startswith("#") and row >= 0:
                 return found
         if len(text) > 2 and text[0] == text[-1] == "/":
-            return (yield from self._try(text[1:-1]))
+            return (yield from self._match_regex(text[1:-1]))
         for words in (table.shown, table.texts):
             found |= np.fromiter((text in (word or "") for word in words), np.bool_, len(table))
         return found
 
-    def _try(self, pattern: str) -> Generator[Event, None, NDArray[np.bool_]]:
-        """Qt's regular expressions, since Python's cannot be stopped: “(a+)+b” would hold up everything for good."""
+    def _match_regex(self, pattern: str) -> Generator[Event, None, NDArray[np.bool_]]:
+        """Match Qt's regular expressions: Python's cannot be interrupted, so “(a+)+b” would hang."""
         expression = QRegularExpression(pattern, QRegularExpression.PatternOption.UseUnicodePropertiesOption)
         if not expression.isValid():
-            reason, place = expression.errorString(), expression.patternErrorOffset()
-            raise ValueError(f"That is no regular expression: {reason} after {place} characters.")
+            reason, position = expression.errorString(), expression.patternErrorOffset()
+            raise ValueError(f"Invalid regular expression: {reason} after {position} characters.")
         table = self.vocabulary
         found = np.zeros(len(table), np.bool_)
-        looked = time.monotonic()
+        last_check = time.monotonic()
         for row, text in enumerate(table.texts):
-            if time.monotonic() - looked > POLL_S:
+            if time.monotonic() - last_check > POLL_S:
                 yield Progress(done=row, total=len(table))
-                looked = time.monotonic()
+                last_check = time.monotonic()
             match = expression.match(table.shown[row] if text is None else text)
             if not match.isValid():
-                raise ValueError(f"This pattern takes too long on “{table.shown[row][:20]}”: write it more simply.")
+                raise ValueError(f"This pattern takes too long on “{table.shown[row][:20]}”: simplify it.")
             found[row] = match.hasMatch()
         return found
 
@@ -124,7 +124,7 @@ class TokenFinder:
         return has
 
     def _order(self, column: str, descending: bool) -> NDArray[np.int64]:
-        """All rows by a column, equals by their ids; what has nothing there comes last in both directions."""
+        """All rows sorted by a column, ties by id; rows without a value come last in both directions."""
         if column not in self._keys:
             self._keys[column] = self._key(column)
         key = self._keys[column]
@@ -150,9 +150,9 @@ class TokenFinder:
 
 
 def _dense_ranks(values: Sequence[Any]) -> NDArray[np.int64]:
-    """(n,) The place of each among all in order; equals have one place."""
+    """(n,) The dense rank of each value: equal values have equal ranks."""
     order = np.array(sorted(range(len(values)), key=values.__getitem__), np.int64)
     differs = [values[a] != values[b] for a, b in zip(order[:-1].tolist(), order[1:].tolist(), strict=True)]
-    places = np.zeros(len(values), np.int64)
-    places[order] = np.concatenate(([0], np.cumsum(differs)))[: len(values)]
-    return places
+    ranks = np.zeros(len(values), np.int64)
+    ranks[order] = np.concatenate(([0], np.cumsum(differs)))[: len(values)]
+    return ranks

@@ -1,4 +1,4 @@
-"""Counts the tokens of a vocabulary on a corpus of the user's choice, beside the window, and says how far it is."""
+"""Counts the tokens of a vocabulary in a chosen corpus in the background, with progress."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _SCALE = 1000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class UsageResult:
-    """What was counted, and on what: the corpus as a sentence calls it."""
+    """Counts, and the label of the corpus."""
 
     usage: Usage
     corpus: str
 
 
 class UsageCounter(QWidget):
-    """A line: the corpus, the button, and the progress.
+    """A line with the corpus, the button, and the progress.
 
     Signals:
         counted(result): a UsageResult.
@@ -49,9 +49,9 @@ class UsageCounter(QWidget):
         self._task = LatestTask(self)
         self.picker = CorpusPicker(session, theme)
         self.picker.setMaximumWidth(320)
-        tip = "Encode the corpus, and count how often each token comes up"
+        tip = "Encode the corpus and count how often each token occurs"
         self.start = button("Count", theme, self.count, icon="hash", tip=tip)
-        self.cancel = button("Cancel", theme, self.stop, icon="x", tip="Stop counting: what was counted is dropped")
+        self.cancel = button("Cancel", theme, self.stop, icon="x", tip="Stop counting; results are dropped")
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setMaximumWidth(160)
@@ -73,11 +73,11 @@ class UsageCounter(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether it counts."""
+        """Whether a count is running."""
         return self._task.busy
 
     def set_vocabulary(self, tokenizer: Tokenizer | None, vocabulary: Vocabulary | None) -> None:
-        """Count the tokens of this tokenizer from now on; another count is dropped."""
+        """Set the tokenizer and its vocabulary; cancels a running count."""
         self._task.cancel()
         self._work = None if tokenizer is None or vocabulary is None else (tokenizer, vocabulary)
         self.start.setEnabled(self._work is not None)
@@ -85,7 +85,7 @@ class UsageCounter(QWidget):
 
     @Slot()
     def count(self) -> None:
-        """Count on the corpus that is chosen."""
+        """Count on the chosen corpus."""
         if self._work is None:
             return
         tokenizer, vocabulary = self._work
@@ -96,9 +96,9 @@ class UsageCounter(QWidget):
 
     @Slot()
     def stop(self) -> None:
-        """Let the count go."""
+        """Cancel the count."""
         self._task.cancel()
-        self._say("Cancelled: nothing was counted.")
+        self._say("Cancelled.")
 
     @Slot(bool)
     def _show_busy(self, busy: bool) -> None:

@@ -1,4 +1,4 @@
-"""The vocabulary browser: all tokens of a tokenizer, searched, filtered and sorted, and how often a corpus has them."""
+"""The Vocabulary view: all tokens of a tokenizer, with search, filters, sorting, and counts in a corpus."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from app.tokenizer.vocabulary.usage_counter import UsageCounter, UsageResult
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.events import Event, Progress
-from models.number_words import counted, percent
+from models.number_words import format_count, format_percent
 from models.tokenizers.vocabulary.csv_file import write_vocabulary_csv
 from models.tokenizers.vocabulary.table import Vocabulary, read_vocabulary
 from models.tokenizers.vocabulary.token_counts import Usage
@@ -34,7 +34,7 @@ _CSV = "Comma-separated values (*.csv)"
 
 
 class VocabularyView(QWidget):
-    """Filters above the table, the chosen token beside it, and below what a corpus makes of the vocabulary."""
+    """Filters above the table, the selected token beside it, and counts and charts below."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -50,7 +50,7 @@ class VocabularyView(QWidget):
         self.counter = UsageCounter(session, theme)
         self.status = ElidedLabel()
         self.words = label("", wrap=True, selectable=True)
-        tip = "List the tokens that this corpus never produces: a model that is trained on it learns nothing of them"
+        tip = "List the tokens that this corpus never produces: a model trained on it learns nothing about them"
         self.glitches = button("Show glitch candidates", theme, self._show_glitches, role="link", tip=tip)
         self.charts = VocabularyCharts(theme)
         self._build()
@@ -59,10 +59,10 @@ class VocabularyView(QWidget):
 
     def _build(self) -> None:
         self.export.setAccessibleName("Export as CSV")
-        self.export.setToolTip("Write the rows that are shown, in their order, to a CSV file")
-        self._none = EmptyState("No tokenizer is chosen", "Choose one at the left, or train one, to see its tokens.")
-        self._busy = EmptyState("Reading the vocabulary…", "Every token with its bytes, its type and what makes it.")
-        self._nothing = EmptyState("No token matches", "Search for something else, or choose all types and uses.")
+        self.export.setToolTip("Export the rows shown, in their order, as a CSV file")
+        self._none = EmptyState("No tokenizer chosen", "Choose one on the left, or train one, to see its tokens.")
+        self._busy = EmptyState("Reading the vocabulary…", "Every token with its bytes, type and merge.")
+        self._nothing = EmptyState("No token matches", "Change the search, or choose all types and uses.")
         self._found = QStackedWidget()
         self._found.addWidget(self.table)
         self._found.addWidget(self._nothing)
@@ -123,21 +123,21 @@ class VocabularyView(QWidget):
 
     @property
     def vocabulary(self) -> Vocabulary | None:
-        """What is browsed, None while there is none or it is being read."""
+        """The vocabulary, None if there is none or it is being read."""
         return None if self._finder is None else self._finder.vocabulary
 
     @property
     def usage(self) -> Usage | None:
-        """What was counted, None where nothing was."""
+        """The counts, None if nothing was counted."""
         return None if self._finder is None else self._finder.usage
 
     @property
     def busy(self) -> bool:
-        """Whether something is read, looked for, counted or written."""
+        """Whether any background task is running."""
         return self.counter.busy or any(task.busy for task in (self._reading, self._finding, self._writing))
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
-        """Browse this tokenizer of the library; None while there is none."""
+        """Show this tokenizer of the library; None for none."""
         self._tokenizer, self._name, self._finder = tokenizer, name, None
         for task in (self._reading, self._finding, self._writing):
             task.cancel()
@@ -149,7 +149,7 @@ class VocabularyView(QWidget):
             self._reading.ask(lambda: read_vocabulary(tokenizer))
 
     def set_text(self, text: str) -> None:
-        """Offer the text at hand as a corpus."""
+        """Offer the text of the tab as a corpus."""
         self.counter.picker.set_text(text)
 
     @Slot(object)
@@ -166,12 +166,12 @@ class VocabularyView(QWidget):
         table = self._finder.vocabulary
         self.words.setText(describe_usage(table, result.usage, result.corpus))
         n = result.usage.n("never", "unreachable")
-        self.glitches.setText(f"Show {counted(n, 'glitch candidate')}")
+        self.glitches.setText(f"Show {format_count(n, 'glitch candidate')}")
         self.glitches.setVisible(n > 0)
         self._show_parts(table, result.usage)
 
     def _show_parts(self, table: Vocabulary | None, usage: Usage | None) -> None:
-        """Give the parts a vocabulary, and look for its tokens."""
+        """Set the vocabulary of all parts, and search again."""
         self._usage.setVisible(usage is not None)
         self.facts.set_vocabulary(table, usage)
         if table is not None:
@@ -180,7 +180,7 @@ class VocabularyView(QWidget):
         self.table.set_vocabulary(table, usage)
         self._find()
 
-    # -- Looking for tokens --------------------------------------------------------------------------------------------
+    # -- Search -------------------------------------------------------------------------------------------------------
 
     @Slot()
     def _find(self) -> None:
@@ -195,7 +195,7 @@ class VocabularyView(QWidget):
     def _on_found(self, found: Found) -> None:
         assert self._finder is not None
         n, n_all = len(found.rows), len(self._finder.vocabulary)
-        self.n_found.setText(counted(n_all, "token") if n == n_all else f"{n:,} of {counted(n_all, 'token')}")
+        self.n_found.setText(format_count(n_all, "token") if n == n_all else f"{n:,} of {format_count(n_all, 'token')}")
         self.filters.show_problem(bool(found.problem))
         self._say(found.problem, failed=bool(found.problem))
         self.export.setEnabled(n > 0)
@@ -207,7 +207,7 @@ class VocabularyView(QWidget):
     def _on_progress(self, events: tuple[Event, ...]) -> None:
         last = events[-1]
         if isinstance(last, Progress):
-            self.n_found.setText(f"Searching: {percent(last.done / last.total)}")
+            self.n_found.setText(f"Searching: {format_percent(last.done / last.total)}")
 
     @Slot()
     def _show_glitches(self) -> None:
@@ -216,7 +216,7 @@ class VocabularyView(QWidget):
 
     @Slot(int)
     def _show_token(self, row: int) -> None:
-        """Tell about a token, whether or not it is among those that are shown."""
+        """Show a token in the card, whether or not the table contains it."""
         if self.table.select(row):
             self.table.scrollTo(self.table.currentIndex())
         self.facts.show_row(row)
@@ -234,20 +234,20 @@ class VocabularyView(QWidget):
 
     @Slot()
     def ask_where(self) -> None:
-        """Ask for a file, and write the rows that are shown into it."""
+        """Ask for a file, and export the rows shown to it."""
         path, _ = QFileDialog.getSaveFileName(self, "Export the vocabulary", f"{self._name}-vocabulary.csv", _CSV)
         if path:
             self.export_to(Path(path))
 
     def export_to(self, path: Path) -> None:
-        """Write the rows that are shown, in their order, into a CSV file; whether it worked is said."""
+        """Export the rows shown, in their order, as a CSV file; reports the result."""
         finder, rows = self._finder, self.table.contents.rows
         if finder is None:
             return
 
         def write() -> str:
             write_vocabulary_csv(path, finder.vocabulary, finder.usage, rows.tolist())
-            return f"{counted(len(rows), 'token')} written to {path}"
+            return f"{format_count(len(rows), 'token')} written to {path}"
 
         self._writing.ask(write)
 
@@ -262,7 +262,7 @@ class VocabularyView(QWidget):
 
 
 class _LogPlot(LinePlot):
-    """Lines as wide as there is room: no colour bar stands beside them."""
+    """A line plot that uses the full width, as it has no colour bar."""
 
     def _room(self) -> QRectF:
         room = super()._room()
@@ -271,7 +271,7 @@ class _LogPlot(LinePlot):
 
 
 class VocabularyCharts(QWidget):
-    """Three figures; in the place of the last two, what to do to see them."""
+    """Three charts; a hint replaces the last two before counting."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -284,8 +284,8 @@ class VocabularyCharts(QWidget):
         beside.addWidget(self.zipf, 1)
         beside.addWidget(self.coverage, 1)
         self._hint = EmptyState(
-            "Nothing is counted yet",
-            "Choose a corpus above and count: this shows how often each token occurs, and which never do.",
+            "Nothing counted yet",
+            "Choose a corpus above and click Count to see how often each token occurs, and which never do.",
         )
         self._pages = QStackedWidget()
         self._pages.addWidget(self._hint)
@@ -304,13 +304,13 @@ class VocabularyCharts(QWidget):
 
     @property
     def pictures(self) -> tuple[LinePicture, LinePicture] | None:
-        """Frequency by rank and coverage, where a corpus was counted."""
+        """Frequency by rank, and coverage; None before counting."""
         if self._pages.currentIndex() == 0 or self.zipf.picture is None or self.coverage.picture is None:
             return None
         return self.zipf.picture, self.coverage.picture
 
     def show_vocabulary(self, vocabulary: Vocabulary, usage: Usage | None) -> None:
-        """Draw these; without `usage`, what is known of the vocabulary alone."""
+        """Draw the charts; only the lengths without `usage`."""
         self.lengths.set_picture(lengths_picture(vocabulary))
         self._pages.setCurrentIndex(0 if usage is None else 1)
         if usage is not None:

@@ -11,7 +11,7 @@ from app.kit.words.slot_words import UNUSED, differs, label_of, plain_words, val
 from models import cost
 from models.library.library import RunInfo
 from models.library.run_record import read_record
-from models.number_words import duration, short_count
+from models.number_words import format_compact, format_duration
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
 from models.settings.slots import is_used
@@ -64,13 +64,13 @@ def _results(runs: Sequence[RunInfo], models: Sequence[ModelConfig]) -> tuple[Co
             "Best loss", "Lowest validation loss, nats per token", [run.best_loss for run in runs], "{:.3f}".format
         ),
         _result("Steps", "Steps trained", [run.step for run in runs], "{:,}".format),
-        _result("Time", "Training time", [run.elapsed_s for run in runs], duration),
+        _result("Time", "Training time", [run.elapsed_s for run in runs], format_duration),
         _result("Parameters", "Trainable numbers", [cost.total_parameters(model) for model in models], _format_count),
     )
 
 
 def _format_count(n: int) -> str:
-    return short_count(n, billion="B")
+    return format_compact(n, billion="B")
 
 
 def _result(label: str, tip: str, values: Sequence[Any], in_words: Callable[[Any], str]) -> ComparedColumn:

@@ -24,7 +24,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.training.compare.comparison import RunComparison, compare_runs
 from app.worker.background import LatestTask
 from models.library.library import RunInfo
-from models.number_words import counted
+from models.number_words import format_count
 
 Index = QModelIndex | QPersistentModelIndex
 _SORT = Qt.ItemDataRole.UserRole
@@ -108,8 +108,8 @@ class RunDifferences(QWidget):
             return
         self._model.show(comparison)
         n = sum(one.is_setting for one in comparison.columns)
-        alike = f"{counted(comparison.n_alike, 'setting')} are the same in all."
-        self.note.setText(f"{counted(n, 'setting')} differ; {alike}" if n else f"All {alike}")
+        alike = f"{format_count(comparison.n_alike, 'setting')} are the same in all."
+        self.note.setText(f"{format_count(n, 'setting')} differ; {alike}" if n else f"All {alike}")
         self._fit()
 
     @Slot()

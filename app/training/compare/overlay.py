@@ -25,7 +25,7 @@ from app.training.curves.run_axis import RunAxis
 from app.worker.background import LatestTask
 from models.events import Event
 from models.library.library import RunInfo
-from models.number_words import counted
+from models.number_words import format_count
 
 _DRAW_MS, _READ_MS, _POLL_MS = 60, 250, 3000
 """Milliseconds to batch changes and newly read curves, and between polls for growing runs."""
@@ -131,7 +131,7 @@ class RunOverlay(QWidget):
         """Compare these runs; those that are gone are left out."""
         self._runs = self._known(run_ids)
         self.curves = {run_id: curves for run_id, curves in self.curves.items() if run_id in self._runs}
-        self.title.setText(counted(len(self._runs), "run"))
+        self.title.setText(format_count(len(self._runs), "run"))
         self.legend.set_runs({run_id: info.name for run_id, info in self._runs.items()})
         self.differences.show_runs(list(self._runs.values()), self.legend.swatch)
         self.drawn = ()

@@ -23,7 +23,7 @@ _APART, _NEARLY_ALL = 0.006, 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedQuantity:
-    """A quantity to compare: a column of a kind of rows, with its label, unit and number format."""
+    """A quantity to compare: a column of a kind of rows, with label, unit, format."""
 
     kind: str
     column: str
@@ -46,8 +46,8 @@ COMPARED = {
 
 @dataclass(frozen=True, kw_only=True)
 class OverlaySpec:
-    """What an overlay draws: a quantity over column `axis` divided by `unit`, from `left` to `right`, `n_columns` pixels
-    wide."""
+    """What an overlay draws: a quantity over column `axis` divided by `unit`, from `left` to `right`, `n_columns`
+    pixels wide."""
 
     quantity: ComparedQuantity
     axis: str

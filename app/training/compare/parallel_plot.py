@@ -85,7 +85,7 @@ class ParallelPlot(Figure):
     # -- Painting ------------------------------------------------------------------------------------------------------
 
     def _plot_area(self) -> QRectF:
-        """Beside the first and the last axis there is area for their ticks' words."""
+        """The area between the first and last axis, with space for their tick labels outside."""
         height = self._metrics().height()
         left, right = (self._label_width(axis) for axis in (self._axes[0], self._axes[-1]))
         return QRectF(
@@ -153,7 +153,7 @@ class ParallelPlot(Figure):
             painter.drawLine(QPointF(self._x(i), area.top()), QPointF(self._x(i), area.bottom()))
 
     def _draw_title(self, painter: QPainter, i: int, axis: ParallelAxis) -> None:
-        """Above its axis: at the page's edge for the first and the last, which have no area on both sides."""
+        """Draw the title above its axis, aligned to the edge for the first and the last."""
         painter.setFont(self._theme.font(0.9, bold=axis.name == LOSS))
         painter.setPen(self._theme.theme.color("text"))
         half = self._plot_area().width() / max(len(self._axes) - 1, 1) / 2 - SPACE / 2
@@ -167,7 +167,7 @@ class ParallelPlot(Figure):
         painter.drawText(box, Qt.AlignmentFlag.AlignRight if is_last else align, title)
 
     def _draw_ticks(self, painter: QPainter, i: int, axis: ParallelAxis) -> None:
-        """Beside the lines where there is area, else over them, on a patch of the page."""
+        """Draw ticks and labels; labels of inner axes get a background, since lines run behind them."""
         colors, metrics, x = self._theme.theme, self._metrics(), self._x(i)
         painter.setFont(self._theme.font(0.9))
         free = math.inf

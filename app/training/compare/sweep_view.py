@@ -26,7 +26,7 @@ from app.training.compare.parallel_plot import ParallelPlot
 from app.worker.background import LatestTask
 from models.library.library import RunInfo
 from models.library.lowest_loss import LowestLoss, find_lowest_loss
-from models.number_words import counted
+from models.number_words import format_count
 from models.runs.sweep_result import SweepRun, compare_runs
 
 _POLL_MS = 3000
@@ -123,11 +123,11 @@ class SweepView(QWidget):
         best = runs[0] if runs else None
         if best is not None and best.best_loss is not None:
             self._words.setText(
-                f"{counted(len(runs), 'run')}, the lowest validation loss is {best.best_loss:.4f} nats per token: "
+                f"{format_count(len(runs), 'run')}, the lowest validation loss is {best.best_loss:.4f} nats per token: "
                 f"“{best.name}” (the thick line)."
             )
         else:
-            self._words.setText(f"{counted(len(runs), 'run')}, none of them validated yet.")
+            self._words.setText(f"{format_count(len(runs), 'run')}, none of them validated yet.")
         self.plot.show_runs(runs)
         self._fill(runs)
 

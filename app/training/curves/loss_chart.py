@@ -86,7 +86,7 @@ class LossChart(RunChart):
             self.quantities.addItem(quantity.label)
         self.quantities.setAccessibleName("Unit of the loss")
         self.quantities.setToolTip(
-            "Perplexity is e to the loss: the number of tokens the model hesitates between. Bits per byte do not depend "
+            "Perplexity is e to the loss: how many tokens the model hesitates between. Bits per byte do not depend "
             "on the tokenizer; they are undefined where only some tokens are predicted."
         )
         title = self.quantities if controls else label(LOSS.name, "subheading")
@@ -262,7 +262,7 @@ class LossChart(RunChart):
             self.line_names[i].setPos(right, min(max(end, low + apart / 2), high - apart / 2))
 
     def _place_frequencies(self, right: float, low: float, line: float) -> None:
-        """Place the label above its line; below where the curve or the other label is above; hide it where neither fits.
+        """Place the label above its line, or below where the curve or the other label is; hide it if neither fits.
         `low`: the lowest visible y, `line`: the height of a line of text."""
         value, guess = (self._axis_value(reference.value) for reference in (self.frequencies, self.uniform_guess))
         late = self._drawn[1][1][-max(len(self._drawn[1][1]) // 3, 1) :]

@@ -28,7 +28,7 @@ from app.training.curves.sample_feed import SampleFeed
 from app.training.curves.small_chart import SmallChart, format_number
 from app.training.shown_run import ShownRun
 from models.events import Noted
-from models.number_words import duration, percent, size_unit, size_words
+from models.number_words import format_duration, format_percent, format_size, size_unit
 from models.runs.run_folder import RunFolder
 
 _CHARTS_HIGH = 19
@@ -188,7 +188,7 @@ class CurvesView(QWidget):
         run = self._run
         assert run is not None
         self._has_begun = len(run.history.train) > 0
-        self.loss.show_history(run.history, run.spec.n_choices if run.spec is not None else 0, measured_at_first(run))
+        self.loss.show_history(run.history, run.spec.n_classes if run.spec is not None else 0, measured_at_first(run))
 
     @Slot()
     def refresh(self) -> None:
@@ -253,7 +253,7 @@ class CurvesView(QWidget):
         if not len(train):
             return ""
         at = len(train) - 1 if row is None else row
-        words = f"{train['tokens'][at]:,.0f} tokens in {duration(float(train['elapsed_s'][at]))}"
+        words = f"{train['tokens'][at]:,.0f} tokens in {format_duration(float(train['elapsed_s'][at]))}"
         if row is None:
             return words
         chart = self.loss.chart
@@ -282,11 +282,11 @@ def measured_at_first(run: ShownRun) -> Mapping[str, float]:
 def _format_speed(train: Table, row: int) -> str:
     share = float(train["peak_share"][row])
     words = format_number(float(train["tokens_per_s"][row]), ",.0f")
-    return f"{words} · {percent(share)} of peak" if share == share else words
+    return f"{words} · {format_percent(share)} of peak" if share == share else words
 
 
 def _format_memory(train: Table, row: int) -> str:
-    return size_words(float(train["memory_bytes"][row]))
+    return format_size(float(train["memory_bytes"][row]))
 
 
 def _memory_scale(most: float) -> tuple[float, str]:
@@ -323,7 +323,7 @@ class LinkedCharts(QObject):
 
 
 class RunMarks:
-    """The marks of a run along an axis: `lines` at resumes, forks and changed learning rates, `ticks` at checkpoints."""
+    """The marks of a run along an axis: `lines` at resumes, forks, learning-rate changes …, `ticks` at checkpoints."""
 
     def __init__(self, history: RunHistory, axis: RunAxis) -> None:
         marks = [mark for mark in history.marks if mark.event in _LINES or mark.event == _SAVED]

@@ -1,4 +1,4 @@
-"""One diagnosis: what is wrong, by which evidence, and the button that starts the remedy."""
+"""A card for one diagnosis: the problem, the evidence, and a button that starts the remedy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.training.shown_run import ShownRun
 from models.training.doctor import Diagnosis
 
 GRAVE = frozenset({"nan", "divergence", "exploding", "dead"})
-"""What leaves no useful model; the rest could only be better."""
+"""Kinds that leave no useful model."""
 _CURVES = {
     **dict.fromkeys(("nan", "exploding", "dead"), ("Gradient norm", "train", "grad_norm")),
     **dict.fromkeys(("overfitting", "little_data", "small_validation"), ("Validation loss", "val", "loss")),
@@ -30,10 +30,10 @@ _WIDE_SPAN = 50.0
 
 
 class DiagnosisCard(QFrame):
-    """Shows a diagnosis of one kind, whose words and numbers may change while the run goes on.
+    """Shows a diagnosis of one kind, which may change as the run continues.
 
     Signals:
-        remedy_asked(remedy): the user wants it.
+        remedy_asked(remedy): the user wants to apply it.
     """
 
     remedy_asked = Signal(object)
@@ -70,7 +70,7 @@ class DiagnosisCard(QFrame):
         across.addWidget(self._chart, 0, Qt.AlignmentFlag.AlignTop)
 
     def show_diagnosis(self, diagnosis: Diagnosis, run: ShownRun) -> None:
-        """Show what is said of `run` now."""
+        """Show a diagnosis of `run`."""
         self.diagnosis = diagnosis
         self._title.setText(diagnosis.title)
         self._since.setText(f"since step {diagnosis.step:,}" if diagnosis.step > 1 else "since the start")
@@ -82,9 +82,7 @@ class DiagnosisCard(QFrame):
             self.remedy.setAccessibleName(diagnosis.remedy.words)
             is_fork = diagnosis.remedy.fork_step is not None
             self.remedy.setToolTip(
-                "Goes on from that checkpoint with these settings"
-                if is_fork
-                else "The same run again with these settings"
+                "Fork that checkpoint with these settings" if is_fork else "Repeat the run with these settings"
             )
         name, table, column = _CURVES.get(self.kind, _LOSS)
         rows = run.history.train if table == "train" else run.history.val
@@ -121,7 +119,7 @@ class DiagnosisCard(QFrame):
 
 
 class SymptomChart(QWidget):
-    """What a diagnosis was read from: a curve without axes, with a dashed line at the step where the trouble begins."""
+    """The curve behind a diagnosis, without axes, with a dashed line at the step where the problem starts."""
 
     def __init__(self, theme: ThemeProvider, tone: str) -> None:
         super().__init__()
@@ -136,7 +134,7 @@ class SymptomChart(QWidget):
         return QSize(_WIDTH, _HEIGHT)
 
     def set_curve(self, name: str, steps: NDArray[np.float64], values: NDArray[np.float64], mark: int) -> None:
-        """Draw finite `values` over `steps`, both (N), and mark the step `mark`."""
+        """Draw the finite `values` over `steps`, both (N), and mark step `mark`."""
         known = np.isfinite(values)
         self._steps, self._values = _thinned(steps[known], values[known])
         self._mark = mark
@@ -170,7 +168,7 @@ class SymptomChart(QWidget):
 def _thinned(
     steps: NDArray[np.float64], values: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """At most as many points as there are pixels, each the middle one of its neighbours: single spikes are noise."""
+    """Thin a curve to the pixels available, by medians, since single spikes are noise."""
     n = -(-len(values) // (_WIDTH // 2))
     if n <= 1:
         return steps, values

@@ -1,4 +1,4 @@
-"""The doctor's view of a run: what is wrong with it and what to do, or what was looked at and found in order."""
+"""The doctor's view of a run: its problems with remedies, and the checks that passed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from app.training.doctor.diagnosis_card import DiagnosisCard
 from app.training.shown_run import ShownRun
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
+from models.number_words import format_count
 from models.runs.run_folder import RunFolder
 from models.training.doctor import TITLES, Check, Diagnosis, Examination, Remedy, RunLog, examine
 
-_EMPTY = ("Nothing to examine yet", "The doctor reads what a run writes down, step by step.")
+_EMPTY = ("Nothing to examine yet", "The doctor reads the log of a run, step by step.")
 _WIDEST = 880
 """Pixels: longer lines are hard to read."""
 
@@ -29,13 +30,13 @@ _ICON = 16
 
 
 class DoctorView(QWidget):
-    """Examines a run beside the window, again while it grows.
+    """Examines a run in the background, and again as it grows.
 
     Args:
-        session: for what all views of a run get; nothing of it is used here.
+        session: not used; all views of a run take it.
 
     Signals:
-        remedy_asked(run_id, remedy): the user wants this `Remedy` of the run.
+        remedy_asked(run_id, remedy): the user wants to apply this `Remedy`.
     """
 
     remedy_asked = Signal(str, object)
@@ -65,7 +66,7 @@ class DoctorView(QWidget):
         self._lines.addWidget(self.heading)
         self._lines.addWidget(self.summary)
         self._first_card = self._lines.count()
-        self._others = label("Looked for, and not found", "subheading")
+        self._others = label("Passed checks", "subheading")
         self._lines.addWidget(self._others)
         self._lines.addWidget(self.checks)
         self._lines.addStretch(1)
@@ -86,7 +87,7 @@ class DoctorView(QWidget):
         self._examine(run)
 
     def refresh(self) -> None:
-        """The run has grown: examine it again, once the examination that is going on has ended."""
+        """The run has grown: examine it again, after an examination in progress."""
         if self._run is None:
             return
         if self._task.busy:
@@ -110,13 +111,13 @@ class DoctorView(QWidget):
         self.checks.set_checks(examination.checks)
         self._others.setVisible(bool(n and examination.checks))
         if n:
-            self.heading.setText("One thing is wrong" if n == 1 else f"{n} things are wrong")
-            self.summary.setText("The gravest first. Each button makes a new run; this one stays as it is.")
+            self.heading.setText("1 problem" if n == 1 else f"{n} problems")
+            self.summary.setText("The most severe first. Each button makes a new run; this one stays unchanged.")
         elif made:
-            self.heading.setText("Nothing is wrong")
+            self.heading.setText("No problems found")
             later = len(examination.checks) - made
-            missing = f" {later} cannot be looked for yet." if later else ""
-            self.summary.setText(f"{made} kinds of trouble were looked for in this run's log, and not found.{missing}")
+            passed = f"{format_count(made, 'check')} passed"
+            self.summary.setText(f"{passed}; {later} not possible yet." if later else f"All {passed}.")
         if n or made:
             self._empty.hide()
             self._found.show()
@@ -127,7 +128,7 @@ class DoctorView(QWidget):
             self.refresh()
 
     def _show_cards(self, run: ShownRun, diagnoses: tuple[Diagnosis, ...]) -> None:
-        """Change what is shown in place: a button that is being pressed must not be replaced under the pointer."""
+        """Update cards in place, so that a button is not replaced while it is being pressed."""
         found = {diagnosis.kind: diagnosis for diagnosis in diagnoses}
         for kind in set(self.cards) - set(found):
             self.cards.pop(kind).deleteLater()
@@ -154,7 +155,7 @@ class DoctorView(QWidget):
 
 
 class _Columns:
-    """The curves of a history as they are now: they may grow while they are examined."""
+    """A snapshot of the curves of a history, which may grow during the examination."""
 
     def __init__(self, history: RunHistory) -> None:
         self.train = {name: history.train[name] for name in ("step", "loss", "lr", "grad_norm")}
@@ -167,7 +168,7 @@ class _Columns:
 
 
 def _examination(run: ShownRun, columns: _Columns) -> Examination:
-    """What the doctor says of a run with these curves; ValueError names a damaged run.json."""
+    """Examine a run with these curves; ValueError names a damaged run.json."""
     assert run.folder is not None
     log = RunLog.of(
         RunFolder.open(run.folder),
@@ -182,9 +183,9 @@ def _examination(run: ShownRun, columns: _Columns) -> Examination:
 
 
 class CheckList(QWidget):
-    """The checks that found nothing, each with what it looked at: a line for each.
+    """The checks that passed or were not possible, with their values, one line each.
 
-    Those that do not apply now are hidden.
+    Other checks are hidden.
     """
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -209,7 +210,7 @@ class CheckList(QWidget):
         theme.theme_changed.connect(self._restyle)
 
     def set_checks(self, checks: Sequence[Check]) -> None:
-        """Show these, in the order of all checks."""
+        """Show these checks."""
         by_kind = {check.kind: check for check in checks}
         for kind, line in self._lines.items():
             line.set_check(by_kind.get(kind))
@@ -217,7 +218,7 @@ class CheckList(QWidget):
         self.setVisible(bool(by_kind))
 
     def words(self) -> list[str]:
-        """What is shown, line by line."""
+        """The visible texts, line by line."""
         return [f"{line.title.text()}: {line.words.text()}" for line in self._lines.values() if line.check is not None]
 
     @Slot()
@@ -241,4 +242,4 @@ class _CheckLine:
             widget.setVisible(check is not None)
         if check is not None:
             self.words.setText(check.words)
-            self.icon.setToolTip("Looked for, and not found" if check.possible else "Cannot be looked for yet")
+            self.icon.setToolTip("Passed" if check.possible else "Not possible yet")

@@ -45,7 +45,7 @@ class RunChoices(QScrollArea):
         self.data = DataPicker(theme)
         self.tokenizer = TokenizerPicker(session)
         config = TrainConfig(prompts=DEFAULT_PROMPTS["tiny-world"])
-        self.form = ConfigForm(config, theme, folded=("Learning rate", "Optimizer", "Watching"))
+        self.form = ConfigForm(config, theme, folded=("Learning rate", "Optimizer", "Evaluation and checkpoints"))
         self._sides = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._source = self.data.spec.source
         inner = QWidget()

@@ -12,7 +12,7 @@ from app.kit.theme import ThemeProvider
 from app.kit.words.preset_words import design_words, parameter_words, preset_families
 from app.session.session import Session
 from models import cost
-from models.number_words import counted, size_words
+from models.number_words import format_count, format_size
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 
@@ -96,7 +96,7 @@ class DesignPicker(QWidget):
 
 
 def _about(design: ModelConfig) -> str:
-    layers = counted(design.n_layer, "layer")
+    layers = format_count(design.n_layer, "layer")
     if design.topology == "encoder-decoder":
         layers = f"{design.encoder().n_layer} + {design.n_layer} layers"
     words = (
@@ -105,5 +105,5 @@ def _about(design: ModelConfig) -> str:
     )
     if cost.total_parameters(design) >= _GIANT:
         memory = sum(cost.memory(design, 1, min(design.context_length, 1024)).values())
-        words += f" Training it needs about {size_words(memory)} of memory, even with batch size 1 (estimated)."
+        words += f" Training it needs about {format_size(memory)} of memory, even with batch size 1 (estimated)."
     return words

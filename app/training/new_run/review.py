@@ -15,7 +15,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.device_memory import DeviceMemory, check_fit, format_memory_use
 from app.training.trials.trials import TrialState
 from models import cost
-from models.number_words import duration, short_count
+from models.number_words import format_compact, format_duration
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.training.trials.findings import RunCost
@@ -173,9 +173,9 @@ class RunReview(QFrame):
         self.problem.setVisible(bool(problem))
         self.start.setEnabled(not problem)
         tokens = train.batch_size * train.grad_accum_steps * model.context_length
-        self.facts["parameters"].setText(short_count(cost.total_parameters(model), billion="B"))
+        self.facts["parameters"].setText(format_compact(cost.total_parameters(model), billion="B"))
         self.facts["step"].setText(f"{tokens:,}")
-        self.facts["tokens"].setText(short_count(tokens * train.steps))
+        self.facts["tokens"].setText(format_compact(tokens * train.steps))
         self.facts["guess"].setText(f"{math.log(model.vocab_size):.3f}")
 
     def show_template_name(self, name: str) -> None:
@@ -215,9 +215,9 @@ class RunReview(QFrame):
         for name in ("time", "per step", "speed"):
             self.facts[name].setText(_NONE)
         if measured is not None and measured.ms_per_step is not None and measured.tokens_per_s is not None:
-            self.facts["time"].setText(duration(measured.seconds))
+            self.facts["time"].setText(format_duration(measured.seconds))
             self.facts["per step"].setText(_milliseconds(measured.ms_per_step))
-            self.facts["speed"].setText(f"{short_count(measured.tokens_per_s)}/s")
+            self.facts["speed"].setText(f"{format_compact(measured.tokens_per_s)}/s")
         too_much = level == "no"
         self.fit.setVisible(too_much and not trial.running)
         words = ""

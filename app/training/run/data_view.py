@@ -1,4 +1,4 @@
-"""The data of a run that there is, as one of the views of it."""
+"""The data view of an existing run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.worker.job import INTERACTIVE
 
 
 class RunDataView(QWidget):
-    """The data of a run that there is, as RunViews wants it."""
+    """A preview of the data of an existing run."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -29,24 +29,24 @@ class RunDataView(QWidget):
         self._preview = TrialRunner(session.worker, session.library, self, INTERACTIVE)
         self._preview.changed.connect(self._show)
         self._preview.failed.connect(session.notices.fail)
-        self._say("Looking at the data", "The text is being encoded.")
+        self._say("Previewing the data", "The text is being encoded.")
 
     @property
     def busy(self) -> bool:
-        """Whether the data is being looked at."""
+        """Whether the preview is being made."""
         return self._preview.state.running
 
     def show_run(self, run: ShownRun) -> None:
-        """Look at another run's data."""
+        """Show the data of a run."""
         self._run = run
         if run.folder is None or run.spec is None:
-            self._say("No data yet", "The text is being prepared: its preview comes when the run has begun.")
+            self._say("No data yet", "The text is being prepared: the preview appears when the run has started.")
             return
-        self._say("Looking at the data", "The text is being encoded.")
+        self._say("Previewing the data", "The text is being encoded.")
         self._preview.start_run(run.folder, run.spec)
 
     def refresh(self) -> None:
-        """The run has grown, which changes nothing here."""
+        """Nothing to do: the data of a run does not change."""
 
     def _show(self) -> None:
         state = self._preview.state
@@ -58,7 +58,7 @@ class RunDataView(QWidget):
         elif state.problem:
             self._say("The data cannot be shown", state.problem)
         elif state.running:
-            self._say("Looking at the data", state.phase)
+            self._say("Previewing the data", state.phase)
 
     def _say(self, heading: str, sentence: str) -> None:
         self._note.set_words(heading, sentence)

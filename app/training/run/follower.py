@@ -1,4 +1,4 @@
-"""A run that another process writes, or that rests, read beside the window and followed while it grows."""
+"""Follows the logs of a run that another process trains, or that is idle, in the background."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from models.files.log_tail import LogTail
 from models.runs.run_folder import LOG_NAMES
 
 _POLL_MS, _DAMAGED_POLL_MS = 1000, 10_000
-"""How often a folder is looked at; one with a damaged log is read from the beginning each time."""
+"""Milliseconds between polls; slower with a damaged log, which is read from the beginning each time."""
 
 
 class RunFollower(QObject):
-    """Keeps a history equal to the logs in a run's folder: reads all of them, then what is added, once a second.
+    """Keeps a history equal to the logs of a run: reads them fully, then new rows once a second.
 
     Signals:
-        loaded(): the history holds for the first time what the folder does.
-        appended(): the history holds more, or other things, than before; a problem is one.
-        failed(sentence): a log is damaged or cannot be read; said once until it can be.
+        loaded(): the history was read for the first time.
+        appended(): the history has changed, including by a problem.
+        failed(sentence): a log is damaged or cannot be read; emitted once per problem.
     """
 
     loaded = Signal()
@@ -45,16 +45,16 @@ class RunFollower(QObject):
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the history holds what was in the folder when it was last read."""
+        """Whether the history was read."""
         return self._is_loaded
 
     @property
     def is_following(self) -> bool:
-        """Whether there is a folder that is followed."""
+        """Whether a folder is being followed."""
         return self._reader is not None
 
     def follow(self, folder: Path, history: RunHistory) -> None:
-        """Let `history` hold what `folder` does, whatever it held before, and go on with that until `stop`."""
+        """Replace `history` with the logs of `folder`, and keep it up to date until `stop`."""
         self.stop()
         self._history, self._reader = history, RunReader(folder)
         history.is_loading, history.problem = True, ""
@@ -62,14 +62,14 @@ class RunFollower(QObject):
         self.poll()
 
     def stop(self) -> None:
-        """Leave the history as it is."""
+        """Stop following; the history stays as it is."""
         self._poll.stop()
         self._task.cancel()
         self._reader, self._is_loaded = None, False
 
     @Slot()
     def poll(self) -> None:
-        """Read now what was added; nothing happens while that is being done."""
+        """Read what was added, unless a read is in progress."""
         reader = self._reader
         if reader is not None and not self._task.busy:
             self._task.ask(lambda: (reader, _advance(reader)))
@@ -106,7 +106,7 @@ class RunFollower(QObject):
 
 
 def _advance(reader: RunReader) -> LogUpdate | str:
-    """What is new, or what is damaged: that is no failure of this program, which its log would tell again and again."""
+    """The update, or a sentence about damage: not an exception, which would be logged at every poll."""
     try:
         return reader.advance()
     except ValueError as error:
@@ -115,13 +115,13 @@ def _advance(reader: RunReader) -> LogUpdate | str:
 
 @dataclass(frozen=True, eq=False)
 class LogUpdate:
-    """What was read: a history of its own, where all of it is new, or the rows that were added to each log."""
+    """What was read: a full history, or the rows added to each log."""
 
     full: RunHistory | None
     rows: dict[str, Sequence[Row]]
 
     def add_to(self, history: RunHistory) -> bool:
-        """Let `history`, which holds what was read before, hold this too; whether that changes anything."""
+        """Apply the update to `history`; whether that changes it."""
         if self.full is not None:
             history.replace_with(self.full)
         for log, rows in self.rows.items():
@@ -130,14 +130,14 @@ class LogUpdate:
 
 
 class RunReader:
-    """Reads the logs of one run. The first time, and after a resume has cut one of them, it reads all."""
+    """Reads the logs of one run: fully at first and after a resume has truncated one, else what was added."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._tails: dict[str, LogTail] = {}
 
     def advance(self) -> LogUpdate:
-        """What is new since the last call; ValueError names a damaged file, and then the next call reads all again."""
+        """The update since the last call; ValueError names a damaged file: the next call reads all logs again."""
         try:
             if not self._tails or any(tail.was_replaced() for tail in self._tails.values()):
                 return LogUpdate(self._read_all(), {})

@@ -1,4 +1,4 @@
-"""Where a new run shall go on from, and with which settings."""
+"""A dialog for forking a run: checkpoint, name and settings."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from app.kit.forms.config_form import ConfigForm
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.run.forks import Forks
-from models.number_words import counted
+from models.number_words import format_count
 from models.runs.fork import CheckpointInfo, list_checkpoints
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import inactive_fields
 
 _FIXED = ("optimizer",)
-"""What a fork cannot change: its checkpoint holds that optimizer's state."""
+"""A fork cannot change these: its checkpoint holds the optimizer's state."""
 
 
 class ForkDialog(QDialog):
     """Asks for a checkpoint, a name and changed settings.
 
     Args:
-        step: the checkpoint to begin with; None is the last one.
-        changes: settings to begin with, as {"lr": 0.001}.
+        step: the preselected checkpoint; None is the last one.
+        changes: settings to prefill, as {"lr": 0.001}.
 
     Signals:
-        forked(): the session makes the fork now.
+        forked(): the fork is being made.
     """
 
     forked = Signal()
@@ -58,13 +58,13 @@ class ForkDialog(QDialog):
         if step is not None:
             self.checkpoint.setCurrentIndex(max(0, self.checkpoint.findData(step)))
         self.checkpoint.setAccessibleName("Checkpoint")
-        self.checkpoint.setToolTip("The weights, and the optimizer's state, that the fork begins with")
+        self.checkpoint.setToolTip("The weights and optimizer state that the fork starts with")
         self.name = QLineEdit(session.runs.free_name(run.name))
         self.name.setMaxLength(60)
         self.name.setAccessibleName("Name of the fork")
-        self.name.setToolTip("What to call the fork in the list")
+        self.name.setToolTip("Name of the fork in the list")
         train = dataclasses.replace(run.spec.train, **(changes or {}))
-        self.form = ConfigForm(train, theme, hidden=_FIXED, folded=("Optimizer", "Objective", "Watching"))
+        self.form = ConfigForm(train, theme, hidden=_FIXED, folded=("Optimizer", "Objective", "Evaluation and checkpoints"))
         self.form.set_inactive(inactive_fields(run.spec.model))
         self.about = label("", "caption", wrap=True)
         self._problem = label("", "error", wrap=True)
@@ -72,18 +72,16 @@ class ForkDialog(QDialog):
             "Fork and train", theme, self._on_start, icon="git-fork", role="primary", tip="Train it now"
         )
         self.start.setDefault(True)
-        self.wait = button(
-            "Add to the queue", theme, self._on_wait, icon="queue", tip="Train it after what waits already"
-        )
-        cancel = button("Cancel", theme, self.reject, tip="Make no fork")
+        self.wait = button("Add to the queue", theme, self._on_wait, icon="queue", tip="Train it after the queued runs")
+        cancel = button("Cancel", theme, self.reject, tip="Do not fork")
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
         self.form.setProperty("role", "scrolled")
         area.setWidget(self.form)
         note = label(
-            "The fork has the curves up to its checkpoint, and goes on with the same data. Unchanged settings go on "
-            "exactly as the run itself did.",
+            "The fork keeps the curves so far and continues with the same data. With unchanged settings it repeats the "
+            "run exactly.",
             "caption",
             wrap=True,
         )
@@ -91,7 +89,7 @@ class ForkDialog(QDialog):
         layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
         layout.setSpacing(SPACE)
         layout.addWidget(note)
-        for words, field in (("Goes on from", self.checkpoint), ("Name", self.name)):
+        for words, field in (("Continue from", self.checkpoint), ("Name", self.name)):
             name = label(words)
             name.setBuddy(field)
             layout.addLayout(column(name, field, spacing=SPACE // 2))
@@ -110,21 +108,21 @@ class ForkDialog(QDialog):
 
     @property
     def problem(self) -> str:
-        """Why it cannot be made, '' where it can."""
+        """Why the fork cannot be made, '' where it can."""
         if not self._checkpoints:
-            return "This run has no checkpoint yet, so nothing can go on from it."
+            return "This run has no checkpoint yet, so it cannot be forked."
         if self.form.problem:
             return self.form.problem
         if not self.name.text().strip():
-            return "The fork has no name: give it one."
+            return "Enter a name for the fork."
         step, steps = self.checkpoint.currentData(), self.form.config.steps
         if steps <= step:
-            return f"It begins at step {step:,}, but is to end at {steps:,}: give it more steps."
+            return f"It starts at step {step:,} but ends at {steps:,}: give it more steps."
         return ""
 
     @Slot()
     def _on_checkpoint(self) -> None:
-        """From the run's last step nothing is left to train: then propose as many steps again."""
+        """Propose the number of steps: as many again if the checkpoint is at the run's last step."""
         step, own = self.checkpoint.currentData(), self._run.spec.train.steps
         if step is not None and not self._keeps_steps and self.form.config.steps == self._proposed:
             self._proposed = step + own if step >= own else own
@@ -138,9 +136,9 @@ class ForkDialog(QDialog):
         self._problem.setVisible(bool(problem))
         if not problem:
             step, steps = self.checkpoint.currentData(), self.form.config.steps
-            self.about.setText(f"The fork trains {counted(steps - step, 'step')} more, to step {steps:,}.")
+            self.about.setText(f"The fork trains {format_count(steps - step, 'step')} more, to step {steps:,}.")
         self.start.setEnabled(not problem and not busy)
-        self.start.setToolTip("Another run is being trained: add this one to the queue" if busy else "Train it now")
+        self.start.setToolTip("Another run is training: add this one to the queue" if busy else "Train it now")
         self.wait.setEnabled(not problem)
 
     def _on_start(self) -> None:

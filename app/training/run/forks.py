@@ -1,4 +1,4 @@
-"""What is made of a run beside the window: forks, runs like it, and its curves for TensorBoard."""
+"""Background work on a run: forking it, starting a similar run, and exporting to TensorBoard."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Forks(QObject):
-    """Makes a new run from a checkpoint, or like a run, and has it trained; one fork at a time."""
+    """Forks a checkpoint, or makes a run with changed settings, and starts or queues it; one fork at a time."""
 
     def __init__(
         self,
@@ -40,15 +40,15 @@ class Forks(QObject):
         self._task.failed.connect(notices.fail)
 
     def fork(self, run_id: str, step: int | None, *, name: str, train: TrainConfig, start: bool = True) -> bool:
-        """Make a new run from a checkpoint of `step`, None being the last; whether that began.
+        """Fork the checkpoint of `step` (None: the last) in the background; whether that started.
 
-        It is trained at once where `start` and nothing else is trained; otherwise it waits in the queue.
+        The fork starts at once if `start` is set and no run is training; otherwise it is queued.
         """
         from models.runs.fork import fork_run
         from models.runs.run_folder import RunFolder
 
         if self._task.busy:
-            return self._notices.refuse("A fork is being made just now: try again in a moment.")
+            return self._notices.refuse("A fork is being made: try again in a moment.")
 
         def make() -> str:
             source = RunFolder.open(self._runs.find(run_id).folder)
@@ -59,7 +59,7 @@ class Forks(QObject):
         return True
 
     def start_like(self, run_id: str, changes: Mapping[str, Any]) -> bool:
-        """Train a new run like this one but for `changes` ("train.lr" -> 0.001), or let it wait; whether it did."""
+        """Start or queue a new run like this one with `changes` ("train.lr" -> 0.001); whether that worked."""
         from models.runs.fork import spec_like
         from models.runs.run_folder import RunFolder
         from models.settings.spec_changes import changed_spec
@@ -73,12 +73,12 @@ class Forks(QObject):
             return self._training.start(spec)
         waits = self._queue.add([spec])
         if waits:
-            self._notices.say(f"“{spec.name}” is trained when the present training has ended.")
+            self._notices.say(f"“{spec.name}” is queued and starts after the current run.")
         return waits
 
     @Slot()
     def close(self) -> None:
-        """Begin nothing more."""
+        """Cancel a fork in progress."""
         self._task.cancel()
 
     @Slot(object)
@@ -91,7 +91,7 @@ class Forks(QObject):
 
 
 class TensorBoardExport(QObject):
-    """Writes one run's curves at a time as TensorBoard's event files."""
+    """Writes curves as TensorBoard event files, one run at a time."""
 
     def __init__(self, runs: Runs, notices: Notices, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -101,11 +101,11 @@ class TensorBoardExport(QObject):
         self._task.failed.connect(notices.fail)
 
     def write(self, run_id: str, folder: Path) -> bool:
-        """Write them into a new folder there; whether that began."""
+        """Write them into a new folder in `folder`; whether that started."""
         from models.runs.run_folder import RunFolder
 
         if self._task.busy:
-            return self._notices.refuse("Another run is being written for TensorBoard just now: try again in a moment.")
+            return self._notices.refuse("Another run is being exported: try again in a moment.")
 
         def write() -> Path:
             from models.runs.tensorboard import write_tensorboard

@@ -1,4 +1,4 @@
-"""The head of a run's view: its name, what it is doing, how far it is, and the buttons that steer it."""
+"""The header of a run: its name, status, progress and controls."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from app.training.run_list.run_delegate import TONES
 from app.training.run_list.run_query import RESUMABLE
 from models.library.library import RunInfo
 from models.library.run_record import last_saved_step
-from models.number_words import duration, percent
+from models.number_words import format_duration, format_percent
 
 _PILL_TONES = {"accent": "ok", "warning": "warning", "danger": "danger"}
 
 
 class RunHead(QFrame):
-    """Shows a run's state and offers what can be done in it; only what is possible is enabled.
+    """Shows a run's state and the actions that it allows.
 
     Signals:
-        resume_saved_asked(), chat_asked(), settings_asked(), fork_asked(), template_asked(), sweep_asked(): of a button.
-        lr_asked(), sample_asked(), discard_asked(): of the run that is trained now.
+        resume_saved_asked(), chat_asked(), settings_asked(), fork_asked(),
+        template_asked(), sweep_asked(): a button was pressed.
+        lr_asked(), sample_asked(), discard_asked(): for the run in training.
         export_asked(kind): "toml" or "tensorboard".
     """
 
@@ -52,34 +53,34 @@ class RunHead(QFrame):
         self.summary = ElidedLabel()
         self.summary.setProperty("role", "muted")
         self.pause = button(
-            "Pause", theme, training.pause, icon="pause-fill", tip="Wait after this step; go on any time"
+            "Pause", theme, training.pause, icon="pause-fill", tip="Pause after this step; resume at any time"
         )
-        self.resume = button("Resume", theme, training.resume, icon="play-fill", role="primary", tip="Go on training")
-        self.step = button("Step", theme, training.step, icon="skip-forward", tip="Train one step, then wait again")
+        self.resume = button("Resume", theme, training.resume, icon="play-fill", role="primary", tip="Resume training")
+        self.step = button("Step", theme, training.step, icon="skip-forward", tip="Train one step, then pause again")
         self.stop = button(
             "Stop and keep",
             theme,
             training.stop,
             icon="stop-fill",
-            tip="End the training here, with a checkpoint",
+            tip="Stop here and save a checkpoint",
         )
         self.resume_saved = button(
-            "Go on training",
+            "Resume training",
             theme,
             self.resume_saved_asked.emit,
             icon="play-fill",
             role="primary",
-            tip="Go on from the last checkpoint",
+            tip="Resume from the last checkpoint",
         )
-        self.chat = button("Chat with it", theme, self.chat_asked.emit, icon="chat-circle", tip="Talk to this model")
+        self.chat = button("Chat with it", theme, self.chat_asked.emit, icon="chat-circle", tip="Chat with this model")
         self.fork = button(
             "Fork…",
             theme,
             self.fork_asked.emit,
             icon="git-fork",
-            tip="A new run that goes on from one of the checkpoints, with other settings or the same",
+            tip="A new run from one of the checkpoints, with the same or other settings",
         )
-        self.more = button("", theme, icon="dots-three", tip="More that can be done")
+        self.more = button("", theme, icon="dots-three", tip="More actions")
         self._live_menu = self._make_menu(
             ("Save a checkpoint now", "floppy-disk", training.save),
             ("Sample now…", "text-aa", self.sample_asked.emit),
@@ -89,9 +90,7 @@ class RunHead(QFrame):
             ("Stop without saving", "stop-circle", lambda: training.stop(keep=False)),
             ("Stop and discard the run", "trash", self.discard_asked.emit),
         )
-        self._step_actions = self._live_menu.actions()[
-            :4
-        ]  # before the first step and after the last they would do nothing
+        self._step_actions = self._live_menu.actions()[:4]  # without effect before the first step and after the last
         self._resting_menu = self._make_menu(
             ("New run like this one", "copy", self.template_asked.emit),
             ("Sweep its settings…", "sliders", self.sweep_asked.emit),
@@ -105,7 +104,7 @@ class RunHead(QFrame):
             self.settings_asked.emit,
             icon="sliders-horizontal",
             role="quiet",
-            tip="What this run was made from, as the run itself says",
+            tip="The settings of this run",
         )
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
@@ -145,7 +144,7 @@ class RunHead(QFrame):
         lines.addLayout(row(*buttons, None, self.settings))
 
     def show_live(self, state: TrainingState, chat_state: str) -> None:
-        """Show the run that is being trained."""
+        """Show the run that is training."""
         staging = state.status in ("preparing", "evaluating")
         waiting = state.status == "running" and chat_state == "replying"
         words = "waiting for chat" if waiting else (state.phase.lower() if staging else "") or state.status
@@ -159,9 +158,9 @@ class RunHead(QFrame):
         self.pause.setEnabled(state.status in ("running", "preparing", "evaluating"))
         self.resume.setEnabled(state.status in ("paused", "blocked"))
         self.step.setEnabled(state.status == "paused")
-        keeps = bool(state.total_steps)  # before the first step there is nothing to keep
+        keeps = bool(state.total_steps)  # before the first step there is nothing to save
         self.stop.setText("Stop and keep" if keeps else "Stop")
-        self.stop.setToolTip("End the training here, with a checkpoint" if keeps else "Do not train it now")
+        self.stop.setToolTip("Stop here and save a checkpoint" if keeps else "Do not start training")
         self.stop.setEnabled(state.status != "stopping" and not state.over)
         self.more.setEnabled(state.status != "stopping" and not state.over)
         self.chat.setText("Chat with it as it learns")
@@ -183,14 +182,14 @@ class RunHead(QFrame):
         )
 
     def show_resting(self, info: RunInfo) -> None:
-        """Show a run that this session does not train now."""
+        """Show a run that this session is not training."""
         self.name.setText(info.name)
         self._show_pill(info.status, TONES.get(info.status, "muted"))
         self._show_progress(info.step, info.total_steps, None, info.elapsed_s, steps=True)
         self._show_problem(info.problem or "")
         self.chat.setText("Chat with it")
         saved = last_saved_step(info.folder)
-        self.resume_saved.setText("Go on training" if saved >= info.step else f"Go on from step {saved:,}")
+        self.resume_saved.setText("Resume training" if saved >= info.step else f"Resume from step {saved:,}")
         self.resume_saved.setEnabled(not self._session.training.active)
         self.more.setMenu(self._resting_menu)
         whole = info.problem is None
@@ -221,11 +220,11 @@ class RunHead(QFrame):
     def _show_progress(self, done: int, total: int, left: float | None, elapsed: float | None, *, steps: bool) -> None:
         self.progress.setVisible(total > 0 or not steps)
         self.progress.setValue(round(1000 * done / total) if total else 0)
-        words = [f"step {done:,} of {total:,}" if steps and total else percent(done / total) if total else ""]
+        words = [f"step {done:,} of {total:,}" if steps and total else format_percent(done / total) if total else ""]
         if elapsed is not None:
-            words.append(f"{duration(elapsed)} trained")
+            words.append(f"{format_duration(elapsed)} trained")
         if left is not None:
-            words.append(f"{duration(left)} left")
+            words.append(f"{format_duration(left)} left")
         self.count.setText("   ".join(words))
 
 

@@ -1,4 +1,4 @@
-"""What a run was made from, link by link, down to its text; and what was made from it. No Qt, no torch."""
+"""The lineage of a run: its parents, tokenizer and text, and the runs forked from it. No Qt, no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.data.corpus import open_corpus
 from models.files.atomic import read_json
 from models.library.library import Library, RunInfo
 from models.library.run_record import inspect_run
-from models.number_words import counted, date_words, duration, size_words
+from models.number_words import format_count, format_date, format_duration, format_size
 from models.runs.run_folder import RunFolder
 
 _SHA = 12  # digits of a SHA-256 that are shown
@@ -22,11 +22,11 @@ _SHA = 12  # digits of a SHA-256 that are shown
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """One thing of a lineage.
+    """One link of a lineage.
 
-    kind: "run", "tokenizer", "corpus" or "model" (from elsewhere); key: its id or name, '' where the library has none;
-    facts: what is known of it; problem: a sentence where it is missing or not what it was; made: in words, what the
-    thing above it took from it.
+    kind: "run", "tokenizer", "corpus" or "model" (imported); key: its id or name, '' where the library lacks it;
+    facts: short texts about it; problem: a sentence where it is missing or was changed; made: how the link above it was
+    made from it.
     """
 
     kind: str
@@ -39,14 +39,14 @@ class Link:
 
 @dataclass(frozen=True)
 class Lineage:
-    """The run first, then what it was made from; and the runs that began with it, the oldest first."""
+    """The run first, then what it was made from; and the runs forked from it, the oldest first."""
 
     chain: tuple[Link, ...]
     children: tuple[Link, ...]
 
 
 def lineage_of(library: Library, folder: Path, runs: Sequence[RunInfo]) -> Lineage:
-    """Of the run in `folder`; `runs` are all of the library.
+    """The lineage of the run in `folder`; `runs` are all runs of the library.
 
     Raises:
         ValueError: where its run.json is missing or damaged, naming it.
@@ -66,10 +66,10 @@ def lineage_of(library: Library, folder: Path, runs: Sequence[RunInfo]) -> Linea
         corpus = lineage.get("corpus")
         if isinstance(corpus, dict) and str(corpus.get("sha256")) not in corpora:
             corpora[str(corpus.get("sha256"))] = _corpus_link(library, corpus, batches)
-        batches = None  # was measured on the run's own text
+        batches = None  # measured on the run's own text only
     chain += corpora.values()
     if not corpora:
-        chain.append(Link(kind="corpus", title="Unknown text", problem="Nothing says what text this was trained on."))
+        chain.append(Link(kind="corpus", title="Unknown text", problem="Training text unknown."))
     children = sorted(
         (info for info in runs if info.parent and info.parent[0] == run.id), key=lambda info: info.created
     )
@@ -77,17 +77,17 @@ def lineage_of(library: Library, folder: Path, runs: Sequence[RunInfo]) -> Linea
 
 
 def _ancestors(run: RunFolder, known: dict[str, RunInfo]) -> Iterator[tuple[Link, dict[str, Any]]]:
-    """The parent, its parent and so on, each with its own lineage; one that is gone, or was there, ends them."""
+    """The parent, its parent and so on, each with its lineage; ends at a missing or repeated run."""
     lineage, seen = run.lineage, {run.id}
     while isinstance(parent := lineage.get("parent"), dict):
         identity, step = str(parent.get("run")), parent.get("step")
-        made = f"began with its weights at step {step:,}" if isinstance(step, int) else "began with its weights"
+        made = f"forked at step {step:,}" if isinstance(step, int) else "forked from it"
         if identity in seen:
             return
         info = known.get(identity)
         if info is None:
             title = str(parent.get("name") or identity)
-            gone = "It is no longer in the library, so what it was made from is not known."
+            gone = "It is no longer in the library, so its origin is unknown."
             yield Link(kind="run", title=title, problem=gone, made=made), {}
             return
         seen.add(identity)
@@ -104,34 +104,34 @@ def _from_step(info: RunInfo) -> str:
 
 def _run_link(info: RunInfo, made: str = "") -> Link:
     best = "" if info.best_loss is None else f"best loss {info.best_loss:.3f}"
-    trained = "" if info.elapsed_s is None else f"trained {duration(info.elapsed_s)}"
+    trained = "" if info.elapsed_s is None else f"trained {format_duration(info.elapsed_s)}"
     steps = f"step {info.step:,} of {info.total_steps:,}" if info.total_steps else ""
-    facts = tuple(filter(None, (info.status, steps, best, trained, f"made {date_words(info.created)}")))
+    facts = tuple(filter(None, (info.status, steps, best, trained, f"created {format_date(info.created)}")))
     return Link(kind="run", title=info.name, key=info.id, facts=facts, problem=info.problem or "", made=made)
 
 
 def _source_link(source: dict[str, Any]) -> Link:
     path = str(source.get("path", ""))
     facts = tuple(filter(None, (str(source.get("format", "")), path)))
-    return Link(kind="model", title=Path(path).name or "A model", facts=facts, made="imported from elsewhere")
+    return Link(kind="model", title=Path(path).name or "A model", facts=facts, made="imported from")
 
 
 def _tokenizer_link(library: Library, run: RunFolder) -> Link:
-    """The run's tokenizer, as its own copy is; and whether the library still has it."""
+    """The run's tokenizer, checked against its own copy and the library."""
     spec, recorded = run.spec, run.lineage.get("tokenizer")
     about = recorded if isinstance(recorded, dict) else {}
     name, sha = str(about.get("name") or "Its own tokenizer"), str(about.get("sha256") or "")
     folder = library.tokenizers / name
     kept = folder.parent == library.tokenizers and (folder / "tokenizer.json").is_file()
     kind = spec.tokenizer.kind if not spec.tokenizer.path else ""
-    with suppress(ValueError):  # a damaged one says less of itself
+    with suppress(ValueError):  # a damaged one has fewer facts
         kind = str(read_json(folder / "about.json").get("kind", kind)) if kept else kind
-    facts = (words(kind), counted(spec.model.vocab_size, "token"), _digits(sha))
+    facts = (words(kind), format_count(spec.model.vocab_size, "token"), _digits(sha))
     problem = ""
     if not run.tokenizer_file.is_file():
         problem = f"{run.tokenizer_file} is missing."
     elif sha and _sha_of(run.tokenizer_file) != sha:
-        problem = f"{run.tokenizer_file} is not the file that the run was made with."
+        problem = f"{run.tokenizer_file} has changed since the run was created."
     elif not kept:
         problem = "It is no longer in the library; the run has its own copy."
     return Link(
@@ -140,7 +140,7 @@ def _tokenizer_link(library: Library, run: RunFolder) -> Link:
         key=name if kept else "",
         facts=tuple(filter(None, facts)),
         problem=problem,
-        made="reads text through",
+        made="uses this tokenizer",
     )
 
 
@@ -149,14 +149,14 @@ def _corpus_link(library: Library, corpus: dict[str, Any], batches: float | None
     try:
         there = open_corpus(library, sha)
     except ValueError as error:
-        problem = f"{error} Without this text, training cannot go on."
-        return Link(kind="corpus", title=title, facts=(_digits(sha),), problem=problem, made="learned from")
-    facts = [size_words(there.n_bytes)]
+        problem = f"{error} Without this text, the run cannot be resumed."
+        return Link(kind="corpus", title=title, facts=(_digits(sha),), problem=problem, made="trained on")
+    facts = [format_size(there.n_bytes)]
     if there.kind == "examples":
-        facts.insert(0, counted(sum(_lines(there.path(split)) for split in ("train", "val")), "document"))
+        facts.insert(0, format_count(sum(_lines(there.path(split)) for split in ("train", "val")), "document"))
     if batches:
-        facts.append(f"{counted(int(batches), 'batch', 'batches')} in one pass")
-    return Link(kind="corpus", title=there.label, key=there.sha, facts=(*facts, _digits(sha)), made="learned from")
+        facts.append(f"{format_count(int(batches), 'batch', 'batches')} in one pass")
+    return Link(kind="corpus", title=there.label, key=there.sha, facts=(*facts, _digits(sha)), made="trained on")
 
 
 def _lines(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""One thing of a lineage as a card that can be clicked, and the arrow between two of them."""
+"""A clickable card for one link of a lineage, and the arrow between two cards."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _KINDS = {
     "run": ("Run", "trend-down"),
     "tokenizer": ("Tokenizer", "text-aa"),
     "corpus": ("Text", "book-open"),
-    "model": ("Model from elsewhere", "download-simple"),
+    "model": ("Imported model", "download-simple"),
 }
 
 
 class LineageCard(QFrame):
-    """Shows a link; where `opens` says what a click does, it can be clicked.
+    """Shows a link. It can be clicked where `opens`, its tooltip, says what a click does.
 
     Signals:
         clicked()
@@ -103,7 +103,7 @@ class LineageCard(QFrame):
 
 
 class LineageArrow(QWidget):
-    """An arrow from the thing below to the one above, which was made from it, and in what way."""
+    """A labelled arrow from a card up to the one made from it."""
 
     def __init__(self, words: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)

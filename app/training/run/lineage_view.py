@@ -1,4 +1,4 @@
-"""What a run was made from, down to its text, and the runs that began with it."""
+"""The lineage view: what a run was made from, down to its text, and its forks."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _WIDEST = 760  # pixels: longer lines are hard to read
 
 
 class RunLineage(QWidget):
-    """A chain of cards: the run, what it began with, its tokenizer, its text; below them the runs that began with it.
+    """A chain of cards: the run, its parents, its tokenizer and its text; below them its forks.
 
     Signals:
-        run_asked(run_id): another run is to be shown.
-        tokenizer_asked(name): a tokenizer of the library is to be shown.
+        run_asked(run_id): the user wants to see another run.
+        tokenizer_asked(name): the user wants to see a tokenizer of the library.
     """
 
     run_asked = Signal(str)
@@ -52,14 +52,14 @@ class RunLineage(QWidget):
 
     @property
     def lineage(self) -> Lineage | None:
-        """What is shown; None while it is being read, and where it cannot be."""
+        """The lineage shown; None while it is being read, or if that failed."""
         return self._lineage
 
     def show_run(self, run: ShownRun) -> None:
         """Show another run's lineage."""
         self._run, self._lineage = run, None
         self._area.hide()
-        self._say("" if run.folder is not None else "The lineage is known when the run has been prepared.")
+        self._say("" if run.folder is not None else "The lineage appears when the run has been prepared.")
         self._read()
 
     def refresh(self) -> None:
@@ -72,7 +72,7 @@ class RunLineage(QWidget):
 
     @Slot()
     def _on_runs_changed(self) -> None:
-        """Others may have begun with it, or be gone; it is read where it is seen: that takes a while for long texts."""
+        """Forks may have been added or deleted; read again once visible, since that is slow for long texts."""
         self._is_stale = True
         if self.isVisible():
             self._read()
@@ -121,14 +121,14 @@ class RunLineage(QWidget):
         is_import = any(link.kind == "model" for link in lineage.chain[:2])
         if lineage.children or not is_import:
             links.addSpacing(3 * SPACE)
-            links.addWidget(label("Runs that began with this one", "subheading"))
+            links.addWidget(label("Forks of this run", "subheading"))
             links.addSpacing(SPACE)
         for link in lineage.children:
             links.addWidget(label(link.made, "caption"))
             links.addWidget(self._card(link))
             links.addSpacing(SPACE)
         if not lineage.children and not is_import:
-            links.addWidget(label("None yet. A run can be forked from any of its checkpoints.", "muted", wrap=True))
+            links.addWidget(label("None yet. Any checkpoint of a run can be forked.", "muted", wrap=True))
         lines.addWidget(chain)
         lines.addStretch(1)
         self._area.setWidget(page)

@@ -1,4 +1,4 @@
-"""Changing the learning rate of a run while it is trained."""
+"""A dialog that changes the learning rate of a run while it trains."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.training.schedule import lr_factor
 
 
 def lr_scale_now(session: Session, train: TrainConfig) -> float:
-    """What the schedule's learning rate is multiplied by at the last step, as its measured row says; 1 before one."""
+    """The multiplier of the scheduled learning rate at the last step, from its metrics; 1 before the first step."""
     rows = session.training.history.train
     if not len(rows):
         return 1.0
@@ -24,7 +24,7 @@ def lr_scale_now(session: Session, train: TrainConfig) -> float:
 
 
 class LrDialog(QDialog):
-    """Asks for the multiple of the schedule that is used from the next step on; the schedule itself goes on."""
+    """Asks for a multiplier of the schedule, used from the next step on."""
 
     def __init__(
         self, session: Session, theme: ThemeProvider, train: TrainConfig, parent: QWidget | None = None
@@ -39,35 +39,38 @@ class LrDialog(QDialog):
         self.scale.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
         self.scale.setPrefix("× ")
         self.scale.setValue(lr_scale_now(session, train))
-        self.scale.setAccessibleName("Multiple of the schedule")
+        self.scale.setAccessibleName("Multiplier of the schedule")
         self.scale.setToolTip("1 is the schedule itself, 0.5 half of it")
         self._words = label("", "muted", wrap=True)
         quick = [
             button(words, theme, partial(self._multiply, factor), tip=tip)
             for words, factor, tip in (
-                ("÷ 10", 0.1, "A tenth of what it is now"),
-                ("÷ 2", 0.5, "Half of what it is now"),
-                ("× 2", 2.0, "Twice what it is now"),
-                ("× 10", 10.0, "Ten times what it is now"),
+                ("÷ 10", 0.1, "A tenth of the current rate"),
+                ("÷ 2", 0.5, "Half of the current rate"),
+                ("× 2", 2.0, "Twice the current rate"),
+                ("× 10", 10.0, "Ten times the current rate"),
             )
         ]
         self.apply = button(
-            "Use it from the next step", theme, self._on_apply, role="primary", tip="The training need not stop for it"
+            "Use from the next step", theme, self._on_apply, role="primary", tip="Training does not stop for this"
         )
         self.apply.setDefault(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
         layout.setSpacing(SPACE)
         layout.addWidget(
-            label("What the schedule says is multiplied by this from the next step on. The chart marks it.", wrap=True)
+            label(
+                "The scheduled learning rate is multiplied by this from the next step on. The chart marks it.",
+                wrap=True,
+            )
         )
         layout.addLayout(row(self.scale, *quick))
         layout.addWidget(self._words)
         layout.addSpacing(SPACE)
-        layout.addLayout(row(None, button("Cancel", theme, self.reject, tip="Leave it as it is"), self.apply))
+        layout.addLayout(row(None, button("Cancel", theme, self.reject, tip="Leave it unchanged"), self.apply))
         self.scale.valueChanged.connect(self._show)
         session.training.events_received.connect(self._show)
-        session.training.ended.connect(self.reject)  # what is trained next has another schedule
+        session.training.ended.connect(self.reject)  # the next run has another schedule
         self._show()
 
     def _multiply(self, factor: float) -> None:

@@ -1,4 +1,4 @@
-"""What a run was made from, read from the run: its design, tokenizer, data and training settings, to read only."""
+"""A read-only view of a run's settings: design, tokenizer, data and training."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from app.kit.basics import label
 from app.kit.theme import SPACE
 from app.kit.words.slot_words import value_words
 from app.kit.words.value_words import words
-from models.number_words import counted
+from models.number_words import format_count
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec, inactive_fields
 from models.settings.slots import is_used
 
 
 def describe_source(spec: RunSpec) -> str:
-    """The data in a few words."""
+    """A short name of the data."""
     data = spec.data
     if data.source == "tiny-world":
         return f"Tiny World {data.seed}"
@@ -31,9 +31,9 @@ def describe_source(spec: RunSpec) -> str:
 
 
 def summary(spec: RunSpec, *, imported: bool = False) -> str:
-    """The run in one line; of an imported model what is known of it, which is not how it was trained."""
+    """The run in one line; an imported model has no training settings to show."""
     model = spec.model
-    size = f"{counted(model.n_layer, 'layer')} × {model.d_model}"
+    size = f"{format_count(model.n_layer, 'layer')} × {model.d_model}"
     if imported:
         return f"{size} · {model.vocab_size:,} tokens · from {describe_source(spec)}"
     tokenizer = spec.tokenizer.path or words(spec.tokenizer.kind)
@@ -42,7 +42,7 @@ def summary(spec: RunSpec, *, imported: bool = False) -> str:
 
 
 class SpecView(QWidget):
-    """Columns of the settings that mean something in this run; those that differ from the defaults stand out."""
+    """Columns of the settings in use; values that differ from the defaults are highlighted."""
 
     def __init__(self, spec: RunSpec, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -1,4 +1,4 @@
-"""Asks which settings of a run shall vary, and how, and lets all those runs wait."""
+"""A dialog for a sweep: the settings to vary and their values; queues the runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.slot_words import with_labels
 from app.session.session import Session
-from models.number_words import counted
+from models.number_words import format_count
 from models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
 from models.runs.sweep_result import sweep_tag
 from models.settings.run_spec import RunSpec, inactive_fields
@@ -25,17 +25,17 @@ from models.settings.spec_changes import value_of
 
 _TABLES = ("train", "model")
 _FIRST = ("train.lr", "train.batch_size", "model.n_layer", "model.d_model", "train.weight_decay", "train.seed")
-"""What is offered first, one after the other."""
+"""Settings that are proposed first, in this order."""
 _NOW_CHARACTERS = 14
 _LEFT_OUT = ("train.prompts", "model.topology", "model.vocab_size", "model.start_id", "model.end_id")
-"""What has no values to try, or belongs to the tokenizer."""
+"""Settings that cannot vary, or belong to the tokenizer."""
 
 
 class SweepDialog(QDialog):
     """A grid or a random search around one run.
 
     Signals:
-        queued(tag): the runs wait now, with this tag.
+        queued(tag): the runs were queued with this tag.
     """
 
     queued = Signal(str)
@@ -48,7 +48,7 @@ class SweepDialog(QDialog):
         self.method = Segments(
             "Method",
             {"grid": "Every combination", "random": "Drawn at random"},
-            "All combinations of a few values, or values drawn at random, which finds more with as many runs",
+            "All combinations of a few values, or random values, which find more in as many runs",
         )
         self.n = QSpinBox()
         self.n.setRange(1, 1000)
@@ -56,25 +56,25 @@ class SweepDialog(QDialog):
         self.n.setSuffix(" runs")
         self.n.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.n.setAccessibleName("Number of runs")
-        self.n.setToolTip("How many runs are drawn")
+        self.n.setToolTip("Number of random runs")
         self._axes: list[_AxisRow] = []
         self._n_runs = 0
         self._lines = QVBoxLayout()
         self._lines.setSpacing(SPACE)
         self.add = button(
-            "Vary another setting", theme, self.add_axis, icon="plus", role="quiet", tip="One setting more"
+            "Vary another setting", theme, self.add_axis, icon="plus", role="quiet", tip="Add a setting to vary"
         )
         self.words = label("", "muted", wrap=True)
         self.problem = label("", "error", wrap=True)
         self.wait = button(
-            "Add to the queue", theme, self._on_wait, icon="queue", tip="Train them later, or after what is trained now"
+            "Add to the queue", theme, self._on_wait, icon="queue", tip="Train them later, or after the current run"
         )
         self.start = button("Train them now", theme, self._on_start, icon="play-fill", role="primary")
         self.start.setDefault(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
         layout.setSpacing(SPACE)
-        sentence = f"“{base.name}” is trained again and again, each time with other values for these settings."
+        sentence = f"“{base.name}” is trained several times, with different values of these settings."
         layout.addWidget(label(sentence, wrap=True))
         layout.addLayout(row(self.method, self.n, None))
         layout.addSpacing(SPACE)
@@ -91,7 +91,7 @@ class SweepDialog(QDialog):
 
     @Slot()
     def add_axis(self) -> None:
-        """Vary one setting more."""
+        """Vary another setting."""
         taken = {axis.name for axis in self._axes}
         axis = _AxisRow(self._theme, self._base, next((name for name in _FIRST if name not in taken), _FIRST[0]))
         axis.changed.connect(self._show)
@@ -113,10 +113,10 @@ class SweepDialog(QDialog):
         return self._axes
 
     def specs(self) -> list[RunSpec]:
-        """The runs that are asked for.
+        """The runs of the sweep.
 
         Raises:
-            ValueError: where something cannot be read, or is not possible.
+            ValueError: where values cannot be parsed or are invalid.
         """
         if self.method.value == "grid":
             return grid(self._base, [parse_values(axis.text) for axis in self._axes])
@@ -136,28 +136,28 @@ class SweepDialog(QDialog):
         try:
             n = len(self.specs())
         except ValueError as error:
-            problem = self._in_words(str(error))
+            problem = self._with_labels(str(error))
         untouched = any(not axis.values.text().strip() for axis in self._axes)
         self.problem.setText("" if untouched else problem)
         self.problem.setVisible(bool(problem) and not untouched)
         self.words.setText(
-            "Give each setting its values." if untouched else f"{counted(n, 'run')} in all." if n else ""
+            "Enter values for each setting." if untouched else f"{format_count(n, 'run')} in all." if n else ""
         )
         self._n_runs = n
         self._show_offers()
 
     @Slot()
     def _show_offers(self) -> None:
-        """What may be done, which changes while a training goes on; the runs themselves do not."""
+        """Update the buttons, which depend on whether a run is training."""
         self.wait.setEnabled(bool(self._n_runs))
         busy = self._session.training.active
         self.start.setEnabled(bool(self._n_runs) and not busy)
         self.start.setToolTip(
-            "Another run is being trained: add them to the queue" if busy else "Train them one after the other"
+            "Another run is training: add them to the queue" if busy else "Train them one after the other"
         )
 
-    def _in_words(self, sentence: str) -> str:
-        """With the titles of settings instead of their names."""
+    def _with_labels(self, sentence: str) -> str:
+        """The sentence with labels of settings instead of their names."""
         titles = {f"{table}.{f.name}": str(f.metadata.get("label", f.name)) for table, f in _fields(self._base)}
         sentence = re.sub(r"\b[a-z]+\.\w+", lambda found: titles.get(found[0], found[0]), sentence)
         table, _, rest = sentence.partition(": ")
@@ -180,11 +180,11 @@ class SweepDialog(QDialog):
 
 
 class _AxisRow(QWidget):
-    """One setting, and the values that it takes.
+    """A setting and its values.
 
     Signals:
-        changed(): it is another one, or has other values.
-        removed(): it shall not vary.
+        changed(): another setting or other values.
+        removed(): the user does not want to vary it.
     """
 
     changed = Signal()
@@ -206,7 +206,7 @@ class _AxisRow(QWidget):
         self._now.setFixedWidth(self.fontMetrics().averageCharWidth() * _NOW_CHARACTERS)
         self.remove = button("", theme, self.removed.emit, icon="x", role="quiet", tip="Do not vary this")
         as_if_there = self.remove.sizePolicy()
-        as_if_there.setRetainSizeWhenHidden(True)  # so that the columns stay where they are
+        as_if_there.setRetainSizeWhenHidden(True)  # keeps the columns aligned
         self.remove.setSizePolicy(as_if_there)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -221,7 +221,7 @@ class _AxisRow(QWidget):
 
     @property
     def name(self) -> str:
-        """Of the setting: "train.lr"."""
+        """The name of the setting: "train.lr"."""
         return str(self.setting.currentData())
 
     @property
@@ -230,7 +230,7 @@ class _AxisRow(QWidget):
         return f"{self.name}={self.values.text().strip()}"
 
     def show_hint(self, *, with_range: bool) -> None:
-        """Give an example of what may be typed; `with_range`: a range too."""
+        """Show example values as a hint; `with_range`: a range too."""
         examples = _examples(self._field, value_of(self._base, self.name))
         numbers = with_range and not self._field.metadata.get("choices") and len(examples) > 2
         more = f" or {examples[0]}..{examples[-1]}" if numbers else ""
@@ -245,12 +245,12 @@ class _AxisRow(QWidget):
         self._now.setText(f"now {_as_typed(value_of(self._base, self.name))}")
         self.setting.setToolTip(self._field.metadata.get("help", ""))
         choices = self._field.metadata.get("choices")
-        self.values.setToolTip(f"Some of: {', '.join(choices)}" if choices else "Values, with commas in between")
+        self.values.setToolTip(f"Some of: {', '.join(choices)}" if choices else "Values, separated by commas")
         self.changed.emit()
 
 
 def _settings(base: RunSpec) -> list[tuple[str, str]]:
-    """(name, title) of everything that can vary, and changes something in this run."""
+    """(name, label) of all settings that can vary and have an effect in this run."""
     inactive = inactive_fields(base.model)
     return [
         (f"{table}.{f.name}", str(f.metadata.get("label", f.name)))
@@ -262,7 +262,7 @@ def _settings(base: RunSpec) -> list[tuple[str, str]]:
 
 
 def _examples(field: dataclasses.Field[Any], value: Any) -> list[str]:
-    """Some values of a setting, around the one that it has: three of a number."""
+    """Example values around the current one."""
     if field.metadata.get("choices"):
         return list(field.metadata["choices"][:2])
     if isinstance(value, bool):
@@ -276,7 +276,7 @@ def _examples(field: dataclasses.Field[Any], value: Any) -> list[str]:
 
 
 def _as_typed(value: Any) -> str:
-    """A value as it is typed here, which is not always what it is called elsewhere."""
+    """A value as the user types it."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""One run: its head, and the ways of looking at it."""
+"""The page of one run: its header and views."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ from models.training.doctor.findings import Remedy
 
 _REDRAW_MS = 300
 _POLL_MS = 2000
-"""How often the folder of a run that rests, or that another process trains, is looked at."""
+"""Milliseconds between polls of an idle run's status, which another process may change."""
 
 
 class RunView(QWidget):
-    """Shows one run, live where the session trains it, or following its folder where another process does.
+    """Shows one run: live if this session trains it, else by following its folder.
 
     Signals:
-        chat_asked(which): the user wants to talk to it: a run id, or "live".
-        checkpoint_chat_asked(run_id, step): the same with one of its checkpoints.
-        template_asked(run_id): a new run with its settings is wanted.
-        run_asked(run_id), tokenizer_asked(name): something that it was made from is to be shown.
+        chat_asked(which): chat with it: a run id, or "live".
+        checkpoint_chat_asked(run_id, step): chat with one of its checkpoints.
+        template_asked(run_id): set up a new run with its settings.
+        run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
     """
 
     chat_asked = Signal(str)
@@ -112,7 +112,7 @@ class RunView(QWidget):
 
     @property
     def run_id(self) -> str:
-        """The run that is shown, '' for one that is still being prepared."""
+        """The id of the run shown, '' for one that is still being prepared."""
         return self._run_id
 
     def show_run(self, run_id: str) -> None:
@@ -122,7 +122,7 @@ class RunView(QWidget):
             return
         self._run_id = run_id
         self.follower.stop()
-        self.views.setVisible(info is None or info.problem is None)  # the head says it; there is nothing else to see
+        self.views.setVisible(info is None or info.problem is None)  # the header shows the problem
         if info is not None and info.problem is not None:
             self._spec = None
             self.head.summary.setText("")
@@ -141,7 +141,7 @@ class RunView(QWidget):
 
     @property
     def live(self) -> bool:
-        """Whether the session is training what is shown."""
+        """Whether this session is training the run."""
         state = self._session.training.state
         return self._session.training.active and state is not None and state.run_id == self._run_id
 
@@ -153,7 +153,7 @@ class RunView(QWidget):
         elif self._run_id:
             try:
                 self.head.show_resting(self._session.runs.find(self._run_id))
-            except ValueError:  # it is gone: the list says so, and another page is shown
+            except ValueError:  # it is gone: the list shows another page
                 self.follower.stop()
 
     # -- Following --------------------------------------------------------------------------------------
@@ -165,10 +165,10 @@ class RunView(QWidget):
             return
         was_live = self.history is self._session.training.history
         if self._run_id != state.run_id or (self.live and not was_live):
-            self.show_run(state.run_id)  # it has a folder now, or goes on
+            self.show_run(state.run_id)  # it has a folder now, or was resumed
             return
         if self._run_id and was_live and not self.live and not self.follower.is_following:
-            with contextlib.suppress(ValueError):  # from now on, another process may be the one that goes on with it
+            with contextlib.suppress(ValueError):  # from now on, another process may resume it
                 self.follower.follow(self._session.runs.find(self._run_id).folder, self.history)
         self._show_state()
 
@@ -184,13 +184,13 @@ class RunView(QWidget):
 
     @Slot()
     def _on_poll(self) -> None:
-        """Another process may train the run, and end or die without a word."""
+        """Update the status: another process may train the run, and end without notice."""
         if self._run_id and not self.live and self.isVisible():
             self._show_state()
 
     @Slot()
     def _on_redraw(self) -> None:
-        # The redraw rate is the viewer's, not the data's; what is not seen is drawn when it is.
+        # Redraw at a fixed rate, not per event, and only while visible.
         if self._dirty and self.isVisible():
             self._dirty = False
             self.views.refresh()
@@ -208,7 +208,7 @@ class RunView(QWidget):
         self.chat_asked.emit("live" if self.live else self._run_id)
 
     def ask_for_fork(self, step: int | None = None, changes: Mapping[str, Any] | None = None) -> None:
-        """Ask where a new run shall go on from, and with which settings."""
+        """Open the fork dialog."""
         try:
             run = RunFolder.open(self._session.runs.find(self._run_id).folder)
         except ValueError as error:
@@ -228,7 +228,7 @@ class RunView(QWidget):
 
     @Slot()
     def ask_for_sweep(self) -> None:
-        """Ask which settings of this run shall vary."""
+        """Open the sweep dialog."""
         try:
             run = RunFolder.open(self._session.runs.find(self._run_id).folder)
             base = spec_like(self._session.library, run, name=run.name)
@@ -248,13 +248,13 @@ class RunView(QWidget):
     def _on_sample(self) -> None:
         pinned = self._spec.train.prompts if self._spec is not None else ()
         text = pinned[0] if pinned else ""
-        prompt, agreed = QInputDialog.getText(self, "Sample now", "What the model shall go on from", text=text)
-        if agreed and self.live:  # and nothing else is trained by now
+        prompt, agreed = QInputDialog.getText(self, "Sample now", "Prompt", text=text)
+        if agreed and self.live:  # another run may be training by now
             self._session.training.sample(prompt)
 
     @Slot(str)
     def _on_export(self, kind: str) -> None:
-        """Write it for other programs: its settings as TOML, its curves for TensorBoard."""
+        """Export the settings as TOML, or the curves for TensorBoard."""
         if kind == "toml" and self._spec is not None:
             save_spec(self, self._session, self._spec)
         elif kind == "tensorboard":
@@ -263,7 +263,7 @@ class RunView(QWidget):
                 self._tensorboard.write(self._run_id, Path(folder))
 
     def show_settings(self) -> None:
-        """Show the run's own settings in a window."""
+        """Show the run's settings in a dialog."""
         if self._spec is None:
             return
         dialog = QDialog(self.window())
@@ -281,6 +281,6 @@ class RunView(QWidget):
         layout = QVBoxLayout(dialog)
         layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
         layout.addWidget(area)
-        layout.addWidget(label("What stands out in green is not the default.", "caption"))
+        layout.addWidget(label("Green values differ from the defaults.", "caption"))
         layout.addWidget(buttons)
         dialog.open()

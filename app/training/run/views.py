@@ -1,4 +1,4 @@
-"""The ways of looking at one run."""
+"""The views of one run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from app.training.shown_run import ShownRun
 
 
 class RunViews(Views):
-    """All of them look at the same run; the one that is seen follows it while it grows.
+    """Views of the same run; the visible one is updated while the run grows.
 
     Signals:
         fork_asked(run_id, step), chat_asked(run_id, step): about one of its checkpoints.
-        remedy_asked(run_id, remedy): the doctor's advice is to be followed.
-        run_asked(run_id), tokenizer_asked(name): something that it was made from is to be shown.
+        remedy_asked(run_id, remedy): apply a remedy of the doctor.
+        run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
     """
 
     fork_asked = Signal(str, int)
@@ -31,41 +31,41 @@ class RunViews(Views):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
-            "curves": View("Curves", "What was measured, step by step", self._make_curves),
-            "machine": View("Time machine", "What it wrote and expected at any step", self._make_machine),
-            "data": View("Data", "What it reads, token by token, and what it has to guess", self._make_data),
-            "doctor": View("Doctor", "What is wrong with it, with the evidence and a remedy", self._make_doctor),
+            "curves": View("Curves", "Measurements, step by step", self._make_curves),
+            "machine": View("Time machine", "Samples, predictions and attention at any step", self._make_machine),
+            "data": View("Data", "What it reads and predicts, token by token", self._make_data),
+            "doctor": View("Doctor", "Problems, with evidence and a remedy", self._make_doctor),
             "lineage": View("Lineage", "What it was made from, down to its text", self._make_lineage),
         }
         super().__init__("Views of the run", views, parent)
         self._session, self._theme = session, theme
         self._run: ShownRun | None = None
-        self._left = "curves"
+        self._view_before_import = "curves"
         self._shown: dict[str, ShownRun] = {}
         self.show_view("curves")
 
     def show_run(self, run: ShownRun) -> None:
-        """Look at another run."""
+        """Show a run."""
         self._run = run
         self._offer_views(run)
         self._update(self.current)
 
     def _offer_views(self, run: ShownRun) -> None:
-        """Of a model from elsewhere there is only where it came from; the view that was left comes back after it."""
+        """An imported model has a lineage only; the earlier view comes back with the next run."""
         info = self._session.runs.look_up(run.id) if run.id else None
         is_trained = info is None or info.status != "imported"
         if is_trained == self.bar.isTabEnabled(self.names.index("curves")):
             return
         if not is_trained:
-            self._left = self.current
+            self._view_before_import = self.current
             self.show_view("lineage")
         for i, name in enumerate(self.names):
             self.bar.setTabEnabled(i, is_trained or name == "lineage")
         if is_trained:
-            self.show_view(self._left)
+            self.show_view(self._view_before_import)
 
     def refresh(self) -> None:
-        """The run has grown: draw what is seen again."""
+        """The run has grown: redraw the visible view."""
         if self._shown.get(self.current) is self._run:
             page: Any = self.pages.page(self.current)
             page.refresh()

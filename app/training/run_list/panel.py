@@ -13,7 +13,7 @@ from app.session.session import Session
 from app.training.run_list.run_list import RunList
 from app.training.run_list.run_notes import NotesDialog
 from app.training.run_list.run_query import SORTS
-from models.number_words import counted
+from models.number_words import format_count
 
 _SORT_SETTING = "sort runs"
 
@@ -119,7 +119,7 @@ class RunsPanel(QFrame):
         self.pages.setCurrentWidget(page if model.is_read else self._reading)
         self._tools.setVisible(total > 1 or bool(model.query))
         several = chosen > 1
-        found = f"{shown:,} of {counted(total, 'run')}" if shown < total else counted(total, "run")
+        found = f"{shown:,} of {format_count(total, 'run')}" if shown < total else format_count(total, "run")
         self._count.setText(f"{chosen} selected" if several else found)
         self._count.setVisible(several or total > 1)
         self.compare_button.setVisible(several)

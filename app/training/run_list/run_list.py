@@ -14,7 +14,7 @@ from app.session.session import Session
 from app.training.run_list.run_delegate import RunDelegate
 from app.training.run_list.run_model import RunModel
 from app.training.run_list.run_query import RESUMABLE
-from models.number_words import counted
+from models.number_words import format_count
 
 
 class RunList(QListView):
@@ -154,9 +154,13 @@ class RunList(QListView):
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         if run_id in self._chosen and len(self._chosen) > 1:
             several = self._chosen
-            self._add(menu, f"Compare {counted(len(several), 'run')}", "chart-line", lambda: self._compare(several))
+            self._add(
+                menu, f"Compare {format_count(len(several), 'run')}", "chart-line", lambda: self._compare(several)
+            )
             menu.addSeparator()
-            self._add(menu, f"Delete {counted(len(several), 'run')}", "trash", partial(self.delete_asked.emit, several))
+            self._add(
+                menu, f"Delete {format_count(len(several), 'run')}", "trash", partial(self.delete_asked.emit, several)
+            )
             return menu
         info = self.runs.runs[self.runs.row_of(run_id)]
         status, own = self.runs.status(info), self._session.training.trains(run_id)

@@ -16,7 +16,7 @@ from app.worker.background import LatestTask
 from models.events import Event, Phase
 from models.files.jsonl import parse_row
 from models.library.library import RunInfo
-from models.number_words import date_words, duration, size_words
+from models.number_words import format_date, format_duration, format_size
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -210,8 +210,8 @@ class RunModel(QAbstractListModel):
     def facts(self, run: RunInfo) -> tuple[str, ...]:
         """Facts, the most important first: best loss, training time, size on disk."""
         best = "" if run.best_loss is None else f"best {run.best_loss:.3f}"
-        time_words = "" if run.elapsed_s is None else duration(run.elapsed_s)
-        size = "" if run.size_bytes is None else size_words(run.size_bytes)
+        time_words = "" if run.elapsed_s is None else format_duration(run.elapsed_s)
+        size = "" if run.size_bytes is None else format_size(run.size_bytes)
         return tuple(filter(None, (best, time_words, size)))
 
     def points(self, run: RunInfo) -> tuple[float, ...]:
@@ -225,11 +225,11 @@ class RunModel(QAbstractListModel):
 
     def _tip(self, run: RunInfo) -> str:
         best = "" if run.best_loss is None else f"lowest validation loss {run.best_loss:.4f} nats per token"
-        trained = "" if run.elapsed_s is None else f"trained for {duration(run.elapsed_s)}"
-        size = "" if run.size_bytes is None else f"{size_words(run.size_bytes)} on disk"
+        trained = "" if run.elapsed_s is None else f"trained for {format_duration(run.elapsed_s)}"
+        size = "" if run.size_bytes is None else f"{format_size(run.size_bytes)} on disk"
         parent = "" if run.parent is None else f"forked from step {run.parent[1]:,} of {run.parent[0]}"
         tags = f"tags: {', '.join(run.tags)}" if run.tags else ""
-        made = f"created {date_words(run.created)}"
+        made = f"created {format_date(run.created)}"
         lines = (run.name, self.format_steps(run), best, trained, size, made, parent, tags, str(run.folder), run.notes)
         return "\n".join(filter(None, lines))
 

@@ -36,8 +36,8 @@ _FIRST = (
 
 
 def matches(info: RunInfo, status: str, query: str) -> bool:
-    """Whether every word of `query` is in the name, notes, tags or status of a run. “tag:” and “status:” restrict a word
-    to these; “-” excludes it."""
+    """Whether every word of `query` is in the name, notes, tags or status of a run. “tag:” and “status:” restrict a
+    word to these; “-” excludes it."""
     return all(_has(info, status, word) for word in query.casefold().split())
 
 

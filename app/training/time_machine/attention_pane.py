@@ -39,9 +39,7 @@ class AttentionPane(QWidget):
         self.map = TokenMap(theme)
         maps = QWidget()
         maps.setLayout(row(self.heads, self.map))
-        nothing = EmptyState(
-            "No attention recorded", "It is recorded for pinned prompts, not for samples on request."
-        )
+        nothing = EmptyState("No attention recorded", "It is recorded for pinned prompts, not for samples on request.")
         self._pages = QStackedWidget()
         self._pages.addWidget(maps)
         self._pages.addWidget(nothing)

@@ -12,7 +12,7 @@ from app.training.time_machine.attention_pane import AttentionPane
 from app.training.time_machine.snapshots import Snapshot
 from app.training.time_machine.token_bars import TokenBars
 from app.training.time_machine.token_names import TokenNames
-from models.number_words import percent
+from models.number_words import format_percent
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
 
@@ -71,7 +71,7 @@ class Panes(QSplitter):
         before = snapshot.earlier[0].top if snapshot.earlier else None
         self.written.show_snapshot(snapshot)
         self.bars.show_top(rows, before, moves=moves and not prefers_reduced_motion())
-        self._sum.setText(f"These {len(top)} together: {percent(sum(p for _, p in top), 1)}" if top else "")
+        self._sum.setText(f"These {len(top)} together: {format_percent(sum(p for _, p in top), 1)}" if top else "")
         tokens = [piece.display for piece in self._names.pieces(seen.ids)] if seen is not None else []
         self.attention.show_attention(seen, tokens, self._config)
 

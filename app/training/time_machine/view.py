@@ -30,7 +30,7 @@ class TimeMachine(QWidget):
     """Shows one run at any recorded step, follows it while it grows, and plays it.
 
     Args:
-        session: for what all views of a run get; nothing of it is used here.
+        session: not used; all views of a run take it.
 
     Signals:
         fork_asked(run_id, step): the user wants to fork the checkpoint of this step.
@@ -125,7 +125,7 @@ class TimeMachine(QWidget):
     # -- Moving --------------------------------------------------------------------------------------------------------
 
     def go_to(self, index: int, *, moves: bool = False) -> None:
-        """See number `index` of the steps, or the nearest there is. `moves`: bars grow and shrink on the stride."""
+        """Show step number `index`, clamped. `moves`: animate the bars."""
         steps = self.steps
         if self._snapshots is None or not steps:
             return

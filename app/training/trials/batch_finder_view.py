@@ -15,7 +15,7 @@ from app.kit.theme import ThemeProvider
 from app.session.training import Training
 from app.training.trials.finder_view import FinderView
 from app.training.trials.trials import Trials, TrialState
-from models.number_words import counted, size_unit, size_words
+from models.number_words import format_count, format_size, size_unit
 from models.settings.run_spec import RunSpec
 from models.training.trials.findings import BatchFound, BatchPoint
 
@@ -87,7 +87,7 @@ class BatchFinderView(FinderView):
         if limit is not None and misses:
             height = limit
             self._limit.setValue(limit / unit)
-            self._limit.label.setFormat(f"limit: {size_words(limit)}")
+            self._limit.label.setFormat(f"limit: {format_size(limit)}")
             self.memory.show_range(ends, (0.0, max(limit, top) / unit * 1.15))
         self._misses.setData(np.array(misses, float), np.full(len(misses), height / unit))
 
@@ -105,7 +105,10 @@ class BatchFinderView(FinderView):
         fast = f"From {found.fastest:,} on, larger batches are hardly faster. " if found.fastest is not None else ""
         if _is_in_use(state):
             at_once = found.batch_size * found.grad_accum_steps
-            return f"{fast}{limit} This run learns from {counted(at_once, 'text')} per update, and its batch size suits that."
+            return (
+                f"{fast}{limit} This run learns from {format_count(at_once, 'text')} per update: its batch size is "
+                "right."
+            )
         return f"{fast}{limit} Accumulation keeps the number of texts per update."
 
     def _show_use(self, state: TrialState, *, running: bool) -> None:

@@ -14,7 +14,7 @@ from app.kit.figures.pictures import Axis, BarPicture, round_ticks
 from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.trials.marked_tokens import MarkedTokens, MarkLegend
-from models.number_words import counted, percent, short_count
+from models.number_words import format_compact, format_count, format_percent
 from models.training.trials.findings import DataPreview, Lengths
 
 _STATS = {
@@ -156,9 +156,9 @@ class DataPreviewPanel(QWidget):
         self.title.setText(words.title)
         self.sentence.setText(words.sentence)
         train, val = preview.splits
-        self.stats.set_number("training tokens", short_count(train.n_tokens))
-        self.stats.set_number("validation tokens", short_count(val.n_tokens))
-        self.stats.set_number("texts", short_count(train.n_examples) if train.n_examples else "–")
+        self.stats.set_number("training tokens", format_compact(train.n_tokens))
+        self.stats.set_number("validation tokens", format_compact(val.n_tokens))
+        self.stats.set_number("texts", format_compact(train.n_examples) if train.n_examples else "–")
         self.stats.set_number(
             "times read", f"{preview.epochs:.2g}" if preview.epochs < 10 else f"{preview.epochs:,.0f}"
         )
@@ -217,11 +217,11 @@ def text_lengths_picture(lengths: Lengths) -> BarPicture:
         size = f"{first} tokens" if width == 1 else f"{first} to {last} tokens"
         if has_more and i == n - 1:
             size = f"{first} or more tokens"
-        found = counted(int(values[i]), lengths.unit.removesuffix("s"))
-        return f"{size}: {found}, {percent(values[i] / total, 1)}"
+        found = format_count(int(values[i]), lengths.unit.removesuffix("s"))
+        return f"{size}: {found}, {format_percent(values[i] / total, 1)}"
 
     def words(tick: float) -> str:
-        return f"{tick:,.0f}" if height.high < _LONG else short_count(tick)
+        return f"{tick:,.0f}" if height.high < _LONG else format_compact(tick)
 
     return BarPicture(
         title=f"Length of {lengths.unit}",

@@ -20,7 +20,7 @@ _ABOUT = (
     "A short training on this run's own data, in which the learning rate grows with every step. The loss falls at "
     "useful rates, and rises again where they are too large. Nothing is kept."
 )
-_OWNERS = {name: rule.title for rule in OPTIMIZERS.values() for name in rule.rates if name != "lr"}
+_OWNERS = {name: rule.title for rule in OPTIMIZERS.values() for name in rule.lr_names if name != "lr"}
 """Of learning rates beside `lr`: whose they are."""
 
 
@@ -83,7 +83,7 @@ class LrFinderView(FinderView):
             low = float(min(smoothed.min(), losses.min()))  # the smoothed loss lags behind while the loss falls fast
             high = float(max(smoothed[0], low * 1.2))
             margin = 0.08 * (high - low)
-            highest = math.log10(train.rule.lr_trial[1])
+            highest = math.log10(train.optimizer_info.lr_range[1])
             self.chart.show_range((math.log10(rates[0]), highest), (max(0.0, low - margin), high + margin))
         found = state.lr
         suggested = found.suggestion if found is not None else None
@@ -160,4 +160,4 @@ class LrFinderView(FinderView):
 
 def _axis_words(train: TrainConfig) -> str:
     """What the rates are that are tried."""
-    return f"Learning rate (of {train.rule.lr_of}, logarithmic)"
+    return f"Learning rate (of {train.optimizer_info.lr_of}, logarithmic)"

@@ -1,4 +1,4 @@
-"""The training conversations of Tiny World: what is asked and answered, in rows of similar length."""
+"""Training conversations of Tiny World: questions and answers, in rows of similar length."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ SMALL_TALK = (
 )
 
 SHARES = {"knowledge": 0.10, "requests": 0.18, "reading": 0.20, "state": 0.40, "sums": 0.05, "translation": 0.07}
-"""Which share of the rows begins with which kind."""
+"""Share of the rows that begin with each kind."""
 
 ROW_WORDS = 100
-"""Turns are added to a row until it has about this many words: rows of one length waste nothing on padding."""
+"""Turns are added to a row until it has about this many words: rows of equal length waste no padding."""
 
 TURN_WORDS = 6
-"""What the special tokens and the punctuation of a turn count as."""
+"""Number of words that a turn's special tokens and punctuation count as."""
 
 
 def conversations(world: World, n: int, rng: random.Random, *, n_events: int | None = None) -> Iterator[list[Message]]:
@@ -61,7 +61,7 @@ def _turn(asked: str, answer: str) -> list[Message]:
 
 
 def _turns(world: World, kind: str, rng: random.Random, n_events: int | None) -> list[tuple[str, str]]:
-    """(user, assistant) texts of one topic: a story comes once, then all that is asked about it."""
+    """(user, assistant) texts on one topic: a story comes once, followed by all questions about it."""
     if kind in questions.ONE_AT_A_TIME:
         question = questions.draw(world, kind, rng, held_out=False)
         return [(question.prompt, question.gold)]

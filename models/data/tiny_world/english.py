@@ -11,7 +11,6 @@ from models.data.tiny_world import lexicon
 from models.data.tiny_world.events import (
     DoorIs,
     Drops,
-    Event,
     Feels,
     Gives,
     Holds,
@@ -19,12 +18,13 @@ from models.data.tiny_world.events import (
     Lies,
     Moves,
     Paints,
-    State,
     Takes,
     Thanks,
+    WorldEvent,
+    WorldState,
 )
 
-Sentences = Mapping[type[Event], tuple[str, ...]]
+Sentences = Mapping[type[WorldEvent], tuple[str, ...]]
 """The phrasings of each kind of event: templates of its fields."""
 
 PAST: Sentences = {
@@ -48,7 +48,7 @@ REPORT: Sentences = {
     Paints: ("The {place} door was painted {colour}.",),
 }
 """As PAST, but things and doors are what it is about; who gave or painted is left out, so it does not parse back."""
-PRESENT: dict[type[Event], str] = {
+PRESENT: dict[type[WorldEvent], str] = {
     Is: "{person} is in the {place}.",
     Lies: "The {thing} is in the {place}.",
     Feels: "{person} is a bit {mood}.",
@@ -67,18 +67,18 @@ _WORDS = {
 }
 
 
-def narrate(event: Event, rng: random.Random, sentences: Sentences = PAST) -> str:
+def narrate(event: WorldEvent, rng: random.Random, sentences: Sentences = PAST) -> str:
     """The event as one sentence in the past tense, in one of its phrasings (`sentences`: PAST or REPORT)."""
     templates = sentences[type(event)]
     return (templates[0] if len(templates) == 1 else rng.choice(templates)).format_map(vars(event))
 
 
-def describe(event: Event) -> str:
+def describe(event: WorldEvent) -> str:
     """What is so (an event of PRESENT), as one sentence in the present tense."""
     return PRESENT[type(event)].format_map(vars(event))
 
 
-def tell(events: Sequence[Event], rng: random.Random, sentences: Sentences = PAST) -> str:
+def tell(events: Sequence[WorldEvent], rng: random.Random, sentences: Sentences = PAST) -> str:
     """A story: each event narrated, with a space between the sentences."""
     return " ".join([narrate(event, rng, sentences) for event in events])
 
@@ -90,7 +90,7 @@ def _pattern(template: str) -> str:
 _GRAMMAR = [(kind, re.compile(_pattern(template))) for kind, templates in PAST.items() for template in templates]
 
 
-def parse_sentence(sentence: str) -> Event | None:
+def parse_sentence(sentence: str) -> WorldEvent | None:
     """The event that a past-tense sentence of Tiny World tells; None where it is not one of its sentences."""
     for kind, pattern in _GRAMMAR:
         match = pattern.fullmatch(sentence)
@@ -99,7 +99,7 @@ def parse_sentence(sentence: str) -> Event | None:
     return None
 
 
-def parse_story(text: str) -> list[Event]:
+def parse_story(text: str) -> list[WorldEvent]:
     """The events of a story, each proven possible when it happens.
 
     Raises:
@@ -108,7 +108,7 @@ def parse_story(text: str) -> list[Event]:
     sentences = re.findall(r"[^.]+\.?", text.strip())
     if not sentences:
         raise ValueError("The story is empty.")
-    state = State()
+    state = WorldState()
     events = []
     for sentence in sentences:
         event = parse_sentence(sentence.strip())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from string import Formatter
 
 from models.data.tiny_world import english
-from models.data.tiny_world.events import Event, Feels
+from models.data.tiny_world.events import Feels, WorldEvent
 from models.data.tiny_world.lexicon import MOODS
 from models.data.tiny_world.splits import is_held_out
 from models.data.tiny_world.stories import MIXED, draw_cast, simulate
@@ -54,7 +54,7 @@ def draw_tagged_story(world: World, rng: random.Random) -> TaggedStory:
     return tag([*events, Feels(rng.choice(cast.people), rng.choice(MOODS))], rng)
 
 
-def tag(events: Sequence[Event], rng: random.Random) -> TaggedStory:
+def tag(events: Sequence[WorldEvent], rng: random.Random) -> TaggedStory:
     """The events as a narrated story, every mention marked."""
     text = ""
     spans: list[Span] = []
@@ -68,7 +68,7 @@ def tag(events: Sequence[Event], rng: random.Random) -> TaggedStory:
     return TaggedStory(text, tuple(spans), tuple(piece[0] for piece in pieces), tags, is_held_out(text))
 
 
-def _narrate(event: Event, rng: random.Random) -> tuple[str, list[Span]]:
+def _narrate(event: WorldEvent, rng: random.Random) -> tuple[str, list[Span]]:
     """One sentence of the event, and the spans that its template's fields fill."""
     text = ""
     spans: list[Span] = []

@@ -1,4 +1,4 @@
-"""What can happen in Tiny World: events, and the state that makes some of them possible and others not."""
+"""The events of Tiny World, and the state that decides which of them are possible."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Event:
-    """One thing that happens, or one thing that is so. The same event is rendered in several languages."""
+class WorldEvent:
+    """An event or a fact. The same event can be rendered in several languages."""
 
 
 @dataclass(frozen=True)
-class Is(Event):
+class Is(WorldEvent):
     """Somebody is in a place (the opening of a story)."""
 
     person: str
@@ -19,7 +19,7 @@ class Is(Event):
 
 
 @dataclass(frozen=True)
-class Lies(Event):
+class Lies(WorldEvent):
     """A thing lies in a place."""
 
     thing: str
@@ -27,23 +27,23 @@ class Lies(Event):
 
 
 @dataclass(frozen=True)
-class Holds(Event):
-    """Somebody has a thing (a fact, not a deed)."""
+class Holds(WorldEvent):
+    """Somebody has a thing (a fact, not an action)."""
 
     person: str
     thing: str
 
 
 @dataclass(frozen=True)
-class DoorIs(Event):
-    """The door of a place has a colour (a fact, not a deed)."""
+class DoorIs(WorldEvent):
+    """The door of a place has a colour (a fact, not an action)."""
 
     place: str
     colour: str
 
 
 @dataclass(frozen=True)
-class Moves(Event):
+class Moves(WorldEvent):
     """Somebody goes to a place, with all that they carry."""
 
     person: str
@@ -51,7 +51,7 @@ class Moves(Event):
 
 
 @dataclass(frozen=True)
-class Takes(Event):
+class Takes(WorldEvent):
     """Somebody picks up a thing that lies where they are."""
 
     person: str
@@ -59,7 +59,7 @@ class Takes(Event):
 
 
 @dataclass(frozen=True)
-class Drops(Event):
+class Drops(WorldEvent):
     """Somebody puts down a thing that they hold."""
 
     person: str
@@ -67,7 +67,7 @@ class Drops(Event):
 
 
 @dataclass(frozen=True)
-class Gives(Event):
+class Gives(WorldEvent):
     """Somebody gives a thing that they hold to somebody who is with them."""
 
     person: str
@@ -76,7 +76,7 @@ class Gives(Event):
 
 
 @dataclass(frozen=True)
-class Paints(Event):
+class Paints(WorldEvent):
     """Somebody paints the door of a place."""
 
     person: str
@@ -85,7 +85,7 @@ class Paints(Event):
 
 
 @dataclass(frozen=True)
-class Feels(Event):
+class Feels(WorldEvent):
     """Somebody is in a mood."""
 
     person: str
@@ -93,7 +93,7 @@ class Feels(Event):
 
 
 @dataclass(frozen=True)
-class Thanks(Event):
+class Thanks(WorldEvent):
     """Somebody thanks the one who has just given them something."""
 
     person: str
@@ -101,8 +101,8 @@ class Thanks(Event):
 
 
 @dataclass
-class State:
-    """What is so now. What no event has told yet is unknown, and nothing that needs it can happen."""
+class WorldState:
+    """The current state. What no event has stated is unknown, and events that depend on it are impossible."""
 
     place_of: dict[str, str] = field(default_factory=dict)
     """Person → place."""
@@ -115,9 +115,9 @@ class State:
     mood_of: dict[str, str] = field(default_factory=dict)
     """Person → mood."""
     last_gift: tuple[str, str] | None = None
-    """(giver, receiver) of the event just before."""
+    """(giver, receiver) of the last event, if it was a gift."""
 
-    def problem(self, event: Event) -> str | None:
+    def problem(self, event: WorldEvent) -> str | None:
         """Why the event cannot happen now, as a sentence; None where it can."""
         match event:
             case Is(person, place) if self.place_of.get(person, place) != place:
@@ -159,8 +159,8 @@ class State:
             return f"The {thing} is not where {person} is."
         return None
 
-    def apply(self, event: Event) -> None:
-        """Let the event happen; what is impossible is an AssertionError."""
+    def apply(self, event: WorldEvent) -> None:
+        """Apply the event; asserts that it is possible."""
         problem = self.problem(event)
         assert problem is None, problem
         self.last_gift = None

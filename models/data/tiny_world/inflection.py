@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from string import Formatter
 
-from models.data.tiny_world.events import Event
+from models.data.tiny_world.events import WorldEvent
 from models.data.tiny_world.lexicon import WOMEN
 
 
@@ -18,10 +18,10 @@ class Language:
     is. Two templates stand for one sentence that depends on whether its person is a man or a woman, in this order.
     """
 
-    sentences: Mapping[type[Event], str | tuple[str, str]]
+    sentences: Mapping[type[WorldEvent], str | tuple[str, str]]
     forms: Mapping[str, Callable[[str], str]]
 
-    def tell(self, event: Event) -> str:
+    def tell(self, event: WorldEvent) -> str:
         """The event as one sentence; an AssertionError for a kind of event that has none."""
         assert type(event) in self.sentences, f"no sentence for {event}"
         words: dict[str, str] = vars(event)

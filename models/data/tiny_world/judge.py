@@ -1,9 +1,9 @@
-"""Whether a reply is right: whole and exact for questions, by Tiny World's own grammar for stories on request."""
+"""Checks replies: exact match for questions, Tiny World's own grammar for requested stories."""
 
 from __future__ import annotations
 
 from models.data.tiny_world.english import parse_story
-from models.data.tiny_world.events import Drops, Event, Gives, Holds, Is, Moves, Takes
+from models.data.tiny_world.events import Drops, Gives, Holds, Is, Moves, Takes, WorldEvent
 from models.data.tiny_world.questions import Question
 
 
@@ -32,5 +32,5 @@ def story_problem(story: str, topic: tuple[str, str, str]) -> str | None:
     return None
 
 
-def _handles(event: Event, person: str, thing: str) -> bool:
+def _handles(event: WorldEvent, person: str, thing: str) -> bool:
     return isinstance(event, Takes | Drops | Gives | Holds) and (event.person, event.thing) == (person, thing)

@@ -1,4 +1,4 @@
-"""Moods that a story implies without naming them, each with its label by construction."""
+"""Texts that imply a mood without naming it, with the mood as label."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 
 from models.data.tiny_world import english
-from models.data.tiny_world.events import Event, Feels, Gives, Holds, Is, Thanks
+from models.data.tiny_world.events import Feels, Gives, Holds, Is, Thanks, WorldEvent
 from models.data.tiny_world.lexicon import WOMEN
 from models.data.tiny_world.splits import is_held_out
 from models.data.tiny_world.stories import requested_story
@@ -80,6 +80,6 @@ def imply(event: Feels, rng: random.Random) -> str:
 def _gift(world: World, receiver: str, rng: random.Random) -> MoodExample:
     giver = world.value("friend", receiver)
     place, thing = rng.choice(world.places), rng.choice(world.things)
-    opening: list[Event] = [Is(giver, place), Holds(giver, thing), Is(receiver, place)]
+    opening: list[WorldEvent] = [Is(giver, place), Holds(giver, thing), Is(receiver, place)]
     text = english.tell([*opening, Gives(giver, thing, receiver), Thanks(receiver, giver)], rng)
     return MoodExample(text, receiver, "happy", is_held_out(text))

@@ -1,4 +1,4 @@
-"""The same stories in every language that Tiny World can tell: what tokenizers are compared on across languages."""
+"""The same stories in all languages of Tiny World, for comparing tokenizers across languages."""
 
 from __future__ import annotations
 

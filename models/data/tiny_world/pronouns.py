@@ -32,7 +32,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Scene:
+class Scenario:
     """What may be the case of a being and a thing; each adjective can only be said of the one, or of the other.
 
     One that several scenes have stands at the same place in each.
@@ -45,7 +45,7 @@ class Scene:
 
 
 def _frames(active: str, passive: str) -> tuple[Frame, Frame, Frame, Frame]:
-    """Every order with every role."""
+    """All combinations of order and role."""
     return (
         Frame(f"The {{being}} didn't {active} the {{thing}} because it was too {{word}}.", True, True),
         Frame(f"The {{thing}} wasn't {passive} by the {{being}} because it was too {{word}}.", False, True),
@@ -54,22 +54,22 @@ def _frames(active: str, passive: str) -> tuple[Frame, Frame, Frame, Frame]:
     )
 
 
-SCENES = (
-    Scene(
+SCENARIOS = (
+    Scenario(
         _frames("cross", "crossed"),
         ("street", "bridge", "field", "ford", "lawn", "meadow", "path", "road", "square", "track"),
         ("tired", "lazy", "scared", "sleepy", "weak", "hungry", "thirsty", "timid"),
         ("wide", "bumpy", "crowded", "narrow", "rocky", "slippery", "steep", "uneven"),
     ),
-    Scene(
+    Scenario(
         _frames("eat", "eaten"),
         ("apple", "bread", "cake", "cheese", "corn", "pear", "pie", "plum", "soup", "turnip"),
         ("tired", "lazy", "scared", "sleepy", "weak", "full", "shy", "sick"),
         ("bitter", "greasy", "mouldy", "rotten", "salty", "sour", "spicy", "stale"),
     ),
 )
-NOUNS = tuple(sorted({*BEINGS, *(thing for scene in SCENES for thing in scene.things)}))
-ADJECTIVES = tuple(sorted({word for scene in SCENES for word in (*scene.of_beings, *scene.of_things)}))
+NOUNS = tuple(sorted({*BEINGS, *(thing for scenario in SCENARIOS for thing in scenario.things)}))
+ADJECTIVES = tuple(sorted({word for scenario in SCENARIOS for word in (*scenario.of_beings, *scenario.of_things)}))
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class MinimalPair:
-    """Two sentences of one split that differ in their adjective alone: "it" is the being, or the thing."""
+    """Two sentences of one split that differ only in their adjective: “it” is the being, or the thing."""
 
     of_being: Reference
     of_thing: Reference
@@ -118,23 +118,23 @@ def draw_pairs(n: int, rng: random.Random) -> list[MinimalPair]:
 
 def draw_pair(rng: random.Random) -> MinimalPair:
     """One held-out pair."""
-    scene = rng.choice(SCENES)
-    frame, i, j = rng.choice(scene.frames), rng.randrange(len(BEINGS)), rng.randrange(len(scene.things))
-    of_being, of_thing = _sentences(scene, frame, i, j, held_out=True)
+    scenario = rng.choice(SCENARIOS)
+    frame, i, j = rng.choice(scenario.frames), rng.randrange(len(BEINGS)), rng.randrange(len(scenario.things))
+    of_being, of_thing = _sentences(scenario, frame, i, j, held_out=True)
     return MinimalPair(rng.choice(of_being), rng.choice(of_thing), frame)
 
 
 def _both(held_out: bool) -> Iterator[tuple[Frame, list[Reference], list[Reference]]]:
-    for scene in SCENES:
-        for frame, i, j in itertools.product(scene.frames, range(len(BEINGS)), range(len(scene.things))):
-            yield frame, *_sentences(scene, frame, i, j, held_out=held_out)
+    for scenario in SCENARIOS:
+        for frame, i, j in itertools.product(scenario.frames, range(len(BEINGS)), range(len(scenario.things))):
+            yield frame, *_sentences(scenario, frame, i, j, held_out=held_out)
 
 
 def _sentences(
-    scene: Scene, frame: Frame, i: int, j: int, *, held_out: bool
+    scenario: Scenario, frame: Frame, i: int, j: int, *, held_out: bool
 ) -> tuple[list[Reference], list[Reference]]:
     """Of being number `i` and thing number `j`: those in which "it" is the being, those in which it is the thing."""
-    being, thing = BEINGS[i], scene.things[j]
+    being, thing = BEINGS[i], scenario.things[j]
 
     def of(noun: int, gold: str, other: str, words: Sequence[str]) -> list[Reference]:
         return [
@@ -143,4 +143,4 @@ def _sentences(
             if ((noun + place) % HELD_OUT_ONE_IN == 0) == held_out
         ]
 
-    return of(i, being, thing, scene.of_beings), of(j, thing, being, scene.of_things)
+    return of(i, being, thing, scenario.of_beings), of(j, thing, being, scenario.of_things)

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.data.tiny_world import english
-from models.data.tiny_world.events import DoorIs, Event, Feels, Gives, Holds, Is, Lies, Moves, Paints, Takes
+from models.data.tiny_world.events import DoorIs, Feels, Gives, Holds, Is, Lies, Moves, Paints, Takes, WorldEvent
 from models.data.tiny_world.french import FRENCH
 from models.data.tiny_world.lexicon import COLOURS, MOODS
 from models.data.tiny_world.splits import held_out_index, is_held_out
-from models.data.tiny_world.stories import MIXED, Weights, draw_cast, requested_story, simulate
+from models.data.tiny_world.stories import MIXED, EventWeights, draw_cast, requested_story, simulate
 from models.data.tiny_world.world import Fact, World
 
 HEADLINE_KINDS = ("knowledge", "requests", "reading", "state")
@@ -54,7 +54,7 @@ class Question:
 
 
 def knowledge(world: World, rng: random.Random) -> Question:
-    """A fact of this world; one phrasing of each fact is held out, and seen only with other facts."""
+    """A fact of this world; one phrasing of each fact is held out, and used in training only for other facts."""
     fact = rng.choice(world.facts)
     index = rng.randrange(len(fact.questions))
     held_out = index == held_out_phrasing(world, fact)
@@ -90,7 +90,7 @@ def reading(world: World, rng: random.Random, *, n_facts: int | None = None) -> 
     )
     people, others = rng.sample(world.people, n_facts), rng.sample(world.people, n_facts)
     things, rooms = rng.sample(world.things, n_facts), rng.sample(world.places, n_facts)
-    facts: list[Event] = []
+    facts: list[WorldEvent] = []
     for person, other, thing, room in zip(people, others, things, rooms, strict=True):
         match rng.choice(kinds):
             case "is":
@@ -115,7 +115,7 @@ def reading(world: World, rng: random.Random, *, n_facts: int | None = None) -> 
 
 
 def _about(
-    fact: Event, last: Event, kind: str, prompts: dict[type[Event], str], held_out: bool, story: str
+    fact: WorldEvent, last: WorldEvent, kind: str, prompts: dict[type[WorldEvent], str], held_out: bool, story: str
 ) -> Question:
     """The question for `fact`; `last` is the fact of its type that the story mentions last."""
     field = _VALUE[type(fact)]
@@ -132,9 +132,9 @@ def _about(
     )
 
 
-_VALUE: dict[type[Event], str] = {Is: "place", Lies: "place", Feels: "mood", Holds: "person", DoorIs: "colour"}
+_VALUE: dict[type[WorldEvent], str] = {Is: "place", Lies: "place", Feels: "mood", Holds: "person", DoorIs: "colour"}
 """Which field of a fact a question asks for."""
-_ASK: dict[type[Event], str] = {
+_ASK: dict[type[WorldEvent], str] = {
     Is: "Where is {person}?",
     Lies: "Where is the {thing}?",
     Feels: "How is {person}?",
@@ -144,9 +144,9 @@ _ASK: dict[type[Event], str] = {
 _ASK_NOW = {**_ASK, Is: "Where is {person} now?"}
 
 THEMES = (
-    (Weights(move=8, take=0.5, give=0.5), 8),
-    (Weights(move=2, take=3, give=6), 3),
-    (Weights(move=2.5, take=0.3, give=0.3, paint=4), 4),
+    (EventWeights(move=8, take=0.5, give=0.5), 8),
+    (EventWeights(move=2, take=3, give=6), 3),
+    (EventWeights(move=2.5, take=0.3, give=0.3, paint=4), 4),
 )
 """Stories of journeys, of gifts and of painted doors: what happens how often, and how many places there are."""
 
@@ -176,15 +176,15 @@ def state(world: World, rng: random.Random, *, n_events: int | None = None, hard
     return questions
 
 
-History = list[tuple[str, Event]]
+History = list[tuple[str, WorldEvent]]
 """(who or what changed, what has been so from then on), in order."""
 
 
-def _places(events: list[Event]) -> History:
+def _places(events: list[WorldEvent]) -> History:
     return [(e.person, Is(e.person, e.place)) for e in events if isinstance(e, Moves)]
 
 
-def _holders(events: list[Event]) -> History:
+def _holders(events: list[WorldEvent]) -> History:
     history: History = []
     for event in events:
         match event:
@@ -193,7 +193,7 @@ def _holders(events: list[Event]) -> History:
     return history
 
 
-def _colours(events: list[Event]) -> History:
+def _colours(events: list[WorldEvent]) -> History:
     return [(e.place, DoorIs(e.place, e.colour)) for e in events if isinstance(e, Paints)]
 
 

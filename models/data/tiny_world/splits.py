@@ -10,10 +10,10 @@ import zlib
 
 
 def is_held_out(item: str, one_in: int = 10) -> bool:
-    """Whether an item (a whole story, a pair of numbers, a combination of names …) belongs to the held-out split."""
+    """Whether an item (a whole story, a pair of numbers, a combination of names …) is in the held-out split."""
     return zlib.crc32(f"split:{item}".encode()) % one_in == 0
 
 
 def held_out_index(item: str, n: int) -> int:
-    """Which of an item's `n` phrasings is held out."""
+    """The index of the held-out one among an item's `n` phrasings."""
     return zlib.crc32(f"phrasing:{item}".encode()) % n

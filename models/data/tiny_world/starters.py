@@ -1,4 +1,4 @@
-"""Questions to begin a chat with: new ones each time, all from the held-out split, each with its right answer."""
+"""Questions to start a chat with: new each time, all from the held-out split, each with its right answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STARTER_KINDS = KINDS
 
 @dataclass(frozen=True)
 class Starter:
-    """What to ask, and a right answer (for a story: one of many; `accepts` decides)."""
+    """A question and a right answer (for a story: one of many; `accepts` decides)."""
 
     kind: str
     label: str

@@ -1,4 +1,4 @@
-"""Random but possible stories: those that questions are asked about, and those that are told on request."""
+"""Random stories in which every event is possible: for questions, and on request."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import NamedTuple
 
 from models.data.tiny_world.events import (
     Drops,
-    Event,
     Feels,
     Gives,
     Is,
     Lies,
     Moves,
     Paints,
-    State,
     Takes,
     Thanks,
+    WorldEvent,
+    WorldState,
 )
 from models.data.tiny_world.lexicon import COLOURS, MOODS
 from models.data.tiny_world.world import World
 
 
-class Weights(NamedTuple):
-    """How often each kind of event is tried, as shares of their sum."""
+class EventWeights(NamedTuple):
+    """Relative frequencies of the kinds of events."""
 
     move: float = 0
     take: float = 0
@@ -33,12 +33,12 @@ class Weights(NamedTuple):
     paint: float = 0
 
 
-MIXED = Weights(move=2, take=2, drop=1, give=2, paint=1)
+MIXED = EventWeights(move=2, take=2, drop=1, give=2, paint=1)
 
 
 @dataclass(frozen=True)
 class Cast:
-    """Who and what a story is about."""
+    """The people, places and things of a story."""
 
     people: tuple[str, ...]
     places: tuple[str, ...]
@@ -46,7 +46,7 @@ class Cast:
 
 
 def draw_cast(world: World, rng: random.Random, n_people: int, n_places: int, n_things: int) -> Cast:
-    """A random cast from the world, nobody and nothing in it twice."""
+    """A random cast from the world, without repetition."""
     return Cast(
         tuple(rng.sample(world.people, n_people)),
         tuple(rng.sample(world.places, n_places)),
@@ -54,32 +54,32 @@ def draw_cast(world: World, rng: random.Random, n_people: int, n_places: int, n_
     )
 
 
-def simulate(cast: Cast, n_events: int, rng: random.Random, weights: Weights) -> list[Event]:
+def simulate(cast: Cast, n_events: int, rng: random.Random, weights: EventWeights) -> list[WorldEvent]:
     """`n_events` possible events after an opening that says where everybody and everything is.
 
     A cast of two places or more that moves always finds an event; one that can do nothing would be tried for ever.
     """
-    state = State()
-    events: list[Event] = []
+    state = WorldState()
+    events: list[WorldEvent] = []
     for person in cast.people:
         _happen(Is(person, rng.choice(cast.places)), state, events)
     for thing in cast.things:
         _happen(Lies(thing, rng.choice(cast.places)), state, events)
     wanted = len(events) + n_events
     while len(events) < wanted:
-        event = _propose(rng.choices(Weights._fields, weights)[0], cast, state, rng)
+        event = _propose(rng.choices(EventWeights._fields, weights)[0], cast, state, rng)
         if event is not None and state.problem(event) is None:
             _happen(event, state, events)
     return events
 
 
-def _happen(event: Event, state: State, events: list[Event]) -> None:
+def _happen(event: WorldEvent, state: WorldState, events: list[WorldEvent]) -> None:
     state.apply(event)
     events.append(event)
 
 
-def _propose(kind: str, cast: Cast, state: State, rng: random.Random) -> Event | None:
-    """An event of that kind (a field of Weights) that may or may not be possible; None where there is none."""
+def _propose(kind: str, cast: Cast, state: WorldState, rng: random.Random) -> WorldEvent | None:
+    """An event of that kind (a field of EventWeights) that may or may not be possible; None where there is none."""
     if kind == "move":
         return Moves(rng.choice(cast.people), rng.choice(cast.places))
     if kind == "take":
@@ -99,7 +99,7 @@ def _propose(kind: str, cast: Cast, state: State, rng: random.Random) -> Event |
     return Gives(holder, thing, rng.choice(near)) if near else None
 
 
-def requested_story(world: World, person: str, thing: str, place: str, rng: random.Random) -> list[Event]:
+def requested_story(world: World, person: str, thing: str, place: str, rng: random.Random) -> list[WorldEvent]:
     """A short story in which `person`, coming from home, does something with `thing` in `place`, mostly with a friend.
 
     Home and best friend are what the facts of the world say, so that stories and facts agree.
@@ -107,7 +107,7 @@ def requested_story(world: World, person: str, thing: str, place: str, rng: rand
     friend, home = world.value("friend", person), world.value("home", person)
     elsewhere = home if home != place else next(p for p in world.places if p != place)
     carried = rng.random() < 0.5
-    opening: list[Event] = [Is(person, elsewhere), Lies(thing, elsewhere if carried else place)]
+    opening: list[WorldEvent] = [Is(person, elsewhere), Lies(thing, elsewhere if carried else place)]
     if carried:
         opening += [Takes(person, thing), Moves(person, place)]
     else:
@@ -115,9 +115,9 @@ def requested_story(world: World, person: str, thing: str, place: str, rng: rand
     ending = rng.randrange(4)
     if ending == 0:
         return [*opening, Drops(person, thing), Feels(person, rng.choice(MOODS))]
-    meeting: Event = Is(friend, place) if rng.random() < 0.5 else Moves(friend, place)
+    meeting: WorldEvent = Is(friend, place) if rng.random() < 0.5 else Moves(friend, place)
     opening.append(meeting)
-    gift: list[Event] = [Gives(person, thing, friend), Thanks(friend, person)]
+    gift: list[WorldEvent] = [Gives(person, thing, friend), Thanks(friend, person)]
     if ending == 1:
         return [*opening, *gift, Feels(friend, rng.choice(MOODS))]
     if ending == 2:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.data.tiny_world import english
-from models.data.tiny_world.events import Event, Gives, State
+from models.data.tiny_world.events import Gives, WorldEvent, WorldState
 from models.data.tiny_world.splits import is_held_out
-from models.data.tiny_world.stories import Weights, draw_cast, simulate
+from models.data.tiny_world.stories import EventWeights, draw_cast, simulate
 from models.data.tiny_world.world import World
 
 
@@ -25,17 +25,17 @@ class Summary:
 def draw_summary(world: World, rng: random.Random) -> Summary:
     """A story of two or three people with its summary; held out by the whole story."""
     cast = draw_cast(world, rng, rng.randint(2, 3), 4, 2)
-    events = simulate(cast, rng.randint(5, 8), rng, Weights(move=3, take=3, drop=1, give=2))
+    events = simulate(cast, rng.randint(5, 8), rng, EventWeights(move=3, take=3, drop=1, give=2))
     story = english.tell(events, rng)
     return Summary(story, summarise(events), is_held_out(story))
 
 
-def summarise(events: Sequence[Event]) -> str:
+def summarise(events: Sequence[WorldEvent]) -> str:
     """The end of a story in one line, everybody in the order in which they came in.
 
     "In the end, Anna was in the garden with the ball and the key, and Ben was in the mill."
     """
-    state = State()
+    state = WorldState()
     people: dict[str, None] = {}
     for event in events:
         state.apply(event)
@@ -44,12 +44,12 @@ def summarise(events: Sequence[Event]) -> str:
     return f"In the end, {_join([_clause(person, state) for person in people], ', and ')}."
 
 
-def _people_in(event: Event) -> list[str]:
+def _people_in(event: WorldEvent) -> list[str]:
     named = [event.person] if hasattr(event, "person") else []
     return [*named, event.receiver] if isinstance(event, Gives) else named
 
 
-def _clause(person: str, state: State) -> str:
+def _clause(person: str, state: WorldState) -> str:
     things = _join([f"the {thing}" for thing, holder in sorted(state.holder_of.items()) if holder == person], " and ")
     place = state.place_of.get(person)
     if place is None:

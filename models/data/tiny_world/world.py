@@ -1,4 +1,4 @@
-"""The world of one seed: who lives in it, and the facts that are so in this world and no other."""
+"""The world of a seed: its people, animals, places and things, and the facts about them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Fact:
     frame: str
     """The answer with {} in place of its value."""
     questions: tuple[str, ...]
-    """Ways to ask for it; which of them is held out depends on the fact (see splits)."""
+    """Ways to ask for it; which one is held out depends on the fact (see splits)."""
 
 
 @dataclass(frozen=True)
 class Relation:
-    """A kind of fact: templates of its answer ({s} the subject, {v} the value, {a} its article) and questions ({s})."""
+    """A kind of fact, with templates: its answer ({s} the subject, {v} the value, {a} its article) and questions ({s})."""
 
     name: str
     answer: str

@@ -9,7 +9,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from models.files.atomic import DamagedError, read_json
-from models.number_words import size_words
+from models.number_words import format_size
 from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
 from models.tokenizers.foreign.sentencepiece_file import looks_like_sentencepiece, read_sentencepiece_file
 from models.tokenizers.foreign.tiktoken_ranks import looks_like_ranks, read_ranks
@@ -93,7 +93,7 @@ def _read(file: Path, pattern: str) -> ExternalTokenizer:
     if head.startswith(b"GGUF"):
         return _read_gguf(file)
     if file.stat().st_size > _MAX_FILE_BYTES:
-        raise ValueError(f"{file} is too large to be a tokenizer ({size_words(file.stat().st_size)}): choose {FORMS}.")
+        raise ValueError(f"{file} is too large to be a tokenizer ({format_size(file.stat().st_size)}): choose {FORMS}.")
     folder = file.parent
     is_ranks = looks_like_ranks(head)
     if looks_like_sentencepiece(head) or (file.suffix == ".model" and not is_ranks):

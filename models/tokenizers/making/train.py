@@ -77,8 +77,8 @@ def check_training(kind: str, vocab_size: int, options: TokenizerOptions) -> Non
     smallest = min_vocab_size(kind, options)
     if kind != "byte" and not smallest <= vocab_size <= MAX_VOCAB_SIZE:
         raise ValueError(
-            f"A vocabulary of {vocab_size:,} tokens is not possible: use {smallest:,} (special tokens and base symbols) "
-            f"to {MAX_VOCAB_SIZE:,}."
+            f"A vocabulary of {vocab_size:,} tokens is not possible: use {smallest:,} (special tokens and base "
+            f"symbols) to {MAX_VOCAB_SIZE:,}."
         )
 
 

@@ -123,7 +123,8 @@ class TokenizerSteps:
             (found,) = self.encoder.encode_batch([text], add_special_tokens=False)
         except Exception as error:  # the Rust library raises plain Exception
             raise ValueError(
-                f"This tokenizer cannot encode the text ({error}): remove unknown characters, or choose another tokenizer."
+                f"This tokenizer cannot encode the text ({error}): remove unknown characters, or choose "
+                "another tokenizer."
             ) from error
         encoded: dict[int, list[int]] = {}
         for id, number in zip(found.ids, found.word_ids, strict=True):

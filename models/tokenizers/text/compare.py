@@ -70,7 +70,7 @@ def compare(
         yield Phase(name=f"Measuring on {loaded.label}")
         figures = yield from measure(tokenizers, loaded)
         if not all(each.n_words for each in figures.values()):
-            raise ValueError(f"{loaded.label} contains no words: choose another text.")
+            raise ValueError(f"There are no words in {loaded.label}: choose another text.")
         parts.append(MeasuredPart(label=loaded.label, figures=figures))
         yield parts[-1]
     return parts

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from models.number_words import percent
+from models.number_words import format_percent
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.remedies import (
     STRONG_DECAY,
@@ -81,7 +81,10 @@ def divergence(signs: Signs) -> Finding:
             words=f"The smoothed loss is {format_figure(now)}; its lowest was {format_figure(min(lowest, now))}.",
         )
     onset = _last_healthy_step(signs, losses <= lowest + allowed / 4)
-    sentence = f"The loss fell to {format_figure(lowest)}, but has risen to {format_figure(now)} since step {onset:,}{_why(signs)}."
+    sentence = (
+        f"The loss fell to {format_figure(lowest)}, but has risen to {format_figure(now)} since step {onset:,}"
+        f"{_why(signs)}."
+    )
     evidence = {"lowest loss": lowest, "loss now": now} | _decay_evidence(signs)
     return Diagnosis(
         kind="divergence", sentence=sentence, step=onset, evidence=evidence, remedy=gentler_remedy(signs, onset)
@@ -102,7 +105,10 @@ def exploding(signs: Signs) -> Finding:
     onset = _last_healthy_step(signs, np.concatenate(([first], norms)) <= _EXPLODED_ONSET * lowest)
     clip = signs.log.spec.train.grad_clip
     clipped = "without clipping" if clip == 0 else f"clipped to {clip:g}"
-    sentence = f"The gradient norm grew from {format_figure(lowest)} to {format_figure(now)} since step {onset:,}, {clipped}{_why(signs)}."
+    sentence = (
+        f"The gradient norm grew from {format_figure(lowest)} to {format_figure(now)} since step {onset:,}, {clipped}"
+        f"{_why(signs)}."
+    )
     evidence = {"lowest gradient norm": lowest, "gradient norm now": now} | _decay_evidence(signs)
     return Diagnosis(
         kind="exploding", sentence=sentence, step=onset, evidence=evidence, remedy=gentler_remedy(signs, onset)
@@ -123,7 +129,10 @@ def dead(signs: Signs) -> Finding:
     onset = int(signs.steps[alive[-1]]) + 1 if len(alive) else int(signs.log.step[0])
     std = signs.log.spec.model.init_std
     why = f": all weights start at {std:g}, so all gradients are zero" if std == 0 else ""
-    sentence = f"The gradient norm is {format_figure(now, 2)} from step {onset:,} on, while the loss is still {format_figure(loss)}{why}."
+    sentence = (
+        f"The gradient norm is {format_figure(now, 2)} from step {onset:,} on, while the loss is still "
+        f"{format_figure(loss)}{why}."
+    )
     remedy = _restart_gently(signs)
     return Diagnosis(
         kind="dead", sentence=sentence, step=onset, evidence={"gradient norm": now, "loss": loss}, remedy=remedy
@@ -150,9 +159,10 @@ def _why(signs: Signs) -> str:
     if share > STRONG_DECAY:
         return f"; weight decay multiplies the weights by {format_figure(1 - share)} at each step"
     if beta2_below_beta1(signs):
-        return f"; beta 2 is below beta 1, so {signs.log.spec.train.rule.lr_of} divides by outdated second moments"
+        optimizer = signs.log.spec.train.optimizer_info.lr_of
+        return f"; beta 2 is below beta 1, so {optimizer} divides by outdated second moments"
     if math.isfinite(ratio) and ratio > 0.04:
-        return f"; one update changed up to {percent(ratio)} of a layer's weights"
+        return f"; one update changed up to {format_percent(ratio)} of a layer's weights"
     return ""
 
 

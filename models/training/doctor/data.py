@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.number_words import percent
+from models.number_words import format_percent
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.remedies import format_changes
 from models.training.doctor.signs import Signs
@@ -68,7 +68,9 @@ def little_data(signs: Signs) -> Finding:
         )
     passes = signs.log.last_step * signs.log.spec.train.grad_accum_steps / per_pass
     words = (
-        f"The text was read {passes:.1f} times." if passes >= 1 else f"{percent(passes, 1)} of the text has been read."
+        f"The text was read {passes:.1f} times."
+        if passes >= 1
+        else f"{format_percent(passes, 1)} of the text has been read."
     )
     steps, losses = _validations(signs)
     if passes <= _PASSES or len(losses) < 2 or not signs.n_blocks:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from models.number_words import percent
+from models.number_words import format_percent
 from models.settings.spec_changes import value_of
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.log import Numbers
@@ -50,11 +50,12 @@ def lr_high(signs: Signs) -> Finding:
     excess = math.sqrt(ratio / _LARGE_RATIO)  # far too high rates let the loss fall a little as they decay
     least = max(_MIN_LULL, _LULL_AT_HIGH * signs.log.planned_steps)
     if not (ratio > _LARGE_RATIO and end - begin >= least) or _validation_falls(signs, begin, end, excess):
-        words = f"Single updates changed at most {percent(ratio, 2)} of a block's weights, and the loss fell."
+        words = f"Single updates changed at most {format_percent(ratio, 2)} of a block's weights, and the loss fell."
         return Check(kind="lr_high", words=words)
     loss = signs.loss_near(begin)
     sentence = (
-        f"Single updates changed up to {percent(ratio)} of a block's weights ({percent(0.01)} is usual), and the loss "
+        f"Single updates changed up to {format_percent(ratio)} of a block's weights ({format_percent(0.01)} is usual), "
+        "and the loss "
         f"did not fall below {loss:.3g} from step {begin:,} to {end:,}."
     )
     remedy = restart_remedy(signs)
@@ -83,7 +84,7 @@ def lr_low(signs: Signs) -> Finding:
         words = f"All planned updates add up to {_format_multiple(movement)} the weights."
         return Check(kind="lr_low", words=words)
     sentence = (
-        f"All {signs.log.planned_steps:,} planned updates add up to only {percent(movement, 1)} of the weights: "
+        f"All {signs.log.planned_steps:,} planned updates add up to only {format_percent(movement, 1)} of the weights: "
         f"the loss is {loss:.3g}, and guessing has {signs.guessing:.3g}."
     )
     return Diagnosis(
@@ -118,7 +119,7 @@ _NEEDS_LAYERS = "Needs layer statistics (their interval is 0, or none were measu
 
 
 def _format_multiple(multiple: float) -> str:
-    return f"{percent(multiple)} of" if multiple < 1 else f"{multiple:.1f} times"
+    return f"{format_percent(multiple)} of" if multiple < 1 else f"{multiple:.1f} times"
 
 
 def _high_lull(signs: Signs) -> tuple[int, int]:

@@ -44,8 +44,8 @@ def restart_remedy(signs: Signs) -> Remedy:
 def scaled_rates(signs: Signs, factor: float) -> dict[str, Any]:
     """The run's learning rates times `factor`, but no higher than is usual, rounded to one digit."""
     train = signs.log.spec.train
-    highest = train.rule.highest
-    rates = {name: min(max(rate * factor, _MIN_LR), highest[name]) for name, rate in train.rates.items()}
+    highest = train.optimizer_info.max_lrs
+    rates = {name: min(max(rate * factor, _MIN_LR), highest[name]) for name, rate in train.learning_rates.items()}
     return {f"train.{name}": float(f"{rate:.1g}") for name, rate in rates.items()}
 
 
@@ -65,13 +65,13 @@ def stabilizing_changes(signs: Signs) -> dict[str, Any]:
 def beta2_below_beta1(signs: Signs) -> bool:
     """Whether squared gradients (beta 2) are averaged over fewer steps than gradients (beta 1)."""
     train = signs.log.spec.train
-    return train.rule.keeps_sizes and train.beta2 < train.beta1
+    return train.optimizer_info.has_second_moment and train.beta2 < train.beta1
 
 
 def decay_share(signs: Signs) -> float:
     """The share of the matrices that weight decay removes per step at the highest learning rate."""
     train = signs.log.spec.train
-    return train.weight_decay * max(train.rates.values())
+    return train.weight_decay * max(train.learning_rates.values())
 
 
 _FORMATS = {
@@ -96,7 +96,7 @@ _FORMATS = {
 
 check_complete(
     (name for name in _FORMATS if name.endswith("lr")),
-    (f"train.{name}" for rule in OPTIMIZERS.values() for name in rule.rates),
+    (f"train.{name}" for rule in OPTIMIZERS.values() for name in rule.lr_names),
     "words for learning rates",
 )
 

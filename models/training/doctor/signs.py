@@ -75,7 +75,7 @@ class Signs:
     @cached_property
     def guessing(self) -> float:
         """The loss of uniform guessing: ln(number of choices), in nats."""
-        return math.log(self.log.spec.n_choices)
+        return math.log(self.log.spec.n_classes)
 
     @cached_property
     def fall(self) -> float:

@@ -48,7 +48,7 @@ class ProcessGroup:
 
     @contextlib.contextmanager
     def together(self, command: Command, *numbers: float) -> Iterator[None]:
-        """Context of a collective operation: the main process broadcasts the command; the others run this on receiving it."""
+        """Context of a collective operation: the main process broadcasts the command, the others follow it."""
         yield
 
     def shard(self, batch: Batch) -> Batch:
@@ -97,7 +97,7 @@ def is_distributed() -> bool:
 def end_process(status: int) -> None:
     """Exit at once where this process is one of several; otherwise do nothing and leave it to the interpreter.
 
-    gloo's threads may still hold tensors that they sent. Releasing them needs the interpreter, and while that shuts down
+    gloo's threads may still hold tensors that they sent. Releasing them needs the interpreter, and while it shuts down
     they abort the process (seen in a core dump: `AsyncBroadcastWork` destroyed meanwhile).
     """
     if is_distributed():

@@ -13,9 +13,9 @@ from torch.optim import Optimizer
 from models import cost
 from models.architecture.transformer import AnyModel, build_model
 from models.cost.fit import proposals
-from models.device import DeviceChoice, choose_device, is_out_of_memory, out_of_memory_sentence, pick_precision
+from models.device import DeviceChoice, choose_device, describe_out_of_memory, is_out_of_memory, pick_precision
 from models.events import Event, Phase, Progress
-from models.number_words import size_words
+from models.number_words import format_size
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.training.optim import make_optimizers
@@ -108,8 +108,8 @@ def _refuse_what_does_not_fit(config: ModelConfig, train: TrainConfig, choice: D
     if choice.memory_bytes is None or needed <= choice.memory_bytes:
         return
     sentence = (
-        f"Training this design needs about {size_words(needed)}, but the {choice.label} has "
-        f"{size_words(choice.memory_bytes)}."
+        f"Training this design needs about {format_size(needed)}, but the {choice.label} has "
+        f"{format_size(choice.memory_bytes)}."
     )
     found = proposals(config, train.batch_size, train.optimizer, choice.memory_bytes, device=choice.device.type)
     raise ValueError(f"{sentence} {found[0].sentence}" if found else f"{sentence} Use a smaller design.")
@@ -185,5 +185,5 @@ class _Steps:
                 yield
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
-                raise ValueError(out_of_memory_sentence(self._device)) from error
+                raise ValueError(describe_out_of_memory(self._device)) from error
             raise

@@ -137,7 +137,7 @@ class LrFound(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPoint(Event):
-    """One batch size. tokens_per_s and peak_bytes are None where it did not fit, the latter also where it cannot be measured.
+    """One batch size. Without a fit, tokens_per_s and peak_bytes are None, the latter also where it cannot be measured.
 
     is_tried: False where smaller sizes showed that it cannot fit.
     """

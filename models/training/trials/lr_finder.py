@@ -36,8 +36,8 @@ def find_lr(
 ) -> Generator[Event, None, LrFound]:
     """Train a new model of `spec` on its own data for `n_steps` with a growing rate. Yields Phase, Progress, LrPoint.
 
-    No run is created, and torch's random state is preserved at each event; text and tokenizer stay in the library for the
-    run itself. All of its settings apply except schedule and warm-up.
+    No run is created, and torch's random state is preserved at each event; text and tokenizer stay in the library for
+    the run itself. All of its settings apply except schedule and warm-up.
 
     Raises:
         ValueError: where the run could not train, with a sentence.
@@ -48,7 +48,7 @@ def find_lr(
     train = prepared.spec.train
     batches = make_batches(prepared.corpus, prepared.tokenizer, prepared.spec.model, train)
     points: list[LrPoint] = []
-    lowest, highest = train.rule.lr_trial  # other rates keep their ratio to this one
+    lowest, highest = train.optimizer_info.lr_range  # other rates keep their ratio to this one
     yield Progress(done=0, total=n_steps)
     with out_of_memory_as_sentence(choice.device):
         trial = Trial(prepared.spec, batches, choice, padded=prepared.corpus.kind == "examples")
@@ -100,7 +100,7 @@ def lr_from_trial(points: Sequence[LrPoint], train: TrainConfig, *, exploded: bo
         suggestion=suggestion,
         low=low,
         high=high,
-        ratios={name: rate / train.lr for name, rate in train.rates.items() if name != "lr"},
+        ratios={name: rate / train.lr for name, rate in train.learning_rates.items() if name != "lr"},
         exploded=exploded,
     )
 

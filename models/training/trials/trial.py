@@ -14,7 +14,7 @@ from models.architecture.transformer import AnyModel, build_model
 from models.data.batch import Batch
 from models.data.batches import Batches
 from models.data.corpus import open_corpus
-from models.device import DeviceChoice, is_out_of_memory, out_of_memory_sentence, pick_precision
+from models.device import DeviceChoice, describe_out_of_memory, is_out_of_memory, pick_precision
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
@@ -176,5 +176,5 @@ def out_of_memory_as_sentence(device: torch.device) -> Iterator[None]:
         yield
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
-            raise ValueError(out_of_memory_sentence(device)) from error
+            raise ValueError(describe_out_of_memory(device)) from error
         raise

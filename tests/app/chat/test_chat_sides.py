@@ -45,7 +45,7 @@ def test_another_view_unfolds_and_the_same_one_folds(qtbot: QtBot, tab: ChatTab)
     assert (tab.side.isVisible(), tab.side.current) == (True, "ablation")
 
 
-def test_a_narrow_window_begins_folded(qtbot: QtBot, session: Session, theme: ThemeProvider) -> None:
+def test_a_narrow_window_starts_folded(qtbot: QtBot, session: Session, theme: ThemeProvider) -> None:
     tab = ChatTab(session, theme)
     qtbot.addWidget(tab)
     tab.resize(960, 480)
@@ -53,7 +53,7 @@ def test_a_narrow_window_begins_folded(qtbot: QtBot, session: Session, theme: Th
     assert not tab.side.isVisible()
 
 
-def test_side_by_side_has_settings_and_nothing_to_look_into(tab: ChatTab, actor: Actor) -> None:
+def test_side_by_side_has_settings_but_no_glass_box(tab: ChatTab, actor: Actor) -> None:
     tab.side.show_view("inputs")
     tab.modes.show_view("compare")
     assert tab.side.current == "settings"

@@ -37,7 +37,7 @@ def texts(tab: ChatTab) -> list[str]:
     return [view.bubble.text for view in tab.page.view.messages]
 
 
-def test_without_any_run_it_says_how_to_get_one(qtbot: QtBot, tab: ChatTab, session: Session) -> None:
+def test_without_runs_it_offers_to_train_one(qtbot: QtBot, tab: ChatTab, session: Session) -> None:
     assert not tab.page.composer.send.isEnabled()
     train = tab.page.pages.train
     assert train.isVisible()
@@ -57,7 +57,7 @@ def test_enter_sends_and_shift_enter_starts_a_line(qtbot: QtBot, tab: ChatTab, a
     assert tab.page.view.messages[0].bubble.text == "Where is\nAnna?"
 
 
-def test_a_reply_streams_in_and_is_measured(tab: ChatTab, actor: Actor) -> None:
+def test_a_reply_streams_in_with_its_statistics(tab: ChatTab, actor: Actor) -> None:
     tab.page.composer.sent.emit("Where is Anna?")
     assert tab.page.composer.stop.isVisible()
     assert not tab.page.composer.send.isVisible()
@@ -72,7 +72,7 @@ def test_a_reply_streams_in_and_is_measured(tab: ChatTab, actor: Actor) -> None:
     assert tab.page.composer.send.isVisible()
 
 
-def test_stop_keeps_what_there_is(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+def test_stop_keeps_the_partial_reply(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
     tab.page.composer.sent.emit("Tell me a story.")
     actor.begin(" Once", " upon")
     qtbot.mouseClick(tab.page.composer.stop, Qt.MouseButton.LeftButton)
@@ -112,7 +112,7 @@ def test_retry_keeps_the_earlier_reply_beside_the_new_one(qtbot: QtBot, tab: Cha
     actor.reply(" Nothing.")
 
 
-def test_the_seed_is_kept_where_the_user_wants_it(tab: ChatTab, actor: Actor) -> None:
+def test_a_fixed_seed_is_kept(tab: ChatTab, actor: Actor) -> None:
     tab.sampling.new_each_time.setChecked(False)
     tab.sampling.seed.setValue(123)
     tab.sampling.slider("temperature").set_value(0.0)
@@ -120,7 +120,7 @@ def test_the_seed_is_kept_where_the_user_wants_it(tab: ChatTab, actor: Actor) ->
     assert (actor.asked[0][1].seed, actor.asked[0][1].temperature) == (123, 0.0)
 
 
-def test_chats_are_kept_opened_and_deleted_with_undo(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+def test_chats_are_saved_opened_and_deleted_with_undo(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
     def listed(n: int) -> None:
         qtbot.waitUntil(lambda: tab.chats.list.count() == n)
 
@@ -153,14 +153,14 @@ def test_leaving_a_chat_stops_its_reply_and_keeps_it(tab: ChatTab, actor: Actor)
     assert [message.content for message in tab.conversation.chat_library.store.load(first).path] == ["First", "half"]
 
 
-def test_quitting_keeps_what_was_just_said(tab: ChatTab, actor: Actor, qapp: QApplication) -> None:
+def test_quitting_saves_the_latest_message(tab: ChatTab, actor: Actor, qapp: QApplication) -> None:
     tab.page.composer.sent.emit("First")
     actor.reply(" one")
     qapp.aboutToQuit.emit()
     assert tab.conversation.chat_library.store.load(tab.conversation.chat.id) == tab.conversation.chat
 
 
-def test_plain_text_models_go_on_from_the_prompt(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+def test_plain_text_models_continue_the_prompt(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
     actor.play(dataclasses.replace(TALKER, mode="text", source="files"))
     assert not tab.page.starters.isVisible()
     assert not tab.models.world.isVisible()
@@ -180,9 +180,7 @@ def press(qtbot: QtBot, tab: ChatTab, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", STARTER_KINDS)
-def test_a_starter_begins_afresh_and_knows_the_right_answer(
-    qtbot: QtBot, tab: ChatTab, actor: Actor, kind: str
-) -> None:
+def test_a_starter_is_fresh_and_knows_the_right_answer(qtbot: QtBot, tab: ChatTab, actor: Actor, kind: str) -> None:
     assert tab.models.world.text().startswith("Tiny World 7, synthetic: ")
     tab.page.composer.sent.emit("Hello")
     actor.reply(" Hi.")
@@ -202,6 +200,6 @@ def test_a_starter_begins_afresh_and_knows_the_right_answer(
     assert tab.conversation.chat_library.store.load(tab.conversation.chat.id) == tab.conversation.chat
 
 
-def test_the_note_says_so_while_the_model_reads(tab: ChatTab, actor: Actor) -> None:
+def test_a_note_shows_that_the_model_is_reading(tab: ChatTab, actor: Actor) -> None:
     tab.page.composer.sent.emit("Hello")
     assert note(tab) == "Reading…"

@@ -17,7 +17,7 @@ from app.commands.replying import add_sampling_options, sampling_from
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import RunQueue
-from models.settings.sampling_config import NUMBERS, SamplingConfig
+from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
 from tests.models.every_cut import EVERY_CUT
 
 TEXT = "The cat sat on the mat. The dog ate the cake. Where is the cat? On the mat.\n" * 60
@@ -102,7 +102,7 @@ def test_bad_specs_are_bad_usage(home: Path, capsys: pytest.CaptureFixture[str])
     assert main(["train", "--steps", "0", "--data", str(home / "text.txt")]) == 2
 
 
-def test_resuming_what_is_done_and_what_is_not_there(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resuming_a_finished_or_missing_run(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--resume", "tiny"]) == 0
     assert capsys.readouterr().out.strip() == str(Library().find_run("tiny"))
     assert main(["train", "--resume", "giant"]) == 1
@@ -144,7 +144,7 @@ def test_a_runs_settings_and_curves_are_exported(home: Path, capsys: pytest.Capt
     assert [file.name.startswith("events.out.tfevents") for file in folder.iterdir()] == [True]
 
 
-def test_the_queue_trains_all_that_waits(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_queue_trains_all_items(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gone = home / "gone.txt"
     gone.write_text(TEXT, encoding="utf-8")
     spec = home / "gone.toml"
@@ -165,13 +165,13 @@ def test_the_queue_trains_all_that_waits(home: Path, capsys: pytest.CaptureFixtu
     assert [one["status"] for one in outcomes] == ["finished", "failed", "finished"]
     assert "gone.txt" in outcomes[1]["problem"]
     assert main(["queue", "list"]) == 0
-    assert "without text   could not begin: " in capsys.readouterr().out
+    assert "without text   could not start: " in capsys.readouterr().out
     assert main(["queue", "run"]) == 1, "it is tried again"
     assert capsys.readouterr().out.startswith("failed     without text")
     assert main(["queue", "add", "--resume", "tiny", "--steps", "9"]) == 2
     assert "leave steps out" in capsys.readouterr().err
     assert main(["queue", "remove", "without text"]) == 0
-    assert capsys.readouterr().out == "Nothing waits.\n"
+    assert capsys.readouterr().out == "The queue is empty.\n"
     assert main(["queue", "remove", "nothing"]) == 1
     assert "the queue is empty" in capsys.readouterr().err
 
@@ -196,7 +196,7 @@ def test_a_sweep_prints_its_best_first(home: Path, capsys: pytest.CaptureFixture
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
-def test_ctrl_c_stops_and_keeps_and_the_run_goes_on(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_stops_and_saves_and_the_run_resumes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = home / "long.toml"
     spec.write_text(SPEC.format(steps=100_000).replace("eval_interval = 2", "eval_interval = 0"))
     arguments = [sys.executable, "-m", "app", "train", str(spec), "--name", "long", "--json"]
@@ -240,7 +240,7 @@ def test_generate_prints_the_completion_only(home: Path, capsys: pytest.CaptureF
     assert json.loads(capsys.readouterr().out)["ids"] == result["ids"]
 
 
-@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("name", NUMERIC_SETTINGS)
 def test_every_setting_of_the_draw_is_an_option(name: str) -> None:
     value = EVERY_CUT.get(name, {name: 1})[name]
     parser = argparse.ArgumentParser()
@@ -265,7 +265,7 @@ def test_generate_reads_stdin_and_any_form_of_model(
 def test_generate_failures_are_sentences(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["generate", "tiny", "--prompt", ""]) == 1
     assert capsys.readouterr().err == (
-        "terrarium: The prompt is empty, and a model needs at least one token to go on from: write something.\n"
+        "terrarium: The prompt is empty, but a model needs at least one token to continue: write something.\n"
     )
     assert main(["generate", "tiny", "--prompt", "x" * 99]) == 1
     assert "context takes 32" in capsys.readouterr().err
@@ -338,7 +338,7 @@ def test_tokenizer_commands(home: Path, capsys: pytest.CaptureFixture[str], monk
     assert main(["tokenizer", "train", "--data", "nowhere.txt", "--out", str(home / "x")]) == 1
     assert "nowhere.txt is missing" in capsys.readouterr().err
     assert main(["tokenizer", "train", *words[2:6], "--vocab-size", "100", "--out", str(home / "x")]) == 1
-    assert "must lie between 261" in capsys.readouterr().err
+    assert "use 261 " in capsys.readouterr().err
 
 
 def test_help_names_every_command(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

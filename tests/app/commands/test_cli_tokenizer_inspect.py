@@ -1,4 +1,4 @@
-"""`terrarium tokenizer inspect`: a vocabulary's figures, what a corpus makes of it, and what was looked for."""
+"""`terrarium tokenizer inspect`: statistics of a vocabulary, its use in a corpus, and search."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def inspect(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-def test_a_text_is_shown_as_its_tokens_and_nothing_else(
+def test_a_text_is_shown_as_tokens_only(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["tokenizer", "inspect", "mine", "--text", "the cat"]) == 0
@@ -59,7 +59,7 @@ def test_a_text_is_shown_as_its_tokens_and_nothing_else(
     assert "types:" not in capsys.readouterr().out
 
 
-def test_without_a_text_the_vocabulary_is_told_of(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_text_the_vocabulary_is_described(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     about = inspect(capsys, "mine")
     assert (about["model"], about["vocab_size"], about["pieces"]) == ("BPE", 280, [])
     assert sum(about["types"].values()) == 280
@@ -96,7 +96,7 @@ def test_counting_on_a_corpus_of_the_library(home: Path, capsys: pytest.CaptureF
     assert (usage["corpus"], usage["bytes"]) == ("text.txt", len(TEXT))
 
 
-def test_looking_for_tokens(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_searching_for_tokens(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     about = inspect(capsys, "mine", "--find", "/^ .*at$/")
     assert about["found"] == len(about["tokens"]) > 0
     for token in about["tokens"]:
@@ -116,12 +116,12 @@ def test_looking_for_tokens(home: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert known == sorted(known)
 
 
-def test_every_use_and_column_of_the_browser_can_be_asked_for() -> None:
+def test_every_use_and_column_of_the_browser_is_supported() -> None:
     assert set(tokenizer_arguments.USES) == set(USE_FILTERS)
     assert set(tokenizer_arguments.COLUMNS) == set(TITLES)
 
 
-def test_what_was_counted_filters_and_sorts(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_counts_filter_and_sort(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = ["--corpus", str(home / "counted.txt")]
     about = inspect(capsys, "mine", *corpus, "--use", "produced", "--sort", "count", "--descending")
     counts = [token["count"] for token in about["tokens"]]
@@ -132,7 +132,7 @@ def test_what_was_counted_filters_and_sorts(home: Path, capsys: pytest.CaptureFi
     assert "count  token" in capsys.readouterr().out
 
 
-def test_csv_holds_what_was_found(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_csv_has_the_tokens_found(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = home / "out.csv"
     assert main(["tokenizer", "inspect", "mine", "--csv", str(path)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"280 tokens written to {path}"
@@ -155,7 +155,7 @@ def test_csv_holds_what_was_found(home: Path, capsys: pytest.CaptureFixture[str]
         (["--text", "a", "--data", "b"], 2, "not allowed with"),
     ],
 )
-def test_what_is_wrong_is_a_sentence(
+def test_usage_errors_are_reported(
     home: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, sentence: str
 ) -> None:
     assert main(["tokenizer", "inspect", "mine", *words]) == code

@@ -24,7 +24,7 @@ def named(library: Library, text_file: Path) -> Library:
     return library
 
 
-def test_each_text_is_a_part_and_all_are_summed(
+def test_each_text_is_a_part_of_the_total(
     named: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "greek.txt"
@@ -32,7 +32,7 @@ def test_each_text_is_a_part_and_all_are_summed(
     words = ["tokenizer", "compare", "byte", "bpe", "--text", "the cat sat", "--data", str(file), "--json"]
     assert main([*words, "--corpus", "text.txt", "--design", "gpt2-tiny"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [part["part"] for part in found["parts"]] == ["the text at hand", "greek.txt", "text.txt"]
+    assert [part["part"] for part in found["parts"]] == ["your text", "greek.txt", "text.txt"]
     assert found["words"] == sum(part["words"] for part in found["parts"])
     byte, bpe = found["tokenizers"]
     assert byte["tokens"] == found["bytes"]
@@ -58,11 +58,11 @@ def test_languages_are_columns(named: Library, capsys: pytest.CaptureFixture[str
     assert "vocabulary's parameters" in out[3]
 
 
-def test_what_is_wrong_is_said(named: Library, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_arguments_are_reported(named: Library, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tokenizer", "compare", "byte"]) == 2
     assert "give --text, --data or --corpus" in capsys.readouterr().err
     assert main(["tokenizer", "compare", "byte", "--text", " "]) == 1
-    assert "no words in the text at hand" in capsys.readouterr().err
+    assert "no words in your text" in capsys.readouterr().err
     assert main(["tokenizer", "compare", "byte", "--corpus", "nowhere"]) == 1
     assert "(text.txt)" in capsys.readouterr().err
     assert main(["tokenizer", "compare", "byte", "--text", "x", "--design", "nothing"]) == 1

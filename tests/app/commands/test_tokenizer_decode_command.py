@@ -1,4 +1,4 @@
-"""`terrarium tokenizer decode`: ids in every form, and each that is none in a sentence."""
+"""`terrarium tokenizer decode`: ids in all formats, and a message for each invalid one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def folder(library: Library, tmp_path: Path) -> Path:
     return folder
 
 
-def test_ids_come_as_arguments_or_from_stdin_in_any_form(
+def test_ids_from_arguments_or_stdin_in_any_format(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = encode_prompt(read_tokenizer(folder / "tokenizer.json"), "cat é<|end|>")
@@ -35,7 +35,7 @@ def test_ids_come_as_arguments_or_from_stdin_in_any_form(
     assert told["tokens"][-3:] == ["⟨C3⟩", "⟨A9⟩", "⟨end⟩"]
 
 
-def test_what_is_no_id_is_named_and_nothing_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_ids_are_reported_and_nothing_is_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tokenizer", "decode", str(folder), "100", "999", "x", "-3", "261", "y"]) == 1
     out, err = capsys.readouterr()
     assert out == ""

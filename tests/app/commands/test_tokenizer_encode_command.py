@@ -1,4 +1,4 @@
-"""`terrarium tokenizer encode`: conversations as the model is given them."""
+"""`terrarium tokenizer encode`: conversations as the model gets them."""
 
 from __future__ import annotations
 

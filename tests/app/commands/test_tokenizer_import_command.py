@@ -1,4 +1,4 @@
-"""`terrarium tokenizer import`, and foreign files wherever a tokenizer is asked for."""
+"""`terrarium tokenizer import`, and other formats wherever a tokenizer is expected."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ def bert(tmp_path: Path) -> Path:
     return folder
 
 
-def test_import_says_what_it_made_and_assumed(library: Library, bert: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_import_prints_the_result_and_the_assumptions(
+    library: Library, bert: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["tokenizer", "import", str(bert)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "bert: kind wordpiece, 7 tokens, from vocab.txt"
-    assert lines[1].startswith("Capitals are made small")
+    assert lines[1].startswith("Text is lowercased")
     assert main(["tokenizer", "encode", "bert", "--text", "the cats"]) == 0
     assert capsys.readouterr().out == "4 5 6\n"
     assert main(["tokenizer", "import", str(bert), "--name", "mine", "--json"]) == 0
@@ -36,7 +38,7 @@ def test_import_says_what_it_made_and_assumed(library: Library, bert: Path, caps
     assert "There is a tokenizer called mine already" in capsys.readouterr().err
 
 
-def test_a_pattern_is_asked_for(library: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pattern_is_requested(library: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ranks = tmp_path / "mine.tiktoken"
     ranks.write_bytes(b"".join(base64.b64encode(bytes([b])) + b" %d\n" % b for b in range(256)))
     assert main(["tokenizer", "import", str(ranks)]) == 1
@@ -45,7 +47,7 @@ def test_a_pattern_is_asked_for(library: Library, tmp_path: Path, capsys: pytest
     assert "as by cl100k, which was chosen at the import" in capsys.readouterr().out
 
 
-def test_foreign_files_are_tokenizers_wherever_one_is_asked_for(
+def test_other_formats_are_accepted_wherever_a_tokenizer_is_expected(
     library: Library, bert: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for where in (bert, bert / "vocab.txt"):

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from app.cli import main
-from app.commands.bench_parts.weights import table
+from app.commands.bench_parts.weights import format_table
 from app.commands.common import open_model
 from models.architecture.transformer import Decoder
 from models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
@@ -58,7 +58,7 @@ def test_the_table_names_its_text() -> None:
     slow = WeightsFigures(
         kind="int8", megabytes=248.28, tokens_per_s=4.0, read_per_s=9000.0, perplexity=9.9, change=0.0125, problem="No."
     )
-    lines = table(WeightsMeasured(rows=(exact, slow), text="stories", n_predicted=2048)).splitlines()
+    lines = format_table(WeightsMeasured(rows=(exact, slow), text="stories", n_predicted=2048)).splitlines()
     assert lines[1].split() == ["float32", "513", "MiB", "40.0", "500", "9.800"]
     assert lines[2].split() == ["int8", "237", "MiB", "4.0", "9,000", "9.900", "+1.25%"]
     assert lines[3:] == ["Perplexity of 2,048 tokens of stories.", "No."]

@@ -93,7 +93,7 @@ def test_a_long_question_says_how_far_it_is(examiner: Examiner, heard: list[obje
         return "there"
 
     shares: list[float] = []
-    examiner.got_on.connect(shares.append)
+    examiner.progressed.connect(shares.append)
     examiner.ask(long)
     qtbot.waitUntil(lambda: not examiner.busy)
     assert (shares, heard) == ([0.25], ["there"])
@@ -126,11 +126,11 @@ def test_a_long_answer_gives_way_and_is_begun_again(
         order.append("reply")
         yield Progress(done=1, total=1)
 
-    examiner.give_way()
+    examiner.requeue()
     examiner.ask(long)
     assert begun.wait(60)
     worker.submit(Job("Reply", reply, INTERACTIVE))
-    examiner.give_way()
+    examiner.requeue()
     assert examiner.busy
     go_on.set()
     qtbot.waitUntil(lambda: not examiner.busy)

@@ -17,28 +17,28 @@ def focus() -> Focus:
 
 
 def test_what_is_hovered_goes_when_the_cursor_leaves(focus: Focus, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(focus.place_changed):
+    with qtbot.waitSignal(focus.position_changed):
         focus.hover(3)
-    assert focus.place == 3
+    assert focus.position == 3
     assert focus.locked is None
     focus.hover(None)
-    assert focus.place is None
+    assert focus.position is None
 
 
 def test_what_is_locked_stays_until_it_is_unlocked(focus: Focus) -> None:
     focus.lock(2)
     focus.hover(0)
     focus.hover(None)
-    assert focus.place == focus.locked == 2
+    assert focus.position == focus.locked == 2
     focus.unlock()
-    assert focus.place is None
+    assert focus.position is None
     focus.hover(1)
-    assert focus.place == 1
+    assert focus.position == 1
 
 
 def test_a_click_on_the_token_under_the_cursor_is_told_of(focus: Focus, qtbot: QtBot) -> None:
     focus.hover(2)
-    with qtbot.assertNotEmitted(focus.place_changed), qtbot.waitSignal(focus.lock_changed):
+    with qtbot.assertNotEmitted(focus.position_changed), qtbot.waitSignal(focus.lock_changed):
         focus.lock(2)
     with qtbot.assertNotEmitted(focus.lock_changed):
         focus.hover(3)
@@ -61,17 +61,17 @@ def test_another_text_has_no_place_yet(focus: Focus, qtbot: QtBot) -> None:
     with qtbot.assertNotEmitted(focus.text_changed):
         focus.show(same)
     assert focus.locked == 3
-    with qtbot.waitSignals([focus.text_changed, focus.place_changed]):
+    with qtbot.waitSignals([focus.text_changed, focus.position_changed]):
         focus.show(ReadText(ids=(7,), words=("z",), n_prompt=0))
-    assert focus.place is None
+    assert focus.position is None
     focus.show(None)
     focus.walk(1)
-    assert focus.place is None
+    assert focus.position is None
 
 
 def test_a_branch_is_looked_into_where_it_branches_off(focus: Focus) -> None:
     focus.lock(2)
-    focus.branch_asked.emit(2, 9)
+    focus.branch_requested.emit(2, 9)
     focus.show(None)
     focus.show(ReadText(ids=(1, 2, 9, 7), words=("a", "b", "x", "y"), n_prompt=2))
     assert focus.locked == 2

@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from app.glass.embeddings.point_view import PointView
-from app.glass.names import digits_for, share, signed, text_of, token_names
+from app.glass.names import digits_for, format_prob, format_signed, text_of, token_names
 from app.kit.words.site_words import site_words
 
 
@@ -30,8 +30,8 @@ def test_parts_have_names(site: str, head: int | None, words: str) -> None:
 def test_small_shares_keep_two_digits() -> None:
     values = (0.0, 1e-9, 3.2e-6, 0.00042, 0.0031, 0.00999, 0.031, 0.412, 0.9996, 1.0)
     words = ("0 %", "<0.0001 %", "0.0003 %", "0.042 %", "0.31 %", "1.0 %", "3.1 %", "41.2 %", ">99.9 %", "100.0 %")
-    assert [share(p).replace("\N{NO-BREAK SPACE}", " ") for p in values] == list(words)
-    assert [signed(v) for v in (1.2, -0.35, 0.0, -0.001)] == ["+1.20", "−0.35", "0.00", "0.00"]
+    assert [format_prob(p).replace("\N{NO-BREAK SPACE}", " ") for p in values] == list(words)
+    assert [format_signed(v) for v in (1.2, -0.35, 0.0, -0.001)] == ["+1.20", "−0.35", "0.00", "0.00"]
 
 
 def test_tokens_that_the_tokenizer_does_not_know_are_shown_by_number(byte_tokenizer: Tokenizer) -> None:
@@ -60,4 +60,4 @@ def test_the_place_under_the_pointer_stays_when_one_looks_closer() -> None:
 
 def test_tiny_amounts_are_told_apart() -> None:
     assert [digits_for(reach) for reach in (20.0, 0.1, 0.04, 0.0042, 0.0)] == [3, 3, 4, 5, 3]
-    assert signed(0.0042, digits_for(0.0042)) == "+0.00420"
+    assert format_signed(0.0042, digits_for(0.0042)) == "+0.00420"

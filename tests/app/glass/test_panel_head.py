@@ -23,9 +23,9 @@ def test_it_says_what_is_shown_and_on_asking_the_rest(qtbot: QtBot, session: Ses
         return [label.text() for label in head.findChildren(QLabel) if label.isVisibleTo(head)]
 
     assert words() == ["Where it looks", "Rows look at columns."]
-    head.ask.click()
+    head.help_button.click()
     assert words()[-1] == "One pass. It explains nothing."
-    head.ask.click()
+    head.help_button.click()
     head.set_note("The model has learned on.")
     assert words()[-1] == "The model has learned on."
     assert export.name == "Where it looks"

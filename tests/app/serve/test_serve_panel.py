@@ -1,4 +1,4 @@
-"""The switch for serving: what it offers, says and copies, as the session's state changes."""
+"""The panel for serving: what it offers, shows and copies as the state of serving changes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
-from app.serve.calls import call_words
-from app.serve.endpoint.activity import Call
+from app.serve.endpoint.request_log import RequestRecord
 from app.serve.panel import ServePanel, curl_snippet, python_snippet
+from app.serve.request_list import format_request
 from app.serve.serving import ServeState
 from app.session.chat_model import ChatModel
 from app.session.session import Session
@@ -29,7 +29,9 @@ MODEL = ChatModel(
     device="CPU",
 )
 ON = ServeState(status="on", url="http://127.0.0.1:8765/v1", port=8765, model=MODEL)
-CALL = Call(number=1, kind="chat", state="done", n_prompt=7, n_made=1200, began=0.0, seconds=0.5, note="stop")
+RECORD = RequestRecord(
+    number=1, kind="chat", state="done", n_prompt=7, n_made=1200, began=0.0, seconds=0.5, note="stop"
+)
 
 
 class Shown:
@@ -59,13 +61,13 @@ def test_off_until_there_is_a_model(shown: Shown) -> None:
     assert not panel.stop.isVisible()
     shown.see(ServeState())
     assert panel.start.isEnabled()
-    assert "No other computer" in panel.about.text()
+    assert "Other computers cannot" in panel.about.text()
     shown.see(ServeState(), dataclasses.replace(MODEL, mode="fill"))
     assert not panel.start.isEnabled()
-    assert "fills masks" in panel.about.text()
+    assert "does not generate text" in panel.about.text()
 
 
-def test_on_it_says_where_and_how(shown: Shown, qtbot: QtBot) -> None:
+def test_while_serving_it_shows_the_address_and_example_code(shown: Shown, qtbot: QtBot) -> None:
     panel = shown.panel
     shown.see(ON)
     assert panel.url.text() == ON.url
@@ -77,21 +79,21 @@ def test_on_it_says_where_and_how(shown: Shown, qtbot: QtBot) -> None:
     assert QGuiApplication.clipboard().text() == ON.url
     panel.copy_snippet.click()
     assert QGuiApplication.clipboard().text() == python_snippet(ON.url, "tiny", is_chat_model=True)
-    panel.way.buttons.button(1).click()
+    panel.client.buttons.button(1).click()
     panel.copy_snippet.click()
     assert QGuiApplication.clipboard().text() == curl_snippet(ON.url, "tiny", is_chat_model=True)
     assert panel.counts.text() == "none yet"
-    shown.see(dataclasses.replace(ON, calls=(CALL,), n_answered=1))
-    assert panel.counts.text() == "1 answer so far"
-    assert panel.calls.item(0).text() == "chat: 7 → 1,200 tokens, 500 ms"
+    shown.see(dataclasses.replace(ON, requests=(RECORD,), n_answered=1))
+    assert panel.counts.text() == "1 answered"
+    assert panel.requests.item(0).text() == "chat: 7 → 1,200 tokens, 500 ms"
     shown.see(dataclasses.replace(ON, status="stopping"))
     assert not panel.stop.isEnabled()
 
 
-def test_another_model_can_take_its_place(shown: Shown) -> None:
+def test_another_model_can_be_served_instead(shown: Shown) -> None:
     panel, other = shown.panel, dataclasses.replace(MODEL, which="x", run_id="x", name="other")
     shown.see(ON, other)
-    assert panel.hint.text() == "The chat is with “other” now."
+    assert panel.hint.text() == "The chat now uses “other”."
     assert panel.other.isVisible()
     shown.see(dataclasses.replace(ON, problem="“tiny” has been deleted."), other)
     assert panel.problem.text() == "“tiny” has been deleted."
@@ -103,18 +105,18 @@ def test_another_model_can_take_its_place(shown: Shown) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"state": "waiting"}, "chat: waits, 7 tokens to read"),
+        ({"state": "waiting"}, "chat: waiting, 7 tokens to read"),
         ({"state": "writing"}, "chat: 1,200 tokens so far"),
-        ({"state": "left"}, "chat: the client left after 1,200 tokens"),
+        ({"state": "left"}, "chat: client disconnected after 1,200 tokens"),
         ({"state": "refused", "note": "“n” is missing."}, "chat: “n” is missing."),
         ({"seconds": 2.0, "n_made": 1}, "chat: 7 → 1 token, 2.0 s"),
     ],
 )
 def test_a_request_in_one_line(changes: dict[str, object], words: str) -> None:
-    assert call_words(dataclasses.replace(CALL, **changes)) == words  # type: ignore[arg-type]
+    assert format_request(dataclasses.replace(RECORD, **changes)) == words  # type: ignore[arg-type]
 
 
-def test_snippets_are_for_what_the_model_does() -> None:
+def test_snippets_fit_the_kind_of_model() -> None:
     compile(python_snippet("http://127.0.0.1:1/v1", "it's “tiny”", is_chat_model=False), "snippet", "exec")
     assert "/v1/completions" in curl_snippet("http://127.0.0.1:1/v1", "it's", is_chat_model=False)
     assert "completions.create" in python_snippet("u", "m", is_chat_model=False)

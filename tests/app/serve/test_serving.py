@@ -1,4 +1,4 @@
-"""Serving from the window: through its one worker, beside a training, until the model goes."""
+"""Serving from the window: through its worker, beside training, until the model goes away."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def test_a_run_is_served_from_the_window(
     assert answer["usage"]["completion_tokens"] == 5
     assert answer["system_fingerprint"] == "step-12"
     until(lambda: serving.state.n_answered == 1)
-    (call,) = serving.state.calls
-    assert (call.kind, call.state, call.n_made) == ("completion", "done", 5)
+    (request,) = serving.state.requests
+    assert (request.kind, request.state, request.n_made) == ("completion", "done", 5)
 
     # Whoever has the endpoint open keeps its model when the run is deleted from the list: a sentence, no crash.
     session.runs.delete([info.id])

@@ -45,7 +45,7 @@ def trained(library: Library, tmp_path: Path) -> str:
     return str(run.id)
 
 
-def test_a_real_model_is_opened_and_goes_on_with_a_text(
+def test_a_real_model_is_opened_and_continues_a_text(
     qtbot: QtBot, trained: str, session: Session, theme: ThemeProvider, until: Until
 ) -> None:
     tab = ChatTab(session, theme)

@@ -88,7 +88,7 @@ def test_chat_without_a_model_is_refused(session: Session, heard: Heard, until: 
     assert all("run" in sentence for sentence in heard.failures)
 
 
-def test_stopping_no_reply_does_not_stop_what_is_opened(
+def test_stopping_without_a_reply_does_not_cancel_opening(
     session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
 ) -> None:
     session.training.start(tiny_spec)

@@ -26,7 +26,7 @@ def ended(session: Session) -> bool:
     return not session.training.active and not session.queue.waiting and not session.queue.is_draining
 
 
-def test_what_waits_follows_the_training(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
+def test_queued_runs_follow_the_training(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
     session.training.start(named(tiny_spec, "first"))
     assert session.queue.add([named(tiny_spec, "second"), named(tiny_spec, "third")], tags=("night",))
     assert session.queue.is_draining
@@ -39,7 +39,7 @@ def test_what_waits_follows_the_training(session: Session, heard: Heard, tiny_sp
     assert not heard.failures
 
 
-def test_one_that_fails_does_not_stop_the_next(
+def test_a_failed_run_does_not_stop_the_next(
     session: Session, heard: Heard, tiny_spec: RunSpec, tmp_path: Path, until: Until
 ) -> None:
     no_text = dataclasses.replace(
@@ -61,7 +61,7 @@ def test_one_that_fails_does_not_stop_the_next(
     assert {run.name: run.status for run in session.runs.list()}["gone"] == "finished"
 
 
-def test_a_full_disk_holds_the_queue(
+def test_a_full_disk_pauses_the_queue(
     session: Session, heard: Heard, tiny_spec: RunSpec, tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_text = DataSpec(source="files", files=(str(tmp_path / "no.txt"),))
@@ -77,7 +77,7 @@ def test_a_full_disk_holds_the_queue(
     assert any("disk is full" in sentence for sentence in heard.failures)
 
 
-def test_a_held_queue_begins_nothing(session: Session, tiny_spec: RunSpec, until: Until) -> None:
+def test_a_paused_queue_starts_nothing(session: Session, tiny_spec: RunSpec, until: Until) -> None:
     session.training.start(tiny_spec)
     session.queue.add([named(tiny_spec, "later")])
     session.queue.hold()
@@ -90,7 +90,7 @@ def test_a_held_queue_begins_nothing(session: Session, tiny_spec: RunSpec, until
     assert session.queue.waiting[0] == removed
 
 
-def test_a_run_that_goes_on_waits_its_turn(session: Session, tiny_spec: RunSpec, until: Until) -> None:
+def test_a_resumed_run_waits_its_turn(session: Session, tiny_spec: RunSpec, until: Until) -> None:
     session.training.start(long(tiny_spec))
     until(lambda: session.training.state is not None and session.training.state.step >= 2)
     session.training.stop()
@@ -140,7 +140,7 @@ def test_a_fork_is_trained_or_waits(session: Session, heard: Heard, tiny_spec: R
     assert "no checkpoint of step 7" in heard.failures[-1]
 
 
-def test_steering_while_it_runs(session: Session, tiny_spec: RunSpec, until: Until) -> None:
+def test_control_while_it_runs(session: Session, tiny_spec: RunSpec, until: Until) -> None:
     session.training.start(long(tiny_spec))
     until(lambda: session.training.state is not None and session.training.state.step >= 2)
     session.training.set_lr_scale(0.5)
@@ -160,7 +160,7 @@ def test_steering_while_it_runs(session: Session, tiny_spec: RunSpec, until: Unt
     assert RunFolder.open(trashed[0]).status == "stopped"
 
 
-def test_a_window_that_closes_is_no_problem_of_what_was_about_to_begin(
+def test_closing_the_window_is_not_a_problem_of_the_starting_run(
     library: Library, tiny_spec: RunSpec, qtbot: QtBot
 ) -> None:
     session = Session(library)  # whose worker is not running yet: nothing gets as far as beginning
@@ -173,7 +173,7 @@ def test_a_window_that_closes_is_no_problem_of_what_was_about_to_begin(
         assert not item.problem
 
 
-def test_a_damaged_queue_is_said_once_and_read_again_when_it_is_mended(
+def test_a_damaged_queue_is_reported_once_and_read_again_when_repaired(
     session: Session, library: Library, tiny_spec: RunSpec, heard: Heard, until: Until
 ) -> None:
     session.queue.add([tiny_spec])

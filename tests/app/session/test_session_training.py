@@ -68,7 +68,7 @@ def test_pause_step_resume_stop(session: Session, heard: Heard, tiny_spec: RunSp
     assert not heard.failures
 
 
-def test_stop_while_paused_keeps_what_there_is(session: Session, tiny_spec: RunSpec, until: Until) -> None:
+def test_stop_while_paused_saves(session: Session, tiny_spec: RunSpec, until: Until) -> None:
     session.training.start(long(tiny_spec))
     until(lambda: session.training.state is not None and session.training.state.step >= 2)
     session.training.pause()
@@ -79,7 +79,9 @@ def test_stop_while_paused_keeps_what_there_is(session: Session, tiny_spec: RunS
     assert run.latest_checkpoint() is not None
 
 
-def test_pause_and_free_the_device_then_go_on(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
+def test_pause_and_free_the_device_then_resume(
+    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
+) -> None:
     session.training.start(long(tiny_spec))
     until(lambda: session.training.state is not None and session.training.state.step >= 2)
     session.training.pause(free=True)
@@ -117,7 +119,7 @@ def test_a_failed_run_says_why(session: Session, heard: Heard, tiny_spec: RunSpe
     assert heard.failures == [session.training.state.problem]
 
 
-def test_closing_saves_and_the_next_launch_goes_on(
+def test_closing_saves_and_the_next_launch_resumes(
     library: Library, tiny_spec: RunSpec, until: Until, qapp: object
 ) -> None:
     first = Session(library)
@@ -159,7 +161,7 @@ def test_pausing_twice_pauses_once(session: Session, tiny_spec: RunSpec, until: 
     assert session.training.state.status == "stopped"
 
 
-def test_what_a_resume_goes_on_from_is_what_is_seen(
+def test_a_resumed_run_shows_the_history_up_to_its_checkpoint(
     session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
 ) -> None:
     """The steps after the last checkpoint are trained again: they must not be drawn twice."""
@@ -188,7 +190,7 @@ def test_what_a_resume_goes_on_from_is_what_is_seen(
     assert not heard.failures
 
 
-def test_each_quick_start_grows_another_world(
+def test_each_quick_start_has_a_new_world(
     session: Session, library: Library, text_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds: list[int] = []
@@ -265,7 +267,7 @@ def test_a_blocked_training_can_be_stopped(session: Session, until: Until) -> No
     assert trainer.stopped
 
 
-def test_a_blocked_training_ends_without_room_where_it_need_not_be_kept(
+def test_a_blocked_training_that_need_not_be_saved_stops_at_once(
     session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:

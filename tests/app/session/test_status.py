@@ -6,7 +6,7 @@ from app.session.status import describe_status
 from app.session.training_state import TrainingState
 
 
-def test_a_status_says_what_holds_a_training_up() -> None:
+def test_the_status_says_what_blocks_a_training() -> None:
     training = TrainingState(name="tiny", status="running", step=3, total_steps=9, seconds_left=5.0)
     assert describe_status(training, "none", ready=True).seconds_left == 5.0
     waiting = describe_status(training, "replying", ready=True)

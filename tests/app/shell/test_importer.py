@@ -1,4 +1,4 @@
-"""Models from elsewhere come into the library, and each family is talked to in its own way."""
+"""Importing models into the library, and generating with each kind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from models.settings.sampling_config import SamplingConfig
 from tests.app.heard import Heard, Until
 
 FAMILIES = {"encoder-only": "fill", "encoder-decoder": "answer", "decoder-only": "talk"}
-"""What each does in a chat; a decoder talks, since the exported tokenizer says how."""
+"""The chat mode of each; a decoder chats, because the exported tokenizer has a chat template."""
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def export(session: Session, run_id: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("topology", FAMILIES)
-def test_out_in_and_a_reply(
+def test_export_import_and_a_reply(
     session: Session,
     importer: ModelImporter,
     heard: Heard,
@@ -98,7 +98,7 @@ def test_a_folder_without_a_model_is_refused_and_leaves_nothing(
     assert not importer.busy
 
 
-def test_the_window_follows_an_import(
+def test_the_window_shows_the_progress_of_an_import(
     session: Session, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, tmp_path: Path
 ) -> None:
     run_id = trained(session, tiny_spec, until, "encoder-only")

@@ -1,4 +1,4 @@
-"""The window: what it loads, its screens, menus and sentences, and that closing it loses nothing."""
+"""The window: imports, pages, menus and messages, and that closing it loses nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def window(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[Mai
 
 
 def action(window: MainWindow, words: str) -> QAction:
-    """The menu entry with these words."""
+    """The menu entry with this text."""
     found = [entry for entry in window.findChildren(QAction) if entry.text().replace("&", "") == words]
     assert found, words
     return found[0]
@@ -52,7 +52,7 @@ def test_importing_the_window_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def test_the_first_screen_leads_everywhere(window: MainWindow, qtbot: QtBot) -> None:
+def test_the_home_page_leads_everywhere(window: MainWindow, qtbot: QtBot) -> None:
     assert window.pages.current == "welcome"
     welcome = window.pages.page("welcome")
     assert isinstance(welcome, Welcome)
@@ -64,7 +64,7 @@ def test_the_first_screen_leads_everywhere(window: MainWindow, qtbot: QtBot) -> 
 
 
 @pytest.mark.usefixtures("little_quickstart")
-def test_an_opened_text_file_is_offered_both_ways(
+def test_an_opened_text_file_is_offered_for_a_quick_start_and_a_run(
     window: MainWindow, text_file: Path, qtbot: QtBot, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     window.show_tab("tokenizer")
@@ -96,7 +96,7 @@ def test_an_opened_text_file_is_offered_both_ways(
     assert not window.session.chat.model.is_chat_model
 
 
-def test_a_quick_start_that_failed_is_tried_again_on_the_same_text(
+def test_a_failed_quick_start_can_be_retried_on_the_same_text(
     window: MainWindow, tmp_path: Path, qtbot: QtBot, until: Until
 ) -> None:
     empty = tmp_path / "empty.txt"
@@ -120,7 +120,7 @@ def test_tabs_are_reached_by_keyboard_and_menu(window: MainWindow, qtbot: QtBot)
         assert window.pages.current == name
     action(window, "Builder").trigger()
     assert window.pages.current == "builder"
-    action(window, "First screen").trigger()
+    action(window, "Home").trigger()
     assert window.pages.current == "welcome"
 
 
@@ -133,7 +133,7 @@ def test_theme_and_text_size_are_remembered(window: MainWindow, library: Library
     action(window, "Larger").trigger()
     assert window.theme.text_scale == pytest.approx(1.1)
     assert window.font().pointSizeF() > size
-    action(window, "Usual size").trigger()
+    action(window, "Normal size").trigger()
     assert window.theme.text_scale == 1.0
     action(window, "Smaller").trigger()
     again = Session(library)
@@ -155,7 +155,7 @@ def test_failures_and_notices_are_shown_and_closed(window: MainWindow, qtbot: Qt
     assert window.toasts.sentences.count("The same.") == 1
 
 
-def test_what_is_deleted_can_be_brought_back(window: MainWindow, qtbot: QtBot) -> None:
+def test_deletions_can_be_undone(window: MainWindow, qtbot: QtBot) -> None:
     window.session.designs.save("mine")
     window.session.designs.delete("mine")
     undo = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Undo")
@@ -187,7 +187,9 @@ def test_the_window_fits_a_small_screen(window: MainWindow) -> None:
         assert window.minimumSizeHint().height() <= 720
 
 
-def test_the_status_bar_says_what_is_so(window: MainWindow, tiny_spec: RunSpec, until: Until) -> None:
+def test_the_status_bar_shows_the_device_and_the_current_work(
+    window: MainWindow, tiny_spec: RunSpec, until: Until
+) -> None:
     session = window.session
     session.device.choose("cpu")
     until(lambda: "CPU" in session.device.label)
@@ -200,7 +202,7 @@ def test_the_status_bar_says_what_is_so(window: MainWindow, tiny_spec: RunSpec, 
     assert any(label.text().startswith("CPU") for label in window.findChildren(QLabel))
 
 
-def test_closing_while_training_asks_saves_and_returns(
+def test_closing_while_training_asks_saves_and_offers_to_resume(
     window: MainWindow, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, library: Library, qtbot: QtBot
 ) -> None:
     endless = dataclasses.replace(tiny_spec.train, steps=1_000_000, checkpoint_interval=100_000)
@@ -210,7 +212,7 @@ def test_closing_while_training_asks_saves_and_returns(
     assert window.isVisible()
     box = window.closing.box
     assert box is not None
-    assert "“tiny” is being trained" in box.text()
+    assert "“tiny” is training" in box.text()
     buttons = {button.text(): button for button in box.buttons()}
     qtbot.mouseClick(buttons["Keep training"], Qt.MouseButton.LeftButton)
     until(lambda: window.closing.box is None)
@@ -225,7 +227,7 @@ def test_closing_while_training_asks_saves_and_returns(
     (run,) = library.list_runs()
     assert run.status == "paused"
     assert run.step > step
-    # The next launch offers to go on with it, once.
+    # The next launch offers to resume it, once.
     for offers in (1, 0):
         session = Session(library)
         session.start(warm_up=False)
@@ -239,7 +241,7 @@ def test_closing_while_training_asks_saves_and_returns(
         again.close()
 
 
-def test_damaged_settings_are_told_of_at_launch(library: Library, theme: ThemeProvider, qtbot: QtBot) -> None:
+def test_damaged_settings_are_reported_at_launch(library: Library, theme: ThemeProvider, qtbot: QtBot) -> None:
     library.home.mkdir(parents=True, exist_ok=True)
     (library.home / "settings.json").write_text("{not json", "utf-8")
     session = Session(library)
@@ -253,7 +255,7 @@ def test_damaged_settings_are_told_of_at_launch(library: Library, theme: ThemePr
     window.close()
 
 
-def test_an_interrupted_run_is_offered_and_goes_on(
+def test_an_interrupted_run_can_be_resumed_at_launch(
     session: Session, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, qtbot: QtBot
 ) -> None:
     train = dataclasses.replace(tiny_spec.train, steps=1_000_000)
@@ -269,8 +271,8 @@ def test_an_interrupted_run_is_offered_and_goes_on(
     window.show()
     window.offer_interrupted()
     assert "interrupted" in window.toasts.sentences[0]
-    go_on = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Go on")
-    qtbot.mouseClick(go_on, Qt.MouseButton.LeftButton)
+    resume = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Resume")
+    qtbot.mouseClick(resume, Qt.MouseButton.LeftButton)
     until(lambda: session.training.state is not None and session.training.state.step > run.step)
     assert window.pages.current == "training"
     window.quit()

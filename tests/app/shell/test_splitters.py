@@ -1,4 +1,4 @@
-"""Splitters are found where they were left, whatever else was made in the meantime."""
+"""Splitters are restored to where they were left, whatever other widgets have been made since."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.shell.splitters import remember_splitters, restore_splitters
 
 
 class Halves(QWidget):
-    """Two halves of one thing."""
+    """A widget with a splitter."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class Halves(QWidget):
 
 
 class Others(Halves):
-    """Two halves of another."""
+    """Another widget with a splitter."""
 
 
 for kind in (Halves, Others):
@@ -46,7 +46,7 @@ def window(session: Session, qtbot: QtBot) -> tuple[Pages, Pages]:
     return outer, inner
 
 
-def test_splitters_stand_where_they_were(session: Session, qtbot: QtBot) -> None:
+def test_splitters_are_restored(session: Session, qtbot: QtBot) -> None:
     outer, inner = window(session, qtbot)
     for name, sizes in (("second", [90, 280]), ("first", [250, 120])):
         half = inner.show_page(name)
@@ -62,7 +62,7 @@ def test_splitters_stand_where_they_were(session: Session, qtbot: QtBot) -> None
     assert left == [True, False]
 
 
-def test_a_part_that_is_hidden_at_the_end_keeps_its_size(session: Session, qtbot: QtBot) -> None:
+def test_a_hidden_part_keeps_its_last_size(session: Session, qtbot: QtBot) -> None:
     outer, inner = window(session, qtbot)
     half = inner.show_page("first")
     assert isinstance(half, Halves)

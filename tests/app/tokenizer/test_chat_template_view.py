@@ -1,4 +1,4 @@
-"""Conversations as tokens: the true prompt, whose each token is, and what does not fit or cannot be."""
+"""The Chat view: the tokens of the prompt, their turns, truncation, and errors."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def train_on_it(view: ChatTemplateView) -> None:
     view.purpose.changed.emit("train")
 
 
-def test_what_is_shown_is_the_true_prompt(view: ChatTemplateView, session: Session, bpe: Tokenizer) -> None:
+def test_the_tokens_are_those_of_the_prompt(view: ChatTemplateView, session: Session, bpe: Tokenizer) -> None:
     assert ids(view) == encode_messages(bpe, view.turns.messages, add_generation_prompt=True)[0]
     assert view.stats.number("tokens") == str(len(ids(view)))
     assert view.stats.number("markers") == "7"
@@ -61,7 +61,7 @@ def test_what_is_shown_is_the_true_prompt(view: ChatTemplateView, session: Sessi
     assert QGuiApplication.clipboard().text() == str(learned[0])
 
 
-def test_turns_are_added_edited_and_taken_out(view: ChatTemplateView, bpe: Tokenizer) -> None:
+def test_turns_are_added_edited_and_removed(view: ChatTemplateView, bpe: Tokenizer) -> None:
     view.turns.add_turn()
     view.turns.turns[-1].editor.setPlainText("<|end|>Ben")
     view.turns.turns[0].roles.setCurrentIndex(0)
@@ -78,7 +78,7 @@ def test_turns_are_added_edited_and_taken_out(view: ChatTemplateView, bpe: Token
     assert view.turns.messages == [{"role": "user", "content": ""}]
 
 
-def test_each_turn_begins_a_row(view: ChatTemplateView) -> None:
+def test_each_turn_starts_a_row(view: ChatTemplateView) -> None:
     assert view.result is not None
     begins = [0, *(np.flatnonzero(np.diff(view.result.messages)) + 1).tolist()]
     rows = [view.view.pills.row_of(index) for index in begins]
@@ -88,7 +88,7 @@ def test_each_turn_begins_a_row(view: ChatTemplateView) -> None:
     view.grab()  # underlined
 
 
-def test_what_does_not_fit_the_context_is_said(view: ChatTemplateView, session: Session, bpe: Tokenizer) -> None:
+def test_exceeding_the_context_is_reported(view: ChatTemplateView, session: Session, bpe: Tokenizer) -> None:
     assert not view.note.isVisible()
     config = dataclasses.replace(session.designs.current, context_length=64)
     session.designs.set(config)
@@ -101,7 +101,7 @@ def test_what_does_not_fit_the_context_is_said(view: ChatTemplateView, session: 
     assert "its end is cut off in training" in view.note.text()
 
 
-def test_what_cannot_be_is_a_sentence(view: ChatTemplateView, bpe: Tokenizer) -> None:
+def test_errors_are_reported(view: ChatTemplateView, bpe: Tokenizer) -> None:
     view.set_tokenizer(Tokenizer(models.BPE()), "foreign")
     assert view.result is None
     assert "This tokenizer has no token <|user|>" in view.message.words
@@ -116,7 +116,7 @@ def test_what_cannot_be_is_a_sentence(view: ChatTemplateView, bpe: Tokenizer) ->
     assert "“Weight outside replies” says (1 unless" in view.about.text()
 
 
-def test_long_turns_are_encoded_beside_the_window(
+def test_long_turns_are_encoded_in_the_background(
     view: ChatTemplateView, bpe: Tokenizer, until: Callable[[Callable[[], bool]], None]
 ) -> None:
     view.turns.turns[0].editor.setPlainText("kite " * MAX_SYNC_CHARACTERS)
@@ -125,9 +125,7 @@ def test_long_turns_are_encoded_beside_the_window(
     assert ids(view) == encode_messages(bpe, view.turns.messages, add_generation_prompt=True)[0]
 
 
-def test_a_tokenizer_from_elsewhere_has_its_own_template(
-    view: ChatTemplateView, session: Session, bpe: Tokenizer
-) -> None:
+def test_an_imported_tokenizer_uses_its_own_template(view: ChatTemplateView, session: Session, bpe: Tokenizer) -> None:
     foreign = Tokenizer(models.BPE(vocab={character: i for i, character in enumerate("abWho?Ben ")}, merges=[]))
     foreign.add_special_tokens(["<s>", "</s>"])
     folder = session.library.tokenizers / "foreign"
@@ -148,7 +146,7 @@ def test_a_tokenizer_from_elsewhere_has_its_own_template(
     assert ids(view) == encode_messages(bpe, view.turns.messages, add_generation_prompt=True)[0]
 
 
-def test_half_a_character_is_no_trouble(view: ChatTemplateView, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lone_surrogates_are_accepted(view: ChatTemplateView, monkeypatch: pytest.MonkeyPatch) -> None:
     editor = view.turns.turns[0].editor
     monkeypatch.setattr(editor, "toPlainText", lambda: "Half of it: \ud83e")  # as when an emoji is typed in two halves
     editor.textChanged.emit()

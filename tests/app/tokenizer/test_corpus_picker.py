@@ -1,4 +1,4 @@
-"""The picker offers what there is to count on, keeps what was chosen, and gives its texts."""
+"""The corpus picker: its choices, keeping the choice, and loading the texts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def entries(picker: CorpusPicker) -> list[str]:
     return [picker.box.itemText(i) for i in range(picker.box.count())]
 
 
-def test_corpora_of_the_library_are_offered_when_they_come(
+def test_new_corpora_of_the_library_are_offered(
     qtbot: QtBot, picker: CorpusPicker, session: Session, text_file: Path
 ) -> None:
     assert entries(picker) == ["Tiny World", "Python docstrings"]
@@ -49,7 +49,7 @@ def test_corpora_of_the_library_are_offered_when_they_come(
     assert picker.choice.source == "tiny-world"
 
 
-def test_of_examples_only_what_people_read_is_text(picker: CorpusPicker, session: Session) -> None:
+def test_examples_give_only_their_texts(picker: CorpusPicker, session: Session) -> None:
     chat = {"messages": [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": "Here."}]}
     build_examples_corpus(session.library, [{"text": "One."}, chat], [{"text": "Two."}], "examples", None)
     session.tokenizers.list_changed.emit()
@@ -59,7 +59,7 @@ def test_of_examples_only_what_people_read_is_text(picker: CorpusPicker, session
     assert n_bytes == pytest.approx(len(" One. Where? Here. Two."), abs=1)
 
 
-def test_files_are_read_as_they_are(
+def test_files_are_read_unchanged(
     qtbot: QtBot, picker: CorpusPicker, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = tmp_path / "first.txt", tmp_path / "second.txt"
@@ -77,13 +77,13 @@ def test_files_are_read_as_they_are(
     assert picker.words == "first.txt and 1 more"
 
 
-def test_a_file_that_is_gone_is_a_sentence(picker: CorpusPicker, session: Session, tmp_path: Path) -> None:
+def test_a_missing_file_gives_an_error_message(picker: CorpusPicker, session: Session, tmp_path: Path) -> None:
     picker.set_files((str(tmp_path / "gone.txt"),))
     with pytest.raises(ValueError, match=r"gone.txt cannot be read: No such file"):
         list(texts_of(picker, session).texts)
 
 
-def test_the_text_at_hand_is_offered_while_there_is_one(qtbot: QtBot, picker: CorpusPicker, session: Session) -> None:
+def test_the_text_of_the_tab_is_offered_unless_empty(qtbot: QtBot, picker: CorpusPicker, session: Session) -> None:
     picker.set_text("A kite.")
     assert entries(picker)[2] == "The text at hand"
     picker.box.activated.emit(2)

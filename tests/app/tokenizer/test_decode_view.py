@@ -1,4 +1,4 @@
-"""Pasted ids: their tokens and text, what is no id, and what points at what."""
+"""The Decode view: tokens and text of pasted ids, invalid entries, and linked highlighting."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_ids_become_tokens_and_text(view: DecodeView, bpe: Tokenizer) -> None:
     assert view.result is None
 
 
-def test_what_is_no_id_is_named_and_led_to(view: DecodeView, bpe: Tokenizer) -> None:
+def test_invalid_ids_are_listed_and_linked(view: DecodeView, bpe: Tokenizer) -> None:
     the = encode_prompt(bpe, "The")[0]
     view.ids.editor.set_text(f"é {the} 99999 1.5")
     listed = [view.ids.list.item(i).text() for i in range(view.ids.list.count())]
@@ -73,7 +73,7 @@ def test_what_is_no_id_is_named_and_led_to(view: DecodeView, bpe: Tokenizer) -> 
     assert not view.ids.problems.isVisible()
 
 
-def test_tokens_ids_and_text_point_at_one_another(view: DecodeView, bpe: Tokenizer) -> None:
+def test_tokens_ids_and_text_are_highlighted_together(view: DecodeView, bpe: Tokenizer) -> None:
     ids = encode_prompt(bpe, TEXT)
     view.ids.editor.set_text(", ".join(map(str, ids)))
     assert view.result is not None
@@ -93,7 +93,7 @@ def test_tokens_ids_and_text_point_at_one_another(view: DecodeView, bpe: Tokeniz
     assert not view.output.extraSelections()
 
 
-def test_the_ids_of_the_text_are_taken_and_the_text_given_back(
+def test_ids_are_taken_from_the_text_and_the_text_is_returned(
     qtbot: QtBot, view: DecodeView, bpe: Tokenizer, until: Until
 ) -> None:
     assert not view.take.isEnabled()
@@ -115,7 +115,7 @@ def test_the_ids_of_the_text_are_taken_and_the_text_given_back(
     assert not view.ids.editor.holds
 
 
-def test_megabytes_are_decoded_beside_the_window(view: DecodeView, bpe: Tokenizer, until: Until) -> None:
+def test_megabytes_are_decoded_in_the_background(view: DecodeView, bpe: Tokenizer, until: Until) -> None:
     the = encode_prompt(bpe, "The")[0]
     written = f"{the} " * max(MAX_SYNC_CHARACTERS, LONGEST_LINE)
     view.ids.editor.set_text(written)

@@ -1,4 +1,4 @@
-"""The tokenizer tab over a real session: from an empty library to pills, and back by deleting."""
+"""The tokenizer tab with a real session: training, exploring, renaming, deleting."""
 
 from __future__ import annotations
 
@@ -36,13 +36,15 @@ def keep(session: Session, name: str, kind: str = "byte", vocab_size: int = 261)
     session.tokenizers.list_changed.emit()
 
 
-def test_an_empty_library_says_what_to_do(tab: TokenizerTab) -> None:
+def test_an_empty_library_gives_a_hint(tab: TokenizerTab) -> None:
     assert not tab.views.explore.lab.isVisible()
     assert not tab.views.explore.card.isVisible()
     assert any(b.text() == "Train one on Tiny World" and b.isVisible() for b in tab.findChildren(QPushButton))
 
 
-def test_training_from_a_file_ends_in_pills(tab: TokenizerTab, session: Session, tmp_path: Path, until: Until) -> None:
+def test_training_from_a_file_shows_its_tokens(
+    tab: TokenizerTab, session: Session, tmp_path: Path, until: Until
+) -> None:
     text = tmp_path / "story.txt"
     text.write_text("Anna gives the kite to Ben.\n" * 200)
     tab.trainer.set_file(str(text))
@@ -70,14 +72,14 @@ def test_cancelling_leaves_nothing(tab: TokenizerTab, session: Session, tmp_path
     assert not tab.trainer.progress_bar.isVisible()
 
 
-def test_a_name_that_is_taken_is_refused_in_a_sentence(qtbot: QtBot, tab: TokenizerTab, session: Session) -> None:
+def test_a_taken_name_gives_an_error_message(qtbot: QtBot, tab: TokenizerTab, session: Session) -> None:
     keep(session, "mine")
     with qtbot.waitSignal(session.notices.failed) as failed:
         tab.trainer.train_requested.emit("mine", "byte", 261, DataSpec(source="stdlib"), TokenizerOptions())
     assert "mine" in failed.args[0]
 
 
-def test_choosing_encodes_anew_and_counts(tab: TokenizerTab, session: Session) -> None:
+def test_choosing_a_tokenizer_encodes_the_text_again(tab: TokenizerTab, session: Session) -> None:
     keep(session, "bytes")
     keep(session, "pieces", "bpe", 270)
     assert session.tokenizers.choose("bytes")
@@ -92,9 +94,7 @@ def test_choosing_encodes_anew_and_counts(tab: TokenizerTab, session: Session) -
     assert tab.views.explore.stats.number("bytes per token") == "–"
 
 
-def test_the_card_tells_about_the_token_and_its_ids_are_copied(
-    qtbot: QtBot, tab: TokenizerTab, session: Session
-) -> None:
+def test_the_card_describes_the_token_and_ids_are_copied(qtbot: QtBot, tab: TokenizerTab, session: Session) -> None:
     keep(session, "bytes")
     session.tokenizers.choose("bytes")
     lab = tab.views.explore.lab
@@ -132,7 +132,7 @@ def test_a_damaged_tokenizer_is_listed_with_its_problem(tab: TokenizerTab, sessi
     assert "broken" in item.toolTip()
 
 
-def test_the_form_offers_what_the_kind_can_do(tab: TokenizerTab) -> None:
+def test_the_form_shows_the_options_of_the_kind(tab: TokenizerTab) -> None:
     trainer = tab.trainer
     for kind, hidden in (
         ("byte", {"normalizer", "pre_tokenizer", "min_frequency", "byte_fallback"}),

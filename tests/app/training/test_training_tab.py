@@ -71,7 +71,7 @@ def test_a_run_is_made_with_the_form_and_watched_to_its_end(
     assert not tab.run_view.head.resume_saved.isVisibleTo(tab)
 
 
-def test_the_buttons_follow_the_run_not_the_click(
+def test_the_buttons_follow_the_state_of_the_run(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until, qtbot: QtBot
 ) -> None:
     session.training.start(endless(tiny_spec))
@@ -93,13 +93,13 @@ def test_the_buttons_follow_the_run_not_the_click(
     until(lambda: view.live and session.training.state.status == "running")  # type: ignore[union-attr]
     session.training.stop()
     until(lambda: not session.training.active)
-    assert head.resume_saved.text() == "Go on training"
+    assert head.resume_saved.text() == "Resume training"
     saved = session.runs.list()[0].step
     qtbot.mouseClick(head.resume_saved, Qt.MouseButton.LeftButton)
     until(lambda: view.live and session.training.state.step > saved)  # type: ignore[union-attr]
     session.training.stop(keep=False)
     until(lambda: not session.training.active)
-    assert head.resume_saved.text() == f"Go on from step {saved:,}"
+    assert head.resume_saved.text() == f"Resume from step {saved:,}"
 
 
 def test_a_run_shows_its_own_settings_not_the_forms(
@@ -116,7 +116,7 @@ def test_a_run_shows_its_own_settings_not_the_forms(
     assert "step 12 of 12" in tab.run_view.head.count.text()
 
 
-def test_runs_are_renamed_deleted_and_brought_back(
+def test_runs_are_renamed_deleted_and_restored(
     tab: TrainingTab,
     session: Session,
     tiny_spec: RunSpec,
@@ -143,7 +143,7 @@ def test_the_menu_offers_what_is_possible(tab: TrainingTab, session: Session, ti
     session.training.start(endless(tiny_spec))
     until(lambda: tab.run_view.live and session.training.state.step >= 1)  # type: ignore[union-attr]
     menu = tab.runs.make_menu(tab.run_view.run_id)
-    assert {entry.text() for entry in menu.actions() if not entry.isEnabled()} == {"Go on training", "Delete"}
+    assert {entry.text() for entry in menu.actions() if not entry.isEnabled()} == {"Resume training", "Delete"}
     session.training.stop()
     until(lambda: not session.training.active)
     menu = tab.runs.make_menu(tab.run_view.run_id)
@@ -187,9 +187,7 @@ def test_a_training_that_ends_before_it_has_a_run_leads_back_to_the_form(
     assert not tab.run_view.head.stop.isEnabled()
 
 
-def test_the_queue_takes_nobody_away_from_what_he_looks_at(
-    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
-) -> None:
+def test_the_queue_does_not_switch_pages(tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until) -> None:
     first, third = (dataclasses.replace(tiny_spec, name=name) for name in ("first", "third"))
     second = dataclasses.replace(endless(tiny_spec), name="second")
     session.training.start(first)
@@ -210,7 +208,7 @@ def test_the_queue_takes_nobody_away_from_what_he_looks_at(
     assert tab.runs.current_id == ""
 
 
-def test_a_run_that_ended_here_is_followed_when_another_process_goes_on(
+def test_a_run_that_ended_here_is_followed_when_another_process_resumes_it(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
 ) -> None:
     session.training.start(tiny_spec)
@@ -225,7 +223,7 @@ def test_a_run_that_ended_here_is_followed_when_another_process_goes_on(
     until(lambda: history.train["step"][-1] == 13)
 
 
-def test_a_run_that_vanished_is_said_and_leaves_the_list(
+def test_a_vanished_run_is_reported_and_leaves_the_list(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
 ) -> None:
     session.training.start(tiny_spec)

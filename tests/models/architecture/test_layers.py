@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.architecture.attention import Attention, View
+from models.architecture.attention import Attention, AttentionContext
 from models.architecture.block import Block
 from models.architecture.cache import KVCache
 from models.architecture.convolution import ShortConv
@@ -121,20 +121,20 @@ def test_attention_shares_keys_and_values_within_groups(config: ModelConfig, n_k
         scores = scores.masked_fill(torch.ones(7, 7).triu(1).bool(), float("-inf"))
         outs.append(scores.softmax(dim=-1) @ v[..., shared])
     expected = attention.output(torch.cat(outs, dim=-1))
-    torch.testing.assert_close(attention(x, View(causal=True)), expected)
+    torch.testing.assert_close(attention(x, AttentionContext(causal=True)), expected)
     causal = torch.ones(7, 7).tril().bool()[None, None]
-    torch.testing.assert_close(attention(x, View(mask=causal)), expected)
+    torch.testing.assert_close(attention(x, AttentionContext(mask=causal)), expected)
 
 
 def test_qk_norm_makes_scores_independent_of_size(config: ModelConfig) -> None:
     torch.manual_seed(0)
     attention = Attention(config).double()
     x = torch.randn(1, 6, config.d_model, dtype=torch.float64)
-    before = attention(x, View(causal=True))
+    before = attention(x, AttentionContext(causal=True))
     with torch.no_grad():
         attention.query.weight *= 7
         attention.key.weight *= 0.5
-    torch.testing.assert_close(attention(x, View(causal=True)), before, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(attention(x, AttentionContext(causal=True)), before, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "relu", "relu2", "swiglu"])
@@ -173,7 +173,7 @@ def test_a_block_adds_to_its_input(config: ModelConfig) -> None:
         block.attention.output.weight.zero_()
         block.feed_forward.down.weight.zero_()
     x = torch.randn(2, 5, config.d_model)
-    assert torch.equal(block(x, View(causal=True)), x)
+    assert torch.equal(block(x, AttentionContext(causal=True)), x)
 
 
 def test_a_cache_keeps_the_last_inputs_of_convolutions(config: ModelConfig) -> None:

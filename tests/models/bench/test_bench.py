@@ -18,12 +18,12 @@ from app.commands import bench
 from app.commands.bench_parts.window import late_and_due
 from models.architecture.transformer import Decoder, build_model
 from models.bench import generation, overhead, reference, training
-from models.bench.decoding import PRESET, write_greedily
+from models.bench.decoding import PRESET, decode_greedily
 from models.bench.encoding import bench_encoding
 from models.bench.overhead import BareLoop, bench_overhead
 from models.bench.result import compared
 from models.bench.text import CONTEXT, N_CHARACTERS, CharText
-from models.bench.throughput import SKIPPED, Size, bench_throughput
+from models.bench.throughput import SKIPPED, ThroughputCase, bench_throughput
 from models.bench.tokenizer_training import bench_tokenizer_training
 from models.events import Notice, RunStarted, TrainMetrics
 from models.library.library import Library
@@ -110,7 +110,7 @@ def test_a_loss_that_is_not_reached_misses_the_target(text: CharText) -> None:
     events, result = finish(training.bench_training(text, CPU, [0], reference_steps=12, our_steps=1))
     assert (result.ours, result.ratio, result.met) == (None, None, False)
     assert "not reached" in events[-1].sentence
-    assert "not reached" in bench.sentence(result)
+    assert "not reached" in bench.format_result(result)
 
 
 def test_the_curve_is_measured_on_the_whole_slice(text: CharText) -> None:
@@ -127,7 +127,7 @@ def test_the_cache_changes_nothing_but_the_speed() -> None:
     torch.manual_seed(0)
     model = Decoder(PRESETS[PRESET]).eval()
     prompt = torch.randint(100, (1, 5))
-    assert write_greedily(model, prompt, 12, cached=True) == write_greedily(model, prompt, 12, cached=False)
+    assert decode_greedily(model, prompt, 12, cached=True) == decode_greedily(model, prompt, 12, cached=False)
 
 
 def test_encoding_is_measured_on_the_same_ids() -> None:
@@ -200,7 +200,7 @@ def test_the_bare_loop_learns_exactly_what_the_trainer_does(
 
 
 def test_throughput_is_measured_beside_hugging_face(monkeypatch: pytest.MonkeyPatch) -> None:
-    size = Size(1, n_layer=1, d_model=32, n_head=2, vocab_size=64, batch_size=2)
+    size = ThroughputCase(1, n_layer=1, d_model=32, n_head=2, vocab_size=64, batch_size=2)
     events, (result,) = finish(bench_throughput(CPU, (size,), rounds=1))
     assert result.ratio == pytest.approx(result.ours / result.reference)
     (counts,) = [event.sentence for event in events if isinstance(event, Notice)]
@@ -214,7 +214,7 @@ def test_throughput_is_measured_beside_hugging_face(monkeypatch: pytest.MonkeyPa
 def test_generation_is_compared_with_the_same_weights() -> None:
     pytest.importorskip("transformers")
     config = dataclasses.replace(generation.SIZES[0].config, n_layer=1, d_model=32, vocab_size=64)
-    size = generation.Size(0, config, n_tokens=6, target=3.0)
+    size = generation.GenerationCase(0, config, n_tokens=6, target=3.0)
     events, results = finish(generation.bench_generation(CPU, (size,), rounds=2))
     assert [result.name for result in results] == ["first token 0 M", "generate 0 M", "memory 0 M"]
     assert results[1].ours is not None
@@ -223,7 +223,7 @@ def test_generation_is_compared_with_the_same_weights() -> None:
     assert results[2].ours is not None
     assert results[2].ours > 0
     sentences = [event.sentence for event in events if isinstance(event, Notice)]
-    assert sentences == ["the weights are random", "the first 7 of 7 tokens are the same"]
+    assert sentences == ["the weights are random", "the first 7 of 7 tokens are equal"]
 
 
 def test_without_transformers_generation_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +234,7 @@ def test_without_transformers_generation_is_skipped(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("millions", "size"), [(1, generation.SIZES[0]), (10, generation.SIZES[1])])
-def test_models_have_the_size_that_they_are_called_by(millions: int, size: generation.Size) -> None:
+def test_models_have_the_size_that_they_are_called_by(millions: int, size: generation.GenerationCase) -> None:
     model = build_model(size.config)
     assert round(model.n_parameters / 1e6) == millions
     table = model.embedding.weight.numel()

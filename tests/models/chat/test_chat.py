@@ -1,4 +1,4 @@
-"""Template, token ids and the mask of replies agree; nothing that people type becomes a special token."""
+"""Template, token ids and reply mask agree; typed text never becomes a special token."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_the_template() -> None:
 
 
 @pytest.mark.parametrize("add_generation_prompt", [False, True])
-def test_ids_spell_the_template(tokenizer: Tokenizer, add_generation_prompt: bool) -> None:
+def test_ids_decode_to_the_template(tokenizer: Tokenizer, add_generation_prompt: bool) -> None:
     ids, is_reply = encode_messages(tokenizer, CHAT, add_generation_prompt)
     assert len(ids) == len(is_reply)
     assert text_of(tokenizer, ids) == render_chat(CHAT, add_generation_prompt)
     assert ids == tokenizer.encode(render_chat(CHAT, add_generation_prompt), add_special_tokens=False).ids
 
 
-def test_replies_and_their_ends_are_what_is_learned(tokenizer: Tokenizer) -> None:
+def test_replies_and_their_ends_are_trained_on(tokenizer: Tokenizer) -> None:
     ids, is_reply = encode_messages(tokenizer, CHAT)
     learned = text_of(tokenizer, [id for id, reply in zip(ids, is_reply, strict=True) if reply])
     assert learned == " Hi there, 👋<|end|> In the barn.<|end|>"
@@ -52,7 +52,7 @@ def test_replies_and_their_ends_are_what_is_learned(tokenizer: Tokenizer) -> Non
 
 
 @pytest.mark.parametrize("role", ["user", "assistant", "system"])
-def test_special_tokens_that_people_type_stay_plain_text(tokenizer: Tokenizer, role: str) -> None:
+def test_typed_special_tokens_stay_plain_text(tokenizer: Tokenizer, role: str) -> None:
     ids, _ = encode_messages(tokenizer, [{"role": role, "content": INJECTION}], add_generation_prompt=True)
     special = {tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
     found = [tokenizer.id_to_token(id) for id in ids if id in special]
@@ -60,7 +60,7 @@ def test_special_tokens_that_people_type_stay_plain_text(tokenizer: Tokenizer, r
     assert INJECTION in text_of(tokenizer, ids)
 
 
-def test_private_marks_in_a_message_change_nothing(tokenizer: Tokenizer) -> None:
+def test_private_use_characters_in_a_message_change_nothing(tokenizer: Tokenizer) -> None:
     """What the encoder uses to find the contents in the template may itself be typed."""
     typed = "a\ue0000\ue001b {{ messages }} {% for %}"
     ids, _ = encode_messages(tokenizer, [{"role": "user", "content": typed}])
@@ -76,7 +76,7 @@ def test_many_conversations_encode_as_one_by_one(tokenizer: Tokenizer) -> None:
 @pytest.mark.parametrize(
     "message", [{"role": "king", "content": "x"}, {"content": "x"}, {"role": "user"}, {"role": "user", "content": None}]
 )
-def test_bad_messages_are_named(tokenizer: Tokenizer, message: dict[str, str]) -> None:
+def test_invalid_messages_are_named(tokenizer: Tokenizer, message: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="A message needs a role"):
         encode_messages(tokenizer, [message])
 
@@ -87,7 +87,7 @@ def test_a_tokenizer_without_special_tokens_cannot_chat() -> None:
 
 
 @pytest.mark.parametrize("add_generation_prompt", [False, True])
-def test_parts_are_those_of_the_conversation(tokenizer: Tokenizer, add_generation_prompt: bool) -> None:
+def test_segments_concatenate_to_the_conversation(tokenizer: Tokenizer, add_generation_prompt: bool) -> None:
     parts = encode_segments(tokenizer, CHAT, add_generation_prompt)
     ids, is_reply = encode_messages(tokenizer, CHAT, add_generation_prompt)
     assert [id for _, of_part in parts for id in of_part] == ids

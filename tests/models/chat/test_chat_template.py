@@ -1,4 +1,4 @@
-"""Chat templates: the texts of transformers; nothing of Python is reached, nothing runs on; lines are named."""
+"""Chat templates: the same text as transformers, sandboxed and bounded, with line numbers in errors."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ NAMED_TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
 @pytest.mark.parametrize("template", [SMOLLM2, LLAMA2, TOOLS], ids=["smollm2", "llama2", "tools"])
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("asks", [True, False])
-def test_texts_are_those_of_transformers(template: str, first: int, asks: bool) -> None:
+def test_texts_equal_those_of_transformers(template: str, first: int, asks: bool) -> None:
     expected, _ = render_jinja_template(
         conversations=[TALK[first:]], chat_template=template, add_generation_prompt=asks, tools=None, **NAMED_TOKENS
     )
@@ -65,7 +65,7 @@ def test_texts_are_those_of_transformers(template: str, first: int, asks: bool) 
         "{{ '{0.__class__.__mro__}'.format(1) }}",
     ],
 )
-def test_nothing_of_python_is_reached(template: str) -> None:
+def test_python_cannot_be_reached(template: str) -> None:
     with pytest.raises(ChatTemplateError, match=r"^Line 1 of the chat template fails: .*(unsafe|safe|undefined)"):
         render_template(template, TALK, add_generation_prompt=True)
 
@@ -103,7 +103,7 @@ def test_nothing_of_python_is_reached(template: str) -> None:
         "{{ lipsum(100000) }}",
     ],
 )
-def test_nothing_runs_on_or_fills_the_memory(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_and_memory_are_bounded(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its steps and sizes are counted, so that it ends on the slowest machine, too, without a look at the clock."""
     monkeypatch.setattr("models.chat.sandbox.MAX_SECONDS", math.inf)
     with pytest.raises(ChatTemplateError):
@@ -130,7 +130,7 @@ def test_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
         ("{{ cycler() }}", 1, "at least one item"),
     ],
 )
-def test_the_line_that_fails_is_named(template: str, line: int, words: str) -> None:
+def test_errors_name_the_line(template: str, line: int, words: str) -> None:
     with pytest.raises(ChatTemplateError) as failure:
         render_template(template, TALK, add_generation_prompt=True)
     assert failure.value.line == line
@@ -140,13 +140,13 @@ def test_the_line_that_fails_is_named(template: str, line: int, words: str) -> N
     assert "\n" not in str(failure.value)
 
 
-def test_blocks_too_deep_in_one_another_are_told() -> None:
+def test_too_deeply_nested_blocks_are_reported() -> None:
     with pytest.raises(ChatTemplateError, match=r"^The chat template fails: too many statically nested blocks\.$"):
         render_template("{% for a in messages %}" * 25 + "x" + "{% endfor %}" * 25, TALK, add_generation_prompt=True)
 
 
-def test_a_mark_that_is_not_known_is_asked_for() -> None:
-    with pytest.raises(ChatTemplateError, match="needs its bos_token and eos_token, which the files"):
+def test_an_unknown_named_token_is_reported() -> None:
+    with pytest.raises(ChatTemplateError, match="needs its bos_token and eos_token, which its files"):
         render_template(LLAMA2, TALK, add_generation_prompt=True)
 
 

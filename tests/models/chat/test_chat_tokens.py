@@ -1,4 +1,4 @@
-"""A conversation token by token is what chats and training give the model."""
+"""The tokens of a conversation equal those of chat and training."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_ids_are_those_that_chat_and_training_use(tokenizer: Tokenizer) -> None:
         assert data.decode() == f"<|{message['role']}|> {message['content']}<|end|>"
 
 
-def test_what_a_chat_leaves_out_is_what_is_not_given(tokenizer: Tokenizer) -> None:
+def test_left_out_messages_are_not_in_the_prompt(tokenizer: Tokenizer) -> None:
     for context_length in (8, 40, 60, 1000):
         chat = chat_tokens(tokenizer, CHAT, context_length)
         prompt = truncate_to_fit(context_length, tokenizer, CHAT, PromptSettings(), ChatTemplateConfig())
@@ -47,8 +47,8 @@ def test_what_a_chat_leaves_out_is_what_is_not_given(tokenizer: Tokenizer) -> No
         assert chat.tokens.ids[chat.is_given].tolist() == prompt.ids.tolist()
 
 
-def test_nothing_said_and_no_roles(tokenizer: Tokenizer) -> None:
+def test_empty_conversations_and_missing_role_tokens(tokenizer: Tokenizer) -> None:
     assert chat_tokens(tokenizer, [], 10).counts == (1,)
     assert len(chat_tokens(tokenizer, [], 10, add_generation_prompt=False).tokens) == 0
-    with pytest.raises(ValueError, match="cannot hold a conversation"):
+    with pytest.raises(ValueError, match="cannot chat"):
         chat_tokens(Tokenizer(BPE()), CHAT, 10)

@@ -1,4 +1,4 @@
-"""Prompts of conversations: whose each token is, and what happens when the context is full."""
+"""Prompts of conversations: the source of each token, and what happens when the context is full."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def texts(
     return [decode(tokenizer, prompt.ids[prompt.sources == place].tolist()) for place in places]
 
 
-def test_our_own_format(tokenizer: Tokenizer) -> None:
+def test_the_native_format(tokenizer: Tokenizer) -> None:
     prompt = build_prompt(1000, tokenizer, [SYSTEM, *TURNS], PLAIN, OWN)
     assert prompt.ids.tolist() == encode_messages(tokenizer, [SYSTEM, *TURNS], add_generation_prompt=True)[0]
     assert texts(tokenizer, TURNS[-1:], OWN) == ["", "<|user|> last<|end|>", "<|assistant|>"]
 
 
-def test_whose_each_token_is(tokenizer: Tokenizer) -> None:
+def test_the_source_of_each_token(tokenizer: Tokenizer) -> None:
     said = texts(tokenizer, TURNS[:1], ChatTemplateConfig(template=SMOLLM2))
     assert said[0].startswith("<|im_start|>system\nYou are a helpful AI assistant named SmolLM")
     assert said[1:] == ["<|im_start|>user\nuser 0<|im_end|>\n", "<|im_start|>assistant\n"]
@@ -49,7 +49,7 @@ def test_whose_each_token_is(tokenizer: Tokenizer) -> None:
     assert said[1:4] == ["<s>[INST] user 0 [/INST]", " assistant 0 </s>", "<s>[INST] user 1 [/INST]"]
 
 
-def test_the_system_prompt_of_the_chat_takes_the_place_of_another(tokenizer: Tokenizer) -> None:
+def test_the_system_prompt_of_the_chat_replaces_another(tokenizer: Tokenizer) -> None:
     prompt = build_prompt(1000, tokenizer, [SYSTEM, *TURNS], PromptSettings(system="Be brief."), OWN)
     assert [message["content"] for message in prompt.messages][:2] == ["Be brief.", "user 0"]
     assert build_prompt(1000, tokenizer, TURNS, PromptSettings(system="  "), OWN).messages == tuple(TURNS)
@@ -63,7 +63,9 @@ def test_an_edited_template_is_used(tokenizer: Tokenizer) -> None:
 
 @pytest.mark.parametrize("form", [OWN, ChatTemplateConfig(template=SMOLLM2)], ids=["own", "smollm2"])
 @pytest.mark.parametrize("first", [[], [SYSTEM]])
-def test_the_oldest_turns_go_first(tokenizer: Tokenizer, form: ChatTemplateConfig, first: list[Message]) -> None:
+def test_the_oldest_turns_are_left_out_first(
+    tokenizer: Tokenizer, form: ChatTemplateConfig, first: list[Message]
+) -> None:
     length = 100 if not form.template else 240
     prompt = build_prompt(length, tokenizer, first + TURNS, PLAIN, form)
     assert 0 < prompt.n_left_out < len(TURNS)
@@ -77,29 +79,29 @@ def test_the_oldest_turns_go_first(tokenizer: Tokenizer, form: ChatTemplateConfi
     assert begun.n_left_out > prompt.n_left_out
 
 
-def test_the_newest_message_always_stays(tokenizer: Tokenizer) -> None:
+def test_the_newest_message_is_always_kept(tokenizer: Tokenizer) -> None:
     prompt = truncate_to_fit(8, tokenizer, [SYSTEM, *TURNS], PLAIN, OWN)
     assert prompt.messages == (SYSTEM, TURNS[-1])
     assert prompt.n_left_out == len(TURNS) - 1
 
 
-def test_stop_says_so_and_leaves_nothing_out(tokenizer: Tokenizer) -> None:
+def test_stop_raises_and_leaves_nothing_out(tokenizer: Tokenizer) -> None:
     stop = PromptSettings(when_full="stop")
     assert build_prompt(1000, tokenizer, TURNS, stop, OWN).n_left_out == 0
     with pytest.raises(ValueError, match=r"The context is full: the conversation has \d+ of 100 tokens"):
         build_prompt(100, tokenizer, TURNS, stop, OWN)
 
 
-def test_what_cannot_be_is_a_sentence(tokenizer: Tokenizer) -> None:
+def test_errors_are_reported(tokenizer: Tokenizer) -> None:
     with pytest.raises(ValueError, match="no message to reply to"):
         build_prompt(100, tokenizer, [], PromptSettings(system="Be kind."), OWN)
-    with pytest.raises(ValueError, match=r"newest message is too long: .* 2,00\d tokens, but .* takes 100"):
+    with pytest.raises(ValueError, match=r"newest message is too long: .* 2,00\d tokens, but .* only 100"):
         build_prompt(100, tokenizer, [{"role": "user", "content": "x" * 2000}], PLAIN, OWN)
-    with pytest.raises(ValueError, match=r"system prompt is too long: .* 2,00\d tokens, but .* takes 100"):
+    with pytest.raises(ValueError, match=r"system prompt is too long: .* 2,00\d tokens, but .* only 100"):
         build_prompt(100, tokenizer, TURNS, PromptSettings(system="x" * 2000), OWN)
     with pytest.raises(ValueError, match="Line 2 of the chat template fails"):
         build_prompt(100, tokenizer, TURNS, PromptSettings(template="\n{{ x.y }}"), OWN)
-    with pytest.raises(ValueError, match="must be one of slide, summarise, stop"):
+    with pytest.raises(ValueError, match="use one of slide, summarise, stop"):
         PromptSettings(when_full="explode")
     with pytest.raises(ValueError, match="A message needs a role"):
         build_prompt(100, tokenizer, [{"content": "x"}], PLAIN, OWN)

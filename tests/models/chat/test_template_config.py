@@ -1,4 +1,4 @@
-"""How a model wants to be talked to: read from its files, kept with an imported run; what ends its replies."""
+"""The chat settings of a model: read from its files, kept with an imported run; what ends its replies."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def test_what_ends_a_reply(tokenizer: Tokenizer) -> None:
     assert ends(ChatTemplateConfig(template="{{ broken"), end_id=9) == ReplyEnds((9,))
 
 
-def test_the_template_that_is_shown(tokenizer: Tokenizer) -> None:
+def test_the_template_for_display(tokenizer: Tokenizer) -> None:
     assert shown_template(ChatTemplateConfig(template=SMOLLM2), tokenizer) == SMOLLM2
     assert shown_template(ChatTemplateConfig(), tokenizer) == CHAT_TEMPLATE.strip()
     assert shown_template(ChatTemplateConfig(), Tokenizer(BPE())) == ""
 
 
-def test_what_an_imported_model_brings_along(tokenizer: Tokenizer, library: Library, tmp_path: Path) -> None:
+def test_the_chat_settings_of_an_imported_model(tokenizer: Tokenizer, library: Library, tmp_path: Path) -> None:
     source = save_theirs(llama(0, vocab_size=tokenizer.get_vocab_size()), tmp_path / "llama")
     tokenizer.save(str(source / "tokenizer.json"))
     (source / "chat_template.jinja").write_text(SMOLLM2)
@@ -80,7 +80,7 @@ def test_what_an_imported_model_brings_along(tokenizer: Tokenizer, library: Libr
         read_template_config(run.folder)
 
 
-def test_a_chat_model_without_advice_is_drawn_carefully(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_a_chat_model_without_recommended_settings_uses_careful_ones(tokenizer: Tokenizer, tmp_path: Path) -> None:
     source = save_theirs(llama(0, vocab_size=tokenizer.get_vocab_size()), tmp_path / "llama")
     tokenizer.save(str(source / "tokenizer.json"))
     assert read_template_config(source).sampling == {}
@@ -88,7 +88,7 @@ def test_a_chat_model_without_advice_is_drawn_carefully(tokenizer: Tokenizer, tm
     assert read_template_config(source).sampling["temperature"] < 0.5
 
 
-def test_of_several_templates_the_default_is_taken(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_the_default_of_several_templates_is_used(tokenizer: Tokenizer, tmp_path: Path) -> None:
     source = save_theirs(llama(0, vocab_size=tokenizer.get_vocab_size()), tmp_path / "llama")
     tokenizer.save(str(source / "tokenizer.json"))
     several = [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "{{ messages }}"}]

@@ -181,7 +181,7 @@ def test_activations_of_presets(name: str) -> None:
 def test_logits_only_where_the_loss_looks() -> None:
     config = dataclasses.replace(PRESETS["bert-tiny"], vocab_size=8192)
     everywhere = sum(cost.activation_bytes(config, 4, 64).values())
-    few = sum(cost.activation_bytes(config, 4, 64, counted=0.15).values())
+    few = sum(cost.activation_bytes(config, 4, 64, loss_fraction=0.15).values())
     assert few < everywhere - 2 * 4 * 4 * 64 * 8192 * 0.85
 
 

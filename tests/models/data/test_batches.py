@@ -14,7 +14,7 @@ from models.chat.own_template import encode_messages
 from models.data.batch import Batch
 from models.data.batches import Batches, ExampleBatches, TextBatches
 from models.data.corpus import Corpus, build_examples_corpus, build_text_corpus
-from models.data.orders import EpochOrders
+from models.data.epoch_permutations import EpochPermutations
 from models.data.plain_objectives import NextToken
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
@@ -150,13 +150,13 @@ def test_no_examples_is_a_sentence() -> None:
 
 
 def test_orders_are_permutations_whatever_was_asked_before() -> None:
-    orders = EpochOrders(1)
-    first = orders.order(0, 50).clone()
+    permutations = EpochPermutations(1)
+    first = permutations.permutation(0, 50).clone()
     assert sorted(first.tolist()) == list(range(50))
     for epoch in range(1, 9):
-        assert not torch.equal(orders.order(epoch, 50), first)
-        assert sorted(orders.order(-1 - epoch, 50).tolist()) == list(range(50))
-    assert torch.equal(orders.order(0, 50), first)
+        assert not torch.equal(permutations.permutation(epoch, 50), first)
+        assert sorted(permutations.permutation(-1 - epoch, 50).tolist()) == list(range(50))
+    assert torch.equal(permutations.permutation(0, 50), first)
 
 
 @pytest.fixture

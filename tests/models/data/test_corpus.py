@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from models.data import corpus as corpora
-from models.data.corpus import build_examples_corpus, build_stdlib_corpus, build_text_corpus, open_corpus, split_place
+from models.data.corpus import build_examples_corpus, build_stdlib_corpus, build_text_corpus, open_corpus, split_index
 from models.files.atomic import atomic_write_json, read_json
 from models.library.library import Library
 
@@ -35,11 +35,11 @@ def test_the_same_text_is_kept_once(library: Library, tmp_path: Path) -> None:
 
 
 def test_long_lines_are_split_within_them() -> None:
-    assert split_place("a" * 100, 0.1) == 90
-    assert split_place("Title\n" + "a" * 994, 0.1) == 900  # not after the title
-    assert split_place("a" * 80 + "\n" + "b" * 100, 0.1) == 81
-    assert split_place("a" * 40_000 + "\n" + "b" * 60_000, 0.5) == 40_001
-    assert split_place("a" * 100 + "\n", 0.5) == 50
+    assert split_index("a" * 100, 0.1) == 90
+    assert split_index("Title\n" + "a" * 994, 0.1) == 900  # not after the title
+    assert split_index("a" * 80 + "\n" + "b" * 100, 0.1) == 81
+    assert split_index("a" * 40_000 + "\n" + "b" * 60_000, 0.5) == 40_001
+    assert split_index("a" * 100 + "\n", 0.5) == 50
 
 
 def test_line_ends_and_marks_are_made_plain(library: Library, tmp_path: Path) -> None:

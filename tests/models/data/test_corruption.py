@@ -16,7 +16,7 @@ from models.data.batch import Batch, Rows
 from models.data.batches import Batches
 from models.data.corpus import build_examples_corpus, build_text_corpus
 from models.data.objectives import make_objective
-from models.data.plain_objectives import MaskedTokens, SpanCorruption, draw_spans, restore
+from models.data.plain_objectives import MaskedTokens, SpanCorruption, draw_spans, fill_sentinels
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
@@ -111,7 +111,7 @@ def test_sources_and_targets_give_back_the_text(
         source = batch.source[row][real[row]].tolist()
         n = int(batch.weights[row].count_nonzero())
         target = batch.targets[row, :n].tolist()
-        assert restore(source, target, sentinels, END) == rows.ids[row, :length].tolist()
+        assert fill_sentinels(source, target, sentinels, END) == rows.ids[row, :length].tolist()
         assert source[-1] == target[-1] == END
         assert batch.inputs[row, :n].tolist() == [start_id(PAIR, tokenizer), *target[:-1]]
         used = [id for id in source if id in sentinels]
@@ -156,8 +156,8 @@ def test_a_target_weighs_what_its_text_does(tokenizer: Tokenizer) -> None:
 
 
 def test_what_a_target_does_not_name_stays_a_gap() -> None:
-    assert restore([7, 90, 8, 91, END], [90, 5, 6, END, 91], [90, 91], END) == [7, 5, 6, 8, 91]
-    assert restore([7], [3, 4], [90], None) == [7]
+    assert fill_sentinels([7, 90, 8, 91, END], [90, 5, 6, END, 91], [90, 91], END) == [7, 5, 6, 8, 91]
+    assert fill_sentinels([7], [3, 4], [90], None) == [7]
 
 
 @pytest.mark.parametrize("config", [ENCODER, PAIR], ids=lambda config: config.topology)

@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 
 from models.data.batch import Rows
-from models.data.denoising import HIDDEN, Denoising
+from models.data.denoising import MASK_RATIO, Denoising
 from models.data.objectives import make_objective
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
@@ -80,7 +80,7 @@ def test_a_share_of_the_tokens_is_hidden_in_spans_of_any_length(tokenizer: Token
         assert len(source) <= len(ids)
         kept, masks = kept + len(left), masks + len(source) - len(left)
         longer += any(b - a > 4 for a, b in itertools.pairwise(left))
-    assert 1 - kept / (300 * len(ids)) == pytest.approx(HIDDEN, abs=0.01)
+    assert 1 - kept / (300 * len(ids)) == pytest.approx(MASK_RATIO, abs=0.01)
     assert 4 < masks / 300 < 7.5  # 15 tokens in spans of 3 on average, and a few of none
     assert longer > 100
 

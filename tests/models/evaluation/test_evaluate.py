@@ -1,4 +1,4 @@
-"""Held-out accuracy counts what it says: a perfect model has 100 %, one that says nothing has none."""
+"""Held-out accuracy: 100 % for a perfect model, 0 for empty replies, and its baselines."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def answered_by(
 Answers = Callable[..., Evaluated]
 
 
-def test_a_model_that_knows_everything(answered_by: Answers) -> None:
+def test_a_perfect_model_scores_one(answered_by: Answers) -> None:
     result = answered_by(lambda question: question.gold)
     assert result.accuracy == 1
     assert [kind.kind for kind in result.kinds] == list(KINDS)
     assert all(kind.accuracy == 1 and kind.n == N for kind in result.kinds)
 
 
-def test_a_model_that_says_nothing(answered_by: Answers) -> None:
+def test_an_empty_reply_scores_zero(answered_by: Answers) -> None:
     result = answered_by(lambda question: "")
     assert result.accuracy == 0
     assert all(kind.accuracy == 0 for kind in result.kinds)
@@ -78,7 +78,7 @@ def test_the_headline_is_the_mean_of_its_kinds(answered_by: Answers) -> None:
     assert {kind.kind: kind.accuracy for kind in result.kinds if kind.accuracy} == {"reading": 1, "sums": 1}
 
 
-def test_baselines_stand_where_they_belong(answered_by: Answers) -> None:
+def test_baselines_are_reported_where_they_apply(answered_by: Answers) -> None:
     result = answered_by(lambda question: question.gold, "Anna is in the garden.")
     for kind in result.kinds:
         has_story = kind.kind in ("reading", "state")
@@ -96,7 +96,7 @@ def test_the_last_mentioned_candidate_is_a_whole_answer(answered_by: Answers) ->
         assert kind.accuracy == (kind.last_mentioned or 0)
 
 
-def test_answers_come_back_with_their_questions(byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_are_paired_with_their_questions(byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "N_SEEN", 20)
     monkeypatch.setattr(evaluation, "MAX_REPLY_TOKENS", 3)
     config = ModelConfig(

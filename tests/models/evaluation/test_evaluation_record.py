@@ -1,4 +1,4 @@
-"""A run's evaluation comes back as it was kept, and damage is named."""
+"""A run's evaluation round-trips, and damage is named."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EVALUATED = Evaluated(
 )
 
 
-def test_comes_back(tmp_path: Path) -> None:
+def test_it_round_trips(tmp_path: Path) -> None:
     assert read_evaluation(tmp_path) is None
     write_evaluation(tmp_path, EVALUATED)
     assert read_evaluation(tmp_path) == EVALUATED

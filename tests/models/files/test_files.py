@@ -1,4 +1,4 @@
-"""Reading JSON that anybody may have written, and writing that is done whole or not at all."""
+"""Reading untrusted JSON, and atomic writes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from models.files.atomic import DamagedError, atomic_folder, atomic_write_json, 
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000, b'{"n": ' + b"9" * 5000 + b"}"])
-def test_what_is_no_json_is_damaged(tmp_path: Path, data: bytes) -> None:
+def test_invalid_json_is_damaged(tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "about.json"
     file.write_bytes(data)
     with pytest.raises(DamagedError, match=r"about.json is damaged: it is not valid JSON"):
         read_json(file)
 
 
-def test_only_objects_count(tmp_path: Path) -> None:
+def test_only_json_objects_are_accepted(tmp_path: Path) -> None:
     file = tmp_path / "about.json"
     file.write_text("[1]")
     with pytest.raises(DamagedError, match="does not hold a JSON object"):
@@ -31,7 +31,7 @@ def test_only_objects_count(tmp_path: Path) -> None:
         read_json(tmp_path)
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_written_json_is_read_back(tmp_path: Path) -> None:
     atomic_write_json(tmp_path / "new" / "about.json", {"name": "ä", "n": 1.5})
     assert read_json(tmp_path / "new" / "about.json") == {"name": "ä", "n": 1.5}
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["about.json"]
@@ -40,7 +40,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert read_json(tmp_path / "new" / "about.json")["n"] == 1.5
 
 
-def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_folder_is_written_atomically(tmp_path: Path) -> None:
     def fill(text: str, *, fails: bool) -> None:
         with atomic_folder(tmp_path / "new") as half_made:
             (half_made / "file").write_text(text)
@@ -57,7 +57,7 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "file").read_text() == "b"
 
 
-def test_what_somebody_reads_is_replaced_when_they_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_in_use_is_replaced_once_it_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As Windows behaves."""
     refusals, replace = iter([PermissionError("in use")] * 2), os.replace
 
@@ -77,7 +77,7 @@ def test_what_somebody_reads_is_replaced_when_they_are_done(tmp_path: Path, monk
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_what_killed_processes_left_is_cleared_after_a_day(tmp_path: Path) -> None:
+def test_leftovers_of_killed_processes_are_deleted_after_a_day(tmp_path: Path) -> None:
     for name in (".tmp-old", ".tmp-young", "whole"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text("x", encoding="utf-8")

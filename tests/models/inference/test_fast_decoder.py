@@ -14,7 +14,7 @@ from models.architecture.transformer import Decoder, build_model
 from models.inference import fast_matmul as matrices
 from models.inference.continuation import Continuation, next_logits
 from models.inference.fast_decoder import FastDecoder
-from models.inference.threads import Crew
+from models.inference.threads import StepThreads
 from models.inference.weight_kinds import KINDS
 from models.inference.weights import prepare_weights
 from models.settings.activations import ACTIVATIONS
@@ -101,7 +101,10 @@ def test_each_kind_of_part_says_the_same(changes: dict[str, object], first: int)
 @pytest.mark.parametrize("n_rows", [8, 9, 515])
 def test_strips_of_a_large_matrix_are_the_matrix(n_rows: int) -> None:
     module = nn.Linear(200_000 // n_rows, n_rows)
-    product, x = matrices.product(module, matrices.linear_for_many(), Crew()), torch.randn(1, module.in_features)
+    product, x = (
+        matrices.make_matmul(module, matrices.batch_linear(), StepThreads()),
+        torch.randn(1, module.in_features),
+    )
     with torch.inference_mode():
         expected = module(x)
         out, total = torch.empty(1, n_rows), torch.ones(1, n_rows)
@@ -116,9 +119,9 @@ def test_without_one_dnn_torch_multiplies(monkeypatch: pytest.MonkeyPatch) -> No
         raise RuntimeError("no such operation")
 
     monkeypatch.setattr(matrices, "_one_dnn_linear", other)
-    assert matrices.linear_for_many.__wrapped__() is torch.nn.functional.linear
+    assert matrices.batch_linear.__wrapped__() is torch.nn.functional.linear
     monkeypatch.setattr(matrices, "_one_dnn_linear", lambda x, weight, bias: x @ weight.t())  # says something else
-    assert matrices.linear_for_many.__wrapped__() is torch.nn.functional.linear
+    assert matrices.batch_linear.__wrapped__() is torch.nn.functional.linear
 
 
 def test_a_model_in_training_is_read_as_it_is_now() -> None:

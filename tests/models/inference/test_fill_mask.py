@@ -62,14 +62,14 @@ def test_pseudo_perplexity_masks_one_token_at_a_time(tokenizer: Tokenizer) -> No
     end = tokenizer.token_to_id("<|end|>")
     ids = [*encode_text(tokenizer, "a small text"), end]
     progress, fits = drive(token_fits(model, ids, mask, skip=(end,), batch_size=5))
-    assert [fit.place for fit in fits] == list(range(len(ids) - 1))
+    assert [fit.position for fit in fits] == list(range(len(ids) - 1))
     assert [one.done for one in progress] == [5, 10, 12]
     for fit in fits:
-        masked = torch.tensor([[*ids[: fit.place], mask, *ids[fit.place + 1 :]]])
+        masked = torch.tensor([[*ids[: fit.position], mask, *ids[fit.position + 1 :]]])
         with torch.no_grad():
-            expected = model.eval()(masked)[0, fit.place].log_softmax(dim=-1)
-        assert fit.log_probability == pytest.approx(float(expected[ids[fit.place]]), rel=1e-5)
-        assert fit.rank == 1 + int((expected > expected[ids[fit.place]]).sum())
+            expected = model.eval()(masked)[0, fit.position].log_softmax(dim=-1)
+        assert fit.log_probability == pytest.approx(float(expected[ids[fit.position]]), rel=1e-5)
+        assert fit.rank == 1 + int((expected > expected[ids[fit.position]]).sum())
         assert fit.entropy == pytest.approx(-float((expected * expected.exp()).sum()), rel=1e-4)
     mean = sum(fit.log_probability for fit in fits) / len(fits)
     assert pseudo_perplexity(fits) == pytest.approx(math.exp(-mean))

@@ -13,7 +13,7 @@ from models.events import Progress, TokenMade
 from models.inference import prefill
 from models.inference.continuation import Continuation
 from models.inference.generate import generate
-from models.inference.prefill import PrefixCache, piece_size
+from models.inference.prefill import PrefixCache, chunk_size
 from models.inference.sampling import SamplingConfig
 from models.settings.presets import PRESETS
 from models.tokenizers import MIN_VOCAB_SIZE, train_tokenizer
@@ -27,7 +27,7 @@ SIZE = 16
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(prefill.FLOPS_AT_ONCE, "cpu", 1.0)
+    monkeypatch.setitem(prefill.CHUNK_FLOPS, "cpu", 1.0)
 
 
 def decoder(**slots: object) -> Decoder:
@@ -39,17 +39,17 @@ def read(model: Decoder, ids: list[int], cache: PrefixCache | None = None) -> tu
     """The logits after a text, and how many of its tokens had to be read."""
     text = Continuation(model, ids, -1, prefix_cache=cache)
     known = text.n_read
-    assert all(0 < n <= len(ids) for n in text.read_pieces())
+    assert all(0 < n <= len(ids) for n in text.read_chunks())
     assert 0 < len(ids) - text.n_read <= SIZE
     return text.next_logits(torch.tensor([ids[text.n_read :]])), len(ids) - known
 
 
 def test_pieces_are_as_long_as_the_model_is_small() -> None:
-    assert piece_size(decoder()) == SIZE
+    assert chunk_size(decoder()) == SIZE
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(prefill.FLOPS_AT_ONCE, "cpu", 12e9)
-        assert piece_size(decoder()) > 10_000
-    assert piece_size(decoder(rope_scaling="dynamic", rope_factor=2.0)) == CONFIG.context_length
+        patch.setitem(prefill.CHUNK_FLOPS, "cpu", 12e9)
+        assert chunk_size(decoder()) > 10_000
+    assert chunk_size(decoder(rope_scaling="dynamic", rope_factor=2.0)) == CONFIG.context_length
 
 
 @pytest.mark.parametrize("slots", [{}, {"conv_width": 4}, {"sliding_window": 20}, {"position": "alibi"}])

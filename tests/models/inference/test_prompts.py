@@ -28,7 +28,7 @@ def foreign() -> Tokenizer:
     return tokenizer
 
 
-def test_our_own() -> None:
+def test_own_tokenizers() -> None:
     tokenizer = train_tokenizer([], "byte", MIN_VOCAB_SIZE)
     plain = encode_text(tokenizer, "a cat")
     assert encode_for(ModelConfig(), tokenizer, "a cat") == plain
@@ -44,7 +44,7 @@ def test_our_own() -> None:
     assert gap in encode_for(PAIR, tokenizer, "a <extra_id_0>")
 
 
-def test_a_foreign_one_puts_its_marks(foreign: Tokenizer) -> None:
+def test_an_imported_tokenizer_adds_its_special_tokens(foreign: Tokenizer) -> None:
     assert encode_for(ENCODER, foreign, "a [MASK] sat") == [1, 4, 3, 6, 2]
     assert encode_for(PAIR, foreign, "a cat") == [1, 4, 5, 2]
     assert encode_for(ModelConfig(), foreign, "a cat") == [1, 4, 5]  # a decoder goes on, so nothing ends

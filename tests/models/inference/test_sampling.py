@@ -23,8 +23,8 @@ from transformers.generation.logits_process import (
 
 from models.inference.sampling import SamplingConfig, as_floats, sample
 from models.inference.sampling_steps import SamplingState, drawn_token, sampling_steps, state_at
-from models.inference.top_tokens import likeliest
-from models.settings.sampling_config import CUTS, sampling_from_dict, step_words, with_advice
+from models.inference.top_tokens import top_ids
+from models.settings.sampling_config import TRUNCATIONS, format_step, sampling_from_dict, with_advice
 from tests.models.every_cut import EVERY_CUT
 
 LOGITS = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()
@@ -42,7 +42,7 @@ def probabilities(seen: list[int] | None = None, **settings: float) -> list[floa
     return found.tolist()
 
 
-def test_nothing_set_is_the_models_own_distribution() -> None:
+def test_neutral_settings_keep_the_models_own_distribution() -> None:
     assert probabilities() == pytest.approx([0.4, 0.3, 0.2, 0.1])
 
 
@@ -54,7 +54,7 @@ def test_temperature_sharpens_and_flattens() -> None:
         assert probabilities(temperature=cold) == pytest.approx([1.0, 0.0, 0.0, 0.0])
 
 
-def test_cuts() -> None:
+def test_truncations() -> None:
     assert probabilities(top_k=2) == pytest.approx([4 / 7, 3 / 7, 0, 0])
     assert probabilities(top_k=9) == pytest.approx([0.4, 0.3, 0.2, 0.1])
     assert probabilities(top_p=0.65) == pytest.approx([4 / 7, 3 / 7, 0, 0])
@@ -66,7 +66,7 @@ def test_cuts() -> None:
     assert probabilities(top_k=2, top_p=0.5) == pytest.approx([1, 0, 0, 0])
 
 
-def test_repetition_penalty_makes_what_was_said_less_likely() -> None:
+def test_repetition_penalty_makes_earlier_tokens_less_likely() -> None:
     assert probabilities(seen=[0, 0], repetition_penalty=2.0)[0] == pytest.approx(0.16 / 0.76)
     before, after = torch.tensor([2.0, -2.0, 0.0]), torch.tensor([1.0, -4.0, 0.0])
     config = SamplingConfig(temperature=1.0, repetition_penalty=2.0)
@@ -95,7 +95,7 @@ def test_greedy_draws_nothing() -> None:
     assert torch.equal(generator.get_state(), state)
 
 
-def test_a_diverged_model_is_a_sentence() -> None:
+def test_a_diverged_model_raises_a_sentence() -> None:
     with pytest.raises(ValueError, match="choose an earlier checkpoint"):
         final(torch.tensor([1.0, math.nan]), SamplingConfig())
 
@@ -162,7 +162,7 @@ def test_frequency_and_presence_penalties_count_the_reply_alone() -> None:
     assert found.tolist() == pytest.approx(torch.tensor([1.0 - 1.25, 2.0 - 0.75, 3.0, 4.0]).softmax(0).tolist())
 
 
-def test_a_bias_for_a_token_that_is_none_is_a_sentence() -> None:
+def test_a_bias_for_an_unknown_token_raises_a_sentence() -> None:
     with pytest.raises(ValueError, match="name the token 4, but the model knows only 4"):
         final(LOGITS, SamplingConfig(logit_bias=((4, 1.0),)))
     for bias in ((-1, 1.0), (1, 101.0), ("a", 1.0), (1,)):
@@ -177,12 +177,12 @@ def test_settings_come_back_from_json() -> None:
         sampling_from_dict({"temprature": 1}, "a preset")
 
 
-def test_advice_counts_as_far_as_it_means_anything() -> None:
+def test_only_valid_advice_is_applied() -> None:
     advice = {"temperature": 0.2, "top_p": 1.5, "top_k": "many", "nonsense": 1}
     assert with_advice(SamplingConfig(), advice) == SamplingConfig(temperature=0.2)
 
 
-def test_every_step_says_what_it_has_left() -> None:
+def test_every_step_reports_its_distribution() -> None:
     config = SamplingConfig(temperature=1.0, repetition_penalty=1.1, top_k=3, top_p=0.6)
     steps = sampling_steps(as_floats(LOGITS), config, [3])
     assert [stage.name for stage in steps.stages] == ["model", "penalties", "temperature", "top_k", "top_p", "drawn"]
@@ -199,16 +199,16 @@ def test_every_step_says_what_it_has_left() -> None:
     assert names == ["model", "temperature", "drawn"]
 
 
-@pytest.mark.parametrize("name", CUTS)
-def test_every_cut_takes_something_away_where_it_is_on(name: str) -> None:
+@pytest.mark.parametrize("name", TRUNCATIONS)
+def test_every_active_truncation_removes_tokens(name: str) -> None:
     logits = as_floats(torch.randn(200, generator=torch.Generator().manual_seed(0)))
     plain = SamplingConfig(temperature=1.0)
     steps = sampling_steps(logits, dataclasses.replace(plain, **EVERY_CUT[name]))
-    assert [stage.name for stage in steps.cuts] == [name]
+    assert [stage.name for stage in steps.truncations] == [name]
     assert 0 < steps.removed < 1
     assert float(steps.final.sum()) == pytest.approx(1.0)
-    assert sampling_steps(logits, plain).cuts == ()
-    assert step_words(dataclasses.replace(plain, **EVERY_CUT[name]), name).endswith((" 5", " 0.5"))
+    assert sampling_steps(logits, plain).truncations == ()
+    assert format_step(dataclasses.replace(plain, **EVERY_CUT[name]), name).endswith((" 5", " 0.5"))
 
 
 @pytest.mark.parametrize("n", [0.5, 1.0, 2.5])
@@ -243,20 +243,20 @@ def test_mirostat_is_the_algorithm_of_its_paper() -> None:
     assert np.mean(surprises[50:]) == pytest.approx(2.5, abs=0.1)
 
 
-def test_what_a_reply_remembers_does_not_reach_the_next_one() -> None:
+def test_the_sampling_state_does_not_leak_into_the_next_reply() -> None:
     config = SamplingConfig(temperature=1.0, mirostat_tau=1.0)
     state = SamplingState(config)
     steps = sampling_steps(as_floats(LOGITS), config, state=state)
-    state.follow(steps, 3)  # cut off or not: a token that was chosen by hand counts by what it had
+    state.update(steps, 3)  # cut off or not: a token that was chosen by hand counts by what it had
     assert state.numbers["mirostat_tau"] < SamplingState(config).numbers["mirostat_tau"] == 2.0
     other = state.copy()
-    other.follow(sampling_steps(as_floats(LOGITS), config, state=other), 0)
+    other.update(sampling_steps(as_floats(LOGITS), config, state=other), 0)
     assert other.numbers != state.numbers
     places = [LOGITS, LOGITS.flip(0), LOGITS]
     ids = [9, 3, 0, 1]
     again = SamplingState(config)
     for place, logits in enumerate(places, start=1):
-        again.follow(sampling_steps(as_floats(logits), config, ids[:place], 1, again), ids[place])
+        again.update(sampling_steps(as_floats(logits), config, ids[:place], 1, again), ids[place])
     found = state_at(4, config, ids, 1, lambda place: as_floats(places[place - 1]))
     assert found.numbers == again.numbers
     assert not SamplingState(SamplingConfig()).remembers
@@ -268,13 +268,13 @@ def test_a_number_lands_on_the_bar_of_probabilities() -> None:
     assert [drawn_token(probabilities, draw) for draw in draws] == [1, 1, 4, 4, 0, 0, 2, 2]
 
 
-def test_the_likeliest_are_those_of_a_full_sort() -> None:
+def test_top_ids_match_a_full_sort() -> None:
     generator = np.random.default_rng(0)
     for rounding in (1000.0, 20.0, 1.0):  # with ever more that are alike
         shares = (generator.random(2000, np.float32) * np.float32(rounding)).round() / np.float32(rounding)
         order = np.argsort(-shares, kind="stable")
         for n in (1, 7, 256, 1999, 2000, 3000):
-            assert likeliest(shares, n).tolist() == order[:n].tolist()
-        up_to = shares[order].astype(np.float64).cumsum()
+            assert top_ids(shares, n).tolist() == order[:n].tolist()
+        cumulative = shares[order].astype(np.float64).cumsum()
         for draw in generator.random(50):
-            assert drawn_token(shares, draw) == order[np.searchsorted(up_to, draw * up_to[-1], side="right")]
+            assert drawn_token(shares, draw) == order[np.searchsorted(cumulative, draw * cumulative[-1], side="right")]

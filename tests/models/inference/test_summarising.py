@@ -15,7 +15,7 @@ from models.chat.prompting import Prompt, PromptSettings
 from models.chat.template_config import ChatTemplateConfig
 from models.events import Notice, Phase, ReplyFinished, TokenMade
 from models.inference import summarising
-from models.inference.summarising import Summaries, prompt_events
+from models.inference.summarising import SummaryCache, prompt_events
 from models.settings.model_config import ModelConfig
 from models.tokenizers import MIN_VOCAB_SIZE, decode, train_tokenizer
 from tests.models.interop.support import drive
@@ -69,18 +69,20 @@ def talk(n: int) -> list[Message]:
 
 
 def ask(
-    model: AnyModel, tokenizer: Tokenizer, messages: list[Message], summaries: Summaries
+    model: AnyModel, tokenizer: Tokenizer, messages: list[Message], summaries: SummaryCache
 ) -> tuple[list[Any], Prompt]:
     return drive(prompt_events(model, tokenizer, messages, SUMMARISE, ChatTemplateConfig(), summaries))
 
 
-def test_what_fits_is_not_summarised(model: AnyModel, tokenizer: Tokenizer, writer: Writer) -> None:
-    events, prompt = ask(model, tokenizer, talk(4), Summaries())
+def test_conversations_that_fit_are_not_summarised(model: AnyModel, tokenizer: Tokenizer, writer: Writer) -> None:
+    events, prompt = ask(model, tokenizer, talk(4), SummaryCache())
     assert (events, prompt.n_left_out, prompt.summary) == ([], 0, "")
 
 
-def test_a_summary_stands_for_the_oldest_and_stays(model: AnyModel, tokenizer: Tokenizer, writer: Writer) -> None:
-    summaries = Summaries()
+def test_a_summary_replaces_the_oldest_messages_and_is_reused(
+    model: AnyModel, tokenizer: Tokenizer, writer: Writer
+) -> None:
+    summaries = SummaryCache()
     writer.replies = [("They talked.", "stop"), ("They talked about x.", "stop")]  # in two parts, being long
     events, prompt = ask(model, tokenizer, [SYSTEM, *talk(10)], summaries)
     n = prompt.n_left_out
@@ -110,10 +112,10 @@ def test_a_summary_stands_for_the_oldest_and_stays(model: AnyModel, tokenizer: T
     [("", "stop"), ("no end of it", "length"), ("a b c " * 20 + "d.", "stop"), ("y" * 2000 + ".", "stop")],
     ids=["nothing", "no sentence", "in circles", "longer"],
 )
-def test_what_is_no_summary_is_not_used(
+def test_implausible_summaries_are_not_used(
     model: AnyModel, tokenizer: Tokenizer, writer: Writer, text: str, reason: str
 ) -> None:
-    summaries = Summaries()
+    summaries = SummaryCache()
     writer.replies = [(text, reason)]
     events, prompt = ask(model, tokenizer, talk(10), summaries)
     assert isinstance(events[-1], Notice)
@@ -126,26 +128,28 @@ def test_what_is_no_summary_is_not_used(
     assert [type(event) for event in events] == [Notice]
 
 
-def test_only_whole_sentences_of_what_did_not_end(model: AnyModel, tokenizer: Tokenizer, writer: Writer) -> None:
+def test_an_unfinished_summary_keeps_only_whole_sentences(
+    model: AnyModel, tokenizer: Tokenizer, writer: Writer
+) -> None:
     writer.replies = [("One sentence. Another that", "length")]
-    _, prompt = ask(model, tokenizer, talk(10), Summaries())
+    _, prompt = ask(model, tokenizer, talk(10), SummaryCache())
     assert prompt.summary == "One sentence."
 
 
-def test_long_messages_are_read_in_parts(model: AnyModel, tokenizer: Tokenizer, writer: Writer) -> None:
+def test_long_messages_are_summarised_in_parts(model: AnyModel, tokenizer: Tokenizer, writer: Writer) -> None:
     long = [{"role": role, "content": f"{role} " + "z" * 700} for role in ("user", "assistant")]
     writer.replies = [("Zs.", "stop"), ("Many zs.", "stop")]
-    _, prompt = ask(model, tokenizer, [*long, {"role": "user", "content": "Short."}], Summaries())
+    _, prompt = ask(model, tokenizer, [*long, {"role": "user", "content": "Short."}], SummaryCache())
     assert prompt.summary == "Many zs."
     assert "Summary of what was said before: Zs." in writer.asked[1]
 
 
 def test_the_model_itself_is_asked(model: AnyModel, tokenizer: Tokenizer) -> None:
-    events, prompt = ask(model, tokenizer, talk(10), Summaries())
+    events, prompt = ask(model, tokenizer, talk(10), SummaryCache())
     assert isinstance(events[0], Phase)
     assert len(prompt.ids) <= 450
 
 
 def test_a_newest_message_that_is_too_long(model: AnyModel, tokenizer: Tokenizer) -> None:
     with pytest.raises(ValueError, match="newest message is too long"):
-        ask(model, tokenizer, [{"role": "user", "content": "x" * 900}], Summaries())
+        ask(model, tokenizer, [{"role": "user", "content": "x" * 900}], SummaryCache())

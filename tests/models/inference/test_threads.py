@@ -26,7 +26,7 @@ class Machine:
 
 
 @pytest.mark.parametrize(("seconds", "faster"), [({1: 1.0, 2: 0.6}, 2), ({1: 1.0, 2: 50.0}, 1)])
-def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], faster: int) -> None:
+def test_the_faster_setting_is_used(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], faster: int) -> None:
     machine = Machine(monkeypatch, seconds)
     steps = ThreadTuner(is_small=False)
     assert {steps.run(machine.step) for _ in range(900)} == {"done"}
@@ -53,7 +53,7 @@ def test_a_machine_that_gets_busy_is_noticed_at_once(monkeypatch: pytest.MonkeyP
     assert machine.used[-5:] == [2] * 5
 
 
-def test_small_work_is_never_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_work_is_never_split(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, {1: 1.0, 2: 0.5})
     steps = ThreadTuner(is_small=True)
     for _ in range(50):

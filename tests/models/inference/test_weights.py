@@ -37,7 +37,7 @@ def test_int8_is_within_its_rounding(shape: tuple[int, int], n_tokens: int) -> N
     narrow = Int8Linear(layer.weight, layer.bias)
     x = torch.randn(n_tokens, shape[1]).bfloat16().float()
     with torch.inference_mode():
-        kept = narrow.widened()
+        kept = narrow.dequantized()
         half_a_step = layer.weight.abs().amax(dim=1, keepdim=True) / 127 / 2
         assert bool(((kept - layer.weight).abs() <= half_a_step * 1.01).all())
         exact = F.linear(x, kept, layer.bias)
@@ -49,12 +49,12 @@ def test_a_row_of_zeros_stays_zero() -> None:
     assert torch.equal(Int8Linear(torch.zeros(3, 32), None)(torch.ones(1, 32)), torch.zeros(1, 3))
 
 
-def test_without_the_kernel_weights_are_widened(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_kernel_weights_are_dequantized(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = Int8Linear(torch.randn(24, 40), torch.randn(24))
     x = torch.randn(1, 40)
     expected = layer(x)
     monkeypatch.setattr(weights, "_int8_kernel", F.linear)  # which refuses whole numbers, as another torch might
-    assert not weights.kernel_works.__wrapped__()
+    assert not weights.has_int8_kernel.__wrapped__()
     monkeypatch.setattr(weights, "kernel_works", lambda: False)
     assert torch.allclose(layer(x), expected, atol=0.05)
     assert "no int8 kernel" in slower_reason("int8", torch.device("cpu"))
@@ -63,7 +63,7 @@ def test_without_the_kernel_weights_are_widened(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("kind", NARROW)
 @pytest.mark.parametrize("preset", ["terrarium-tiny", "gpt2-tiny", "llama-tiny", "moe-tiny", "bert-tiny", "t5-tiny"])
-def test_every_family_keeps_most_of_what_it_says(preset: str, kind: str) -> None:
+def test_every_family_keeps_most_of_its_predictions(preset: str, kind: str) -> None:
     torch.manual_seed(0)
     config = dataclasses.replace(PRESETS[preset], vocab_size=101, n_layer=2, d_model=64, dropout=0.0)
     model = build_model(config).eval()
@@ -81,7 +81,7 @@ def test_every_family_keeps_most_of_what_it_says(preset: str, kind: str) -> None
 
 @pytest.mark.parametrize("kind", NARROW)
 @pytest.mark.parametrize("tied", [True, False])
-def test_the_head_says_what_it_multiplies_with(kind: str, tied: bool) -> None:
+def test_the_head_returns_its_dequantized_matrix(kind: str, tied: bool) -> None:
     head = prepare_weights(build_model(dataclasses.replace(TINY, tied_embeddings=tied)), kind).head
     hidden = torch.randn(2, 32).bfloat16().float()
     assert isinstance(head, LanguageHead)
@@ -91,7 +91,7 @@ def test_the_head_says_what_it_multiplies_with(kind: str, tied: bool) -> None:
 
 
 @pytest.mark.parametrize("kind", NARROW)
-def test_the_fast_path_takes_them_too(kind: str) -> None:
+def test_the_fast_decoder_supports_them(kind: str) -> None:
     torch.manual_seed(0)
     narrow = prepare_weights(build_model(TINY), kind)
     assert isinstance(narrow, Decoder)
@@ -138,14 +138,14 @@ def test_what_is_measured_is_the_perplexity() -> None:
     assert measured.rows[2].megabytes < measured.rows[1].megabytes < exact.megabytes
 
 
-def test_long_texts_are_read_in_windows_and_not_for_ever() -> None:
+def test_long_texts_are_read_in_windows_up_to_a_limit() -> None:
     model = build_model(TINY).eval()
     *_, measured = measure_weights(model, HeldOut("x", [[1], [1, 2], [3] * 10_000]), ["float32"])
     assert isinstance(measured, WeightsMeasured)
     assert measured.n_predicted == N_PREDICTED
 
 
-def test_what_cannot_be_measured_is_a_sentence() -> None:
+def test_unsupported_models_raise_a_sentence() -> None:
     with pytest.raises(ValueError, match="Only a decoder"):
         next(measure_weights(build_model(PRESETS["bert-tiny"]), HeldOut("x", [[1, 2]])))
     with pytest.raises(ValueError, match="too little text"):
@@ -157,9 +157,7 @@ def test_what_cannot_be_measured_is_a_sentence() -> None:
         list(measure_weights(model, HeldOut("x", [[1, 2]]), ["float32"]))
 
 
-def test_texts_of_models_from_elsewhere_are_stories(
-    byte_tokenizer: Tokenizer, tmp_path: Path, library: Library
-) -> None:
+def test_imported_models_are_measured_on_stories(byte_tokenizer: Tokenizer, tmp_path: Path, library: Library) -> None:
     found = held_out_texts(tmp_path, byte_tokenizer, library)
     assert found.label == "stories of Tiny World"
     assert len(found.texts[0]) > N_PREDICTED

@@ -13,7 +13,15 @@ from models.events import TokenMade
 from models.inference.continuation import evaluating
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
-from models.inspect.ablation import Part, Survey, answers, compare, generate_with_ablation, listen, parts_of
+from models.inspect.ablation import (
+    ModelPart,
+    Survey,
+    ablated_logits,
+    compare_answers,
+    generate_with_ablation,
+    parts_of,
+    record_donor,
+)
 from models.inspect.reading import Text, answer_logits, answering_stack, read
 from models.tokenizers import train_tokenizer
 from tests.models.every_cut import EVERY_CUT
@@ -30,7 +38,7 @@ def own(model: AnyModel, text: Text) -> torch.Tensor:
         return answer_logits(model, read(model, text))[0, -1]
 
 
-def silence(model: AnyModel, part: Part) -> None:
+def silence(model: AnyModel, part: ModelPart) -> None:
     """By hand: what the part writes into the stream is zero."""
     module = model.get_submodule(part.site)
     if part.head is not None:
@@ -45,7 +53,7 @@ def silence(model: AnyModel, part: Part) -> None:
 def test_off_is_as_if_the_weights_were_zero(model: AnyModel) -> None:
     text = text_of(model)
     parts = [part for _, block in parts_of(model)[::2] for part in block if part.head in (None, 1)]
-    found = answers(model, text, 6, [[], *([part] for part in parts)])
+    found = ablated_logits(model, text, 6, [[], *([part] for part in parts)])
     torch.testing.assert_close(found[0], own(model, text), rtol=1e-4, atol=1e-5)
     kept = {name: value.clone() for name, value in model.state_dict().items()}
     for part, logits in zip(parts, found[1:], strict=True):
@@ -59,9 +67,9 @@ def test_off_is_as_if_the_weights_were_zero(model: AnyModel) -> None:
 def test_several_parts_are_off_together(model: AnyModel) -> None:
     model, text = copy.deepcopy(model), text_of(model)
     site = f"{answering_stack(model).site}blocks.1"
-    heads = [Part(f"{site}.attention", i) for i in range(4)]
-    apart, together = answers(model, text, 6, [heads, [*heads, Part(f"{site}.feed_forward")]])
-    for part in (*heads, Part(f"{site}.feed_forward")):
+    heads = [ModelPart(f"{site}.attention", i) for i in range(4)]
+    apart, together = ablated_logits(model, text, 6, [heads, [*heads, ModelPart(f"{site}.feed_forward")]])
+    for part in (*heads, ModelPart(f"{site}.feed_forward")):
         silence(model, part)
     torch.testing.assert_close(own(model, text), together, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(apart, together)
@@ -70,21 +78,23 @@ def test_several_parts_are_off_together(model: AnyModel) -> None:
 def test_everything_of_another_text_is_its_answer(model: AnyModel) -> None:
     text, other = text_of(model, 1), text_of(model, 2)
     site = answering_stack(model).site
-    donor = listen(model, other)
-    everything = [Part(block) for block, _ in parts_of(model)]
-    same = answers(model, text, 6, [[], everything], listen(model, text))
+    donor = record_donor(model, other)
+    everything = [ModelPart(block) for block, _ in parts_of(model)]
+    same = ablated_logits(model, text, 6, [[], everything], record_donor(model, text))
     torch.testing.assert_close(same[1], same[0])
     # All parts but the embeddings: of a text that begins the stream alike, it is the other's answer.
     last = Text(ids=(*other.ids[:-1], text.ids[-1]), source_ids=other.source_ids)
-    patched = answers(model, text, 6, [everything], listen(model, last))[0]
+    patched = ablated_logits(model, text, 6, [everything], record_donor(model, last))[0]
     torch.testing.assert_close(patched, own(model, last), rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(answers(model, text, 6, [[Part(f"{site}blocks.0")]], donor)[0], own(model, text))
+    assert not torch.allclose(
+        ablated_logits(model, text, 6, [[ModelPart(f"{site}blocks.0")]], donor)[0], own(model, text)
+    )
 
 
 def test_a_shorter_donor_reaches_the_end(model: AnyModel) -> None:
     text, short = text_of(model, 1), text_of(model, 2, length=4)
-    everything = [Part(block) for block, _ in parts_of(model)]
-    found = answers(model, text, 6, [everything], listen(model, short))
+    everything = [ModelPart(block) for block, _ in parts_of(model)]
+    found = ablated_logits(model, text, 6, [everything], record_donor(model, short))
     assert torch.isfinite(found).all()
     assert not torch.allclose(found[0], own(model, text))
 
@@ -92,13 +102,13 @@ def test_a_shorter_donor_reaches_the_end(model: AnyModel) -> None:
 def test_a_survey_measures_every_part_once(model: AnyModel) -> None:
     text = text_of(model)
     survey, found = Survey(text, 5, 3), {}
-    while told := survey.go_on(model):
+    while told := survey.measure_next(model):
         assert not found.keys() & {part for part, _ in told}
         found.update(told)
     expected = [part for _, parts in parts_of(model) for part in parts]
     assert set(found) == set(expected)
     assert len(found) == survey.total
-    before, *after = answers(model, text, 5, [[], *([part] for part in expected)]).log_softmax(dim=-1)[:, 3]
+    before, *after = ablated_logits(model, text, 5, [[], *([part] for part in expected)]).log_softmax(dim=-1)[:, 3]
     for part, log_p in zip(expected, after, strict=True):
         assert found[part] == pytest.approx(float(log_p - before), abs=1e-4)
 
@@ -107,11 +117,11 @@ def test_a_survey_goes_on_with_weights_that_have_changed() -> None:
     model = make("gpt2-tiny")
     text = text_of(model)
     survey = Survey(text, 5, 3)
-    survey.go_on(model)
+    survey.measure_next(model)
     with torch.no_grad():
         model.embedding.weight.mul_(1.1)
-    told = survey.go_on(model)
-    before, after = answers(model, text, 5, [[], [told[0][0]]]).log_softmax(dim=-1)[:, 3]
+    told = survey.measure_next(model)
+    before, after = ablated_logits(model, text, 5, [[], [told[0][0]]]).log_softmax(dim=-1)[:, 3]
     assert told[0][1] == pytest.approx(float(after - before), abs=1e-4)
 
 
@@ -120,14 +130,14 @@ def test_a_hidden_token_is_not_looked_at() -> None:
     text = text_of(model)
     changed = Text(ids=(text.ids[0], 29 - text.ids[1], *text.ids[2:]))
     hide = frozenset({1})
-    a, b = (answers(model, Text(ids=t.ids, hidden=hide), 6, [[]])[0] for t in (text, changed))
+    a, b = (ablated_logits(model, Text(ids=t.ids, hidden=hide), 6, [[]])[0] for t in (text, changed))
     torch.testing.assert_close(a, b)
     assert not torch.allclose(a, own(model, text))
 
 
 def test_a_comparison_says_what_changed() -> None:
     before, after = torch.tensor([2.0, 1.0, 0.0, -1.0]), torch.tensor([0.0, 1.0, 2.0, -1.0])
-    change = compare(before, after, 3, n_best=1)
+    change = compare_answers(before, after, 3, n_best=1)
     p, q = before.softmax(0), after.softmax(0)
     assert [id for id, _, _ in change.tokens] == [0, 2, 3]
     assert change.tokens[0][1:] == pytest.approx((float(p[0]), float(q[0])))
@@ -140,20 +150,20 @@ def test_going_on_with_a_part_off(name: str) -> None:
     model = make(name)
     text = text_of(model, length=4)
     greedy = SamplingConfig(temperature=0.0)
-    part = Part(f"{answering_stack(model).site}blocks.0.attention")
+    part = ModelPart(f"{answering_stack(model).site}blocks.0.attention")
     untouched, changed = generate_with_ablation(model, text, [part], None, 6, greedy)
     again, same = generate_with_ablation(model, text, [], None, 6, greedy)
     assert untouched == again == same
     for i in range(6):  # as if each token had been read anew
         read_so_far = Text(ids=(*text.ids, *changed[:i]), source_ids=text.source_ids)
-        assert int(answers(model, read_so_far, 3 + i, [[part]])[0].argmax()) == changed[i]
+        assert int(ablated_logits(model, read_so_far, 3 + i, [[part]])[0].argmax()) == changed[i]
     drawn = SamplingConfig(temperature=1.5, seed=5)
     assert generate_with_ablation(model, text, [part], None, 6, drawn) == generate_with_ablation(
         model, text, [part], None, 6, drawn
     )
     assert len(generate_with_ablation(model, text, [], None, 99, greedy, end=untouched[2])[0]) <= 3
     assert len(generate_with_ablation(model, text, [], None, 99, greedy)[0]) == 24 - 4 + 1
-    assert generate_with_ablation(model, text, [part], listen(model, text), 6, greedy)[1] == untouched
+    assert generate_with_ablation(model, text, [part], record_donor(model, text), 6, greedy)[1] == untouched
 
 
 @pytest.mark.parametrize("cut", [{}, *EVERY_CUT.values()], ids=str)
@@ -181,4 +191,4 @@ def test_an_encoder_does_not_go_on() -> None:
 def test_parts_that_there_are_not_cannot_be_patched() -> None:
     model = make("gpt2-tiny")
     with pytest.raises(AttributeError):
-        answers(model, text_of(model), 3, [[Part("blocks.7")]])
+        ablated_logits(model, text_of(model), 3, [[ModelPart("blocks.7")]])

@@ -105,7 +105,7 @@ def test_maps_are_the_weights_with_their_mask(name: str) -> None:
 def test_long_texts_are_pooled_to_the_largest_of_each_block(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = make(PRESETS[name])
     whole = read(model)
-    monkeypatch.setattr(attention, "MOST_BLOCKS", 6)
+    monkeypatch.setattr(attention, "MAX_BLOCKS", 6)
     for kind, stack in read(model).items():
         assert stack.is_pooled
         assert len(stack.rows) == len(stack.columns) == 7
@@ -126,7 +126,7 @@ def test_long_texts_are_pooled_to_the_largest_of_each_block(name: str, monkeypat
 def test_any_window_is_read_again_exactly(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = make(PRESETS[name])
     whole = read(model)
-    monkeypatch.setattr(attention, "MOST_BLOCKS", 4)
+    monkeypatch.setattr(attention, "MAX_BLOCKS", 4)
     source = SOURCE if isinstance(model, EncoderDecoder) else ()
     for stack in whole.values():
         for rows, columns in ((range(5, 9), range(2, 12)), (range(7, 8), range(int(stack.columns[-1])))):
@@ -141,7 +141,7 @@ def test_any_window_is_read_again_exactly(name: str, monkeypatch: pytest.MonkeyP
 def test_a_row_is_read_exactly_without_its_text_where_that_was_read_before(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(prefill.FLOPS_AT_ONCE, "cpu", 1.0)
+    monkeypatch.setitem(prefill.FLOPS_PER_CALL, "cpu", 1.0)
     model, cache = make(PRESETS[name]), PrefixCache()
     ids = (IDS * 3)[:50]
     source = SOURCE if isinstance(model, EncoderDecoder) else ()
@@ -161,10 +161,10 @@ def test_a_row_is_read_exactly_without_its_text_where_that_was_read_before(
 def test_reading_in_pieces_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A causal text is read with a cache; blocks may lie across its pieces."""
     model = make(dataclasses.replace(PRESETS[name], sliding_window=0 if name == "bert-tiny" else 9))
-    monkeypatch.setattr(attention, "MOST_BLOCKS", 6)
+    monkeypatch.setattr(attention, "MAX_BLOCKS", 6)
     whole = read(model)
-    monkeypatch.setattr(attention_pass, "PIECE", 4)
-    monkeypatch.setattr(attention, "PIECE", 64)  # for the texts that induction is measured with
+    monkeypatch.setattr(attention_pass, "CHUNK_SIZE", 4)
+    monkeypatch.setattr(attention, "CHUNK_SIZE", 64)  # for the texts that induction is measured with
     for kind, stack in read(model).items():
         for site, exact in zip(stack.sites, whole[kind].sites, strict=True):
             np.testing.assert_allclose(site.weights, exact.weights, rtol=1e-4, atol=1e-6)
@@ -173,7 +173,7 @@ def test_reading_in_pieces_changes_nothing(name: str, monkeypatch: pytest.Monkey
 
 
 def test_all_weights_are_never_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "MOST_BYTES", 40_000)
+    monkeypatch.setattr(attention, "MAX_BYTES", 40_000)
     made: list[int] = []
     score = attention.score_rows
 
@@ -188,7 +188,7 @@ def test_all_weights_are_never_held_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     (stack,) = result_of(reading)
     assert sum(site.weights.nbytes for site in stack.sites) <= 40_000
     assert max(made) <= 4 * 128 * 300 * 4
-    monkeypatch.setattr(attention_pass, "MOST_WEIGHTS", 1000)
+    monkeypatch.setattr(attention_pass, "MAX_WEIGHTS", 1000)
     with pytest.raises(ValueError, match="shorten the text to 15"):
         read(make(PRESETS["bert-tiny"]))
 

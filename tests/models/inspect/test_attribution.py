@@ -28,11 +28,11 @@ def test_attributions_are_slopes(name: str, of: str) -> None:
     assert found.total == pytest.approx(sum(found.tokens) + sum(found.source))
     embed, in_source = model.embed, isinstance(model, EncoderDecoder)
 
-    def value_with(place: int, factor: float) -> float:
+    def value_with(position: int, factor: float) -> float:
         def scaled(ids: torch.Tensor) -> torch.Tensor:
             x = embed(ids).clone()
             if x.size(1) == (9 if in_source else n_read):
-                x[:, place] *= factor
+                x[:, position] *= factor
             return x
 
         model.embed = scaled  # type: ignore[method-assign]
@@ -43,9 +43,9 @@ def test_attributions_are_slopes(name: str, of: str) -> None:
             model.embed = embed  # type: ignore[method-assign]
         return float(values[id] if of == "logit" else values.log_softmax(0)[id])
 
-    for place in (0, 4):
-        slope = (value_with(place, 1 + by) - value_with(place, 1 - by)) / (2 * by)
-        assert (found.source if in_source else found.tokens)[place] == pytest.approx(slope, rel=5e-3, abs=5e-4)
+    for position in (0, 4):
+        slope = (value_with(position, 1 + by) - value_with(position, 1 - by)) / (2 * by)
+        assert (found.source if in_source else found.tokens)[position] == pytest.approx(slope, rel=5e-3, abs=5e-4)
 
 
 @pytest.mark.parametrize("name", ["terrarium-tiny", "moe-tiny", "bert-tiny", "t5-tiny"])

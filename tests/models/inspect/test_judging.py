@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from models.architecture.transformer import Decoder, Encoder
 from models.events import TokenMade
 from models.inference.generate import generate
-from models.inspect.judging import judge, written
+from models.inspect.judging import judge, reply_text
 from models.inspect.spans import Judgement, Span, shared_spans
 from models.settings.model_config import ModelConfig
 from models.settings.sampling_config import SamplingConfig
@@ -38,7 +38,7 @@ def test_a_model_gives_its_own_reply_what_it_was_drawn_with(model: Decoder, byte
     drawn_with = torch.tensor([event.probability for event in made]).log()
     torch.testing.assert_close(torch.tensor(judgement.log_probabilities), drawn_with, atol=1e-4, rtol=0)
     assert judgement.pieces == tuple(event.text for event in made)
-    assert "".join(judgement.pieces) == written(byte_tokenizer, [event.id for event in made])
+    assert "".join(judgement.pieces) == reply_text(byte_tokenizer, [event.id for event in made])
     assert judgement.total == pytest.approx(float(drawn_with.sum()), abs=1e-3)
 
 

@@ -11,8 +11,8 @@ import torch
 from models.architecture.transformer import AnyModel
 from models.inference.continuation import evaluating
 from models.inspect.logit_attribution import contributions
-from models.inspect.logit_lens import look
-from models.inspect.reading import Reader, answer_logits, answer_place, answering_stack, read, streams_of
+from models.inspect.logit_lens import read_lens
+from models.inspect.reading import Reader, answer_logits, answer_position, answering_stack, read, streams_of
 from tests.models.inspect.designs import CONFIGS, make, text_of
 
 SPLIT = [name for name in CONFIGS if name != "bert-tiny"]
@@ -30,7 +30,7 @@ def own_logits(model: AnyModel) -> torch.Tensor:
 
 def test_the_last_layer_is_the_answer(model: AnyModel) -> None:
     text, logits = text_of(model), own_logits(model)
-    lens = look(model, streams_of(model, text), [2, 6], [5, 9], n_best=4)
+    lens = read_lens(model, streams_of(model, text), [2, 6], [5, 9], n_best=4)
     assert lens.best.shape == lens.probabilities.shape == (len(answering_stack(model).blocks) + 1, 2, 4)
     top = logits[[2, 6]].softmax(dim=-1).topk(4)
     assert torch.equal(lens.best[-1], top.indices)
@@ -41,14 +41,14 @@ def test_the_last_layer_is_the_answer(model: AnyModel) -> None:
 
 
 def test_tokens_are_followed_through_all_layers(model: AnyModel) -> None:
-    lens = look(model, streams_of(model, text_of(model)), [2, 4], [5, 7], n_best=3)
-    p, ranks = lens.follow([7, 1, 2])
+    lens = read_lens(model, streams_of(model, text_of(model)), [2, 4], [5, 7], n_best=3)
+    p, ranks = lens.track([7, 1, 2])
     np.testing.assert_allclose(p[:, 0], lens.own[:, 1].numpy(), rtol=1e-6)
     assert np.array_equal(ranks[:, 0], lens.ranks[:, 1].numpy())
     assert p.shape == ranks.shape == (len(lens.best), 3)
     torch.testing.assert_close(lens.logs.exp().sum(dim=-1), torch.ones(len(lens.best)))
     peaks = lens.logs.exp().amax(dim=0)
-    assert lens.striking(2) == peaks.topk(2).indices.tolist()
+    assert lens.top_tokens(2) == peaks.topk(2).indices.tolist()
 
 
 @pytest.mark.parametrize("name", SPLIT)
@@ -88,7 +88,7 @@ def test_a_head_with_an_activation_has_no_split() -> None:
 def test_an_encoder_without_a_head_for_tokens_has_no_lens() -> None:
     model = make("pre-norm encoder", head="sequence")
     with pytest.raises(ValueError, match="masked-token head"):
-        look(model, streams_of(model, text_of(model)), [1], [1])
+        read_lens(model, streams_of(model, text_of(model)), [1], [1])
 
 
 def test_what_is_not_a_number_is_said() -> None:
@@ -96,10 +96,10 @@ def test_what_is_not_a_number_is_said() -> None:
     with torch.no_grad():
         model.embedding.weight.fill_(torch.nan)
     with pytest.raises(ValueError, match="not a number"):
-        look(model, streams_of(model, text_of(model)), [1], [1])
+        read_lens(model, streams_of(model, text_of(model)), [1], [1])
 
 
 def test_a_decoder_answers_one_place_before() -> None:
     config = make("gpt2-tiny").config
-    assert (answer_place(config, 5), answer_place(config, 0)) == (4, None)
-    assert answer_place(dataclasses.replace(config, topology="encoder-only"), 5) == 5
+    assert (answer_position(config, 5), answer_position(config, 0)) == (4, None)
+    assert answer_position(dataclasses.replace(config, topology="encoder-only"), 5) == 5

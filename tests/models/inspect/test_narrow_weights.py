@@ -7,11 +7,11 @@ import torch
 
 from models.architecture.transformer import AnyModel
 from models.inference.weights import prepare_weights
-from models.inspect.ablation import Part, Survey, answers, generate_with_ablation, listen
+from models.inspect.ablation import ModelPart, Survey, ablated_logits, generate_with_ablation, record_donor
 from models.inspect.embedding_map import tables
 from models.inspect.input_attribution import attribute
 from models.inspect.logit_attribution import contributions
-from models.inspect.logit_lens import look
+from models.inspect.logit_lens import read_lens
 from models.inspect.reading import answering_stack, n_weights, read_up_to, streams_of
 from models.settings.sampling_config import SamplingConfig
 from tests.models.inspect.designs import make, text_of
@@ -24,16 +24,16 @@ def test_what_is_found_is_near_that_of_the_whole_numbers(name: str, kind: str) -
     narrow: AnyModel = prepare_weights(model, kind)
     text, site = text_of(model), answering_stack(model).site
     assert n_weights(narrow) > 0.9 * n_weights(model)
-    donor = listen(narrow, read_up_to(model.config, text, 5))
-    logits = answers(narrow, text, 5, [[], [Part(f"{site}blocks.0.attention", 1)]], donor)
+    donor = record_donor(narrow, read_up_to(model.config, text, 5))
+    logits = ablated_logits(narrow, text, 5, [[], [ModelPart(f"{site}blocks.0.attention", 1)]], donor)
     torch.testing.assert_close(logits[1], logits[0], rtol=0.05, atol=0.1)  # what it says itself changes nothing
-    lens = look(narrow, streams_of(narrow, text), [5], [3])
+    lens = read_lens(narrow, streams_of(narrow, text), [5], [3])
     torch.testing.assert_close(lens.logs[-1], logits[0].log_softmax(dim=-1), rtol=0.05, atol=0.1)
     if name != "bert-tiny":
         (split,) = contributions(narrow, streams_of(narrow, text), 5, [(3, None)])
         assert sum(v for _, v in split.parts) + split.constant == pytest.approx(split.total, rel=0.05, abs=0.1)
-        generate_with_ablation(narrow, text, [Part(f"{site}blocks.0")], None, 3, SamplingConfig())
-    assert Survey(text, 5, 3).go_on(narrow)
+        generate_with_ablation(narrow, text, [ModelPart(f"{site}blocks.0")], None, 3, SamplingConfig())
+    assert Survey(text, 5, 3).measure_next(narrow)
     assert len(attribute(narrow, text, 5, 3).tokens) == (7 if name == "bert-tiny" else 6)
     assert tables(narrow).keys() == tables(model).keys()
     assert all(p.grad is None for p in (*narrow.parameters(), *model.parameters()))

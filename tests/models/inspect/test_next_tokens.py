@@ -48,14 +48,14 @@ def test_all_draws_of_a_reply_can_be_made_again(
     ids = [*begin, *(token.id for token in tokens)]
     read = read_logits(model, ids, source_ids=source)
     assert read.first == 1
-    for place, token in enumerate(tokens, start=len(begin)):
-        logits = read.at(place)
+    for position, token in enumerate(tokens, start=len(begin)):
+        logits = read.at(position)
         assert logits is not None
-        final = sampling_steps(logits, config, ids[:place], len(begin)).final
+        final = sampling_steps(logits, config, ids[:position], len(begin)).final
         assert (int(final.argmax()) if token.draw is None else drawn_token(final, token.draw)) == token.id
-        assert read.probabilities[place - 1] == pytest.approx(token.probability, rel=1e-4)
-        assert read.entropies[place - 1] == pytest.approx(token.entropy, rel=1e-4)
-        assert read.ranks[place - 1] == token.rank
+        assert read.probabilities[position - 1] == pytest.approx(token.probability, rel=1e-4)
+        assert read.entropies[position - 1] == pytest.approx(token.entropy, rel=1e-4)
+        assert read.ranks[position - 1] == token.rank
 
 
 def test_only_the_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_only_the_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole.at(0) is None
     assert whole.at(20) is None
     assert last.at(14) is None
-    monkeypatch.setattr(next_tokens, "LARGEST", 4 * 261 * 3)
+    monkeypatch.setattr(next_tokens, "MAX_LOGIT_BYTES", 4 * 261 * 3)
     assert read_logits(model, ids).first == 17
 
 

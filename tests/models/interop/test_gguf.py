@@ -212,8 +212,8 @@ def test_what_is_not_known_is_refused(bpe: Tokenizer, tmp_path: Path) -> None:
             load_model(path)
         return str(caught.value)
 
-    assert "tokenizer.ggml.pre), which is not known" in refusal(tokenizer=bpe, pre="tekken")
-    assert "kind 'bert', which cannot be read" in refusal(more={"tokenizer.ggml.model": "bert"})
+    assert "tokenizer.ggml.pre) is not supported" in refusal(tokenizer=bpe, pre="tekken")
+    assert "kind 'bert' are not supported" in refusal(more={"tokenizer.ggml.model": "bert"})
     assert "its tokens are missing" in refusal(more={"tokenizer.ggml.model": "llama"})
     assert "llama.attention.clamp_kqv 8.0 is not supported" in refusal(more={"llama.attention.clamp_kqv": 8.0})
     assert "rope.scaling.type 'longrope'" in refusal(

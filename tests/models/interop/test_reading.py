@@ -243,7 +243,7 @@ def test_tokenizer_json_and_ids(folder: Path) -> None:
     change(folder_gpt2, "generation_config.json", eos_token_id=50_256)  # of no token here
     assert load_model(folder_gpt2)[0].config.end_id == -1
     (folder_gpt2 / "tokenizer.json").write_text("{}")
-    assert "tokenizer.json is no tokenizer file" in refusal(folder_gpt2)
+    assert "tokenizer.json is damaged or not a tokenizer" in refusal(folder_gpt2)
 
 
 def test_vocab_and_merges(tmp_path: Path) -> None:

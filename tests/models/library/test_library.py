@@ -46,7 +46,7 @@ def test_free_names_count_up(library: Library) -> None:
 
 @pytest.mark.parametrize("wished", ["日" * 60, "x" * 59 + ".y", "con", "con.txt", "a. .", "\ud800", "é" * 200])
 @pytest.mark.parametrize("first", [True, False])
-def test_any_wish_becomes_a_free_name(library: Library, wished: str, first: bool) -> None:
+def test_any_text_becomes_a_free_name(library: Library, wished: str, first: bool) -> None:
     if not first:
         library.runs.mkdir(parents=True)
     name = library.free_name(library.runs, wished)
@@ -76,7 +76,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_designs_are_kept_by_name(library: Library) -> None:
+def test_designs_are_saved_by_name(library: Library) -> None:
     library.save_design("my llama", PRESETS["llama-tiny"])
     assert library.list_designs() == ["my llama"]
     assert library.load_design("my llama") == PRESETS["llama-tiny"]
@@ -87,7 +87,7 @@ def test_designs_are_kept_by_name(library: Library) -> None:
         library.load_design("other")
 
 
-def test_a_damaged_run_leaves_the_list_whole(library: Library, tiny_config) -> None:
+def test_a_damaged_run_does_not_break_the_list(library: Library, tiny_config) -> None:
     good = make_run(library, tiny_config)
     for name, content in {"a": "", "b": '{"format": 1', "c": "[]", "d": '{"format": 99}', "e": "\xff"}.items():
         (library.runs / name).mkdir()

@@ -1,4 +1,4 @@
-"""What the list of runs reads of their folders: quickly, again and again, and never wrong."""
+"""The run index and the log tail: incremental reads that stay correct."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_tail_reads_long_lines_and_many_blocks(log: Path) -> None:
 
 
 @pytest.mark.parametrize("replaced", [b'{"step": 1}\n', b'{"step": 1}\n{"step": 4}\n{"step": 5}\n{"step": 6}\n'])
-def test_a_tail_begins_again_where_a_resume_cut_the_log(log: Path, replaced: bytes) -> None:
+def test_a_tail_restarts_where_a_resume_truncated_the_log(log: Path, replaced: bytes) -> None:
     log.write_bytes(b'{"step": 1}\n{"step": 2}\n{"step": 3}\n')
     tail = LogTail(log)
     assert len(tail.rows()) == 3
@@ -76,7 +76,7 @@ def test_the_lowest_loss_is_that_of_all_validations(log: Path) -> None:
     assert find_lowest_loss(log.parent, second).loss == 3.0
 
 
-def test_the_lowest_loss_before_a_checkpoint_is_what_that_says(log: Path) -> None:
+def test_the_lowest_loss_before_a_checkpoint_is_taken_from_it(log: Path) -> None:
     log.write_text(metrics_line("val", 1, 3.0), "utf-8")
     state = {"lowest_loss": 2.5, "log_sizes": {"metrics": log.stat().st_size}}
     atomic_write_json(log.parent / "checkpoints" / "step-00000001" / "state.json", state)
@@ -88,7 +88,7 @@ def test_the_lowest_loss_before_a_checkpoint_is_what_that_says(log: Path) -> Non
     assert find_lowest_loss(log.parent).loss == 4.0
 
 
-def test_an_index_looks_again_only_at_what_changed(library: Library, tiny_config: ModelConfig) -> None:
+def test_an_index_reads_only_changed_runs(library: Library, tiny_config: ModelConfig) -> None:
     index = RunIndex(library.runs)
     assert index.refresh() == []
     old = make_run(library, tiny_config, "old", losses=(3.0, 2.0), created="2026-01-01T00:00:00")
@@ -111,7 +111,7 @@ def test_an_index_looks_again_only_at_what_changed(library: Library, tiny_config
     assert {info.folder.name for info in index.refresh()} == {old.name, "gone"}
 
 
-def test_a_dead_writer_shows_without_any_change_of_its_files(library: Library, tiny_config: ModelConfig) -> None:
+def test_a_dead_writer_is_noticed_without_a_change_of_files(library: Library, tiny_config: ModelConfig) -> None:
     folder = make_run(library, tiny_config, "killed", status="running")
     index = RunIndex(library.runs)
     with lock_of(folder):
@@ -119,7 +119,7 @@ def test_a_dead_writer_shows_without_any_change_of_its_files(library: Library, t
     assert [info.status for info in index.refresh()] == ["interrupted"]
 
 
-def test_a_run_that_is_being_set_up_does_not_wait(library: Library, tiny_config: ModelConfig) -> None:
+def test_a_run_that_is_being_set_up_is_shown_as_preparing(library: Library, tiny_config: ModelConfig) -> None:
     folder = make_run(library, tiny_config, "begins", status="queued")
     index = RunIndex(library.runs)
     assert [info.status for info in index.refresh()] == ["queued"]
@@ -138,7 +138,7 @@ def test_notes_and_tags_are_kept_with_the_run(library: Library, tiny_config: Mod
 
 
 @pytest.mark.parametrize("damage", ["{", '{"notes": 3}', '{"tags": "sweep"}'])
-def test_damaged_notes_are_said_and_left_alone(library: Library, tiny_config: ModelConfig, damage: str) -> None:
+def test_damaged_notes_are_reported_and_left_alone(library: Library, tiny_config: ModelConfig, damage: str) -> None:
     folder = make_run(library, tiny_config, "noted")
     (folder / "notes.json").write_text(damage)
     problem = read_notes(folder).problem

@@ -1,4 +1,4 @@
-"""A fork goes on from a checkpoint as its source did, or as its own settings say."""
+"""A fork continues from a checkpoint like its source, or with its own settings."""
 
 import dataclasses
 import errno
@@ -41,7 +41,7 @@ def test_an_unchanged_fork_draws_the_same_curve(library: Library, source: RunFol
     assert all(torch.equal(weight, expected[name]) for name, weight in final_weights(fork).items())
 
 
-def test_a_fork_has_the_past_of_its_source_and_a_future_of_its_own(library: Library, source: RunFolder) -> None:
+def test_a_fork_keeps_the_curve_of_its_source_and_continues_its_own(library: Library, source: RunFolder) -> None:
     settings = dataclasses.replace(source.spec.train, lr=source.spec.train.lr / 10, steps=14)
     before = numbers(source)
     fork = fork_run(library, source, 6, name="slower", train=settings)
@@ -76,7 +76,9 @@ def test_a_fork_of_a_running_run(library: Library, tiny_config: ModelConfig) -> 
     assert numbers(fork) == numbers(run)
 
 
-def test_what_cannot_be_forked_is_a_sentence(library: Library, source: RunFolder, tiny_config: ModelConfig) -> None:
+def test_impossible_forks_are_refused_with_a_sentence(
+    library: Library, source: RunFolder, tiny_config: ModelConfig
+) -> None:
     with pytest.raises(ValueError, match="no checkpoint of step 5: it has 3, 6, 9, 10"):
         fork_run(library, source, 5)
     with pytest.raises(ValueError, match="to end at 10: give it more steps"):
@@ -99,7 +101,7 @@ def test_what_cannot_be_forked_is_a_sentence(library: Library, source: RunFolder
 
 
 @pytest.mark.parametrize("file", ["state.json", "model.safetensors", "optimizer.safetensors", "tokenizer.json"])
-def test_what_is_damaged_is_said_of_the_source_and_makes_no_run(library: Library, source: RunFolder, file: str) -> None:
+def test_a_damaged_source_is_named_and_makes_no_run(library: Library, source: RunFolder, file: str) -> None:
     path = (source.folder if file == "tokenizer.json" else source.checkpoint_path(6)) / file
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ValueError, match=re.escape(str(path))):
@@ -110,7 +112,7 @@ def test_what_is_damaged_is_said_of_the_source_and_makes_no_run(library: Library
     assert [entry.name for entry in library.runs.iterdir()] == [source.id]
 
 
-def test_a_full_disk_leaves_no_half_a_fork(
+def test_a_full_disk_leaves_no_partial_fork(
     library: Library, source: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def is_full(*paths: object) -> None:
@@ -122,7 +124,7 @@ def test_a_full_disk_leaves_no_half_a_fork(
     assert [entry.name for entry in library.runs.iterdir()] == [source.id]
 
 
-def test_a_fork_that_lost_its_checkpoint_does_not_begin_anew(library: Library, source: RunFolder) -> None:
+def test_a_fork_without_its_checkpoint_does_not_start_from_scratch(library: Library, source: RunFolder) -> None:
     fork = fork_run(library, source, 6)
     (fork.checkpoint_path(6) / "model.safetensors").write_bytes(b"")
     with pytest.raises(ValueError, match="has no good checkpoint left: fork that run again"):

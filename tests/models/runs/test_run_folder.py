@@ -12,7 +12,7 @@ from models.settings.model_config import ModelConfig
 from tests.models.training.support import make_run
 
 
-def test_what_is_not_finite_becomes_null(tmp_path: Path) -> None:
+def test_nonfinite_numbers_become_null(tmp_path: Path) -> None:
     log = JsonLines(tmp_path / "a.jsonl")
     log.append({"loss": math.nan, "top": ((1, math.inf), (2, 0.5))})
     log.close()
@@ -28,7 +28,7 @@ def test_an_unterminated_last_line_is_skipped(tmp_path: Path) -> None:
     assert last_row(tmp_path / "none.jsonl") is None
 
 
-def test_a_damaged_line_is_named_and_survives_a_cut_beside_the_file(tmp_path: Path) -> None:
+def test_a_damaged_line_is_named_and_kept_in_a_backup(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text('{"step": 1}\n\0\0\0\n{"step": 2}\n{"step": 3}\n')
     with pytest.raises(ValueError, match=r"a\.jsonl is damaged: line 2"):
@@ -60,7 +60,7 @@ def test_a_write_that_fails_half_way_leaves_whole_lines(tmp_path: Path, monkeypa
     assert read_rows(tmp_path / "a.jsonl") == [{"step": 1}, {"step": 2}]
 
 
-def test_run_json_says_what_the_run_is_made_of(library: Library, tiny_config: ModelConfig) -> None:
+def test_run_json_records_settings_and_lineage(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config)
     record = json.loads((run.folder / "run.json").read_text())
     assert record["format"] == 1
@@ -76,7 +76,7 @@ def test_run_json_says_what_the_run_is_made_of(library: Library, tiny_config: Mo
     assert RunFolder.open(run.folder).spec == run.spec
 
 
-def test_two_that_begin_at_one_moment_get_a_folder_each(
+def test_runs_created_at_the_same_moment_get_separate_folders(
     library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = make_run(library, tiny_config)
@@ -131,9 +131,7 @@ def test_running_without_a_writer_is_shown_as_interrupted(library: Library, tiny
     assert library.list_runs()[0].status == "finished"
 
 
-def test_a_run_that_ends_while_it_is_looked_at_is_not_shown_as_interrupted(
-    library: Library, tiny_config: ModelConfig
-) -> None:
+def test_a_run_that_ends_during_a_read_is_not_shown_as_interrupted(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config)
     run.acquire()
     run.update(status="running")
@@ -143,7 +141,7 @@ def test_a_run_that_ends_while_it_is_looked_at_is_not_shown_as_interrupted(
     assert reader.status == "finished"
 
 
-def test_what_a_killed_writer_left_half_written_is_cleared(library: Library, tiny_config: ModelConfig) -> None:
+def test_half_written_files_of_a_killed_writer_are_removed(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config)
     half = run.folder / "checkpoints" / ".tmp-step-00000003-abc"
     half.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The queue on disk: order, who works through it, and what is said of a damaged one."""
+"""The queue on disk: order, exclusive draining, and damage."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,7 +29,7 @@ def queue(library: Library, tiny_config: ModelConfig, tmp_path: Path) -> RunQueu
     return queue
 
 
-def test_what_waits_is_on_disk_in_its_order(library: Library, queue: RunQueue) -> None:
+def test_the_queue_is_stored_in_order(library: Library, queue: RunQueue) -> None:
     a, b, c = queue.items()
     assert [item.spec.train.lr for item in (a, b, c) if item.spec] == [1, 2, 3]
     other = RunQueue(library)  # another window
@@ -47,7 +47,7 @@ def test_what_waits_is_on_disk_in_its_order(library: Library, queue: RunQueue) -
         other.move(a.id, 0)
 
 
-def test_what_could_not_begin_is_passed_over_until_it_is_tried_again(queue: RunQueue) -> None:
+def test_items_that_could_not_start_are_skipped_until_retried(queue: RunQueue) -> None:
     a, b, _ = queue.items()
     queue.set_problem(a.id, "No text.")
     following = queue.next()
@@ -62,7 +62,7 @@ def test_what_could_not_begin_is_passed_over_until_it_is_tried_again(queue: RunQ
     assert not any(item.problem for item in queue.items())
 
 
-def test_threads_that_share_it_lose_nothing(queue: RunQueue) -> None:
+def test_concurrent_changes_lose_nothing(queue: RunQueue) -> None:
     def add(thread: int) -> None:
         for n in range(10):
             queue.add_run(f"{thread}-{n}", "run")
@@ -80,7 +80,7 @@ def test_a_new_run_leaves_the_queue_when_its_folder_is_there(library: Library, q
     assert names(queue) == ["b", "c"]
 
 
-def test_what_is_taken_out_while_it_is_prepared_becomes_no_run(library: Library, queue: RunQueue) -> None:
+def test_an_item_removed_while_it_is_prepared_makes_no_run(library: Library, queue: RunQueue) -> None:
     first = queue.items()[0]
     preparing = prepare_queued(library, queue, first)
     next(preparing)
@@ -90,7 +90,7 @@ def test_what_is_taken_out_while_it_is_prepared_becomes_no_run(library: Library,
     assert library.list_runs() == []
 
 
-def test_a_run_that_goes_on_waits_once(library: Library, queue: RunQueue, tiny_config: ModelConfig) -> None:
+def test_a_run_to_resume_is_queued_once(library: Library, queue: RunQueue, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config)
     item = queue.add_run(run.id, run.name)
     with pytest.raises(ValueError, match="waits already"):
@@ -99,7 +99,7 @@ def test_a_run_that_goes_on_waits_once(library: Library, queue: RunQueue, tiny_c
     assert names(queue)[-1] == run.name, "until it has really begun"
 
 
-def test_one_works_through_it_at_a_time(library: Library, queue: RunQueue) -> None:
+def test_only_one_process_drains_the_queue(library: Library, queue: RunQueue) -> None:
     other = RunQueue(library)
     with queue.draining():
         with pytest.raises(ValueError, match="Another window or command"), other.draining():
@@ -109,7 +109,7 @@ def test_one_works_through_it_at_a_time(library: Library, queue: RunQueue) -> No
         pass
 
 
-def test_a_damaged_queue_is_said_and_left_alone(library: Library, queue: RunQueue) -> None:
+def test_a_damaged_queue_is_reported_and_left_alone(library: Library, queue: RunQueue) -> None:
     path = library.home / "queue.json"
     for text in ("{", '{"format": 1, "items": [{}]}', '{"format": 9, "items": []}', "[]"):
         path.write_text(text)

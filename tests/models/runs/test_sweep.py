@@ -1,4 +1,4 @@
-"""Grids, random searches, and what came of them."""
+"""Grids, random searches, and their results."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_a_grid_has_every_combination(tmp_path: Path, tiny_config: ModelConfig) 
     assert {value_of(spec, "train.steps") for spec in specs} == {base.train.steps}
 
 
-def test_a_search_stays_in_its_ranges_and_repeats_itself(tmp_path: Path, tiny_config: ModelConfig) -> None:
+def test_a_random_search_stays_in_range_and_is_reproducible(tmp_path: Path, tiny_config: ModelConfig) -> None:
     base = make_spec(tmp_path, tiny_config)
     axes: list[SweepValues | SweepRange] = [
         parse_range(base, "lr=1e-4..1e-1"),
@@ -42,7 +42,7 @@ def test_a_search_stays_in_its_ranges_and_repeats_itself(tmp_path: Path, tiny_co
     assert {spec.train.optimizer for spec in specs} == {"adamw", "muon"}
 
 
-def test_a_range_of_a_number_that_is_whole_just_now(tmp_path: Path, tiny_config: ModelConfig) -> None:
+def test_a_range_of_a_float_whose_value_is_whole(tmp_path: Path, tiny_config: ModelConfig) -> None:
     base = make_spec(tmp_path, tiny_config, grad_clip=1)
     clips = [s.train.grad_clip for s in random_search(base, [parse_range(base, "train.grad_clip=0.2..0.9")], 5)]
     assert all(0.2 <= clip <= 0.9 for clip in clips)
@@ -54,12 +54,12 @@ def test_a_range_of_a_number_that_is_whole_just_now(tmp_path: Path, tiny_config:
     [("lr=0.1", "is no range"), ("lr=2..1", "is no range"), ("nothing=1..2", "no setting called"),
      ("optimizer=1..2", "is no number"), ("steps=1.2..1.8", "no whole number")],
 )  # fmt: skip
-def test_ranges_that_are_none(tmp_path: Path, tiny_config: ModelConfig, text: str, sentence: str) -> None:
+def test_invalid_ranges_are_refused(tmp_path: Path, tiny_config: ModelConfig, text: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         parse_range(make_spec(tmp_path, tiny_config), text)
 
 
-def test_sweeps_that_are_none(tmp_path: Path, tiny_config: ModelConfig) -> None:
+def test_invalid_sweeps_are_refused(tmp_path: Path, tiny_config: ModelConfig) -> None:
     base = make_spec(tmp_path, tiny_config)
     lr = parse_values("lr=0.1")
     for axes, sentence in (

@@ -1,4 +1,4 @@
-"""What TensorBoard itself reads from the files is what the run's logs say."""
+"""TensorBoard itself reads the values of the run's logs from the exported files."""
 
 import errno
 from pathlib import Path
@@ -13,7 +13,7 @@ from models.settings.model_config import ModelConfig
 from tests.models.training.support import make_run, train
 
 
-def test_tensorboard_reads_what_the_logs_say(library: Library, tiny_config: ModelConfig, tmp_path: Path) -> None:
+def test_tensorboard_reads_the_logged_values(library: Library, tiny_config: ModelConfig, tmp_path: Path) -> None:
     run = make_run(library, tiny_config, layer_interval=5)
     train(run, library)
     run = RunFolder.open(run.folder)
@@ -59,7 +59,7 @@ def test_a_full_disk_leaves_nothing_behind(
     assert list((tmp_path / "board").iterdir()) == []
 
 
-def test_rows_that_lack_something_are_said(library: Library, tiny_config: ModelConfig, tmp_path: Path) -> None:
+def test_incomplete_rows_are_reported(library: Library, tiny_config: ModelConfig, tmp_path: Path) -> None:
     run = make_run(library, tiny_config)
     (run.folder / "metrics.jsonl").write_text('{"kind": "train", "step": 1}\n{"step": 2}\n')
     with pytest.raises(ValueError, match=r"metrics\.jsonl is damaged: kind of line 2 is None"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.library.library import Library
-from models.settings.design_files import MOST_BYTES, read_design, write_design
+from models.settings.design_files import MAX_BYTES, read_design, write_design
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 
@@ -76,7 +76,7 @@ def test_what_is_no_text_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b'{"n_layer": "\xff"}')
     with pytest.raises(ValueError, match=r"a\.json is no text"):
         read_design(tmp_path / "a.json")
-    (tmp_path / "b.json").write_bytes(b" " * (MOST_BYTES + 1))
+    (tmp_path / "b.json").write_bytes(b" " * (MAX_BYTES + 1))
     with pytest.raises(ValueError, match=r"b\.json holds no design: it has 1,000,001 bytes"):
         read_design(tmp_path / "b.json")
     (tmp_path / "c.json").mkdir()
@@ -90,7 +90,7 @@ def test_what_is_no_text_file_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
     (tmp_path / "a.json").chmod(0)
-    with pytest.raises(ValueError, match="check that you may read it"):
+    with pytest.raises(ValueError, match="check its permissions"):
         read_design(tmp_path / "a.json")
 
 

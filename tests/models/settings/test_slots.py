@@ -15,8 +15,8 @@ from models.settings.slots import (
     draft,
     field_problems,
     is_used,
-    plain,
     settings_from_dict,
+    settings_to_dict,
     slot,
 )
 
@@ -105,12 +105,12 @@ def test_what_came_later_is_written_only_where_it_is_set() -> None:
     @dataclass(frozen=True, kw_only=True)
     class Grill:
         heat: int = slot(200, "Heat", "", group="Oven")
-        smoke: bool = slot(False, "Smoke", "", group="Oven", later=True)
+        smoke: bool = slot(False, "Smoke", "", group="Oven", omit_default=True)
 
-    assert plain(Grill(heat=90)) == {"heat": 90}
-    assert plain(Grill(smoke=True)) == {"heat": 200, "smoke": True}
+    assert settings_to_dict(Grill(heat=90)) == {"heat": 90}
+    assert settings_to_dict(Grill(smoke=True)) == {"heat": 200, "smoke": True}
     for grill in (Grill(), Grill(smoke=True)):
-        assert settings_from_dict(Grill, plain(grill), "grill.json") == grill
+        assert settings_from_dict(Grill, settings_to_dict(grill), "grill.json") == grill
 
 
 def test_a_table_that_is_not_complete_is_refused() -> None:

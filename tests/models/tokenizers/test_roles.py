@@ -1,4 +1,4 @@
-"""Roles: tokens that objectives and generation need, in our tokenizers and in foreign ones."""
+"""Special tokens that objectives and generation need, in native and imported tokenizers."""
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -31,7 +31,7 @@ def foreign(*specials: str) -> Tokenizer:
 
 
 @pytest.mark.parametrize("kind", ["byte", "char", "bpe"])
-def test_roles_are_added_behind_all_other_tokens_and_only_once(kind: str) -> None:
+def test_special_tokens_are_appended_only_once(kind: str) -> None:
     tokenizer = train_tokenizer([TEXT], kind, 300)
     size, plain = tokenizer.get_vocab_size(), encode_text(tokenizer, TEXT)
     assert (pad_id(tokenizer), end_id(tokenizer)) == (0, 1)
@@ -48,7 +48,7 @@ def test_roles_are_added_behind_all_other_tokens_and_only_once(kind: str) -> Non
     assert Tokenizer.from_str(tokenizer.to_str()).get_vocab() == tokenizer.get_vocab()
 
 
-def test_foreign_tokens_are_recognised_and_nothing_is_added_then() -> None:
+def test_existing_special_tokens_are_recognised_and_not_added() -> None:
     bert = foreign("[PAD]", "[CLS]", "[SEP]", "[MASK]")
     t5 = foreign("<pad>", "</s>", *(f"<extra_id_{i}>" for i in range(100)))
     sizes = bert.get_vocab_size(), t5.get_vocab_size()
@@ -63,7 +63,7 @@ def test_foreign_tokens_are_recognised_and_nothing_is_added_then() -> None:
     assert mask_id(foreign("<mask>")) == 2
 
 
-def test_start_and_end_are_the_designs_own_where_it_names_them() -> None:
+def test_start_and_end_follow_the_design() -> None:
     tokenizer = train_tokenizer((), "byte", 0)
     named = ModelConfig(topology="encoder-decoder", start_id=7, end_id=9)
     assert start_id(PAIR, tokenizer) == tokenizer.token_to_id(SPECIAL_TOKENS[0])
@@ -73,7 +73,7 @@ def test_start_and_end_are_the_designs_own_where_it_names_them() -> None:
         start_id(PAIR, foreign())
 
 
-def test_masks_in_a_prompt_take_the_space_of_the_word_they_stand_for() -> None:
+def test_masks_in_a_prompt_include_the_space_before_them() -> None:
     tokenizer = train_tokenizer([TEXT], "bpe", 300)
     add_missing_special_tokens(tokenizer, "encoder-only")
     whole = encode_text(tokenizer, "the cat sat")
@@ -88,7 +88,7 @@ def test_masks_in_a_prompt_take_the_space_of_the_word_they_stand_for() -> None:
         encode_with_masks(train_tokenizer((), "byte", 0), "a [MASK]")
 
 
-def test_sentinels_in_a_prompt_are_meant_in_either_spelling() -> None:
+def test_sentinels_in_a_prompt_are_parsed_in_either_spelling() -> None:
     tokenizer = train_tokenizer((), "byte", 0)
     add_missing_special_tokens(tokenizer, "encoder-decoder")
     first, second = sentinel_ids(tokenizer)[:2]

@@ -1,4 +1,4 @@
-"""Tokenizers on disk and from a child process: what is saved comes back, and what goes wrong is a sentence."""
+"""Tokenizers on disk and from a child process: saving, loading, and error messages."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def test_saved_tokenizer_is_found_by_name_folder_and_file(library: Library) -> N
         save_tokenizer(tokenizer, library, "cats", {})
 
 
-def test_missing_and_broken_tokenizers_are_named(library: Library) -> None:
+def test_missing_and_damaged_tokenizers_are_named(library: Library) -> None:
     with pytest.raises(ValueError, match=r"no tokenizer at dogs.*the library has none yet"):
         load_tokenizer("dogs", library)
     folder = save_tokenizer(train_tokenizer([TEXT], "char", 270), library, "cats", {})
@@ -48,30 +48,30 @@ def test_missing_and_broken_tokenizers_are_named(library: Library) -> None:
         load_tokenizer("dogs", library)
     file = folder / "tokenizer.json"
     file.write_text(file.read_text()[:200])
-    with pytest.raises(ValueError, match=r"tokenizer\.json is no tokenizer file"):
+    with pytest.raises(ValueError, match=r"tokenizer\.json is damaged or not a tokenizer"):
         load_tokenizer("cats", library)
 
 
-def test_child_trains_what_we_would(text_file: Path, tmp_path: Path, library: Library) -> None:
+def test_the_child_trains_the_same_tokenizer(text_file: Path, tmp_path: Path, library: Library) -> None:
     list(train_in_child([text_file], "bpe", 270, tmp_path / "out"))
     child = load_tokenizer(tmp_path / "out", library)
     assert child.to_str() == train_tokenizer([TEXT], "bpe", 270).to_str()
 
 
-def test_child_tells_of_each_merge_where_that_takes_long(text_file: Path, tmp_path: Path) -> None:
+def test_the_child_reports_each_merge_of_long_trainings(text_file: Path, tmp_path: Path) -> None:
     events = list(train_in_child([text_file], "bpe", 16_384, tmp_path / "out"))
     stages = [event.name for event in events if isinstance(event, Phase)]
     assert stages[-3:] == ["Counting words", "Counting pairs", "Learning merges"]
     assert [event.total for event in events if isinstance(event, Progress)][-1] >= 9
 
 
-def test_child_says_what_was_reached(text_file: Path, tmp_path: Path) -> None:
+def test_the_child_reports_the_size_reached(text_file: Path, tmp_path: Path) -> None:
     events = list(train_in_child([text_file], "char", 5000, tmp_path / "out"))
     (notice,) = [event for event in events if isinstance(event, Notice)]
     assert "instead of 5,000" in notice.sentence
 
 
-def test_child_reads_examples(tmp_path: Path, library: Library) -> None:
+def test_the_child_reads_examples(tmp_path: Path, library: Library) -> None:
     path = tmp_path / "train.jsonl"
     examples = [{"text": "xyz"}, {"messages": [{"role": "user", "content": "abc"}]}]
     path.write_text("\n".join(json.dumps(example) for example in examples))
@@ -87,7 +87,7 @@ def test_child_reads_examples(tmp_path: Path, library: Library) -> None:
         list(train_in_child([path], "char", 300, tmp_path / "out2"))
 
 
-def test_childs_complaints_are_ours(tmp_path: Path) -> None:
+def test_errors_of_the_child_are_raised(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_bytes(b"caf\xe9 " * 100)
     with pytest.raises(ValueError, match="not UTF-8"):
@@ -97,7 +97,7 @@ def test_childs_complaints_are_ours(tmp_path: Path) -> None:
         list(train_in_child([tmp_path / "gone.txt"], "bpe", 300, tmp_path / "out"))
 
 
-def test_a_crash_is_a_sentence(text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_gives_an_error_message(text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     crash = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGABRT)"]
     monkeypatch.setattr("models.tokenizers.making.child.own_command", lambda: crash)
     with pytest.raises(ValueError, match="crashed, code -6: try a smaller text"):
@@ -130,7 +130,7 @@ def test_closing_kills_the_child(text_file: Path, tmp_path: Path, sleepers: list
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other priorities")
-def test_the_child_lets_others_go_first(
+def test_the_child_runs_at_low_priority(
     text_file: Path, tmp_path: Path, sleepers: list[subprocess.Popen[bytes]]
 ) -> None:
     events = train_in_child([text_file], "bpe", 300, tmp_path / "out", low_priority=True)

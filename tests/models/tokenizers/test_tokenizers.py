@@ -1,4 +1,4 @@
-"""Tokenizers: every kind takes any text and gives it back; nobody smuggles in a special token; pieces tile the text."""
+"""Tokenizers: every kind is lossless; plain text never becomes a special token; pieces tile the text."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def test_special_tokens_come_first(tokenizer: Tokenizer) -> None:
 
 @given(text=st.text() | st.binary().map(lambda data: data.decode("utf-8", errors="replace")))
 @settings(deadline=None)
-def test_any_text_comes_back(tokenizer: Tokenizer, text: str) -> None:
+def test_any_text_is_restored(tokenizer: Tokenizer, text: str) -> None:
     ids = encode_text(tokenizer, text)
     assert decode(tokenizer, ids) == text
     assert tokenizer.decode(ids) == text
@@ -46,7 +46,7 @@ def test_any_text_comes_back(tokenizer: Tokenizer, text: str) -> None:
 
 @given(parts=st.lists(st.sampled_from([*SPECIAL_TOKENS, "<|e<|end|>nd|>", "<|", "end|>", "hello ", "é"]), max_size=8))
 @settings(deadline=None)
-def test_written_text_never_becomes_special(tokenizer: Tokenizer, parts: list[str]) -> None:
+def test_plain_text_never_becomes_a_special_token(tokenizer: Tokenizer, parts: list[str]) -> None:
     text = "".join(parts)
     ids = encode_text(tokenizer, text)
     assert min(ids, default=5) >= 5
@@ -69,7 +69,7 @@ def test_pieces_tile_the_text(tokenizer: Tokenizer, text: str) -> None:
     assert all(piece.display and " " not in piece.display for piece in pieces)
 
 
-def test_pieces_show_what_cannot_be_seen() -> None:
+def test_pieces_show_invisible_characters() -> None:
     tokenizer = train_tokenizer([], "byte", MIN_VOCAB_SIZE)
     shown = [piece.display for piece in token_pieces(tokenizer, "a \t\n\x07é<|end|>")]
     assert shown == ["a", "·", "⇥", "⏎", "⟨07⟩", "⟨C3⟩", "⟨A9⟩", "⟨end⟩"]
@@ -95,20 +95,20 @@ def test_streaming_an_incomplete_character() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_long_texts_are_cut_without_changing_a_token(kind: str) -> None:
+def test_long_texts_are_split_without_changing_a_token(kind: str) -> None:
     tokenizer = train_tokenizer([TEXT], kind, 400)
     text = "A line. \nAnother  one\n\nand\r\n more 12 \n" * 8_000 + TEXT
     assert encode_text(tokenizer, text) == encode_prompt(tokenizer, text)
 
 
-def test_long_texts_are_not_cut_where_each_part_would_get_a_space() -> None:
+def test_long_texts_are_not_split_if_each_part_would_get_a_space() -> None:
     tokenizer = train_tokenizer([TEXT], "bpe", 400)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)  # as some foreign tokenizers do
     text = "A line\nAnother one\n" * 15_000
     assert encode_text(tokenizer, text) == encode_prompt(tokenizer, text)
 
 
-def test_digits_stand_alone() -> None:
+def test_digits_are_separate_tokens() -> None:
     tokenizer = train_tokenizer(["1234 1234 12 34 " * 100], "bpe", 400)
     assert [piece.display for piece in token_pieces(tokenizer, "1234 12")] == ["1", "2", "3", "4", "·", "1", "2"]
 
@@ -130,7 +130,7 @@ def test_kind_survives(tokenizer: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("kind", ["char", "bpe"])
-def test_what_the_text_does_not_allow_is_said(kind: str) -> None:
+def test_a_shortfall_is_described(kind: str) -> None:
     tokenizer = train_tokenizer(["x" * 100], kind, 5000)
     sentence = describe_shortfall(tokenizer, kind, 5000)
     assert sentence is not None
@@ -139,8 +139,8 @@ def test_what_the_text_does_not_allow_is_said(kind: str) -> None:
     assert describe_shortfall(tokenizer, kind, tokenizer.get_vocab_size()) is None
 
 
-def test_bad_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match="must lie between 261"):
+def test_invalid_settings_are_rejected() -> None:
+    with pytest.raises(ValueError, match="use 261 "):
         train_tokenizer([TEXT], "bpe", 260)
     with pytest.raises(ValueError, match="choose one of byte, char, bpe, wordpiece, unigram, word"):
         train_tokenizer([TEXT], "syllable", 300)
@@ -151,7 +151,7 @@ def test_bad_settings_are_refused() -> None:
         decode(train_tokenizer([], "byte", MIN_VOCAB_SIZE), [9999])
 
 
-def test_where_a_file_is_not_utf8(tmp_path: Path) -> None:
+def test_the_position_of_invalid_utf8_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "latin.txt"
     file.write_bytes(b"a line\n" * 200_000 + "un café\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"latin\.txt is not UTF-8 text \(line 200,001, byte 7: E9\): save"):

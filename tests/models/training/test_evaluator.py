@@ -1,4 +1,4 @@
-"""What is looked at while a run learns: updates by layer, attention in the pinned prompts, when it is enough."""
+"""Evaluation during training: layer updates, attention in pinned prompts, early stopping."""
 
 import dataclasses
 import json
@@ -73,9 +73,7 @@ def test_layers_and_attention_are_logged_and_cut_at_a_resume(library: Library, t
     assert numbers(again) == numbers(run)
 
 
-def test_what_is_saved_on_request_is_sampled_though_it_is_closed_in_between(
-    library: Library, tiny_config: ModelConfig
-) -> None:
+def test_a_requested_save_is_sampled_even_if_closed_in_between(library: Library, tiny_config: ModelConfig) -> None:
     prompts = ("Anna", "Ben")
     run = make_run(library, tiny_config, prompts=prompts, checkpoint_interval=100, sample_interval=100)
     trainer = Trainer(run, library, device="cpu")
@@ -104,7 +102,7 @@ def test_attention_of_other_topologies(library: Library, preset: str, site: str)
     assert torch.allclose(heads.sum(-1), torch.ones(2, MAX_PROMPT_TOKENS), atol=0.01)
 
 
-def test_looking_leaves_mode_and_random_state(library: Library, tiny_config: ModelConfig) -> None:
+def test_capturing_attention_preserves_mode_and_random_state(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config, steps=1)
     trainer = Trainer(run, library, device="cpu")
     list(trainer.events())
@@ -117,7 +115,7 @@ def test_looking_leaves_mode_and_random_state(library: Library, tiny_config: Mod
     assert first == capture_attention(model, trainer.tokenizer, "Anna", step=1, layer=1, as_chat=False)
 
 
-def test_patience_stops_a_run_that_gets_no_better(library: Library, tiny_config: ModelConfig) -> None:
+def test_patience_stops_a_run_without_improvement(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(
         library, tiny_config, steps=400, eval_interval=2, patience=3, lr=0.05, muon_lr=0.3, sample_interval=0
     )
@@ -131,7 +129,7 @@ def test_patience_stops_a_run_that_gets_no_better(library: Library, tiny_config:
     assert again[-1] == Finished(run_id=run.id, status="stopped", step=2 * len(losses)), "goes on to the next look"
 
 
-def test_a_checkpoint_of_the_first_format_goes_on(library: Library, tiny_config: ModelConfig) -> None:
+def test_a_checkpoint_of_format_1_resumes(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config)
     train(run, library)
     path = run.checkpoint_path(9)
@@ -143,7 +141,7 @@ def test_a_checkpoint_of_the_first_format_goes_on(library: Library, tiny_config:
     assert (state.step, state.lowest_loss, state.n_since_lowest) == (9, None, 0)
 
 
-def test_the_share_of_the_peak_follows_from_what_was_measured(library: Library, tiny_config: ModelConfig) -> None:
+def test_the_share_of_peak_follows_from_the_measurements(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config, steps=3)
     trainer = Trainer(run, library, device="cpu")
     rows = [event for event in trainer.events() if isinstance(event, TrainMetrics)]

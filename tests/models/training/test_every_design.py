@@ -1,4 +1,4 @@
-"""Every legal filling of the slots learns from plain text, and every weight that can takes part."""
+"""Every valid design learns from plain text, and every weight that can gets a gradient."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from models.architecture.experts import balance_loss
 from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel, EncoderDecoder
 from models.data.corpus import build_examples_corpus, open_corpus
-from models.data.plain_objectives import restore
+from models.data.plain_objectives import fill_sentinels
 from models.events import RunStarted, SampleMade, TokenMade, TrainMetrics, ValMetrics
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
@@ -76,7 +76,7 @@ def test_the_runs_own_tokenizer_gets_what_the_objective_needs(library: Library) 
 
 
 @pytest.mark.parametrize("head", ["sequence", "token", "none"])
-def test_an_encoder_that_guesses_no_tokens_is_refused_before_any_work(library: Library, head: str) -> None:
+def test_an_encoder_without_a_language_head_is_refused_at_once(library: Library, head: str) -> None:
     spec = make_spec(library.home, dataclasses.replace(ENCODER, head=head, head_transform=False, head_bias=False))
     with pytest.raises(ValueError, match=f"head '{head}' cannot learn from plain text.*choose the head language"):
         next(prepare_run(library, spec))
@@ -123,7 +123,7 @@ def test_resume_is_exact(library: Library, name: str, how: str) -> None:
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
-def test_an_old_run_goes_on_with_the_objective_it_had(library: Library) -> None:
+def test_an_old_run_resumes_with_its_objective(library: Library) -> None:
     """Before `objective` was a setting, every encoder-decoder filled gaps, whatever its positions."""
     runs = [set_up(library, DENOISER, objective="span-corruption")[0] for _ in range(2)]
     reference, run = runs
@@ -167,7 +167,7 @@ def test_an_encoders_samples_fill_masks_or_its_last_word(library: Library) -> No
     assert filled["?"].startswith("?")
 
 
-def test_an_encoder_decoders_samples_say_what_the_gaps_are(library: Library) -> None:
+def test_an_encoder_decoders_samples_fill_the_gaps(library: Library) -> None:
     prompts = ("Anna has <|extra_0|> pears", "Anna has many more pears", "Ben", "", "long " * 30)
     found = samples(library, make_spec(library.home, PAIR, prompts=prompts))
     assert found["Anna has <|extra_0|> pears"].count(ARROW) == 1
@@ -227,7 +227,7 @@ def test_an_encoder_decoder_masters_a_regular_text(library: Library, place: dict
         source = [*text[:8], sentinels[0], *text[11:19], sentinels[1], *text[21:], end]
         events = generate(model, tokenizer, source, SamplingConfig(temperature=0.0, max_tokens=12))
         target = [event.id for event in events if isinstance(event, TokenMade)]
-        right += restore(source, target, sentinels, end) == text
+        right += fill_sentinels(source, target, sentinels, end) == text
     assert right >= 18
 
 
@@ -243,7 +243,7 @@ def test_a_denoiser_masters_a_regular_text(library: Library) -> None:
     assert (guesses == batch.targets)[batch.weights > 0].float().mean() > 0.95
 
 
-def test_training_balances_the_router_and_the_loss_does_not_show_it(library: Library) -> None:
+def test_training_balances_the_router_without_changing_the_reported_loss(library: Library) -> None:
     config = dataclasses.replace(DESIGNS["mixture"], router_balance=0.5)
     run, _ = set_up(library, config, grad_accum_steps=2, steps=1, optimizer="adamw", grad_clip=0.0)
     trainer = Trainer(run, library, device="cpu")

@@ -1,4 +1,4 @@
-"""A run that is killed at any moment leaves every file readable, and goes on as if nothing had been."""
+"""A run killed at any moment leaves every file readable, and resumes exactly."""
 
 import dataclasses
 import multiprocessing
@@ -122,7 +122,7 @@ def test_kills_within_checkpoints_and_at_random_moments(tmp_path: Path, tiny_con
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
-def test_a_machine_that_slept_goes_on(tmp_path: Path, tiny_config: ModelConfig) -> None:
+def test_training_continues_after_the_machine_slept(tmp_path: Path, tiny_config: ModelConfig) -> None:
     """As far as a process can tell: it was stopped in the midst of its work, and time has passed."""
     settings = {"steps": 120, "checkpoint_interval": 20}
     library, elsewhere = Library(tmp_path / "home"), Library(tmp_path / "elsewhere")
@@ -173,7 +173,7 @@ class Bomb:
         return act
 
 
-def test_every_moment_between_two_changes_to_the_disk(
+def test_a_kill_between_any_two_disk_writes_is_survived(
     library: Library, tiny_config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a kill, but at each single write, rename and deletion in turn."""

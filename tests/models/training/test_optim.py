@@ -65,7 +65,7 @@ def test_weight_decay_and_missing_gradients() -> None:
     assert torch.equal(unused.detach(), torch.ones(4, 4))
 
 
-def test_the_state_goes_on_where_it_was_saved() -> None:
+def test_the_state_resumes_where_it_was_saved() -> None:
     def trained(n: int, stop: int | None) -> torch.Tensor:
         torch.manual_seed(0)
         parameter = nn.Parameter(torch.randn(6, 6))
@@ -144,7 +144,7 @@ def test_a_few_steps_lower_the_loss(optimizer: str, tiny_config: ModelConfig) ->
     torch.manual_seed(0)
     model = Decoder(tiny_config)
     optimizers = make_optimizers(
-        model, dataclasses.replace(TRAIN, optimizer=optimizer, lr=OPTIMIZERS[optimizer].highest["lr"])
+        model, dataclasses.replace(TRAIN, optimizer=optimizer, lr=OPTIMIZERS[optimizer].max_lrs["lr"])
     )
     ids = torch.randint(0, tiny_config.vocab_size, (4, 16))
     losses = []

@@ -1,4 +1,4 @@
-"""A run that was stopped in any way goes on exactly as if it had not been."""
+"""A run stopped in any way resumes exactly as if it had not been stopped."""
 
 import dataclasses
 import json
@@ -14,13 +14,13 @@ from models.events import Event, MicroStep, Notice, RunStarted, SampleMade, Save
 from models.inference.beam import beam_search
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
-from models.inspect.ablation import Part, Survey, answers, generate_with_ablation, listen
+from models.inspect.ablation import ModelPart, Survey, ablated_logits, generate_with_ablation, record_donor
 from models.inspect.attention import read_attention, read_window
 from models.inspect.embedding_map import pca_2d, tables
 from models.inspect.input_attribution import attribute
 from models.inspect.judging import judge
 from models.inspect.logit_attribution import contributions
-from models.inspect.logit_lens import look
+from models.inspect.logit_lens import read_lens
 from models.inspect.minimal_pair import read_pair
 from models.inspect.next_tokens import read_logits
 from models.inspect.reading import Text, streams_of
@@ -92,12 +92,14 @@ def look_inside(model: AnyModel, tokenizer: Tokenizer) -> None:
     """What the window asks: attention, X-ray, lens, contributions, attribution, ablation, patching, the table's map,
     minimal pairs, judgements of replies, beams."""
     text, other = Text(ids=(5, 6, 7)), Text(ids=(8, 6, 7))
-    look(model, streams_of(model, text), [1, 2], [6, 7])
+    read_lens(model, streams_of(model, text), [1, 2], [6, 7])
     contributions(model, streams_of(model, text), 2, [(9, None)])
     attribute(model, text, 2, 9)
-    answers(model, text, 2, [[Part("blocks.0.attention", 0)], [Part("blocks.0")]], listen(model, other))
-    assert Survey(text, 2, 9).go_on(model)
-    generate_with_ablation(model, text, [Part("blocks.0.feed_forward")], None, 2, SamplingConfig(temperature=1.0))
+    ablated_logits(
+        model, text, 2, [[ModelPart("blocks.0.attention", 0)], [ModelPart("blocks.0")]], record_donor(model, other)
+    )
+    assert Survey(text, 2, 9).measure_next(model)
+    generate_with_ablation(model, text, [ModelPart("blocks.0.feed_forward")], None, 2, SamplingConfig(temperature=1.0))
     pca_2d(tables(model)["input"])
     assert list(read_attention(model, text.ids, (), range(5, 9)))
     assert list(read_window(model, text.ids, (), "self", range(2), range(3)))
@@ -128,7 +130,7 @@ def test_serving_others_between_events_changes_nothing(library: Library, config:
     assert_same_end(run, reference)
 
 
-def test_the_logs_are_cut_to_the_checkpoint_before_going_on(library: Library, config: ModelConfig) -> None:
+def test_the_logs_are_truncated_to_the_checkpoint_on_resume(library: Library, config: ModelConfig) -> None:
     run = make_run(library, config)
     trainer = Trainer(run, library, device="cpu")
     for event in trainer.events():
@@ -147,7 +149,7 @@ def test_the_logs_are_cut_to_the_checkpoint_before_going_on(library: Library, co
 
 
 @pytest.mark.parametrize("damage", ["truncated weights", "missing optimizer", "broken state", "other model", "empty"])
-def test_a_damaged_checkpoint_is_put_aside_and_the_one_before_used(
+def test_a_damaged_checkpoint_is_set_aside_and_the_previous_one_used(
     library: Library, config: ModelConfig, damage: str
 ) -> None:
     reference, run = make_run(library, config), make_run(library, config)
@@ -181,7 +183,7 @@ def test_a_damaged_checkpoint_is_put_aside_and_the_one_before_used(
 
 
 @pytest.mark.parametrize("without", ["step", "tokens", "log_sizes", "optimizer", "model"])
-def test_what_a_checkpoint_lacks_does_not_pass_for_nothing(library: Library, config: ModelConfig, without: str) -> None:
+def test_a_missing_field_of_a_checkpoint_is_damage(library: Library, config: ModelConfig, without: str) -> None:
     reference, run = make_run(library, config, steps=6), make_run(library, config, steps=6)
     train(reference, library)
     trainer = Trainer(run, library, device="cpu")
@@ -220,7 +222,7 @@ def test_a_checkpoint_from_a_newer_version_is_left_alone(library: Library, confi
     assert library.list_runs()[0].status == "finished"
 
 
-def test_without_any_good_checkpoint_it_begins_again(library: Library, config: ModelConfig) -> None:
+def test_without_an_intact_checkpoint_training_restarts(library: Library, config: ModelConfig) -> None:
     reference, run = make_run(library, config), make_run(library, config)
     train(reference, library)
     trainer = Trainer(run, library, device="cpu")
@@ -232,7 +234,7 @@ def test_without_any_good_checkpoint_it_begins_again(library: Library, config: M
     assert_same_end(run, reference)
 
 
-def test_a_lost_log_is_said_and_not_fatal(library: Library, config: ModelConfig) -> None:
+def test_a_lost_log_is_reported_and_not_fatal(library: Library, config: ModelConfig) -> None:
     run = make_run(library, config)
     trainer = Trainer(run, library, device="cpu")
     for event in trainer.events():
@@ -255,7 +257,7 @@ def test_a_finished_run_stays_finished(library: Library, config: ModelConfig) ->
     assert library.list_runs()[0].status == "finished"
 
 
-def test_other_threads_than_before_are_said(
+def test_a_changed_thread_count_is_reported(
     library: Library, config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(library, config)
@@ -279,11 +281,11 @@ def test_other_threads_than_before_are_said(
         if isinstance(event, Saved):
             assert torch.get_num_threads() == 2
     assert notices(seen) == []
-    assert "began on 2 threads and goes on with 1" in notices(train(run, library, allow_threads=1))[0]
+    assert "started on 2 threads and continues with 1" in notices(train(run, library, allow_threads=1))[0]
     assert RunFolder.open(run.folder).threads == 2
 
 
-def test_another_torch_than_before_is_said(
+def test_a_changed_torch_version_is_reported(
     library: Library, config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(library, config)

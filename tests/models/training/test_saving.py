@@ -1,4 +1,4 @@
-"""What is saved is what a resume goes on with, whenever it was asked for."""
+"""A requested save or learning rate is what a resume continues with."""
 
 import json
 
@@ -16,7 +16,7 @@ SETTINGS = {"eval_interval": 3, "sample_interval": 3, "keep_checkpoints": 9}
 
 
 @pytest.mark.parametrize("kind", [MicroStep, TrainMetrics, ValMetrics, SampleMade, Saved])
-def test_a_learning_rate_asked_for_with_a_stop_at_a_checkpoint_lasts(
+def test_a_learning_rate_set_with_a_stop_at_a_checkpoint_is_saved(
     library: Library, tiny_config: ModelConfig, kind: type[Event]
 ) -> None:
     reference, run = make_run(library, tiny_config, **SETTINGS), make_run(library, tiny_config, **SETTINGS)
@@ -34,9 +34,7 @@ def test_a_learning_rate_asked_for_with_a_stop_at_a_checkpoint_lasts(
 
 
 @pytest.mark.parametrize("how", ["stop", "close", "too late"])
-def test_a_learning_rate_changes_a_checkpoint_that_is_there_already(
-    library: Library, tiny_config: ModelConfig, how: str
-) -> None:
+def test_a_learning_rate_updates_an_existing_checkpoint(library: Library, tiny_config: ModelConfig, how: str) -> None:
     run = make_run(library, tiny_config, **SETTINGS)
     trainer = Trainer(run, library, device="cpu")
     for event in trainer.events():

@@ -1,4 +1,4 @@
-"""What a training session does, and how it is steered. That it can be resumed exactly: test_resume.py."""
+"""A training session and its controls. Exact resuming: test_resume.py."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ def of_kind(events: list, kind: type) -> list:
     return [event for event in events if isinstance(event, kind)]
 
 
-def test_a_session_tells_and_logs_the_same(library: Library, tiny_config: ModelConfig) -> None:
+def test_events_and_logs_agree(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config)
     events = train(run, library)
     assert [event.step for event in of_kind(events, TrainMetrics)] == list(range(1, 11))
@@ -60,16 +60,14 @@ def test_a_session_tells_and_logs_the_same(library: Library, tiny_config: ModelC
     assert [path.name for path in run.checkpoints()] == ["step-00000009", "step-00000010"]
 
 
-def test_the_loss_starts_at_chance_and_a_batch_can_be_learned_by_heart(
-    library: Library, tiny_config: ModelConfig
-) -> None:
+def test_the_loss_starts_at_chance_and_a_batch_can_be_overfitted(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config, steps=60, batch_size=32, lr=0.01, muon_lr=0.05)
     losses = [event.loss for event in of_kind(train(run, library), TrainMetrics)]
     assert losses[0] == pytest.approx(math.log(261), rel=0.02)
     assert losses[-1] < 1.2
 
 
-def test_weights_decide_what_counts_and_few_of_them_cost_nothing_but_time(tiny_config: ModelConfig) -> None:
+def test_target_weights_decide_what_counts_however_few(tiny_config: ModelConfig) -> None:
     torch.manual_seed(0)
     model = Decoder(tiny_config)
     ids = torch.randint(5, 261, (3, 17))
@@ -84,7 +82,7 @@ def test_weights_decide_what_counts_and_few_of_them_cost_nothing_but_time(tiny_c
     assert weighted_nll(model, Batch(ids[:, :-1], ids[:, 1:], torch.zeros(3, 16))).item() == 0
 
 
-def test_accumulated_batches_teach_what_one_large_batch_does(library: Library, tiny_config: ModelConfig) -> None:
+def test_accumulated_batches_equal_one_large_batch(library: Library, tiny_config: ModelConfig) -> None:
     settings = {"steps": 3, "optimizer": "adamw", "eval_interval": 0, "sample_interval": 0}
     large = make_run(library, tiny_config, batch_size=6, **settings)
     small = make_run(library, tiny_config, batch_size=2, grad_accum_steps=3, **settings)
@@ -119,7 +117,7 @@ def test_validation_is_float32_in_eval_mode_on_one_fixed_slice(library: Library,
     assert checked == 4
 
 
-def test_chats_train_their_replies_and_are_asked_the_prompts(library: Library, tiny_config: ModelConfig) -> None:
+def test_chats_train_on_replies_and_sample_prompts_as_turns(library: Library, tiny_config: ModelConfig) -> None:
     chats = [
         {"messages": [{"role": "user", "content": f"Say {n}"}, {"role": "assistant", "content": f"{n}!"}]}
         for n in range(40)
@@ -184,7 +182,7 @@ def test_save_sample_and_learning_rate_act_at_the_next_boundary(library: Library
 
 
 @pytest.mark.parametrize("status", ["stopped", "paused"])
-def test_stop_and_keep_saves_this_step(library: Library, tiny_config: ModelConfig, status: str) -> None:
+def test_stop_with_keep_saves_the_current_step(library: Library, tiny_config: ModelConfig, status: str) -> None:
     run = make_run(library, tiny_config)
     trainer = Trainer(run, library, device="cpu")
     events = []
@@ -200,7 +198,7 @@ def test_stop_and_keep_saves_this_step(library: Library, tiny_config: ModelConfi
     assert run.latest_checkpoint() == run.checkpoint_path(4)
 
 
-def test_stop_without_keeping_leaves_the_last_checkpoint(library: Library, tiny_config: ModelConfig) -> None:
+def test_stop_without_keep_leaves_the_last_checkpoint(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config)
     trainer = Trainer(run, library, device="cpu")
     for event in trainer.events():
@@ -211,7 +209,7 @@ def test_stop_without_keeping_leaves_the_last_checkpoint(library: Library, tiny_
     assert trainer.step == 5
 
 
-def test_a_stop_before_the_start_is_obeyed(library: Library, tiny_config: ModelConfig) -> None:
+def test_a_stop_before_the_start_takes_effect(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config)
     trainer = Trainer(run, library, device="cpu")
     with pytest.raises(ValueError, match="not built yet"):
@@ -223,7 +221,7 @@ def test_a_stop_before_the_start_is_obeyed(library: Library, tiny_config: ModelC
     assert library.list_runs()[0].status == "stopped"
 
 
-def test_the_time_of_whoever_drives_it_does_not_count(
+def test_time_spent_by_the_caller_does_not_count(
     library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]

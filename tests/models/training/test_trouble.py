@@ -1,4 +1,4 @@
-"""What goes wrong gets a sentence with a remedy, and loses nothing."""
+"""Failures get a sentence with a remedy, and lose nothing."""
 
 import dataclasses
 import errno
@@ -29,7 +29,7 @@ def train_with(run: RunFolder, library: Library, meddle: Callable[[Trainer, Even
     return seen
 
 
-def test_a_loss_that_is_no_number_stops_at_once(library: Library, tiny_config: ModelConfig) -> None:
+def test_a_nonfinite_loss_stops_at_once(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config, grad_accum_steps=2)
 
     def break_it(trainer: Trainer, event: Event) -> None:
@@ -54,7 +54,7 @@ def test_a_loss_that_is_no_number_stops_at_once(library: Library, tiny_config: M
     assert numbers(run) == numbers(reference)
 
 
-def test_a_too_high_learning_rate_ends_in_that_sentence(library: Library, tiny_config: ModelConfig) -> None:
+def test_a_too_high_learning_rate_ends_with_that_message(library: Library, tiny_config: ModelConfig) -> None:
     settings = {"optimizer": "adamw", "lr": 10.0, "grad_clip": 0.0, "warmup_steps": 0, "steps": 2000}
     config = dataclasses.replace(tiny_config, qk_norm=False, norm="layernorm", activation="relu2", n_layer=4)
     run = make_run(library, config, **settings, eval_interval=0, sample_interval=0, precision="float32")
@@ -107,7 +107,7 @@ def test_out_of_memory_is_a_sentence(
     assert run.latest_checkpoint() == run.checkpoint_path(3)
 
 
-def test_leaving_while_batches_are_tried_notes_the_failure(
+def test_closing_during_the_batch_search_records_the_failure(
     library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(library, tiny_config)
@@ -124,7 +124,7 @@ def test_leaving_while_batches_are_tried_notes_the_failure(
     assert RunFolder.open(run.folder).status == "failed"  # and the lock is free
 
 
-def test_an_unforeseen_error_is_not_dressed_up(
+def test_an_unexpected_error_is_raised_unchanged(
     library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(library, tiny_config)
@@ -196,7 +196,7 @@ def test_a_full_disk_blocks_and_loses_nothing(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_leaving_while_blocked_is_shown_as_interrupted(library: Library, tiny_config: ModelConfig) -> None:
+def test_closing_while_blocked_is_shown_as_interrupted(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config)
     trainer = Trainer(run, library, device="cpu")
     events = trainer.events()
@@ -212,7 +212,7 @@ def test_leaving_while_blocked_is_shown_as_interrupted(library: Library, tiny_co
     assert trainer.step == 0
 
 
-def test_weights_that_an_update_broke_are_not_saved(library: Library, tiny_config: ModelConfig) -> None:
+def test_nonfinite_weights_are_not_saved(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config, sample_interval=0)
 
     def break_it(trainer: Trainer, event: Event) -> None:
@@ -225,7 +225,7 @@ def test_weights_that_an_update_broke_are_not_saved(library: Library, tiny_confi
     assert run.latest_checkpoint() == run.checkpoint_path(3)
 
 
-def test_a_second_writer_is_refused_and_the_first_goes_on(library: Library, tiny_config: ModelConfig) -> None:
+def test_a_second_writer_is_refused_and_the_first_continues(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config)
     refusals = []
 
@@ -241,7 +241,7 @@ def test_a_second_writer_is_refused_and_the_first_goes_on(library: Library, tiny
     assert isinstance(events[-1], Finished)
 
 
-def test_a_missing_device_is_said_and_the_cpu_used(library: Library, tiny_config: ModelConfig) -> None:
+def test_a_missing_device_falls_back_to_the_cpu_with_a_notice(library: Library, tiny_config: ModelConfig) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
     run = make_run(library, tiny_config)
@@ -254,7 +254,7 @@ def test_a_missing_device_is_said_and_the_cpu_used(library: Library, tiny_config
 
 
 @pytest.mark.parametrize("file", ["tokenizer.json", "corpus"])
-def test_a_missing_part_is_named_and_the_run_left_as_it_is(
+def test_a_missing_file_is_named_and_the_run_left_unchanged(
     library: Library, tiny_config: ModelConfig, file: str
 ) -> None:
     run = make_run(library, tiny_config)
@@ -273,7 +273,7 @@ def test_a_missing_part_is_named_and_the_run_left_as_it_is(
     assert library.list_runs()[0].status == "finished"
 
 
-def test_another_tokenizer_under_the_run_is_refused(library: Library, tiny_config: ModelConfig) -> None:
+def test_a_changed_tokenizer_is_refused(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config)
     tokenizer = json.loads(run.tokenizer_file.read_text())
     run.tokenizer_file.write_text(json.dumps(tokenizer))

@@ -1,4 +1,4 @@
-"""The loss of a guess that knows how often each token occurs, against counting by hand."""
+"""The unigram entropy, against counting by hand."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Given:
         return Batch(inputs=ids, targets=ids, weights=torch.tensor([weights]))
 
 
-def test_it_is_the_entropy_of_what_occurs() -> None:
+def test_it_is_the_entropy_of_the_token_frequencies() -> None:
     text = "the cat sat on the mat"
     ids = [ord(letter) for letter in text]
     measured = unigram_entropy(Given((ids, [1.0] * len(ids))), 261)
@@ -46,14 +46,14 @@ def test_it_is_the_entropy_of_what_occurs() -> None:
     assert measured.n_targets == len(text)
 
 
-def test_targets_count_as_much_as_in_the_loss() -> None:
+def test_targets_are_weighted_as_in_the_loss() -> None:
     measured = unigram_entropy(Given(([0, 0, 5], [1.0, 0.0, 0.0]), ([1, 1, 1], [0.5, 0.25, 0.25])), 6)
     assert measured is not None
     assert measured.entropy == pytest.approx(math.log(2)), "one of weight 1, and three that together have as much"
     assert measured.n_targets == 4
 
 
-def test_it_takes_no_more_than_it_needs() -> None:
+def test_it_reads_only_as_many_batches_as_needed() -> None:
     n = N_TARGETS // 2
     half = ([0, 1] * (n // 2), [1.0] * n)
     measured = unigram_entropy(Given(half, half, ([2] * n, [1.0] * n)), 3)
@@ -62,7 +62,7 @@ def test_it_takes_no_more_than_it_needs() -> None:
     assert measured.n_targets == N_TARGETS
 
 
-def test_no_target_no_entropy() -> None:
+def test_without_targets_there_is_no_entropy() -> None:
     assert unigram_entropy(Given(([1, 2], [0.0, 0.0])), 3) is None
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.builder.costs.dry_run import Measured
 from app.builder.costs.fit_box import note_of
-from models.number_words import percent
+from models.number_words import format_percent
 from models.settings.model_config import ModelConfig
 from models.training.trials.dry_run import DryRun
 
@@ -15,8 +15,8 @@ from models.training.trials.dry_run import DryRun
     ("needed", "words"),
     [
         (1000, "The estimate is right."),
-        (1200, f"The estimate is {percent(0.2)} too high."),
-        (900, f"The estimate is {percent(0.1)} too low."),
+        (1200, f"The estimate is {format_percent(0.2)} too high."),
+        (900, f"The estimate is {format_percent(0.1)} too low."),
     ],
 )
 def test_the_estimate_is_compared_with_what_was_measured(needed: int, words: str) -> None:

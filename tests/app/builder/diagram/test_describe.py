@@ -85,8 +85,8 @@ def test_every_position_norm_and_activation_has_its_parts(slots: dict[str, str],
     stack = "decoder." if topology == "encoder-decoder" else ""
     scheme = POSITIONS[config.position]
     keys = {"embeddings": f"{stack}position", "": ""}
-    key = keys.get(scheme.place, f"{stack}attention.{config.position}")
-    assert (key in parts) == bool(scheme.place)
+    key = keys.get(scheme.applied_to, f"{stack}attention.{config.position}")
+    assert (key in parts) == bool(scheme.applied_to)
     assert parts[f"{stack}attention_norm"].title == NORMS[config.norm].title
     assert parts[f"{stack}feed_forward.activation"].title == ACTIVATIONS[config.activation].curve
 

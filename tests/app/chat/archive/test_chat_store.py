@@ -49,7 +49,7 @@ def full_chat() -> Chat:
         context_length=128,
         reason="length",
     )
-    asked = Message(content="Où est Anna ?", kind="state", gold="Here", topic=("a", "b", "c"), fresh=True, goes_on=True)
+    asked = Message(content="Où est Anna ?", kind="state", gold="Here", topic=("a", "b", "c"), fresh=True, is_completion=True)
     chat = Chat(name="Mine", run_id="r", prompting=PromptSettings(system="Be brief.", when_full="stop")).with_message(
         asked
     )
@@ -58,7 +58,7 @@ def full_chat() -> Chat:
     return chat.showing(chat.messages[1].id)
 
 
-def test_a_chat_comes_back_as_it_was(library: Library) -> None:
+def test_a_chat_round_trips(library: Library) -> None:
     store, chat = ChatStore(library), full_chat()
     store.save(chat)
     assert store.load(chat.id) == chat
@@ -83,7 +83,7 @@ def test_a_chat_of_turns_becomes_a_tree(library: Library) -> None:
     assert ChatStore(library).load("old") == chat
 
 
-def test_settings_of_another_version_do_not_cost_the_words(library: Library) -> None:
+def test_unknown_settings_do_not_lose_the_messages(library: Library) -> None:
     chat = full_chat()
     data = json.loads(chat_text(chat))
     data["messages"][1]["made"]["sampling"] |= {"of the future": 1}
@@ -130,7 +130,7 @@ _HEAD = '"format": 2, "id": "", "created": "", "name": "", "run_id": "", "shown"
         ),
     ],
 )
-def test_a_file_that_is_no_chat_is_told_of_and_left_alone(library: Library, content: str) -> None:
+def test_a_file_that_is_not_a_chat_is_reported_and_left_alone(library: Library, content: str) -> None:
     store, good = ChatStore(library), full_chat()
     store.save(good)
     bad = store.path("bad")
@@ -141,7 +141,7 @@ def test_a_file_that_is_no_chat_is_told_of_and_left_alone(library: Library, cont
     assert bad.read_bytes() == content.encode("latin1")
 
 
-def test_chats_are_found_by_their_names_and_by_all_that_was_ever_said(library: Library) -> None:
+def test_chats_are_found_by_names_and_all_messages(library: Library) -> None:
     store, index = ChatStore(library), ChatIndex(library.chats)
     assert index.find() == ()
     chat, other = full_chat(), Chat().with_message(Message(content="Something else", created="2999-01-01"))
@@ -156,7 +156,7 @@ def test_chats_are_found_by_their_names_and_by_all_that_was_ever_said(library: L
     assert [line.id for line in index.find()] == [chat.id]
 
 
-def test_of_what_several_threads_write_the_newest_stays(library: Library) -> None:
+def test_concurrent_writes_keep_the_newest_state(library: Library) -> None:
     store = ChatStore(library)
     saver, chat = ChatSaver(store), Chat()
     with ThreadPoolExecutor(4) as threads:
@@ -170,7 +170,7 @@ def test_of_what_several_threads_write_the_newest_stays(library: Library) -> Non
     assert saver.take_problem() is None
 
 
-def test_what_the_disk_does_not_take_is_told_once_and_kept_as_soon_as_it_does(library: Library) -> None:
+def test_a_failed_write_is_reported_once_and_retried(library: Library) -> None:
     library.chats.parent.mkdir(parents=True, exist_ok=True)
     library.chats.write_text("a file where the folder should be")
     saver, first, second = ChatSaver(ChatStore(library)), Chat(name="first"), Chat(name="second")
@@ -207,7 +207,7 @@ def test_two_windows_with_one_chat_lose_nothing(library: Library) -> None:
     assert one.load(chat.id).message(growing.id) == ended
 
 
-def test_markdown_holds_what_is_shown() -> None:
+def test_markdown_holds_the_shown_path() -> None:
     chat = full_chat()
     assert as_markdown(chat) == (
         "# Mine\n\n### System\n\nBe brief.\n\n### User\n\nOù est Anna ?\n\n### tiny, step 3\n\nIci.\n"
@@ -215,7 +215,7 @@ def test_markdown_holds_what_is_shown() -> None:
     assert as_markdown(chat.showing(chat.messages[2].id)).endswith("### Model (edited)\n\nLà.\n")
 
 
-def test_an_exported_chat_is_taken_in_as_another(tmp_path: Path) -> None:
+def test_an_exported_chat_is_imported_as_another(tmp_path: Path) -> None:
     chat, path = full_chat(), tmp_path / "chat.json"
     path.write_text(chat_text(chat), "utf-8")
     taken = import_chat(path)
@@ -223,7 +223,7 @@ def test_an_exported_chat_is_taken_in_as_another(tmp_path: Path) -> None:
     assert dataclasses.replace(taken, id=chat.id) == chat
 
 
-def test_lists_of_messages_are_taken_in(tmp_path: Path) -> None:
+def test_lists_of_messages_are_imported(tmp_path: Path) -> None:
     said: list[dict[str, Any]] = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "Hello "}, {"type": "text", "text": "there"}]},
@@ -242,7 +242,7 @@ def test_lists_of_messages_are_taken_in(tmp_path: Path) -> None:
         ]
 
 
-def test_half_a_character_costs_no_chat(library: Library, tmp_path: Path) -> None:
+def test_a_lone_surrogate_does_not_lose_the_chat(library: Library, tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text('[{"role": "user", "content": "a \\ud83d b"}]')
     store, chat = ChatStore(library), import_chat(path)
@@ -274,7 +274,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
         "[" * 100_000,
     ],
 )
-def test_what_holds_no_chat_is_refused_in_a_sentence(tmp_path: Path, content: str) -> None:
+def test_files_that_are_not_chats_are_refused_in_a_sentence(tmp_path: Path, content: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(content)
     with pytest.raises(ValueError, match=r"x\.json.*\.$"):

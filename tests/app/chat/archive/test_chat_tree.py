@@ -28,7 +28,7 @@ def ids(messages: tuple[Message, ...]) -> list[str]:
     return [message.id for message in messages]
 
 
-def test_what_is_added_is_shown_and_the_rest_is_kept() -> None:
+def test_an_added_message_is_shown_and_the_others_are_kept() -> None:
     chat = branched()
     assert ids(chat.path) == ["u1b"]
     assert ids(chat.siblings("u1")) == ["u1", "u1b"]
@@ -76,7 +76,7 @@ def test_a_conversation_without_branches_is_drawn_as_one_line() -> None:
     assert {(row.lane, row.through, row.turns_off) for row in tree_rows(chat)} == {(0, (), False)}
 
 
-def test_older_versions_turn_off_to_the_right() -> None:
+def test_older_versions_branch_off_to_the_right() -> None:
     rows = tree_rows(branched())
     assert [(row.message.id, row.lane, row.through, row.turns_off) for row in rows] == [
         ("u1", 1, (0,), True),
@@ -90,7 +90,7 @@ def test_older_versions_turn_off_to_the_right() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["say", "reply", "edit", "retry", "show", "grow"]), st.integers(0, 99))))
-def test_whatever_is_done_nothing_is_lost(moves: list[tuple[str, int]]) -> None:
+def test_no_operation_loses_a_message(moves: list[tuple[str, int]]) -> None:
     chat, kept = Chat(), dict[str, str]()
     for number, (move, at) in enumerate(moves):
         picked = chat.messages[at % len(chat.messages)] if chat.messages else None

@@ -35,7 +35,7 @@ def test_chats_are_found_renamed_copied_and_exchanged(qtbot: QtBot, asked: Bench
     assert "chat.md is not valid JSON" in failed.args[0]
 
 
-def test_what_can_be_done_to_a_chat_is_in_a_menu(qtbot: QtBot, asked: Bench) -> None:
+def test_the_actions_of_a_chat_are_in_a_menu(qtbot: QtBot, asked: Bench) -> None:
     chats = asked.chats
     qtbot.waitUntil(lambda: chats.list.count() == 1)
     assert chats.more.isEnabled()
@@ -48,9 +48,7 @@ def test_what_can_be_done_to_a_chat_is_in_a_menu(qtbot: QtBot, asked: Bench) -> 
     assert not chats.more.isEnabled(), "an empty chat is not kept yet"
 
 
-def test_a_chat_that_cannot_be_read_is_told_of_and_the_one_before_stays(
-    qtbot: QtBot, asked: Bench, actor: Actor
-) -> None:
+def test_an_unreadable_chat_is_reported_and_the_open_one_stays(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
     asked.conversation.chat_library.store.path("bad").write_text("no chat")
     asked.chats.refresh()
     qtbot.waitUntil(lambda: asked.chats.list.count() == 2)

@@ -18,7 +18,7 @@ from tests.app.chat.chat_actor import TALKER, Actor
 from tests.app.chat.conversation.bench import Bench, last, texts
 
 
-def test_editing_a_message_asks_again_beside_it(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
+def test_editing_a_message_sends_it_as_a_new_version(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
     mine = asked.view.messages[0]
     qtbot.mouseClick(mine.buttons.edit, Qt.MouseButton.LeftButton)
     assert mine.editor is not None
@@ -36,7 +36,7 @@ def test_editing_a_message_asks_again_beside_it(qtbot: QtBot, asked: Bench, acto
     assert not asked.view.messages[0].buttons.older.isEnabled()
 
 
-def test_an_edit_that_is_given_up_or_changes_nothing_leaves_no_trace(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
+def test_a_cancelled_or_unchanged_edit_changes_nothing(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
     before = asked.conversation.chat
     for key in (Qt.Key.Key_Escape, Qt.Key.Key_Return):
         qtbot.keyClick(asked.composer.field, Qt.Key.Key_Up)
@@ -50,7 +50,7 @@ def test_an_edit_that_is_given_up_or_changes_nothing_leaves_no_trace(qtbot: QtBo
     assert asked.conversation.chat == before
 
 
-def test_after_an_edit_that_is_given_up_the_keys_stay_with_the_message(qtbot: QtBot, asked: Bench) -> None:
+def test_after_a_cancelled_edit_the_focus_stays_at_the_message(qtbot: QtBot, asked: Bench) -> None:
     asked.activateWindow()
     message = asked.view.messages[0]
     message.edit()
@@ -69,17 +69,17 @@ def test_a_reply_can_be_edited_and_says_so(qtbot: QtBot, asked: Bench, actor: Ac
     editor.field.setPlainText("It is Clara.")
     qtbot.mouseClick(editor.save, Qt.MouseButton.LeftButton)
     assert (texts(asked)[-1], last(asked).note.text()) == ("It is Clara.", "edited by you")
-    assert not last(asked).buttons.go_on.isVisible()
+    assert not last(asked).buttons.continue_button.isVisible()
     asked.composer.sent.emit("Sure?")
     assert actor.asked[-1][0][1] == {"role": "assistant", "content": "It is Clara."}
 
 
-def test_a_reply_that_was_cut_off_goes_on_as_another_version(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
-    assert not last(asked).buttons.go_on.isVisible(), "it ended by itself"
+def test_a_cut_off_reply_continues_as_another_version(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
+    assert not last(asked).buttons.continue_button.isVisible(), "it ended by itself"
     asked.composer.sent.emit("Tell me more.")
     actor.reply(" Once", " upon", reason="length")
     seed = actor.asked[-1][1].seed
-    qtbot.mouseClick(last(asked).buttons.go_on, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(last(asked).buttons.continue_button, Qt.MouseButton.LeftButton)
     assert (actor.begun, actor.asked[-1][1].seed) == ((10, 11), seed)
     actor.reply(" a", " time.", begun=" Once upon")
     generation = last(asked).message.generation
@@ -96,13 +96,13 @@ def test_a_reply_that_was_cut_off_goes_on_as_another_version(qtbot: QtBot, asked
     assert len(actor.asked) == n_asked + 1, "one reply at a time"
 
 
-def test_only_the_model_that_began_can_go_on(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
+def test_only_the_model_that_wrote_a_reply_can_continue_it(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
     asked.conversation.retry(last(asked).message.id)
     actor.reply(" Once", reason="length")
-    assert last(asked).buttons.go_on.isEnabled()
+    assert last(asked).buttons.continue_button.isEnabled()
     actor.session.chat.model = dataclasses.replace(TALKER, run_id="another")
     actor.be("ready")
-    assert not last(asked).buttons.go_on.isEnabled()
+    assert not last(asked).buttons.continue_button.isEnabled()
     assert last(asked).buttons.retry.isEnabled()
     actor.be("none")
     assert not last(asked).buttons.retry.isEnabled()
@@ -111,7 +111,7 @@ def test_only_the_model_that_began_can_go_on(qtbot: QtBot, asked: Bench, actor: 
     assert texts(asked)[-1] == "It is Ben.", "what was said can be looked at without a model"
 
 
-def test_it_goes_on_from_another_token(asked: Bench, actor: Actor) -> None:
+def test_a_reply_branches_from_another_token(asked: Bench, actor: Actor) -> None:
     asked.conversation.branch_from_token(last(asked).message.id, 2, 77)
     assert actor.begun == (10, 11, 77)
     actor.reply(" Clara.", begun=" It is not")
@@ -145,7 +145,7 @@ def test_the_tree_shows_all_branches_and_goes_to_each(qtbot: QtBot, asked: Bench
     tree.grab()
 
 
-def test_what_there_is_of_a_reply_outlives_a_kill(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
+def test_a_partial_reply_survives_a_kill(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
     bench.composer.sent.emit("Tell me a story.")
     actor.begin(" Once", " upon")
     path = bench.conversation.chat_library.store.path(bench.conversation.chat.id)
@@ -156,10 +156,10 @@ def test_what_there_is_of_a_reply_outlives_a_kill(qtbot: QtBot, bench: Bench, ac
     bench.conversation.open(
         Chat(messages=(Message(id="u"), Message(id="r", parent="u", role="assistant", generation=left.generation)))
     )
-    assert not last(bench).buttons.go_on.isHidden()
+    assert not last(bench).buttons.continue_button.isHidden()
 
 
-def test_of_a_long_conversation_the_end_is_there_and_more_on_request(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
+def test_a_long_conversation_shows_its_end_and_more_on_request(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
     messages = [
         Message(id=str(i), parent=str(i - 1) if i else "", role="assistant" if i % 2 else "user", content=f"text {i}")
         for i in range(100)
@@ -174,7 +174,7 @@ def test_of_a_long_conversation_the_end_is_there_and_more_on_request(qtbot: QtBo
     assert texts(bench) == [f"text {i}" for i in range(3, 100)]
 
 
-def test_one_who_reads_further_up_is_not_taken_to_the_end(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
+def test_a_scrolled_up_view_does_not_follow_the_reply(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
     bench.composer.sent.emit("Tell me a story.")
     actor.begin(*(f" line {i}\n" for i in range(60)))
     bar = bench.view.verticalScrollBar()
@@ -194,10 +194,10 @@ def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked:
     assert focus.text is not None
     assert (focus.text.ids, focus.text.n_prompt, focus.text.draws) == ((1, 2, 3, 10, 11, 12), 3, (0.25,) * 3)
     glass.set_on(True)
-    assert last(asked).bubble.pieces[0].isHidden()
+    assert last(asked).bubble.blocks[0].isHidden()
     assert len(glass.tokens) == 1
     first = focus.text
-    focus.branch_asked.emit(4, 77)
+    focus.branch_requested.emit(4, 77)
     assert actor.begun == (10, 77)
     actor.reply(" was.", begun=" It never")
     assert focus.text.ids == (1, 2, 3, 10, 77, 10)
@@ -212,12 +212,12 @@ def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked:
     asked.show()
     assert focus.text is first
     glass.set_on(False)
-    assert not last(asked).bubble.pieces[0].isHidden()
+    assert not last(asked).bubble.blocks[0].isHidden()
     qtbot.mouseClick(last(asked).buttons.copy, Qt.MouseButton.LeftButton)
     assert QGuiApplication.clipboard().text() == "It is Ben."
 
 
-def test_a_reply_that_breaks_off_is_not_called_stopped(bench: Bench, actor: Actor) -> None:
+def test_a_failed_reply_is_not_called_stopped(bench: Bench, actor: Actor) -> None:
     bench.composer.sent.emit("Who?")
     actor.begin(" Half")
     assert last(bench).note.text() == "1 token"
@@ -226,10 +226,10 @@ def test_a_reply_that_breaks_off_is_not_called_stopped(bench: Bench, actor: Acto
     actor.be("ready")
     actor.session.chat.reply_ended.emit()
     assert "something went wrong" in last(bench).note.text().replace("\N{NO-BREAK SPACE}", " ")
-    assert not last(bench).buttons.go_on.isHidden()
+    assert not last(bench).buttons.continue_button.isHidden()
 
 
-def test_what_is_too_long_to_type_in_is_not_edited(asked: Bench, actor: Actor) -> None:
+def test_a_message_that_is_too_long_cannot_be_edited(asked: Bench, actor: Actor) -> None:
     asked.conversation.edit(asked.conversation.chat.path[1].id, "word " * 25_000)
     edit = last(asked).buttons.edit
     assert not edit.isEnabled()

@@ -33,7 +33,7 @@ def test_an_empty_message_is_not_sent_and_the_button_says_why(qtbot: QtBot, benc
     assert actor.asked == []
 
 
-def test_a_long_reply_is_one_text_in_the_end(qtbot: QtBot, bench: Bench) -> None:
+def test_a_finished_long_reply_is_one_widget(qtbot: QtBot, bench: Bench) -> None:
     bubble, whole = Bubble(bench.theme, mine=False), ""
     qtbot.addWidget(bubble)
     bubble.set_max_width(500)
@@ -41,8 +41,8 @@ def test_a_long_reply_is_one_text_in_the_end(qtbot: QtBot, bench: Bench) -> None
         piece = f"Sentence number {i} of a long reply. " * 10 + ("\n" if i % 7 == 0 else "\n\n" if i % 11 == 0 else "")
         bubble.append(piece)
         whole += piece
-    assert len(bubble.pieces) > 3
+    assert len(bubble.blocks) > 3
     height = bubble.height()
     assert bubble.text == whole
     bubble.settle()
-    assert (len(bubble.pieces), bubble.text, bubble.height()) == (1, whole, height)
+    assert (len(bubble.blocks), bubble.text, bubble.height()) == (1, whole, height)

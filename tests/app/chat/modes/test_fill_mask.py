@@ -113,7 +113,7 @@ def test_other_models_are_refused_in_a_sentence(page: FillMask, session: Session
     assert "encoders" in page.refusal(decoder)[1]  # type: ignore[index]
 
 
-def test_a_text_that_is_too_long_is_a_sentence(page: FillMask, session: Session, until: Until) -> None:
+def test_a_text_that_is_too_long_shows_an_error(page: FillMask, session: Session, until: Until) -> None:
     open_encoder(page, session, until)
     page.editor.setPlainText("[MASK]" + "a" * 80)
     until(lambda: not page.problem.isHidden())

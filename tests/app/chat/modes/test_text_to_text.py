@@ -58,7 +58,7 @@ def test_beam_search(page: TextToText, heard: Heard, until: Until) -> None:
     assert not heard.failures
 
 
-def test_drawing(page: TextToText, session: Session, heard: Heard, until: Until) -> None:
+def test_sampling(page: TextToText, session: Session, heard: Heard, until: Until) -> None:
     page.source.setPlainText("The cat")
     page.way.choose("draw")
     page.way.changed.emit("draw")
@@ -72,7 +72,7 @@ def test_drawing(page: TextToText, session: Session, heard: Heard, until: Until)
     assert page.target.text() == written.text
     assert text.sampling.seed == 3
     other = 5 + ord("x")
-    page.focus.branch_asked.emit(2, other)
+    page.focus.branch_requested.emit(2, other)
     until(lambda: page.focus.text is not text)
     branched = page.focus.text
     assert branched is not None

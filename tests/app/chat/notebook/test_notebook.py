@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.chat.notebook.editor import NotebookEditor
-from app.chat.notebook.file import Piece, Token, open_notebook, read_notebook, write_notebook
+from app.chat.notebook.file import Segment, WrittenToken, open_notebook, read_notebook, write_notebook
 from app.chat.notebook.keeper import NotebookKeeper
 from app.chat.notebook.page import Notebook
 from app.glass.focus import Focus
@@ -45,19 +45,19 @@ def page(
 
 @pytest.fixture
 def write(page: Notebook, until: Until) -> Write:
-    def go_on() -> None:
-        page.go_on.click()
+    def continue_button() -> None:
+        page.continue_button.click()
         until(lambda: not page.wants_reply and not page.reply.busy)
 
-    return go_on
+    return continue_button
 
 
 def model_wrote(page: Notebook) -> list[int]:
-    return [piece.token.id for piece in page.editor.pieces() if piece.token is not None]
+    return [piece.token.id for piece in page.editor.segments() if piece.token is not None]
 
 
-def test_go_on_and_take_back(page: Notebook, write: Write, heard: Heard, qtbot: QtBot) -> None:
-    assert not page.go_on.isEnabled()
+def test_continue_and_undo(page: Notebook, write: Write, heard: Heard, qtbot: QtBot) -> None:
+    assert not page.continue_button.isEnabled()
     qtbot.keyClicks(page.editor, "Hello ")
     write()
     written = page.reply.written
@@ -83,7 +83,7 @@ def test_go_on_and_take_back(page: Notebook, write: Write, heard: Heard, qtbot: 
     assert not heard.failures
 
 
-def test_what_a_person_types_is_not_marked(page: Notebook, write: Write, qtbot: QtBot) -> None:
+def test_typed_text_is_not_marked(page: Notebook, write: Write, qtbot: QtBot) -> None:
     qtbot.keyClicks(page.editor, "ab")
     write()
     made = model_wrote(page)
@@ -92,11 +92,11 @@ def test_what_a_person_types_is_not_marked(page: Notebook, write: Write, qtbot: 
     page.editor.moveCursor(page.editor.textCursor().MoveOperation.Start)
     qtbot.keyClicks(page.editor, "e")
     assert model_wrote(page) == made
-    assert page.editor.pieces()[0] == Piece("eab")
-    assert page.editor.pieces()[-1] == Piece("cd")
+    assert page.editor.segments()[0] == Segment("eab")
+    assert page.editor.segments()[-1] == Segment("cd")
 
 
-def test_tokens_are_coloured_without_a_step_to_undo(page: Notebook, write: Write, qtbot: QtBot) -> None:
+def test_colouring_tokens_is_not_an_undo_step(page: Notebook, write: Write, qtbot: QtBot) -> None:
     qtbot.keyClicks(page.editor, "ab")
     write()
     steps = page.editor.document().availableUndoSteps()
@@ -109,13 +109,13 @@ def test_tokens_are_coloured_without_a_step_to_undo(page: Notebook, write: Write
     assert page.editor.document().availableUndoSteps() == steps
 
 
-def test_a_branch_goes_on_from_another_token(page: Notebook, write: Write, qtbot: QtBot, heard: Heard) -> None:
+def test_a_branch_continues_from_another_token(page: Notebook, write: Write, qtbot: QtBot, heard: Heard) -> None:
     qtbot.keyClicks(page.editor, "ab")
     write()
     before, text = page.editor.text, page.focus.text
     assert text is not None
     id = 5 + ord("x")
-    page.focus.branch_asked.emit(text.n_prompt + 2, id)
+    page.focus.branch_requested.emit(text.n_prompt + 2, id)
     qtbot.waitUntil(lambda: not page.reply.busy)
     branched = page.focus.text
     assert branched is not None
@@ -127,12 +127,12 @@ def test_a_branch_goes_on_from_another_token(page: Notebook, write: Write, qtbot
     page.undo.click()
     assert page.editor.text == before
     page.focus.show(None)
-    page.focus.branch_asked.emit(3, id)  # another view's text
+    page.focus.branch_requested.emit(3, id)  # another view's text
     assert page.editor.text == before
     assert not heard.failures
 
 
-def test_only_the_end_is_read_where_the_text_is_long(page: Notebook, write: Write, until: Until) -> None:
+def test_only_the_end_of_a_long_text_is_read(page: Notebook, write: Write, until: Until) -> None:
     page.editor.insert_text("x" * 100)
     until(lambda: page.text_end is not None)
     assert "reads the last 48 tokens" in page.status.text()
@@ -167,7 +167,7 @@ def test_the_pointer_on_a_token(page: Notebook, write: Write, qtbot: QtBot) -> N
     assert page.focus.locked == 4
 
 
-def test_it_is_kept_and_found_again(
+def test_the_notebook_is_saved_and_loaded(
     page: Notebook, write: Write, session: Session, theme: ThemeProvider, library: Library, qtbot: QtBot
 ) -> None:
     page.keeper.soon.setInterval(20)
@@ -178,14 +178,14 @@ def test_it_is_kept_and_found_again(
     other = Notebook(session, theme, Focus())
     qtbot.addWidget(other)
     assert other.editor.text == page.editor.text
-    assert other.editor.pieces() == page.editor.pieces()
+    assert other.editor.segments() == page.editor.segments()
     assert not other.editor.document().isUndoAvailable()
 
 
 def test_a_damaged_file_is_left_alone(library: Library) -> None:
     path, _ = open_notebook(library)
-    write_notebook(path, [Piece("a"), Piece("b", Token(3, 0.5, 1.0, 2))])
-    assert read_notebook(path) == [Piece("a"), Piece("b", Token(3, 0.5, 1.0, 2))]
+    write_notebook(path, [Segment("a"), Segment("b", WrittenToken(3, 0.5, 1.0, 2))])
+    assert read_notebook(path) == [Segment("a"), Segment("b", WrittenToken(3, 0.5, 1.0, 2))]
     path.write_text('{"format": 1, "pieces": [[7]]}')
     with pytest.raises(ValueError, match="is damaged"):
         read_notebook(path)
@@ -193,7 +193,7 @@ def test_a_damaged_file_is_left_alone(library: Library) -> None:
     assert path.read_text() == '{"format": 1, "pieces": [[7]]}'
 
 
-def test_what_is_too_much_is_refused(page: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_that_is_too_long_is_refused(page: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.chat.notebook.editor.MOST_CHARACTERS", 10)
     from PySide6.QtCore import QMimeData
 
@@ -204,34 +204,38 @@ def test_what_is_too_much_is_refused(page: Notebook, monkeypatch: pytest.MonkeyP
     assert "20 characters" in page.problem.text()
 
 
-def test_pieces_are_those_of_the_text_after_any_change(theme: ThemeProvider, qtbot: QtBot) -> None:
+def test_segments_match_the_text_after_any_change(theme: ThemeProvider, qtbot: QtBot) -> None:
     editor = NotebookEditor(theme)
     qtbot.addWidget(editor)
-    editor.set_pieces(
-        [Piece("one\ntwo "), Piece("three\n", Token(1, 0.5, 1.0, 1)), Piece("four", Token(2, 0.5, 1.0, 1))]
+    editor.set_segments(
+        [
+            Segment("one\ntwo "),
+            Segment("three\n", WrittenToken(1, 0.5, 1.0, 1)),
+            Segment("four", WrittenToken(2, 0.5, 1.0, 1)),
+        ]
     )
-    assert [piece.text for piece in editor.pieces()] == ["one\ntwo ", "three", "\n", "four"]
+    assert [piece.text for piece in editor.segments()] == ["one\ntwo ", "three", "\n", "four"]
     cursor = editor.textCursor()
     cursor.setPosition(len("one\ntwo thr"))
     cursor.insertText("X\nY")
     cursor.setPosition(1)
     cursor.insertText("\n")
-    assert "".join(piece.text for piece in editor.pieces()) == "o\nne\ntwo thrX\nYee\nfour"
+    assert "".join(piece.text for piece in editor.segments()) == "o\nne\ntwo thrX\nYee\nfour"
     editor.undo()
     editor.undo()
-    assert [piece.text for piece in editor.pieces()] == ["one\ntwo ", "three", "\n", "four"]
+    assert [piece.text for piece in editor.segments()] == ["one\ntwo ", "three", "\n", "four"]
 
 
-def test_at_the_end_the_newest_text_is_kept_whatever_is_being_written(
+def test_the_newest_text_is_saved_on_quit_even_during_a_write(
     library: Library, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text, goes_on = ["old"], threading.Event()
-    keeper = NotebookKeeper(library, lambda: [Piece(text[0])], session)
+    keeper = NotebookKeeper(library, lambda: [Segment(text[0])], session)
 
-    def slowly(path: Path, pieces: Sequence[Piece]) -> None:
-        if pieces[0].text == "old":
+    def slowly(path: Path, segments: Sequence[Segment]) -> None:
+        if segments[0].text == "old":
             goes_on.wait(5)
-        write_notebook(path, pieces)
+        write_notebook(path, segments)
 
     monkeypatch.setattr("app.chat.notebook.keeper.write_notebook", slowly)
     keeper.keep()
@@ -240,18 +244,18 @@ def test_at_the_end_the_newest_text_is_kept_whatever_is_being_written(
     keeper.keep()
     threading.Timer(0.05, goes_on.set).start()
     keeper.flush()
-    assert open_notebook(library)[1] == [Piece("new")]
+    assert open_notebook(library)[1] == [Segment("new")]
 
 
-def test_two_windows_do_not_write_over_one_another(library: Library, session: Session) -> None:
+def test_two_windows_do_not_overwrite_each_other(library: Library, session: Session) -> None:
     said: list[str] = []
-    one, other = (NotebookKeeper(library, lambda text=text: [Piece(text)], session) for text in ("one", "other"))
+    one, other = (NotebookKeeper(library, lambda text=text: [Segment(text)], session) for text in ("one", "other"))
     other.problem.connect(said.append)
     for keeper in (one, other, one):
         keeper.keep()
         keeper.flush()
-    assert open_notebook(library)[1] == [Piece("one")]
-    assert read_notebook(library.home / "notebook-2.json") == [Piece("other")]
+    assert open_notebook(library)[1] == [Segment("one")]
+    assert read_notebook(library.home / "notebook-2.json") == [Segment("other")]
     assert said == [], "there is nobody to tell at the end"
     one.keep()
     one.flush()

@@ -49,7 +49,7 @@ def page(session: Session, qtbot: QtBot, theme: ThemeProvider) -> MinimalPairs:
     return page
 
 
-def test_both_models_are_shown_and_the_causal_one_makes_no_difference(page: MinimalPairs, qtbot: QtBot) -> None:
+def test_both_models_are_shown_and_the_causal_one_has_no_difference(page: MinimalPairs, qtbot: QtBot) -> None:
     encoder, causal = (page.resolved[topology] for topology in KINDS)
     assert "differ by up to" in encoder.summary.text()
     assert "difference exactly 0" in causal.summary.text()
@@ -68,10 +68,10 @@ def test_both_models_are_shown_and_the_causal_one_makes_no_difference(page: Mini
     assert np.nanmax(np.abs(rows)) == 0
 
 
-def test_a_click_on_a_token_or_a_cell_looks_from_there(page: MinimalPairs, qtbot: QtBot) -> None:
+def test_a_click_on_a_token_or_a_cell_chooses_its_row(page: MinimalPairs, qtbot: QtBot) -> None:
     reading = page.reading
     assert reading is not None
-    left, top, _ = page.tokens.places(page.tokens.width())[1]
+    left, top, _ = page.tokens.column_boxes(page.tokens.width())[1]
     qtbot.mouseClick(page.tokens, Qt.MouseButton.LeftButton, pos=QPoint(int(left) + 3, int(top) + 3))
     assert page.tokens.chosen == 1
     assert page.attention.summary.text().startswith("“·animal”")
@@ -98,7 +98,7 @@ def test_a_click_on_a_token_or_a_cell_looks_from_there(page: MinimalPairs, qtbot
     page.grab()
 
 
-def test_other_sentences_are_read_as_one_types(page: MinimalPairs, qtbot: QtBot) -> None:
+def test_sentences_are_read_while_typing(page: MinimalPairs, qtbot: QtBot) -> None:
     with qtbot.waitSignal(page.pronouns.answered):
         page.sentences.another.click()
     assert page.sentences.texts[0].split()[:-1] == page.sentences.texts[1].split()[:-1]
@@ -113,7 +113,7 @@ def test_other_sentences_are_read_as_one_types(page: MinimalPairs, qtbot: QtBot)
     assert page.export.isEnabled()
 
 
-def test_pictures_and_numbers_are_written(page: MinimalPairs, session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+def test_figures_and_tables_are_exported(page: MinimalPairs, session: Session, qtbot: QtBot, tmp_path: Path) -> None:
     page.export.export_to(tmp_path / "pair.png", "png")
     assert (tmp_path / "pair.png").stat().st_size > 10_000
     with qtbot.waitSignal(session.notices.summary):
@@ -128,7 +128,7 @@ def test_pictures_and_numbers_are_written(page: MinimalPairs, session: Session, 
     assert list(columns["seen_token"][:13]) == column_labels(reading)
 
 
-def test_without_an_open_model_that_is_said(page: MinimalPairs, qtbot: QtBot) -> None:
+def test_without_an_open_model_it_says_so(page: MinimalPairs, qtbot: QtBot) -> None:
     page.source.buttons.button(1).click()
     assert page.problem.text() == "No model is open: choose one in the chat."
     assert not page.changes.isVisible()
@@ -156,7 +156,7 @@ def test_any_open_model_is_compared(page: MinimalPairs, session: Session, qtbot:
     assert page.problem.text() == "The first sentence is empty: write one."
 
 
-def test_models_are_grown_where_there_are_none(
+def test_missing_models_are_trained(
     session: Session, qtbot: QtBot, theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(specs, "TRAINING", QUICK)
@@ -176,7 +176,7 @@ def test_models_are_grown_where_there_are_none(
     assert page.reading is not None
 
 
-def test_growing_is_stopped_after_the_step(
+def test_training_stops_after_the_current_step(
     session: Session, qtbot: QtBot, theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(specs, "TRAINING", dataclasses.replace(QUICK, steps=5000, eval_interval=5000))

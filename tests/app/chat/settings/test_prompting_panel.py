@@ -16,7 +16,7 @@ from app.session.session import Session
 from models.chat.prompting import PromptSettings, build_prompt
 from models.chat.template_config import ChatTemplateConfig
 from models.library.library import Library
-from models.number_words import percent
+from models.number_words import format_percent
 from models.tokenizers import train_tokenizer
 from tests.app.heard import Until
 from tests.app.small_models import put_model
@@ -71,7 +71,7 @@ def bar(theme: ThemeProvider, next_prompt: NextPrompt, qtbot: QtBot) -> ContextB
     return bar
 
 
-def test_the_outlook_is_what_will_be_read(
+def test_the_preview_is_the_prompt_that_will_be_read(
     next_prompt: NextPrompt, tokenizer: Tokenizer, settled: Callable[[], None]
 ) -> None:
     next_prompt.set_draft("And then?")
@@ -84,7 +84,7 @@ def test_the_outlook_is_what_will_be_read(
     assert next_prompt.preview.n_draft == expected.count(2, 4)
 
 
-def test_the_bar_grows_as_one_types(bar: ContextBar, next_prompt: NextPrompt, settled: Callable[[], None]) -> None:
+def test_the_bar_grows_while_typing(bar: ContextBar, next_prompt: NextPrompt, settled: Callable[[], None]) -> None:
     def tokens() -> dict[str, int]:
         return {part.name: part.n_tokens for part in bar.parts}
 
@@ -107,7 +107,7 @@ def test_the_bar_grows_as_one_types(bar: ContextBar, next_prompt: NextPrompt, se
         ("stop", "nothing can be sent"),
     ],
 )
-def test_what_happens_when_it_is_full_is_said(
+def test_it_says_what_happens_when_the_context_is_full(
     bar: ContextBar, next_prompt: NextPrompt, settled: Callable[[], None], when_full: str, words: str
 ) -> None:
     next_prompt.set_prompting(PromptSettings(when_full=when_full))
@@ -123,13 +123,13 @@ def test_what_happens_when_it_is_full_is_said(
     assert bar.words.property("tone") == ""
 
 
-def test_a_long_text_is_encoded_beside_the_window(next_prompt: NextPrompt, until: Until) -> None:
+def test_a_long_text_is_encoded_in_the_background(next_prompt: NextPrompt, until: Until) -> None:
     next_prompt.set_draft("x" * 25_000)
     assert next_prompt.patience.isActive()
     until(lambda: next_prompt.preview is not None and next_prompt.preview.too_long)
 
 
-def test_settings_are_told(panel: PromptingPanel, next_prompt: NextPrompt, qtbot: QtBot) -> None:
+def test_changed_settings_are_reported(panel: PromptingPanel, next_prompt: NextPrompt, qtbot: QtBot) -> None:
     told: list[PromptSettings] = []
     panel.changed.connect(told.append)
     assert "something of its own first" in panel.system.placeholderText()
@@ -146,9 +146,7 @@ def test_settings_are_told(panel: PromptingPanel, next_prompt: NextPrompt, qtbot
     panel.grab()
 
 
-def test_the_template_is_edited_beside_what_it_makes(
-    panel: PromptingPanel, next_prompt: NextPrompt, until: Until
-) -> None:
+def test_the_template_is_edited_with_a_preview(panel: PromptingPanel, next_prompt: NextPrompt, until: Until) -> None:
     window = panel.template_window
     panel.edit.click()
     assert window.template == SMOLLM2
@@ -184,7 +182,10 @@ def test_the_exact_tokens(panel: PromptingPanel, next_prompt: NextPrompt, settle
     preview = next_prompt.preview
     assert preview is not None
     fitted = preview.fitted
-    assert window.summary.text() == f"{len(fitted.ids)} tokens, {percent(len(fitted.ids) / 400)} of the context of 400"
+    assert (
+        window.summary.text()
+        == f"{len(fitted.ids)} tokens, {format_percent(len(fitted.ids) / 400)} of the context of 400"
+    )
     assert len(window.view.pieces) == len(fitted.ids)
     assert "by the template itself" in window.describe(0)
     assert "of message 3: User" in window.describe(int((fitted.sources == 2).argmax()))
@@ -200,7 +201,7 @@ def test_the_exact_tokens(panel: PromptingPanel, next_prompt: NextPrompt, settle
     window.close()
 
 
-def test_without_a_model_and_with_one_that_does_not_talk(
+def test_without_a_model_and_with_one_that_is_no_chat_model(
     panel: PromptingPanel, bar: ContextBar, session: Session, library: Library, tokenizer: Tokenizer, until: Until
 ) -> None:
     session.chat.close_model()

@@ -46,12 +46,12 @@ def panel(qtbot: QtBot, session: Session, theme: ThemeProvider) -> SamplingPanel
     return panel
 
 
-def test_every_setting_can_be_made(panel: SamplingPanel) -> None:
+def test_every_setting_can_be_edited(panel: SamplingPanel) -> None:
     assert panel.config == SamplingConfig()
     panel.set_config(ALL)
     assert panel.config == ALL
     assert panel.more.title == "More: 11 set"
-    assert panel.presets.list.currentText() == "Own settings"
+    assert panel.presets.list.currentText() == "Custom"
     rows = {*panel.sliders, "seed", "stop", "logit_bias"}
     assert rows == {field.name for field in dataclasses.fields(SamplingConfig)}
 
@@ -70,16 +70,16 @@ def test_presets_are_chosen_saved_and_deleted(
     assert bar.list.currentText() == "Mine"
     panel.slider("temperature").set_value(0.9)
     panel.slider("temperature").changed.emit(0.9)
-    assert bar.list.currentText() == "Own settings"
+    assert bar.list.currentText() == "Custom"
     bar.list.activated.emit(bar.list.findText("Mine"))
     assert panel.config == ALL
     bar.delete.trigger()
     assert bar.list.findText("Mine") == -1
     bar.list.activated.emit(0)
-    assert bar.list.currentText() == "Own settings"
+    assert bar.list.currentText() == "Custom"
 
 
-def test_what_belongs_to_a_model_comes_with_it(panel: SamplingPanel, byte_tokenizer: Tokenizer) -> None:
+def test_defaults_of_a_model_are_loaded_with_it(panel: SamplingPanel, byte_tokenizer: Tokenizer) -> None:
     told: list[float] = []
     panel.changed.connect(lambda: told.append(panel.config.temperature))
     panel.open_model("one", byte_tokenizer, SamplingConfig(temperature=0.3))

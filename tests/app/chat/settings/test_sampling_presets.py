@@ -12,7 +12,7 @@ from models.settings.sampling_config import SamplingConfig
 MINE = SamplingConfig(temperature=0.4, top_k=20, stop=("\n\n",), logit_bias=((5, -2.5),), max_tokens=64, seed=9)
 
 
-def test_ours_leave_length_seed_stops_and_biases_alone(session: Session) -> None:
+def test_built_in_presets_keep_length_seed_stops_and_biases(session: Session) -> None:
     presets = SamplingPresets(session.remembered, session.notices)
     found = presets.applied("Creative", MINE)
     assert found == dataclasses.replace(MINE, temperature=1.1, min_p=0.03, top_k=0)
@@ -21,7 +21,7 @@ def test_ours_leave_length_seed_stops_and_biases_alone(session: Session) -> None
     assert all(presets.matching(presets.applied(name, MINE)) == name for name in BUILT_IN)
 
 
-def test_the_users_own_are_kept_but_for_the_seed(session: Session) -> None:
+def test_user_presets_are_saved_without_the_seed(session: Session) -> None:
     presets = SamplingPresets(session.remembered, session.notices)
     assert presets.save(" Mine ", MINE)
     presets = SamplingPresets(Remembered(session.library.home, session.notices), session.notices)  # after a restart
@@ -32,7 +32,7 @@ def test_the_users_own_are_kept_but_for_the_seed(session: Session) -> None:
     assert (presets.own, presets.matching(MINE)) == ((), "")
 
 
-def test_ours_cannot_be_overwritten(session: Session) -> None:
+def test_built_in_presets_cannot_be_overwritten(session: Session) -> None:
     presets, told = SamplingPresets(session.remembered, session.notices), list[str]()
     session.notices.failed.connect(lambda sentence, details: told.append(sentence))
     assert not presets.save("Exact", MINE)
@@ -41,7 +41,7 @@ def test_ours_cannot_be_overwritten(session: Session) -> None:
     assert "needs a name" in told[1]
 
 
-def test_a_model_begins_as_was_settled_for_it(session: Session) -> None:
+def test_a_model_starts_with_its_defaults(session: Session) -> None:
     presets = SamplingPresets(session.remembered, session.notices)
     assert presets.of_model("run") is None
     presets.settle_for_model("run", MINE)
@@ -50,7 +50,7 @@ def test_a_model_begins_as_was_settled_for_it(session: Session) -> None:
     assert presets.of_model("run") is None
 
 
-def test_what_cannot_be_read_is_as_if_it_were_not_there(session: Session) -> None:
+def test_unreadable_presets_are_ignored(session: Session) -> None:
     presets = SamplingPresets(session.remembered, session.notices)
     presets.save("Mine", MINE)
     saved = session.remembered.get("sampling presets", {})

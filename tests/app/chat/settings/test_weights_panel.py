@@ -45,7 +45,7 @@ def panel(
     return panel
 
 
-def test_another_kind_opens_the_model_again(panel: WeightsPanel, session: Session, qtbot: QtBot) -> None:
+def test_another_format_reopens_the_model(panel: WeightsPanel, session: Session, qtbot: QtBot) -> None:
     panel.control.measured = MEASURED
     assert panel.kind.value == "float32"
     panel.kind.changed.emit("int8")
@@ -59,7 +59,7 @@ def test_another_kind_opens_the_model_again(panel: WeightsPanel, session: Sessio
     assert panel.kind.value == "float32"
 
 
-def test_all_kinds_are_measured(panel: WeightsPanel, qtbot: QtBot) -> None:
+def test_all_formats_are_measured(panel: WeightsPanel, qtbot: QtBot) -> None:
     panel.measure.click()
     assert panel.cancel.isVisible()
     assert not panel.kind.isEnabled()
@@ -72,7 +72,7 @@ def test_all_kinds_are_measured(panel: WeightsPanel, qtbot: QtBot) -> None:
     assert panel.measure.text() == "Measure again"
 
 
-def test_measuring_can_be_left_off(panel: WeightsPanel, qtbot: QtBot) -> None:
+def test_measuring_can_be_cancelled(panel: WeightsPanel, qtbot: QtBot) -> None:
     panel.measure.click()
     panel.cancel.click()
     qtbot.waitUntil(lambda: not panel.control.busy)
@@ -80,7 +80,7 @@ def test_measuring_can_be_left_off(panel: WeightsPanel, qtbot: QtBot) -> None:
     assert panel.problem.text() == ""
 
 
-def test_what_is_slower_is_called_so(panel: WeightsPanel) -> None:
+def test_a_slower_format_is_called_slower(panel: WeightsPanel) -> None:
     panel.control.measured = MEASURED
     panel.control.changed.emit()
     assert [cell.text() for cell in panel.cells[0]] == ["float32", "513 MiB", "40.0", "500", "9.800", ""]
@@ -99,7 +99,7 @@ def test_what_is_slower_is_called_so(panel: WeightsPanel) -> None:
     assert panel.verdict.text().endswith("There is no int8 kernel.")
 
 
-def test_what_went_wrong_is_said_in_the_panel(panel: WeightsPanel, session: Session, qtbot: QtBot) -> None:
+def test_failures_are_shown_in_the_panel(panel: WeightsPanel, session: Session, qtbot: QtBot) -> None:
     assert session.chat.model is not None
     panel.control.measure(dataclasses.replace(session.chat.model, step=77))
     qtbot.waitUntil(lambda: not panel.control.busy)

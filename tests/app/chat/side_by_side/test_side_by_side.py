@@ -38,7 +38,7 @@ def page(qtbot: QtBot, session: Session, theme: ThemeProvider, tiny_spec: RunSpe
     return page
 
 
-def test_two_checkpoints_reply_and_judge_each_other(
+def test_two_checkpoints_reply_and_score_each_other(
     page: SideBySidePage, session: Session, qtbot: QtBot, until: Until, tmp_path: Path
 ) -> None:
     first, second = page.columns
@@ -69,7 +69,7 @@ def test_two_checkpoints_reply_and_judge_each_other(
         assert f"{own:.1f}".replace("-", "−") in column.verdict.text()
 
 
-def test_what_cannot_be_compared_is_said(page: SideBySidePage, until: Until, session: Session) -> None:
+def test_invalid_comparisons_show_an_error(page: SideBySidePage, until: Until, session: Session) -> None:
     run_id = session.runs.list()[0].id
     for column in page.columns:
         column.runs.setCurrentIndex(column.runs.findData(run_id))
@@ -87,7 +87,7 @@ def test_what_cannot_be_compared_is_said(page: SideBySidePage, until: Until, ses
     assert page.status.text().startswith(f"{page.columns[0].name.split(',')[0]}: The prompt has")
 
 
-def test_models_are_added_and_taken_away(page: SideBySidePage, qtbot: QtBot) -> None:
+def test_models_are_added_and_removed(page: SideBySidePage, qtbot: QtBot) -> None:
     qtbot.mouseClick(page.add_button, Qt.MouseButton.LeftButton)
     assert len(page.columns) == 3
     page.add_column()
@@ -97,9 +97,7 @@ def test_models_are_added_and_taken_away(page: SideBySidePage, qtbot: QtBot) -> 
     assert page.add_button.isEnabled()
 
 
-def test_a_column_that_goes_ends_the_comparison_and_nothing_of_it_comes_after(
-    page: SideBySidePage, session: Session, until: Until
-) -> None:
+def test_removing_a_column_cancels_the_comparison(page: SideBySidePage, session: Session, until: Until) -> None:
     page.add_column()
     run_id = session.runs.list()[0].id
     for column, step in zip(page.columns, (None, *session.runs.checkpoint_steps(run_id)[:2]), strict=True):
@@ -115,7 +113,7 @@ def test_a_column_that_goes_ends_the_comparison_and_nothing_of_it_comes_after(
     assert [column.text.written for column in page.columns] == ["", ""]
 
 
-def test_the_newest_checkpoint_is_looked_for_each_time(page: SideBySidePage, session: Session, until: Until) -> None:
+def test_the_newest_checkpoint_is_looked_up_each_time(page: SideBySidePage, session: Session, until: Until) -> None:
     run = session.runs.find(session.runs.list()[0].id)
     page.columns[0].choose(Candidate(run.id))
     page.columns[1].choose(Candidate(run.id, session.runs.checkpoint_steps(run.id)[-1]))
@@ -128,7 +126,7 @@ def test_the_newest_checkpoint_is_looked_for_each_time(page: SideBySidePage, ses
         shutil.copytree(folder / "step-00000012", folder / "step-00000013", dirs_exist_ok=True)
 
 
-def test_models_that_talk_are_told_the_system_prompt(
+def test_chat_models_get_the_system_prompt(
     session: Session, library: Library, theme: ThemeProvider, byte_tokenizer: Tokenizer, qtbot: QtBot, until: Until
 ) -> None:
     form = ChatTemplateConfig(template="{% for m in messages %}[{{ m.content }}]{% endfor %}")

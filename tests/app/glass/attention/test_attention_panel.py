@@ -46,7 +46,7 @@ def opened(
     """A decoder's text in the panel."""
     _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
     focus.show(text_of(tokenizer, SENTENCE, 10))
-    until(lambda: not panel.said)
+    until(lambda: not panel.message)
     return panel
 
 
@@ -58,13 +58,13 @@ def middle(rect: QRectF) -> QPoint:
 def test_what_is_shown_is_what_the_model_does(
     panel: AttentionPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until, design: str
 ) -> None:
-    assert "No model is open" in panel.said
+    assert "No model is open" in panel.message
     model, tokenizer = open_random(session, design, byte_tokenizer)
     source = "a source" if design == "t5-tiny" else ""
     text = text_of(tokenizer, SENTENCE, 10, source)
     focus.show(text)
-    assert "Looking" in panel.said
-    until(lambda: not panel.said)
+    assert "Reading" in panel.message
+    until(lambda: not panel.message)
     trace = Trace(frozenset({"attention"}))
     with torch.no_grad():
         model.eval()
@@ -95,10 +95,10 @@ def test_heads_are_previewed_kept_walked_and_let_go(opened: AttentionPanel, focu
     montage, title = opened.overview.montage, opened.detail.title
     assert title.text().startswith("Layer 1, head 1:"), "the first, as long as none is chosen"
     assert focus.head is None
-    qtbot.mouseMove(montage, montage.place_of(Tile(1, 2)).center())
+    qtbot.mouseMove(montage, montage.rect_of(Tile(1, 2)).center())
     assert title.text().startswith("Layer 2, head 3:")
     assert focus.head is None, "a preview only"
-    qtbot.mouseClick(montage, Qt.MouseButton.LeftButton, pos=montage.place_of(Tile(1, 1)).center())
+    qtbot.mouseClick(montage, Qt.MouseButton.LeftButton, pos=montage.rect_of(Tile(1, 1)).center())
     qtbot.mouseMove(montage, QPoint(1, 1))
     assert title.text().startswith("Layer 2, head 2:")
     assert focus.head == Head("blocks.1.attention", 1)
@@ -110,7 +110,7 @@ def test_heads_are_previewed_kept_walked_and_let_go(opened: AttentionPanel, focu
     focus.choose_head(Head("blocks.1.attention", 3))
     assert title.text().startswith("Layer 2, head 4:"), "any view may choose"
     n_head = opened.stack.sites[0].n_head
-    qtbot.mouseClick(montage, Qt.MouseButton.LeftButton, pos=montage.place_of(Tile(0, n_head)).center())
+    qtbot.mouseClick(montage, Qt.MouseButton.LeftButton, pos=montage.rect_of(Tile(0, n_head)).center())
     assert title.text() == f"Layer 1: mean of its {n_head} heads"
     assert focus.head == Head("blocks.1.attention", 3), "the mean is no head"
     qtbot.keyClick(montage, Qt.Key.Key_Escape)
@@ -135,15 +135,15 @@ def test_heads_are_sorted_by_what_was_measured(opened: AttentionPanel, qtbot: Qt
 def test_the_row_follows_the_token_and_the_token_the_row(opened: AttentionPanel, focus: Focus, qtbot: QtBot) -> None:
     arcs, heads = opened.detail.arcs, opened.stack.sites[0].weights[0]
     focus.lock(8)
-    assert "which predicts" in opened.detail.row_words.text()
+    assert "which predicts" in opened.detail.row_caption.text()
     assert opened.detail.map.marked == 7
-    assert arcs.told(3).endswith(f"gets {arcs.told(3).rsplit('gets ', 1)[1]}")
-    assert set(arcs.kept) <= set(np.flatnonzero(heads[7] >= 0.02).tolist())
-    assert "cannot be seen" in arcs.told(8)
+    assert arcs.describe_key(3).endswith(f"gets {arcs.describe_key(3).rsplit('gets ', 1)[1]}")
+    assert set(arcs.top_keys) <= set(np.flatnonzero(heads[7] >= 0.02).tolist())
+    assert "is masked here" in arcs.describe_key(8)
     focus.unlock()
-    qtbot.mouseMove(arcs, middle(arcs.place_of(5)))
-    assert (focus.place, focus.locked) == (5, None)
-    qtbot.mouseClick(arcs, Qt.MouseButton.LeftButton, pos=middle(arcs.place_of(6)))
+    qtbot.mouseMove(arcs, middle(arcs.rect_of(5)))
+    assert (focus.position, focus.locked) == (5, None)
+    qtbot.mouseClick(arcs, Qt.MouseButton.LeftButton, pos=middle(arcs.rect_of(6)))
     assert focus.locked == 6
     qtbot.keyClick(arcs, Qt.Key.Key_Right)
     assert focus.locked == 7
@@ -165,13 +165,13 @@ def test_a_source_has_tokens_of_its_own(
 ) -> None:
     _, tokenizer = open_random(session, "t5-tiny", byte_tokenizer)
     focus.show(text_of(tokenizer, "a target", 1, "the source"))
-    until(lambda: not panel.said)
+    until(lambda: not panel.message)
     arcs = panel.detail.arcs
     focus.lock(3)
-    assert "which predicts" in panel.detail.row_words.text()
+    assert "which predicts" in panel.detail.row_caption.text()
     focus.choose_head(Head("encoder.blocks.1.attention", 2))
     assert panel.stack.kind == "encoder"
-    qtbot.mouseClick(arcs, Qt.MouseButton.LeftButton, pos=middle(arcs.place_of(4)))
+    qtbot.mouseClick(arcs, Qt.MouseButton.LeftButton, pos=middle(arcs.rect_of(4)))
     assert panel.detail.map.marked == 4
     assert focus.locked == 3, "a place in the target"
     qtbot.keyClick(arcs, Qt.Key.Key_Left)
@@ -188,20 +188,20 @@ def test_long_texts_are_pooled_and_read_again_where_asked(
     until: Until,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(attention, "MOST_BLOCKS", 4)
+    monkeypatch.setattr(attention, "MAX_BLOCKS", 4)
     _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
     focus.show(text_of(tokenizer, SENTENCE, 10))
-    until(lambda: not panel.said)
+    until(lambda: not panel.message)
     detail = panel.detail
     assert detail.pooled.isVisible()
-    assert detail.arcs.kept == []
-    assert "Click a token" in detail.row_words.text()
+    assert detail.arcs.top_keys == []
+    assert "Click a token" in detail.row_caption.text()
     focus.lock(8)
-    until(lambda: bool(detail.arcs.kept))
-    assert "Click a token" not in detail.row_words.text()
+    until(lambda: bool(detail.arcs.top_keys))
+    assert "Click a token" not in detail.row_caption.text()
     assert detail.map.marked == 1
     panel.overview.montage.chosen.emit(Tile(1, 2))
-    assert detail.arcs.kept
+    assert detail.arcs.top_keys
     detail.map.clicked.emit(2, 1)
     until(detail.whole.isVisible)
     picture = detail.map.picture
@@ -233,7 +233,7 @@ def test_a_reply_goes_first(
     session.worker.submit(Job("Reply", lambda: iter(()), INTERACTIVE))
     session.chat.reply_requested.emit()
     go_on.set()
-    until(lambda: not panel.said)
+    until(lambda: not panel.message)
     assert order == ["reply", "read"]
 
 
@@ -246,7 +246,7 @@ def test_out_of_sight_it_waits(opened: AttentionPanel, focus: Focus, byte_tokeni
     focus.choose_head(Head("blocks.0.attention", 1))
     focus.show(text_of(byte_tokenizer, "short", 2))
     opened.show()
-    until(lambda: not opened.said)
+    until(lambda: not opened.message)
     assert opened.stack.rows[-1] == 5
     assert opened.detail.title.text().startswith("Layer 1, head 2")
 
@@ -256,7 +256,7 @@ def test_what_is_masked_is_hatched_and_not_zero(opened: AttentionPanel, theme: T
     for mode in ("light", "dark"):
         theme.set_mode(mode)
         image = paint_tiles(opened.stack, montage.tile_layout, "root", theme, 1.0)
-        rect = montage.place_of(Tile(0, 0))
+        rect = montage.rect_of(Tile(0, 0))
         masked = {image.pixel(rect.right() - x, rect.top() + y) for x in range(12) for y in range(12)}
         colours = {theme.theme.color(role).rgba() for role in ("sunken", "border_strong")}
         assert masked == colours

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.glass.attention.shown_row import place_of_row, shown_row
+from app.glass.attention.shown_row import position_of_row, shown_row
 
 WORDS = ("the", "cat", "sat")
 
@@ -27,8 +27,8 @@ def test_the_row_before_predicts_a_token() -> None:
 @pytest.mark.parametrize("which", ["before", "own", None])
 def test_a_row_leads_back_to_its_token(which: str | None) -> None:
     for query in range(3):
-        place = place_of_row(query, 3, which)
-        if place is None:
+        position = position_of_row(query, 3, which)
+        if position is None:
             assert (query, which) == (2, "before")
         else:
-            assert shown_row(WORDS, place, which).query == query
+            assert shown_row(WORDS, position, which).query == query

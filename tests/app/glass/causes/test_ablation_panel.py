@@ -12,7 +12,7 @@ from app.glass.causes.ablation_panel import AblationPanel
 from app.glass.focus import Focus
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from models.inspect.ablation import Part, answers, compare
+from models.inspect.ablation import ModelPart, ablated_logits
 from models.inspect.reading import Text
 from models.tokenizers.special_tokens import mask_id
 from tests.app.glass.opened import open_random, text_of
@@ -29,10 +29,10 @@ def panel(qtbot: QtBot, session: Session, theme: ThemeProvider, focus: Focus) ->
 
 
 def settled(panel: AblationPanel) -> bool:
-    return not (panel.said or panel.examiner.busy or panel.survey.busy or panel.typing.isActive())
+    return not (panel.message or panel.examiner.busy or panel.survey.busy or panel.typing.isActive())
 
 
-def click_part(qtbot: QtBot, panel: AblationPanel, part: Part) -> None:
+def click_part(qtbot: QtBot, panel: AblationPanel, part: ModelPart) -> None:
     grid = panel.survey.grid
     row, column = next((i, row.index(part)) for i, row in enumerate(grid.parts) if part in row)
     qtbot.mouseClick(grid, Qt.MouseButton.LeftButton, pos=grid.cell_rect(column, row).center().toPoint())
@@ -64,7 +64,7 @@ def test_clicks_change_the_answer_as_the_engine_does(
     assert "is given" in panel.result.text()
     assert panel.go_on.isVisible() != is_encoder
     side = "decoder." if design == "t5-tiny" else ""
-    parts = [Part(f"{side}blocks.1.attention", 2), Part(f"{side}blocks.0.feed_forward")]
+    parts = [ModelPart(f"{side}blocks.1.attention", 2), ModelPart(f"{side}blocks.0.feed_forward")]
     assert set(parts) < set(panel.survey.found)
     for part in parts:
         click_part(qtbot, panel, part)
@@ -75,15 +75,15 @@ def test_clicks_change_the_answer_as_the_engine_does(
         if is_encoder
         else Text(ids=read.ids, source_ids=read.source_ids, hidden=frozenset({3}))
     )
-    before, after = answers(model, text, at, [()])[0], answers(model, masked, at, [parts])[0]
-    change = compare(before, after, id)
+    before, after = ablated_logits(model, text, at, [()])[0], ablated_logits(model, masked, at, [parts])[0]
+    change = compare_answers(before, after, id)
     assert [(pair.before, pair.after) for pair in panel.pairs.pairs] == [
         pytest.approx((p, q), abs=1e-5) for _, p, q in change.tokens
     ]
     assert f"{change.divergence:.3f} nats" in panel.facts.text()
     assert len(panel.chips.chips) == 3
     for _ in range(3):
-        qtbot.mouseClick(panel.chips, Qt.MouseButton.LeftButton, pos=panel.chips.place_of(0).center().toPoint())
+        qtbot.mouseClick(panel.chips, Qt.MouseButton.LeftButton, pos=panel.chips.rect_of(0).center().toPoint())
         until(lambda: settled(panel))
     assert not panel.chips.chips
     assert "is given" in panel.result.text()
@@ -103,14 +103,14 @@ def test_another_text_answers_for_all_parts(
     until(lambda: "Both texts have 8 tokens" in panel.other_note.text())
     until(lambda: settled(panel))
     for i in range(3):
-        click_part(qtbot, panel, Part(f"blocks.{i}"))
+        click_part(qtbot, panel, ModelPart(f"blocks.{i}"))
     until(lambda: settled(panel) and len(panel.chips.chips) == 3)
     there = tuple(tokenizer.encode("the dog ", add_special_tokens=False).ids)
     # All layers hear the other text, and both end in the same token, so that the answer is the other's.
-    p = answers(model, Text(ids=there), 7, [()])[0].softmax(dim=-1)
+    p = ablated_logits(model, Text(ids=there), 7, [()])[0].softmax(dim=-1)
     token = focus.text.ids[8]  # type: ignore[union-attr]
-    asked = next(pair for pair in panel.pairs.pairs if pair.is_asked)
-    assert asked.after == pytest.approx(float(p[token]), abs=1e-5)
+    target = next(pair for pair in panel.pairs.pairs if pair.is_target)
+    assert target.after == pytest.approx(float(p[token]), abs=1e-5)
     panel.other.setPlainText("a dog ")
     until(lambda: "laid end to end" in panel.other_note.text())
 
@@ -122,7 +122,7 @@ def test_the_text_goes_on_both_ways(
     focus.show(text_of(tokenizer, "the cat", 4))
     focus.lock(5)
     until(lambda: settled(panel))
-    click_part(qtbot, panel, Part("blocks.0"))
+    click_part(qtbot, panel, ModelPart("blocks.0"))
     click_token(qtbot, panel, 1)
     until(lambda: settled(panel))
     panel.go_on.click()

@@ -31,7 +31,7 @@ def test_it_shows_gradient_times_input(
     read = text_of(tokenizer, "the cat sat", 4, "a source" if design == "t5-tiny" else "")
     focus.show(read)
     focus.hover(6)
-    until(lambda: not panel.said and not panel.examiner.busy)
+    until(lambda: not panel.message and not panel.examiner.busy)
     text, at = Text(ids=read.ids, source_ids=read.source_ids), 6 if design == "bert-tiny" else 5
     for of in ("logit", "log-probability"):
         if of != panel.of.value:
@@ -48,7 +48,7 @@ def test_it_shows_gradient_times_input(
     panel.grab()
     focus.hover(0)
     until(lambda: not panel.examiner.busy)
-    assert ("Nothing chose" in panel.said) == (design != "bert-tiny")
+    assert ("Nothing chose" in panel.message) == (design != "bert-tiny")
 
 
 def test_what_stands_there_while_an_answer_takes_long_is_called_older(
@@ -61,7 +61,7 @@ def test_what_stands_there_while_an_answer_takes_long_is_called_older(
     _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
     focus.show(text_of(tokenizer, "the cat sat", 4))
     focus.lock(6)
-    until(lambda: not panel.said and not panel.examiner.busy)
+    until(lambda: not panel.message and not panel.examiner.busy)
     assert panel.head.note == ""
     session.worker.call(step_ends.wait)  # as a training with long steps does
     focus.lock(7)
@@ -80,7 +80,7 @@ def test_a_mask_is_asked_for_its_likeliest_token(
     _, tokenizer = open_random(session, "bert-tiny", byte_tokenizer)
     focus.show(text_of(tokenizer, "the <|mask|> sat", 4))
     focus.lock(4)
-    until(lambda: not panel.said and not panel.examiner.busy)
+    until(lambda: not panel.message and not panel.examiner.busy)
     assert not panel.head.note
     focus.lock(2)
     until(lambda: "this very token" in panel.head.note)

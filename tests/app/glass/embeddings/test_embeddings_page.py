@@ -36,9 +36,9 @@ def test_neighbours_of_what_is_clicked(
     assert page.table.map.points == pytest.approx(found.points)
     assert len(page.table.names) == 380
     assert page.table.names[300] == "#300"
-    place = page.scatter.place_of(70).toPoint()
-    qtbot.mouseMove(page.scatter, place)
-    qtbot.mouseClick(page.scatter, Qt.MouseButton.LeftButton, pos=place)
+    point = page.scatter.point_of(70).toPoint()
+    qtbot.mouseMove(page.scatter, point)
+    qtbot.mouseClick(page.scatter, Qt.MouseButton.LeftButton, pos=point)
     until(lambda: bool(page.near.rows))
     id = page.chosen
     assert [(other, cosine) for other, _, cosine in page.near.rows] == [

@@ -31,11 +31,11 @@ def panel(qtbot: QtBot, session: Session, theme: ThemeProvider, focus: Focus) ->
 
 
 def test_it_says_what_is_missing(panel: LensPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer) -> None:
-    assert "No model is open" in panel.said
+    assert "No model is open" in panel.message
     open_random(session, "gpt2-tiny", byte_tokenizer)
-    assert "Nothing to look into yet" in panel.said
+    assert "Nothing to look into yet" in panel.message
     focus.show(text_of(byte_tokenizer, "abc", 2))
-    assert "Point at a token" in panel.said
+    assert "Point at a token" in panel.message
 
 
 def test_a_first_token_was_chosen_by_nothing(
@@ -44,7 +44,7 @@ def test_a_first_token_was_chosen_by_nothing(
     open_random(session, "gpt2-tiny", byte_tokenizer)
     focus.show(text_of(byte_tokenizer, "abc", 2))
     focus.lock(0)
-    until(lambda: "Nothing chose the first token" in panel.said)
+    until(lambda: "Nothing chose the first token" in panel.message)
 
 
 @pytest.mark.parametrize("design", ["terrarium-tiny", "bert-tiny", "t5-tiny", "post-norm decoder"])
@@ -56,13 +56,13 @@ def test_the_last_row_is_the_models_answer(
     text = text_of(tokenizer, "the cat sat", 4, "a source" if design == "t5-tiny" else "")
     focus.show(text)
     focus.lock(6)
-    until(lambda: not panel.said and not panel.examiner.busy)
+    until(lambda: not panel.message and not panel.examiner.busy)
     table = panel.grid.table
     assert table is not None
     at = 6 if is_encoder else 5
     p = answers(model, Text(ids=text.ids, source_ids=text.source_ids), at, [[]])[0].softmax(dim=-1)
     assert float(table.values[-1, -1]) == pytest.approx(float(p.max()), abs=1e-5)
-    assert (len(table.layers), table.reads[-1]) == (4, text.words[at])
+    assert (len(table.layers), table.read_words[-1]) == (4, text.words[at])
     split = [bar for bars in panel.bars.bars for bar in bars]
     assert bool(split) != is_encoder
     assert panel.no_split.isVisible() == is_encoder
@@ -80,7 +80,7 @@ def test_a_click_tracks_a_token_and_another_lets_it_go(
     _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
     focus.show(text_of(tokenizer, "the cat sat on", 4))
     focus.lock(9)
-    until(lambda: not panel.said and not panel.examiner.busy)
+    until(lambda: not panel.message and not panel.examiner.busy)
     before = len(panel.chips.chips)
     cell = next(
         (column, row)
@@ -96,7 +96,7 @@ def test_a_click_tracks_a_token_and_another_lets_it_go(
     assert word
     n = len(panel.chips.chips)
     qtbot.mouseClick(
-        panel.chips, Qt.MouseButton.LeftButton, pos=panel.chips.place_of(n - 1).center().toPoint() + QPoint(1, 0)
+        panel.chips, Qt.MouseButton.LeftButton, pos=panel.chips.rect_of(n - 1).center().toPoint() + QPoint(1, 0)
     )
     assert len(panel.chips.chips) == n - 1
     panel.track.setText("Q")
@@ -122,7 +122,7 @@ def test_a_model_that_learned_on_is_told_and_asked_anew(
     model, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
     focus.show(text_of(tokenizer, "the cat sat on", 4))
     focus.lock(9)
-    until(lambda: not panel.said and not panel.examiner.busy)
+    until(lambda: not panel.message and not panel.examiner.busy)
     before = panel.grid.table
     monkeypatch.setattr(session.chat, "open_model", lambda: (model, tokenizer, 8))
     with torch.no_grad():
@@ -141,7 +141,7 @@ def test_the_numbers_are_written(
     _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
     focus.show(text_of(tokenizer, "the cat", 4))
     focus.lock(5)
-    until(lambda: not panel.said and not panel.examiner.busy)
+    until(lambda: not panel.message and not panel.examiner.busy)
     (button,) = panel.findChildren(ExportButton)
     for kind in ("csv", "json", "png", "svg"):
         button.export_to(tmp_path / f"lens.{kind}", kind)

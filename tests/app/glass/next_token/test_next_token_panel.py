@@ -64,10 +64,10 @@ def test_the_draws_of_a_reply_with_mirostat_are_found_again(
     focus.lock(len(text.ids) - 1)
     until(lambda: panel.xray is not None)
     left = []
-    for place in (*range(len(text.ids) - 1, 2, -1), 5):
-        focus.lock(place)
+    for position in (*range(len(text.ids) - 1, 2, -1), 5):
+        focus.lock(position)
         assert panel.xray is not None
-        assert panel.xray.lands == text.ids[place]
+        assert panel.xray.lands == text.ids[position]
         left.append(panel.xray.n_left)
     assert len(set(left)) > 1
 
@@ -78,16 +78,16 @@ def test_every_draw_of_a_reply_is_found_again(
     focus.show(reply)
     focus.lock(3)
     until(lambda: panel.xray is not None)
-    for place in range(3, len(reply.ids)):
-        focus.lock(place)
+    for position in range(3, len(reply.ids)):
+        focus.lock(position)
         assert panel.xray is not None
-        assert panel.xray.lands == panel.xray.chosen == reply.ids[place]
+        assert panel.xray.lands == panel.xray.chosen == reply.ids[position]
         assert "The draw landed on it." in panel.summary.text()
     assert [bar.name for bar in panel.xray.bars][-3:] == ["top_k", "top_p", "drawn"]
     focus.lock(1)
     assert "It was read, not drawn." in panel.summary.text()
     focus.lock(0)
-    assert "Nothing chose the first token" in panel.said
+    assert "Nothing chose the first token" in panel.message
 
 
 def test_a_setting_redraws_without_the_model(
@@ -108,7 +108,7 @@ def test_a_setting_redraws_without_the_model(
     assert panel.by.value == "drawn"
     assert panel.xray.lands == reply.ids[5]
     panel.set_sampling(SamplingConfig(logit_bias=((9000, 1.0),)))
-    assert "name the token 9000" in panel.said
+    assert "name the token 9000" in panel.message
 
 
 def test_settings_are_tried_with_the_bars_in_sight(
@@ -134,20 +134,20 @@ def test_an_alternative_is_gone_on_with(
 ) -> None:
     focus.show(reply)
     focus.lock(5)
-    until(lambda: panel.xray is not None and not panel.said)
+    until(lambda: panel.xray is not None and not panel.message)
     wanted = panel.xray.rows[2].id if panel.xray else -1
-    with qtbot.waitSignal(focus.branch_asked) as asked:
+    with qtbot.waitSignal(focus.branch_requested) as target:
         panel.table.clicked.emit(panel.table.model().index(2, 1))
-    assert asked.args == [5, wanted]
+    assert target.args == [5, wanted]
     panel.table.setCurrentIndex(panel.table.model().index(2, 1))
-    with qtbot.waitSignal(focus.branch_asked):
+    with qtbot.waitSignal(focus.branch_requested):
         qtbot.keyClick(panel.table, Qt.Key.Key_Return)
     box = panel.bars.bar_rect(0)
-    with qtbot.waitSignal(focus.branch_asked) as asked:
+    with qtbot.waitSignal(focus.branch_requested) as target:
         qtbot.mouseClick(panel.bars, Qt.MouseButton.LeftButton, pos=QPointF(box.left() + 1, box.center().y()).toPoint())
-    assert asked.args == [5, panel.xray.order[0] if panel.xray else -1]
+    assert target.args == [5, panel.xray.order[0] if panel.xray else -1]
     focus.lock(1)
-    with qtbot.assertNotEmitted(focus.branch_asked):
+    with qtbot.assertNotEmitted(focus.branch_requested):
         panel.table.clicked.emit(panel.table.model().index(2, 1))
 
 

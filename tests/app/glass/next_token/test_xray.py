@@ -15,7 +15,7 @@ from app.glass.next_token.xray_table import XrayTable
 from app.kit.forms.sampling_sliders import sampling_words
 from app.kit.theme import ThemeProvider
 from models.inference.sampling_steps import sampling_steps
-from models.settings.sampling_config import CUTS, SamplingConfig, same_draw, step_words
+from models.settings.sampling_config import TRUNCATIONS, SamplingConfig, format_step, is_same_sampling
 from tests.models.every_cut import EVERY_CUT
 
 LOGITS = np.log(np.array([0.05, 0.4, 0.25, 0.2, 0.1], np.float32))
@@ -81,11 +81,11 @@ def test_all_rows_are_the_whole_vocabulary() -> None:
 
 
 def test_seed_and_length_change_no_distribution() -> None:
-    assert same_draw(AS_IT_IS, SamplingConfig(temperature=1.0, seed=5, max_tokens=3, stop=("a",)))
-    assert not same_draw(AS_IT_IS, SamplingConfig(temperature=0.9))
+    assert is_same_sampling(AS_IT_IS, SamplingConfig(temperature=1.0, seed=5, max_tokens=3, stop=("a",)))
+    assert not is_same_sampling(AS_IT_IS, SamplingConfig(temperature=0.9))
 
 
-@pytest.mark.parametrize("name", CUTS)
+@pytest.mark.parametrize("name", TRUNCATIONS)
 def test_every_cut_has_a_bar_and_a_word(qtbot: QtBot, theme: ThemeProvider, name: str) -> None:
     config = dataclasses.replace(AS_IT_IS, **EVERY_CUT[name])
     xray = x_ray(np.linspace(3, -3, 200, dtype=np.float32), config, (), 0, 199, None)
@@ -93,7 +93,7 @@ def test_every_cut_has_a_bar_and_a_word(qtbot: QtBot, theme: ThemeProvider, name
     for view in (bars, table):
         qtbot.addWidget(view)
         view.show_xray(xray, str, can_choose=False)
-    assert step_words(config, name) in bars.accessibleDescription()
+    assert format_step(config, name) in bars.accessibleDescription()
     assert next(bar for bar in xray.bars if bar.name == name).removed > 0
     (row,) = (row for row in table.words if row[1].endswith("199"))
     assert row[4] == sampling_words(name)[0].lower()

@@ -35,8 +35,8 @@ def view(qtbot: QtBot, theme: ThemeProvider, focus: Focus) -> TokenText:
     return view
 
 
-def middle(view: TokenText, place: int) -> QPoint:
-    return view.rect_of(place).center()
+def middle(view: TokenText, position: int) -> QPoint:
+    return view.rect_of(position).center()
 
 
 def test_it_is_as_high_as_its_lines(view: TokenText) -> None:
@@ -51,24 +51,24 @@ def test_it_is_as_high_as_its_lines(view: TokenText) -> None:
 
 
 def test_the_prompt_is_shown_where_it_is_wanted(view: TokenText) -> None:
-    assert view.place_at(QPointF(3, 3)) == 2
+    assert view.position_at(QPointF(3, 3)) == 2
     view.set_text(SOME, with_prompt=True)
-    assert view.place_at(QPointF(3, 3)) == 0
+    assert view.position_at(QPointF(3, 3)) == 0
     view.set_values([0.1, 0.2], [1.0, 1.0], [1, 2], first=1)
     assert [values is not None for values in view.values] == [False, True, True] + [False] * 6
 
 
 def test_the_pointer_hovers_and_a_click_locks(qtbot: QtBot, view: TokenText, focus: Focus) -> None:
     qtbot.mouseMove(view, middle(view, 4))
-    assert (focus.text, focus.place, focus.locked) == (SOME, 4, None)
+    assert (focus.text, focus.position, focus.locked) == (SOME, 4, None)
     qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=middle(view, 3))
     assert focus.locked == 3
     qtbot.mouseMove(view, middle(view, 4))
-    assert focus.place == 3
+    assert focus.position == 3
     qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=middle(view, 3))
-    assert (focus.locked, focus.place) == (None, 3)
+    assert (focus.locked, focus.position) == (None, 3)
     qtbot.mouseMove(view, QPoint(290, 5))
-    assert focus.place is None
+    assert focus.position is None
 
 
 def test_keys_walk_and_escape_unlocks(qtbot: QtBot, view: TokenText, focus: Focus) -> None:
@@ -95,10 +95,10 @@ def test_of_two_texts_the_locked_one_keeps_the_focus(
     other.resize(100, 40)
     qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=middle(view, 3))
     qtbot.mouseMove(other, middle(other, 1))
-    assert (focus.text, focus.place) == (SOME, 3)
+    assert (focus.text, focus.position) == (SOME, 3)
     qtbot.mouseClick(other, Qt.MouseButton.LeftButton, pos=middle(other, 1))
     assert (focus.text is other.read_text, focus.locked) == (True, 1)
-    assert view.place is None
+    assert view.position is None
 
 
 def test_a_tip_tells_all_numbers(view: TokenText, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_values_of_the_quantities() -> None:
     found = {name: about.of(0.25, 1.5, 3) for name, about in QUANTITIES.items()}
     assert found == {"surprisal": math.log(4), "probability": 0.25, "entropy": 1.5, "rank": 3.0}
     assert surprisal(0.0) > 100
-    assert QUANTITIES["rank"].place(1.0) == 0.0
+    assert QUANTITIES["rank"].position(1.0) == 0.0
 
 
 def test_the_legend_chooses(qtbot: QtBot, theme: ThemeProvider, view: TokenText) -> None:

@@ -12,11 +12,11 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from app.serve.endpoint.activity import Activity, Call
-from app.serve.endpoint.address import bind, url_of
+from app.serve.endpoint.address import base_url, bind
 from app.serve.endpoint.endpoints import make_endpoint
-from app.serve.endpoint.engine import Loan, Served
+from app.serve.endpoint.engine import ModelLease, ServedModel
 from app.serve.endpoint.http_server import HttpServer
+from app.serve.endpoint.request_log import RequestLog, RequestRecord
 from app.serve.endpoint.thread_engine import ThreadEngine
 from models.architecture.transformer import AnyModel, Decoder, Encoder
 from models.chat.template_config import ChatTemplateConfig
@@ -26,21 +26,21 @@ from models.tokenizers import MIN_VOCAB_SIZE
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint that answers, and what it answers with."""
+    """A running endpoint with its parts."""
 
     url: str
-    served: Served
+    served: ServedModel
     model: AnyModel
     engine: ThreadEngine
-    activity: Activity
-    over: list[Call]
-    """The requests that are answered, refused or left."""
+    request_log: RequestLog
+    finished: list[RequestRecord]
+    """The requests that have ended."""
     address: tuple[str, int]
 
 
 @pytest.fixture(scope="module")
 def endpoint(byte_tokenizer: Tokenizer) -> Iterator[Endpoint]:
-    """A decoder called tiny, whose context takes so much that an answer lasts until somebody stops it."""
+    """A decoder called tiny, with a context so long that an answer without an end lasts until it is stopped."""
     yield from answering(byte_tokenizer, "decoder-only")
 
 
@@ -65,7 +65,7 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-def tiny_served(tokenizer: Tokenizer, topology: str = "decoder-only") -> tuple[Served, AnyModel]:
+def tiny_served_model(tokenizer: Tokenizer, topology: str = "decoder-only") -> tuple[ServedModel, AnyModel]:
     """A tiny model with random weights, and how it is served."""
     torch.manual_seed(0)
     config = ModelConfig(
@@ -79,27 +79,27 @@ def tiny_served(tokenizer: Tokenizer, topology: str = "decoder-only") -> tuple[S
         topology=topology,
     )
     model = (Decoder if topology == "decoder-only" else Encoder)(config).eval()
-    served = Served(
+    served = ServedModel(
         name="tiny",
         other_names=("20260101-000000-tiny",),
         created=1,
         config=config,
         tokenizer=tokenizer,
-        form=ChatTemplateConfig(),
-        lend=lambda: Loan(model=model, step=7),
+        template_config=ChatTemplateConfig(),
+        acquire=lambda: ModelLease(model=model, step=7),
     )
     return served, model
 
 
 def answering(tokenizer: Tokenizer, topology: str) -> Iterator[Endpoint]:
-    """An endpoint until the iterator goes on."""
-    served, model = tiny_served(tokenizer, topology)
-    over: list[Call] = []
-    engine, activity, bound = ThreadEngine(served), Activity(over.append), bind(0)
-    server = HttpServer(make_endpoint(engine, activity), lambda: engine.close("It is over."))
-    url, address = url_of(bound), bound.getsockname()
-    thread = threading.Thread(target=server.answer_at, args=(bound,))
+    """An endpoint, stopped when the iterator continues."""
+    served, model = tiny_served_model(tokenizer, topology)
+    finished: list[RequestRecord] = []
+    engine, request_log, bound = ThreadEngine(served), RequestLog(finished.append), bind(0)
+    server = HttpServer(make_endpoint(engine, request_log), lambda: engine.close("It is over."))
+    url, address = base_url(bound), bound.getsockname()
+    thread = threading.Thread(target=server.serve_on, args=(bound,))
     thread.start()
-    yield Endpoint(url, served, model, engine, activity, over, address)
+    yield Endpoint(url, served, model, engine, request_log, finished, address)
     server.stop()
     thread.join()

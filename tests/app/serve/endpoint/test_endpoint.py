@@ -1,4 +1,4 @@
-"""The endpoint as the official client sees it: the texts of `generate`, in OpenAI's shapes, by turns."""
+"""The endpoint as OpenAI's client sees it: the same texts as `generate`, in OpenAI's formats, several at a time."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from app.serve.endpoint.errors import ApiError
-from app.serve.endpoint.orders import chat_orders
-from app.serve.endpoint.schemas import ChatAsked, read_body
+from app.serve.endpoint.requests import chat_requests
+from app.serve.endpoint.schemas import ChatRequest, read_body
 from models.chat.own_template import encode_messages
 from models.chat.template_config import ChatTemplateConfig
 from models.events import ReplyFinished, TokenMade
 from models.inference.generate import generate
-from models.settings.sampling_config import NUMBERS, SamplingConfig
+from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
 from models.tokenizers import decode, encode_text
 from models.tokenizers.special_tokens import end_id
 from tests.app.serve.endpoint.conftest import Endpoint, until
@@ -87,12 +87,12 @@ def test_a_chat_is_what_generate_makes(client: openai.OpenAI, endpoint: Endpoint
     assert counts.usage == reply.usage
 
 
-def test_without_a_seed_each_answer_is_another(client: openai.OpenAI) -> None:
+def test_without_a_seed_answers_differ(client: openai.OpenAI) -> None:
     texts = {client.completions.create(model="tiny", prompt="The cat").choices[0].text for _ in range(3)}
     assert len(texts) > 1
 
 
-def test_scores_are_the_models_own(client: openai.OpenAI, endpoint: Endpoint) -> None:
+def test_logprobs_are_the_models_own(client: openai.OpenAI, endpoint: Endpoint) -> None:
     ids = asked_ids(endpoint)
     _, tokens, _ = made(endpoint, ids, SamplingConfig(temperature=0.5, seed=1, max_tokens=12))
     tokens = [id for id in tokens if str(id) not in no_end(endpoint)]  # the end has no text, and no score
@@ -140,7 +140,7 @@ def test_completions_of_several_prompts(client: openai.OpenAI, endpoint: Endpoin
     assert by_ids.choices[0].text == made(endpoint, encode_text(tokenizer, "The cat"), config)[0]
 
 
-def test_scores_of_completions(client: openai.OpenAI) -> None:
+def test_logprobs_of_completions(client: openai.OpenAI) -> None:
     reply = client.completions.create(model="tiny", prompt="Zoë", seed=2, max_tokens=10, logprobs=2)
     scores = reply.choices[0].logprobs
     assert scores is not None
@@ -190,7 +190,7 @@ def test_penalties_and_biases_arrive(client: openai.OpenAI, endpoint: Endpoint) 
     assert reply.choices[0].text == made(endpoint, prompt, sampling)[0]
 
 
-def test_two_clients_go_on_side_by_side(client: openai.OpenAI, endpoint: Endpoint) -> None:
+def test_two_clients_are_served_at_the_same_time(client: openai.OpenAI, endpoint: Endpoint) -> None:
     def ask() -> openai.Stream[openai.types.chat.ChatCompletionChunk]:
         return client.chat.completions.create(
             model="tiny", messages=ASKED, logit_bias=no_end(endpoint), max_tokens=20_000, stream=True
@@ -199,19 +199,19 @@ def test_two_clients_go_on_side_by_side(client: openai.OpenAI, endpoint: Endpoin
     with ask() as first, ask() as second:
         for _ in range(3):  # either would go on for long, and both come to word again and again
             for stream in (first, second):
-                began = sum(call.n_made for call in endpoint.activity.calls)
+                began = sum(record.n_made for record in endpoint.request_log.records)
                 for piece in stream:
                     if piece.choices[0].delta.content:
                         break
-                assert sum(call.n_made for call in endpoint.activity.calls) >= began
-        assert [call.state for call in endpoint.activity.calls[:2]] == ["writing", "writing"]
+                assert sum(record.n_made for record in endpoint.request_log.records) >= began
+        assert [record.state for record in endpoint.request_log.records[:2]] == ["writing", "writing"]
         # Who asks for little is answered long before they are done.
         assert client.completions.create(model="tiny", prompt="a", max_tokens=1).usage
 
 
-def test_who_leaves_stops_the_answer(client: openai.OpenAI, endpoint: Endpoint) -> None:
-    until(lambda: endpoint.activity.n_open == 0)
-    n_before = len(endpoint.over)
+def test_disconnecting_stops_the_answer(client: openai.OpenAI, endpoint: Endpoint) -> None:
+    until(lambda: endpoint.request_log.n_open == 0)
+    n_before = len(endpoint.finished)
     stream = client.chat.completions.create(
         model="tiny", messages=ASKED, logit_bias=no_end(endpoint), max_tokens=20_000, stream=True
     )
@@ -221,46 +221,46 @@ def test_who_leaves_stops_the_answer(client: openai.OpenAI, endpoint: Endpoint) 
         asked = {"model": "tiny", "messages": ASKED, "logit_bias": no_end(endpoint), "max_tokens": 20_000}
         headers = {"Content-Type": "application/json"}
         connection.request("POST", "/v1/chat/completions", json.dumps(asked), headers)
-        until(lambda: endpoint.activity.n_open == 1 and len(endpoint.over) == n_before + 1)
-    until(lambda: len(endpoint.over) == n_before + 2)
-    assert [call.state for call in endpoint.over[n_before:]] == ["left", "left"]
-    assert endpoint.activity.n_open == 0
-    made_then = [call.n_made for call in endpoint.activity.calls[:2]]
+        until(lambda: endpoint.request_log.n_open == 1 and len(endpoint.finished) == n_before + 1)
+    until(lambda: len(endpoint.finished) == n_before + 2)
+    assert [record.state for record in endpoint.finished[n_before:]] == ["left", "left"]
+    assert endpoint.request_log.n_open == 0
+    made_then = [record.n_made for record in endpoint.request_log.records[:2]]
     assert max(made_then) < 20_000
     client.completions.create(model="tiny", prompt="a", max_tokens=1)  # answered at once: nobody else computes
-    assert [call.n_made for call in endpoint.activity.calls[1:3]] == made_then
+    assert [record.n_made for record in endpoint.request_log.records[1:3]] == made_then
 
 
-def test_what_a_request_leaves_off_is_as_the_makers_advise(endpoint: Endpoint) -> None:
+def test_omitted_settings_are_those_recommended_for_the_model(endpoint: Endpoint) -> None:
     form = ChatTemplateConfig(sampling={"temperature": 0.2, "top_k": 5})
-    served = dataclasses.replace(endpoint.served, form=form)
-    asked = ChatAsked.model_validate({"model": "tiny", "messages": ASKED, "top_k": -1})
-    (order,) = chat_orders(served, asked)
-    assert (order.sampling.temperature, order.sampling.top_k) == (0.2, 0)
-    assert order.sampling.max_tokens == 20_000
+    served = dataclasses.replace(endpoint.served, template_config=form)
+    asked = ChatRequest.model_validate({"model": "tiny", "messages": ASKED, "top_k": -1})
+    (request,) = chat_requests(served, asked)
+    assert (request.sampling.temperature, request.sampling.top_k) == (0.2, 0)
+    assert request.sampling.max_tokens == 20_000
 
 
-@pytest.mark.parametrize("name", NUMBERS)
-def test_every_setting_of_the_draw_is_a_field_within_its_limits(endpoint: Endpoint, name: str) -> None:
+@pytest.mark.parametrize("name", NUMERIC_SETTINGS)
+def test_every_sampling_setting_is_a_field_within_its_limits(endpoint: Endpoint, name: str) -> None:
     low, _ = next(f.metadata["range"] for f in dataclasses.fields(SamplingConfig) if f.name == name)
     value = EVERY_CUT.get(name, {name: type(low)(1)})[name]
-    asked = ChatAsked.model_validate({"model": "tiny", "messages": ASKED, name: value})
-    (order,) = chat_orders(endpoint.served, asked)
-    assert order.sampling == SamplingConfig(
+    asked = ChatRequest.model_validate({"model": "tiny", "messages": ASKED, name: value})
+    (request,) = chat_requests(endpoint.served, asked)
+    assert request.sampling == SamplingConfig(
         **{"temperature": 1.0, name: value},
-        max_tokens=order.sampling.max_tokens,
-        seed=order.sampling.seed,
-        stop=order.sampling.stop,
+        max_tokens=request.sampling.max_tokens,
+        seed=request.sampling.seed,
+        stop=request.sampling.stop,
     )
     for wrong in (low - 2, "much"):
         with pytest.raises(ApiError, match=name):
-            read_body(json.dumps({"model": "tiny", "messages": ASKED, name: wrong}).encode(), ChatAsked)
+            read_body(json.dumps({"model": "tiny", "messages": ASKED, name: wrong}).encode(), ChatRequest)
 
 
 def test_a_model_with_a_template_of_its_own(endpoint: Endpoint) -> None:
     template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:"
-    served = dataclasses.replace(endpoint.served, form=ChatTemplateConfig(template=template))
-    asked = ChatAsked.model_validate({"model": "tiny", "messages": ASKED, "stop": "x"})
-    (order,) = chat_orders(served, asked)
-    assert decode(served.tokenizer, order.ids) == "user: Where is Ben?\nassistant:"
-    assert order.sampling.stop == ("x", "\nuser: ")
+    served = dataclasses.replace(endpoint.served, template_config=ChatTemplateConfig(template=template))
+    asked = ChatRequest.model_validate({"model": "tiny", "messages": ASKED, "stop": "x"})
+    (request,) = chat_requests(served, asked)
+    assert decode(served.tokenizer, request.prompt_ids) == "user: Where is Ben?\nassistant:"
+    assert request.sampling.stop == ("x", "\nuser: ")

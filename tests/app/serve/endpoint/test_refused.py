@@ -1,4 +1,4 @@
-"""What is not answered: each in OpenAI's shape, with a status of its own and a sentence."""
+"""Refused requests: each error is in OpenAI's format, with the right status and a message."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tokenizers import Tokenizer
 
 from app.cli import main
 from app.serve.endpoint import endpoints
-from app.serve.endpoint.address import HOST, bind, url_of
-from app.serve.endpoint.endpoints import MOST_BYTES
-from app.serve.endpoint.orders import chat_orders
-from app.serve.endpoint.shapes import CompletionShape
+from app.serve.endpoint.address import HOST, base_url, bind
+from app.serve.endpoint.endpoints import MAX_BODY_BYTES
+from app.serve.endpoint.requests import chat_requests
+from app.serve.endpoint.response_formats import CompletionFormat
 from tests.app.serve.endpoint.conftest import Endpoint, answering
 
 CHAT, COMPLETION = "/v1/chat/completions", "/v1/completions"
-SAID = [{"role": "user", "content": "Hello"}]
+MESSAGES = [{"role": "user", "content": "Hello"}]
 
 
 def ask(
@@ -41,7 +41,7 @@ def ask(
 @pytest.mark.parametrize(
     ("path", "changes", "status", "param", "words"),
     [
-        (CHAT, {"model": "gpt-5"}, 404, "model", "no model “gpt-5” here; the one that is served is “tiny”"),
+        (CHAT, {"model": "gpt-5"}, 404, "model", "no model “gpt-5” here; the model served is “tiny”"),
         (CHAT, {"model": None}, 400, "model", "“model” is missing"),
         (CHAT, {"messages": None}, 400, "messages", "is missing"),
         (CHAT, {"messages": []}, 400, "messages", "at least 1"),
@@ -69,28 +69,28 @@ def ask(
         (CHAT, {"logit_bias": {"the": 1}}, 400, "logit_bias.the", "pattern"),
         (CHAT, {"logit_bias": {"1": 200}}, 400, "logit_bias.1", "100"),
         (CHAT, {"logit_bias": {"100000": 1}}, 400, "logit_bias", "no token 100000"),
-        (CHAT, {"tools": [{"type": "function"}]}, 400, "tools", "not offered"),
-        (CHAT, {"response_format": {"type": "json_object"}}, 400, "response_format", "not offered"),
+        (CHAT, {"tools": [{"type": "function"}]}, 400, "tools", "not supported"),
+        (CHAT, {"response_format": {"type": "json_object"}}, 400, "response_format", "not supported"),
         (COMPLETION, {"prompt": ""}, 400, "prompt", "prompt is empty"),
         (COMPLETION, {"prompt": None}, 400, "prompt", "is missing"),
         (COMPLETION, {"prompt": {"text": "a"}}, 400, "prompt", "a list of texts"),
         (COMPLETION, {"prompt": [99999]}, 400, "prompt", "no token 99999"),
         (COMPLETION, {"prompt": ["a", "b"], "n": 20}, 400, None, "more than 32 texts"),
         (COMPLETION, {"prompt": "a", "echo": True, "logprobs": 1}, 400, None, "echo"),
-        (COMPLETION, {"prompt": "a", "suffix": "b"}, 400, "suffix", "not offered"),
+        (COMPLETION, {"prompt": "a", "suffix": "b"}, 400, "suffix", "not supported"),
     ],
 )
 def test_wrong_requests(
     endpoint: Endpoint, path: str, changes: dict[str, object], status: int, param: str | None, words: str
 ) -> None:
-    known = {"model": "tiny", "messages": SAID} if path == CHAT else {"model": "tiny", "prompt": "a"}
+    known = {"model": "tiny", "messages": MESSAGES} if path == CHAT else {"model": "tiny", "prompt": "a"}
     got, answer = ask(endpoint, "POST", path, known | changes)
     assert set(answer) == {"error"}
     assert set(answer["error"]) == {"message", "type", "param", "code"}
     error = answer["error"]
     assert (got, error["param"], error["type"]) == (status, param, "invalid_request_error"), error
     assert words in error["message"]
-    assert endpoint.over[-1].state == "refused"
+    assert endpoint.finished[-1].state == "refused"
 
 
 @pytest.mark.parametrize(
@@ -99,20 +99,20 @@ def test_wrong_requests(
         (b"{", "not valid JSON"),
         (b"\xff\xfe", "not valid JSON"),
         (b"[]", "must be a JSON object"),
-        (b'{"temperature": NaN}', "NaN is no number"),
+        (b'{"temperature": NaN}', "NaN is not a number"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"model": "\\ud800"}', "not valid JSON"),
         (b'{"seed": ' + b"9" * 10_000 + b"}", "not valid JSON"),
     ],
 )
-def test_bodies_that_are_no_json(endpoint: Endpoint, body: bytes, words: str) -> None:
+def test_bodies_that_are_not_json(endpoint: Endpoint, body: bytes, words: str) -> None:
     status, answer = ask(endpoint, "POST", CHAT, body)
     assert status == 400
     assert words in answer["error"]["message"]
 
 
 def test_too_long_a_body(endpoint: Endpoint) -> None:
-    status, answer = ask(endpoint, "POST", CHAT, b"{}", {"Content-Length": str(MOST_BYTES + 1)})
+    status, answer = ask(endpoint, "POST", CHAT, b"{}", {"Content-Length": str(MAX_BODY_BYTES + 1)})
     assert (status, answer["error"]["code"]) == (413, "request_too_large")
     with closing(http.client.HTTPConnection(*endpoint.address, timeout=240)) as connection:
         connection.request("POST", CHAT, iter([b" " * 500_000] * 9), encode_chunked=True)
@@ -150,7 +150,7 @@ def test_pages_from_elsewhere(endpoint: Endpoint, headers: dict[str, str], statu
 
 
 def test_an_encoder_writes_nothing(encoder_endpoint: Endpoint) -> None:
-    for path, body in ((CHAT, {"messages": SAID}), (COMPLETION, {"prompt": "a"})):
+    for path, body in ((CHAT, {"messages": MESSAGES}), (COMPLETION, {"prompt": "a"})):
         status, answer = ask(encoder_endpoint, "POST", path, {"model": "tiny", **body})
         assert status == 400
         assert "is an encoder" in answer["error"]["message"]
@@ -161,7 +161,7 @@ def test_no_model_any_more(byte_tokenizer: Tokenizer) -> None:
     endpoint = next(running)
     endpoint.engine.close("“tiny” was deleted.")
     for method, path in (("GET", "/v1/models"), ("POST", CHAT)):
-        status, answer = ask(endpoint, method, path, {"model": "tiny", "messages": SAID})
+        status, answer = ask(endpoint, method, path, {"model": "tiny", "messages": MESSAGES})
         assert status == 503
         assert answer["error"] == {
             "message": "“tiny” was deleted.",
@@ -173,36 +173,34 @@ def test_no_model_any_more(byte_tokenizer: Tokenizer) -> None:
 
 
 def test_too_many_at_once(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoints, "MOST_OPEN", 0)
-    status, answer = ask(endpoint, "POST", CHAT, {"model": "tiny", "messages": SAID})
+    monkeypatch.setattr(endpoints, "MAX_OPEN_REQUESTS", 0)
+    status, answer = ask(endpoint, "POST", CHAT, {"model": "tiny", "messages": MESSAGES})
     assert (status, answer["error"]["type"]) == (429, "rate_limit_error")
 
 
-def test_where_many_are_read_at_once_there_is_still_room_for_so_many_only(
+def test_the_limit_also_holds_for_requests_read_at_the_same_time(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def meanwhile(*given: object) -> object:
-        monkeypatch.setattr(endpoints, "MOST_OPEN", 0)  # as if others had come while this one was read
-        return chat_orders(*given)  # type: ignore[arg-type]
+        monkeypatch.setattr(endpoints, "MAX_OPEN_REQUESTS", 0)  # as if other requests had come while this one was read
+        return chat_requests(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(endpoints, "chat_orders", meanwhile)
-    assert ask(endpoint, "POST", CHAT, {"model": "tiny", "messages": SAID})[0] == 429
+    monkeypatch.setattr(endpoints, "chat_requests", meanwhile)
+    assert ask(endpoint, "POST", CHAT, {"model": "tiny", "messages": MESSAGES})[0] == 429
 
 
-def test_an_answer_that_breaks_off_by_a_fault_waits_no_more(
-    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def whole(*given: object) -> object:
+def test_a_request_that_fails_is_no_longer_open(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    def complete(*given: object) -> object:
         raise LookupError("a fault")
 
-    monkeypatch.setattr(CompletionShape, "whole", whole)
+    monkeypatch.setattr(CompletionFormat, "complete", complete)
     assert ask(endpoint, "POST", COMPLETION, {"model": "tiny", "prompt": "a"})[0] == 500
-    assert endpoint.activity.n_open == 0
-    assert endpoint.over[-2].state == "failed"
+    assert endpoint.request_log.n_open == 0
+    assert endpoint.finished[-2].state == "failed"
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_model_that_diverged_says_so(endpoint: Endpoint, stream: bool) -> None:
+def test_a_diverged_model_is_an_error_with_a_message(endpoint: Endpoint, stream: bool) -> None:
     weight = next(endpoint.model.parameters())
     before = weight.detach().clone()
     with torch.no_grad():
@@ -220,7 +218,7 @@ def test_a_model_that_diverged_says_so(endpoint: Endpoint, stream: bool) -> None
     finally:
         with torch.no_grad():
             weight.copy_(before)
-    assert endpoint.over[-1].state == "failed"
+    assert endpoint.finished[-1].state == "failed"
     assert ask(endpoint, "POST", COMPLETION, {"model": "tiny", "prompt": "a"})[0] == 200
 
 
@@ -234,12 +232,12 @@ def test_only_this_computer_is_served(endpoint: Endpoint) -> None:
 def test_ports() -> None:
     with bind(0) as taken:
         port = taken.getsockname()[1]
-        assert url_of(taken) == f"http://127.0.0.1:{port}/v1"
+        assert base_url(taken) == f"http://127.0.0.1:{port}/v1"
         with pytest.raises(ValueError, match=f"Port {port} is taken by another program"):
             bind(port)
     with bind(port):
         pass  # free again
-    with pytest.raises(ValueError, match="70000 is no port"):
+    with pytest.raises(ValueError, match="70000 is not a port"):
         bind(70_000)
 
 

@@ -1,4 +1,4 @@
-"""Tokenizers side by side: alignment by what people see as a character, who is compared, figures, bars, costs."""
+"""The Compare view: alignment by grapheme cluster, selection, figures, bars, costs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def trained() -> dict[str, Tokenizer]:
 # -- The grid ----------------------------------------------------------------------------------------------------------
 
 
-def test_what_people_see_as_one_character_is_one_place() -> None:
+def test_a_grapheme_cluster_is_one_position() -> None:
     grid = TextGrid("e\u0301👩‍🚀🇩🇪🇫🇷각नम\r\n")
     clusters = [grid.cluster(i) for i in range(len(grid))]
     assert clusters == ["e\u0301", "👩‍🚀", "🇩🇪", "🇫🇷", "각", "न", "म", "\r\n"]
@@ -53,7 +53,7 @@ def test_what_people_see_as_one_character_is_one_place() -> None:
     assert grid.byte_edges.tolist() == [0, *np.cumsum([len(cluster.encode()) for cluster in clusters])]
 
 
-def test_clusters_are_those_of_the_standard() -> None:
+def test_clusters_follow_the_unicode_standard() -> None:
     regex = pytest.importorskip("regex")
     for text in (
         TEXT,
@@ -64,14 +64,14 @@ def test_clusters_are_those_of_the_standard() -> None:
         assert cluster_edges(text) == [0, *(match.end() for match in regex.finditer(r"\X", text))]
 
 
-def test_what_cannot_be_seen_is_shown() -> None:
+def test_invisible_characters_are_shown() -> None:
     grid = TextGrid("a \t\n\u0301\x00\u200b")
     assert [grid.shown(i) for i in range(len(grid))] == ["a", "·", "⇥", "⏎", "◌\u0301", "⟨00⟩", "⟨U+200B⟩"]
     assert grid.columns.tolist() == [1, 1, 1, 1, 1, 4, 8]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_tokens_lie_where_their_bytes_do(trained: dict[str, Tokenizer], kind: str) -> None:
+def test_tokens_are_aligned_by_their_bytes(trained: dict[str, Tokenizer], kind: str) -> None:
     grid, tokenizer = TextGrid(TEXT), trained[kind]
     tokens = AlignedTokens(tokenizer, grid)
     assert tokens.ids.tolist() == encode_text(tokenizer, TEXT)
@@ -97,7 +97,7 @@ def test_tokens_within_one_character_share_it(trained: dict[str, Tokenizer]) -> 
         assert tokens.ends[-1] == 1
 
 
-def test_a_line_is_read_from_right_to_left_where_its_script_is(qapp: QApplication) -> None:
+def test_right_to_left_scripts_are_laid_out_as_such(qapp: QApplication) -> None:
     grid = TextGrid("ab שלום 12 cd")
     line = GridLines(grid, 80)[0]
     shown = "".join(grid.shown(int(i)) for i in np.argsort(line.left))
@@ -119,7 +119,7 @@ def test_lines_are_full_and_wide_characters_stay_whole() -> None:
 # -- Who is compared, and what is best ---------------------------------------------------------------------------------
 
 
-def test_the_current_one_is_compared_until_it_is_taken_out() -> None:
+def test_the_current_tokenizer_is_compared_until_it_is_removed() -> None:
     chosen = Selection()
     chosen.set_current("a")
     assert [name for name in "abc" if name in chosen] == ["a"]
@@ -137,7 +137,7 @@ def test_the_current_one_is_compared_until_it_is_taken_out() -> None:
     assert "c" not in chosen
 
 
-def test_what_knows_all_is_preferred() -> None:
+def test_lossless_tokenizers_are_preferred_as_best() -> None:
     fewest, most = TABLE[1], TABLE[2]
     assert best(fewest, [2.0, 3.0, 1.0], [True, True, False]) == [True, False, False]
     assert best(fewest, [2.0, 3.0], [False, False]) == [True, False]
@@ -188,7 +188,9 @@ def test_every_tokenizer_has_a_row_of_the_same_text(
     view.grab()  # painting it fails nowhere
 
 
-def test_pointing_tells_what_the_others_have_there(qtbot: QtBot, view: TokenizerCompareView, until: Until) -> None:
+def test_pointing_describes_the_tokens_of_all_tokenizers(
+    qtbot: QtBot, view: TokenizerCompareView, until: Until
+) -> None:
     compare_with(view, until, "wordpiece", "byte")
     aligned = view.aligned
     cat = TEXT[: TEXT.index(" cat")].encode()
@@ -227,7 +229,7 @@ def test_costs_follow_the_design(view: TokenizerCompareView, session: Session, u
         assert found.total_parameters == cost.total_parameters(design) + (261 - design.vocab_size) * per_token
 
 
-def test_languages_are_measured_into_bars(
+def test_languages_are_measured_and_charted(
     view: TokenizerCompareView, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.tokenizer.compare.measured_texts.language_texts", few_stories)
@@ -270,7 +272,7 @@ def few_stories(language: str) -> object:
     return language_texts(language, 3)
 
 
-def test_a_corpus_is_measured_and_what_fails_is_said(
+def test_a_corpus_is_measured_and_failures_are_reported(
     view: TokenizerCompareView, until: Until, text_file: Path, tmp_path: Path
 ) -> None:
     compare_with(view, until, "byte")
@@ -291,7 +293,7 @@ def test_a_corpus_is_measured_and_what_fails_is_said(
     assert view.texts.problem == ""
 
 
-def test_the_library_is_followed(
+def test_changes_of_the_library_are_followed(
     view: TokenizerCompareView, session: Session, until: Until, trained: dict[str, Tokenizer]
 ) -> None:
     compare_with(view, until, "byte", "word")
@@ -306,7 +308,7 @@ def test_the_library_is_followed(
     assert "broken" in next(each.problem for each in view.table.compared if each.name == "word")
 
 
-def test_without_others_it_says_what_to_do(
+def test_without_other_tokenizers_there_is_a_hint(
     qtbot: QtBot, session: Session, theme: ThemeProvider, trained: dict[str, Tokenizer], until: Until
 ) -> None:
     view = TokenizerCompareView(session, theme)
@@ -325,7 +327,7 @@ def test_without_others_it_says_what_to_do(
     view.grab()
 
 
-def test_of_a_long_text_the_beginning_is_drawn_and_all_is_counted(view: TokenizerCompareView, until: Until) -> None:
+def test_long_texts_are_counted_in_full_but_drawn_in_part(view: TokenizerCompareView, until: Until) -> None:
     text = "the cat sat on the mat \ud83c\n" * (MAX_DRAWN // 20)
     view.set_text(text)
     until(lambda: view.shown.n_characters == len(text))
@@ -334,7 +336,7 @@ def test_of_a_long_text_the_beginning_is_drawn_and_all_is_counted(view: Tokenize
 
 
 @pytest.mark.parametrize("scale", [1.0, 1.5])
-def test_no_number_is_cut_off(view: TokenizerCompareView, theme: ThemeProvider, until: Until, scale: float) -> None:
+def test_no_number_is_elided(view: TokenizerCompareView, theme: ThemeProvider, until: Until, scale: float) -> None:
     theme.set_text_scale(scale)
     compare_with(view, until, "byte", "wordpiece")
     table: FiguresTable = view.table

@@ -1,4 +1,4 @@
-"""The line on round trips: what it says while it checks and afterwards, and the places it leads to."""
+"""The round trip line: its states, and the differences it shows."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def check(strip: RoundTripStrip, tokenizer: Tokenizer, text: str) -> None:
     strip.set_encoded(tokenizer, text, EncodedText(tokenizer, text))
 
 
-def test_a_short_text_that_comes_back_is_told_of_at_once(strip: RoundTripStrip, bpe: Tokenizer) -> None:
+def test_short_lossless_texts_are_confirmed_at_once(strip: RoundTripStrip, bpe: Tokenizer) -> None:
     for text in ("The naïve 🌱\0 <|end|>\n", ""):
         check(strip, bpe, text)
         assert strip.result is not None
@@ -57,7 +57,7 @@ def test_a_short_text_that_comes_back_is_told_of_at_once(strip: RoundTripStrip, 
 
 
 @pytest.mark.qt_log_ignore("This plugin does not support (raise|grabbing the keyboard)")  # popups, offscreen
-def test_what_differs_is_told_of_shown_and_listed(
+def test_differences_are_described_shown_and_listed(
     qtbot: QtBot, strip: RoundTripStrip, small: Tokenizer, until: Until
 ) -> None:
     text = "a 🌱 The Éa"
@@ -79,7 +79,7 @@ def test_what_differs_is_told_of_shown_and_listed(
     assert strip.words.startswith("Differs at character 9 É → é")
 
 
-def test_a_newer_text_takes_the_place_of_one_that_is_being_checked(
+def test_a_newer_text_replaces_one_being_checked(
     strip: RoundTripStrip, bpe: Tokenizer, small: Tokenizer, until: Until
 ) -> None:
     check(strip, small, TEXT * 2000)
@@ -94,18 +94,18 @@ def test_a_newer_text_takes_the_place_of_one_that_is_being_checked(
     assert strip.result.equal
 
 
-def test_what_takes_long_is_said_to_be_checked(strip: RoundTripStrip, until: Until) -> None:
+def test_slow_checks_are_announced(strip: RoundTripStrip, until: Until) -> None:
     strip.invalidate()
     until(lambda: strip.words == "Checking … whether decode(encode(text)) = text")
 
 
-def test_too_many_differences_are_said_to_be_the_first(strip: RoundTripStrip, small: Tokenizer, until: Until) -> None:
+def test_too_many_differences_are_labelled_as_the_first(strip: RoundTripStrip, small: Tokenizer, until: Until) -> None:
     check(strip, small, TEXT * (MAX_DIFFERENCES + 10))
     until(lambda: strip.result is not None)
     assert strip.show_all.text() == f"The first {MAX_DIFFERENCES}"
 
 
-def test_changes_are_written_in_marks(small: Tokenizer) -> None:
+def test_changes_are_formatted_visibly(small: Tokenizer) -> None:
     spaces = train_tokenizer([TEXT * 20], "wordpiece", 300)
     (lost,) = round_trip(spaces, " cat").differences
     assert format_change(lost) == "· → nothing"
@@ -115,7 +115,7 @@ def test_changes_are_written_in_marks(small: Tokenizer) -> None:
     assert format_change(half) == "⟨U+D83D⟩ → �"
 
 
-def test_a_place_is_selected_in_the_text_that_is_explored(
+def test_a_difference_is_selected_in_the_text(
     qtbot: QtBot, session: Session, theme: ThemeProvider, small: Tokenizer, until: Until
 ) -> None:
     view = ExploreView(session, theme)

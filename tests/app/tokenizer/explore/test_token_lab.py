@@ -1,4 +1,4 @@
-"""Text to pills: positions, line breaking, folding, what points at what, and encoding beside the window."""
+"""Text to pills: positions, line breaking, folding, linked highlighting, and background encoding."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_rows_break_as_greedy_filling_does() -> None:
         assert [list(parts.pills_in(row)) for row in range(parts.n_rows)] == rows
 
 
-def test_a_very_long_text_is_laid_out_part_by_part(
+def test_very_long_texts_are_laid_out_in_parts(
     qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(token_view, "AT_ONCE", 10)
@@ -102,7 +102,7 @@ def test_a_very_long_text_is_laid_out_part_by_part(
     assert view.token_at(QPointF(view.pill_rect(len(pieces) - 1).center())) == len(pieces) - 1
 
 
-def test_pills_are_found_walked_and_picked(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
+def test_pills_are_hovered_navigated_and_picked(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
     view = TokenView(theme)
     qtbot.addWidget(view)
     view.resize(300, 200)
@@ -125,9 +125,7 @@ def test_pills_are_found_walked_and_picked(qtbot: QtBot, theme: ThemeProvider, b
     assert view.current == -1
 
 
-def test_a_token_is_shown_in_the_text_and_the_text_in_the_tokens(
-    qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer
-) -> None:
+def test_tokens_and_text_are_highlighted_together(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
     lab = TokenLab(theme)
     qtbot.addWidget(lab)
     lab.resize(600, 400)
@@ -172,7 +170,7 @@ def test_pointing_at_the_text_marks_its_token(qtbot: QtBot, theme: ThemeProvider
     assert lab.view.marked == range(1)
 
 
-def test_a_click_freezes_what_is_told_about(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
+def test_a_click_freezes_the_current_token(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
     lab = TokenLab(theme)
     qtbot.addWidget(lab)
     lab.resize(600, 400)
@@ -193,7 +191,7 @@ def test_a_click_freezes_what_is_told_about(qtbot: QtBot, theme: ThemeProvider, 
     assert view.marked == range(1)
 
 
-def test_bytes_know_their_tokens(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
+def test_bytes_are_mapped_to_tokens(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
     strip = ByteStrip(theme)
     qtbot.addWidget(strip)
     strip.resize(2000, strip.sizeHint().height())
@@ -213,7 +211,7 @@ def test_bytes_know_their_tokens(qtbot: QtBot, theme: ThemeProvider, bpe: Tokeni
     assert strip.horizontalScrollBar().value() > 0
 
 
-def test_what_is_too_long_to_type_into_is_held_and_encoded(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
+def test_texts_too_long_to_edit_are_still_encoded(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
     lab = TokenLab(theme)
     qtbot.addWidget(lab)
     lab.resize(600, 400)
@@ -238,7 +236,7 @@ def test_what_is_too_long_to_type_into_is_held_and_encoded(qtbot: QtBot, theme: 
 
 
 @pytest.mark.parametrize("kind", ["bpe", "wordpiece", "unigram", "word"])
-def test_arrays_say_what_pieces_say(kind: str) -> None:
+def test_arrays_equal_pieces(kind: str) -> None:
     tokenizer = train_tokenizer([TEXT * 30], kind, 300)
     tokens, pieces = EncodedText(tokenizer, TEXT), token_pieces(tokenizer, TEXT)
     assert list(tokens) == pieces
@@ -270,7 +268,7 @@ def test_short_texts_are_encoded_at_once(qtbot: QtBot, bpe: Tokenizer) -> None:
     assert came == [("the cat", len(token_pieces(bpe, "the cat")))]
 
 
-def test_long_texts_are_encoded_beside_the_window_and_the_last_one_wins(qtbot: QtBot, bpe: Tokenizer) -> None:
+def test_long_texts_are_encoded_in_the_background_and_the_latest_wins(qtbot: QtBot, bpe: Tokenizer) -> None:
     encoder = Encoder()
     long = [f"{i} " + "the cat sat. " * (MAX_SYNC_BYTES // 10) for i in range(4)]
     came: list[str] = []
@@ -295,7 +293,7 @@ def test_a_short_text_overtakes_a_long_one(qtbot: QtBot, bpe: Tokenizer) -> None
     assert came == ["", long[1]], "the first long one is heard of no more"
 
 
-def test_half_a_character_does_not_break_it(qtbot: QtBot, bpe: Tokenizer) -> None:
+def test_lone_surrogates_do_not_break_it(qtbot: QtBot, bpe: Tokenizer) -> None:
     encoder = Encoder()
     came: list[int] = []
     encoder.encoded.connect(lambda text, pieces: came.append(len(pieces)))

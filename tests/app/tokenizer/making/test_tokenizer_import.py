@@ -1,4 +1,4 @@
-"""Importing tokenizers from the window: the menu, the questions, and what is dropped on the list."""
+"""Importing tokenizers from the window: the menu, the dialogs, and drag and drop."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ def test_a_folder_twice_gets_another_name(
         until(lambda name=name: session.tokenizers.name == name and not tab.bring.importer.busy)
 
 
-def test_nothing_chosen_is_nothing_done(tab: TokenizerTab, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cancelling_the_dialog_does_nothing(
+    tab: TokenizerTab, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
     choose(tab, "A file")
@@ -88,7 +90,7 @@ def test_nothing_chosen_is_nothing_done(tab: TokenizerTab, session: Session, mon
     assert not tab.bring.importer.busy
 
 
-def test_a_pattern_is_asked_for(
+def test_a_pattern_is_requested(
     qtbot: QtBot, tab: TokenizerTab, session: Session, ranks: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tab.bring.importer.start(str(ranks), "")
@@ -103,7 +105,7 @@ def test_a_pattern_is_asked_for(
     assert "as by gpt2, which was chosen" in session.tokenizers.about("mine")["assumptions"][0]
 
 
-def test_a_pattern_that_is_not_given_leaves_nothing(
+def test_cancelling_the_pattern_dialog_imports_nothing(
     qtbot: QtBot, tab: TokenizerTab, session: Session, ranks: Path, until: Until
 ) -> None:
     tab.bring.importer.start(str(ranks))
@@ -134,7 +136,7 @@ def test_a_name_on_the_hub(
     assert asked == ["some-one/a-bert"]
 
 
-def test_what_cannot_be_read_is_a_sentence(
+def test_unreadable_files_give_an_error_message(
     tab: TokenizerTab, session: Session, heard: Heard, bert: Path, until: Until
 ) -> None:
     (bert / "vocab.txt").write_text("Once upon a time")
@@ -146,7 +148,7 @@ def test_what_cannot_be_read_is_a_sentence(
     assert "may not contain" in heard.failures[1]
 
 
-def test_names_are_checked_before(session: Session, heard: Heard, bert: Path, until: Until) -> None:
+def test_names_are_checked_before_the_import(session: Session, heard: Heard, bert: Path, until: Until) -> None:
     importer = TokenizerImporter(session.library, session.tokenizers, session.notices, session)
     assert importer.start(str(bert), "mine")
     assert not importer.start(str(bert), "other")

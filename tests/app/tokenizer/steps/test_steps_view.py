@@ -1,4 +1,4 @@
-"""Steps are shown both ways and by themselves, for every kind of tokenizer, and end in the encoder's tokens."""
+"""The Steps view: stepping and playback for every kind of tokenizer, ending in the encoder's tokens."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def show(view: StepsView, until: Until, tokenizer: Tokenizer, text: str = TEXT, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_ends_in_what_the_encoder_gives(
+def test_every_kind_ends_in_the_tokens_of_the_encoder(
     view: StepsView, until: Until, trained: dict[str, Tokenizer], theme: ThemeProvider, kind: str
 ) -> None:
     tokenizer = trained[kind]
@@ -142,7 +142,9 @@ def test_the_scan_shrinks_until_it_finds(view: StepsView, until: Until, trained:
     assert pieces == len(found.ids) > 1
 
 
-def test_the_best_way_is_found_place_by_place(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
+def test_the_best_path_is_found_position_by_position(
+    view: StepsView, until: Until, trained: dict[str, Tokenizer]
+) -> None:
     show(view, until, trained["unigram"], word="unbelievable")
     assert view.trace is not None
     found, drawing = view.trace.found, view.board.drawing
@@ -158,7 +160,7 @@ def test_the_best_way_is_found_place_by_place(view: StepsView, until: Until, tra
     assert "of all ways together" in view.summary.text()
 
 
-def test_it_plays_to_the_end_by_itself_and_pauses(
+def test_it_plays_to_the_end_and_pauses(
     qtbot: QtBot, view: StepsView, until: Until, trained: dict[str, Tokenizer]
 ) -> None:
     show(view, until, trained["bpe"], word="station")
@@ -196,7 +198,9 @@ def test_it_plays_through_all_words(view: StepsView, until: Until, trained: dict
     assert view.transport.step == view.trace.found.n_steps
 
 
-def test_going_on_by_hand_begins_the_next_word(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
+def test_stepping_past_the_end_starts_the_next_word(
+    view: StepsView, until: Until, trained: dict[str, Tokenizer]
+) -> None:
     show(view, until, trained["bpe"], text="unbelievable cat")
     assert view.transport.step > 0
     view.transport.forward()  # nothing is left, and it is not to go on
@@ -211,7 +215,7 @@ def test_going_on_by_hand_begins_the_next_word(view: StepsView, until: Until, tr
     assert view.transport.step == view.trace.found.n_steps
 
 
-def test_keys_walk_and_play(qtbot: QtBot, view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
+def test_keys_step_and_play(qtbot: QtBot, view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
     show(view, until, trained["bpe"], word="unbelievable")
     view.setFocus()
     n_steps = view.transport.step
@@ -231,7 +235,7 @@ def test_keys_walk_and_play(qtbot: QtBot, view: StepsView, until: Until, trained
     assert not view.transport.is_playing
 
 
-def test_what_the_pointer_is_at_is_told(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
+def test_what_is_under_the_pointer_is_described(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
     for kind, facts in (("bpe", "rank"), ("wordpiece", "id"), ("unigram", "score"), ("word", "id")):
         show(view, until, trained[kind], word="unbelievable" if kind != "word" else "the")
         drawing, step = view.board.drawing, view.transport.step
@@ -257,7 +261,7 @@ def test_what_the_pointer_is_at_is_told(view: StepsView, until: Until, trained: 
         assert view.line.currentWidget() is view.sentence
 
 
-def test_frequencies_are_counted_on_a_corpus_that_is_named(
+def test_frequencies_are_counted_on_a_named_corpus(
     qtbot: QtBot, view: StepsView, until: Until, trained: dict[str, Tokenizer]
 ) -> None:
     show(view, until, trained["bpe"], word="station")
@@ -284,7 +288,7 @@ def test_frequencies_are_counted_on_a_corpus_that_is_named(
     assert "store no frequencies" in view.frequencies.note.text()
 
 
-def test_counting_can_be_cancelled_and_fails_with_a_sentence(
+def test_counting_can_be_cancelled_and_reports_failures(
     view: StepsView, until: Until, trained: dict[str, Tokenizer], tmp_path: object
 ) -> None:
     show(view, until, trained["bpe"])
@@ -299,7 +303,7 @@ def test_counting_can_be_cancelled_and_fails_with_a_sentence(
     assert "gone.txt cannot be read" in view.frequencies.note.text()
 
 
-def test_without_a_tokenizer_or_a_text_there_is_a_sentence(
+def test_without_a_tokenizer_or_a_text_there_is_a_hint(
     view: StepsView, until: Until, trained: dict[str, Tokenizer]
 ) -> None:
     view.set_tokenizer(None, "")
@@ -319,9 +323,7 @@ def test_without_a_tokenizer_or_a_text_there_is_a_sentence(
     assert view.stages.strip.words.rowCount() == 0
 
 
-def test_a_word_of_ones_own_takes_the_place_of_the_text(
-    view: StepsView, until: Until, trained: dict[str, Tokenizer]
-) -> None:
+def test_a_typed_word_replaces_the_text(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
     show(view, until, trained["bpe"])
     view.stages.own.setText("nation")
     until(lambda: is_idle(view))
@@ -336,7 +338,7 @@ def test_a_word_of_ones_own_takes_the_place_of_the_text(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_odd_texts_are_followed(view: StepsView, until: Until, trained: dict[str, Tokenizer], kind: str) -> None:
+def test_unusual_texts_are_traced(view: StepsView, until: Until, trained: dict[str, Tokenizer], kind: str) -> None:
     for text in ("a\0b", "half \ud800 of it", "\n\n\t ", "שלום 日本語 🌱👩‍🚀 é", "<b>&amp;</b>", "<|end|>"):
         show(view, until, trained[kind], text=text)
         assert not view.problem.text()
@@ -348,7 +350,7 @@ def test_odd_texts_are_followed(view: StepsView, until: Until, trained: dict[str
 
 
 @pytest.mark.parametrize("kind", ["bpe", "wordpiece", "unigram"])
-def test_long_words_are_followed_to_their_end_or_as_far_as_is_said(
+def test_long_words_are_traced_up_to_a_limit(
     view: StepsView, until: Until, trained: dict[str, Tokenizer], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokenizer = Tokenizer.from_str(trained[kind].to_str())
@@ -363,8 +365,8 @@ def test_long_words_are_followed_to_their_end_or_as_far_as_is_said(
     bar = view.board.horizontalScrollBar()
     assert bar.maximum() > 0 or kind == "wordpiece"
     assert not view.grab().isNull()
-    monkeypatch.setattr(analysis, "LONGEST_WORD", 50)
-    monkeypatch.setattr(analysis, "LONGEST_TEXT", 1000)
+    monkeypatch.setattr(analysis, "MAX_WORD", 50)
+    monkeypatch.setattr(analysis, "MAX_TEXT", 1000)
     show(view, until, tokenizer, text="stable" * 400)
     assert view.trace is not None
     assert view.trace.is_cut
@@ -373,7 +375,9 @@ def test_long_words_are_followed_to_their_end_or_as_far_as_is_said(
     assert "Only those of the text's first" in view.stages.about_words.text()
 
 
-def test_what_cannot_be_followed_is_a_sentence(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
+def test_unsupported_tokenizers_give_an_error_message(
+    view: StepsView, until: Until, trained: dict[str, Tokenizer]
+) -> None:
     lacking = Tokenizer(models.WordLevel({"a": 0}, unk_token="[UNK]"))
     lacking.pre_tokenizer = pre_tokenizers.Whitespace()
     show(view, until, lacking, text="a b")

@@ -1,4 +1,4 @@
-"""Searching, filtering and sorting a vocabulary, against looking at each token."""
+"""Searching, filtering and sorting a vocabulary, against a check of each token."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def texts(tokens: list[VocabularyEntry]) -> list[str | None]:
     return [token.text for token in tokens]
 
 
-def test_text_is_looked_for_as_it_is_and_as_it_is_shown(finder: TokenFinder, table: Vocabulary) -> None:
+def test_search_matches_the_text_and_its_display_form(finder: TokenFinder, table: Vocabulary) -> None:
     every = [table[row] for row in range(len(table))]
     assert found(finder, Query()) == every
     assert found(finder, Query(text="th")) == [token for token in every if "th" in (token.text or "")]
@@ -84,7 +84,7 @@ def test_ids(finder: TokenFinder) -> None:
     assert texts(found(finder, Query(text="#"))) == ["#"]
 
 
-def test_regular_expressions_see_the_text(finder: TokenFinder, table: Vocabulary) -> None:
+def test_regular_expressions_match_the_text(finder: TokenFinder, table: Vocabulary) -> None:
     wanted = [token for token in map(table.__getitem__, range(len(table))) if (token.text or "").startswith(" ")]
     assert found(finder, Query(text="/^ /")) == wanted
     assert set(texts(found(finder, Query(text="/^[0-9]$/")))) == set("0123456789")
@@ -96,7 +96,7 @@ def test_regular_expressions_see_the_text(finder: TokenFinder, table: Vocabulary
     ("pattern", "problem"),
     [("/(a/", "no regular expression: missing"), ("/[z-a]/", "no regular expression"), (r"/(.*)*\d\d/", "too long on")],
 )
-def test_what_is_no_expression_or_takes_for_ever_is_a_sentence(pattern: str, problem: str) -> None:
+def test_invalid_or_endless_expressions_give_an_error_message(pattern: str, problem: str) -> None:
     tokenizer = Tokenizer.from_str(train_tokenizer(["a"], "byte", 0).to_str())
     tokenizer.add_tokens(["é" * 60])
     result = finish(TokenFinder(read_vocabulary(tokenizer), None).find(Query(text=pattern)))
@@ -104,7 +104,7 @@ def test_what_is_no_expression_or_takes_for_ever_is_a_sentence(pattern: str, pro
     assert len(result.rows) == 0
 
 
-def test_a_search_can_be_left(finder: TokenFinder, table: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_can_be_cancelled(finder: TokenFinder, table: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_finder, "POLL_S", 0.0)
     work = finder.find(Query(text="/a/"))
     first, second = next(work), next(work)
@@ -114,7 +114,7 @@ def test_a_search_can_be_left(finder: TokenFinder, table: Vocabulary, monkeypatc
     work.close()
 
 
-def test_filters_narrow_one_another(finder: TokenFinder, usage: Usage) -> None:
+def test_filters_combine(finder: TokenFinder, usage: Usage) -> None:
     starts = found(finder, Query(type="word start"))
     assert starts
     assert {token.type for token in starts} == {"word start"}
@@ -131,9 +131,7 @@ def test_filters_narrow_one_another(finder: TokenFinder, usage: Usage) -> None:
 
 
 @pytest.mark.parametrize("column", ["id", "token", "bytes", "length", "type", "count", "made"])
-def test_sorting_is_pythons_with_equals_by_id(
-    finder: TokenFinder, table: Vocabulary, usage: Usage, column: str
-) -> None:
+def test_sorting_is_stable_by_id(finder: TokenFinder, table: Vocabulary, usage: Usage, column: str) -> None:
     def key(token: VocabularyEntry) -> object:
         return {
             "id": token.id,
@@ -155,7 +153,7 @@ def test_sorting_is_pythons_with_equals_by_id(
         assert found(finder, Query(column=column, descending=descending)) == order + last
 
 
-def test_scores_sort_with_what_has_none_at_the_end() -> None:
+def test_tokens_without_a_score_sort_last() -> None:
     tokenizer = train_tokenizer([TEXT], "unigram", 320)
     tokenizer.add_tokens(["added by hand"])
     finder = TokenFinder(read_vocabulary(tokenizer), None)

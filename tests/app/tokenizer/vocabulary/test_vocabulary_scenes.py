@@ -1,4 +1,4 @@
-"""A vocabulary in figures, against counting by hand; and bars that can be read with the keyboard."""
+"""Charts of a vocabulary against manual counts; and bars that can be read with the keyboard."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def test_ranks_and_coverage(table: Vocabulary) -> None:
     assert coverage.describe(1) == "The 2 most frequent:\n90.0 % of the corpus"
 
 
-def test_many_ranks_are_thinned_out_to_the_last(table: Vocabulary) -> None:
+def test_many_ranks_are_sampled_including_the_last(table: Vocabulary) -> None:
     usage = used(table, dict.fromkeys(range(len(table)), 2))
     picture = zipf_picture(table, usage)
     assert len(picture.at) <= 200
     assert picture.at[-1] == pytest.approx(math.log10(len(table)))
 
 
-def test_words_say_what_was_counted(table: Vocabulary) -> None:
+def test_the_summary_states_the_counts(table: Vocabulary) -> None:
     words = describe_usage(table, used(table, {100: 6, 101: 3, 102: 1}), "notes.txt")
     assert words.startswith("10 B of notes.txt are 10 tokens, 1.00 bytes each on average.")
     assert f"3 of the {len(table)} tokens occur; the 2 most frequent are 90 % of the corpus" in words

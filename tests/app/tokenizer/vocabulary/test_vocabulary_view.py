@@ -1,4 +1,4 @@
-"""The vocabulary browser as a user meets it: reading, searching, filtering, sorting, counting, exporting."""
+"""The vocabulary browser: reading, searching, filtering, sorting, counting, exporting."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def is_shown(view: VocabularyView, words: str) -> bool:
     return any(label.isVisible() and words in label.text() for label in view.findChildren(type(view.n_found)))
 
 
-def test_without_a_tokenizer_it_says_what_to_do(qtbot: QtBot, empty: VocabularyView, bpe: Tokenizer) -> None:
+def test_without_a_tokenizer_there_is_a_hint(qtbot: QtBot, empty: VocabularyView, bpe: Tokenizer) -> None:
     assert is_shown(empty, "No tokenizer is chosen")
     empty.set_tokenizer(bpe, "mine")
     assert is_shown(empty, "Reading the vocabulary")
@@ -88,7 +88,7 @@ def test_without_a_tokenizer_it_says_what_to_do(qtbot: QtBot, empty: VocabularyV
     assert empty.vocabulary is None
 
 
-def test_every_token_has_a_row_with_what_it_is(view: VocabularyView, bpe: Tokenizer) -> None:
+def test_every_token_has_a_row(view: VocabularyView, bpe: Tokenizer) -> None:
     assert column(view, "id") == [str(id) for id in range(bpe.get_vocab_size())]
     assert "count" not in view.table.contents.columns
     row = bpe.token_to_id("Ġthe")
@@ -117,7 +117,7 @@ def test_typing_finds_tokens(qtbot: QtBot, view: VocabularyView) -> None:
     assert column(view, "id") == ["7"]
 
 
-def test_a_broken_expression_is_a_sentence_until_it_is_mended(qtbot: QtBot, view: VocabularyView) -> None:
+def test_an_invalid_expression_is_reported_until_it_is_fixed(qtbot: QtBot, view: VocabularyView) -> None:
     view.filters.search.setText("/(at/")
     settle(qtbot, view)
     assert "no regular expression" in view.status.text()
@@ -160,7 +160,7 @@ def test_headers_sort(qtbot: QtBot, view: VocabularyView) -> None:
     assert column(view, "token") == sorted(column(view, "token"))
 
 
-def test_where_there_is_no_room_columns_give_way_to_the_tokens(view: VocabularyView) -> None:
+def test_narrow_tables_hide_columns(view: VocabularyView) -> None:
     table = view.table
 
     def shown() -> list[str]:
@@ -175,7 +175,7 @@ def test_where_there_is_no_room_columns_give_way_to_the_tokens(view: VocabularyV
     assert shown() == list(table.contents.columns)
 
 
-def test_the_keyboard_is_enough(qtbot: QtBot, view: VocabularyView, bpe: Tokenizer) -> None:
+def test_the_keyboard_suffices(qtbot: QtBot, view: VocabularyView, bpe: Tokenizer) -> None:
     view.activateWindow()
     view.table.setFocus()
     qtbot.waitUntil(view.table.hasFocus)
@@ -197,7 +197,7 @@ def test_the_keyboard_is_enough(qtbot: QtBot, view: VocabularyView, bpe: Tokeniz
     assert view.table.sorting == ("id", True)
 
 
-def test_a_token_tells_what_it_is_made_of_and_leads_there(qtbot: QtBot, view: VocabularyView, bpe: Tokenizer) -> None:
+def test_the_card_links_to_the_merged_tokens(qtbot: QtBot, view: VocabularyView, bpe: Tokenizer) -> None:
     table = view.vocabulary
     assert table is not None
     row = bpe.token_to_id("Ġthe")
@@ -221,7 +221,7 @@ def test_a_token_tells_what_it_is_made_of_and_leads_there(qtbot: QtBot, view: Vo
     assert view.table.current == row
 
 
-def test_markup_in_a_token_is_text(qtbot: QtBot, empty: VocabularyView) -> None:
+def test_markup_in_a_token_is_escaped(qtbot: QtBot, empty: VocabularyView) -> None:
     tokenizer = train_tokenizer(["<b> <b> <b> <b>x"], "bpe", 266)
     empty.set_tokenizer(tokenizer, "tags")
     settle(qtbot, empty)
@@ -229,7 +229,7 @@ def test_markup_in_a_token_is_text(qtbot: QtBot, empty: VocabularyView) -> None:
     assert ">&lt;</a>" in empty.facts.value("Made of")
 
 
-def test_counting_shows_what_a_corpus_makes_of_it(
+def test_counting_shows_the_use_of_tokens(
     qtbot: QtBot, view: VocabularyView, bpe: Tokenizer, count: Callable[[str], None]
 ) -> None:
     assert view.charts.pictures is None
@@ -267,7 +267,7 @@ def test_glitch_candidates_are_one_click_away(qtbot: QtBot, view: VocabularyView
     assert set(column(view, "count")) == {"0"}
 
 
-def test_the_text_at_hand_can_be_counted(qtbot: QtBot, view: VocabularyView, bpe: Tokenizer) -> None:
+def test_the_text_of_the_tab_can_be_counted(qtbot: QtBot, view: VocabularyView, bpe: Tokenizer) -> None:
     view.set_text(COUNTED)
     box = view.counter.picker.box
     box.activated.emit(box.findText("The text at hand"))
@@ -303,13 +303,13 @@ def test_a_count_can_be_cancelled(qtbot: QtBot, view: VocabularyView, monkeypatc
     assert view.usage is None
 
 
-def test_an_empty_corpus_is_a_sentence(view: VocabularyView, count: Callable[[str], None]) -> None:
+def test_an_empty_corpus_gives_an_error_message(view: VocabularyView, count: Callable[[str], None]) -> None:
     count("")
     assert "There is no text in it" in view.counter.status.text()
     assert view.usage is None
 
 
-def test_another_tokenizer_starts_anew(qtbot: QtBot, view: VocabularyView, count: Callable[[str], None]) -> None:
+def test_another_tokenizer_resets_the_view(qtbot: QtBot, view: VocabularyView, count: Callable[[str], None]) -> None:
     count(COUNTED)
     view.table.select(280)
     view.filters.uses.setCurrentIndex(view.filters.uses.findData("once"))
@@ -327,7 +327,7 @@ def test_another_tokenizer_starts_anew(qtbot: QtBot, view: VocabularyView, count
     assert "−" in "".join(column(view, "made"))
 
 
-def test_what_is_shown_is_exported(
+def test_the_rows_shown_are_exported(
     qtbot: QtBot, view: VocabularyView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, asked = tmp_path / "out.csv", []
@@ -352,7 +352,7 @@ def test_what_is_shown_is_exported(
     assert not view.busy
 
 
-def test_a_file_that_cannot_be_written_is_a_sentence(
+def test_a_file_that_cannot_be_written_gives_an_error_message(
     qtbot: QtBot, view: VocabularyView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(path: Path, *_: object) -> None:
@@ -361,10 +361,10 @@ def test_a_file_that_cannot_be_written_is_a_sentence(
     monkeypatch.setattr(vocabulary_view, "write_vocabulary_csv", fail)
     view.export_to(Path("somewhere.csv"))
     settle(qtbot, view)
-    assert "may not read or write somewhere.csv" in view.status.text()
+    assert "No permission to access somewhere.csv" in view.status.text()
 
 
-def test_only_what_is_seen_is_asked_for(qtbot: QtBot, view: VocabularyView, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_visible_cells_are_rendered(qtbot: QtBot, view: VocabularyView, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = set()
     words = view.table.contents.cell_text
 

@@ -1,4 +1,4 @@
-"""Lines that would hide one another are found."""
+"""Coinciding lines of an overlay."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def line(n: int, *, above: float = 0.0, hump: float = 0.0) -> RunLine:
     return RunLine((x, y), (x, y), (float(x[-1]), float(y[-1])), False)
 
 
-def test_lines_on_one_another_take_turns() -> None:
+def test_coinciding_lines_are_drawn_in_turns() -> None:
     lines = {
         "a": line(100),
         "far": line(100, above=1),
@@ -25,6 +25,6 @@ def test_lines_on_one_another_take_turns() -> None:
     assert coincident_lines(lines) == {"a": (0, 3), "b": (1, 3), "c": (2, 3)}
 
 
-def test_what_hardly_meets_or_is_alone_takes_none() -> None:
+def test_lines_that_hardly_coincide_are_drawn_solid() -> None:
     assert coincident_lines({"long": line(100), "short": line(20)}) == {}
     assert coincident_lines({"alone": line(100)}) == {}

@@ -1,4 +1,4 @@
-"""Runs over another, and the lineage of one."""
+"""The overlay of several runs, and the lineage of one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def shown(overlay: RunOverlay) -> set[str]:
     return set(overlay.chart.lines)
 
 
-def test_runs_are_drawn_with_what_differs(overlay: RunOverlay, until: Until) -> None:
+def test_runs_are_drawn_with_their_differences(overlay: RunOverlay, until: Until) -> None:
     overlay.show_runs(("long", "short", "gone"))
     until(lambda: shown(overlay) == {"long", "short"} and all(run.is_whole for run in overlay.curves.values()))
     until(lambda: len(overlay.differences.comparison.runs) == 2)
@@ -86,7 +86,7 @@ def test_the_pointer_reads_all_lines(overlay: RunOverlay, until: Until) -> None:
     assert overlay.legend.topLevelItem(1).text(1) == "3.000"
 
 
-def test_a_closer_look_is_drawn_of_all_points(overlay: RunOverlay, until: Until) -> None:
+def test_zooming_in_draws_all_points(overlay: RunOverlay, until: Until) -> None:
     overlay.controls.smoother.setValue(0)
     overlay.show_runs(("long", "short"))
     until(lambda: shown(overlay) == {"long", "short"})
@@ -97,7 +97,7 @@ def test_a_closer_look_is_drawn_of_all_points(overlay: RunOverlay, until: Until)
     until(lambda: len(overlay.chart.lines["long"].raw[0]) == 200)
 
 
-def test_runs_that_grow_are_drawn_on(overlay: RunOverlay, session: Session, until: Until) -> None:
+def test_growing_runs_are_redrawn(overlay: RunOverlay, session: Session, until: Until) -> None:
     overlay.show_runs(("long", "short"))
     until(lambda: shown(overlay) == {"long", "short"} and not overlay.reading.busy)
     with (session.library.runs / "short" / "metrics.jsonl").open("a") as file:
@@ -142,7 +142,7 @@ def test_a_lineage_leads_to_other_runs(
     until(lambda: view.lineage is None)
 
 
-def test_lines_of_other_runs_than_are_compared_by_now_are_not_drawn(overlay: RunOverlay, until: Until) -> None:
+def test_outdated_lines_are_not_drawn(overlay: RunOverlay, until: Until) -> None:
     overlay.show_runs(("long", "short"))
     until(lambda: shown(overlay) == {"long", "short"} and not overlay.reading.busy)
     made = overlay.drawn[0], overlay.chart.drawing
@@ -152,7 +152,7 @@ def test_lines_of_other_runs_than_are_compared_by_now_are_not_drawn(overlay: Run
     until(lambda: shown(overlay) == {"long", "short"} and not overlay.reading.busy)
 
 
-def test_what_was_smoothed_of_older_curves_is_not_shown_of_newer_ones(overlay: RunOverlay, until: Until) -> None:
+def test_smoothed_lines_of_older_curves_are_not_reused(overlay: RunOverlay, until: Until) -> None:
     overlay.show_runs(("long",))
     until(lambda: shown(overlay) == {"long"} and not overlay.reading.busy)
     maker, spec = overlay.maker, overlay.drawn[0]

@@ -1,4 +1,4 @@
-"""What is said of many runs: searches, orders, differences, lineage, and the lines of an overlay."""
+"""Lists of runs: searching, sorting, differences, lineage, and the lines of an overlay."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_search_looks_at_name_notes_tags_and_status(query: str, found: bool) -
     assert matches(run, "failed", query) is found
 
 
-def test_runs_are_sorted_by_what_is_known_of_them() -> None:
+def test_runs_are_sorted() -> None:
     a = info("b", created="1", best_loss=2.0, elapsed_s=5.0, status="failed")
     b = info("A", created="2", best_loss=1.0, size_bytes=9)
     c = info("c", created="3", status="running", elapsed_s=9.0, size_bytes=10)
@@ -68,7 +68,7 @@ def test_runs_are_sorted_by_what_is_known_of_them() -> None:
     }
 
 
-def test_only_what_differs_is_compared(library: Library, tiny_config: ModelConfig) -> None:
+def test_only_differing_settings_are_compared(library: Library, tiny_config: ModelConfig) -> None:
     deep = dataclasses.replace(tiny_config, n_layer=4)
     make_run(library, tiny_config, "plain", losses=(3.0, 2.0), lr=0.001)
     make_run(library, deep, "deep", losses=(3.0,), lr=0.01, schedule="cosine")
@@ -95,7 +95,7 @@ def test_only_what_differs_is_compared(library: Library, tiny_config: ModelConfi
 # -- Lineage ----------------------------------------------------------------------------------------------
 
 
-def test_a_lineage_goes_down_to_the_text_and_says_what_is_missing(
+def test_a_lineage_goes_down_to_the_text_and_names_what_is_missing(
     library: Library, tiny_config: ModelConfig, tmp_path: Path
 ) -> None:
     (tmp_path / "text.txt").write_text("The cat sat on the mat.\n" * 400)
@@ -129,7 +129,7 @@ def test_a_lineage_goes_down_to_the_text_and_says_what_is_missing(
     assert "val.txt" in lineage.chain[4].problem
 
 
-def test_a_lineage_that_runs_in_a_circle_ends(library: Library, tiny_config: ModelConfig) -> None:
+def test_a_cyclic_lineage_ends(library: Library, tiny_config: ModelConfig) -> None:
     a = make_run(library, tiny_config, "a", lineage={"parent": {"run": "b", "step": 1}})
     make_run(library, tiny_config, "b", lineage={"parent": {"run": "a", "step": 1}})
     chain = lineage_of(library, a, library.list_runs()).chain
@@ -146,7 +146,9 @@ def read_all(
     return [(event.run_id, event.curves) for event in events if event.curves is not None]
 
 
-def test_curves_come_as_a_sample_then_whole_then_what_was_added(library: Library, tiny_config: ModelConfig) -> None:
+def test_curves_are_read_as_a_sample_then_in_full_then_incrementally(
+    library: Library, tiny_config: ModelConfig
+) -> None:
     losses = [5 - i / 1000 for i in range(3500)]
     folders = {"a": make_run(library, tiny_config, "a", losses=losses, validations=(1.5,))}
     reader = CurvesReader()
@@ -163,7 +165,7 @@ def test_curves_come_as_a_sample_then_whole_then_what_was_added(library: Library
     assert (len(grown), grown.column("train", "step")[-1]) == (3501, 3501)
 
 
-def test_curves_that_came_to_nobody_come_again(library: Library, tiny_config: ModelConfig) -> None:
+def test_curves_of_a_cancelled_read_are_yielded_again(library: Library, tiny_config: ModelConfig) -> None:
     folders = {"a": make_run(library, tiny_config, "a", losses=(2.0, 1.0))}
     reader = CurvesReader()
     *_, (_, lost) = read_all(reader, folders)
@@ -172,7 +174,7 @@ def test_curves_that_came_to_nobody_come_again(library: Library, tiny_config: Mo
     assert read_all(reader, folders, {"a": again}) == []
 
 
-def test_a_damaged_run_keeps_what_was_read_and_the_others_go_on(library: Library, tiny_config: ModelConfig) -> None:
+def test_a_damaged_run_keeps_its_curves_and_does_not_stop_others(library: Library, tiny_config: ModelConfig) -> None:
     folders = {name: make_run(library, tiny_config, name, losses=(2.0, 1.0)) for name in ("a", "b")}
     (folders["a"] / "metrics.jsonl").write_text("broken\n")
     curves = dict(read_all(CurvesReader(), folders))
@@ -196,7 +198,7 @@ def spiky(library: Library, tiny_config: ModelConfig) -> Curves:
     return read_all(CurvesReader(), {"spiky": folder})[-1][1]
 
 
-def test_thin_lines_lose_no_peak_and_thick_ones_are_short(spiky: Curves) -> None:
+def test_thin_lines_keep_peaks_and_thick_lines_have_few_points(spiky: Curves) -> None:
     line = LineMaker().lines({"a": spiky}, spec())["a"]
     assert line.is_thinned
     assert len(line.raw[0]) < 500
@@ -231,5 +233,5 @@ def test_lines_follow_axis_and_scale(spiky: Curves) -> None:
         (("either/or",), "either/or"),
     ],
 )
-def test_a_setting_is_written_as_a_person_would(value: object, expected: str) -> None:
+def test_settings_are_formatted_for_people(value: object, expected: str) -> None:
     assert plain_words(value) == expected

@@ -1,4 +1,4 @@
-"""A sweep: asked for in its dialog, trained, and compared by its settings."""
+"""A sweep: set up in its dialog, trained, and compared by its settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run_of(loss: float | None, **values: object) -> SweepRun:
     return SweepRun(id=f"id-{loss}", name="run", status="finished", best_loss=loss, values=named)
 
 
-def test_axes_have_one_place_for_each_run() -> None:
+def test_axes_have_one_position_per_run() -> None:
     runs = [
         run_of(1.0, train_lr=0.001, model_n_layer=2, train_optimizer="adamw"),
         run_of(3.0, train_lr=0.1, model_n_layer=4, train_optimizer="muon"),
@@ -58,7 +58,7 @@ def test_a_sweep_from_its_dialog_to_its_summary(
     assert (second.name, second.setting.findData("train.objective")) == ("train.batch_size", -1)
     second.setting.setCurrentIndex(second.setting.findData("train.lr"))
     second.values.setText("1")
-    assert dialog.problem.text() == "Learning rate varies twice in this sweep: name it once."
+    assert dialog.problem.text() == "Learning rate is varied twice in this sweep: name it once."
     second.setting.setCurrentIndex(second.setting.findData("train.seed"))
     second.values.setText("1, 2")
     assert dialog.words.text() == "4 runs in all."
@@ -117,7 +117,7 @@ def test_a_random_search_in_the_dialog(
     assert not session.queue.is_draining
 
 
-def test_runs_that_come_further_are_compared_anew_while_they_are_seen(
+def test_progress_is_compared_again_while_visible(
     session: Session, theme: ThemeProvider, tiny_config: ModelConfig, until: Until, qtbot: QtBot
 ) -> None:
     run = make_run(session.library, tiny_config, "a", losses=[3.0, 2.9], validations=(3.0,))

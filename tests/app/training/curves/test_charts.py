@@ -1,4 +1,4 @@
-"""The charts of a run: what they show of it, and where they write."""
+"""The charts of a run: values, labels and zoom."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def choose(chart: LossChart, quantity: object) -> None:
     chart.quantities.setCurrentIndex(QUANTITIES.index(quantity))
 
 
-def test_an_empty_run_says_what_will_come(chart: LossChart) -> None:
+def test_an_empty_run_has_a_hint(chart: LossChart) -> None:
     assert chart.chart.message.isVisible()
     assert not any(name.isVisible() for name in chart.line_names)
     chart.show_history(history(), 1024)
@@ -83,7 +83,7 @@ def test_bits_per_byte_are_drawn_where_they_were_measured(chart: LossChart) -> N
     assert not chart.quantities.model().item(QUANTITIES.index(BITS_PER_BYTE)).isEnabled()
 
 
-def test_guesses_without_a_model_are_marked_apart(chart: LossChart) -> None:
+def test_baselines_are_marked(chart: LossChart) -> None:
     chart.show_history(history(), 1024)
     assert not chart.frequencies.name.isVisible(), "nothing was measured"
     chart.show_history(history(), 200, MEASURED)
@@ -95,7 +95,7 @@ def test_guesses_without_a_model_are_marked_apart(chart: LossChart) -> None:
     assert upper.bottom() < lower.top(), "the lines are close, the names are not"
 
 
-def test_all_of_a_run_is_seen_with_room_for_the_names(chart: LossChart) -> None:
+def test_the_whole_run_is_visible_with_space_for_labels(chart: LossChart) -> None:
     chart.show_history(history(), 1024)
     (left, right), (low, high) = seen(chart)
     assert -20 < left < 0
@@ -119,7 +119,7 @@ def test_noise_does_not_stretch_the_logarithmic_axis(chart: LossChart) -> None:
     assert np.allclose(chart.raw.yData, np.log10(run.train["loss"]))
 
 
-def test_a_closer_look_stays_until_everything_is_asked_for(chart: LossChart) -> None:
+def test_zoom_stays_until_it_is_reset(chart: LossChart) -> None:
     run = history()
     chart.show_history(run, 1024)
     view = chart.chart.getPlotItem().getViewBox()
@@ -145,7 +145,7 @@ def test_a_closer_look_stays_until_everything_is_asked_for(chart: LossChart) -> 
     assert chart.chart.window is None, "more than everything is everything"
 
 
-def test_the_pointer_reads_off_the_run(chart: LossChart) -> None:
+def test_the_pointer_reads_values(chart: LossChart) -> None:
     chart.show_history(history(), 1024)
     view = chart.chart.getPlotItem().getViewBox()
     chart.chart.on_mouse((view.mapViewToScene(QPointF(120.3, 3)),))
@@ -187,7 +187,7 @@ def test_no_peak_is_lost_where_points_share_a_pixel() -> None:
     assert np.array_equal(near_y, y[999:1502])
 
 
-def test_numbers_along_an_axis_have_room(theme: ThemeProvider) -> None:
+def test_axis_numbers_are_not_cut_off(theme: ThemeProvider) -> None:
     axis = NumberAxis("left")
     axis.setTickFont(theme.font())
     ((spacing, values),) = axis.tickValues(0.0, 35_000.0, 60.0)

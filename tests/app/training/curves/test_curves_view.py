@@ -1,4 +1,4 @@
-"""The curves of a run together: one axis, one pointer, one part of the run; and the picture of its layers."""
+"""The curves view: linked axis, pointer and zoom of all charts, and the layer heat map."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_all_charts_have_the_same_axis(view: CurvesView) -> None:
     assert all(chart.axis == RunAxis.of("tokens", run.train) for chart in view.charts)
 
 
-def test_a_closer_look_at_one_is_one_at_all(view: CurvesView) -> None:
+def test_zooming_one_chart_zooms_all(view: CurvesView) -> None:
     assert not view.whole.isEnabled()
     zoom(view.gradient.chart, 0.5)
     window = view.gradient.chart.window
@@ -90,7 +90,7 @@ def test_a_closer_look_at_one_is_one_at_all(view: CurvesView) -> None:
     assert not view.whole.isEnabled()
 
 
-def test_the_wheel_looks_closer_and_a_drag_goes_along(view: CurvesView, qtbot: QtBot) -> None:
+def test_the_wheel_zooms_and_a_drag_pans(view: CurvesView, qtbot: QtBot) -> None:
     chart = view.gradient.chart
     inside = chart.getPlotItem().getViewBox().sceneBoundingRect()
     heights = chart.getPlotItem().getViewBox().viewRange()[1]
@@ -124,7 +124,7 @@ def test_the_wheel_looks_closer_and_a_drag_goes_along(view: CurvesView, qtbot: Q
     assert chart.getPlotItem().getViewBox().viewRange()[1] == pytest.approx(heights)
 
 
-def test_the_pointer_in_one_reads_all(view: CurvesView) -> None:
+def test_the_pointer_in_one_chart_reads_all(view: CurvesView) -> None:
     run = view.history
     view.speed.chart.pointed.emit(QPointF(60.2, 1000))
     assert all(chart.chart.cursor_line.value() == 60 for chart in view.charts)
@@ -142,7 +142,7 @@ def test_the_pointer_in_one_reads_all(view: CurvesView) -> None:
     assert view.place.text() == "20,000 tokens in 20 s"
 
 
-def test_keys_read_the_charts_and_look_closer(view: CurvesView, qtbot: QtBot) -> None:
+def test_keys_read_values_and_zoom(view: CurvesView, qtbot: QtBot) -> None:
     view.loss.setFocus(Qt.FocusReason.TabFocusReason)
     qtbot.keyClick(view.loss, Qt.Key.Key_Left)
     assert all(chart.chart.cursor_line.value() == 198 for chart in view.charts)
@@ -160,7 +160,7 @@ def test_keys_read_the_charts_and_look_closer(view: CurvesView, qtbot: QtBot) ->
     assert view.memory.chart.window is None
 
 
-def test_what_happened_is_marked(view: CurvesView) -> None:
+def test_events_are_marked(view: CurvesView) -> None:
     assert view.marks.lines == [60, 100]
     assert view.marks.ticks == [50, 100, 150, 200]
     assert view.marks.words_at(98, 102) == "checkpoint saved, resumed"
@@ -174,7 +174,7 @@ def test_what_happened_is_marked(view: CurvesView) -> None:
     assert words == "stopped early: 5 validations without a new lowest loss, failed"
 
 
-def test_it_follows_a_run_that_grows(view: CurvesView, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_follows_a_growing_run(view: CurvesView, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
     event = TrainMetrics(
         step=201,
         total_steps=300,
@@ -207,7 +207,7 @@ def test_it_follows_a_run_that_grows(view: CurvesView, qtbot: QtBot, monkeypatch
     qtbot.waitUntil(lambda: view.loss.raw.xData[-1] == 202)
 
 
-def test_what_guesses_reach_is_read_from_the_run(
+def test_baselines_are_read_from_the_run(
     view: CurvesView, tiny_spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert math.isnan(view.loss.frequencies.value)
@@ -225,7 +225,7 @@ def test_what_guesses_reach_is_read_from_the_run(
     assert view.loss.frequencies.value == 2.0, "another process has begun to train it"
 
 
-def test_the_picture_of_layers_shows_each_measurement(view: CurvesView) -> None:
+def test_the_layer_heat_map_shows_each_measurement(view: CurvesView) -> None:
     heat, layers = view.layers, view.history.layers
     assert heat.layer_names == ("embedding", "blocks.0", "blocks.1", "final_norm")
     image = heat.image.image  # the first row is drawn at the foot
@@ -239,7 +239,7 @@ def test_the_picture_of_layers_shows_each_measurement(view: CurvesView) -> None:
     assert heat.cell(5, 0) == layers["embedding"][5]
 
 
-def test_many_measurements_share_columns_by_their_mean() -> None:
+def test_measurements_in_one_column_are_averaged() -> None:
     positions, values = np.arange(10.0, 10_010.0, 10), np.arange(1000.0)[:, None] * [1, -1]
     values[7] = math.nan
     cells = layer_cells(positions, values, 0.0, 10_000.0, 100)
@@ -251,7 +251,7 @@ def test_many_measurements_share_columns_by_their_mean() -> None:
     assert np.allclose(cells.values[0, 0], np.mean([0, 1, 2, 3, 4, 5, 6, 8])), "what is no number does not count"
 
 
-def test_uneven_measurements_stand_where_they_were_made() -> None:
+def test_uneven_measurements_are_drawn_at_their_steps() -> None:
     positions, values = np.array([1.0, 2.0, 10.0]), np.array([[1.0], [2.0], [3.0]])
     cells = layer_cells(positions, values, 0.0, 20.0, 40)
     at = {x: cells.values[0, int(x * 2)] for x in (0.0, 0.5, 1.0, 1.5, 5.5, 6.0, 10.0, 13.5, 14.5)}
@@ -261,7 +261,7 @@ def test_uneven_measurements_stand_where_they_were_made() -> None:
     assert np.isnan(layer_cells(np.empty(0), np.empty((0, 2)), 0, 1, 5).values).all()
 
 
-def test_layers_are_named_from_the_first_to_the_last() -> None:
+def test_layers_are_named_in_model_order() -> None:
     names = ("position", "embedding_norm", "blocks.0", "embedding", "segment", "head", "final_norm")
     assert in_model_order(names) == (
         "embedding",
@@ -289,7 +289,7 @@ def test_a_run_without_layers_says_so(view: CurvesView, tiny_spec: RunSpec) -> N
     assert view.place.text() == ""
 
 
-def test_all_numbers_are_exported_whatever_is_shown(
+def test_all_numbers_are_exported_regardless_of_zoom(
     view: CurvesView, session: Session, until: Callable[[Callable[[], bool]], None], tmp_path: Path
 ) -> None:
     run = view.history
@@ -309,7 +309,7 @@ def test_all_numbers_are_exported_whatever_is_shown(
     assert view.export.name == "Tiny curves"
 
 
-def test_columns_have_a_row_for_each_step_at_which_anything_was_measured() -> None:
+def test_exported_columns_have_a_row_per_measured_step() -> None:
     run = RunHistory()
     run.val.append({"step": 0, "tokens": 0, "elapsed_s": 0.0, "loss": 7.0})
     run.train.append({"step": 1, "tokens": 64, "elapsed_s": 0.5, "loss": 6.0})
@@ -331,7 +331,7 @@ def test_charts_are_exported_as_pictures(view: CurvesView, tmp_path: Path) -> No
         assert words in text
 
 
-def test_a_run_that_is_being_read_says_so(view: CurvesView, tiny_spec: RunSpec) -> None:
+def test_a_run_that_is_being_read_shows_that(view: CurvesView, tiny_spec: RunSpec) -> None:
     read = RunHistory()
     read.is_loading = True
     view.show_run(ShownRun(id="e", name="E", folder=None, spec=tiny_spec, history=read))
@@ -343,9 +343,7 @@ def test_a_run_that_is_being_read_says_so(view: CurvesView, tiny_spec: RunSpec) 
     assert view.samples.empty.text().startswith("None yet")
 
 
-def test_the_next_launch_finds_the_choices_again(
-    view: CurvesView, qtbot: QtBot, session: Session, theme: ThemeProvider
-) -> None:
+def test_choices_are_remembered(view: CurvesView, qtbot: QtBot, session: Session, theme: ThemeProvider) -> None:
     view.choices.smoother.setValue(73)
     view.choices.log.setChecked(True)
     view.choices.axes.setCurrentIndex(view.choices.axes.findData("elapsed_s"))

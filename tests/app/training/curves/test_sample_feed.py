@@ -1,4 +1,4 @@
-"""What a model makes of its pinned prompts, in words that suit what it learns."""
+"""Samples of pinned prompts, labelled by objective."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from models.settings.run_spec import RunSpec
         ("gpt2-tiny", " a → b", "Anna has a → b"),
         ("bert-tiny", " → Anna has it.", "Anna has filled in: Anna has it."),
         ("t5-tiny", " → Anna ⟨0⟩ → ⟨0⟩ has", "Anna ⟨0⟩ in the gaps: ⟨0⟩ has"),
-        ("bart-tiny", " → Anna has it.", "Anna has written anew: Anna has it."),
+        ("bart-tiny", " → Anna has it.", "Anna has restored: Anna has it."),
     ],
 )
-def test_an_answer_is_called_what_it_is(
+def test_outputs_are_labelled_by_objective(
     qtbot: QtBot, theme: ThemeProvider, tiny_spec: RunSpec, preset: str, text: str, shown: str
 ) -> None:
     feed = SampleFeed(theme)

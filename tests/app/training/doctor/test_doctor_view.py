@@ -1,4 +1,4 @@
-"""The doctor's view: a card for what is wrong, whose button asks for the remedy; else what was looked for."""
+"""The doctor's view: a card per problem, whose button requests the remedy, and the checks that passed."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def shown(run: RunFolder, history: RunHistory | None = None) -> ShownRun:
     return ShownRun(id=run.id, name=run.name, folder=run.folder, spec=run.spec, history=history)
 
 
-def test_a_fault_is_a_card_whose_button_asks_for_the_remedy(
+def test_a_problem_is_a_card_whose_button_requests_the_remedy(
     view: DoctorView, spec: RunSpec, library: Library, until: Until, qtbot: QtBot
 ) -> None:
     run = train_spec(dataclasses.replace(spec, model=dataclasses.replace(spec.model, init_std=0.0)), library)
     view.show_run(shown(run))
     until(lambda: "dead" in view.cards)
     card = view.cards["dead"]
-    assert view.heading.text() == "One thing is wrong"
+    assert view.heading.text() == "1 problem"
     assert card.isVisible()
     assert card.remedy.text() == "New run with init std 0.02"
     with qtbot.waitSignal(view.remedy_asked) as asked:
@@ -65,20 +65,20 @@ def test_a_fault_is_a_card_whose_button_asks_for_the_remedy(
     healthy = train_spec(spec, library)
     view.show_run(shown(healthy))
     until(lambda: not view.cards)
-    assert view.heading.text() == "Nothing is wrong"
+    assert view.heading.text() == "No problems found"
 
 
-def test_what_was_looked_for_is_said_with_its_values(
+def test_passed_checks_are_listed_with_their_values(
     view: DoctorView, spec: RunSpec, library: Library, until: Until
 ) -> None:
     run = train_spec(spec, library)
     view.show_run(shown(run))
-    until(lambda: view.heading.text() == "Nothing is wrong")
+    until(lambda: view.heading.text() == "No problems found")
     words = dict(line.split(": ", 1) for line in view.checks.words())
     assert words["Not a number"] == "All 20 losses and gradients are finite numbers."
     assert words["Exploding gradients"].startswith("Gradient norm: median ")
     assert words["Plateau"].startswith("Needs ")
-    assert view.summary.text().endswith(" cannot be looked for yet.")
+    assert view.summary.text().endswith(" not possible yet.")
 
 
 def test_a_run_that_grows_is_examined_again(view: DoctorView, spec: RunSpec, library: Library, until: Until) -> None:

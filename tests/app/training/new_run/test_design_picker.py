@@ -49,7 +49,7 @@ def test_arrow_keys_step_over_the_headings(qtbot: QtBot, picker: DesignPicker, s
     assert session.designs.name == "gpt2-tiny"
 
 
-def test_saved_and_edited_designs_are_there(picker: DesignPicker, session: Session) -> None:
+def test_saved_and_edited_designs_are_listed(picker: DesignPicker, session: Session) -> None:
     session.designs.set(dataclasses.replace(session.designs.current, n_layer=7))
     assert picker.choice.currentText().startswith("Edited design (not saved)")
     session.designs.save("mine")

@@ -1,4 +1,4 @@
-"""The form of a new run: templates, TOML files, the data preview, the cost, and what the finders put into it."""
+"""The form of a new run: templates, TOML files, data preview, cost, and results of the finders."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_run_is_the_template_of_the_next(
     assert "cannot be read" in heard.notices[-1]
 
 
-def test_a_toml_file_takes_everything_along(
+def test_a_toml_file_round_trips_all_settings(
     form: NewRun, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard, qtbot: QtBot
 ) -> None:
     path = tmp_path / "run.toml"
@@ -92,7 +92,7 @@ def test_a_toml_file_takes_everything_along(
     assert load_spec(path) == wanted
     form.set_spec(dataclasses.replace(wanted, train=dataclasses.replace(wanted.train, steps=7)))
     session.designs.choose("gpt2-tiny")
-    button = next(b for b in form.findChildren(type(form.start)) if b.text() == "Open…")
+    button = next(b for b in form.findChildren(type(form.start)) if b.text() == "Load settings…")
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     assert form.draft.spec() == wanted
     path.write_text("[train]\nsteps = 'many'", encoding="utf-8")
@@ -101,7 +101,7 @@ def test_a_toml_file_takes_everything_along(
     assert form.draft.spec() == wanted
 
 
-def test_a_tokenizer_out_of_a_file_is_offered_by_its_path(form: NewRun, session: Session, tmp_path: Path) -> None:
+def test_a_tokenizer_file_is_offered_by_its_path(form: NewRun, session: Session, tmp_path: Path) -> None:
     from models.tokenizers import save_tokenizer, train_tokenizer
 
     save_tokenizer(train_tokenizer((), "byte", 0), session.library, "mine", {})
@@ -116,7 +116,7 @@ def test_a_tokenizer_out_of_a_file_is_offered_by_its_path(form: NewRun, session:
 # -- Data and cost ----------------------------------------------------------------------------------------
 
 
-def test_the_data_is_looked_at_by_itself_where_the_tokenizer_exists(form: NewRun, until: Until) -> None:
+def test_the_data_is_previewed_automatically_if_the_tokenizer_exists(form: NewRun, until: Until) -> None:
     form.views.show_view("data")
     page: RunDataPage = form.views.pages.made["data"]
     assert page.note.isVisible(), "never an empty page, not even for a moment"
@@ -131,7 +131,7 @@ def test_the_data_is_looked_at_by_itself_where_the_tokenizer_exists(form: NewRun
     form.grab()
 
 
-def test_the_objective_is_asked_for_only_where_there_is_a_choice(form: NewRun) -> None:
+def test_the_objective_is_shown_only_where_there_is_a_choice(form: NewRun) -> None:
     line = form.form.row("objective")
     assert line.isHidden()
     form.session.designs.choose("bart-tiny")
@@ -169,7 +169,7 @@ def test_the_cost_is_estimated_then_measured(form: NewRun, session: Session, unt
     assert review.fact("time") == "–"
 
 
-def test_larger_text_cuts_no_number(form: NewRun, theme: ThemeProvider, qtbot: QtBot) -> None:
+def test_larger_text_does_not_truncate_numbers(form: NewRun, theme: ThemeProvider, qtbot: QtBot) -> None:
     theme.set_text_scale(1.5)
     memory = form.review.facts["memory"]
     memory.setText("28.8 GiB of 22.6 GiB")
@@ -177,7 +177,7 @@ def test_larger_text_cuts_no_number(form: NewRun, theme: ThemeProvider, qtbot: Q
     qtbot.waitUntil(lambda: form.choices.horizontalScrollBar().maximum() == 0)  # one column: two have no room
 
 
-def test_a_run_that_does_not_fit_is_made_to(
+def test_a_run_that_does_not_fit_is_made_to_fit(
     form: NewRun, session: Session, until: Until, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = trial.weighted_nll
@@ -223,7 +223,9 @@ def tell(form: NewRun, **state: object) -> None:
     form.trials.changed.emit()
 
 
-def test_a_learning_rate_is_taken_over_with_muons(form: NewRun, session: Session, qtbot: QtBot, until: Until) -> None:
+def test_a_found_learning_rate_is_applied_with_muons(
+    form: NewRun, session: Session, qtbot: QtBot, until: Until
+) -> None:
     form.views.show_view("lr")
     view: LrFinderView = form.views.view("lr")
     assert view.start.isVisibleTo(form)
@@ -246,7 +248,7 @@ def test_a_learning_rate_is_taken_over_with_muons(form: NewRun, session: Session
     until(lambda: view.sentence.text().startswith("Of another model or other data"))
 
 
-def test_a_rate_that_was_not_found_is_not_offered(form: NewRun, session: Session) -> None:
+def test_no_rate_is_offered_without_a_result(form: NewRun, session: Session) -> None:
     form.views.show_view("lr")
     view: LrFinderView = form.views.view("lr")
     points = (LrPoint(lr=1e-5, loss=5.0, smoothed=5.0), LrPoint(lr=1e-4, loss=5.0, smoothed=5.0))
@@ -260,7 +262,7 @@ def test_a_rate_that_was_not_found_is_not_offered(form: NewRun, session: Session
     assert view.sentence.text() == "The text is too short."
 
 
-def test_a_batch_size_is_taken_over(form: NewRun, session: Session, qtbot: QtBot) -> None:
+def test_a_found_batch_size_is_applied(form: NewRun, session: Session, qtbot: QtBot) -> None:
     form.views.show_view("batch")
     view: BatchFinderView = form.views.view("batch")
     points = (
@@ -281,7 +283,7 @@ def test_a_batch_size_is_taken_over(form: NewRun, session: Session, qtbot: QtBot
     assert "its batch size is right already" in view.sentence.text()
 
 
-def test_nothing_is_tried_beside_a_training(
+def test_no_trial_starts_beside_a_training(
     form: NewRun, session: Session, tiny_spec: RunSpec, until: Until, heard: Heard
 ) -> None:
     form.views.show_view("lr")

@@ -1,4 +1,4 @@
-"""A run that another process writes: read once, followed, and read again where a resume cut it."""
+"""Following a run that another process writes: read once, then incrementally, and again after truncation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def follower(qapp: QApplication) -> Iterator[RunFollower]:
     follower.stop()
 
 
-def test_a_run_is_followed_while_it_grows_and_after_a_cut(
+def test_a_run_is_followed_while_it_grows_and_after_truncation(
     follower: RunFollower, library: Library, tiny_config: ModelConfig, until: Until
 ) -> None:
     folder = make_run(library, tiny_config, "elsewhere", losses=(5.0, 4.0, 3.0), validations=())
@@ -51,7 +51,7 @@ def test_a_run_is_followed_while_it_grows_and_after_a_cut(
     assert history.train["loss"].tolist() == RunHistory.read(run).train["loss"].tolist()
 
 
-def test_a_damaged_log_is_said_once_and_read_when_it_is_mended(
+def test_a_damaged_log_is_reported_once_and_read_once_repaired(
     follower: RunFollower, library: Library, tiny_config: ModelConfig, until: Until
 ) -> None:
     folder = make_run(library, tiny_config, "damaged", losses=(5.0,))
@@ -68,7 +68,7 @@ def test_a_damaged_log_is_said_once_and_read_when_it_is_mended(
     assert (len(said), history.train["loss"].tolist()) == (1, [5.0])
 
 
-def test_what_is_not_followed_any_more_stays_as_it_is(
+def test_a_history_stays_unchanged_after_stop(
     follower: RunFollower, library: Library, tiny_config: ModelConfig, until: Until
 ) -> None:
     first, second = (make_run(library, tiny_config, name, losses=(loss,)) for name, loss in (("a", 1.0), ("b", 2.0)))

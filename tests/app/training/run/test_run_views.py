@@ -1,4 +1,4 @@
-"""What is asked for in the views of a run is done: forks, remedies, chats with a checkpoint, lineage."""
+"""Actions in the views of a run: forks, remedies, chats with a checkpoint, lineage."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_remedy_starts_a_new_run_or_asks_for_a_fork(
     dialog.reject()
 
 
-def test_talking_to_an_earlier_checkpoint(tab: TrainingTab, session: Session, source: str, until: Until) -> None:
+def test_chatting_with_an_earlier_checkpoint(tab: TrainingTab, session: Session, source: str, until: Until) -> None:
     tabs: list[str] = []
     session.tab_requested.connect(tabs.append)
     tab.run_view.views.chat_asked.emit(source, 4)
@@ -111,7 +111,7 @@ def test_lineage_leads_to_the_tokenizer_and_the_run(tab: TrainingTab, session: S
     assert tab.runs.current_id == source
 
 
-def test_steering_from_the_menu(
+def test_the_menu_controls_the_training(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
 ) -> None:
     session.training.start(long(tiny_spec))
@@ -135,7 +135,7 @@ def test_steering_from_the_menu(
     assert session.runs.list() == []
 
 
-def test_what_steers_a_training_is_offered_while_it_steps_and_closes_with_it(
+def test_controls_are_enabled_while_steps_run_and_dialogs_close_at_the_end(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
 ) -> None:
     head = tab.run_view.head
@@ -174,7 +174,7 @@ def test_settings_are_exported(
     assert not heard.failures
 
 
-def test_the_queue_is_seen_moved_and_emptied(
+def test_the_queue_is_shown_reordered_and_emptied(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until, qtbot: QtBot
 ) -> None:
     assert not tab.queue.isVisibleTo(tab)
@@ -201,9 +201,7 @@ def test_the_queue_is_seen_moved_and_emptied(
     assert not panel.isVisibleTo(tab)
 
 
-def test_of_an_imported_model_only_its_origin_is_shown(
-    tab: TrainingTab, library: Library, tiny_config: ModelConfig
-) -> None:
+def test_an_imported_model_shows_only_its_lineage(tab: TrainingTab, library: Library, tiny_config: ModelConfig) -> None:
     make_run(library, tiny_config, "trained", losses=(3.0, 2.0))
     make_run(library, tiny_config, "from elsewhere", status="imported")
     view = tab.run_view

@@ -81,7 +81,7 @@ def test_runs_are_found_and_sorted(panel: RunsPanel, until: Until) -> None:
     panel.grab()
 
 
-def test_what_a_search_hides_stays_chosen(panel: RunsPanel, qtbot: QtBot) -> None:
+def test_runs_hidden_by_a_search_stay_chosen(panel: RunsPanel, qtbot: QtBot) -> None:
     chosen: list[str] = []
     panel.run_chosen.connect(chosen.append)
     assert panel.list.choose("a")
@@ -134,7 +134,7 @@ def test_a_run_is_renamed_and_gets_notes(
     assert names(panel) == "better"
 
 
-def test_a_run_that_vanished_is_said_and_not_asked_about(
+def test_a_vanished_run_is_reported_without_a_dialog(
     panel: RunsPanel, session: Session, some_runs: list[Path], heard: Heard
 ) -> None:
     n = panel.list.runs.rowCount()
@@ -147,7 +147,7 @@ def test_a_run_that_vanished_is_said_and_not_asked_about(
         session.runs.changed.emit()
 
 
-def test_damaged_notes_are_shown_and_not_written_over(
+def test_damaged_notes_are_shown_and_not_overwritten(
     session: Session, some_runs: list[Path], qtbot: QtBot, heard: Heard
 ) -> None:
     (some_runs[1] / "notes.json").write_text("{")
@@ -158,7 +158,7 @@ def test_damaged_notes_are_shown_and_not_written_over(
     assert (some_runs[1] / "notes.json").read_text() == "{"
 
 
-def test_runs_of_other_processes_come_and_grow_by_themselves(
+def test_runs_of_other_processes_appear_and_update(
     panel: RunsPanel, session: Session, tiny_config: ModelConfig, until: Until
 ) -> None:
     panel.list.choose("b")
@@ -172,7 +172,7 @@ def test_runs_of_other_processes_come_and_grow_by_themselves(
     panel.grab()
 
 
-def test_a_run_that_is_still_to_be_read_is_chosen_when_it_comes(
+def test_a_run_not_read_yet_is_chosen_when_it_appears(
     panel: RunsPanel, session: Session, tiny_config: ModelConfig, until: Until
 ) -> None:
     make_run(session.library, tiny_config, "new", losses=(3.0,))
@@ -181,7 +181,7 @@ def test_a_run_that_is_still_to_be_read_is_chosen_when_it_comes(
     until(lambda: panel.list.current_id == "new")
 
 
-def test_the_selection_survives_another_order(panel: RunsPanel, until: Until) -> None:
+def test_the_selection_survives_reordering(panel: RunsPanel, until: Until) -> None:
     until(lambda: all(run.best_loss for run in panel.list.runs.all_runs))
     for row in (0, 2):
         panel.list.selectionModel().select(panel.list.runs.index(row), QItemSelectionModel.SelectionFlag.Select)
@@ -191,7 +191,7 @@ def test_the_selection_survives_another_order(panel: RunsPanel, until: Until) ->
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_a_run_trained_elsewhere_is_followed_and_its_death_is_said(
+def test_a_run_trained_elsewhere_is_followed_and_shown_as_interrupted(
     panel: RunsPanel, session: Session, tiny_spec: RunSpec, tmp_path: Path, until: Until
 ) -> None:
     endless = dataclasses.replace(tiny_spec, train=dataclasses.replace(tiny_spec.train, steps=1_000_000))

@@ -1,4 +1,4 @@
-"""The time machine: any kept step shows exactly what was recorded of it; it plays, follows and is driven by keys."""
+"""The time machine: every recorded step is shown exactly; playback, following and keys."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_step_shows_exactly_what_was_recorded_of_it(machine: TimeMachine, run:
     assert "At the sample before" in machine.panes.bars.tip(0)
 
 
-def test_the_time_line_is_clicked_and_dragged(machine: TimeMachine, qtbot: QtBot) -> None:
+def test_the_timeline_is_clicked_and_dragged(machine: TimeMachine, qtbot: QtBot) -> None:
     def place(step: float) -> QPoint:
         view = machine.timeline.getPlotItem().getViewBox()
         low, high = view.viewRange()[1]
@@ -162,7 +162,7 @@ def test_it_plays_to_the_end_and_stops(machine: TimeMachine, qtbot: QtBot, until
     assert not machine.playing, "nobody sees it"
 
 
-def test_checkpoints_on_disk_can_be_forked_and_talked_to(machine: TimeMachine, run: RunFolder, qtbot: QtBot) -> None:
+def test_checkpoints_on_disk_can_be_forked_and_chatted_with(machine: TimeMachine, run: RunFolder, qtbot: QtBot) -> None:
     kept = {int(path.name.removeprefix("step-")) for path in run.checkpoints()}
     assert 12 in kept
     assert 5 not in kept
@@ -175,7 +175,7 @@ def test_checkpoints_on_disk_can_be_forked_and_talked_to(machine: TimeMachine, r
         assert asked.args == [run.id, 12]
 
 
-def test_it_follows_a_run_that_grows(view: TimeMachine, run: RunFolder, until: Until) -> None:
+def test_it_follows_a_growing_run(view: TimeMachine, run: RunFolder, until: Until) -> None:
     whole, growing = RunHistory.read(run), RunHistory()
     view.show_run(shown(run, growing))
     assert view.step == -1
@@ -202,7 +202,7 @@ def test_it_follows_a_run_that_grows(view: TimeMachine, run: RunFolder, until: U
     until(lambda: not view.busy)
 
 
-def test_what_is_selected_stays_while_no_sample_comes(view: TimeMachine, run: RunFolder, until: Until) -> None:
+def test_a_selection_stays_until_a_new_sample(view: TimeMachine, run: RunFolder, until: Until) -> None:
     history = RunHistory.read(run)
     view.show_run(shown(run, history))
     until(lambda: not view.busy)
@@ -249,7 +249,7 @@ def test_a_run_without_samples_says_what_to_set(view: TimeMachine, tiny_spec: Ru
     assert view.step == -1
 
 
-def test_no_more_samples_than_there_are_are_looked_for() -> None:
+def test_only_new_samples_are_indexed() -> None:
     history = RunHistory()
     snapshots = Snapshots(history, ("b", "a"))
     assert not snapshots.read_new()
@@ -264,7 +264,7 @@ def test_no_more_samples_than_there_are_are_looked_for() -> None:
     assert [nearest((0, 10, 20), place) for place in (-3, 4, 6, 16, 99)] == [0, 0, 1, 2, 2]
 
 
-def test_new_words_stand_out() -> None:
+def test_new_words_are_highlighted() -> None:
     assert changes("the cat sat", "the cat ran") == [("the cat ", False), ("ran", True)]
     assert changes("", "all new") == [("all new", True)]
     assert changes("same", "same") == [("same", False)]
@@ -279,7 +279,7 @@ def test_new_words_stand_out() -> None:
         ("t5-tiny", "encoder.blocks.3.attention", "Encoder layer 4", 0),
     ],
 )
-def test_what_cannot_be_seen_is_not_drawn_as_zero(preset: str, site: str, words: str, hidden: int) -> None:
+def test_masked_attention_is_not_drawn_as_zero(preset: str, site: str, words: str, hidden: int) -> None:
     history = RunHistory()
     weights = tuple(tuple(tuple([0.25] * 4) for _ in range(4)) for _ in range(2))
     history.add(AttentionSeen(step=0, prompt="a", site=site, ids=(1, 2, 3, 4), weights=weights))
@@ -302,7 +302,7 @@ def test_damaged_rows_of_attention_are_left_out() -> None:
     assert len(history.attention) == 1
 
 
-def test_heads_are_chosen_by_hand(machine: TimeMachine, qtbot: QtBot) -> None:
+def test_heads_are_selected_by_mouse_and_keyboard(machine: TimeMachine, qtbot: QtBot) -> None:
     pane = machine.panes.attention
     qtbot.mouseClick(pane.heads, Qt.MouseButton.LeftButton, pos=pane.heads.rect_of(1).center().toPoint())
     assert pane.title.text() == "Layer 1, head 2"

@@ -1,4 +1,4 @@
-"""Runs tried out through the session, with a real worker and a tiny model."""
+"""Trials of runs, with a real worker and a tiny model."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_data_and_cost_are_shown_before_a_run_starts(
     assert not heard.failures
 
 
-def test_a_learning_rate_grows_before_the_eyes(trials: Trials, tiny_spec: RunSpec, until: Until) -> None:
+def test_the_learning_rate_trial_is_shown_live(trials: Trials, tiny_spec: RunSpec, until: Until) -> None:
     counts: list[int] = []
     trials.changed.connect(lambda: counts.append(len(trials.state.lr_points)))
     assert trials.start("lr", tiny_spec)
@@ -71,7 +71,7 @@ def test_batches_are_shown_by_size(
     assert trials.state.batch is not None
 
 
-def test_a_training_comes_first(
+def test_a_training_cancels_a_trial(
     session: Session, trials: Trials, heard: Heard, tiny_spec: RunSpec, until: Until
 ) -> None:
     assert trials.start("lr", tiny_spec)
@@ -89,7 +89,7 @@ def test_a_training_comes_first(
     until(lambda: not session.training.active)
 
 
-def test_what_cannot_train_says_why(trials: Trials, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
+def test_an_impossible_trial_says_why(trials: Trials, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
     long_context = dataclasses.replace(tiny_spec.model, context_length=100_000)
     assert trials.start("preview", dataclasses.replace(tiny_spec, model=long_context))
     until(lambda: not trials.state.running)
@@ -98,7 +98,7 @@ def test_what_cannot_train_says_why(trials: Trials, heard: Heard, tiny_spec: Run
     assert not heard.failures
 
 
-def test_a_newer_trial_takes_the_place_of_an_older_one(
+def test_a_newer_trial_replaces_an_older_one(
     trials: Trials, library: Library, tiny_spec: RunSpec, until: Until
 ) -> None:
     other = dataclasses.replace(tiny_spec, name="other")

@@ -11,7 +11,7 @@ from models.data.tiny_world.pronouns import (
     ADJECTIVES,
     BEINGS,
     NOUNS,
-    SCENES,
+    SCENARIOS,
     MinimalPair,
     Reference,
     minimal_pairs,
@@ -24,9 +24,9 @@ SPLITS = pytest.mark.parametrize("held_out", [False, True])
 def test_there_are_enough_nouns_and_adjectives() -> None:
     assert len(NOUNS) >= 30
     assert len(ADJECTIVES) >= 20
-    assert not set(BEINGS) & {thing for scene in SCENES for thing in scene.things}
-    of_beings = {word for scene in SCENES for word in scene.of_beings}
-    of_things = {word for scene in SCENES for word in scene.of_things}
+    assert not set(BEINGS) & {thing for scenario in SCENARIOS for thing in scenario.things}
+    of_beings = {word for scenario in SCENARIOS for word in scenario.of_beings}
+    of_things = {word for scenario in SCENARIOS for word in scenario.of_things}
     assert not of_beings & of_things
 
 

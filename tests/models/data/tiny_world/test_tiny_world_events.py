@@ -12,7 +12,6 @@ from models.data.tiny_world import english, lexicon
 from models.data.tiny_world.events import (
     DoorIs,
     Drops,
-    Event,
     Feels,
     Gives,
     Holds,
@@ -20,9 +19,10 @@ from models.data.tiny_world.events import (
     Lies,
     Moves,
     Paints,
-    State,
     Takes,
     Thanks,
+    WorldEvent,
+    WorldState,
 )
 from models.data.tiny_world.judge import is_right, story_problem
 from models.data.tiny_world.questions import draw, request
@@ -30,7 +30,7 @@ from models.data.tiny_world.stories import MIXED, draw_cast, simulate
 from models.data.tiny_world.world import World
 
 WORLD = World(0)
-ALL_EVENTS: tuple[Event, ...] = (
+ALL_EVENTS: tuple[WorldEvent, ...] = (
     Is("Anna", "garden"),
     Lies("ball", "garden"),
     Holds("Anna", "ball"),
@@ -46,11 +46,11 @@ ALL_EVENTS: tuple[Event, ...] = (
 
 
 def test_the_examples_are_all_there_is() -> None:
-    assert {type(event) for event in ALL_EVENTS} == set(Event.__subclasses__())
+    assert {type(event) for event in ALL_EVENTS} == set(WorldEvent.__subclasses__())
 
 
 @pytest.mark.parametrize("event", ALL_EVENTS, ids=lambda event: type(event).__name__)
-def test_every_sentence_parses_back_to_its_event(event: Event) -> None:
+def test_every_sentence_parses_back_to_its_event(event: WorldEvent) -> None:
     for template in english.PAST[type(event)]:
         assert english.parse_sentence(template.format_map(vars(event))) == event
 
@@ -107,7 +107,7 @@ def test_whatever_a_model_says_is_judged() -> None:
     words |= {"receiver": words["person"], "giver": words["person"], "mood": ("sad",)}
     verdicts = Counter[bool]()
     for _ in range(3000):
-        kinds = rng.choices(Event.__subclasses__(), k=4)
+        kinds = rng.choices(WorldEvent.__subclasses__(), k=4)
         events = [kind(**{field.name: rng.choice(words[field.name]) for field in fields(kind)}) for kind in kinds]
         try:
             verdicts[english.parse_story(english.tell(events, rng)) == events] += 1
@@ -117,7 +117,7 @@ def test_whatever_a_model_says_is_judged() -> None:
 
 
 def test_things_travel_with_those_who_hold_them() -> None:
-    state = State()
+    state = WorldState()
     for event in english.parse_story(
         "Anna was in the garden. The ball was in the garden. Anna took the ball. Anna went to the mill. Ben was in the "
         "mill. Anna gave the ball to Ben. Ben thanked Anna. Ben went to the barn. Ben dropped the ball. Ben felt sad."
@@ -131,7 +131,7 @@ def test_things_travel_with_those_who_hold_them() -> None:
 
 def test_an_impossible_event_cannot_be_applied() -> None:
     with pytest.raises(AssertionError, match="does not have"):
-        State().apply(Drops("Anna", "ball"))
+        WorldState().apply(Drops("Anna", "ball"))
 
 
 @pytest.mark.parametrize("seed", range(3))

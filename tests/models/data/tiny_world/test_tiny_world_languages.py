@@ -11,7 +11,6 @@ from models.data.tiny_world import french, german, lexicon, spanish
 from models.data.tiny_world.events import (
     DoorIs,
     Drops,
-    Event,
     Feels,
     Gives,
     Holds,
@@ -21,6 +20,7 @@ from models.data.tiny_world.events import (
     Paints,
     Takes,
     Thanks,
+    WorldEvent,
 )
 from models.data.tiny_world.parallel import LANGUAGES
 
@@ -100,14 +100,14 @@ GOLDEN = [
 
 
 @pytest.mark.parametrize(("event", "in_french", "in_german", "in_spanish"), GOLDEN)
-def test_golden_sentences(event: Event, in_french: str, in_german: str, in_spanish: str) -> None:
+def test_golden_sentences(event: WorldEvent, in_french: str, in_german: str, in_spanish: str) -> None:
     told = {name: language.tell(event) for name, language in LANGUAGES.items()}
     assert told == {"French": in_french, "German": in_german, "Spanish": in_spanish}
 
 
-def every_event() -> list[Event]:
+def every_event() -> list[WorldEvent]:
     """All kinds of events with all words of the lexicon."""
-    events: list[Event] = [Is("Ben", p) for p in lexicon.PLACES] + [Moves("Ben", p) for p in lexicon.PLACES]
+    events: list[WorldEvent] = [Is("Ben", p) for p in lexicon.PLACES] + [Moves("Ben", p) for p in lexicon.PLACES]
     for thing in lexicon.THINGS:
         events += [Lies(thing, "barn"), Holds("Ida", thing), Takes("Ida", thing), Drops("Ida", thing)]
         events.append(Gives("Ida", thing, "Ben"))
@@ -141,7 +141,7 @@ def test_contractions_are_made_everywhere(language: str) -> None:
 def test_what_is_no_event_of_tiny_world_has_no_sentence() -> None:
     for language in LANGUAGES.values():
         with pytest.raises(AssertionError, match="no sentence"):
-            language.tell(Event())
+            language.tell(WorldEvent())
 
 
 def test_words_agree_with_their_gender() -> None:

@@ -1,4 +1,4 @@
-"""Texts that tokenizers stumble over, and a little text to train on."""
+"""Difficult texts for tokenizers, and a small training text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TORTURE = (
     "aaaaaaaaaaaaaaaaaaaa hahahahaha ----------- ======== ''''",
     "def f(x):\n\treturn x ** 2  # {}[]()<>/\\\n\n",
 )
-"""Each for itself and all in one are to be encoded as the original does."""
+"""To be encoded like the original, each on its own and all joined."""
 
 _WORDS = "the a cat dog sat on mat red ball house and of to in it's don't 1 22 333 naïve café 東京 日本 привет мир नमस्ते"
 

@@ -1,4 +1,4 @@
-"""Tokenizers from elsewhere in the library."""
+"""Importing tokenizers into the library."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def library(tmp_path: Path) -> Library:
     return Library(tmp_path / "home")
 
 
-def test_what_is_kept(library: Library, tmp_path: Path) -> None:
+def test_the_imported_files_and_facts(library: Library, tmp_path: Path) -> None:
     folder = write_words(tmp_path / "my bert", WORDS)
     (folder / "chat_template.jinja").write_text("{{ messages }}")
     assert import_tokenizer(folder, library) == "my-bert"
@@ -32,7 +32,7 @@ def test_what_is_kept(library: Library, tmp_path: Path) -> None:
     about = read_about(kept)
     assert about["imported_from"] == str(folder)
     assert about["sha256"] == hashlib.sha256((folder / "vocab.txt").read_bytes()).hexdigest()
-    assert "Capitals are made small" in about["assumptions"][0]
+    assert "Text is lowercased" in about["assumptions"][0]
     assert (about["kind"], about["vocab_size"], about["form"]) == ("wordpiece", 7, "vocab.txt")
     assert (kept / "chat_template.jinja").read_text() == "{{ messages }}"
     assert load_tokenizer("my-bert", library).encode("The cats").tokens == ["[CLS]", "the", "cat", "##s", "[SEP]"]
@@ -49,13 +49,13 @@ def test_names(library: Library, tmp_path: Path) -> None:
     assert import_tokenizer(tmp_path / "special.json", library) == "special"
 
 
-def test_a_pattern_is_told_only_where_it_counts(library: Library, tmp_path: Path) -> None:
+def test_a_pattern_is_used_only_where_needed(library: Library, tmp_path: Path) -> None:
     train_tokenizer((), "byte", 0).save(str(tmp_path / "whole.json"))
     import_tokenizer(tmp_path / "whole.json", library, pattern="gpt2")
     assert read_about(library.tokenizers / "whole")["assumptions"] == []
 
 
-def test_nothing_is_left_where_it_fails(library: Library, tmp_path: Path) -> None:
+def test_a_failed_import_leaves_nothing(library: Library, tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("nothing\n")
     with pytest.raises(ValueError, match=r"vocab\.txt is damaged"):
         import_tokenizer(tmp_path, library)
@@ -77,13 +77,13 @@ def test_a_name_on_the_hub(library: Library, tmp_path: Path, monkeypatch: pytest
     assert read_about(library.tokenizers / "a-bert")["imported_from"] == "some-one/a-bert on the Hugging Face hub"
 
 
-def test_the_hub_out_of_reach(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_gives_an_error_message(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     def download(name: str, **_: Any) -> str:
         raise LocalEntryNotFoundError("no connection")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     with pytest.raises(
-        ValueError, match="'some-one/a-bert' is no file or folder here, and the Hugging Face hub cannot"
+        ValueError, match="'some-one/a-bert' is not a local file or folder, and the Hugging Face hub cannot"
     ):
         import_tokenizer("some-one/a-bert", library)
 
@@ -91,5 +91,5 @@ def test_the_hub_out_of_reach(library: Library, monkeypatch: pytest.MonkeyPatch)
         raise OSError("500 Server Error\nmore")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    with pytest.raises(ValueError, match=r"did not give it \(500 Server Error\)\.$"):
+    with pytest.raises(ValueError, match=r"hub failed \(500 Server Error\)\.$"):
         import_tokenizer("some-one/a-bert", library)

@@ -1,4 +1,4 @@
-"""Tokenizers in files and folders: told apart by what is in them, and each way to be wrong is a sentence."""
+"""Reading tokenizer files and folders: detection by content, and an error message for each problem."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def write_words(folder: Path, words: list[str], **settings: Any) -> Path:
     return folder
 
 
-def test_tokenizer_json_is_taken_as_it_is(byte_level: Tokenizer, tmp_path: Path) -> None:
+def test_tokenizer_json_is_read_unchanged(byte_level: Tokenizer, tmp_path: Path) -> None:
     cut = Tokenizer.from_str(byte_level.to_str())
     cut.enable_truncation(3)
     cut.enable_padding(length=9)
@@ -68,7 +68,7 @@ def test_vocab_and_merges(byte_level: Tokenizer, tmp_path: Path) -> None:
     for path in (folder, folder / "vocab.json", folder / "merges.txt"):
         found = read_foreign(path)
         assert found.files == (folder / "vocab.json", folder / "merges.txt")
-        assert "as GPT-2 does; no file beside says how" in found.assumptions[0]
+        assert "as in GPT-2, as no other file says otherwise" in found.assumptions[0]
         for text in all_texts():
             assert ids_of(found.tokenizer, text) == ids_of(byte_level, text)
 
@@ -81,15 +81,15 @@ def test_vocab_and_merges_with_another_split(byte_level: Tokenizer, tmp_path: Pa
     assert found.tokenizer.normalizer is not None
     assert len(ids_of(found.tokenizer, "1234")) == 4
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "CLIPTokenizer"}')
-    with pytest.raises(ValueError, match="of a CLIPTokenizer, whose split into words is not known"):
+    with pytest.raises(ValueError, match="belongs to a CLIPTokenizer, whose pattern for words is not known"):
         read_foreign(folder)
     assert ids_of(read_foreign(folder, "gpt2").tokenizer, "a b") == ids_of(byte_level, "a b")
 
 
-def test_other_bpe_is_not_taken_for_byte_level(tmp_path: Path) -> None:
+def test_other_kinds_of_bpe_are_rejected(tmp_path: Path) -> None:
     made = implementations.CharBPETokenizer()
     made.train_from_iterator(lines(), vocab_size=300, show_progress=False)
-    with pytest.raises(ValueError, match=r"vocab\.json is no byte-level BPE"):
+    with pytest.raises(ValueError, match=r"vocab\.json is not byte-level BPE"):
         read_foreign(write_pair(tmp_path / "it", Tokenizer.from_str(made.to_str())))
     core = Tokenizer(models.BPE(vocab={"a": 0, "b": 1, "ab": 2}, merges=[("a", "b")]))
     with pytest.raises(ValueError, match=r"vocab\.json is damaged: it has no token for the byte"):
@@ -108,13 +108,13 @@ def test_word_pieces(lower: bool, word_pieces: list[str], tmp_path: Path) -> Non
         assert found.tokenizer.encode(text).ids == theirs_too.encode(text), repr(text)
 
 
-def test_word_pieces_alone_are_assumed_to_be_lower_case(word_pieces: list[str], tmp_path: Path) -> None:
+def test_word_pieces_are_assumed_to_be_lowercase(word_pieces: list[str], tmp_path: Path) -> None:
     folder = write_words(tmp_path / "it", word_pieces)
     found = read_foreign(folder / "vocab.txt")
-    assert "Capitals are made small" in found.assumptions[0]
+    assert "Text is lowercased" in found.assumptions[0]
     assert ids_of(found.tokenizer, "THE") == ids_of(found.tokenizer, "the")
     write_words(folder, word_pieces, tokenizer_class="BertJapaneseTokenizer")
-    with pytest.raises(ValueError, match="of a BertJapaneseTokenizer"):
+    with pytest.raises(ValueError, match="belongs to a BertJapaneseTokenizer"):
         read_foreign(folder)
 
 
@@ -131,7 +131,7 @@ def test_sentencepiece_in_a_folder(tmp_path: Path) -> None:
     assert ids_of(read_foreign(tmp_path).tokenizer, "<|im_start|>") == [n_pieces]
     settings = {"tokenizer_class": "XLMRobertaTokenizer"}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
-    with pytest.raises(ValueError, match="of a XLMRobertaTokenizer, which may number"):
+    with pytest.raises(ValueError, match="belongs to a XLMRobertaTokenizer, which may renumber"):
         read_foreign(tmp_path)
 
 
@@ -143,7 +143,7 @@ def test_which_file_of_a_folder(tmp_path: Path) -> None:
         assert find_tokenizer_file(tmp_path) == tmp_path / expected
 
 
-def test_chat_templates_come_along(byte_level: Tokenizer, tmp_path: Path) -> None:
+def test_chat_templates_are_read(byte_level: Tokenizer, tmp_path: Path) -> None:
     byte_level.save(str(tmp_path / "tokenizer.json"))
     assert read_foreign(tmp_path).template == ""
     (tmp_path / "tokenizer_config.json").write_text('{"chat_template": "{{ one }}"}')
@@ -154,29 +154,29 @@ def test_chat_templates_come_along(byte_level: Tokenizer, tmp_path: Path) -> Non
 
 WRONG: dict[str, tuple[str, bytes, str]] = {
     "empty": ("tokenizer.json", b"", "is empty"),
-    "no tokenizer": ("tokenizer.json", b"{}", "is no tokenizer file"),
+    "no tokenizer": ("tokenizer.json", b"{}", "is damaged or not a tokenizer"),
     "cut off": (
         "tokenizer.json",
         b'{"version": "1.0", "model": {"type": "BPE", "vo',
         "is damaged: it is not valid JSON",
     ),
-    "a model of no kind": ("tokenizer.json", b'{"model": {"type": "Magic"}}', "is no tokenizer file, or a damaged one"),
+    "a model of no kind": ("tokenizer.json", b'{"model": {"type": "Magic"}}', "is damaged or not a tokenizer"),
     "nested": ("x.json", b'{"a":' + b"[" * 100_000, "is not valid JSON"),
-    "other JSON": ("config.json", b'{"model_type": "gpt2"}', "is JSON, but no tokenizer"),
-    "half": ("vocab.json", b'{"a": 0}', "is half of a tokenizer: put merges.txt beside it"),
-    "other half": ("merges.txt", b"#version: 0.2\na b\n", "is half of a tokenizer: put vocab.json beside it"),
+    "other JSON": ("config.json", b'{"model_type": "gpt2"}', "is JSON, but not a tokenizer"),
+    "half": ("vocab.json", b'{"a": 0}', "is only half of a tokenizer: merges.txt is missing"),
+    "other half": ("merges.txt", b"#version: 0.2\na b\n", "is only half of a tokenizer: vocab.json is missing"),
     "a text": ("vocab.txt", b"Once upon a time\n", "[UNK] is missing"),
     "not UTF-8": ("vocab.txt", b"[UNK]\n\xff\xfe\n", "it is not UTF-8"),
-    "binary": ("it.bin", bytes(range(256)) * 20, "is no tokenizer of a kind that can be read"),
-    "zeros": ("it.model", bytes(100), "is no complete SentencePiece model"),
-    "GGUF": ("it.gguf", b"GGUF" + bytes(range(100)), "is no complete GGUF file"),
-    "GGUF of nothing": ("it.gguf", b"GGUF\x03\0\0\0" + bytes(16), "has no tokenizer in it"),
-    "a pickle": ("pytorch_model.bin", b"PK\x03\x04" + b"\0" * 50, "is no tokenizer of a kind"),
+    "binary": ("it.bin", bytes(range(256)) * 20, "is not a supported tokenizer format"),
+    "zeros": ("it.model", bytes(100), "is not a complete SentencePiece model"),
+    "GGUF": ("it.gguf", b"GGUF" + bytes(range(100)), "is not a complete GGUF file"),
+    "GGUF of nothing": ("it.gguf", b"GGUF\x03\0\0\0" + bytes(16), "contains no tokenizer"),
+    "a pickle": ("pytorch_model.bin", b"PK\x03\x04" + b"\0" * 50, "is not a supported tokenizer format"),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_one_sentence(name: str, tmp_path: Path) -> None:
+def test_errors_are_one_sentence(name: str, tmp_path: Path) -> None:
     file, data, sentence = WRONG[name]
     (tmp_path / file).write_bytes(data)
     with pytest.raises(ValueError, match=file) as caught:
@@ -188,7 +188,7 @@ def test_what_is_wrong_is_one_sentence(name: str, tmp_path: Path) -> None:
 def test_missing_empty_and_huge(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing is missing"):
         read_foreign(tmp_path / "nothing")
-    with pytest.raises(ValueError, match="has no tokenizer in it: give a folder or file"):
+    with pytest.raises(ValueError, match="contains no tokenizer: give a folder or file"):
         read_foreign(tmp_path)
     with (tmp_path / "model.safetensors").open("wb") as file:
         file.write(b"x")
@@ -197,24 +197,24 @@ def test_missing_empty_and_huge(tmp_path: Path) -> None:
         read_foreign(tmp_path / "model.safetensors")
 
 
-def test_a_file_that_breaks_the_library(tmp_path: Path) -> None:
+def test_a_file_that_crashes_the_library(tmp_path: Path) -> None:
     made = Tokenizer(models.BPE(vocab={"a": 0}, merges=[]))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     whole = json.loads(made.to_str())
     whole["model"] = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "gone"}
     (tmp_path / "tokenizer.json").write_text(json.dumps(whole))
-    with pytest.raises(ValueError, match=r"tokenizer\.json is damaged: nothing can be encoded with it"):
+    with pytest.raises(ValueError, match=r"tokenizer\.json is damaged: encoding fails"):
         read_foreign(tmp_path)
 
 
-def test_an_absurd_id_is_refused(tmp_path: Path) -> None:
+def test_a_huge_id_is_rejected(tmp_path: Path) -> None:
     made = Tokenizer(models.WordLevel(vocab={"a": 0, "b": 40_000_000}, unk_token="a"))
     made.save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(ValueError, match=r"tokenizer\.json is damaged: it has a token with the id 40,000,000"):
         read_foreign(tmp_path)
 
 
-def test_ours_are_read_too(tmp_path: Path) -> None:
+def test_tokenizers_trained_here_are_read(tmp_path: Path) -> None:
     made = train_tokenizer(list(lines(100)), "unigram", 400)
     made.save(str(tmp_path / "tokenizer.json"))
     found = read_foreign(tmp_path)

@@ -1,4 +1,4 @@
-"""SentencePiece models, trained here: the same ids as the library itself gives."""
+"""SentencePiece models trained here: the same ids as the library itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from models.tokenizers.foreign.sentencepiece_file import parse_sentencepiece
 from tests.models.tokenizers.foreign.support import all_texts, ids_of, lines, saved
 
 CONTROLS = ("<unk>", "<s>", "</s>")
-"""Which SentencePiece takes for their characters, and we, as transformers, for themselves."""
+"""SentencePiece encodes these as characters; we, like transformers, parse them."""
 
 
 def train(**options: Any) -> bytes:
@@ -132,13 +132,13 @@ def test_ids_of_any_text(text: str) -> None:
         assert spelled_out or ids_of(ours, text) == theirs.encode(text)  # of those see the next test
 
 
-def test_control_symbols_stand_for_themselves() -> None:
+def test_control_symbols_are_parsed() -> None:
     theirs, ours = pair(train(model_type="bpe", control_symbols=["<ctl>"]))
     ids = ids_of(ours, "<ctl>the cat</s>")
     assert ids == [theirs.piece_to_id("<ctl>"), *theirs.encode("the cat"), theirs.eos_id()]
 
 
-def test_pieces_that_no_text_becomes_are_never_found() -> None:
+def test_hidden_pieces_never_match() -> None:
     """“＜s＞” becomes “<s>” when normalised, and bytes can be spelled out."""
     for name in ("unigram bytes", "bpe nfkc bytes"):
         theirs, ours = pair(train(**OPTIONS[name]))
@@ -146,7 +146,7 @@ def test_pieces_that_no_text_becomes_are_never_found() -> None:
             assert ids_of(ours, text) == theirs.encode(text)
 
 
-def test_what_stands_beside_a_model_comes_along(tmp_path: Path) -> None:
+def test_files_beside_a_model_are_read(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.model").write_bytes(train(model_type="bpe"))
     said = {"tokenizer_class": "LlamaTokenizer", "chat_template": "{{ messages }}", "bos_token": {"content": "<s>"}}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(said))
@@ -157,13 +157,13 @@ def test_what_stands_beside_a_model_comes_along(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"model_type": "word"}, "model of words, which cannot be read"),
-        ({"model_type": "bpe", "treat_whitespace_as_suffix": True}, "behind words, which cannot be read"),
-        ({"model_type": "bpe", "normalization_rule_name": "nmt_nfkc_cf"}, r"normaliser \(nmt_nfkc_cf\) replaces"),
-        ({"model_type": "bpe", "user_defined_symbols": ["▁▁"]}, "in a way that cannot be had exactly with its symbols"),
+        ({"model_type": "word"}, "of type word, which is not supported"),
+        ({"model_type": "bpe", "treat_whitespace_as_suffix": True}, "as a suffix of words, which is not supported"),
+        ({"model_type": "bpe", "normalization_rule_name": "nmt_nfkc_cf"}, r"normaliser \(nmt_nfkc_cf\) cannot be converted"),
+        ({"model_type": "bpe", "user_defined_symbols": ["▁▁"]}, "cannot be converted exactly together with its symbols"),
     ],
 )
-def test_what_cannot_be_exact_is_refused(options: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+def test_inexact_conversions_are_rejected(options: dict[str, Any], sentence: str, tmp_path: Path) -> None:
     path = tmp_path / "it.model"
     path.write_bytes(train(**options))
     with pytest.raises(ValueError, match=sentence) as caught:
@@ -171,7 +171,7 @@ def test_what_cannot_be_exact_is_refused(options: dict[str, Any], sentence: str,
     assert "it.model" in str(caught.value)
 
 
-def test_a_model_that_is_cut_off_is_damaged(tmp_path: Path) -> None:
+def test_a_truncated_model_is_damaged(tmp_path: Path) -> None:
     data, path = train(model_type="bpe"), tmp_path / "it.model"
     for n in (len(data) // 3, len(data) - 5, 40):
         path.write_bytes(data[:n])
@@ -186,7 +186,7 @@ def test_a_model_that_is_cut_off_is_damaged(tmp_path: Path) -> None:
 # The table of replacements
 
 
-def test_a_table_is_read_as_it_was_made() -> None:
+def test_a_charsmap_round_trips() -> None:
     rules = {"a": "bc", "ﬁ": "fi", "ab": "", "日": "本", "\U0001f600": "x", "a\u0301": "á"}
     assert read_charsmap(make_charsmap(rules)) == rules
     assert replace_longest(rules, "xabaﬁa\u0301a", 2) == "xbcfiábc"
@@ -195,7 +195,7 @@ def test_a_table_is_read_as_it_was_made() -> None:
             read_charsmap(blob)
 
 
-def test_rules_that_depend_on_their_surroundings_are_refused() -> None:
+def test_context_dependent_rules_are_rejected() -> None:
     chain = {f"x{chr(97 + i)}": "?" for i in range(26)} | {f"{chr(97 + i)}x": "!" for i in range(26)}
     assert replacement_steps({**chain, **{f"y{chr(97 + i)}": "." for i in range(26)}}) is None
     assert replacement_steps({}) == []

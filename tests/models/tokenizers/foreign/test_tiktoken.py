@@ -1,4 +1,4 @@
-"""tiktoken's ranks: the same ids as tiktoken itself gives, with ranks trained here."""
+"""tiktoken ranks: the same ids as tiktoken itself, with ranks trained here."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def small_pair(_made: list[tuple[tiktoken.Encoding, Tokenizer]] = []) -> tuple[t
         with tempfile.TemporaryDirectory() as folder:
             small = {bytes([b]): b for b in range(256)} | {b"ab": 256, b" a": 257, b"  ": 258, "é".encode(): 259}
             ours = read_ranks(write(Path(folder) / "x.tiktoken", small), "cl100k")[0]
-        pattern = PATTERNS["cl100k"].words
+        pattern = PATTERNS["cl100k"].regex
         _made.append((tiktoken.Encoding("x", pat_str=pattern, mergeable_ranks=small, special_tokens={}), ours))
     return _made[0]
 
@@ -90,23 +90,23 @@ def test_special_tokens_of_a_known_size(tmp_path: Path) -> None:
     assert len(ranks) == 50_256
     found = read_foreign(write(tmp_path / "mine.txt", ranks))
     assert found.form == "tiktoken ranks"
-    assert "those of gpt2" in found.assumptions[0]
+    assert "match gpt2" in found.assumptions[0]
     assert ids_of(found.tokenizer, "a<|endoftext|>b") == [ranks[b"a"], 50_256, ranks[b"b"]]
 
 
-def test_ranks_in_an_order_of_their_own() -> None:
+def test_ranks_in_unusual_order() -> None:
     """“abc” comes before “ab”, without which it is never made: tiktoken makes it all the same."""
     ranks = {bytes([b]): b for b in range(256)} | {b"abc": 256, b"ab": 257, b"xyz": 258}
     assert derive_merges(ranks) == [(b"ab", b"c"), (b"a", b"b")]
 
 
-def test_the_pattern_is_asked_for_only_where_nothing_says_it(ranks: dict[bytes, int], tmp_path: Path) -> None:
+def test_the_pattern_is_needed_only_if_unknown(ranks: dict[bytes, int], tmp_path: Path) -> None:
     unknown, known = write(tmp_path / "mine.tiktoken", ranks), write(tmp_path / "my_cl100k.tiktoken", ranks)
-    with pytest.raises(PatternUnknownError, match=r"mine\.tiktoken does not say how a text is cut"):
+    with pytest.raises(PatternUnknownError, match=r"mine\.tiktoken does not say how text is split"):
         read_foreign(unknown)
     with pytest.raises(ValueError, match="no word pattern 'nothing'"):
         read_foreign(unknown, "nothing")
-    assert read_foreign(known).assumptions == ("Texts are cut into words as by cl100k, as the file's name says.",)
+    assert read_foreign(known).assumptions == ("Text is split into words with the pattern cl100k, as the file's name says.",)
 
 
 @pytest.mark.parametrize(
@@ -114,12 +114,14 @@ def test_the_pattern_is_asked_for_only_where_nothing_says_it(ranks: dict[bytes, 
     [
         (lambda data: data + b"!!! 7\n", "not a token in base64"),
         (lambda data: data + b"YWI= x\n", "not a token in base64"),
-        (lambda data: data + data.split(b"\n")[0] + b"\n", "is there twice"),
+        (lambda data: data + data.split(b"\n")[0] + b"\n", "duplicate token or rank"),
         (lambda data: b"\n".join(data.split(b"\n")[:100]), "it has no token for the byte"),
         (lambda data: data[:-30] + b"\x00\xff\x00", "not a token in base64"),
     ],
 )
-def test_damage_is_a_sentence(change: Any, sentence: str, ranks: dict[bytes, int], tmp_path: Path) -> None:
+def test_damaged_files_give_an_error_message(
+    change: Any, sentence: str, ranks: dict[bytes, int], tmp_path: Path
+) -> None:
     path = write(tmp_path / "cl100k.tiktoken", ranks)
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(ValueError, match=r"cl100k\.tiktoken is damaged") as caught:

@@ -1,4 +1,4 @@
-"""Growth is what training a smaller vocabulary would have given, without training it."""
+"""Growth equals what training a smaller vocabulary would have given, without training it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_prefix_of_the_merges_is_the_smaller_tokenizer(options: TokenizerOptio
         assert bytes_per_token == len(OTHER.encode()) / len(encode_text(trained, OTHER))
 
 
-def test_nothing_is_measured_where_there_is_nothing_to_measure() -> None:
+def test_growth_is_empty_for_other_kinds() -> None:
     assert list(measure_growth(train_tokenizer([TEXT], "bpe", 300), "")) == []
     for kind in ("byte", "char", "wordpiece", "unigram", "word"):
         assert list(measure_growth(train_tokenizer([TEXT], kind, 300), TEXT)) == []

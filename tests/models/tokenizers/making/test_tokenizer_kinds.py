@@ -1,4 +1,4 @@
-"""Kinds and options: each does what it says, in the words of Hugging Face's library, and says what it cannot do."""
+"""Kinds and options: each does what it says, and rejects impossible combinations."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def combinations() -> list[tuple[str, TokenizerOptions]]:
 
 
 @pytest.mark.parametrize(("kind", "options"), combinations(), ids=str)
-def test_every_combination_works_and_survives_being_saved(kind: str, options: TokenizerOptions, tmp_path: Path) -> None:
+def test_every_combination_works_and_can_be_saved(kind: str, options: TokenizerOptions, tmp_path: Path) -> None:
     options = dataclasses.replace(options, special_tokens=("<|mine|>",))
     tokenizer = train_tokenizer([TEXT], kind, 400, options)
     assert [tokenizer.token_to_id(token) for token in (*SPECIAL_TOKENS, "<|mine|>")] == [0, 1, 2, 3, 4, 5]
@@ -75,7 +75,7 @@ def test_every_combination_works_and_survives_being_saved(kind: str, options: To
     assert [piece.id for piece in token_pieces(again, STRANGE)] == ids
 
 
-def test_wordpiece_takes_the_longest_piece_and_marks_what_goes_on() -> None:
+def test_wordpiece_takes_the_longest_piece_and_marks_continuations() -> None:
     tokenizer = train_tokenizer([TEXT], "wordpiece", 120)
     pieces = token_pieces(tokenizer, "unbelievable zz")
     assert all(piece.display.startswith("##") for piece in pieces[1:-1])
@@ -84,7 +84,7 @@ def test_wordpiece_takes_the_longest_piece_and_marks_what_goes_on() -> None:
     assert (pieces[-1].start, pieces[-1].end) == (13, 15)
 
 
-def test_pieces_lie_where_a_normaliser_found_them() -> None:
+def test_pieces_have_the_offsets_of_the_original_text() -> None:
     tokenizer = train_tokenizer([TEXT.lower()], "bpe", 400, TokenizerOptions(normalizer="lowercase"))
     text = "日 THE CAT"
     pieces = token_pieces(tokenizer, text)
@@ -94,7 +94,7 @@ def test_pieces_lie_where_a_normaliser_found_them() -> None:
     assert {(piece.start, piece.end) for piece in pieces if not piece.bytes.isascii()} == {(0, 3)}
 
 
-def test_special_tokens_that_people_write_stay_text_where_places_are_told_by_the_tokenizer() -> None:
+def test_typed_special_tokens_stay_text_with_library_offsets() -> None:
     tokenizer = train_tokenizer([TEXT], "wordpiece", 200)
     pieces = token_pieces(tokenizer, "cat <|end|> cat", parse_special=False)
     assert tokenizer.token_to_id("<|end|>") not in [piece.id for piece in pieces]
@@ -107,7 +107,7 @@ def test_unknown_characters_are_unknown_without_byte_fallback() -> None:
         assert decode(tokenizer, encode_text(tokenizer, "cat 日")) == f"cat {UNKNOWN}"
 
 
-def test_least_frequency_leaves_rare_words_out() -> None:
+def test_minimum_frequency_drops_rare_words() -> None:
     text = ["often " * 50 + "seldom " * 3]
     kept = train_tokenizer(text, "word", 300, TokenizerOptions(min_frequency=3))
     left = train_tokenizer(text, "word", 300, TokenizerOptions(min_frequency=4))
@@ -116,7 +116,7 @@ def test_least_frequency_leaves_rare_words_out() -> None:
     assert train_tokenizer(text, "bpe", 400, TokenizerOptions(min_frequency=60)).get_vocab_size() == 261
 
 
-def test_runs_without_a_break_are_cut_and_counted() -> None:
+def test_long_runs_are_split_and_counted() -> None:
     cut = CutCounter()
     text = "cat " * 100 + "x" * (3 * MAX_RUN_LENGTH) + " cat " + "y" * MAX_RUN_LENGTH
     assert train_tokenizer([text], "unigram", 300, cut=cut).get_vocab_size() > 261
@@ -126,7 +126,7 @@ def test_runs_without_a_break_are_cut_and_counted() -> None:
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
-def test_text_without_a_break_trains(kind: str) -> None:
+def test_text_without_spaces_trains(kind: str) -> None:
     letters = torch.randint(97, 123, (60_000,), generator=torch.Generator().manual_seed(0))
     cut = CutCounter()
     tokenizer = train_tokenizer([bytes(letters.tolist()).decode()], kind, 400, cut=cut)
@@ -137,17 +137,17 @@ def test_text_without_a_break_trains(kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "size", "options", "sentence"),
     [
-        ("wordpiece", 5, {}, "must lie between 6"),
-        ("unigram", 262, {"special_tokens": ("a",)}, "must lie between 263"),
-        ("word", 300, {"pre_tokenizer": "none"}, "word does not go with the words of 'none'"),
+        ("wordpiece", 5, {}, "use 6 "),
+        ("unigram", 262, {"special_tokens": ("a",)}, "use 263 "),
+        ("word", 300, {"pre_tokenizer": "none"}, "word does not work with words of kind 'none'"),
         ("wordpiece", 300, {"pre_tokenizer": "gpt2"}, "use digits or whitespace"),
-        ("bpe", 300, {"special_tokens": ("<|end|>",)}, "special token in any case"),
+        ("bpe", 300, {"special_tokens": ("<|end|>",)}, "always a special token"),
         ("bpe", 300, {"special_tokens": ("a", "a")}, "empty or there twice"),
         ("bpe", 300, {"special_tokens": ("",)}, "empty or there twice"),
-        ("wordpiece", 20, {}, "too many different characters for a vocabulary of 20: use at least"),
+        ("wordpiece", 20, {}, "too many distinct characters for a vocabulary of 20: use at least"),
     ],
 )
-def test_what_cannot_be_is_said(kind: str, size: int, options: dict[str, object], sentence: str) -> None:
+def test_impossible_settings_are_rejected(kind: str, size: int, options: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         train_tokenizer([TEXT], kind, size, TokenizerOptions(**options))  # type: ignore[arg-type]
 
@@ -156,7 +156,7 @@ def test_what_cannot_be_is_said(kind: str, size: int, options: dict[str, object]
 def test_unigram_says_how_many_tokens_all_characters_need(byte_fallback: bool) -> None:
     options = TokenizerOptions(byte_fallback=byte_fallback)
     text = " ".join(chr(0x4E00 + i) for i in range(500)) + "\n"
-    with pytest.raises(ValueError, match="too many different characters for a vocabulary of 300") as refused:
+    with pytest.raises(ValueError, match="too many distinct characters for a vocabulary of 300") as refused:
         train_tokenizer([text], "unigram", 300, options)
     found = re.search(r"at least (\d+)", str(refused.value))
     assert found is not None

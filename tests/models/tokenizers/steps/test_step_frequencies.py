@@ -1,4 +1,4 @@
-"""Counting on a corpus: as often as the merges really apply, word by word."""
+"""Counting merges in a corpus: as often as they really apply, word by word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step by step, every word ends in what the tokenizer itself makes of it, for all kinds and foreign-like settings."""
+"""The steps of every word end in the tokens of the tokenizer itself, for all kinds and settings."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ texts = st.one_of(st.text(max_size=60), st.lists(_pieces, max_size=30).map("".jo
 @example("  the\0cat\n\n")
 @example("\u0300CAT \x1ccat²")
 @given(texts)
-def test_every_word_ends_as_the_tokenizer_says(name: str, text: str) -> None:
+def test_every_word_ends_in_the_tokens_of_the_tokenizer(name: str, text: str) -> None:
     steps = _steps(name)
     split = steps.split(text)
     assert split.agrees
@@ -191,7 +191,7 @@ def test_each_merge_joins_two_neighbours(name: str, text: str) -> None:
             assert made.rank == min(rank for rank in ranks if rank is not None)
 
 
-def test_a_token_is_made_by_the_same_merges_wherever_it_comes_up() -> None:
+def test_a_token_is_always_made_by_the_same_merges() -> None:
     for name in ("gpt2", "llama2", "suffix", "prefix", "both marks"):
         steps = _steps(name)
         for text in CORPUS:
@@ -208,7 +208,7 @@ def test_a_token_is_made_by_the_same_merges_wherever_it_comes_up() -> None:
                 assert in_words == in_tokens
 
 
-def test_unbelievable_is_put_together_as_its_merges_say() -> None:
+def test_the_merges_of_unbelievable() -> None:
     merges = [("l", "e"), ("u", "n"), ("a", "b"), ("ab", "le"), ("e", "v"), ("un", "b")]
     letters = sorted(set("unbelievable"))
     tokens = [*letters, *(left + right for left, right in merges)]
@@ -233,7 +233,7 @@ def test_a_looked_up_word_is_not_merged() -> None:
     assert _steps("gpt2").steps(word.text).n_steps != 0
 
 
-def test_what_is_lost_is_told() -> None:
+def test_dropped_characters_are_reported() -> None:
     found = _steps("both marks").steps("a☃b")
     assert isinstance(found, BpeSteps)
     assert found.dropped == "☃"
@@ -263,7 +263,7 @@ def test_the_scan_tries_from_long_to_short() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.text("abcé🌱", min_size=1, max_size=7))
-def test_the_lattice_holds_every_way(word: str) -> None:
+def test_the_lattice_has_every_segmentation(word: str) -> None:
     scored = [("<unk>", 0.0), ("a", -2.0), ("b", -2.5), ("ab", -3.0), ("ba", -3.2), ("aba", -4.0), ("c", -3.0)]
     scored += [("bc", -3.5), ("cab", -6.0), ("éa", -4.0)]
     steps = TokenizerSteps(Tokenizer(models.Unigram(scored, unk_id=0, byte_fallback=False)))
@@ -286,7 +286,7 @@ def test_the_lattice_holds_every_way(word: str) -> None:
     assert len({way.pieces for way in ways}) == len(ways)
 
 
-def test_long_words_take_no_time_to_speak_of() -> None:
+def test_long_words_are_fast() -> None:
     for name in ("bpe, one word", "unigram", "t5 in one", "bert", "llama2"):
         steps = _steps(name)
         split = steps.split("ab" * 5000)
@@ -302,7 +302,7 @@ def test_long_words_take_no_time_to_speak_of() -> None:
         (models.BPE(vocab={"a": 0}, merges=[], unk_token="?"), "b"),
     ],
 )
-def test_where_the_tokenizer_fails_the_steps_say_so(core: models.Model, word: str) -> None:
+def test_failures_of_the_tokenizer_are_reported(core: models.Model, word: str) -> None:
     steps = TokenizerSteps(Tokenizer(core))
     with pytest.raises(ValueError, match=r"unknown|does not know"):
         steps.steps(word)

@@ -1,4 +1,4 @@
-"""Pasted ids: every way to write them, and a sentence for each that is none."""
+"""Decoding pasted ids: all input formats, and a message for each invalid entry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def bpe() -> Tokenizer:
 
 @pytest.mark.parametrize("form", ["{}", "[{}]", "({})", "\n {} \n"])
 @pytest.mark.parametrize("between", [", ", " ", "\n", ",", ";\t"])
-def test_ids_are_read_however_they_are_written(bpe: Tokenizer, form: str, between: str) -> None:
+def test_ids_are_parsed_in_all_formats(bpe: Tokenizer, form: str, between: str) -> None:
     ids = encode_text(bpe, "the cat 🌱 sat")
     written = form.format(between.join(map(str, ids)))
     decoded = decode_ids(bpe, written)
@@ -28,7 +28,7 @@ def test_ids_are_read_however_they_are_written(bpe: Tokenizer, form: str, betwee
     assert b"".join(piece.bytes for piece in decoded.tokens).decode() == "the cat 🌱 sat"
 
 
-def test_json_objects_are_read_as_our_commands_and_others_write_them(bpe: Tokenizer) -> None:
+def test_json_objects_of_various_programs_are_parsed(bpe: Tokenizer) -> None:
     ids = encode_text(bpe, "the hat")
     for key in ("ids", "input_ids", "tokens"):
         written = json.dumps({"mask": [1, 1, 999999], key: ids, "n": 3})
@@ -38,15 +38,15 @@ def test_json_objects_are_read_as_our_commands_and_others_write_them(bpe: Tokeni
     assert decode_ids(bpe, json.dumps({"a": 1})).n_problems == 2
 
 
-def test_what_is_no_id_is_named_with_its_place_and_the_others_are_decoded(bpe: Tokenizer) -> None:
+def test_invalid_ids_are_reported_with_their_position_and_the_others_decoded(bpe: Tokenizer) -> None:
     the = encode_text(bpe, "the")[0]
     written = f"{the} 12x 1.5 -3 99999 {'9' * 5000} {the}"
     decoded = decode_ids(bpe, written)
     assert decoded.text == "thethe"
     assert [written[problem.start : problem.end] for problem in decoded.problems[:4]] == ["12x", "1.5", "-3", "99999"]
     assert [problem.sentence for problem in decoded.problems] == [
-        "“12x” (2nd) is no whole number.",
-        "“1.5” (3rd) is no whole number.",
+        "“12x” (2nd) is not a whole number.",
+        "“1.5” (3rd) is not a whole number.",
         "There is no token -3 (4th): ids range from 0 to 269.",
         "There is no token 99,999 (5th): ids range from 0 to 269.",
         f"There is no token {'9' * 24}… (6th): ids range from 0 to 269.",
@@ -59,19 +59,19 @@ def test_what_is_no_id_is_named_with_its_place_and_the_others_are_decoded(bpe: T
     assert "٣" in decode_ids(bpe, "٣").problems[0].sentence  # a digit, but none of ours
 
 
-def test_ids_that_a_vocabulary_leaves_out_are_said_to_be_so() -> None:
+def test_gaps_in_a_vocabulary_are_reported() -> None:
     tokenizer = Tokenizer(models.BPE(vocab={"a": 0, "b": 7}, merges=[]))
     tokenizer.decoder = decoders.Fuse()
     decoded = decode_ids(tokenizer, "0 3 7 8")
     assert decoded.text == "ab"
     assert [problem.sentence for problem in decoded.problems] == [
-        "There is no token 3 (2nd): this vocabulary leaves that id out.",
+        "There is no token 3 (2nd): this vocabulary skips that id.",
         "There is no token 8 (4th): ids range from 0 to 7.",
     ]
     assert decode_ids(Tokenizer(models.BPE()), "0").problems[0].sentence.endswith("this vocabulary is empty.")
 
 
-def test_half_a_character_decodes_to_what_stands_for_it(bpe: Tokenizer) -> None:
+def test_incomplete_characters_decode_to_the_replacement_character(bpe: Tokenizer) -> None:
     half = encode_text(bpe, "🌱")[:2]
     decoded = decode_ids(bpe, str(half))
     assert decoded.text == "�"

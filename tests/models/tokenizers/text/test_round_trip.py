@@ -1,4 +1,4 @@
-"""Round trips: what comes back, where it differs, and that the cause which is named is the one."""
+"""Round trips: the decoded text, where it differs, and that the named cause is right."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_spans_turn_one_text_into_the_other(a: str, b: str) -> None:
     assert made + a[place:] == b
 
 
-def test_little_changes_all_over_a_long_text_stay_little() -> None:
+def test_small_changes_all_over_a_long_text_stay_small() -> None:
     rng = random.Random(1)
     words = [rng.choice(["The", "cat", "Sat", "on", "mats"]) for _ in range(40_000)]
     text = " ".join(words)
@@ -53,7 +53,7 @@ def test_little_changes_all_over_a_long_text_stay_little() -> None:
     assert differing_spans(text, text.lower(), 10)[1] is False
 
 
-def test_a_chance_likeness_is_passed_over_for_what_goes_on_alike() -> None:
+def test_longer_matches_are_preferred_to_chance_matches() -> None:
     spans, complete = differing_spans("XXabc--abcdefghij", "Yabcdefghij", 10)
     assert (spans, complete) == ([(0, 7, 0, 1)], True)
 
@@ -61,7 +61,7 @@ def test_a_chance_likeness_is_passed_over_for_what_goes_on_alike() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("normalizer", ["none", "nfc", "nfkc", "lowercase", "bert"])
 @pytest.mark.parametrize("parse_special", [True, False])
-def test_every_kind_is_judged_as_decoding_and_comparing_does(kind: str, normalizer: str, parse_special: bool) -> None:
+def test_every_kind_agrees_with_decoding_and_comparing(kind: str, normalizer: str, parse_special: bool) -> None:
     for words, fallback in itertools.product(("digits", "whitespace"), (True, False)):
         options = TokenizerOptions(normalizer=normalizer, pre_tokenizer=words, byte_fallback=fallback)
         tokenizer = train_tokenizer([TEXT], kind, 300, options)
@@ -88,30 +88,30 @@ def test_every_kind_is_judged_as_decoding_and_comparing_does(kind: str, normaliz
             {"normalizer": "lowercase"},
             "aÉb",
             "normaliser",
-            "“É” comes back as “é”: the normaliser makes capitals",
+            "“É” becomes “é”: the normaliser lowercases text",
         ),
-        ("bpe", {"normalizer": "nfc"}, "e\u0301", "normaliser", "letter and accent as one character (NFC)."),
-        ("bpe", {"normalizer": "nfkc"}, "ﬁ", "normaliser", "“ﬁ” comes back as “fi”: the normaliser writes accents and"),
+        ("bpe", {"normalizer": "nfc"}, "e\u0301", "normaliser", "composes letters and accents (NFC)."),
+        ("bpe", {"normalizer": "nfkc"}, "ﬁ", "normaliser", "“ﬁ” becomes “fi”: the normaliser unifies accents and"),
         (
             "wordpiece",
             {"normalizer": "bert"},
             "Éa",
             "normaliser",
-            "“É” comes back as “e”: the normaliser drops accents (bert) and makes capitals small (bert).",
+            "“É” becomes “e”: the normaliser drops accents (bert) and lowercases text (bert).",
         ),
         ("wordpiece", {"normalizer": "bert"}, "a\0t", "nul", "a NUL character is lost: the normaliser drops control"),
-        ("char", {"byte_fallback": False}, "a日b", "unknown", "“日” comes back as “<|unk|>”: “日” is not in the"),
-        ("char", {"byte_fallback": False}, "a\0b", "nul", "a NUL character comes back as “<|unk|>”"),
-        ("word", {}, "The zoo", "unknown", "“ zoo” comes back as “<|unk|>”: “ zoo” is not in the vocabulary"),
-        ("word", {"pre_tokenizer": "whitespace"}, "cat.", "spaces", "without a decoder tokens are joined with spaces"),
+        ("char", {"byte_fallback": False}, "a日b", "unknown", "“日” becomes “<|unk|>”: “日” is not in the"),
+        ("char", {"byte_fallback": False}, "a\0b", "nul", "a NUL character becomes “<|unk|>”"),
+        ("word", {}, "The zoo", "unknown", "“ zoo” becomes “<|unk|>”: “ zoo” is not in the vocabulary"),
+        ("word", {"pre_tokenizer": "whitespace"}, "cat.", "spaces", "without a decoder, tokens are joined with spaces"),
         ("word", {"pre_tokenizer": "whitespace"}, "cat  sat", "spaces", "drops spaces"),
-        ("wordpiece", {}, "cat\n\ncat", "spaces", "2 line breaks come back as a space: the pre-tokenizer (Whitespace)"),
+        ("wordpiece", {}, "cat\n\ncat", "spaces", "2 line breaks become a space: the pre-tokenizer (Whitespace)"),
         ("wordpiece", {}, " cat", "spaces", "a space is lost: the pre-tokenizer (Whitespace) drops spaces."),
         ("unigram", {"pre_tokenizer": "whitespace"}, "a  b", "spaces", "the pre-tokenizer (WhitespaceSplit) drops"),
-        ("byte", {}, "a\ud83db", "surrogate", "half a character (U+D83D) comes back as “�”: half a character cannot"),
+        ("byte", {}, "a\ud83db", "surrogate", "half a character (U+D83D) becomes “�”: half a character is not"),
     ],
 )
-def test_causes_have_their_sentences(kind: str, options: dict[str, str], text: str, cause: str, sentence: str) -> None:
+def test_causes_are_described(kind: str, options: dict[str, str], text: str, cause: str, sentence: str) -> None:
     tokenizer = train_tokenizer([TEXT], kind, 300, TokenizerOptions(**options))  # type: ignore[arg-type]
     result = round_trip(tokenizer, text)
     assert [difference.causes[0] for difference in result.differences] == [cause]
@@ -119,23 +119,23 @@ def test_causes_have_their_sentences(kind: str, options: dict[str, str], text: s
     assert result.summary == f"Differs in 1 place: {result.differences[0].sentence}"
 
 
-def test_special_tokens_take_spaces_or_are_cut() -> None:
+def test_special_tokens_strip_spaces_or_are_split() -> None:
     tokenizer = Tokenizer(models.BPE(vocab={character: i for i, character in enumerate("ab c")}, merges=[]))
     tokenizer.decoder = decoders.Fuse()
     tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True, normalized=False)])
     result = round_trip(tokenizer, "a <mask> b")
     assert result.back == "a<mask> b"
     assert result.differences[0].causes == ("special",)
-    assert "<mask> takes the spaces beside it along" in result.differences[0].sentence
+    assert "<mask> includes adjacent spaces" in result.differences[0].sentence
 
     unigram = train_tokenizer([TEXT], "unigram", 300, TokenizerOptions(pre_tokenizer="whitespace"))
     cut = round_trip(unigram, "cat <|end|> cat", parse_special=False)
     assert cut.back == "cat < |end|> cat"
     assert cut.differences[0].causes == ("special",)
-    assert "<|end|> is cut behind its first character" in cut.differences[0].sentence
+    assert "<|end|> is split after its first character" in cut.differences[0].sentence
 
 
-def test_steps_of_foreign_normalisers_are_named_one_by_one() -> None:
+def test_steps_of_imported_normalisers_are_named() -> None:
     tokenizer = train_tokenizer([TEXT], "bpe", 300)
     steps = [normalizers.NFD(), normalizers.StripAccents(), normalizers.Replace("x", "y"), normalizers.Strip()]
     tokenizer.normalizer = normalizers.Sequence(steps)
@@ -143,11 +143,11 @@ def test_steps_of_foreign_normalisers_are_named_one_by_one() -> None:
     found = {difference.text: difference.sentence for difference in result.differences}
     assert "strips spaces at the ends" in found[" "]
     both = next(sentence for text, sentence in found.items() if "é" in text)
-    assert "two characters (NFD) and drops accents" in both
-    assert any("writes “y” for “x”" in sentence for sentence in found.values())
+    assert "separates letters and accents (NFD) and drops accents" in both
+    assert any("replaces “x” with “y”" in sentence for sentence in found.values())
 
 
-def test_a_space_set_before_the_text_and_characters_without_a_token() -> None:
+def test_added_leading_spaces_and_dropped_characters() -> None:
     llama = Tokenizer(models.BPE(vocab={character: i for i, character in enumerate("▁ab")}, merges=[]))
     llama.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     llama.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
@@ -155,14 +155,14 @@ def test_a_space_set_before_the_text_and_characters_without_a_token() -> None:
     lost = round_trip(llama, "a日b")
     assert lost.back == "ab"
     assert lost.differences[0].causes == ("unknown",)
-    assert "no token for what it does not know" in lost.differences[0].sentence
+    assert "there is no unknown token" in lost.differences[0].sentence
 
     split = train_tokenizer([TEXT], "bpe", 300)
     split.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(" ", "removed"), split.pre_tokenizer])
     assert "the pre-tokenizer (Split) drops spaces" in round_trip(split, "a b").differences[0].sentence
 
 
-def test_many_differences_are_counted_to_the_limit_and_summed_up() -> None:
+def test_many_differences_are_counted_up_to_the_limit_and_summarised() -> None:
     tokenizer = train_tokenizer([TEXT], "wordpiece", 300, TokenizerOptions(normalizer="bert"))
     result = round_trip(tokenizer, "A cat É  sat. " * 2000)
     assert (len(result.differences), result.complete) == (MAX_DIFFERENCES, False)
@@ -171,4 +171,4 @@ def test_many_differences_are_counted_to_the_limit_and_summed_up() -> None:
     assert len(result.sentences()) <= 4
     few = round_trip(tokenizer, "A cat\n\nsat É sat")
     assert few.summary == "Differs in 3 places, because of the normaliser (2), spaces (1)"
-    assert round_trip(tokenizer, "a cat").summary == "Comes back exactly"
+    assert round_trip(tokenizer, "a cat").summary == "Restored exactly"

@@ -92,7 +92,7 @@ def test_figures_are_those_of_direct_counting(trained: dict[str, Tokenizer], kin
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_long_texts_are_cut_without_a_difference(trained: dict[str, Tokenizer], kind: str) -> None:
+def test_long_texts_are_split_without_a_difference(trained: dict[str, Tokenizer], kind: str) -> None:
     text = TEXT * 2500  # more than is encoded at once
     whole, once = measured(trained[kind], [text]), measured(trained[kind], [TEXT] * 2500)
     assert whole.n_tokens == len(encode_text(trained[kind], text))
@@ -100,13 +100,13 @@ def test_long_texts_are_cut_without_a_difference(trained: dict[str, Tokenizer], 
     assert whole.n_whole == once.n_whole
 
 
-def test_special_tokens_in_a_text_are_its_characters(trained: dict[str, Tokenizer]) -> None:
+def test_special_tokens_in_a_text_are_plain_text(trained: dict[str, Tokenizer]) -> None:
     text = "the end <|end|> the"
     for kind, tokenizer in trained.items():
         assert measured(tokenizer, [text]).n_tokens == len(encode_text(tokenizer, text)), kind
 
 
-def test_nothing_is_no_ratio(trained: dict[str, Tokenizer]) -> None:
+def test_ratios_of_nothing_are_nan(trained: dict[str, Tokenizer]) -> None:
     figures = measured(trained["bpe"], ["", ""])
     assert figures == Figures()
     assert math.isnan(figures.tokens_per_word)
@@ -121,7 +121,7 @@ def source(label: str, *texts: str) -> Any:
     return make
 
 
-def test_parts_come_one_by_one(trained: dict[str, Tokenizer]) -> None:
+def test_parts_are_yielded_one_by_one(trained: dict[str, Tokenizer]) -> None:
     chosen = {kind: trained[kind] for kind in ("word", "bpe")}
     events, parts = finish(compare(chosen, [source("one", TEXT, TEXT), source("two", "the thing")]))
     assert [event.name for event in events if isinstance(event, Phase)] == [
@@ -135,11 +135,11 @@ def test_parts_come_one_by_one(trained: dict[str, Tokenizer]) -> None:
     assert last.done == last.total == 2 * len("the thing")
     assert parts[0].figures["bpe"] == measured(trained["bpe"], [TEXT, TEXT])
     assert parts[1].figures["word"].n_words == 2
-    with pytest.raises(ValueError, match="no words in blank, so there is nothing to compare on"):
+    with pytest.raises(ValueError, match="no words in blank: choose another text"):
         finish(compare(chosen, [source("blank", " \n ")]))
 
 
-def test_it_ends_where_it_is_closed(trained: dict[str, Tokenizer]) -> None:
+def test_it_stops_when_closed(trained: dict[str, Tokenizer]) -> None:
     read = []
 
     def texts() -> Generator[str, None, None]:
@@ -167,7 +167,7 @@ def test_costs_are_those_of_the_design(trained: dict[str, Tokenizer]) -> None:
         assert found.context_words == pytest.approx(preset.context_length / figures.tokens_per_word)
 
 
-def test_languages_tell_of_the_same_events() -> None:
+def test_languages_have_the_same_events() -> None:
     told = {language: list(stories(language, 3)) for language in LANGUAGE_NAMES}
     assert LANGUAGE_NAMES == ("English", "French", "German", "Spanish")
     for english, *others in zip(*told.values(), strict=True):

@@ -1,4 +1,4 @@
-"""The vocabulary's table against the tokenizer itself, and counting against counting by hand."""
+"""The vocabulary table against the tokenizer itself, and counts against manual counting."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def counted(tokenizer: Tokenizer, *texts: str) -> Counts:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_token_is_there_as_it_is_shown_elsewhere(trained: dict[str, Tokenizer], kind: str) -> None:
+def test_every_token_is_listed_as_displayed_elsewhere(trained: dict[str, Tokenizer], kind: str) -> None:
     tokenizer = trained[kind]
     table = read_vocabulary(tokenizer)
     assert len(table) == tokenizer.get_vocab_size()
@@ -108,7 +108,7 @@ def by_hand(vocab: list[str], merges: list[tuple[str, str]]) -> Tokenizer:
     return tokenizer
 
 
-def test_of_two_merges_the_one_that_happens_counts_where_word_ends_are_marked() -> None:
+def test_the_merge_that_applies_is_chosen_with_word_suffixes() -> None:
     """“c” ends the word, and goes together with “b” before that does with “a”."""
     merges = [("b", "c</w>"), ("a", "b"), ("ab", "c</w>"), ("a", "bc</w>")]
     ids = {token: id for id, token in enumerate(("a", "b", "c</w>", "bc</w>", "ab", "abc</w>"))}
@@ -117,14 +117,14 @@ def test_of_two_merges_the_one_that_happens_counts_where_word_ends_are_marked() 
     assert (token.left, token.right, token.rank) == (ids["a"], ids["bc</w>"], 3)
 
 
-def test_of_two_merges_into_one_token_the_one_that_happens_counts() -> None:
+def test_the_merge_that_applies_is_chosen_of_two() -> None:
     tokenizer = by_hand(["a", "b", "c", "ab", "bc", "abc"], [("b", "c"), ("a", "b"), ("ab", "c"), ("a", "bc")])
     token = read_vocabulary(tokenizer)[5]
     assert (token.left, token.right, token.rank) == (0, 4, 3)  # bc is merged first, so ab never is
     assert tokenizer.encode("abc").ids == [5]
 
 
-def test_what_no_text_becomes_is_unreachable() -> None:
+def test_tokens_that_no_text_yields_are_unreachable() -> None:
     tokenizer = by_hand(["a", "b", "c", "ab", "bc", "abc", "ca"], [("a", "b"), ("b", "c"), ("a", "bc")])
     table = read_vocabulary(tokenizer)
     assert [table.shown[row] for row in np.flatnonzero(~table.reachable)] == ["abc", "ca"]
@@ -135,7 +135,7 @@ def test_what_no_text_becomes_is_unreachable() -> None:
     assert read_vocabulary(pieces).reachable.tolist() == [True, True, False, True]
 
 
-def test_bytes_that_utf8_never_has_are_unreachable(trained: dict[str, Tokenizer]) -> None:
+def test_bytes_never_in_utf8_are_unreachable(trained: dict[str, Tokenizer]) -> None:
     for kind in ("byte", "bpe", "unigram"):
         table = read_vocabulary(trained[kind])
         never = {table.data[row][0] for row in np.flatnonzero(~table.reachable) if table.n_bytes[row] == 1}
@@ -143,26 +143,26 @@ def test_bytes_that_utf8_never_has_are_unreachable(trained: dict[str, Tokenizer]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_counts_are_those_of_encoding(trained: dict[str, Tokenizer], kind: str) -> None:
+def test_counts_equal_encoding(trained: dict[str, Tokenizer], kind: str) -> None:
     tokenizer, texts = trained[kind], [TEXT, "", "the end <|end|> of the thing", TEXT[:100]]
     wanted = Counter(id for text in texts for id in encode_text(tokenizer, text))
     counts = counted(tokenizer, *texts)
-    assert dict(enumerate(counts.of.tolist())) == {id: wanted[id] for id in range(len(counts.of))}
+    assert dict(enumerate(counts.by_id.tolist())) == {id: wanted[id] for id in range(len(counts.by_id))}
     table = read_vocabulary(tokenizer)
     assert not counts.by_id[table.ids[~table.reachable]].any()
     assert (counts.n_bytes, counts.n_characters) == (len("".join(texts).encode()), len("".join(texts)))
 
 
-def test_limits_of_a_file_do_not_hold(trained: dict[str, Tokenizer], tmp_path: Path) -> None:
+def test_truncation_and_padding_are_ignored(trained: dict[str, Tokenizer], tmp_path: Path) -> None:
     limited = Tokenizer.from_str(trained["wordpiece"].to_str())
     limited.enable_truncation(4)
     limited.enable_padding(length=9)
     limited.save(str(tmp_path / "tokenizer.json"))
     read = read_tokenizer(tmp_path / "tokenizer.json")
-    assert counted(read, TEXT, "a").of.tolist() == counted(trained["wordpiece"], TEXT, "a").of.tolist()
+    assert counted(read, TEXT, "a").by_id.tolist() == counted(trained["wordpiece"], TEXT, "a").by_id.tolist()
 
 
-def test_a_long_text_comes_in_batches_and_can_be_left(trained: dict[str, Tokenizer]) -> None:
+def test_a_long_text_is_counted_in_batches_and_can_be_cancelled(trained: dict[str, Tokenizer]) -> None:
     asked: list[int] = []
 
     def texts() -> Iterator[str]:
@@ -179,8 +179,8 @@ def test_a_long_text_comes_in_batches_and_can_be_left(trained: dict[str, Tokeniz
     assert len(asked) < 20
 
 
-def test_no_text_is_a_sentence(trained: dict[str, Tokenizer]) -> None:
-    with pytest.raises(ValueError, match="There is no text in it, so there is nothing to count"):
+def test_no_text_gives_an_error_message(trained: dict[str, Tokenizer]) -> None:
+    with pytest.raises(ValueError, match="The corpus contains no text"):
         counted(trained["bpe"], "", "")
 
 
@@ -206,7 +206,7 @@ def replayed(table: Vocabulary, words: list[bytes]) -> tuple[Counter[bytes], Cou
     return tokens, steps
 
 
-def test_steps_are_what_merging_by_hand_passes_through(trained: dict[str, Tokenizer]) -> None:
+def test_intermediate_counts_equal_manual_merging(trained: dict[str, Tokenizer]) -> None:
     tokenizer, text = trained["bpe"], "the nations then; unbelievable café in nation"
     table = read_vocabulary(tokenizer)
     usage = Usage(table, counted(tokenizer, text))
@@ -223,7 +223,7 @@ def test_steps_are_what_merging_by_hand_passes_through(trained: dict[str, Tokeni
             assert USE_NAMES[usage.uses[row]] == "special"
 
 
-def test_what_follows_from_counts(trained: dict[str, Tokenizer]) -> None:
+def test_statistics_follow_from_counts(trained: dict[str, Tokenizer]) -> None:
     tokenizer = trained["bpe"]
     table = read_vocabulary(tokenizer)
     usage = Usage(table, counted(tokenizer, TEXT, "zq"))
@@ -241,7 +241,7 @@ def test_what_follows_from_counts(trained: dict[str, Tokenizer]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_csv_holds_every_token_exactly(trained: dict[str, Tokenizer], kind: str, tmp_path: Path) -> None:
+def test_csv_has_every_token_exactly(trained: dict[str, Tokenizer], kind: str, tmp_path: Path) -> None:
     tokenizer, path = trained[kind], tmp_path / "vocabulary.csv"
     tokenizer = Tokenizer.from_str(tokenizer.to_str())
     tokenizer.add_tokens(['"quoted", with\ncommas\r\n and \t'])

@@ -1,4 +1,4 @@
-"""The doctor, on runs that were really trained: silent about healthy ones at any time, and right about faulty ones."""
+"""The doctor on really trained runs: no diagnosis for healthy ones at any time, the right one for faulty ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.spec_changes import changed_spec
 from models.training.doctor import TITLES, RunLog, examine
-from models.training.doctor.breakdown import figure
+from models.training.doctor.breakdown import format_figure
 from tests.models.training.doctor.doctor_suite import Recipe, faulty, healthy, train_recipe, train_spec
 from tests.models.training.support import make_run, train
 
@@ -25,19 +25,19 @@ HEALTHY, FAULTY = healthy(), faulty()
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Library:
+def shared_library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     """One library for all of them, so that a text and its tokenizer are prepared once."""
     return Library(tmp_path_factory.mktemp("doctor"))
 
 
 @pytest.fixture(scope="module")
-def trained(shelf: Library) -> Callable[[Recipe], RunFolder]:
+def trained(shared_library: Library) -> Callable[[Recipe], RunFolder]:
     """The run of a recipe, which is trained once for all that only read it."""
     runs: dict[str, RunFolder] = {}
 
     def run_of(recipe: Recipe) -> RunFolder:
         if recipe.name not in runs:
-            runs[recipe.name] = train_recipe(recipe, shelf)
+            runs[recipe.name] = train_recipe(recipe, shared_library)
         return runs[recipe.name]
 
     return run_of
@@ -56,8 +56,8 @@ def test_the_suite_is_large_enough() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", HEALTHY, ids=lambda recipe: recipe.name)
-def test_a_healthy_run_is_left_alone_at_any_time(recipe: Recipe, shelf: Library) -> None:
-    log = RunLog.read(train_recipe(recipe, shelf))
+def test_a_healthy_run_is_left_alone_at_any_time(recipe: Recipe, shared_library: Library) -> None:
+    log = RunLog.read(train_recipe(recipe, shared_library))
     steps = log.last_step
     for step in (*range(3, 20), *range(20, steps, max(1, steps // 25)), steps):
         assert kinds(log.until(step)) == set(), f"at step {step}"
@@ -84,17 +84,17 @@ def test_a_fault_is_found_with_its_evidence_and_remedy(recipe: Recipe, trained: 
 
 
 @pytest.mark.parametrize("name", ["weight decay that turns weights over", "gpt2 of zeros", "gpt2, rate 0.00001"])
-def test_the_remedy_heals(name: str, shelf: Library, trained: Callable[[Recipe], RunFolder]) -> None:
+def test_the_remedy_works(name: str, shared_library: Library, trained: Callable[[Recipe], RunFolder]) -> None:
     recipe = next(recipe for recipe in FAULTY if recipe.name == name)
     log = RunLog.read(trained(recipe))
     (diagnosis,) = examine(log).diagnoses
     assert diagnosis.remedy is not None
-    healed = RunLog.read(train_spec(changed_spec(log.spec, diagnosis.remedy.changes), shelf))
+    healed = RunLog.read(train_spec(changed_spec(log.spec, diagnosis.remedy.changes), shared_library))
     assert kinds(healed) == set()
     assert healed.val_loss[-1] < 0.7 * np.nanmin(log.val_loss)
 
 
-def test_a_remedy_that_is_a_fork_heals(shelf: Library, trained: Callable[[Recipe], RunFolder]) -> None:
+def test_a_fork_remedy_works(shared_library: Library, trained: Callable[[Recipe], RunFolder]) -> None:
     recipe = next(recipe for recipe in FAULTY if recipe.name == "gpt2, its rate raised to 0.9 by hand")
     run = trained(recipe)
     diagnosis = examine(RunLog.read(run)).diagnoses[0]
@@ -102,17 +102,17 @@ def test_a_remedy_that_is_a_fork_heals(shelf: Library, trained: Callable[[Recipe
     remedy = diagnosis.remedy
     assert remedy is not None
     assert remedy.fork_step == 50
-    fork = fork_run(shelf, run, remedy.fork_step, train=changed_spec(run.spec, remedy.changes).train)
-    train(fork, shelf)
+    fork = fork_run(shared_library, run, remedy.fork_step, train=changed_spec(run.spec, remedy.changes).train)
+    train(fork, shared_library)
     healed = RunLog.read(RunFolder.open(fork.folder))
     assert kinds(healed) == set()
     assert healed.loss[-1] < healed.loss[0]
 
 
-def test_what_was_stopped_in_time_does_not_overfit(shelf: Library) -> None:
+def test_an_early_stopped_run_is_not_overfitting(shared_library: Library) -> None:
     recipe = next(recipe for recipe in FAULTY if recipe.name == "llama on few stories")
     patient = dataclasses.replace(recipe, train={**recipe.train, "patience": 7})
-    log = RunLog.read(train_recipe(patient, shelf))
+    log = RunLog.read(train_recipe(patient, shared_library))
     assert log.last_step < recipe.train["steps"]
     assert "overfitting" not in kinds(log)
     (words,) = [check.words for check in examine(log).checks if check.kind == "overfitting"]
@@ -120,7 +120,7 @@ def test_what_was_stopped_in_time_does_not_overfit(shelf: Library) -> None:
     assert "overfitting" in kinds(dataclasses.replace(log, events=())), "or there would be nothing to stop"
 
 
-def test_whatever_the_age_nothing_breaks(library: Library, tiny_config: ModelConfig) -> None:
+def test_logs_of_any_length_are_examined(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config, steps=14, eval_interval=1, layer_interval=1)
     queued = examine(RunLog.read(run))
     assert queued.diagnoses == ()
@@ -130,7 +130,7 @@ def test_whatever_the_age_nothing_breaks(library: Library, tiny_config: ModelCon
         assert kinds(log.until(step)) <= {"small_validation"}  # 64 tokens of it
 
 
-def test_whatever_is_no_number_nothing_breaks(library: Library, tiny_config: ModelConfig) -> None:
+def test_nonfinite_values_are_examined(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config, steps=30, layer_interval=2)
     train(run, library)
     log, rng = RunLog.read(run), np.random.default_rng(0)
@@ -147,7 +147,7 @@ def test_whatever_is_no_number_nothing_breaks(library: Library, tiny_config: Mod
             assert diagnosis.remedy is None or diagnosis.remedy.fork_step != 30, "nothing is left to train from there"
 
 
-def test_what_was_not_written_down_is_not_judged(library: Library, tiny_config: ModelConfig) -> None:
+def test_missing_measurements_are_not_judged(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config, steps=16, eval_interval=0, layer_interval=0)
     train(run, library)
     log = dataclasses.replace(RunLog.read(RunFolder.open(run.folder)), measured={})
@@ -156,7 +156,7 @@ def test_what_was_not_written_down_is_not_judged(library: Library, tiny_config: 
     assert all(words.startswith("Needs ") for words in impossible.values())
 
 
-def test_a_fork_is_judged_by_what_it_did_itself(library: Library, tiny_config: ModelConfig) -> None:
+def test_a_fork_is_judged_by_its_own_steps(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config, steps=12, checkpoint_interval=6, layer_interval=2)
     train(run, library)
     source = RunFolder.open(run.folder)
@@ -193,8 +193,14 @@ def test_a_damaged_log_is_named(library: Library, tiny_config: ModelConfig, tmp_
         RunLog.read(RunFolder.open(run.folder))
 
 
-def test_large_figures_are_written_out() -> None:
-    assert [figure(26031.4), figure(1.4142), figure(140.2, 2), figure(9.24, 2), figure(0.00012)] == [
+def test_large_figures_are_formatted_in_full() -> None:
+    assert [
+        format_figure(26031.4),
+        format_figure(1.4142),
+        format_figure(140.2, 2),
+        format_figure(9.24, 2),
+        format_figure(0.00012),
+    ] == [
         "26,031",
         "1.41",
         "140",

@@ -1,4 +1,4 @@
-"""Several processes, started by torchrun, learn what one does; where one ends, nothing is lost but the last steps."""
+"""Several processes, started by torchrun, match a single one; if one dies, only the last steps are lost."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def trained(library: Library) -> dict[str, RunFolder]:
     return runs
 
 
-def test_several_processes_learn_what_one_does(library: Library, trained: dict[str, RunFolder]) -> None:
+def test_several_processes_match_a_single_one(library: Library, trained: dict[str, RunFolder]) -> None:
     for case in CASES:  # in one test, or the two processes might be started by several of pytest's own
         assert_learned_alike(library, trained[case], case)
 
@@ -153,7 +153,7 @@ def torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Torchr
         process.kill()
 
 
-def test_where_a_process_dies_the_others_save_nothing(torchrun: Torchrun) -> None:
+def test_if_a_process_dies_the_others_save_nothing(torchrun: Torchrun) -> None:
     torchrun.worker(1).send_signal(signal.SIGKILL)
     last = torchrun.run.latest_checkpoint()
     _, errors = torchrun.process.communicate()
@@ -172,14 +172,14 @@ def test_where_a_process_dies_the_others_save_nothing(torchrun: Torchrun) -> Non
     assert [row["step"] for row in run.read_metrics()] == list(range(1, 201))
 
 
-def test_where_the_leader_dies_the_run_is_interrupted(torchrun: Torchrun) -> None:
+def test_if_the_main_process_dies_the_run_is_interrupted(torchrun: Torchrun) -> None:
     torchrun.worker(0).send_signal(signal.SIGKILL)
     torchrun.process.communicate()
     assert torchrun.process.returncode == 1
     assert torchrun.run.status == "interrupted"
 
 
-def test_ctrl_c_stops_all_and_keeps_the_run(torchrun: Torchrun) -> None:
+def test_ctrl_c_stops_all_processes_and_saves_the_run(torchrun: Torchrun) -> None:
     torchrun.process.send_signal(signal.SIGINT)
     _, errors = torchrun.process.communicate()
     run = torchrun.run
@@ -188,7 +188,7 @@ def test_ctrl_c_stops_all_and_keeps_the_run(torchrun: Torchrun) -> None:
     assert run.latest_checkpoint() == run.checkpoint_path(run.read_metrics()[-1]["step"])
 
 
-def test_shares_are_the_batch_and_a_spare_row_counts_nothing() -> None:
+def test_shards_form_the_batch_and_spare_rows_have_no_weight() -> None:
     rows = torch.arange(10).view(5, 2)
     batch = Batch(rows, rows, torch.ones(5, 2), mask=rows > 3, source=rows, source_mask=rows > 4, n_tokens=10)
     shares = [DistributedGroup(rank, 3, rank, 3).shard(batch) for rank in range(3)]
@@ -217,7 +217,7 @@ def test_a_device_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert process_group.device_name("auto") == process_group.device_name("cuda") == "cuda"
 
 
-def test_a_batch_that_is_too_small_to_be_shared(library: Library) -> None:
+def test_a_batch_too_small_to_shard_is_refused(library: Library) -> None:
     run = make_run(library, DECODER, batch_size=2)
     with pytest.raises(ValueError, match="A batch of 2 cannot be shared by 3 processes: use a larger batch_size"):
         next(set_up(run, library, "cpu", None, DistributedGroup(0, 3, 0, 3)))

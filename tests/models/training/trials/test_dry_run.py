@@ -1,4 +1,4 @@
-"""Dry runs: three real steps, measured, and nothing left behind."""
+"""Dry runs: three real steps are measured, and everything is freed."""
 
 import dataclasses
 import gc
@@ -36,7 +36,7 @@ def finish(config: ModelConfig, train: TrainConfig = TRAIN, device: Any = "cpu")
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 @pytest.mark.parametrize("topology", TOPOLOGIES)
-def test_three_steps_are_measured_beside_the_estimate(topology: str, optimizer: str) -> None:
+def test_three_steps_are_measured_and_compared_with_the_estimate(topology: str, optimizer: str) -> None:
     config = random_design(topology, 3)[0]
     events, result = finish(config, dataclasses.replace(TRAIN, optimizer=optimizer))
     assert isinstance(events[0], Phase)
@@ -53,7 +53,7 @@ def test_three_steps_are_measured_beside_the_estimate(topology: str, optimizer: 
     assert 0.9 * result.peak_bytes < result.estimated_bytes < 1.25 * result.peak_bytes
 
 
-def test_what_does_not_fit_is_refused_before_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_design_that_does_not_fit_is_refused_before_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(config: ModelConfig) -> None:
         raise AssertionError("built")
 
@@ -81,7 +81,7 @@ def test_a_bare_encoder_has_nothing_to_train() -> None:
 
 
 @pytest.mark.parametrize("n_events", [3, 100])
-def test_nothing_stays_behind(monkeypatch: pytest.MonkeyPatch, n_events: int) -> None:
+def test_everything_is_freed(monkeypatch: pytest.MonkeyPatch, n_events: int) -> None:
     built: list[weakref.ref[Any]] = []
     real = module.build_model
 

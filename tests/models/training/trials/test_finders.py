@@ -71,7 +71,7 @@ def test_rates_are_tried_from_small_to_large_and_one_is_suggested(library: Libra
             break
     points = [event for event in events if isinstance(event, LrPoint)]
     assert found.points == tuple(points)
-    assert points[0].lr == pytest.approx(spec.train.rule.lr_trial[0])
+    assert points[0].lr == pytest.approx(spec.train.optimizer_info.lr_range[0])
     assert all(b.lr > a.lr for a, b in itertools.pairwise(points))
     assert points[0].loss == pytest.approx(math.log(262), rel=0.2)
     assert found.suggestion is not None
@@ -81,7 +81,7 @@ def test_rates_are_tried_from_small_to_large_and_one_is_suggested(library: Libra
     assert library.list_runs() == []
 
 
-def test_it_can_be_left_at_any_point(library: Library, spec: RunSpec) -> None:
+def test_it_can_be_closed_at_any_point(library: Library, spec: RunSpec) -> None:
     generator = find_lr(library, spec, "cpu")
     for event in generator:
         if isinstance(event, LrPoint):
@@ -116,7 +116,7 @@ def test_an_exploding_loss_ends_the_trial(library: Library, spec: RunSpec, monke
     assert len(found.points) < lr_finder.N_STEPS
 
 
-def test_rates_have_as_many_digits_as_can_be_told() -> None:
+def test_rates_are_rounded_to_their_precision() -> None:
     assert [rounded(rate) for rate in (0.00437, 0.00149, 0.0951, 1.0)] == [0.004, 0.0015, 0.1, 1.0]
 
 
@@ -152,7 +152,7 @@ def test_the_largest_batch_that_fits_is_found_by_trial(
     )
 
 
-def test_after_running_out_only_what_is_below_is_tried(
+def test_after_running_out_of_memory_only_smaller_sizes_are_tried(
     library: Library, spec: RunSpec, little_memory: Callable[[int], None]
 ) -> None:
     little_memory(5 * 32)
@@ -162,7 +162,7 @@ def test_after_running_out_only_what_is_below_is_tried(
     assert (found.batch_size, found.grad_accum_steps) == (4, 4)
 
 
-def test_where_not_even_one_text_fits_the_sentence_says_so(
+def test_if_not_even_one_text_fits_the_sentence_says_so(
     library: Library, spec: RunSpec, little_memory: Callable[[int], None]
 ) -> None:
     little_memory(31)
@@ -172,7 +172,7 @@ def test_where_not_even_one_text_fits_the_sentence_says_so(
     assert "a smaller model" in remedy_sentence(found)
 
 
-def test_a_batch_that_would_make_the_computer_swap_is_not_tried(
+def test_a_batch_that_would_cause_swapping_is_not_tried(
     library: Library, spec: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_finder, "GAIN", 0.0)
@@ -186,7 +186,9 @@ def test_a_batch_that_would_make_the_computer_swap_is_not_tried(
     assert found.largest is not None
 
 
-def test_it_ends_where_nothing_is_gained(library: Library, spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_ends_when_larger_batches_are_no_faster(
+    library: Library, spec: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(batch_finder, "GAIN", 1e9)
     found, points = search(library, spec)
     assert [point.batch_size for point in points] == [1, 2, 4]
@@ -229,7 +231,7 @@ def test_a_forecast_may_only_show_the_data(library: Library, spec: RunSpec) -> N
     assert any(isinstance(event, DataPreview) for event in events)
 
 
-def test_what_does_not_fit_is_said_and_not_tried_where_that_is_clear(
+def test_a_run_that_clearly_does_not_fit_is_reported_and_not_tried(
     library: Library, spec: RunSpec, little_memory: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     little_memory(32)

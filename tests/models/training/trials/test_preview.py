@@ -73,7 +73,7 @@ def test_an_encoder_reads_masks_and_predicts_what_they_hide(corpus: Corpus, byte
     assert first.source.hidden | first.source.changed <= first.target.predicted
 
 
-def test_gaps_are_hidden_and_all_that_is_said_is_predicted(corpus: Corpus, byte_tokenizer: Tokenizer) -> None:
+def test_gaps_are_hidden_and_the_whole_target_is_predicted(corpus: Corpus, byte_tokenizer: Tokenizer) -> None:
     preview, *_ = look(corpus, byte_tokenizer, PAIR)
     first = preview.examples[0]
     assert first.source is not None
@@ -83,7 +83,7 @@ def test_gaps_are_hidden_and_all_that_is_said_is_predicted(corpus: Corpus, byte_
     assert len(first.target.predicted) == len(first.target.pieces)
 
 
-def test_a_denoiser_says_the_whole_text(corpus: Corpus, byte_tokenizer: Tokenizer) -> None:
+def test_a_denoiser_restores_the_whole_text(corpus: Corpus, byte_tokenizer: Tokenizer) -> None:
     preview, *_ = look(corpus, byte_tokenizer, DENOISER)
     first = preview.examples[0]
     assert preview.objective == "denoising"
@@ -93,7 +93,7 @@ def test_a_denoiser_says_the_whole_text(corpus: Corpus, byte_tokenizer: Tokenize
     assert "<|mask|>" not in text(first.target)
 
 
-def test_how_much_text_there_is(corpus: Corpus, byte_tokenizer: Tokenizer) -> None:
+def test_the_size_of_the_text_is_reported(corpus: Corpus, byte_tokenizer: Tokenizer) -> None:
     preview, *_ = look(corpus, byte_tokenizer, DECODER)
     train, val = preview.splits
     assert train.n_tokens == train.n_bytes == len(corpus.read_text("train"))
@@ -107,7 +107,7 @@ def test_how_much_text_there_is(corpus: Corpus, byte_tokenizer: Tokenizer) -> No
     assert preview.problems == ()
 
 
-def test_examples_are_counted_and_those_that_are_cut(library: Library, byte_tokenizer: Tokenizer) -> None:
+def test_examples_and_truncated_ones_are_counted(library: Library, byte_tokenizer: Tokenizer) -> None:
     texts = [{"text": "word " * n} for n in range(1, 21)]
     corpus = build_examples_corpus(library, texts, texts[:5], "words", 0)
     preview, *_ = look(corpus, byte_tokenizer, DECODER)
@@ -121,7 +121,7 @@ def test_examples_are_counted_and_those_that_are_cut(library: Library, byte_toke
     assert all(piece.bytes != b"<|pad|>" for piece in target.pieces)
 
 
-def test_a_validation_part_too_short_is_said_and_the_rest_shown(
+def test_a_too_short_validation_split_is_reported_and_the_rest_shown(
     library: Library, tmp_path: Path, byte_tokenizer: Tokenizer
 ) -> None:
     path = tmp_path / "text.txt"

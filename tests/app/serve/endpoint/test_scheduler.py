@@ -1,4 +1,4 @@
-"""Turns: everybody gets on, whoever leaves makes room, and one that fails harms nobody."""
+"""The scheduler: tasks take turns, cancelled ones end early, and a failure ends only its own task."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import pytest
 from tokenizers import Tokenizer
 
 from app.serve.endpoint.errors import ModelGoneError
-from app.serve.endpoint.turns import Task, Turns
+from app.serve.endpoint.scheduler import GenerationTask, RoundRobinScheduler
 from app.serve.endpoint.worker_engine import WorkerEngine
 from app.worker.worker import Worker
 from models.events import Event
-from tests.app.serve.endpoint.conftest import tiny_served, until
+from tests.app.serve.endpoint.conftest import tiny_served_model, until
 
 
 @dataclass(frozen=True, kw_only=True)
 class Word(Event):
-    """Something that a text says."""
+    """One word of a text."""
 
     word: str
 
 
 class Text:
-    """A text that goes on until word number `n`, and what is posted of it."""
+    """A text of `n` words (None: endless), and what its task has posted."""
 
     def __init__(self, name: str, n: int | None, posted: list[object] | None = None) -> None:
         self.name, self.n = name, n
         self.posted: list[object] = [] if posted is None else posted
         self.closed = False
-        self.task = Task(self._words, self.posted.append)
+        self.task = GenerationTask(self._words, self.posted.append)
 
     def _words(self) -> Iterator[Event]:
         try:
@@ -46,79 +46,79 @@ def words(posted: list[object]) -> list[str]:
     return [event.word for event in posted if isinstance(event, Word)]
 
 
-def test_turns_go_round() -> None:
+def test_tasks_take_turns() -> None:
     posted: list[object] = []
-    turns = Turns()
+    scheduler = RoundRobinScheduler()
     for name, n in (("a", 3), ("b", 1), ("c", 2)):
-        turns.add(Text(name, n, posted).task)
+        scheduler.add(Text(name, n, posted).task)
     for _ in range(9):
-        list(turns.turn(0))  # each turn is one word long
+        list(scheduler.run_slice(0))  # each slice is one word long
     assert words(posted) == ["a0", "b0", "c0", "a1", "c1", "a2"]
     assert posted.count(None) == 3
-    assert not len(turns)
-    assert list(turns.turn(0)) == []
+    assert not len(scheduler)
+    assert list(scheduler.run_slice(0)) == []
 
 
-def test_a_whole_text_in_one_turn() -> None:
-    text, turns = Text("a", 500), Turns()
-    turns.add(text.task)
-    assert len(list(turns.turn(None))) == 500
+def test_an_unlimited_slice_runs_a_task_to_its_end() -> None:
+    text, scheduler = Text("a", 500), RoundRobinScheduler()
+    scheduler.add(text.task)
+    assert len(list(scheduler.run_slice(None))) == 500
     assert text.closed
 
 
-def test_who_leaves_is_ended_before_the_next_turn() -> None:
-    turns, first, second = Turns(), Text("a", None), Text("b", None)
+def test_a_cancelled_task_ends_before_its_next_slice() -> None:
+    scheduler, first, second = RoundRobinScheduler(), Text("a", None), Text("b", None)
     for text in (first, second):
-        turns.add(text.task)
+        scheduler.add(text.task)
     for _ in range(2):
-        list(turns.turn(0))
+        list(scheduler.run_slice(0))
     first.task.cancel()
-    list(turns.turn(0))
+    list(scheduler.run_slice(0))
     assert first.closed
     assert not second.closed
     assert words(first.posted) == ["a0"]
     assert words(second.posted)[-1] == "b1"
 
 
-def test_a_text_that_fails_fails_alone() -> None:
+def test_a_failure_ends_only_its_own_task() -> None:
     def fail() -> Iterator[Event]:
         yield Word(word="x")
         raise RuntimeError("broken")
 
     posted: list[object] = []
-    turns, other = Turns(), Text("a", 2)
-    turns.add(Task(fail, posted.append))
-    turns.add(other.task)
+    scheduler, other = RoundRobinScheduler(), Text("a", 2)
+    scheduler.add(GenerationTask(fail, posted.append))
+    scheduler.add(other.task)
     for _ in range(4):
-        list(turns.turn(None))
+        list(scheduler.run_slice(None))
     assert isinstance(posted[-1], RuntimeError)
     assert other.posted[-1] is None
 
 
-def test_closing_ends_all_with_its_sentence() -> None:
-    turns, texts = Turns(), [Text("a", None), Text("b", None)]
+def test_closing_ends_all_tasks_with_its_reason() -> None:
+    scheduler, texts = RoundRobinScheduler(), [Text("a", None), Text("b", None)]
     for text in texts:
-        turns.add(text.task)
-    list(turns.turn(0))
-    turns.close("It was deleted.")
-    list(turns.turn(0))
+        scheduler.add(text.task)
+    list(scheduler.run_slice(0))
+    scheduler.close("It was deleted.")
+    list(scheduler.run_slice(0))
     assert [str(text.posted[-1]) for text in texts] == ["It was deleted."] * 2
     assert all(isinstance(text.posted[-1], ModelGoneError) for text in texts)
     assert texts[0].closed
 
 
-def test_turns_on_the_windows_worker(worker: Worker, byte_tokenizer: Tokenizer) -> None:
+def test_slices_run_on_the_windows_worker(worker: Worker, byte_tokenizer: Tokenizer) -> None:
     threads: list[int] = []
 
     def work() -> Iterator[Event]:
         threads.append(threading.get_ident())
         yield Word(word="w")
 
-    engine = WorkerEngine(tiny_served(byte_tokenizer)[0], worker.submit)
+    engine = WorkerEngine(tiny_served_model(byte_tokenizer)[0], worker.submit)
     endless, posted = Text("a", None), list[object]()
     engine.submit(endless.task)
     until(lambda: len(endless.posted) > 3)
-    engine.submit(Task(work, posted.append))  # comes to its turn beside the endless one
+    engine.submit(GenerationTask(work, posted.append))  # runs although the first one never ends
     until(lambda: posted[-1:] == [None])
     engine.close("The run was deleted.")
     until(lambda: isinstance(endless.posted[-1], ModelGoneError))

@@ -1,4 +1,4 @@
-"""Attention heads in words: which one, and what it was measured to do. No widgets."""
+"""Names and descriptions of attention heads. No widgets."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from models.inspect.attention_maps import SiteMap, StackMaps
 from models.inspect.head_patterns import PATTERNS, leading_pattern
 
 STACKS = {"self": "Self-attention", "encoder": "Encoder", "decoder": "Decoder", "cross": "Cross-attention"}
-"""What kinds of attention are called."""
+"""Names of the kinds of attention."""
 
 SORTS = {"": "Layer", **PATTERNS}
-"""What heads can be sorted by."""
+"""Sort orders of heads."""
 
 _MIXED = "mixed"
 
 
-def head_words(site: SiteMap, head: int) -> str:
+def describe_head(site: SiteMap, head: int) -> str:
     """“Layer 2, head 3: induction”, “Layer 2: mean of its 4 heads”."""
     if head >= site.n_head:
         what = ("mean", "largest")[head - site.n_head]
@@ -31,8 +31,8 @@ def head_words(site: SiteMap, head: int) -> str:
     return f"{site_words(site.site, head)}: {name[0].lower()}{name[1:]}"
 
 
-def score_words(site: SiteMap, head: int) -> str:
-    """What was measured of a head: “previous token 12 % · first token 40 % · …”; '' of what is made of all heads."""
+def format_scores(site: SiteMap, head: int) -> str:
+    """A head's scores: “previous token 12 % · first token 40 % · …”; '' for the mean and maximum."""
     if head >= site.n_head:
         return ""
     measured = ((PATTERNS[name].lower(), score) for name, score in scores_of(site, head).items())
@@ -44,22 +44,22 @@ def scores_of(site: SiteMap, head: int) -> dict[str, float]:
     return {name: float(of[head]) for name, of in site.scores.items()}
 
 
-def head_numbers(
+def head_columns(
     stack: StackMaps, site: int, head: int, words: Sequence[str], others: Sequence[str] | None
 ) -> Mapping[str, Sequence[Any]]:
-    """Columns: which head; who looks and at what, by their places from 1 and words; and the weight.
+    """Columns for export: the head, query and key (position from 1, and token), and the weight.
 
-    Of a pooled map the places are those of blocks' first tokens.
+    In a pooled map the positions are those of the first token of each block.
 
     Args:
-        words, others: of who looks, and of what is looked at where that is another text.
+        words, others: the tokens of the queries, and of the keys if they are another text.
     """
     of, seen = stack.sites[site], words if others is None else others
     weights = of.weights[head]
     grid = np.meshgrid(stack.rows[:-1], stack.columns[:-1], indexing="ij")
-    queries, keys = (places.ravel().tolist() for places in grid)
+    queries, keys = (indices.ravel().tolist() for indices in grid)
     return {
-        "head": [head_words(of, head)] * weights.size,
+        "head": [describe_head(of, head)] * weights.size,
         "query": [i + 1 for i in queries],
         "query_token": [words[i] for i in queries],
         "key": [i + 1 for i in keys],

@@ -1,4 +1,4 @@
-"""The place of a text that the glass box's panels on one answer ask about. No widgets."""
+"""The token of a text that the panels about one token inspect. No widgets."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The place of a text that is looked at."""
+class TargetToken:
+    """A token of a text, by its position, and the prediction of it."""
 
     text: ReadText
-    place: int
+    position: int
 
-    def engine_text(self, hidden: frozenset[int] = frozenset()) -> Text:
+    def to_text(self, hidden: frozenset[int] = frozenset()) -> Text:
         """The text for `models.inspect`."""
         from models.inspect.reading import Text
 
         return Text(ids=self.text.ids, source_ids=self.text.source_ids, hidden=hidden)
 
     def at(self, model: AnyModel) -> int:
-        """Where the answer is read.
+        """The position at which the model predicts it.
 
         Raises:
-            ValueError: for a text's first token.
+            ValueError: for the first token of a text.
         """
-        from models.inspect.reading import answer_place
+        from models.inspect.reading import answer_position
 
-        at = answer_place(model.config, self.place)
+        at = answer_position(model.config, self.position)
         if at is None:
-            raise ValueError("Nothing chose the first token, since nothing stands before it: point at a later one.")
+            raise ValueError("Nothing predicts the first token, since nothing comes before it: point at a later one.")
         return at
 
     def token(self, model: AnyModel, tokenizer: Tokenizer) -> int:
-        """The token that is asked for: the one that stands there; where that is a mask, -1 for the likeliest."""
+        """Its id; -1 for a mask, which stands for the most likely token."""
         from models.tokenizers.special_tokens import mask_id
 
-        id = self.text.ids[self.place]
+        id = self.text.ids[self.position]
         return -1 if model.config.topology == "encoder-only" and id == mask_id(tokenizer) else id
 
     def sees_itself(self, model: AnyModel, tokenizer: Tokenizer) -> bool:
-        """Whether the model has read the very token that is asked for: an encoder, where no mask stands."""
+        """Whether the model sees the token that it predicts: an encoder, unless the token is a mask."""
         return model.config.topology == "encoder-only" and self.token(model, tokenizer) >= 0

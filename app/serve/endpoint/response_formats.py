@@ -1,4 +1,4 @@
-"""Texts in the two JSON shapes of OpenAI's API, whole or in pieces."""
+"""The two response formats of OpenAI's API, complete or streamed in chunks."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from app.serve.endpoint.scores import Scored, TokenScore
+from app.serve.endpoint.logprobs import Logprob, TokenLogprob
 
 Json = dict[str, Any]
 
 
 @dataclass
-class Choice:
-    """One of the texts, as far as it is made."""
+class ChoiceState:
+    """One of the texts, as far as it has been generated."""
 
     index: int
     text: str = ""
-    scores: list[TokenScore] = field(default_factory=list)
+    scores: list[TokenLogprob] = field(default_factory=list)
     n_tokens: int = 0
     reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """How many tokens were read and made for a request."""
+    """Numbers of prompt and generated tokens."""
 
     n_prompt: int
     n_made: int
@@ -41,29 +41,29 @@ class Usage:
         }
 
 
-class Shape(Protocol):
-    """How one kind of request is answered. `fingerprint`: of the weights, once they are known."""
+class ResponseFormat(Protocol):
+    """The response format of one kind of request. `fingerprint`: of the weights, once known."""
 
     fingerprint: str | None
 
     def opening(self, index: int) -> Json | None:
-        """The piece of a stream before all text of a choice, if there is any."""
+        """The first chunk of a choice, before any text; None where there is none."""
 
-    def piece(self, choice: Choice, text: str, scores: Sequence[TokenScore]) -> Json:
-        """A piece of a stream: what is new of a choice."""
+    def chunk(self, choice: ChoiceState, text: str, scores: Sequence[TokenLogprob]) -> Json:
+        """A chunk with new text of a choice."""
 
-    def closing(self, choice: Choice) -> Json:
-        """The piece of a stream that says why a choice ended."""
+    def closing(self, choice: ChoiceState) -> Json:
+        """The last chunk of a choice, with its finish reason."""
 
-    def counts(self, usage: Usage) -> Json:
-        """The last piece of a stream, where it was asked for."""
+    def usage_chunk(self, usage: Usage) -> Json:
+        """The last chunk of a stream, where usage was requested."""
 
-    def whole(self, choices: Sequence[Choice], usage: Usage) -> Json:
-        """All at once."""
+    def complete(self, choices: Sequence[ChoiceState], usage: Usage) -> Json:
+        """The complete response."""
 
 
-class _Head:
-    """What all objects of one answer have in common."""
+class _Format:
+    """Fields that all objects of one response share."""
 
     def __init__(self, prefix: str, model: str) -> None:
         self._id = f"{prefix}-{uuid.uuid4().hex}"
@@ -76,31 +76,31 @@ class _Head:
         return {**head, "system_fingerprint": self.fingerprint, "choices": choices, **more}
 
 
-class ChatShape(_Head):
-    """chat.completion, and chat.completion.chunk."""
+class ChatFormat(_Format):
+    """chat.completion and chat.completion.chunk."""
 
     def __init__(self, model: str, *, with_scores: bool) -> None:
         super().__init__("chatcmpl", model)
         self._with_scores = with_scores
 
     def opening(self, index: int) -> Json | None:
-        """The role."""
+        """The role, without text."""
         return self._chunk(index, {"role": "assistant", "content": ""}, None, None)
 
-    def piece(self, choice: Choice, text: str, scores: Sequence[TokenScore]) -> Json:
-        """Text, and its tokens' scores."""
+    def chunk(self, choice: ChoiceState, text: str, scores: Sequence[TokenLogprob]) -> Json:
+        """New text with its tokens' log-probabilities."""
         return self._chunk(choice.index, {"content": text}, self._scores(scores), None)
 
-    def closing(self, choice: Choice) -> Json:
-        """No text any more."""
+    def closing(self, choice: ChoiceState) -> Json:
+        """The finish reason, without text."""
         return self._chunk(choice.index, {}, None, choice.reason)
 
-    def counts(self, usage: Usage) -> Json:
-        """No choices at all."""
+    def usage_chunk(self, usage: Usage) -> Json:
+        """Usage, without choices."""
         return self._object("chat.completion.chunk", [], usage=usage.json)
 
-    def whole(self, choices: Sequence[Choice], usage: Usage) -> Json:
-        """All messages."""
+    def complete(self, choices: Sequence[ChoiceState], usage: Usage) -> Json:
+        """All messages and the usage."""
         made = [
             {
                 "index": choice.index,
@@ -116,15 +116,15 @@ class ChatShape(_Head):
         choice = {"index": index, "delta": delta, "logprobs": scores, "finish_reason": reason}
         return self._object("chat.completion.chunk", [choice])
 
-    def _scores(self, scores: Sequence[TokenScore]) -> Json | None:
+    def _scores(self, scores: Sequence[TokenLogprob]) -> Json | None:
         if not self._with_scores:
             return None
         content = [{**_scored(score), "top_logprobs": [_scored(other) for other in score.top]} for score in scores]
         return {"content": content, "refusal": None}
 
 
-class CompletionShape(_Head):
-    """text_completion, in pieces too. `echoes`: the text before each choice."""
+class CompletionFormat(_Format):
+    """text_completion, for chunks too. `echoes`: the text before each choice."""
 
     def __init__(self, model: str, *, with_scores: bool, echoes: Sequence[str]) -> None:
         super().__init__("cmpl", model)
@@ -132,25 +132,25 @@ class CompletionShape(_Head):
         self._n_characters = [len(echo) for echo in echoes]
 
     def opening(self, index: int) -> Json | None:
-        """The prompt again, where that was asked for."""
+        """The echoed prompt, where requested."""
         echo = self._echoes[index]
         return self._object("text_completion", [_text_choice(index, echo, None, None)]) if echo else None
 
-    def piece(self, choice: Choice, text: str, scores: Sequence[TokenScore]) -> Json:
-        """Text, and its tokens' scores."""
+    def chunk(self, choice: ChoiceState, text: str, scores: Sequence[TokenLogprob]) -> Json:
+        """New text with its tokens' log-probabilities."""
         made = _text_choice(choice.index, text, self._scores(choice.index, scores), None)
         return self._object("text_completion", [made])
 
-    def closing(self, choice: Choice) -> Json:
-        """No text any more."""
+    def closing(self, choice: ChoiceState) -> Json:
+        """The finish reason, without text."""
         return self._object("text_completion", [_text_choice(choice.index, "", None, choice.reason)])
 
-    def counts(self, usage: Usage) -> Json:
-        """No choices at all."""
+    def usage_chunk(self, usage: Usage) -> Json:
+        """Usage, without choices."""
         return self._object("text_completion", [], usage=usage.json)
 
-    def whole(self, choices: Sequence[Choice], usage: Usage) -> Json:
-        """All texts."""
+    def complete(self, choices: Sequence[ChoiceState], usage: Usage) -> Json:
+        """All texts and the usage."""
         made = [
             _text_choice(
                 choice.index,
@@ -162,8 +162,8 @@ class CompletionShape(_Head):
         ]
         return self._object("text_completion", made, usage=usage.json)
 
-    def _scores(self, index: int, scores: Sequence[TokenScore]) -> Json | None:
-        """Offsets count the characters that began before a token, over all pieces."""
+    def _scores(self, index: int, scores: Sequence[TokenLogprob]) -> Json | None:
+        """Offsets count the characters that began before a token, over all chunks."""
         if not self._with_scores:
             return None
         offsets = []
@@ -178,7 +178,7 @@ class CompletionShape(_Head):
         }
 
 
-def _scored(score: Scored) -> Json:
+def _scored(score: Logprob) -> Json:
     return {"token": score.text, "logprob": score.logprob, "bytes": list(score.data)}
 
 
