@@ -16,12 +16,12 @@ test:
 	@sh scripts/setup.sh test
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m ruff format --check
-	.venv/bin/lint-imports
 	@$(MAKE) --no-print-directory -j 2 types tests
 
 # Beside one another: mypy keeps one core busy, and pytest all that there are.
 types:
 	$(VENV_PYTHON) -m mypy
+	.venv/bin/lint-imports
 
 tests:
 	$(VENV_PYTHON) -m pytest

@@ -1,4 +1,4 @@
-"""The entry point: the window by default, else a command. Failures become sentences and exit codes."""
+"""The entry point: opens the window or runs a command. Failures become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COMMANDS = (
     "screenshots",
     "selftest",
 )
-"""The modules of app.commands, in the order of the help. Only the one in use is imported."""
+"""The modules of app.commands, in the order of the help. Only the requested one is imported."""
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _use_utf8()
     try:
         args = _parser(arguments).parse_args(arguments)
-    except SystemExit as end:  # how argparse ends after --help and after bad usage
+    except SystemExit as end:  # raised by argparse after --help and on bad usage
         return end.code if isinstance(end.code, int) else USAGE
     with _logging():
         code = _guarded(args)
@@ -74,7 +74,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _guarded(args: argparse.Namespace) -> int:
-    """Run what was asked for; a failure becomes one sentence on stderr, its traceback goes to the log."""
+    """Run the command; a failure becomes one message on stderr, its traceback goes to the log."""
     try:
         if args.command is None:
             from app.shell.launch import run
@@ -88,7 +88,7 @@ def _guarded(args: argparse.Namespace) -> int:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone, as `head` does. Python would complain once more when it flushes at exit.
+        # The reader of our output has exited, as `head` does. Keeps Python from complaining when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (ValueError, OSError, RuntimeError, MemoryError, ImportError) as error:
@@ -98,7 +98,7 @@ def _guarded(args: argparse.Namespace) -> int:
 
 
 class _LogFile(logging.handlers.RotatingFileHandler):
-    """The log, which is not missed where the disk is full: whatever fails then has a sentence of its own."""
+    """The log file; write errors, such as a full disk, are ignored here and reported where they matter."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exc_info()[1], OSError):
@@ -111,13 +111,13 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 
 @contextlib.contextmanager
 def _logging() -> Iterator[None]:
-    """Log into the library's logs/terrarium.log, which rotates; where it cannot be written there is no log."""
+    """Log to the library's logs/terrarium.log, with rotation; where it cannot be written there is no log."""
     path = Library().log_file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = _LogFile(path, maxBytes=1_000_000, backupCount=3, encoding="utf-8")
     except OSError as error:
-        print(f"There will be no log: {path} cannot be written ({error.strerror}).", file=sys.stderr)
+        print(f"Nothing will be logged: {path} cannot be written ({error.strerror}).", file=sys.stderr)
         yield
         return
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -135,7 +135,7 @@ def _logging() -> Iterator[None]:
 
 
 def _use_utf8() -> None:
-    """Write UTF-8 into files and pipes whatever the system's code page; a terminal keeps its own."""
+    """Write UTF-8 to files and pipes whatever the system's code page; a terminal keeps its own."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -81,10 +81,10 @@ class MicroStep(Event):
 class TrainMetrics(Event):
     """One optimizer step. loss in nats/token; elapsed_s is the run's own clock, without pauses.
 
-    `bits_per_byte` is the loss in another unit, None where ValMetrics has none. `memory_bytes` is the memory in use on the
-    device (on the CPU: by this process), None where not measured at this step. `peak_share` is the estimated arithmetic
-    of the step divided by what the fastest matrix product measured on this machine would do in that time (model FLOPs
-    utilization).
+    `bits_per_byte` is the loss in another unit, None where ValMetrics has none. `memory_bytes` is the memory in use on
+    the device (on the CPU: by this process), None where not measured at this step. `peak_share` is the estimated
+    arithmetic of the step divided by what the fastest matrix product measured on this machine would do in that time
+    (model FLOPs utilization).
     """
 
     step: int
@@ -210,7 +210,7 @@ class TokenMade(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyFinished(Event):
-    """A generation has ended. `reason`: stop (end token or stop text), or length (max_tokens or the context is full)."""
+    """A generation has ended. `reason`: stop (end token or stop text), or length (max_tokens or full context)."""
 
     reason: str
     n_prompt: int

@@ -27,7 +27,7 @@ echo "python $*" >> "$LOG"
 case "$*" in
 *ensurepip*) [ -e "$STATE/ensurepip" ] ;;
 *-venv*) echo python3.12-venv ;;
-"-m venv --clear .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+"-m venv --clear .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python && cp "$0" .venv/bin/lint-imports ;;
 esac
 """
 FAKE_APT = """#!/bin/sh

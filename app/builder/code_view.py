@@ -1,4 +1,4 @@
-"""“Show me the code”: the design as a PyTorch module, to read, copy and save."""
+"""The code view: the design as a PyTorch module, to read, copy and save."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from models.codegen import module_source
 from models.files.atomic import atomic_write_text
 from models.settings.model_config import ModelConfig
 
-_HINT = "Needs only torch: save it, and run it with python."
+_HINT = "Needs only torch: save it and run it with Python."
 
 
 class CodeView(QWidget):
-    """The module that models.codegen writes of a design."""
+    """Shows the PyTorch module that models.codegen generates for a design."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -29,20 +29,20 @@ class CodeView(QWidget):
         self.editor = CodeEditor(theme)
         self.editor.setAccessibleName("The design as a PyTorch module")
         self.counts = label("", "caption")
-        self.said = label(_HINT, "caption", wrap=True)
+        self.message = label(_HINT, "caption", wrap=True)
         self.numbers = QCheckBox("Line numbers")
-        self.numbers.setToolTip("Number the lines, here on screen only")
+        self.numbers.setToolTip("Show line numbers (not part of the code)")
         self.numbers.setChecked(True)
         self.numbers.toggled.connect(self.editor.set_numbers_shown)
-        self.copy = button("Copy", theme, self.copy_code, icon="copy", tip="Put the whole module on the clipboard")
-        self.save = button("Save as…", theme, self.ask_where, icon="floppy-disk", tip="Write it into a file")
+        self.copy = button("Copy", theme, self.copy_code, icon="copy", tip="Copy the whole module")
+        self.save = button("Save as…", theme, self.choose_file, icon="floppy-disk", tip="Save it to a file")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
         layout.addLayout(row(self.counts, None, self.numbers, self.copy, self.save))
         layout.addWidget(self.editor, 1)
-        layout.addWidget(self.said)
-        QShortcut(QKeySequence(QKeySequence.StandardKey.SaveAs), self, self.ask_where)
+        layout.addWidget(self.message)
+        QShortcut(QKeySequence(QKeySequence.StandardKey.SaveAs), self, self.choose_file)
 
     def set_design(self, config: ModelConfig, name: str = "This design") -> None:
         """Show the code of `config`, which its first line calls `name`."""
@@ -66,14 +66,14 @@ class CodeView(QWidget):
         self._say("Copied.")
 
     @Slot()
-    def ask_where(self) -> None:
+    def choose_file(self) -> None:
         """Ask for a file, and write the module into it."""
         path, _ = QFileDialog.getSaveFileName(self, "Save the code", file_name(self._name), "Python (*.py)")
         if path:
             self.save_to(Path(path))
 
     def save_to(self, path: Path) -> None:
-        """Write the module into a file; whether it worked is said below it."""
+        """Write the module into a file; the message below says whether it worked."""
         try:
             atomic_write_text(path, self.code)
         except (OSError, ValueError) as error:
@@ -82,12 +82,12 @@ class CodeView(QWidget):
         self._say(f"Saved to {path}")
 
     def _say(self, words: str, *, failed: bool = False) -> None:
-        self.said.setText(words)
-        set_role(self.said, "error" if failed else "caption")
+        self.message.setText(words)
+        set_role(self.message, "error" if failed else "caption")
 
 
 def file_name(name: str) -> str:
-    """A file's name that Python can import, from a design's name."""
+    """An importable Python file name, from a design's name."""
     plain = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name.lower()).strip("_")
     words = "_".join(part for part in plain.split("_") if part)
     return f"{'model_' if not words or words[0].isdigit() else ''}{words or 'design'}.py"

@@ -1,4 +1,4 @@
-"""Designs side by side: their costs, and slot by slot what differs."""
+"""The compare view: designs side by side, with their costs and the slots that differ."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.settings.model_config import ModelConfig
 
-_WIDEST = 190  # pixels at the usual text size
-_PADDING = 28  # pixels: on both sides of a cell's words
+_MAX_COLUMN_WIDTH = 190  # pixels at the usual text size
+_PADDING = 28  # pixels: on both sides of a cell's text
 
 
 class CompareView(QWidget):
-    """The design that is edited, beside any others."""
+    """Compares the edited design with others."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -37,13 +37,13 @@ class CompareView(QWidget):
         self._others: list[ComparedDesign] = []
         self._rows: list[ComparedRow] = []
         self._batch, self._length = 1, 1
-        self.add = button("Add design", theme, icon="plus", tip="Put a preset, a saved design or a run's design beside")
+        self.add = button("Add design", theme, icon="plus", tip="Add a preset, a saved design or a run's design")
         self.add.setMenu(DesignMenu(session, self.add_design, self.add))
         self.markdown = button(
             "Markdown", theme, self.copy_markdown, icon="copy", role="quiet", tip="Copy the table as Markdown (Ctrl+C)"
         )
         self.csv = button(
-            "CSV", theme, self.copy_csv, icon="copy", role="quiet", tip="Copy it as CSV, for a spreadsheet"
+            "CSV", theme, self.copy_csv, icon="copy", role="quiet", tip="Copy the table as CSV, for a spreadsheet"
         )
         self.markdown.setAccessibleName("Copy as Markdown")
         self.csv.setAccessibleName("Copy as CSV")
@@ -82,14 +82,14 @@ class CompareView(QWidget):
         self._fill()
 
     def add_design(self, design: ComparedDesign) -> None:
-        """Put a design beside the others; one that is there already stays once."""
+        """Add a design, unless it is shown already."""
         if design not in self._others:
             self._others.append(design)
             self._show_chips()
             self._fill()
 
     def remove_design(self, design: ComparedDesign) -> None:
-        """Take a column away."""
+        """Remove a design."""
         self._others.remove(design)
         self._show_chips()
         self._fill()
@@ -138,10 +138,10 @@ class CompareView(QWidget):
                 lambda design=design: self.remove_design(design),  # type: ignore[misc]
                 icon="x",
                 role="segment",
-                tip=f"Take {design.title} away (Delete in its column)",
+                tip=f"Remove {design.title} (Delete in its column)",
             )
-            chip.setAccessibleName(f"Take {design.title} away")
-            chip.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the × stands behind the name
+            chip.setAccessibleName(f"Remove {design.title}")
+            chip.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the × comes after the name
             self._chips.addWidget(chip)
             self.chips.append(chip)
             self.setTabOrder(before, chip)
@@ -151,7 +151,7 @@ class CompareView(QWidget):
         designs = self.designs
         self._rows = compare(designs, self._batch, self._length, self._session.device.memory)
         table = self.table
-        place = table.verticalScrollBar().value(), table.currentRow(), table.currentColumn()
+        position = table.verticalScrollBar().value(), table.currentRow(), table.currentColumn()
         table.clear()
         table.clearSpans()
         table.setColumnCount(1 + len(designs))
@@ -167,8 +167,8 @@ class CompareView(QWidget):
                     self._put_row(line, compared)
                     line += 1
         self._size_columns()
-        table.setCurrentCell(place[1], place[2])
-        table.verticalScrollBar().setValue(place[0])
+        table.setCurrentCell(position[1], position[2])
+        table.verticalScrollBar().setValue(position[0])
         self.note.setText(self._note())
 
     def _note(self) -> str:
@@ -176,10 +176,10 @@ class CompareView(QWidget):
         if not self._others:
             return "Add a design to see what differs."
         costs = f"costs for {self._batch} × {self._length:,} tokens"
-        return f"{n} slots differ; {costs}" if n else f"The same in every slot; {costs}"
+        return f"{n} slots differ; {costs}" if n else f"All slots are equal; {costs}"
 
     def _put_heading(self, line: int, group: str) -> None:
-        item = QTableWidgetItem("Costs (estimated but for parameters)" if group == COSTS else group)
+        item = QTableWidgetItem("Costs (estimated except parameters)" if group == COSTS else group)
         item.setFont(self._theme.font(0.95, bold=True))
         item.setFlags(Qt.ItemFlag.ItemIsEnabled)
         self.table.setItem(line, 0, item)
@@ -202,13 +202,13 @@ class CompareView(QWidget):
             self.table.setItem(line, column, item)
 
     def _size_columns(self) -> None:
-        """Each column as wide as its words; what is left over goes to the designs, up to where they drift apart."""
+        """Fit each column to its text; spare width is shared by the designs, up to a maximum."""
         header, scale = self.table.horizontalHeader(), self._theme.text_scale
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         names, cells = QFontMetrics(self._theme.font()), QFontMetrics(self._theme.mono_font(0.95))
         first = max((names.horizontalAdvance(row.label) for row in self._rows), default=0) + _PADDING
         self.table.setColumnWidth(0, first)
-        spare = min((self.table.viewport().width() - first) // len(self.designs), round(_WIDEST * scale))
+        spare = min((self.table.viewport().width() - first) // len(self.designs), round(_MAX_COLUMN_WIDTH * scale))
         for column, design in enumerate(self.designs):
             words = [cells.horizontalAdvance(row.cells[column]) for row in self._rows]
             words.append(header.fontMetrics().horizontalAdvance(design.title))

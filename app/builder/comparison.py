@@ -1,4 +1,4 @@
-"""Designs side by side: what they cost, and the slots in which they differ, as a table of texts. No Qt, no torch."""
+"""The comparison of designs as a table of texts: costs, and the slots that differ. No Qt, no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.builder.costs.design_costs import costs_of
-from app.kit.words.slot_words import UNUSED, differs, label_of, value_in_use, value_words
+from app.kit.words.slot_words import UNUSED, differs, format_slot, label_of, value_in_use
 from app.session.device_memory import DeviceMemory
 from models import cost
 from models.number_words import format_compact, format_size
@@ -21,7 +21,7 @@ COSTS = "Costs"
 
 @dataclass(frozen=True)
 class ComparedDesign:
-    """One column: what the design is called, and what it is."""
+    """One column: a design and its title."""
 
     title: str
     config: ModelConfig
@@ -29,8 +29,8 @@ class ComparedDesign:
 
 @dataclass(frozen=True)
 class ComparedRow:
-    """One line: the heading it stands under, its name, and per design its value as text, the same exactly (for other
-    programs), and whether it differs from the first design's; `slot` is the slot's name, '' for a cost."""
+    """One row: its group and label, and per design the value as text, the exact value (for other programs), and
+    whether it differs from the first design's. slot: the slot's name, '' for a cost."""
 
     group: str
     label: str
@@ -42,8 +42,8 @@ class ComparedRow:
 
 
 def compare(designs: Sequence[ComparedDesign], batch: int, length: int, on: DeviceMemory | None) -> list[ComparedRow]:
-    """What the designs cost, training `on` a device (None: a CPU), on `batch` texts of `length` tokens, and every slot
-    in which they differ."""
+    """The costs of the designs, trained `on` a device (None: a CPU) with `batch` texts of `length` tokens, and every
+    slot in which they differ."""
     return [*_costs(designs, batch, length, on), *_slots(designs)]
 
 
@@ -57,7 +57,7 @@ def _slot(configs: Sequence[ModelConfig], f: dataclasses.Field[Any]) -> Compared
     return ComparedRow(
         group=f.metadata["group"],
         label=label_of(f),
-        cells=tuple(value_words(config, f) for config in configs),
+        cells=tuple(format_slot(config, f) for config in configs),
         exact=tuple("" if value is None else str(value) for value in values),
         differs=tuple(value != values[0] for value in values),
         tip=f.metadata["help"],
@@ -72,20 +72,20 @@ def _costs(designs: Sequence[ComparedDesign], batch: int, length: int, on: Devic
         _cost(
             "Parameters",
             [cost.total_parameters(config) for config, _ in pairs],
-            _count_words,
-            "Trained numbers, exactly those of the built model",
+            _format_count,
+            "Trained parameters, exactly as in the built model",
         ),
         _cost(
             "Active parameters",
             [cost.active_parameters(config) for config, _ in pairs],
-            _count_words,
-            "Those that work on one token: fewer than all in a mixture of experts",
+            _format_count,
+            "Parameters used per token: fewer than all in a mixture of experts",
         ),
         _cost(
             "Work per token",
             [cost.flops_per_token(config, n) for config, n in pairs],
             lambda n: f"{format_compact(n)}FLOP",
-            f"Estimated operations of the forward pass for one token of {length:,}",
+            f"Estimated FLOPs of the forward pass for one token of {length:,}",
         ),
         _cost(
             "Memory to train",
@@ -97,23 +97,23 @@ def _costs(designs: Sequence[ComparedDesign], batch: int, length: int, on: Devic
             "KV cache",
             [cost.kv_cache_bytes(config, n) if config.is_causal else None for config, n in pairs],
             format_size,
-            f"Keys and values kept while one text of {length:,} tokens is written",
+            f"Keys and values while one text of {length:,} tokens is generated",
         ),
     ]
 
 
-def _cost(label: str, numbers: Sequence[int | None], in_words: Callable[[int], str], tip: str) -> ComparedRow:
+def _cost(label: str, numbers: Sequence[int | None], format_value: Callable[[int], str], tip: str) -> ComparedRow:
     return ComparedRow(
         group=COSTS,
         label=label,
-        cells=tuple(UNUSED if n is None else in_words(n) for n in numbers),
+        cells=tuple(UNUSED if n is None else format_value(n) for n in numbers),
         exact=tuple("" if n is None else str(n) for n in numbers),
         differs=tuple(n != numbers[0] for n in numbers),
         tip=tip,
     )
 
 
-def _count_words(n: int) -> str:
+def _format_count(n: int) -> str:
     return format_compact(n, billion="B")
 
 
@@ -125,7 +125,7 @@ def as_markdown(designs: Sequence[ComparedDesign], rows: Sequence[ComparedRow]) 
 
 
 def as_csv(designs: Sequence[ComparedDesign], rows: Sequence[ComparedRow]) -> str:
-    """The comparison as CSV with exact numbers, and the heading and slot's name of each line."""
+    """The comparison as CSV with exact numbers, and the group and slot name of each row."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["group", "slot", "name", *(design.title for design in designs)])

@@ -1,4 +1,4 @@
-"""What stands above a design: its name, saving it and what else can be done with it, what is new, and training it."""
+"""The bar above a design: its name, its actions, a status line, and the button that trains it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TRAIN_TIP = "Go to the Training tab with this design"
 
 @dataclass(frozen=True, kw_only=True)
 class DesignActions:
-    """What the bar's controls do; the menu's in their order."""
+    """The actions of the bar's controls; those of the menu are in its order."""
 
     save: Callable[[], object]
     train: Callable[[], object]
@@ -46,13 +46,13 @@ _NEEDS_LEGAL = ("duplicate", "export_json")
 
 
 class DesignBar(QWidget):
-    """One line; `line` says what is new or wrong."""
+    """A bar whose `line` reports changes and problems."""
 
     def __init__(self, theme: ThemeProvider, actions: DesignActions, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.name = QLineEdit()
         self.name.setAccessibleName("Name of the design")
-        self.name.setToolTip("The name that the design is saved under")
+        self.name.setToolTip("The name under which the design is saved")
         self.name.setFixedWidth(200)
         self.name.setMaxLength(80)
         self.name.returnPressed.connect(lambda: actions.save())
@@ -83,7 +83,7 @@ class DesignBar(QWidget):
         layout.addWidget(self.train)
 
     def allow(self, *, is_own: bool, is_changed: bool, problem: str) -> None:
-        """Enable what makes sense: for the user's own designs, for changed ones, for legal ones."""
+        """Enable the actions that apply: to the user's own designs, to changed ones, to legal ones."""
         self.save.setEnabled(not problem)
         self.train.setEnabled(not problem)
         self.save.setToolTip(problem or "Save this design (Ctrl+S)")

@@ -1,4 +1,4 @@
-"""Designs and their diagrams as files: where to is asked here, the session reads and writes them."""
+"""Import and export of designs and diagrams: file dialogs here, reading and writing in the session."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _JSON = "Designs (*.json);;All files (*)"
 
 
 class DesignFiles(QObject):
-    """Imports and exports for a page; JSON files that are dropped on it are imported as well.
+    """Imports and exports for a page; JSON files dropped on it are imported, too.
 
     Signals:
         written(name): a file of this name was written.
@@ -30,23 +30,23 @@ class DesignFiles(QObject):
         page.installEventFilter(self)
 
     def ask_for_designs(self) -> None:
-        """Let JSON files be chosen, and import them."""
+        """Ask for JSON files, and import them."""
         files, _ = QFileDialog.getOpenFileNames(self._page, "Import designs", "", _JSON)
         self.import_designs([Path(file) for file in files])
 
     def import_designs(self, files: list[Path]) -> None:
-        """Save the designs of JSON files; each that is none is told in a sentence."""
+        """Import the designs of JSON files; a file that is not a design is reported."""
         for file in files:
             self._session.designs.import_file(file)
 
     def export_design(self, name: str) -> None:
-        """Ask where to, and write the session's design there as JSON."""
+        """Ask for a file, and write the session's design to it as JSON."""
         file, _ = QFileDialog.getSaveFileName(self._page, "Export this design", f"{_stem(name)}.json", _JSON)
         if file and self._session.designs.export(Path(file)):
             self.written.emit(Path(file).name)
 
     def export_picture(self, name: str, kind: str, diagram: BlockDiagram) -> None:
-        """Ask where to, and write the diagram there as kind "svg" or "png"."""
+        """Ask for a file, and write the diagram to it; kind: "svg" or "png"."""
         words = f"{kind.upper()} pictures (*.{kind})"
         file, _ = QFileDialog.getSaveFileName(self._page, "Export the diagram", f"{_stem(name)}.{kind}", words)
         write = diagram.export_svg if kind == "svg" else diagram.export_png
@@ -65,7 +65,7 @@ class DesignFiles(QObject):
 
 
 def _dropped(event: QDropEvent) -> list[Path]:
-    """The JSON files that are dragged."""
+    """The dragged JSON files."""
     files = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
     return [file for file in files if file.suffix.lower() == ".json"]
 

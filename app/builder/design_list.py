@@ -1,4 +1,4 @@
-"""The designs to start from: a family on each line, its published sizes below it, and then the user's own."""
+"""The list of designs: a preset family per row with its published sizes below, then the user's own designs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.kit.theme import ThemeProvider
-from app.kit.words.preset_words import design_words, parameter_words, preset_families
+from app.kit.words.preset_words import design_title, format_parameter_count, preset_families
 from models.library.library import DesignInfo
 from models.settings.presets import PRESETS
 
@@ -36,18 +36,19 @@ _PAD, _ARROW = 6, 12  # pixels
 
 
 class DesignList(QTreeWidget):
-    """Presets by family, and saved designs. Delete deletes, F2 renames, where the design is the user's.
+    """Presets by family, and saved designs. Delete deletes and F2 renames a design of the user.
 
     Signals:
         chosen(name): clicked, or reached with the arrow keys.
-        rename_asked(name), duplicate_asked(name), delete_asked(name), compare_asked(name): by key or context menu.
+        rename_requested(name), duplicate_requested(name), delete_requested(name), compare_requested(name): by key or
+            context menu.
     """
 
     chosen = Signal(str)
-    rename_asked = Signal(str)
-    duplicate_asked = Signal(str)
-    delete_asked = Signal(str)
-    compare_asked = Signal(str)
+    rename_requested = Signal(str)
+    duplicate_requested = Signal(str)
+    delete_requested = Signal(str)
+    compare_requested = Signal(str)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -62,10 +63,10 @@ class DesignList(QTreeWidget):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
         self._own_actions: list[QAction] = []
-        self._add_action("Compare with this", QKeySequence(), self.compare_asked, own=False)
-        self._add_action("Duplicate", QKeySequence("Ctrl+D"), self.duplicate_asked, own=False)
-        self._add_action("Rename…", QKeySequence(Qt.Key.Key_F2), self.rename_asked, own=True)
-        self._add_action("Delete", QKeySequence(QKeySequence.StandardKey.Delete), self.delete_asked, own=True)
+        self._add_action("Compare with this", QKeySequence(), self.compare_requested, own=False)
+        self._add_action("Duplicate", QKeySequence("Ctrl+D"), self.duplicate_requested, own=False)
+        self._add_action("Rename…", QKeySequence(Qt.Key.Key_F2), self.rename_requested, own=True)
+        self._add_action("Delete", QKeySequence(QKeySequence.StandardKey.Delete), self.delete_requested, own=True)
         self._saved: Sequence[DesignInfo] = ()
         self._add_presets()
         self._own = QTreeWidgetItem(["Your designs"])
@@ -80,7 +81,7 @@ class DesignList(QTreeWidget):
 
     @property
     def current_key(self) -> str:
-        """The selected design's name, '' for none."""
+        """The name of the selected design, '' for none."""
         item = self.currentItem()
         return "" if item is None else str(item.data(0, _KEY) or "")
 
@@ -90,7 +91,7 @@ class DesignList(QTreeWidget):
         return [key for item in self._all_items() if (key := item.data(0, _KEY))]
 
     def item_of(self, name: str) -> QTreeWidgetItem | None:
-        """The line of a design."""
+        """The row of a design."""
         return next((item for item in self._all_items() if item.data(0, _KEY) == name), None)
 
     def set_designs(self, saved: Sequence[DesignInfo], current: str) -> None:
@@ -114,7 +115,7 @@ class DesignList(QTreeWidget):
     def drawRow(
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
-        # The whole line, arrow included, is one shape; the style would draw two.
+        # One shape for the whole row including the arrow; the style would draw two.
         if not index.data(_HEADING):
             colors = self._theme.theme
             selected = index.row() == self.currentIndex().row() and index.parent() == self.currentIndex().parent()
@@ -172,26 +173,26 @@ class DesignList(QTreeWidget):
 
 
 def _preset_item(name: str, title: str = "") -> QTreeWidgetItem:
-    config, full = PRESETS[name], design_words(name)
+    config, full = PRESETS[name], design_title(name)
     item = QTreeWidgetItem([title or full])
     item.setData(0, _KEY, name)
-    item.setData(0, _SIZE, parameter_words(config))
-    item.setData(0, Qt.ItemDataRole.AccessibleTextRole, f"{full}, {parameter_words(config)} parameters")
-    item.setToolTip(0, f"{full}: {parameter_words(config)} parameters, {config.topology} ({name})")
+    item.setData(0, _SIZE, format_parameter_count(config))
+    item.setData(0, Qt.ItemDataRole.AccessibleTextRole, f"{full}, {format_parameter_count(config)} parameters")
+    item.setToolTip(0, f"{full}: {format_parameter_count(config)} parameters, {config.topology} ({name})")
     return item
 
 
 def _saved_item(info: DesignInfo) -> QTreeWidgetItem:
     item = QTreeWidgetItem([info.name])
     item.setData(0, _KEY, info.name)
-    item.setData(0, _SIZE, parameter_words(info.config) if info.config is not None else "damaged")
+    item.setData(0, _SIZE, format_parameter_count(info.config) if info.config is not None else "damaged")
     item.setData(0, _PROBLEM, info.problem)
     item.setToolTip(0, info.problem or f"{info.name}\n{info.path}")
     return item
 
 
 class _NameAndSize(QStyledItemDelegate):
-    """A name, and at the right how many parameters."""
+    """Draws a name, and at the right the number of parameters."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
         super().__init__(parent)

@@ -1,4 +1,4 @@
-"""A menu with all designs there are: presets by family, saved ones, and those of runs."""
+"""A menu of all designs: presets by family, saved designs, and designs of runs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from functools import partial
 from PySide6.QtWidgets import QMenu, QWidget
 
 from app.builder.comparison import ComparedDesign
-from app.kit.words.preset_words import design_words, parameter_words, preset_families
+from app.kit.words.preset_words import design_title, format_parameter_count, preset_families
 from app.session.session import Session
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 
-_MOST_RUNS = 20
+_MAX_RUNS = 20
 
 
 class DesignMenu(QMenu):
-    """Read anew each time it is opened; what is chosen goes to `on_chosen`."""
+    """Filled each time it is opened; the chosen design is passed to `on_chosen`."""
 
     def __init__(self, session: Session, on_chosen: Callable[[ComparedDesign], object], parent: QWidget) -> None:
         super().__init__(parent)
@@ -26,12 +26,12 @@ class DesignMenu(QMenu):
         self.aboutToShow.connect(self.fill)
 
     def fill(self) -> None:
-        """Read what there is."""
+        """Fill the menu from the library."""
         self.clear()
         for family in preset_families():
             menu = self.addMenu(family.title)
             for name in family.presets:
-                self._add(menu, design_words(name), PRESETS[name])
+                self._add(menu, design_title(name), PRESETS[name])
         saved = [info for info in self._session.designs.inspect() if info.config is not None]
         if saved:
             self.addSeparator()
@@ -39,7 +39,7 @@ class DesignMenu(QMenu):
             for info in saved:
                 assert info.config is not None
                 self._add(menu, info.name, info.config)
-        runs = [run for run in self._session.runs.list() if run.problem is None][:_MOST_RUNS]
+        runs = [run for run in self._session.runs.list() if run.problem is None][:_MAX_RUNS]
         if runs:
             menu = self.addMenu("Runs")
             for run in runs:
@@ -47,7 +47,7 @@ class DesignMenu(QMenu):
                 action.triggered.connect(partial(self._on_run, run.id, run.name))
 
     def _add(self, menu: QMenu, title: str, config: ModelConfig) -> None:
-        action = menu.addAction(f"{_plain(title)}\t{parameter_words(config)}")
+        action = menu.addAction(f"{_plain(title)}\t{format_parameter_count(config)}")
         action.triggered.connect(lambda: self._on_chosen(ComparedDesign(title, config)))
 
     def _on_run(self, run_id: str, name: str) -> None:
@@ -59,5 +59,5 @@ class DesignMenu(QMenu):
 
 
 def _plain(text: str) -> str:
-    """Text that a menu shows as it is: “&” would underline a letter, a tab begin the shortcut."""
+    """Escape text for a menu, where “&” marks a mnemonic and a tab a shortcut."""
     return text.replace("&", "&&").replace("\t", " ")

@@ -1,4 +1,4 @@
-"""The builder tab: fill the slots of an architecture, see it drawn, and see what it costs."""
+"""The builder tab: edit the slots of an architecture, with its diagram and its costs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from app.builder.work_size import WorkSize
 from app.kit.basics import label, scrolling, titled_card
 from app.kit.forms.config_form import ConfigForm
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.preset_words import design_words, same_preset
-from app.kit.words.slot_words import change_words, changed_slots, zero_words
+from app.kit.words.preset_words import design_title, same_preset
+from app.kit.words.slot_words import changed_slots, describe_changes, zero_text
 from app.session.session import Session
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
@@ -28,27 +28,25 @@ _NOTES = {"vocab_size": "Training sets it to the tokenizer's."}
 
 
 class BuilderTab(QWidget):
-    """Left designs and slots, in the middle the views of the design, right its costs, above them its name."""
+    """Designs and slots at the left, the views of the design in the middle, its costs at the right, its name above."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
-        # What was opened last, from which edits are told.
+        # What was opened last, to which edits are compared.
         self._origin = ComparedDesign(session.designs.name, session.designs.current)
         self.setProperty("role", "page")
         self.files = DesignFiles(session, self)
         self.list = DesignList(theme)
-        self.form = ConfigForm(
-            session.designs.current, theme, folded=("Details",), zero_words=zero_words(), notes=_NOTES
-        )
+        self.form = ConfigForm(session.designs.current, theme, folded=("Details",), zero_text=zero_text(), notes=_NOTES)
         self.views = DesignViews(session, theme)
         self.work = WorkSize()
         self.costs = CostPanel(session.designs.current, theme)
         self.dry_runs = DryRuns(session.worker, session.device, session.training, session.notices, self)
         session.status.add(self.dry_runs)
         self.bar = DesignBar(theme, self._actions())
-        # Redrawing follows every edit; the session, which writes to the disk, is told when edits pause.
-        self._hand_over = QTimer(self, singleShot=True, interval=200)
+        # Views follow every edit; the session, which writes to disk, gets the design when edits pause.
+        self._commit_timer = QTimer(self, singleShot=True, interval=200)
         self._build()
         self._connect()
         self._own = {info.name: info for info in session.designs.inspect()}
@@ -102,27 +100,27 @@ class BuilderTab(QWidget):
 
     def _connect(self) -> None:
         session = self._session
-        self._hand_over.timeout.connect(self._on_pause)
+        self._commit_timer.timeout.connect(self._on_pause)
         self.form.changed.connect(self._on_edited)
         self.form.problem_changed.connect(self._on_problem_changed)
         self.work.changed.connect(self._draw)
         self.views.edited.connect(self.form.apply)
         self.views.slot_focused.connect(self._on_slot_focused)
         self.views.view_changed.connect(self._on_view_changed)
-        self.costs.dry_run_wanted.connect(self._on_dry_run)
-        self.costs.dry_run_cancelled.connect(self.dry_runs.cancel)
-        self.costs.design_wanted.connect(lambda config: self.form.apply(vars(config)))
-        self.costs.batch_wanted.connect(self.work.batch.setValue)
+        self.costs.dry_run_requested.connect(self._on_dry_run)
+        self.costs.dry_run_cancel_requested.connect(self.dry_runs.cancel)
+        self.costs.design_requested.connect(lambda config: self.form.apply(vars(config)))
+        self.costs.batch_requested.connect(self.work.batch.setValue)
         self.list.chosen.connect(self._on_chosen)
-        self.list.rename_asked.connect(self._on_rename)
-        self.list.duplicate_asked.connect(self._on_duplicate)
-        self.list.delete_asked.connect(session.designs.delete)
-        self.list.compare_asked.connect(self._on_compare)
+        self.list.rename_requested.connect(self._on_rename)
+        self.list.duplicate_requested.connect(self._on_duplicate)
+        self.list.delete_requested.connect(session.designs.delete)
+        self.list.compare_requested.connect(self._on_compare)
         session.designs.changed.connect(self._on_design_changed)
         session.designs.list_changed.connect(self._on_library_changed)
         session.device.changed.connect(self._on_device_changed)
         self.dry_runs.changed.connect(self._on_dry_run_changed)
-        self.files.written.connect(lambda name: self.bar.say(f"Written to {name}"))
+        self.files.written.connect(lambda name: self.bar.say(f"Saved to {name}"))
         save = QShortcut(QKeySequence(QKeySequence.StandardKey.Save), self, self._on_save)
         save.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
 
@@ -133,12 +131,12 @@ class BuilderTab(QWidget):
         self._own = {info.name: info for info in self._session.designs.inspect()}
         self.list.set_designs(list(self._own.values()), self._session.designs.name)
         self._allow()
-        if not self._session.designs.name and not self._hand_over.isActive():
-            self._on_pause()  # a deleted design that is back has its name again
+        if not self._session.designs.name and not self._commit_timer.isActive():
+            self._on_pause()  # a restored design gets its name back
 
     @Slot()
     def _on_design_changed(self) -> None:
-        self._hand_over.stop()
+        self._commit_timer.stop()
         config, name = self._session.designs.current, self._session.designs.name
         shown, shown_as = self.form.config, self._title()
         if name:
@@ -148,7 +146,7 @@ class BuilderTab(QWidget):
             self.form.set_config(config)
             changed = changed_slots(shown, config)
             self.form.mark({f.name for f in changed})
-            self.bar.say(change_words(changed, f"changed from {shown_as}"))
+            self.bar.say(describe_changes(changed, f"changed from {shown_as}"))
         elif name:
             self.bar.say("")
         self._draw()
@@ -156,10 +154,10 @@ class BuilderTab(QWidget):
         self._allow()
 
     def _title(self) -> str:
-        """What the design in the form is called."""
+        """The title of the design in the form."""
         if self._origin.title and self.form.config == self._origin.config:
-            return design_words(self._origin.title)
-        return f"{design_words(self._origin.title)}, edited" if self._origin.title else "an edited design"
+            return design_title(self._origin.title)
+        return f"{design_title(self._origin.title)}, edited" if self._origin.title else "an edited design"
 
     def _allow(self) -> None:
         self.bar.allow(
@@ -173,11 +171,11 @@ class BuilderTab(QWidget):
     @Slot(object)
     def _on_edited(self, config: ModelConfig) -> None:
         self._draw()
-        origin = design_words(self._origin.title) or "the start"
+        origin = design_title(self._origin.title) or "the start"
         changed = changed_slots(self._origin.config, config)
-        self.bar.say(change_words(changed, f"{'differs' if len(changed) == 1 else 'differ'} from {origin}"))
+        self.bar.say(describe_changes(changed, f"{'differs' if len(changed) == 1 else 'differ'} from {origin}"))
         self._allow()
-        self._hand_over.start()
+        self._commit_timer.start()
 
     def _draw(self) -> None:
         config: ModelConfig = self.form.config
@@ -188,20 +186,20 @@ class BuilderTab(QWidget):
 
     @Slot()
     def _on_pause(self) -> None:
-        """Make what the form holds the session's design."""
+        """Pass the form's design to the session."""
         config, origin = self.form.config, self._origin
         is_same = config == origin.config and (origin.title in PRESETS or origin.title in self._own)
         same = origin.title if is_same else same_preset(config)
         self._session.designs.set(config, same)
         self._allow()
 
-    def _hand_over_now(self) -> None:
-        if self._hand_over.isActive():
-            self._hand_over.stop()
+    def _flush(self) -> None:
+        if self._commit_timer.isActive():
+            self._commit_timer.stop()
             self._on_pause()
 
     def hideEvent(self, event: QHideEvent) -> None:
-        self._hand_over_now()
+        self._flush()
         super().hideEvent(event)
 
     @Slot(str)
@@ -226,7 +224,7 @@ class BuilderTab(QWidget):
 
     @Slot(str)
     def _on_view_changed(self, name: str) -> None:
-        if name == "compare" and len(self.views.view(name).designs) == 1:  # alone it would show nothing
+        if name == "compare" and len(self.views.view(name).designs) == 1:  # a comparison needs two
             self._on_compare("gpt2-tiny" if self._origin.title != "gpt2-tiny" else "llama-tiny")
 
     @Slot()
@@ -254,7 +252,7 @@ class BuilderTab(QWidget):
     def _on_compare(self, name: str) -> None:
         config = PRESETS.get(name) or self._own[name].config
         if config is not None:
-            self.views.view("compare").add_design(ComparedDesign(design_words(name), config))
+            self.views.view("compare").add_design(ComparedDesign(design_title(name), config))
             self.views.show_view("compare")
 
     @Slot(str)
@@ -267,7 +265,7 @@ class BuilderTab(QWidget):
 
     @Slot(str)
     def _on_duplicate(self, name: str) -> None:
-        self._take_up()
+        self._commit()
         if name != self._origin.title or not name:
             self._session.designs.duplicate(name)
         elif not self.form.problem:  # with its edits
@@ -275,31 +273,31 @@ class BuilderTab(QWidget):
 
     @Slot()
     def _on_revert(self) -> None:
-        self._hand_over.stop()
+        self._commit_timer.stop()
         self.form.set_config(self._origin.config)
         self._on_edited(self._origin.config)
         self._on_pause()
 
     def _on_save(self) -> None:
-        self._take_up()
+        self._commit()
         if self.form.problem:
             return
         name = self.bar.name.text().strip()
         if name != self._origin.title or name in PRESETS:
-            name = self._session.designs.free_name(name)  # nothing is overwritten but the design that was opened
+            name = self._session.designs.free_name(name)  # only the design that was opened is overwritten
         if self._session.designs.save(name):
             self.bar.say(f"Saved as “{name}”")
 
     def _on_train(self) -> None:
-        self._take_up()
+        self._commit()
         if not self.form.problem:
             self._session.tab_requested.emit("training")
 
-    def _take_up(self) -> None:
+    def _commit(self) -> None:
         self.form.commit()
-        self._hand_over_now()
+        self._flush()
 
     def _on_export(self) -> None:
-        self._take_up()
+        self._commit()
         if not self.form.problem:
             self.files.export_design(self.bar.name.text())

@@ -1,4 +1,4 @@
-"""The ways of looking at one design."""
+"""The views of a design."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class DesignViews(Views):
-    """The design as a diagram, its positions, its mask, its code, and beside other designs.
+    """The diagram, the positions, the mask, the comparison with other designs, and the code.
 
     Signals:
         edited(changes): a dict of slots was changed on the diagram.
@@ -30,12 +30,10 @@ class DesignViews(Views):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
-            "diagram": View("Diagram", "The model as a picture, drawn from the slots", self._make_diagram),
-            "positions": View("Positions", "How the model tells the first token from the fifth", self._make_positions),
-            "mask": View("Mask", "Which token may look at which", self._make_mask),
-            "compare": View(
-                "Compare", "This design beside others: what differs, and what it costs", self._make_compare
-            ),
+            "diagram": View("Diagram", "The model as a block diagram", self._make_diagram),
+            "positions": View("Positions", "How the model knows the order of tokens", self._make_positions),
+            "mask": View("Mask", "Which tokens can attend to which", self._make_mask),
+            "compare": View("Compare", "This design beside others: differences and costs", self._make_compare),
             "code": View("Code", "The design as a short PyTorch module", self._make_code),
         }
         super().__init__("Views of the design", views, parent)
@@ -53,7 +51,7 @@ class DesignViews(Views):
         return page.diagram
 
     def set_design(self, config: ModelConfig, batch: int, length: int, title: str) -> None:
-        """Show a design that works on `batch` texts of `length` tokens."""
+        """Show a design, for `batch` texts of `length` tokens."""
         self._design = (config, batch, length, title)
         if self.current:
             self._update(self.current)
@@ -105,9 +103,9 @@ class DesignViews(Views):
 
 
 def stale_mark() -> QLabel:
-    """Says, where it is shown, that what is below it is not what the slots hold now."""
+    """A label that marks views of the last legal design, while the slots hold an illegal one."""
     mark = label("last legal design", "pill")
     mark.setProperty("tone", "danger")
-    mark.setToolTip("The slots hold something that cannot be built: this shows the design before that")
+    mark.setToolTip("The slots cannot be built: this shows the last legal design")
     mark.hide()
     return mark

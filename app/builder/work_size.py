@@ -1,4 +1,4 @@
-"""How much text a design works on at a time: so many texts, so many tokens long."""
+"""The batch size and the text length for diagram and costs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ DEFAULT_BATCH = 24
 
 
 class WorkSize(QWidget):
-    """Batch and length. The length is the design's context until the user chooses another one.
+    """Batch size and length. The length follows the design's context until the user chooses another one.
 
     Signals:
-        changed(): the user has changed one of them.
+        changed(): the user changed one of them.
     """
 
     changed = Signal()
@@ -32,7 +32,7 @@ class WorkSize(QWidget):
         grid.setVerticalSpacing(SPACE // 2)
         grid.setColumnStretch(0, 1)
         tips = (
-            ("Batch, texts", self.batch, "How many texts are worked on side by side: B in the diagram"),
+            ("Batch, texts", self.batch, "How many texts are processed in parallel: B in the diagram"),
             ("Length, tokens", self.length, "How long each of them is, up to the context length: T in the diagram"),
         )
         for line, (words, box, tip) in enumerate(tips):
@@ -53,7 +53,7 @@ class WorkSize(QWidget):
         return self.batch.value(), self.length.value()
 
     def set_context(self, context_length: int) -> None:
-        """Allow lengths up to this; silent."""
+        """Allow lengths up to this, without a signal."""
         with QSignalBlocker(self.length):
             self.length.setRange(1, context_length)
             if self._follows:

@@ -81,7 +81,7 @@ class ChatSide(Views):
         self.show_view(SETTINGS)
         self.set_folded(False)
         self.view_changed.connect(self._on_view)
-        self.pages.ask_for_current_only()
+        self.pages.size_to_current_page()
 
     @property
     def is_folded(self) -> bool:

@@ -56,7 +56,7 @@ class ChatModes(Views):
             "embeddings": View("Embeddings", "Which tokens the model treats as similar", self._make_embeddings),
         }
         super().__init__("What to do with the model", views, parent)
-        self.pages.ask_for_current_only()
+        self.pages.size_to_current_page()
         session.chat.model_changed.connect(self._offer)
         self.show_view("chat")
         self._offer()

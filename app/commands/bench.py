@@ -1,4 +1,4 @@
-"""`terrarium bench`: speed figures, each compared to a reference measured in the same run."""
+"""`terrarium bench`: speed measurements, each with a reference measured in the same run."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _run_weights(args: argparse.Namespace) -> int:
 def measure(
     parts: Sequence[str], device_name: str, files: Sequence[Path], seeds: int, line: ProgressLine
 ) -> list[Result]:
-    """The results of all parts, in order."""
+    """The results of the parts, in order."""
     results = []
     for part in parts:
         if part == "gui":
@@ -161,12 +161,12 @@ def format_result(result: Result) -> str:
     """One result as one line."""
     if result.skipped:
         return f"{result.name}: skipped: {result.skipped}"
-    words = f"{result.name}: "
-    words += "not reached" if result.ours is None else f"{result.ours:.4g} {result.unit}"
+    text = f"{result.name}: "
+    text += "not reached" if result.ours is None else f"{result.ours:.4g} {result.unit}"
     if result.reference is not None:
-        words += f", reference {result.reference:.4g}"
+        text += f", reference {result.reference:.4g}"
     if result.ratio is not None:
-        words += f", {result.ratio:.2f} times as good"
+        text += f", {result.ratio:.2f} × the reference"
     if result.target is not None:
-        words += f"; target {result.target:g}: {'met' if result.met else 'missed'}"
-    return words
+        text += f"; target {result.target:g}: {'met' if result.met else 'missed'}"
+    return text

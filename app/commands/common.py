@@ -1,4 +1,4 @@
-"""What the commands share: the options that all of them have, reading text, opening a model."""
+"""What the commands share: common options, reading text, opening a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class UsageError(ValueError):
-    """The command line, or a file that it names as its settings, asks for something impossible: exit code 2."""
+    """The command line, or a settings file that it names, is invalid: exit code 2."""
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -30,12 +30,12 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def add_weights(parser: argparse.ArgumentParser) -> None:
-    """Add the option for the kind of weights that replies are made with."""
+    """Add the option for the number format of the weights."""
     parser.add_argument(
         "--weights",
         choices=KINDS,
         default=KINDS[0],
-        help="how the model's matrices are kept; what each kind gains and costs: `terrarium bench weights MODEL` "
+        help="number format of the model's matrices; compare them with `terrarium bench weights MODEL` "
         f"(default: {KINDS[0]})",
     )
 
@@ -46,7 +46,7 @@ def print_json(value: Any) -> None:
 
 
 def read_argument(text: str) -> str:
-    """The text of an option; "-" means all of stdin.
+    """The text of an option; “-” reads stdin.
 
     Raises:
         ValueError: where it is not UTF-8.
@@ -60,19 +60,15 @@ def read_argument(text: str) -> str:
 
 
 def find_model(text: str) -> Path:
-    """The path that MODEL stands for: itself, or the folder of the run with this id or name.
-
-    Raises:
-        ValueError: where there is no such path or run.
-    """
+    """The path that MODEL stands for: itself, or the folder of the run with this id or name."""
     path = Path(text).expanduser()
     return path if path.exists() else Library().find_run(text)
 
 
 def open_model(text: str, device_name: str, weights: str = KINDS[0]) -> tuple[AnyModel, Tokenizer, torch.device]:
-    """Load MODEL, a path or a run's id or name, onto the chosen device; what went wrong with that goes to stderr.
+    """Load MODEL, a path or a run's id or name, onto the chosen device; warnings go to stderr.
 
-    weights: one of KINDS, how its matrices are kept.
+    weights: one of KINDS, the number format of its matrices.
 
     Raises:
         ValueError: where there is no such model, or it has no tokenizer.
@@ -86,5 +82,5 @@ def open_model(text: str, device_name: str, weights: str = KINDS[0]) -> tuple[An
         print(choice.sentence, file=sys.stderr)
     model, tokenizer = load_model(find_model(text), device=choice.device)
     if tokenizer is None:
-        raise ValueError(f"{text} has no tokenizer, so text cannot be turned into tokens for it.")
+        raise ValueError(f"{text} has no tokenizer, so it cannot read text.")
     return prepare_weights(model, weights), tokenizer, choice.device

@@ -1,4 +1,4 @@
-"""`terrarium export`: write a model, or what was measured of a run, in a form that other programs read."""
+"""`terrarium export`: write a model, or a run's curves or settings, in a format that other programs read."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ FORMATS = ("hf", "tensorboard", "toml")
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command's options."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "export", help="write a model for other programs", description=__doc__
+        "export", help="export a model for other programs", description=__doc__
     )
     parser.add_argument("model", metavar="MODEL", help="a path, or a run's id or name")
     parser.add_argument(
         "--format",
         choices=FORMATS,
         default="hf",
-        help="hf: a folder that transformers loads; tensorboard: a run's curves as event files, in a folder of their "
-        "own in DIR; toml: a run's settings, as `terrarium train` takes them, in the file DIR",
+        help="hf: a folder for transformers; tensorboard: a run's curves as event files, in a subfolder of DIR; "
+        "toml: a run's settings for `terrarium train`, in the file DIR",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder (toml: the file) to write")
     add_common(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, and print where to."""
+    """Export, and print the path."""
     if args.format == "hf":
         with ProgressLine(as_json=args.json) as line:
             out = drive(_export(args), line)

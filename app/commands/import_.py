@@ -1,4 +1,4 @@
-"""`terrarium import`: make a run of a model from elsewhere, so that it can be talked to and taken apart here."""
+"""`terrarium import`: import a model from a Hugging Face folder or .gguf file as a run."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from models.library.library import Library
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command's options."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "import", help="make a run of a Hugging Face folder or a .gguf file", description=__doc__
+        "import", help="import a Hugging Face folder or .gguf file as a run", description=__doc__
     )
     parser.add_argument("source", type=Path, metavar="SRC", help="a Hugging Face folder, or a .gguf file")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: a new one in the library)")
-    parser.add_argument("--name", help="what to call the run (default: as the source is called)")
+    parser.add_argument("--name", help="the run's name (default: the source's name)")
     add_common(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Import, and print the run's folder."""
+    """Import, and print the path of the run."""
     from models.interop.importing import import_model
 
     with ProgressLine(as_json=args.json) as line:

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first one asks a training to stop and keep what it has, the second one aborts."""
+"""Ctrl-C: the first one stops training and saves it, the second one aborts."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Interrupt:
 
 @contextlib.contextmanager
 def stop_on_interrupt(request_stop: Callable[[], None], *, or_terminate: bool = False) -> Iterator[Interrupt]:
-    """Within the block the first Ctrl-C calls `request_stop`, the second raises KeyboardInterrupt, as usual.
+    """Within the block the first Ctrl-C calls `request_stop`, the second raises KeyboardInterrupt as usual.
 
-    or_terminate: so does SIGTERM, which torchrun sends to all processes when it is told to end, or when one has ended.
+    or_terminate: handle SIGTERM too; torchrun sends it to all processes when it is told to end, or when one has ended.
     """
     interrupt = Interrupt()
 
@@ -34,9 +34,9 @@ def stop_on_interrupt(request_stop: Callable[[], None], *, or_terminate: bool = 
             raise KeyboardInterrupt
         interrupt.happened = True
         request_stop()
-        # Past Python's stderr, which refuses to print where Ctrl-C came in the middle of a print to it.
+        # Bypasses Python's stderr, which refuses to print if Ctrl-C came in the middle of a print.
         with contextlib.suppress(OSError):
-            os.write(_STDERR, b"\nStopping after this step, and keeping it. Ctrl-C once more aborts.\n")
+            os.write(_STDERR, b"\nStopping after this step and saving. Press Ctrl-C again to abort.\n")
 
     def on_terminate(number: int, frame: FrameType | None) -> None:
         interrupt.happened = True
@@ -49,13 +49,13 @@ def stop_on_interrupt(request_stop: Callable[[], None], *, or_terminate: bool = 
         with _handling(handlers):
             yield interrupt
     finally:
-        if or_terminate:  # where another process has ended, it comes just before our last words
+        if or_terminate:  # if another process has ended, it may arrive during our last output
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
-def leave_it_to_the_leader() -> Iterator[None]:
-    """Within the block Ctrl-C and SIGTERM do nothing here: the main process of the training heeds them."""
+def ignore_signals() -> Iterator[None]:
+    """Within the block Ctrl-C and SIGTERM do nothing here: the main process of the training handles them."""
     with _handling({signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN}):
         yield
 

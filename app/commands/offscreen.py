@@ -1,4 +1,4 @@
-"""The application and its window for commands that draw, offscreen, so that they run without a display."""
+"""The application and its window for commands that draw, without a screen so that they run anywhere."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def application() -> QApplication:
 
 @contextlib.contextmanager
 def opened_window(library: Library, device: str = "") -> Iterator[MainWindow]:
-    """The real window on a library, in light mode; closed with all its threads at the end.
+    """The real window on a library, in light mode; closed with all its threads in the end.
 
     Args:
-        device: where models run; with "" torch is not loaded until something needs it.
+        device: where models run; "" does not load torch until something needs it.
     """
     from app.kit.theme import ThemeProvider
     from app.session.session import Session

@@ -1,4 +1,4 @@
-"""Events as one line of progress on stderr: a bar on a terminal, a line now and then in a file, or lines of JSON."""
+"""Shows events as one line of progress on stderr: a bar on a terminal, occasional lines in a file, or lines of JSON."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _BAR_WIDTH = 16
 _REDRAW_S = 0.1
 _SPARSE_S = 10.0
 _RETRY_S = 2.0
-"""How long the command line waits before it asks a blocked run to try again."""
+"""Seconds before a blocked run is retried."""
 
 
 class ProgressLine:
-    """Shows the events of one command. Use as a context manager, so that the line is ended whatever happens."""
+    """Shows the events of one command. Use it as a context manager, so that the line is always finished."""
 
     def __init__(self, *, as_json: bool = False, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -54,7 +54,7 @@ class ProgressLine:
         self._end_phase(completed=exc_info[0] is None)
 
     def show(self, event: Event) -> None:
-        """Show one event, or leave it out where there is nothing to say or the last one is too recent."""
+        """Show one event; skips it where there is nothing to show, or too soon after the last one."""
         if isinstance(event, MicroStep):
             return
         if self._as_json:
@@ -76,7 +76,7 @@ class ProgressLine:
                 self.say(sentence)
 
     def say(self, sentence: str) -> None:
-        """Write a line of its own, above the progress."""
+        """Write a separate line above the progress."""
         if self._is_terminal and self._line:
             self._stream.write("\r\x1b[K")
         self._stream.write(sentence + "\n")
@@ -134,7 +134,7 @@ class ProgressLine:
 
 
 def drive(events: Generator[Event, Any, Result], line: ProgressLine) -> Result:
-    """Drive a generator to its end, show what it yields, and return its result. A blocked one is asked again."""
+    """Drive a generator to its end, show its events and return its result. Blocked work is retried."""
     reason = ""
     while True:
         try:
@@ -151,7 +151,7 @@ def drive(events: Generator[Event, Any, Result], line: ProgressLine) -> Result:
 
 
 def _sentence(event: Event) -> str:
-    """What an event that is no progress says in a line of its own; "" for nothing."""
+    """The message for an event that is not progress; “” for none."""
     if isinstance(event, Notice):
         return event.sentence
     if isinstance(event, Blocked):

@@ -1,4 +1,4 @@
-"""`terrarium pronouns`: an encoder learns what "it" refers to, a causal model cannot, both evaluated."""
+"""`terrarium pronouns`: train an encoder to resolve “it”, and a causal model, which cannot, and test both."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "pronouns",
         help="train an encoder that resolves “it”, and a causal model that cannot",
-        description="Train a tiny encoder and a tiny causal model on pronoun pairs, and evaluate both on pairs of nouns "
-        "and adjectives that they have never seen together.",
+        description="Train a tiny encoder and a tiny causal model on pronoun pairs, and evaluate both on pairs of "
+        "nouns and adjectives that they have never seen together.",
     )
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     add_common(parser)

@@ -1,4 +1,4 @@
-"""What `generate` and `chat` share: the sampling options, and printing a reply as it is made."""
+"""What `generate` and `chat` share: sampling options, and printing a reply as it is generated."""
 
 from __future__ import annotations
 
@@ -18,19 +18,25 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sampling")
     for field in fields(SamplingConfig):
         option = f"--{field.name.replace('_', '-')}"
-        words = str(field.metadata["help"]).replace("%", "%%")
+        help_text = str(field.metadata["help"]).replace("%", "%%")
         if field.name == "stop":
-            group.add_argument(option, action="append", default=[], metavar="TEXT", help=words + " May be repeated.")
+            group.add_argument(
+                option, action="append", default=[], metavar="TEXT", help=help_text + " May be repeated."
+            )
         elif field.name == "logit_bias":
             group.add_argument(
-                option, action="append", default=[], type=_bias, metavar="ID=BIAS", help=words + " May be repeated."
+                option, action="append", default=[], type=_bias, metavar="ID=BIAS", help=help_text + " May be repeated."
             )
         else:
-            group.add_argument(option, type=type(field.default), help=f"{words} Default: {field.default}.")
+            group.add_argument(option, type=type(field.default), help=f"{help_text} Default: {field.default}.")
 
 
 def sampling_from(args: argparse.Namespace, advised: Mapping[str, Any] | None = None) -> SamplingConfig:
-    """The settings that the options ask for, the others as `advised` by a model; UsageError where they cannot be."""
+    """The sampling settings from the options; others default to those recommended for the model (`advised`).
+
+    Raises:
+        UsageError: where they are invalid.
+    """
     values: dict[str, Any] = {field.name: getattr(args, field.name) for field in fields(SamplingConfig)}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
@@ -40,7 +46,7 @@ def sampling_from(args: argparse.Namespace, advised: Mapping[str, Any] | None = 
 
 
 def _bias(text: str) -> tuple[int, float]:
-    """“ID=BIAS” as the token's id and what is added to its logit."""
+    """Parse “ID=BIAS”: a token id and the number to add to its logit."""
     id, _, bias = text.partition("=")
     try:
         return int(id), float(bias)
@@ -49,7 +55,7 @@ def _bias(text: str) -> tuple[int, float]:
 
 
 def write_reply(events: Iterable[Event], *, quiet: bool) -> tuple[str, list[int], ReplyFinished]:
-    """Print the reply as it is made, unless `quiet`; returns its text, its ids and how it ended."""
+    """Print the reply as it is generated, unless `quiet`; returns its text, its ids and its last event."""
     text = ""
     ids: list[int] = []
     for event in events:
@@ -66,10 +72,10 @@ def write_reply(events: Iterable[Event], *, quiet: bool) -> tuple[str, list[int]
 
 
 def write_statistics(end: ReplyFinished) -> None:
-    """Say on stderr how long the reply is, why it ended, and how fast it was made."""
+    """Write to stderr how long the reply is, why it ended and how fast it was generated."""
     rate = f"{end.tokens_per_s:,.0f} tokens/s" if end.n_tokens > 1 else "one token"
     print(
-        f"{end.n_prompt} tokens read in {1000 * end.prefill_s:.0f} ms, {end.n_tokens} made at {rate}; "
-        f"ended by {'the model or a stop text' if end.reason == 'stop' else 'its length'}",
+        f"{end.n_prompt} tokens read in {1000 * end.prefill_s:.0f} ms, {end.n_tokens} generated at {rate}; "
+        f"{'finished' if end.reason == 'stop' else 'reached the length limit'}",
         file=sys.stderr,
     )

@@ -1,4 +1,4 @@
-"""`terrarium screenshots`: screenshots of every screen, light and dark, in two sizes, with a small run as example."""
+"""`terrarium screenshots`: pictures of every screen, light and dark, in two sizes, of a small run trained for them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ MODES = ("light", "dark")
 SIZES = ((1440, 900), (1280, 720))
 
 SETTLE_S = 0.4
-"""Longer than any delay of a deferred redraw."""
+"""Longer than any delay of a widget's redrawing."""
 _REPLIES = 3
-_OPENING = "Once upon a time"
+_PROMPT = "Once upon a time"
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -87,12 +87,12 @@ def _copy_run(source: Library, name: str, target: Library) -> None:
 
 
 def _is_idle(view: QWidget) -> bool:
-    """Whether a view with background work is done; others always are."""
+    """Whether a view has finished its background work."""
     return not getattr(view, "busy", False)
 
 
 def _fill(name: str, view: Any) -> None:
-    """Press the button that a view needs before it shows anything."""
+    """Press the button without which a view shows nothing yet."""
     if name == "vocabulary":
         view.counter.start.click()
     elif name == "decode":
@@ -102,10 +102,10 @@ def _fill(name: str, view: Any) -> None:
 def _begin(mode: str, page: Any) -> None:
     """Start something in a mode of the chat tab."""
     if mode == "notebook":
-        page.editor.setPlainText(_OPENING)
+        page.editor.setPlainText(_PROMPT)
         page.continue_button.click()
     elif mode == "compare" and len({column.candidate for column in page.columns}) > 1:
-        page.prompt.setPlainText(_OPENING)
+        page.prompt.setPlainText(_PROMPT)
         page.compare()
     elif mode == "pairs":
         page.source.choose("open")
@@ -113,7 +113,7 @@ def _begin(mode: str, page: Any) -> None:
 
 
 def _has_answers(tab: ChatTab) -> bool:
-    """Whether nothing in the tab is waiting for the worker."""
+    """Whether nothing in the tab waits for the worker."""
     from app.worker.latest_job import LatestJob
 
     return not any(work.busy for work in tab.findChildren(LatestJob))
@@ -201,7 +201,7 @@ class Photographer:
             if kind:
                 tab.page.starters.picked.emit(kind)
             else:
-                tab.conversation.say(Message(content=_OPENING))
+                tab.conversation.say(Message(content=_PROMPT))
             self._wait_for(lambda: session.chat.state == "ready")
         self._shoot("chat")
         self._glass_box(tab)

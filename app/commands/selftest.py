@@ -32,7 +32,7 @@ TEXT = "Ben is in the barn. Clara has the kite. The goat eats hay, and the kite 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command's options."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "selftest", help="check that everything Terrarium needs works here", description=__doc__
+        "selftest", help="check that Terrarium works on this computer", description=__doc__
     )
     add_common(parser)
     return parser
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def checks(library: Library, device: str) -> dict[str, Callable[[], str]]:
-    """The checks by name, in an order that satisfies their dependencies; each returns its finding."""
+    """The checks by name, in order: later ones use the results of earlier ones. Each returns what it found."""
     return {
         "tokenizer": partial(check_tokenizer, library),
         "chat template": check_chat_template,
@@ -80,7 +80,7 @@ def checks(library: Library, device: str) -> dict[str, Callable[[], str]]:
 
 
 def check_tokenizer(library: Library) -> str:
-    """A tokenizer is trained in a child process, saved, loaded, and round-trips a text."""
+    """Train a tokenizer in a child process, save it, load it, and encode and decode a text."""
     from models.tokenizers import decode, encode_text, load_tokenizer, train_in_child
 
     corpus = library.home / "text.txt"
@@ -92,7 +92,7 @@ def check_tokenizer(library: Library) -> str:
     text = "The goat ate Zoë’s 12 kites. 🌱"
     ids = encode_text(tokenizer, text)
     _require(decode(tokenizer, ids) == text, "a text changes when encoded and decoded")
-    return f"{tokenizer.get_vocab_size()} tokens, trained in a child process; a text survived the round trip"
+    return f"{tokenizer.get_vocab_size()} tokens, trained in a child process; encoding and decoding gave the text back"
 
 
 def check_chat_template() -> str:
@@ -105,7 +105,7 @@ def check_chat_template() -> str:
 
 
 def check_training(library: Library, device: str) -> str:
-    """A tiny model is trained for two steps and writes a checkpoint."""
+    """A tiny model trains for two steps and leaves a checkpoint."""
     from models.events import Saved, TrainMetrics
     from models.settings.model_config import ModelConfig
     from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
@@ -174,19 +174,19 @@ def check_serving(library: Library) -> str:
 
 
 def check_fonts() -> str:
-    """Qt finds a font; without one it draws boxes."""
+    """Qt finds a font; otherwise it draws boxes."""
     from PySide6.QtGui import QFontDatabase
 
     from app.commands.offscreen import application
 
     application()
     families = QFontDatabase.families()
-    _require(families, "there is no font: on Debian and Ubuntu, apt-get install fontconfig fonts-dejavu-core")
+    _require(families, "no fonts found: on Debian and Ubuntu, apt-get install fontconfig fonts-dejavu-core")
     return f"{len(families)} font families"
 
 
 def check_plot() -> str:
-    """pyqtgraph draws a curve and Qt captures it."""
+    """pyqtgraph draws a curve, and Qt captures it."""
     import pyqtgraph as pg
 
     from app.commands.offscreen import application
@@ -215,7 +215,7 @@ def check_icons() -> str:
     _require("#2b7a4b" in _colours(glyph), "the icon font draws nothing")
     svg = QImage.fromData(files("resources").joinpath("icon.svg").read_bytes())
     _require(not svg.isNull() and len(_colours(svg)) > 1, "Qt cannot draw resources/icon.svg")
-    return "an icon of the icon font and the app's own are drawn"
+    return "an icon of the icon font and the app's own icon are drawn"
 
 
 def check_colour_maps() -> str:

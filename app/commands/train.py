@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, print_json
-from app.commands.interrupt import leave_it_to_the_leader, stop_on_interrupt
+from app.commands.interrupt import ignore_signals, stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
 from models.events import TrainMetrics, ValMetrics
 from models.library.library import Library
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
             return _train(args, process_group)
         from models.training.follow import follow
 
-        with leave_it_to_the_leader():
+        with ignore_signals():
             follow(Library(), args.device, process_group)
         return DONE
 

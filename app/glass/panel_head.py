@@ -14,7 +14,7 @@ from app.kit.theme import SPACE, ThemeProvider
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """The description of a panel, a sentence or two each. `shows` is below the title, the others behind the question mark.
+    """The description of a panel, in a sentence or two each. `shows` is below the title, the rest behind “?”.
 
     source: where the numbers come from: which pass, which model, exact or pooled.
     limits: what they do not mean.

@@ -1,4 +1,4 @@
-"""The small pieces every screen is made of: labels, cards, buttons, scrolled areas, styled by their role."""
+"""The basic widgets of every screen: labels, cards, buttons, scroll areas, styled by their role."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def frame(role: str = "card", *, horizontal: bool = False, margin: int = 2 * SPA
 
 
 def titled_card(title: str, *widgets: QWidget, trailing: QWidget | None = None) -> QFrame:
-    """A card with a heading, `trailing` at its right, over widgets of which the last takes the room that is left.
+    """A card with a heading, `trailing` at its right, over widgets of which the last takes the remaining space.
 
     Args:
         title: '' for none.
@@ -125,7 +125,7 @@ def _fill(layout: QBoxLayout, widgets: Sequence[QWidget | None], spacing: int) -
 
 
 def panes(*widgets: QWidget, sizes: Sequence[int], grows: int) -> QVBoxLayout:
-    """Widgets side by side that can be dragged wider: `sizes` in pixels at first; number `grows` takes spare room."""
+    """Widgets in a splitter: initial `sizes` in pixels; the widget of index `grows` takes spare space."""
     splitter = QSplitter(Qt.Orientation.Horizontal)
     splitter.setChildrenCollapsible(False)
     for widget in widgets:
@@ -136,7 +136,7 @@ def panes(*widgets: QWidget, sizes: Sequence[int], grows: int) -> QVBoxLayout:
 
 
 class EmptyState(QWidget):
-    """What stands where content will be: a heading, what to do next, and the button that does it."""
+    """A placeholder for missing content: a heading, what to do next, and a button for it."""
 
     def __init__(self, heading: str, sentence: str, action: QPushButton | None = None) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class EmptyState(QWidget):
         layout.addStretch(1)
 
     def set_words(self, heading: str, sentence: str) -> None:
-        """Say something else."""
+        """Change the heading and the sentence."""
         self._heading.setText(heading)
         self._sentence.setText(sentence)
 
@@ -172,7 +172,7 @@ class EmptyState(QWidget):
 
 
 def prefers_reduced_motion() -> bool:
-    """Whether the system asks for no animations, as far as Qt knows: then a lasting mark says what a movement would."""
+    """Whether the system disables animations, as far as Qt knows; then use a lasting highlight instead."""
     return QApplication.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) <= 0
 
 
@@ -182,14 +182,14 @@ def scrolling(widget: QWidget) -> QScrollArea:
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not at a click between what is in it
+    area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
     widget.setProperty("role", "scrolled")
     area.setWidget(widget)
     return area
 
 
 class _UpAndDown(QScrollArea):
-    """Never narrower than what it holds, since nobody can scroll it sideways."""
+    """Never narrower than its contents, since it does not scroll sideways."""
 
     def minimumSizeHint(self) -> QSize:
         inside, bar = self.widget(), self.verticalScrollBar()

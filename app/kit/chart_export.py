@@ -1,4 +1,4 @@
-"""Charts as files: what a widget shows as PNG or SVG, and the numbers behind it as CSV or JSON."""
+"""Export of charts: a widget as PNG or SVG, and its numbers as CSV or JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PNG_SCALE = 2
 
 
 def write_png(widget: QWidget, ground: QColor, path: Path) -> None:
-    """Draw a widget as PNG on `ground`, two pixels for each of its own; OSError where the file cannot be written."""
+    """Write a widget as PNG on `ground`, at twice its size; OSError if the file cannot be written."""
     image = QImage(widget.size() * PNG_SCALE, QImage.Format.Format_ARGB32)
     image.setDevicePixelRatio(PNG_SCALE)
     image.fill(ground)
@@ -31,13 +31,13 @@ def write_png(widget: QWidget, ground: QColor, path: Path) -> None:
 
 
 def write_svg(widget: QWidget, ground: QColor, title: str, path: Path) -> None:
-    """Draw a widget as SVG, with its words as text; OSError where the file cannot be written."""
+    """Write a widget as SVG, with text as text; OSError if the file cannot be written."""
 
     def draw(painter: QPainter) -> None:
         painter.fillRect(widget.rect(), ground)
         _render(widget, painter)
 
-    # Without its resolution, words would be smaller than their places.
+    # With SVG's own resolution, text would be too small for its layout.
     write_drawing(draw, QSizeF(widget.size()), title, path, resolution=widget.logicalDpiX())
 
 
@@ -52,10 +52,10 @@ def write_image(image: QImage, path: Path) -> None:
 def write_drawing(
     draw: Callable[[QPainter], None], size: QSizeF, title: str, path: Path, *, resolution: int | None = None
 ) -> None:
-    """Write what `draw` paints, and ends, as SVG; OSError where the file cannot be written.
+    """Write as SVG what `draw` paints (it must end the painter); OSError if the file cannot be written.
 
     Args:
-        resolution: dots per inch that sizes of text are meant for; None for SVG's own.
+        resolution: the dots per inch of text sizes; None for SVG's own.
     """
     data = QByteArray()
     buffer = QBuffer(data)
@@ -79,11 +79,11 @@ def _render(widget: QWidget, painter: QPainter) -> None:
 
 
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
-"""Columns of one length by their names: numbers, words, or None where there is nothing."""
+"""Columns of equal length by name: numbers, texts, or None for missing values."""
 
 
 def write_csv(columns: Columns, path: Path) -> None:
-    """Write columns under their names, every digit of their numbers; what is no number is left empty.
+    """Write columns with their names and exact numbers; NaN and None are left empty.
 
     Raises:
         OSError: where the file cannot be written.
@@ -96,7 +96,7 @@ def write_csv(columns: Columns, path: Path) -> None:
 
 
 def write_json(columns: Columns, path: Path) -> None:
-    """Write columns as an object of lists, every digit of their numbers; what is no number is null.
+    """Write columns as an object of lists with exact numbers; NaN and None are null.
 
     Raises:
         OSError: where the file cannot be written.
@@ -116,7 +116,7 @@ def _is_nothing(value: Any) -> bool:
 
 
 def _exact(value: Any) -> str:
-    """The shortest decimal that reads as this very number again; words as they are."""
+    """The shortest decimal that parses to the same number; other values as text."""
     if not isinstance(value, float):
         return "" if value is None else str(value)
     if math.isnan(value):

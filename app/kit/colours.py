@@ -1,4 +1,4 @@
-"""The one place with colours: what each mode shows, by what it is for, and Qt's palette of it."""
+"""All colours of the light and the dark theme, by purpose, and Qt's palette."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "
 
 @dataclass(frozen=True, kw_only=True)
 class Theme:
-    """The colours of one mode, as '#RRGGBB', by what they are for."""
+    """The colours of one mode, as '#RRGGBB', by purpose."""
 
     name: str
     window: str
@@ -49,7 +49,7 @@ class Theme:
 
     @property
     def dark(self) -> bool:
-        """Whether text is light on a dark ground."""
+        """Whether this is the dark theme."""
         return self.name == "dark"
 
     def color(self, role: str, alpha: float = 1.0) -> QColor:
@@ -126,7 +126,7 @@ DARK = Theme(
 
 
 def palette_of(theme: Theme) -> QPalette:
-    """Qt's own palette in the theme's colours, for what the style sheet does not reach."""
+    """Qt's palette in the theme's colours, for what the style sheet does not cover."""
     palette = QPalette()
     roles = {
         QPalette.ColorRole.Window: "window",

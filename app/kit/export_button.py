@@ -1,4 +1,4 @@
-"""The button that writes charts into files: asks which kind and where to, and says what became of it."""
+"""The button that exports charts: asks for the format and the file, and reports the result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
 from app.kit.chart_export import Columns, write_csv, write_json, write_png, write_svg
-from app.kit.file_dialogs import ask_where_to_save
+from app.kit.file_dialogs import ask_save_path
 from app.kit.theme import ThemeProvider
 from app.worker.background import LatestTask
 from app.worker.notices import Notices
@@ -17,7 +17,7 @@ from app.worker.notices import Notices
 __all__ = ["Columns", "ExportButton", "Numbers"]
 
 Numbers = Callable[[], Callable[[], Columns]]
-"""Called on the window's thread; what it returns makes the columns, on another one."""
+"""Called on the window's thread; returns a function that makes the columns on another thread."""
 
 _KINDS = (
     ("png", "Picture (PNG)…", "PNG pictures (*.png)"),
@@ -28,38 +28,38 @@ _KINDS = (
 
 
 class ExportButton(QPushButton):
-    """Offers what `picture` shows as PNG and SVG, and the numbers behind it as CSV and JSON.
+    """Exports `picture` as PNG and SVG, and its numbers as CSV and JSON.
 
     Args:
-        numbers: gives the columns, all of one length, whatever part of them is shown.
+        numbers: gives the columns, all of one length and complete, whatever part is shown.
     """
 
     def __init__(self, notices: Notices, theme: ThemeProvider, picture: QWidget, numbers: Numbers) -> None:
         super().__init__("Export")
         self.name = "charts"
-        """What a file is called where the user does not say."""
+        """The suggested file name."""
         self.picture = picture
-        """What a picture shows."""
+        """The exported widget."""
         self._notices, self._theme, self.numbers = notices, theme, numbers
         theme.set_icon(self, "export")
-        self.setToolTip("Write the charts, or all the numbers behind them, into a file")
+        self.setToolTip("Save the charts, or all their numbers, to a file")
         menu = QMenu(self)
         for kind, words, _ in _KINDS:
-            menu.addAction(words).triggered.connect(lambda checked=False, kind=kind: self.ask_where(kind))
+            menu.addAction(words).triggered.connect(lambda checked=False, kind=kind: self.choose_file(kind))
         self.setMenu(menu)
         self._writing = LatestTask(self)
         self._writing.done.connect(self._on_written)
         self._writing.failed.connect(notices.fail)
 
-    def ask_where(self, kind: str) -> None:
-        """Ask for a file of a kind, png, svg, csv or json, and write it."""
+    def choose_file(self, kind: str) -> None:
+        """Ask for a file and write it; kind: png, svg, csv or json."""
         filters = next(words for name, _, words in _KINDS if name == kind)
-        path = ask_where_to_save(self, "Export", self.name, kind, filters)
+        path = ask_save_path(self, "Export", self.name, kind, filters)
         if path is not None:
             self.export_to(path, kind)
 
     def export_to(self, path: Path, kind: str) -> None:
-        """Write a file; what came of it is said."""
+        """Write a file, and report the result."""
         if kind in ("csv", "json"):
             make_columns, write_numbers = self.numbers(), write_csv if kind == "csv" else write_json
 
@@ -79,4 +79,4 @@ class ExportButton(QPushButton):
 
     @Slot(object)
     def _on_written(self, path: Path) -> None:
-        self._notices.say(f"{path.name} was written to {path.parent}.")
+        self._notices.say(f"{path.name} was saved to {path.parent}.")

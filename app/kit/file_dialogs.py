@@ -1,4 +1,4 @@
-"""Files as the system shows them: which are text, asking where to save, opening a folder."""
+"""File dialogs, and opening folders in the system's file manager."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 FILE_FILTER = "Text (*.txt *.md *.jsonl *.csv *.py *.rst *.json *.log);;All files (*)"
-"""What a dialog that asks for texts offers."""
+"""The filter of dialogs for text files."""
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\/:*?"<>|]')
-"""What file systems do not take in a name."""
+"""Characters that file systems do not allow in a name."""
 
 
-def ask_where_to_save(parent: QWidget, title: str, name: str, ending: str, filters: str) -> Path | None:
-    """Ask for a file, offering one of this name and ending; None where the user thinks better of it.
+def ask_save_path(parent: QWidget, title: str, name: str, ending: str, filters: str) -> Path | None:
+    """Ask for a file to save, suggesting this name and extension; None if the user cancels.
 
     Args:
-        name: may be anything that a user called something. `ending`: without the dot; a file typed without one gets it.
+        name: any text. ending: the extension without the dot, which is added to a file without one.
     """
     file, _ = QFileDialog.getSaveFileName(parent, title, f"{_FORBIDDEN.sub('-', name)}.{ending}", filters)
     if not file:
@@ -30,5 +30,5 @@ def ask_where_to_save(parent: QWidget, title: str, name: str, ending: str, filte
 
 
 def reveal(path: Path) -> bool:
-    """Open a folder in the system's file manager, or a file in its own program; whether it could."""
+    """Open a folder in the file manager, or a file in its default program; returns whether that worked."""
     return QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))

@@ -1,4 +1,4 @@
-"""A list of things with a name and a line about each, which can be deleted: tokenizers, designs, chats."""
+"""A list of items with a name and a detail line: tokenizers, designs, chats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAD = 8
 
 @dataclass(frozen=True)
 class Item:
-    """One line: `key` identifies it, `problem` is a sentence where it cannot be used, `brief` the same in two words."""
+    """One line: `key` identifies it, `problem`: why it cannot be used, `brief`: the same in two words."""
 
     key: str
     name: str
@@ -29,18 +29,19 @@ class Item:
 
 
 class ItemList(QListWidget):
-    """Items to choose from. Delete deletes, F2 renames, where the item allows it.
+    """Items to choose from. Delete deletes and F2 renames, if the item allows it.
 
     Signals:
         chosen(key): clicked, or reached with the arrow keys.
-        rename_asked(key), duplicate_asked(key), delete_asked(key), reveal_asked(key): by key or from the context menu.
+        rename_requested(key), duplicate_requested(key), delete_requested(key), reveal_requested(key): by key or from
+            the context menu.
     """
 
     chosen = Signal(str)
-    rename_asked = Signal(str)
-    duplicate_asked = Signal(str)
-    delete_asked = Signal(str)
-    reveal_asked = Signal(str)
+    rename_requested = Signal(str)
+    duplicate_requested = Signal(str)
+    delete_requested = Signal(str)
+    reveal_requested = Signal(str)
 
     def __init__(self, name: str, theme: ThemeProvider, *, can_rename: bool = False, has_folders: bool = False) -> None:
         super().__init__()
@@ -53,11 +54,11 @@ class ItemList(QListWidget):
         self._items: dict[str, Item] = {}
         self._actions: list[QAction] = []
         if can_rename:
-            self._add_action("Rename…", QKeySequence(Qt.Key.Key_F2), self.rename_asked)
+            self._add_action("Rename…", QKeySequence(Qt.Key.Key_F2), self.rename_requested)
         if has_folders:
-            self._add_action("Duplicate", QKeySequence("Ctrl+D"), self.duplicate_asked)
-            self._add_action("Reveal in folder", QKeySequence(), self.reveal_asked)
-        self._add_action("Delete", QKeySequence(QKeySequence.StandardKey.Delete), self.delete_asked)
+            self._add_action("Duplicate", QKeySequence("Ctrl+D"), self.duplicate_requested)
+            self._add_action("Reveal in folder", QKeySequence(), self.reveal_requested)
+        self._add_action("Delete", QKeySequence(QKeySequence.StandardKey.Delete), self.delete_requested)
         self.currentItemChanged.connect(self._on_current_changed)
         self._visible_rows = 0
         theme.theme_changed.connect(self._on_theme_changed)
@@ -73,18 +74,18 @@ class ItemList(QListWidget):
         self.select(current)
 
     def select(self, key: str) -> None:
-        """Have this item selected, or none where there is none of it, without a signal."""
+        """Select an item, or none if there is no such item, without a signal."""
         with QSignalBlocker(self):
             keys = list(self._items)
             self.setCurrentRow(keys.index(key) if key in self._items else -1)
         self._allow_actions()
 
     def item_of(self, key: str) -> Item | None:
-        """The item of this key."""
+        """The item with this key."""
         return self._items.get(key)
 
     def show_rows(self, n: int) -> None:
-        """Be as high as `n` rows of two lines, at any text size."""
+        """Set the height to `n` rows of two lines, at any text size."""
         self._visible_rows = n
         self._on_theme_changed()
 
@@ -129,12 +130,12 @@ class ItemList(QListWidget):
 
 
 def two_lines_height(theme: ThemeProvider) -> int:
-    """Pixels of a row with a name and a line below it."""
+    """The height in pixels of a row with two lines."""
     return QFontMetrics(theme.font()).height() + QFontMetrics(theme.font(0.9)).height() + 13
 
 
 def draw_ground(painter: QPainter, place: QRect, option: QStyleOptionViewItem, colors: Theme) -> None:
-    """What lies under a row's words where it is selected or under the pointer, with a frame where the keys go to it."""
+    """Paint a row's background if it is selected or hovered, with a frame if it has the focus."""
     state = option.state
     selected, hovered = state & QStyle.StateFlag.State_Selected, state & QStyle.StateFlag.State_MouseOver
     if selected or hovered:

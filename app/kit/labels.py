@@ -1,4 +1,4 @@
-"""Labels that keep their place: one line that ends in … where it has no room, numbers that are as wide as any."""
+"""Labels of stable size: an elided line, and numbers of fixed width."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ElidedLabel(QFrame):
         super().__init__(parent)
         self._text = text
         self.alignment = Qt.AlignmentFlag.AlignLeft
-        """At which side the text stands where there is more room."""
+        """The alignment of the text."""
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def text(self) -> str:
@@ -54,7 +54,7 @@ class ElidedLabel(QFrame):
 
 
 class ElidedCombo(QComboBox):
-    """A combo box whose text ends in … where it has no room; Qt would cut it off in the midst of a letter."""
+    """A combo box that elides its text; Qt would cut it off within a letter."""
 
     def paintEvent(self, event: QPaintEvent) -> None:
         option = QStyleOptionComboBox()
@@ -74,7 +74,7 @@ class ElidedCombo(QComboBox):
 
 
 class NumberLabel(QLabel):
-    """A number that changes while one looks at it: right-aligned in a place for `n_characters`. role: as mono."""
+    """A changing number, right-aligned, with a fixed width of `n_characters`. role: as mono."""
 
     def __init__(self, n_characters: int, role: str = "mono") -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The program's mark."""
+"""The program's icon."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from PySide6.QtGui import QIcon, QPixmap
 
 
 def program_icon() -> QIcon:
-    """Terrarium's mark."""
+    """Terrarium's icon."""
     with as_file(files("resources") / "icon.svg") as path:
         return QIcon(QIcon(str(path)).pixmap(QSize(256, 256)))
 
 
 def program_mark(size: int, ratio: float = 2.0) -> QPixmap:
-    """The mark as a picture of `size` logical pixels."""
+    """The icon as a pixmap of `size` logical pixels."""
     with as_file(files("resources") / "icon.svg") as path:
         return QIcon(str(path)).pixmap(QSize(size, size), ratio)

@@ -1,4 +1,4 @@
-"""What lists of painted rows share: a tooltip for each row, the fixed-width font, the height of all of them."""
+"""The base of lists of painted rows: a tooltip per row, the fixed-width font, the total height."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.kit.theme import ThemeProvider
 
 
 class RowTips(QWidget):
-    """A widget that paints rows from its top down, all equally high."""
+    """A widget that paints rows of equal height, from its top."""
 
     @property
     def _row_height(self) -> float:
@@ -18,7 +18,7 @@ class RowTips(QWidget):
         raise NotImplementedError
 
     def tip(self, row: int) -> str:
-        """What is said of a row, counted from 0; '' for nothing, and where there is no such row."""
+        """The tooltip of row `row`, from 0; '' for none, or if there is no such row."""
         raise NotImplementedError
 
     def event(self, event: QEvent) -> bool:
@@ -29,7 +29,7 @@ class RowTips(QWidget):
 
 
 class PaintedRows(RowTips):
-    """Subclasses say how many rows there are, and paint them."""
+    """Subclasses give the number of rows, and paint them."""
 
     def __init__(self, name: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -1,4 +1,4 @@
-"""A few measured numbers in a row, each with its name; nothing moves when they change."""
+"""A row of measured numbers with names, of fixed width."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from app.kit.theme import SPACE, ThemeProvider
 
 
 class StatStrip(QWidget):
-    """Numbers above their names; in several rows where one has no room.
+    """Numbers above their names, in several rows if one is too wide.
 
     Args:
-        stats: name -> what it means, for the tooltip.
-        widest: a number as wide as any will be: each place keeps that width.
+        stats: name -> tooltip.
+        widest: a number of the maximum width, which is reserved for each.
     """
 
     def __init__(self, stats: Mapping[str, str], theme: ThemeProvider, *, widest: str = "88,888") -> None:
@@ -28,7 +28,7 @@ class StatStrip(QWidget):
         self._columns = len(stats)
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
-        self._grid.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)  # it gives way by taking another row
+        self._grid.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)  # it shrinks by wrapping into rows
         self._grid.setHorizontalSpacing(3 * SPACE)
         self._grid.setVerticalSpacing(SPACE // 2)
         self._grid.setColumnStretch(len(stats), 1)
@@ -54,7 +54,7 @@ class StatStrip(QWidget):
         self._numbers[name].setText(text)
 
     def number(self, name: str) -> str:
-        """What is shown."""
+        """The number that is shown."""
         return self._numbers[name].text()
 
     def minimumSizeHint(self) -> QSize:
@@ -68,7 +68,7 @@ class StatStrip(QWidget):
             self._arrange()
 
     def _needed(self, columns: int) -> int:
-        """The pixels across of so many columns."""
+        """The width in pixels with this many columns."""
         widths = [cell.sizeHint().width() for cell in self.cells]
         return sum(max(widths[i::columns]) for i in range(columns)) + 3 * SPACE * (columns - 1)
 

@@ -1,4 +1,4 @@
-"""How Terrarium looks: what turns its colours (app.kit.colours) into palettes, style sheets, fonts, icons and charts.
+"""The look of Terrarium: palettes, style sheets, fonts, icons and chart styles from its colours (app.kit.colours).
 
 Widgets never name a colour. They take a role, through the dynamic property `role` (see resources/style/terrarium.qss)
 or through a field of `ThemeProvider.theme`, and repaint on `theme_changed`.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyqtgraph as pg
 
 SPACE = 8
-"""The grid, in pixels: every margin and gap is a multiple of it (or half of one)."""
+"""The layout grid in pixels: margins and gaps are multiples of it, or of half of it."""
 
 MODES = ("system", "light", "dark")
 TEXT_SCALES = (0.9, 1.0, 1.1, 1.25, 1.5)
@@ -32,7 +32,7 @@ class ThemeProvider(QObject):
     """The current theme of an application, and its fonts, icons and chart styles.
 
     Signals:
-        theme_changed(): colours or text size are different; repaint what the style sheet does not reach.
+        theme_changed(): colours or text size changed; repaint what the style sheet does not cover.
     """
 
     theme_changed = Signal()
@@ -62,14 +62,14 @@ class ThemeProvider(QObject):
         return self._text_scale
 
     def set_mode(self, mode: str) -> None:
-        """Show `mode`, one of MODES."""
+        """Set the mode, one of MODES."""
         assert mode in MODES, mode
         if mode != self._mode:
             self._mode = mode
             self._apply()
 
     def set_text_scale(self, scale: float) -> None:
-        """Show text at `scale` times the system's size, kept between 0.9 and 1.5."""
+        """Set the text size as a factor of the system's, clamped to 0.9 to 1.5."""
         scale = min(max(scale, TEXT_SCALES[0]), TEXT_SCALES[-1])
         if scale != self._text_scale:
             self._text_scale = scale
@@ -176,7 +176,7 @@ class ThemeProvider(QObject):
         folder = QDir(self._glyphs.path())
         source = files("resources") / "style"
         colours = {f.name: getattr(self.theme, f.name) for f in dataclasses.fields(self.theme)}
-        # Qt reads images of a style sheet from files only: write our few glyphs in this theme's colours.
+        # Qt reads images in style sheets from files only: write the glyphs in this theme's colours.
         for glyph, role in _GLYPHS.items():
             svg = (source / f"{glyph.partition('@')[0]}.svg").read_text("utf-8").replace("currentColor", colours[role])
             path = folder.filePath(f"{self.theme.name}-{glyph}.svg")

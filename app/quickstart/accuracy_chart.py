@@ -1,4 +1,4 @@
-"""Held-out accuracy by kind of question, each beside its baselines."""
+"""Held-out accuracy by kind of question, with baselines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BAR = 12
 
 
 class AccuracyChart(QWidget):
-    """One bar for each kind; ticks on it are the baselines, named on hover and in the legend below."""
+    """One bar per kind; the marks on it are baselines, named on hover and in the legend below."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -102,23 +102,23 @@ class AccuracyChart(QWidget):
         for j, (field, words) in enumerate(BASELINES):
             if not any(getattr(kind, field) is not None for kind in self._kinds):
                 continue
-            wide = metrics.horizontalAdvance(words) + 3 * SPACE
-            if x > left and x + wide > self.width():
+            width_of_entry = metrics.horizontalAdvance(words) + 3 * SPACE
+            if x > left and x + width_of_entry > self.width():
                 x, top = left, top + line
             self._mark(painter, QPointF(x + 5, top + line / 2), j)
             painter.setPen(self._theme.theme.color("muted"))
-            painter.drawText(QRectF(x + 14, top, wide, line), Qt.AlignmentFlag.AlignVCenter, words)
-            x += wide + SPACE
+            painter.drawText(QRectF(x + 14, top, width_of_entry, line), Qt.AlignmentFlag.AlignVCenter, words)
+            x += width_of_entry + SPACE
 
-    def _mark(self, painter: QPainter, place: QPointF, which: int) -> None:
-        """A baseline's mark: its shape tells it apart as well as its colour."""
+    def _mark(self, painter: QPainter, centre: QPointF, baseline: int) -> None:
+        """The mark of a baseline, distinguished by its shape."""
         colors = self._theme.theme
         painter.setPen(self._theme.pen("surface", width=1))
         painter.setBrush(colors.color("text"))
-        if which == 0:
-            painter.drawRect(QRectF(place.x() - 2, place.y() - 8, 4, 16))
-        elif which == 1:
-            painter.drawEllipse(place, 4.5, 4.5)
+        if baseline == 0:
+            painter.drawRect(QRectF(centre.x() - 2, centre.y() - 8, 4, 16))
+        elif baseline == 1:
+            painter.drawEllipse(centre, 4.5, 4.5)
         else:
             r = 5.5
-            painter.drawPolygon([place + QPointF(*p) for p in ((0, -r), (r, 0), (0, r), (-r, 0))])
+            painter.drawPolygon([centre + QPointF(*p) for p in ((0, -r), (r, 0), (0, r), (-r, 0))])

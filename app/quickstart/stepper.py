@@ -1,4 +1,4 @@
-"""The stages of something longer, side by side: done, going on, to come."""
+"""The stages of a longer process, side by side: done, current, to come."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DOT = 22
 
 
 class Stepper(QWidget):
-    """Named stages; `show_stage` says which one is going on."""
+    """Named stages; `show_stage` sets the current one."""
 
     def __init__(self, theme: ThemeProvider, stages: Sequence[str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -28,7 +28,7 @@ class Stepper(QWidget):
 
     @property
     def current(self) -> int:
-        """The stage that is going on; as many as there are stages when all are done."""
+        """The index of the current stage; the number of stages when all are done."""
         return self._current
 
     def show_stage(self, current: int, *, failed: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The quick start as it goes: stages, the loss falling, what the model writes, and how well it answers in the end."""
+"""The quick start in progress: stages, loss curve, samples, and the final evaluation."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from models.number_words import format_duration, format_percent
 STAGES = ("Data", "Tokenizer", "Training", "Evaluation", "Chat")
 DATA, TOKENIZER, TRAINING, EVALUATION, CHAT = range(5)
 _REDRAW_MS = 500
-"""Drawing a chart takes a core away from the training: ten times a second cost it a quarter of its speed (measured)."""
+"""Redrawing takes CPU time from training: ten redraws a second cost a quarter of its speed (measured)."""
 
 
 LOSS, PERPLEXITY, BITS = "validation loss", "perplexity", "bits per byte"
 
 
 def stage_of(state: TrainingState) -> int:
-    """Which of STAGES is going on; the last one when the model can be talked to."""
+    """The current stage of STAGES; the last one when the model is ready for chat."""
     if state.evaluated is not None or (state.over and state.status != "failed"):
         return CHAT
     if state.outcome:
@@ -44,8 +44,8 @@ class QuickStartView(QWidget):
     """Follows `session.training.state` while it is a quick start.
 
     Signals:
-        chat_requested(run_id): go on to the chat.
-        closed(): back to the first screen or the tabs.
+        chat_requested(run_id): open the chat with this run, or "live".
+        closed(): back to the home screen or the tabs.
     """
 
     chat_requested = Signal(str)
@@ -69,17 +69,17 @@ class QuickStartView(QWidget):
         self._headline = label("", "title")
         self.text_result = TextResult(theme)
         self.stop = button(
-            "Stop", theme, self._on_stop, icon="stop-fill", tip="End the quick start; a model stays as it is"
+            "Stop", theme, self._on_stop, icon="stop-fill", tip="Stop the quick start; the model so far is kept"
         )
         self.again = button("Try again", theme, self._on_again, icon="arrow-counter-clockwise")
-        self.back = button("Back", theme, self.closed.emit, role="quiet", tip="It goes on in the background")
+        self.back = button("Back", theme, self.closed.emit, role="quiet", tip="Training continues in the background")
         self.chat = button(
             "Chat with your model",
             theme,
             self._on_chat,
             icon="chat-circle",
             role="primary",
-            tip="Talk to what has grown",
+            tip="Talk to your model",
         )
         self._build()
         self._dirty = False
@@ -96,7 +96,7 @@ class QuickStartView(QWidget):
         result = QWidget()
         lines = QVBoxLayout(result)
         lines.setContentsMargins(0, 0, 0, 0)
-        lines.addWidget(label("Held-out accuracy, mean of the main kinds", "muted"))
+        lines.addWidget(label("Right answers to questions it has never seen", "muted"))
         lines.addWidget(self._headline)
         lines.addSpacing(SPACE)
         lines.addWidget(self.accuracy)
@@ -142,11 +142,11 @@ class QuickStartView(QWidget):
         self.stepper.show_stage(stage, failed=failed)
         done, total = (state.step, state.total_steps) if stage == TRAINING else (state.done, state.total)
         self._progress.setValue(1000 if stage == CHAT else round(1000 * done / total) if total else 0)
-        self._phase.setText(self._words(state, stage))
+        self._phase.setText(self._describe(state, stage))
         left = state.seconds_left if stage != CHAT else None
         self._left.setText("" if left is None else f"{format_duration(left)} left")
         self._title.setText(
-            "It did not work out" if failed else "Your model has grown" if stage == CHAT else "Growing a small model"
+            "That didn't work" if failed else "Your model has grown" if stage == CHAT else "Growing a small model"
         )
         self.stop.setVisible(self._session.training.active)
         self.stop.setEnabled(state.status != "stopping")
@@ -161,7 +161,7 @@ class QuickStartView(QWidget):
             self.text_result.show_result(self._session.training.history)
         self._side.setCurrentIndex(2 if measured else 1 if state.evaluated is not None else 0)
 
-    def _words(self, state: TrainingState, stage: int) -> str:
+    def _describe(self, state: TrainingState, stage: int) -> str:
         if state.status == "failed":
             return state.problem
         if state.status in ("paused", "blocked", "stopping", "stopped"):
@@ -169,7 +169,7 @@ class QuickStartView(QWidget):
         if stage == TRAINING:
             return f"Training: step {state.step:,} of {state.total_steps:,}"
         if stage == CHAT:
-            what = "goes on with whatever you write" if state.files else "is ready to talk"
+            what = "continues whatever you write" if state.files else "is ready to chat"
             return f"{state.name} is in your library, and {what}."
         return state.phase
 
@@ -200,15 +200,15 @@ class QuickStartView(QWidget):
 
 
 class TextResult(QWidget):
-    """How well a model predicts unseen text, and what it writes: a run's last validation and last sample."""
+    """A run's last validation and sample: how well the model predicts unseen text, and what it writes."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.stats = StatStrip(
             {
-                LOSS: "Mean cross-entropy on the text that was kept away from training, in nats per token",
-                PERPLEXITY: "e to the power of that loss: among how many equally likely tokens it still wavers",
-                BITS: "The same loss per byte of text, which can be compared between tokenizers",
+                LOSS: "Mean cross-entropy on held-out text, in nats per token",
+                PERPLEXITY: "exp(loss): the number of equally likely tokens that it is as uncertain between",
+                BITS: "The loss per byte of text, comparable between tokenizers",
             },
             theme,
         )
@@ -223,14 +223,14 @@ class TextResult(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
-        layout.addWidget(label("On the part of your text that it has never seen", "muted"))
+        layout.addWidget(label("On a part of your text it has never seen", "muted"))
         layout.addWidget(self.stats)
         layout.addSpacing(SPACE)
         layout.addWidget(label("What it writes", "muted"))
         layout.addWidget(area, 1)
 
     def show_result(self, history: RunHistory) -> None:
-        """Show a run's last validation and sample; a dash stands where there is none."""
+        """Show a run's last validation and sample, or a dash if there is none."""
         loss, bits = (
             float(history.val[name][-1]) if len(history.val) else math.nan for name in ("loss", "bits_per_byte")
         )

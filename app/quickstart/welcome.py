@@ -1,4 +1,4 @@
-"""The first screen: what Terrarium is in one sentence, the quick start, and the other ways in."""
+"""The home screen: what Terrarium is in one sentence, the quick start, and other ways to start."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from app.session.session import Session
 
 
 class Welcome(QWidget):
-    """The first screen.
+    """The home screen.
 
     Signals:
         quickstart_requested(), file_requested(), tokenizer_requested(), design_requested(), runs_requested()
-        file_quickstart_requested(), file_run_requested(): grow a model on `files` at once, or set a run on them up.
+        file_quickstart_requested(), file_run_requested(): train a model on `files` right away, or set up a run on them.
     """
 
     quickstart_requested = Signal()
@@ -52,8 +52,8 @@ class Welcome(QWidget):
             tip="Data, tokenizer, training, chat",
         )
         self.hint = label("Grow a small model in about 3 minutes", "muted")
-        ways = QGridLayout()
-        ways.setSpacing(2 * SPACE)
+        grid = QGridLayout()
+        grid.setSpacing(2 * SPACE)
         cards = (
             ("Open a text file", "Train on your own words: a book, notes, code.", "file-text", self.file_requested),
             (
@@ -62,40 +62,44 @@ class Welcome(QWidget):
                 "puzzle-piece",
                 self.tokenizer_requested,
             ),
-            ("Build a design", "Put an architecture together, and see it as a diagram.", "stack", self.design_requested),
+            ("Build a design", "Put together an architecture and see it as a diagram.", "stack", self.design_requested),
         )
-        self.ways: list[QPushButton] = []
+        self.card_buttons: list[QPushButton] = []
         self.files: tuple[str, ...] = ()
         self._cards: list[QFrame] = []
         self._captions: list[QLabel] = []
         self.file_quickstart = button(
-            "Quick start on it",
+            "Quick start with it",
             theme,
             self.file_quickstart_requested.emit,
             icon="mdi6.sprout",
             role="primary",
-            tip="Tokenizer, training and a measurement on this text, in about 3 minutes",
+            tip="Train a tokenizer and a model on this text, in about 3 minutes",
         )
         self.file_run = button(
-            "Set up a run", theme, self.file_run_requested.emit, icon="sliders", tip="Choose design and training yourself"
+            "Set up a run",
+            theme,
+            self.file_run_requested.emit,
+            icon="sliders",
+            tip="Choose the design and training settings yourself",
         )
         for column, (words, caption, icon, signal) in enumerate(cards):
             card = frame("card")
             lines = card.layout()
             assert isinstance(lines, QVBoxLayout)
-            way = button(words, theme, signal.emit, icon=icon, tip=caption)
+            card_button = button(words, theme, signal.emit, icon=icon, tip=caption)
             text = label(caption, "caption", wrap=True)
             lines.addWidget(text)
             lines.addStretch(1)
             if column == 0:
                 lines.addWidget(self.file_quickstart)
                 lines.addWidget(self.file_run)
-            lines.addWidget(way)
+            lines.addWidget(card_button)
             self._cards.append(card)
             self._captions.append(text)
-            self.ways.append(way)
-            ways.addWidget(card, 0, column)
-        self._runs = button("Look at earlier runs", theme, self.runs_requested.emit, icon="chart-line", role="link")
+            self.card_buttons.append(card_button)
+            grid.addWidget(card, 0, column)
+        self._runs = button("Open earlier runs", theme, self.runs_requested.emit, icon="chart-line", role="link")
         inner = QWidget()
         inner.setProperty("role", "scrolled")
         layout = QVBoxLayout(inner)
@@ -110,9 +114,9 @@ class Welcome(QWidget):
         layout.addWidget(self.quickstart, 0, centre)
         layout.addWidget(self.hint, 0, centre)
         layout.addSpacing(2 * SPACE)
-        ways_row = row(None, None)
-        ways_row.insertLayout(1, ways)
-        layout.addLayout(ways_row)
+        cards_row = row(None, None)
+        cards_row.insertLayout(1, grid)
+        layout.addLayout(cards_row)
         layout.addWidget(self._runs, 0, centre)
         layout.addStretch(3)
         self._area = QScrollArea()
@@ -131,25 +135,25 @@ class Welcome(QWidget):
         self._show_files()
 
     def offer_files(self, files: tuple[str, ...]) -> None:
-        """Offer what can be done with these text files."""
+        """Offer actions for these text files."""
         self.files = files
         self._show_files()
         self.file_quickstart.setFocus()
-        QTimer.singleShot(0, self, lambda: self._area.ensureWidgetVisible(self.ways[0]))  # once it has its place
+        QTimer.singleShot(0, self, lambda: self._area.ensureWidgetVisible(self.card_buttons[0]))  # once it is laid out
 
     def _show_files(self) -> None:
-        for way in (self.file_quickstart, self.file_run):
-            way.setVisible(bool(self.files))
+        for each in (self.file_quickstart, self.file_run):
+            each.setVisible(bool(self.files))
         if self.files:
             more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
             self._captions[0].setText(f"Grow a model on “{Path(self.files[0]).name}”{more}:")
-            self.ways[0].setText("Another file…")
+            self.card_buttons[0].setText("Another file…")
 
     @Slot()
     def _fit(self) -> None:
-        """Cards of one width, in which no button is cut off, and a sentence of two lines, at any text size."""
+        """Fit the cards to one width in which no button is cut off, and the sentence to two lines, at any text size."""
         self._sentence.setMaximumWidth(round(600 * self._theme.text_scale))
-        buttons = [*self.ways, self.file_quickstart, self.file_run]
+        buttons = [*self.card_buttons, self.file_quickstart, self.file_run]
         for each in buttons:
             each.ensurePolished()
         widest = max(each.sizeHint().width() for each in buttons)
@@ -167,14 +171,14 @@ class Welcome(QWidget):
         self.quickstart.setEnabled(not busy)
         self.file_quickstart.setEnabled(not busy)
         self.hint.setText(
-            "A training is going on: the quick start has to wait until it ends."
+            "A run is training. The quick start has to wait until it ends."
             if busy
             else "Grow a small model in about 3 minutes"
         )
 
 
 def _centred(widget: QWidget) -> QHBoxLayout:
-    """A widget that wraps its text, in the middle of its line and as wide as it may be."""
+    """A layout that centres a widget with wrapped text, as wide as possible."""
     line = QHBoxLayout()
     line.addStretch(1)
     line.addWidget(widget, 100)

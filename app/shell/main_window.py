@@ -105,7 +105,7 @@ class MainWindow(QMainWindow):
             page.design_requested.connect(lambda: self.show_tab("builder"))
             page.runs_requested.connect(lambda: self.show_tab("training"))
         elif name == "quickstart":
-            page.chat_requested.connect(self._on_chat_asked)  # type: ignore[attr-defined]
+            page.chat_requested.connect(self._on_chat_requested)  # type: ignore[attr-defined]
             page.closed.connect(self.show_welcome)  # type: ignore[attr-defined]
 
     # -- Screens ----------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ class MainWindow(QMainWindow):
     # -- Following --------------------------------------------------------------------------------------
 
     @Slot(str)
-    def _on_chat_asked(self, which: str) -> None:
+    def _on_chat_requested(self, which: str) -> None:
         if self.session.chat.open(which):
             self.show_tab("chat")
 

@@ -188,7 +188,7 @@ class DecodeView(QWidget):
             counts.append(f"{decoded.n_left_out:,} special left out of the text")
         self.counts.setText(" · ".join(counts))
         self.truncation.setText(f"Showing only the beginning of {characters:,} characters.")
-        self.truncation.setVisible(self.output.holds)
+        self.truncation.setVisible(self.output.is_truncated)
         self._pages.setCurrentWidget(self._found)
         self.decoded.emit()
 

@@ -7,7 +7,7 @@ from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from app.kit.basics import frame, label
-from app.kit.text.text_box import HeldNote, TextBox, highlight
+from app.kit.text.text_box import TextBox, TruncationNote, highlight
 from app.kit.theme import SPACE, ThemeProvider
 from app.tokenizer.text_offsets import utf16_units
 from models.tokenizers.text.decoding import DecodedIds, IdProblem
@@ -60,7 +60,7 @@ class IdBox(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
         layout.addWidget(self.editor, 1)
-        layout.addWidget(HeldNote(self.editor, theme, "are decoded, but are too many to edit"))
+        layout.addWidget(TruncationNote(self.editor, theme, "are decoded, but are too many to edit"))
         layout.addWidget(self.problems)
         self.editor.text_changed.connect(self.edited)
         self.editor.cursorPositionChanged.connect(self._on_cursor_moved)

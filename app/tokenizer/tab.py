@@ -91,10 +91,10 @@ class TokenizerTab(QWidget):
         self.trainer.train_requested.connect(self.training.train)
         self.trainer.cancel_requested.connect(self.training.cancel)
         self.list.chosen.connect(self._on_chosen)
-        self.list.rename_asked.connect(self._on_rename)
-        self.list.duplicate_asked.connect(session.tokenizers.duplicate)
-        self.list.delete_asked.connect(session.tokenizers.delete)
-        self.list.reveal_asked.connect(lambda name: reveal(session.library.tokenizers / name))
+        self.list.rename_requested.connect(self._on_rename)
+        self.list.duplicate_requested.connect(session.tokenizers.duplicate)
+        self.list.delete_requested.connect(session.tokenizers.delete)
+        self.list.reveal_requested.connect(lambda name: reveal(session.library.tokenizers / name))
 
     @Slot()
     def _on_library_changed(self) -> None:

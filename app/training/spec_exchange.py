@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from app.kit.file_dialogs import ask_where_to_save
+from app.kit.file_dialogs import ask_save_path
 from app.session.session import Session
 from models.settings.run_spec import RunSpec
 from models.settings.spec_file import load_spec, write_spec
@@ -30,7 +30,7 @@ def open_spec(parent: QWidget, session: Session, take: Callable[[RunSpec], objec
 
 def save_spec(parent: QWidget, session: Session, spec: RunSpec) -> None:
     """Ask for a file and save the settings of a run to it."""
-    path = ask_where_to_save(parent, "Save run settings", spec.name, "toml", _FILTER)
+    path = ask_save_path(parent, "Save run settings", spec.name, "toml", _FILTER)
     if path is None:
         return
     try:

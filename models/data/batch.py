@@ -15,7 +15,7 @@ class Batch:
     targets: Tensor
     weights: Tensor
     mask: Tensor | None = None
-    """(B, T) bool: which inputs are not padding. None where none is, or where padding cannot affect the rest (decoder)."""
+    """(B, T) bool: which inputs are not padding. None where none is, or padding cannot affect the rest (decoder)."""
     source: Tensor | None = None
     """(B, S) long: the encoder's input of an encoder-decoder; `inputs` are the decoder's."""
     source_mask: Tensor | None = None

@@ -86,7 +86,7 @@ def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str) -> EncodedSpl
     return EncodedSplit(split=split, n_bytes=n_bytes, examples=encoded, end=end)
 
 
-def make_batches(encoded: EncodedSplit, objective: Objective, context_length: int, train: TrainConfig) -> Batches:
+def objective_batches(encoded: EncodedSplit, objective: Objective, context_length: int, train: TrainConfig) -> Batches:
     """The batches that an objective makes of a split; ValueError where it is shorter than one context."""
     shuffled = encoded.split == "train"
     if encoded.ids is not None:

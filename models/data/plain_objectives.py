@@ -195,7 +195,9 @@ def place_spans(n_tokens: int, lengths: Sequence[int], rng: random.Random) -> li
     return spans
 
 
-def restore(source: Sequence[int], target: Sequence[int], sentinels: Sequence[int], end: int | None) -> list[int]:
+def fill_sentinels(
+    source: Sequence[int], target: Sequence[int], sentinels: Sequence[int], end: int | None
+) -> list[int]:
     """The source with its sentinels replaced by the target's spans; sentinels missing from the target are kept."""
     fillings: dict[int, list[int]] = {}
     current: list[int] = []  # what comes before the first sentinel belongs to no span

@@ -123,7 +123,7 @@ def _counted(
 def _match(
     weights: Sequence[Weight], stored: Mapping[str, StoredTensor], where: str, prefix: str, ignored: Sequence[str]
 ) -> list[_Match]:
-    """Match stored tensors with weights, in the order of the files; ValueError where something is missing or left over."""
+    """Match stored tensors with weights, in file order; ValueError where something is missing or left over."""
     groups: dict[str, list[Weight]] = {}
     for weight in weights:
         groups.setdefault(weight.remote_name, []).append(weight)
@@ -202,8 +202,8 @@ def _read(
     remote = yield from match.stored.read()
     if not remote.is_floating_point():
         raise ValueError(
-            f"{match.stored.where}: {match.name!r} is stored as {str(remote.dtype).removeprefix('torch.')}, as in quantised "
-            "models: use the model in float32, float16 or bfloat16."
+            f"{match.stored.where}: {match.name!r} is stored as {str(remote.dtype).removeprefix('torch.')}, as in "
+            "quantised models: use the model in float32, float16 or bfloat16."
         )
     for name in match.copies:
         copy = yield from stored[name].read()

@@ -1,4 +1,4 @@
-"""Chat template, end tokens and recommended sampling of a model from elsewhere: read from its files, kept with its run."""
+"""Chat template, end tokens and recommended sampling of an imported model: read from its files, kept with its run."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def export_hf(
 
 
 def _remote_tensors(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[str, Tensor]:
-    """The remote tensors by name: rows of several local ones joined, transposed or unsqueezed as the class stores them."""
+    """The remote tensors by name: rows of several local ones joined, transposed or unsqueezed as stored there."""
     groups: dict[str, list[Weight]] = {}
     for weight in weights:
         groups.setdefault(weight.remote_name, []).append(weight)

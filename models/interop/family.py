@@ -27,7 +27,7 @@ class Weight:
     optional: bool = False
     """Where the remote tensor is missing, the local one is all zeros (a bias that older files do not have)."""
     aliases: tuple[str, ...] = ()
-    """Other remote names of the same tensor, instead or as well (tied copies, older names): all that are present must be
+    """Other remote names of the same tensor, instead or as well (tied copies, older names): all present ones must be
     equal. Only `remote_name` is written."""
 
 

@@ -181,7 +181,7 @@ def _scaling(raw: dict[str, Any], context: int) -> dict[str, Any]:
 
 
 def _with_llama3_scaling(config: ModelConfig, stored: GgufTensor) -> ModelConfig:
-    """The config with Llama 3's RoPE scaling, from the frequency divisors (D/2) in the file; ValueError for any other scaling."""
+    """The config with Llama 3's RoPE scaling, from the frequency divisors (D/2) in the file; ValueError for others."""
     divisors = torch.from_numpy(result_of(stored.read()))
     low, high, original = _LLAMA3_SCALING
     candidate = dataclasses.replace(

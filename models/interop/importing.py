@@ -28,7 +28,7 @@ from models.training.checkpoint import TrainState
 def import_model(
     source: Path, library: Library, out: Path | None = None, name: str | None = None
 ) -> Generator[Event, None, RunFolder]:
-    """Copy the model in `source` into a run folder: `out`, or a new one of the library. Closing the generator leaves nothing behind.
+    """Copy the model in `source` into a run folder: `out`, or a new one of the library. Closing it leaves nothing.
 
     Yields Phase, Progress (bytes) and Notice.
 

@@ -1,4 +1,4 @@
-"""RoPE and its scaling in a config.json: the old format (rope_theta, rope_scaling) and the new one (rope_parameters)."""
+"""RoPE and its scaling in a config.json: the old format (rope_theta, rope_scaling) and the new (rope_parameters)."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ MAX_BIAS = 100.0
 class SamplingConfig:
     """The sampling settings of one generation. The defaults sharpen the model's probabilities a little.
 
-    The slot hint `step` names the sampling step that a setting belongs to (models.inference.sampling_steps):
+    The slot hint `stage` names the sampling step that a setting belongs to (models.inference.sampling_steps):
     "penalties", "temperature", or a truncation, named after the setting that switches it on, at whose default it does
     nothing. Typical-p: Meister et al. (arXiv:2202.00666); min-p: arXiv:2407.01082; top-nσ: arXiv:2411.07641; Mirostat
     v2: arXiv:2007.14966. A setting without a step changes no probability.
@@ -30,7 +30,7 @@ class SamplingConfig:
         "How random the choice is. 0 always takes the most likely token; 1 uses the model's probabilities unchanged.",
         group="Sampling",
         range=(0.0, 5.0),
-        step="temperature",
+        stage="temperature",
     )
     top_k: int = slot(
         0,
@@ -38,7 +38,7 @@ class SamplingConfig:
         "Only the k most likely tokens may be chosen. 0 = all.",
         group="Sampling",
         range=(0, 1_000_000),
-        step="top_k",
+        stage="top_k",
     )
     top_p: float = slot(
         1.0,
@@ -46,7 +46,7 @@ class SamplingConfig:
         "Only the most likely tokens that together reach this probability may be chosen. 1 = all.",
         group="Sampling",
         range=(0.0, 1.0),
-        step="top_p",
+        stage="top_p",
     )
     min_p: float = slot(
         0.0,
@@ -54,7 +54,7 @@ class SamplingConfig:
         "Only tokens with at least this fraction of the top token's probability may be chosen. 0 = all.",
         group="Sampling",
         range=(0.0, 1.0),
-        step="min_p",
+        stage="min_p",
     )
     typical_p: float = slot(
         1.0,
@@ -63,7 +63,7 @@ class SamplingConfig:
         group="Sampling",
         range=(0.0, 1.0),
         advanced=True,
-        step="typical_p",
+        stage="typical_p",
     )
     top_n_sigma: float = slot(
         0.0,
@@ -72,7 +72,7 @@ class SamplingConfig:
         "temperature. 0 = all.",
         group="Sampling",
         range=(0.0, 100.0),
-        step="top_n_sigma",
+        stage="top_n_sigma",
         advanced=True,
         omit_default=True,
     )
@@ -83,7 +83,7 @@ class SamplingConfig:
         "far, the more unlikely tokens are cut off. 0 = off.",
         group="Sampling",
         range=(0.0, 32.0),
-        step="mirostat_tau",
+        stage="mirostat_tau",
         advanced=True,
         omit_default=True,
     )
@@ -93,7 +93,7 @@ class SamplingConfig:
         "How fast Mirostat corrects for a token that was too surprising, or not enough.",
         group="Sampling",
         range=(0.0, 1.0),
-        step="mirostat_tau",
+        stage="mirostat_tau",
         advanced=True,
         omit_default=True,
     )
@@ -103,7 +103,7 @@ class SamplingConfig:
         "Above 1, tokens that are in the text already, prompt or reply, become less likely.",
         group="Sampling",
         range=(0.1, 10.0),
-        step="penalties",
+        stage="penalties",
     )
     frequency_penalty: float = slot(
         0.0,
@@ -112,7 +112,7 @@ class SamplingConfig:
         group="Sampling",
         range=(-2.0, 2.0),
         advanced=True,
-        step="penalties",
+        stage="penalties",
     )
     presence_penalty: float = slot(
         0.0,
@@ -121,7 +121,7 @@ class SamplingConfig:
         group="Sampling",
         range=(-2.0, 2.0),
         advanced=True,
-        step="penalties",
+        stage="penalties",
     )
     logit_bias: tuple[tuple[int, float], ...] = slot(
         (),
@@ -130,7 +130,7 @@ class SamplingConfig:
         group="Sampling",
         items=tuple,
         advanced=True,
-        step="penalties",
+        stage="penalties",
     )
     seed: int = slot(
         0,
@@ -153,7 +153,7 @@ class SamplingConfig:
 
 
 _FIELDS = {f.name: f for f in dataclasses.fields(SamplingConfig)}
-STEP_OF: dict[str, str] = {name: f.metadata["step"] for name, f in _FIELDS.items() if "step" in f.metadata}
+STEP_OF: dict[str, str] = {name: f.metadata["stage"] for name, f in _FIELDS.items() if "stage" in f.metadata}
 """Setting -> the sampling step that it belongs to."""
 NUMERIC_SETTINGS = tuple(name for name in STEP_OF if isinstance(_FIELDS[name].default, int | float))
 """The sampling settings that are single numbers."""

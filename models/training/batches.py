@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tokenizers import Tokenizer
 
-from models.data.batches import Batches, encode_split, make_batches
+from models.data.batches import Batches, encode_split, objective_batches
 from models.data.corpus import Corpus
 from models.data.objectives import make_objective
 from models.pronouns.batches import PronounBatches
@@ -23,4 +23,4 @@ def make_batches(
     if corpus.source == "pronouns":
         return PronounBatches(corpus, tokenizer, config.context_length, train, split)
     objective = make_objective(config, tokenizer, train.objective)
-    return make_batches(encode_split(corpus, tokenizer, split), objective, config.context_length, train)
+    return objective_batches(encode_split(corpus, tokenizer, split), objective, config.context_length, train)

@@ -24,7 +24,7 @@ class Heard:
         self.events: list[Event] = []
         self.chat: list[Event] = []
         session.notices.failed.connect(lambda sentence, details: self.failures.append(sentence))
-        session.notices.said.connect(self.notices.append)
+        session.notices.notified.connect(self.notices.append)
         session.notices.deleted.connect(lambda sentence, undo: self.deleted.append(undo))
         session.training.events_received.connect(self.events.extend)
         session.chat.events_received.connect(self.chat.extend)

@@ -1,4 +1,4 @@
-"""What a design costs, in slices of a whole: parameters, work per token, memory in training. No Qt, no torch."""
+"""The costs of a design by component: parameters, FLOPs per token, training memory. No Qt, no torch."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from models.settings.optimizers import OPTIMIZERS
 from models.settings.run_spec import TrainConfig
 
 OPTIMIZER = TrainConfig().optimizer
-"""What the memory is estimated with: a new training's optimizer."""
+"""The optimizer of memory estimates: the default of a new run."""
 _RULE = OPTIMIZERS[OPTIMIZER]
 
 _PINK, _YELLOW = 3, 6  # of the theme's categories
-_HUES: dict[str, tuple[int | str, float]] = {  # as the diagram marks its parts, where that tells neighbours apart
+_HUES: dict[str, tuple[int | str, float]] = {  # as in the diagram, where that distinguishes neighbours
     "Token embedding": (_PINK, 1.0),
     "Positions": (_PINK, 0.6),
     "Segments": (_PINK, 0.35),
@@ -45,21 +45,20 @@ _HUES: dict[str, tuple[int | str, float]] = {  # as the diagram marks its parts,
 }
 _OTHER: tuple[int | str, float] = ("border_strong", 1.0)
 _MEANINGS = {
-    "Weights": "the trained numbers, in float32",
-    "Gradients": "one number for each weight",
-    "Optimizer": f"what it remembers of past gradients: {_RULE.state_size}",
-    "Update": f"what {_RULE.title} needs while it updates the blocks, beyond the room that the activations leave "
-    "behind",
-    "Activations": "what the forward pass keeps for the backward pass, when most of it is held",
+    "Weights": "the trained parameters, in float32",
+    "Gradients": "one number per weight",
+    "Optimizer": f"its state: {_RULE.state_size}",
+    "Update": f"what {_RULE.title} needs to update the blocks, beyond the memory that the activations have freed",
+    "Activations": "what the forward pass keeps for the backward pass, at the peak",
 }
 
 
 @dataclass(frozen=True)
 class Slice:
-    """A share of a whole. hue: a role of the theme or one of its categories, as strong as `strength`.
+    """A part of a cost. hue: a role of the theme or the index of a category, with the opacity `strength`.
 
-    A component has the same hue in every whole. is_sum: it only sums up the slices of the rows below
-    it, each of which `is_part`. meaning: what it is, where its name does not say so.
+    A component has the same hue in every cost. is_sum: the sum of the slices below it, each of which `is_part`.
+    meaning: an explanation, if the name needs one.
     """
 
     name: str
@@ -73,9 +72,9 @@ class Slice:
 
 @dataclass(frozen=True, kw_only=True)
 class DesignCosts:
-    """What a design costs; parameters are exact, the rest is estimated. Bytes and operations of one token.
+    """The costs of a design: parameters (exact), FLOPs per token and bytes (estimated).
 
-    memory: for training on one batch. cache: the keys and values of one text while it is written, 0 for an encoder.
+    memory: of training on one batch. cache_bytes: the KV cache of one text while generating, 0 for an encoder.
     """
 
     parameters: tuple[Slice, ...]
@@ -90,13 +89,13 @@ class DesignCosts:
 
 
 def costs_of(config: ModelConfig, batch: int, length: int, on: DeviceMemory | None) -> DesignCosts:
-    """The costs of training `config` on `batch` texts of `length` tokens `on` a device (None: as on a CPU)."""
+    """The costs of training `config` on `batch` texts of `length` tokens, `on` a device (None: a CPU)."""
     device, precision = ("cpu", "float32") if on is None else (on.kind, on.precision(config.d_model))
     memory = cost.memory(config, batch, length, OPTIMIZER, device=device, precision=precision)
     by_component = cost.activation_bytes(config, batch, length, device=device, precision=precision)
     work = {name: n // length for name, n in cost.operations(config, length).items()}
     parameters = cost.parameters(config)
-    # What happens to be zero at the peak keeps its row, so that rows do not come and go with the numbers.
+    # Components that are zero at the peak keep their row, so that rows do not come and go.
     names = dict.fromkeys([*(name for name, n in parameters.items() if n), *by_component])
     in_memory = (
         *(_slice(name, n) for name, n in memory.items() if name != "Activations"),

@@ -1,4 +1,4 @@
-"""Tries a design out: three real training steps on the worker, when it has nothing else to do."""
+"""Dry runs: three real training steps of a design, on the worker when it is idle."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from models.training.trials.dry_run import DryRun
 
 TIMED_STEPS = 3
-"""As models.training.trials.dry_run has it, which the window cannot import: it loads torch."""
+"""As in models.training.trials.dry_run, which the window cannot import, since it loads torch."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured(Event):
-    """What the dry run of a design took; `run.length` may be shorter than the design's context."""
+class DryRunMeasured(Event):
+    """The measurements of a design's dry run; `run.length` may be shorter than its context."""
 
     config: ModelConfig
     run: DryRun
@@ -38,10 +38,10 @@ class Measured(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class DryRunState:
-    """What the dry run is, read from what it said.
+    """The state of the dry run, from its events.
 
-    result: the last one that came to its end. phase: what it is doing; when it is not running, why it ended without a
-    result, '' where it did not. problem: that sentence, as soon as it is known.
+    result: of the last dry run that finished. phase: the current activity; if it is not running, why it ended without
+    a result, or ''. problem: that reason, as soon as it is known.
     """
 
     running: bool = False
@@ -49,31 +49,31 @@ class DryRunState:
     problem: str = ""
     done: int = 0
     total: int = 0
-    result: Measured | None = None
+    result: DryRunMeasured | None = None
 
     @property
     def status(self) -> StatusLine | None:
-        """For the status bar, None while none is running."""
+        """The line of the status bar, None if no dry run is active."""
         return StatusLine(words=f"Dry run: {self.phase}", done=self.done, total=self.total) if self.running else None
 
     def after(self, event: Event) -> DryRunState:
-        """The state when `event` has come."""
+        """The state after `event`."""
         match event:
             case Phase():
                 return dataclasses.replace(self, phase=event.name)
             case Progress():
-                return dataclasses.replace(self, phase=_words(event), done=event.done, total=event.total)
+                return dataclasses.replace(self, phase=_describe(event), done=event.done, total=event.total)
             case Notice():
                 return dataclasses.replace(self, phase=event.sentence, problem=event.sentence)
-            case Measured():
+            case DryRunMeasured():
                 return dataclasses.replace(self, result=event)
         return self
 
 
 class DryRuns(QObject):
-    """Runs one dry run at a time, as a background job; it makes way for a training.
+    """Runs one dry run at a time, as a background job that gives way to training.
 
-    state: the dry run that is going on, and what the last one measured. What a user can mend is said in its `phase`.
+    state: the current dry run, and the last result. Problems that the user can fix are reported in its `phase`.
 
     Signals:
         changed(): `state` is new.
@@ -89,24 +89,24 @@ class DryRuns(QObject):
         self._job.failed.connect(notices.fail)
         self._device, self._training, self._notices = device, training, notices
         self.state = DryRunState()
-        training.began.connect(self._make_way)
+        training.began.connect(self._yield_to_training)
 
     @property
     def status(self) -> StatusLine | None:
-        """For the status bar, None while none is running."""
+        """The line of the status bar, None if no dry run is active."""
         return self.state.status
 
     def start(self, config: ModelConfig, train: TrainConfig, length: int | None = None) -> bool:
-        """Measure three training steps on texts of `length` tokens (default: the context), in batches as `train` says;
-        whether it began."""
+        """Measure three training steps on texts of `length` tokens (default: the context), with the batch size of
+        `train`; returns whether it started."""
         if self._training.active:
             name = self._training.state.name if self._training.state is not None else ""
             return self._notices.refuse(
-                f"“{name}” is being trained: a dry run beside it would hold it up and share its memory. "
-                "Stop the training first, or wait until it ends."
+                f"“{name}” is training: a dry run would slow it down and share its memory. "
+                "Stop it or wait until it finishes."
             )
         if self._job.busy:
-            return self._notices.refuse("A dry run is going on already: wait for it or cancel it.")
+            return self._notices.refuse("A dry run is already active. Wait or cancel it.")
         device = self._device.name
         tried = config if length is None else dataclasses.replace(config, context_length=length)
 
@@ -115,10 +115,10 @@ class DryRuns(QObject):
 
             try:
                 run = yield from dry_run(tried, train, device)
-            except ValueError as error:  # it does not fit, or has nothing to train: no failure of the program
+            except ValueError as error:  # it does not fit, or has nothing to train: not a failure of the program
                 yield Notice(sentence=str(error))
             else:
-                yield Measured(config=config, run=run)
+                yield DryRunMeasured(config=config, run=run)
 
         self._job.submit(Job("Dry run", make))
         self._set(
@@ -127,7 +127,7 @@ class DryRuns(QObject):
         return True
 
     def cancel(self) -> None:
-        """End it after the step that it is at; what an earlier one measured stands."""
+        """Stop after the current step; the previous result is kept."""
         if self._job.busy:
             self._job.cancel()
             self._set(dataclasses.replace(self.state, phase="Stopping after this step"))
@@ -140,7 +140,7 @@ class DryRuns(QObject):
     def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
         state = self.state
         for event in events:
-            if not job.cancelled or isinstance(event, Measured):
+            if not job.cancelled or isinstance(event, DryRunMeasured):
                 state = state.after(event)
         self._set(state)
 
@@ -151,13 +151,13 @@ class DryRuns(QObject):
         self._device.changed.emit()  # its memory is free again
 
     @Slot()
-    def _make_way(self) -> None:
+    def _yield_to_training(self) -> None:
         if self.state.running:
             self.cancel()  # the training is queued behind it
 
 
-def _words(progress: Progress) -> str:
-    """What comes after `progress`. On the CPU one more step follows those that are timed, watched for its memory."""
+def _describe(progress: Progress) -> str:
+    """The activity after `progress`. On the CPU, one more step follows the timed ones, to measure its memory."""
     if not progress.done:
         return f"Building the model, step 1 of {TIMED_STEPS}"
     if progress.done < TIMED_STEPS:

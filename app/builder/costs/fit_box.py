@@ -1,11 +1,11 @@
-"""“Will it fit, and how long?”: the estimate against the device's memory, beside what a dry run measured."""
+"""“Will it fit, and how long?”: the estimate and the device's memory, beside the measurements of a dry run."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QStackedLayout, QVBoxLayout, QWidget
 
-from app.builder.costs.dry_run import Measured
+from app.builder.costs.dry_run import DryRunMeasured
 from app.kit.basics import button, label, row, set_role
 from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel, NumberLabel
@@ -18,14 +18,14 @@ _NONE = "–"
 
 
 class FitBox(QWidget):
-    """Estimate and measurement side by side. Its height does not depend on the numbers.
+    """The estimate and the measurement side by side, with a fixed height.
 
     Signals:
-        wanted(): measure the design that is shown. cancelled(): stop measuring.
+        start_requested(): measure the design that is shown. cancel_requested(): stop measuring.
     """
 
-    wanted = Signal()
-    cancelled = Signal()
+    start_requested = Signal()
+    cancel_requested = Signal()
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,13 +46,12 @@ class FitBox(QWidget):
         self.start = button(
             "Try three steps",
             theme,
-            self.wanted.emit,
+            self.start_requested.emit,
             icon="timer",
-            tip="Build this design and train it for three steps on random ids, on the device that is chosen. "
-            "Nothing of it is kept.",
+            tip="Build this design and train it for three steps on random ids, on the chosen device. Nothing is saved.",
         )
         self.phase = ElidedLabel()
-        self.cancel = button("Cancel", theme, self.cancelled.emit, tip="Stop after the step that it is at")
+        self.cancel = button("Cancel", theme, self.cancel_requested.emit, tip="Stop after the current step")
         self._switch = QStackedLayout()
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
@@ -76,9 +75,9 @@ class FitBox(QWidget):
         for column, words in ((1, "estimated"), (2, "measured")):
             grid.addWidget(label(words, "caption"), 0, column, right)
         tips = {
-            "memory": ("Memory", "The most that a training step holds: weights, gradients, optimizer, activations"),
-            "step": ("Step", "One update of the weights. Only measured: how fast a device really is, nobody can tell"),
-            "speed": ("Tokens", "How much text is trained on in a second"),
+            "memory": ("Memory", "The peak of a training step: weights, gradients, optimizer, activations"),
+            "step": ("Step", "One update of the weights. Measured only: the speed of a device cannot be estimated"),
+            "speed": ("Tokens", "Tokens trained per second"),
         }
         for line, (key, (words, tip)) in enumerate(tips.items(), start=1):
             name = label(words, "muted")
@@ -89,7 +88,7 @@ class FitBox(QWidget):
         return grid
 
     def show_estimate(self, needed: int, fit: Fit, device_memory: DeviceMemory | None) -> None:
-        """The estimated bytes, and whether they fit."""
+        """Show the estimated bytes, and whether they fit."""
         if self.verdict.text() != fit.headline or self.verdict.property("tone") != fit.tone:
             self.verdict.setText(fit.headline)
             set_role(self.verdict, "pill", tone=fit.tone)
@@ -99,11 +98,11 @@ class FitBox(QWidget):
         self.estimated["memory"].setText(format_size(needed))
 
     def show_shares(self, share: float, level: str, measured: float) -> None:
-        """Estimate and measured peak as shares of the device's memory."""
+        """Show the estimate and the measured peak as fractions of the device's memory."""
         self.gauge.set_shares(share, level, measured)
 
-    def show_measured(self, result: Measured | None, origin: str) -> None:
-        """What the last dry run took. origin: of what else than the design shown, '' where of it: else it is greyed."""
+    def show_measured(self, result: DryRunMeasured | None, origin: str) -> None:
+        """Show the last result. origin: what it was measured on, if not on this design (then greyed), else ''."""
         is_stale = bool(origin)
         for widget in self.measured.values():
             widget.setEnabled(not is_stale)
@@ -119,7 +118,7 @@ class FitBox(QWidget):
         self.origin.setText(origin or f"on {_texts(result)}, {run.precision}")
 
     def show_run(self, note: str, is_problem: bool, running: bool, phase: str) -> None:
-        """The line below the table, and either the button that starts a dry run or what one is doing."""
+        """Show the note below the table, and either the start button or the progress of a dry run."""
         self.note.setText(note)
         role = "warning" if is_problem else "caption"
         if self.note.property("role") != role:
@@ -128,24 +127,24 @@ class FitBox(QWidget):
         self._switch.setCurrentIndex(1 if running else 0)
 
 
-def note_of(result: Measured | None, origin: str, needed: int, level: str) -> str:
-    """What a measurement says beyond its numbers, or how to get one. level: see app.session.device_memory.Fit."""
+def note_of(result: DryRunMeasured | None, origin: str, needed: int, level: str) -> str:
+    """A comment on the measurement, or how to get one. level: see app.session.device_memory.Fit."""
     if level == "no" and (result is None or origin):
-        return "It has to fit before it can be tried."
+        return "It must fit before it can be tried."
     if result is None:
         return "A dry run measures the time and the memory of real training steps on this device."
     if origin:
-        return "Try it again to measure what is shown now."
+        return "Try again to measure the current design."
     run = result.run
     sentence = f"{_STEPS:,} such steps take about {format_duration(_STEPS * run.ms_per_step / 1000)}."
     if run.peak_bytes:
         off = needed / run.peak_bytes - 1
-        words = "The estimate is right" if abs(off) < 0.005 else f"The estimate is {format_percent(abs(off))} too "
+        words = "The estimate is exact" if abs(off) < 0.005 else f"The estimate is {format_percent(abs(off))} too "
         sentence += f" {words}{'' if abs(off) < 0.005 else 'high' if off > 0 else 'low'}."
     return sentence
 
 
-def _texts(result: Measured) -> str:
+def _texts(result: DryRunMeasured) -> str:
     run = result.run
     length = f"{run.length:,}"
     if result.config.topology == "encoder-decoder":  # sources and targets

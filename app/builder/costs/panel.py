@@ -1,4 +1,4 @@
-"""What a design costs: whether a training of it fits and how long it takes, and where the cost lies."""
+"""The cost panel: whether training fits, how long it takes, and the costs by component."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QLabel, QLayout, QVBoxLayout, QWidget
 
 from app.builder.costs.design_costs import OPTIMIZER, DesignCosts, costs_of
-from app.builder.costs.dry_run import Measured
+from app.builder.costs.dry_run import DryRunMeasured
 from app.builder.costs.fit_box import FitBox, note_of
 from app.builder.costs.proposal_list import ProposalList
-from app.builder.costs.proposer import Proposer, Question
+from app.builder.costs.proposer import FitRequest, Proposer
 from app.builder.costs.stacked_bar import StackedBar
 from app.kit.basics import label, row, set_role
 from app.kit.labels import ElidedLabel, NumberLabel
@@ -26,27 +26,27 @@ DEFAULT_BATCH = 24
 
 
 class CostPanel(QWidget):
-    """The costs of one design, trained on batches of a size. Everything is redrawn at once when it changes; only the
-    proposals that would make it fit wait until it has stopped changing.
+    """The costs of a design for a batch size and length. Costs are updated with each change; the proposals that would
+    make it fit, when the changes pause.
 
     Signals:
-        dry_run_wanted(), dry_run_cancelled(): measure the design that is shown; stop that.
-        design_wanted(config): the user has chosen a smaller design. batch_wanted(n): a smaller batch.
+        dry_run_requested(), dry_run_cancel_requested(): measure the design that is shown; stop that.
+        design_requested(config): the user chose a smaller design. batch_requested(n): a smaller batch.
     """
 
-    dry_run_wanted = Signal()
-    dry_run_cancelled = Signal()
-    design_wanted = Signal(object)
-    batch_wanted = Signal(int)
+    dry_run_requested = Signal()
+    dry_run_cancel_requested = Signal()
+    design_requested = Signal(object)
+    batch_requested = Signal(int)
 
     def __init__(self, config: ModelConfig, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._config, self._batch, self._length = config, DEFAULT_BATCH, config.context_length
         self._device_memory: DeviceMemory | None = None
-        self._result: Measured | None = None
+        self._result: DryRunMeasured | None = None
         self._running, self._phase = False, ""
         self._costs: DesignCosts
-        self._offered: Question | None = None
+        self._offered: FitRequest | None = None
         self.fit = FitBox(theme)
         self.proposals = ProposalList(theme)
         self.total, self.active = NumberLabel(14), NumberLabel(14)
@@ -58,14 +58,14 @@ class CostPanel(QWidget):
         for bars, name in (
             (self.parameters, "Parameters by component"),
             (self.work, "Work per token by component"),
-            (self.memory, "Memory in training, by what it is for"),
+            (self.memory, "Memory in training, by purpose"),
         ):
             bars.setAccessibleName(name)
         self._proposer = Proposer(self)
         self._pause = QTimer(self, singleShot=True, interval=250)
         self._build()
-        self.fit.wanted.connect(self.dry_run_wanted)
-        self.fit.cancelled.connect(self.dry_run_cancelled)
+        self.fit.start_requested.connect(self.dry_run_requested)
+        self.fit.cancel_requested.connect(self.dry_run_cancel_requested)
         self.proposals.chosen.connect(self._on_chosen)
         self._proposer.found.connect(self._on_found)
         self._pause.timeout.connect(self._on_pause)
@@ -75,8 +75,8 @@ class CostPanel(QWidget):
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, SPACE // 2, 0)  # beside a scroll bar
         lines.setSpacing(SPACE)
-        exact = ("exact", "Trained numbers, exactly those of the built model")
-        work_tip = "Floating-point operations to read one token of a text of this length; training multiplies them by 3"
+        exact = ("exact", "Trained parameters, exactly as in the built model")
+        work_tip = "FLOPs to process one token of a text of this length; training needs 3 times as many"
         self._active_line = _line("active per token", self.active, "Those that work on one token: of each mixture only "
                                   "the experts that are used")  # fmt: skip
         for part in (
@@ -93,7 +93,7 @@ class CostPanel(QWidget):
             None,
             _heading("Memory to train", "estimated", f"With {OPTIMIZER.capitalize()}, on one batch", self.memory_total),
             self.memory,
-            _line("KV cache", self.cache, "What is kept while the model writes one text of this length, in float32"),
+            _line("KV cache", self.cache, "Keys and values while one text of this length is generated, in float32"),
         ):
             if part is None:
                 lines.addSpacing(SPACE)
@@ -104,19 +104,19 @@ class CostPanel(QWidget):
         lines.addStretch(1)
 
     def set_design(self, config: ModelConfig, batch: int, length: int) -> None:
-        """Show what training `config` on `batch` texts of `length` tokens costs."""
+        """Show the costs of training `config` on `batch` texts of `length` tokens."""
         if (config, batch, length) != (self._config, self._batch, self._length) and not self._running:
-            self._phase = ""  # why another design could not be measured
+            self._phase = ""  # the reason concerned another design
         self._config, self._batch, self._length = config, batch, length
         self._show()
 
     def set_device_memory(self, device_memory: DeviceMemory | None) -> None:
-        """What the device has: see Device.memory."""
+        """Set the memory of the device, see Device.memory."""
         self._device_memory = device_memory
         self._show()
 
-    def set_dry_run(self, result: Measured | None, running: bool, phase: str) -> None:
-        """The last measurement, whether one is going on, and what it is doing; or why it ended without a result."""
+    def set_dry_run(self, result: DryRunMeasured | None, running: bool, phase: str) -> None:
+        """Show the last result, whether a dry run is active, and its phase, or why it ended without a result."""
         self._result, self._running, self._phase = result, running, phase
         self._show_dry_run()
 
@@ -136,7 +136,7 @@ class CostPanel(QWidget):
             costs.memory_bytes, check_fit(costs.memory_bytes, self._device_memory), self._device_memory
         )
         self._show_dry_run()
-        self.proposals.setEnabled(False)  # they are of the design before
+        self.proposals.setEnabled(False)  # they belong to the previous design
         self._pause.start()
 
     def _show_dry_run(self) -> None:
@@ -151,7 +151,7 @@ class CostPanel(QWidget):
         self.fit.show_run(note, bool(problem), self._running, self._phase)
 
     def _origin(self) -> str:
-        """What else than the design shown the last measurement is of; '' where it is of this one."""
+        """What the last result was measured on, if not the design shown, else ''."""
         if self._result is None:
             return ""
         config, run = self._result.config, self._result.run
@@ -174,17 +174,17 @@ class CostPanel(QWidget):
             self.proposals.hide()
             self._offered = None
             self._proposer.ask(None)
-        elif self._question() == self._offered:
+        elif self._request() == self._offered:
             self.proposals.setEnabled(True)
         elif self.isVisible():
-            self._proposer.ask(self._question())
+            self._proposer.ask(self._request())
 
-    def _question(self) -> Question:
+    def _request(self) -> FitRequest:
         device_memory = self._device_memory
         assert device_memory is not None
         have = budget(device_memory)
         assert have is not None
-        return Question(
+        return FitRequest(
             config=dataclasses.replace(self._config, context_length=self._length),
             batch_size=self._batch,
             optimizer=OPTIMIZER,
@@ -194,20 +194,20 @@ class CostPanel(QWidget):
         )
 
     @Slot(object, object)
-    def _on_found(self, question: Question, found: list[Proposal]) -> None:
+    def _on_found(self, request: FitRequest, found: list[Proposal]) -> None:
         if (
             check_fit(self._costs.memory_bytes, self._device_memory).level in ("tight", "no")
-            and question == self._question()
+            and request == self._request()
         ):
-            self._offered = question
+            self._offered = request
             self.proposals.set_proposals(found)
 
     @Slot(object)
     def _on_chosen(self, proposal: Proposal) -> None:
         if proposal.model:
-            self.design_wanted.emit(dataclasses.replace(self._config, **proposal.model))
+            self.design_requested.emit(dataclasses.replace(self._config, **proposal.model))
         if "batch_size" in proposal.train:
-            self.batch_wanted.emit(proposal.train["batch_size"])
+            self.batch_requested.emit(proposal.train["batch_size"])
 
 
 def _operations(n: float) -> str:

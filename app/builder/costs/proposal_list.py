@@ -1,4 +1,4 @@
-"""“Make it fit”: changes to choose from, each a button with its sentence and what it would take."""
+"""“Make it fit”: proposed changes, each a button with its sentence and its memory estimate."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from app.kit.theme import SPACE, ThemeProvider
 from models.cost.fit import Proposal
 from models.number_words import format_size
 
-_SHOWN = 4
-_NARROW = 200
-"""Whatever the sentences are, the list is not wider: a panel's width must not follow them."""
+_MAX_SHOWN = 4
+_MIN_WIDTH = 200
+"""The minimum width in pixels, independent of the sentences, so that the panel does not change its width."""
 
 
 class ProposalList(QWidget):
@@ -39,13 +39,13 @@ class ProposalList(QWidget):
         self.hide()
 
     def set_proposals(self, proposals: Sequence[Proposal]) -> None:
-        """Offer the first few; where there are none, say so."""
+        """Offer the first few, or say that there are none."""
         for old in self.buttons:
             self._lines.removeWidget(old)
             old.deleteLater()
         self.buttons = [
             ProposalButton(proposal, lambda proposal=proposal: self.chosen.emit(proposal))  # type: ignore[misc]
-            for proposal in proposals[:_SHOWN]
+            for proposal in proposals[:_MAX_SHOWN]
         ]
         for new in self.buttons:
             self._lines.addWidget(new)
@@ -55,14 +55,14 @@ class ProposalList(QWidget):
 
 
 class ProposalButton(QPushButton):
-    """A button of several lines: QPushButton itself has only one."""
+    """A button with several lines, which QPushButton does not support."""
 
     def __init__(self, proposal: Proposal, on_click: Callable[[], object]) -> None:
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         size = format_size(proposal.bytes)
         self.setAccessibleName(f"{proposal.sentence} Takes {size}.")
-        self.setToolTip("Change the design like this")
+        self.setToolTip("Apply this change")
         lines = QVBoxLayout(self)
         lines.setContentsMargins(SPACE + 2, SPACE, SPACE + 2, SPACE)
         lines.setSpacing(SPACE // 2)
@@ -81,4 +81,4 @@ class ProposalButton(QPushButton):
     def minimumSizeHint(self) -> QSize:
         layout = self.layout()
         assert layout is not None
-        return QSize(_NARROW, layout.totalMinimumSize().height())
+        return QSize(_MIN_WIDTH, layout.totalMinimumSize().height())

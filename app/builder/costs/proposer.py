@@ -1,4 +1,4 @@
-"""Looks for changes that make a design fit, beside the window: it takes a tenth of a second."""
+"""Searches for changes that make a design fit, in the background: it takes about 0.1 s."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from models.settings.model_config import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
-    """A training that shall take at most `budget_bytes`; arguments as of models.cost.fit.proposals."""
+class FitRequest:
+    """A run that must fit into `budget_bytes`; the fields are arguments of models.cost.fit.proposals."""
 
     config: ModelConfig
     batch_size: int
@@ -22,8 +22,8 @@ class Question:
     device: str = "cpu"
     precision: str = "float32"
 
-    def answer(self) -> list[Proposal]:
-        """The changes that do it, those that cost least first."""
+    def proposals(self) -> list[Proposal]:
+        """The changes that make it fit, the least costly first."""
         return proposals(
             self.config,
             self.batch_size,
@@ -35,10 +35,10 @@ class Question:
 
 
 class Proposer(QObject):
-    """Answers the newest question; older ones are dropped.
+    """Answers the newest request; older ones are dropped.
 
     Signals:
-        found(question, proposals): its answer, a list of Proposal.
+        found(request, proposals): its answer, a list of Proposal.
     """
 
     found = Signal(object, object)
@@ -48,13 +48,13 @@ class Proposer(QObject):
         self._task = LatestTask(self)
         self._task.done.connect(self._on_done)
 
-    def ask(self, question: Question | None) -> None:
-        """Look for an answer; None: to nothing more."""
-        if question is None:
+    def ask(self, request: FitRequest | None) -> None:
+        """Search for proposals; None cancels the search."""
+        if request is None:
             self._task.cancel()
         else:
-            self._task.ask(lambda: (question, question.answer()))
+            self._task.ask(lambda: (request, request.proposals()))
 
     @Slot(object)
-    def _on_done(self, result: tuple[Question, list[Proposal]]) -> None:
+    def _on_done(self, result: tuple[FitRequest, list[Proposal]]) -> None:
         self.found.emit(*result)

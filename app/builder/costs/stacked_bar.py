@@ -1,4 +1,4 @@
-"""A whole as one bar of coloured slices, and below it each slice with its number."""
+"""A stacked bar of coloured slices, with a legend of names and numbers below."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BAR, _BELOW, _SWATCH, _LEADING = 14, 8, 9, 4  # pixels
 
 
 class StackedBar(QWidget):
-    """Slices side by side, each as wide as its share, then a row for each: its colour, its name, its number."""
+    """A bar of slices in proportion to their values, then a row for each: colour, name and number."""
 
     def __init__(self, theme: ThemeProvider, words: Callable[[float], str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -43,7 +43,7 @@ class StackedBar(QWidget):
         return QSize(240, self._height)
 
     def minimumSizeHint(self) -> QSize:
-        # The same whatever the numbers are: a panel's width must not follow them.
+        # Independent of the numbers, so that the panel does not change its width.
         return QSize(200, self._height)
 
     @property
@@ -84,7 +84,7 @@ class StackedBar(QWidget):
         painter.end()
 
     def _paint_bar(self, painter: QPainter) -> None:
-        """All slices: together they are exactly as wide as the widget."""
+        """The slices, which together are exactly as wide as the widget."""
         track = QRectF(0, 0, self.width(), _BAR)
         clip = QPainterPath()
         clip.addRoundedRect(track, 4, 4)
@@ -124,16 +124,16 @@ class StackedBar(QWidget):
         return super().event(event)
 
     def tip(self, bar: Slice) -> str:
-        """A slice with its share of the whole and its exact number, and what it is."""
+        """The tooltip of a slice: its percentage, its exact number, and its meaning."""
         total = sum(each.value for each in self._bars if not each.is_sum)
         share = format_percent(bar.value / total, 1)
         numbers = f"{bar.name}: {self._words(bar.value)}, {share} of all ({bar.value:,})"
         return f"{numbers}\n{bar.meaning[0].upper()}{bar.meaning[1:]}" if bar.meaning else numbers
 
-    def _at(self, place: QPoint) -> Slice | None:
-        if place.y() < _BAR:
-            return next((bar for bar, (left, right) in self._spans() if left <= place.x() < right), None)
-        row = (place.y() - _BAR - _BELOW) // self._row_height
+    def _at(self, point: QPoint) -> Slice | None:
+        if point.y() < _BAR:
+            return next((bar for bar, (left, right) in self._spans() if left <= point.x() < right), None)
+        row = (point.y() - _BAR - _BELOW) // self._row_height
         return self._bars[row] if 0 <= row < len(self._bars) else None
 
     def _on_theme_changed(self) -> None:

@@ -1,1 +1,1 @@
-"""The architecture diagram: what a design consists of and where it is drawn (no Qt), and the items that draw it."""
+"""The architecture diagram: the parts of a design and their layout (no Qt), and the graphics items."""

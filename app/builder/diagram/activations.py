@@ -1,4 +1,4 @@
-"""The activations as plain functions of one number, for drawing, and in words. No Qt."""
+"""The activations as functions of one number and as formulas, for the diagram. No Qt."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def _gelu_tanh(a: float) -> float:
 
 @dataclass(frozen=True)
 class Curve:
-    """An activation to draw: its value at a number, and its formula, of a, what the matrix makes, or of g, what the
-    gate's makes. meaning: what it does beside letting pass what is positive.
+    """An activation to draw. formula: in terms of a, the output of the matrix, or g, that of the gate's. meaning: what
+    it does besides passing positive values.
     """
 
     value: Callable[[float], float]

@@ -1,4 +1,4 @@
-"""The architecture as a picture drawn from the config, which explains itself and is edited in place."""
+"""The architecture as a diagram, with explanations, that can be edited in place."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _ZOOM = 1.25
 _FLASH_MS = 700
 _AREA_MARGIN = 24
 _HELP = (
-    "Arrow keys walk from part to part. Enter edits, Shift with up or down steps a number, plus and minus zoom, "
+    "Arrow keys move between parts. Enter edits, Shift with up or down steps a number, plus and minus zoom, "
     "0 fits the picture."
 )
 
 
-_MOST_PIXELS = 16_000
+_MAX_PIXELS = 16_000
 
 
 class BlockDiagram(QWidget):
@@ -83,21 +83,21 @@ class BlockDiagram(QWidget):
 
     @property
     def config(self) -> ModelConfig:
-        """What is drawn."""
+        """The design that is drawn."""
         return self._config
 
     @property
     def parts(self) -> dict[str, Part]:
-        """What is drawn, by key."""
+        """The parts that are drawn, by key."""
         return dict(self._parts)
 
     @property
     def picture(self) -> Picture:
-        """Where it is drawn."""
+        """The layout of what is drawn."""
         return self._picture
 
     def set_design(self, config: ModelConfig, batch: int, length: int) -> None:
-        """Draw `config`, its shapes for `batch` texts of `length` tokens; what is different is marked for a moment."""
+        """Draw `config`, with shapes for `batch` texts of `length` tokens; changes are highlighted briefly."""
         if (config, batch, length) == (self._config, self._batch, self._length):
             return
         before, is_new = self._parts, config != self._config
@@ -121,7 +121,7 @@ class BlockDiagram(QWidget):
             self.view.fit()
 
     def set_problem(self, name: str) -> None:
-        """Outline the parts that stand for a slot (or a heading of the form) that has a problem; '' = none."""
+        """Outline the parts of a slot (or a group of the form) that has a problem; '' = none."""
         self._problem = name
         for mark in self.view.marks:
             mark.set_state("faulty", bool(name) and name in (mark.part.slot, mark.part.group))
@@ -139,19 +139,19 @@ class BlockDiagram(QWidget):
         self.view.zoom(factor)
 
     def export_svg(self, path: Path) -> None:
-        """Write the picture as SVG, in the colours on screen, without the buttons on it."""
+        """Write the picture as SVG in the colours on screen, without buttons."""
         with self._as_print():
             scene, ground = self.view.scene(), self._theme.theme.color("surface")
             write_svg(scene, self.view.sceneRect(), ground, self.view.accessibleDescription(), path)
 
     def export_png(self, path: Path) -> None:
-        """Write the picture as PNG, in twice the pixels that it has on screen at zoom 1."""
+        """Write the picture as PNG, at twice its size at zoom 1."""
         with self._as_print():
             write_png(self.view.scene(), self.view.sceneRect(), self._theme.theme.color("surface"), path)
 
     @contextmanager
     def _as_print(self) -> Iterator[None]:
-        """Without what belongs to the screen only: buttons, and marks of pointer, focus and change."""
+        """Hide what is for the screen only: buttons, and highlights of pointer, focus and changes."""
         steps = [mark for mark in self.view.marks if isinstance(mark, StepItem)]
         focused = self.view.focused
         self._end_flash()
@@ -245,10 +245,10 @@ class BlockDiagram(QWidget):
         if mark is None or self.editor is not None:
             self.card.hide()
             return
-        self.card.explain(mark.part, self._total, self._place(mark), is_line=isinstance(mark, WireItem))
+        self.card.explain(mark.part, self._total, self._rect_of(mark), is_line=isinstance(mark, WireItem))
 
-    def _place(self, mark: Mark) -> QRect:
-        place = self.view.place_of(mark)
+    def _rect_of(self, mark: Mark) -> QRect:
+        place = self.view.rect_of(mark)
         return QRect(self.view.viewport().mapTo(self, place.topLeft()), place.size())
 
     def _on_chosen(self, mark: Mark | None) -> None:
@@ -275,7 +275,7 @@ class BlockDiagram(QWidget):
         editor = self.editor = SlotCard(mark.part, self._config, self._theme, self)
         editor.edited.connect(self.edited)
         editor.closed.connect(self._on_editor_closed)
-        editor.open(self._place(mark))
+        editor.open(self._rect_of(mark))
 
     def _on_editor_closed(self) -> None:
         self._close_editor()
@@ -292,7 +292,7 @@ class BlockDiagram(QWidget):
 
 
 class DiagramPage(QWidget):
-    """The diagram with what changes how it is looked at: blocks, or areas to scale; larger, smaller, all of it."""
+    """The diagram with its controls: blocks or areas to scale, and zoom."""
 
     def __init__(self, config: ModelConfig, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -301,9 +301,11 @@ class DiagramPage(QWidget):
             "Diagram", {"blocks": "Blocks", "area": "Area = parameters"}, "Blocks and arrows, or everything to scale"
         )
         self.kind.changed.connect(diagram.set_view)
-        self.smaller = button("", theme, lambda: diagram.zoom(1 / _ZOOM), icon="minus", role="quiet", tip="Smaller (−)")
-        self.larger = button("", theme, lambda: diagram.zoom(_ZOOM), icon="plus", role="quiet", tip="Larger (+)")
-        self.fit = button("", theme, diagram.fit, icon="corners-out", role="quiet", tip="Show all of it (0)")
+        self.smaller = button(
+            "", theme, lambda: diagram.zoom(1 / _ZOOM), icon="minus", role="quiet", tip="Zoom out (−)"
+        )
+        self.larger = button("", theme, lambda: diagram.zoom(_ZOOM), icon="plus", role="quiet", tip="Zoom in (+)")
+        self.fit = button("", theme, diagram.fit, icon="corners-out", role="quiet", tip="Fit (0)")
         for small in (self.smaller, self.larger, self.fit):
             small.setFixedWidth(28)
         layout = QVBoxLayout(self)
@@ -314,14 +316,14 @@ class DiagramPage(QWidget):
 
 
 def write_svg(scene: QGraphicsScene, frame: QRectF, ground: QColor, title: str, path: Path) -> None:
-    """Draw what lies in `frame` as SVG."""
+    """Write the part of a scene in `frame` as SVG."""
     target = QRectF(QPointF(), frame.size())
     write_drawing(lambda painter: _render(scene, frame, ground, painter, target), frame.size(), title, path)
 
 
 def write_png(scene: QGraphicsScene, frame: QRectF, ground: QColor, path: Path) -> None:
-    """Draw what lies in `frame` as PNG, two pixels for each of the picture's, within 16,000 pixels."""
-    scale = min(PNG_SCALE, _MOST_PIXELS / max(frame.width(), frame.height()))
+    """Write the part of a scene in `frame` as PNG, at twice its size, up to 16,000 pixels per side."""
+    scale = min(PNG_SCALE, _MAX_PIXELS / max(frame.width(), frame.height()))
     image = QImage(round(scale * frame.width()), round(scale * frame.height()), QImage.Format.Format_ARGB32)
     _render(scene, frame, ground, QPainter(image), QRectF(image.rect()))
     write_image(image, path)

@@ -1,4 +1,4 @@
-"""The card that explains what is pointed at: the operation, its formula with the numbers, its parameters."""
+"""The hover card that explains a part: the operation, its formula with numbers, its parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _APART = 12
 
 
 class HoverCard(QFrame):
-    """Explains one `Part` beside it. The pointer passes through."""
+    """Explains a `Part`, beside it. Transparent to the mouse."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
         super().__init__(parent)
@@ -36,7 +36,7 @@ class HoverCard(QFrame):
 
         Args:
             total: the model's parameters.
-            is_line: a line is pointed at, which carries the part's result.
+            is_line: whether the pointer is on a line, which carries the part's output.
         """
         self.text.setText(self._words(part, total, is_line))
         width = round(min(_WIDTH * self._theme.text_scale, self._room.width() - 8))
@@ -59,11 +59,11 @@ class HoverCard(QFrame):
             title += f' <span style="font-weight:normal; color:{colors.muted}">→ {part.shape}</span>'
         return (
             f'<b>{title}</b><br>{html.escape(part.meaning)}<p style="{style}">{formula}</p>'
-            f'<span style="color:{colors.muted}">{parameter_words(part, total)}</span>'
+            f'<span style="color:{colors.muted}">{format_parameters(part, total)}</span>'
         )
 
 
-def parameter_words(part: Part, total: int) -> str:
+def format_parameters(part: Part, total: int) -> str:
     """'4 × 16,512 = 66,048 parameters, 7.6 % of the model'."""
     if not part.n_parameters:
         return "No parameters" if part.kind not in ("block", "stream", "memory", "io") else ""
@@ -75,7 +75,7 @@ def parameter_words(part: Part, total: int) -> str:
 
 
 def place_beside(size: QSize, beside: QRect, room: QSize) -> QPoint:
-    """Where something of `size` covers nothing of `beside` if there is room for that: right, left, below, above."""
+    """Where to place something of `size` next to `beside`, not covering it if possible: right, left, below, above."""
     x = beside.right() + _APART
     y = min(max(beside.center().y() - size.height() // 2, 4), max(room.height() - size.height() - 4, 4))
     if x + size.width() <= room.width() - 4:
@@ -89,6 +89,6 @@ def place_beside(size: QSize, beside: QRect, room: QSize) -> QPoint:
 
 
 def _unbroken(line: str) -> str:
-    """The line for rich text, broken only at its wide spaces."""
+    """The line as rich text, wrapped only at triple spaces."""
     pieces = [html.escape(piece).replace(" ", "&nbsp;") for piece in line.split("   ")]
     return "&nbsp;&nbsp; ".join(pieces)

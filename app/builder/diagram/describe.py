@@ -1,10 +1,10 @@
-"""What a design consists of, in words and numbers, from its settings alone. No Qt, no torch."""
+"""The parts of a design with explanations and numbers, from its settings alone. No Qt, no torch."""
 
 from __future__ import annotations
 
 from app.builder.diagram.describe_attention import attention_parts
 from app.builder.diagram.describe_feed_forward import feed_forward_parts
-from app.builder.diagram.part import Part, StackSpec, norm_parameters, norm_part, shape_words, stacks_of
+from app.builder.diagram.part import Part, StackSpec, format_shape, norm_parameters, norm_part, stacks_of
 from app.builder.diagram.position_parts import position_part
 from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
@@ -12,10 +12,10 @@ from models.settings.norms import NORMS
 
 
 def describe(config: ModelConfig, batch: int, length: int) -> dict[str, Part]:
-    """Every part of the design by key, with the shapes that `batch` texts of `length` tokens have.
+    """All parts of the design by key, with shapes for `batch` texts of `length` tokens.
 
-    Parts of a block are described once, with as many copies as there are blocks. All `total_parameters` together are
-    those of the model.
+    The parts of a block are described once, with the number of blocks as `copies`. The `total_parameters` of all parts
+    add up to those of the model.
     """
     stacks = stacks_of(config, batch, length)
     parts = [_ids(config, stack) for stack in stacks]
@@ -33,7 +33,7 @@ def describe(config: ModelConfig, batch: int, length: int) -> dict[str, Part]:
 
 
 def has_language_head(config: ModelConfig) -> bool:
-    """Whether the model ends in logits over its vocabulary."""
+    """Whether the model outputs logits over its vocabulary."""
     return config.topology != "encoder-only" or config.head == "language"
 
 
@@ -42,12 +42,12 @@ def _ids(config: ModelConfig, stack: StackSpec) -> Part:
     return Part(
         key=stack.prefix + "ids",
         title=word,
-        formula=f"ids {shape_words(stack.batch, stack.length)}\neach below {config.vocab_size:,}",
-        meaning=f"The text, as one number for each token: {stack.batch:,} texts of {stack.length:,} tokens "
+        formula=f"ids {format_shape(stack.batch, stack.length)}\neach below {config.vocab_size:,}",
+        meaning=f"The text, as one id per token: {stack.batch:,} texts of {stack.length:,} tokens "
         f"(at most {config.context_length:,}).",
         kind="io",
         slots=("context_length", "topology"),
-        shape=shape_words(stack.batch, stack.length),
+        shape=format_shape(stack.batch, stack.length),
     )
 
 
@@ -58,7 +58,7 @@ def _embedding(config: ModelConfig, stack: StackSpec) -> Part:
         key="embedding",
         title="Embedding",
         detail=f"{v:,} × {c:,}",
-        formula=f"x = E[id]{scale},   E: {v:,} × {c:,}\n{shape_words(stack.batch, stack.length)} → {stack.stream}",
+        formula=f"x = E[id]{scale},   E: {v:,} × {c:,}\n{format_shape(stack.batch, stack.length)} → {stack.stream}",
         meaning=f"Looks up each token's row of {c:,} numbers in a table."
         + (" Encoder and decoder share it." if stack.source else "")
         + (" The head uses it again." if config.tied_embeddings and has_language_head(config) else ""),
@@ -80,7 +80,7 @@ def _entry(stack: StackSpec) -> list[Part]:
                 title="Segments",
                 detail=f"{config.n_segment} × {c:,}",
                 formula=f"x = x + S[segment],   S: {config.n_segment} × {c:,}\n{stack.stream}",
-                meaning="Adds a learned row that says which part of the text a token belongs to.",
+                meaning="Adds a learned row that says which segment of the text a token belongs to.",
                 kind="position",
                 slots=("n_segment",),
                 shape=stack.stream,
@@ -89,7 +89,7 @@ def _entry(stack: StackSpec) -> list[Part]:
         )
     parts += position_part(stack, "embeddings", stack.prefix + "position")
     if config.embedding_norm:
-        meaning = "Brings the sum of the embeddings into one range before the first block."
+        meaning = "Normalises the sum of the embeddings before the first block."
         parts.append(norm_part(stack, "embedding_norm", meaning, first_slot="embedding_norm"))
     return parts
 
@@ -98,15 +98,14 @@ def _block(stack: StackSpec) -> Part:
     n = stack.config.n_layer
     word = f"{stack.name} block".strip().capitalize()
     each = sum(part.n_parameters * part.copies for part in _block_parts(stack) if part.copies > 1 or n == 1) // n
-    if n == 1:  # what one table serves all layers with
+    if n == 1:  # a table that is shared by all layers
         each -= sum(part.n_parameters for part in position_part(stack, "scores", ""))
     return Part(
         key=stack.prefix + "block",
         title=word,
         detail=f"× {n}",
         formula=f"x = block(x),   {n} times\n{stack.stream} → {stack.stream}",
-        meaning=f"{n} {'block' if n == 1 else 'blocks'} of this shape, one after the other, each with "
-        f"{each:,} numbers of its own.",
+        meaning=f"{n} {'block' if n == 1 else 'blocks'} of this structure in sequence, each with {each:,} parameters.",
         kind="block",
         slots=(stack.layers_slot, "norm_place", "conv_width", "bias", "dropout"),
         shape=stack.stream,
@@ -126,8 +125,7 @@ def _stream(stack: StackSpec) -> Part:
         key=stack.prefix + "stream",
         title="Residual stream",
         formula=f"x: {stack.stream}\n{stack.batch:,} texts × {stack.length:,} tokens × {c:,} numbers",
-        meaning=f"{c:,} numbers for each token, from the embedding to the head. Every loop reads the stream and adds "
-        "to it.",
+        meaning=f"{c:,} numbers for each token, from the embedding to the head. Each sublayer reads it and adds to it.",
         kind="stream",
         slots=("d_model",),
         shape=stack.stream,
@@ -137,16 +135,16 @@ def _stream(stack: StackSpec) -> Part:
 def _exit(stack: StackSpec) -> list[Part]:
     if stack.config.norm_place != "pre":
         return []
-    return [norm_part(stack, "final_norm", "The last norm of the stack, before its result is used.")]
+    return [norm_part(stack, "final_norm", "The last norm of the stack.")]
 
 
 def _memory(stack: StackSpec) -> Part:
     return Part(
         key="memory",
-        title="Encoder's result",
+        title="Encoder output",
         formula=f"m: {stack.memory}\nkeys and values of every decoder block",
-        meaning="What the encoder read goes to the cross-attention of every decoder block, which makes keys and values "
-        "of it. It is read once per text.",
+        meaning="The encoder's output goes to the cross-attention of every decoder block, which computes keys and "
+        "values from it. It is computed once per text.",
         kind="memory",
         slots=("topology",),
         shape=stack.memory,
@@ -159,10 +157,10 @@ def _head(config: ModelConfig, stack: StackSpec) -> list[Part]:
     parts = _pooler(config, stack)
     b, t, c, labels = stack.batch, stack.length, config.d_model, config.n_label
     if config.head == "none":
-        return [*parts, _result("hidden states", stack.stream, "The last layer's numbers for each token.", "head")]
+        return [*parts, _result("hidden states", stack.stream, "The last layer's output for each token.", "head")]
     is_sequence = config.head == "sequence"
-    shape = shape_words(b, labels) if is_sequence else shape_words(b, t, labels)
-    source = shape_words(b, c) if is_sequence else stack.stream
+    shape = format_shape(b, labels) if is_sequence else format_shape(b, t, labels)
+    source = format_shape(b, c) if is_sequence else stack.stream
     parts.append(
         Part(
             key="head",
@@ -177,7 +175,9 @@ def _head(config: ModelConfig, stack: StackSpec) -> list[Part]:
             n_parameters=(c + 1) * labels,
         )
     )
-    meaning = "How probable each class is, for the text." if is_sequence else "How probable each class is, per token."
+    meaning = (
+        "The probability of each class, for the text." if is_sequence else "The probability of each class, per token."
+    )
     return [*parts, _result("class probabilities", shape, meaning, "n_label")]
 
 
@@ -191,12 +191,12 @@ def _pooler(config: ModelConfig, stack: StackSpec) -> list[Part]:
             key="pooler",
             title="Pooler",
             detail="first token",
-            formula=f"y = tanh(x₀ W + b),   W: {c:,} × {c:,}\n{stack.stream} → {shape_words(stack.batch, c)}",
+            formula=f"y = tanh(x₀ W + b),   W: {c:,} × {c:,}\n{stack.stream} → {format_shape(stack.batch, c)}",
             meaning="A matrix and tanh over the first token's numbers"
             + (", from which the text is classified." if used else ". The head does not use it."),
             kind="head",
             slots=("pooler",),
-            shape=shape_words(stack.batch, c),
+            shape=format_shape(stack.batch, c),
             n_parameters=c * c + c,
         )
     ]
@@ -204,7 +204,7 @@ def _pooler(config: ModelConfig, stack: StackSpec) -> list[Part]:
 
 def _language_head(config: ModelConfig, stack: StackSpec) -> list[Part]:
     b, t, c, v = stack.batch, stack.length, config.d_model, config.vocab_size
-    logits = shape_words(b, t, v)
+    logits = format_shape(b, t, v)
     parts = _pooler(config, stack)
     if config.has_head_transform:
         act = ACTIVATIONS[config.head_activation].curve
@@ -216,7 +216,7 @@ def _language_head(config: ModelConfig, stack: StackSpec) -> list[Part]:
                 title="Transform",
                 detail=f"{act}, {norm}",
                 formula=f"x = {norm}({act}(x W{' + b' if one else ''})),   W: {c:,} × {c:,}\n{stack.stream}",
-                meaning="One more matrix, activation and norm before the guess at tokens, as in BERT.",
+                meaning="One more matrix, activation and norm before tokens are predicted, as in BERT.",
                 kind="head",
                 slots=("head_transform",),
                 shape=stack.stream,
@@ -233,7 +233,7 @@ def _language_head(config: ModelConfig, stack: StackSpec) -> list[Part]:
             detail="tied to embedding" if tied else f"{c:,} → {v:,}",
             formula=f"logits = x{scale} {'Eᵀ' if tied else 'W'}{plus},   {c:,} × {v:,}\n{stack.stream} → {logits}",
             meaning="Gives every token of the vocabulary a score. "
-            + ("It is the embedding's table once more." if tied else "It has a table of its own."),
+            + ("It reuses the embedding matrix." if tied else "It has its own matrix."),
             kind="head",
             slots=(
                 *(("head",) if config.topology == "encoder-only" else ()),
@@ -251,16 +251,22 @@ def _language_head(config: ModelConfig, stack: StackSpec) -> list[Part]:
             Part(
                 key="tied",
                 title="Tied embeddings",
-                formula=f"head = Eᵀ,   E: {v:,} × {c:,}\none table saves {v * c:,} numbers",
-                meaning="One table reads tokens and writes them: what is learned about a word serves both.",
+                formula=f"head = Eᵀ,   E: {v:,} × {c:,}\none table saves {v * c:,} parameters",
+                meaning="One table for input and output: what is learned about a token serves both.",
                 kind="link",
                 slots=("tied_embeddings",),
             )
         )
     if config.topology == "encoder-only":
-        title, meaning = "guesses at tokens", "How probable each token of the vocabulary is at each (masked) place."
+        title, meaning = (
+            "token predictions",
+            "The probability of each token of the vocabulary at each (masked) position.",
+        )
     else:
-        title, meaning = "next token", "How probable each token of the vocabulary is to come next, after every token."
+        title, meaning = (
+            "next token",
+            "The probability of each token of the vocabulary to come next, after every token.",
+        )
     return [*parts, _result(title, logits, f"{meaning} softmax of the logits.", "vocab_size")]
 
 

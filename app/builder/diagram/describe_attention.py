@@ -1,9 +1,9 @@
-"""The parts of attention and cross-attention, in words and numbers. No Qt."""
+"""The parts of attention and cross-attention. No Qt."""
 
 from __future__ import annotations
 
-from app.builder.diagram.part import Part, StackSpec, norm_parameters, shape_words
-from app.builder.diagram.position_parts import position_part, score_words
+from app.builder.diagram.part import Part, StackSpec, format_shape, norm_parameters
+from app.builder.diagram.position_parts import format_score_term, position_part
 from app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
 from models.settings.norms import NORMS
 
@@ -18,17 +18,17 @@ def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:
     word = "cross-attention" if is_cross else "attention"
 
     def projection(letter: str, title: str, heads: int, length: int, slots: tuple[str, ...], meaning: str) -> Part:
-        source, x = ("m", "m (the encoder's result)") if is_cross and letter != "q" else ("x", "x")
+        source, x = ("m", "m (the encoder output)") if is_cross and letter != "q" else ("x", "x")
         return Part(
             key=prefix + title,
             title=letter.upper(),
             detail=f"{heads} × {d}",
             formula=f"{letter} = {source} W_{letter}{plus},   W_{letter}: {c:,} × {heads * d:,}\n"
-            f"{shape_words(b, length, c)} → {shape_words(b, heads, length, d)}",
-            meaning=meaning if x == "x" else f"{meaning} Made of m, what the encoder read.",
+            f"{format_shape(b, length, c)} → {format_shape(b, heads, length, d)}",
+            meaning=meaning if x == "x" else f"{meaning} Computed from m, the encoder output.",
             kind=title,
             slots=slots,
-            shape=shape_words(b, heads, length, d),
+            shape=format_shape(b, heads, length, d),
             n_parameters=(c + one) * heads * d,
             copies=layers,
         )
@@ -38,16 +38,16 @@ def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:
         sublayer_norm(stack, sublayer, word),
         *([] if is_cross else conv_parts(stack, sublayer, word)),
         projection("q", "query", h, t, (stack.heads_slot, "d_head", "bias"), "What each token is looking for."),
-        projection("k", "key", g, seen, (*kv_slots, "d_head", "bias"), "What each token offers to be found by."),
-        projection("v", "value", g, seen, (*kv_slots, "d_head", "bias"), "What each token hands over when found."),
+        projection("k", "key", g, seen, (*kv_slots, "d_head", "bias"), "What each token can be found by."),
+        projection("v", "value", g, seen, (*kv_slots, "d_head", "bias"), "What each token passes on when found."),
         *_score_parts(stack, sublayer, is_cross),
         _attention_core(stack, sublayer, is_cross, seen),
         Part(
             key=prefix + "output",
             title="Output",
             detail=f"{h * d:,} → {c:,}",
-            formula=f"x = a W_o{plus},   W_o: {h * d:,} × {c:,}\n{shape_words(b, t, h * d)} → {stack.stream}",
-            meaning="Mixes what the heads collected, ready to be added to the residual stream.",
+            formula=f"x = a W_o{plus},   W_o: {h * d:,} × {c:,}\n{format_shape(b, t, h * d)} → {stack.stream}",
+            meaning="Combines the outputs of the heads, to be added to the residual stream.",
             kind="attention",
             slots=("bias", stack.heads_slot, "d_head", "zero_init_output"),
             shape=stack.stream,
@@ -63,15 +63,15 @@ def _attention_core(stack: StackSpec, sublayer: str, is_cross: bool, seen: int) 
     config, b, t = stack.config, stack.batch, stack.length
     d, h, g, window = config.head_dim, config.n_head, config.kv_heads, config.sliding_window
     kind = config.attention_kind.capitalize()
-    bias = "" if is_cross else score_words(stack)
+    bias = "" if is_cross else format_score_term(stack)
     scale = f" / √{d}" if config.scaled_scores else ""
     if is_cross:
-        mask, rule, reach = "cross", "", "the whole text that the encoder read"
+        mask, rule, reach = "cross", "", "the whole source text"
     elif window:
         mask = "causal window" if config.is_causal else "window"
         rule = f",   {'0 ≤ i − j' if config.is_causal else '|i − j|'} < {window:,}"
         reach = f"{'the last' if config.is_causal else 'on either side up to'} {window:,} tokens, itself included"
-        reach = reach if config.is_causal else f"tokens less than {window:,} places away, on both sides"
+        reach = reach if config.is_causal else f"tokens less than {window:,} positions away, on both sides"
     elif config.is_causal:
         mask, rule, reach = "causal", ",   j ≤ i", "itself and the tokens before it"
     else:
@@ -86,18 +86,18 @@ def _attention_core(stack: StackSpec, sublayer: str, is_cross: bool, seen: int) 
         if window and not is_cross
         else f"{h} {'head' if h == 1 else 'heads'} × {d}",
         formula=f"a = softmax(q kᵀ{scale}{bias}) v{rule}\n"
-        f"scores {shape_words(b, h, t, seen)} → {shape_words(b, h, t, d)}",
-        meaning=f"{kind} attention: each token collects from {reach}, in {patterns}.{shared}",
+        f"scores {format_shape(b, h, t, seen)} → {format_shape(b, h, t, d)}",
+        meaning=f"{kind} attention: each token gathers from {reach}, in {patterns}.{shared}",
         kind="attention",
         slots=slots if not is_cross else (stack.heads_slot, "n_kv_head", "qk_norm", "scaled_scores"),
-        shape=shape_words(b, h, t, d),
+        shape=format_shape(b, h, t, d),
         mask=mask,
         heads=(h, g),
     )
 
 
 def _score_parts(stack: StackSpec, sublayer: str, is_cross: bool) -> list[Part]:
-    """What shapes queries and keys (QK-norm, rotation) or is added to the scores (ALiBi, T5)."""
+    """QK-norm, RoPE, and the biases of the scores (ALiBi, T5)."""
     config, d, layers = stack.config, stack.config.head_dim, stack.config.n_layer
     prefix, parts = f"{stack.prefix}{sublayer}.", []
     if config.qk_norm:
@@ -108,7 +108,7 @@ def _score_parts(stack: StackSpec, sublayer: str, is_cross: bool) -> list[Part]:
                 title="QK-norm",
                 detail=f"over {d}",
                 formula=f"q = {norm}(q),   k = {norm}(k)\nover each head's {d} numbers",
-                meaning="Keeps the scores of attention from growing too large.",
+                meaning="Keeps attention scores from growing too large.",
                 kind="norm",
                 slots=("qk_norm", "norm"),
                 n_parameters=2 * norm_parameters(config, d),
@@ -117,6 +117,6 @@ def _score_parts(stack: StackSpec, sublayer: str, is_cross: bool) -> list[Part]:
         )
     if is_cross:
         return parts
-    for place in ("queries", "scores"):
-        parts += position_part(stack, place, prefix + config.position)
+    for applied_to in ("queries", "scores"):
+        parts += position_part(stack, applied_to, prefix + config.position)
     return parts

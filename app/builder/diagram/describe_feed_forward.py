@@ -1,9 +1,9 @@
-"""The parts of the feed-forward, of one for all tokens or of a mixture of experts. No Qt."""
+"""The parts of the feed-forward, or of a mixture of experts. No Qt."""
 
 from __future__ import annotations
 
 from app.builder.diagram.activations import CURVES
-from app.builder.diagram.part import Part, StackSpec, shape_words
+from app.builder.diagram.part import Part, StackSpec, format_shape
 from app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
 from models.settings.activations import ACTIVATIONS
 
@@ -13,7 +13,7 @@ def feed_forward_parts(stack: StackSpec) -> list[Part]:
     c, f, one = config.d_model, config.ff_width, int(config.ff_bias)
     plus = " + b" if config.ff_bias else ""
     prefix, copies = f"{stack.prefix}feed_forward.", config.n_layer * max(config.n_expert, 1)
-    inner = shape_words(b, t, f)
+    inner = format_shape(b, t, f)
     slots = (stack.ff_slot, "activation", "n_expert", "bias")
 
     def matrix(key: str, title: str, letter: str, meaning: str) -> Part:
@@ -38,31 +38,31 @@ def feed_forward_parts(stack: StackSpec) -> list[Part]:
         sublayer_norm(stack, "feed_forward", "the feed-forward part"),
         *conv_parts(stack, "feed_forward", "the feed-forward part"),
         *(_router(stack) if config.n_expert else []),
-        matrix("up", "Up", "x", "Spreads each token over a wider row of features."),
+        matrix("up", "Up", "x", "Expands each token to more features."),
         Part(
             key=prefix + "activation",
             title=ACTIVATIONS[config.activation].curve,
             detail=f"{f:,}",
-            formula=f"h = {CURVES[config.activation].formula}\n{inner}, number by number",
-            meaning="The non-linearity: passes what is positive"
+            formula=f"h = {CURVES[config.activation].formula}\n{inner}, elementwise",
+            meaning="The non-linearity: passes positive values"
             + CURVES[config.activation].meaning
-            + ("; here it opens the gate." if config.is_gated else "."),
+            + ("; here it controls the gate." if config.is_gated else "."),
             kind="feed-forward",
             slots=("activation", stack.ff_slot),
             shape=inner,
             curve=config.activation,
         ),
-        matrix("down", "Down", "h", "Brings the features back to the model's width."),
+        matrix("down", "Down", "h", "Projects the features back to the model's width."),
         sum_part(stack, "feed_forward", "feed_forward"),
     ]
     if config.is_gated:
-        parts.append(matrix("gate", "Gate", "x", "Decides how far each feature is let through."))
+        parts.append(matrix("gate", "Gate", "x", "Controls how much of each feature passes."))
         parts.append(
             Part(
                 key=prefix + "times",
                 title="Gate × up",
                 formula=f"h = {ACTIVATIONS[config.activation].curve}(g) · a\n{inner} · {inner}",
-                meaning="Each feature is multiplied by its gate: what the gate closes is not passed on.",
+                meaning="Each feature is multiplied by its gate.",
                 kind="sum",
                 slots=("activation", stack.ff_slot),
                 shape=inner,
@@ -80,11 +80,11 @@ def _router(stack: StackSpec) -> list[Part]:
             key=prefix + "router",
             title="Router",
             detail=f"{config.d_model:,} → {n}",
-            formula=f"p = softmax(x W_r),   W_r: {config.d_model:,} × {n}\n{stack.stream} → {shape_words(b, t, n)}",
-            meaning=f"Finds for each token the {used} of {n} experts that suit it best.",
+            formula=f"p = softmax(x W_r),   W_r: {config.d_model:,} × {n}\n{stack.stream} → {format_shape(b, t, n)}",
+            meaning=f"Selects the best {used} of {n} experts for each token.",
             kind="router",
             slots=slots,
-            shape=shape_words(b, t, n),
+            shape=format_shape(b, t, n),
             n_parameters=config.d_model * n,
             copies=config.n_layer,
         ),
@@ -92,9 +92,9 @@ def _router(stack: StackSpec) -> list[Part]:
             key=prefix + "experts",
             title=f"Experts × {n}",
             detail=f"{used} of {n} per token",
-            formula=f"y = Σ pₑ · expertₑ(x),   {used} of {n} experts\np of the chosen ones scaled to a sum of 1",
-            meaning=f"{n} feed-forwards of the same shape. Each token is worked on by {used} of them; "
-            "which ones differs from token to token.",
+            formula=f"y = Σ pₑ · expertₑ(x),   {used} of {n} experts\np of the chosen ones normalised to a sum of 1",
+            meaning=f"{n} feed-forwards of the same shape. Each token is processed by {used} of them, "
+            "chosen by the router.",
             kind="router",
             slots=slots,
             shape=stack.stream,

@@ -1,4 +1,4 @@
-"""What a step or a new value on the diagram changes: one setting, and those that must follow to stay legal. No Qt."""
+"""Edits on the diagram: a changed setting, and the settings that must follow to stay legal. No Qt."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from models.settings.positions import scheme_of
 Changes = dict[str, Any]
 
 STEPPED = ("n_layer", "n_encoder_layer", "n_head", "n_encoder_head", "n_kv_head", "d_model", "d_ff", "n_expert")
-"""Settings that ± steps."""
+"""Settings with ± buttons."""
 
 _RANGES = {f.name: f.metadata["range"] for f in fields(ModelConfig) if "range" in f.metadata}
-_MOST_TRIES = 512
+_MAX_TRIES = 512
 
 
-def current(config: ModelConfig, name: str) -> Any:
-    """The value in use of setting `name`: what its 0 stands for, where 0 means "as usual"."""
+def effective_value(config: ModelConfig, name: str) -> Any:
+    """The effective value of setting `name`: where 0 means "default", the derived value."""
     in_use: dict[str, Callable[[], Any]] = {
         "n_kv_head": lambda: config.kv_heads,
         "d_head": lambda: config.head_dim,
@@ -33,7 +33,7 @@ def current(config: ModelConfig, name: str) -> Any:
 
 
 def step(config: ModelConfig, name: str, direction: int) -> Changes:
-    """What to change so that setting `name` is the next larger (direction 1) or smaller (-1) legal value; {} = none.
+    """The changes that set `name` to its next larger (direction 1) or smaller (-1) legal value; {} if there is none.
 
     Heads step through the divisors of the width, the width through multiples of the heads.
     """
@@ -48,9 +48,9 @@ def step(config: ModelConfig, name: str, direction: int) -> Changes:
 
 
 def repaired(config: ModelConfig, name: str, value: Any) -> Changes:
-    """The change of one setting, with what must follow for the design to be legal, where a simple change does it.
+    """The change of one setting, with further changes that make the design legal, if simple ones do.
 
-    Where none does, the change alone: its problem is then shown where problems are.
+    Otherwise the change alone, so that its problem is shown.
     """
     changes: Changes = {name: value}
     if _is_legal(config, changes):
@@ -67,29 +67,29 @@ def _is_legal(config: ModelConfig, changes: Changes) -> bool:
 
 
 def _rotates(config: ModelConfig) -> bool:
-    """Whether heads are made of pairs of numbers, and so evenly wide."""
+    """Whether RoPE rotates pairs, so that the head width must be even."""
     return scheme_of(config).applied_to == "queries"
 
 
 def _candidates(config: ModelConfig, name: str, direction: int) -> Iterable[int]:
-    value = int(current(config, name))
+    value = int(effective_value(config, name))
     if (name in ("n_head", "n_encoder_head") and not config.d_head) or name == "n_kv_head":
         possible = sorted(_divisors_around(config.n_head if name == "n_kv_head" else config.d_model, value))
         return [d for d in possible[::direction] if (d - value) * direction > 0]
     unit = 1
     if name == "d_model":
-        # Heads of a whole, with RoPE even, width; in steps of about an eighth.
+        # Steps of about an eighth that keep the head width whole, and even with RoPE.
         unit = 8 if config.d_head else math.lcm(config.n_head, config.n_encoder_head or 1)
         unit *= 2 if _rotates(config) and not config.d_head else 1
         unit *= max(1, round(value / 8 / unit))
     elif name in ("d_ff", "d_encoder_ff"):
         unit = max(8, value // 8 // 8 * 8)
     first = (value // unit + 1) * unit if direction > 0 else (-(-value // unit) - 1) * unit
-    return (first + direction * unit * i for i in range(_MOST_TRIES))
+    return (first + direction * unit * i for i in range(_MAX_TRIES))
 
 
 def _remedies(config: ModelConfig, name: str, value: Any) -> Iterable[Changes]:
-    """Changes that may make another value of `name` legal, the likeliest first."""
+    """Changes that may make a new value of `name` legal, the most promising first."""
     if name in ("n_head", "n_encoder_head"):
         yield from _remedies_of_heads(config, name, int(value))
     elif name == "n_kv_head":
@@ -119,7 +119,7 @@ def _remedies_of_heads(config: ModelConfig, name: str, value: int) -> Iterable[C
     for count in counts:
         yield {name: count}
         if name == "n_head" and config.n_kv_head:
-            shared = config.n_head // config.n_kv_head  # keep about as many heads to a key
+            shared = config.n_head // config.n_kv_head  # keep about the same number of heads per key
             for groups in _divisors_around(count, max(1, round(count / shared))):
                 yield {name: count, "n_kv_head": groups}
 

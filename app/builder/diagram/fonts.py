@@ -1,4 +1,4 @@
-"""The fonts of the diagram, and how wide they write. The user's text size scales the picture as a whole instead."""
+"""The fonts of the diagram and text widths, unscaled: the user's text size scales the whole picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from app.kit.theme import ThemeProvider
 
 
 class Fonts:
-    """One font for each kind of words; `measure` remembers widths, since a redraw asks for the same ones again."""
+    """One font per kind of text; `measure` caches widths for the next redraw."""
 
     def __init__(self, theme: ThemeProvider) -> None:
         base = 1 / theme.text_scale

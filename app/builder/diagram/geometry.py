@@ -1,4 +1,4 @@
-"""Where the diagram's pieces stand: plain numbers, in pixels of an unscaled picture. y grows downwards. No Qt."""
+"""The layout of the diagram as plain data, in pixels of an unscaled picture; y grows downwards. No Qt."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Measure = Callable[[str, str], float]
 
 
 class Point(NamedTuple):
-    """A place."""
+    """A point in the picture."""
 
     x: float
     y: float
 
 
 class Rect(NamedTuple):
-    """A place with a size."""
+    """A rectangle in the picture."""
 
     left: float
     top: float
@@ -44,22 +44,22 @@ class Rect(NamedTuple):
         return self.top + self.height / 2
 
     def grown(self, by: float) -> Rect:
-        """The same, with a margin."""
+        """The rectangle enlarged by a margin."""
         return Rect(self.left - by, self.top - by, self.width + 2 * by, self.height + 2 * by)
 
     def overlaps(self, other: Rect) -> bool:
-        """Whether they share more than an edge."""
+        """Whether the rectangles share more than an edge."""
         apart = self.right <= other.left or other.right <= self.left
         return not (apart or self.bottom <= other.top or other.bottom <= self.top)
 
     def holds(self, other: Rect) -> bool:
-        """Whether the other lies inside."""
+        """Whether the other rectangle lies inside."""
         inside = self.left <= other.left and other.right <= self.right
         return inside and self.top <= other.top and other.bottom <= self.bottom
 
     @staticmethod
     def around(rects: list[Rect]) -> Rect:
-        """The smallest that holds all of them."""
+        """The bounding box."""
         left, top = min(r.left for r in rects), min(r.top for r in rects)
         return Rect(left, top, max(r.right for r in rects) - left, max(r.bottom for r in rects) - top)
 
@@ -73,9 +73,9 @@ class Node:
     rect: Rect
     look: str = "box"
     shared: bool = False
-    """Drawn dashed: one of it serves several places."""
+    """Drawn dashed: one instance is shared by all layers."""
     lit: float = 1.0
-    """Of an area: which share of it works on each token."""
+    """Of an area: the fraction that is active per token."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class Wire:
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """Words beside a line; `align` says which side of them `at` is: 'left', 'right', 'centre'. y is the middle."""
+    """Text beside a line; `align` is the side of the text at `at`: 'left', 'right' or 'centre'. y is the middle."""
 
     text: str
     at: Point
@@ -113,7 +113,7 @@ class Sheet:
 
 @dataclass(frozen=True, kw_only=True)
 class Dot:
-    """Where a loop leaves the spine, or one of many experts: lit where it is used."""
+    """The point where a branch leaves the spine, or one of many experts, filled if it is used."""
 
     at: Point
     look: str = "tap"
@@ -123,7 +123,7 @@ class Dot:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A round button that makes a setting the next smaller or larger."""
+    """A round button that steps a setting down or up."""
 
     slot: str
     direction: int

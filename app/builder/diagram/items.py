@@ -1,4 +1,4 @@
-"""The graphics items that draw what can be pointed at. They show state, which the view decides."""
+"""The interactive graphics items of the diagram. The view sets their state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.number_words import format_percent
 
 _CENTRE, _LEFT = Qt.AlignmentFlag.AlignCenter, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-_HIT = 4.0  # how far around small things the pointer counts
+_HIT = 4.0  # margin for the pointer around small items
 
 
 _TONES = {
@@ -37,20 +37,20 @@ _TONES = {
 
 _CELLS = 6
 _WINDOW = 3  # of the cells, where there is a sliding window
-_LEAST_PITCH = 2.4
+_MIN_PITCH = 2.4
 
 
 def qrect(rect: Rect) -> QRectF:
-    """The same for Qt."""
+    """The rectangle as a QRectF."""
     return QRectF(rect.left, rect.top, rect.width, rect.height)
 
 
 class Mark(QGraphicsItem):
-    """What can be pointed at: it stands for a part. `lit`: pointed at; `focused`; `fresh`: just changed; `faulty`."""
+    """An interactive item that stands for a part. `lit`: hovered; `focused`; `fresh`: just changed; `faulty`."""
 
     def __init__(self, part: Part, place: QRectF, theme: ThemeProvider) -> None:
         super().__init__()
-        self.part, self.place, self._theme = part, place, theme
+        self.part, self.rect, self._theme = part, place, theme
         self.lit = self.focused = self.fresh = self.faulty = False
 
     def set_state(self, name: str, value: bool) -> None:
@@ -60,7 +60,7 @@ class Mark(QGraphicsItem):
             self.update()
 
     def boundingRect(self) -> QRectF:
-        return self.place.adjusted(-_HIT, -_HIT, _HIT, _HIT)
+        return self.rect.adjusted(-_HIT, -_HIT, _HIT, _HIT)
 
 
 class NodeItem(Mark):
@@ -72,7 +72,7 @@ class NodeItem(Mark):
         self.setZValue(3 if node.look in ("sum", "times") else 2)
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
-        look, place = self.node.look, self.place
+        look, place = self.node.look, self.rect
         if look in ("sum", "times"):
             self._paint_sum(painter)
         elif look == "words":
@@ -104,7 +104,7 @@ class NodeItem(Mark):
         return pen
 
     def _paint_frame(self, painter: QPainter) -> None:
-        colors, place = self._theme.theme, self.place
+        colors, place = self._theme.theme, self.rect
         painter.setPen(self._border())
         fill = "accent_soft" if self.fresh else "danger_soft" if self.faulty else "surface"
         painter.setBrush(colors.color("sunken" if self.node.look == "chip" and fill == "surface" else fill))
@@ -142,7 +142,7 @@ class NodeItem(Mark):
         self._text(painter, below, self.part.detail, "detail", _CENTRE, "muted")
 
     def _paint_attention(self, painter: QPainter) -> None:
-        place, colors = self.place, self._theme.theme
+        place, colors = self.rect, self._theme.theme
         side = 34.0
         paint_mask(
             painter, self.part.mask, QRectF(place.left() + 11, place.center().y() - side / 2, side, side), colors
@@ -155,7 +155,7 @@ class NodeItem(Mark):
         paint_heads(painter, *self.part.heads, marks, colors)
 
     def _paint_activation(self, painter: QPainter) -> None:
-        place, width = self.place, 30.0
+        place, width = self.rect, 30.0
         words = self._fonts.measure(self.part.title, "title")
         free = (place.width() - width - words - 10) / 2
         curve = QRectF(place.left() + max(free, 8), place.top() + 8, width, place.height() - 16)
@@ -170,10 +170,10 @@ class NodeItem(Mark):
         )
 
     def _paint_sum(self, painter: QPainter) -> None:
-        colors, centre = self._theme.theme, self.place.center()
+        colors, centre = self._theme.theme, self.rect.center()
         painter.setPen(QPen(colors.color("accent"), 2.2 if self.lit else 1.6))
         painter.setBrush(colors.color("accent_soft" if self.lit or self.fresh else "surface"))
-        painter.drawEllipse(self.place)
+        painter.drawEllipse(self.rect)
         d = 4.5 if self.node.look == "sum" else 3.4
         if self.node.look == "sum":
             painter.drawLine(centre - QPointF(d, 0), centre + QPointF(d, 0))
@@ -186,19 +186,19 @@ class NodeItem(Mark):
         if self.lit or self.fresh or self.faulty:
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(self._theme.theme.color("danger_soft" if self.faulty else "accent_soft"))
-            painter.drawRoundedRect(self.place, 5, 5)
-        self._text(painter, self.place, self.part.title, "title", _CENTRE, "muted")
+            painter.drawRoundedRect(self.rect, 5, 5)
+        self._text(painter, self.rect, self.part.title, "title", _CENTRE, "muted")
 
 
 class AreaItem(NodeItem):
-    """A part to scale, named where its words fit."""
+    """A part to scale, with its name if that fits."""
 
     def __init__(self, node: Node, part: Part, theme: ThemeProvider, fonts: Fonts, share: float) -> None:
         super().__init__(node, part, theme, fonts)
         self._share = format_percent(share, 0 if share >= 0.0995 else 1)
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
-        colors, place = self._theme.theme, self.place
+        colors, place = self._theme.theme, self.rect
         role = tone(self.part.kind) or "border_strong"
         strength = 0.5 if self.lit or self.focused else 0.24
         painter.setBrush(colors.color(role, min(1.0, strength + (0.25 if self.fresh else 0))))
@@ -235,7 +235,7 @@ class StepItem(Mark):
         self.setZValue(4)
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
-        colors, centre, r = self._theme.theme, self.place.center(), STEP - 1.5
+        colors, centre, r = self._theme.theme, self.rect.center(), STEP - 1.5
         hot = self.lit and self.enabled
         painter.setPen(QPen(colors.color("accent" if hot else "border"), 1))
         painter.setBrush(colors.color("accent_soft" if hot else "surface"))
@@ -247,19 +247,19 @@ class StepItem(Mark):
 
 
 def tone(kind: str) -> str:
-    """The theme's field for the colour that marks a kind of part; '' for what has none of its own."""
+    """The theme's colour field for a kind of part; '' for none."""
     return _TONES.get(kind, "")
 
 
 def sees(mask: str, query: int, key: int) -> bool:
-    """Whether a query of the little picture sees a key; `mask` as in Part.mask."""
+    """Whether a query of the mask icon sees a key; `mask` as in Part.mask."""
     if "causal" in mask and key > query:
         return False
     return "window" not in mask or abs(query - key) < _WINDOW
 
 
 def paint_mask(painter: QPainter, mask: str, place: QRectF, colors: Theme) -> None:
-    """Queries downwards, keys to the right; what is seen is filled."""
+    """Paint the mask icon: queries downwards, keys to the right, visible cells filled."""
     side = min(place.width(), place.height()) / _CELLS
     painter.setPen(Qt.PenStyle.NoPen)
     for row in range(_CELLS):
@@ -271,11 +271,11 @@ def paint_mask(painter: QPainter, mask: str, place: QRectF, colors: Theme) -> No
 
 
 def paint_heads(painter: QPainter, n_head: int, n_groups: int, place: QRectF, colors: Theme) -> None:
-    """Above a mark for each query head, below a bar for each key/value head, as wide as the heads that share it."""
+    """Paint a mark per query head, and below a bar per key/value head, as wide as the heads that share it."""
     shown, pitch = n_head, place.width() / n_head
-    if pitch < _LEAST_PITCH:
+    if pitch < _MIN_PITCH:
         per_group = n_head // n_groups
-        shown = max(per_group, int(place.width() / _LEAST_PITCH) // per_group * per_group)
+        shown = max(per_group, int(place.width() / _MIN_PITCH) // per_group * per_group)
         pitch = place.width() / shown
     pitch = min(pitch, 16.0)
     per_group = n_head // n_groups
@@ -294,7 +294,7 @@ def paint_heads(painter: QPainter, n_head: int, n_groups: int, place: QRectF, co
 
 
 def paint_curve(painter: QPainter, activation: str, place: QRectF, colors: Theme) -> None:
-    """The activation between -3 and 3."""
+    """Plot the activation between -3 and 3."""
     curve = CURVES[activation].value
     points = [(i / 4 - 3, curve(i / 4 - 3)) for i in range(25)]
     highest, lowest = max(y for _, y in points), min(y for _, y in points)

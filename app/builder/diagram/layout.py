@@ -1,4 +1,4 @@
-"""Where everything of the "blocks" view stands, from token ids at the bottom to the result at the top. No Qt."""
+"""The layout of the "blocks" view, from token ids at the bottom to the output at the top. No Qt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHANNEL = 36.0  # between encoder and decoder, for what the encoder read
 
 
 def layout_blocks(config: ModelConfig, parts: dict[str, Part], batch: int, length: int, measure: Measure) -> Picture:
-    """The design with one block of each stack in full."""
+    """The layout of a design, with one block of each stack in full."""
     picture, stacks = Picture(), stacks_of(config, batch, length)
     if len(stacks) == 1:
         _single(picture, parts, stacks[0], measure)
@@ -55,7 +55,7 @@ def _pair(picture: Picture, parts: dict[str, Part], stacks: tuple[StackSpec, ...
 
 
 def _memory(picture: Picture, encoder: _Stack, decoder: _Stack, top: float, measure: Measure) -> None:
-    """The encoder's result: over the top, down between the stacks, to every cross-attention."""
+    """Route the encoder output over the top and down between the stacks to cross-attention."""
     channel = encoder.right + _CHANNEL / 2
     target = max(wire.points[0].y for wire in picture.wires if wire.key == "memory")
     y = top - 16
@@ -65,12 +65,12 @@ def _memory(picture: Picture, encoder: _Stack, decoder: _Stack, top: float, meas
     for i, wire in enumerate(picture.wires):
         if wire.key == "memory" and wire.arrow:
             picture.wires[i] = Wire(key="memory", points=(Point(channel, target), *wire.points[1:]), look="memory")
-    text = f"encoder's result {decoder.spec.memory}"
+    text = f"encoder output {decoder.spec.memory}"
     picture.labels.append(Label(text=text, at=Point(14, y - 9), key="memory"))
 
 
 class _Stack:
-    """One stack around its spine: what is added first, the block with its heading, the last norm."""
+    """The layout of one stack along its spine: position embeddings, the block with its heading, the final norm."""
 
     def __init__(self, sketch: Sketch, spec: StackSpec, *, roomy: bool) -> None:
         self.sketch, self.spec, self._roomy = sketch, spec, roomy
@@ -84,7 +84,7 @@ class _Stack:
         return self.block.reach + (20 if self.spec.config.n_expert else 12)
 
     def draw(self, bottom: float) -> float:
-        """Upwards from the embedding's upper edge; returns the upper edge of the last box."""
+        """Lay out upwards from the embedding's upper edge; returns the upper edge of the last box."""
         sketch, prefix = self.sketch, self.spec.prefix
         stream = prefix + "stream"
         y = bottom
@@ -118,7 +118,7 @@ class _Stack:
         return end
 
     def _width_steps(self, left: float, y: float) -> None:
-        """The width, with ±."""
+        """The width with its ± buttons."""
         sketch, key, text = self.sketch, self.spec.prefix + "stream", f"{self.spec.config.d_model:,}"
         sketch.label("width", left, y, key)
         left += sketch.measure("width", "caption") + 6
@@ -128,7 +128,7 @@ class _Stack:
         sketch.picture.labels.append(Label(text=text, at=at, align="centre", key=key, look="badge"))
 
     def _heading(self, sheet: Rect) -> None:
-        """The block's name, and how often it stands there, with ±."""
+        """The block's name, and the number of layers with its ± buttons."""
         sketch, key = self.sketch, self.spec.prefix + "block"
         part = sketch.parts[key]
         y = sheet.top + 15
@@ -159,7 +159,7 @@ def _draw_embedding(sketch: Sketch, bottom: float, width: float) -> float:
 
 
 def _head(sketch: Sketch, stack: StackSpec, bottom: float) -> None:
-    """What is made of the result: the spine turns aside at the top, since rooms are wider than they are tall."""
+    """The head, to the side of the spine at the top, since views are wider than tall."""
     parts, carried = sketch.parts, stack.prefix + "stream"
     is_pooled = "pooler" in parts and stack.config.head == "sequence"
     if "pooler" in parts and not is_pooled:
@@ -189,7 +189,7 @@ def _head(sketch: Sketch, stack: StackSpec, bottom: float) -> None:
 
 
 def _link(sketch: Sketch) -> None:
-    """The dashed line from the embedding, around the stack, to the head that uses its table."""
+    """The dashed line of tied embeddings, from the embedding around the stack to the head."""
     picture = sketch.picture
     embedding, head = picture.node("embedding").rect, picture.node("head").rect
     edges = [sheet.rect for sheet in picture.sheets] + [node.rect for node in picture.nodes]

@@ -1,4 +1,4 @@
-"""The "area" view: the parts to scale, every pixel of a part the same number of parameters. No Qt."""
+"""The "area" view: parts as areas in proportion to their parameters. No Qt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GROUPS = {
     "cross_attention": ("Cross-attention", "Cross", "Cr."),
     "feed_forward": ("Feed-forward", "FF"),
 }
-"""What begins the names of a column's parts, and its headings, the longest first."""
+"""Key prefix of a column's parts -> its headings, the longest first."""
 _HEADING, _LEGEND, _SAMPLE = 16.0, 34.0, 400.0
 _SHARED_BY_EXPERTS = ("feed_forward.up", "feed_forward.gate", "feed_forward.down")
 
@@ -50,7 +50,7 @@ def layout_area(config: ModelConfig, parts: dict[str, Part], width: float, heigh
 
 
 class _Pen:
-    """Draws areas: `scale` parameters to a pixel."""
+    """Adds areas, with `scale` parameters per pixel."""
 
     def __init__(self, picture: Picture, counted: dict[str, Part], scale: float) -> None:
         self.picture, self.counted, self.scale = picture, counted, scale
@@ -70,7 +70,7 @@ class _Pen:
 
 
 def _stack(pen: _Pen, stack: StackSpec, keys: list[str], band: Rect, measure: Measure) -> None:
-    """What is there once below and above; between them, under their headings, columns of what each layer has."""
+    """Lay out a stack: what it has once below and above, and between them, with headings, columns per sublayer."""
     y, config, prefix = band.bottom, stack.config, stack.prefix
     for name in _ONCE_BELOW:
         y = pen.slab(prefix + name, Rect(band.left, y, band.width, 0))
@@ -100,7 +100,7 @@ def _stack(pen: _Pen, stack: StackSpec, keys: list[str], band: Rect, measure: Me
 
 
 def _words(picture: Picture, choices: tuple[str, ...], room: Rect, measure: Measure) -> None:
-    """The first words that fit, in the middle of a heading."""
+    """Add the first text that fits, centred in a heading."""
     text = next((text for text in choices if measure(text, "caption") <= room.width - 4), "")
     if text:
         picture.labels.append(Label(text=text, at=Point(room.x, room.y), align="centre"))
@@ -116,7 +116,7 @@ def _legend(picture: Picture, config: ModelConfig, scale: float, at: Rect, measu
         used = f"{config.n_expert_used} of {config.n_expert} experts"
         room = Rect(at.left + edge + 8 + measure(words, "caption"), at.top, 0, 0)
         room = Rect(room.left, at.top, at.width - room.left, edge)
-        _words(picture, (f"stronger: the {used} that work on a token", f"stronger: {used}", used), room, measure)
+        _words(picture, (f"darker: the {used} used per token", f"darker: {used}", used), room, measure)
 
 
 def _nice(n: float) -> int:

@@ -1,9 +1,9 @@
-"""Where the parts of one block stand: loops that leave the spine, work, and come back above. No Qt."""
+"""The layout of a block: branches that leave the spine and return to it above. No Qt."""
 
 from __future__ import annotations
 
 from app.builder.diagram.geometry import Rect
-from app.builder.diagram.part import StackSpec, shape_words
+from app.builder.diagram.part import StackSpec, format_shape
 from app.builder.diagram.sketch import ATTENTION, LOW, RADIUS, TALL, Sketch
 from models.settings.positions import scheme_of
 
@@ -11,14 +11,14 @@ _BUS = 9.0  # from the line below boxes to the boxes
 _RISE = 12.0  # from boxes up to what they feed
 _BETWEEN = 6.0  # boxes side by side
 _BESIDE_MASK = 68.0  # in attention's box: the little mask, and margins
-_IN_A_ROW, _MOST_ROWS = 16, 4  # marks of experts
+_IN_A_ROW, _MAX_ROWS = 16, 4  # marks of experts
 
 
 class BlockLayout:
-    """Draws one stack's block with `sketch`; all its loops share two columns.
+    """Lays out one stack's block with `sketch`; all its branches share two columns.
 
-    The inner column holds what stands nearest the spine (norm, convolution, the matrix that leads back), the outer one
-    what does the work. `roomy`: lines between them are long enough to write shapes over them.
+    The inner column holds the parts next to the spine (norm, convolution, output matrix), the outer one the main parts.
+    `roomy`: the lines between the columns are long enough for shapes above them.
     """
 
     def __init__(self, sketch: Sketch, stack: StackSpec, *, roomy: bool) -> None:
@@ -52,7 +52,7 @@ class BlockLayout:
         return self._outer + self._outer_width
 
     def draw(self, bottom: float) -> float:
-        """The block's loops upwards from `bottom`; returns the upper edge."""
+        """Lay out the branches upwards from `bottom`; returns the upper edge."""
         key = self.stack.prefix + "stream"
         start = bottom
         y = self._attention("attention", bottom)
@@ -92,7 +92,7 @@ class BlockLayout:
         return self._after(sublayer, middle, box.top)
 
     def _heads_row(self, sublayer: str, bus: float, is_cross: bool) -> list[Rect]:
-        """Q, K and V over the line that feeds them."""
+        """Q, K and V above the line that feeds them."""
         sketch, middle = self.sketch, bus - _BUS - TALL / 2
         places = [self._outer + i * (self._qkv + _BETWEEN) for i in range(3)]
         names = [self._key(f"{sublayer}.{name}") for name in ("query", "key", "value")]
@@ -109,7 +109,7 @@ class BlockLayout:
         return boxes
 
     def _turned(self, sublayer: str, boxes: list[Rect]) -> list[float]:
-        """QK-norm and rotation, across the queries' and keys' columns; returns where each column's line goes on."""
+        """QK-norm and RoPE across the Q and K columns; returns the y at which each column's line continues."""
         y, width = boxes[0].top, 2 * self._qkv + _BETWEEN
         for name in ("qk_norm", *([self.config.position] if self._scheme.applied_to == "queries" else [])):
             if not self._has(f"{sublayer}.{name}"):
@@ -132,9 +132,9 @@ class BlockLayout:
         return self._after("feed_forward", middle, top)
 
     def _network(self, bus: float, entry: tuple[float, str], *, is_aside: bool) -> tuple[float, float]:
-        """Up, gate, activation and the way back, fed by a line at y = `bus`; returns the way back's y, and the top.
+        """Up, gate, activation and down, fed by a line at y = `bus`; returns the y of the line back, and the top.
 
-        `is_aside`: the line comes from the spine's side, so that a lone matrix can stand in its way.
+        `is_aside`: the line comes from the spine, so that a single matrix can be placed on it.
         """
         sketch, gated = self.sketch, self.config.is_gated
         up, gate, act = (self._key(f"feed_forward.{k}") for k in ("up", "gate", "activation"))
@@ -165,7 +165,7 @@ class BlockLayout:
         return middle, top
 
     def _experts(self, bottom: float) -> float:
-        """The router fans out to all experts; those it uses are marked, and one is drawn in full."""
+        """The router fans out to all experts; those in use are marked, and one is drawn in full."""
         sketch, config = self.sketch, self.config
         row = bottom - TALL / 2
         router, experts = self._key("feed_forward.router"), self._key("feed_forward.experts")
@@ -187,9 +187,9 @@ class BlockLayout:
         return self._after("feed_forward", middle, top - 9 - 4)
 
     def _fan(self, router: str, experts: str, centre: float, bottom: float) -> float:
-        """A mark for each expert, over the router's upper edge; returns the lower edge of what stands above."""
+        """A mark per expert above the router; returns the lower edge of what comes above."""
         sketch, n, used = self.sketch, self.config.n_expert, self.config.n_expert_used
-        across, rows = min(n, _IN_A_ROW), min(-(-n // _IN_A_ROW), _MOST_ROWS)
+        across, rows = min(n, _IN_A_ROW), min(-(-n // _IN_A_ROW), _MAX_ROWS)
         shown = min(n, across * rows)
         pitch = min(26.0, (self._outer_width - 20) / across)
         size = min(10.0, pitch - 2)
@@ -222,13 +222,13 @@ class BlockLayout:
     # -- what all loops share ------------------------------------------------------------------------------------------
 
     def _lane(self, sublayer: str) -> list[tuple[str, float]]:
-        """What stands between the spine and the outer column: the norm (pre), the convolution."""
+        """The parts between the spine and the outer column: the norm (pre), the convolution."""
         keys = [f"{sublayer}_norm"] if self._is_pre else []
         keys.append(f"{sublayer}_conv")
         return [(key, self._width(key, "plain")) for key in keys if self._has(key)]
 
     def _enter(self, sublayer: str, y: float) -> tuple[float, str]:
-        """Leave the spine at `y`; returns how far the line has come, and the part whose result it carries."""
+        """Branch off the spine at `y`; returns how far the line has come, and the part whose output it carries."""
         sketch, at, last = self.sketch, 0.0, self._key("stream")
         sketch.tap(y)
         place = self._inner
@@ -243,7 +243,7 @@ class BlockLayout:
         return at, last
 
     def _return(self, sublayer: str, back: str, last: str, end: float, y: float, shape: str) -> None:
-        """From the outer column, at `end`, through the part `back` to the spine."""
+        """Lead from the outer column, at `end`, through the part `back` to the spine."""
         sketch, width = self.sketch, self._width(back)
         sketch.box(self._key(back), self._inner, y, width, TALL)
         sketch.wire(last, (end, y), (self._inner + width, y))
@@ -253,7 +253,7 @@ class BlockLayout:
             sketch.label_over(shape, (self._inner + width + self._outer) / 2, y - 1, last)
 
     def _after(self, sublayer: str, middle: float, top: float) -> float:
-        """The norm after the sum, where there is one; returns the loop's upper edge."""
+        """The norm after the sum, if there is one; returns the branch's upper edge."""
         if self._is_pre:
             return top
         key, sketch = self._key(f"{sublayer}_norm"), self.sketch
@@ -272,7 +272,7 @@ class BlockLayout:
         return self.sketch.width_of(self._key(name), look)
 
     def _heads_shape(self) -> str:
-        return shape_words(self.stack.batch, self.config.n_head, self.stack.length, self.config.head_dim)
+        return format_shape(self.stack.batch, self.config.n_head, self.stack.length, self.config.head_dim)
 
     def _inner_shape(self) -> str:
-        return shape_words(self.stack.batch, self.stack.length, self.config.ff_width)
+        return format_shape(self.stack.batch, self.stack.length, self.config.ff_width)

@@ -1,4 +1,4 @@
-"""The graphics items that draw lines and what stands still: sheets, words, dots."""
+"""The graphics items of lines, and of the static parts: sheets, labels, dots."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HIT_WIDTH, _CORNER = 11.0, 8.0
 
 
 class WireItem(Mark):
-    """A line that carries what its part explains."""
+    """A line that carries the output of its part."""
 
     def __init__(self, wire: Wire, part: Part, theme: ThemeProvider) -> None:
         self.wire = wire
@@ -41,7 +41,7 @@ class WireItem(Mark):
         return self._shape
 
     def boundingRect(self) -> QRectF:
-        return self.place.adjusted(-8, -8, 8, 8)
+        return self.rect.adjusted(-8, -8, 8, 8)
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
         colors = self._theme.theme
@@ -63,7 +63,7 @@ class WireItem(Mark):
 
 
 class Backdrop(QGraphicsItem):
-    """Everything that is only looked at: sheets behind, words and dots before the lines."""
+    """The static parts: sheets behind the lines, labels and dots in front of them."""
 
     def __init__(self, picture: Picture, theme: ThemeProvider, fonts: Fonts, *, behind: bool) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""One part of an architecture in words and numbers, and how its numbers are written. No Qt."""
+"""A part of an architecture with its explanation and numbers, and the stacks of a design. No Qt."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _GROUPS = {f.name: f.metadata["group"] for f in fields(ModelConfig)}
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What the diagram draws as a box, a sum or a line, and explains.
+    """A part that the diagram draws as a box, a sum or a line, and explains.
 
-    `key` is its place in the model ("decoder.attention.query"); `formula` has the numbers filled in, a line each for
-    what is computed and for the sizes; `shape` is that of the result; `slots` are what can be edited there, the first
-    being what the part stands for; `n_parameters` counts one of its `copies`.
+    `key` is its path in the model ("decoder.attention.query"); `formula` has the numbers filled in, with a line each
+    for the computation and the sizes; `shape` is that of the output; `slots` can be edited there, the first being the
+    one that the part stands for; `n_parameters` counts one of its `copies`.
     """
 
     key: str
@@ -31,9 +31,9 @@ class Part:
     n_parameters: int = 0
     copies: int = 1
     mask: str = ""
-    """What attention sees: 'causal', 'full', 'cross', 'window' or 'causal window'."""
+    """The attention mask: 'causal', 'full', 'cross', 'window' or 'causal window'."""
     heads: tuple[int, int] = (0, 0)
-    """Query heads and the key/value heads that they share."""
+    """Query heads, and key/value heads."""
     curve: str = ""
     """The activation whose curve is drawn."""
 
@@ -44,23 +44,23 @@ class Part:
 
     @property
     def group(self) -> str:
-        """The heading under which a form shows that setting."""
+        """The group of that setting in a form."""
         return str(_GROUPS[self.slot])
 
     @property
     def total_parameters(self) -> int:
-        """Trained numbers of all copies."""
+        """Parameters of all copies."""
         return self.n_parameters * self.copies
 
 
-def shape_words(*sizes: int) -> str:
-    """A shape as people write it: '[8, 256, 1,024]'."""
+def format_shape(*sizes: int) -> str:
+    """A shape as text: '[8, 256, 1,024]'."""
     return "[" + ", ".join(f"{size:,}" for size in sizes) + "]"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackSpec:
-    """One stack of blocks: its own settings, and what it reads.
+    """One stack of blocks: its settings, and the sizes of its input.
 
     `prefix` begins the keys of its parts ("", "encoder." or "decoder."); `length` is its text's, `source` that of the
     text an encoder read for it (0 = none).
@@ -79,7 +79,7 @@ class StackSpec:
 
     @property
     def is_second_settings(self) -> bool:
-        """Whether slots of its own (n_encoder_layer …) say what differs from the decoder."""
+        """Whether it has separate slots (n_encoder_layer …) where it differs from the decoder."""
         return self.name == "encoder"
 
     @property
@@ -100,12 +100,12 @@ class StackSpec:
     @property
     def stream(self) -> str:
         """The shape of the residual stream."""
-        return shape_words(self.batch, self.length, self.config.d_model)
+        return format_shape(self.batch, self.length, self.config.d_model)
 
     @property
     def memory(self) -> str:
-        """The shape of the encoder's result."""
-        return shape_words(self.batch, self.source, self.config.d_model)
+        """The shape of the encoder output."""
+        return format_shape(self.batch, self.source, self.config.d_model)
 
 
 def stacks_of(config: ModelConfig, batch: int, length: int) -> tuple[StackSpec, ...]:
@@ -120,7 +120,7 @@ def stacks_of(config: ModelConfig, batch: int, length: int) -> tuple[StackSpec, 
 
 
 def norm_parameters(config: ModelConfig, width: int) -> int:
-    """Trained numbers of a norm over `width` numbers."""
+    """Parameters of a norm over `width` numbers."""
     return width * (2 if config.norm_bias else 1)
 
 

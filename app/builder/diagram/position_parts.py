@@ -1,4 +1,4 @@
-"""The parts of the diagram that position schemes are, in words and numbers. No Qt."""
+"""The parts of position schemes in the diagram. No Qt."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from models.settings.slots import check_complete
 
 @dataclass(frozen=True, kw_only=True)
 class PositionPart:
-    """How a scheme is drawn: make(stack, key) is its part. scores: what it adds to the formula of scores."""
+    """A scheme in the diagram: make(stack, key) returns its part. scores: its term in the formula of the scores."""
 
     make: Callable[[StackSpec, str], Part]
     scores: str = ""
 
 
-def position_part(stack: StackSpec, place: str, key: str) -> list[Part]:
-    """The part, called `key`, of a design's scheme; none where that does not come in at `place`."""
+def position_part(stack: StackSpec, applied_to: str, key: str) -> list[Part]:
+    """The part, called `key`, of a design's scheme; none if it is applied elsewhere."""
     config = stack.config
-    return [_PARTS[config.position].make(stack, key)] if scheme_of(config).applied_to == place else []
+    return [_PARTS[config.position].make(stack, key)] if scheme_of(config).applied_to == applied_to else []
 
 
-def score_words(stack: StackSpec) -> str:
-    """What the design's scheme adds in the formula of scores."""
+def format_score_term(stack: StackSpec) -> str:
+    """The term of the design's scheme in the formula of the scores."""
     return _PARTS[stack.config.position].scores if scheme_of(stack.config).applied_to else ""
 
 
@@ -37,7 +37,7 @@ def _learned(stack: StackSpec, key: str) -> Part:
         title="Positions",
         detail=f"{rows:,} × {c:,}",
         formula=f"x = x + P[position],   P: {rows:,} × {c:,}\n{stack.stream}",
-        meaning="Adds a learned row for each place in the text, so that the model knows the order.",
+        meaning="Adds a learned vector for each position, so that the model knows the order.",
         kind="position",
         slots=("position", "context_length"),
         shape=stack.stream,
@@ -52,7 +52,7 @@ def _sinusoidal(stack: StackSpec, key: str) -> Part:
         title="Sinusoids",
         detail="sin, cos",
         formula=f"x = x + P[t],   P[t, 2i] = sin(t / 10000^(2i/{c:,})),  P[t, 2i+1] = cos(…)\n{stack.stream}",
-        meaning="Adds waves of many lengths, so that the model knows the order. Nothing is learned.",
+        meaning="Adds waves of many wavelengths, so that the model knows the order. Nothing is learned.",
         kind="position",
         slots=("position",),
         shape=stack.stream,
@@ -68,9 +68,9 @@ def _rope(stack: StackSpec, key: str) -> Part:
         key=key,
         title="RoPE",
         detail=f"{config.rope_theta:,.6g}{stretch}",
-        formula=f"(qᵢ, qᵢ₊{d // 2}) turned by position · {config.rope_theta:,.6g}^(−2i/{d})\n"
+        formula=f"(qᵢ, qᵢ₊{d // 2}) rotated by position · {config.rope_theta:,.6g}^(−2i/{d})\n"
         f"{turning}, keys alike{stretch}",
-        meaning="Turns queries and keys by their position, so that their match depends on the distance."
+        meaning="Rotates queries and keys by their position, so that scores depend on the distance."
         + (f" Only the {n} fastest of {d // 2} pairs (p-RoPE)." if is_part else "")
         + (f" Not in {config.n_nope_layers} of the {config.n_layer} layers (NoPE)." if config.nope_interval else ""),
         kind="position",
@@ -85,7 +85,7 @@ def _alibi(stack: StackSpec, key: str) -> Part:
         title="ALiBi",
         detail=f"{n_head} slopes",
         formula=f"scores − slopeₕ · |i − j|\nh = 1 … {n_head}, slopes fixed",
-        meaning="A penalty that grows with the distance, for each head at another rate. Nothing is learned.",
+        meaning="A penalty that grows with the distance, at a different rate per head. Nothing is learned.",
         kind="position",
         slots=("position",),
     )
@@ -99,7 +99,7 @@ def _t5(stack: StackSpec, key: str) -> Part:
         detail=f"{config.n_bucket} × {config.n_head}",
         formula=f"scores + B[bucket(i − j), head]\nB: {config.n_bucket} × {config.n_head}, "
         f"distances up to {config.max_distance:,}",
-        meaning="Adds a learned number by distance and head. One table serves all layers of the stack.",
+        meaning="Adds a learned bias by distance and head. All layers of the stack share one table.",
         kind="position",
         slots=("position", "n_bucket", "max_distance"),
         n_parameters=config.n_bucket * config.n_head,

@@ -1,4 +1,4 @@
-"""Places boxes and lines along one spine: across is measured away from it, to the right or, mirrored, to the left."""
+"""Places boxes and lines along a spine; `across` is the distance from it, to the right or, if mirrored, to the left."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ PAD, RADIUS, STEP = 10.0, 9.0, 9.0  # beside text; of a sum; of a ± button
 
 
 class Sketch:
-    """Draws into `picture` around a spine at x = `spine`. `overhang`: how far boxes in the spine's way may stand out on
-    the side without loops, None = they stand in its middle."""
+    """Draws into `picture` along a spine at x = `spine`. `overhang`: how far boxes on the spine may extend to the side
+    without branches, None = they are centred on it."""
 
     def __init__(
         self,
@@ -27,11 +27,11 @@ class Sketch:
         self.spine, self._sign, self._overhang = spine, -1 if mirrored else 1, overhang
 
     def x(self, across: float) -> float:
-        """The x of a place so far from the spine."""
+        """The x coordinate at a distance from the spine."""
         return self.spine + self._sign * across
 
     def width_of(self, key: str, look: str = "box") -> float:
-        """How wide the box of part `key` must be for its words; 0 where the design has no such part."""
+        """The width of the box of part `key`; 0 if the design has no such part."""
         if key not in self.parts:
             return 0.0
         part = self.parts[key]
@@ -50,12 +50,12 @@ class Sketch:
         return rect
 
     def on_spine(self, key: str, bottom: float, look: str = "tag", width: float = 0.0) -> float:
-        """A box in the spine's way, its lower edge at `bottom`; returns its upper edge."""
+        """A box on the spine, its lower edge at `bottom`; returns its upper edge."""
         width = width or self.width_of(key, look)
         return self.box(key, -self.outside(width), bottom - LOW / 2, width, LOW, look).top
 
     def outside(self, width: float) -> float:
-        """How much of a box so wide, in the spine's way, stands on the side without loops."""
+        """How far a box of this width on the spine extends to the side without branches."""
         return width / 2 if self._overhang is None else min(width / 2, self._overhang)
 
     def sum(self, key: str, y: float, across: float = 0.0, look: str = "sum") -> None:
@@ -65,30 +65,30 @@ class Sketch:
         self.picture.nodes.append(Node(key=key, rect=rect, look=look))
 
     def wire(self, key: str, *points: tuple[float, float], look: str = "thin", arrow: bool = True) -> None:
-        """A line through (across, y) points that carries what part `key` makes."""
+        """A line through (across, y) points that carries the output of part `key`."""
         places = tuple(Point(self.x(across), y) for across, y in points)
         self.picture.wires.append(Wire(key=key, points=places, look=look, arrow=arrow))
 
     def climb(self, key: str, bottom: float, top: float, *, arrow: bool = False) -> None:
-        """A piece of the spine."""
+        """A segment of the spine."""
         if bottom - top > 0.5:
             self.wire(key, (0, bottom), (0, top), look="spine", arrow=arrow)
 
     def tap(self, y: float) -> None:
-        """Where a loop leaves the spine."""
+        """The point where a branch leaves the spine."""
         self.picture.dots.append(Dot(at=Point(self.spine, y)))
 
     def dot(self, key: str, across: float, y: float, look: str, size: float) -> None:
-        """One of many."""
+        """One of many experts."""
         self.picture.dots.append(Dot(at=Point(self.x(across), y), look=look, key=key, size=size))
 
     def label(self, text: str, across: float, y: float, key: str = "", look: str = "caption") -> None:
-        """Words that begin `across` from the spine and run away from it."""
+        """Text that starts `across` from the spine and runs away from it."""
         at, align = Point(self.x(across), y), "left" if self._sign > 0 else "right"
         self.picture.labels.append(Label(text=text, at=at, align=align, key=key, look=look))
 
     def label_over(self, text: str, across: float, bottom: float, key: str = "") -> None:
-        """Words centred over a place, their lower edge at `bottom`."""
+        """Text centred at `across`, its lower edge at `bottom`."""
         self.picture.labels.append(Label(text=text, at=Point(self.x(across), bottom - 7), align="centre", key=key))
 
     def sheet(self, low: float, high: float, top: float, bottom: float, copies: int, *, dashed: bool = False) -> Rect:
@@ -100,7 +100,7 @@ class Sketch:
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether the loops are on the left."""
+        """Whether the branches are on the left."""
         return self._sign < 0
 
     def steps(self, slot: str, key: str, right: float, y: float, *, apart: float = 0.0) -> None:

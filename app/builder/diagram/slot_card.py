@@ -1,4 +1,4 @@
-"""The little form that opens on a part of the diagram: its settings, changed in place."""
+"""The form that opens on a part of the diagram, to edit its settings in place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.builder.diagram.part import Part
 from app.kit.basics import label
 from app.kit.forms.editors import Editor, IntBox, make_editor
 from app.kit.theme import ThemeProvider
-from app.kit.words.slot_words import zero_words
+from app.kit.words.slot_words import zero_text
 from models.settings.model_config import ModelConfig
 from models.settings.slots import is_used
 
@@ -25,7 +25,7 @@ class SlotCard(QFrame):
     """Edits the slots of one `Part`. Enter and Esc close it.
 
     Signals:
-        edited(changes): a dict of slots and their new values, made legal where a simple change does that.
+        edited(changes): a dict of slots and their new values, made legal by further changes if simple ones do.
         closed(): the user is done.
     """
 
@@ -40,7 +40,7 @@ class SlotCard(QFrame):
         self.editors: dict[str, Editor] = {}
         self.problem = label("", "error", wrap=True)
         self.problem.hide()
-        self._zeros = zero_words()
+        self._zeros = zero_text()
         lines = QVBoxLayout(self)
         lines.setContentsMargins(14, 10, 14, 12)
         lines.setSpacing(8)
@@ -72,7 +72,7 @@ class SlotCard(QFrame):
         self._config = config
         for name, editor in self.editors.items():
             if isinstance(editor.widget, IntBox) and name in self._zeros:
-                editor.widget.set_zero_words(self._zeros[name](config))
+                editor.widget.set_zero_text(self._zeros[name](config))
             editor.write(getattr(config, name))
 
     def _add(self, grid: QGridLayout, name: str, theme: ThemeProvider) -> None:
@@ -98,7 +98,7 @@ class SlotCard(QFrame):
             return
         changes = repaired(self._config, name, value)
         if name in STEPPED and isinstance(value, int) and abs(value - before) == 1 and changes.get(name) != value:
-            # The arrows of the box: on to the next value that is possible.
+            # The arrows of the box step to the next legal value.
             changes = step(self._config, name, 1 if value > before else -1) or changes
         problems = ModelConfig.problems({**vars(self._config), **changes})
         self.problem.setText(problems[0].sentence if problems else "")
@@ -109,7 +109,7 @@ class SlotCard(QFrame):
             self.editors[name].write(changes[name])
 
     def focusNextPrevChild(self, is_next: bool) -> bool:
-        """Tab goes round within the card: what comes behind it is not in sight."""
+        """Keep Tab within the card."""
         stops = [editor.widget for editor in self.editors.values()]
         focused = self.focusWidget()
         if focused not in stops:

@@ -1,4 +1,4 @@
-"""What every loop of a block has: its norm, its short convolution, and the sum. No Qt."""
+"""The parts of every sublayer: its norm, its short convolution, and the sum. No Qt."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from app.builder.diagram.part import Part, StackSpec, norm_part
 
 def sublayer_norm(stack: StackSpec, sublayer: str, reader: str) -> Part:
     if stack.config.norm_place == "pre":
-        meaning = f"Brings the numbers into one range before {reader} reads them; the stream itself stays as it is."
+        meaning = f"Normalises the input of {reader} (pre-norm); the stream itself is unchanged."
     else:
-        meaning = f"Brings the stream into one range after {reader} has added to it (post-norm)."
+        meaning = f"Normalises the stream after {reader} has added to it (post-norm)."
     return norm_part(stack, f"{sublayer}_norm", meaning, copies=stack.config.n_layer)
 
 
@@ -18,7 +18,7 @@ def sum_part(stack: StackSpec, sublayer: str, word: str) -> Part:
         key=f"{stack.prefix}{sublayer}.sum",
         title="Add back",
         formula=f"x = x + {word}(x)\n{stack.stream} + {stack.stream}",
-        meaning="What the loop found is added to the residual stream, number by number, so nothing is overwritten.",
+        meaning="The sublayer's output is added to the residual stream, so nothing is overwritten.",
         kind="sum",
         slots=("norm_place", "dropout"),
         shape=stack.stream,

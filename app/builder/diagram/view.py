@@ -1,4 +1,4 @@
-"""The window onto the picture: zoom, pan and fit, what is pointed at, and walking from part to part with the keys."""
+"""The view of the diagram: zoom, pan and fit, hovering, and keyboard navigation between parts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from app.builder.diagram.items import Mark, NodeItem
 from app.builder.diagram.lines import WireItem
 from app.kit.theme import ThemeProvider
 
-_LEAST, _MOST = 0.2, 4.0  # zoom
-_LEAST_FIT, _MOST_FIT = 0.6, 1.35  # how far `fit` goes: smaller is hard to read, larger says no more
-_LEAST_ACROSS = 0.45  # what is too wide is harder to follow than what is too tall, so it gets smaller yet
+_MIN_ZOOM, _MAX_ZOOM = 0.2, 4.0  # zoom
+_MIN_FIT, _MAX_FIT = 0.6, 1.35  # limits of `fit`: smaller is hard to read, larger adds nothing
+_MIN_FIT_WIDTH = 0.45  # a picture may get smaller to fit its width, since scrolling sideways is harder
 _ARROWS = {
     Qt.Key.Key_Left: QPointF(-1, 0),
     Qt.Key.Key_Right: QPointF(1, 0),
@@ -24,7 +24,7 @@ _ARROWS = {
 
 
 class DiagramView(QGraphicsView):
-    """Shows marks, and says which one the user means.
+    """Shows marks, and reports which one the user points at or chooses.
 
     Signals:
         pointed(mark): what the pointer or the keyboard is at, None for nothing.
@@ -61,21 +61,21 @@ class DiagramView(QGraphicsView):
 
     @property
     def marks(self) -> tuple[Mark, ...]:
-        """What can be pointed at."""
+        """The interactive items."""
         return tuple(self._marks)
 
     @property
     def focused(self) -> Mark | None:
-        """Where the keyboard is."""
+        """The mark with the keyboard focus."""
         return self._focused
 
     @property
     def lit(self) -> Mark | None:
-        """Where the pointer is."""
+        """The mark under the pointer."""
         return self._lit
 
     def show_marks(self, marks: Sequence[Mark], frame: QRectF) -> None:
-        """Take the marks of a scene that was drawn anew; the keyboard stays at the same part."""
+        """Show the marks of a redrawn scene; the keyboard focus stays on the same part."""
         key = self._focused.part.key if self._focused is not None else ""
         self._marks = list(marks)
         self._lit = None
@@ -86,8 +86,8 @@ class DiagramView(QGraphicsView):
         if self._is_fitted:
             self.fit()
 
-    def place_of(self, mark: Mark) -> QRect:
-        """Where the mark stands on the viewport; of a line, where the pointer is on it."""
+    def rect_of(self, mark: Mark) -> QRect:
+        """The mark's rectangle in the viewport; for a line, where the pointer is on it."""
         if mark is self._lit and isinstance(mark, WireItem):
             return QRect(self._pointer, QSize(1, 1)).adjusted(-8, -8, 8, 8)
         return self.mapFromScene(mark.sceneBoundingRect()).boundingRect()
@@ -100,12 +100,12 @@ class DiagramView(QGraphicsView):
         return self._is_fitted
 
     def fit(self) -> None:
-        """Show the whole picture, or where that is too small to read, its width."""
+        """Show the whole picture, or its width if it would be too small to read."""
         self._is_fitted = True
         if self.sceneRect().isEmpty():  # nothing is shown yet
             return
-        # From the room without scroll bars, and each bar on or off at will: were they shown as needed, a picture that
-        # just fits would make them come and go without end, since each changes the room of the other.
+        # Computed without scroll bars, each of which is then set on or off: shown as needed, they would appear and
+        # disappear without end for a picture that just fits, since each changes the space of the other.
         frame, room = self.sceneRect(), self.contentsRect()
         bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
         scale = self._fitting(frame, room)
@@ -121,14 +121,14 @@ class DiagramView(QGraphicsView):
     def _fitting(self, frame: QRectF, room: QRect) -> float:
         text = self._theme.text_scale
         across, down = room.width() / frame.width(), room.height() / frame.height()
-        return min(max(across, _LEAST_ACROSS), max(down, _LEAST_FIT * text), _MOST_FIT * text)
+        return min(max(across, _MIN_FIT_WIDTH), max(down, _MIN_FIT * text), _MAX_FIT * text)
 
     def zoom(self, factor: float) -> None:
         """Show the picture `factor` times as large."""
         self._is_fitted = False
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
-        self._scale_to(min(max(self.transform().m11() * factor, _LEAST), _MOST))
+        self._scale_to(min(max(self.transform().m11() * factor, _MIN_ZOOM), _MAX_ZOOM))
         self.moved.emit()
 
     def _scale_to(self, scale: float) -> None:
@@ -158,9 +158,9 @@ class DiagramView(QGraphicsView):
 
     # -- pointer -------------------------------------------------------------------------------------------------------
 
-    def mark_at(self, place: QPoint) -> Mark | None:
-        """The topmost mark there."""
-        for item in self.items(place):
+    def mark_at(self, point: QPoint) -> Mark | None:
+        """The topmost mark at a point."""
+        for item in self.items(point):
             if isinstance(item, Mark):
                 return item
         return None
@@ -246,21 +246,21 @@ class DiagramView(QGraphicsView):
             self.pointed.emit(self._lit)
 
     def _stops(self) -> list[Mark]:
-        """What the keyboard stops at: boxes."""
+        """The marks that the keyboard can reach: boxes."""
         return [mark for mark in self._marks if isinstance(mark, NodeItem)]
 
     def _first(self) -> Mark | None:
-        return max(self._stops(), key=lambda mark: mark.place.center().y(), default=None)
+        return max(self._stops(), key=lambda mark: mark.rect.center().y(), default=None)
 
     def _walk(self, way: QPointF) -> None:
-        """To the nearest box in that direction; to one far aside only where nothing lies nearly straight ahead."""
+        """Move to the nearest box in a direction, preferring those nearly straight ahead."""
         if self._focused is None:
             self._go(self._first())
             return
-        here = self._focused.place.center()
+        here = self._focused.rect.center()
 
         def distance(mark: Mark) -> tuple[bool, float]:
-            step = mark.place.center() - here
+            step = mark.rect.center() - here
             along = step.x() * way.x() + step.y() * way.y()
             aside = abs(step.x() * way.y()) + abs(step.y() * way.x())
             return aside > along, along + 2 * aside if along > 2 else float("inf")

@@ -1,4 +1,4 @@
-"""A mask as a grid of crisp cells: what a token (a row) looks at (columns)."""
+"""An attention mask as a grid of cells: queries are rows, keys are columns."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from app.kit.figures.figure import Figure
 from app.kit.theme import SPACE, ThemeProvider
 
 _GAP_FROM = 6
-"""Cells of so many pixels have a gap between them."""
+"""The size in pixels from which cells have a gap between them."""
 _CALM, _WEAKEST = 0.6, 0.08
-"""How strong what is seen looks outside the row that is read; and where a penalty leaves nothing of it."""
+"""Opacity of visible cells outside the row that is read, and of those with a penalty that leaves no weight."""
 
 
 class MaskGrid(Figure):
-    """Shows one Grid. What is read out is told by the signal `read`; the row under the pointer stands out."""
+    """Shows one Grid, with the row under the pointer highlighted."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
@@ -77,10 +77,10 @@ class MaskGrid(Figure):
     def _margins(self) -> tuple[float, float]:
         """What titles and numbers take at the left and at the top."""
         metrics = self._metrics()
-        left = metrics.height() + 1.5 * SPACE + metrics.horizontalAdvance(self._last_number())
+        left = metrics.height() + 1.5 * SPACE + metrics.horizontalAdvance(self._last_format_number())
         return left, self.fontMetrics().height() + 2 * metrics.height() + SPACE
 
-    def _last_number(self) -> str:
+    def _last_format_number(self) -> str:
         return f"{self._grid.edges[-1] - 1:,}" if self._grid is not None else "0"
 
     def cell_rect(self, column: int, row: int) -> QRectF:
@@ -174,7 +174,7 @@ class MaskGrid(Figure):
     def _numbered(self, grid: Grid) -> list[int]:
         """Blocks whose first token's number is written: every one where there is room, else every second, fifth …"""
         n, cell = len(grid.share), self.area.width() / len(grid.share)
-        wide = self._metrics().horizontalAdvance(self._last_number()) + SPACE
+        wide = self._metrics().horizontalAdvance(self._last_format_number()) + SPACE
         for step in (1, 2, 4, 5, 8, 10, 16, 20, 32, 64):
             if step * cell >= wide:
                 return list(range(0, n, step))

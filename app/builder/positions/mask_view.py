@@ -1,4 +1,4 @@
-"""Which token may look at which, in each stack of a design."""
+"""The mask view: which tokens attend to which, in each stack of a design."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QBoxLayout, QCheckBox, QComboBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
 from app.builder.positions.mask_grid import MaskGrid
-from app.builder.positions.masks import MOST_BLOCKS, grids, mask_words
-from app.builder.positions.schemes import look_of
+from app.builder.positions.masks import MAX_BLOCKS, describe_mask, grids
+from app.builder.positions.schemes import display_of
 from app.kit.basics import label, row
 from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
 from app.kit.theme import SPACE, ThemeProvider
@@ -17,7 +17,7 @@ from models.settings.positions import scheme_of
 
 _FEW = 16
 """Tokens at first: each cell is large enough to point at."""
-_HINT = "Point at a cell, or walk with the arrow keys, to read it."
+_HINT = "Point at a cell, or use the arrow keys, to read it."
 
 
 class MaskView(QWidget):
@@ -30,16 +30,16 @@ class MaskView(QWidget):
         self.words = label("", "muted", wrap=True)
         self.length = QComboBox()
         self.length.setAccessibleName("Length")
-        self.length.setToolTip(f"Tokens of the text. More than {MOST_BLOCKS} are drawn as {MOST_BLOCKS} blocks of them")
+        self.length.setToolTip(f"Tokens of the text. More than {MAX_BLOCKS} are drawn as {MAX_BLOCKS} blocks")
         self.padding = QSlider(Qt.Orientation.Horizontal)
         self.padding.setAccessibleName("Padding")
-        self.padding.setToolTip("How many tokens at the end only fill the row: the texts of a batch are equally long")
+        self.padding.setToolTip("Padding tokens at the end: all texts of a batch have the same length")
         self.padding.setMinimumWidth(72)
         keep_wheel_for_scrolling(self.padding)
         self.padding_words = label("")
         self.packed = QCheckBox("Two documents")
         self.shaded = QCheckBox()
-        self.shaded.setToolTip("How much of a weight the penalty leaves")
+        self.shaded.setToolTip("Show how much of the weight the penalty leaves")
         self.head = IntBox(1, 1, 1)
         self.head.setAccessibleName("Head")
         self.grids = tuple(MaskGrid(theme) for _ in range(3))
@@ -48,18 +48,18 @@ class MaskView(QWidget):
         self._connect()
 
     def set_design(self, config: ModelConfig, length: int) -> None:
-        """Show the masks of `config`; `length`, of the user's texts, is one of those to choose from."""
+        """Show the masks of `config`; `length`, of the user's texts, is one of the choices."""
         self._config = config
-        self.words.setText(mask_words(config))
+        self.words.setText(describe_mask(config))
         self._offer_lengths(config, length)
         may_pack = config.topology != "encoder-decoder" and not config.n_segment
         self.packed.setEnabled(may_pack)
         self.packed.setToolTip(
-            "Two texts packed into one row, which do not see each other"
+            "Two texts packed into one row, masked from each other"
             if may_pack
-            else "Only stacks without a partner and without segment embeddings are given packed texts"
+            else "Only models with a single stack and no segment embeddings can have packed texts"
         )
-        self.alibi.setVisible(look_of(config).fading is not None)
+        self.alibi.setVisible(display_of(config).log_decay is not None)
         self.shaded.setText(f"Shade by {scheme_of(config).title}, head")
         with QSignalBlocker(self.head):
             self.head.setMaximum(config.n_head)
@@ -111,7 +111,7 @@ class MaskView(QWidget):
     # -- Choosing ------------------------------------------------------------------------------------------------------
 
     def _offer_lengths(self, config: ModelConfig, length: int) -> None:
-        """Powers of two up to the context, which is there itself, as is the user's; the chosen one stays if it can."""
+        """Offer powers of two up to the context, the context and the user's length; keep the choice if possible."""
         context = config.context_length
         powers = [2**i for i in range(3, 7)] + [2**i for i in range(8, 24, 2)]
         offered = tuple(sorted({min(max(length, 1), context), context, *(n for n in powers if n < context)}))
@@ -121,7 +121,7 @@ class MaskView(QWidget):
         with QSignalBlocker(self.length):
             self.length.clear()
             for n in offered:
-                self.length.addItem(f"{n:,}" if n <= MOST_BLOCKS else f"{n:,} in blocks", n)
+                self.length.addItem(f"{n:,}" if n <= MAX_BLOCKS else f"{n:,} in blocks", n)
             few = min(context, _FEW)
             # A window shows where the text is longer than it.
             at_first = next((n for n in offered if n >= max(few, 2 * config.sliding_window)), context)
@@ -152,7 +152,7 @@ class MaskView(QWidget):
 
     @property
     def text(self) -> MaskedText:
-        """What the masks are drawn for."""
+        """The text whose masks are drawn."""
         length: int = self.length.currentData()
         is_packed = self.packed.isChecked() and self.packed.isEnabled()
         return MaskedText(
@@ -165,7 +165,7 @@ class MaskView(QWidget):
         if config is None:
             return
         self.padding_words.setText(f"{self.padding.value():,}")
-        is_shaded = look_of(config).fading is not None and self.shaded.isChecked()
+        is_shaded = display_of(config).log_decay is not None and self.shaded.isChecked()
         head = self.head.value() - 1 if is_shaded else None
         shown = grids(config, self.text, head)
         # One grid leaves room beside it, three only below.

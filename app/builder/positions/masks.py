@@ -1,4 +1,4 @@
-"""Who sees whom in each stack of a design, as grids of tokens; of long texts, of blocks of tokens."""
+"""The attention masks of a design as grids of tokens, or of blocks of tokens in long texts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.builder.positions.schemes import look_of
+from app.builder.positions.schemes import display_of
 from app.kit.figures.pictures import Floats
 from models.architecture.mask_tables import MaskedText, block_edges, seen_across, seen_from, seen_pairs
 from models.inspect.position_weights import stacks
 from models.number_words import format_percent
 from models.settings.model_config import ModelConfig
 
-MOST_BLOCKS = 64
+MAX_BLOCKS = 64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,12 +22,12 @@ class Grid:
     """One kind of attention: rows of queries, columns of keys.
 
     Args:
-        edges: where each block begins, and the end; blocks of one token where there are few.
-        share: (n, n), which share of each block's pairs is seen, 0 to 1.
-        strength: (n, n) of what attention is multiplied by besides, 0 to 1.
+        edges: the start of each block, and the end; short texts have blocks of one token.
+        share: (n, n), the fraction of each block's pairs that is visible, 0 to 1.
+        strength: (n, n) factors on the attention weights (ALiBi), 0 to 1.
         n_real: tokens that are not padding, of rows and of columns.
-        describe: what is said of a cell (row, column).
-        summary: what is said of the whole.
+        describe: the read-out of a cell (row, column).
+        summary: a line about the whole mask.
     """
 
     title: str
@@ -45,8 +45,8 @@ def grids(config: ModelConfig, text: MaskedText, head: int | None = None) -> lis
     """The masks of a design: one, or those of encoder, decoder and cross-attention.
 
     Args:
-        text: what is read and, in an encoder-decoder, written as well.
-        head: whose penalty by distance is the `strength`; None for none.
+        text: the text that is read and, in an encoder-decoder, generated.
+        head: the head whose distance penalty is the `strength`; None for none.
     """
     if config.topology != "encoder-decoder":
         return [_self_grid("Self-attention", config, text, head)]
@@ -58,31 +58,31 @@ def grids(config: ModelConfig, text: MaskedText, head: int | None = None) -> lis
     ]
 
 
-def mask_words(config: ModelConfig) -> str:
-    """The rule of a design."""
+def describe_mask(config: ModelConfig) -> str:
+    """The attention mask of a design in a sentence."""
     window = f", at most {config.sliding_window - 1:,} tokens away" if config.sliding_window else ""
     if config.topology == "decoder-only":
         return (
-            f"Causal: each token sees itself and what came before{window}. So all tokens of a text can be guessed at "
-            "once in training, and no guess can peek."
+            f"Causal: each token sees itself and the tokens before it{window}. So training predicts all tokens of a "
+            "text in parallel, without looking ahead."
         )
     if config.topology == "encoder-only":
         return f"Bidirectional: each token sees the whole text, before and after it{window}."
     return (
-        f"The encoder sees the whole source{window}. The decoder sees what it has written so far{window}, and by "
+        f"The encoder sees the whole source{window}. The decoder sees what it has generated so far{window}, and by "
         "cross-attention the whole source."
     )
 
 
 def _self_grid(title: str, config: ModelConfig, text: MaskedText, head: int | None) -> Grid:
-    edges = block_edges(text.length, MOST_BLOCKS)
+    edges = block_edges(text.length, MAX_BLOCKS)
     sizes = np.diff(edges)
     pairs = seen_pairs(config, text, edges)
-    strength, fading = None, look_of(config).fading
-    if head is not None and fading is not None:
+    strength, log_decay = None, display_of(config).log_decay
+    if head is not None and log_decay is not None:
         distance = (edges[:-1] + edges[1:]) // 2
         head = min(head, config.n_head - 1)
-        strength = np.exp(fading(config.n_head, distance[None, :] - distance[:, None])[head])
+        strength = np.exp(log_decay(config.n_head, distance[None, :] - distance[:, None])[head])
     by_token = len(sizes) == text.length
 
     def describe(row: int, column: int) -> str:
@@ -90,15 +90,15 @@ def _self_grid(title: str, config: ModelConfig, text: MaskedText, head: int | No
             seen, all_pairs = int(pairs[row, column]), int(sizes[row] * sizes[column])
             part = "all" if seen == all_pairs else "none" if not seen else f"{seen:,} of {all_pairs:,} pairs"
             return f"tokens {_span(edges, row)} see of {_span(edges, column)}: {part}"
-        words = _row_words(config, text, row)
+        words = _describe_row(config, text, row)
         why = _why_hidden(config, text, row, column) if not pairs[row, column] else ""
-        return f"{words}; {column} is hidden from it: {why}" if why else words
+        return f"{words}; {column} is masked: {why}" if why else words
 
     n_seen, n_all = int(pairs.sum()), text.length**2
     return Grid(
         title=title,
-        rows="looks (query)",
-        columns="is looked at (key)",
+        rows="query",
+        columns="key",
         edges=edges,
         share=(pairs / np.outer(sizes, sizes)).astype(np.float32),
         strength=strength,
@@ -109,7 +109,7 @@ def _self_grid(title: str, config: ModelConfig, text: MaskedText, head: int | No
 
 
 def _cross_grid(text: MaskedText) -> Grid:
-    edges = block_edges(text.length, MOST_BLOCKS)
+    edges = block_edges(text.length, MAX_BLOCKS)
     first, stop = seen_across(text)
     n_seen = stop - first
     seen = np.diff(edges.clip(first, stop)) / np.diff(edges)
@@ -133,7 +133,7 @@ def _cross_grid(text: MaskedText) -> Grid:
     )
 
 
-def _row_words(config: ModelConfig, text: MaskedText, query: int) -> str:
+def _describe_row(config: ModelConfig, text: MaskedText, query: int) -> str:
     first, stop = seen_from(config, text, query)
     if query >= text.n_real:
         others = f"{first}…{stop - 1} and itself" if stop > first else "itself"

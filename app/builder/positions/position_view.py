@@ -1,12 +1,12 @@
-"""How a design tells the order of its tokens: the numbers of its scheme themselves, drawn."""
+"""The positions view: what a design's position scheme computes, as pictures."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QBoxLayout, QComboBox, QVBoxLayout, QWidget
 
-from app.builder.positions.scene import Scene
-from app.builder.positions.schemes import LearnedLook, Shown, look_of
+from app.builder.positions.scheme_pictures import SchemePictures
+from app.builder.positions.schemes import DisplayOptions, LearnedDisplay, display_of
 from app.builder.positions.trained_positions import TrainedPositions
 from app.kit.basics import EmptyState, label, row
 from app.kit.figures.heat_map import HeatMap
@@ -28,15 +28,15 @@ from models.settings.positions import scheme_of
 
 _SHOW = {"cos": "cos", "angle": "Angle"}
 _ORDER = {"stored": "As stored", "sorted": "Sines, then cosines"}
-_STRETCH = {"on": "Stretched", "off": "As without"}
+_STRETCH = {"on": "Scaled", "off": "Unscaled"}
 _STACK = {"decoder": "Decoder", "encoder": "Encoder"}
 
 
 class PositionView(QWidget):
-    """One scheme as two pictures, with a few words. What only training gives is taken from trained runs, never made up.
+    """One scheme as two pictures and a text. Learned tables are read from trained runs.
 
     Args:
-        session: finds trained runs and reads their tables; without it none are offered.
+        session: finds trained runs and reads their tables; None offers none.
     """
 
     def __init__(self, theme: ThemeProvider, session: Session | None = None, parent: QWidget | None = None) -> None:
@@ -53,19 +53,19 @@ class PositionView(QWidget):
         self._searched: ModelConfig | None = None
         self._runs: tuple[PositionRun, ...] = ()
         self._weights: PositionWeightsRead | None = None
-        self.scene: Scene | None = None
+        self.pictures: SchemePictures | None = None
         self.words = label("", "muted", wrap=True)
-        self.stack = Segments("Stack", _STACK, "Encoder and decoder have positions of their own")
-        self.show_as = Segments("Show", _SHOW, "The cosine of each angle, or how far a pair has turned")
-        self.order = Segments("Order", _ORDER, "The model has a sine and its cosine in turn")
-        self.stretch = Segments("Scaling", _STRETCH, "With the design's RoPE scaling, or as if it had none")
+        self.stack = Segments("Stack", _STACK, "Encoder and decoder have separate positions")
+        self.show_as = Segments("Show", _SHOW, "The cosine of each angle, or the angle itself")
+        self.order = Segments("Order", _ORDER, "The model interleaves sines and cosines")
+        self.stretch = Segments("Scaling", _STRETCH, "With the design's RoPE scaling, or without")
         self.head = IntBox(1, 1, 1)
         self.head.setAccessibleName("Head")
-        self.head.setToolTip("Which head's numbers are drawn as a matrix")
+        self.head.setToolTip("The head that is drawn as a matrix")
         self.head_words = label("Head", "muted")
         self.source = QComboBox()
         self.source.setAccessibleName("Trained run")
-        self.source.setToolTip("Runs of your library that have learned positions of this kind")
+        self.source.setToolTip("Trained runs with learned positions of this kind")
         self.source.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.source.setMinimumContentsLength(24)
         self.heat = (HeatMap(theme), HeatMap(theme))
@@ -131,7 +131,7 @@ class PositionView(QWidget):
         self._runs = found.runs
         self._fill_source()
         best = next((run for run in self._runs if has_same_tables(run.config, self._config)), None)
-        learned = look_of(self._config).learned
+        learned = display_of(self._config).learned
         if best is not None and learned is not None and learned.at_once and self._weights is None and self._trained:
             self._trained.read(best)
         self._draw()
@@ -161,7 +161,7 @@ class PositionView(QWidget):
 
     def _fill_source(self) -> None:
         assert self._config is not None
-        learned = look_of(self._config).learned
+        learned = display_of(self._config).learned
         assert learned is not None
         with QSignalBlocker(self.source):
             self.source.clear()
@@ -182,20 +182,20 @@ class PositionView(QWidget):
         return both[self.stack.value] if len(both) > 1 else both[""]
 
     def _has_two_stacks(self) -> bool:
-        """Whether encoder and decoder have something of their own to show."""
+        """Whether the pictures of encoder and decoder differ."""
         assert self._config is not None
         if self._config.topology != "encoder-decoder":
             return False
-        look = look_of(self._config)
-        return look.differs(self._config) or (look.learned is not None and self._weights is not None)
+        display = display_of(self._config)
+        return display.differs(self._config) or (display.learned is not None and self._weights is not None)
 
     @Slot()
     def _draw(self) -> None:
         config = self._config
         if config is None:
             return
-        look = look_of(config)
-        choices, learned = look.choices(config), look.learned
+        display = display_of(config)
+        choices, learned = display.choices(config), display.learned
         stack = self._stack()
         self._allow_heads(stack.n_head)
         has_heads = "head" in choices or (learned is not None and learned.has_heads and self._weights is not None)
@@ -207,42 +207,42 @@ class PositionView(QWidget):
         self._show(self.head, has_heads)
         self._show(self.head_words, has_heads)
         self.controls.setVisible(any(not widget.isHidden() for widget in self._all_controls))
-        self.scene = self._scene(stack)
-        self._show_scene()
+        self.pictures = self._make_pictures(stack)
+        self._show_pictures()
 
     def _show(self, widget: QWidget, shown: bool) -> None:
         focused = self.focusWidget()
         if not shown and focused is not None and (focused is widget or widget.isAncestorOf(focused)):
-            self.setFocus(Qt.FocusReason.OtherFocusReason)  # else it would go on to a picture, as if by Tab
+            self.setFocus(Qt.FocusReason.OtherFocusReason)  # else Qt would move it to a picture, as if by Tab
         widget.setVisible(shown)
 
-    def _scene(self, stack: ModelConfig) -> Scene | None:
-        """The pictures, None where there is nothing to draw."""
-        look = look_of(stack)
-        if look.learned is not None and self._weights is not None:
-            return self._learned(self._weights, look.learned)
-        shown = Shown(
+    def _make_pictures(self, stack: ModelConfig) -> SchemePictures | None:
+        """The pictures, None if there is nothing to draw."""
+        display = display_of(stack)
+        if display.learned is not None and self._weights is not None:
+            return self._learned(self._weights, display.learned)
+        shown = DisplayOptions(
             sorted_out=self.order.value == "sorted",
             angles=self.show_as.value == "angle",
             scaled=self.stretch.value == "on",
             head=self.head.value() - 1,
         )
-        return look.draw(stack, self._length, shown) if look.draw is not None else None
+        return display.draw(stack, self._length, shown) if display.draw is not None else None
 
-    def _learned(self, weights: PositionWeightsRead, look: LearnedLook) -> Scene:
+    def _learned(self, weights: PositionWeightsRead, display: LearnedDisplay) -> SchemePictures:
         assert self._config is not None
         run = weights.run
         name = self.stack.value if len(weights.tables) > 1 else ""
         source = f"Learned by “{run.name}” in {run.step:,} steps"
         if not has_same_tables(run.config, self._config):
-            source += f" (another design, {look.shape(run.config)})"
+            source += f" (another design, {display.shape(run.config)})"
         own = stacks(run.config)[name]
-        if look.has_heads:
+        if display.has_heads:
             self._allow_heads(own.n_head)
-        return look.draw(own, self._length, weights.tables[name], self.head.value() - 1, source)
+        return display.draw(own, self._length, weights.tables[name], self.head.value() - 1, source)
 
     def _allow_heads(self, n_head: int) -> None:
-        """Let a head of so many be chosen; at first it is that in the middle, which looks neither near nor far."""
+        """Allow choosing one of `n_head` heads; the default is the middle one, with a medium slope."""
         if n_head != self.head.maximum():
             with QSignalBlocker(self.head):
                 self.head.setMaximum(n_head)
@@ -250,32 +250,32 @@ class PositionView(QWidget):
                     self.head.setValue((n_head + 1) // 2)
             self.head_words.setText(f"Head, of {n_head}")
 
-    def _show_scene(self) -> None:
-        scene = self.scene
-        self.words.setVisible(scene is not None)
+    def _show_pictures(self) -> None:
+        pictures = self.pictures
+        self.words.setVisible(pictures is not None)
         layout = self.layout()
         assert isinstance(layout, QVBoxLayout)
-        layout.setStretchFactor(self._figures, 0 if scene is None else 1)
-        layout.setStretchFactor(self._empty, 1 if scene is None else 0)
+        layout.setStretchFactor(self._figures, 0 if pictures is None else 1)
+        layout.setStretchFactor(self._empty, 1 if pictures is None else 0)
         if self.nothing is not None:
             self._empty.removeWidget(self.nothing)
             self.nothing.hide()
             self.nothing.deleteLater()
             self.nothing = None
-        pictures = (scene.first, scene.second) if scene is not None else ()
-        heats = [picture for picture in pictures if isinstance(picture, HeatPicture)]
-        lines = [picture for picture in pictures if isinstance(picture, LinePicture)]
-        beside = scene is not None and scene.beside
+        both = (pictures.first, pictures.second) if pictures is not None else ()
+        heats = [picture for picture in both if isinstance(picture, HeatPicture)]
+        lines = [picture for picture in both if isinstance(picture, LinePicture)]
+        beside = pictures is not None and pictures.beside
         self.heat[0].setVisible(bool(heats) and not beside)
         self.heat[1].setVisible(bool(heats) and beside)
         self.lines.setVisible(bool(lines))
-        if scene is None:
+        if pictures is None:
             assert self._config is not None
-            self.nothing = EmptyState(*look_of(self._config).nothing(self._config, bool(self._runs)))
+            self.nothing = EmptyState(*display_of(self._config).nothing(self._config, bool(self._runs)))
             self._empty.addWidget(self.nothing)
             self.nothing.show()
             return
-        self.words.setText(scene.words)
+        self.words.setText(pictures.words)
         right, down = QBoxLayout.Direction.LeftToRight, QBoxLayout.Direction.TopToBottom
         self._figures.setDirection(right if beside else down)
         for i, weight in enumerate((0, 4, 5) if beside else (5, 4, 0)):

@@ -1,4 +1,4 @@
-"""How each position scheme is drawn: its pictures, what can be chosen of them, what is said where there are none."""
+"""How each position scheme is displayed: its pictures, their options, and the text if there are none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from app.builder.positions import biases, rotations, tables
-from app.builder.positions.scene import Ints, Scene
+from app.builder.positions.scheme_pictures import Ints, SchemePictures
 from app.kit.figures.pictures import Floats
 from models.architecture import position_tables
 from models.settings.model_config import ModelConfig
@@ -16,9 +16,9 @@ from models.settings.slots import check_complete
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
-    """What is chosen above the pictures. sorted_out: sines, then cosines. angles: of rotations, else their cosines.
-    scaled: with the design's RoPE scaling. head: which one is drawn as a matrix, from 0."""
+class DisplayOptions:
+    """The options above the pictures. sorted_out: sines, then cosines. angles: of rotations, instead of their cosines.
+    scaled: with the design's RoPE scaling. head: the head drawn as a matrix, from 0."""
 
     sorted_out: bool = False
     angles: bool = False
@@ -27,40 +27,40 @@ class Shown:
 
 
 Words: TypeAlias = tuple[str, str]
-"""A heading and a few sentences."""
+"""A heading and a text."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnedLook:
-    """How what a trained run has learned is drawn: draw(design, length, table, head, source), source being words.
+class LearnedDisplay:
+    """How a learned table is displayed: draw(design, length, table, head, source), where source describes the run.
 
-    nothing_chosen: what the list of runs says where none is. at_once: whether the newest run is shown unasked.
-    has_heads: whether one is drawn as a matrix. shape: the table of a design in words.
+    nothing_chosen: the text of the run list if none is chosen. at_once: whether the newest run is shown by default.
+    has_heads: whether a single head is drawn as a matrix. shape: describes the size of a design's table.
     """
 
-    draw: Callable[[ModelConfig, int, Floats, int, str], Scene]
+    draw: Callable[[ModelConfig, int, Floats, int, str], SchemePictures]
     shape: Callable[[ModelConfig], str]
-    nothing_chosen: str = "Trained runs …"
+    nothing_chosen: str = "Trained runs…"
     at_once: bool = False
     has_heads: bool = False
 
 
-def untrained_table_words(config: ModelConfig, has_runs: bool) -> tuple[str, str]:
-    """A heading and a few sentences for a table that only training fills; see `Look.nothing`."""
-    other = " Or choose a run above, to see what another design has learned." if has_runs else ""
+def describe_untrained_table(config: ModelConfig, has_runs: bool) -> tuple[str, str]:
+    """A heading and a text for a table that is learned in training; see `SchemeDisplay.nothing`."""
+    other = " Or choose a run above to see what another design has learned." if has_runs else ""
     return (
         f"{config.context_length:,} × {config.d_model:,} numbers, learned in training",
-        "Each position has a row of its own in a table. A new model's table is random noise that says nothing "
-        f"of order, so none is drawn. Train this design, and what it has learned is shown here.{other}",
+        "Each position has its own row in a table. The table of a new model is random noise, so nothing is "
+        f"drawn. Train this design to see here what it has learned.{other}",
     )
 
 
-def no_position_words(config: ModelConfig, has_runs: bool) -> tuple[str, str]:
+def describe_no_positions(config: ModelConfig, has_runs: bool) -> tuple[str, str]:
     """The same for a design without positions."""
     if config.conv_width > 1:
         return (
             "No positions, but a short convolution",
-            f"Each token is mixed with the {config.conv_width - 1} just before it, which tells neighbours in order. "
+            f"Each token is mixed with the {config.conv_width - 1} just before it, which encodes local order. "
             "Beyond that, attention does not know how far away a token is.",
         )
     if config.is_causal:
@@ -71,78 +71,78 @@ def no_position_words(config: ModelConfig, has_runs: bool) -> tuple[str, str]:
         )
     return (
         "No positions",
-        "Nothing tells this encoder the order of its tokens: it reads a text as a bag of words, and “dog bites "
-        "man” is to it what “man bites dog” is. Choose a scheme under Positions.",
+        "This encoder does not know the order of its tokens: it reads a text as a bag of words, so “dog bites "
+        "man” equals “man bites dog”. Choose a scheme under Positions.",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
-    """How a scheme is drawn. draw(design, length, shown): its pictures from the settings alone.
+class SchemeDisplay:
+    """How a scheme is displayed. draw(design, length, options): its pictures from the settings alone.
 
-    nothing(design, whether trained runs can be chosen): what is said where there is neither that nor a trained table.
-    choices: the fields of Shown that change the pictures of a design. differs: whether an encoder's are other ones than
-    its decoder's. fading(n_head, distances): the logarithm of what is left of attention's weights, where that is fixed.
+    nothing(design, whether there are trained runs): heading and text if there is neither that nor a learned table.
+    choices: the fields of DisplayOptions that affect a design. differs: whether the pictures of encoder and decoder
+    differ. log_decay(n_head, distances): the fixed logarithm of the factor on attention weights, if there is one.
     """
 
-    draw: Callable[[ModelConfig, int, Shown], Scene] | None = None
-    nothing: Callable[[ModelConfig, bool], Words] = no_position_words
+    draw: Callable[[ModelConfig, int, DisplayOptions], SchemePictures] | None = None
+    nothing: Callable[[ModelConfig, bool], Words] = describe_no_positions
     choices: Callable[[ModelConfig], tuple[str, ...]] = lambda config: ()
     differs: Callable[[ModelConfig], bool] = lambda config: False
-    learned: LearnedLook | None = None
-    fading: Callable[[int, Ints], Floats] | None = None
+    learned: LearnedDisplay | None = None
+    log_decay: Callable[[int, Ints], Floats] | None = None
 
 
-def look_of(config: ModelConfig) -> Look:
-    """How a design's scheme is drawn."""
-    return _LOOKS[config.position]
+def display_of(config: ModelConfig) -> SchemeDisplay:
+    """The display of a design's scheme."""
+    return _DISPLAYS[config.position]
 
 
 def _rope_choices(config: ModelConfig) -> tuple[str, ...]:
     return ("angles", "scaled") if config.rope_scaling != "none" else ("angles",)
 
 
-_LOOKS = {
-    "learned": Look(
-        nothing=untrained_table_words,
-        learned=LearnedLook(
+_DISPLAYS = {
+    "learned": SchemeDisplay(
+        nothing=describe_untrained_table,
+        learned=LearnedDisplay(
             draw=lambda config, length, table, head, source: tables.learned_table(table, source),
             shape=lambda config: f"{config.context_length:,} × {config.d_model:,}",
-            at_once=True,  # it is nothing without training
+            at_once=True,  # there is nothing to draw without training
         ),
     ),
-    "sinusoidal": Look(
+    "sinusoidal": SchemeDisplay(
         draw=lambda config, length, shown: tables.waves(config, length, sorted_out=shown.sorted_out),
         choices=lambda config: ("sorted_out",),
     ),
-    "rope": Look(
+    "rope": SchemeDisplay(
         draw=lambda config, length, shown: rotations.rotations(
             config, length, angles=shown.angles, scaled=shown.scaled
         ),
         choices=_rope_choices,
         differs=lambda config: config.head_dim != config.encoder().head_dim,
     ),
-    "alibi": Look(
+    "alibi": SchemeDisplay(
         draw=lambda config, length, shown: biases.penalties(config, length, shown.head),
         choices=lambda config: ("head",),
         differs=lambda config: True,
-        fading=position_tables.alibi_scores,
+        log_decay=position_tables.alibi_scores,
     ),
-    "t5": Look(
+    "t5": SchemeDisplay(
         draw=lambda config, length, shown: biases.buckets(config, length),
         differs=lambda config: True,
-        learned=LearnedLook(
+        learned=LearnedDisplay(
             draw=biases.bucket_biases,
             shape=lambda config: f"{config.n_bucket} buckets × {config.n_head} heads",
             nothing_chosen="Buckets only",
             has_heads=True,
         ),
     ),
-    "none": Look(),
+    "none": SchemeDisplay(),
 }
-check_complete(_LOOKS, POSITIONS, "pictures of position schemes")
+check_complete(_DISPLAYS, POSITIONS, "pictures of position schemes")
 check_complete(
-    (name for name, look in _LOOKS.items() if look.learned),
+    (name for name, display in _DISPLAYS.items() if display.learned),
     (name for name, scheme in POSITIONS.items() if scheme.learned),
     "pictures of learned positions",
 )

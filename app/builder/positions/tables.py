@@ -1,4 +1,4 @@
-"""Positions as a table that is added to the tokens: waves, or what a trained run has learned."""
+"""Position tables that are added to embeddings: sinusoidal, or learned by a run."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import math
 
 import numpy as np
 
-from app.builder.positions.scene import (
-    MOST_COLUMNS,
-    MOST_ROWS,
+from app.builder.positions.scheme_pictures import (
+    MAX_COLUMNS,
+    MAX_ROWS,
     UNIT_BAR,
     Ints,
-    Scene,
-    along,
-    down,
-    every_words,
+    SchemePictures,
+    format_period,
+    format_stride,
     pairs_of,
+    row_axis,
     similarity_plot,
-    token_words,
+    token_axis,
 )
-from app.kit.figures.pictures import Axis, Floats, HeatPicture, number, picks
+from app.kit.figures.pictures import Axis, Floats, HeatPicture, evenly_spaced, format_number
 from models.architecture import position_tables as tables
 from models.settings.model_config import ModelConfig
 
 
-def waves(config: ModelConfig, length: int, *, sorted_out: bool = False) -> Scene:
-    """The sinusoidal table; `sorted_out`: all sines above all cosines, instead of in turn as the model has them."""
+def waves(config: ModelConfig, length: int, *, sorted_out: bool = False) -> SchemePictures:
+    """The sinusoidal table; `sorted_out`: all sines above all cosines, instead of interleaved as in the model."""
     width = config.d_model
-    positions, dimensions = picks(length, MOST_COLUMNS), pairs_of(width)
+    positions, dimensions = evenly_spaced(length, MAX_COLUMNS), pairs_of(width)
     if sorted_out:
         dimensions = np.concatenate((dimensions[dimensions % 2 == 0], dimensions[dimensions % 2 == 1]))
     values = tables.sinusoidal_table(positions, dimensions, width).T
@@ -35,19 +35,20 @@ def waves(config: ModelConfig, length: int, *, sorted_out: bool = False) -> Scen
     def describe(row: int, column: int) -> str:
         wave = "sine" if dimensions[row] % 2 == 0 else "cosine"
         period = 2 * math.pi * 10_000.0 ** (dimensions[row] // 2 * 2 / width)
+        value = format_number(float(values[row, column]), 3)
         return (
-            f"position {positions[column]:,}, dimension {dimensions[row]:,}: {number(float(values[row, column]), 3)}\n"
-            f"a {wave} that repeats every {token_words(period)}"
+            f"position {positions[column]:,}, dimension {dimensions[row]:,}: {value}\n"
+            f"a {wave} with a period of {format_period(period)}"
         )
 
-    return Scene(
+    return SchemePictures(
         words=f"A fixed table, added to the token embeddings: each position is a column of {width:,} numbers, from "
-        "fast waves to slow ones, a sine and a cosine of each. How alike two positions are depends on their distance.",
+        "fast waves to slow ones, a sine and a cosine each. The similarity of two positions depends on their distance.",
         first=HeatPicture(
-            title=f"The table{every_words(positions, 'position')}",
+            title=f"The table{format_stride(positions, 'position')}",
             values=values,
-            x=along("Position", length),
-            y=_sines_then_cosines(dimensions) if sorted_out else down("Dimension", dimensions),
+            x=token_axis("Position", length),
+            y=_sines_then_cosines(dimensions) if sorted_out else row_axis("Dimension", dimensions),
             colours="diverging",
             low=-1.0,
             high=1.0,
@@ -71,10 +72,10 @@ def _sines_then_cosines(dimensions: Ints) -> Axis:
     return Axis(title="Even | odd", low=rows - 0.5, high=-0.5, ticks=ticks)
 
 
-def learned_table(weights: Floats, source: str) -> Scene:
-    """A trained run's table, (context_length, d_model)."""
+def learned_table(weights: Floats, source: str) -> SchemePictures:
+    """A learned table, (context_length, d_model)."""
     length, width = weights.shape
-    positions, dimensions = picks(length, MOST_COLUMNS), picks(width, MOST_ROWS)
+    positions, dimensions = evenly_spaced(length, MAX_COLUMNS), evenly_spaced(width, MAX_ROWS)
     values = weights[positions][:, dimensions].T
     limit = max(float(np.percentile(np.abs(weights), 99)), 1e-6)
     similarity = tables.table_similarity(weights)
@@ -84,21 +85,21 @@ def learned_table(weights: Floats, source: str) -> Scene:
         return means
 
     def describe(row: int, column: int) -> str:
-        value = number(float(values[row, column]), 4)
+        value = format_number(float(values[row, column]), 4)
         return f"position {positions[column]:,}, dimension {dimensions[row]:,}: {value}"
 
-    return Scene(
+    return SchemePictures(
         words=f"{source}: each position's own {width:,} numbers, added to the token embeddings. Colours end at the "
-        "99th percentile. Below, how alike two positions are, on average, by their distance.",
+        "99th percentile. Below: the mean similarity of two positions, by distance.",
         first=HeatPicture(
-            title=f"The learned table{every_words(positions, 'position')}",
+            title=f"The learned table{format_stride(positions, 'position')}",
             values=values,
-            x=along("Position", length),
-            y=down("Dimension", dimensions),
+            x=token_axis("Position", length),
+            y=row_axis("Dimension", dimensions),
             colours="diverging",
             low=-limit,
             high=limit,
-            bar=((limit, number(limit, 3)), (0.0, "0"), (-limit, number(-limit, 3))),
+            bar=((limit, format_number(limit, 3)), (0.0, "0"), (-limit, format_number(-limit, 3))),
             describe=describe,
         ),
         second=similarity_plot("Similarity by distance", "Mean cosine", length, mean_similarity),

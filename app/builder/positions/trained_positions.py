@@ -1,4 +1,4 @@
-"""Looks up what trained runs have learned about positions: beside the window, and beside any training."""
+"""Reads what trained runs have learned about positions, in the background."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from models.settings.model_config import ModelConfig
 
 
 class TrainedPositions(QObject):
-    """Finds runs with learned positions, and reads their tables; of each, the last one asked for. Failures are said.
+    """Finds runs with learned positions and reads their tables; only the latest request of each is answered.
 
     Signals:
         runs_found(PositionRunsFound): which runs there are.
@@ -38,7 +38,7 @@ class TrainedPositions(QObject):
             task.failed.connect(notices.fail)
 
     def find(self, config: ModelConfig) -> None:
-        """Look for runs that have learned what `config` would learn."""
+        """Find runs with a learned table like that of `config`."""
         self._search.drive(lambda: find_position_runs(self._library, config))
 
     def read(self, run: PositionRun) -> None:

@@ -12,7 +12,7 @@ from app.chat.archive.index import ChatEntry
 from app.chat.archive.message_tree import Chat
 from app.chat.conversation.conversation import Conversation
 from app.kit.basics import EmptyState, button, row
-from app.kit.file_dialogs import ask_where_to_save, reveal
+from app.kit.file_dialogs import ask_save_path, reveal
 from app.kit.item_list import Item, ItemList
 from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import format_date
@@ -68,10 +68,10 @@ class ChatList(QFrame):
     def _connect(self) -> None:
         conversation, chat_library, chats = self._conversation, self._conversation.chat_library, self.list
         chats.chosen.connect(self._on_chosen)
-        chats.rename_asked.connect(self._ask_name)
-        chats.duplicate_asked.connect(chat_library.duplicate)
-        chats.delete_asked.connect(lambda id: conversation.when_free(lambda: conversation.delete(id)))
-        chats.reveal_asked.connect(lambda id: reveal(chat_library.store.path(id).parent))
+        chats.rename_requested.connect(self._ask_name)
+        chats.duplicate_requested.connect(chat_library.duplicate)
+        chats.delete_requested.connect(lambda id: conversation.when_free(lambda: conversation.delete(id)))
+        chats.reveal_requested.connect(lambda id: reveal(chat_library.store.path(id).parent))
         chats.doubleClicked.connect(self._on_double_clicked)
         for ending, words in (("json", "Export as JSON…"), ("md", "Export as Markdown…")):
             action = QAction(words, chats)
@@ -145,7 +145,7 @@ class ChatList(QFrame):
         item = self.list.item_of(self.list.current_key)
         if item is None or item.problem:
             return
-        path = ask_where_to_save(self, "Export chat", item.name, ending, _FILTERS[ending])
+        path = ask_save_path(self, "Export chat", item.name, ending, _FILTERS[ending])
         if path is not None:
             self._conversation.chat_library.export(item.key, path)
 

@@ -13,7 +13,7 @@ from app.chat.conversation.bubble import Bubble
 from app.chat.conversation.message_actions import MessageActions
 from app.chat.conversation.reply_captions import describe_reply, explain_reply, judge
 from app.kit.basics import button, label, row, set_role
-from app.kit.text.growing_field import MOST_CHARACTERS, GrowingField
+from app.kit.text.growing_field import MAX_CHARACTERS, GrowingField
 from app.kit.theme import SPACE, ThemeProvider
 
 _FRESH = "New start: the model does not see the messages above."
@@ -119,11 +119,11 @@ class MessageView(QWidget):
 
     def set_enabled(self, *, can_change: bool, can_reply: bool, can_continue: bool) -> None:
         """Enable the buttons: switch and make versions, request a reply, continue this reply."""
-        fits = len(self.message.content) <= MOST_CHARACTERS
+        fits = len(self.message.content) <= MAX_CHARACTERS
         can_edit = can_change and fits and (self.message.is_reply or can_reply)
         if not fits:
             self.buttons.edit.setToolTip(
-                f"Too long to edit here (over {MOST_CHARACTERS:,} characters): copy it instead"
+                f"Too long to edit here (over {MAX_CHARACTERS:,} characters): copy it instead"
             )
         self.buttons.set_enabled(can_show=can_change, can_edit=can_edit, can_reply=can_reply, can_continue=can_continue)
         if self.editor is not None:

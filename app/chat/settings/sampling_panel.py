@@ -18,7 +18,7 @@ from app.chat.settings.sampling_presets import SamplingPresets
 from app.glass.tokens.token_chips import Chip, TokenChips
 from app.kit.basics import column, label, row
 from app.kit.forms.editors import IntBox
-from app.kit.forms.sampling_sliders import SLIDERS, sampling_slider, sampling_words
+from app.kit.forms.sampling_sliders import SLIDERS, sampling_slider, sampling_label
 from app.kit.forms.slider_row import SliderRow
 from app.kit.layout.section import Section
 from app.kit.theme import SPACE, ThemeProvider
@@ -47,8 +47,8 @@ class SamplingPanel(QWidget):
         self._edited = False
         self.sliders: dict[str, SliderRow] = {}
         self.presets = PresetBar(presets, theme)
-        self.stop = StopTexts(theme, *sampling_words("stop"))
-        self.bias = BiasEditor(theme, *sampling_words("logit_bias"))
+        self.stop = StopTexts(theme, *sampling_label("stop"))
+        self.bias = BiasEditor(theme, *sampling_label("logit_bias"))
         self.more = Section("More", theme, folded=True)
         self._settings = QWidget()
         self.why_not = label("", "muted", wrap=True)
@@ -140,7 +140,7 @@ class SamplingPanel(QWidget):
         return slider
 
     def _seed_row(self) -> QVBoxLayout:
-        title, tip = sampling_words("seed")
+        title, tip = sampling_label("seed")
         self.seed = IntBox(0, _LARGEST_SEED, 1)
         self.seed.setAccessibleName(title)
         self.seed.setMinimumWidth(self.seed.fontMetrics().averageCharWidth() * 17)

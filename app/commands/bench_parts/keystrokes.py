@@ -21,7 +21,7 @@ _VOCAB_SIZE = 4096
 
 
 def bench_keystrokes(text: str, line: ProgressLine) -> list[Result]:
-    """Milliseconds from a key press in the middle of a text of each size until its tokens are painted, as medians."""
+    """Milliseconds from a key press in the middle of a text of each size until its tokens are painted: medians."""
     from PySide6.QtCore import QEventLoop, Qt
     from PySide6.QtGui import QKeyEvent, QTextCursor
     from PySide6.QtWidgets import QApplication

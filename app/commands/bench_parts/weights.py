@@ -1,4 +1,4 @@
-"""`terrarium bench weights MODEL`: memory, speed and perplexity of one model with bfloat16 and int8 weights."""
+"""`terrarium bench weights MODEL`: speed, memory and perplexity with bfloat16 and int8 weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models.number_words import format_size
 
 
 def bench_weights(text: str, device_name: str, line: ProgressLine) -> WeightsMeasured:
-    """Measure MODEL; raises ValueError if it does not exist or is not a decoder."""
+    """Measure MODEL; ValueError where there is none, or it is not a decoder."""
     from models.inference.held_out import held_out_texts
     from models.inference.measure_weights import measure_weights
 

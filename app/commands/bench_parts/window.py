@@ -23,11 +23,7 @@ _ENDLESS = 1_000_000
 
 
 def bench_window(device: str, files: Sequence[Path], seconds: float, line: ProgressLine) -> Result:
-    """The share of ticks of a 10 ms timer that were more than 50 ms late while the training tab showed a run.
-
-    Raises:
-        ValueError: if training fails.
-    """
+    """Share of the ticks of a 10 ms timer that were more than 50 ms late while the training tab showed a run."""
     with tempfile.TemporaryDirectory(prefix="terrarium-bench-", ignore_cleanup_errors=True) as home:
         gaps = _measure(Library(Path(home)), device, _spec(files), seconds, line)
     late, due = map(sum, zip(*map(late_and_due, gaps), strict=True))
@@ -62,7 +58,7 @@ def _spec(files: Sequence[Path]) -> RunSpec:
 
 
 def _measure(library: Library, device: str, spec: RunSpec, seconds: float, line: ProgressLine) -> list[float]:
-    """The seconds between the ticks of a timer in the window's thread, while the run trains."""
+    """Seconds between the ticks of a timer in the window's thread while the run trains."""
     from PySide6.QtCore import QEventLoop, Qt, QTimer
 
     from app.commands.offscreen import opened_window

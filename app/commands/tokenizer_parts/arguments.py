@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from app.commands.corpora import MADE
+from app.commands.corpora import BUILT_IN
 from models.data.tiny_world.parallel import LANGUAGE_NAMES
 from models.tokenizers.vocabulary.token_types import TYPES
 
@@ -35,8 +35,8 @@ def add_compare(actions: Any) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="C",
-        help=f"{', '.join(MADE)}, {LANGUAGES} (the same stories in {', '.join(LANGUAGE_NAMES)}), or a corpus of the "
-        "library by its label or the digits of its SHA-256; repeatable, each is measured separately",
+        help=f"{', '.join(BUILT_IN)}, {LANGUAGES} (the same stories in {', '.join(LANGUAGE_NAMES)}), or a corpus of "
+        "the library by its label or the digits of its SHA-256; repeatable, each is measured separately",
     )
     parser.add_argument(
         "--design",
@@ -58,7 +58,7 @@ def add_inspect(actions: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--corpus",
         metavar="C",
-        help=f"count on {', '.join(MADE)}, a text file, or a corpus of the library by label or SHA-256",
+        help=f"count on {', '.join(BUILT_IN)}, a text file, or a corpus of the library by label or SHA-256",
     )
     parser.add_argument("--find", metavar="Q", help="list the tokens with this text, /regular expression/ or #id")
     parser.add_argument("--type", choices=TYPES, help="list only tokens of this type")

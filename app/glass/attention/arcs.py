@@ -22,7 +22,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.glass.focus import Focus
 from app.glass.tokens.token_flow import ARC_HEIGHT, TokenFlow
-from app.kit.figures.attention_pictures import share_words, strongest
+from app.kit.figures.attention_pictures import format_share, strongest
 from app.kit.figures.pictures import Floats
 from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import format_count
@@ -72,7 +72,7 @@ class AttentionArcs(QWidget):
         """
         self._row, self._query, self._marked = row, query, marked
         self._top_keys = strongest(row) if row is not None else []
-        words = [] if row is None else [f"{self._key_words[i]} {share_words(float(row[i]))}" for i in self._top_keys]
+        words = [] if row is None else [f"{self._key_words[i]} {format_share(float(row[i]))}" for i in self._top_keys]
         self.setAccessibleDescription(", ".join(words))
         self._fold()
         self.update()
@@ -180,7 +180,7 @@ class AttentionArcs(QWidget):
         """The tooltip of a key token."""
         assert self._row is not None
         weight = float(self._row[key])
-        share = "is masked here" if math.isnan(weight) else f"gets {share_words(weight)} of the attention"
+        share = "is masked here" if math.isnan(weight) else f"gets {format_share(weight)} of the attention"
         return f"{self._key_words[key]} ({key + 1}) {share}"
 
     # -- Painting ------------------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ class AttentionArcs(QWidget):
             painter.setFont(self._theme.font(0.75))
             painter.setPen(colors.color("muted"))
             below = QRectF(pill.left() - 10, pill.bottom() + 4, pill.width() + 20, flow.below - 4)
-            painter.drawText(below, Qt.AlignmentFlag.AlignCenter, share_words(weight))
+            painter.drawText(below, Qt.AlignmentFlag.AlignCenter, format_share(weight))
 
     def _draw_arc(self, painter: QPainter, flow: TokenFlow, keys: TokenFlow, key: int) -> None:
         assert self._row is not None

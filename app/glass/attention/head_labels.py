@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from app.kit.figures.attention_pictures import share_words
-from app.kit.words.site_words import site_words
+from app.kit.figures.attention_pictures import format_share
+from app.kit.words.site_words import format_site
 from models.inspect.attention_maps import SiteMap, StackMaps
 from models.inspect.head_patterns import PATTERNS, leading_pattern
 
@@ -26,9 +26,9 @@ def describe_head(site: SiteMap, head: int) -> str:
     """“Layer 2, head 3: induction”, “Layer 2: mean of its 4 heads”."""
     if head >= site.n_head:
         what = ("mean", "largest")[head - site.n_head]
-        return f"{site_words(site.site).removesuffix(', attention')}: {what} of its {site.n_head} heads"
+        return f"{format_site(site.site).removesuffix(', attention')}: {what} of its {site.n_head} heads"
     name = PATTERNS.get(leading_pattern(scores_of(site, head)), _MIXED)
-    return f"{site_words(site.site, head)}: {name[0].lower()}{name[1:]}"
+    return f"{format_site(site.site, head)}: {name[0].lower()}{name[1:]}"
 
 
 def format_scores(site: SiteMap, head: int) -> str:
@@ -36,7 +36,7 @@ def format_scores(site: SiteMap, head: int) -> str:
     if head >= site.n_head:
         return ""
     measured = ((PATTERNS[name].lower(), score) for name, score in scores_of(site, head).items())
-    return " · ".join(f"{name} {share_words(score)}" for name, score in measured if not math.isnan(score))
+    return " · ".join(f"{name} {format_share(score)}" for name, score in measured if not math.isnan(score))
 
 
 def scores_of(site: SiteMap, head: int) -> dict[str, float]:

@@ -12,7 +12,7 @@ from app.glass.attention.head_labels import SORTS
 from app.glass.attention.head_montage import HeadMontage
 from app.glass.attention.head_tiles import Tile
 from app.kit.basics import label, row
-from app.kit.figures.attention_pictures import SCALES, SCALES_TIP, share_words
+from app.kit.figures.attention_pictures import SCALES, SCALES_TIP, format_share
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from models.inspect.attention_maps import StackMaps
@@ -93,7 +93,7 @@ class HeadOverview(QWidget):
 
         def caption(tile: Tile) -> str:
             score = float(scores[tile.site][tile.head])
-            return f"L{tile.site + 1} H{tile.head + 1}\n{'–' if math.isnan(score) else share_words(score)}"
+            return f"L{tile.site + 1} H{tile.head + 1}\n{'–' if math.isnan(score) else format_share(score)}"
 
         order = order_by(pattern, [site.scores for site in stack.sites])
         self.montage.show_stack(stack, [Tile(*at) for at in order], caption)

@@ -1,7 +1,7 @@
 """The attention panel: all heads, one of them in detail, and what one token attends to.
 
-The token in focus is at `focus.position`; `app.glass.attention.shown_row` says which row is shown for it. The focus does
-not cover the source of an encoder-decoder: its token is chosen in this panel.
+The token in focus is at `focus.position`; `app.glass.attention.shown_row` says which row is shown for it. The focus
+does not cover the source of an encoder-decoder: its token is chosen in this panel.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The questions of the ablation panel: an answer, and a continuation, before and after something is disturbed."""
+"""The questions of the ablation panel: an answer, and a continuation, before and after an intervention."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from models.inspect.reading import Text
 
 MAX_AUTO_SURVEY_FLOPS = 2e10
-"""Floating-point operations of a survey that is short enough to be made for every token that is pointed at."""
+"""FLOPs of a survey that is short enough to run for every token in focus without asking."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Intervention:
-    """What is done to the model: `parts` are off, or hear `other` (a text) where that is given; `masked` and
-    `masked_source` tokens cannot be seen, or are masks to an encoder."""
+    """An intervention: `parts` are switched off, or patched from the text `other`; `masked` and `masked_source` tokens
+    are hidden from attention, or replaced by the mask in an encoder."""
 
     parts: tuple[ModelPart, ...] = ()
     other: str | None = None
@@ -33,16 +33,16 @@ class Intervention:
 
     @property
     def is_empty(self) -> bool:
-        """Whether all stays as it is."""
+        """Whether nothing is changed."""
         return not (self.parts or self.masked or self.masked_source)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AblationAnswer:
-    """What became of the answer. token: the one asked for. read: the text up to there, for another to be made of it.
+    """The effect of an intervention. token: the target token's id. read: the text up to it, a draft of another.
 
-    blocks: all parts of the model by their blocks' sites. n_read, n_other: tokens of the text that the parts read, and
-    of the other one (0 for none). survey_cost: floating-point operations of a survey. sees_itself: as in Asked.
+    blocks: all parts of the model by the sites of their blocks. n_read, n_other: tokens of the text that the parts
+    read, and of the other text (0 for none). survey_flops: FLOPs of a survey. sees_itself: as in TargetToken.
     """
 
     target: TargetToken
@@ -58,7 +58,7 @@ class AblationAnswer:
 
 
 def compare_at(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: Intervention) -> AblationAnswer:
-    """Worker's thread: the answer at the place that is asked about, before and after."""
+    """The answer at the target's position, before and after. Runs on the worker's thread."""
     from models.inspect.ablation import ablated_logits, compare_answers, parts_of, record_donor
     from models.inspect.reading import n_weights
 
@@ -89,7 +89,7 @@ def compare_at(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: 
 
 
 def masked_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: Intervention) -> Text:
-    """The text with its masked tokens: nothing looks at them, and an encoder sees its mask in their places."""
+    """The text with its masked tokens: nothing attends to them, and an encoder sees its mask token instead."""
     from models.tokenizers.special_tokens import mask_id
 
     text, mask = target.to_text(), mask_id(tokenizer)
@@ -99,7 +99,7 @@ def masked_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how:
 
 
 def other_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, words: str | None) -> Text | None:
-    """What else is read: `words`, special tokens in it being meant; for an encoder-decoder as the source."""
+    """The other text, in which special tokens are recognised; the source of an encoder-decoder."""
     from models.inspect.reading import Text
     from models.tokenizers import encode_prompt
 
@@ -107,9 +107,9 @@ def other_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, words
         return None
     ids = tuple(encode_prompt(tokenizer, words))
     if not ids:
-        raise ValueError("The other text is empty: write one, for instance this one with another word in it.")
+        raise ValueError("The other text is empty: write one, for example this one with one word changed.")
     if model.config.topology == "encoder-decoder":
-        return Text(ids=target.text.ids[: target.at(model) + 1], source_ids=ids)  # as far as the first text is read
+        return Text(ids=target.text.ids[: target.at(model) + 1], source_ids=ids)  # as much as is read of the first text
     return Text(ids=ids)
 
 
@@ -121,12 +121,12 @@ def generate_both(
     n_tokens: int,
     sampling: SamplingConfig,
 ) -> tuple[str, str]:
-    """Worker's thread: how the text goes on from before the place in focus, untouched and disturbed.
+    """Continue the text before the target token, without and with the intervention. Runs on the worker's thread.
 
-    Drawn with the numbers that the text itself was drawn with, as far as they are known.
+    Sampled with the random numbers of the text itself, as far as they are known.
 
     Raises:
-        ValueError: for an encoder, and for a text's first token.
+        ValueError: for an encoder, and for the first token of a text.
     """
     from models.inspect.ablation import generate_with_ablation, record_donor
     from models.inspect.reading import read_up_to

@@ -1,4 +1,4 @@
-"""Parts of the model switched off, tokens hidden, results taken from another text: and what becomes of the answer."""
+"""The ablation panel: switch parts off, hide tokens or patch activations from another text, and see the effect."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from app.kit.basics import button, column, label, row
 from app.kit.chart_export import Columns
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.site_words import site_words
+from app.kit.words.site_words import format_site
 from app.session.session import Session
 from app.worker.failures import Failure
 from models.number_words import format_count
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
 
 ABOUT = About(
     title="Ablate and patch",
-    shows="Switch parts of the model off, or hide tokens, and see what becomes of the answer.",
+    shows="Switch off parts of the model, or hide tokens, and see what happens to the answer.",
     source=(
-        "The open model reads the text again, as it is and changed, in one pass each. A head or part that is off adds "
-        "nothing to the residual stream, at every place; norms and biases of other parts stay. With another text, a "
-        "part says what it said there instead (activation patching), both texts being laid end to end. Probabilities "
-        "are over the whole vocabulary, before temperature and cuts."
+        "The open model reads the text again, unchanged and changed, in one pass each. A head or part that is off adds "
+        "nothing to the residual stream, at any position; norms and biases of other parts stay. With another text, a "
+        "part outputs what it did there instead (activation patching), both texts aligned at the end. Probabilities "
+        "are over the whole vocabulary, before temperature and truncation."
     ),
     limits=(
-        "A part whose loss changes nothing may still matter: others can stand in for it. And one whose loss changes "
-        "much may only have kept the numbers in the range that later layers are used to."
+        "A part whose removal changes nothing may still matter, since others can compensate for it. One whose removal "
+        "changes much may only have kept activations in the range that later layers expect."
     ),
 )
 
@@ -53,7 +53,7 @@ _N_TOKENS = 16
 
 
 class AblationPanel(AnswerPanel):
-    """For the token in focus."""
+    """Interventions and their effect on the token in focus."""
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, ABOUT, self.numbers, parent)
@@ -70,17 +70,19 @@ class AblationPanel(AnswerPanel):
         self.typing = QTimer(self, singleShot=True, interval=_PAUSE_MS)
         self.survey = PartSurvey(session, theme)
         self.chips = TokenChips("What is changed", theme)
-        self.source_title = label("Source: click tokens to hide them", "caption")
+        self.source_title = label("Source: click a token to hide it", "caption")
         self.source = TokenStrip("Source tokens", theme, max_rows=3)
-        self.tokens_title = label("Click tokens to hide them", "caption")
-        self.tokens = TokenStrip("Tokens that were read", theme, max_rows=3)
+        self.tokens_title = label("Click a token to hide it", "caption")
+        self.tokens = TokenStrip("Input tokens", theme, max_rows=3)
         self.result = label("", "subheading", wrap=True)
         self.facts = label("", "caption", wrap=True)
         self.pairs = BeforeAfter(theme)
-        self.on_title = label("From here on", "subheading")
-        self.draws = Segments("How tokens are chosen", {"greedy": "Likeliest", "drawn": "As drawn"})
-        self.draws.setToolTip("Always the likeliest token, or drawn with the reply's settings and its very numbers")
-        self.go_on = button("Write on", theme, self._on_go_on, icon="play")
+        self.continuation_title = label("Continuation", "subheading")
+        self.draws = Segments("How tokens are chosen", {"greedy": "Greedy", "drawn": "As drawn"})
+        self.draws.setToolTip(
+            "Always the most likely token, or sampled with the settings and random numbers of the reply"
+        )
+        self.generate_button = button("Continue", theme, self._on_generate, icon="play")
         self.before, self.after = (label("", "mono-small", wrap=True, selectable=True) for _ in range(2))
         self._build()
         self._connect()
@@ -91,8 +93,8 @@ class AblationPanel(AnswerPanel):
         self.lines.addLayout(column(self.source_title, self.source, spacing=SPACE // 2))
         self.lines.addLayout(column(self.tokens_title, self.tokens, self.chips, spacing=SPACE // 2))
         self.lines.addLayout(column(self.result, self.facts, self.pairs, spacing=SPACE // 2))
-        self.lines.addWidget(self.on_title)
-        self.lines.addLayout(row(self.draws, None, self.go_on))
+        self.lines.addWidget(self.continuation_title)
+        self.lines.addLayout(row(self.draws, None, self.generate_button))
         self.lines.addWidget(self.before)
         self.lines.addWidget(self.after)
         self.lines.addStretch(1)
@@ -111,7 +113,7 @@ class AblationPanel(AnswerPanel):
 
     @property
     def intervention(self) -> Intervention:
-        """What is changed just now."""
+        """The current intervention."""
         return Intervention(
             parts=tuple(self._parts),
             other=self.other.toPlainText() if self.how.value == "other" and self.other.toPlainText() else None,
@@ -156,21 +158,21 @@ class AblationPanel(AnswerPanel):
         self.answer = answer
         patches = self.how.value == "other"
         if patches and not self.other.toPlainText():
-            self.other.setPlainText(answer.read)  # for a word of it to be changed
+            self.other.setPlainText(answer.read)  # a draft in which to change a word
         self.other.setVisible(patches)
         self.other_note.setVisible(patches)
-        self.other_note.setText(self._other_words(answer))
+        self.other_note.setText(self._describe_other(answer))
         self.survey.show_answer(answer, self.intervention.other, self._parts)
         self._show_tokens(target)
         self._show_chips()
         self._show_change(answer)
         self.show_body(sees_itself=answer.sees_itself)
 
-    def _other_words(self, answer: AblationAnswer) -> str:
+    def _describe_other(self, answer: AblationAnswer) -> str:
         here, there = format_count(answer.n_read, "token"), format_count(answer.n_other, "token")
         if not answer.n_other or answer.n_read == answer.n_other:
             return f"Change a word in it. Both texts have {here}." if answer.n_other else "Change a word in it."
-        return f"The other text has {there}, this one {here}: they are laid end to end."
+        return f"The other text has {there}, this one {here}: they are aligned at the end."
 
     def _show_tokens(self, target: TargetToken) -> None:
         text = target.text
@@ -181,14 +183,14 @@ class AblationPanel(AnswerPanel):
         self.source.cross_out(self._masked_source)
         self.source.setVisible(bool(text.source_ids))
         self.source_title.setVisible(bool(text.source_ids))
-        does = "put a mask in their place" if self._is_encoder else "hide them from all others"
-        self.tokens_title.setText(f"Click tokens to {does}")
+        does = "mask" if self._is_encoder else "hide"
+        self.tokens_title.setText(f"Click a token to {does} it")
 
     def _show_chips(self) -> None:
         text, target = self.focus.text, self.target
         assert text is not None
         assert target is not None
-        chips = [Chip(site_words(part.site, part.head), "Click to leave it as it is") for part in self._parts]
+        chips = [Chip(format_site(part.site, part.head), "Click to restore it") for part in self._parts]
         does = "masked" if self._is_encoder else "hidden"
         chips += [Chip(f"{quoted(text.words[i])} {does}", "Click to show it again") for i in sorted(self._masked)]
         chips += [
@@ -204,16 +206,16 @@ class AblationPanel(AnswerPanel):
         before, after = next((p, q) for id, p, q in change.tokens if id == answer.token)
         name = quoted(names[answer.token])
         if how.is_empty:
-            self.result.setText(f"{name} is given {format_prob(before)}.")
+            self.result.setText(f"Probability of {name}: {format_prob(before)}")
             self.facts.setText("Click parts or tokens above to change something.")
         else:
-            self.result.setText(f"{name}: {format_prob(before)} as it is, {format_prob(after)} changed")
+            self.result.setText(f"{name}: {format_prob(before)} before, {format_prob(after)} after")
             self.facts.setText(
-                f"Its log-probability changes by {format_signed(change.log_ratio, 3)} nats; the whole answer by "
-                f"{change.divergence:.3f} nats of divergence (Kullback-Leibler)."
+                f"Its log-probability changes by {format_signed(change.log_ratio, 3)} nats. KL divergence of the whole "
+                f"answer: {change.divergence:.3f} nats."
             )
         self.pairs.show_pairs([Pair(names[id], p, q, id == answer.token) for id, p, q in change.tokens])
-        for widget in (self.on_title, self.go_on, self.draws, self.before, self.after):
+        for widget in (self.continuation_title, self.generate_button, self.draws, self.before, self.after):
             widget.setVisible(not self._is_encoder)
 
     # -- Choosing ------------------------------------------------------------------------------------------------------
@@ -241,9 +243,9 @@ class AblationPanel(AnswerPanel):
             self._masked_source.remove(sorted(self._masked_source)[i - n - m])
         self._ask_again()
 
-    # -- Writing on ----------------------------------------------------------------------------------------------------
+    # -- Continuing ----------------------------------------------------------------------------------------------------
 
-    def _on_go_on(self) -> None:
+    def _on_generate(self) -> None:
         target, how = self.target, self.intervention
         if target is None:
             return
@@ -254,8 +256,8 @@ class AblationPanel(AnswerPanel):
 
     @Slot(object)
     def _on_written(self, texts: tuple[str, str]) -> None:
-        self.before.setText(f"As it is: {texts[0]}")
-        self.after.setText(f"Changed:  {texts[1]}")
+        self.before.setText(f"Before: {texts[0]}")
+        self.after.setText(f"After:  {texts[1]}")
 
     @Slot(object)
     def _on_not_written(self, failure: Failure) -> None:
@@ -264,8 +266,8 @@ class AblationPanel(AnswerPanel):
     # -- Export --------------------------------------------------------------------------------------------------------
 
     def numbers(self) -> Callable[[], Columns]:
-        """The change without each part alone, as far as it is measured; then the answer before and after, token by
-        token, with all that is changed."""
+        """The measured changes without each single part; then the answer before and after the current intervention,
+        token by token."""
         answer, found, changed = self.answer, dict(self.survey.found), [chip.words for chip in self.chips.chips]
 
         def make() -> Columns:

@@ -1,4 +1,4 @@
-"""How much each token that was read counts for the token in focus, to first order: gradient × input."""
+"""The attribution panel: how much each input token contributes to the token in focus, by gradient × input."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 ABOUT = About(
     title="Input attribution",
-    shows="How much each token that was read counts for this one: ochre speaks for it, blue against it.",
+    shows="How much each input token contributes to this one: ochre raises it, blue lowers it.",
     source=(
-        "Gradient × input: the slope of the token's logit, or log-probability, along each embedding that was read, "
-        "times that embedding; one pass forward and one back through the open model, before temperature and cuts."
+        "Gradient × input: the gradient of the token's logit, or log-probability, by each input embedding, times "
+        "that embedding; one forward and one backward pass, before temperature and truncation."
     ),
     limits=(
         "It is a slope at one point, not what would happen without a token: for that, hide the token under Ablate. The "
-        "sum would be the logit only in a model that is linear; norms take out the size of what they read, so that it "
-        "is often far from it."
+        "sum equals the logit only in a linear model; norms remove the scale of their input, so it is often far from "
+        "it."
     ),
 )
 
@@ -58,26 +58,26 @@ class _Answer:
 
 
 class AttributionPanel(AnswerPanel):
-    """For the token in focus."""
+    """The attributions for the token in focus."""
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, ABOUT, self.numbers, parent)
         self._answer: _Answer | None = None
         self.of = Segments("Of the", {"logit": "Logit", "log-probability": "Log-probability"})
-        self.of.setToolTip("The log-probability also falls where a token speaks for the rivals")
+        self.of.setToolTip("The log-probability also falls if a token favours other tokens")
         self.scale = ColourScale(theme, "diverging")
         self.source_title = label("Source", "caption")
         self.source = TokenStrip("Source tokens", theme, max_rows=6)
         self.tokens_title = label("Target so far", "caption")
-        self.tokens = TokenStrip("Tokens that were read", theme, max_rows=8)
+        self.tokens = TokenStrip("Input tokens", theme, max_rows=8)
         self.total = label("", "caption", wrap=True)
-        self.bars = SignedBars("The tokens that count most", theme)
+        self.bars = SignedBars("Largest attributions", theme)
         self.lines.addLayout(row(label("Of the", "caption"), self.of, None))
         self.lines.addLayout(column(self.source_title, self.source, spacing=SPACE // 2))
         self.lines.addLayout(column(self.tokens_title, self.tokens, spacing=SPACE // 2))
         self.lines.addLayout(row(None, self.scale))
         self.lines.addWidget(self.total)
-        self.lines.addWidget(label("What counts most", "subheading"))
+        self.lines.addWidget(label("Largest attributions", "subheading"))
         self.lines.addWidget(self.bars)
         self.lines.addStretch(1)
         self.examiner.done.connect(self._on_answer)
@@ -116,13 +116,13 @@ class AttributionPanel(AnswerPanel):
             widget.setVisible(bool(found.source))
         self.scale.show_ends(format_signed(-reach, digits), format_signed(reach, digits))
         self.total.setText(
-            f"All tokens together {format_signed(found.total, digits)}; the {answer.of} of {quoted(answer.name)} is "
+            f"Sum over all tokens {format_signed(found.total, digits)}; the {answer.of} of {quoted(answer.name)} is "
             f"{format_signed(found.value)}. The two need not agree."
         )
-        self._show_most(answer)
+        self._show_top(answer)
         self.show_body(sees_itself=answer.sees_itself)
 
-    def _show_most(self, answer: _Answer) -> None:
+    def _show_top(self, answer: _Answer) -> None:
         found, text = answer.found, answer.target.text
         source, tokens = short_names(text.source_words), short_names(text.words[: len(found.tokens)])
         rows = [(source[i], value, "source, ", i) for i, value in enumerate(found.source)]
@@ -131,7 +131,7 @@ class AttributionPanel(AnswerPanel):
         self.bars.show_amounts([Amount(word, value, f"{side}token {i + 1}") for word, value, side, i in rows[:_N_ROWS]])
 
     def numbers(self) -> Callable[[], Columns]:
-        """Every token with what it counts for."""
+        """Every token with its attribution."""
         answer = self._answer
 
         def make() -> Columns:
@@ -150,7 +150,7 @@ class AttributionPanel(AnswerPanel):
 
 
 def _attribute(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, of: str) -> Generator[Event, None, _Answer]:
-    """Worker's thread."""
+    """Answer the panel's question. Runs on the worker's thread."""
     from models.inspect.ablation import ablated_logits
     from models.inspect.input_attribution import attribute_in_steps
 

@@ -1,4 +1,4 @@
-"""The likeliest tokens before and after something was changed, as pairs of bars with their numbers."""
+"""The top tokens before and after an intervention, as pairs of bars with their numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BAR = 5  # pixels
 
 @dataclass(frozen=True)
 class Pair:
-    """A token and how likely it was before, and is after."""
+    """A token and its probability before and after."""
 
     name: str
     before: float
@@ -27,14 +27,14 @@ class Pair:
 
 
 class BeforeAfter(PaintedRows):
-    """Rows of a token, its bar before (grey) above that after, and both numbers; the token asked for is bold."""
+    """A row per token: the bar before (grey) above the bar after, and both numbers; the target token is bold."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__("The likeliest tokens, before and after", theme, parent)
+        super().__init__("Top tokens, before and after", theme, parent)
         self._pairs: Sequence[Pair] = ()
 
     def show_pairs(self, pairs: Sequence[Pair]) -> None:
-        """Show others."""
+        """Show other pairs."""
         self._pairs = pairs
         self.setAccessibleDescription(
             ", ".join(f"{p.name} {format_prob(p.before)} then {format_prob(p.after)}" for p in pairs)
@@ -54,7 +54,7 @@ class BeforeAfter(PaintedRows):
         if not 0 <= row < len(self._pairs):
             return ""
         pair = self._pairs[row]
-        return f"{quoted(pair.name)}: {format_prob(pair.before)} as it is, {format_prob(pair.after)} changed"
+        return f"{quoted(pair.name)}: {format_prob(pair.before)} before, {format_prob(pair.after)} after"
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)

@@ -1,4 +1,4 @@
-"""All parts of a model as a table: layers go down; its heads, attention, feed-forward and the whole layer across."""
+"""All parts of a model as a table: layers down; heads, attention, feed-forward and the whole layer across."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
     from models.inspect.ablation import ModelPart
 
 _SHORT = {"attention": "attn", "cross_attention": "cross", "feed_forward": "ff"}
-_MAX_IN_A_LINE = 8  # columns whose names stand beside each other
-_SMALLEST_REACH = 0.01  # nats: below that nothing is coloured strongly
+_MAX_IN_A_LINE = 8  # columns with all names in one line
+_SMALLEST_REACH = 0.01  # nats: smaller amounts are never coloured strongly
 
 
 class PartGrid(HeatMap):
-    """Amounts of parts, blue below zero and ochre above, on a root scale: a whole layer counts far more than a head.
+    """Amounts of parts, blue below zero and ochre above, on a square-root scale: a whole layer matters far more than a
+    head.
 
-    Those that are chosen are outlined.
+    Chosen parts are outlined.
 
     Signals:
-        chosen(part): a cell was clicked, or Return was pressed on it.
+        chosen(part): a cell was clicked, or Enter was pressed on it.
     """
 
     chosen = Signal(object)
@@ -46,7 +47,7 @@ class PartGrid(HeatMap):
 
     @property
     def parts(self) -> list[list[ModelPart | None]]:
-        """The parts by rows and columns; None where a layer has no such part."""
+        """The parts by rows and columns; None where a layer does not have this part."""
         return self._parts
 
     def show_blocks(self, blocks: Sequence[tuple[str, Sequence[ModelPart]]]) -> None:
@@ -57,7 +58,7 @@ class PartGrid(HeatMap):
         for site, parts in blocks:
             own = {_key(site, part): part for part in parts}
             self._parts.append([own.get(key) for key in order])
-        self._heads = [_column_words(name, head) for name, head in order]
+        self._heads = [_column_name(name, head) for name, head in order]
         self._n_lines = 1 if len(order) <= _MAX_IN_A_LINE else 2
         kinds = [(name, head is None) for name, head in order]
         self._borders = [i for i in range(1, len(kinds)) if kinds[i] != kinds[i - 1] and not kinds[i - 1][1]]
@@ -70,7 +71,7 @@ class PartGrid(HeatMap):
     def show_amounts(
         self, amounts: Mapping[ModelPart, float], marked: Collection[ModelPart], describe: Callable[[ModelPart], str]
     ) -> float:
-        """Colour the parts by their amounts, as far as they are known; the amount of the strongest colour."""
+        """Colour the parts by their amounts, as far as known; returns the amount of the strongest colour."""
         values = np.array(
             [[amounts.get(part, math.nan) if part is not None else math.nan for part in row] for row in self._parts],
             np.float32,
@@ -82,7 +83,7 @@ class PartGrid(HeatMap):
 
         def words(row: int, column: int) -> str:
             part = self._parts[row][column]
-            return describe(part) if part is not None else f"{self._rows[row]} has no such part"
+            return describe(part) if part is not None else f"{self._rows[row]} does not have this part"
 
         rows, columns = values.shape
         self.set_picture(
@@ -160,7 +161,7 @@ class PartGrid(HeatMap):
             painter.drawText(QRectF(0, cell.top(), self._left - SPACE * 0.75, cell.height()), right, name)
         free, line = [0.0] * self._n_lines, 0
         for column, name in enumerate(self._heads):
-            is_head = name[-1].isdigit()  # the others, longer than their columns are wide, take the lines in turn
+            is_head = name[-1].isdigit()  # other names are wider than their columns: alternate the lines
             line = self._n_lines - 1 if is_head else (line + 1) % self._n_lines
             middle, width = self.cell_rect(column, 0, area).center().x(), metrics.horizontalAdvance(name)
             left = min(middle - width / 2, self.width() - width - 1)
@@ -170,7 +171,7 @@ class PartGrid(HeatMap):
                 free[line] = left + width + 3
 
     def _draw_bar(self, painter: QPainter, area: QRectF, picture: HeatPicture) -> None:
-        """The colours are explained beside the grid."""
+        """No colour bar: the legend is beside the grid."""
 
     # -- Choosing ------------------------------------------------------------------------------------------------------
 
@@ -194,11 +195,11 @@ _ORDER = ("attention", "cross_attention", "feed_forward", "layer")
 
 
 def _key(block: str, part: ModelPart) -> tuple[str, int | None]:
-    """What a part is in its block: the name of its kind, and the head."""
+    """A part within its block: its kind, and its head."""
     return (part.site.removeprefix(f"{block}.") if part.site != block else "layer", part.head)
 
 
-def _column_words(name: str, head: int | None) -> str:
+def _column_name(name: str, head: int | None) -> str:
     if head is None:
         return _SHORT.get(name, name)
     return f"c{head + 1}" if name == "cross_attention" else str(head + 1)

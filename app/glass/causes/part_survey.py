@@ -1,4 +1,4 @@
-"""What happens to a token without each part of the model: measured part by part, and shown as a table."""
+"""Single-part ablations: the effect of each part of the model on a token, shown as a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.glass.examiner import Examiner, Question
 from app.glass.names import format_signed, quoted
 from app.kit.basics import button, label, row
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.site_words import site_words
+from app.kit.words.site_words import format_site
 from app.session.session import Session
 from app.worker.failures import Failure
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 
 class PartSurvey(QWidget):
-    """A grid of all parts, measured at once where that is quick, else on asking.
+    """A grid of all parts, measured automatically if that is quick, else on request.
 
-    It is one short question after another, so that replies and trainings go on between them.
+    It asks one short question after another, so that replies and training can run in between.
 
     Signals:
-        chosen(part): the user points out a part.
+        chosen(part): the user clicked a part.
     """
 
     chosen = Signal(object)
@@ -44,7 +44,7 @@ class PartSurvey(QWidget):
         self._other: str | None = None
         self._marked: Collection[ModelPart] = ()
         self._question: Question | None = None
-        """What is asked again and again while it is being measured; None while it is not."""
+        """The repeated question while measuring; None otherwise."""
         self._found: dict[ModelPart, float] = {}
         self._total = 0
         self.grid = PartGrid(theme)
@@ -70,16 +70,16 @@ class PartSurvey(QWidget):
 
     @property
     def found(self) -> dict[ModelPart, float]:
-        """The changes in log-probability (nats) that are known."""
+        """The changes in log-probability (nats) measured so far."""
         return self._found
 
     @property
     def busy(self) -> bool:
-        """Whether it is being measured."""
+        """Whether a measurement is running."""
         return self._question is not None
 
     def show_answer(self, answer: AblationAnswer, other: str | None, marked: Collection[ModelPart]) -> None:
-        """Be about another answer, or another text to take the parts' results from; `marked` parts are outlined."""
+        """Show another answer, or another text to patch from; `marked` parts are outlined."""
         before, was_other = self._answer, self._other
         self._answer, self._other, self._marked = answer, other, marked
         if before is None or [site for site, _ in before.blocks] != [site for site, _ in answer.blocks]:
@@ -92,7 +92,7 @@ class PartSurvey(QWidget):
         self._show()
 
     def start(self) -> None:
-        """Measure, from the last layer to the first."""
+        """Start measuring, from the last layer to the first."""
         from models.inspect.ablation import Survey
 
         answer, words = self._answer, self._other
@@ -113,7 +113,7 @@ class PartSurvey(QWidget):
         self._show()
 
     def cancel(self) -> None:
-        """Leave it as it is."""
+        """Stop measuring; keep what has been measured."""
         self._examiner.forget()
         self._question = None
         self._show()
@@ -139,11 +139,11 @@ class PartSurvey(QWidget):
         if answer is None:
             return
         name = quoted(answer.names[answer.token])
-        does = "is off" if self._other is None else "hears the other text"
-        self.title.setText(f"Change of the log-probability of {name} when one part alone {does}, in nats.")
+        does = "is off" if self._other is None else "is patched"
+        self.title.setText(f"Change in log-probability of {name} when a single part {does}, in nats.")
         reach = self.grid.show_amounts(self._found, self._marked, self._describe)
         self.scale.show_ends(format_signed(-reach), format_signed(reach))
-        self.scale.setToolTip("On a root scale: a quarter of the change has half of the colour")
+        self.scale.setToolTip("Square-root scale: a quarter of the change has half of the colour")
         self.scale.setVisible(bool(self._found))
         self.measure.setVisible(not self.busy and len(self._found) < sum(len(p) for _, p in answer.blocks))
         self.stop.setVisible(self.busy)
@@ -152,6 +152,6 @@ class PartSurvey(QWidget):
         self.progress.setValue(len(self._found))
 
     def _describe(self, part: ModelPart) -> str:
-        words = site_words(part.site, part.head)
+        words = format_site(part.site, part.head)
         change = self._found.get(part)
         return f"{words}\nnot measured yet" if change is None else f"{words}\n{format_signed(change, 3)} nats"

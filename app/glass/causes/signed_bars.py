@@ -1,4 +1,4 @@
-"""Amounts above and below zero as bars to the right and to the left of a line, with their exact numbers."""
+"""Positive and negative amounts as bars to the right and left of zero, with their numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BAR = 8  # pixels
 
 @dataclass(frozen=True)
 class Amount:
-    """One row: a token's name, its amount, and what is said of it."""
+    """One row: a token's name, its amount and its tooltip."""
 
     name: str
     value: float
@@ -35,7 +35,7 @@ class SignedBars(PaintedRows):
         self._digits = 3
 
     def show_amounts(self, amounts: Sequence[Amount]) -> None:
-        """Show others."""
+        """Show other amounts."""
         self._amounts = amounts
         self._digits = digits_for(self._reach)
         self.setAccessibleDescription(", ".join(f"{a.name} {format_signed(a.value, self._digits)}" for a in amounts))

@@ -1,4 +1,4 @@
-"""Tokens near a token, with how near: a click goes on to one of them."""
+"""The nearest neighbours of a token with their cosines; a click selects one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _BAR = 6  # pixels
 
 
 class NeighbourList(PaintedRows):
-    """Rows of a token, a bar from 0 to 1 and the cosine. Arrow keys walk, Return goes to a token.
+    """Rows of a token, a bar from 0 to 1 and the cosine. Arrow keys move, Enter selects.
 
     Signals:
-        chosen(id): the user goes on to this token.
+        chosen(id): the user selected this token.
     """
 
     chosen = Signal(int)

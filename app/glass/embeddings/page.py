@@ -1,4 +1,4 @@
-"""The model's vocabulary as it knows it: which tokens lie near which, and a map of all of them."""
+"""The embeddings page: the nearest neighbours of a token, and a map of the whole vocabulary."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from models.number_words import format_count, format_percent
 
 ABOUT = About(
     title="Embeddings",
-    shows="Every token as a point; what is nearest to the chosen one in a list.",
+    shows="Every token as a point, and the nearest neighbours of the chosen one.",
     source=(
-        "The model's table of embeddings, read as it is. The map is a principal component analysis: the two directions "
-        "along which the table varies most. Nearness is the cosine of two rows, in all dimensions."
+        "The model's embedding table. The map is a principal component analysis: the two directions in which the table "
+        "varies most. The list uses the cosine similarity of two rows, in all dimensions."
     ),
     limits=(
-        "Two points that lie together on the map may be far apart in the dimensions that it leaves out: the list is "
-        "what counts. And a token's embedding is only what the first layer starts from."
+        "Two points that are close on the map may be far apart in the other dimensions: trust the list. And a token's "
+        "embedding is only the input of the first layer."
     ),
 )
 
 
-_WIDE, _BESIDE = 820, 360  # pixels: from where on the list stands beside the map, and how wide it is there
+_WIDE, _BESIDE = 820, 360  # pixels: minimum width to show the list beside the map, and its width there
 _NO_LIMIT = 16_777_215  # Qt's own
 
 
 class EmbeddingsPage(GlassPanel):
-    """Follows the open model; and the token in focus, where it is told to."""
+    """Shows the open model's embeddings; optionally follows the token in focus."""
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, parent)
@@ -55,15 +55,15 @@ class EmbeddingsPage(GlassPanel):
         self._table: EmbeddingTable | None = None
         self._read_of: ChatModel | None = None
         self._chosen = -1
-        self.which = Segments("Table", {"input": "Read", "output": "Written"})
-        self.which.setToolTip("The table that tokens are read by, or that the logits are made with")
+        self.which = Segments("Table", {"input": "Input", "output": "Output"})
+        self.which.setToolTip("The table that embeds input tokens, or the one that computes the logits")
         self.search = QLineEdit()
         self.search.setPlaceholderText("Find a token")
         self.search.setAccessibleName("Find a token")
         self.search.setClearButtonEnabled(True)
-        self.follow = QPushButton("Follow the cursor")
+        self.follow = QPushButton("Follow the pointer")
         self.follow.setCheckable(True)
-        self.follow.setToolTip("Choose the token of the text that the pointer is at")
+        self.follow.setToolTip("Select the token of the text under the pointer")
         self.found = label("", "caption")
         self.scatter = EmbeddingScatter(theme)
         self.near_title = label("", "subheading", wrap=True)
@@ -142,9 +142,9 @@ class EmbeddingsPage(GlassPanel):
         if model is None:
             self._table = self._read_of = None
             self.examiner.forget()
-            self._show_message("No model is open", "Choose a model above: its table of embeddings is shown here.")
+            self._show_message("No model is open", "Choose a model above to see its embeddings here.")
         elif model is not self._read_of:
-            self._table = None  # another model's rows: nothing can be chosen from them any more
+            self._table = None  # another model's table
             self._seeker.forget()
             self.head.set_note("")
             self._read()
@@ -160,7 +160,7 @@ class EmbeddingsPage(GlassPanel):
         self._read_of = self._session.chat.model
         which = self.which.value
         if self._table is None:
-            self._show_message("Reading the table…", "The map is worked out once for each model.")
+            self._show_message("Reading the table…", "The map is computed once per model.")
         self.examiner.ask(lambda model, tokenizer: read_table(model, tokenizer, which))
 
     # -- Showing -------------------------------------------------------------------------------------------------------
@@ -168,15 +168,13 @@ class EmbeddingsPage(GlassPanel):
     @Slot(object)
     def _on_table(self, table: EmbeddingTable) -> None:
         self._table = table
-        shares = table.map.shares
-        rest = 1.0 - sum(shares)
         self.scatter.show_points(
             table.map.points,
             table.names,
             (
-                f"Across {format_percent(shares[0], 1)} and up {format_percent(shares[1], 1)} of the variance; "
-                f"{format_percent(rest, 1)} lies in {table.width - 2:,} other directions.",
-                "Wheel: look closer. Drag: move. Double-click: everything.",
+                f"The map shows {format_percent(sum(table.map.shares), 1)} of the variance, "
+                f"in 2 of {table.width:,} dimensions.",
+                "Wheel: zoom. Drag: pan. Double-click: show all.",
             ),
         )
         self.which.setVisible(table.has_both)
@@ -186,20 +184,20 @@ class EmbeddingsPage(GlassPanel):
             f"{format_count(len(table.names), 'token')} of {table.width:,} numbers each, at step "
             f"{self.examiner.step:,}."
         )
-        part = "" if n_read == len(table.names) else f" The directions are those of {n_read:,} of them."
+        part = "" if n_read == len(table.names) else f" The map's axes are computed from {n_read:,} of them."
         self.head.set_note(size + part)
         self._pages.setCurrentIndex(0)
         self._on_search()
         chosen, self._chosen = self._chosen, -1
         self.near.show_rows(())
-        self.near_title.setText("Click a point, or search, to see what is near")
+        self.near_title.setText("Click a point, or search, to see its neighbours")
         if 0 <= chosen < len(table.names):
             self.choose(chosen)
         self.show_position()
 
     @Slot(int)
     def choose(self, id: int) -> None:
-        """Show what is near a token."""
+        """Show the nearest neighbours of a token."""
         table = self._table
         if table is None or not 0 <= id < len(table.names):
             return
@@ -236,8 +234,8 @@ class EmbeddingsPage(GlassPanel):
         self.scatter.mark_found(found)
         self.found.setVisible(bool(words))
         marked = "" if len(found) <= MAX_MARKED else f" The shortest {MAX_MARKED} are marked."
-        number = format_count(len(found), "token holds", "tokens hold")
-        self.found.setText(f"{number} it; Return chooses the best match.{marked}")
+        number = format_count(len(found), "match", "matches")
+        self.found.setText(f"{number}; Enter selects {'it' if len(found) == 1 else 'the best'}.{marked}")
 
     @Slot()
     def _on_search_entered(self) -> None:
@@ -252,7 +250,7 @@ class EmbeddingsPage(GlassPanel):
         return f"{ABOUT.title} · {model.name}, step {self.examiner.step:,}" if model is not None else ABOUT.title
 
     def numbers(self) -> Callable[[], Columns]:
-        """Every token with its place on the map; those nearest to the chosen one with their cosines."""
+        """Every token with its coordinates on the map; the neighbours of the chosen one with their cosines."""
         table, near = self._table, {id: cosine for id, _, cosine in self.near.rows}
 
         def make() -> Columns:

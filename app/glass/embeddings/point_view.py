@@ -1,4 +1,4 @@
-"""Points in a plane, and which part of it is looked at: places in pixels, the nearest point, and how many lie where."""
+"""A viewport on points in a plane: zooming, panning, pixel coordinates, the nearest point and point density."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from app.kit.figures.pictures import Floats
 
 
 class PointView:
-    """Points (n, 2) seen in `width` × `height` pixels, at first all of them; pixels count from the top left.
+    """A view of points (n, 2) in `width` × `height` pixels, initially of all; pixels count from the top left.
 
-    Both directions are drawn to the same scale, so that distances are what they are.
+    Both axes have the same scale, so distances are true.
 
     Attributes:
         points: (n, 2).
-        middle: (2,) the point in the middle of what is seen. per_pixel: how far a pixel reaches.
+        middle: (2,) the centre of the view. per_pixel: size of a pixel in units of the points.
     """
 
     def __init__(self, points: Floats) -> None:
@@ -25,7 +25,7 @@ class PointView:
         self._is_whole = True
 
     def show_all(self) -> None:
-        """See everything."""
+        """Fit all points into the view."""
         self._is_whole = True
         if len(self.points):
             low, high = self.points.min(axis=0), self.points.max(axis=0)
@@ -33,25 +33,25 @@ class PointView:
             self.per_pixel = max(1.06 * float(((high - low) / [self.width, self.height]).max()), 1e-9)
 
     def resize(self, width: float, height: float) -> None:
-        """See the same, or still everything, in another number of pixels."""
+        """Change the size in pixels, keeping the centre, or still fitting all points."""
         self.width, self.height = max(width, 1.0), max(height, 1.0)
         if self._is_whole:
             self.show_all()
 
     def pixels(self, ids: slice | NDArray[np.int64] = np.s_[:]) -> Floats:
-        """Where points stand, (n, 2) pixels."""
+        """Pixel coordinates of points, (n, 2)."""
         scale = np.array([1.0, -1.0]) / self.per_pixel
         found: Floats = ((self.points[ids] - self.middle) * scale).astype(np.float32)
         found += np.array([self.width / 2, self.height / 2], np.float32)
         return found
 
     def seen(self) -> NDArray[np.int64]:
-        """The points in sight."""
+        """The indices of the visible points."""
         x, y = self.pixels().T
         return np.flatnonzero((x >= 0) & (y >= 0) & (x < self.width) & (y < self.height))
 
     def nearest(self, x: float, y: float, within: float) -> int:
-        """The point nearest to a place, -1 where none is within so many pixels."""
+        """The point nearest to a pixel, -1 if none is within `within` pixels."""
         if not len(self.points):
             return -1
         away = ((self.pixels() - np.array([x, y], np.float32)) ** 2).sum(axis=1)
@@ -59,18 +59,18 @@ class PointView:
         return found if away[found] <= within**2 else -1
 
     def zoom(self, factor: float, x: float, y: float) -> None:
-        """Look closer (below 1) or from farther at what is around a place, which stays where it is."""
+        """Zoom in (below 1) or out around a pixel, which stays in place."""
         aside = np.array([x - self.width / 2, self.height / 2 - y]) * self.per_pixel
         self.middle, self.per_pixel = self.middle + aside * (1 - factor), self.per_pixel * factor
         self._is_whole = False
 
     def move(self, right: float, down: float) -> None:
-        """Pull what is seen along by so many pixels."""
+        """Pan by a number of pixels."""
         self.middle = self.middle - np.array([right, -down]) * self.per_pixel
         self._is_whole = False
 
     def density(self) -> Floats:
-        """(height, width): how many points cover each pixel, each being two pixels wide and high."""
+        """(height, width): the number of points that cover each pixel; a point is 2 × 2 pixels."""
         wide, high = int(self.width), int(self.height)
         x, y = self.pixels(self.seen()).astype(np.int64).T
         counts = np.zeros(wide * high, np.float32)

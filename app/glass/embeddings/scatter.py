@@ -1,4 +1,4 @@
-"""All tokens of a vocabulary as points: hover names them, a click chooses one, wheel and drag look closer."""
+"""All tokens of a vocabulary as points: hover names them, a click selects one, wheel and drag zoom and pan."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from app.kit.theme import SPACE, ThemeProvider
 
 _NEAR = 12  # pixels from the pointer to a point that it names
 MAX_MARKED = 500
-"""Of what was searched for."""
+"""Search results that are marked at most."""
 
-_FEW, _NAMED = 3000, 60  # points that are drawn one by one; that are all named
+_FEW, _NAMED = 3000, 60  # maximum of points drawn one by one; of points that are all named
 _ZOOMS = {Qt.Key.Key_Plus: 0.7, Qt.Key.Key_Equal: 0.7, Qt.Key.Key_Minus: 1 / 0.7}
 
 
 class EmbeddingScatter(QWidget):
-    """The points fill the widget until the user looks closer; double-click or 0 shows all again.
+    """The points fill the widget until the user zooms; double-click or 0 shows all again.
 
     Signals:
         chosen(id): the point of this token was clicked.
@@ -60,7 +60,7 @@ class EmbeddingScatter(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setMinimumSize(240, 200)
-        self.setAccessibleName("Map of the embeddings. Plus and minus look closer, 0 shows everything.")
+        self.setAccessibleName("Map of the embeddings. Plus and minus zoom, 0 shows all.")
         theme.theme_changed.connect(self._redraw)
 
     def sizeHint(self) -> QSize:
@@ -73,19 +73,19 @@ class EmbeddingScatter(QWidget):
         self.show_all()
 
     def mark(self, chosen: int, near: Sequence[int] = ()) -> None:
-        """Point out a token, -1 for none, and those near it."""
+        """Mark a token, -1 for none, and its neighbours."""
         self._chosen, self._near = chosen, near
         self.setAccessibleDescription(self._names[chosen] if chosen >= 0 else "")
         self.update()
 
     def mark_found(self, found: Sequence[int]) -> None:
-        """Point out what was searched for."""
+        """Mark search results."""
         self._found = found
         self._redraw()
 
     @Slot()
     def show_all(self) -> None:
-        """Show everything."""
+        """Show all points."""
         self._view.show_all()
         self._redraw()
 
@@ -94,9 +94,9 @@ class EmbeddingScatter(QWidget):
         """The token under the pointer, -1 for none."""
         return self._hovered
 
-    # -- Places --------------------------------------------------------------------------------------------------------
+    # -- Geometry ------------------------------------------------------------------------------------------------------
 
-    def _room(self) -> QRectF:
+    def _plot_rect(self) -> QRectF:
         below = QFontMetrics(self._theme.font(0.9)).height() + SPACE / 2
         return QRectF(0, 0, max(self.width(), 1), max(self.height() - 2 * below, 1))
 
@@ -106,14 +106,14 @@ class EmbeddingScatter(QWidget):
         return QPointF(x, y)
 
     def _token_at(self, point: QPointF) -> int:
-        return self._view.nearest(point.x(), point.y(), _NEAR) if self._room().contains(point) else -1
+        return self._view.nearest(point.x(), point.y(), _NEAR) if self._plot_rect().contains(point) else -1
 
     # -- Painting ------------------------------------------------------------------------------------------------------
 
     @Slot()
     def _redraw(self) -> None:
         self._ground = None
-        self._view.resize(self._room().width(), self._room().height())
+        self._view.resize(self._plot_rect().width(), self._plot_rect().height())
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -125,7 +125,7 @@ class EmbeddingScatter(QWidget):
         painter.drawPixmap(0, 0, self._ground)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.save()
-        painter.setClipRect(self._room())
+        painter.setClipRect(self._plot_rect())
         colors = self._theme.theme
         self._draw_dots(painter, self._near, colors.color("accent"), 4.0)
         taken: list[QRectF] = []
@@ -141,14 +141,14 @@ class EmbeddingScatter(QWidget):
         self._draw_titles(painter)
 
     def _draw_ground(self) -> QPixmap:
-        """All points: one by one where they are few, else each pixel the darker the more lie there."""
+        """All points: one by one if they are few, else as a density image."""
         ratio = self.devicePixelRatioF()
         pixmap = QPixmap(self.size() * ratio)
         pixmap.setDevicePixelRatio(ratio)
         pixmap.fill(Qt.GlobalColor.transparent)
-        painter, room, seen = QPainter(pixmap), self._room(), self._view.seen()
+        painter, rect, seen = QPainter(pixmap), self._plot_rect(), self._view.seen()
         color = self._theme.theme.color("muted")
-        painter.fillRect(room, self._theme.theme.color("surface"))
+        painter.fillRect(rect, self._theme.theme.color("surface"))
         if len(seen) <= _FEW:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             color.setAlphaF(0.55)
@@ -161,12 +161,12 @@ class EmbeddingScatter(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.setPen(self._theme.theme.color("border"))
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawRect(room.adjusted(0, 0, -1, -1))
+        painter.drawRect(rect.adjusted(0, 0, -1, -1))
         painter.end()
         return pixmap
 
     def _seen_names(self) -> list[int]:
-        """All tokens in sight, where they are few."""
+        """All visible tokens, if they are few."""
         ids: list[int] = self._view.seen().tolist()
         return ids if len(ids) <= _NAMED else []
 
@@ -177,7 +177,7 @@ class EmbeddingScatter(QWidget):
             painter.drawEllipse(self.point_of(id), radius, radius)
 
     def _draw_name(self, painter: QPainter, id: int, taken: list[QRectF], *, bold: bool = False) -> None:
-        """A token's name beside its point, where no other stands."""
+        """A token's name beside its point, unless it would overlap another one."""
         font = self._theme.mono_font(0.85)
         font.setBold(bold)
         metrics, at = QFontMetrics(font), self.point_of(id)
@@ -199,7 +199,7 @@ class EmbeddingScatter(QWidget):
         metrics = QFontMetrics(font)
         painter.setFont(font)
         painter.setPen(self._theme.theme.color("muted"))
-        top = self._room().bottom() + SPACE / 4
+        top = self._plot_rect().bottom() + SPACE / 4
         for title in self._titles:
             shown = metrics.elidedText(title, Qt.TextElideMode.ElideRight, self.width())
             painter.drawText(QRectF(0, top, self.width(), metrics.height()), Qt.AlignmentFlag.AlignLeft, shown)
@@ -239,7 +239,7 @@ class EmbeddingScatter(QWidget):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         key = Qt.Key(event.key())
         if key in _ZOOMS:
-            self._zoom(_ZOOMS[key], self.point_of(self._chosen) if self._chosen >= 0 else self._room().center())
+            self._zoom(_ZOOMS[key], self.point_of(self._chosen) if self._chosen >= 0 else self._plot_rect().center())
         elif key == Qt.Key.Key_0:
             self.show_all()
         else:
@@ -263,7 +263,7 @@ class EmbeddingScatter(QWidget):
 
 
 def _shaded(counts: Floats, color: QColor) -> QImage:
-    """How many points cover each pixel (height, width) -> an image, the more opaque the more they are."""
+    """The number of points per pixel (height, width) -> an image, more opaque where there are more."""
     alpha = (255 * (1 - 0.72**counts)).astype(np.uint32)
     data = np.ascontiguousarray(alpha << 24 | np.uint32(color.rgb() & 0xFFFFFF))
     high, wide = data.shape

@@ -1,4 +1,4 @@
-"""A table of embeddings as the window needs it: every token's name and place on the map. No widgets."""
+"""An embedding table for the window: every token's name and coordinates on the map. No widgets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TABLES = ("input", "output")
 _MARKS = "·▁Ġ#"
-"""What stands before a token to say that a space does, or that a word goes on."""
+"""Marks before a token for a space or a continued word."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,7 +29,7 @@ class EmbeddingTable:
     has_both: bool
 
     def find(self, words: str) -> list[int]:
-        """The tokens that hold `words`, the likeliest to be meant first: the same, then the shorter, then small ids."""
+        """The tokens that contain `words`, best match first: exact matches, then shorter ones, then smaller ids."""
         wanted = words.replace(" ", "·")
         found = [id for id, name in enumerate(self.names) if wanted in name] if wanted else []
         if wanted and not found:
@@ -38,7 +38,7 @@ class EmbeddingTable:
 
 
 def read_table(model: AnyModel, tokenizer: Tokenizer, which: str) -> EmbeddingTable:
-    """Worker's thread: the input table, or the output table where there is one."""
+    """The input table, or the output table if there is one. Runs on the worker's thread."""
     from models.inspect.embedding_map import pca_2d, tables
 
     found = tables(model)
@@ -55,7 +55,7 @@ def read_table(model: AnyModel, tokenizer: Tokenizer, which: str) -> EmbeddingTa
 
 
 def find_nearest(model: AnyModel, tokenizer: Tokenizer, which: str, id: int) -> tuple[int, list[tuple[int, float]]]:
-    """Worker's thread: a token and those nearest to it by direction, with their cosines."""
+    """A token and its nearest neighbours with their cosines. Runs on the worker's thread."""
     from models.inspect.embedding_map import nearest, tables
 
     return id, nearest(tables(model)[which], id)

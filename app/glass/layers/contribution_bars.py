@@ -1,4 +1,4 @@
-"""What each layer's attention and feed-forward add to a logit, as bars up and down from zero."""
+"""Direct logit attribution: what each layer's attention and feed-forward add to a logit, as bars."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _BIASES = "bias"
 
 
 class ContributionBars(LayerFigure):
-    """The embedding, then each layer's parts side by side, then what biases add whatever is read."""
+    """Bars for the embedding, then each layer's parts side by side, then the biases."""
 
     _has_legend = True
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
         self._bars: list[list[tuple[str, float]]] = []
-        self.setAccessibleName("Contributions of the layers. Arrow keys read them.")
+        self.setAccessibleName("Contributions of the layers. Arrow keys read them out.")
 
     def show_parts(self, parts: Sequence[tuple[str, float]], constant: float) -> None:
-        """Show amounts by the parts' sites, in order, and what biases add."""
+        """Show the contributions by site, in order, and that of the biases."""
         self._bars = []
         for site, value in parts:
             name = site.rpartition(".")[2]
@@ -44,7 +44,7 @@ class ContributionBars(LayerFigure):
 
     @property
     def bars(self) -> list[list[tuple[str, float]]]:
-        """What is shown, slot by slot."""
+        """The bars, by slot."""
         return self._bars
 
     def _words(self, spot: tuple[int, int]) -> str:

@@ -1,4 +1,4 @@
-"""The question that the lens panel asks: what each layer answers at some places, and how a logit is made up there."""
+"""The question of the lens panel: what each layer predicts at some positions, and what adds up to a logit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _N_BEST = 5
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LensColumn:
-    """One place: by layer the best tokens with their probabilities, and how the token that stands there fared."""
+    """One position: per layer the top tokens with their probabilities, and probability and rank of the actual token."""
 
     best: Sequence[Sequence[tuple[int, float]]]
     own: Sequence[float]
@@ -32,11 +32,12 @@ class LensColumn:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LensAnswer:
-    """What was found for `asked`: at `places`, of which the last is the one in focus.
+    """The lens at `positions`, of which the last is that of `target`.
 
-    token: the one asked for; rival: the likeliest other one. names: of all tokens in it.
-    split: what makes up the token's logit, lead: what makes up its lead over the rival; where there is no such sum,
-        `no_split` says why. has_final_norm: whether one was applied to every layer. sees_itself: as in Asked.
+    token: the id of the target token; rival: the most likely other token. names: of all tokens in it.
+    split: the contributions to the token's logit; lead: those to its logit difference to the rival; if there is no
+        exact split, `no_split` says why. has_final_norm: whether one was applied to every layer. sees_itself: as in
+        TargetToken.
     """
 
     target: TargetToken
@@ -52,7 +53,7 @@ class LensAnswer:
     sees_itself: bool
 
     def columns(self) -> dict[int, LensColumn]:
-        """What was found at each place."""
+        """The result at each position."""
         lens, found = self.lens, {}
         for i, position in enumerate(self.positions):
             best = zip(lens.best[:, i].tolist(), lens.probabilities[:, i].tolist(), strict=True)
@@ -67,7 +68,7 @@ class LensAnswer:
 def read_lens_at(
     model: AnyModel, tokenizer: Tokenizer, target: TargetToken, missing: Sequence[int], reader: Reader
 ) -> LensAnswer:
-    """Worker's thread: the lens at `missing` places and the one in focus, and the contributions there."""
+    """The lens at `missing` positions and the target's, and the contributions there. Runs on the worker's thread."""
     from models.inspect.logit_attribution import contributions
     from models.inspect.logit_lens import read_lens
     from models.inspect.reading import answering_stack
@@ -75,7 +76,9 @@ def read_lens_at(
     positions, at = [*missing, target.position], target.at(model)
     back = target.position - at
     whole = target.to_text()
-    fits = dataclasses.replace(whole, ids=whole.ids[: model.config.context_length])  # one may be made at a full context
+    fits = dataclasses.replace(
+        whole, ids=whole.ids[: model.config.context_length]
+    )  # a full context allows one more token to be generated
     streams = reader.streams(model, fits)
     own = [max(TargetToken(target.text, position).token(model, tokenizer), 0) for position in positions]
     lens = read_lens(model, streams, [position - back for position in positions], own, _N_BEST)
@@ -87,7 +90,7 @@ def read_lens_at(
     reason = ""
     try:
         split, lead = contributions(model, streams, at, [(token, None), (token, rival)])
-    except ValueError as error:  # the lens stands without it
+    except ValueError as error:  # the lens is shown without it
         reason = str(error)
     names = token_names(tokenizer, [*lens.best.flatten().tolist(), token, rival])
     return LensAnswer(
@@ -106,7 +109,7 @@ def read_lens_at(
 
 
 def first_token(tokenizer: Tokenizer, word: str) -> tuple[int, str]:
-    """The token, and its name, that a word begins with inside a text: with its space where words bring that along."""
+    """The first token of a word inside a text, and its name: with a leading space if the tokenizer attaches it."""
     from models.tokenizers import encode_text
 
     inside, alone = encode_text(tokenizer, f" {word.strip()}"), encode_text(tokenizer, word)

@@ -1,4 +1,4 @@
-"""The logit lens as a table: what every layer would answer at the last places, written into cells by likelihood."""
+"""The logit lens as a table: the top token of every layer at the last positions, coloured by probability."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.kit.figures.pictures import Axis, Floats, HeatPicture
 from app.kit.theme import SPACE, ThemeProvider
 
 _FONT = 0.82
-_FEW = 14  # layers, which may stand wider apart
+_FEW = 14  # up to so many layers get taller rows
 _MIDDLE = Qt.AlignmentFlag.AlignCenter
 
 
@@ -23,8 +23,9 @@ _MIDDLE = Qt.AlignmentFlag.AlignCenter
 class LensTable:
     """What the grid shows.
 
-    layers: the rows' names (L + 1). reads: what is read at each place (N). goes_on: what stood next, '' for nothing.
-    words: (L + 1) × N tokens. values: (L + 1, N) their probabilities. describe(row, column): what is said of a cell.
+    layers: the rows' names (L + 1). read_words: the token read at each position (N). next_words: the token after it,
+    '' for none. words: (L + 1) × N top tokens. values: (L + 1, N) their probabilities. describe(row, column): the
+    tooltip of a cell.
     """
 
     layers: Sequence[str]
@@ -36,10 +37,10 @@ class LensTable:
 
 
 class LensGrid(HeatMap):
-    """Layers go down, places to the right; the last column is the one that is looked at.
+    """Layers go down, positions to the right; the last column is the one in focus.
 
     Signals:
-        chosen(row, column): a cell was clicked, or Return was pressed on it.
+        chosen(row, column): a cell was clicked, or Enter was pressed on it.
     """
 
     chosen = Signal(int, int)
@@ -52,18 +53,18 @@ class LensGrid(HeatMap):
 
     @property
     def table(self) -> LensTable | None:
-        """What is shown."""
+        """The table shown."""
         return self._table
 
     def show_table(self, table: LensTable, in_focus: int) -> None:
-        """Show other answers; column `in_focus` is outlined."""
+        """Show another table; column `in_focus` is outlined."""
         self._table, self._in_focus = table, in_focus
         rows, columns = table.values.shape
         self.set_picture(
             HeatPicture(
                 title="Logit lens",
                 values=table.values,
-                x=Axis(title="places", low=0, high=columns),
+                x=Axis(title="positions", low=0, high=columns),
                 y=Axis(title="layers", low=rows, high=0),
                 colours="sequential",
                 low=0.0,
@@ -75,7 +76,7 @@ class LensGrid(HeatMap):
         self.setFixedHeight(self.sizeHint().height())
 
     def columns_for(self, width: int) -> int:
-        """How many columns there is room for in a grid of that many pixels."""
+        """How many columns fit into a width in pixels."""
         return max(3, min(10, int((width - self._left) / (7.5 * self._cell_metrics().horizontalAdvance("0")))))
 
     def sizeHint(self) -> QSize:
@@ -131,7 +132,7 @@ class LensGrid(HeatMap):
             painter.drawRect(first.united(last).adjusted(0, 0, -1, 0))
 
     def _draw_frame(self, painter: QPainter, room: QRectF, title: str, x: Axis, y: Axis) -> None:
-        """Layers at the left; on top what is read, below what stood next."""
+        """Layer names on the left; the tokens read above, the next tokens below."""
         table = self._table
         assert table is not None
         colors, metrics = self._theme.theme, self._cell_metrics()
@@ -144,7 +145,7 @@ class LensGrid(HeatMap):
             cell = self.cell_rect(0, row, area)
             painter.drawText(QRectF(0, cell.top(), self._left - SPACE * 0.75, cell.height()), right, name)
         painter.setPen(colors.color("faint"))
-        for top, words in ((0.0, "reads"), (below, "stood next" if any(table.next_words) else "")):
+        for top, words in ((0.0, "read"), (below, "next" if any(table.next_words) else "")):
             painter.drawText(QRectF(0, top, self._left - SPACE * 0.75, self._row_height), right, words)
         painter.setFont(self._theme.mono_font(_FONT))
         for column, (read_words, next_words) in enumerate(zip(table.read_words, table.next_words, strict=True)):
@@ -155,7 +156,7 @@ class LensGrid(HeatMap):
                 painter.drawText(QRectF(cell.left(), top, cell.width(), self._row_height), _MIDDLE, shown)
 
     def _draw_bar(self, painter: QPainter, area: QRectF, picture: HeatPicture) -> None:
-        """No colour bar: the cells' numbers are read out, and the panel has a legend."""
+        """No colour bar: the panel has a legend."""
 
     # -- Choosing ------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""How the answer forms, layer by layer: the logit lens, chosen tokens through the layers, and what each part adds."""
+"""The logit lens panel: top tokens by layer, tracked tokens through the layers, and what each part contributes."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 
 ABOUT = About(
     title="Logit lens",
-    shows="What the model would say if it ended after each layer.",
+    shows="What the model would predict if it ended after each layer.",
     source=(
-        "The text is read once more by the open model. Each layer's result goes through the final norm, where the "
-        "design has one, and the head; probabilities are over the whole vocabulary, before temperature and cuts. The "
-        "last row is the model's own answer."
+        "The open model reads the text again. The output of each layer goes through the final norm, if the design has "
+        "one, and the head; probabilities are over the whole vocabulary, before temperature and truncation. The last "
+        "row is the model's own prediction."
     ),
     limits=(
-        "Layers were never trained to be read this way: an early layer that says nothing legible may know much. What a "
-        "part adds is its direct share of the logit; what later layers make of it is counted as theirs."
+        "Layers are not trained to be read this way: an early layer may know much and show nothing legible. What a "
+        "part adds is its direct effect on the logit; effects through later layers are counted as theirs."
     ),
 )
 
@@ -50,7 +50,7 @@ _N_TRACKED, _MAX_TRACKED = 4, 7
 
 
 class LensPanel(AnswerPanel):
-    """For the token in focus: the grid over the last places, the tracked tokens and the contributions there."""
+    """For the token in focus: the grid over the last positions, the tracked tokens and the contributions."""
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
@@ -59,11 +59,11 @@ class LensPanel(AnswerPanel):
         self.answer: LensAnswer | None = None
         self._reader: Reader | None = None
         self._tracked_ids: list[int] = []
-        self._chosen: list[int] = []  # by the user: they stay from place to place
+        self._chosen: list[int] = []  # by the user: they stay from token to token
         self._step = -1
         self.grid = LensGrid(theme)
         self.no_norm = label(
-            "This design norms behind every sum: the head reads each layer as it is, since there is no final norm.",
+            "This design is post-norm: without a final norm, the head reads the output of each layer directly.",
             "caption",
             wrap=True,
         )
@@ -76,7 +76,7 @@ class LensPanel(AnswerPanel):
         self.track.setMaximumWidth(150)
         self._finder = Examiner(session.worker, session.chat, self)
         self.of = Segments("Contributions to", {"logit": "Logit", "lead": "Lead"})
-        self.of.setToolTip("The token's logit itself, or how far it leads over its strongest rival")
+        self.of.setToolTip("The token's logit, or its logit difference to the strongest rival")
         self.split_title = ElidedLabel("What each part adds")
         self.split_title.setProperty("role", "subheading")
         self.bars = ContributionBars(theme)
@@ -131,7 +131,7 @@ class LensPanel(AnswerPanel):
                 self._show_grid()
 
     def _positions(self, position: int) -> list[int]:
-        """The tokens whose answers stand in the grid: the one in focus, and as many before it as there is room for."""
+        """The positions in the grid: the one in focus, and as many before it as fit."""
         first = 0 if self._is_encoder else 1
         n = self.grid.columns_for(self.width())
         return list(range(max(first, position - n + 1), position + 1))
@@ -143,14 +143,14 @@ class LensPanel(AnswerPanel):
         target = self.target
         if target is None or target != answer.target:
             return
-        if self._step != self.examiner.step:  # the model has learned on: what it said before is another's
+        if self._step != self.examiner.step:  # the model was trained further: older results are outdated
             self._step = self.examiner.step
             self._columns.clear()
         self.answer = answer
         self._names |= answer.names
         self._columns |= answer.columns()
         if any(position not in self._columns for position in self._positions(target.position)):
-            self._columns.clear()  # all in one, or a model that learns would never be caught up with
+            self._columns.clear()  # read all at once: a model in training never stands still
             self.ask(target)
             return
         self._tracked_ids = list(dict.fromkeys([answer.token, *self._chosen, *answer.lens.top_tokens(_N_TRACKED)]))
@@ -171,9 +171,9 @@ class LensPanel(AnswerPanel):
         back = 0 if self._is_encoder else 1
 
         def describe(row: int, column: int) -> str:
-            told = columns[column]
-            lines = [f"{self._names[id]}  {format_prob(p)}" for id, p in told.best[row]]
-            own = f"{quoted(text.words[positions[column]])}: {format_prob(told.own[row])}, rank {told.ranks[row]:,}"
+            lens = columns[column]
+            lines = [f"{self._names[id]}  {format_prob(p)}" for id, p in lens.best[row]]
+            own = f"{quoted(text.words[positions[column]])}: {format_prob(lens.own[row])}, rank {lens.ranks[row]:,}"
             return "\n".join((layers[row], *lines, own))
 
         self.grid.show_table(
@@ -199,7 +199,7 @@ class LensPanel(AnswerPanel):
         shares = values[-1].tolist()
         self.chips.show_chips(
             [
-                Chip(f"{name} {format_prob(p)}", "Click to track it no more", line_color(self._theme, i))
+                Chip(f"{name} {format_prob(p)}", "Click to stop tracking", line_color(self._theme, i))
                 for i, (name, p) in enumerate(zip(names, shares, strict=True))
             ]
         )
@@ -274,7 +274,7 @@ class LensPanel(AnswerPanel):
     # -- Export --------------------------------------------------------------------------------------------------------
 
     def _numbers(self) -> Callable[[], Columns]:
-        """Every cell of the grid with its best tokens; then what each part adds to the logit at the place in focus."""
+        """Every cell of the grid with its top tokens; then the contributions to the logit of the token in focus."""
         answer, columns, names = self.answer, dict(self._columns), dict(self._names)
         positions = self._positions(answer.target.position) if answer is not None else []
 

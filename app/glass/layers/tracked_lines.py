@@ -1,4 +1,4 @@
-"""Chosen tokens through the layers: how likely each would be if the model ended there, or at which rank."""
+"""Tracked tokens through the layers: the probability or rank of each under the logit lens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.kit.theme import ThemeProvider
 
 
 class TrackedLines(LayerFigure):
-    """A line for each token, in the colours of `line_color`."""
+    """A line per token, in the colours of `line_color`."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
@@ -24,7 +24,7 @@ class TrackedLines(LayerFigure):
         self._values: Floats = np.zeros((0, 0), np.float32)
         self._ranks: Floats = np.zeros((0, 0), np.float32)
         self._by_rank = False
-        self.setAccessibleName("Tokens through the layers. Arrow keys read them.")
+        self.setAccessibleName("Tokens through the layers. Arrow keys read them out.")
 
     def show_lines(self, slots: Sequence[str], names: Sequence[str], values: Floats, ranks: Floats) -> None:
         """Show probabilities (L + 1, I) and ranks (L + 1, I) of the tokens called `names` (I)."""
@@ -33,7 +33,7 @@ class TrackedLines(LayerFigure):
         self.update()
 
     def show_ranks(self, by_rank: bool) -> None:
-        """Draw ranks, on a logarithmic scale with the first on top, or probabilities."""
+        """Draw ranks, on a logarithmic scale with rank 1 on top, or probabilities."""
         self._by_rank = by_rank
         self.update()
 
@@ -79,7 +79,7 @@ class TrackedLines(LayerFigure):
 
 
 def line_color(theme: ThemeProvider, i: int) -> QColor:
-    """The colour of the token tracked at place `i`."""
+    """The colour of the tracked token with index `i`."""
     colours = theme.theme.categories
     return QColor(colours[i % len(colours)])
 

@@ -1,4 +1,4 @@
-"""The X-ray of one token: the distribution it came from, what each setting made of it, and the draw itself."""
+"""The next-token panel: the distribution of one token, the effect of each sampling setting, and the draw."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ if TYPE_CHECKING:
 
 ABOUT = About(
     title="Next token",
-    shows="What the model gave each token at this place, and what the settings made of it before one was drawn.",
+    shows="The probability of each token here, and how the settings changed it before one was drawn.",
     source=(
-        "The open model reads the whole text once more; of the last 512 tokens all logits are kept, as float32. The "
-        "steps are the very ones that replies are drawn by, over the whole vocabulary, so moving a setting needs no "
-        "model. Bars show the likeliest 40 tokens one by one, all others in grey; the number of the draw is the one "
-        "that the reply was made with."
+        "The open model reads the whole text again; all logits of the last 512 tokens are kept, as float32. The "
+        "sampling steps are the same code that generates replies, over the whole vocabulary, so changing a setting "
+        "needs no model. Bars show the top 40 tokens one by one and all others in grey; the draw is the random number "
+        "used for the reply."
     ),
     limits=(
-        "A probability says how usual the model finds a token here, not how true what it says is. The draw is chance: "
-        "nothing in the text caused that number."
+        "A probability says how expected a token is here, not how true the statement is. The draw is chance: nothing "
+        "in the text caused that number."
     ),
 )
 
 
 @dataclass(frozen=True)
 class _Read:
-    """A text as the open model read it again; `mask`: the id of its tokenizer's mask, None for none."""
+    """A text with the logits that the model gives it; `mask`: the id of the mask token, None for none."""
 
     text: ReadText
     given: NextTokens
@@ -62,16 +62,16 @@ class _Read:
 
 
 _TRIED = ("temperature", "top_k", "top_p", "min_p")
-"""What has a slider here. More would leave the bars no room; the others are among the settings."""
+"""The settings with a slider here; more would leave no space for the bars."""
 
 
 class NextTokenPanel(AnswerPanel):
-    """For the token in focus: bars and a table, by the settings it was drawn with or those of the sampling panel.
+    """For the token in focus: bars and a table, with the settings it was sampled with or those of the sampling panel.
 
-    Its own sliders are for trying others, with the bars in sight.
+    Sliders allow trying other settings next to the bars.
 
     Signals:
-        sampling_changed(config): the settings that were tried last.
+        sampling_changed(config): settings were changed with a slider.
     """
 
     sampling_changed = Signal(object)
@@ -86,9 +86,11 @@ class NextTokenPanel(AnswerPanel):
         self._state_of: tuple[ReadText, SamplingConfig] | None = None
         self._states: list[SamplingState] = []
         self.xray: Xray | None = None
-        """What is shown."""
+        """The X-ray shown."""
         self.by = Segments(
-            "Settings", {"drawn": "As drawn", "now": "Set now"}, "The settings of the reply, or of the sampling panel"
+            "Settings",
+            {"drawn": "As drawn", "now": "Current"},
+            "The settings of the reply, or those of the sampling panel",
         )
         self.summary = label("", wrap=True)
         self.bars = StageBars(theme)
@@ -115,7 +117,7 @@ class NextTokenPanel(AnswerPanel):
         self.table.walked.connect(self._on_walked)
 
     def set_sampling(self, config: SamplingConfig) -> None:
-        """What the sampling panel says now: shown at once where it differs from what the reply was drawn with."""
+        """Take over the sampling panel's settings; they are shown if they differ from the reply's."""
         is_new, self._sampling = not is_same_sampling(config, self._sampling), config
         text = self.focus.text
         if is_new and text is not None and not self._is_encoder:
@@ -123,7 +125,7 @@ class NextTokenPanel(AnswerPanel):
             self._update_xray()
 
     def _on_tried(self, name: str, value: float) -> None:
-        """A slider was moved: from what is shown, but with the length, seed and stop texts of the sampling panel."""
+        """A slider was moved: change the settings shown, with the length, seed and stop texts of the sampling panel."""
         target = self.target
         shown = self._config(target.text) if target is not None else self._sampling
         drawn: dict[str, Any] = {each: getattr(shown, each) for each in STEP_OF}
@@ -156,7 +158,7 @@ class NextTokenPanel(AnswerPanel):
 
     @Slot()
     def _update_xray(self) -> None:
-        """Look at the place in focus: some 3 ms for a vocabulary of 49,152 tokens and all settings in use."""
+        """Compute the X-ray of the token in focus: about 3 ms for a vocabulary of 49,152 tokens and all settings."""
         target, read = self.target, self._read
         if target is None or read is None or read.text is not target.text:
             return
@@ -170,23 +172,23 @@ class NextTokenPanel(AnswerPanel):
         try:
             state = self._state(text, position, config)
             xray = x_ray(logits, config, before, text.n_prompt, text.ids[position], draw, state)
-        except ValueError as error:  # a bias for a token that this model does not have, or a state that is not known
-            self.show_message("This cannot be looked into", str(error))
+        except ValueError as error:  # a bias for an unknown token, or an unknown state
+            self.show_message("This cannot be inspected", str(error))
             return
         self.xray = dataclasses.replace(xray, bars=xray.bars[:1]) if self._is_encoder else xray
         self.show_body()
         self._draw()
 
     def _config(self, text: ReadText) -> SamplingConfig:
-        if self._is_encoder:  # nothing is ever drawn there
+        if self._is_encoder:  # an encoder does not sample
             return SamplingConfig(temperature=1.0)
         return text.sampling if self.by.value == "drawn" else self._sampling
 
     def _state(self, text: ReadText, position: int, config: SamplingConfig) -> SamplingState:
-        """What the draws before a place remember; ValueError where it hangs on logits that are not kept."""
+        """The sampling state before a position; ValueError if it depends on logits that are not kept."""
         key = text, config
         if self._state_of != key:
-            self._state_of, self._states = key, [SamplingState(config)]  # of the reply's places, the first ones
+            self._state_of, self._states = key, [SamplingState(config)]  # for the first positions of the reply
         read, states = self._read, self._states
         assert read is not None
         while states[0].remembers and len(states) <= position - text.n_prompt:
@@ -194,7 +196,7 @@ class NextTokenPanel(AnswerPanel):
             logits = read.given.at(at)
             if logits is None:
                 raise ValueError(
-                    "These settings hang on all tokens of the reply, and its first ones are too far back: the last "
+                    "These settings depend on all tokens of the reply, but only the last "
                     f"{len(read.given.logits):,} distributions are kept."
                 )
             following = states[-1].copy()
@@ -204,11 +206,11 @@ class NextTokenPanel(AnswerPanel):
 
     def _explain_missing(self, position: int) -> None:
         if position == 0 and not self._is_encoder:
-            self.show_message("Nothing chose the first token", "Nothing stands before it: point at a later one.")
+            self.show_message("Nothing predicts the first token", "Nothing comes before it: point at a later one.")
         else:
             n = len(self._read.given.logits) if self._read is not None else 0
             self.show_message(
-                "Too far back", f"The distributions of the last {n:,} tokens are kept: point at one of those."
+                "Too far back", f"Only the distributions of the last {n:,} tokens are kept: point at one of those."
             )
 
     # -- Showing -------------------------------------------------------------------------------------------------------
@@ -226,36 +228,38 @@ class NextTokenPanel(AnswerPanel):
         for widget in (self._settings, self._tried):
             widget.setVisible(not self._is_encoder)
         for name, slider in self.sliders.items():
-            if slider.value != getattr(xray.config, name):  # else it would move under the hand that drags it
+            if slider.value != getattr(xray.config, name):  # else a slider would move while it is dragged
                 slider.set_value(getattr(xray.config, name))
         self.summary.setText(self._describe(target, xray))
         left = f"{xray.n_left:,} of {xray.n_tokens:,} tokens can be drawn"
-        self.others.setText(f"{left}; cut off are {format_prob(xray.removed)}." if xray.removed > 0 else f"{left}.")
+        self.others.setText(f"{left}; {format_prob(xray.removed)} is cut off." if xray.removed > 0 else f"{left}.")
         self.others.setVisible(not self._is_encoder)
 
     def _describe(self, target: TargetToken, xray: Xray) -> str:
-        """What happened here, in a sentence or two."""
+        """A summary of the draw in a sentence or two."""
         text, position = target.text, target.position
         own = xray.row_of(xray.chosen)
         word = quoted(text.words[position])
-        given = f"{word}: {format_prob(own.own)} by the model itself, number {own.rank:,} of {xray.n_tokens:,}"
+        given = f"{word}: {format_prob(own.own)} in the model, rank {own.rank:,} of {xray.n_tokens:,}"
         if self._is_encoder:
             if self._read is not None and text.ids[position] == self._read.mask:
                 best = xray.rows[0]
-                fits = f"{quoted(self._words[best.id])} fits best, with {format_prob(best.own)}"
-                return f"A masked place: {fits}. Nothing is drawn."
-            return f"{given}. The model sees the token itself here: mask it to see what else would fit."
+                fits = f"{quoted(self._words[best.id])} is most likely, with {format_prob(best.own)}"
+                return f"Masked: {fits}. Nothing is drawn."
+            return f"{given}. The model sees this token: mask it to see what else would fit."
         if position < text.n_prompt:
             return f"{given}. It was read, not drawn."
         if xray.config.temperature == 0.0:
             taken = "It was taken" if xray.lands == xray.chosen else f"{self._hit(xray)} is taken"
-            return f"{given}. {taken}, being the likeliest: nothing is drawn."
+            return f"{given}. {taken} as the most likely: nothing is drawn."
         final = (
-            f"{given}; {format_prob(own.final)} in the end." if not own.cut else f"{given}; cut off by these settings."
+            f"{given}; {format_prob(own.final)} after all settings."
+            if not own.cut
+            else f"{given}; cut off by these settings."
         )
         if xray.draw is None:
             by_hand = any(draw is not None for draw in text.draws)
-            return f"{final} {'It was chosen by hand.' if by_hand else 'No draw is known of it.'}"
+            return f"{final} {'It was chosen by hand.' if by_hand else 'Its draw is unknown.'}"
         if xray.lands == xray.chosen:
             return (
                 f"{final} The draw landed on it." if self.by.value == "drawn" else f"{final} The same draw lands on it."
@@ -286,7 +290,7 @@ class NextTokenPanel(AnswerPanel):
         chosen = text.ids[target.position]
         try:
             state = self._state(text, target.position, config)
-        except ValueError:  # which the panel says
+        except ValueError:  # shown by the panel
             return dict
 
         def columns() -> Columns:
@@ -310,7 +314,7 @@ class NextTokenPanel(AnswerPanel):
 
 
 def _read(model: AnyModel, tokenizer: Tokenizer, text: ReadText) -> Generator[Event, None, _Read]:
-    """Worker's thread: the text once more."""
+    """Read the text again. Runs on the worker's thread."""
     from models.inspect.next_tokens import read_logits_in_chunks
     from models.tokenizers.special_tokens import mask_id
 

@@ -1,4 +1,4 @@
-"""The stages of a draw as bars over one another: what each step leaves, and where the random number lands."""
+"""The stages of sampling as stacked bars: what each step leaves, and where the random number lands."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from models.settings.sampling_config import format_step
 
 _BAR, _GAP, _MARKER = 18, 9, 6  # pixels
 _TITLES = {
-    "model": "The model's own",
+    "model": "Model",
     "penalties": "After penalties and biases",
     "drawn": "Drawn from",
 }
-"""Of the stages that are no setting's own."""
+"""Titles of the stages that do not belong to a setting."""
 
 
 @dataclass(frozen=True)
 class _Segment:
-    """A piece of a bar: from where to where (0 to 1), which token, None for all others; and whether it is left."""
+    """A segment of a bar: its range (0 to 1), its token (None for all others), and whether it is left."""
 
     start: float
     end: float
@@ -35,9 +35,9 @@ class _Segment:
 
 
 class StageBars(QWidget):
-    """Below a title and its numbers, each bar shows the likeliest tokens from left to right, then all others in one.
+    """Each bar, below its title and numbers, shows the top tokens from left to right, then all others as one.
 
-    The token that stands in the text is in the accent colour. What a cut takes away is hatched.
+    The token of the text has the accent colour. What a truncation step removes is hatched.
 
     Signals:
         chosen(int): the token with this id was clicked.
@@ -57,7 +57,7 @@ class StageBars(QWidget):
         theme.theme_changed.connect(self._restyle)
 
     def show_xray(self, xray: Xray, name: Callable[[int], str], *, can_choose: bool) -> None:
-        """Show another one. name: what a token is called; `can_choose`: whether a click on one means something."""
+        """Show another X-ray. name: the displayed text of a token; `can_choose`: whether tokens can be clicked."""
         is_resized = self.xray is None or self._n_bars(self.xray) != self._n_bars(xray)
         self.xray, self._name, self._can_choose = xray, name, can_choose
         self.setAccessibleDescription("; ".join(f"{self._title(bar)}: {_numbers(bar)}" for bar in xray.bars))
@@ -96,7 +96,7 @@ class StageBars(QWidget):
         assert self.xray is not None
         config = self.xray.config
         if bar.name == "temperature" and config.temperature == 0.0:
-            return "Temperature 0: the likeliest"
+            return "Temperature 0: the most likely"
         return _TITLES.get(bar.name) or format_step(config, bar.name)
 
     # -- Painting ------------------------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ class StageBars(QWidget):
     # -- Input ---------------------------------------------------------------------------------------------------------
 
     def segment_at(self, point: QPointF) -> tuple[XrayBar, _Segment] | None:
-        """What stands at a point of the widget."""
+        """The bar and its segment at a point of the widget."""
         if self.xray is None:
             return None
         i = int(point.y() // self._step)
@@ -218,8 +218,8 @@ class StageBars(QWidget):
         width = format_prob(segment.end - segment.start)
         who = "all other tokens" if segment.id is None else self._name(segment.id)
         if not segment.is_left:
-            return f"{who}: cut off, {width} of what there was after the temperature"
-        next_words = ". Click: go on from here with it" if segment.id is not None and self._can_choose else ""
+            return f"{who}: cut off, {width} of the total after temperature"
+        next_words = ". Click to continue with it" if segment.id is not None and self._can_choose else ""
         return f"{who}: {width}{next_words}"
 
     @Slot()

@@ -1,6 +1,6 @@
-"""What became of the distribution that one token was drawn from, step by step, as plain numbers. No widgets.
+"""The distribution that one token was sampled from, step by step, as plain numbers. No widgets.
 
-Computed by `models.inference.sampling_steps`, the very steps that replies are drawn by. No torch.
+Computed by `models.inference.sampling_steps`, which also generates replies. No torch.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _N_SEGMENTS = 40
 
 @dataclass(frozen=True)
 class XrayRow:
-    """One token: its rank in the model's own distribution, its probability there, after penalties and temperature, and
-    in the end; `cut` is the setting that cut it off, "" for none."""
+    """One token: its rank and probability in the model's own distribution, its probability after penalties and
+    temperature, and after all settings; `cut` is the setting that cut it off, "" for none."""
 
     id: int
     rank: int
@@ -36,9 +36,9 @@ class XrayRow:
 class XrayBar:
     """One stage of `SamplingSteps` as a bar of length 1.
 
-    widths: of the tokens of `Xray.order`; `is_cut` says which of them are not in it any more: up to the stage "drawn"
-    they keep their places as gaps. rest: the width of all other tokens, of which `rest_left` are still there.
-    removed: the share that this stage took away. entropy: in nats, of what is left.
+    widths: of the tokens of `Xray.order`; `is_cut` says which of them are cut off: up to the stage "drawn" they are
+    kept as gaps. rest: the width of all other tokens, of which `rest_left` is left.
+    removed: the probability that this stage removed. entropy: in nats, of what is left.
     """
 
     name: str
@@ -52,13 +52,13 @@ class XrayBar:
 
 @dataclass(frozen=True, kw_only=True)
 class Xray:
-    """The distribution at one place of a text.
+    """The distribution at one position of a text.
 
-    rows: the likeliest tokens after penalties and temperature, with the one that stands there and the one that the
-    draw lands on. order: ids of the tokens that stand in the bars, from left to right. chosen: what stands in the text.
-    draw: the number in [0, 1) that it was drawn with, None where nothing was drawn or that is not known; with these
-    settings it lands on the token `lands`.
-    n_left: how many of the n_tokens in the vocabulary can be drawn. removed: the share that all cuts took away.
+    rows: the top tokens after penalties and temperature, with the token of the text and the one that the draw lands
+    on. order: ids of the tokens in the bars, from left to right. chosen: the id of the token of the text.
+    draw: the random number in [0, 1), None if nothing was drawn or it is unknown; with these settings it lands on the
+    token `lands`.
+    n_left: how many of the n_tokens in the vocabulary can be drawn. removed: the probability that was cut off.
     """
 
     config: SamplingConfig
@@ -73,7 +73,7 @@ class Xray:
     removed: float
 
     def row_of(self, id: int) -> XrayRow:
-        """The row of the chosen token, or of one of the likeliest."""
+        """The row of the chosen token, or of one of the top tokens."""
         return next(row for row in self.rows if row.id == id)
 
 
@@ -86,8 +86,8 @@ def x_ray(
     draw: float | None,
     state: SamplingState | None = None,
 ) -> Xray:
-    """Look through the draw of token `chosen` from logits (V,), the text before it being `before`; `state`: what the
-    draws of that remember, see `sampling_steps`.
+    """The X-ray of token `chosen`, drawn from logits (V,) after the tokens `before`; `state`: the sampling state after
+    those, see `sampling_steps`.
 
     Raises:
         ValueError: as `sampling_steps`.
@@ -97,7 +97,7 @@ def x_ray(
         lands = int(steps.final.argmax()) if config.temperature == 0.0 else None
     else:
         lands = drawn_token(steps.final, draw)
-    # At temperature 0 all but one have a probability of 0: what they had before tells them apart.
+    # At temperature 0 all but one have a probability of 0: order them by their probability before it.
     ordered = steps.tempered if config.temperature else steps.untempered
     order = top_ids(ordered, _N_SEGMENTS).tolist()
     wanted = dict.fromkeys([*order[:N_ROWS], chosen, *([] if lands is None else [lands])])
@@ -118,7 +118,7 @@ def x_ray(
 def all_rows(
     logits: Floats, config: SamplingConfig, before: Sequence[int], n_prompt: int, state: SamplingState | None = None
 ) -> list[XrayRow]:
-    """Every token of the vocabulary, the likeliest to the model itself first; as `x_ray`."""
+    """Every token of the vocabulary, by rank in the model's own distribution; arguments as `x_ray`."""
     return _rows(top_ids(logits, len(logits)), logits, sampling_steps(logits, config, before, n_prompt, state))
 
 

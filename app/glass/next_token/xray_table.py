@@ -1,4 +1,4 @@
-"""The tokens that might have stood at a place, with their probabilities at each step of the draw."""
+"""The candidate tokens at a position, with their probabilities at each step of sampling."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidge
 
 from app.glass.names import format_prob
 from app.glass.next_token.xray import Xray, XrayRow
-from app.kit.forms.sampling_sliders import sampling_words
+from app.kit.forms.sampling_sliders import sampling_label
 from app.kit.theme import ThemeProvider
 from models.number_words import format_percent
 from models.settings.sampling_config import TRUNCATIONS
 
-_TITLES = ("#", "Token", "Own", "Tempered", "Kept", "Final")
+_TITLES = ("#", "Token", "Model", "Tempered", "Kept", "Final")
 _TIPS = (
     "Rank in the model's own distribution, over the whole vocabulary",
-    "The token; that of the text is marked",
-    "The model's own probability",
+    "The token; the one in the text is marked",
+    "The model's own probability, before all settings",
     "After biases, penalties and temperature",
-    "Whether it could still be drawn after the cuts; else what cut it off",
-    "The probability that it was drawn with",
+    "✓ if it can be drawn; else what cut it off",
+    "The probability used in the draw",
 )
-_CUTS = {"temperature": "no"} | {name: sampling_words(name)[0].lower() for name in TRUNCATIONS}
+_CUTS = {"temperature": "no"} | {name: sampling_label(name)[0].lower() for name in TRUNCATIONS}
 _NUMBER = "<0.1\N{NO-BREAK SPACE}%."
 _WIDEST = ("49,152", "", _NUMBER, _NUMBER, max(_CUTS.values(), key=len), _NUMBER)
-"""What there is room for in each column."""
+"""The widest content of each column."""
 _TOKEN, _OWN = 1, 2
 _MIN_TOKEN_WIDTH = {3: 66, 4: 56}
-"""Columns that are hidden where the token has less room than so many pixels: a row's tip has all of it."""
+"""Columns that are hidden if the token column has fewer pixels; the tooltip has all values."""
 _Index = QModelIndex | QPersistentModelIndex
 
 
 class XrayTable(QTableView):
-    """A row for each token, the likeliest after the temperature first. A click, or Enter, chooses one.
+    """A row per token, the most likely after temperature first. A click, or Enter, chooses one.
 
-    As high as its rows: it is for a panel that scrolls.
+    As high as its rows, since its panel scrolls.
 
     Signals:
         chosen(int): the token with this id.
-        walked(QRect): the arrow keys have led to the row in this rectangle of the table.
+        walked(QRect): the arrow keys moved to the row in this rectangle of the table.
     """
 
     chosen = Signal(int)
@@ -54,7 +54,7 @@ class XrayTable(QTableView):
         self.setModel(self._rows)
         self.setProperty("dense", True)
         self.setProperty("role", "plain")
-        self.setAccessibleName("The likeliest tokens")
+        self.setAccessibleName("Top tokens")
         self.setShowGrid(False)
         self.setWordWrap(False)
         self.setTabKeyNavigation(False)
@@ -73,20 +73,20 @@ class XrayTable(QTableView):
         self._restyle()
 
     def show_xray(self, xray: Xray, name: Callable[[int], str], *, can_choose: bool) -> None:
-        """Show another one; see StageBars."""
+        """Show another X-ray; see StageBars."""
         self._rows.show_xray(xray, name, can_choose=can_choose)
-        self._take_height()
+        self._update_height()
         self.viewport().setCursor(Qt.CursorShape.PointingHandCursor if can_choose else Qt.CursorShape.ArrowCursor)
 
     def set_drawn(self, drawn: bool) -> None:
-        """Whether tokens are drawn at all: where not, there is but the model's own probability."""
+        """Whether tokens are sampled at all; if not, only the model's own probability is shown."""
         if drawn != self._rows.is_drawn:
             self._rows.is_drawn = drawn
             self._size_columns()
 
     @property
     def words(self) -> list[list[str]]:
-        """What stands in the table, row by row."""
+        """The texts of the table, row by row."""
         rows, columns = range(self._rows.rowCount()), range(self._rows.columnCount())
         return [[str(self._rows.index(r, c).data()) for c in columns] for r in rows]
 
@@ -102,7 +102,7 @@ class XrayTable(QTableView):
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()  # the panel scrolls
 
-    def _take_height(self) -> None:
+    def _update_height(self) -> None:
         rows = self._rows.rowCount() * self.verticalHeader().defaultSectionSize()
         self.setFixedHeight(self.horizontalHeader().sizeHint().height() + rows + 2)
 
@@ -111,19 +111,19 @@ class XrayTable(QTableView):
         self._size_columns()
 
     def _size_columns(self) -> None:
-        """All but the token as wide as their widest words."""
+        """All columns but the token's are as wide as their widest content."""
         metrics = QFontMetrics(self._theme.mono_font(0.9))
         header = QFontMetrics(self._theme.font(0.9, bold=True))
         widths = [
             max(metrics.horizontalAdvance(words), header.horizontalAdvance(title)) + 12
             for words, title in zip(_WIDEST, _TITLES, strict=True)
         ]
-        room = self.viewport().width() - sum(widths) + widths[_TOKEN]
+        available = self.viewport().width() - sum(widths) + widths[_TOKEN]
         for column in range(_OWN + 1, len(widths)):
-            is_hidden = not self._rows.is_drawn or room < _MIN_TOKEN_WIDTH.get(column, 0)
+            is_hidden = not self._rows.is_drawn or available < _MIN_TOKEN_WIDTH.get(column, 0)
             self.setColumnHidden(column, is_hidden)
-            room += widths[column] if is_hidden else 0
-        widths[_TOKEN] = max(room, 40)
+            available += widths[column] if is_hidden else 0
+        widths[_TOKEN] = max(available, 40)
         for column, width in enumerate(widths):
             self.setColumnWidth(column, width)
 
@@ -131,7 +131,7 @@ class XrayTable(QTableView):
     def _restyle(self) -> None:
         self.verticalHeader().setDefaultSectionSize(QFontMetrics(self._theme.mono_font(0.9)).height() + 8)
         self._size_columns()
-        self._take_height()
+        self._update_height()
 
     @Slot(QModelIndex)
     def _on_chosen(self, index: QModelIndex) -> None:
@@ -146,15 +146,15 @@ class _Rows(QAbstractTableModel):
         self._xray: Xray | None = None
         self._name: Callable[[int], str] = str
         self.can_choose, self.is_drawn = False, True
-        self._take_font()
-        theme.theme_changed.connect(self._take_font)
+        self._update_font()
+        theme.theme_changed.connect(self._update_font)
 
     @Slot()
-    def _take_font(self) -> None:
-        self._font = self._theme.mono_font(0.9)  # once: a screenful asks for it some hundred times
+    def _update_font(self) -> None:
+        self._font = self._theme.mono_font(0.9)  # cached: it is requested hundreds of times per repaint
 
     def show_xray(self, xray: Xray, name: Callable[[int], str], *, can_choose: bool) -> None:
-        """Show another one."""
+        """Show another X-ray."""
         is_alike = self._xray is not None and len(self._xray.rows) == len(xray.rows)
         if not is_alike:
             self.beginResetModel()
@@ -213,7 +213,7 @@ class _Rows(QAbstractTableModel):
 
     def _tip(self, row: XrayRow) -> str:
         lines = [f"{self._name(row.id)}   token {row.id:,}, rank {row.rank:,}"]
-        lines.append(f"own: {format_prob(row.own)}")
+        lines.append(f"model: {format_prob(row.own)}")
         if self.is_drawn:
             lines += [f"after temperature: {format_prob(row.tempered)}", f"final: {format_prob(row.final)}"]
         if row.cut:
@@ -221,17 +221,17 @@ class _Rows(QAbstractTableModel):
                 f"cut off by: {_CUTS[row.cut]}" if row.cut != "temperature" else "never drawn at temperature 0"
             )
         if self.can_choose:
-            lines.append("Click: go on from here with it")
+            lines.append("Click to continue with it")
         return "\n".join(lines)
 
     def _is_hit(self, row: XrayRow) -> bool:
-        """Whether the draw lands on it, while another token stands in the text."""
+        """Whether the draw lands on it, but the text has another token."""
         assert self._xray is not None
         return row.id == self._xray.lands and row.id != self._xray.chosen
 
 
 def _short(p: float) -> str:
-    """A probability in few characters: its tip has all digits."""
+    """A probability in few characters; the tooltip has all digits."""
     if p == 0.0:
         return format_percent(p)
     return "<0.1\N{NO-BREAK SPACE}%" if p < 0.001 else format_prob(p)

@@ -1,4 +1,4 @@
-"""How tokens are coloured: by what, on which fixed scale, and in which colours, so that words stay readable on them."""
+"""How tokens are coloured: by which quantity, on which scale, and in colours on which text stays readable."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from app.glass.names import format_prob
 from app.kit.theme import ThemeProvider
 
 _N = 64
-"""Shades. More could not be told from their neighbours."""
+"""Number of shades; more would be indistinguishable."""
 _FADED = 0.15
-"""Below this share of a scale, a shade lets more and more of the ground through: of nothing, nothing is to be seen."""
+"""Below this fraction of a scale, shades fade into the background."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
-    """Something about a token that can be coloured.
+    """A quantity that tokens can be coloured by.
 
     of: its value, from the token's probability, the entropy of the distribution (nats) and the token's rank.
-    marks: values with their words, for the legend; what is larger than the last one has its colour, too.
-    place: where a value lies between the first colour (0), which is the ground, and the last (1).
-    is_share: whether it comes from the token's own probability, and has the colours of probabilities.
+    marks: values with their labels, for the legend; values beyond the last one are clipped.
+    fraction: maps a value to its fraction of the scale, from the first colour (0), the background, to the last (1).
+    is_share: whether it derives from the token's probability, and uses the colours of probabilities.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Quantity:
 
 
 def surprisal(probability: float) -> float:
-    """In nats; the largest that a float32 probability can tell of where it is 0."""
+    """In nats; for probability 0, the largest that float32 can represent."""
     return -math.log(max(probability, 1e-45))
 
 
@@ -52,7 +52,7 @@ QUANTITIES = {
     ),
     "probability": Quantity(
         name="Probability",
-        tip="What share of its own probability the model gave each token, before any setting changed it",
+        tip="The model's own probability of each token, before any setting changed it",
         of=lambda probability, entropy, rank: probability,
         marks=((0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %")),
         fraction=lambda value: value,
@@ -60,23 +60,23 @@ QUANTITIES = {
     ),
     "entropy": Quantity(
         name="Entropy",
-        tip="How undecided the model was before each token: the entropy of its distribution, in nats",
+        tip="How uncertain the model was about each token: the entropy of its distribution, in nats",
         of=lambda probability, entropy, rank: entropy,
         marks=((0.0, "0 nats"), (2.5, "2.5"), (5.0, "≥ 5")),
         fraction=lambda value: value / 5,
     ),
     "rank": Quantity(
         name="Rank",
-        tip="How many tokens of the whole vocabulary were at least as likely as each token: 1 is the likeliest",
+        tip="The rank of each token by probability in the whole vocabulary: 1 is the most likely",
         of=lambda probability, entropy, rank: float(rank),
-        marks=((1.0, "1st"), (32.0, "32nd"), (1000.0, "1,000th …")),
+        marks=((1.0, "1st"), (32.0, "32nd"), (1000.0, "≥ 1,000th")),
         fraction=lambda value: math.log(value) / math.log(1000),
     ),
 }
 
 
 class Shades:
-    """The colours of one quantity in a theme: of a token's ground and of the words on it."""
+    """The colours of one quantity in a theme: of a token's background and its text."""
 
     def __init__(self, theme: ThemeProvider, quantity: Quantity) -> None:
         self._quantity = quantity
@@ -91,13 +91,13 @@ class Shades:
         self._words = [readable_on(colour) for colour in self._grounds]
 
     def of(self, value: float) -> tuple[QColor, QColor]:
-        """The colours of the ground and of the words for a value."""
+        """The background and text colours for a value."""
         shade = round(min(max(self._quantity.fraction(value), 0.0), 1.0) * (_N - 1))
         return self._grounds[shade], self._words[shade]
 
     @property
     def grounds(self) -> list[QColor]:
-        """All of them, from the first to the last."""
+        """All background colours, in order."""
         return self._grounds
 
 
@@ -119,6 +119,6 @@ def _luminance(colour: QColor) -> float:
 
 
 def token_facts(word: str, probability: float, entropy: float, rank: int) -> str:
-    """A line about a token."""
-    nats = f"surprisal {surprisal(probability):.2f} nats" if probability > 0 else "below what can be told from 0"
-    return f"{word}   {format_prob(probability)}, {nats}, number {rank:,} of the likeliest, entropy {entropy:.2f} nats"
+    """A line with all numbers of a token."""
+    nats = f"surprisal {surprisal(probability):.2f} nats" if probability > 0 else "too unlikely for float32"
+    return f"{word}   {format_prob(probability)}, {nats}, rank {rank:,}, entropy {entropy:.2f} nats"

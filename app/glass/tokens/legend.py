@@ -1,4 +1,4 @@
-"""By what tokens are coloured, chosen here, and what the colours stand for."""
+"""A selector of the quantity that tokens are coloured by, and the legend of its colours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TokenLegend(QWidget):
     """A list of QUANTITIES beside the scale of the chosen one.
 
     Signals:
-        chosen(str): the key of another one.
+        chosen(str): the key of the chosen quantity.
     """
 
     chosen = Signal(str)
@@ -36,7 +36,7 @@ class TokenLegend(QWidget):
 
     @property
     def quantity(self) -> str:
-        """The key of what is chosen."""
+        """The key of the chosen quantity."""
         return str(self.choice.currentData())
 
     def set_quantity(self, key: str) -> None:
@@ -56,7 +56,7 @@ class TokenLegend(QWidget):
 
 
 class _Scale(QWidget):
-    """The colours from the first to the last, with words below where their values stand."""
+    """The colour scale with labels below."""
 
     def __init__(self, theme: ThemeProvider) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class _Scale(QWidget):
             left = min(max(self.width() * self._quantity.fraction(value) - width / 2, 0.0), self.width() - width)
             if 0 < i < len(marks) - 1 and self.width() < ends + 2 * (width + SPACE):
                 continue
-            if i == 0 and self.width() < ends:  # the last says more: where it ends
+            if i == 0 and self.width() < ends:  # too narrow for both: keep the last label
                 continue
             painter.drawText(QRectF(left, _BAR + 2, width, metrics.height()), Qt.AlignmentFlag.AlignLeft, words)
         painter.end()

@@ -1,4 +1,4 @@
-"""A text's tokens to point at, in a frame, and above them what they are coloured by, where that is known."""
+"""A text's tokens in a frame, with a colour legend above them if they are coloured."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from app.kit.basics import frame
 from app.kit.theme import SPACE, ThemeProvider
 
 TokenStats = tuple[float, float, int]
-"""What a model gave a token: its probability, the distribution's entropy (nats), and its rank from 1."""
+"""A token's probability, the entropy of its distribution (nats), and its rank from 1."""
 
 
 class TokenBox(QWidget):
-    """Hidden while there is no text."""
+    """Tokens of a text with a legend; hidden while there is no text."""
 
     def __init__(self, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -36,13 +36,13 @@ class TokenBox(QWidget):
         self.show_text(None)
 
     def show_text(self, text: ReadText | None, *, with_prompt: bool = False) -> None:
-        """Show another text, not coloured yet; as TokenText."""
+        """Show another text, not coloured yet; see TokenText.set_text."""
         self.tokens.set_text(text, with_prompt=with_prompt)
         self.legend.hide()
         self.setVisible(text is not None)
 
     def colour(self, given: Sequence[TokenStats], first: int | None = None) -> None:
-        """Colour the tokens from place `first` of the text on, by default from the first that was drawn."""
+        """Colour the tokens from position `first` of the text on, by default from the first sampled one."""
         if given:
             probabilities, entropies, ranks = zip(*given, strict=True)
             self.tokens.set_values(probabilities, entropies, ranks, first)

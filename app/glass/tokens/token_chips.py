@@ -1,4 +1,4 @@
-"""Tokens, or parts, that were chosen: small labels that wrap and can be taken away one by one."""
+"""Chips for chosen tokens or parts: small labels that wrap and can be removed one by one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST = 220
 
 @dataclass(frozen=True)
 class Chip:
-    """One label: its words, what is said of it, and the colour of the dot before it, None for no dot."""
+    """One label: its text, its tooltip, and the colour of the dot before it, None for no dot."""
 
     words: str
     tip: str = ""
@@ -27,10 +27,10 @@ class Chip:
 
 
 class TokenChips(QWidget):
-    """Chips in as many rows as they need. A click takes one away; Tab and the arrow keys reach them, Delete does so.
+    """Chips in as many rows as needed. A click removes one; with the keyboard: Tab, the arrow keys and Delete.
 
     Signals:
-        removed(i): chip number `i` is to go.
+        removed(i): chip `i` should be removed.
     """
 
     removed = Signal(int)
@@ -47,7 +47,7 @@ class TokenChips(QWidget):
         theme.theme_changed.connect(self._restyle)
 
     def show_chips(self, chips: Sequence[Chip]) -> None:
-        """Show others."""
+        """Show other chips."""
         self._chips, self._at = chips, -1
         self.setAccessibleDescription(", ".join(chip.words for chip in chips))
         self._restyle()
@@ -96,7 +96,7 @@ class TokenChips(QWidget):
         return self._layout.n_rows if self._chips else 0
 
     def rect_of(self, i: int) -> QRectF:
-        """Where a chip is drawn."""
+        """The rectangle of a chip."""
         layout = self._layout
         top = layout.row_of(i) * self._row_height
         return QRectF(layout.x_of(i), top, layout.width_of(i) - _GAP, self._row_height - _GAP)

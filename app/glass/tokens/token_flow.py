@@ -1,4 +1,4 @@
-"""Where tokens stand in a text that wraps, with room above each line for arcs and below for numbers; lines may fold."""
+"""The layout of tokens in a text that wraps, with space above each line for arcs and below for numbers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from app.kit.tokens.pill_layout import PillLayout
 ARC_HEIGHT = 20  # pixels above a line
 _PAD, _GAP = 5, 4
 _MAX_CHARS = 18
-"""Characters of a token that are shown."""
+"""Characters of a token shown at most."""
 
 
 class TokenFlow:
-    """Tokens, in order, in lines no wider than `width` from `top` down; made anew when the theme changes.
+    """Tokens in lines no wider than `width`, from `top` down; lines may be folded. Rebuilt when the theme changes.
 
-    words: as they are shown.
+    words: the displayed tokens.
     """
 
     def __init__(self, theme: ThemeProvider, words: Sequence[str], width: int, top: int) -> None:
@@ -31,8 +31,8 @@ class TokenFlow:
         self.below = numbers.height() + 4
         self.row_height = ARC_HEIGHT + self.pill_height + self.below
         self._top = top
-        least = numbers.horizontalAdvance("100 %")
-        wide = {word: max(metrics.horizontalAdvance(word) + 2 * _PAD, least) + _GAP for word in set(self.words)}
+        min_width = numbers.horizontalAdvance("100 %")
+        wide = {word: max(metrics.horizontalAdvance(word) + 2 * _PAD, min_width) + _GAP for word in set(self.words)}
         widths = np.array([wide[word] for word in self.words], np.int64)
         ends = np.array([word.endswith(("⏎", "\n")) for word in self.words], np.bool_)
         self._layout = PillLayout(widths, ends, width)
@@ -47,7 +47,7 @@ class TokenFlow:
 
     @property
     def bottom(self) -> int:
-        """Below the last line."""
+        """The bottom of the last line."""
         return int(self._tops[-1])
 
     def unfold(self) -> None:
@@ -55,7 +55,7 @@ class TokenFlow:
         self._set_tops(np.ones(self.n_rows, np.bool_))
 
     def fold(self, indices: Iterable[int]) -> None:
-        """Show only the lines of these tokens; others in a row become one narrow gap."""
+        """Show only the lines of these tokens; consecutive other lines become one narrow gap."""
         shown = np.zeros(self.n_rows, np.bool_)
         shown[[self._layout.row_of(index) for index in indices]] = True
         self._set_tops(shown)
@@ -67,18 +67,18 @@ class TokenFlow:
         self._tops = self._top + np.concatenate(([0], np.cumsum(heights)))
 
     def gaps(self) -> list[tuple[float, int]]:
-        """(middle, number of lines) of what is folded."""
+        """(centre, number of lines) of each gap."""
         edges = np.flatnonzero(np.diff(np.concatenate(([True], self._shown, [True])).astype(np.int8)))
         pairs = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
         return [(float(self._tops[first]) + self._fold_height / 2, end - first) for first, end in pairs]
 
     def rect(self, index: int) -> QRectF:
-        """Where a token's pill stands."""
+        """The rectangle of a token's pill."""
         y = int(self._tops[self._layout.row_of(index)]) + ARC_HEIGHT
         return QRectF(self._layout.x_of(index), y, self._layout.width_of(index) - _GAP, self.pill_height)
 
     def row_of(self, index: int) -> int:
-        """A token's line."""
+        """The line of a token."""
         return self._layout.row_of(index)
 
     def at(self, point: QPointF) -> int | None:
@@ -87,7 +87,7 @@ class TokenFlow:
         return self._layout.at(int(point.x()), row) if 0 <= row < self.n_rows and self._shown[row] else None
 
     def within(self, top: float, bottom: float) -> list[int]:
-        """The tokens of all lines that are shown between two heights."""
+        """The tokens of the visible lines between two heights."""
         first = max(int(np.searchsorted(self._tops, top, "right")) - 1, 0)
         rows = (row for row in range(first, self.n_rows) if self._tops[row] <= bottom and self._shown[row])
         return [index for row in rows for index in self._layout.pills_in(row)]

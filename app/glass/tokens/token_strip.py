@@ -1,4 +1,4 @@
-"""The tokens that were read as a few rows of pills, coloured by an amount each, of which some may be crossed out."""
+"""Input tokens as a few rows of pills, coloured by an amount each; some may be crossed out."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from app.kit.tokens.token_view import TokenView
 from models.tokenizers import Piece
 
 _MARGIN = 8  # pixels around all, as in TokenView
-_STRONGEST = 0.6  # how much of a colour stands behind words, so that they stay legible
+_STRONGEST = 0.6  # maximum opacity of a colour behind text, so that it stays legible
 
 
 class TokenStrip(TokenView):
     """As high as its rows, up to `most_rows`; the end of longer texts is in sight.
 
     Signals:
-        chosen(i): a token was clicked, or Return was pressed on it.
+        chosen(i): a token was clicked, or Enter was pressed on it.
     """
 
     chosen = Signal(int)
@@ -56,13 +56,13 @@ class TokenStrip(TokenView):
         self.viewport().update()
 
     def cross_out(self, tokens: Collection[int]) -> None:
-        """Draw these as not there."""
+        """Cross out these tokens."""
         self._crossed = tokens
         self.viewport().update()
 
     def resizeEvent(self, event: object) -> None:
         super().resizeEvent(event)
-        self._fitting.start()  # resized while it is being resized, the viewport would keep its old height
+        self._fitting.start()  # a resize within a resize would be ignored
 
     @Slot()
     def _fit(self) -> None:
@@ -90,7 +90,7 @@ class TokenStrip(TokenView):
             painter.drawLine(QPointF(rect.left() + 3, rect.center().y()), QPointF(rect.right() - 3, rect.center().y()))
 
     def _ground(self, share: float) -> QColor:
-        """The map's colour of an amount between −1 and 1, mixed with the ground."""
+        """The colour of an amount between −1 and 1, mixed with the background."""
         table, ground = colour_table(self._theme, "diverging"), self._theme.theme.color("surface")
         color = QColor.fromRgb(int(table[int(127.5 + 127.5 * min(max(share, -1.0), 1.0))]))
         mixed = [

@@ -1,4 +1,4 @@
-"""A text token by token, coloured by what the model gave each: as high as its lines need, painted where it is seen."""
+"""A text with each token coloured by its statistics: as high as its lines need; only visible lines are painted."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from app.glass.tokens.colours import QUANTITIES, Shades, token_facts
 from app.kit.theme import ThemeProvider
 from app.kit.tokens.pill_layout import PillLayout
 
-_PAD, _LEADING = 1, 5  # pixels at either side of a token's words; between the rows
+_PAD, _LEADING = 1, 5  # pixels on either side of a token; between the rows
 _SPACE, _LINE_FEED = "·", "⏎"
 _MAX_CHARS = 40
-"""Characters of a token that are shown."""
+"""Characters of a token shown at most."""
 
 
 class TokenText(QWidget):
-    """The tokens of a reply, or of all that was read and written, as text that wraps.
+    """The tokens of a reply, or of the whole text, as text that wraps.
 
-    The pointer hovers, a click locks, the arrow keys walk and Esc unlocks: all of it in `focus`, which any other view
-    may follow. While a token of another text is locked, the pointer changes nothing.
+    Hovering, clicks, arrow keys and Esc change `focus`, which other views follow. While a token of another text is
+    locked, the pointer changes nothing.
 
     Signals:
-        walked(QRect): the keys have led to the token in this rectangle of the widget.
+        walked(QRect): the keys moved to the token in this rectangle of the widget.
     """
 
     walked = Signal(QRect)
@@ -68,18 +68,18 @@ class TokenText(QWidget):
     # -- what is shown -------------------------------------------------------------------------------------------------
 
     def set_text(self, text: ReadText | None, *, with_prompt: bool = False) -> None:
-        """Show another text, not coloured yet; without its prompt where that is not wanted."""
+        """Show another text, not coloured yet, with or without its prompt."""
         self.read_text = text
         self._first = text.n_prompt if text is not None and not with_prompt else 0
         self.values = [None] * len(self._words)
         self.position = None
-        self.setAccessibleDescription(f"{len(self._words)} tokens. Arrow keys walk through them.")
+        self.setAccessibleDescription(f"{len(self._words)} tokens. Arrow keys move through them.")
         self._measure()
 
     def set_values(
         self, probabilities: Sequence[float], entropies: Sequence[float], ranks: Sequence[int], first: int | None = None
     ) -> None:
-        """Colour the tokens from place `first` of the text on, by default from the first that was drawn.
+        """Colour the tokens from position `first` of the text on, by default from the first sampled one.
 
         Args:
             probabilities, entropies (nats), ranks: as in `TokenMade`, one of each for each of these tokens.
@@ -99,7 +99,7 @@ class TokenText(QWidget):
 
     @property
     def quantity(self) -> str:
-        """By what is coloured: one of QUANTITIES."""
+        """The quantity that tokens are coloured by: one of QUANTITIES."""
         return self._quantity
 
     @property
@@ -122,18 +122,18 @@ class TokenText(QWidget):
         return QSize(40, self._row_height)
 
     def position_at(self, point: QPointF) -> int | None:
-        """The place in the text of the token at a point of the widget."""
+        """The position in the text of the token at a point of the widget."""
         index = self._layout_for(self.width()).at(int(point.x()), int(point.y()) // self._row_height)
         return None if index is None or index >= len(self._words) else self._first + index
 
     def rect_of(self, position: int) -> QRect:
-        """Where the token at a place of the text stands in the widget."""
+        """The rectangle in the widget of the token at a position of the text."""
         layout, index = self._layout_for(self.width()), position - self._first
         left, top = layout.x_of(index), layout.row_of(index) * self._row_height
         return QRect(left, top, min(layout.width_of(index), self.width() - left), self._row_height - _LEADING + 2)
 
     def _measure(self) -> None:
-        """How wide each token is, and at which rows end."""
+        """Measure the width of each token."""
         metrics = QFontMetrics(self._theme.font())
         known: dict[str, int] = {}
         for word in self._words:
@@ -183,7 +183,7 @@ class TokenText(QWidget):
         text = rect.adjusted(_PAD, 0, 0, 0)
         middle = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         n_marks = len(word) - len(word.lstrip(_SPACE))
-        if 0 < n_marks < len(word):  # the marks of spaces are there, but out of the way
+        if 0 < n_marks < len(word):  # marks of spaces are drawn faintly
             faint = QColor(ink)
             faint.setAlphaF(0.4)
             painter.setPen(faint)

@@ -1,4 +1,4 @@
-"""What all charts of runs share: axes with plain numbers, and a view that shows the whole run until it is moved."""
+"""The base of all charts of runs: axes with plain numbers, and a view that shows everything until it is moved."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from app.kit.charts.curve_points import Floats, thinned
 from app.kit.theme import SPACE, ThemeProvider
 
 Heights = Callable[[float, float], tuple[float, float]]
-"""From where to where a chart is shown upwards, of the part between two x."""
+"""(first x, last x) -> the y range of that part of the chart."""
 
 _TICK = 0.03
-"""How high a tick is, as a share of the chart."""
+"""The height of a tick, as a fraction of the chart."""
 
 
 _DECADE = 0.8
-"""Below this difference of log10, the steps between numbers are even: powers of ten would be too few."""
+"""Below this range of log10, axis ticks are evenly spaced: powers of ten would be too few."""
 
 
 class _View(pg.ViewBox):  # type: ignore[misc]
-    """The pointer moves along the chart only; over the left axis also up and down."""
+    """Wheel and drag act on the x axis only; over the left axis, on y."""
 
     def wheelEvent(self, ev: Any, axis: int | None = None) -> None:
         super().wheelEvent(ev, axis=0 if axis is None else axis)
@@ -36,17 +36,17 @@ class _View(pg.ViewBox):  # type: ignore[misc]
 
 
 class Chart(pg.PlotWidget):  # type: ignore[misc]
-    """A chart in the theme's style, without frame or menus. Wheel and drag look closer; double-click shows everything.
+    """A chart in the theme's style, without frame or menus. Wheel and drag zoom and pan; double-click shows everything.
 
-    As high as what is seen of it needs, until the user moves the left axis.
+    The y range fits the visible part until the user moves the left axis.
 
     Signals:
-        window_moved(window): the user looks at another part: (first, last) x, or None for everything.
-        pointed(place): the pointer is over this QPointF of the chart, or None: it has left.
+        window_moved(window): the user moved to another part: (first, last) x, or None for everything.
+        pointed(point): the pointer is at this QPointF, in chart coordinates; None: it has left.
 
     Args:
-        margins: pixels that stay free at the left, top and right of what is shown.
-        below: those below it; None for so many that the number of the lowest value is written.
+        margins: free pixels at the left, top and right of the data.
+        below: free pixels below; None for enough to write the lowest tick.
     """
 
     window_moved = Signal(object)
@@ -88,18 +88,18 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         self.say("")
         view = plot.getViewBox()
         view.sigRangeChangedManually.connect(self._on_moved)
-        view.sigRangeChanged.connect(self._place_said)
-        # Kept as a member: the proxy lives as long as the chart.
+        view.sigRangeChanged.connect(self._center_message)
+        # A member, so that the proxy lives as long as the chart.
         self._mouse = pg.SignalProxy(self.scene().sigMouseMoved, rateLimit=60, slot=self.on_mouse)
         self.restyle()
         theme.theme_changed.connect(self.restyle)
 
     @Slot()
     def restyle(self) -> None:
-        """Take the theme's colours."""
+        """Apply the theme's colours."""
         theme = self._theme
         theme.style_plot(self.getPlotItem())
-        # As wide as any number will be, so that nothing moves when the numbers grow.
+        # As wide as the widest number, so that nothing moves when numbers grow.
         width = QFontMetrics(theme.font(0.9)).horizontalAdvance(self._widest)
         self.getPlotItem().getAxis("left").setWidth(width + (2 * self._has_label + 1) * SPACE)
         self.mark_lines.setPen(theme.pen("muted", style=Qt.PenStyle.DashLine))
@@ -112,27 +112,27 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
     # -- What is shown ----------------------------------------------------------------------------------
 
     def set_margins(self, left: int, top: int, right: int) -> None:
-        """Keep other margins free."""
+        """Change the margins."""
         self._margins = (left, top, right)
         self._fit()
 
     def set_widest(self, words: str) -> None:
-        """Give the words along the left axis as much room as these need."""
+        """Reserve space at the left axis for a text of this width."""
         self._widest = words
         self.restyle()
 
     def show_range(self, x: tuple[float, float], y: tuple[float, float] | Heights) -> None:
-        """Say what there is to see (in log mode, y is log10). It is shown, unless the user looks closer at a part.
+        """Set the full range of the data (in log mode, y is log10); shown unless the user has zoomed in.
 
         Args:
-            y: from where to where, or what says that of the part between two x.
+            y: the range, or a function that gives it for the part between two x.
         """
         self._heights = y if callable(y) else _between(*y)
         self._whole = (x, self._heights(*x))
         self._fit()
 
     def show_window(self, window: tuple[float, float] | None) -> None:
-        """Show the part between two x, or everything."""
+        """Show the part between two x; None for everything."""
         self._window, self.has_own_height = window, False
         self._fit()
 
@@ -144,28 +144,28 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
 
     @property
     def window(self) -> tuple[float, float] | None:
-        """Which part is shown, None for everything."""
+        """The part that is shown, None for everything."""
         return self._window
 
     def show_scales(self, shown: bool) -> None:
-        """Draw the axes, or not, where there is nothing to measure yet; their room stays."""
+        """Show or hide the axes; their space stays reserved."""
         self._has_scales = shown
         for side in ("left", "bottom"):
             self.getPlotItem().getAxis(side).setOpacity(1.0 if shown else 0.0)
 
     def say(self, words: str) -> None:
-        """Write words in the middle, "" for none."""
+        """Show a text in the middle, "" for none."""
         self.message.setText(words)
         self.message.setVisible(bool(words))
 
     def curve(self, *, smooth: bool = False) -> Curve:
-        """A line. `smooth` draws fine edges: for lines without noise, since with it that is slow."""
+        """Add a line. `smooth`: antialiased, which is slow for noisy lines."""
         line = Curve(smooth=smooth)
         self.addItem(line)
         return line
 
     def set_marks(self, lines: Sequence[float], ticks: Sequence[float] = ()) -> None:
-        """Mark some x by dashed lines across the chart, others by ticks at its foot."""
+        """Mark x values by dashed lines, others by ticks at the bottom."""
         for group, places in ((self.mark_lines, lines), (self.mark_ticks, ticks)):
             group.setXVals(places)
             group.setVisible(bool(places))
@@ -178,12 +178,12 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
             self.cursor_line.setValue(x)
 
     def zoom(self, factor: float, x: float) -> None:
-        """Look closer (below 1) or from farther at what is around x."""
+        """Zoom around x, in for factors below 1."""
         self.getPlotItem().getViewBox().scaleBy((factor, 1.0), QPointF(x, 0.0))
         self._on_moved()
 
     def reveal(self, x: float) -> None:
-        """Go along, where x is not in the part that is shown."""
+        """Scroll so that x is visible."""
         if self._window is None or self._window[0] <= x <= self._window[1]:
             return
         first, last = self._window
@@ -229,7 +229,7 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         x0, x1 = self._window or self._whole[0]
         y0, y1 = self._heights(x0, x1)
         left, top, right = self._margins
-        # pyqtgraph leaves out a number that would be cut off at the foot.
+        # pyqtgraph omits a number that would be cut off at the bottom.
         below = QFontMetrics(self._theme.font(0.9)).height() / 2 + 1 if self._below is None else self._below
         per_x = (x1 - x0) / max(view.width() - left - right, 1.0)
         per_y = (y1 - y0) / max(view.height() - top - below, 1.0)
@@ -242,7 +242,7 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         view.setRange(xRange=across, yRange=up, padding=0)
 
     @Slot()
-    def _place_said(self) -> None:
+    def _center_message(self) -> None:
         (left, right), (low, high) = self.getPlotItem().getViewBox().viewRange()
         self.message.setPos((left + right) / 2, (low + high) / 2)
 
@@ -252,9 +252,9 @@ def _between(low: float, high: float) -> Heights:
 
 
 class Curve(pg.PlotCurveItem):  # type: ignore[misc]
-    """A line that stays fast with 100,000 points: never more of those in view than pixels, and no peak is lost.
+    """A line that stays fast with 100,000 points, thinned to pixels without losing peaks.
 
-    x must not fall. What is not finite is a gap.
+    x must not decrease; non-finite values are gaps.
     """
 
     def __init__(self, *, smooth: bool = False) -> None:
@@ -264,7 +264,7 @@ class Curve(pg.PlotCurveItem):  # type: ignore[misc]
         super().__init__(antialias=smooth, connect="finite")
 
     def setData(self, x: Floats | None = None, y: Floats | None = None, **options: Any) -> None:
-        """Draw other points, all of them (n,)."""
+        """Set the points, each (n,)."""
         if x is None or y is None:
             super().setData(**options)
             return
@@ -272,7 +272,7 @@ class Curve(pg.PlotCurveItem):  # type: ignore[misc]
         self._draw()
 
     def setLogMode(self, x: bool, y: bool) -> None:
-        """Draw log10 of y; what is not positive is a gap."""
+        """Draw log10 of y; non-positive values are gaps."""
         if y != self._log:
             self._log, self._drawn = y, None
             self._draw()
@@ -297,12 +297,12 @@ class Curve(pg.PlotCurveItem):  # type: ignore[misc]
 
 
 class NumberAxis(pg.AxisItem):  # type: ignore[misc]
-    """An axis that writes plain numbers, 1,000 and 0.003, never 1e+03 or a bare “k”, and no more than have room."""
+    """An axis with plain numbers, 1,000 and 0.003, never 1e+03 or “k”, and only as many as fit."""
 
     def __init__(self, side: str) -> None:
         super().__init__(side)
         self.end = math.inf
-        """What is beyond it gets no number: there is only room for words."""
+        """There are no ticks beyond it, only space for labels."""
         self._lies = side == "bottom"
         self.enableAutoSIPrefix(False)
 
@@ -322,7 +322,7 @@ class NumberAxis(pg.AxisItem):  # type: ignore[misc]
             spacing *= 2
             values = [value for value in values if round(value / spacing * 2) % 2 == 0]
         if not self._lies and len(values) == 2 and spacing / (high - low) * size < metrics.height():
-            values = values[1:]  # one over the other would be illegible; the upper one says more
+            values = values[1:]  # two would overlap; the upper one says more
         return [(spacing, values)]
 
     def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
@@ -334,7 +334,7 @@ class NumberAxis(pg.AxisItem):  # type: ignore[misc]
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten, with their doubles and halves where those are few, or even steps within a decade; all as log10."""
+    """Ticks at powers of ten, with 2 and 5 if those are few, or even steps within a decade; all as log10."""
     if high - low < _DECADE:
         step = _round_step((10**high - 10**low) / 5)
         evenly = np.arange(math.ceil(10**low / step), math.floor(10**high / step) + 1) * step
@@ -345,6 +345,6 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 
 def _round_step(least: float) -> float:
-    """The first of … 0.1, 0.2, 0.5, 1, 2, 5, 10 … that is no less."""
+    """The smallest of … 0.1, 0.2, 0.5, 1, 2, 5, 10 … that is at least this."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least * (1 - 1e-9))

@@ -1,4 +1,4 @@
-"""The points of a curve as they are drawn: smoothed, and thinned to what pixels can show. No Qt."""
+"""Smoothing and thinning of curves to the resolution of the screen. No Qt."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 SMOOTHING = 0.4
-"""How strongly lines are smoothed at first, see `moving_average`."""
+"""The initial smoothing of lines, see `moving_average`."""
 
 
 def smooth(values: Floats, strength: float) -> Floats:
-    """Exponential moving average with weight `strength` (0 … <1) on the past, without a bias towards its start.
+    """Exponential moving average with weight `strength` (0 … <1) on the past, bias-corrected at the start.
 
-    NaNs stay NaN and do not spread. Sums by doubling, so that a slider stays smooth over 100,000 steps.
+    NaNs stay NaN and do not spread. Computed by doubling, in O(n log n), so that a slider stays responsive over
+    100,000 steps.
     """
     if strength <= 0 or len(values) == 0:
         return values
@@ -30,34 +31,34 @@ def smooth(values: Floats, strength: float) -> Floats:
 
 
 def moving_average(values: Floats, amount: float) -> Floats:
-    """An exponential average over a share of the run: `amount` 0 is none, 1 a quarter, and short runs lag like long."""
+    """An exponential average over a fraction of the run: `amount` 0 is none, 1 a quarter, whatever its length."""
     window = 1 + 0.25 * len(values) * amount**3
     return smooth(values, 1 - 1 / window)
 
 
 def in_view(x: Floats, y: Floats, left: float, right: float) -> tuple[Floats, Floats]:
-    """The points (n,) between `left` and `right`, and one beyond at each side; x does not fall."""
+    """The points (n,) between `left` and `right`, and one beyond at each side; x must not decrease."""
     first = max(int(np.searchsorted(x, left)) - 1, 0)
     end = min(int(np.searchsorted(x, right, side="right")) + 1, len(x))
     return x[first:end], y[first:end]
 
 
 def column_starts(x: Floats, left: float, right: float, n_columns: int) -> NDArray[np.int64]:
-    """Where each of the equal columns between `left` and `right` begins among points in view, empty ones left out."""
+    """The index at which each of the equal columns between `left` and `right` starts; empty columns are left out."""
     starts = np.unique(np.searchsorted(x, np.linspace(left, right, n_columns + 1)))
     return np.concatenate(([0], starts[(starts > 0) & (starts < len(x))]))
 
 
 def thinned(x: Floats, y: Floats, left: float, right: float, n_columns: int) -> tuple[Floats, Floats]:
-    """The points between `left` and `right`, and one beyond at each side; where many share a column, its extremes.
+    """The points between `left` and `right`, and one beyond at each side; the extremes where many share a column.
 
     Args:
-        x: (n,), not falling.
-        y: (n,); what is not finite is a gap.
-        n_columns: into which what lies between `left` and `right` is divided, usually the pixels.
+        x: (n,), not decreasing.
+        y: (n,); non-finite values are gaps.
+        n_columns: the number of columns between `left` and `right`, usually pixels.
 
     Returns:
-        x and y: all points, or at most two a column and a few beyond.
+        x and y: all points, or at most two per column and a few beyond.
     """
     x, y = in_view(x, y, left, right)
     if len(x) <= 2 * n_columns:

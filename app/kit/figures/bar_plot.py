@@ -1,4 +1,4 @@
-"""Bars side by side over an axis of things in an order."""
+"""A bar chart over an ordered axis."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class BarPlot(Figure):
 
     def _room(self) -> QRectF:
         room = super()._room()
-        room.setRight(self.width() - 1.5 * SPACE)  # no colour bar stands there
+        room.setRight(self.width() - 1.5 * SPACE)  # there is no colour bar
         return room
 
     def _shape(self) -> tuple[int, int]:

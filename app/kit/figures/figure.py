@@ -1,4 +1,4 @@
-"""What heat maps and line charts share: room for axes, ticks, titles, and a read-out beside the pointer."""
+"""The base of heat maps and line charts: axes, ticks, titles, and a read-out beside the pointer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QEnterEvent, QFocusEvent, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.figures.pictures import Axis, round_ticks, tick_words
+from app.kit.figures.pictures import Axis, format_ticks, round_ticks
 from app.kit.theme import SPACE, ThemeProvider
 
 _KEYS = {
@@ -20,12 +20,12 @@ _KEYS = {
 
 
 class Figure(QWidget):
-    """A painted chart. The pointer or the arrow keys read it; Escape lets go.
+    """A painted chart. The pointer or the arrow keys read it; Escape ends that.
 
-    Subclasses say which spot lies under a point, what there is to say of it, and paint.
+    Subclasses map points to spots, describe spots, and paint.
 
     Signals:
-        read(str): what is said of the spot under the pointer, '' for none.
+        read(str): the description of the spot under the pointer, '' for none.
     """
 
     read = Signal(str)
@@ -34,7 +34,7 @@ class Figure(QWidget):
         super().__init__(parent)
         self._theme = theme
         self.spot: tuple[int, int] | None = None
-        """(column, row) of what is read out."""
+        """(column, row) of the spot that is read out."""
         self._shows_focus = False
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -111,7 +111,7 @@ class Figure(QWidget):
         return QFontMetrics(self._theme.font(0.9))
 
     def _room(self) -> QRectF:
-        """Where data is drawn: the widget without what titles, axes and a colour bar take, the same in every figure."""
+        """The plot area: the widget without titles, axes and colour bar, the same in every figure."""
         metrics = self._metrics()
         left = metrics.height() + metrics.horizontalAdvance("−0.00") + 1.5 * SPACE
         top = QFontMetrics(self._theme.font(bold=True)).height() + SPACE
@@ -153,13 +153,13 @@ class Figure(QWidget):
         if axis.ticks:
             every = 1 if lying else math.ceil(len(axis.ticks) * 0.9 * metrics.height() / max(size, 1))
             return list(axis.ticks[::every])
-        wide = max(metrics.horizontalAdvance(tick_words([end])[0]) for end in (axis.low, axis.high)) + 3 * SPACE
+        wide = max(metrics.horizontalAdvance(format_ticks([end])[0]) for end in (axis.low, axis.high)) + 3 * SPACE
         room = wide if lying else 1.7 * metrics.height()
         values = round_ticks(axis, max(2, int(size / room)))
-        return list(zip(values, tick_words(values), strict=True))
+        return list(zip(values, format_ticks(values), strict=True))
 
     def _draw_read_out(self, painter: QPainter, beside: QPointF, words: str) -> None:
-        """A small box beside a point, on the side with more room."""
+        """Draw a small box beside a point, on the side with more space."""
         font = self._theme.font(0.9)
         metrics, lines = QFontMetrics(font), words.split("\n")
         width = max(metrics.horizontalAdvance(line) for line in lines) + 2 * SPACE

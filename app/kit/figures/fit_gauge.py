@@ -1,4 +1,4 @@
-"""How much of a device's memory a training takes, as a bar; the measured amount is a mark on it."""
+"""The memory that training needs on a device, as a bar with a mark for the measured amount."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COLOURS = {"fits": "accent", "tight": "warning", "no": "danger", "unknown": "fa
 
 
 class FitGauge(QWidget):
-    """A bar filled to a share of its length, in the colour of a level of app.session.device_memory.Fit."""
+    """A bar filled to a fraction of its length, in the colour of a level of app.session.device_memory.Fit."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -25,7 +25,7 @@ class FitGauge(QWidget):
         theme.theme_changed.connect(self.update)
 
     def set_shares(self, share: float, level: str, measured: float = 0.0) -> None:
-        """`share` of the whole is taken by the estimate, `measured` (0: unknown) in truth; both may exceed 1."""
+        """Set the estimated and the measured (0: unknown) fraction of the memory; both may exceed 1."""
         self._share, self._level, self._measured = share, level, measured
         words = format_percent(share) + (f", measured {format_percent(measured)}" if measured else "")
         self.setAccessibleDescription(words)

@@ -1,4 +1,4 @@
-"""A table as colours, with axes and a colour bar. One image, whatever its size."""
+"""A heat map with axes and a colour bar, drawn as one image."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class HeatMap(Figure):
         return self._picture
 
     def set_picture(self, picture: HeatPicture) -> None:
-        """Show another table; what was read out before is not any more."""
+        """Show another table, and end the read-out."""
         self._picture = picture
         self.set_spot(None)
         self.setAccessibleName(f"{picture.title}: {picture.x.title} by {picture.y.title}. Arrow keys read it.")
@@ -60,7 +60,7 @@ class HeatMap(Figure):
         return self._picture.describe(spot[1], spot[0])
 
     def cell_rect(self, column: int, row: int, area: QRectF | None = None) -> QRectF:
-        """Where a cell is drawn; `area`, where it is known already, saves working it out for each of many cells."""
+        """Where a cell is drawn; pass `area` to avoid computing it for each of many cells."""
         columns, rows = self._shape()
         area = self.area if area is None else area
         wide, high = area.width() / columns, area.height() / rows
@@ -75,7 +75,7 @@ class HeatMap(Figure):
 
     @property
     def area(self) -> QRectF:
-        """The cells' place; square cells are a whole number of pixels where they can be."""
+        """The rectangle of the cells; square cells are a whole number of pixels if possible."""
         room = self._room()
         if self._picture is None:
             return room
@@ -113,7 +113,7 @@ class HeatMap(Figure):
             self._draw_spot(painter, area, picture, self.spot)
 
     def _draw_cells(self, painter: QPainter, area: QRectF, picture: HeatPicture) -> None:
-        """Sharp, but that cells of one or two pixels are mixed at their borders, or they would be unevenly wide."""
+        """Draw sharp cells; cells of one or two pixels are interpolated, as they would be unevenly wide."""
         rows, columns = picture.values.shape
         image, mixed = self._image, False
         if not picture.square:
@@ -153,7 +153,7 @@ class HeatMap(Figure):
 
 
 def colour_table(theme: ThemeProvider, colours: str) -> Colours:
-    """The 256 colours, 0xAARRGGBB, of what HeatPicture.colours names."""
+    """The 256 colours, 0xAARRGGBB, of a colour map named by HeatPicture.colours."""
     maps = {"diverging": theme.diverging_map, "sequential": theme.sequential_map, "quantity": theme.quantity_map}
     rgb = maps[colours]().getLookupTable(nPts=256, alpha=False).astype(np.uint32)
     table: Colours = 0xFF000000 | rgb[:, 0] << 16 | rgb[:, 1] << 8 | rgb[:, 2]
@@ -161,7 +161,7 @@ def colour_table(theme: ThemeProvider, colours: str) -> Colours:
 
 
 def coloured(values: Floats, low: float, high: float, table: Colours) -> QImage:
-    """(rows, columns) -> an image of a pixel for each; transparent where there is nothing (NaN)."""
+    """(rows, columns) -> an image with one pixel each; NaN is transparent."""
     share = np.nan_to_num((values - low) / max(high - low, 1e-12))
     pixels = table[(np.clip(share, 0, 1) * 255 + 0.5).astype(np.intp)]
     pixels[np.isnan(values)] = 0

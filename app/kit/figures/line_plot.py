@@ -1,4 +1,4 @@
-"""Lines over a common axis, with names beside their ends."""
+"""Lines over a common axis, with a legend."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _TONES = {"main": ("accent", 1.8), "other": ("muted", 1.2), "background": ("fain
 
 
 class LinePlot(Figure):
-    """Shows a LinePicture; the pointer reads all lines at its place."""
+    """Shows a LinePicture; the pointer reads all lines at its x."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
         self._picture: LinePicture | None = None
         self.beside: HeatMap | None = None
-        """The square map at its right, as high as which it is; None where it stands below one, as wide as it."""
+        """The square map at its right, whose height it takes; None if it is below a map of its width."""
 
     @property
     def picture(self) -> LinePicture | None:
@@ -103,7 +103,7 @@ class LinePlot(Figure):
 
     def _draw_line(self, painter: QPainter, room: QRectF, picture: LinePicture, line: Line) -> None:
         role, width = _TONES[line.tone]
-        is_dense = len(picture.at) > room.width()  # wide or dashed lines of many points are slow, and a blot
+        is_dense = len(picture.at) > room.width()  # wide or dashed lines with many points are slow and illegible
         alpha = 0.6 if line.tone == "background" or (is_dense and line.tone == "other") else 1.0
         pen = QPen(self._theme.theme.color(role, alpha), min(width, 1.2) if is_dense else width)
         if line.tone == "other" and not is_dense:

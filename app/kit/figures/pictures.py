@@ -1,4 +1,4 @@
-"""What a heat map or a line chart shows, as plain data: numbers, axes and words, without a colour or a widget."""
+"""The content of heat maps, bar charts and line charts as plain data, without widgets."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """A side of a chart: its title, the numbers at its ends, and `ticks` (place, words) where not at round numbers."""
+    """An axis: its title, the values at its ends, and `ticks` (value, label) if not at round numbers."""
 
     title: str
     low: float
     high: float
     ticks: tuple[tuple[float, str], ...] = ()
     whole: bool = True
-    """Only whole numbers mean something."""
+    """Whether only whole numbers are meaningful."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,11 +30,11 @@ class HeatPicture:
     """A table as colours. Rows go down, columns to the right.
 
     Args:
-        values: (rows, columns); NaN = there is nothing, which is hatched.
+        values: (rows, columns); NaN = missing, drawn hatched.
         colours: "diverging" (around zero), "sequential" (from zero), "quantity" (no zero).
-        low, high: of the colours' ends; what is beyond takes the end's colour.
-        bar: (value, words) written along the colour bar.
-        describe: what is said of a cell (row, column): a line or a few.
+        low, high: the values at the ends of the colour map, which is clamped there.
+        bar: (value, label) of the ticks of the colour bar.
+        describe: the read-out of a cell (row, column), in a few lines.
         square: cells are as high as wide.
     """
 
@@ -52,7 +52,7 @@ class HeatPicture:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BarPicture:
-    """Amounts of things in an order, the first at 1 on the axis x; `describe` says what is to be said of one."""
+    """Values in order, the first at x = 1; `describe` gives the read-out of one."""
 
     title: str
     values: NDArray[np.int64]
@@ -72,7 +72,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LinePicture:
-    """Lines over common places `at` (n), each with n values; `steps` draws them as stairs."""
+    """Lines over common x values `at` (n), each with n values; `steps` draws them as step functions."""
 
     title: str
     at: NDArray[np.int64] | NDArray[np.float64]
@@ -98,23 +98,23 @@ def round_ticks(axis: Axis, most: int) -> list[float]:
     return [low]
 
 
-def number(value: float, digits: int = 2) -> str:
-    """A number as it is written on screen: 1,024, −0.25; whole ones without places."""
+def format_number(value: float, digits: int = 2) -> str:
+    """A number for the screen: 1,024, −0.25; whole numbers without decimals."""
     words = f"{value:,.0f}" if value == round(value) and abs(value) >= 1 else f"{value:,.{digits}f}"
     if not any(digit in words for digit in "123456789"):
         words = words.lstrip("-")
     return words.replace("-", "−")
 
 
-def tick_words(values: list[float]) -> list[str]:
-    """The numbers of an axis, with as many places as tell them apart."""
+def format_ticks(values: list[float]) -> list[str]:
+    """The tick labels of an axis, with as many decimals as needed to distinguish them."""
     step = min((b - a for a, b in itertools.pairwise(values)), default=1.0)
     digits = 0 if step >= 1 else math.ceil(-math.log10(step) - 1e-9)
     return ["0" if abs(value) < 1e-12 else f"{value:,.{digits}f}".replace("-", "−") for value in values]
 
 
-def picks(length: int, most: int) -> NDArray[np.int64]:
-    """`length` places, or `most` of them, evenly spread from the first to the last."""
+def evenly_spaced(length: int, most: int) -> NDArray[np.int64]:
+    """The indices 0 to length − 1, or `most` of them, evenly spaced from the first to the last."""
     if length <= most:
         return np.arange(length)
     return np.arange(most) * (length - 1) // (most - 1)

@@ -1,4 +1,4 @@
-"""A heat map whose rows and columns are tokens, written beside and above it."""
+"""A heat map whose rows and columns are labelled with tokens."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from app.kit.figures.heat_map import HeatMap
 from app.kit.figures.pictures import Axis, HeatPicture
 from app.kit.theme import SPACE, ThemeProvider
 
-_LONGEST = 9
-"""Characters of a token that there is room for."""
-_HIGHEST_CELL = 22  # pixels, of cells that are not square
+_MAX_NAME_LENGTH = 9
+"""The maximum length of a token's label, in characters."""
+_MAX_CELL_HEIGHT = 22  # pixels, of cells that are not square
 
 
 class TokenMap(HeatMap):
-    """Where there is no room for all tokens, every second, third … is written; that under the pointer always is.
+    """A heat map of tokens. Without space for all labels, only every n-th is drawn, and always the one that is read.
 
     Signals:
-        clicked(row, column): the user has clicked a cell.
+        clicked(row, column): the user clicked a cell.
     """
 
     clicked = Signal(int, int)
@@ -45,7 +45,7 @@ class TokenMap(HeatMap):
             self.set_spot(spot)
 
     def height_at(self, width: int, most: int) -> int:
-        """How high it has to be for square cells as large as a width allows, none higher than `most` in all."""
+        """The height for square cells as large as a width allows, at most `most`."""
         if self.picture is None:
             return most
         room = self._room_in(width, most)
@@ -53,7 +53,7 @@ class TokenMap(HeatMap):
         cell = min(room.width() / columns, room.height() / rows)
         cell = int(cell) if cell >= 4 else cell
         if not self.picture.square:
-            cell = min(max(room.height() / rows, 4), _HIGHEST_CELL)
+            cell = min(max(room.height() / rows, 4), _MAX_CELL_HEIGHT)
         return int(room.top() + min(rows * cell, room.height())) + 3
 
     def mark_row(self, row: int | None) -> None:
@@ -82,11 +82,11 @@ class TokenMap(HeatMap):
         return QFontMetrics(self._theme.mono_font(0.82))
 
     def _measure(self) -> None:
-        """How many pixels the names of rows and of columns take."""
+        """Measure the labels of rows and columns, in pixels."""
         metrics, picture = self._token_metrics(), self.picture
         if picture is None:
             return
-        most = _LONGEST * metrics.horizontalAdvance("0")
+        most = _MAX_NAME_LENGTH * metrics.horizontalAdvance("0")
         rows, columns = (
             min(max((metrics.horizontalAdvance(words) for _, words in axis.ticks), default=0), most) + SPACE
             for axis in (picture.y, picture.x)
@@ -121,8 +121,8 @@ class TokenMap(HeatMap):
         """Tokens of the rows at the left, those of the columns on top, read upwards."""
         painter.setFont(self._theme.mono_font(0.82))
         metrics = self._token_metrics()
-        for axis, size, place, angle in ((y, room.height(), 1, 0), (x, room.width(), 0, 90)):
-            read = self.spot[place] if self.spot is not None else None
+        for axis, size, index, angle in ((y, room.height(), 1, 0), (x, room.width(), 0, 90)):
+            read = self.spot[index] if self.spot is not None else None
             longest = int((room.top() if angle else room.left()) - SPACE / 2)
             step = size / max(len(axis.ticks), 1)
             every = max(1, math.ceil(0.92 * metrics.height() / max(step, 1e-9)))
@@ -137,7 +137,7 @@ class TokenMap(HeatMap):
                     self._draw_token(painter, text, room.left() - SPACE / 2, room.top() + middle, angle, i == read)
 
     def _draw_token(self, painter: QPainter, text: str, x: float, y: float, angle: int, is_read: bool) -> None:
-        """Write a token so that it ends at a point (for 90°: begins there, upwards)."""
+        """Draw a token so that it ends at a point (for 90°: starts there, upwards)."""
         height = self._token_metrics().height()
         painter.save()
         painter.translate(x, y)
@@ -149,5 +149,5 @@ class TokenMap(HeatMap):
 
 
 def _is_written(i: int, every: int, read: int | None) -> bool:
-    """Whether there is room for number `i`: it is its turn, and the one that is read out is not too near."""
+    """Whether label `i` is drawn: every `every`-th one, unless the label that is read is too near."""
     return i % every == 0 and (read is None or abs(i - read) >= every)

@@ -1,4 +1,4 @@
-"""A form generated from a settings dataclass: one editor per field, by group, with problems beside their cause."""
+"""A form generated from a settings dataclass: an editor per field, by group, with problems below their field."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ _FLASH_MS = 2200
 class ConfigForm(QWidget):
     """Edits one frozen dataclass whose fields were made by `models.settings.slots.slot`.
 
-    Only fields that mean something in the current settings have a visible row. What was typed stays in its editor while
-    it is illegal.
+    Only fields with an effect in the current settings have a visible row. Illegal input stays in its editor.
 
     Args:
-        config: what to show first; its type decides the fields.
+        config: the initial settings; its type determines the fields.
         hidden: names of fields that keep their value and get no editor. A field with a single choice never gets one.
-        folded: groups that start folded away.
-        zero_words: for fields whose least value means "choose for me": the text shown for it, given the settings.
-        notes: a line below a field's editor that always stands there.
+        folded: groups that are initially folded.
+        zero_text: for fields whose minimum means "automatic": the text shown for it, given the settings.
+        notes: a permanent line below a field's editor.
 
     Signals:
         changed(object): a new, legal settings object, after the user's edit.
@@ -49,14 +48,14 @@ class ConfigForm(QWidget):
         *,
         hidden: Collection[str] = (),
         folded: Collection[str] = (),
-        zero_words: Mapping[str, Callable[[Any], str]] | None = None,
+        zero_text: Mapping[str, Callable[[Any], str]] | None = None,
         notes: Mapping[str, str] | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._config = config
         self._problems: dict[str, str] = {}
-        self._zero_words = dict(zero_words or {})
+        self._zero_words = dict(zero_text or {})
         self._inactive: frozenset[str] = frozenset()
         self._fields = {
             f.name: f
@@ -91,23 +90,23 @@ class ConfigForm(QWidget):
 
     @property
     def config(self) -> Any:
-        """The last legal settings that the form held."""
+        """The last legal settings in the form."""
         return self._config
 
     @property
     def values(self) -> dict[str, Any]:
-        """What stands in the form, legal or not."""
+        """The values in the form, legal or not."""
         kept = {f.name: getattr(self._config, f.name) for f in dataclasses.fields(self._config)}
         return kept | {name: row.editor.read() for name, row in self.rows.items()}
 
     @property
     def problem(self) -> str:
-        """Why the form's content is illegal, in sentences; empty where it is legal."""
+        """Why the form's content is illegal, in sentences; empty if it is legal."""
         return "\n".join(self._problems.values())
 
     @property
     def problem_slot(self) -> str:
-        """The field that causes the first problem; '' where there is none."""
+        """The field that causes the first problem; '' if there is none."""
         return next(iter(self._problems), "")
 
     @property
@@ -130,13 +129,13 @@ class ConfigForm(QWidget):
     # -- Changing it ---------------------------------------------------------------------------------------------------
 
     def set_config(self, config: Any) -> None:
-        """Show `config`, without a signal but for a problem that this ends."""
+        """Show `config`, without a signal, except if this ends a problem."""
         self._config = config
         self._show(config)
         self._set_problems([])
 
     def set_inactive(self, names: Collection[str]) -> None:
-        """Hide these fields, which change nothing beside what is chosen elsewhere; they keep their values."""
+        """Hide these fields, which have no effect because of other choices; they keep their values."""
         self._inactive = frozenset(names)
         self._refresh(self._config)
 
@@ -147,7 +146,7 @@ class ConfigForm(QWidget):
         self.follow_edits()
 
     def commit(self) -> None:
-        """Take up what was typed but not yet entered; call it before acting on `config`."""
+        """Apply input that was not entered yet; call it before using `config`."""
         for row in self.rows.values():
             if isinstance(row.editor.widget, IntBox | FloatBox):
                 row.editor.widget.interpretText()
@@ -167,7 +166,7 @@ class ConfigForm(QWidget):
         self._scroll_to(name)
 
     def mark(self, names: Collection[str]) -> None:
-        """Make these fields stand out: for a moment, or until the next change where the system wants no movement."""
+        """Highlight these fields briefly, or until the next change if the system disables animations."""
         self.fading.stop()
         for row in self._marked:
             row.set_glow(0.0)
@@ -184,7 +183,7 @@ class ConfigForm(QWidget):
             self._size_editors()
 
     def _scroll_to(self, name: str) -> None:
-        """Scroll to a row, once the layout knows of what was just unfolded or written there."""
+        """Scroll to a row, after the layout has been updated."""
         parent = self.parentWidget()
         while parent is not None and not isinstance(parent, QScrollArea):
             parent = parent.parentWidget()
@@ -224,7 +223,7 @@ class ConfigForm(QWidget):
             self.changed.emit(config)
 
     def _find_problems(self, values: dict[str, Any]) -> list[Problem]:
-        """All that is wrong with the values, each on a field that has an editor."""
+        """The problems of the values, each on a field that has an editor."""
         kind = type(self._config)
         if hasattr(kind, "problems"):
             found: list[Problem] = kind.problems(values)
@@ -241,9 +240,9 @@ class ConfigForm(QWidget):
         return [Problem(p.slot if p.slot in self._fields else first, p.sentence) for p in found]
 
     def _guilty_field(self, sentence: str) -> str:
-        """The field that `sentence` names first; the form's first field where it names none."""
-        places = {name: re.search(rf"\b{name}\b", sentence) for name in self._fields}
-        found = {name: place.start() for name, place in places.items() if place}
+        """The field that `sentence` names first; the form's first field if it names none."""
+        matches = {name: re.search(rf"\b{name}\b", sentence) for name in self._fields}
+        found = {name: match.start() for name, match in matches.items() if match}
         return min(found, key=lambda name: found[name]) if found else next(iter(self._fields))
 
     def _show(self, config: Any) -> None:
@@ -252,11 +251,11 @@ class ConfigForm(QWidget):
         self._refresh(config)
 
     def _refresh(self, config: Any) -> None:
-        """Bring up to date what depends on other fields: the words for 0, and which rows show."""
+        """Update what depends on other fields: the text for 0, and which rows are visible."""
         for name, make_words in self._zero_words.items():
             widget = self.rows[name].editor.widget
             assert isinstance(widget, IntBox)
-            widget.set_zero_words(make_words(config))
+            widget.set_zero_text(make_words(config))
         self._show_rows(config, set())
 
     def _show_rows(self, config: Any, always: set[str]) -> None:
@@ -287,7 +286,7 @@ def _group_of(f: dataclasses.Field[Any]) -> str:
 
 
 class SlotGroup(Section):
-    """The settings of one heading, which folds; those that most people do not need are behind a fold of their own."""
+    """A foldable group of settings; the advanced ones have a fold of their own."""
 
     def __init__(self, title: str, rows: Sequence[SlotRow], theme: ThemeProvider, *, folded: bool = False) -> None:
         super().__init__(title, theme, folded=folded)
@@ -298,7 +297,7 @@ class SlotGroup(Section):
         self.more = QToolButton()
         self.more.setProperty("role", "fold-small")
         self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.more.setToolTip("Show or hide the slots that few designs change")
+        self.more.setToolTip("Show or hide rarely changed settings")
         self.more.clicked.connect(lambda: self.set_open(not self._open))
         self._hidden_rows = QWidget()
         common, rare = QVBoxLayout(), QVBoxLayout(self._hidden_rows)
@@ -321,27 +320,27 @@ class SlotGroup(Section):
         return self._open
 
     def show_rows(self, names: set[str], changed: dict[str, bool]) -> None:
-        """Show the rows called `names`; `changed` says which differ from their default, for the fold's words."""
+        """Show the rows called `names`; `changed` says which differ from their default, for the fold's label."""
         for name, row in self._rows.items():
             if self._shown[name] != (name in names):
                 self._shown[name] = name in names
                 row.setVisible(name in names)
         rare = [name for name in self._advanced() if name in names]
         n_changed = sum(changed.get(name, False) for name in rare)
-        words = f"{len(rare)} more" + (f", {n_changed} set" if n_changed else "")
+        words = f"{len(rare)} more" + (f" ({n_changed} changed)" if n_changed else "")
         if self.more.text() != words:
             self.more.setText(words)
             self.more.setAccessibleName(f"{self.title}: {words}")
-        self._lay_out(bool(rare))
+        self._update_layout(bool(rare))
         is_empty = not names & set(self._rows)
-        if is_empty != self._is_empty:  # not each time: without a parent yet, it would become a window
+        if is_empty != self._is_empty:  # only on changes: without a parent yet, it would become a window
             self._is_empty = is_empty
             self.setVisible(not is_empty)
 
     def set_open(self, is_open: bool) -> None:
         """Show the advanced rows, or fold them away."""
         self._open = is_open
-        self._lay_out(any(self._shown[name] for name in self._advanced()))
+        self._update_layout(any(self._shown[name] for name in self._advanced()))
 
     def reveal(self, name: str) -> None:
         """Unfold whatever hides the row called `name`."""
@@ -352,7 +351,7 @@ class SlotGroup(Section):
     def _advanced(self) -> list[str]:
         return [name for name, row in self._rows.items() if row.field.metadata.get("advanced")]
 
-    def _lay_out(self, has_rare: bool) -> None:
+    def _update_layout(self, has_rare: bool) -> None:
         self.more.setVisible(has_rare)
         self._hidden_rows.setVisible(has_rare and self._open)
         icon = "caret-down" if self._open else "caret-right"

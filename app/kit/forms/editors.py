@@ -15,14 +15,14 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, Q
 
 from app.kit.words.value_words import words
 
-_LARGEST_INT = 2**31 - 1  # what a QSpinBox can hold
+_MAX_INT = 2**31 - 1  # what a QSpinBox can hold
 _PAUSE_MS = 400
 _THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")  # and not 0,5, which may mean a half
 
 
 @dataclass(frozen=True)
 class Editor:
-    """A widget with its value: `read` and `write` speak the field's own type; `write` is silent."""
+    """A widget with its value: `read` and `write` use the field's type; `write` emits no signal."""
 
     widget: QWidget
     read: Callable[[], Any]
@@ -31,21 +31,21 @@ class Editor:
 
 
 class IntBox(QSpinBox):
-    """A whole number. Where `zero_words` are set they are shown for its least value ("auto", "none").
+    """A whole number. `zero_text`, if set, is shown for its minimum ("auto", "none").
 
-    What is typed counts when it is entered, and by itself after a pause.
+    Input takes effect when it is entered, or after a pause.
     """
 
     def __init__(self, low: int, high: int, step: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setRange(max(low, -_LARGEST_INT), min(high, _LARGEST_INT))
+        self.setRange(max(low, -_MAX_INT), min(high, _MAX_INT))
         self.setSingleStep(step)
         self.setLocale(QLocale(QLocale.Language.English))  # 50,257, as everywhere else on screen
         self.setGroupSeparatorShown(True)
         self.setKeyboardTracking(False)
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
         keep_wheel_for_scrolling(self)
-        # Not with each key: on the way to 384 nobody wants to hear what is wrong with 3.
+        # Not with each key: on the way to 384, a problem with 3 is irrelevant.
         self._pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
         self._pause.timeout.connect(self._on_pause)
         self.lineEdit().textEdited.connect(self._pause.start)
@@ -55,11 +55,11 @@ class IntBox(QSpinBox):
             self.interpretText()
 
     def hasAcceptableInput(self) -> bool:
-        """Whether what stands there is a number that may be entered."""
+        """Whether the input is a valid number."""
         return self.lineEdit().hasAcceptableInput()
 
-    def set_zero_words(self, text: str) -> None:
-        """Show `text` in place of the least value."""
+    def set_zero_text(self, text: str) -> None:
+        """Show `text` in place of the minimum."""
         if self.specialValueText() != text:
             self.setSpecialValueText(text)
 
@@ -70,7 +70,7 @@ class FloatBox(QDoubleSpinBox):
     def __init__(self, low: float, high: float, first_step: float, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._first_step = first_step
-        self.setDecimals(40)  # of them all: none is lost on the way through
+        self.setDecimals(40)  # enough to lose none
         self.setRange(low, high)
         self.setKeyboardTracking(False)
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
@@ -80,7 +80,7 @@ class FloatBox(QDoubleSpinBox):
         return f"{value:,.0f}" if 1000 <= value < 1e15 and value.is_integer() else f"{value:.6g}"
 
     def valueFromText(self, text: str) -> float:
-        if text == self.textFromValue(self.value()):  # untouched: its other digits are not shown, but kept
+        if text == self.textFromValue(self.value()):  # unchanged: digits that are not shown are kept
             return self.value()
         return _parse(text) or 0.0
 
@@ -117,7 +117,7 @@ def make_editor(field: dataclasses.Field[Any]) -> Editor:
         box = QCheckBox()
         return Editor(box, box.isChecked, _silent(box, box.setChecked), box.toggled)
     if kind is int:
-        low, high = field.metadata.get("range", (0, _LARGEST_INT))
+        low, high = field.metadata.get("range", (0, _MAX_INT))
         spin = IntBox(low, high, field.metadata.get("step", _int_step(default)))
         return Editor(spin, spin.value, _silent(spin, spin.setValue), spin.valueChanged)
     if kind is float:
@@ -145,7 +145,7 @@ def _choice_editor(choices: tuple[str, ...]) -> Editor:
 
 
 def _lines_editor() -> Editor:
-    """A tuple of words, one on each line."""
+    """An editor for a tuple of strings, one per line."""
     text = QPlainTextEdit()
     text.setTabChangesFocus(True)
     text.setFixedHeight(4 * text.fontMetrics().lineSpacing())
@@ -170,7 +170,7 @@ def _silent(widget: QWidget, set_value: Callable[[Any], object]) -> Callable[[An
 
 
 class _WheelFilter(QObject):
-    """Lets the wheel scroll the page, and change a value only in the editor that has the focus."""
+    """Lets the wheel change a value only in the focused editor; elsewhere it scrolls the page."""
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget) and not watched.hasFocus():

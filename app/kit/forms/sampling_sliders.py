@@ -1,4 +1,4 @@
-"""The sliders of sampling, made from SamplingConfig's own words: the same wherever they stand."""
+"""Sliders for sampling settings, with labels and help from SamplingConfig."""
 
 from __future__ import annotations
 
@@ -28,15 +28,22 @@ check_complete(SLIDERS, (*NUMERIC_SETTINGS, "max_tokens"), "sliders of sampling"
 _FIELDS = {field.name: field for field in dataclasses.fields(SamplingConfig)}
 
 
-def sampling_words(name: str) -> tuple[str, str]:
-    """The label of a setting, and what it does."""
+def sampling_label(name: str) -> tuple[str, str]:
+    """The label and the help of a setting."""
     about = _FIELDS[name].metadata
     return about["label"], about["help"]
 
 
 def sampling_slider(name: str, *, in_line: bool = False) -> SliderRow:
-    """The row that edits a field of SamplingConfig, one of SLIDERS; `in_line`: all of it beside each other."""
-    low, high, decimals, power, zero_words = _SHAPES[name]
+    """The row that edits a field of SamplingConfig, one of SLIDERS; `in_line`: in one line."""
+    low, high, decimals, power, zero_text = _SHAPES[name]
     return SliderRow(
-        *sampling_words(name), low, high, decimals=decimals, power=power, zero_words=zero_words, in_line=in_line
+        *sampling_label(name),
+        low,
+        high,
+        decimals=decimals,
+        power=power,
+        zero_text=zero_text,
+        high_text="off" if name == "typical_p" else "",
+        in_line=in_line,
     )

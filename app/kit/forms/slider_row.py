@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QSlider, QWidget
 
 from app.kit.forms.editors import keep_wheel_for_scrolling
@@ -10,13 +11,33 @@ from app.kit.forms.editors import keep_wheel_for_scrolling
 _TICKS = 1000
 
 
+class _NumberBox(QDoubleSpinBox):
+    """A number box that shows `high_text`, if there is one, for its maximum."""
+
+    def __init__(self, high_text: str) -> None:
+        super().__init__()
+        self._high_text = high_text
+
+    def textFromValue(self, value: float) -> str:
+        is_named = bool(self._high_text) and value >= self.maximum()
+        return self._high_text if is_named else super().textFromValue(value)
+
+    def valueFromText(self, text: str) -> float:
+        return self.maximum() if self._high_text and text == self._high_text else super().valueFromText(text)
+
+    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
+        if self._high_text and text == self._high_text:
+            return QValidator.State.Acceptable, text, position
+        return super().validate(text, position)
+
+
 class SliderRow(QWidget):
     """A label and a number box above a slider; both change the same value.
 
     Args:
-        decimals: places after the point; 0 makes `value` an int.
-        power: 1 for an even slider, 2 for one that gives small values more room.
-        zero_words: shown for the least value ("off").
+        decimals: decimal places; 0 makes `value` an int.
+        power: 1 for a linear slider, 2 for more resolution at small values.
+        zero_text: shown for the minimum ("off"). high_text: for the maximum.
         in_line: the slider stands between the label and the box, not below them.
 
     Signals:
@@ -34,17 +55,19 @@ class SliderRow(QWidget):
         *,
         decimals: int = 0,
         power: float = 1.0,
-        zero_words: str = "",
+        zero_text: str = "",
+        high_text: str = "",
         in_line: bool = False,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._low, self._high, self._power, self._decimals = low, high, power, decimals
+        self._high_text = high_text
         self._name = QLabel(label)
         self._box = self._make_box()
         self._box.setKeyboardTracking(False)
         self._box.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self._box.setSpecialValueText(zero_words)
+        self._box.setSpecialValueText(zero_text)
         self._slider = QSlider(Qt.Orientation.Horizontal)
         self._slider.setRange(0, _TICKS)
         self._slider.setPageStep(_TICKS // 10)
@@ -81,7 +104,7 @@ class SliderRow(QWidget):
         return self._name.sizeHint().width()
 
     def set_label_width(self, pixels: int) -> None:
-        """Give the label so much room, so that sliders below one another begin at one place."""
+        """Set the label's minimum width, to align sliders below each other."""
         self._name.setMinimumWidth(pixels)
 
     def set_value(self, value: float) -> None:
@@ -106,7 +129,7 @@ class SliderRow(QWidget):
         self._box.setFixedWidth(self.fontMetrics().averageCharWidth() * 7 + 34)
 
     def _make_box(self) -> QDoubleSpinBox:
-        box = QDoubleSpinBox()
+        box = _NumberBox(self._high_text)
         box.setDecimals(self._decimals)
         box.setRange(self._low, self._high)
         box.setSingleStep((self._high - self._low) / 20 if self._decimals else 1)

@@ -1,4 +1,4 @@
-"""One line of a generated form: a setting's name, its editor, and what is wrong with it."""
+"""A row of a generated form: a setting's label, its editor, and its problem."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from app.kit.theme import ThemeProvider
 from app.kit.words.value_words import words
 
 _ADVICE = re.compile(r"\buse (.+?)\.?$")
-_BAR = 3  # pixels: the mark at the left of what is new
+_BAR = 3  # pixels: the highlight at the left
 
 
 class SlotRow(QWidget):
-    """A setting with its editor; `note` is a line below it that always stands there.
+    """A setting with its editor; `note` is a permanent line below it.
 
     Signals:
-        advised(name, value): the user wants the value that a problem's sentence names.
+        advised(name, value): the user chose a value that a problem's sentence advises.
     """
 
     advised = Signal(str, object)
@@ -59,25 +59,25 @@ class SlotRow(QWidget):
 
     @property
     def sentence(self) -> str:
-        """What is wrong, '' where all is well."""
+        """The problem, '' for none."""
         return self._sentence
 
     @property
     def glow(self) -> float:
-        """How strongly the row is marked as new, 0 to 1."""
+        """The strength of the highlight, 0 to 1."""
         return self._glow
 
     def set_glow(self, glow: float) -> None:
-        """Mark the row as new."""
+        """Highlight the row."""
         if glow != self._glow:
             self._glow = glow
             self.update()
 
     def set_problem(self, sentence: str, advice: str = "") -> None:
-        """Say what is wrong below the editor, with a button for each value that `advice` tells to use; '' = well.
+        """Show a problem below the editor, with a button for each value that `advice` suggests; '' for none.
 
         Args:
-            advice: the sentence before names were put into words, whose values are read; `sentence` where it is ''.
+            advice: the sentence with the raw names, from which the values are parsed; default: `sentence`.
         """
         if sentence == self._sentence:
             return

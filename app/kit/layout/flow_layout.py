@@ -1,4 +1,4 @@
-"""Widgets side by side that go on in a next line where there is no more room."""
+"""A layout of widgets in lines that wrap."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.kit.theme import SPACE
 
 
 class FlowLayout(QLayout):
-    """Lines of widgets, each in its own size, middled in its line."""
+    """Lines of widgets in their preferred size, vertically centred."""
 
     def __init__(self, parent: QWidget | None = None, spacing: int = SPACE) -> None:
         super().__init__(parent)
@@ -54,7 +54,7 @@ class FlowLayout(QLayout):
         return size
 
     def _place(self, rect: QRect, *, moves: bool) -> int:
-        """The height of all lines in pixels; where it `moves`, the widgets are put there."""
+        """The height of all lines in pixels; with `moves`, the widgets are placed."""
         top, lines = rect.top(), self._lines(rect.width())
         for line in lines:
             height, left = max(item.sizeHint().height() for item in line), rect.left()

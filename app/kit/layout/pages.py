@@ -1,4 +1,4 @@
-"""Pages of which one is shown: each is made when it is first wanted, or one by one when there is time."""
+"""Stacked pages that are made when first shown, or one by one when idle."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Pages(QStackedWidget):
     """Named pages, made by factories.
 
     Signals:
-        page_made(name, page): it exists now, and is not shown yet.
+        page_made(name, page): the page exists now, and is not shown yet.
     """
 
     page_made = Signal(str, QWidget)
@@ -24,7 +24,7 @@ class Pages(QStackedWidget):
 
     @property
     def current(self) -> str:
-        """The name of the page that is shown, '' while there is none."""
+        """The name of the page that is shown, '' for none."""
         return next((name for name, page in self._made.items() if page is self.currentWidget()), "")
 
     @property
@@ -33,7 +33,7 @@ class Pages(QStackedWidget):
         return self._made
 
     def page(self, name: str) -> QWidget:
-        """A page, made now where it does not exist yet."""
+        """A page, which is made if it does not exist yet."""
         if name not in self._made:
             self._made[name] = page = self._factories[name]()
             self.addWidget(page)
@@ -46,8 +46,8 @@ class Pages(QStackedWidget):
         self.setCurrentWidget(page)
         return page
 
-    def ask_for_current_only(self) -> None:
-        """From now on only the page that is shown decides how little room across there can be."""
+    def size_to_current_page(self) -> None:
+        """From now on, only the shown page determines the minimum width."""
         self.currentChanged.connect(self._on_current)
         self._on_current()
 

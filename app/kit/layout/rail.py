@@ -1,5 +1,4 @@
-"""Names of views below each other, each under its icon, at the side of what they show: room for words where there is
-little across."""
+"""A vertical bar of view names with icons, at the side of the views."""
 
 from __future__ import annotations
 
@@ -14,11 +13,11 @@ from app.kit.theme import SPACE, ThemeProvider
 _ICON, _BETWEEN = 20, 2
 """Pixels of an icon at the usual text size, and between it and its name."""
 _ROOMY, _TIGHT = 2 * SPACE, SPACE // 2
-"""Pixels above and below icon and name together, as there is room."""
+"""Pixels above and below icon and name together, with much and with little space."""
 
 
 class Rail(QTabBar):
-    """A tab bar that stands upright.
+    """A vertical tab bar.
 
     Args:
         icons: a Phosphor name for each of the views that will be added.
@@ -44,7 +43,7 @@ class Rail(QTabBar):
         theme.theme_changed.connect(self._on_theme)
 
     def set_shows(self, shows: bool) -> None:
-        """Whether the current view is seen: then its name is marked."""
+        """Set whether the current view is visible; then its name is highlighted."""
         self._shows = shows
         self.update()
 
@@ -76,14 +75,14 @@ class Rail(QTabBar):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._lay_out()
+        self._update_layout()
 
-    def _lay_out(self) -> None:
-        self.setElideMode(self.elideMode())  # lays the tabs out anew, which no other call does
+    def _update_layout(self) -> None:
+        self.setElideMode(self.elideMode())  # redoes the tab layout, which no other call does
 
     @Slot()
     def _on_theme(self) -> None:
-        self._lay_out()
+        self._update_layout()
         self.updateGeometry()
         self.update()
 

@@ -1,4 +1,4 @@
-"""A titled part of a panel that folds away."""
+"""A foldable section of a panel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Section(QWidget):
     """A heading that shows and hides the body below it.
 
     Signals:
-        folded_changed(bool): the user has folded (True) or unfolded the body.
+        folded_changed(bool): the user folded (True) or unfolded the body.
     """
 
     folded_changed = Signal(bool)
@@ -54,7 +54,7 @@ class Section(QWidget):
         return self._folded
 
     def set_title(self, title: str) -> None:
-        """Call it something else."""
+        """Change the title."""
         self.title = title
         self._header.setText(title)
         self._header.setAccessibleName(title)

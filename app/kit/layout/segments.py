@@ -1,4 +1,4 @@
-"""A few words side by side, of which one holds."""
+"""A segmented control: a few exclusive choices side by side."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from app.kit.theme import SPACE
 
 
 class Segments(QWidget):
-    """Buttons of which exactly one is down; the arrow keys go from one to the next.
+    """Buttons of which exactly one is checked; the arrow keys move between them.
 
     Args:
-        choices: the words of each value.
+        choices: value -> label.
 
     Signals:
-        changed(str): the user has chosen another value.
+        changed(str): the user chose another value.
     """
 
     changed = Signal(str)
@@ -43,9 +43,9 @@ class Segments(QWidget):
 
     @property
     def value(self) -> str:
-        """The value that holds."""
+        """The chosen value."""
         return self._values[self.buttons.checkedId()]
 
     def choose(self, value: str) -> None:
-        """Let another value hold, without a signal."""
+        """Choose a value, without a signal."""
         self.buttons.button(self._values.index(value)).setChecked(True)

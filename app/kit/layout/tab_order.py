@@ -1,4 +1,4 @@
-"""In which order Tab goes: what is made later comes last by itself, wherever it stands."""
+"""The tab order of widgets that are made later, which Qt puts last."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 
 
-def stops_in(place: QWidget) -> list[QWidget]:
-    """What Tab stops at within a place, in the order in which it does."""
+def stops_in(parent: QWidget) -> list[QWidget]:
+    """The tab stops within a widget, in order."""
     inside: list[QWidget] = []
-    widget = place.nextInFocusChain()
-    while widget is not None and widget is not place:
-        if place.isAncestorOf(widget) and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+    widget = parent.nextInFocusChain()
+    while widget is not None and widget is not parent:
+        if parent.isAncestorOf(widget) and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
             inside.append(widget)
         widget = widget.nextInFocusChain()
     return inside
 
 
 def put_after(before: QWidget, *stops: QWidget) -> None:
-    """Let Tab go from `before` to these, one after the other; not where they are in another window as yet."""
+    """Put these after `before` in the tab order, except for widgets that are not in the same window yet."""
     for one, next_one in itertools.pairwise([before, *stops]):
-        if QWidget.window(one) is QWidget.window(next_one):  # some widgets call another thing their window
+        if QWidget.window(one) is QWidget.window(next_one):  # some widgets override window()
             QWidget.setTabOrder(one, next_one)

@@ -1,4 +1,4 @@
-"""Two parts beside each other where there is room for both, else below each other."""
+"""A splitter that is horizontal if its parts fit side by side, else vertical."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QSplitter, QWidget
 
-_LEAST = 240
-"""Pixels that a part is given at least, beside another."""
+_MIN_WIDTH = 240
+"""The minimum width of a part in pixels, side by side."""
 
 
 class TurningSplitter(QSplitter):
     """Args:
-    sizes: pixels at first, side by side. grows: the number of the part that takes spare room.
+    sizes: initial pixels, side by side. grows: the index of the part that takes spare space.
     """
 
     def __init__(self, *parts: QWidget, sizes: Sequence[int], grows: int) -> None:
@@ -34,6 +34,6 @@ class TurningSplitter(QSplitter):
         return QSize(max(self._needed, default=0), super().minimumSizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        beside = sum(max(needed, _LEAST) for needed in self._needed) + self.handleWidth() * (self.count() - 1)
+        beside = sum(max(needed, _MIN_WIDTH) for needed in self._needed) + self.handleWidth() * (self.count() - 1)
         self.setOrientation(Qt.Orientation.Horizontal if beside <= self.width() else Qt.Orientation.Vertical)
         super().resizeEvent(event)

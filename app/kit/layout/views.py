@@ -1,4 +1,4 @@
-"""Ways of looking at one thing: a row of names above the one that is shown."""
+"""Switchable views of one thing: a row of names above the current view."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SPARED = 16  # pixels of a tab's padding, where the tabs are compact (see the s
 
 
 class View(NamedTuple):
-    """A name to click, what it shows in a sentence, and what makes it when it is first wanted."""
+    """A view's title, its tooltip, and the factory that makes it when it is first shown."""
 
     words: str
     tip: str
@@ -25,10 +25,10 @@ class View(NamedTuple):
 
 
 class Views(QWidget):
-    """Only the view that is shown follows a change; the others do when they are shown.
+    """Only the current view is updated; the others are when they are shown.
 
     Args:
-        bar: what the names stand in, where that is put elsewhere; None for a row above the views.
+        bar: the tab bar of the names, if it is placed elsewhere; None for a row above the views.
 
     Signals:
         view_changed(name): another view is shown.
@@ -63,7 +63,7 @@ class Views(QWidget):
         return self.pages.current
 
     def view(self, name: str) -> Any:
-        """A view, made now where it does not exist yet, and up to date."""
+        """A view, made if it does not exist yet, and updated."""
         page = self.pages.page(name)
         self._update(name)
         return page
@@ -72,12 +72,12 @@ class Views(QWidget):
         """Show the view of that name."""
         index = self.names.index(name)
         if index == self.bar.currentIndex():
-            self._on_tab(index)  # the bar tells only of another one
+            self._on_tab(index)  # the bar signals changes only
         else:
             self.bar.setCurrentIndex(index)
 
     def _update(self, name: str) -> None:
-        """Bring a view up to date."""
+        """Update a view."""
         raise NotImplementedError
 
     @Slot(int)
@@ -89,12 +89,12 @@ class Views(QWidget):
 
     @Slot(str, QWidget)
     def _on_page_made(self, name: str, page: QWidget) -> None:
-        """Let Tab go from the bar into the page: by itself it would come last, behind all that was made before."""
+        """Put the page after the bar in the tab order; by default it would come last."""
         put_after(self.bar, *stops_in(page))
 
 
 class _ViewBar(QTabBar):
-    """The names of the views; closer together where there is little room."""
+    """The names of the views, more compact with little space."""
 
     def __init__(self, title: str) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class _ViewBar(QTabBar):
         self.setAccessibleName(title)
 
     def minimumSizeHint(self) -> QSize:
-        """Room for every name."""
+        """The width of all names in compact form."""
         hint = self.sizeHint()
         return QSize(hint.width() - (0 if self._is_compact else _SPARED * self.count()), hint.height())
 
@@ -127,4 +127,4 @@ class _ViewBar(QTabBar):
         if self._is_compact != (wide > self.width()):
             self.setProperty("compact", not self._is_compact)
             self.style().polish(self)
-            self.setElideMode(self.elideMode())  # lays the tabs out anew, which no other call does
+            self.setElideMode(self.elideMode())  # redoes the tab layout, which no other call does

@@ -1,4 +1,4 @@
-"""Code to read: monospaced, coloured, with line numbers."""
+"""A read-only code view with syntax highlighting and line numbers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _INSIDE = 1
 
 
 class CodeColours(Highlighter):
-    """Colours Python calmly, so that the code is read and not the colours; follows the theme."""
+    """Restrained syntax highlighting of Python in the theme's colours."""
 
     def __init__(self, document: QTextDocument, theme: ThemeProvider) -> None:
         super().__init__(document, theme, _ROLES)
@@ -59,7 +59,7 @@ class CodeColours(Highlighter):
                 start = match.end()
 
     def _rest_of_docstring(self, text: str, first: int, after_opening: int) -> int:
-        """Colour a docstring from `first` on, up to where it ends in this line; returns where code goes on."""
+        """Colour a docstring from `first` on, up to where it ends in this line; returns where code continues."""
         end = text.find('"""', after_opening)
         stop = len(text) if end < 0 else end + 3
         if end < 0:
@@ -69,7 +69,7 @@ class CodeColours(Highlighter):
 
 
 class CodeEditor(QPlainTextEdit):
-    """Read-only code that can be selected and copied: Python, or what `colours` knows."""
+    """Read-only code that can be selected and copied: Python, or the language of `colours`."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class CodeEditor(QPlainTextEdit):
         self._restyle()
 
     def show_code(self, code: str) -> None:
-        """Show `code`; what was at the top stays there, so that a change is seen where it happens."""
+        """Show `code`, keeping the scroll position, so that changes are visible in place."""
         if code == self.toPlainText():
             return
         line, column = self.verticalScrollBar().value(), self.horizontalScrollBar().value()
@@ -117,7 +117,7 @@ class CodeEditor(QPlainTextEdit):
         return self.fontMetrics().horizontalAdvance("0") * max(3, len(str(self.blockCount()))) + 2 * SPACE
 
     def paint_numbers(self, painter: QPainter, area: QRect) -> None:
-        """Draw the numbers of the lines in sight."""
+        """Draw the numbers of the visible lines."""
         painter.fillRect(area, self._theme.theme.color("surface"))
         painter.setPen(self._theme.theme.color("faint"))
         painter.setFont(self.font())
@@ -149,7 +149,7 @@ class CodeEditor(QPlainTextEdit):
     @Slot()
     def _restyle(self) -> None:
         self.setFont(self._theme.mono_font(0.95))
-        # The application's style sheet sets a font for the whole, which counts for more than setFont.
+        # The application's style sheet sets a font for the whole, which overrides setFont.
         self.document().setDefaultFont(self._theme.mono_font(0.95))
         self._make_room()
 

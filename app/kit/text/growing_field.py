@@ -1,4 +1,4 @@
-"""A text field as high as its text, within limits, that takes no more than a message may have."""
+"""A text field that grows with its text, with a maximum length."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QPlainTextEdit
 
-_MOST_LINES = 7
-MOST_CHARACTERS = 100_000
-"""Of one message: many times what a model of this program's sizes reads at once, and Qt still types smoothly in it."""
+_MAX_LINES = 7
+MAX_CHARACTERS = 100_000
+"""The limit of one message: many times the context of the models here, and Qt still edits it smoothly."""
 
 
 class GrowingField(QPlainTextEdit):
-    """Grows from one line to a few. Enter asks to send, Shift+Enter makes a new line.
+    """Grows from one line to a few. Enter sends, Shift+Enter inserts a line break.
 
     Signals:
         send_pressed(): Enter without Shift.
-        refused(sentence): what was pasted or dropped is too much; the field is as it was.
+        refused(sentence): pasted or dropped text is too long; the field is unchanged.
     """
 
     send_pressed = Signal()
@@ -34,7 +34,7 @@ class GrowingField(QPlainTextEdit):
         return QSize(300, self._height())
 
     def setPlaceholderText(self, text: str) -> None:
-        """What the empty field says, in its one line: … where there is no room."""
+        """Set the placeholder, elided to one line."""
         self._hint = text
         room = self.viewport().width() - 4
         super().setPlaceholderText(self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room))
@@ -45,22 +45,22 @@ class GrowingField(QPlainTextEdit):
 
     def _height(self) -> int:
         # A QPlainTextEdit measures its document in lines.
-        lines = min(max(round(self.document().size().height()), 1), _MOST_LINES)
+        lines = min(max(round(self.document().size().height()), 1), _MAX_LINES)
         return lines * self.fontMetrics().lineSpacing() + 2 * round(self.document().documentMargin()) + 16
 
     def _fit(self) -> None:
         self.setFixedHeight(self._height())
-        many = self.document().size().height() > _MOST_LINES
+        many = self.document().size().height() > _MAX_LINES
         bars = Qt.ScrollBarPolicy.ScrollBarAsNeeded if many else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
         self.setVerticalScrollBarPolicy(bars)
 
     def insertFromMimeData(self, source: QMimeData) -> None:
         text = source.text()
         stays = self.document().characterCount() - 1 - len(self.textCursor().selectedText())
-        if stays + len(text) > MOST_CHARACTERS:
+        if stays + len(text) > MAX_CHARACTERS:
             self.refused.emit(
-                f"That text has {len(text):,} characters, and a message takes up to {MOST_CHARACTERS:,}: paste a "
-                "part of it. Your message is as it was, and the text is still where you copied it from."
+                f"That text has {len(text):,} characters; a message can have up to {MAX_CHARACTERS:,}. Paste a "
+                "part of it. Your message is unchanged."
             )
         elif text:
             self.insertPlainText(text)

@@ -1,4 +1,4 @@
-"""A syntax highlighter in the theme's colours, which it follows."""
+"""A syntax highlighter in the theme's colours."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from app.kit.theme import ThemeProvider
 
 
 class Highlighter(QSyntaxHighlighter):
-    """Subclasses say in `restyle_formats` what is more than a colour, and paint in `highlightBlock`.
+    """Subclasses set formats other than colours in `restyle_formats`, and apply them in `highlightBlock`.
 
     Attributes:
-        formats: what each kind of thing looks like.
+        formats: kind -> its text format.
     """
 
     def __init__(self, document: QTextDocument, theme: ThemeProvider, roles: Mapping[str, str]) -> None:
-        """roles: kinds of things -> the theme's role of their colour."""
+        """roles: kind -> the theme's colour role."""
         super().__init__(document)
         self._theme, self._roles = theme, roles
         self.formats: dict[str, QTextCharFormat] = {}

@@ -1,4 +1,4 @@
-"""A plain text editor that never stalls: what is too much to lay out is held whole, and shown by its beginning."""
+"""A plain text editor that never stalls: of texts that are too long to lay out, only the beginning is shown."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QWidget
 from app.kit.basics import button, label, row
 from app.kit.theme import ThemeProvider
 
-MOST_CHARACTERS, LONGEST_LINE = 500_000, 50_000
+MAX_CHARACTERS, MAX_LINE_LENGTH = 500_000, 50_000
 """Above either, each keystroke would take longer than a keystroke (measured: 0.2 s on a line of a million)."""
 
 _SHOWN = 5_000
 
 
 class TextBox(QPlainTextEdit):
-    """An editor whose `text` may be longer than what is on screen; it cannot be typed into then.
+    """An editor whose `text` may be longer than what is shown; then it is read-only.
 
     Signals:
         text_changed(): `text` is new.
@@ -26,45 +26,45 @@ class TextBox(QPlainTextEdit):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._held: str | None = None
-        self._told: str | None = ""
+        self._full_text: str | None = None
+        self._last_text: str | None = ""
         self.textChanged.connect(self._on_edited)
 
     @property
     def text(self) -> str:
         """The whole text."""
-        return self.toPlainText() if self._held is None else self._held
+        return self.toPlainText() if self._full_text is None else self._full_text
 
     @property
-    def holds(self) -> bool:
+    def is_truncated(self) -> bool:
         """Whether only the beginning of the text is shown."""
-        return self._held is not None
+        return self._full_text is not None
 
     def set_text(self, text: str) -> None:
-        """Show `text`, or hold it where it is too much."""
-        was_holding, self._held = self.holds, None
-        if is_too_much(text):
-            self._held = text
+        """Show `text`, or only its beginning if it is too long."""
+        was_truncated, self._full_text = self.is_truncated, None
+        if is_too_long(text):
+            self._full_text = text
             self.blockSignals(True)
             self.setPlainText(text[:_SHOWN])
             self.blockSignals(False)
             self.setReadOnly(True)
-            self._told = None
+            self._last_text = None
             self.text_changed.emit()
             return
         self.setReadOnly(False)
-        if was_holding and text == self.toPlainText():
+        if was_truncated and text == self.toPlainText():
             self.text_changed.emit()
         else:
             self.setPlainText(text)
 
     def edit_beginning(self) -> None:
-        """Let go of what is held but not shown, so that the rest can be typed into."""
-        if self._held is not None:
-            self.set_text(self._held[:_SHOWN])
+        """Discard the part that is not shown, so that the rest can be edited."""
+        if self._full_text is not None:
+            self.set_text(self._full_text[:_SHOWN])
 
     def cursor_over(self, start: int, end: int) -> QTextCursor | None:
-        """A cursor that selects what is between two of Qt's positions; None where that is held and not shown."""
+        """A cursor that selects between two of Qt's positions; None if that part is not shown."""
         if end >= self.document().characterCount():
             return None
         cursor = QTextCursor(self.document())
@@ -76,7 +76,7 @@ class TextBox(QPlainTextEdit):
         if not source.hasText():
             return
         pasted = source.text()
-        if not is_too_much(pasted) and self.document().characterCount() + len(pasted) <= MOST_CHARACTERS:
+        if not is_too_long(pasted) and self.document().characterCount() + len(pasted) <= MAX_CHARACTERS:
             super().insertFromMimeData(source)
             return
         whole, cursor = self.toPlainText(), self.textCursor()
@@ -86,21 +86,21 @@ class TextBox(QPlainTextEdit):
         self.set_text(before + pasted + after)
 
     def _on_edited(self) -> None:
-        """Qt tells of colours that are others, as when the theme changes, as it does of another text."""
-        if self._held is None and self.toPlainText() != self._told:
-            self._told = self.toPlainText()
+        """Ignore Qt's signals about colours, as when the theme changes: only a new text counts."""
+        if self._full_text is None and self.toPlainText() != self._last_text:
+            self._last_text = self.toPlainText()
             self.text_changed.emit()
 
 
-def is_too_much(text: str) -> bool:
-    """Whether a text is too long to be laid out and typed into."""
-    if len(text) <= LONGEST_LINE:
+def is_too_long(text: str) -> bool:
+    """Whether a text is too long to be laid out and edited."""
+    if len(text) <= MAX_LINE_LENGTH:
         return False
-    return len(text) > MOST_CHARACTERS or max(map(len, text.split("\n"))) > LONGEST_LINE
+    return len(text) > MAX_CHARACTERS or max(map(len, text.split("\n"))) > MAX_LINE_LENGTH
 
 
 def highlight(cursor: QTextCursor, color: QColor, *, wrong: bool = False) -> QTextEdit.ExtraSelection:
-    """What a cursor selects, on a ground of this colour; where `wrong`, written in it and underlined."""
+    """The selection of a cursor with a background colour; if `wrong`, with a text colour and underline instead."""
     look = QTextCharFormat()
     if wrong:
         look.setForeground(color)
@@ -113,20 +113,20 @@ def highlight(cursor: QTextCursor, color: QColor, *, wrong: bool = False) -> QTe
     return selection
 
 
-class HeldNote(QWidget):
-    """Says below an editor that it shows only the beginning of its text; its button lets go of the rest.
+class TruncationNote(QWidget):
+    """Says below an editor that it shows only the beginning of its text; its button discards the rest.
 
-    Hidden while all of the text can be typed into.
+    Hidden while the whole text can be edited.
 
     Args:
-        why: what is done with all of it all the same, and why it is not shown: “all 9 characters {why}”.
+        why: what happens with the whole text, and why it is not shown: “all 9 characters {why}”.
     """
 
     def __init__(self, editor: TextBox, theme: ThemeProvider, why: str) -> None:
         super().__init__()
         self._editor, self._why = editor, why
         self._words = label("", "caption", wrap=True)
-        tip = "Keep only the beginning of the text, which can be typed into"
+        tip = "Keep only the beginning of the text, to edit it"
         shorten = button("Edit the beginning", theme, editor.edit_beginning, role="quiet", tip=tip)
         self.setLayout(row(self._words, shorten))
         self.hide()
@@ -134,6 +134,6 @@ class HeldNote(QWidget):
 
     @Slot()
     def _follow(self) -> None:
-        self.setVisible(self._editor.holds)
-        if self._editor.holds:
+        self.setVisible(self._editor.is_truncated)
+        if self._editor.is_truncated:
             self._words.setText(f"Only the beginning: all {len(self._editor.text):,} characters {self._why}.")

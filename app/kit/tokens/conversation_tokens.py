@@ -1,4 +1,4 @@
-"""The tokens of a conversation: each turn in the colour of who speaks, from where it begins on a row of its own."""
+"""The tokens of a conversation, coloured by role, with each turn on a new row."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from models.chat.tokens import ChatTokens
 from models.tokenizers import Piece
 
 ROLE_COLOURS = {"system": "key", "user": "query", "assistant": "value"}
-"""Who speaks -> the theme's colour for it."""
+"""Role -> the theme's colour."""
 
-_GOES_ON = "the model goes on here"
+_GOES_ON = "the model replies here"
 _FAINT = 0.35
 
 
@@ -29,14 +29,14 @@ _SWATCH = 10
 
 
 class ChatTokenView(TokenView):
-    """Pills of a conversation; what the model learns to write is underlined, what a chat leaves out is faint."""
+    """Pills of a conversation; tokens that the model is trained on are underlined, omitted ones faint."""
 
     _chat: ChatTokens | None = None
     _roles: Sequence[str] = ()
     _underlined = False
 
     def set_chat(self, chat: ChatTokens | None, roles: Sequence[str], *, underline: bool = False) -> None:
-        """Show a conversation whose messages have these roles; None for none."""
+        """Show a conversation with these roles of messages; None for none."""
         self._chat, self._roles, self._underlined = chat, (*roles, "assistant"), underline
         self.set_pieces(() if chat is None else chat.tokens)
 
@@ -48,7 +48,7 @@ class ChatTokenView(TokenView):
 
     @property
     def _asks(self) -> bool:
-        """Whether the last tokens ask for a reply."""
+        """Whether the last tokens prompt a reply."""
         return self._chat is not None and self._chat.counts[-1] > 0
 
     def _paint_ground(self, painter: QPainter, index: int, piece: Piece, shape: QRectF) -> None:
@@ -85,7 +85,7 @@ class ChatTokenView(TokenView):
 
 
 class RoleLegend(QWidget):
-    """A swatch and a word for each role."""
+    """A legend of roles and their colours."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -1,4 +1,4 @@
-"""Where each pill stands: line breaking for a million pills in a fraction of a second. No Qt."""
+"""The layout of pills in rows: line breaking for a million pills in a fraction of a second. No Qt."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ class PillLayout:
 
     Args:
         widths: (n,) pixels of each pill with its gap.
-        ends_line: (n,) bool, True where the row ends after that pill (a line feed in the text).
+        ends_line: (n,) bool, True if the row ends after that pill (a line feed in the text).
         available: pixels. A pill wider than that gets a row of its own.
-        at_once: how many pills to lay out now, all of them by default; `extend` goes on.
+        batch_size: how many pills to lay out now, default: all; `extend` continues.
     """
 
     def __init__(
-        self, widths: NDArray[np.int64], ends_line: NDArray[np.bool_], available: int, at_once: int | None = None
+        self, widths: NDArray[np.int64], ends_line: NDArray[np.bool_], available: int, batch_size: int | None = None
     ) -> None:
         self._n, self._available = len(widths), available
         self._edges = np.concatenate(([0], np.cumsum(widths)))
         self._line_ends = np.append(np.flatnonzero(ends_line) + 1, self._n)
         self._starts = np.zeros(1, np.int64)
-        self.extend(self._n if at_once is None else at_once)
+        self.extend(self._n if batch_size is None else batch_size)
 
     @property
     def n_laid_out(self) -> int:
-        """How many pills stand in rows by now."""
+        """The number of pills laid out so far."""
         return int(self._starts[-1])
 
     @property
     def is_complete(self) -> bool:
-        """Whether all pills do."""
+        """Whether all pills are laid out."""
         return self.n_laid_out == self._n
 
     def extend(self, n_pills: int) -> None:
-        """Lay out about so many more."""
+        """Lay out about this many more pills."""
         first = self.n_laid_out
         last = min(first + n_pills, self._n)
         # For each pill, where the row after it would start if it began one: all at once, since a loop over half a
@@ -53,11 +53,11 @@ class PillLayout:
 
     @property
     def n_rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self._starts) - 1
 
     def row_of(self, index: int) -> int:
-        """The row that pill `index` stands in; it must be laid out."""
+        """The row of pill `index`, which must be laid out."""
         assert index < max(1, self.n_laid_out), (index, self.n_laid_out)
         return int(np.searchsorted(self._starts, index, side="right")) - 1
 
@@ -82,7 +82,7 @@ class PillLayout:
         return index if index in pills else None
 
     def neighbour(self, index: int, rows: int) -> int:
-        """The pill so many rows below pill `index` (above, where negative), in the last row there is if need be."""
+        """The pill this many rows below pill `index` (above, if negative), at most in the last row."""
         row = min(max(self.row_of(index) + rows, 0), self.n_rows - 1)
         found = self.at(self.x_of(index) + self.width_of(index) // 2, row)
         return self.pills_in(row)[-1] if found is None else found

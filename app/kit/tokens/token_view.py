@@ -18,8 +18,8 @@ from models.tokenizers import Piece
 from models.tokenizers.text.encoded import TokenArrays
 
 _GAP, _MARGIN = 2, 8  # pixels between pills, around all
-AT_ONCE = 150_000
-"""Pills that are laid out before the window gets time for something else: some 20 ms."""
+BATCH_SIZE = 150_000
+"""Pills that are laid out before control returns to the window: about 20 ms."""
 
 
 _PAD = 5  # pixels inside a pill's ends
@@ -28,8 +28,8 @@ _PAD = 5  # pixels inside a pill's ends
 class TokenView(QAbstractScrollArea):
     """The tokens of a text as pills with alternating fills; special tokens are outlined.
 
-    The pointer hovers; a click or the arrow keys pick a token, which stays told about until it is clicked again or
-    Escape lets go of it.
+    The pointer hovers; a click or the arrow keys pick a token, which stays picked until another click on it or
+    Escape.
 
     Signals:
         hovered(int): the token under the pointer, -1 for none.
@@ -46,10 +46,10 @@ class TokenView(QAbstractScrollArea):
         self.pills = PillLayout(np.zeros(0, np.int64), np.zeros(0, bool), 1)
         self._hover, self._pick, self.marked = -1, -1, range(0)
         self._show_ids = True
-        self._words = PillWords(theme, show_ids=True)
+        self._words = PillPainter(theme, show_ids=True)
         self._laid_out = -1  # pixels across
-        self._going_on = QTimer(self, singleShot=True, interval=0)
-        self._going_on.timeout.connect(self._go_on)
+        self._layout_timer = QTimer(self, singleShot=True, interval=0)
+        self._layout_timer.timeout.connect(self._lay_out_more)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -58,13 +58,13 @@ class TokenView(QAbstractScrollArea):
         theme.theme_changed.connect(self._restyle)
 
     def set_pieces(self, pieces: Sequence[Piece]) -> None:
-        """Show `pieces`; the scroll position stays, hover and pick end."""
+        """Show `pieces`; keeps the scroll position, and resets hover and pick."""
         self.pieces = pieces
         self.marked = range(0)
         self._set_hover(-1)
         self.pick(-1)
         self._relayout()
-        self.setAccessibleDescription(f"{len(pieces)} tokens. Arrow keys walk through them.")
+        self.setAccessibleDescription(f"{len(pieces)} tokens. Arrow keys move between them.")
 
     def set_show_ids(self, show: bool) -> None:
         """Show or hide the id under each pill."""
@@ -72,7 +72,7 @@ class TokenView(QAbstractScrollArea):
         self._restyle()
 
     def mark(self, tokens: range) -> None:
-        """Highlight the tokens of `tokens` and bring them into sight; an empty range for none."""
+        """Highlight a range of tokens and scroll to it; an empty range for none."""
         if tokens != self.marked:
             self.marked = tokens
             if tokens:
@@ -80,7 +80,7 @@ class TokenView(QAbstractScrollArea):
             self.viewport().update()
 
     def pick(self, index: int) -> None:
-        """Pick token `index`, -1 for none, and tell."""
+        """Pick token `index`, -1 for none, with a signal."""
         if index != self._pick:
             self._pick = index
             if index >= 0:
@@ -91,12 +91,12 @@ class TokenView(QAbstractScrollArea):
 
     @property
     def current(self) -> int:
-        """The token to tell about: the picked one, else the one under the pointer, else -1."""
+        """The token to describe: the picked one, else the one under the pointer, else -1."""
         return self._pick if self._pick >= 0 else self._hover
 
     @property
     def is_frozen(self) -> bool:
-        """Whether a token is picked, so that the pointer changes nothing."""
+        """Whether a token is picked, so that the pointer has no effect."""
         return self._pick >= 0
 
     def sizeHint(self) -> QSize:
@@ -110,43 +110,43 @@ class TokenView(QAbstractScrollArea):
 
     @Slot()
     def _restyle(self) -> None:
-        self._words = PillWords(self._theme, show_ids=self._show_ids)
+        self._words = PillPainter(self._theme, show_ids=self._show_ids)
         self._relayout()
 
     @property
     def _available(self) -> int:
-        """The pixels for pills: the same with and without a scroll bar, so that its coming changes no row."""
+        """The pixels for pills, the same with and without a scroll bar, so that it changes no row."""
         return max(self.width() - self.verticalScrollBar().sizeHint().width() - 2 * _MARGIN, 40)
 
     def _relayout(self) -> None:
         self._laid_out = self._available
         widths = np.minimum(self._of_each(self._words.width, np.int64), self._laid_out) + _GAP
-        self.pills = PillLayout(widths, self._line_ends(), self._laid_out + _GAP, AT_ONCE)
+        self.pills = PillLayout(widths, self._line_ends(), self._laid_out + _GAP, BATCH_SIZE)
         in_sight = self.verticalScrollBar().value() + self.viewport().height()
         while not self.pills.is_complete and self.pills.n_rows * self._row_height < in_sight:
-            self.pills.extend(AT_ONCE)
+            self.pills.extend(BATCH_SIZE)
         self._set_range()
-        self._going_on.start()
+        self._layout_timer.start()
 
     @Slot()
-    def _go_on(self) -> None:
-        """Lay out some more of a long text, and leave the window time for other things."""
+    def _lay_out_more(self) -> None:
+        """Lay out more of a long text, and return control to the window."""
         if not self.pills.is_complete:
-            self.pills.extend(AT_ONCE)
+            self.pills.extend(BATCH_SIZE)
             self._set_range()
-            self._going_on.start()
+            self._layout_timer.start()
 
     def _lay_out_to(self, index: int) -> None:
         while self.pills.n_laid_out <= index and not self.pills.is_complete:
-            self.pills.extend(AT_ONCE)
+            self.pills.extend(BATCH_SIZE)
             self._set_range()
 
     def _line_ends(self) -> NDArray[np.bool]:
-        """For each token whether the next one begins a row."""
+        """For each token, whether the next one starts a row."""
         return self._of_each(_ends_line, bool)
 
     def _of_each(self, fact: Callable[[Piece], Any], dtype: type) -> NDArray[Any]:
-        """(n,) A fact of each token that depends on its id alone."""
+        """(n,): a property of each token that depends on its id alone."""
         pieces = self.pieces
         if isinstance(pieces, TokenArrays):
             return pieces.per_token(fact, dtype)
@@ -160,7 +160,7 @@ class TokenView(QAbstractScrollArea):
         self.viewport().update()
 
     def pill_rect(self, index: int) -> QRect:
-        """Where the fill of pill `index` stands in the viewport."""
+        """The rectangle of pill `index` in the viewport."""
         self._lay_out_to(index)
         row = self.pills.row_of(index)
         top = _MARGIN + row * self._row_height - self.verticalScrollBar().value()
@@ -194,7 +194,7 @@ class TokenView(QAbstractScrollArea):
         painter.end()
 
     def _paint_ground(self, painter: QPainter, index: int, piece: Piece, shape: QRectF) -> None:
-        """A pill without its words."""
+        """Paint a pill without its text."""
         colors = self._theme.theme
         if piece.special:
             painter.setPen(QPen(QColor(colors.muted), 1, Qt.PenStyle.DashLine))
@@ -236,7 +236,7 @@ class TokenView(QAbstractScrollArea):
             self.pick(target)
 
     def _key_target(self, key: int) -> int | None:
-        """The token that a key walks to, -1 for letting go; None where the key means nothing here."""
+        """The token that a key moves to, -1 to unpick; None if the key has no effect."""
         last, pick = len(self.pieces) - 1, self._pick
         if key == Qt.Key.Key_Escape and pick >= 0:
             return -1
@@ -290,10 +290,8 @@ def describe_token(piece: Piece) -> str:
     return f"{piece.display}   id {piece.id}   bytes {piece.bytes.hex(' ').upper()}"
 
 
-class PillWords:
-    """What is written in a pill and below it: a token's text and, where `show_ids`, its id.
-
-    Made anew when the theme changes.
+class PillPainter:
+    """Measures and paints the text of pills and, with `show_ids`, the ids below. One per theme.
 
     Attributes:
         metrics: of the font of the text.
@@ -309,7 +307,7 @@ class PillWords:
         self._widths: dict[tuple[str, int], int] = {}
 
     def width(self, piece: Piece) -> int:
-        """The pixels that a token's pill needs for all of its words; measured once for each token."""
+        """The width in pixels of a token's pill; measured once per token."""
         key = (piece.display, piece.id if self._show_ids else -1)
         width = self._widths.get(key)
         if width is None:
@@ -319,7 +317,7 @@ class PillWords:
         return width
 
     def paint(self, painter: QPainter, rect: QRect, piece: Piece) -> None:
-        """Write a token into its pill, shortened where the pill is narrower than it, and its id below."""
+        """Draw a token into its pill, elided if necessary, and its id below."""
         colors = self._colors
         painter.setFont(self._font)
         painter.setPen(QColor(colors.text if piece.special else colors.pill_text))

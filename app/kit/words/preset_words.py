@@ -1,4 +1,4 @@
-"""The presets by family, in the order in which they are shown, and how big each is in words. No Qt, no torch."""
+"""The presets by family, in display order, and their sizes. No Qt, no torch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Family:
 
 @cache
 def preset_families() -> tuple[Family, ...]:
-    """All presets, each in one family; those of no known family stand in a last one."""
+    """All presets, each in one family; unknown ones in the last."""
     left = dict(PRESETS)
     families = []
     for title, prefixes in _PREFIXES.items():
@@ -50,16 +50,16 @@ def _order(name: str) -> tuple[bool, int]:
     return not name.endswith("-tiny"), cost.total_parameters(PRESETS[name])
 
 
-def parameter_words(config: ModelConfig) -> str:
-    """How many parameters, in three digits: '1.05 M', '6.74 B'."""
+def format_parameter_count(config: ModelConfig) -> str:
+    """The number of parameters in three digits: '1.05 M', '6.74 B'."""
     return format_compact(cost.total_parameters(config), billion="B")
 
 
 def same_preset(config: ModelConfig) -> str:
-    """The name of the preset that `config` is, '' where it is none."""
+    """The name of the preset equal to `config`, '' for none."""
     return next((name for name, preset in PRESETS.items() if preset == config), "")
 
 
-def design_words(name: str) -> str:
-    """What a preset, or a saved design, is called on screen."""
+def design_title(name: str) -> str:
+    """The title of a preset or a saved design on screen."""
     return words(name) if name in PRESETS else name

@@ -1,4 +1,4 @@
-"""What parts of a model are called on screen, by their sites (see models.architecture.trace). No Qt."""
+"""Titles of a model's parts, by site (see models.architecture.trace). No Qt."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ _SITE = re.compile(r"(?P<stack>encoder\.|decoder\.)?(?:blocks\.(?P<layer>\d+)|em
 PARTS = {"attention": "attention", "cross_attention": "cross-attention", "feed_forward": "feed-forward"}
 
 
-def site_words(site: str, head: int | None = None) -> str:
-    """“Embedding”, “Layer 3”, “Layer 3, feed-forward”, “Encoder layer 1, head 2”; the site itself where it is none."""
+def format_site(site: str, head: int | None = None) -> str:
+    """“Embedding”, “Layer 3”, “Layer 3, feed-forward”, “Encoder layer 1, head 2”; the site itself if it is unknown."""
     found = _SITE.match(site)
     if found is None:
         return site

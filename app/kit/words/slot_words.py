@@ -1,4 +1,4 @@
-"""What slots and other settings are set to, in words, and which of two values really differ. No Qt, no torch."""
+"""Formatting of slot values and other settings, and comparing designs. No Qt, no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.settings.slots import is_used
 
 _SlotField = dataclasses.Field[Any]
 UNUSED = "–"
-"""Stands where a slot means nothing in a design."""
+"""Shown if a slot has no effect in a design."""
 
 _AUTOMATIC: dict[str, Callable[[ModelConfig], Any]] = {
     "n_kv_head": lambda config: config.kv_heads,
@@ -24,7 +24,7 @@ _AUTOMATIC: dict[str, Callable[[ModelConfig], Any]] = {
     "n_encoder_head": lambda config: config.n_encoder_head or config.n_head,
     "d_encoder_ff": lambda config: config.d_encoder_ff or config.ff_width,
 }
-"""Slots whose 0 means that the value follows from others: the value in use."""
+"""Slots whose 0 means a value derived from other slots: that value."""
 
 _ZEROS = {
     "sliding_window": "all",
@@ -35,33 +35,33 @@ _ZEROS = {
     "start_id": "tokenizer's",
     "end_id": "tokenizer's",
 }
-"""What the least value of other slots is called."""
+"""The text for the minimum of other slots."""
 
 
 def with_labels(sentence: str, slots: Iterable[_SlotField]) -> str:
-    """The sentence with the labels of slots instead of their names; plain words stay, where they may be prose."""
+    """The sentence with slot names replaced by labels; names that may be plain words only at its start."""
     for f in slots:
         pattern = rf"\b{f.name}\b" if "_" in f.name else rf"^{f.name}\b"
         sentence = re.sub(pattern, f.metadata.get("label", f.name), sentence)
     return sentence
 
 
-def zero_words() -> dict[str, Callable[[ModelConfig], str]]:
-    """For slots whose least value means something else than a number: how that is written, given the design."""
-    automatic = {name: _automatic_words(value) for name, value in _AUTOMATIC.items()}
+def zero_text() -> dict[str, Callable[[ModelConfig], str]]:
+    """For slots whose minimum has a special meaning: its text, given the design."""
+    automatic = {name: _format_automatic(value) for name, value in _AUTOMATIC.items()}
     return {**automatic, **{name: _fixed(word) for name, word in _ZEROS.items()}}
 
 
 def value_in_use(config: ModelConfig, f: _SlotField) -> Any:
-    """What the slot comes to in this design: None where it means nothing, the derived value where it is automatic."""
+    """The effective value of a slot: None if it has no effect, the derived value if it is automatic."""
     if not is_used(config, f):
         return None
     value = getattr(config, f.name)
     return _AUTOMATIC[f.name](config) if f.name in _AUTOMATIC and not value else value
 
 
-def value_words(config: ModelConfig, f: _SlotField) -> str:
-    """What the slot is set to, as a person would write it."""
+def format_slot(config: ModelConfig, f: _SlotField) -> str:
+    """The value of a slot as text."""
     value = value_in_use(config, f)
     if value is None:
         return UNUSED
@@ -69,11 +69,11 @@ def value_words(config: ModelConfig, f: _SlotField) -> str:
         return f"{value:,} (auto)"
     if f.name in _ZEROS and value <= 0:
         return _ZEROS[f.name]
-    return plain_words(value)
+    return format_setting(value)
 
 
-def plain_words(value: Any) -> str:
-    """The value of any setting as a person would write it, UNUSED for none; of whole paths the last part."""
+def format_setting(value: Any) -> str:
+    """The value of any setting as text, UNUSED for none; of absolute paths, the last part."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) or (isinstance(value, float) and value >= 1000 and value.is_integer()):
@@ -85,7 +85,7 @@ def plain_words(value: Any) -> str:
 
 
 def changed_slots(before: ModelConfig, after: ModelConfig) -> list[_SlotField]:
-    """The slots that were set otherwise; what only follows from another slot is not among them."""
+    """The slots that were changed, without those that only follow from another slot."""
     return [
         f
         for f in dataclasses.fields(ModelConfig)
@@ -93,15 +93,15 @@ def changed_slots(before: ModelConfig, after: ModelConfig) -> list[_SlotField]:
     ]
 
 
-def change_words(changed: Sequence[_SlotField], how: str) -> str:
-    """'2 slots changed from GPT-2: Layers, Width'; '' where there are none."""
+def describe_changes(changed: Sequence[_SlotField], how: str) -> str:
+    """'2 slots changed from GPT-2: Layers, Width'; '' for none."""
     names = ", ".join(map(label_of, changed))
     return f"{format_count(len(changed), 'slot')} {how}: {names}" if changed else ""
 
 
 def differs(configs: Sequence[ModelConfig], f: _SlotField) -> bool:
-    """Whether the slot comes to different things in these designs. That a rarely changed slot means nothing in some
-    of them is no difference by itself."""
+    """Whether the effective values of a slot differ between designs. An advanced slot that merely has no effect in some
+    of them does not count."""
     values = {value_in_use(config, f) for config in configs}
     if f.metadata.get("advanced") and len({getattr(config, f.name) for config in configs}) == 1:
         values.discard(None)
@@ -118,7 +118,7 @@ def _without_folders(text: str) -> str:
     return whole.rpartition("/")[2] if whole.startswith("/") or whole[1:3] == ":/" else text
 
 
-def _automatic_words(value: Callable[[ModelConfig], Any]) -> Callable[[ModelConfig], str]:
+def _format_automatic(value: Callable[[ModelConfig], Any]) -> Callable[[ModelConfig], str]:
     return lambda config: f"auto ({value(config):,})"
 
 

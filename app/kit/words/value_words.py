@@ -1,4 +1,4 @@
-"""What the values of settings are called on screen."""
+"""Names of setting values on screen."""
 
 from __future__ import annotations
 
@@ -81,5 +81,5 @@ _WORDS = {
 
 
 def words(value: str) -> str:
-    """The name on screen of a setting's value; the value itself where it has none."""
+    """The name of a setting's value on screen; the value itself if it has none."""
     return _WORDS.get(value, value)

@@ -48,7 +48,7 @@ def chat_requests(served: ServedModel, body: ChatRequest) -> list[GenerationRequ
         ApiError: 400, where the model is not a chat model, or the conversation does not fit into its context.
     """
     if served.config.topology != "decoder-only":
-        what = "an encoder, which fills masks" if served.config.topology == "encoder-only" else "an encoder-decoder"
+        what = "an encoder" if served.config.topology == "encoder-only" else "an encoder-decoder"
         raise ApiError(400, f"“{served.name}” is {what}, not a chat model.", param="model")
     from models.chat.prompting import PromptSettings, encode_untruncated
     from models.chat.template_config import reply_ends

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QSplitter, QTextEdit, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
 from app.kit.basics import frame, label, separator
-from app.kit.text.text_box import HeldNote, TextBox, highlight
+from app.kit.text.text_box import TextBox, TruncationNote, highlight
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.tokens.token_view import TokenView
 from app.tokenizer.encoder import Encoder
@@ -47,7 +47,7 @@ class TokenLab(QSplitter):
         self.editor.viewport().installEventFilter(self)
         self.view = TokenView(theme)
         self.bytes = ByteStrip(theme)
-        self._held = HeldNote(self.editor, theme, "are shown below as tokens, but are too many to edit")
+        self._held = TruncationNote(self.editor, theme, "are shown below as tokens, but are too many to edit")
         self._busy = label("Encoding…", "caption")
         self._encoder = Encoder(self)
         self._build()

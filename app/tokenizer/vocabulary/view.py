@@ -44,7 +44,7 @@ class VocabularyView(QWidget):
         self._reading, self._finding, self._writing = LatestTask(self), LatestTask(self), LatestTask(self)
         self.filters = VocabularyFilters()
         self.n_found = label("", "caption")
-        self.export = button("CSV", theme, self.ask_where, icon="export", role="quiet")
+        self.export = button("CSV", theme, self.choose_file, icon="export", role="quiet")
         self.table = VocabularyTable(theme)
         self.facts = TokenFacts(theme)
         self.counter = UsageCounter(session, theme)
@@ -233,7 +233,7 @@ class VocabularyView(QWidget):
     # -- Files and failures --------------------------------------------------------------------------------------------
 
     @Slot()
-    def ask_where(self) -> None:
+    def choose_file(self) -> None:
         """Ask for a file, and export the rows shown to it."""
         path, _ = QFileDialog.getSaveFileName(self, "Export the vocabulary", f"{self._name}-vocabulary.csv", _CSV)
         if path:

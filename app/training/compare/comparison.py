@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.kit.words.slot_words import UNUSED, differs, label_of, plain_words, value_in_use, value_words
+from app.kit.words.slot_words import UNUSED, differs, format_setting, format_slot, label_of, value_in_use
 from models import cost
 from models.library.library import RunInfo
 from models.library.run_record import read_record
@@ -79,13 +79,13 @@ def _result(label: str, tip: str, values: Sequence[Any], in_words: Callable[[Any
 
 
 def _slot(models: Sequence[ModelConfig], f: dataclasses.Field[Any]) -> ComparedColumn:
-    cells, keys = (value_words(model, f) for model in models), (value_in_use(model, f) for model in models)
+    cells, keys = (format_slot(model, f) for model in models), (value_in_use(model, f) for model in models)
     return ComparedColumn(label_of(f), f.metadata["help"], tuple(cells), tuple(keys))
 
 
 def _setting(settings: Sequence[Any], f: dataclasses.Field[Any]) -> ComparedColumn:
     values = tuple(_used(one, f) for one in settings)
-    return ComparedColumn(label_of(f), f.metadata["help"], tuple(map(plain_words, values)), values)
+    return ComparedColumn(label_of(f), f.metadata["help"], tuple(map(format_setting, values)), values)
 
 
 def _used(settings: Any, f: dataclasses.Field[Any]) -> Any:

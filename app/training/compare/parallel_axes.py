@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.kit.words.slot_words import label_of, plain_words
+from app.kit.words.slot_words import format_setting, label_of
 from models.runs.sweep_result import SweepRun
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig
@@ -55,9 +55,9 @@ def _setting_axis(name: str, values: Sequence[Any]) -> ParallelAxis:
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         distinct = sorted(set(values))
         return _number_axis(name, title, values, ticks=distinct if len(distinct) <= _MAX_TICKS else None)
-    kinds = sorted({plain_words(value) for value in values})
+    kinds = sorted({format_setting(value) for value in values})
     position = {kind: (i + 0.5) / len(kinds) for i, kind in enumerate(kinds)}
-    positions = tuple(position[plain_words(value)] for value in values)
+    positions = tuple(position[format_setting(value)] for value in values)
     return ParallelAxis(
         name=name, title=title, positions=positions, ticks=tuple((position[kind], kind) for kind in kinds)
     )
@@ -81,7 +81,7 @@ def _number_axis(name: str, title: str, values: Sequence[float | None], ticks: S
         middle = math.sqrt(low * high) if is_log else (low + high) / 2
         ticks = [low] if low == high else [low, middle, high]
     whole = all(isinstance(value, int) for value in known)
-    words = [plain_words(round(value)) if whole else f"{value:.3g}" for value in ticks]
+    words = [format_setting(round(value)) if whole else f"{value:.3g}" for value in ticks]
     return ParallelAxis(
         name=name,
         title=title,

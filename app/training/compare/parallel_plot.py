@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.kit.figures.figure import Figure
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.slot_words import plain_words
+from app.kit.words.slot_words import format_setting
 from app.training.compare.parallel_axes import LOSS, ParallelAxis, parallel_axes, setting_title
 from models.runs.sweep_result import SweepRun
 
@@ -58,7 +58,9 @@ class ParallelPlot(Figure):
         run = self._runs[spot[0]]
         loss = "no validation" if run.best_loss is None else f"validation {run.best_loss:.4f}"
         lines = [run.name, f"{spot[0] + 1} of {len(self._runs)}: {loss}, {run.status}"]
-        return "\n".join(lines + [f"{setting_title(name)} {plain_words(value)}" for name, value in run.values.items()])
+        return "\n".join(
+            lines + [f"{setting_title(name)} {format_setting(value)}" for name, value in run.values.items()]
+        )
 
     def spot_at(self, point: QPointF) -> tuple[int, int] | None:
         nearest, least = None, _NEAR

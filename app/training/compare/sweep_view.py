@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from app.kit.basics import EmptyState, frame, label
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.slot_words import plain_words
+from app.kit.words.slot_words import format_setting
 from app.session.session import Session
 from app.training.compare.parallel_axes import setting_title
 from app.training.compare.parallel_plot import ParallelPlot
@@ -142,7 +142,7 @@ class SweepView(QWidget):
         self.table.setRowCount(len(runs))
         for row, run in enumerate(runs):
             loss = "–" if run.best_loss is None else f"{run.best_loss:.4f}"
-            texts = [run.name, loss, run.status, *(plain_words(run.values[name]) for name in names)]
+            texts = [run.name, loss, run.status, *(format_setting(run.values[name]) for name in names)]
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
                 item.setTextAlignment(_alignment(column))

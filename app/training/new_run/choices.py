@@ -31,12 +31,12 @@ class RunChoices(QScrollArea):
 
     Signals:
         changed(): a choice or `problem` has changed.
-        lr_wanted(), batch_wanted(): the user wants to find one.
+        lr_wanted(), batch_requested(): the user wants to find one.
     """
 
     changed = Signal()
     lr_wanted = Signal()
-    batch_wanted = Signal()
+    batch_requested = Signal()
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -115,7 +115,7 @@ class RunChoices(QScrollArea):
         size = button(
             "Find a batch size",
             self._theme,
-            self.batch_wanted.emit,
+            self.batch_requested.emit,
             icon="timer",
             role="link",
             tip="Try larger and larger batches until memory runs out or they are no faster",

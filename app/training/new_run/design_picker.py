@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QComboBox, QWidget
 from app.kit.basics import button, column, label, row
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.theme import ThemeProvider
-from app.kit.words.preset_words import design_words, parameter_words, preset_families
+from app.kit.words.preset_words import design_title, format_parameter_count, preset_families
 from app.session.session import Session
 from models import cost
 from models.number_words import format_count, format_size
@@ -60,11 +60,11 @@ class DesignPicker(QWidget):
                 self._add_heading("Your designs")
             for info in saved:
                 if info.config is not None:
-                    self.choice.addItem(f"{info.name}  ·  {parameter_words(info.config)}", info.name)
+                    self.choice.addItem(f"{info.name}  ·  {format_parameter_count(info.config)}", info.name)
             for family in preset_families():
                 self._add_heading(family.title)
                 for name in family.presets:
-                    self.choice.addItem(f"{design_words(name)}  ·  {parameter_words(PRESETS[name])}", name)
+                    self.choice.addItem(f"{design_title(name)}  ·  {format_parameter_count(PRESETS[name])}", name)
         self._on_design_changed()
 
     @Slot()
@@ -75,7 +75,7 @@ class DesignPicker(QWidget):
             if edited >= 0:
                 self.choice.removeItem(edited)
             if self.choice.findData(name or None) < 0 or not name:
-                self.choice.insertItem(0, f"Edited design (not saved)  ·  {parameter_words(design)}", "")
+                self.choice.insertItem(0, f"Edited design (not saved)  ·  {format_parameter_count(design)}", "")
                 name = ""
             self.choice.setCurrentIndex(self.choice.findData(name))
         self._about.setText(_about(design))

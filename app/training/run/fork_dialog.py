@@ -64,7 +64,9 @@ class ForkDialog(QDialog):
         self.name.setAccessibleName("Name of the fork")
         self.name.setToolTip("Name of the fork in the list")
         train = dataclasses.replace(run.spec.train, **(changes or {}))
-        self.form = ConfigForm(train, theme, hidden=_FIXED, folded=("Optimizer", "Objective", "Evaluation and checkpoints"))
+        self.form = ConfigForm(
+            train, theme, hidden=_FIXED, folded=("Optimizer", "Objective", "Evaluation and checkpoints")
+        )
         self.form.set_inactive(inactive_fields(run.spec.model))
         self.about = label("", "caption", wrap=True)
         self._problem = label("", "error", wrap=True)

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.kit.basics import label
 from app.kit.theme import SPACE
-from app.kit.words.slot_words import value_words
+from app.kit.words.slot_words import format_slot
 from app.kit.words.value_words import words
 from models.number_words import format_count
 from models.settings.model_config import ModelConfig
@@ -68,7 +68,7 @@ def _column(title: str, settings: Any, left_out: Collection[str] = ()) -> QGridL
     fields = [f for f in dataclasses.fields(settings) if is_used(settings, f) and f.name not in left_out]
     for row, field in enumerate(fields, start=1):
         value = getattr(settings, field.name)
-        text = value_words(settings, field) if isinstance(settings, ModelConfig) else _format_value(value)
+        text = format_slot(settings, field) if isinstance(settings, ModelConfig) else _format_value(value)
         name = label(field.metadata.get("label", field.name), "muted")
         name.setToolTip(field.metadata.get("help", ""))
         shown = label(text, "mono" if value == field.default else "accent", selectable=True)

@@ -23,18 +23,18 @@ class RunList(QListView):
     Signals:
         run_chosen(run_id): another run was chosen; '' for none.
         runs_selected(run_ids): a tuple of the ids of the runs that are selected, more than one.
-        delete_asked(run_ids): a tuple of ids.
-        rename_asked(run_id), notes_asked(run_id), resume_asked(run_id), reveal_asked(run_id),
+        delete_requested(run_ids): a tuple of ids.
+        rename_requested(run_id), notes_asked(run_id), resume_asked(run_id), reveal_requested(run_id),
         chat_asked(run_id), template_asked(run_id), fork_asked(run_id)
     """
 
     run_chosen = Signal(str)
     runs_selected = Signal(object)
-    rename_asked = Signal(str)
+    rename_requested = Signal(str)
     notes_asked = Signal(str)
-    delete_asked = Signal(object)
+    delete_requested = Signal(object)
     resume_asked = Signal(str)
-    reveal_asked = Signal(str)
+    reveal_requested = Signal(str)
     chat_asked = Signal(str)
     template_asked = Signal(str)
     fork_asked = Signal(str)
@@ -142,9 +142,9 @@ class RunList(QListView):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if self._chosen and event.key() == Qt.Key.Key_Delete:
-            self.delete_asked.emit(self._chosen)
+            self.delete_requested.emit(self._chosen)
         elif self.current_id and event.key() == Qt.Key.Key_F2:
-            self.rename_asked.emit(self.current_id)
+            self.rename_requested.emit(self.current_id)
         else:
             super().keyPressEvent(event)
 
@@ -159,7 +159,10 @@ class RunList(QListView):
             )
             menu.addSeparator()
             self._add(
-                menu, f"Delete {format_count(len(several), 'run')}", "trash", partial(self.delete_asked.emit, several)
+                menu,
+                f"Delete {format_count(len(several), 'run')}",
+                "trash",
+                partial(self.delete_requested.emit, several),
             )
             return menu
         info = self.runs.runs[self.runs.row_of(run_id)]
@@ -173,9 +176,9 @@ class RunList(QListView):
             ("Fork from a checkpoint…", "git-branch", self.fork_asked, whole),
             ("Use its settings for a new run", "copy", self.template_asked, whole),
             None,
-            ("Rename…", "pencil-simple", self.rename_asked, whole),
+            ("Rename…", "pencil-simple", self.rename_requested, whole),
             ("Notes and tags…", "tag", self.notes_asked, whole),
-            ("Reveal in folder", "folder-open", self.reveal_asked, True),
+            ("Reveal in folder", "folder-open", self.reveal_requested, True),
         )
         for entry in entries:
             if entry is None:
@@ -184,7 +187,7 @@ class RunList(QListView):
             words, icon, signal, possible = entry
             self._add(menu, words, icon, partial(signal.emit, run_id), possible=possible)
         deletable = not own and status != "running"
-        self._add(menu, "Delete", "trash", partial(self.delete_asked.emit, (run_id,)), possible=deletable)
+        self._add(menu, "Delete", "trash", partial(self.delete_requested.emit, (run_id,)), possible=deletable)
         return menu
 
     def _add(self, menu: QMenu, words: str, icon: str, do: Callable[[], object], *, possible: bool = True) -> None:

@@ -13,7 +13,7 @@ from app.kit.figures.token_map import TokenMap
 from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.site_words import site_words
+from app.kit.words.site_words import format_site
 from app.session.run_history import AttentionSnapshot
 from app.training.time_machine.head_grid import HeadGrid
 from models.architecture.mask_tables import MaskedText, seen_from
@@ -77,7 +77,7 @@ class AttentionPane(QWidget):
             self.title.setText("Attention")
             return
         head = min(self._head, len(self._weights) - 1)
-        title = site_words(seen.site, head)
+        title = format_site(seen.site, head)
         self.title.setText(title)
         self.heads.show_heads(scaled(self._weights, self.scale.value), head)
         side = side_of(short_names(self._tokens))

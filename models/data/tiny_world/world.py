@@ -27,7 +27,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Relation:
-    """A kind of fact, with templates: its answer ({s} the subject, {v} the value, {a} its article) and questions ({s})."""
+    """A kind of fact: templates of its answer ({s} the subject, {v} the value, {a} its article) and questions ({s})."""
 
     name: str
     answer: str

@@ -8,7 +8,7 @@ from collections.abc import Generator
 
 import torch
 
-from models.data.batches import EncodedSplit, encode_split, make_batches
+from models.data.batches import EncodedSplit, encode_split, objective_batches
 from models.data.objectives import make_objective
 from models.data.plain_objectives import Objective
 from models.device import DeviceChoice, choose_device, is_out_of_memory
@@ -131,7 +131,7 @@ class _Search:
     def _measure(self, size: int) -> Generator[Event, None, BatchPoint]:
         train = dataclasses.replace(self._spec.train, batch_size=size, grad_accum_steps=1)
         spec = dataclasses.replace(self._spec, train=train)
-        batches = make_batches(self._encoded, self._objective, spec.model.context_length, train)
+        batches = objective_batches(self._encoded, self._objective, spec.model.context_length, train)
         trial = None
         try:
             trial = Trial(spec, batches, self._choice, padded=self._padded)

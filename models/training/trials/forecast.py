@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator
 
 from models import cost
-from models.data.batches import Batches, encode_split, make_batches
+from models.data.batches import Batches, encode_split, objective_batches
 from models.data.objectives import make_objective
 from models.device import DeviceChoice, choose_device, is_out_of_memory, pick_precision
 from models.events import Event, Phase, Progress
@@ -49,10 +49,10 @@ def forecast(
         return
     yield Phase(name="Measuring a few steps")
     objective = make_objective(model, prepared.tokenizer, train.objective)
-    batches = make_batches(encoded[0], objective, model.context_length, train)
+    batches = objective_batches(encoded[0], objective, model.context_length, train)
     validation = None
     if train.eval_interval and not preview.problems:
-        validation = make_batches(encoded[1], objective, model.context_length, train)
+        validation = objective_batches(encoded[1], objective, model.context_length, train)
     yield from _measure(prepared, spec, choose_device(device), batches, validation)
 
 

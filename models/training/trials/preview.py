@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from models.data.batch import Batch
-from models.data.batches import EncodedSplit, encode_split, make_batches
+from models.data.batches import EncodedSplit, encode_split, objective_batches
 from models.data.corpus import Corpus
 from models.data.objectives import make_objective
 from models.data.plain_objectives import Objective
@@ -52,11 +52,11 @@ def preview_encoded(
 ) -> DataPreview:
     """As `preview_data`, for splits (train, val) that are encoded already."""
     objective = make_objective(model, tokenizer, train.objective)
-    batches = make_batches(encoded[0], objective, model.context_length, train)
+    batches = objective_batches(encoded[0], objective, model.context_length, train)
     problems = []
     if train.eval_interval:
         try:
-            make_batches(encoded[1], objective, model.context_length, train)
+            objective_batches(encoded[1], objective, model.context_length, train)
         except ValueError as error:
             problems.append(str(error))
     name = objective_of(model, train.objective)

@@ -84,14 +84,14 @@ def test_a_rename_to_a_taken_name_is_refused(
     save_as(qtbot, tab, "two")
     for wish, words in (("one", "already"), ("gpt2-tiny", "preset"), ("a/b", "may not contain")):
         monkeypatch.setattr(QInputDialog, "getText", lambda *args, wish=wish, **kwargs: (wish, True))
-        tab.list.rename_asked.emit("two")
+        tab.list.rename_requested.emit("two")
         assert words in heard.failures[-1]
     assert session.designs.list() == ["one", "two"]
 
 
 def test_presets_cannot_be_deleted(tab: BuilderTab, qtbot: QtBot) -> None:
     tab.list.setFocus()
-    with qtbot.assertNotEmitted(tab.list.delete_asked):
+    with qtbot.assertNotEmitted(tab.list.delete_requested):
         qtbot.keyClick(tab.list, Qt.Key.Key_Delete)
 
 
@@ -102,7 +102,7 @@ def test_duplicates_take_the_edits_along(qtbot: QtBot, tab: BuilderTab, session:
     assert session.designs.list() == ["mine", "mine-2"]
     assert (session.designs.name, session.designs.current.n_layer) == ("mine-2", 9)
     assert session.library.load_design("mine").n_layer == 4
-    tab.list.duplicate_asked.emit("t5-small")
+    tab.list.duplicate_requested.emit("t5-small")
     assert session.designs.name == "t5-small-2"
     assert session.designs.current == PRESETS["t5-small"]
 
@@ -115,7 +115,7 @@ def test_a_design_goes_out_and_comes_back(
     file = tmp_path / "my t5.json"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, **kwargs: (str(file), ""))
     menu(tab, "export_json").trigger()
-    assert tab.bar.line.text() == "Written to my t5.json"
+    assert tab.bar.line.text() == "Saved to my t5.json"
     session.designs.choose("gpt2-tiny")
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *args, **kwargs: ([str(file)], ""))
     menu(tab, "import_json").trigger()

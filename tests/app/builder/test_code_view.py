@@ -57,7 +57,7 @@ def test_copy_and_save(view: CodeView, tmp_path: Path, monkeypatch: pytest.Monke
     view.set_design(ModelConfig(), "My design (2)")
     view.copy.click()
     assert QGuiApplication.clipboard().text() == view.code
-    assert view.said.text() == "Copied."
+    assert view.message.text() == "Copied."
     offered: list[str] = []
 
     def ask(parent: object, title: str, name: str, kinds: str) -> tuple[str, str]:
@@ -68,7 +68,7 @@ def test_copy_and_save(view: CodeView, tmp_path: Path, monkeypatch: pytest.Monke
     view.save.click()
     assert offered == ["my_design_2.py"]
     assert (tmp_path / "out.py").read_text("utf-8") == view.code
-    assert view.said.text().startswith("Saved to")
+    assert view.message.text().startswith("Saved to")
     compile(view.code, "out.py", "exec")
 
 
@@ -76,10 +76,10 @@ def test_what_cannot_be_saved_is_a_sentence(view: CodeView, tmp_path: Path) -> N
     view.set_design(ModelConfig())
     (tmp_path / "file").write_text("", encoding="utf-8")
     view.save_to(tmp_path / "file" / "out.py")
-    assert view.said.property("role") == "error"
-    assert view.said.text().endswith(".")
+    assert view.message.property("role") == "error"
+    assert view.message.text().endswith(".")
     view.set_design(dataclasses.replace(ModelConfig(), n_layer=3))
-    assert view.said.property("role") == "caption"
+    assert view.message.property("role") == "caption"
 
 
 def test_nothing_is_saved_where_no_file_is_chosen(
@@ -88,7 +88,7 @@ def test_nothing_is_saved_where_no_file_is_chosen(
     view.set_design(ModelConfig())
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: ("", ""))
     view.save.click()
-    assert not view.said.text().startswith("Saved")
+    assert not view.message.text().startswith("Saved")
 
 
 def test_colours_follow_the_language_and_the_theme(view: CodeView, theme: ThemeProvider) -> None:

@@ -86,7 +86,7 @@ def test_columns_come_from_presets_and_saved_designs_and_go_by_button_and_key(
     assert titles(view) == ["GPT-2, tiny", "Llama 3 8B", "r & d"]
     assert "slots differ" in view.note.text()
     chip = view.chips[0]
-    assert chip.accessibleName() == "Take Llama 3 8B away"
+    assert chip.accessibleName() == "Remove Llama 3 8B"
     chip.setFocus()
     qtbot.keyClick(chip, Qt.Key.Key_Space)
     assert titles(view) == ["GPT-2, tiny", "r & d"]
@@ -113,7 +113,7 @@ def test_it_is_copied_as_markdown_and_csv(qtbot: QtBot, view: CompareView) -> No
 def test_every_edit_is_followed(view: CompareView) -> None:
     choose(view, "LLaMA", "LLaMA, tiny")
     view.set_design(PRESETS["llama-tiny"], 8, 256, "mine")
-    assert view.note.text().startswith("The same in every slot")
+    assert view.note.text().startswith("All slots are equal")
 
 
 @pytest.mark.parametrize("scale", [1.0, 1.5])

@@ -135,7 +135,7 @@ def test_chats_are_saved_opened_and_deleted_with_undo(qtbot: QtBot, tab: ChatTab
     tab.chats.list.chosen.emit(first.id)
     qtbot.waitUntil(lambda: texts(tab) == ["First", "one"])
     with qtbot.waitSignal(actor.session.notices.deleted) as deleted:
-        tab.chats.list.delete_asked.emit(first.id)
+        tab.chats.list.delete_requested.emit(first.id)
     assert tab.page.view.messages == []
     listed(1)
     deleted.args[1]()
@@ -164,7 +164,7 @@ def test_plain_text_models_continue_the_prompt(qtbot: QtBot, tab: ChatTab, actor
     actor.play(dataclasses.replace(TALKER, mode="text", source="files"))
     assert not tab.page.starters.isVisible()
     assert not tab.models.world.isVisible()
-    assert "goes on" in tab.page.composer.field.placeholderText()
+    assert "for the model to continue" in tab.page.composer.field.placeholderText()
     tab.page.composer.sent.emit("Once upon")
     actor.reply(" a", " time ")
     assert actor.asked[0][0] == "Once upon"

@@ -122,7 +122,7 @@ def test_a_run_like_another_and_a_fork(home: Path, capsys: pytest.CaptureFixture
         (["--fork", "like@3"], 1, "has no checkpoint of step 3"),
         (["--fork", "like", "--set", "model.n_layer=3"], 2, "leave model.n_layer out"),
         (["--fork", "like", "--like", "tiny"], 2, "leave like out"),
-        (["--like", "tiny", "--set", "lr"], 2, "is no setting with a value"),
+        (["--like", "tiny", "--set", "lr"], 2, "is not a setting with a value"),
         (["--like", "tiny", "--preset", "gpt2-tiny"], 2, "tiny says what to train already"),
         (["--resume", "tiny", "--set", "lr=1"], 2, "leave set out"),
     ):
@@ -231,7 +231,7 @@ def test_generate_prints_the_completion_only(home: Path, capsys: pytest.CaptureF
     words = ["generate", "tiny", "--prompt", "The cat", "--max-tokens", "8", "--temperature", "0"]
     assert main(words) == 0
     out, err = capsys.readouterr()
-    assert "8 made at" in err
+    assert "8 generated at" in err
     assert main([*words, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert out == result["text"] + "\n"

@@ -72,7 +72,7 @@ def test_without_a_text_the_vocabulary_is_described(home: Path, capsys: pytest.C
     out = capsys.readouterr().out
     assert "model: BPE, 19 merges" in out
     assert "types: special 5, byte " in out
-    assert "unreachable: 13, which no text becomes" in out
+    assert "unreachable: 13, not produced by any text" in out
 
 
 def test_counting_on_a_file(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,7 +148,7 @@ def test_csv_has_the_tokens_found(home: Path, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (["--find", "/(a/"], 1, "no regular expression"),
+        (["--find", "/(a/"], 1, "Invalid regular expression"),
         (["--use", "once"], 2, "add --corpus"),
         (["--sort", "count"], 2, "add --corpus"),
         (["--corpus", "nowhere"], 1, "no corpus called 'nowhere': choose one of tiny-world, stdlib, a text file"),

@@ -1,4 +1,4 @@
-"""Ctrl-C is heeded at any moment."""
+"""Ctrl-C is handled at any moment."""
 
 import io
 import signal
@@ -10,7 +10,7 @@ from app.commands.interrupt import stop_on_interrupt
 
 
 class Busy(io.StringIO):
-    """As stderr is while something is being printed to it: Python lets nobody else print then."""
+    """Stderr during a print: Python refuses any other print to it."""
 
     def write(self, text: str) -> int:
         raise RuntimeError("reentrant call")

@@ -1,4 +1,4 @@
-"""The progress line: a bar on a terminal, few lines in a file, JSON for programs; blocked runs are asked again."""
+"""The progress line: a bar on a terminal, few lines in a file, JSON for programs; blocked runs are retried."""
 
 import io
 import json
@@ -12,7 +12,7 @@ from models.events import Blocked, Event, MicroStep, Notice, Phase, Progress, Tr
 
 
 class Terminal(io.StringIO):
-    """A stream that says that it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -77,7 +77,7 @@ def test_json_lines_are_one_event_each() -> None:
     assert (events[1]["event"], events[1]["loss"]) == ("ValMetrics", 3.25)
 
 
-def test_drive_returns_the_result_and_asks_a_blocked_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drive_returns_the_result_and_retries_a_blocked_run(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(progress.time, "sleep", waits.append)
 

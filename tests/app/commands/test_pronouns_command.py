@@ -1,4 +1,4 @@
-"""`terrarium pronouns` on the command line: both models grown, asked and kept."""
+"""`terrarium pronouns` on the command line: both models are trained, evaluated and saved."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.recipes import pronoun_specs as specs
 from models.recipes.pronouns import PronounRecipe
 
 
-def test_both_are_grown_and_told_about(
+def test_both_models_are_trained_and_reported(
     library: Library, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     training = dataclasses.replace(
@@ -36,7 +36,7 @@ def test_both_are_grown_and_told_about(
     assert [run.name for run in library.list_runs()] == ["Pronouns, causal", "Pronouns, encoder"]
 
 
-def test_the_result_is_told_in_words(library: Library, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_result_is_printed(library: Library, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     recipe = PronounRecipe(library)
     result = PronounEvaluation(
         step=2,

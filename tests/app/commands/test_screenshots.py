@@ -1,4 +1,4 @@
-"""terrarium screenshots: real pictures of the real window, and a sentence where there is nothing to show."""
+"""terrarium screenshots: screenshots of the real window, and an error for an unknown run."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_run_is_shown_on_every_tab(
     assert not library.chats.exists()
 
 
-def test_an_unknown_run_is_a_sentence(
+def test_an_unknown_run_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "home"))

@@ -1,4 +1,4 @@
-"""terrarium selftest: passes on a sound installation, and says where an unsound one is broken."""
+"""terrarium selftest: passes on a working installation, and names the check that fails on a broken one."""
 
 from __future__ import annotations
 

@@ -40,5 +40,5 @@ def test_invalid_ids_are_reported_and_nothing_is_printed(folder: Path, capsys: p
     out, err = capsys.readouterr()
     assert out == ""
     assert "There is no token 999 (2nd): ids range from 0 to 260." in err
-    assert "“x” (3rd) is no whole number." in err
-    assert "2 more are no ids either." in err
+    assert "“x” (3rd) is not a whole number." in err
+    assert "2 more are not ids either." in err

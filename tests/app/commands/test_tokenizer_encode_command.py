@@ -32,7 +32,7 @@ def test_a_conversation_is_encoded_with_its_markers(
     assert (told["ids"], told["is_reply"]) == ([*ids, 3], [*is_reply, False])
     assert told["tokens"][0] == "⟨user⟩"
     for wrong, sentence in (
-        ("{", "is no JSON"),
+        ("{", "is not valid JSON"),
         ("3", "must be a list"),
         ("[3]", "must be a list"),
         ('[{"role": "cat"}]', "needs a role"),

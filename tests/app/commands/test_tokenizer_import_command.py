@@ -42,9 +42,9 @@ def test_a_pattern_is_requested(library: Library, tmp_path: Path, capsys: pytest
     ranks = tmp_path / "mine.tiktoken"
     ranks.write_bytes(b"".join(base64.b64encode(bytes([b])) + b" %d\n" % b for b in range(256)))
     assert main(["tokenizer", "import", str(ranks)]) == 1
-    assert "name the pattern, one of gpt2, cl100k" in capsys.readouterr().err
+    assert "choose a pattern, one of gpt2, cl100k" in capsys.readouterr().err
     assert main(["tokenizer", "import", str(ranks), "--pattern", "cl100k"]) == 0
-    assert "as by cl100k, which was chosen at the import" in capsys.readouterr().out
+    assert "with the pattern cl100k, as chosen during the import" in capsys.readouterr().out
 
 
 def test_other_formats_are_accepted_wherever_a_tokenizer_is_expected(

@@ -1,4 +1,4 @@
-"""What the tests of all panels of the glass box begin with."""
+"""Fixtures for the tests of all panels of the glass box."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from app.glass.focus import Focus
 
 @pytest.fixture
 def focus() -> Focus:
-    """Nothing is looked into yet."""
+    """A focus without a text."""
     return Focus()

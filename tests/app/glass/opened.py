@@ -1,4 +1,4 @@
-"""A small model with random weights, opened in a session without a run, and texts that it might have written."""
+"""A small model with random weights, opened in a session without a run, and texts for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODES = {"decoder-only": "text", "encoder-only": "fill", "encoder-decoder": "ans
 
 
 def open_random(session: Session, design: str, tokenizer: Tokenizer, step: int = 7) -> tuple[AnyModel, Tokenizer]:
-    """Have the session's questions answered by a small model of that design."""
+    """Make a small model of a design the open model of the session."""
     tokenizer = copy.deepcopy(tokenizer)
     model = make(design, vocab_size=380).float()
     add_missing_special_tokens(tokenizer, model.config.topology)

@@ -1,4 +1,4 @@
-"""Questions to the open model: answered on the worker, the newest one only."""
+"""Questions to the open model: answered on the worker, only the latest one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.events import Event, Phase, Progress
 
 
 class OpenModel(QObject):
-    """Stands in for the chat: a model and a tokenizer that are words, at step 7."""
+    """A stand-in for the chat: strings for the model and the tokenizer, at step 7."""
 
     reply_requested = Signal()
 
@@ -27,7 +27,7 @@ class OpenModel(QObject):
 
 @pytest.fixture
 def examiner(worker: Worker) -> Examiner:
-    """Over a model and a tokenizer that are words, at step 7."""
+    """An examiner of that stand-in."""
     return Examiner(worker, OpenModel(worker), worker)  # type: ignore[arg-type]
 
 
@@ -39,7 +39,7 @@ def heard(examiner: Examiner) -> list[object]:
     return answers
 
 
-def test_an_answer_comes_from_the_workers_thread(examiner: Examiner, qtbot: QtBot) -> None:
+def test_questions_are_answered_on_the_worker_thread(examiner: Examiner, qtbot: QtBot) -> None:
     def question(model: Any, tokenizer: Any) -> tuple[Any, Any, int]:
         return model, tokenizer, threading.get_ident()
 
@@ -69,7 +69,7 @@ def test_only_the_newest_question_is_answered(examiner: Examiner, heard: list[ob
     assert heard == ["new"]
 
 
-def test_a_long_question_is_stopped_in_between(examiner: Examiner, heard: list[object], qtbot: QtBot) -> None:
+def test_a_long_question_can_be_stopped(examiner: Examiner, heard: list[object], qtbot: QtBot) -> None:
     closed = threading.Event()
 
     def long(model: Any, tokenizer: Any) -> Generator[Event, None, str]:
@@ -87,7 +87,7 @@ def test_a_long_question_is_stopped_in_between(examiner: Examiner, heard: list[o
     assert heard == ["after it"]
 
 
-def test_a_long_question_says_how_far_it_is(examiner: Examiner, heard: list[object], qtbot: QtBot) -> None:
+def test_a_long_question_reports_progress(examiner: Examiner, heard: list[object], qtbot: QtBot) -> None:
     def long(model: Any, tokenizer: Any) -> Generator[Event, None, str]:
         yield Progress(done=1, total=4)
         return "there"
@@ -99,7 +99,7 @@ def test_a_long_question_says_how_far_it_is(examiner: Examiner, heard: list[obje
     assert (shares, heard) == ([0.25], ["there"])
 
 
-def test_what_goes_wrong_is_a_sentence(examiner: Examiner, qtbot: QtBot) -> None:
+def test_an_error_is_reported_as_a_sentence(examiner: Examiner, qtbot: QtBot) -> None:
     def wrong(model: Any, tokenizer: Any) -> None:
         raise ValueError("This text is too long: shorten it.")
 
@@ -109,7 +109,7 @@ def test_what_goes_wrong_is_a_sentence(examiner: Examiner, qtbot: QtBot) -> None
     assert not examiner.busy
 
 
-def test_a_long_answer_gives_way_and_is_begun_again(
+def test_a_long_question_is_requeued_behind_newer_jobs(
     examiner: Examiner, worker: Worker, heard: list[object], qtbot: QtBot
 ) -> None:
     begun, go_on, order = threading.Event(), threading.Event(), []

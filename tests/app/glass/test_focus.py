@@ -1,4 +1,4 @@
-"""The token under the cursor: hover previews, click locks, arrows walk, Esc unlocks."""
+"""The token under the cursor: hover previews, click locks, arrow keys move, Esc unlocks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def focus() -> Focus:
     return focus
 
 
-def test_what_is_hovered_goes_when_the_cursor_leaves(focus: Focus, qtbot: QtBot) -> None:
+def test_hovering_ends_when_the_cursor_leaves(focus: Focus, qtbot: QtBot) -> None:
     with qtbot.waitSignal(focus.position_changed):
         focus.hover(3)
     assert focus.position == 3
@@ -25,7 +25,7 @@ def test_what_is_hovered_goes_when_the_cursor_leaves(focus: Focus, qtbot: QtBot)
     assert focus.position is None
 
 
-def test_what_is_locked_stays_until_it_is_unlocked(focus: Focus) -> None:
+def test_a_locked_token_stays_until_it_is_unlocked(focus: Focus) -> None:
     focus.lock(2)
     focus.hover(0)
     focus.hover(None)
@@ -36,7 +36,7 @@ def test_what_is_locked_stays_until_it_is_unlocked(focus: Focus) -> None:
     assert focus.position == 1
 
 
-def test_a_click_on_the_token_under_the_cursor_is_told_of(focus: Focus, qtbot: QtBot) -> None:
+def test_locking_the_hovered_token_emits_lock_changed_only(focus: Focus, qtbot: QtBot) -> None:
     focus.hover(2)
     with qtbot.assertNotEmitted(focus.position_changed), qtbot.waitSignal(focus.lock_changed):
         focus.lock(2)
@@ -44,7 +44,7 @@ def test_a_click_on_the_token_under_the_cursor_is_told_of(focus: Focus, qtbot: Q
         focus.hover(3)
 
 
-def test_arrows_walk_from_the_reply_and_stop_at_the_ends(focus: Focus) -> None:
+def test_arrow_keys_move_from_the_reply_and_stop_at_the_ends(focus: Focus) -> None:
     focus.walk(1)
     assert focus.locked == 2, "the first token of the reply"
     for _ in range(5):
@@ -55,7 +55,7 @@ def test_arrows_walk_from_the_reply_and_stop_at_the_ends(focus: Focus) -> None:
     assert focus.locked == 0
 
 
-def test_another_text_has_no_place_yet(focus: Focus, qtbot: QtBot) -> None:
+def test_a_new_text_has_no_position(focus: Focus, qtbot: QtBot) -> None:
     focus.lock(3)
     same = focus.text
     with qtbot.assertNotEmitted(focus.text_changed):
@@ -69,7 +69,7 @@ def test_another_text_has_no_place_yet(focus: Focus, qtbot: QtBot) -> None:
     assert focus.position is None
 
 
-def test_a_branch_is_looked_into_where_it_branches_off(focus: Focus) -> None:
+def test_a_branch_is_locked_where_it_branches_off(focus: Focus) -> None:
     focus.lock(2)
     focus.branch_requested.emit(2, 9)
     focus.show(None)
@@ -79,7 +79,7 @@ def test_a_branch_is_looked_into_where_it_branches_off(focus: Focus) -> None:
     assert focus.locked is None
 
 
-def test_a_head_is_told_of_once(focus: Focus, qtbot: QtBot) -> None:
+def test_choosing_the_same_head_again_emits_nothing(focus: Focus, qtbot: QtBot) -> None:
     with qtbot.waitSignal(focus.head_changed):
         focus.choose_head(Head("blocks.0.attention", 1))
     with qtbot.assertNotEmitted(focus.head_changed):

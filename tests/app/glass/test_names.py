@@ -1,4 +1,4 @@
-"""What parts, tokens and small numbers are called, and the plane that a map is looked at in."""
+"""How parts, tokens and numbers are written, and the viewport of the embedding map."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from app.glass.embeddings.point_view import PointView
 from app.glass.names import digits_for, format_prob, format_signed, text_of, token_names
-from app.kit.words.site_words import site_words
+from app.kit.words.site_words import format_site
 
 
 @pytest.mark.parametrize(
@@ -24,22 +24,22 @@ from app.kit.words.site_words import site_words
     ],
 )
 def test_parts_have_names(site: str, head: int | None, words: str) -> None:
-    assert site_words(site, head) == words
+    assert format_site(site, head) == words
 
 
-def test_small_shares_keep_two_digits() -> None:
+def test_small_probabilities_keep_two_digits() -> None:
     values = (0.0, 1e-9, 3.2e-6, 0.00042, 0.0031, 0.00999, 0.031, 0.412, 0.9996, 1.0)
     words = ("0 %", "<0.0001 %", "0.0003 %", "0.042 %", "0.31 %", "1.0 %", "3.1 %", "41.2 %", ">99.9 %", "100.0 %")
     assert [format_prob(p).replace("\N{NO-BREAK SPACE}", " ") for p in values] == list(words)
     assert [format_signed(v) for v in (1.2, -0.35, 0.0, -0.001)] == ["+1.20", "−0.35", "0.00", "0.00"]
 
 
-def test_tokens_that_the_tokenizer_does_not_know_are_shown_by_number(byte_tokenizer: Tokenizer) -> None:
+def test_unknown_tokens_are_shown_by_id(byte_tokenizer: Tokenizer) -> None:
     assert text_of(byte_tokenizer, [5 + ord("a"), 9999, 5 + ord("b"), 1]) == "a#9999b<|end|>"
     assert token_names(byte_tokenizer, [5 + ord("a"), 1, 9999]) == {5 + ord("a"): "a", 1: "⟨end⟩", 9999: "#9999"}
 
 
-def test_the_place_under_the_pointer_stays_when_one_looks_closer() -> None:
+def test_zooming_keeps_the_point_under_the_pointer() -> None:
     view = PointView(np.array([[0, 0], [10, 0], [10, 5], [3, 4]], np.float32))
     view.resize(400, 300)
     assert len(view.seen()) == 4
@@ -58,6 +58,6 @@ def test_the_place_under_the_pointer_stays_when_one_looks_closer() -> None:
     assert PointView(np.zeros((0, 2), np.float32)).nearest(1, 1, 10) == -1
 
 
-def test_tiny_amounts_are_told_apart() -> None:
+def test_tiny_amounts_get_more_decimals() -> None:
     assert [digits_for(reach) for reach in (20.0, 0.1, 0.04, 0.0042, 0.0)] == [3, 3, 4, 5, 3]
     assert format_signed(0.0042, digits_for(0.0042)) == "+0.00420"

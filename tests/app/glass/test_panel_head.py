@@ -1,4 +1,4 @@
-"""What stands above the panels of the glass box: everything that has to be said of a picture, and its export."""
+"""The head of a panel: its description, its details and the export button."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.session.session import Session
 ABOUT = About(title="Where it looks", shows="Rows look at columns.", source="One pass.", limits="It explains nothing.")
 
 
-def test_it_says_what_is_shown_and_on_asking_the_rest(qtbot: QtBot, session: Session, theme: ThemeProvider) -> None:
+def test_the_question_mark_shows_the_details(qtbot: QtBot, session: Session, theme: ThemeProvider) -> None:
     export = ExportButton(session.notices, theme, QLabel(), lambda: dict)
     head = PanelHead(theme, ABOUT, export)
     qtbot.addWidget(head)
@@ -26,8 +26,8 @@ def test_it_says_what_is_shown_and_on_asking_the_rest(qtbot: QtBot, session: Ses
     head.help_button.click()
     assert words()[-1] == "One pass. It explains nothing."
     head.help_button.click()
-    head.set_note("The model has learned on.")
-    assert words()[-1] == "The model has learned on."
+    head.set_note("The model was trained further.")
+    assert words()[-1] == "The model was trained further."
     assert export.name == "Where it looks"
 
 

@@ -68,11 +68,11 @@ def test_what_became_of_a_file_is_said(
 ) -> None:
     notices: list[str] = []
     failures: list[str] = []
-    session.notices.said.connect(notices.append)
+    session.notices.notified.connect(notices.append)
     session.notices.failed.connect(lambda sentence, details: failures.append(sentence))
     button.export_to(tmp_path / "a.csv", "csv")
     until(lambda: bool(notices))
-    assert notices == [f"a.csv was written to {tmp_path}."]
+    assert notices == [f"a.csv was saved to {tmp_path}."]
     assert (tmp_path / "a.csv").read_text().startswith("step,loss")
     (tmp_path / "file").touch()
     button.export_to(tmp_path / "file" / "a.png", "png")
@@ -90,7 +90,7 @@ def test_where_to_is_asked_for(button: ExportButton, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", answer)
     button.name = "a/b: curves"
-    button.ask_where("png")
-    button.ask_where("svg")
+    button.choose_file("png")
+    button.choose_file("svg")
     assert asked == ["a-b- curves.png", "a-b- curves.svg"]
     assert [path.name for path in tmp_path.glob("*.*g")] == ["chosen.png"]

@@ -1,4 +1,4 @@
-"""The whole loop in the real window: first screen, quick start on a tiny budget, and a reply in the chat."""
+"""The whole loop in the real window: home screen, quick start on a tiny budget, and a reply in the chat."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Until = Callable[[Callable[[], bool]], None]
 
 
 @pytest.mark.slow
-def test_from_the_first_screen_to_a_reply(session: Session, theme: ThemeProvider, qtbot: QtBot, until: Until) -> None:
+def test_from_the_home_screen_to_a_reply(session: Session, theme: ThemeProvider, qtbot: QtBot, until: Until) -> None:
     session.training.quickstart_minutes = 0.02
     window = MainWindow(session, theme)
     qtbot.addWidget(window)

@@ -20,19 +20,19 @@ def welcome(qtbot: QtBot, session: Session, theme: ThemeProvider) -> Welcome:
 
 
 def test_no_button_is_cut_off_at_any_text_size(welcome: Welcome, theme: ThemeProvider, text_file: Path) -> None:
-    buttons = [*welcome.ways, welcome.file_quickstart, welcome.file_run]
+    buttons = [*welcome.card_buttons, welcome.file_quickstart, welcome.file_run]
     welcome.offer_files((str(text_file),))
     widths = {}
     for scale in (1.0, 1.5, 1.0):
         theme.set_text_scale(scale)
-        welcome.ways[0].window().grab()  # lays it out
+        welcome.card_buttons[0].window().grab()  # lays it out
         assert all(button.width() >= button.sizeHint().width() for button in buttons)
         widths.setdefault(scale, {button.width() for button in buttons})
         assert {button.width() for button in buttons} == widths[scale]
     assert all(len(same) == 1 for same in widths.values())
 
 
-def test_what_is_offered_for_a_file_is_seen(
+def test_the_actions_for_a_file_are_visible(
     welcome: Welcome, theme: ThemeProvider, text_file: Path, until: Callable[[Callable[[], bool]], None]
 ) -> None:
     theme.set_text_scale(1.5)
@@ -41,7 +41,7 @@ def test_what_is_offered_for_a_file_is_seen(
     def seen_whole() -> bool:
         return all(
             button.visibleRegion().boundingRect() == QRect(0, 0, button.width(), button.height())
-            for button in (welcome.file_quickstart, welcome.file_run, welcome.ways[0])
+            for button in (welcome.file_quickstart, welcome.file_run, welcome.card_buttons[0])
         )
 
     until(seen_whole)

@@ -131,6 +131,7 @@ def test_closing_the_window_ends_an_answer(
     until(lambda: session.chat.state == "ready")
     serving.start(0)
     asking = Asking(serving, max_tokens=10_000)
+    until(lambda: bool(serving.state.requests))
     session.close()
     assert serving.state.status == "off"
     assert asking

@@ -70,7 +70,7 @@ def test_a_real_model_is_opened_and_continues_a_text(
     assert all(token.rank is not None and token.draw is not None for token in generation.tokens)
     tab.conversation.chat_library.flush()
     assert tab.conversation.chat_library.store.load(tab.conversation.chat.id) == tab.conversation.chat
-    with qtbot.waitSignal(session.notices.said) as told:
+    with qtbot.waitSignal(session.notices.notified) as told:
         session.runs.delete([trained])
     assert "choose another model" in told.args[0]
     assert len(tab.page.view.messages) == 2, "what was said stays"

@@ -1,4 +1,4 @@
-"""What is loaded and what goes on knows nothing of what shows it."""
+"""The session does not depend on widgets."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_the_home_page_leads_everywhere(window: MainWindow, qtbot: QtBot) -> Non
     welcome = window.pages.page("welcome")
     assert isinstance(welcome, Welcome)
     assert welcome.quickstart.isVisible()
-    for way, tab in zip(welcome.ways[1:], ("tokenizer", "builder"), strict=True):
+    for way, tab in zip(welcome.card_buttons[1:], ("tokenizer", "builder"), strict=True):
         window.show_welcome()
         qtbot.mouseClick(way, Qt.MouseButton.LeftButton)
         assert window.pages.current == tab

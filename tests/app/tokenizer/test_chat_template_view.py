@@ -49,14 +49,14 @@ def test_the_tokens_are_those_of_the_prompt(view: ChatTemplateView, session: Ses
     assert view.stats.number("tokens") == str(len(ids(view)))
     assert view.stats.number("markers") == "7"
     assert view.describe(0) == "⟨user⟩   id 2 · begins turn 1: User"
-    assert view.describe(len(ids(view)) - 1) == "⟨assistant⟩   id 3 · asks for the reply: what follows is the model's"
+    assert view.describe(len(ids(view)) - 1) == "⟨assistant⟩   id 3 · generation prompt: the model continues after it"
     train_on_it(view)
     learned = encode_messages(bpe, view.turns.messages)
     assert view.result is not None
     assert (ids(view), view.result.is_reply.tolist()) == learned
     end_of_reply = learned[1].index(True) + sum(learned[1]) - 1
-    assert "ends turn 2: Assistant · counts in full in training" in view.describe(end_of_reply)
-    assert "of turn 1: User · counts in training by “Weight outside replies”" in view.describe(1)
+    assert "ends turn 2: Assistant · part of a reply: counts in full in training" in view.describe(end_of_reply)
+    assert "in turn 1: User · counts in training with the “Prompt loss weight”" in view.describe(1)
     view.copy_ids()
     assert QGuiApplication.clipboard().text() == str(learned[0])
 
@@ -108,12 +108,12 @@ def test_errors_are_reported(view: ChatTemplateView, bpe: Tokenizer) -> None:
     assert view.message.isVisible()
     assert view.stats.number("tokens") == "–"
     view.set_tokenizer(None, "")
-    assert "there is none to encode with" in view.message.words
+    assert "Train or choose one first" in view.message.words
     view.set_tokenizer(bpe, "bpe")
     assert not view.message.isVisible()
-    assert "Weight outside replies" not in view.about.text()
+    assert "Prompt loss weight" not in view.about.text()
     train_on_it(view)
-    assert "“Weight outside replies” says (1 unless" in view.about.text()
+    assert "“Prompt loss weight” (default 1)" in view.about.text()
 
 
 def test_long_turns_are_encoded_in_the_background(

@@ -85,7 +85,7 @@ def test_a_missing_file_gives_an_error_message(picker: CorpusPicker, session: Se
 
 def test_the_text_of_the_tab_is_offered_unless_empty(qtbot: QtBot, picker: CorpusPicker, session: Session) -> None:
     picker.set_text("A kite.")
-    assert entries(picker)[2] == "The text at hand"
+    assert entries(picker)[2] == "Your text"
     picker.box.activated.emit(2)
     with qtbot.waitSignal(picker.changed):
         picker.set_text("Two kites 🪁 \ud800")

@@ -9,7 +9,7 @@ from PySide6.QtGui import QGuiApplication, QTextCursor
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.kit.text.text_box import LONGEST_LINE
+from app.kit.text.text_box import MAX_LINE_LENGTH
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.tokenizer.decode_view import MAX_SYNC_CHARACTERS, DecodeView
@@ -58,17 +58,17 @@ def test_invalid_ids_are_listed_and_linked(view: DecodeView, bpe: Tokenizer) -> 
     view.ids.editor.set_text(f"é {the} 99999 1.5")
     listed = [view.ids.list.item(i).text() for i in range(view.ids.list.count())]
     assert listed == [
-        "“é” (1st) is no whole number.",
+        "“é” (1st) is not a whole number.",
         "There is no token 99,999 (3rd): ids range from 0 to 269.",
-        "“1.5” (4th) is no whole number.",
+        "“1.5” (4th) is not a whole number.",
     ]
-    assert view.ids.problem_title.text() == "3 are no ids"
+    assert view.ids.problem_title.text() == "3 are not ids"
     assert [mark.cursor.selectedText() for mark in view.ids.editor.extraSelections()] == ["é", "99999", "1.5"]
     view.ids.list.itemActivated.emit(view.ids.list.item(1))
     assert view.ids.editor.textCursor().selectedText() == "99999"
     assert view.output.toPlainText() == "The"
     view.ids.editor.set_text("x " * 500)
-    assert view.ids.problem_title.text() == "500 are no ids; the first 100"
+    assert view.ids.problem_title.text() == "500 are not ids; first 100"
     view.ids.editor.set_text(str(the))
     assert not view.ids.problems.isVisible()
 
@@ -112,20 +112,20 @@ def test_ids_are_taken_from_the_text_and_the_text_is_returned(
     assert view.result is not None
     assert view.result.text == long
     assert view.result.tokens.ids.tolist() == EncodedText(bpe, long).ids.tolist()
-    assert not view.ids.editor.holds
+    assert not view.ids.editor.is_truncated
 
 
 def test_megabytes_are_decoded_in_the_background(view: DecodeView, bpe: Tokenizer, until: Until) -> None:
     the = encode_prompt(bpe, "The")[0]
-    written = f"{the} " * max(MAX_SYNC_CHARACTERS, LONGEST_LINE)
+    written = f"{the} " * max(MAX_SYNC_CHARACTERS, MAX_LINE_LENGTH)
     view.ids.editor.set_text(written)
     assert view.result is None
     view.on_use()  # of nothing that is known
     until(lambda: view.result is not None)
-    assert view.ids.editor.holds
-    assert view.output.holds
+    assert view.ids.editor.is_truncated
+    assert view.output.is_truncated
     assert view.truncation.isVisible()
     assert view.result is not None
-    assert view.result.text == "The" * max(MAX_SYNC_CHARACTERS, LONGEST_LINE)
+    assert view.result.text == "The" * max(MAX_SYNC_CHARACTERS, MAX_LINE_LENGTH)
     view.view.pick(len(view.result.tokens) - 1)  # in what is held and not shown
     assert not view.ids.editor.extraSelections()

@@ -153,7 +153,7 @@ def test_the_form_shows_the_options_of_the_kind(tab: TokenizerTab) -> None:
     trainer.options.apply({"pre_tokenizer": "whitespace"})
     assert trainer.start_button.isEnabled()
     trainer.vocab.setValue(3)
-    assert "must lie between" in trainer.problem.text()
+    assert "is not possible" in trainer.problem.text()
 
 
 def test_options_reach_the_tokenizer_and_growth_is_measured(
@@ -191,11 +191,11 @@ def test_rename_duplicate_and_notes(
     about.notes.setPlainText("my first")
     until(lambda: session.tokenizers.about("mine").get("notes") == "my first")
     monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("ours", True))
-    tab.list.rename_asked.emit("mine")
+    tab.list.rename_requested.emit("mine")
     assert session.tokenizers.name == tab.list.current_key == "ours"
     assert session.remembered.get("tokenizer", "") == "ours"
     assert session.tokenizers.about("ours")["name"] == "ours"
-    tab.list.duplicate_asked.emit("ours")
+    tab.list.duplicate_requested.emit("ours")
     assert session.tokenizers.name == "ours-2"
     assert (about.facts["Copy of"], about.notes.toPlainText()) == ("ours", "my first")
     about.notes.setPlainText("the copy's")
@@ -203,5 +203,5 @@ def test_rename_duplicate_and_notes(
     assert session.tokenizers.about("ours-2")["notes"] == "the copy's", "kept before another is shown"
     assert about.notes.toPlainText() == "my first"
     monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("ours-2", True))
-    tab.list.rename_asked.emit("ours")
+    tab.list.rename_requested.emit("ours")
     assert [info.name for info in session.tokenizers.list()] == ["ours", "ours-2"], "a name that is taken is refused"

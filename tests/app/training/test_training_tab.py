@@ -231,7 +231,7 @@ def test_a_vanished_run_is_reported_and_leaves_the_list(
     run = session.runs.list()[0]
     shutil.rmtree(run.folder)
     said: list[str] = []
-    session.notices.said.connect(said.append)
+    session.notices.notified.connect(said.append)
     tab.run_view.show_run(run.id)
     assert "gone from the library" in said[0]
     assert tab.pages.currentWidget() is tab.new_run

@@ -1,4 +1,4 @@
-"""Work beside the window: only the newest counts, cancelled means closed and silent, failures are sentences."""
+"""Background work: only the newest task reports, cancelled generators are closed, failures become messages."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Until = Callable[[Callable[[], bool]], None]
 
 
 class Heard:
-    """All that a LatestTask says, in order."""
+    """All that a LatestTask reports, in order."""
 
     def __init__(self, task: LatestTask) -> None:
-        self.said: list[object] = []
-        task.events_received.connect(self.said.extend)
-        task.done.connect(lambda result: self.said.append(("done", result)))
-        task.failed.connect(self.said.append)
-        task.busy_changed.connect(lambda busy: self.said.append(busy))
+        self.reports: list[object] = []
+        task.events_received.connect(self.reports.extend)
+        task.done.connect(lambda result: self.reports.append(("done", result)))
+        task.failed.connect(self.reports.append)
+        task.busy_changed.connect(lambda busy: self.reports.append(busy))
 
 
 @pytest.fixture
@@ -47,14 +47,14 @@ def test_events_and_the_result_come_in_order_on_this_thread(task: LatestTask, un
     task.drive(work)
     assert task.busy
     until(lambda: not task.busy)
-    *events, last = heard.said
+    *events, last = heard.reports
     assert events == [True, *(Progress(done=i, total=3) for i in range(3)), False]
     assert isinstance(last, tuple)
     assert last[1].startswith("background")
     assert threads == [QApplication.instance().thread()]  # type: ignore[union-attr]
 
 
-def test_only_the_newest_counts(task: LatestTask, until: Until) -> None:
+def test_only_the_newest_task_reports(task: LatestTask, until: Until) -> None:
     heard, begun, go, closed = Heard(task), threading.Event(), threading.Event(), []
 
     def slow() -> Generator[Event, None, str]:
@@ -72,11 +72,11 @@ def test_only_the_newest_counts(task: LatestTask, until: Until) -> None:
     task.ask(lambda: "newest")
     go.set()
     until(lambda: not task.busy)
-    assert heard.said == [True, False, ("done", "newest")]
+    assert heard.reports == [True, False, ("done", "newest")]
     assert closed == [True]
 
 
-def test_what_is_cancelled_is_closed_and_silent(task: LatestTask, until: Until) -> None:
+def test_a_cancelled_generator_is_closed_and_reports_nothing(task: LatestTask, until: Until) -> None:
     heard, closed = Heard(task), threading.Event()
 
     def endless() -> Generator[Event, None, None]:
@@ -87,15 +87,15 @@ def test_what_is_cancelled_is_closed_and_silent(task: LatestTask, until: Until) 
             closed.set()
 
     task.drive(endless)
-    until(lambda: len(heard.said) > 3)
+    until(lambda: len(heard.reports) > 3)
     task.cancel()
     assert not task.busy
-    n_said = len(heard.said)
-    assert heard.said[-1] is False
+    n_said = len(heard.reports)
+    assert heard.reports[-1] is False
     until(closed.is_set)
     task.ask(lambda: 1)
     until(lambda: not task.busy)
-    assert heard.said[n_said:] == [True, False, ("done", 1)]
+    assert heard.reports[n_said:] == [True, False, ("done", 1)]
 
 
 def test_failures_are_sentences(task: LatestTask, until: Until) -> None:
@@ -106,12 +106,12 @@ def test_failures_are_sentences(task: LatestTask, until: Until) -> None:
 
     task.ask(fails)
     until(lambda: not task.busy)
-    failure = heard.said[-1]
+    failure = heard.reports[-1]
     assert isinstance(failure, Failure)
     assert failure.sentence == "There is no such thing."
 
 
-def test_quitting_does_not_wait_for_it(task: LatestTask, until: Until, qapp: QApplication) -> None:
+def test_quitting_does_not_wait_for_running_work(task: LatestTask, until: Until, qapp: QApplication) -> None:
     begun, closed = threading.Event(), threading.Event()
 
     def endless() -> Generator[Event, None, str]:
@@ -129,20 +129,20 @@ def test_quitting_does_not_wait_for_it(task: LatestTask, until: Until, qapp: QAp
     assert not task.busy
 
 
-def test_as_many_slow_tasks_as_there_are_hold_up_no_other(qapp: QApplication, until: Until) -> None:
+def test_slow_tasks_do_not_block_others(qapp: QApplication, until: Until) -> None:
     slow, quick, go = [LatestTask() for _ in range(20)], LatestTask(), threading.Event()
     heard = Heard(quick)
     for each in slow:
         each.ask(go.wait)
     quick.ask(lambda: "quick")
     until(lambda: not quick.busy)
-    assert heard.said == [True, False, ("done", "quick")]
+    assert heard.reports == [True, False, ("done", "quick")]
     assert all(each.busy for each in slow)
     go.set()
     until(lambda: not any(each.busy for each in slow))
 
 
-def test_what_a_deleted_one_had_begun_is_closed(qapp: QApplication, until: Until) -> None:
+def test_deleting_a_task_closes_its_generator(qapp: QApplication, until: Until) -> None:
     parent, closed, begun = QObject(), threading.Event(), threading.Event()
 
     def endless() -> Generator[Event, None, None]:
@@ -160,7 +160,7 @@ def test_what_a_deleted_one_had_begun_is_closed(qapp: QApplication, until: Until
 
 
 class Held:
-    """Says on which thread it was let go."""
+    """Records the thread on which it was destroyed."""
 
     freed_on: list[int] = []  # noqa: RUF012
 
@@ -169,7 +169,7 @@ class Held:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_what_work_holds_is_let_go_on_this_thread(task: LatestTask, until: Until, fails: bool) -> None:
+def test_objects_held_by_work_are_destroyed_on_this_thread(task: LatestTask, until: Until, fails: bool) -> None:
     Held.freed_on.clear()
     for _ in range(100):
         held = Held()
@@ -207,7 +207,7 @@ def test_events_keep_their_order_while_a_dialog_is_open(task: LatestTask, until:
     assert heard == list(range(1000))
 
 
-def test_a_program_ends_though_something_endless_runs_beside_its_window() -> None:
+def test_the_program_exits_despite_endless_background_work() -> None:
     program = """
 from PySide6.QtCore import QCoreApplication, QTimer
 from app.worker.background import LatestTask
@@ -229,7 +229,7 @@ print("busy" if task.busy or other.busy else "idle")
     assert (ended.stdout, ended.stderr) == ("idle\n", "")
 
 
-def test_of_a_row_of_progress_only_the_last_is_kept() -> None:
+def test_consecutive_progress_events_are_reduced_to_the_last() -> None:
     read, count, said = Phase(name="Reading"), Phase(name="Counting"), Notice(sentence="Short.")
     steps = [Progress(done=i, total=9) for i in range(9)]
     assert latest_progress([read, *steps[:4], count, *steps[4:], said, said]) == [

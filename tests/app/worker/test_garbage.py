@@ -17,7 +17,7 @@ Until = Callable[[Callable[[], bool]], None]
 
 
 class Knot:
-    """Refers to itself, so that only the collector frees it; says on which thread that was."""
+    """Refers to itself, so that only the collector frees it; records on which thread."""
 
     freed_on: list[int] = []  # noqa: RUF012
 
@@ -47,9 +47,7 @@ def test_a_busy_worker_leaves_cycles_to_the_window(session: Session, until: Unti
     assert gc.isenabled()
 
 
-def test_what_torch_brought_along_is_not_looked_through_again(
-    library: Library, qapp: QApplication, until: Until
-) -> None:
+def test_torchs_objects_are_not_scanned_again(library: Library, qapp: QApplication, until: Until) -> None:
     gc.unfreeze()
     session = Session(library)
     session.start()

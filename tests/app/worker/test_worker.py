@@ -1,4 +1,4 @@
-"""The worker's promises: order, cancel, errors, batching, serving between steps, pause, and closing while busy."""
+"""The worker: order, cancelling, errors, batching, interactive jobs between steps, pausing, and closing while busy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Until = Callable[[Callable[[], bool]], None]
 
 
 class Log:
-    """Everything a worker's signals said, in order."""
+    """All signals of a worker, in order."""
 
     def __init__(self, worker: Worker) -> None:
         self.entries: list[tuple[str, str]] = []
@@ -54,7 +54,7 @@ class Log:
 
 
 def counting(n: int, seen: list[int] | None = None, delay: float = 0.0) -> Callable[[], Iterator[Event]]:
-    """A generator of n Progress events; `seen` learns how far it got."""
+    """A generator of n Progress events; `seen` records how far it got."""
 
     def make() -> Iterator[Event]:
         for i in range(n):
@@ -67,7 +67,7 @@ def counting(n: int, seen: list[int] | None = None, delay: float = 0.0) -> Calla
     return make
 
 
-def test_a_job_is_told_in_order_on_the_main_thread(worker: Worker, until: Until) -> None:
+def test_signals_of_a_job_come_in_order_on_the_main_thread(worker: Worker, until: Until) -> None:
     log = Log(worker)
     worker.submit(Job("count", counting(5)))
     until(lambda: log.has("idle"))
@@ -122,7 +122,9 @@ def test_a_queued_job_that_is_cancelled_is_finished_at_once(worker: Worker, unti
 
 
 @pytest.mark.parametrize("error", [ValueError("Do this instead."), RuntimeError("shapes"), MemoryError()])
-def test_an_exception_becomes_a_failure_and_the_worker_lives_on(worker: Worker, until: Until, error: Exception) -> None:
+def test_an_exception_becomes_a_failure_and_the_worker_keeps_running(
+    worker: Worker, until: Until, error: Exception
+) -> None:
     log = Log(worker)
 
     def make() -> Iterator[Event]:
@@ -148,7 +150,7 @@ def test_an_exception_while_the_generator_is_made_is_a_failure_too(worker: Worke
     assert log.failures[0].sentence == "There is no such file."
 
 
-def test_sentences_say_what_to_do() -> None:
+def test_messages_say_what_to_do() -> None:
     assert describe(ValueError("Choose another name.")).sentence == "Choose another name."
     assert "batch size" in describe(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")).sentence
     assert "disk is full" in describe(OSError(28, "No space left on device")).sentence
@@ -209,7 +211,7 @@ def test_interactive_jobs_run_whole_with_a_step_between_them(worker: Worker, unt
         assert "s" in between
 
 
-def test_pause_asks_for_nothing_step_asks_for_one_step(worker: Worker, until: Until) -> None:
+def test_pause_stops_and_step_runs_one_step(worker: Worker, until: Until) -> None:
     log, seen = Log(worker), []
     job = worker.submit(Job("train", counting(1_000_000, seen, delay=0.001)))
     until(lambda: len(seen) > 3)
@@ -256,7 +258,7 @@ def test_calls_run_on_the_worker_between_events(worker: Worker, until: Until) ->
     until(lambda: log.has("idle"))
 
 
-def test_no_failure_is_lost_among_others(worker: Worker, until: Until) -> None:
+def test_every_failure_is_reported(worker: Worker, until: Until) -> None:
     log = Log(worker)
     words = ["One.", "Two.", "Three."]
 
@@ -271,7 +273,7 @@ def test_no_failure_is_lost_among_others(worker: Worker, until: Until) -> None:
     assert [failure.sentence for failure in log.failures] == words
 
 
-def test_close_while_busy_closes_generators_and_drops_what_waits(qtbot: QtBot, qapp: object) -> None:
+def test_close_while_busy_closes_generators_and_drops_queued_jobs(qtbot: QtBot, qapp: object) -> None:
     worker = Worker()
     log, closed, seen = Log(worker), threading.Event(), []
     worker.start()

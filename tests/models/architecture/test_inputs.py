@@ -28,8 +28,8 @@ def make_model(preset: str, **slots: Any) -> AnyModel:
     [
         (IDS.float(), "Token ids must be whole numbers (torch.long), not float32: pass them as .long()."),
         (IDS.bool(), "Token ids must be whole numbers (torch.long), not bool: pass them as .long()."),
-        (IDS[:, :0], "There is nothing to read in token ids of the shape (2, 0): pass one at least."),
-        (IDS[:0], "There is nothing to read in token ids of the shape (0, 8): pass one at least."),
+        (IDS[:, :0], "Token ids of the shape (2, 0) are empty: pass at least one."),
+        (IDS[:0], "Token ids of the shape (0, 8) are empty: pass at least one."),
     ],
 )
 @pytest.mark.parametrize("design", DESIGNS)
@@ -61,7 +61,7 @@ def test_a_cache_goes_on_with_its_own_model_and_texts() -> None:
     model = make_model("llama-tiny")
     cache = KVCache(model.config.n_layer)
     model(IDS, cache=cache)
-    with pytest.raises(ValueError, match="The cache holds 2 texts, but 1 are to go on: pass a token for each"):
+    with pytest.raises(ValueError, match="The cache holds 2 texts, not 1: pass a token for each"):
         model(IDS[:1], cache=cache)
     with pytest.raises(ValueError, match=r"The cache is for 5 layers, but the model has \d"):
         model(IDS, cache=KVCache(5))
@@ -75,7 +75,7 @@ def test_a_source_that_was_read_keeps_its_length_and_number() -> None:
     model(IDS, IDS[:, :1], cache=cache)
     with pytest.raises(ValueError, match=r"A mask must be \(2, 8\)"):
         model(IDS, IDS[:, :1], source_mask=torch.ones(2, 7, dtype=torch.bool), cache=cache)
-    with pytest.raises(ValueError, match="The cache holds 2 texts, but 1 are to go on"):
+    with pytest.raises(ValueError, match="The cache holds 2 texts, not 1"):
         model(IDS[:1], IDS[:1, :1], cache=cache)
 
 

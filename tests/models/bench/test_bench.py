@@ -1,4 +1,4 @@
-"""The bench measures what it says: same text and loss for both, honest targets; here with tiny budgets."""
+"""The benchmarks compare like with like: the same text and loss for both sides; here with tiny budgets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ KEYS = {"name", "ours", "reference", "unit", "ratio", "target", "met", "skipped"
 
 
 def finish(events: Generator[Any, None, T]) -> tuple[list[Any], T]:
-    """All events of a generator, and what it returns."""
+    """All events of a generator, and its return value."""
     seen = []
     while True:
         try:
@@ -63,7 +63,7 @@ def test_rare_characters_share_one_id() -> None:
     assert text.inputs.flatten()[1:].tolist() == text.targets.flatten()[:-1].tolist()
 
 
-def test_a_short_text_is_a_sentence() -> None:
+def test_a_short_text_is_refused() -> None:
     with pytest.raises(ValueError, match="too short"):
         CharText("abc" * 10, "ab")
 
@@ -175,7 +175,7 @@ def test_the_command_prints_one_json_object(
 def test_the_bare_loop_learns_exactly_what_the_trainer_does(
     library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else it would be no measure of it: the same batches, the same updates, the same losses."""
+    """The comparison is fair: the same batches, the same updates, the same losses."""
     small = dataclasses.replace(PRESETS[overhead.PRESET], n_layer=1, d_model=64, n_head=2)
     monkeypatch.setattr(overhead, "PRESETS", {overhead.PRESET: small})
     path = tmp_path / "text.txt"
@@ -234,7 +234,7 @@ def test_without_transformers_generation_is_skipped(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("millions", "size"), [(1, generation.SIZES[0]), (10, generation.SIZES[1])])
-def test_models_have_the_size_that_they_are_called_by(millions: int, size: generation.GenerationCase) -> None:
+def test_models_have_their_nominal_size(millions: int, size: generation.GenerationCase) -> None:
     model = build_model(size.config)
     assert round(model.n_parameters / 1e6) == millions
     table = model.embedding.weight.numel()

@@ -185,9 +185,9 @@ def test_texts_shorter_than_the_context_are_refused(
     library: Library, tmp_path: Path, byte_tokenizer: Tokenizer, config: ModelConfig
 ) -> None:
     corpus = text_corpus(library, tmp_path, "Anna sat.\n" * 3)
-    with pytest.raises(ValueError, match=r"The training text is .* one context takes 65"):
+    with pytest.raises(ValueError, match=r"The training text is .* one context needs 65"):
         make_batches(corpus, byte_tokenizer, dataclasses.replace(config, context_length=64), TRAIN)
-    with pytest.raises(ValueError, match=r"The validation part is .* one context takes 17"):
+    with pytest.raises(ValueError, match=r"The validation part is .* one context needs 17"):
         make_batches(corpus, byte_tokenizer, config, TRAIN, "val")
 
 

@@ -55,7 +55,7 @@ def test_line_ends_and_marks_are_made_plain(library: Library, tmp_path: Path) ->
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00", "binary"),
         (b"\x01\x02\x03\x04 hello", "binary"),
         ("Grüße\n".encode("utf-16"), "UTF-16"),
-        (b"hello \xe9t\xe9\n", "offset 6 "),
+        (b"hello \xe9t\xe9\n", "offset 6"),
         (b"x", "only 1 character"),
         (b"\n\n\n\n", "only 4 characters"),
     ],
@@ -134,7 +134,7 @@ def test_a_description_that_does_not_fit_is_named(
 
 def test_a_sha_cannot_lead_out_of_the_library(library: Library) -> None:
     for sha in ("", "../..", "0" * 11, "/etc/passwd12"):
-        with pytest.raises(ValueError, match="is no corpus"):
+        with pytest.raises(ValueError, match="is not a corpus"):
             open_corpus(library, sha)
 
 

@@ -1,4 +1,4 @@
-"""Small models of every family to look into, with weights that say something, and texts for them."""
+"""Small models of every family with non-trivial weights, and texts for them."""
 
 from __future__ import annotations
 

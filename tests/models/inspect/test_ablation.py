@@ -1,4 +1,4 @@
-"""A part that is off says nothing, as if its output weights were zero; a patched one says what it said elsewhere."""
+"""An ablated part adds nothing, as if its output weights were zero; a patched one outputs the donor's activations."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def own(model: AnyModel, text: Text) -> torch.Tensor:
 
 
 def silence(model: AnyModel, part: ModelPart) -> None:
-    """By hand: what the part writes into the stream is zero."""
+    """By hand: zero what the part adds to the residual stream."""
     module = model.get_submodule(part.site)
     if part.head is not None:
         module.output.weight.unflatten(1, (module.n_head, -1))[:, part.head] = 0
@@ -50,7 +50,7 @@ def silence(model: AnyModel, part: ModelPart) -> None:
 
 
 @torch.no_grad()
-def test_off_is_as_if_the_weights_were_zero(model: AnyModel) -> None:
+def test_ablation_equals_zero_weights(model: AnyModel) -> None:
     text = text_of(model)
     parts = [part for _, block in parts_of(model)[::2] for part in block if part.head in (None, 1)]
     found = ablated_logits(model, text, 6, [[], *([part] for part in parts)])
@@ -64,7 +64,7 @@ def test_off_is_as_if_the_weights_were_zero(model: AnyModel) -> None:
 
 
 @torch.no_grad()
-def test_several_parts_are_off_together(model: AnyModel) -> None:
+def test_several_parts_can_be_ablated_together(model: AnyModel) -> None:
     model, text = copy.deepcopy(model), text_of(model)
     site = f"{answering_stack(model).site}blocks.1"
     heads = [ModelPart(f"{site}.attention", i) for i in range(4)]
@@ -75,14 +75,14 @@ def test_several_parts_are_off_together(model: AnyModel) -> None:
     assert not torch.allclose(apart, together)
 
 
-def test_everything_of_another_text_is_its_answer(model: AnyModel) -> None:
+def test_patching_every_part_gives_the_donors_answer(model: AnyModel) -> None:
     text, other = text_of(model, 1), text_of(model, 2)
     site = answering_stack(model).site
     donor = record_donor(model, other)
     everything = [ModelPart(block) for block, _ in parts_of(model)]
     same = ablated_logits(model, text, 6, [[], everything], record_donor(model, text))
     torch.testing.assert_close(same[1], same[0])
-    # All parts but the embeddings: of a text that begins the stream alike, it is the other's answer.
+    # All parts but the embeddings are patched: with the same last token, the answer is the donor's.
     last = Text(ids=(*other.ids[:-1], text.ids[-1]), source_ids=other.source_ids)
     patched = ablated_logits(model, text, 6, [everything], record_donor(model, last))[0]
     torch.testing.assert_close(patched, own(model, last), rtol=1e-4, atol=1e-5)
@@ -91,7 +91,7 @@ def test_everything_of_another_text_is_its_answer(model: AnyModel) -> None:
     )
 
 
-def test_a_shorter_donor_reaches_the_end(model: AnyModel) -> None:
+def test_a_shorter_donor_is_aligned_at_the_end(model: AnyModel) -> None:
     text, short = text_of(model, 1), text_of(model, 2, length=4)
     everything = [ModelPart(block) for block, _ in parts_of(model)]
     found = ablated_logits(model, text, 6, [everything], record_donor(model, short))
@@ -113,7 +113,7 @@ def test_a_survey_measures_every_part_once(model: AnyModel) -> None:
         assert found[part] == pytest.approx(float(log_p - before), abs=1e-4)
 
 
-def test_a_survey_goes_on_with_weights_that_have_changed() -> None:
+def test_a_survey_reads_its_baseline_again_after_an_update() -> None:
     model = make("gpt2-tiny")
     text = text_of(model)
     survey = Survey(text, 5, 3)
@@ -125,7 +125,7 @@ def test_a_survey_goes_on_with_weights_that_have_changed() -> None:
     assert told[0][1] == pytest.approx(float(after - before), abs=1e-4)
 
 
-def test_a_hidden_token_is_not_looked_at() -> None:
+def test_a_hidden_token_is_not_attended_to() -> None:
     model = make("gpt2-tiny")
     text = text_of(model)
     changed = Text(ids=(text.ids[0], 29 - text.ids[1], *text.ids[2:]))
@@ -146,7 +146,7 @@ def test_a_comparison_says_what_changed() -> None:
 
 
 @pytest.mark.parametrize("name", ["llama-tiny", "terrarium-tiny", "t5-tiny"])
-def test_going_on_with_a_part_off(name: str) -> None:
+def test_generation_with_a_part_ablated(name: str) -> None:
     model = make(name)
     text = text_of(model, length=4)
     greedy = SamplingConfig(temperature=0.0)
@@ -154,7 +154,7 @@ def test_going_on_with_a_part_off(name: str) -> None:
     untouched, changed = generate_with_ablation(model, text, [part], None, 6, greedy)
     again, same = generate_with_ablation(model, text, [], None, 6, greedy)
     assert untouched == again == same
-    for i in range(6):  # as if each token had been read anew
+    for i in range(6):  # without a cache
         read_so_far = Text(ids=(*text.ids, *changed[:i]), source_ids=text.source_ids)
         assert int(ablated_logits(model, read_so_far, 3 + i, [[part]])[0].argmax()) == changed[i]
     drawn = SamplingConfig(temperature=1.5, seed=5)
@@ -167,7 +167,7 @@ def test_going_on_with_a_part_off(name: str) -> None:
 
 
 @pytest.mark.parametrize("cut", [{}, *EVERY_CUT.values()], ids=str)
-def test_a_reply_is_drawn_again_by_its_own_numbers(cut: dict[str, Any]) -> None:
+def test_a_reply_is_reproduced_from_its_draws(cut: dict[str, Any]) -> None:
     model = make("llama-tiny", vocab_size=261)
     sampling = SamplingConfig(temperature=1.5, seed=7, max_tokens=8, frequency_penalty=0.5, **cut)
     tokenizer = train_tokenizer((), "byte", 0)
@@ -177,18 +177,18 @@ def test_a_reply_is_drawn_again_by_its_own_numbers(cut: dict[str, Any]) -> None:
     for begun in (0, 3):
         text = Text(ids=(*prompt, *ids[:begun]))
         draws = [event.draw for event in made[begun:]]
-        for known in (draws, draws[:2], ()):  # the seed says the others
+        for known in (draws, draws[:2], ()):  # the others come from the seed
             untouched, _ = generate_with_ablation(model, text, [], None, 8 - begun, sampling, draws=known, n_prompt=3)
             assert untouched == ids[begun:]
 
 
-def test_an_encoder_does_not_go_on() -> None:
+def test_an_encoder_cannot_continue_a_text() -> None:
     model = make("bert-tiny")
-    with pytest.raises(ValueError, match="does not go on"):
+    with pytest.raises(ValueError, match="cannot continue a text"):
         generate_with_ablation(model, text_of(model), [], None, 3, SamplingConfig())
 
 
-def test_parts_that_there_are_not_cannot_be_patched() -> None:
+def test_unknown_parts_cannot_be_patched() -> None:
     model = make("gpt2-tiny")
     with pytest.raises(AttributeError):
         ablated_logits(model, text_of(model), 3, [[ModelPart("blocks.7")]])

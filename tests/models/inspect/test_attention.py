@@ -1,4 +1,4 @@
-"""Reading attention changes nothing in the model, and tells its weights and its mask exactly, whole or pooled."""
+"""Reading attention has no side effects, and returns exact weights and masks, whole or pooled."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read(model: AnyModel) -> dict[str, StackMaps]:
 
 
 def traced(model: AnyModel) -> dict[str, np.ndarray]:
-    """All weights (H, T, S) by site, held at once."""
+    """All weights (H, T, S) by site."""
     trace = Trace(frozenset({"attention"}))
     with torch.no_grad():
         if isinstance(model, EncoderDecoder):
@@ -54,8 +54,8 @@ def traced(model: AnyModel) -> dict[str, np.ndarray]:
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", PRESETS)
-def test_looking_at_attention_changes_nothing(name: str) -> None:
-    """Every family's hidden states and logits are those of the fused path, for which no weights are made."""
+def test_reading_attention_has_no_side_effects(name: str) -> None:
+    """Hidden states and logits of every family equal those of the fused kernel, which returns no weights."""
     model = make(PRESETS[name])
     ids, source = torch.tensor([IDS]), torch.tensor([SOURCE])
     trace = Trace(frozenset({"attention"}))
@@ -67,7 +67,7 @@ def test_looking_at_attention_changes_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_maps_are_the_weights_with_their_mask(name: str) -> None:
+def test_maps_are_the_masked_weights(name: str) -> None:
     model = make(dataclasses.replace(PRESETS[name], sliding_window=0 if name == "bert-tiny" else 9))
     weights, stacks = traced(model), read(model)
     assert set(stacks) == ({"encoder", "decoder", "cross"} if name == "t5-tiny" else {"self"})
@@ -93,11 +93,11 @@ def test_maps_are_the_weights_with_their_mask(name: str) -> None:
     model.train()
     state = torch.get_rng_state()
     again = read(model)
-    assert model.training, "the mode is as it was"
+    assert model.training, "the mode is restored"
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
-    for kind, stack in stacks.items():  # dropout is off while one looks
+    for kind, stack in stacks.items():  # dropout is off
         assert np.array_equal(again[kind].sites[0].weights, stack.sites[0].weights, equal_nan=True)
 
 
@@ -138,10 +138,8 @@ def test_any_window_is_read_again_exactly(name: str, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", ["gpt2-tiny", "llama-tiny", "bert-tiny", "t5-tiny"])
-def test_a_row_is_read_exactly_without_its_text_where_that_was_read_before(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(prefill.FLOPS_PER_CALL, "cpu", 1.0)
+def test_a_row_is_read_exactly_from_the_prefix_cache(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(prefill.CHUNK_FLOPS, "cpu", 1.0)
     model, cache = make(PRESETS[name]), PrefixCache()
     ids = (IDS * 3)[:50]
     source = SOURCE if isinstance(model, EncoderDecoder) else ()
@@ -151,15 +149,15 @@ def test_a_row_is_read_exactly_without_its_text_where_that_was_read_before(
         events = read_window(model, ids, source, stack.kind, rows, columns, cache)
         if isinstance(model, Decoder):
             n_pieces = sum(1 for _ in read_window(model, ids, source, stack.kind, rows, columns, cache))
-            assert n_pieces == (2 if query == 49 else 1)  # of the last tokens not all were taken up
+            assert n_pieces == (2 if query == 49 else 1)  # the last chunk is not all cached
         found = result_of(events)
         for site in stack.sites:
             np.testing.assert_allclose(found[site.site][:, 0], site.weights[:, query], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_reading_in_pieces_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A causal text is read with a cache; blocks may lie across its pieces."""
+def test_reading_in_chunks_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A causal text is read with a cache; blocks may span chunks."""
     model = make(dataclasses.replace(PRESETS[name], sliding_window=0 if name == "bert-tiny" else 9))
     monkeypatch.setattr(attention, "MAX_BLOCKS", 6)
     whole = read(model)
@@ -193,7 +191,7 @@ def test_all_weights_are_never_held_at_once(monkeypatch: pytest.MonkeyPatch) -> 
         read(make(PRESETS["bert-tiny"]))
 
 
-def test_weights_that_are_no_numbers_are_said_so() -> None:
+def test_nan_weights_are_refused() -> None:
     model = make(PRESETS["gpt2-tiny"])
     with torch.no_grad():
         model.embedding.weight.fill_(torch.nan)
@@ -224,7 +222,7 @@ def test_pooling_by_hand() -> None:
 
 
 def test_a_model_that_was_trained_to_copy_has_induction_heads() -> None:
-    """One layer suffices where a short convolution tells each token what stood before it."""
+    """One layer suffices where a short convolution gives each token its predecessor."""
     torch.manual_seed(0)
     config = ModelConfig(
         vocab_size=24,

@@ -1,4 +1,4 @@
-"""Gradient × input against finite differences, and nothing of it stays in the model."""
+"""Gradient × input against finite differences, and without side effects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 
 from models.architecture.transformer import EncoderDecoder
 from models.inference.continuation import evaluating
-from models.inspect.ablation import answers
+from models.inspect.ablation import ablated_logits
 from models.inspect.input_attribution import OF, attribute
 from models.inspect.reading import answer_logits, read, read_up_to
 from tests.models.inspect.designs import CONFIGS, make, text_of
@@ -15,7 +15,7 @@ from tests.models.inspect.designs import CONFIGS, make, text_of
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("of", OF)
-def test_attributions_are_slopes(name: str, of: str) -> None:
+def test_attributions_match_finite_differences(name: str, of: str) -> None:
     model = make(name)
     text, at, id = text_of(model), 5, 8
     by = 1e-3 if model.config.n_expert else 1e-6  # a router rounds to float32
@@ -23,7 +23,7 @@ def test_attributions_are_slopes(name: str, of: str) -> None:
     n_read = 6 if model.config.is_causal else 7
     assert len(found.tokens) == n_read
     assert len(found.source) == (9 if isinstance(model, EncoderDecoder) else 0)
-    logits = answers(model, text, at, [[]])[0]
+    logits = ablated_logits(model, text, at, [[]])[0]
     assert found.value == pytest.approx(float(logits[id] if of == "logit" else logits.log_softmax(0)[id]), abs=1e-5)
     assert found.total == pytest.approx(sum(found.tokens) + sum(found.source))
     embed, in_source = model.embed, isinstance(model, EncoderDecoder)
@@ -49,7 +49,7 @@ def test_attributions_are_slopes(name: str, of: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["terrarium-tiny", "moe-tiny", "bert-tiny", "t5-tiny"])
-def test_nothing_stays_behind(name: str) -> None:
+def test_attribution_has_no_side_effects(name: str) -> None:
     model = make(name)
     state, weights = torch.get_rng_state(), [p.clone() for p in model.parameters()]
     attribute(model, text_of(model), 4, 3)
@@ -59,7 +59,7 @@ def test_nothing_stays_behind(name: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), weights, strict=True))
 
 
-def test_what_is_not_a_number_is_said() -> None:
+def test_nan_outputs_are_refused() -> None:
     model = make("gpt2-tiny")
     with torch.no_grad():
         model.embedding.weight.fill_(torch.nan)

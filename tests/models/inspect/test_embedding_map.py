@@ -1,4 +1,4 @@
-"""The map of the embeddings is numpy's principal component analysis, and neighbours are those by cosine."""
+"""The embedding map equals numpy's principal component analysis, and neighbours are ranked by cosine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.models.inspect.designs import make
 
 
 @pytest.mark.parametrize("shape", [(300, 12), (10, 16), (9000, 3)])
-def test_the_map_is_the_main_plane(shape: tuple[int, int]) -> None:
+def test_the_map_is_the_plane_of_largest_variance(shape: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(0)
     table = torch.randn(*shape, generator=generator) * torch.linspace(2, 1, shape[1]) + 3.0
     found = pca_2d(table)
@@ -26,7 +26,7 @@ def test_the_map_is_the_main_plane(shape: tuple[int, int]) -> None:
     np.testing.assert_allclose(found.lengths, np.linalg.norm(data, axis=1), rtol=1e-5)
 
 
-def test_a_map_takes_no_random_numbers() -> None:
+def test_the_map_draws_no_random_numbers() -> None:
     state = torch.get_rng_state()
     table = torch.ones(20, 8)
     found = pca_2d(table)
@@ -53,7 +53,7 @@ def test_an_untied_model_has_two_tables() -> None:
     assert not found["output"].requires_grad
 
 
-def test_a_table_without_numbers_is_told_of() -> None:
+def test_a_table_with_nan_is_refused() -> None:
     table = torch.ones(9, 4)
     table[3, 1] = torch.nan
     with pytest.raises(ValueError, match="diverged"):

@@ -1,4 +1,4 @@
-"""A reply judged by other models: the log-probabilities of its tokens, and spans that two tokenizers share."""
+"""A reply scored by other models: the log-probabilities of its tokens, and spans that two tokenizers share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def judged(*pieces: tuple[str, float]) -> Judgement:
     return Judgement(pieces=tuple(p for p, _ in pieces), log_probabilities=tuple(x for _, x in pieces))
 
 
-def test_a_model_gives_its_own_reply_what_it_was_drawn_with(model: Decoder, byte_tokenizer: Tokenizer) -> None:
+def test_a_model_scores_its_own_reply_with_its_probabilities(model: Decoder, byte_tokenizer: Tokenizer) -> None:
     prompt = [65, 66, 67]
     made = [
         event
@@ -42,7 +42,7 @@ def test_a_model_gives_its_own_reply_what_it_was_drawn_with(model: Decoder, byte
     assert judgement.total == pytest.approx(float(drawn_with.sum()), abs=1e-3)
 
 
-def test_nothing_can_be_said_of_no_reply_and_by_an_encoder(model: Decoder, byte_tokenizer: Tokenizer) -> None:
+def test_an_empty_reply_and_an_encoder_are_handled(model: Decoder, byte_tokenizer: Tokenizer) -> None:
     assert judge(model, byte_tokenizer, [65], []).pieces == ()
     with pytest.raises(ValueError, match="prompt is empty"):
         judge(model, byte_tokenizer, [], [66, 67])
@@ -51,7 +51,7 @@ def test_nothing_can_be_said_of_no_reply_and_by_an_encoder(model: Decoder, byte_
         judge(encoder, byte_tokenizer, [65], [66])
 
 
-def test_spans_reach_to_where_both_tokenizers_cut() -> None:
+def test_spans_end_at_shared_token_boundaries() -> None:
     ours = judged(("un", -1.0), ("believ", -2.0), ("able", -0.5), (" yes", -0.1))
     theirs = judged(("unb", -3.0), ("elievable", -1.0), (" ", -0.2), ("yes", -0.3))
     assert shared_spans(ours, theirs) == [
@@ -69,13 +69,13 @@ def test_a_token_that_begins_a_character_belongs_to_the_one_that_ends_it() -> No
     ]
 
 
-def test_texts_that_differ_cannot_be_laid_side_by_side() -> None:
-    with pytest.raises(ValueError, match="same text back"):
+def test_different_texts_have_no_shared_spans() -> None:
+    with pytest.raises(ValueError, match="decode to the same text"):
         shared_spans(judged(("A", -1.0)), judged(("a", -1.0)))
 
 
 @given(st.text("abc ", min_size=1, max_size=30), st.data())
-def test_spans_make_up_the_text_and_lose_no_probability(text: str, data: st.DataObject) -> None:
+def test_spans_cover_the_text_and_all_log_probability(text: str, data: st.DataObject) -> None:
     def cut() -> Judgement:
         ends = sorted({*data.draw(st.sets(st.integers(1, len(text)))), len(text)})
         starts = [0, *ends[:-1]]

@@ -1,4 +1,4 @@
-"""The lens ends in the model's own answer, and the parts' contributions add up to a logit."""
+"""The lens ends in the model's own prediction, and the parts' contributions add up to a logit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def own_logits(model: AnyModel) -> torch.Tensor:
         return answer_logits(model, read(model, text_of(model)))[0]
 
 
-def test_the_last_layer_is_the_answer(model: AnyModel) -> None:
+def test_the_last_layer_is_the_prediction(model: AnyModel) -> None:
     text, logits = text_of(model), own_logits(model)
     lens = read_lens(model, streams_of(model, text), [2, 6], [5, 9], n_best=4)
     assert lens.best.shape == lens.probabilities.shape == (len(answering_stack(model).blocks) + 1, 2, 4)
@@ -40,7 +40,7 @@ def test_the_last_layer_is_the_answer(model: AnyModel) -> None:
     assert not torch.equal(lens.own[0], lens.own[-1])
 
 
-def test_tokens_are_followed_through_all_layers(model: AnyModel) -> None:
+def test_tokens_are_tracked_through_all_layers(model: AnyModel) -> None:
     lens = read_lens(model, streams_of(model, text_of(model)), [2, 4], [5, 7], n_best=3)
     p, ranks = lens.track([7, 1, 2])
     np.testing.assert_allclose(p[:, 0], lens.own[:, 1].numpy(), rtol=1e-6)
@@ -81,7 +81,7 @@ def test_a_text_is_read_once_until_text_or_weights_change() -> None:
 
 def test_a_head_with_an_activation_has_no_split() -> None:
     model = make("bert-tiny")
-    with pytest.raises(ValueError, match="no exact split"):
+    with pytest.raises(ValueError, match="cannot be split"):
         contributions(model, streams_of(model, text_of(model)), 2, [(3, None)])
 
 
@@ -91,7 +91,7 @@ def test_an_encoder_without_a_head_for_tokens_has_no_lens() -> None:
         read_lens(model, streams_of(model, text_of(model)), [1], [1])
 
 
-def test_what_is_not_a_number_is_said() -> None:
+def test_nan_outputs_are_refused() -> None:
     model = make("gpt2-tiny")
     with torch.no_grad():
         model.embedding.weight.fill_(torch.nan)
@@ -99,7 +99,7 @@ def test_what_is_not_a_number_is_said() -> None:
         read_lens(model, streams_of(model, text_of(model)), [1], [1])
 
 
-def test_a_decoder_answers_one_place_before() -> None:
+def test_a_decoder_predicts_one_position_before() -> None:
     config = make("gpt2-tiny").config
     assert (answer_position(config, 5), answer_position(config, 0)) == (4, None)
     assert answer_position(dataclasses.replace(config, topology="encoder-only"), 5) == 5

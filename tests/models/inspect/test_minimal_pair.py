@@ -1,4 +1,4 @@
-"""Two texts side by side: aligned, and in a causal model the same in every bit before they differ."""
+"""Two texts side by side: aligned, and bitwise equal in a causal model before they differ."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def make(config: ModelConfig, **changes: object) -> torch.nn.Module:
         ([1], [1], ((0, 0),)),
     ],
 )
-def test_same_tokens_stand_side_by_side(first: list[int], second: list[int], columns: object) -> None:
+def test_equal_tokens_are_aligned(first: list[int], second: list[int], columns: object) -> None:
     assert align(first, second) == columns
 
 
-def test_a_causal_model_reads_the_same_until_the_texts_differ(
+def test_a_causal_model_is_bitwise_equal_until_the_texts_differ(
     tiny_config: ModelConfig, byte_tokenizer: Tokenizer
 ) -> None:
     reading = read_pair(make(tiny_config), byte_tokenizer, PAIR)
@@ -71,7 +71,7 @@ def test_an_encoder_sees_the_difference_everywhere(
     assert model.training
 
 
-def test_an_encoder_decoder_tells_of_its_first_token(tiny_config: ModelConfig, byte_tokenizer: Tokenizer) -> None:
+def test_an_encoder_decoder_compares_its_first_token(tiny_config: ModelConfig, byte_tokenizer: Tokenizer) -> None:
     model = make(tiny_config, topology="encoder-decoder")
     reading = read_pair(model, byte_tokenizer, PAIR)
     assert len(reading.predictions) == 1
@@ -81,14 +81,14 @@ def test_an_encoder_decoder_tells_of_its_first_token(tiny_config: ModelConfig, b
 @pytest.mark.parametrize(
     ("texts", "words"), [(("", "a"), "first sentence is empty"), (("a", "b" * 65), "second sentence has 65 tokens")]
 )
-def test_what_cannot_be_shown_is_said(
+def test_unsuitable_sentences_are_refused(
     tiny_config: ModelConfig, byte_tokenizer: Tokenizer, texts: tuple[str, str], words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
         read_pair(make(tiny_config), byte_tokenizer, texts)
 
 
-def test_a_model_that_diverged_is_told_of(tiny_config: ModelConfig, byte_tokenizer: Tokenizer) -> None:
+def test_a_diverged_model_is_refused(tiny_config: ModelConfig, byte_tokenizer: Tokenizer) -> None:
     model = make(tiny_config)
     with torch.no_grad():
         model.embedding.weight.fill_(torch.nan)

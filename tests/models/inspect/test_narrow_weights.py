@@ -1,4 +1,4 @@
-"""Models whose matrices are kept in fewer bytes are looked into like any others."""
+"""Models with quantised weights can be inspected like any others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.models.inspect.designs import make, text_of
 
 @pytest.mark.parametrize("kind", ["bfloat16", "int8"])
 @pytest.mark.parametrize("name", ["gpt2-tiny", "llama-tiny", "bert-tiny", "t5-tiny"])
-def test_what_is_found_is_near_that_of_the_whole_numbers(name: str, kind: str) -> None:
+def test_quantised_weights_give_similar_results(name: str, kind: str) -> None:
     model = make(name).float()
     narrow: AnyModel = prepare_weights(model, kind)
     text, site = text_of(model), answering_stack(model).site

@@ -1,4 +1,4 @@
-"""What is read of a reply afterwards is what it was drawn from: the same numbers, and with them the same draws."""
+"""Reading a reply again gives the logits it was sampled from, and with them the same draws."""
 
 import math
 
@@ -37,7 +37,7 @@ def made(model: AnyModel, tokenizer: Tokenizer, ids: list[int], config: Sampling
 
 @pytest.mark.parametrize("topology", ["decoder-only", "encoder-decoder"])
 @pytest.mark.parametrize("config", [DRAWN, SamplingConfig(temperature=0.0, max_tokens=40)])
-def test_all_draws_of_a_reply_can_be_made_again(
+def test_all_draws_of_a_reply_can_be_reproduced(
     topology: str, config: SamplingConfig, byte_tokenizer: Tokenizer
 ) -> None:
     model, prompt = tiny(topology), [70, 71, 72]
@@ -77,12 +77,12 @@ def test_a_full_context_is_read() -> None:
 
 
 @pytest.mark.parametrize("topology", ["decoder-only", "encoder-only"])
-def test_no_text_is_a_sentence(topology: str) -> None:
+def test_an_empty_text_is_refused(topology: str) -> None:
     with pytest.raises(ValueError, match="prompt is empty"):
         read_logits(tiny(topology), [])
 
 
-def test_an_encoders_places_are_its_own() -> None:
+def test_an_encoder_predicts_at_the_same_position() -> None:
     model, ids = tiny("encoder-only"), [70, 71, 3, 72]
     read = read_logits(model, ids)
     assert (read.first, len(read.probabilities)) == (0, 4)
@@ -91,7 +91,7 @@ def test_an_encoders_places_are_its_own() -> None:
     np.testing.assert_allclose(read.logits, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_not_a_number_is_a_sentence() -> None:
+def test_nan_logits_are_refused() -> None:
     model = tiny("decoder-only")
     with torch.no_grad():
         model.embedding.weight[70] = math.nan

@@ -1,4 +1,4 @@
-"""Patterns of heads that are made to have them score exactly what they must; and a model made to copy is found out."""
+"""Heads built to show a pattern get exactly its score; and a model trained to copy has induction heads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CAUSAL = np.tri(T, dtype=bool)
 
 
 def score_patterns(weights: np.ndarray, seen: np.ndarray, *, is_self: bool, is_causal: bool) -> dict[str, np.ndarray]:
-    """As a text that is read in three pieces."""
+    """Scores of a text read in three chunks."""
     ends = [0, 1, 1 + len(seen) // 2, len(seen)]
     pieces = [slice(a, b) for a, b in itertools.pairwise(ends) if a < b]
     return mean_scores(
@@ -36,7 +36,7 @@ def score_patterns(weights: np.ndarray, seen: np.ndarray, *, is_self: bool, is_c
 
 
 def one_hot(columns: list[int]) -> np.ndarray:
-    """(1, T, T): each row looks at one token."""
+    """(1, T, T): each row attends to one token."""
     return np.eye(T, dtype=np.float32)[columns][None]
 
 
@@ -58,14 +58,16 @@ def test_heads_with_one_pattern_score_exactly() -> None:
     assert scores["previous"][PREVIOUS] == 1
     assert scores["first"][FIRST] == 1
     assert scores["self"][SELF] == 1
-    assert scores["previous"][FIRST] == pytest.approx(1 / (T - 1)), "of the second token, the first is the one before"
+    assert scores["previous"][FIRST] == pytest.approx(1 / (T - 1)), (
+        "for the second token, the first is the previous one"
+    )
     assert scores["first"][PREVIOUS] == pytest.approx(1 / (T - 1))
     assert scores["self"][PREVIOUS] == scores["self"][FIRST] == scores["previous"][SELF] == 0
     uniform = np.mean([1 / (i + 1) for i in range(1, T)])
     for pattern in ("previous", "first", "self"):
         assert scores[pattern][UNIFORM] == pytest.approx(uniform)
     assert np.isnan(scores["next"]).all(), "a causal head cannot"
-    assert np.isnan(scores["induction"]).all(), "measured elsewhere"
+    assert np.isnan(scores["induction"]).all(), "measured separately"
     assert scores["diffuse"][UNIFORM] == pytest.approx(1, abs=1e-6)
     assert scores["diffuse"][:UNIFORM].max() == 0
     assert scores["local"][[PREVIOUS, SELF, THIRD]].tolist() == [1, 1, 1]
@@ -73,7 +75,7 @@ def test_heads_with_one_pattern_score_exactly() -> None:
     assert scores["local"][UNIFORM] == pytest.approx(np.mean([4 / (i + 1) for i in range(7, T)]))
 
 
-def test_both_ways_and_across() -> None:
+def test_bidirectional_and_cross_attention() -> None:
     seen = np.ones((T, T), dtype=bool)
     following = one_hot([min(i + 1, T - 1) for i in range(T)])
     scores = score_patterns(following, seen, is_self=True, is_causal=False)
@@ -86,7 +88,7 @@ def test_both_ways_and_across() -> None:
     assert all(np.isnan(scores[name]).all() for name in PATTERNS if name not in ("first", "diffuse"))
 
 
-def test_a_text_of_one_token_tells_nothing() -> None:
+def test_scores_of_a_single_token_are_undefined() -> None:
     scores = score_patterns(np.ones((3, 1, 1), np.float32), np.ones((1, 1), dtype=bool), is_self=True, is_causal=True)
     assert all(np.isnan(of).all() for of in scores.values())
     assert leading_pattern(dict.fromkeys(PATTERNS, math.nan)) == ""
@@ -115,7 +117,7 @@ def test_heads_are_sorted_and_named() -> None:
     scores = score_patterns(HEADS, CAUSAL, is_self=True, is_causal=True)
     other = {name: np.array([math.nan, 0.5], np.float32) for name in PATTERNS}
     assert order_by("self", [scores, other])[:2] == [(0, SELF), (1, 1)]
-    assert order_by("self", [scores, other])[-1] == (1, 0), "what cannot be told comes last"
+    assert order_by("self", [scores, other])[-1] == (1, 0), "undefined scores come last"
     named = [leading_pattern({name: float(of[head]) for name, of in scores.items()}) for head in range(len(HEADS))]
     assert named == ["previous", "first", "self", "diffuse", "local"]
     assert leading_pattern({**dict.fromkeys(PATTERNS, 0.6), "induction": 0.5}) == "induction"

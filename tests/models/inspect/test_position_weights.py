@@ -1,4 +1,4 @@
-"""What trained runs have learned about positions is read exactly, and only that; what is wrong is said."""
+"""Learned position tables are read exactly, and nothing else; bad checkpoints are refused."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def tables(library: Library, config: ModelConfig) -> dict[str, np.ndarray]:
     return event.tables
 
 
-def test_runs_of_the_same_kind_are_offered_those_of_the_same_shape_first(library: Library) -> None:
+def test_runs_of_the_same_shape_come_first(library: Library) -> None:
     for name, config in {
         "a-longer": dataclasses.replace(LEARNED, context_length=12),
         "b-same": dataclasses.replace(LEARNED, vocab_size=17, n_layer=2),
@@ -67,7 +67,7 @@ def test_runs_of_the_same_kind_are_offered_those_of_the_same_shape_first(library
         ),
     ],
 )
-def test_the_tables_are_the_checkpoints(library: Library, config: ModelConfig, names: dict[str, str]) -> None:
+def test_tables_equal_the_checkpoint(library: Library, config: ModelConfig, names: dict[str, str]) -> None:
     put_run(library, "run", config)
     weights = weights_of(config)
     ours = tables(library, config)
@@ -82,11 +82,11 @@ def rewrite(folder: Path, **tensors: torch.Tensor) -> None:
     safetensors.torch.save_file({name.replace("__", "."): tensor for name, tensor in tensors.items()}, path)
 
 
-def test_what_is_wrong_with_a_checkpoint_is_said_in_a_sentence(library: Library) -> None:
+def test_a_bad_checkpoint_is_refused_with_a_reason(library: Library) -> None:
     folder = put_run(library, "run", LEARNED)
     (run,) = found(library, LEARNED)
     rewrite(folder, position__weight=torch.zeros(5, 8))
-    with pytest.raises(ValueError, match="another shape"):
+    with pytest.raises(ValueError, match="does not have the shape"):
         next(read(run))
     rewrite(folder, position__weight=torch.zeros(6, 8, dtype=torch.bfloat16))
     with pytest.raises(ValueError, match="BF16"):

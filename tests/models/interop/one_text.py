@@ -1,4 +1,4 @@
-"""Holding an encoder against transformers' BERT classes, with padding on either side."""
+"""Compares an encoder with transformers' BERT classes, with padding on either side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the comparisons with transformers share: saving their models, masks, and how equal logits must be."""
+"""Helpers for comparing with transformers: saving its models, masks, and the tolerance of logits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Yielded = TypeVar("Yielded")
 Result = TypeVar("Result")
 
 TOLERANCE = 1e-4
-"""Largest difference, relative to the largest number, in float32."""
+"""Maximum difference relative to the largest value, in float32."""
 
 
 def save_theirs(model: Any, folder: Path, *, sharded: bool = False) -> Path:

@@ -83,7 +83,7 @@ def test_without_a_prefix(tmp_path: Path) -> None:
         ({"architectures": ["MBartForConditionalGeneration"]}, "MBartForConditionalGeneration is not supported"),
     ],
 )
-def test_what_cannot_be_expressed_is_named(tmp_path: Path, options: dict[str, Any], named: str) -> None:
+def test_unsupported_options_are_named(tmp_path: Path, options: dict[str, Any], named: str) -> None:
     save_theirs(make_bart(0), tmp_path)
     change_config(tmp_path, **options)
     with pytest.raises(ValueError, match=named) as caught:

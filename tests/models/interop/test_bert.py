@@ -34,7 +34,7 @@ def test_masked_tokens(tmp_path: Path, seed: int) -> None:
     assert ours.n_parameters == sum(parameter.numel() for parameter in theirs.parameters())
 
 
-def test_an_untied_table(tmp_path: Path) -> None:
+def test_an_untied_output_embedding(tmp_path: Path) -> None:
     theirs = make_bert(BertForMaskedLM, 1, tie_word_embeddings=False)
     ours = compare(save_theirs(theirs, tmp_path), theirs)
     assert not ours.config.tied_embeddings
@@ -107,7 +107,7 @@ def test_a_headless_model_with_a_prefix(tmp_path: Path) -> None:
         ({"architectures": ["BertModel"]}, "has the tensor 'cls"),
     ],
 )
-def test_what_cannot_be_expressed_is_named(tmp_path: Path, options: dict[str, Any], named: str) -> None:
+def test_unsupported_options_are_named(tmp_path: Path, options: dict[str, Any], named: str) -> None:
     save_theirs(make_bert(BertForMaskedLM, 5, num_attention_heads=2), tmp_path)
     change_config(tmp_path, **options)
     with pytest.raises(ValueError, match=named) as caught:
@@ -119,7 +119,7 @@ def test_a_copy_that_differs_is_refused(tmp_path: Path) -> None:
     theirs = make_bert(BertForMaskedLM, 6, tie_word_embeddings=False)
     save_theirs(theirs, tmp_path)
     change_config(tmp_path, tie_word_embeddings=True)
-    with pytest.raises(ValueError, match=r"cls\.predictions\.decoder.*other numbers"):
+    with pytest.raises(ValueError, match=r"cls\.predictions\.decoder"):
         load_model(tmp_path)
 
 

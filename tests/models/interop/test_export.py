@@ -1,4 +1,4 @@
-"""What we write: transformers loads it and computes the same."""
+"""Exports: transformers loads them and computes the same."""
 
 from __future__ import annotations
 

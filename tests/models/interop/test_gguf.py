@@ -111,7 +111,7 @@ def logits(model: AnyModel) -> torch.Tensor:
         {"bias": "attention", "n_head": 8, "n_kv_head": 4},
     ],
 )
-def test_the_same_numbers_come_back(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_the_weights_are_read_back_unchanged(changes: dict[str, Any], tmp_path: Path) -> None:
     model = random_model(dataclasses.replace(LLAMA, **changes))
     path = write(tmp_path / "model.gguf", model)
     found, tokenizer = load_model(path)
@@ -154,13 +154,13 @@ SCALINGS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("more", "slots"), SCALINGS)
-def test_stretched_rotations(more: dict[str, Any], slots: dict[str, Any], tmp_path: Path) -> None:
+def test_rope_scaling(more: dict[str, Any], slots: dict[str, Any], tmp_path: Path) -> None:
     model = random_model(dataclasses.replace(LLAMA, **slots))
     found, _ = load_model(write(tmp_path / "model.gguf", model, more=more))
     assert_close(logits(found), logits(model))
 
 
-def test_llama3_rotations_are_recognised(tmp_path: Path) -> None:
+def test_llama3_rope_scaling_is_recognised(tmp_path: Path) -> None:
     config = dataclasses.replace(
         LLAMA, rope_theta=500_000.0, rope_scaling="llama3", rope_factor=8.0, rope_original_context=8192
     )
@@ -195,7 +195,7 @@ def test_the_tokenizer_is_built_from_the_metadata(bpe: Tokenizer, tmp_path: Path
         ("qwen2", "it's 12 (x)", ["it", "'s", "Ġ", "1", "2", "Ġ(", "x", ")"]),
     ],
 )
-def test_how_texts_are_cut(pre: str, text: str, cuts: list[str], bpe: Tokenizer, tmp_path: Path) -> None:
+def test_pre_tokenization(pre: str, text: str, cuts: list[str], bpe: Tokenizer, tmp_path: Path) -> None:
     model = random_model(dataclasses.replace(LLAMA, n_layer=1, vocab_size=bpe.get_vocab_size()))
     _, tokenizer = load_model(write(tmp_path / "model.gguf", model, tokenizer=bpe, pre=pre))
     assert tokenizer is not None
@@ -203,7 +203,7 @@ def test_how_texts_are_cut(pre: str, text: str, cuts: list[str], bpe: Tokenizer,
     assert [piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)] == cuts
 
 
-def test_what_is_not_known_is_refused(bpe: Tokenizer, tmp_path: Path) -> None:
+def test_unsupported_files_are_refused(bpe: Tokenizer, tmp_path: Path) -> None:
     model = random_model(dataclasses.replace(LLAMA, n_layer=1, vocab_size=bpe.get_vocab_size()))
 
     def refusal(**options: Any) -> str:

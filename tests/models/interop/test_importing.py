@@ -1,4 +1,4 @@
-"""Runs made of models from elsewhere, and the commands that make them and write them out again."""
+"""Importing models as runs, and the import and export commands."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_an_import_is_a_run_like_any_other(source: Path, library: Library) -> No
     assert tokenizer is not None
     assert again is not None
     assert again.get_vocab() == tokenizer.get_vocab()
-    with pytest.raises(ValueError, match="was imported, so it cannot go on"):
+    with pytest.raises(ValueError, match="was imported and cannot be resumed"):
         drive(Trainer(RunFolder.open(run.folder), library).events())  # type: ignore[arg-type]
 
 

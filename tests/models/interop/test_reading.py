@@ -1,4 +1,4 @@
-"""Folders that are damaged, contradict themselves or ask for what we do not have: one sentence each."""
+"""Folders that are damaged, contradictory or not supported: each is refused with a clear message."""
 
 from __future__ import annotations
 
@@ -55,16 +55,16 @@ def refusal(folder: Path) -> str:
         ({"architectures": ["MambaForCausalLM"]}, "class MambaForCausalLM is not supported: it can be GPT2LMHeadModel"),
         ({"architectures": None}, "does not name the model's class"),
         ({"hidden_act": "mish"}, "hidden_act 'mish' is not supported: it can be silu"),
-        ({"rope_parameters": {"rope_type": "longrope", "factor": 2.0}}, "kind 'longrope' is not supported"),
+        ({"rope_parameters": {"rope_type": "longrope", "factor": 2.0}}, "RoPE scaling 'longrope' is not supported"),
         ({"rope_parameters": {"rope_type": "linear"}}, "factor is missing"),
         ({"rope_parameters": {"rope_type": "linear", "factor": 2.0, "beta_fast": 1}}, "has no option 'beta_fast'"),
         ({"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}}, "partial_rotary_factor 0.5"),
-        ({"rope_parameters": {"full_attention": {"rope_type": "default"}}}, "some of the layers"),
+        ({"rope_parameters": {"full_attention": {"rope_type": "default"}}}, "per layer type"),
         (
             {"rope_parameters": {"rope_type": "yarn", "factor": 2.0, "truncate": False}},
             "truncate False is not supported",
         ),
-        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "say different things"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "contradict each other"),
         ({"sliding_window": 4}, "the option 'sliding_window' is not known"),
         ({"attn_logit_softcapping": 30.0}, "the option 'attn_logit_softcapping' is not known"),
         ({"quantization_config": {"bits": 4}}, "the option 'quantization_config' is not known"),
@@ -76,7 +76,7 @@ def refusal(folder: Path) -> str:
         ({"tie_word_embeddings": 1}, "tie_word_embeddings must be true or false"),
     ],
 )
-def test_options_that_are_not_known_are_refused(options: dict[str, Any], words: str, folder: Path) -> None:
+def test_unknown_options_are_refused(options: dict[str, Any], words: str, folder: Path) -> None:
     change(folder, **options)
     assert words in refusal(folder)
     with pytest.raises(ValueError, match=r"config\.json"):
@@ -98,9 +98,9 @@ def test_harmless_options_are_ignored(folder: Path) -> None:
         ({"vocab_size": 9_000_000}, r"needs 9000000 × 32"),
         ({"hidden_size": 1_048_576, "intermediate_size": 16_777_216, "head_dim": 8}, "needs"),
         ({"num_hidden_layers": 1000}, r"lacks the tensor 'model\.layers\.2\..*' and \d+ more"),
-        ({"num_hidden_layers": 1}, r"has the tensor 'model\.layers\.1\..*' and 8 more, for which"),
+        ({"num_hidden_layers": 1}, r"has the tensor 'model\.layers\.1\..*' and 8 more, which"),
         ({"attention_bias": True}, r"lacks the tensor 'model\.layers\.0\.self_attn\.q_proj\.bias' and 7 more"),
-        ({"tie_word_embeddings": True}, "holds 'lm_head.weight' with other numbers"),
+        ({"tie_word_embeddings": True}, "has other values in 'lm_head.weight'"),
         ({"num_key_value_heads": 4}, "k_proj"),
     ],
 )
@@ -114,13 +114,13 @@ def test_damaged_files_are_named(folder: Path) -> None:
     weights = folder / "model.safetensors"
     data = weights.read_bytes()
     for spoilt, words in (
-        (data[:-10], "perhaps a download was cut off"),
-        (data[:100], "no safetensors file, or cut off"),
-        (b"", "no safetensors file, or cut off"),
-        (b"\xff" * 200, "no safetensors file, or cut off"),
+        (data[:-10], "perhaps a download was interrupted"),
+        (data[:100], "truncated or not a safetensors file"),
+        (b"", "truncated or not a safetensors file"),
+        (b"\xff" * 200, "truncated or not a safetensors file"),
         ((20).to_bytes(8, "little") + b"x" * 100, "not valid JSON"),
-        ((2).to_bytes(8, "little") + b"[]", "no JSON object"),
-        (data.replace(b'"F32"', b'"F16"', 1), "does not fit its shape"),
+        ((2).to_bytes(8, "little") + b"[]", "not a JSON object"),
+        (data.replace(b'"F32"', b'"F16"', 1), "does not match its shape"),
         (data.replace(b'"shape"', b'"shame"', 1), "nothing sensible"),
     ):
         weights.write_bytes(spoilt)
@@ -154,7 +154,7 @@ def test_folders_without_weights(folder: Path) -> None:
         load_model(folder / "nowhere")
 
 
-def test_sharded_folders_with_holes(tmp_path: Path) -> None:
+def test_incomplete_sharded_folders(tmp_path: Path) -> None:
     folder = save_theirs(llama(0), tmp_path / "model", sharded=True)
     index = json.loads((folder / "model.safetensors.index.json").read_text())
     first = index["weight_map"]["model.norm.weight"]
@@ -165,12 +165,12 @@ def test_sharded_folders_with_holes(tmp_path: Path) -> None:
     change(folder, "model.safetensors.index.json", weight_map={**index["weight_map"], "more": first})
     assert f"{first} does not hold 'more'" in refusal(folder)
     change(folder, "model.safetensors.index.json", weight_map={"x": "../model.safetensors"})
-    assert "no name of a file beside it" in refusal(folder)
+    assert "not the name of a file beside it" in refusal(folder)
     change(folder, "model.safetensors.index.json", weight_map=3)
     assert "has no weight_map" in refusal(folder)
 
 
-def test_other_kinds_of_numbers(folder: Path) -> None:
+def test_other_number_formats(folder: Path) -> None:
     file = folder / "model.safetensors"
     tensors = load_file(file)
     expected, _ = load_model(folder, dtype=torch.bfloat16)
@@ -179,7 +179,7 @@ def test_other_kinds_of_numbers(folder: Path) -> None:
     ids = torch.arange(5)[None]
     assert torch.equal(found(ids), expected(ids))
     save_file({name: (tensor * 10).to(torch.int8) for name, tensor in tensors.items()}, file)
-    assert "is stored as int8, as quantised models do" in refusal(folder)
+    assert "is stored as int8, as in quantised models" in refusal(folder)
     save_file({name: tensor.to(torch.float8_e4m3fn) for name, tensor in tensors.items()}, file)
     assert "is stored as F8_E4M3, which is not supported" in refusal(folder)
 
@@ -198,7 +198,7 @@ def test_names_without_their_prefix_and_old_masks(tmp_path: Path) -> None:
         assert torch.allclose(model(ids), theirs(ids).logits, atol=1e-4)
 
 
-def test_loading_tells_how_far_it_is_and_can_be_cancelled(saved: Path) -> None:
+def test_loading_reports_progress_and_can_be_cancelled(saved: Path) -> None:
     state = torch.get_rng_state()
     events, (model, tokenizer) = drive(load_model_events(saved))
     assert isinstance(model, Decoder)
@@ -216,7 +216,7 @@ def test_loading_tells_how_far_it_is_and_can_be_cancelled(saved: Path) -> None:
     loading.close()
 
 
-def test_large_tensors_are_read_in_pieces(tmp_path: Path) -> None:
+def test_large_tensors_are_read_in_chunks(tmp_path: Path) -> None:
     table = torch.randn(5_000_001)  # 20 MB, more than a piece
     save_file({"a": table}, tmp_path / "x.safetensors")
     pieces, read = drive(read_header(tmp_path / "x.safetensors")["a"].read())
@@ -232,7 +232,7 @@ def test_tokenizer_json_and_ids(folder: Path) -> None:
     tokenizer = train_tokenizer((), "byte", 0)
     tokenizer.enable_truncation(3)
     tokenizer.save(str(folder / "tokenizer.json"))
-    assert "tokens up to id 260, but the model knows only 97" in refusal(folder)
+    assert "tokens up to id 260, but the model has only 97" in refusal(folder)
     folder_gpt2 = save_theirs(gpt2(0, vocab_size=300), folder / "gpt2")
     tokenizer.save(str(folder_gpt2 / "tokenizer.json"))
     change(folder_gpt2, "generation_config.json", eos_token_id=[1, 7])
@@ -264,7 +264,7 @@ def test_vocab_and_merges(tmp_path: Path) -> None:
     (folder / "merges.txt").write_text("a b c\n")
     assert "merges.txt is damaged" in refusal(folder)
     (folder / "merges.txt").write_text("qqq zzz\n")
-    assert "merges.txt does not fit vocab.json" in refusal(folder)
+    assert "merges.txt does not match vocab.json" in refusal(folder)
 
 
 def test_word_pieces(tmp_path: Path) -> None:
@@ -284,15 +284,15 @@ def test_word_pieces(tmp_path: Path) -> None:
     assert "vocab.txt is damaged" in refusal(folder)
 
 
-def test_a_split_into_words_that_nothing_tells_costs_the_tokenizer_only(folder: Path) -> None:
+def test_an_unknown_pre_tokenization_pattern_costs_only_the_tokenizer(folder: Path) -> None:
     ranks = (b"%s %d\n" % (base64.b64encode(bytes([byte])), byte) for byte in range(256))
     (folder / "mine.tiktoken").write_bytes(b"".join(ranks))
     events, (_, tokenizer) = drive(load_model_events(folder))
     assert tokenizer is None
-    assert ["name the pattern" in event.sentence for event in events if isinstance(event, Notice)] == [True]
+    assert ["choose a pattern" in event.sentence for event in events if isinstance(event, Notice)] == [True]
 
 
-def test_sentencepiece_models_are_said_not_to_be_read(folder: Path) -> None:
+def test_an_unreadable_sentencepiece_model_is_reported(folder: Path) -> None:
     (folder / "tokenizer.model").write_bytes(b"x")
     events, (_, tokenizer) = drive(load_model_events(folder))
     assert tokenizer is None

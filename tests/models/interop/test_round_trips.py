@@ -103,7 +103,7 @@ def test_encoder_decoders(tmp_path: Path, name: str) -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("seed", range(3))
-def test_what_was_imported_goes_back(tmp_path: Path, seed: int) -> None:
+def test_imported_models_are_exported_unchanged(tmp_path: Path, seed: int) -> None:
     for make in (make_bart, make_t5):
         theirs = make(seed)
         folder = tmp_path / make.__name__

@@ -27,7 +27,7 @@ def test_random_designs(tmp_path: Path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("is_scaled", [True, False])
-def test_a_table_of_its_own_for_the_logits(tmp_path: Path, is_scaled: bool) -> None:
+def test_an_untied_output_embedding(tmp_path: Path, is_scaled: bool) -> None:
     """As in version 1.1: also where config.json was written by transformers 5, which says tied in any case."""
     theirs = make_t5(1, own_table=True, tie_word_embeddings=is_scaled)
     save_theirs(theirs, tmp_path)
@@ -46,7 +46,7 @@ def test_the_published_form_of_version_1_1(tmp_path: Path) -> None:
     assert not ours.config.scaled_logits
 
 
-def test_older_files_hold_copies_and_a_table_that_is_never_read(tmp_path: Path) -> None:
+def test_older_files_with_tied_copies_and_an_unused_table(tmp_path: Path) -> None:
     theirs = make_t5(2)
     save_theirs(theirs, tmp_path)
 
@@ -84,7 +84,7 @@ def test_without_a_context_it_is_the_published_one(tmp_path: Path) -> None:
         ({"architectures": ["T5EncoderModel"]}, "T5EncoderModel is not supported"),
     ],
 )
-def test_what_cannot_be_expressed_is_named(tmp_path: Path, options: dict[str, Any], named: str) -> None:
+def test_unsupported_options_are_named(tmp_path: Path, options: dict[str, Any], named: str) -> None:
     save_theirs(make_t5(0), tmp_path)
     change_config(tmp_path, **options)
     with pytest.raises(ValueError, match=named) as caught:
@@ -92,14 +92,14 @@ def test_what_cannot_be_expressed_is_named(tmp_path: Path, options: dict[str, An
     assert str(tmp_path) in str(caught.value)
 
 
-def test_a_stack_that_reads_another_table_is_refused(tmp_path: Path) -> None:
+def test_a_stack_with_another_embedding_is_refused(tmp_path: Path) -> None:
     save_theirs(make_t5(4), tmp_path)
     rename_tensors(tmp_path, lambda name: [name, "encoder.embed_tokens.weight"] if name == "shared.weight" else [name])
     load_model(tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
     tensors["encoder.embed_tokens.weight"] += 1
     save_file(tensors, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match=r"encoder\.embed_tokens\.weight' with other numbers"):
+    with pytest.raises(ValueError, match=r"encoder\.embed_tokens\.weight'"):
         load_model(tmp_path)
 
 

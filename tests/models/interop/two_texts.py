@@ -1,4 +1,4 @@
-"""Holding an encoder-decoder against transformers' class, with padding on either side of source and target."""
+"""Compares an encoder-decoder with transformers' class, with padding on either side of source and target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pointing models: what they read, learn and are asked, and why a causal one is right in exactly half of the pairs."""
+"""Pointing models: reading, training and evaluation, and why a causal one is right in exactly half of the pairs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def drive(events: Generator[Event, None, object]) -> list[Event]:
     return list(events)
 
 
-def test_a_sentence_is_read_to_its_last_it(tokenizer: Tokenizer) -> None:
+def test_the_last_it_of_a_sentence_counts(tokenizer: Tokenizer) -> None:
     reading = read_sentence(tokenizer, TIRED)
     assert [candidate.noun for candidate in reading.candidates] == ["animal", "street"]
     words = {candidate.noun: decode(tokenizer, [reading.ids[candidate.position]]) for candidate in reading.candidates}
@@ -71,7 +71,7 @@ def test_a_sentence_is_read_to_its_last_it(tokenizer: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("kind", ["byte", "bpe"])
-def test_nouns_of_several_tokens_are_pointed_at_by_their_last(kind: str) -> None:
+def test_nouns_of_several_tokens_use_the_last_one(kind: str) -> None:
     tokenizer = train_tokenizer([TIRED] * 4, kind, 300)
     reading = read_sentence(tokenizer, "The turnip didn't tempt the donkey because it was too wide.")
     assert [candidate.noun for candidate in reading.candidates] == ["turnip", "donkey"]
@@ -83,17 +83,17 @@ def test_nouns_of_several_tokens_are_pointed_at_by_their_last(kind: str) -> None
     ("text", "words"),
     [
         ("The animal was tired.", "no “it”"),
-        ("The animal slept because it was tired.", "only “animal” stands before it"),
-        ("It was too wide for the animal and the street.", "none stands before it"),
+        ("The animal slept because it was tired.", "only “animal” comes before it"),
+        ("It was too wide for the animal and the street.", "none comes before it"),
         ("", "no “it”"),
     ],
 )
-def test_what_cannot_be_resolved_is_said(tokenizer: Tokenizer, text: str, words: str) -> None:
+def test_sentences_without_it_or_nouns_are_refused(tokenizer: Tokenizer, text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         read_sentence(tokenizer, text)
 
 
-def test_batches_ask_for_the_antecedents_position(library: Library, tokenizer: Tokenizer) -> None:
+def test_targets_are_the_positions_of_the_antecedents(library: Library, tokenizer: Tokenizer) -> None:
     spec = pronoun_spec("encoder-only")
     corpus = build_pronoun_corpus(library)
     batches = make_batches(corpus, tokenizer, spec.model, spec.train, "val")
@@ -117,7 +117,7 @@ def test_batches_ask_for_the_antecedents_position(library: Library, tokenizer: T
 def test_a_context_that_is_too_short_is_refused(library: Library, tokenizer: Tokenizer) -> None:
     spec = pronoun_spec("encoder-only")
     config = dataclasses.replace(spec.model, context_length=8)
-    with pytest.raises(ValueError, match="context takes 8"):
+    with pytest.raises(ValueError, match="context has only 8"):
         make_batches(build_pronoun_corpus(library), tokenizer, config, spec.train, "val")
 
 
@@ -140,7 +140,7 @@ def test_all_weights_learn_from_pointing(topology: str, tokenizer: Tokenizer) ->
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
-def test_designs_with_weights_that_would_learn_nothing_are_refused() -> None:
+def test_designs_with_weights_that_stay_untrained_are_refused() -> None:
     encoder, decoder = (pronoun_spec(topology).model for topology in KINDS)
     for config in (
         dataclasses.replace(encoder, head="language"),
@@ -151,8 +151,8 @@ def test_designs_with_weights_that_would_learn_nothing_are_refused() -> None:
             check_pointing(config)
 
 
-def test_a_causal_model_sees_no_adjective_at_it(tokenizer: Tokenizer) -> None:
-    """Its scores are the same in every bit, so one sentence of every pair is right: exactly half, trained or not."""
+def test_a_causal_model_does_not_see_the_adjective(tokenizer: Tokenizer) -> None:
+    """Its scores are bitwise equal, so one sentence of every pair is right: exactly half, trained or not."""
     model = fresh_model("decoder-only", tokenizer)
     tired, wide = read_sentences(tokenizer, [TIRED, WIDE])
     assert tired.ids != wide.ids
@@ -161,7 +161,7 @@ def test_a_causal_model_sees_no_adjective_at_it(tokenizer: Tokenizer) -> None:
     assert (result.accuracy, result.both, result.largest_difference) == (0.5, 0.0, 0.0)
 
 
-def test_an_encoder_sees_it_unless_it_is_hidden(tokenizer: Tokenizer) -> None:
+def test_an_encoder_sees_the_adjective_unless_masked(tokenizer: Tokenizer) -> None:
     model = fresh_model("encoder-only", tokenizer).train()
     tired, wide = read_sentences(tokenizer, [TIRED, WIDE])
     assert resolve(model, [tired]) != resolve(model, [wide])
@@ -190,10 +190,10 @@ def test_an_evaluation_is_kept_with_its_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_recipe_trains_and_asks_both(
+def test_the_recipe_trains_and_evaluates_both(
     library: Library, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In sixty steps at a high learning rate the encoder has found out; the causal model never does."""
+    """In 60 steps at a high learning rate the encoder learns the task; the causal model cannot."""
     import models.recipes.pronoun_specs as specs
 
     training = dataclasses.replace(
@@ -221,19 +221,19 @@ def test_the_recipe_trains_and_asks_both(
     assert wide[0] < wide[1]
 
 
-def test_samples_say_what_it_is(tokenizer: Tokenizer) -> None:
+def test_samples_resolve_it(tokenizer: Tokenizer) -> None:
     model = fresh_model("encoder-only", tokenizer)
-    text, top = write_sample(model, tokenizer, TIRED, as_chat=False, seed=0, max_tokens=5, points=True)
+    text, top = write_sample(model, tokenizer, TIRED, as_chat=False, seed=0, max_tokens=5, resolves_pronouns=True)
     names = [decode(tokenizer, [id]).strip() for id, _ in top]
     assert sorted(names) == ["animal", "street"]
     assert text == ARROW + names[0]
     assert sum(probability for _, probability in top) == pytest.approx(1)
-    text, top = write_sample(model, tokenizer, "Hello", as_chat=False, seed=0, max_tokens=5, points=True)
+    text, top = write_sample(model, tokenizer, "Hello", as_chat=False, seed=0, max_tokens=5, resolves_pronouns=True)
     assert "no “it”" in text
     assert top == ()
 
 
-def test_a_stopped_recipe_keeps_what_there_is(library: Library) -> None:
+def test_a_stopped_recipe_keeps_its_run(library: Library) -> None:
     recipe = PronounRecipe(library, device="cpu")
     events = recipe.events()
     recipe.request_stop()

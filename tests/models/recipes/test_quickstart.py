@@ -21,7 +21,7 @@ from models.recipes import quickstart
 from models.recipes.quickstart import QuickStart
 
 N_STEPS = 20
-"""What the least budget allows."""
+"""What the smallest budget allows."""
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,7 @@ def test_tiny_world_from_nothing_to_an_evaluation(library: Library) -> None:
     assert tokenizer is not None
     assert model.config.vocab_size == tokenizer.get_vocab_size()
 
-    again = tiny(library)  # corpus and tokenizer are there already
+    again = tiny(library)  # corpus and tokenizer exist already
     assert isinstance(list(again.events())[-1], Evaluated)
     assert again.run is not None
     assert again.run.folder != start.run.folder
@@ -110,7 +110,7 @@ def test_a_text_ends_with_its_validation_loss(library: Library, text: Path) -> N
     assert start.run.spec.name == "My-words"
 
 
-def test_stopped_before_training_nothing_remains(library: Library, text: Path) -> None:
+def test_stopping_before_training_leaves_no_run(library: Library, text: Path) -> None:
     start = tiny(library, files=[text])
     for event in start.events():
         if isinstance(event, Phase) and event.name == "Measuring this device":
@@ -120,7 +120,7 @@ def test_stopped_before_training_nothing_remains(library: Library, text: Path) -
     assert library.list_runs() == []
 
 
-def test_stopped_while_it_prepares_it_ends_at_the_next_event(library: Library, text: Path) -> None:
+def test_stopping_during_preparation_ends_at_the_next_event(library: Library, text: Path) -> None:
     start = tiny(library, files=[text])
     events: list[Event] = []
     for event in start.events():
@@ -131,7 +131,7 @@ def test_stopped_while_it_prepares_it_ends_at_the_next_event(library: Library, t
     assert start.seconds > 0
 
 
-def test_stopped_while_it_evaluates_the_run_stands_without_a_result(library: Library) -> None:
+def test_stopping_during_evaluation_keeps_the_run_without_a_result(library: Library) -> None:
     start = tiny(library)
     after_training: list[Event] = []
     finished = False
@@ -147,7 +147,7 @@ def test_stopped_while_it_evaluates_the_run_stands_without_a_result(library: Lib
     assert not start.answers
 
 
-def test_stopped_while_training_the_run_is_kept_and_not_evaluated(library: Library, text: Path) -> None:
+def test_stopping_during_training_keeps_the_run_unevaluated(library: Library, text: Path) -> None:
     start = tiny(library, files=[text])
     events: list[Event] = []
     for event in start.events():
@@ -162,7 +162,7 @@ def test_stopped_while_training_the_run_is_kept_and_not_evaluated(library: Libra
     assert not start.answers
 
 
-def test_closed_at_any_time_the_library_stays_whole(library: Library, text: Path) -> None:
+def test_closing_at_any_time_keeps_the_library_intact(library: Library, text: Path) -> None:
     start = tiny(library, files=[text])
     generator = start.events()
     for event in generator:

@@ -43,7 +43,7 @@ def test_the_queue_is_stored_in_order(library: Library, queue: RunQueue) -> None
     queue.put_back(taken, 1)
     assert names(other) == ["a", "b", "c"]
     queue.remove(a.id)
-    with pytest.raises(ValueError, match="not in the queue any more"):
+    with pytest.raises(ValueError, match="no longer in the queue"):
         other.move(a.id, 0)
 
 
@@ -85,7 +85,7 @@ def test_an_item_removed_while_it_is_prepared_makes_no_run(library: Library, que
     preparing = prepare_queued(library, queue, first)
     next(preparing)
     queue.remove(first.id)
-    with pytest.raises(ValueError, match="not in the queue any more"):
+    with pytest.raises(ValueError, match="no longer in the queue"):
         result_of(preparing)
     assert library.list_runs() == []
 
@@ -93,7 +93,7 @@ def test_an_item_removed_while_it_is_prepared_makes_no_run(library: Library, que
 def test_a_run_to_resume_is_queued_once(library: Library, queue: RunQueue, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config)
     item = queue.add_run(run.id, run.name)
-    with pytest.raises(ValueError, match="waits already"):
+    with pytest.raises(ValueError, match="in the queue already"):
         queue.add_run(run.id, run.name)
     assert result_of(prepare_queued(library, queue, item)).id == run.id
     assert names(queue)[-1] == run.name, "until it has really begun"

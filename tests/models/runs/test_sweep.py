@@ -51,8 +51,8 @@ def test_a_range_of_a_float_whose_value_is_whole(tmp_path: Path, tiny_config: Mo
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("lr=0.1", "is no range"), ("lr=2..1", "is no range"), ("nothing=1..2", "no setting called"),
-     ("optimizer=1..2", "is no number"), ("steps=1.2..1.8", "no whole number")],
+    [("lr=0.1", "is not a range"), ("lr=2..1", "is not a range"), ("nothing=1..2", "no setting called"),
+     ("optimizer=1..2", "is not a number"), ("steps=1.2..1.8", "no whole number")],
 )  # fmt: skip
 def test_invalid_ranges_are_refused(tmp_path: Path, tiny_config: ModelConfig, text: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
@@ -63,10 +63,10 @@ def test_invalid_sweeps_are_refused(tmp_path: Path, tiny_config: ModelConfig) ->
     base = make_spec(tmp_path, tiny_config)
     lr = parse_values("lr=0.1")
     for axes, sentence in (
-        ([], "Nothing varies"),
-        ([lr, lr], "varies twice"),
+        ([], "varies nothing"),
+        ([lr, lr], "is varied twice"),
         ([SweepValues("train.lr", (-1.0,))], "lr is"),
-        ([parse_values("lr=0.1,1e-1")], "there twice"),
+        ([parse_values("lr=0.1,1e-1")], "occurs twice"),
     ):
         with pytest.raises(ValueError, match=sentence):
             grid(base, axes)
@@ -74,7 +74,7 @@ def test_invalid_sweeps_are_refused(tmp_path: Path, tiny_config: ModelConfig) ->
         grid(base, [SweepValues("train.seed", tuple(range(1001)))])
     with pytest.raises(ValueError, match="between 1 and"):
         random_search(base, [lr], 0)
-    with pytest.raises(ValueError, match="has no values: write some"):
+    with pytest.raises(ValueError, match="has no values: give some"):
         parse_values("lr=")
 
 

@@ -30,8 +30,8 @@ def test_the_first_versions_bias_is_read(tmp_path: Path) -> None:
     [
         ("", "is empty"),
         ("  \n", "is empty"),
-        ('{"n_layer": 4,', "no valid JSON (line 1, column 15)"),
-        ('{\n"n_layer": 4\n"d_model": 8}', "no valid JSON (line 3, column 1)"),
+        ('{"n_layer": 4,', "not valid JSON (line 1, column 15)"),
+        ('{\n"n_layer": 4\n"d_model": 8}', "not valid JSON (line 3, column 1)"),
         ("[1, 2]", "a JSON object of slots"),
         ("null", "a JSON object of slots"),
         ('"text"', "a JSON object of slots"),
@@ -39,7 +39,7 @@ def test_the_first_versions_bias_is_read(tmp_path: Path) -> None:
         ('{"n_layer": ' + "9" * 5000 + "}", "too long to read"),
         ('{"n_layer": ' + "9" * 4000 + "}", "n_layer is 999"),
         ('{"n_heads": 4}', "did you mean 'n_head'?"),
-        ('{"colour": "red", "size": 3}', "(and 1 more like it): take it out"),
+        ('{"colour": "red", "size": 3}', "(and 1 more like it): delete it"),
         ('{"' + "x" * 5000 + '": 1}', "x…"),
         ('{"model_type": "gpt2", "n_layer": 12}', "Hugging Face"),
         ('{"n_layer": "four"}', "n_layer must be a whole number, not 'four'"),
@@ -55,7 +55,7 @@ def test_the_first_versions_bias_is_read(tmp_path: Path) -> None:
         ('{"d_model": 1e400}', "d_model must be a whole number"),
         ('{"d_model": 1000000000000}', "d_model is 1000000000000, but must lie between"),
         ('{"n_layer": -3}', "n_layer is -3"),
-        ('{"n_layer": 2, "n_head": 4, "n_layer": 3}', "the slot 'n_layer' twice: take one of them out"),
+        ('{"n_layer": 2, "n_head": 4, "n_layer": 3}', "the slot 'n_layer' twice: delete one of them"),
         ('{"n_head": 5, "d_model": 384}', "use 4 or 6"),
         ('{"topology": "encoder-decoder", "head": "token"}', "use language"),
     ],
@@ -74,10 +74,10 @@ def test_a_wrong_file_is_one_sentence(tmp_path: Path, content: str, words: str) 
 
 def test_what_is_no_text_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b'{"n_layer": "\xff"}')
-    with pytest.raises(ValueError, match=r"a\.json is no text"):
+    with pytest.raises(ValueError, match=r"a\.json is not UTF-8 text"):
         read_design(tmp_path / "a.json")
     (tmp_path / "b.json").write_bytes(b" " * (MAX_BYTES + 1))
-    with pytest.raises(ValueError, match=r"b\.json holds no design: it has 1,000,001 bytes"):
+    with pytest.raises(ValueError, match=r"b\.json is not a design: it has 1,000,001 bytes"):
         read_design(tmp_path / "b.json")
     (tmp_path / "c.json").mkdir()
     with pytest.raises(ValueError, match=r"c\.json is a folder"):
@@ -119,7 +119,7 @@ def test_renaming_never_replaces_another_design(library: Library) -> None:
 
 
 def test_slots_that_came_later_leave_older_designs_as_they_are() -> None:
-    later = {f.name: f.default for f in dataclasses.fields(ModelConfig) if f.metadata.get("later")}
+    later = {f.name: f.default for f in dataclasses.fields(ModelConfig) if f.metadata.get("omit_default")}
     assert later
     for name, config in PRESETS.items():
         assert not later.keys() & config.to_dict().keys(), name

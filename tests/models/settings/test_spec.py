@@ -57,7 +57,7 @@ def test_a_record_from_before_objectives_keeps_the_one_it_had() -> None:
         ({}, "the file: The run has no name"),
         ({"name": " "}, "the file: The run has no name"),
         ({"name": "x", "model": []}, "the file: model must be an object"),
-        ({"name": "x", "trian": {}}, "the file has nothing called 'trian'"),
+        ({"name": "x", "trian": {}}, "the file has no key 'trian'"),
         ([], "the file must be an object"),
     ],
 )

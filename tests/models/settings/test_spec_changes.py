@@ -27,7 +27,7 @@ def test_a_change_as_it_is_written(text: str, expected: tuple[str, Any]) -> None
 
 @pytest.mark.parametrize("text", ["train.lr", "=3", "train.lr="])
 def test_no_change(text: str) -> None:
-    with pytest.raises(ValueError, match="is no setting with a value"):
+    with pytest.raises(ValueError, match="is not a setting with a value"):
         parse_change(text)
 
 

@@ -70,7 +70,7 @@ def test_toml_keeps_the_name_of_a_tokenizer_in_the_library(tmp_path: Path) -> No
         ('[run]\ntitle = "x"', "title"),
         ("[run]\nname = 3", "name"),
         ("[train", "TOML"),
-        ('[data]\nsource = "files"', "No file"),
+        ('[data]\nsource = "files"', "No training file"),
         ("[data]\nfiles = 'one.txt'", "files must be texts"),
     ],
 )

@@ -277,7 +277,7 @@ def test_a_changed_tokenizer_is_refused(library: Library, tiny_config: ModelConf
     run = make_run(library, tiny_config)
     tokenizer = json.loads(run.tokenizer_file.read_text())
     run.tokenizer_file.write_text(json.dumps(tokenizer))
-    with pytest.raises(ValueError, match="was changed since the run began"):
+    with pytest.raises(ValueError, match="has changed since the run was created"):
         train(run, library)
     assert library.list_runs()[0].status == "failed"
 

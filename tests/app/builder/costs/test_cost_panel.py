@@ -116,8 +116,8 @@ def test_changes_that_make_it_fit_are_offered_and_taken(panel: CostPanel, until:
     assert have is not None
     batches: list[int] = []
     designs: list[ModelConfig] = []
-    panel.batch_wanted.connect(batches.append)
-    panel.design_wanted.connect(designs.append)
+    panel.batch_requested.connect(batches.append)
+    panel.design_requested.connect(designs.append)
     for button in list(panel.proposals.buttons):
         assert "GiB" in button.accessibleName()
         button.click()
@@ -149,8 +149,8 @@ def test_a_real_dry_run_stands_beside_the_estimate(
         panel.set_dry_run(dry_runs.state.result, dry_runs.state.running, dry_runs.state.phase)
 
     dry_runs.changed.connect(show)
-    panel.dry_run_wanted.connect(lambda: dry_runs.start(tiny_config, TrainConfig(batch_size=2), length=32))
-    panel.dry_run_cancelled.connect(dry_runs.cancel)
+    panel.dry_run_requested.connect(lambda: dry_runs.start(tiny_config, TrainConfig(batch_size=2), length=32))
+    panel.dry_run_cancel_requested.connect(dry_runs.cancel)
     panel.set_design(tiny_config, 2, 32)
     height = panel.fit.heightForWidth(WIDTH)
     panel.fit.start.click()

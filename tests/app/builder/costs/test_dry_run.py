@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from app.builder.costs.dry_run import TIMED_STEPS, DryRuns, DryRunState, Measured
+from app.builder.costs.dry_run import TIMED_STEPS, DryRunMeasured, DryRuns, DryRunState
 from app.session.session import Session
 from models import cost
 from models.events import Notice, Progress
@@ -26,7 +26,7 @@ def dry_runs(session: Session) -> DryRuns:
     return dry_runs
 
 
-def measured(dry_runs: DryRuns) -> Measured:
+def measured(dry_runs: DryRuns) -> DryRunMeasured:
     result = dry_runs.state.result
     assert result is not None
     return result
@@ -71,7 +71,7 @@ def test_one_at_a_time_and_none_beside_a_training(
     until(lambda: not dry_runs.state.running)
     session.training.start(long(tiny_spec))
     assert not dry_runs.start(tiny_config, TRAIN)
-    assert "“tiny” is being trained" in heard.failures.pop()
+    assert "“tiny” is training" in heard.failures.pop()
     session.training.stop()
     until(lambda: not session.training.active)
     assert dry_runs.start(tiny_config, TRAIN)

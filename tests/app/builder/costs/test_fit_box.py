@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.builder.costs.dry_run import Measured
+from app.builder.costs.dry_run import DryRunMeasured
 from app.builder.costs.fit_box import note_of
 from models.number_words import format_percent
 from models.settings.model_config import ModelConfig
@@ -14,7 +14,7 @@ from models.training.trials.dry_run import DryRun
 @pytest.mark.parametrize(
     ("needed", "words"),
     [
-        (1000, "The estimate is right."),
+        (1000, "The estimate is exact."),
         (1200, f"The estimate is {format_percent(0.2)} too high."),
         (900, f"The estimate is {format_percent(0.1)} too low."),
     ],
@@ -31,4 +31,4 @@ def test_the_estimate_is_compared_with_what_was_measured(needed: int, words: str
         peak_bytes=1000,
         estimate={"weights": needed},
     )
-    assert note_of(Measured(config=ModelConfig(), run=run), "", needed, "fits").endswith(f" {words}")
+    assert note_of(DryRunMeasured(config=ModelConfig(), run=run), "", needed, "fits").endswith(f" {words}")

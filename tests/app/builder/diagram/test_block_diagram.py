@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox
 from pytestqt.qtbot import QtBot
 
 from app.builder.diagram.block_diagram import BlockDiagram
-from app.builder.diagram.card import parameter_words
+from app.builder.diagram.card import format_parameters
 from app.builder.diagram.items import Mark, NodeItem, StepItem
 from app.builder.diagram.lines import WireItem
 from app.kit.forms.editors import IntBox
@@ -47,7 +47,7 @@ def button(diagram: BlockDiagram, slot: str, direction: int) -> Mark:
 
 
 def click(qtbot: QtBot, diagram: BlockDiagram, mark: Mark) -> None:
-    qtbot.mouseClick(diagram.view.viewport(), Qt.MouseButton.LeftButton, pos=diagram.view.place_of(mark).center())
+    qtbot.mouseClick(diagram.view.viewport(), Qt.MouseButton.LeftButton, pos=diagram.view.rect_of(mark).center())
 
 
 def follow(diagram: BlockDiagram) -> list[dict[str, object]]:
@@ -92,13 +92,13 @@ def test_shapes_follow_batch_and_length(diagram: BlockDiagram) -> None:
 
 def test_pointing_at_a_box_explains_it(diagram: BlockDiagram, qtbot: QtBot) -> None:
     mark = node(diagram, "attention.query")
-    qtbot.mouseMove(diagram.view.viewport(), diagram.view.place_of(mark).center())
+    qtbot.mouseMove(diagram.view.viewport(), diagram.view.rect_of(mark).center())
     assert diagram.card.isVisible()
     text = diagram.card.text.text().replace("&nbsp;", " ")
     assert "What each token is looking for" in text
     assert "W_q: 128 × 128" in text
     assert "4 × 16,384 = 65,536 parameters" in text
-    assert not diagram.card.geometry().intersects(diagram.view.place_of(mark).adjusted(4, 4, -4, -4))
+    assert not diagram.card.geometry().intersects(diagram.view.rect_of(mark).adjusted(4, 4, -4, -4))
     qtbot.mouseMove(diagram.view.viewport(), QPoint(2, 2))
     assert not diagram.card.isVisible()
 
@@ -114,8 +114,8 @@ def test_pointing_at_a_line_explains_what_it_carries(diagram: BlockDiagram, qtbo
 
 def test_parameters_in_words(diagram: BlockDiagram) -> None:
     parts = diagram.parts
-    assert parameter_words(parts["attention.core"], 1000) == "No parameters"
-    assert parameter_words(parts["final_norm"], 1280) == "128 parameters, 10.0 % of the model"
+    assert format_parameters(parts["attention.core"], 1000) == "No parameters"
+    assert format_parameters(parts["final_norm"], 1280) == "128 parameters, 10.0 % of the model"
 
 
 def test_a_click_focuses_the_slot_and_opens_its_editor(diagram: BlockDiagram, qtbot: QtBot) -> None:
@@ -265,7 +265,7 @@ def test_a_problem_outlines_the_parts_of_its_slot(diagram: BlockDiagram) -> None
 def test_the_area_view_is_pointed_at_and_edited_too(diagram: BlockDiagram, qtbot: QtBot) -> None:
     diagram.set_view("area")
     mark = node(diagram, "embedding")
-    qtbot.mouseMove(diagram.view.viewport(), diagram.view.place_of(mark).center())
+    qtbot.mouseMove(diagram.view.viewport(), diagram.view.rect_of(mark).center())
     assert "131,072 parameters" in diagram.card.text.text()
     with qtbot.waitSignal(diagram.slot_focused) as focused:
         click(qtbot, diagram, mark)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from app.builder.diagram.edits import STEPPED, current, repaired, step
+from app.builder.diagram.edits import STEPPED, effective_value, repaired, step
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from tests.app.builder.diagram.designs import DESIGNS
@@ -23,7 +23,7 @@ def test_every_step_gives_a_legal_design_and_goes_the_way_it_says() -> None:
                 changes = step(config, slot, direction)
                 if changes:
                     after = changed(config, changes)
-                    assert (current(after, slot) - current(config, slot)) * direction > 0
+                    assert (effective_value(after, slot) - effective_value(config, slot)) * direction > 0
 
 
 def test_heads_step_through_divisors_of_the_width() -> None:

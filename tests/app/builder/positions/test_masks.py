@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from app.builder.positions.masks import MOST_BLOCKS, grids, mask_words
+from app.builder.positions.masks import MAX_BLOCKS, describe_mask, grids
 from models.architecture.mask_tables import MaskedText
 from models.architecture.position_tables import alibi_scores
 from models.settings.model_config import ModelConfig
@@ -22,7 +22,7 @@ def test_a_row_says_what_it_sees() -> None:
     np.testing.assert_array_equal(grid.share, np.tril(np.ones((16, 16))))
     assert grid.describe(5, 2) == "token 5 sees 0…5: 6 tokens"
     assert grid.describe(0, 0) == "token 0 sees 0: 1 token"
-    assert grid.describe(5, 9) == "token 5 sees 0…5: 6 tokens; 9 is hidden from it: it comes later"
+    assert grid.describe(5, 9) == "token 5 sees 0…5: 6 tokens; 9 is masked: it comes later"
     assert grid.summary == "136 of 256 pairs, 53\N{NO-BREAK SPACE}%"
 
 
@@ -50,7 +50,7 @@ def test_an_encoder_decoder_has_three() -> None:
 
 def test_long_texts_are_blocks_that_are_counted_exactly() -> None:
     (grid,) = grids(DECODER, MaskedText(length=8192))
-    assert grid.share.shape == (MOST_BLOCKS, MOST_BLOCKS)
+    assert grid.share.shape == (MAX_BLOCKS, MAX_BLOCKS)
     assert grid.share[3, 3] == pytest.approx(129 / 256)
     assert grid.describe(3, 3) == "tokens 384…511 see of 384…511: 8,256 of 16,384 pairs"
     assert grid.describe(3, 2).endswith("all")
@@ -66,6 +66,6 @@ def test_alibi_weakens_what_is_far() -> None:
 
 
 def test_the_rule_is_in_words() -> None:
-    assert mask_words(DECODER).startswith("Causal")
-    assert "at most 3 tokens away" in mask_words(dataclasses.replace(ENCODER, sliding_window=4))
-    assert "cross-attention the whole source" in mask_words(PAIR)
+    assert describe_mask(DECODER).startswith("Causal")
+    assert "at most 3 tokens away" in describe_mask(dataclasses.replace(ENCODER, sliding_window=4))
+    assert "cross-attention the whole source" in describe_mask(PAIR)

@@ -58,7 +58,7 @@ def test_a_scheme_is_drawn_within_its_room(view: PositionView, theme: ThemeProvi
     QApplication.processEvents()
     heat, lines = shown(view)
     assert view.nothing is None
-    assert view.words.text() == view.scene.words  # type: ignore[union-attr]
+    assert view.words.text() == view.pictures.words  # type: ignore[union-attr]
     widget = next(widget for widget in view.heat if widget.isVisible())
     assert widget.rect().contains(widget.area.toAlignedRect())
     image = widget.grab().toImage()
@@ -109,8 +109,8 @@ def test_the_pointer_reads_the_curve(qtbot: QtBot, view: PositionView) -> None:
     qtbot.mouseMove(view.lines, QPoint(view.lines.width() // 2, view.lines.height() // 2))
     words = view.lines.accessibleDescription()
     assert "tokens apart" in words
-    assert "stretched" in words
-    assert "as without scaling" in words
+    assert "scaled" in words
+    assert "unscaled" in words
 
 
 def test_only_what_a_scheme_has_can_be_chosen(view: PositionView) -> None:
@@ -190,7 +190,7 @@ def test_a_trained_table_of_this_shape_is_shown(trained: PositionView, library: 
     put_run(library, "wider", scheme("learned", d_model=32))
     trained.set_design(scheme("learned"), 64)
     assert trained.nothing is not None
-    until(lambda: trained.scene is not None)
+    until(lambda: trained.pictures is not None)
     expected = weights_of(scheme("learned"))["position.weight"].numpy()
     np.testing.assert_array_equal(shown(trained)[0].values, expected.T)
     assert trained.words.text().startswith("Learned by “grown” in 40 steps:")
@@ -206,7 +206,7 @@ def test_another_shape_is_offered_but_not_taken_for_this_one(
     put_run(library, "wider", scheme("learned", d_model=32))
     trained.set_design(scheme("learned"), 64)
     until(lambda: trained.source.isVisible())
-    assert trained.scene is None
+    assert trained.pictures is None
     assert trained.nothing is not None
     assert "choose a run above" in said(trained.nothing)
     trained.set_design(scheme("rope"), 64)
@@ -243,4 +243,4 @@ def test_a_damaged_checkpoint_is_a_sentence(
     trained.set_design(scheme("learned"), 64)
     until(lambda: bool(sentences))
     assert "model.safetensors is damaged" in sentences[0]
-    assert trained.scene is None
+    assert trained.pictures is None

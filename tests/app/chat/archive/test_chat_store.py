@@ -49,7 +49,9 @@ def full_chat() -> Chat:
         context_length=128,
         reason="length",
     )
-    asked = Message(content="Où est Anna ?", kind="state", gold="Here", topic=("a", "b", "c"), fresh=True, is_completion=True)
+    asked = Message(
+        content="Où est Anna ?", kind="state", gold="Here", topic=("a", "b", "c"), fresh=True, is_completion=True
+    )
     chat = Chat(name="Mine", run_id="r", prompting=PromptSettings(system="Be brief.", when_full="stop")).with_message(
         asked
     )

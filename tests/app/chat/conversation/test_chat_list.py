@@ -16,7 +16,7 @@ def test_chats_are_found_renamed_copied_and_exchanged(qtbot: QtBot, asked: Bench
     conversation.rename(first, "  About   Ben ")
     qtbot.waitUntil(lambda: chats.list.item(0).text() == "About Ben")
     assert conversation.chat.name == "About Ben"
-    chats.list.duplicate_asked.emit(first)
+    chats.list.duplicate_requested.emit(first)
     qtbot.waitUntil(lambda: chats.list.count() == 2)
     assert {chats.list.item(i).text() for i in range(2)} == {"About Ben", "About Ben (copy)"}
     chats.search.setText("ben copy")

@@ -225,7 +225,7 @@ def test_a_failed_reply_is_not_called_stopped(bench: Bench, actor: Actor) -> Non
     actor.session.chat.reply_failed = True
     actor.be("ready")
     actor.session.chat.reply_ended.emit()
-    assert "something went wrong" in last(bench).note.text().replace("\N{NO-BREAK SPACE}", " ")
+    assert "cut off by an error" in last(bench).note.text().replace("\N{NO-BREAK SPACE}", " ")
     assert not last(bench).buttons.continue_button.isHidden()
 
 

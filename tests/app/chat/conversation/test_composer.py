@@ -6,7 +6,7 @@ from PySide6.QtCore import QMimeData, Qt
 from pytestqt.qtbot import QtBot
 
 from app.chat.conversation.bubble import Bubble
-from app.kit.text.growing_field import MOST_CHARACTERS
+from app.kit.text.growing_field import MAX_CHARACTERS
 from tests.app.chat.chat_actor import Actor
 from tests.app.chat.conversation.bench import Bench
 
@@ -19,9 +19,9 @@ def test_a_long_paste_is_refused_in_a_sentence(bench: Bench, actor: Actor) -> No
     assert field.toPlainText() == "mine"
     assert "10,000,000 characters" in bench.composer.problem.text()
     assert bench.composer.problem.isVisible()
-    data.setText("x" * (MOST_CHARACTERS - 4))
+    data.setText("x" * (MAX_CHARACTERS - 4))
     field.insertFromMimeData(data)
-    assert len(field.toPlainText()) == MOST_CHARACTERS
+    assert len(field.toPlainText()) == MAX_CHARACTERS
     assert not bench.composer.problem.isVisible()
 
 

@@ -108,7 +108,7 @@ def test_other_models_are_refused_in_a_sentence(page: FillMask, session: Session
     assert model is not None
     bare = dataclasses.replace(model, config=dataclasses.replace(model.config, head="none"))
     assert page.refusal(bare) is not None
-    assert "fills no masks" in page.refusal(bare)[0]  # type: ignore[index]
+    assert "cannot fill masks" in page.refusal(bare)[0]  # type: ignore[index]
     decoder = dataclasses.replace(model, config=dataclasses.replace(model.config, topology="decoder-only"))
     assert "encoders" in page.refusal(decoder)[1]  # type: ignore[index]
 

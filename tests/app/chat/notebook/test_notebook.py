@@ -194,7 +194,7 @@ def test_a_damaged_file_is_left_alone(library: Library) -> None:
 
 
 def test_a_text_that_is_too_long_is_refused(page: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.chat.notebook.editor.MOST_CHARACTERS", 10)
+    monkeypatch.setattr("app.chat.notebook.editor.MAX_CHARACTERS", 10)
     from PySide6.QtCore import QMimeData
 
     data = QMimeData()

@@ -1,4 +1,4 @@
-"""The page of minimal pairs: grown models told apart, any model compared, and what cannot be compared said."""
+"""The page of minimal pairs: the pronoun models differ, any model can be compared, and errors are shown."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_sentences_are_read_while_typing(page: MinimalPairs, qtbot: QtBot) -> No
 def test_figures_and_tables_are_exported(page: MinimalPairs, session: Session, qtbot: QtBot, tmp_path: Path) -> None:
     page.export.export_to(tmp_path / "pair.png", "png")
     assert (tmp_path / "pair.png").stat().st_size > 10_000
-    with qtbot.waitSignal(session.notices.summary):
+    with qtbot.waitSignal(session.notices.notified):
         page.export.export_to(tmp_path / "pair.csv", "csv")
     reading = page.reading
     assert reading is not None
@@ -145,7 +145,7 @@ def test_any_open_model_is_compared(page: MinimalPairs, session: Session, qtbot:
     assert reading is not None
     assert page.changes.isVisible()
     page.on_picked(3)
-    assert "same in every bit" in page.changes.summary.text()
+    assert "bit-identical" in page.changes.summary.text()
     page.on_picked(len(reading.columns) - 1)
     assert page.changes.bars.changes
     assert "nats" in page.changes.bars.tip(1)

@@ -132,7 +132,7 @@ def test_a_long_text_is_encoded_in_the_background(next_prompt: NextPrompt, until
 def test_changed_settings_are_reported(panel: PromptingPanel, next_prompt: NextPrompt, qtbot: QtBot) -> None:
     told: list[PromptSettings] = []
     panel.changed.connect(told.append)
-    assert "something of its own first" in panel.system.placeholderText()
+    assert "template adds its own" in panel.system.placeholderText()
     qtbot.keyClicks(panel.system, "Be brief.")
     assert told[-1] == PromptSettings(system="Be brief.")
     panel.choices["stop"].click()
@@ -187,7 +187,7 @@ def test_the_exact_tokens(panel: PromptingPanel, next_prompt: NextPrompt, settle
         == f"{len(fitted.ids)} tokens, {format_percent(len(fitted.ids) / 400)} of the context of 400"
     )
     assert len(window.view.pieces) == len(fitted.ids)
-    assert "by the template itself" in window.describe(0)
+    assert "from the template itself" in window.describe(0)
     assert "of message 3: User" in window.describe(int((fitted.sources == 2).argmax()))
     assert "what follows is the model's" in window.describe(len(fitted.ids) - 1)
     window.grab()
@@ -210,5 +210,5 @@ def test_without_a_model_and_with_one_that_is_no_chat_model(
     put_model(library, tokenizer, "encoder-only")
     session.chat.open("encoder-only")
     until(lambda: session.chat.state == "ready")
-    assert "holds no conversations" in panel.template.text()
+    assert "not a chat model" in panel.template.text()
     assert not panel.edit.isEnabled()

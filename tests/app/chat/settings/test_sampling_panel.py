@@ -50,7 +50,7 @@ def test_every_setting_can_be_edited(panel: SamplingPanel) -> None:
     assert panel.config == SamplingConfig()
     panel.set_config(ALL)
     assert panel.config == ALL
-    assert panel.more.title == "More: 11 set"
+    assert panel.more.title == "More (11 changed)"
     assert panel.presets.list.currentText() == "Custom"
     rows = {*panel.sliders, "seed", "stop", "logit_bias"}
     assert rows == {field.name for field in dataclasses.fields(SamplingConfig)}

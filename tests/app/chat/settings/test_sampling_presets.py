@@ -37,7 +37,7 @@ def test_built_in_presets_cannot_be_overwritten(session: Session) -> None:
     session.notices.failed.connect(lambda sentence, details: told.append(sentence))
     assert not presets.save("Exact", MINE)
     assert not presets.save(" ", MINE)
-    assert told[0].startswith("“Exact” comes with the program")
+    assert told[0].startswith("“Exact” is a built-in preset")
     assert "needs a name" in told[1]
 
 

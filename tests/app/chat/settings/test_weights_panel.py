@@ -114,7 +114,7 @@ def test_encoders_are_not_measured_and_live_models_not_changed(
     qtbot.waitUntil(lambda: session.chat.state == "ready")
     assert panel.kind.isEnabled()
     assert not panel.measure.isEnabled()
-    assert "Only models that go on with a text" in panel.about.text()
+    assert "Only models that continue a text" in panel.about.text()
     assert session.chat.model is not None
     session.chat.model = dataclasses.replace(session.chat.model, which=LIVE)
     session.chat.model_changed.emit()

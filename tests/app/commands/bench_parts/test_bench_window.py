@@ -1,4 +1,4 @@
-"""terrarium bench gui and bench builder: the real window, a real run, a timer beside it."""
+"""terrarium bench gui and bench builder: the real window while a real run trains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The attention panel with real, if random, models: every number is the model's, and every way to it works."""
+"""The attention panel with real, if random, models: its numbers are the model's, and all controls work."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def middle(rect: QRectF) -> QPoint:
 
 
 @pytest.mark.parametrize("design", ["gpt2-tiny", "bert-tiny", "t5-tiny"])
-def test_what_is_shown_is_what_the_model_does(
+def test_the_maps_shown_are_the_model_attention(
     panel: AttentionPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until, design: str
 ) -> None:
     assert "No model is open" in panel.message
@@ -91,9 +91,9 @@ def test_what_is_shown_is_what_the_model_does(
     panel.grab()
 
 
-def test_heads_are_previewed_kept_walked_and_let_go(opened: AttentionPanel, focus: Focus, qtbot: QtBot) -> None:
+def test_heads_can_be_previewed_selected_and_deselected(opened: AttentionPanel, focus: Focus, qtbot: QtBot) -> None:
     montage, title = opened.overview.montage, opened.detail.title
-    assert title.text().startswith("Layer 1, head 1:"), "the first, as long as none is chosen"
+    assert title.text().startswith("Layer 1, head 1:"), "the first one by default"
     assert focus.head is None
     qtbot.mouseMove(montage, montage.rect_of(Tile(1, 2)).center())
     assert title.text().startswith("Layer 2, head 3:")
@@ -108,16 +108,16 @@ def test_heads_are_previewed_kept_walked_and_let_go(opened: AttentionPanel, focu
     qtbot.keyClick(montage, Qt.Key.Key_Up)
     assert focus.head == Head("blocks.0.attention", 0)
     focus.choose_head(Head("blocks.1.attention", 3))
-    assert title.text().startswith("Layer 2, head 4:"), "any view may choose"
+    assert title.text().startswith("Layer 2, head 4:"), "any panel may select a head"
     n_head = opened.stack.sites[0].n_head
     qtbot.mouseClick(montage, Qt.MouseButton.LeftButton, pos=montage.rect_of(Tile(0, n_head)).center())
     assert title.text() == f"Layer 1: mean of its {n_head} heads"
-    assert focus.head == Head("blocks.1.attention", 3), "the mean is no head"
+    assert focus.head == Head("blocks.1.attention", 3), "the mean is not a head"
     qtbot.keyClick(montage, Qt.Key.Key_Escape)
     assert focus.head is None
 
 
-def test_heads_are_sorted_by_what_was_measured(opened: AttentionPanel, qtbot: QtBot) -> None:
+def test_heads_are_sorted_by_measured_patterns(opened: AttentionPanel, qtbot: QtBot) -> None:
     sort, montage = opened.overview.sort, opened.overview.montage
     sort.setCurrentIndex(sort.findData("first"))
     sort.activated.emit(sort.currentIndex())
@@ -132,7 +132,7 @@ def test_heads_are_sorted_by_what_was_measured(opened: AttentionPanel, qtbot: Qt
     montage.grab()
 
 
-def test_the_row_follows_the_token_and_the_token_the_row(opened: AttentionPanel, focus: Focus, qtbot: QtBot) -> None:
+def test_the_row_follows_the_token_and_vice_versa(opened: AttentionPanel, focus: Focus, qtbot: QtBot) -> None:
     arcs, heads = opened.detail.arcs, opened.stack.sites[0].weights[0]
     focus.lock(8)
     assert "which predicts" in opened.detail.row_caption.text()
@@ -160,7 +160,7 @@ def test_the_row_follows_the_token_and_the_token_the_row(opened: AttentionPanel,
     assert opened.detail.which_row.value == "own", "no token follows that it could predict"
 
 
-def test_a_source_has_tokens_of_its_own(
+def test_the_source_has_its_own_token_in_focus(
     panel: AttentionPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until, qtbot: QtBot
 ) -> None:
     _, tokenizer = open_random(session, "t5-tiny", byte_tokenizer)
@@ -173,14 +173,14 @@ def test_a_source_has_tokens_of_its_own(
     assert panel.stack.kind == "encoder"
     qtbot.mouseClick(arcs, Qt.MouseButton.LeftButton, pos=middle(arcs.rect_of(4)))
     assert panel.detail.map.marked == 4
-    assert focus.locked == 3, "a place in the target"
+    assert focus.locked == 3, "a position in the target"
     qtbot.keyClick(arcs, Qt.Key.Key_Left)
     assert panel.detail.map.marked == 3
     qtbot.keyClick(arcs, Qt.Key.Key_Escape)
     assert panel.detail.map.marked == len("the source") - 1
 
 
-def test_long_texts_are_pooled_and_read_again_where_asked(
+def test_long_texts_are_pooled_and_windows_read_on_request(
     panel: AttentionPanel,
     session: Session,
     focus: Focus,
@@ -206,7 +206,7 @@ def test_long_texts_are_pooled_and_read_again_where_asked(
     until(detail.whole.isVisible)
     picture = detail.map.picture
     assert picture is not None
-    assert picture.values.shape == (22, 22), "all of so short a text"
+    assert picture.values.shape == (22, 22), "all of a short text"
     assert detail.map.marked == 7
     detail.whole.click()
     assert detail.map.picture is not None
@@ -215,7 +215,7 @@ def test_long_texts_are_pooled_and_read_again_where_asked(
     assert len(columns["weight"]) == 16
 
 
-def test_a_reply_goes_first(
+def test_a_reply_runs_before_a_pending_reading(
     panel: AttentionPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until
 ) -> None:
     _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
@@ -237,7 +237,9 @@ def test_a_reply_goes_first(
     assert order == ["reply", "read"]
 
 
-def test_out_of_sight_it_waits(opened: AttentionPanel, focus: Focus, byte_tokenizer: Tokenizer, until: Until) -> None:
+def test_a_hidden_panel_reads_nothing(
+    opened: AttentionPanel, focus: Focus, byte_tokenizer: Tokenizer, until: Until
+) -> None:
     opened.hide()
     focus.lock(20)
     focus.show(text_of(byte_tokenizer, "short", 2))
@@ -251,7 +253,7 @@ def test_out_of_sight_it_waits(opened: AttentionPanel, focus: Focus, byte_tokeni
     assert opened.detail.title.text().startswith("Layer 1, head 2")
 
 
-def test_what_is_masked_is_hatched_and_not_zero(opened: AttentionPanel, theme: ThemeProvider) -> None:
+def test_masked_cells_are_hatched_not_zero(opened: AttentionPanel, theme: ThemeProvider) -> None:
     montage = opened.overview.montage
     for mode in ("light", "dark"):
         theme.set_mode(mode)
@@ -265,7 +267,7 @@ def test_what_is_masked_is_hatched_and_not_zero(opened: AttentionPanel, theme: T
     assert montage.tile_layout.at(QPointF(rect.left() + 3, 5000)) is None
 
 
-def test_pictures_show_all_heads_and_numbers_are_exact(opened: AttentionPanel, tmp_path: Path) -> None:
+def test_export_has_all_heads_and_exact_numbers(opened: AttentionPanel, tmp_path: Path) -> None:
     opened.export.export_to(tmp_path / "heads.png", "png")
     image = QImage(str(tmp_path / "heads.png"))
     assert image.height() > 2 * (opened.overview.montage.height() + opened.detail.height())

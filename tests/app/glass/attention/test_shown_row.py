@@ -1,4 +1,4 @@
-"""Which row of attention stands for a token, and the way back."""
+"""Which row of attention belongs to a token, and the reverse."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_row_before_predicts_a_token() -> None:
 
 
 @pytest.mark.parametrize("which", ["before", "own", None])
-def test_a_row_leads_back_to_its_token(which: str | None) -> None:
+def test_position_of_row_inverts_shown_row(which: str | None) -> None:
     for query in range(3):
         position = position_of_row(query, 3, which)
         if position is None:

@@ -1,4 +1,4 @@
-"""Clicking parts and tokens away, and what the panel says becomes of the answer."""
+"""Ablating parts and tokens by clicks, and the effect that the panel shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.glass.causes.ablation_panel import AblationPanel
 from app.glass.focus import Focus
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from models.inspect.ablation import ModelPart, ablated_logits
+from models.inspect.ablation import ModelPart, ablated_logits, compare_answers
 from models.inspect.reading import Text
 from models.tokenizers.special_tokens import mask_id
 from tests.app.glass.opened import open_random, text_of
@@ -44,7 +44,7 @@ def click_token(qtbot: QtBot, panel: AblationPanel, i: int) -> None:
 
 
 @pytest.mark.parametrize("design", ["terrarium-tiny", "bert-tiny", "t5-tiny"])
-def test_clicks_change_the_answer_as_the_engine_does(
+def test_clicks_apply_the_intervention(
     panel: AblationPanel,
     session: Session,
     focus: Focus,
@@ -61,8 +61,8 @@ def test_clicks_change_the_answer_as_the_engine_does(
     is_encoder = design == "bert-tiny"
     at, id = 6 if is_encoder else 5, read.ids[6]
     text = Text(ids=read.ids, source_ids=read.source_ids)
-    assert "is given" in panel.result.text()
-    assert panel.go_on.isVisible() != is_encoder
+    assert "Probability of" in panel.result.text()
+    assert panel.generate_button.isVisible() != is_encoder
     side = "decoder." if design == "t5-tiny" else ""
     parts = [ModelPart(f"{side}blocks.1.attention", 2), ModelPart(f"{side}blocks.0.feed_forward")]
     assert set(parts) < set(panel.survey.found)
@@ -86,11 +86,11 @@ def test_clicks_change_the_answer_as_the_engine_does(
         qtbot.mouseClick(panel.chips, Qt.MouseButton.LeftButton, pos=panel.chips.rect_of(0).center().toPoint())
         until(lambda: settled(panel))
     assert not panel.chips.chips
-    assert "is given" in panel.result.text()
+    assert "Probability of" in panel.result.text()
     panel.grab()
 
 
-def test_another_text_answers_for_all_parts(
+def test_patching_all_parts_gives_the_other_texts_answer(
     panel: AblationPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until, qtbot: QtBot
 ) -> None:
     model, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
@@ -106,16 +106,16 @@ def test_another_text_answers_for_all_parts(
         click_part(qtbot, panel, ModelPart(f"blocks.{i}"))
     until(lambda: settled(panel) and len(panel.chips.chips) == 3)
     there = tuple(tokenizer.encode("the dog ", add_special_tokens=False).ids)
-    # All layers hear the other text, and both end in the same token, so that the answer is the other's.
+    # All layers are patched and both texts end in the same token, so the answer is that of the other text.
     p = ablated_logits(model, Text(ids=there), 7, [()])[0].softmax(dim=-1)
     token = focus.text.ids[8]  # type: ignore[union-attr]
     target = next(pair for pair in panel.pairs.pairs if pair.is_target)
     assert target.after == pytest.approx(float(p[token]), abs=1e-5)
     panel.other.setPlainText("a dog ")
-    until(lambda: "laid end to end" in panel.other_note.text())
+    until(lambda: "aligned at the end" in panel.other_note.text())
 
 
-def test_the_text_goes_on_both_ways(
+def test_both_continuations_are_shown(
     panel: AblationPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until, qtbot: QtBot
 ) -> None:
     _, tokenizer = open_random(session, "llama-tiny", byte_tokenizer)
@@ -125,12 +125,12 @@ def test_the_text_goes_on_both_ways(
     click_part(qtbot, panel, ModelPart("blocks.0"))
     click_token(qtbot, panel, 1)
     until(lambda: settled(panel))
-    panel.go_on.click()
-    until(lambda: panel.after.text().startswith("Changed"))
-    assert panel.before.text().startswith("As it is")
+    panel.generate_button.click()
+    until(lambda: panel.after.text().startswith("After"))
+    assert panel.before.text().startswith("Before")
 
 
-def test_a_long_survey_waits_to_be_asked_for_and_can_be_stopped(
+def test_a_long_survey_starts_on_request_and_can_be_stopped(
     panel: AblationPanel,
     session: Session,
     focus: Focus,
@@ -138,7 +138,7 @@ def test_a_long_survey_waits_to_be_asked_for_and_can_be_stopped(
     until: Until,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(part_survey, "SURVEYED_AT_ONCE", 0.0)
+    monkeypatch.setattr(part_survey, "MAX_AUTO_SURVEY_FLOPS", 0.0)
     _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
     focus.show(text_of(tokenizer, "the cat sat", 4))
     focus.lock(8)

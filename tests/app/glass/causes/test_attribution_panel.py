@@ -1,4 +1,4 @@
-"""Every token that was read has its amount, in the strip, in the list and in what is exported."""
+"""Every input token has its attribution: in the strip, in the list and in the export."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def test_it_shows_gradient_times_input(
     panel.grab()
     focus.hover(0)
     until(lambda: not panel.examiner.busy)
-    assert ("Nothing chose" in panel.message) == (design != "bert-tiny")
+    assert ("Nothing predicts" in panel.message) == (design != "bert-tiny")
 
 
-def test_what_stands_there_while_an_answer_takes_long_is_called_older(
+def test_a_note_says_that_the_result_is_outdated_while_waiting(
     qtbot: QtBot, session: Session, theme: ThemeProvider, byte_tokenizer: Tokenizer, until: Until
 ) -> None:
     focus, step_ends = Focus(), threading.Event()
@@ -63,14 +63,14 @@ def test_what_stands_there_while_an_answer_takes_long_is_called_older(
     focus.lock(6)
     until(lambda: not panel.message and not panel.examiner.busy)
     assert panel.head.note == ""
-    session.worker.call(step_ends.wait)  # as a training with long steps does
+    session.worker.call(step_ends.wait)  # like a training with long steps
     focus.lock(7)
-    until(lambda: "question before" in panel.head.note)
+    until(lambda: "previous token" in panel.head.note)
     step_ends.set()
     until(lambda: panel.head.note == "")
 
 
-def test_a_mask_is_asked_for_its_likeliest_token(
+def test_a_masked_token_is_attributed_to_its_top_prediction(
     qtbot: QtBot, session: Session, theme: ThemeProvider, byte_tokenizer: Tokenizer, until: Until
 ) -> None:
     focus = Focus()
@@ -83,4 +83,4 @@ def test_a_mask_is_asked_for_its_likeliest_token(
     until(lambda: not panel.message and not panel.examiner.busy)
     assert not panel.head.note
     focus.lock(2)
-    until(lambda: "this very token" in panel.head.note)
+    until(lambda: "sees this token" in panel.head.note)

@@ -1,4 +1,4 @@
-"""The page of the embeddings: chosen by a click, by search, by the cursor, and read anew with another model."""
+"""The page of the embeddings: selection by click, search and pointer, and another model's table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def page(qtbot: QtBot, session: Session, theme: ThemeProvider, focus: Focus) -> 
     return page
 
 
-def test_neighbours_of_what_is_clicked(
+def test_clicking_a_point_lists_its_neighbours(
     page: EmbeddingsPage, session: Session, byte_tokenizer: Tokenizer, until: Until, qtbot: QtBot
 ) -> None:
     assert "No model is open" in page.nothing.words
@@ -44,7 +44,7 @@ def test_neighbours_of_what_is_clicked(
     assert [(other, cosine) for other, _, cosine in page.near.rows] == [
         (other, pytest.approx(cosine, abs=1e-5)) for other, cosine in nearest(tables(model)["input"], id)
     ]
-    page.which.buttons.button(1).click()  # what is written with is another table
+    page.which.buttons.button(1).click()  # the output table is another one
     until(lambda: page.table is not None and page.table.which == "output" and bool(page.near.rows))
     assert page.chosen == id
     other = page.near.rows[2][0]
@@ -56,22 +56,22 @@ def test_neighbours_of_what_is_clicked(
     page.grab()
 
 
-def test_search_and_the_cursor_choose(
+def test_search_and_the_pointer_select_a_token(
     page: EmbeddingsPage, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until, qtbot: QtBot
 ) -> None:
     _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
     until(lambda: page.table is not None)
     assert not page.which.isVisible()
     qtbot.keyClicks(page.search, "q")
-    assert page.found.text().startswith("1 token holds")
+    assert page.found.text().startswith("1 match;")
     qtbot.keyClick(page.search, Qt.Key.Key_Return)
     assert page.table is not None
     assert page.table.names[page.chosen] == "q"
     page.search.setText("zzz")
-    assert page.found.text().startswith("0 tokens hold")
+    assert page.found.text().startswith("0 matches")
     focus.show(text_of(tokenizer, "the cat", 3))
     focus.hover(4)
-    assert page.table.names[page.chosen] == "q"  # not asked to follow
+    assert page.table.names[page.chosen] == "q"  # following is off
     page.follow.click()
     assert page.table.names[page.chosen] == "c"
     focus.hover(5)

@@ -1,4 +1,4 @@
-"""The lens panel with a real, if random, model: what it shows is what the model says."""
+"""The lens panel with a real, if random, model: it shows what the model computes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.glass.layers.panel import LensPanel
 from app.kit.export_button import ExportButton
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from models.inspect.ablation import answers
+from models.inspect.ablation import ablated_logits
 from models.inspect.reading import Text
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
@@ -30,25 +30,27 @@ def panel(qtbot: QtBot, session: Session, theme: ThemeProvider, focus: Focus) ->
     return panel
 
 
-def test_it_says_what_is_missing(panel: LensPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer) -> None:
+def test_a_message_says_what_is_missing(
+    panel: LensPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer
+) -> None:
     assert "No model is open" in panel.message
     open_random(session, "gpt2-tiny", byte_tokenizer)
-    assert "Nothing to look into yet" in panel.message
+    assert "Nothing to inspect yet" in panel.message
     focus.show(text_of(byte_tokenizer, "abc", 2))
     assert "Point at a token" in panel.message
 
 
-def test_a_first_token_was_chosen_by_nothing(
+def test_the_first_token_has_no_prediction(
     panel: LensPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until
 ) -> None:
     open_random(session, "gpt2-tiny", byte_tokenizer)
     focus.show(text_of(byte_tokenizer, "abc", 2))
     focus.lock(0)
-    until(lambda: "Nothing chose the first token" in panel.message)
+    until(lambda: "Nothing predicts the first token" in panel.message)
 
 
 @pytest.mark.parametrize("design", ["terrarium-tiny", "bert-tiny", "t5-tiny", "post-norm decoder"])
-def test_the_last_row_is_the_models_answer(
+def test_the_last_row_is_the_models_prediction(
     panel: LensPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until, design: str
 ) -> None:
     model, tokenizer = open_random(session, design, byte_tokenizer)
@@ -60,21 +62,21 @@ def test_the_last_row_is_the_models_answer(
     table = panel.grid.table
     assert table is not None
     at = 6 if is_encoder else 5
-    p = answers(model, Text(ids=text.ids, source_ids=text.source_ids), at, [[]])[0].softmax(dim=-1)
+    p = ablated_logits(model, Text(ids=text.ids, source_ids=text.source_ids), at, [[]])[0].softmax(dim=-1)
     assert float(table.values[-1, -1]) == pytest.approx(float(p.max()), abs=1e-5)
     assert (len(table.layers), table.read_words[-1]) == (4, text.words[at])
     split = [bar for bars in panel.bars.bars for bar in bars]
     assert bool(split) != is_encoder
     assert panel.no_split.isVisible() == is_encoder
     assert panel.no_norm.isVisible() == (design in ("bert-tiny", "post-norm decoder"))
-    assert ("this very token" in panel.head.note) == is_encoder
+    assert ("sees this token" in panel.head.note) == is_encoder
     if split:
-        logit = answers(model, Text(ids=text.ids, source_ids=text.source_ids), at, [[]])[0][text.ids[6]]
+        logit = ablated_logits(model, Text(ids=text.ids, source_ids=text.source_ids), at, [[]])[0][text.ids[6]]
         assert sum(value for _, value in split) == pytest.approx(float(logit), abs=1e-3)
     assert model.training
 
 
-def test_a_click_tracks_a_token_and_another_lets_it_go(
+def test_clicks_track_and_untrack_a_token(
     panel: LensPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until, qtbot: QtBot
 ) -> None:
     _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
@@ -111,7 +113,7 @@ def test_a_click_tracks_a_token_and_another_lets_it_go(
     panel.grab()
 
 
-def test_a_model_that_learned_on_is_told_and_asked_anew(
+def test_after_further_training_the_lens_is_read_again_with_a_note(
     panel: LensPanel,
     session: Session,
     focus: Focus,
@@ -135,7 +137,7 @@ def test_a_model_that_learned_on_is_told_and_asked_anew(
     assert panel.grid.table.values[-1, -2] != pytest.approx(before.values[-1, -1])
 
 
-def test_the_numbers_are_written(
+def test_the_numbers_are_exported(
     panel: LensPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until, tmp_path: Path
 ) -> None:
     _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)

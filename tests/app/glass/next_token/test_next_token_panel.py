@@ -1,4 +1,4 @@
-"""The X-ray panel with a real, if random, model: the draws of a reply are found again, and settings redraw at once."""
+"""The X-ray panel with a real, if random, model: the draws of a reply are reproduced, and settings apply at once."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def panel(qtbot: QtBot, session: Session, theme: ThemeProvider, focus: Focus) ->
 
 @pytest.fixture
 def reply(session: Session, byte_tokenizer: Tokenizer, panel: NextTokenPanel) -> ReadText:
-    """What a random model wrote, which is open now."""
+    """A reply of a random model that is open."""
     return reply_by(session, byte_tokenizer, SETTINGS)
 
 
 def reply_by(session: Session, byte_tokenizer: Tokenizer, settings: SamplingConfig) -> ReadText:
-    """Open a random model, and let it write."""
+    """Open a random model and generate a reply."""
     model, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
     prompt = [70, 71, 72]
     made = [event for event in generate(model, tokenizer, prompt, settings) if isinstance(event, TokenMade)]
@@ -54,10 +54,10 @@ def reply_by(session: Session, byte_tokenizer: Tokenizer, settings: SamplingConf
     return ReadText(ids=ids, words=words, n_prompt=3, draws=draws, sampling=settings)
 
 
-def test_the_draws_of_a_reply_with_mirostat_are_found_again(
+def test_the_draws_of_a_mirostat_reply_are_reproduced(
     panel: NextTokenPanel, session: Session, byte_tokenizer: Tokenizer, focus: Focus, until: Until
 ) -> None:
-    """Each hangs on the tokens before, in whatever order one looks at them."""
+    """The state depends on all tokens before, in whatever order they are inspected."""
     settings = dataclasses.replace(SETTINGS, top_k=0, top_p=1.0, mirostat_tau=3.0, mirostat_eta=0.5)
     text = reply_by(session, byte_tokenizer, settings)
     focus.show(text)
@@ -72,7 +72,7 @@ def test_the_draws_of_a_reply_with_mirostat_are_found_again(
     assert len(set(left)) > 1
 
 
-def test_every_draw_of_a_reply_is_found_again(
+def test_every_draw_of_a_reply_is_reproduced(
     panel: NextTokenPanel, focus: Focus, reply: ReadText, until: Until
 ) -> None:
     focus.show(reply)
@@ -87,10 +87,10 @@ def test_every_draw_of_a_reply_is_found_again(
     focus.lock(1)
     assert "It was read, not drawn." in panel.summary.text()
     focus.lock(0)
-    assert "Nothing chose the first token" in panel.message
+    assert "Nothing predicts the first token" in panel.message
 
 
-def test_a_setting_redraws_without_the_model(
+def test_changing_a_setting_does_not_run_the_model(
     panel: NextTokenPanel, focus: Focus, reply: ReadText, until: Until, session: Session
 ) -> None:
     focus.show(reply)
@@ -103,7 +103,7 @@ def test_a_setting_redraws_without_the_model(
     panel.set_sampling(dataclasses.replace(SETTINGS, top_k=1))
     assert panel.xray is not None
     assert panel.xray.n_left == 1
-    assert panel.others.text().startswith("1 of 380 tokens can be drawn; cut off are")
+    assert panel.others.text().startswith("1 of 380 tokens can be drawn; ")
     panel.set_sampling(dataclasses.replace(SETTINGS, seed=99))
     assert panel.by.value == "drawn"
     assert panel.xray.lands == reply.ids[5]
@@ -111,7 +111,7 @@ def test_a_setting_redraws_without_the_model(
     assert "name the token 9000" in panel.message
 
 
-def test_settings_are_tried_with_the_bars_in_sight(
+def test_sliders_change_the_settings(
     qtbot: QtBot, panel: NextTokenPanel, focus: Focus, reply: ReadText, until: Until
 ) -> None:
     panel.set_sampling(SamplingConfig(temperature=0.3, seed=77, stop=("x",)))
@@ -129,7 +129,7 @@ def test_settings_are_tried_with_the_bars_in_sight(
     assert panel.sliders["top_k"].value == 5
 
 
-def test_an_alternative_is_gone_on_with(
+def test_clicking_an_alternative_requests_a_branch(
     qtbot: QtBot, panel: NextTokenPanel, focus: Focus, reply: ReadText, until: Until
 ) -> None:
     focus.show(reply)
@@ -162,11 +162,11 @@ def test_an_encoders_masked_place_has_no_draw(
     focus.show(text)
     focus.lock(3)
     until(lambda: panel.xray is not None)
-    assert panel.summary.text().startswith("A masked place:")
+    assert panel.summary.text().startswith("Masked:")
     assert panel.xray is not None
     assert (panel.xray.draw, panel.xray.lands) == (None, None)
     focus.lock(0)
-    assert "sees the token itself" in panel.summary.text()
+    assert "sees this token" in panel.summary.text()
 
 
 def test_all_numbers_of_the_vocabulary_are_exported(

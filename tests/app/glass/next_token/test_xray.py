@@ -1,4 +1,4 @@
-"""The X-ray of a draw in numbers: what is shown is what the token was drawn from."""
+"""The X-ray of a draw in numbers: it shows the distribution the token was drawn from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 from app.glass.next_token.stage_bars import StageBars
 from app.glass.next_token.xray import Xray, all_rows, x_ray
 from app.glass.next_token.xray_table import XrayTable
-from app.kit.forms.sampling_sliders import sampling_words
+from app.kit.forms.sampling_sliders import sampling_label
 from app.kit.theme import ThemeProvider
 from models.inference.sampling_steps import sampling_steps
 from models.settings.sampling_config import TRUNCATIONS, SamplingConfig, format_step, is_same_sampling
@@ -37,7 +37,7 @@ def test_rows_are_the_distribution_step_by_step() -> None:
     assert xray.removed == pytest.approx(0.35)
 
 
-def test_bars_keep_places_until_the_last() -> None:
+def test_bars_keep_gaps_until_the_last_stage() -> None:
     bars = {bar.name: bar for bar in look(top_k=3).bars}
     assert list(bars) == ["model", "temperature", "top_k", "drawn"]
     assert bars["top_k"].widths == bars["temperature"].widths
@@ -57,10 +57,10 @@ def test_the_draw_lands_where_the_bar_says() -> None:
     assert look(None).lands is None
     greedy = look(0.99, chosen=3, temperature=0.0)
     assert (greedy.lands, greedy.row_of(3).cut) == (1, "temperature")
-    assert [row.id for row in greedy.rows] == [1, 2, 3, 4, 0], "those that cannot be drawn are told apart, too"
+    assert [row.id for row in greedy.rows] == [1, 2, 3, 4, 0], "tokens that cannot be drawn are ranked too"
 
 
-def test_what_is_far_down_is_shown_where_it_matters() -> None:
+def test_a_low_ranked_chosen_token_is_in_the_rows() -> None:
     logits = np.linspace(5, -5, 500, dtype=np.float32)
     xray = x_ray(logits, AS_IT_IS, (), 0, 400, 1 - 1e-9)
     assert len(xray.order) == 40
@@ -96,4 +96,4 @@ def test_every_cut_has_a_bar_and_a_word(qtbot: QtBot, theme: ThemeProvider, name
     assert format_step(config, name) in bars.accessibleDescription()
     assert next(bar for bar in xray.bars if bar.name == name).removed > 0
     (row,) = (row for row in table.words if row[1].endswith("199"))
-    assert row[4] == sampling_words(name)[0].lower()
+    assert row[4] == sampling_label(name)[0].lower()

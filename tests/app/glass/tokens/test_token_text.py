@@ -1,4 +1,4 @@
-"""Coloured tokens: high enough for their lines, readable in every colour, and led by one focus."""
+"""Coloured tokens: as high as their lines, readable in every colour, and with a shared focus."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def middle(view: TokenText, position: int) -> QPoint:
     return view.rect_of(position).center()
 
 
-def test_it_is_as_high_as_its_lines(view: TokenText) -> None:
+def test_the_height_fits_the_lines(view: TokenText) -> None:
     one_row = view.heightForWidth(300) // 2
     assert view.rect_of(6).top() == one_row - 1, "what comes after a line feed begins a row"
     assert view.rect_of(5).top() == view.rect_of(2).top() == 0
@@ -50,7 +50,7 @@ def test_it_is_as_high_as_its_lines(view: TokenText) -> None:
     assert view.rect_of(0).right() < view.width(), "a token wider than the widget is cut, not lost"
 
 
-def test_the_prompt_is_shown_where_it_is_wanted(view: TokenText) -> None:
+def test_the_prompt_is_shown_on_request(view: TokenText) -> None:
     assert view.position_at(QPointF(3, 3)) == 2
     view.set_text(SOME, with_prompt=True)
     assert view.position_at(QPointF(3, 3)) == 0
@@ -71,7 +71,7 @@ def test_the_pointer_hovers_and_a_click_locks(qtbot: QtBot, view: TokenText, foc
     assert focus.position is None
 
 
-def test_keys_walk_and_escape_unlocks(qtbot: QtBot, view: TokenText, focus: Focus) -> None:
+def test_arrow_keys_move_and_escape_unlocks(qtbot: QtBot, view: TokenText, focus: Focus) -> None:
     with qtbot.waitSignal(view.walked) as walked:
         qtbot.keyClick(view, Qt.Key.Key_Right)
     assert focus.locked == 2
@@ -86,9 +86,7 @@ def test_keys_walk_and_escape_unlocks(qtbot: QtBot, view: TokenText, focus: Focu
     assert focus.locked is None
 
 
-def test_of_two_texts_the_locked_one_keeps_the_focus(
-    qtbot: QtBot, theme: ThemeProvider, view: TokenText, focus: Focus
-) -> None:
+def test_a_locked_text_keeps_the_focus(qtbot: QtBot, theme: ThemeProvider, view: TokenText, focus: Focus) -> None:
     other = TokenText(theme, focus)
     qtbot.addWidget(other)
     other.set_text(text_of("a", "b", "c", n_prompt=0))
@@ -101,22 +99,22 @@ def test_of_two_texts_the_locked_one_keeps_the_focus(
     assert view.position is None
 
 
-def test_a_tip_tells_all_numbers(view: TokenText, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
-    monkeypatch.setattr(QToolTip, "showText", lambda at, words, *rest: told.append(words))
+def test_the_tooltip_has_all_numbers(view: TokenText, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(QToolTip, "showText", lambda at, words, *rest: shown.append(words))
     view.show_tip(QPoint(), 4)
-    assert told == ["<p>·two   50.0\u00a0%, surprisal 0.69 nats, number 1 of the likeliest, entropy 1.00 nats</p>"]
+    assert shown == ["<p>·two   50.0\u00a0%, surprisal 0.69 nats, rank 1, entropy 1.00 nats</p>"]
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
-def test_words_are_readable_in_every_colour(theme: ThemeProvider, mode: str) -> None:
+def test_text_is_readable_on_every_colour(theme: ThemeProvider, mode: str) -> None:
     theme.set_mode(mode)
     for quantity in QUANTITIES.values():
         shades = Shades(theme, quantity)
         for shade in range(101):
             ground, ink = shades.of(quantity.marks[-1][0] * shade / 100 or 1.0)
             assert contrast(ground, ink) >= 4.5
-        assert shades.grounds[0].name() == theme.theme.surface.lower(), "of nothing, nothing is seen"
+        assert shades.grounds[0].name() == theme.theme.surface.lower(), "zero has the background colour"
         assert shades.of(1e9)[0] == shades.grounds[-1]
 
 
@@ -124,10 +122,10 @@ def test_values_of_the_quantities() -> None:
     found = {name: about.of(0.25, 1.5, 3) for name, about in QUANTITIES.items()}
     assert found == {"surprisal": math.log(4), "probability": 0.25, "entropy": 1.5, "rank": 3.0}
     assert surprisal(0.0) > 100
-    assert QUANTITIES["rank"].position(1.0) == 0.0
+    assert QUANTITIES["rank"].fraction(1.0) == 0.0
 
 
-def test_the_legend_chooses(qtbot: QtBot, theme: ThemeProvider, view: TokenText) -> None:
+def test_the_legend_selects_the_quantity(qtbot: QtBot, theme: ThemeProvider, view: TokenText) -> None:
     legend = TokenLegend(theme)
     qtbot.addWidget(legend)
     legend.chosen.connect(view.set_quantity)

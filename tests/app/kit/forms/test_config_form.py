@@ -91,9 +91,7 @@ def test_rows_that_mean_nothing_are_hidden(qtbot: QtBot, theme: ThemeProvider) -
 
 
 def test_zero_is_shown_in_words_that_follow_the_settings(qtbot: QtBot, theme: ThemeProvider) -> None:
-    form = ConfigForm(
-        ModelConfig(n_head=4), theme, zero_words={"n_kv_head": lambda config: f"auto ({config.kv_heads})"}
-    )
+    form = ConfigForm(ModelConfig(n_head=4), theme, zero_text={"n_kv_head": lambda config: f"auto ({config.kv_heads})"})
     qtbot.addWidget(form)
     shared, heads = form.editor("n_kv_head"), form.editor("n_head")
     assert isinstance(shared, IntBox)

@@ -124,11 +124,11 @@ def test_the_current_tokenizer_is_compared_until_it_is_removed() -> None:
     chosen.set_current("a")
     assert [name for name in "abc" if name in chosen] == ["a"]
     chosen.tick("c", True)
-    chosen.give_colours(["a", "c"])
+    chosen.assign_colours(["a", "c"])
     assert chosen.order(["b", "c", "a"]) == ["a", "c", "b"]
     chosen.tick("a", False)
     assert [name for name in "abc" if name in chosen] == ["c"]
-    chosen.give_colours(["c", "b"])
+    chosen.assign_colours(["c", "b"])
     assert (chosen.colour("c"), chosen.colour("b")) == (1, 0), "one that stays keeps its colour"
     chosen.set_current("b")
     chosen.set_current("a")
@@ -174,7 +174,7 @@ def test_every_tokenizer_has_a_row_of_the_same_text(
 ) -> None:
     until(lambda: len(view.shown.tokens) == 1 and view.shown.grid.text == TEXT)
     assert view.hint.isVisible()
-    assert "Tick another tokenizer" in view.hint.text()
+    assert "Check another tokenizer" in view.hint.text()
     compare_with(view, until, "wordpiece", "byte")
     assert not view.hint.isVisible()
     assert [row.name for row in view.aligned.rows] == view.names == ["bpe", "wordpiece", "byte"]
@@ -243,7 +243,7 @@ def test_languages_are_measured_and_charted(
         assert view.texts.figures(i)["byte"].n_tokens == sum(len(story.encode()) for story in told[language])
         assert view.texts.bars.value(i + 1, 1) == view.texts.figures(i)["byte"].tokens_per_word
     assert [view.of.itemText(i) for i in range(view.of.count())] == [
-        "Text at hand",
+        "Your text",
         *LANGUAGE_NAMES,
         "All measured texts",
     ]
@@ -305,7 +305,7 @@ def test_changes_of_the_library_are_followed(
     (session.library.tokenizers / "word" / "tokenizer.json").write_text("{", encoding="utf-8")
     view.table.ticked.emit("word", True)
     until(lambda: "word" in view.shown.problems)
-    assert "broken" in next(each.problem for each in view.table.compared if each.name == "word")
+    assert "damaged" in next(each.problem for each in view.table.compared if each.name == "word")
 
 
 def test_without_other_tokenizers_there_is_a_hint(

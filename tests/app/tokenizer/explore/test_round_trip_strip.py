@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.kit.text.text_box import MOST_CHARACTERS
+from app.kit.text.text_box import MAX_CHARACTERS
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.tokenizer.explore.explore_view import ExploreView
@@ -51,7 +51,7 @@ def test_short_lossless_texts_are_confirmed_at_once(strip: RoundTripStrip, bpe: 
         check(strip, bpe, text)
         assert strip.result is not None
         assert strip.result.equal
-        assert strip.words == "decode(encode(text)) = text the text comes back from its tokens exactly"
+        assert strip.words == "decode(encode(text)) = text decoding restores the text exactly"
     strip.set_encoded(None, "text", None)
     assert strip.words == "Nothing to check yet"
 
@@ -65,7 +65,7 @@ def test_differences_are_described_shown_and_listed(
     assert strip.result is None
     until(lambda: strip.result is not None)
     assert strip.result == round_trip(small, text)
-    assert strip.words == "First differs at character 5 T → t the normaliser makes capitals small (lowercase)"
+    assert strip.words == "First differs at character 5 T → t the normaliser lowercases text (lowercase)"
     with qtbot.waitSignal(strip.span_chosen) as place:
         qtbot.mouseClick(strip, Qt.MouseButton.LeftButton)
     assert place.args == [4, 5]
@@ -96,7 +96,7 @@ def test_a_newer_text_replaces_one_being_checked(
 
 def test_slow_checks_are_announced(strip: RoundTripStrip, until: Until) -> None:
     strip.invalidate()
-    until(lambda: strip.words == "Checking … whether decode(encode(text)) = text")
+    until(lambda: strip.words == "Checking… whether decode(encode(text)) = text")
 
 
 def test_too_many_differences_are_labelled_as_the_first(strip: RoundTripStrip, small: Tokenizer, until: Until) -> None:
@@ -131,7 +131,7 @@ def test_a_difference_is_selected_in_the_text(
     tokens = view.lab.tokens
     assert tokens is not None
     assert tokens[view.lab.view.marked.start].display == "·the"
-    view.set_text("a" * MOST_CHARACTERS + "B")
+    view.set_text("a" * MAX_CHARACTERS + "B")
     until(lambda: view.round_trip.result is not None)
     view.round_trip.show_span()  # beyond what the editor shows: its token is marked
     assert view.lab.tokens is not None

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.kit.text.text_box import LONGEST_LINE
+from app.kit.text.text_box import MAX_LINE_LENGTH
 from app.kit.theme import ThemeProvider
 from app.kit.tokens import token_view
 from app.kit.tokens.pill_layout import PillLayout
@@ -70,7 +70,7 @@ def test_rows_break_as_greedy_filling_does() -> None:
                 assert layout.row_of(i) == row
                 assert layout.at(layout.x_of(i) + 1, row) == i
             assert layout.at(sum(widths[i] for i in pills) + 1, row) is None
-        parts = PillLayout(np.array(widths, np.int64), np.array(ends, bool), 100, at_once=7)
+        parts = PillLayout(np.array(widths, np.int64), np.array(ends, bool), 100, batch_size=7)
         while not parts.is_complete:
             assert parts.n_laid_out < n
             parts.extend(5)
@@ -80,7 +80,7 @@ def test_rows_break_as_greedy_filling_does() -> None:
 def test_very_long_texts_are_laid_out_in_parts(
     qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token_view, "AT_ONCE", 10)
+    monkeypatch.setattr(token_view, "BATCH_SIZE", 10)
     view = TokenView(theme)
     qtbot.addWidget(view)
     view.resize(300, 200)
@@ -219,7 +219,7 @@ def test_texts_too_long_to_edit_are_still_encoded(qtbot: QtBot, theme: ThemeProv
     lab.set_tokenizer(bpe)
     lab.editor.setPlainText("the 🌱 hat")
     lab.editor.moveCursor(QTextCursor.MoveOperation.End)
-    pasted = "the cat sat " * (LONGEST_LINE // 12 + 1)
+    pasted = "the cat sat " * (MAX_LINE_LENGTH // 12 + 1)
     data = QMimeData()
     data.setText(pasted)
     with qtbot.waitSignal(lab.encoded):

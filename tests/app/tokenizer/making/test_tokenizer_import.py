@@ -67,7 +67,7 @@ def test_a_file_becomes_a_tokenizer(
     assert tab.views.current == "about"
     facts = tab.views.view("about").facts
     assert facts["Made from"] == str(bert / "vocab.txt")
-    assert "Capitals are made small" in facts["Assumed"]
+    assert "Text is lowercased" in facts["Assumed"]
     assert len(facts["SHA-256"]) == 64
 
 
@@ -102,7 +102,7 @@ def test_a_pattern_is_requested(
     qtbot.mouseClick(dialog.import_button, Qt.MouseButton.LeftButton)
     until(lambda: session.tokenizers.name == "mine")
     assert tab.bring.dialog is None
-    assert "as by gpt2, which was chosen" in session.tokenizers.about("mine")["assumptions"][0]
+    assert "pattern gpt2, as chosen during the import" in session.tokenizers.about("mine")["assumptions"][0]
 
 
 def test_cancelling_the_pattern_dialog_imports_nothing(

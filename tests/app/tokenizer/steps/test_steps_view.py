@@ -76,7 +76,7 @@ def test_every_kind_ends_in_the_tokens_of_the_encoder(
         until(lambda: is_idle(view))
         assert view.trace is not None
         assert view.trace.agrees
-        assert view.verdict.text().startswith("✓ Equal to the encoder's output")
+        assert view.verdict.text().startswith("✓ Matches the encoder")
         ids[word.text] = view.trace.found.ids
         for step in (0, view.trace.found.n_steps // 2, view.trace.found.n_steps):
             view.transport.go(step)
@@ -155,9 +155,9 @@ def test_the_best_path_is_found_position_by_position(
         assert len(drawing.band(step, 0, 1e6)) == len(found.best_path_to(step))
         assert view.table.currentIndex().row() == step - 1
     view.transport.last()
-    assert "Back from the end" in view.sentence.text()
+    assert "Traced back from the end" in view.sentence.text()
     assert len(drawing.band(found.n_steps, 0, 1e6)) == len(found.best)
-    assert "of all ways together" in view.summary.text()
+    assert "of the total probability" in view.summary.text()
 
 
 def test_it_plays_to_the_end_and_pauses(
@@ -272,7 +272,7 @@ def test_frequencies_are_counted_on_a_named_corpus(
     view.frequencies.picker.box.activated.emit(2)
     qtbot.mouseClick(view.frequencies.count_button, Qt.MouseButton.LeftButton)
     until(lambda: view.frequencies.frequencies is not None)
-    assert view.frequencies.note.text().startswith("Counted on the text at hand: ")
+    assert view.frequencies.note.text().startswith("Counted on your text: ")
     assert model.headerData(3, Qt.Orientation.Horizontal) == "Applied"
     found = view.frequencies.frequencies
     assert found is not None
@@ -282,7 +282,7 @@ def test_frequencies_are_counted_on_a_named_corpus(
         node = view.trace.found.merge(row + 1)
         assert node.rank is not None
         assert model.index(row, 3).data() == f"{found.merges[node.rank]:,}"
-    assert "on the text at hand" in view.sentence.text()
+    assert "in your text" in view.sentence.text()
     show(view, until, trained["unigram"])  # the counts of one tokenizer say nothing of another one
     assert view.frequencies.frequencies is None
     assert "store no frequencies" in view.frequencies.note.text()
@@ -372,7 +372,7 @@ def test_long_words_are_traced_up_to_a_limit(
     assert view.trace.is_cut
     assert view.trace.agrees
     assert "(of the first" in view.verdict.text()
-    assert "Only those of the text's first" in view.stages.about_words.text()
+    assert "Only the first" in view.stages.about_words.text()
 
 
 def test_unsupported_tokenizers_give_an_error_message(
@@ -394,6 +394,6 @@ def test_words_that_are_looked_up_before_merging_have_no_steps(
     tokenizer = Tokenizer.from_str(trained["bpe"].to_str())
     tokenizer.model.ignore_merges = True
     show(view, until, tokenizer, text="the the")
-    assert "looks words up before" in view.summary.text()
-    assert view.sentence.text() == "No step: nothing is merged here."
+    assert "looks up whole words before" in view.summary.text()
+    assert view.sentence.text() == "No steps: nothing is merged."
     assert view.transport.step_label.text() == "no steps"

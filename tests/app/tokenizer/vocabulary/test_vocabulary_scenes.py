@@ -68,9 +68,9 @@ def test_the_summary_states_the_counts(table: Vocabulary) -> None:
     words = describe_usage(table, used(table, {100: 6, 101: 3, 102: 1}), "notes.txt")
     assert words.startswith("10 B of notes.txt are 10 tokens, 1.00 bytes each on average.")
     assert f"3 of the {len(table)} tokens occur; the 2 most frequent are 90 % of the corpus" in words
-    assert "and 1 (33.3\N{NO-BREAK SPACE}%) comes only once" in words
+    assert "and 1 (33.3\N{NO-BREAK SPACE}%) occurs once" in words
     one = describe_usage(table, used(table, {100: 6}), "notes.txt")
-    assert "a single one is 90 % of the corpus, and 0 (0.0\N{NO-BREAK SPACE}%) come only once" in one
+    assert "a single one is 90 % of the corpus, and 0 (0.0\N{NO-BREAK SPACE}%) occur once" in one
 
 
 def test_numbers_of_an_axis_are_short() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.kit.words.slot_words import plain_words
+from app.kit.words.slot_words import format_setting
 from app.training.compare.comparison import compare_runs
 from app.training.compare.overlay_curves import Curves, CurvesRead, CurvesReader, sample_curves
 from app.training.compare.overlay_lines import COMPARED, LineMaker, OverlaySpec
@@ -234,4 +234,4 @@ def test_lines_follow_axis_and_scale(spiky: Curves) -> None:
     ],
 )
 def test_settings_are_formatted_for_people(value: object, expected: str) -> None:
-    assert plain_words(value) == expected
+    assert format_setting(value) == expected

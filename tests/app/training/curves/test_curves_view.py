@@ -295,7 +295,7 @@ def test_all_numbers_are_exported_regardless_of_zoom(
     run = view.history
     zoom(view.loss.chart, 0.1)
     written: list[str] = []
-    session.notices.said.connect(written.append)
+    session.notices.notified.connect(written.append)
     view.export.export_to(tmp_path / "run.csv", "csv")
     until(lambda: bool(written))
     with (tmp_path / "run.csv").open(newline="") as file:

@@ -19,7 +19,7 @@ from app.session.run_history import RunHistory
 from app.session.session import Session
 from app.training.curves.sample_text import changes
 from app.training.shown_run import ShownRun
-from app.training.time_machine.attention_pane import head_weights, site_words
+from app.training.time_machine.attention_pane import format_site, head_weights
 from app.training.time_machine.snapshots import Snapshots, nearest
 from app.training.time_machine.view import TimeMachine
 from models.events import AttentionSeen, SampleMade, TrainMetrics
@@ -286,11 +286,11 @@ def test_masked_attention_is_not_drawn_as_zero(preset: str, site: str, words: st
     (kept,) = history.attention
     heads = head_weights(kept, PRESETS[preset])
     assert int(np.isnan(heads[0]).sum()) == hidden
-    assert site_words(site, 0) == f"{words}, head 1"
+    assert format_site(site, 0) == f"{words}, head 1"
     side = side_of(["a", "b", "c", "d"])
     picture = head_picture(heads[0], words, side, side, "root")
     assert picture.values[3, 0] == 0.5
-    assert picture.describe(3, 0) == "d (4) looks at\na (1): 25.0\N{NO-BREAK SPACE}%"
+    assert picture.describe(3, 0) == "d (4) attends to\na (1): 25.0\N{NO-BREAK SPACE}%"
     assert ("cannot see" in picture.describe(0, 3)) == bool(hidden)
     assert (picture.low, picture.high) == (0, 1), "whatever the largest weight"
 

@@ -93,7 +93,7 @@ def test_an_impossible_trial_says_why(trials: Trials, heard: Heard, tiny_spec: R
     long_context = dataclasses.replace(tiny_spec.model, context_length=100_000)
     assert trials.start("preview", dataclasses.replace(tiny_spec, model=long_context))
     until(lambda: not trials.state.running)
-    assert "one context takes" in trials.state.problem
+    assert "one context needs" in trials.state.problem
     assert trials.state.preview is None
     assert not heard.failures
 

@@ -18,22 +18,20 @@ from models.training.prepare import prepare_trial
 from models.training.trials.preview import preview_data
 
 
-def test_the_noun_that_is_meant_is_marked(
-    library: Library, byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of every fortieth sentence, since it takes a while to cut thousands into bytes."""
+def test_the_referent_is_marked(library: Library, byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On every fortieth sentence, because tokenizing thousands takes a while."""
     monkeypatch.setattr(corpus, "sentences", lambda *, held_out: islice(sentences(held_out=held_out), 0, None, 40))
     spec = pronoun_spec("encoder-only")
     design = dataclasses.replace(spec.model, context_length=128)
     preview = result_of(preview_data(build_pronoun_corpus(library), byte_tokenizer, design, spec.train))
     assert preview.objective == "pronouns"
     for example in preview.examples:
-        (place,) = example.says.predicted
-        text = "".join(piece.display for piece in example.says.pieces[: place + 1])
+        (position,) = example.target.predicted
+        text = "".join(piece.display for piece in example.target.pieces[: position + 1])
         assert text.rsplit("·", 1)[1].isalpha()
     assert preview.splits[0].n_examples == 3 * preview.splits[1].n_examples == 408
 
 
-def test_a_run_is_not_tried_out_beforehand(library: Library) -> None:
+def test_a_trial_of_such_a_run_is_refused(library: Library) -> None:
     with pytest.raises(ValueError, match="neither previewed nor measured"):
         list(prepare_trial(library, pronoun_spec("encoder-only")))

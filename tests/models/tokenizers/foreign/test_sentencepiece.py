@@ -159,8 +159,14 @@ def test_files_beside_a_model_are_read(tmp_path: Path) -> None:
     [
         ({"model_type": "word"}, "of type word, which is not supported"),
         ({"model_type": "bpe", "treat_whitespace_as_suffix": True}, "as a suffix of words, which is not supported"),
-        ({"model_type": "bpe", "normalization_rule_name": "nmt_nfkc_cf"}, r"normaliser \(nmt_nfkc_cf\) cannot be converted"),
-        ({"model_type": "bpe", "user_defined_symbols": ["▁▁"]}, "cannot be converted exactly together with its symbols"),
+        (
+            {"model_type": "bpe", "normalization_rule_name": "nmt_nfkc_cf"},
+            r"normaliser \(nmt_nfkc_cf\) cannot be converted",
+        ),
+        (
+            {"model_type": "bpe", "user_defined_symbols": ["▁▁"]},
+            "cannot be converted exactly together with its symbols",
+        ),
     ],
 )
 def test_inexact_conversions_are_rejected(options: dict[str, Any], sentence: str, tmp_path: Path) -> None:

@@ -106,7 +106,9 @@ def test_the_pattern_is_needed_only_if_unknown(ranks: dict[bytes, int], tmp_path
         read_foreign(unknown)
     with pytest.raises(ValueError, match="no word pattern 'nothing'"):
         read_foreign(unknown, "nothing")
-    assert read_foreign(known).assumptions == ("Text is split into words with the pattern cl100k, as the file's name says.",)
+    assert read_foreign(known).assumptions == (
+        "Text is split into words with the pattern cl100k, as the file's name says.",
+    )
 
 
 @pytest.mark.parametrize(

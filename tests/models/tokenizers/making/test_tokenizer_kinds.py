@@ -142,8 +142,8 @@ def test_text_without_spaces_trains(kind: str) -> None:
         ("word", 300, {"pre_tokenizer": "none"}, "word does not work with words of kind 'none'"),
         ("wordpiece", 300, {"pre_tokenizer": "gpt2"}, "use digits or whitespace"),
         ("bpe", 300, {"special_tokens": ("<|end|>",)}, "always a special token"),
-        ("bpe", 300, {"special_tokens": ("a", "a")}, "empty or there twice"),
-        ("bpe", 300, {"special_tokens": ("",)}, "empty or there twice"),
+        ("bpe", 300, {"special_tokens": ("a", "a")}, "empty or a duplicate"),
+        ("bpe", 300, {"special_tokens": ("",)}, "empty or a duplicate"),
         ("wordpiece", 20, {}, "too many distinct characters for a vocabulary of 20: use at least"),
     ],
 )

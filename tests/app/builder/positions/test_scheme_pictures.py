@@ -8,16 +8,24 @@ import numpy as np
 import pytest
 
 from app.builder.positions import biases, rotations, tables
-from app.builder.positions.scene import MOST_COLUMNS, MOST_DISTANCES, MOST_ROWS, Scene
-from app.kit.figures.pictures import Axis, HeatPicture, LinePicture, number, picks, round_ticks, tick_words
+from app.builder.positions.scheme_pictures import MAX_COLUMNS, MAX_DISTANCES, MAX_ROWS, SchemePictures
+from app.kit.figures.pictures import (
+    Axis,
+    HeatPicture,
+    LinePicture,
+    evenly_spaced,
+    format_number,
+    format_ticks,
+    round_ticks,
+)
 from models.architecture import position_tables as numbers
 from models.settings.model_config import ModelConfig
 
 ROPE = ModelConfig(position="rope", d_model=64, n_head=2, context_length=1024)
 
 
-def both(scene: Scene) -> tuple[HeatPicture, LinePicture]:
-    pictures = (scene.first, scene.second)
+def both(pictures: SchemePictures) -> tuple[HeatPicture, LinePicture]:
+    pictures = (pictures.first, pictures.second)
     (heat,) = (picture for picture in pictures if isinstance(picture, HeatPicture))
     (lines,) = (picture for picture in pictures if isinstance(picture, LinePicture))
     return heat, lines
@@ -28,10 +36,10 @@ def test_waves_in_both_orders() -> None:
     heat, lines = both(tables.waves(config, 20))
     table = numbers.sinusoidal_table(np.arange(20), np.arange(8), 8)
     np.testing.assert_array_equal(heat.values, table.T)
-    assert heat.describe(3, 5).startswith(f"position 5, dimension 3: {number(float(table[5, 3]), 3)}\na cosine")
+    assert heat.describe(3, 5).startswith(f"position 5, dimension 3: {format_number(float(table[5, 3]), 3)}\na cosine")
     assert "every 62.8 tokens" in heat.describe(2, 0)
     np.testing.assert_allclose(lines.lines[0].values, table @ table[0] / 4, atol=1e-6)
-    assert lines.describe(0) == "its own place: 1"
+    assert lines.describe(0) == "the same position: 1"
     in_order, _ = both(tables.waves(config, 20, sorted_out=True))
     np.testing.assert_array_equal(in_order.values, table.T[[0, 2, 4, 6, 1, 3, 5, 7]])
     assert "dimension 1:" in in_order.describe(4, 0)
@@ -41,10 +49,10 @@ def test_waves_in_both_orders() -> None:
 def test_large_tables_are_picked_from_and_say_so() -> None:
     config = ModelConfig(position="sinusoidal", d_model=4096, n_head=32, context_length=8192)
     heat, lines = both(tables.waves(config, 8192))
-    assert heat.values.shape == (MOST_ROWS, MOST_COLUMNS)
+    assert heat.values.shape == (MAX_ROWS, MAX_COLUMNS)
     assert "one position in 16" in heat.title
-    assert heat.describe(MOST_ROWS - 1, MOST_COLUMNS - 1).startswith("position 8,191, dimension 4,095:")
-    assert len(lines.at) <= MOST_DISTANCES
+    assert heat.describe(MAX_ROWS - 1, MAX_COLUMNS - 1).startswith("position 8,191, dimension 4,095:")
+    assert len(lines.at) <= MAX_DISTANCES
     assert "means over 32" in lines.x.title
     assert lines.describe(1).startswith("32 to 63 tokens apart")
 
@@ -67,19 +75,19 @@ def test_rotations_with_and_without_their_scaling(scaling: str) -> None:
 
 def test_rotations_say_what_they_leave_alone() -> None:
     config = dataclasses.replace(ROPE, rope_fraction=0.5, nope_interval=2, n_layer=5)
-    scene = rotations.rotations(config, 64)
-    heat, _ = both(scene)
-    assert "the 8 fastest pairs are turned (p-RoPE). 2 of 5 layers turn nothing (NoPE)." in scene.words
+    pictures = rotations.rotations(config, 64)
+    heat, _ = both(pictures)
+    assert "the 8 fastest pairs are rotated (p-RoPE). 2 of 5 layers do not rotate (NoPE)." in pictures.words
     np.testing.assert_array_equal(heat.values[8:], 1.0)
     assert "not turned" in heat.describe(8, 3)
-    assert "turned by" in heat.describe(7, 3)
+    assert "rotated by" in heat.describe(7, 3)
     assert "NoPE" not in rotations.rotations(ROPE, 64).words
 
 
 def test_angles_are_read_in_turns() -> None:
     heat, _ = both(rotations.rotations(ROPE, 64, angles=True))
     np.testing.assert_allclose(10 ** heat.values[0, 1:], np.arange(1, 64) / (2 * np.pi), rtol=1e-5)
-    assert "turned by 10 rad = 1.592 turns" in heat.describe(0, 10)
+    assert "rotated by 10 rad = 1.592 turns" in heat.describe(0, 10)
     assert "(numbers 0 and 16 of a head)" in heat.describe(0, 10)
     assert "one turn takes 6.3 tokens" in heat.describe(0, 10)
 
@@ -127,14 +135,14 @@ def test_learned_biases_are_the_weights_of_their_buckets() -> None:
     np.testing.assert_array_equal(lines.lines[-1].values[:16], weights[:16, 2])
     assert heat.values[5, 2] == weights[3, 2]
     assert heat.high == -heat.low == pytest.approx(np.abs(weights).max())
-    assert number(float(weights[3, 2]), 3) in lines.describe(3)
+    assert format_number(float(weights[3, 2]), 3) in lines.describe(3)
 
 
 def test_a_learned_table_is_shown_as_it_is() -> None:
     weights = np.random.default_rng(0).normal(size=(40, 12)).astype(np.float32)
-    scene = tables.learned_table(weights, "Learned by “x” in 40 steps")
-    heat, lines = both(scene)
-    assert scene.words.startswith("Learned by “x” in 40 steps")
+    pictures = tables.learned_table(weights, "Learned by “x” in 40 steps")
+    heat, lines = both(pictures)
+    assert pictures.words.startswith("Learned by “x” in 40 steps")
     np.testing.assert_array_equal(heat.values, weights.T)
     assert heat.high == -heat.low == pytest.approx(np.percentile(np.abs(weights), 99))
     assert lines.lines[0].values[0] == pytest.approx(1.0)
@@ -143,8 +151,8 @@ def test_a_learned_table_is_shown_as_it_is() -> None:
 def test_ticks_are_round_and_few() -> None:
     assert round_ticks(Axis(title="", low=-0.5, high=255.5), 6) == [0, 50, 100, 150, 200, 250]
     assert round_ticks(Axis(title="", low=7.5, high=-0.5), 9) == [0, 1, 2, 3, 4, 5, 6, 7]
-    assert tick_words([0, 0.5, 1.0]) == ["0", "0.5", "1.0"]
-    assert tick_words([-1000, 0]) == ["−1,000", "0"]
-    assert number(-0.0001) == "0.00"
-    assert picks(3, 9).tolist() == [0, 1, 2]
-    assert picks(1000, 3).tolist() == [0, 499, 999]
+    assert format_ticks([0, 0.5, 1.0]) == ["0", "0.5", "1.0"]
+    assert format_ticks([-1000, 0]) == ["−1,000", "0"]
+    assert format_number(-0.0001) == "0.00"
+    assert evenly_spaced(3, 9).tolist() == [0, 1, 2]
+    assert evenly_spaced(1000, 3).tolist() == [0, 499, 999]
