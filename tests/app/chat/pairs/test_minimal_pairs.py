@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +36,13 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def library(grown: Path) -> Library:
-    return Library(grown)
+def both_models(grown: Path, library: Library) -> None:
+    """Both are there before the session looks."""
+    shutil.copytree(grown, library.home)
 
 
 @pytest.fixture
-def page(session: Session, qtbot: QtBot, theme: ThemeProvider) -> MinimalPairs:
+def page(both_models: None, session: Session, qtbot: QtBot, theme: ThemeProvider) -> MinimalPairs:
     page = MinimalPairs(session, theme)
     qtbot.addWidget(page)
     page.resize(900, 1300)
