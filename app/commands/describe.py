@@ -1,4 +1,4 @@
-"""`terrarium describe`: what a model, preset or design is made of, and what it costs. Nothing is allocated for it."""
+"""`terrarium describe`: the parts and costs of a model, preset or design, without allocating it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPTIMIZER = TrainConfig().optimizer
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command's options."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "describe", help="parameters, memory and operations of a model or a preset", description=__doc__
+        "describe", help="parameters, memory and FLOPs of a model or a preset", description=__doc__
     )
     parser.add_argument(
         "model",
@@ -29,7 +29,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help=f"a path (also of a design's JSON file), the id or name of a run or design, or {', '.join(PRESETS)}",
     )
     parser.add_argument(
-        "--batch", "--batch-size", dest="batch", type=int, default=24, metavar="B", help="texts at a time; default: 24"
+        "--batch", "--batch-size", dest="batch", type=int, default=24, metavar="B", help="batch size; default: 24"
     )
     parser.add_argument("--length", type=int, metavar="T", help="tokens per text; default: the whole context")
     parser.add_argument("--optimizer", choices=tuple(OPTIMIZERS), default=OPTIMIZER, help=f"default: {OPTIMIZER}")
@@ -53,14 +53,14 @@ def run(args: argparse.Namespace) -> int:
 def describe(
     config: ModelConfig, batch_size: int, length: int, optimizer: str = OPTIMIZER, device: str = "cpu"
 ) -> dict[str, Any]:
-    """Everything that `models.cost` says of a config, ready for JSON.
+    """All results of `models.cost` for a config, ready for JSON.
 
     Raises:
-        ValueError: where the batch or the length is impossible.
+        ValueError: if the batch or the length is impossible.
     """
     if batch_size < 1 or not 1 <= length <= config.context_length:
         raise ValueError(
-            f"Texts of {length} tokens, {batch_size} at a time, do not fit: use lengths from 1 to "
+            f"A batch of {batch_size} × {length} tokens is impossible: use lengths from 1 to "
             f"{config.context_length}, and at least one text."
         )
     memory = cost.memory(config, batch_size, length, optimizer, device=device)
@@ -89,7 +89,7 @@ def find_config(text: str) -> ModelConfig:
     """The config of a preset, of a model, read without its weights, or of a design.
 
     Raises:
-        ValueError: where there is none of that name.
+        ValueError: if there is none of that name.
     """
     if text in PRESETS:
         return PRESETS[text]

@@ -39,8 +39,8 @@ class PanelHead(QWidget):
         theme.set_icon(self.help_button, "question", "muted")
         self.help_button.setCheckable(True)
         self.help_button.setAccessibleName(f"About: {about.title}")
-        told = f"<p>Where the numbers come from: {about.source}</p><p>What they do not mean: {about.limits}</p>"
-        self.help_button.setToolTip(told)
+        details = f"<p>Where the numbers come from: {about.source}</p><p>What they do not mean: {about.limits}</p>"
+        self.help_button.setToolTip(details)
         self.help_button.toggled.connect(self._on_help_toggled)
         self._title_row = row(title, self.help_button, None, spacing=SPACE // 2)
         if export is not None:

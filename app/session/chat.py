@@ -280,7 +280,8 @@ class ChatSession(QObject):
         if model is not None and model.run_id in run_ids:
             self.close_model()
             self._notices.say(
-                f"“{model.name}” is the model this chat uses: choose another one to continue. The conversation is kept."
+                f"“{model.name}” is the model this chat uses: choose another model to continue. "
+                "The conversation is kept."
             )
 
     def _describe(self, which: str, run: RunFolder, model: Any, tokenizer: Any, step: int, device: str) -> ChatModel:

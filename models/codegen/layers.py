@@ -56,7 +56,7 @@ def short_convolution() -> str:
     """The Canon layer."""
     return block(
         "class ShortConv(nn.Module):",
-        '"""Adds to each token a learned mix of itself and the few before it, number by number."""',
+        '"""A causal depthwise convolution over the last few tokens, added to its input (a Canon layer)."""',
         "",
         block(
             "def __init__(self) -> None:",
@@ -74,7 +74,7 @@ def short_convolution() -> str:
 
 
 def attention(config: ModelConfig) -> str:
-    """The attention layer; in an encoder-decoder it can look across to `memory`."""
+    """The attention layer; in an encoder-decoder it can attend to `memory`."""
     is_pair = config.topology == "encoder-decoder"
     heads, groups = ("n_head", "n_kv_head") if is_pair else ("N_HEAD", "N_KV_HEAD")
     shares = config.kv_heads != config.n_head
@@ -97,7 +97,7 @@ def attention(config: ModelConfig) -> str:
         "dropout_p=dropout" if config.dropout else None,
     ]
     arguments = "x: Tensor, mask: Tensor | None" + (", memory: Tensor | None = None" if is_pair else "")
-    described = "x (B, T, D_MODEL) -> the same shape; mask: what may be seen, or what is added to scores."
+    described = "x (B, T, D_MODEL) -> the same shape; mask: bool, True = visible, or a bias added to the scores."
     return block(
         "class Attention(nn.Module):",
         f'"""{_describe_attention(config)}."""',
@@ -136,7 +136,9 @@ def _describe_attention(config: ModelConfig) -> str:
         "grouped-query": "Grouped-query attention: several heads share one set of keys and values",
         "multi-query": "Multi-query attention: all heads share one set of keys and values",
     }[config.attention_kind]
-    return words + (", to the own text or to another one (memory)" if config.topology == "encoder-decoder" else "")
+    return words + (
+        ", as self-attention or as cross-attention to `memory`" if config.topology == "encoder-decoder" else ""
+    )
 
 
 def feed_forward(config: ModelConfig) -> str:
@@ -145,7 +147,7 @@ def feed_forward(config: ModelConfig) -> str:
     width, argument = ("d_ff", ", d_ff: int") if is_pair else ("D_FF", "")
     dense = block(
         "class FeedForward(nn.Module):",
-        f'"""Each token on its own: {3 if config.is_gated else 2} matrices with {config.activation} between."""',
+        f'"""Position-wise: {3 if config.is_gated else 2} matrices with {config.activation} between."""',
         "",
         block(
             f"def __init__(self{argument}) -> None:",
@@ -164,7 +166,7 @@ def feed_forward(config: ModelConfig) -> str:
         return dense
     mixture = block(
         "class MixtureOfExperts(nn.Module):",
-        '"""A router sends each token to the few experts that it finds likeliest."""',
+        '"""A router sends each token to the experts with the highest scores."""',
         "",
         block(
             f"def __init__(self{argument}) -> None:",
@@ -180,7 +182,7 @@ def feed_forward(config: ModelConfig) -> str:
             "out = torch.zeros_like(x)",
             block(
                 "for i, expert in enumerate(self.experts):",
-                "weight = (share * (chosen == i)).sum(dim=-1)  # (B, T), 0 where it was not chosen",
+                "weight = (share * (chosen == i)).sum(dim=-1)  # (B, T), 0 if it was not chosen",
                 "token = weight > 0",
                 "out[token] += weight[token][:, None] * expert(x[token])",
             ),
@@ -227,7 +229,7 @@ def layer(config: ModelConfig) -> str:
     across = _added(config, "cross_attention", "self.cross_attention({}, None, memory)", has_conv=False)
     return block(
         "class Block(nn.Module):",
-        f'"""Attention and feed-forward, each added to the residual stream; the norm stands {_place(config)}."""',
+        f'"""Attention and feed-forward, each added to the residual stream; norms {_norm_position(config)}."""',
         "",
         block(f"def __init__({signature}) -> None:", "super().__init__()", *parts),
         "",
@@ -241,12 +243,12 @@ def layer(config: ModelConfig) -> str:
     )
 
 
-def _place(config: ModelConfig) -> str:
+def _norm_position(config: ModelConfig) -> str:
     return "before each" if config.norm_place == "pre" else "after each sum"
 
 
 def _added(config: ModelConfig, part: str, call: str, *, has_conv: bool) -> str:
-    """The line that adds a part's result to the residual stream."""
+    """The line that adds a sublayer's output to the residual stream."""
     is_pre = config.norm_place == "pre"
     inner = f"self.{part}_norm(x)" if is_pre else "x"
     if has_conv:

@@ -11,7 +11,7 @@ from models.settings.positions import scheme_of
 
 
 def module_source(config: ModelConfig, name: str = "This design") -> str:
-    """A Python module that defines `Model`, which needs nothing but torch; its last lines try it out.
+    """A Python module that defines `Model` and needs only torch; its last lines are a trial run.
 
     `Model()(ids)` gives logits (B, T, V), of an encoder-decoder `Model()(source_ids, target_ids)`; of an encoder
     without a head the hidden states.
@@ -85,7 +85,7 @@ def _describe(config: ModelConfig) -> str:
 
 def _single(config: ModelConfig) -> str:
     encoder = config.topology == "encoder-only"
-    words = "Reads a text in both directions" if encoder else "Reads a text from left to right"
+    words = "A bidirectional encoder" if encoder else "A causal decoder"
     head = "hidden states" if config.head == "none" else "logits"
     return block(
         "class Model(nn.Module):",
@@ -158,8 +158,8 @@ def _mask(config: ModelConfig, length: str, causal: str, n_head: str) -> Code:
     bias = code_of(config).added.format(length=length, n_head=n_head)
     combined = f"mask = {bias}" + (".masked_fill(~mask, -torch.inf)" if seen is not None else "")
     return [
-        f"place = torch.arange({length})",
-        "distance = place[None, :] - place[:, None]  # key - query",
+        f"position = torch.arange({length})",
+        "distance = position[None, :] - position[:, None]  # key - query",
         seen,
         combined if biased else None,
     ]
@@ -185,7 +185,7 @@ def _pair(config: ModelConfig) -> str:
             "",
             block(
                 "def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:",
-                '"""Embeddings (B, T, D_MODEL) -> hidden states; the decoder looks at `memory` (B, S, D_MODEL)."""',
+                '"""Embeddings (B, T, D_MODEL) -> hidden states; the decoder attends to `memory` (B, S, D_MODEL)."""',
                 _stack_body(
                     config, "x.size(1)", causal="self.causal", run="x = block(x, mask, memory)", n_head="self.n_head"
                 ),
@@ -196,7 +196,7 @@ def _pair(config: ModelConfig) -> str:
         "",
         block(
             "class Model(nn.Module):",
-            '"""Reads a source text whole and writes a target text: token ids in, next-token logits out."""',
+            '"""An encoder-decoder: source and target token ids in, next-token logits out."""',
             "",
             block(
                 "def __init__(self) -> None:",
@@ -246,7 +246,7 @@ def _head_class(config: ModelConfig) -> Code:
     return join(
         block(
             "class Transform(nn.Module):",
-            '"""One more layer before the guess at masked tokens."""',
+            '"""One more layer before masked tokens are predicted."""',
             "",
             block(
                 "def __init__(self) -> None:",
@@ -317,7 +317,7 @@ def _initialise(config: ModelConfig) -> str:
     wide = "    nn.init.normal_(parameter, std=INIT_STD * D_MODEL**0.5)"
     function = block(
         "def initialise(model: nn.Module) -> None:",
-        '"""Small random matrices to begin with; a trained run\'s weights load over them."""',
+        '"""The initial weights; a trained run\'s weights replace them."""',
         block(
             "for name, parameter in model.named_parameters():",
             'if name.endswith(("attention.output.weight", ".down.weight")):  # what is added to the residual stream',

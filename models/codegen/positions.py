@@ -1,4 +1,4 @@
-"""The code of a design's positions: waves, rotation, penalties and biases by distance."""
+"""The code of a design's position scheme: sinusoids, RoPE, ALiBi, or T5's biases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.settings.slots import check_complete
 
 @dataclass(frozen=True, kw_only=True)
 class SchemeCode:
-    """The text that a position scheme comes to.
+    """The generated code of a position scheme.
 
     functions: functions and classes before the attention layer. constants: numbers, by name. needs_math: whether all
     that uses the module `math`. member: the line that makes its module in a stack, with {n_head} and {causal}. added:
@@ -30,7 +30,7 @@ class SchemeCode:
 
 
 def code_of(config: ModelConfig) -> SchemeCode:
-    """The text for a design's scheme."""
+    """The code of a design's scheme."""
     return _CODE[config.position]
 
 
@@ -42,7 +42,7 @@ def rotates_in_some(config: ModelConfig) -> bool:
 def _sinusoidal() -> str:
     return block(
         "def sinusoidal(length: int) -> Tensor:",
-        '"""Waves of ever longer periods, (length, D_MODEL): sines and cosines in turn."""',
+        '"""Sinusoidal position encodings, (length, D_MODEL): sines and cosines interleaved."""',
         "frequencies = 10_000.0 ** -(torch.arange(0, D_MODEL, 2) / D_MODEL)",
         "angles = torch.arange(length)[:, None] * frequencies",
         "return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)[:, :D_MODEL]",
@@ -53,7 +53,7 @@ def _rope(config: ModelConfig) -> str:
     widths = head_dims(config)
     head = str(widths[0]) if len(widths) == 1 else "width"
     pairs = f"torch.arange(0, {head}, 2) / {head}"
-    scale_frequencies = _scaled_frequencies(config, widths, head, pairs)
+    scaling_code = _scaled_frequencies(config, widths, head, pairs)
     extra = "" if len(widths) == 1 else ", width: int"
     scores = attention_factor(config)
     waves = "angle.cos(), angle.sin()"
@@ -62,9 +62,9 @@ def _rope(config: ModelConfig) -> str:
     return join(
         block(
             f"def angles(length: int{extra}) -> Tensor:",
-            '"""How far each pair of numbers is turned at each position, (length, pairs), in radians."""',
+            '"""The rotation of each pair of numbers at each position, (length, pairs), in radians."""',
             f"frequencies = {config.rope_theta!r} ** -({pairs})",
-            scale_frequencies,
+            scaling_code,
             f"frequencies[round({config.rope_fraction!r} * len(frequencies)) :] = 0.0  # p-RoPE: the slow ones stay"
             if config.rope_fraction != 1.0
             else None,
@@ -74,7 +74,7 @@ def _rope(config: ModelConfig) -> str:
         "",
         block(
             "def rotate(x: Tensor) -> Tensor:",
-            '"""Turn the pairs (x[i], x[i + half]) of x (B, heads, T, width) by their position\'s angle."""',
+            '"""Rotate the pairs (x[i], x[i + half]) of x (B, heads, T, width) by their position\'s angle."""',
             f"angle = angles(x.size(-2){'' if len(widths) == 1 else ', x.size(-1)'}).to(x)",
             "first, second = x.chunk(2, dim=-1)",
             f"cos, sin = {waves}",
@@ -92,7 +92,7 @@ def head_dims(config: ModelConfig) -> list[int]:
 
 
 def _scaled_frequencies(config: ModelConfig, widths: list[int], head: str, pairs: str) -> Code:
-    """What is done to the frequencies for a longer context than the original one."""
+    """The scaling of the frequencies for a longer context."""
     scaling, factor, original = config.rope_scaling, f"{config.rope_factor!r}", config.rope_original_context
     low, high = config.rope_low_rotations, config.rope_high_rotations
     slower = f"frequencies = frequencies / {factor} * (1 - kept) + frequencies * kept"
@@ -149,7 +149,7 @@ def _relative_bias(config: ModelConfig) -> str:
         choose = causal if one_way else bidirectional
     return block(
         "class RelativeBias(nn.Module):",
-        '"""T5: a learned number per head and class of distance; far distances share a class."""',
+        '"""T5: a learned bias per head and distance bucket; large distances share a bucket."""',
         "",
         block(
             "def __init__(self, n_head: int, causal: bool) -> None:",

@@ -1,4 +1,4 @@
-"""Putting code together from lines of which some are left out."""
+"""Joining lines of code, some of which may be omitted."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import textwrap
 from typing import TypeAlias
 
 Code: TypeAlias = "str | list[Code] | None"
-"""Code of one or more lines; None where the design has no use for it; a list of such."""
+"""One or more lines of code; None for nothing; or a list of these."""
 
 
 def join(*lines: Code, indent: int = 0) -> str:
-    """All lines that there are, one below the other, indented by `indent` steps of four spaces."""
+    """All lines joined, indented by `indent` steps of four spaces."""
     found = "\n".join(_flatten(list(lines)))
     return textwrap.indent(found, "    " * indent)
 
 
 def block(head: str, *body: Code) -> str:
-    """`head` with the lines that there are below it, one step further in."""
+    """`head` with the lines of its body, indented by one step."""
     return join(head, join(*body, indent=1))
 
 

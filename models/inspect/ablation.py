@@ -141,9 +141,9 @@ def _patches_of(
         if donor is not None:
             in_source = site.startswith("encoder.")
             length = len(text.source_ids if in_source else text.ids)
-            told = (donor.trace.parts if head is None else donor.trace.heads)[site]
+            output = (donor.trace.parts if head is None else donor.trace.heads)[site]
             there = donor.source_length if in_source else donor.length
-            values, reached = _laid_over(told, there, length)
+            values, reached = _align_end(output, there, length)
             where = where & reached
         if key in patches:  # other heads of the same attention
             where = where | patches[key].where
@@ -166,13 +166,13 @@ def _attention(model: AnyModel, site: str) -> Attention:
     return module
 
 
-def _laid_over(told: Tensor, there: int, here: int) -> tuple[Tensor, Tensor]:
+def _align_end(output: Tensor, there: int, here: int) -> tuple[Tensor, Tensor]:
     """A donor's output (…, there, n) aligned at the end with a text of `here` tokens: values (…, here, n), and the mask
     (here, 1) of the positions that it covers."""
     n = min(there, here)
-    values = told.new_zeros(*told.shape[:-2], here, told.size(-1))
-    values[..., here - n :, :] = told[..., there - n :, :]
-    return values, torch.arange(here, device=told.device)[:, None] >= here - n
+    values = output.new_zeros(*output.shape[:-2], here, output.size(-1))
+    values[..., here - n :, :] = output[..., there - n :, :]
+    return values, torch.arange(here, device=output.device)[:, None] >= here - n
 
 
 def compare_answers(before: Tensor, after: Tensor, id: int, n_best: int = 5) -> AnswerChange:

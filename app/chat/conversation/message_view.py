@@ -122,9 +122,7 @@ class MessageView(QWidget):
         fits = len(self.message.content) <= MAX_CHARACTERS
         can_edit = can_change and fits and (self.message.is_reply or can_reply)
         if not fits:
-            self.buttons.edit.setToolTip(
-                f"Too long to edit here (over {MAX_CHARACTERS:,} characters): copy it instead"
-            )
+            self.buttons.edit.setToolTip(f"Too long to edit here (over {MAX_CHARACTERS:,} characters): copy it instead")
         self.buttons.set_enabled(can_show=can_change, can_edit=can_edit, can_reply=can_reply, can_continue=can_continue)
         if self.editor is not None:
             self.editor.setEnabled(can_edit)

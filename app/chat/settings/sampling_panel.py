@@ -18,7 +18,7 @@ from app.chat.settings.sampling_presets import SamplingPresets
 from app.glass.tokens.token_chips import Chip, TokenChips
 from app.kit.basics import column, label, row
 from app.kit.forms.editors import IntBox
-from app.kit.forms.sampling_sliders import SLIDERS, sampling_slider, sampling_label
+from app.kit.forms.sampling_sliders import SLIDERS, sampling_label, sampling_slider
 from app.kit.forms.slider_row import SliderRow
 from app.kit.layout.section import Section
 from app.kit.theme import SPACE, ThemeProvider

@@ -399,7 +399,7 @@ def test_generate_fills_the_masks_of_an_encoder(
     assert main(["generate", "encoder-only", "--prompt", "The cat."]) == 1
     assert "to fill: put it where a word is missing" in capsys.readouterr().err
     assert main(["chat", "encoder-only"]) == 1
-    assert "An encoder cannot talk" in capsys.readouterr().err
+    assert "An encoder cannot chat" in capsys.readouterr().err
 
 
 def test_generate_answers_with_an_encoder_decoder(

@@ -22,7 +22,9 @@ def spec(tmp_path: Path, library: Library) -> str:
     return str(tmp_path / "SPEC.toml")
 
 
-def test_a_problem_and_the_command_that_fixes_it(spec: str, library: Library, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_problem_and_the_command_that_fixes_it(
+    spec: str, library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["train", spec, "--set", "model.init_std=0.0"]) == 0
     capsys.readouterr()
     assert main(["doctor", "tiny"]) == 0

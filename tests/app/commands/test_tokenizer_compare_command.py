@@ -24,9 +24,7 @@ def named(library: Library, text_file: Path) -> Library:
     return library
 
 
-def test_each_text_is_a_part_of_the_total(
-    named: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_text_is_a_part_of_the_total(named: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "greek.txt"
     file.write_text("Γειά σου, κόσμε", encoding="utf-8")
     words = ["tokenizer", "compare", "byte", "bpe", "--text", "the cat sat", "--data", str(file), "--json"]

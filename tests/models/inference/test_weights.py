@@ -55,7 +55,7 @@ def test_without_the_kernel_weights_are_dequantized(monkeypatch: pytest.MonkeyPa
     expected = layer(x)
     monkeypatch.setattr(weights, "_int8_kernel", F.linear)  # which refuses whole numbers, as another torch might
     assert not weights.has_int8_kernel.__wrapped__()
-    monkeypatch.setattr(weights, "kernel_works", lambda: False)
+    monkeypatch.setattr(weights, "has_int8_kernel", lambda: False)
     assert torch.allclose(layer(x), expected, atol=0.05)
     assert "no int8 kernel" in slower_reason("int8", torch.device("cpu"))
     assert slower_reason("bfloat16", torch.device("cpu")) == ""

@@ -121,7 +121,7 @@ def test_damaged_files_are_named(folder: Path) -> None:
         ((20).to_bytes(8, "little") + b"x" * 100, "not valid JSON"),
         ((2).to_bytes(8, "little") + b"[]", "not a JSON object"),
         (data.replace(b'"F32"', b'"F16"', 1), "does not match its shape"),
-        (data.replace(b'"shape"', b'"shame"', 1), "nothing sensible"),
+        (data.replace(b'"shape"', b'"shame"', 1), "has an invalid entry"),
     ):
         weights.write_bytes(spoilt)
         sentence = refusal(folder)

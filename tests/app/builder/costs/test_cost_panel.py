@@ -78,7 +78,7 @@ def test_a_tooltip_tells_share_exact_number_and_meaning(panel: CostPanel) -> Non
     panel.set_design(config, 4, 128)
     tips = {bar.name: panel.memory.tip(bar) for bar in panel.memory.bars}
     assert f"({4 * cost.total_parameters(config):,})" in tips["Weights"]
-    assert tips["Weights"].endswith("The trained numbers, in float32")
+    assert tips["Weights"].endswith("The trained parameters, in float32")
     share = config.vocab_size * config.d_model / cost.total_parameters(config)
     assert f"{100 * share:.1f}\N{NO-BREAK SPACE}% of all" in panel.parameters.tip(panel.parameters.bars[0])
 
@@ -99,7 +99,7 @@ def test_the_verdict_follows_the_batch(panel: CostPanel) -> None:
         panel.set_design(config, batch, config.context_length)
         verdicts.append((panel.fit.verdict.text(), panel.fit.verdict.property("tone"), panel.fit.start.isEnabled()))
     assert verdicts == [("Fits", "ok", True), ("Tight", "warning", True), ("Does not fit", "danger", False)]
-    assert "it has to fit" in panel.fit.note.text().lower()
+    assert "it must fit" in panel.fit.note.text().lower()
 
 
 def test_before_torch_is_loaded_no_verdict_is_given(panel: CostPanel) -> None:

@@ -74,7 +74,7 @@ def test_a_scheme_is_drawn_within_its_room(view: PositionView, theme: ThemeProvi
 def test_every_scheme_is_drawn_or_said_to_have_nothing(view: PositionView, name: str, topology: str) -> None:
     view.set_design(scheme(name, topology=topology), 64)
     QApplication.processEvents()
-    if POSITIONS[name].place == "" or (POSITIONS[name].place == "embeddings" and POSITIONS[name].learned):
+    if POSITIONS[name].applied_to == "" or (POSITIONS[name].applied_to == "embeddings" and POSITIONS[name].learned):
         assert view.nothing is not None
         assert len(said(view.nothing)) > 20
     else:

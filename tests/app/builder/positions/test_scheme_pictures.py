@@ -37,7 +37,7 @@ def test_waves_in_both_orders() -> None:
     table = numbers.sinusoidal_table(np.arange(20), np.arange(8), 8)
     np.testing.assert_array_equal(heat.values, table.T)
     assert heat.describe(3, 5).startswith(f"position 5, dimension 3: {format_number(float(table[5, 3]), 3)}\na cosine")
-    assert "every 62.8 tokens" in heat.describe(2, 0)
+    assert "period of 62.8 tokens" in heat.describe(2, 0)
     np.testing.assert_allclose(lines.lines[0].values, table @ table[0] / 4, atol=1e-6)
     assert lines.describe(0) == "the same position: 1"
     in_order, _ = both(tables.waves(config, 20, sorted_out=True))
@@ -79,7 +79,7 @@ def test_rotations_say_what_they_leave_alone() -> None:
     heat, _ = both(pictures)
     assert "the 8 fastest pairs are rotated (p-RoPE). 2 of 5 layers do not rotate (NoPE)." in pictures.words
     np.testing.assert_array_equal(heat.values[8:], 1.0)
-    assert "not turned" in heat.describe(8, 3)
+    assert "not rotated" in heat.describe(8, 3)
     assert "rotated by" in heat.describe(7, 3)
     assert "NoPE" not in rotations.rotations(ROPE, 64).words
 
@@ -94,8 +94,8 @@ def test_angles_are_read_in_turns() -> None:
 
 def test_dynamic_scaling_says_when_it_does_nothing() -> None:
     config = dataclasses.replace(ROPE, rope_scaling="dynamic", rope_factor=4.0, rope_original_context=256)
-    assert "does nothing yet" in rotations.rotations(config, 256).words
-    assert "does nothing yet" not in rotations.rotations(config, 257).words
+    assert "has no effect yet" in rotations.rotations(config, 256).words
+    assert "has no effect yet" not in rotations.rotations(config, 257).words
 
 
 @pytest.mark.parametrize("topology", ["decoder-only", "encoder-only"])
@@ -109,7 +109,7 @@ def test_penalties_of_each_head_and_as_a_matrix(topology: str) -> None:
     assert lines.describe(8) == "8 tokens apart: −0.50 in head 2\nits weight × 0.61"
     assert heat.values[9, 1] == pytest.approx(np.exp(-0.5))
     assert np.isnan(heat.values[1, 9]) == config.is_causal
-    assert ("comes later" in heat.describe(1, 9)) == config.is_causal
+    assert ("later token" in heat.describe(1, 9)) == config.is_causal
 
 
 def test_buckets_are_stairs_and_a_matrix() -> None:

@@ -86,7 +86,7 @@ def test_the_preview_is_the_prompt_that_will_be_read(
 
 def test_the_bar_grows_while_typing(bar: ContextBar, next_prompt: NextPrompt, settled: Callable[[], None]) -> None:
     def tokens() -> dict[str, int]:
-        return {part.name: part.n_tokens for part in bar.parts}
+        return {part.name: part.n_tokens for part in bar.segments}
 
     before = tokens()
     next_prompt.set_draft("Hello")

@@ -125,7 +125,7 @@ def test_a_lineage_goes_down_to_the_text_and_names_what_is_missing(
     (second / "tokenizer.json").write_text("{ }")
     corpus.path("val").unlink()
     lineage = lineage_of(library, second, library.list_runs())
-    assert "not the file that the run was made with" in lineage.chain[3].problem
+    assert "has changed since the run was created" in lineage.chain[3].problem
     assert "val.txt" in lineage.chain[4].problem
 
 

@@ -132,14 +132,14 @@ def test_the_pointer_in_one_chart_reads_all(view: CurvesView) -> None:
     assert view.speed.read_out.text().startswith("20,000 · 25")
     assert f"training {run.train['loss'][59]:.3f}" in view.loss.read_out.text()
     assert view.layers.read_out.text() == "3.0e-6 to 3.0e-3"
-    assert view.place.text() == "6,000 tokens in 6 s · learning rate multiplied by 0.5"
+    assert view.position.text() == "6,000 tokens in 6 s · learning rate multiplied by 0.5"
     view.layers.chart.pointed.emit(QPointF(119, 1.5))
     assert view.layers.read_out.text() == "blocks.1, step 120: 6.0e-4"
     assert "step 119" in view.loss.read_out.text()
     view.layers.chart.pointed.emit(None)
     assert view.loss.read_out.text() == ""
     assert view.layers.read_out.text() == "1.0e-5 to 1.0e-2"
-    assert view.place.text() == "20,000 tokens in 20 s"
+    assert view.position.text() == "20,000 tokens in 20 s"
 
 
 def test_keys_read_values_and_zoom(view: CurvesView, qtbot: QtBot) -> None:
@@ -163,14 +163,14 @@ def test_keys_read_values_and_zoom(view: CurvesView, qtbot: QtBot) -> None:
 def test_events_are_marked(view: CurvesView) -> None:
     assert view.marks.lines == [60, 100]
     assert view.marks.ticks == [50, 100, 150, 200]
-    assert view.marks.words_at(98, 102) == "checkpoint saved, resumed"
+    assert view.marks.describe(98, 102) == "checkpoint saved, resumed"
     for chart in view.charts:
         assert chart.chart.mark_lines.xvals == [60, 100]
         assert chart.chart.mark_ticks.xvals == ([50, 100, 150, 200] if chart is view.loss else ())
     ended = RunHistory()
     for event, detail in (("early stop", "5 validations without a new lowest loss"), ("notice", "x"), ("failed", "y")):
         ended.add(Noted(step=7, event=event, detail=detail))
-    words = RunMarks(ended, RunAxis()).words_at(7, 7)
+    words = RunMarks(ended, RunAxis()).describe(7, 7)
     assert words == "stopped early: 5 validations without a new lowest loss, failed"
 
 
@@ -191,7 +191,7 @@ def test_it_follows_a_growing_run(view: CurvesView, qtbot: QtBot, monkeypatch: p
     view.history.add(event)
     view.refresh()
     assert view.loss.chart.cursor_line.isVisible(), "what is read stays"
-    assert view.place.text().startswith("6,000 tokens")
+    assert view.position.text().startswith("6,000 tokens")
     view.gradient.chart.pointed.emit(None)
     assert view.loss.raw.xData[-1] == 201
     assert view.rate.read_out.text() == "0.002"
@@ -286,7 +286,7 @@ def test_a_run_without_layers_says_so(view: CurvesView, tiny_spec: RunSpec) -> N
     assert not view.layers.image.isVisible()
     view.show_run(ShownRun(id="d", name="D", folder=None, spec=tiny_spec, history=RunHistory()))
     assert view.loss.chart.message.isVisible()
-    assert view.place.text() == ""
+    assert view.position.text() == ""
 
 
 def test_all_numbers_are_exported_regardless_of_zoom(

@@ -101,7 +101,7 @@ def test_a_step_shows_exactly_what_was_recorded_of_it(machine: TimeMachine, run:
             assert np.isnan(panes.attention.weights[:, 0, 1:]).all(), "the first token sees none that come later"
     machine.grab()
     assert not any(piece.display.startswith("#") for piece, _ in machine.panes.bars.rows)
-    assert "At the sample before" in machine.panes.bars.tip(0)
+    assert "At the previous sample" in machine.panes.bars.tip(0)
 
 
 def test_the_timeline_is_clicked_and_dragged(machine: TimeMachine, qtbot: QtBot) -> None:
