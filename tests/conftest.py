@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before anything imports Qt
 
@@ -17,6 +18,14 @@ from models.settings.model_config import ModelConfig
 from models.tokenizers import train_tokenizer
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def disk_need_not_keep_up() -> Iterator[None]:
+    """Files are written, but not waited for until the disk has them: no test cuts the power, and each wait takes ms."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ def test_the_queue_waits_and_can_begin(library: Library, tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)  # the item names its file as it is called there
     run = result_of(prepare_queued(library, queue, items[0]))
     assert (run.status, run.made_from("corpus")[:12]) == ("queued", corpus.sha)
-    assert run.made_from("tokenizer") == run_of(library, "swept").generation_from("tokenizer")
+    assert run.made_from("tokenizer") == run_of(library, "swept").made_from("tokenizer")
     assert [item.run for item in queue.items()] == [EXPECTED["runs"]["paused"]["id"]]
 
 

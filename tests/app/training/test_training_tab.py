@@ -233,7 +233,7 @@ def test_a_vanished_run_is_reported_and_leaves_the_list(
     said: list[str] = []
     session.notices.notified.connect(said.append)
     tab.run_view.show_run(run.id)
-    assert "gone from the library" in said[0]
+    assert "no longer in the library" in said[0]
     assert tab.pages.currentWidget() is tab.new_run
     assert tab.runs.runs.rowCount() == 0
 

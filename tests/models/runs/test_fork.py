@@ -81,7 +81,7 @@ def test_impossible_forks_are_refused_with_a_sentence(
 ) -> None:
     with pytest.raises(ValueError, match="no checkpoint of step 5: it has 3, 6, 9, 10"):
         fork_run(library, source, 5)
-    with pytest.raises(ValueError, match="to end at 10: give it more steps"):
+    with pytest.raises(ValueError, match="ends at 10: give it more steps"):
         fork_run(library, source)
     other = dataclasses.replace(source.spec.train, optimizer="adamw", steps=20)
     with pytest.raises(ValueError, match="cannot change to 'adamw'"):
@@ -127,7 +127,7 @@ def test_a_full_disk_leaves_no_partial_fork(
 def test_a_fork_without_its_checkpoint_does_not_start_from_scratch(library: Library, source: RunFolder) -> None:
     fork = fork_run(library, source, 6)
     (fork.checkpoint_path(6) / "model.safetensors").write_bytes(b"")
-    with pytest.raises(ValueError, match="has no good checkpoint left: fork that run again"):
+    with pytest.raises(ValueError, match="has no intact checkpoint left: fork that run again"):
         train(fork, library)
 
 

@@ -40,7 +40,7 @@ def test_tensorboard_reads_the_logged_values(library: Library, tiny_config: Mode
     clock = [row["elapsed_s"] for row in rows if row["kind"] == "train"]
     assert [second - seconds[0] for second in seconds] == pytest.approx([t - clock[0] for t in clock], abs=1e-3)
     assert len(events.Tensors("samples/text_summary")) == len(run.read_samples())
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match="already exists"):
         write_tensorboard(run, tmp_path)
 
 

@@ -281,7 +281,7 @@ def test_a_changed_thread_count_is_reported(
         if isinstance(event, Saved):
             assert torch.get_num_threads() == 2
     assert notices(seen) == []
-    assert "started on 2 threads and continues with 1" in notices(train(run, library, allow_threads=1))[0]
+    assert "started with 2 threads and continues with 1" in notices(train(run, library, allow_threads=1))[0]
     assert RunFolder.open(run.folder).threads == 2
 
 

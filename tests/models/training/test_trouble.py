@@ -101,7 +101,9 @@ def test_out_of_memory_is_a_sentence(
 
             monkeypatch.setattr("models.training.update.weighted_nll", fail)
 
-    with pytest.raises(ValueError, match=r"fits is 2, found by trial.*grad_accum_steps 2.*step 3, stands"):
+    with pytest.raises(
+        ValueError, match=r"fits is 2, found by trial.*grad_accum_steps 2.*checkpoint of step 3 is kept"
+    ):
         train_with(run, library, too_much)
     assert library.list_runs()[0].status == "failed"
     assert run.latest_checkpoint() == run.checkpoint_path(3)

@@ -126,8 +126,8 @@ def test_the_data_is_previewed_automatically_if_the_tokenizer_exists(form: NewRu
     assert page.panel.count.text() == "1 of 6"
     page.panel.step(1)
     assert page.panel.count.text() == "2 of 6"
-    assert page.panel.says.mark_of(0) == ""
-    assert page.panel.says.mark_of(1) == "predicted"
+    assert page.panel.target.mark_of(0) == ""
+    assert page.panel.target.mark_of(1) == "predicted"
     form.grab()
 
 
@@ -151,7 +151,7 @@ def test_a_tokenizer_is_trained_only_when_asked(form: NewRun, session: Session, 
     qtbot.mouseClick(page.run_preview, Qt.MouseButton.LeftButton)
     until(lambda: page.panel.preview is not None)
     assert page.panel.title.text() == "Span corruption"
-    assert page.panel.reads.isVisibleTo(form)
+    assert page.panel.source.isVisibleTo(form)
     assert [info.kind for info in session.tokenizers.list()] == ["bpe"]
 
 
@@ -245,7 +245,7 @@ def test_a_found_learning_rate_is_applied_with_muons(
     form.views.show_view("lr")
     assert view.sentence.text().startswith("The smoothed loss")  # it still holds
     session.designs.choose("gpt2-tiny")
-    until(lambda: view.sentence.text().startswith("Of another model or other data"))
+    until(lambda: view.sentence.text().startswith("For another model or other data"))
 
 
 def test_no_rate_is_offered_without_a_result(form: NewRun, session: Session) -> None:
@@ -257,7 +257,7 @@ def test_no_rate_is_offered_without_a_result(form: NewRun, session: Session) -> 
     assert not view.use.isVisibleTo(form)
     assert "hardly fell" in view.sentence.text()
     tell(form, lr=None)
-    assert "ended early" in view.sentence.text()
+    assert "stopped early" in view.sentence.text()
     tell(form, problem="The text is too short.")
     assert view.sentence.text() == "The text is too short."
 
@@ -280,7 +280,7 @@ def test_a_found_batch_size_is_applied(form: NewRun, session: Session, qtbot: Qt
     tell(form, batch_of=form.draft.spec())
     form.views.show_view("batch")
     assert view.use.isHidden()
-    assert "its batch size is right already" in view.sentence.text()
+    assert "its batch size is right" in view.sentence.text()
 
 
 def test_no_trial_starts_beside_a_training(
@@ -291,9 +291,9 @@ def test_no_trial_starts_beside_a_training(
     endless = dataclasses.replace(tiny_spec, train=dataclasses.replace(tiny_spec.train, steps=10**6))
     session.training.start(endless)
     until(lambda: not view.start.isEnabled() and not form.start.isEnabled())
-    assert "queue this one" in form.draft.problem
+    assert "add this one to the queue" in form.draft.problem
     assert not form.draft.try_out("lr")
-    assert "is being trained" in heard.failures.pop()
+    assert "is training" in heard.failures.pop()
     session.training.stop()
     until(lambda: not session.training.active)
     until(lambda: form.start.isEnabled())

@@ -112,7 +112,7 @@ def test_several_runs_are_compared_or_deleted(panel: RunsPanel, session: Session
     heard.deleted[0]()
     assert names(panel) == "dcba"
     session.runs.delete(("b", "gone", "d"))
-    assert "gone from the library" in heard.failures.pop()
+    assert "no longer in the library" in heard.failures.pop()
     assert (names(panel), panel.list.chosen) == ("ca", ())
 
 
@@ -141,7 +141,7 @@ def test_a_vanished_run_is_reported_without_a_dialog(
     for do in (panel.rename, panel.edit_notes, panel.on_reveal):
         shutil.move(some_runs[0], some_runs[0].parent.parent)
         do("a")
-        assert "gone from the library" in heard.notices.pop()
+        assert "no longer in the library" in heard.notices.pop()
         assert panel.list.runs.rowCount() == n - 1
         shutil.move(some_runs[0].parent.parent / some_runs[0].name, some_runs[0])
         session.runs.changed.emit()

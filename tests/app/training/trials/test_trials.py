@@ -79,7 +79,7 @@ def test_a_training_cancels_a_trial(
     until(lambda: not trials.state.running)
     assert trials.state.lr is None
     assert not trials.start("lr", tiny_spec)
-    assert "“tiny” is being trained" in heard.failures.pop()
+    assert "“tiny” is training" in heard.failures.pop()
     until(lambda: session.training.state is not None and session.training.state.step >= 1)
     run = RunFolder.open(session.library.runs / session.training.state.run_id)  # type: ignore[union-attr]
     look = TrialRunner(session.worker, session.library, session, INTERACTIVE)

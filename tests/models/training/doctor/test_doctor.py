@@ -116,7 +116,7 @@ def test_an_early_stopped_run_is_not_overfitting(shared_library: Library) -> Non
     assert log.last_step < recipe.train["steps"]
     assert "overfitting" not in kinds(log)
     (words,) = [check.words for check in examine(log).checks if check.kind == "overfitting"]
-    assert words.startswith("Stopped in time: ")
+    assert words.startswith("Stopped early: ")
     assert "overfitting" in kinds(dataclasses.replace(log, events=())), "or there would be nothing to stop"
 
 

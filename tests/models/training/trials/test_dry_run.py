@@ -71,7 +71,7 @@ def test_running_out_of_memory_is_a_sentence(monkeypatch: pytest.MonkeyPatch) ->
         raise MemoryError
 
     monkeypatch.setattr(module, "build_model", build)
-    with pytest.raises(ValueError, match="too small for this training"):
+    with pytest.raises(ValueError, match="too small for this run"):
         finish(PRESETS["gpt2-tiny"])
 
 
