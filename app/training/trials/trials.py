@@ -149,7 +149,7 @@ class TrialRunner(QObject):
         """Stop after the current step, keeping the results so far."""
         if self._job.busy and not self._job.ending:
             self._job.cancel()
-            self._set(dataclasses.replace(self.state, phase="Stopping after this step"))
+            self._set(dataclasses.replace(self.state, phase="Stopping after the current step"))
 
     def _start(self, kind: str, spec: RunSpec, make: Callable[[], Iterator[Event]]) -> None:
         self._job.submit(Job(TITLES[kind], make, self._priority))

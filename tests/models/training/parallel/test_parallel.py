@@ -162,7 +162,9 @@ def test_if_a_process_dies_the_others_save_nothing(torchrun: Torchrun) -> None:
     assert f"terrarium: {run.read_events()[-1]['detail']}\n" in errors
     assert run.status == "failed"
     assert run.read_events()[-1]["event"] == "failed"
-    assert run.read_events()[-1]["detail"].startswith("One of the 2 processes ended, so training stopped, and nothing")
+    assert run.read_events()[-1]["detail"].startswith(
+        "One of the 2 processes ended, so training stopped without saving"
+    )
     assert f"resume with terrarium train --resume {run.id}" in run.read_events()[-1]["detail"]
     reached = run.read_metrics()[-1]["step"]
     assert reached < 200
@@ -183,7 +185,7 @@ def test_ctrl_c_stops_all_processes_and_saves_the_run(torchrun: Torchrun) -> Non
     torchrun.process.send_signal(signal.SIGINT)
     _, errors = torchrun.process.communicate()
     run = torchrun.run
-    assert "Stopping after this step, and keeping it." in errors
+    assert "Stopping after this step and saving." in errors
     assert run.status == "stopped"
     assert run.latest_checkpoint() == run.checkpoint_path(run.read_metrics()[-1]["step"])
 
