@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before anything imports Qt
@@ -22,9 +23,15 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session", autouse=True)
 def disk_need_not_keep_up() -> Iterator[None]:
-    """Files are written, but not waited for until the disk has them: no test cuts the power, and each wait takes ms."""
+    """Files are not waited for until the disk has them: no test cuts the power, and each wait takes milliseconds."""
+    fsync = os.fsync
+
+    def sync_devices_only(descriptor: int) -> None:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            fsync(descriptor)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setattr(os, "fsync", sync_devices_only)
         yield
 
 

@@ -142,7 +142,8 @@ def test_the_row_follows_the_token_and_vice_versa(opened: AttentionPanel, focus:
     assert "is masked here" in arcs.describe_key(8)
     focus.unlock()
     qtbot.mouseMove(arcs, middle(arcs.rect_of(5)))
-    assert (focus.position, focus.locked) == (5, None)
+    qtbot.waitUntil(lambda: focus.position == 5)
+    assert focus.locked is None
     qtbot.mouseClick(arcs, Qt.MouseButton.LeftButton, pos=middle(arcs.rect_of(6)))
     assert focus.locked == 6
     qtbot.keyClick(arcs, Qt.Key.Key_Right)

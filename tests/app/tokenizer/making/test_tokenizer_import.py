@@ -152,7 +152,7 @@ def test_names_are_checked_before_the_import(session: Session, heard: Heard, ber
     importer = TokenizerImporter(session.library, session.tokenizers, session.notices, session)
     assert importer.start(str(bert), "mine")
     assert not importer.start(str(bert), "other")
-    assert "is being imported already" in heard.failures[0]
+    assert "is already being imported" in heard.failures[0]
     until(lambda: session.tokenizers.name == "mine")
     assert not importer.start(str(bert), "mine")
     assert "There is a tokenizer called 'mine' already" in heard.failures[1]
