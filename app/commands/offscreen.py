@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication
 
 from models.library.library import Library
@@ -49,3 +50,6 @@ def opened_window(library: Library, device: str = "") -> Iterator[MainWindow]:
     finally:
         window.quit()
         theme.set_mode("system")
+        # No event loop runs that would do it, and a style sheet that is set later would be applied to all its widgets.
+        window.deleteLater()
+        QCoreApplication.sendPostedEvents(window, QEvent.Type.DeferredDelete.value)
