@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QTextCursor
@@ -13,7 +14,6 @@ from app.chat.modes.one_reply import OneReply, PartialReply
 from app.chat.notebook.editor import NotebookEditor
 from app.chat.notebook.file import Segment, WrittenToken
 from app.chat.notebook.keeper import NotebookKeeper
-from app.chat.notebook.text_end import ReadTail, read_tail
 from app.glass.focus import Focus
 from app.glass.tokens.legend import TokenLegend
 from app.kit.basics import button
@@ -28,8 +28,21 @@ from models.events import TokenMade
 from models.number_words import format_count
 from models.settings.sampling_config import SamplingConfig
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 _PATIENCE_MS = 150
+_CHARACTERS_PER_TOKEN = 8
+"""An upper estimate: this much of a long text's end is tokenized."""
 _EMPTY = "Write a beginning. “Continue writing” lets the model add to it; change anything, and continue again."
+
+
+class ReadTail(NamedTuple):
+    """The end of a text that the model reads: what comes before character `start` does not fit its context."""
+
+    text: str
+    start: int
+    n_tokens: int
 
 
 class Notebook(ModePage):
@@ -294,6 +307,19 @@ class Notebook(ModePage):
             position - read.n_prompt if read is not None and self.focus.text is read and position is not None else -1
         )
         self.editor.outline(index, locked=self.focus.locked is not None)
+
+
+def read_tail(tokenizer: Tokenizer, text: str, context_length: int) -> ReadTail:
+    """The end of a text that leaves a quarter of the context free for new tokens."""
+    from models.chat.own_template import max_prompt_tokens
+    from models.tokenizers.text.encoded import EncodedText
+
+    max_tokens = max_prompt_tokens(context_length)
+    part = text[-max_tokens * _CHARACTERS_PER_TOKEN :]
+    tokens = EncodedText(tokenizer, part)
+    n = min(len(tokens), max_tokens)
+    start = len(part.encode()[: int(tokens.starts[-n])].decode(errors="ignore")) if n < len(tokens) else 0
+    return ReadTail(text, len(text) - len(part) + start, n)
 
 
 def describe_notebook(end: ReadTail | None, written: PartialReply | None) -> str:
