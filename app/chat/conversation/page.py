@@ -70,7 +70,7 @@ class ChatPage(QWidget):
         self.context = ContextBar(theme, next_prompt)
         self.legend = TokenLegend(theme)
         self._glass = QWidget()
-        how = ElidedLabel("Hover, click to pin, arrow keys to move")
+        how = ElidedLabel("Hover, click to pin, ← →")
         how.setProperty("role", "caption")
         self._glass.setLayout(row(label("Colour by", "muted"), self.legend, how))
         self._glass.hide()

@@ -219,7 +219,7 @@ class LensPanel(AnswerPanel):
         if split is None:
             self.split_title.setText("What each part adds")
             return
-        self.split_title.setText(f"What each part adds to {token}" + (f", over {rival}" if leads else ""))
+        self.split_title.setText(f"Contributions to {token}" + (f", over {rival}" if leads else ""))
         self.bars.show_parts(split.parts, split.constant)
         names = ("attention", "cross_attention", "feed_forward")
         sums = {name: sum(v for site, v in split.parts if site.endswith(f".{name}")) for name in names}
