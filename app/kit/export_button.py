@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 from app.kit.chart_export import Columns, write_csv, write_json, write_png, write_svg
 from app.kit.file_dialogs import ask_save_path
 from app.kit.theme import ThemeProvider
-from app.worker.background import LatestTask
+from app.worker.background import TaskQueue
 from app.worker.notices import Notices
 
 __all__ = ["Columns", "ExportButton", "Numbers"]
@@ -47,7 +47,7 @@ class ExportButton(QPushButton):
         for kind, words, _ in _KINDS:
             menu.addAction(words).triggered.connect(lambda checked=False, kind=kind: self.choose_file(kind))
         self.setMenu(menu)
-        self._writing = LatestTask(self)
+        self._writing = TaskQueue(self)
         self._writing.done.connect(self._on_written)
         self._writing.failed.connect(notices.fail)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QObject, Signal, Slot
 
-from app.worker.failures import describe
+from app.worker.failures import Failure, describe
 from app.worker.mailbox import Mailbox
 from models.events import Event, Progress
 
@@ -229,6 +229,49 @@ class LatestTask(QObject):
             return
         failure = describe(task.error)
         log.warning("Background work failed: %s", failure.details)
+        self.failed.emit(failure)
+
+
+class TaskQueue(QObject):
+    """Calls functions on another thread, one after another, and leaves none out: for files that the user has asked for.
+
+    Signals:
+        done(result): a function returned.
+        failed(failure): one raised; a Failure.
+    """
+
+    done = Signal(object)
+    failed = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(self._on_failed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a function is running or waiting."""
+        return self._task.busy or bool(self._waiting)
+
+    def ask(self, function: Callable[[], object]) -> None:
+        """Call `function` as soon as those before it have returned."""
+        self._waiting.append(function)
+        self._start()
+
+    def _start(self) -> None:
+        if self._waiting and not self._task.busy:
+            self._task.ask(self._waiting.popleft())
+
+    @Slot(object)
+    def _on_done(self, result: object) -> None:
+        self._start()
+        self.done.emit(result)
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._start()
         self.failed.emit(failure)
 
 

@@ -13,7 +13,7 @@ from app.chat.archive.json_format import chat_text
 from app.chat.archive.message_tree import Chat
 from app.chat.archive.store import ChatSaver, ChatStore
 from app.session.session import Session
-from app.worker.background import LatestTask
+from app.worker.background import LatestTask, TaskQueue
 from app.worker.failures import Failure, describe
 from models.files.atomic import atomic_write_text
 
@@ -44,16 +44,16 @@ class ChatLibrary(QObject):
         self.store = ChatStore(session.library)
         self._saver = ChatSaver(self.store)
         self._index = ChatIndex(self.store.folder)
-        self._finder, self._opener, self._importer = LatestTask(self), LatestTask(self), LatestTask(self)
-        self._writing = LatestTask(self)
+        self._finder, self._opener, self._writing = LatestTask(self), LatestTask(self), LatestTask(self)
+        self._importer = TaskQueue(self)
         self._again = QTimer(self, singleShot=True, interval=_AGAIN_MS)
         self._again.timeout.connect(self._write)
         self._writing.done.connect(self._on_written)
         self._finder.done.connect(self.found)
         self._opener.done.connect(self.opened)
         self._importer.done.connect(self._on_imported)
-        for task in (self._opener, self._importer, self._writing):
-            task.failed.connect(self._on_failed)
+        for failed in (self._opener.failed, self._importer.failed, self._writing.failed):
+            failed.connect(self._on_failed)
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self.flush)
@@ -61,7 +61,7 @@ class ChatLibrary(QObject):
     @property
     def busy(self) -> bool:
         """Whether chats are being looked for, read or written."""
-        return any(task.busy for task in (self._writing, self._finder, self._opener, self._importer))
+        return self._importer.busy or any(task.busy for task in (self._writing, self._finder, self._opener))
 
     def find(self, query: str) -> None:
         """Search the chats; the result comes with `found`."""

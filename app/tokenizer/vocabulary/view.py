@@ -22,7 +22,7 @@ from app.tokenizer.vocabulary.table import VocabularyTable
 from app.tokenizer.vocabulary.token_facts import TokenFacts
 from app.tokenizer.vocabulary.token_finder import Found, Query, TokenFinder
 from app.tokenizer.vocabulary.usage_counter import UsageCounter, UsageResult
-from app.worker.background import LatestTask
+from app.worker.background import LatestTask, TaskQueue
 from app.worker.failures import Failure
 from models.events import Event, Progress
 from models.number_words import format_count, format_percent
@@ -41,7 +41,7 @@ class VocabularyView(QWidget):
         self._tokenizer: Tokenizer | None = None
         self._name = ""
         self._finder: TokenFinder | None = None
-        self._reading, self._finding, self._writing = LatestTask(self), LatestTask(self), LatestTask(self)
+        self._reading, self._finding, self._writing = LatestTask(self), LatestTask(self), TaskQueue(self)
         self.filters = VocabularyFilters()
         self.n_found = label("", "caption")
         self.export = button("CSV", theme, self.choose_file, icon="export", role="quiet")
@@ -134,13 +134,13 @@ class VocabularyView(QWidget):
     @property
     def busy(self) -> bool:
         """Whether any background task is running."""
-        return self.counter.busy or any(task.busy for task in (self._reading, self._finding, self._writing))
+        return self.counter.busy or self._reading.busy or self._finding.busy or self._writing.busy
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
         """Show this tokenizer of the library; None for none."""
         self._tokenizer, self._name, self._finder = tokenizer, name, None
-        for task in (self._reading, self._finding, self._writing):
-            task.cancel()
+        self._reading.cancel()
+        self._finding.cancel()
         self.counter.set_vocabulary(None, None)
         self._show_parts(None, None)
         self._pages.setCurrentWidget(self._none if tokenizer is None else self._busy)

@@ -12,7 +12,7 @@ from PySide6.QtCore import QEventLoop, QObject, QThread
 from PySide6.QtWidgets import QApplication
 from shiboken6 import delete
 
-from app.worker.background import LatestTask, latest_progress
+from app.worker.background import LatestTask, TaskQueue, latest_progress
 from app.worker.failures import Failure
 from models.events import Event, Notice, Phase, Progress
 
@@ -227,6 +227,24 @@ print("busy" if task.busy or other.busy else "idle")
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
     assert (ended.stdout, ended.stderr) == ("idle\n", "")
+
+
+def test_a_queue_calls_all_in_order_and_goes_on_after_a_failure(qapp: QApplication, until: Until) -> None:
+    queue, go, heard = TaskQueue(), threading.Event(), []
+    queue.done.connect(heard.append)
+    queue.failed.connect(lambda failure: heard.append(failure.sentence))
+
+    def refuse() -> None:
+        raise ValueError("The disk is full.")
+
+    queue.ask(go.wait)
+    queue.ask(refuse)
+    queue.ask(lambda: "third")
+    queue.ask(lambda: "fourth")
+    assert queue.busy
+    go.set()
+    until(lambda: not queue.busy and len(heard) == 4)
+    assert heard == [True, "The disk is full.", "third", "fourth"]
 
 
 def test_consecutive_progress_events_are_reduced_to_the_last() -> None:
