@@ -166,7 +166,7 @@ def format_result(result: Result) -> str:
     if result.reference is not None:
         text += f", reference {result.reference:.4g}"
     if result.ratio is not None:
-        text += f", {result.ratio:.2f} × the reference"
+        text += f", ratio {result.ratio:.2f} (higher is better)"
     if result.target is not None:
         text += f"; target {result.target:g}: {'met' if result.met else 'missed'}"
     return text

@@ -1,4 +1,4 @@
-"""terrarium bench gui and bench builder: the real window while a real run trains."""
+"""terrarium bench: its results in words, and the parts that measure the real window."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from app.commands import bench
 from app.commands.bench_parts import builder as bench_builder
 from app.commands.bench_parts import window as bench_window
 from app.kit.theme import ThemeProvider
+from models.bench.result import compared
 from models.settings.presets import PRESETS
+
+
+def test_a_result_says_that_its_ratio_is_not_that_of_the_numbers() -> None:
+    seconds = compared("train", 5.0, 10.0, "s", less_is_better=True, target=1.5)
+    speed = compared("decode", 5.0, 10.0, "tokens/s", less_is_better=False, target=1.5)
+    assert bench.format_result(seconds) == "train: 5 s, reference 10, ratio 2.00 (higher is better); target 1.5: met"
+    assert bench.format_result(speed).endswith("reference 10, ratio 0.50 (higher is better); target 1.5: missed")
 
 
 @pytest.mark.slow
