@@ -5,14 +5,19 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
 import pytest
+from pytestqt.qtbot import QtBot
 
+from app.kit.theme import ThemeProvider
 from app.serve.endpoint.address import bind
+from app.serve.panel import ServePanel
 from app.serve.serving import Serving
 from app.session.session import Session
+from models.events import Event, Progress
 from models.settings.run_spec import RunSpec
 from tests.app.heard import Heard, Until, long
 
@@ -123,15 +128,29 @@ def test_the_model_in_training_is_served_until_it_ends(
 
 
 def test_closing_the_window_ends_an_answer(
-    session: Session, serving: Serving, tiny_spec: RunSpec, until: Until
+    session: Session,
+    theme: ThemeProvider,
+    tiny_spec: RunSpec,
+    until: Until,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def endless(*_: object, **__: object) -> Iterator[Event]:
+        while True:
+            yield Progress(done=0, total=1)
+
+    panel = ServePanel(session, theme)
+    qtbot.addWidget(panel)
+    serving = panel.serving
     session.training.start(tiny_spec)
     until(lambda: not session.training.active)
     session.chat.open(session.runs.list()[0].id)
     until(lambda: session.chat.state == "ready")
+    monkeypatch.setattr("models.inference.generate.generate", endless)
     serving.start(0)
-    asking = Asking(serving, max_tokens=10_000)
-    until(lambda: bool(serving.state.requests))
+    asking = Asking(serving)
+    until(lambda: [request.state for request in serving.state.requests] == ["writing"])
     session.close()
     assert serving.state.status == "off"
-    assert asking
+    status, answer = asking.wait(until)
+    assert (status, answer["error"]["message"]) == (503, "Serving has been stopped.")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 
 import pytest
 from tokenizers import Tokenizer
 
 from app.session.session import Session
 from app.tokenizer.making.training import TokenizerTraining
-from models.events import Phase
 from models.library.library import Library
 from models.settings.run_spec import RunSpec
 from models.tokenizers import save_tokenizer
@@ -182,19 +180,3 @@ def test_a_tokenizer_is_trained_beside_a_training(
     assert "already" in heard.failures[-1]
     session.training.stop()
     until(lambda: not session.training.active)
-
-
-def test_closing_leaves_nothing_of_a_tokenizer_in_training(
-    session: Session, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
-    monkeypatch.setattr("models.tokenizers.making.child.own_command", lambda: sleeper)
-    training = TokenizerTraining(session.library, session.tokenizers, session.notices, session)
-    session.closing.connect(training.close)
-    events: list[object] = []
-    training.events_received.connect(events.extend)
-    assert training.train("words", "bpe", 300, tiny_spec.data)
-    until(lambda: any(event == Phase(name="Training the tokenizer") for event in events))
-    session.close()
-    assert not training.busy
-    assert not session.tokenizers.list()

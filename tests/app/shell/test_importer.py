@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtWidgets import QPushButton
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
@@ -14,6 +16,7 @@ from app.shell.main_window import MainWindow
 from models.events import Event, Progress, ReplyFinished, TokenMade
 from models.interop.export import export_hf
 from models.interop.loading import load_model
+from models.library.library import Library
 from models.settings.run_spec import RunSpec
 from models.settings.sampling_config import SamplingConfig
 from tests.app.heard import Heard, Until
@@ -110,8 +113,37 @@ def test_the_window_shows_the_progress_of_an_import(
     assert window.imports.progress is not None
     until(lambda: window.imports.progress is None)
     assert any(run.status == "imported" for run in session.runs.list())
-    window.imports.start(folder)
-    assert window.imports.progress is not None
-    window.imports.progress.cancel()
-    until(lambda: not window.imports.importer.busy)
     window.close()
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_cancelling_and_closing_end_an_import(
+    session: Session,
+    theme: ThemeProvider,
+    until: Until,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    closes: bool,
+) -> None:
+    steps: list[str] = []
+
+    def endless(source: Path, library: Library) -> Iterator[Event]:
+        try:
+            steps.append("begun")
+            while True:
+                yield Progress(done=0, total=1)
+        finally:
+            steps.append("ended")
+
+    monkeypatch.setattr("models.interop.importing.import_model", endless)
+    window = MainWindow(session, theme)
+    window.show()
+    window.imports.start(tmp_path)
+    assert window.imports.progress is not None
+    until(lambda: steps == ["begun"])
+    if not closes:
+        window.imports.progress.findChild(QPushButton).click()
+        assert window.imports.progress is None
+        until(lambda: steps == ["begun", "ended"])
+    window.close()
+    assert steps == ["begun", "ended"]

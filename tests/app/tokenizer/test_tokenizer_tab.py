@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
@@ -61,13 +63,28 @@ def test_training_from_a_file_shows_its_tokens(
     assert tab.trainer.name.text() == "story-bpe-280-2", "the next one gets a free name"
 
 
-def test_cancelling_leaves_nothing(tab: TokenizerTab, session: Session, tmp_path: Path, until: Until) -> None:
+@pytest.mark.parametrize("closes", [False, True])
+def test_cancelling_and_closing_end_the_child_and_leave_nothing(
+    tab: TokenizerTab, session: Session, tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch, closes: bool
+) -> None:
+    sleep = "import time; time.sleep(600)"
+    monkeypatch.setattr("models.tokenizers.making.child.own_command", lambda: [sys.executable, "-c", sleep])
+
+    def children() -> list[psutil.Process]:
+        return [child for child in psutil.Process().children() if sleep in child.cmdline()]
+
     text = tmp_path / "story.txt"
-    text.write_text("Anna gives the kite to Ben.\n" * 2000)
+    text.write_text("Anna gives the kite to Ben.\n" * 200)
     tab.trainer.set_file(str(text))
     tab.trainer.train()
-    tab.trainer.cancel_requested.emit()
-    until(lambda: not tab.training.busy)
+    until(lambda: bool(children()))
+    if closes:
+        session.close()
+        assert not children()
+    else:
+        tab.trainer.cancel_requested.emit()
+        until(lambda: not children())
+    assert not tab.training.busy
     assert session.tokenizers.list() == []
     assert not tab.trainer.progress_bar.isVisible()
 
