@@ -60,7 +60,11 @@ def read_argument(text: str) -> str:
 
 
 def find_model(text: str) -> Path:
-    """The path that MODEL stands for: itself, or the folder of the run with this id or name."""
+    """The path that MODEL stands for: itself, or the folder of the run with this id or name.
+
+    Raises:
+        ValueError: where there is no such path or run.
+    """
     path = Path(text).expanduser()
     return path if path.exists() else Library().find_run(text)
 

@@ -143,10 +143,7 @@ def _table(name: str, facts: dict[str, Any]) -> str:
     if estimated["kv_cache_bytes"]:
         cache = f"{'KV cache':<22}{format_size(estimated['kv_cache_bytes']):>22}   one text of that length, float32"
         if estimated["kv_cache_kept_bytes"] != estimated["kv_cache_bytes"]:
-            cache += (
-                f"; {format_size(estimated['kv_cache_kept_bytes'])} with what lies behind the window, which is kept "
-                "here"
-            )
+            cache += f"; {format_size(estimated['kv_cache_kept_bytes'])} with the tokens outside the window, kept here"
         lines.append(cache)
     per = "pair of a source and a target token" if is_pair else "token"
     lines += [

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def application() -> QApplication:
-    """The application object. Only on Linux it is offscreen: elsewhere Qt's offscreen platform has no fonts."""
+    """The application object. It is offscreen on Linux only: elsewhere Qt's offscreen platform has no fonts."""
     running = QApplication.instance()
     if isinstance(running, QApplication):
         return running

@@ -22,7 +22,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "sweep",
         help="train a run with many settings, and compare them",
         description=__doc__,
-        epilog="The best run comes first in the table at the end. Its runs carry the sweep's tag in the window.",
+        epilog="The table at the end lists the best run first. All runs have the sweep's tag in the window.",
     )
     add_spec_options(parser)
     parser.add_argument(
@@ -57,10 +57,8 @@ def run(args: argparse.Namespace) -> int:
         queue.add_new(specs, tags=(tag,))
         print_queue(queue.items(), as_json=args.json)
         return DONE
-    with (
-        ProgressLine(as_json=args.json) as line,
-        queue.draining(),
-    ):  # before adding: fails where another process drains it
+    # Draining comes first: where another process drains the queue, nothing is added.
+    with ProgressLine(as_json=args.json) as line, queue.draining():
         queue.add_new(specs, tags=(tag,))
         outcomes, interrupted = work_through(library, queue, args.device, line)
     _print(tag, sweep_runs(library, tag), as_json=args.json)

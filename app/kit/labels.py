@@ -1,4 +1,4 @@
-"""Labels of stable size: an elided line, and numbers of fixed width."""
+"""Labels and combo boxes of stable size: elided text, and numbers of fixed width."""
 
 from __future__ import annotations
 

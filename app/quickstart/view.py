@@ -25,7 +25,6 @@ DATA, TOKENIZER, TRAINING, EVALUATION, CHAT = range(5)
 _REDRAW_MS = 500
 """Redrawing takes CPU time from training: ten redraws a second cost a quarter of its speed (measured)."""
 
-
 LOSS, PERPLEXITY, BITS = "validation loss", "perplexity", "bits per byte"
 
 

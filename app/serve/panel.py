@@ -25,8 +25,6 @@ _ABOUT = (
     "Lets editors, scripts and other programs on this computer use the model that is open in the chat, through "
     "OpenAI's API. Other computers cannot reach it."
 )
-
-
 _QUESTION = "Hello! Who are you?"
 _PROMPT = "Once upon a time"
 

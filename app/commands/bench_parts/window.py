@@ -23,7 +23,11 @@ _ENDLESS = 1_000_000
 
 
 def bench_window(device: str, files: Sequence[Path], seconds: float, line: ProgressLine) -> Result:
-    """Share of the ticks of a 10 ms timer that were more than 50 ms late while the training tab showed a run."""
+    """Share of the ticks of a 10 ms timer that were more than 50 ms late while the training tab showed a run.
+
+    Raises:
+        ValueError: if the training fails.
+    """
     with tempfile.TemporaryDirectory(prefix="terrarium-bench-", ignore_cleanup_errors=True) as home:
         gaps = _measure(Library(Path(home)), device, _spec(files), seconds, line)
     late, due = map(sum, zip(*map(late_and_due, gaps), strict=True))

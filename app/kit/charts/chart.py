@@ -20,7 +20,6 @@ Heights = Callable[[float, float], tuple[float, float]]
 _TICK = 0.03
 """The height of a tick, as a fraction of the chart."""
 
-
 _DECADE = 0.8
 """Below this range of log10, axis ticks are evenly spaced: powers of ten would be too few."""
 

@@ -21,9 +21,7 @@ ROLE_COLOURS = {"system": "key", "user": "query", "assistant": "value"}
 _GOES_ON = "the model replies here"
 _FAINT = 0.35
 
-
 ROLE_WORDS = {"system": "System", "user": "User", "assistant": "Assistant"}
-
 
 _SWATCH = 10
 

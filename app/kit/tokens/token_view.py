@@ -21,7 +21,6 @@ _GAP, _MARGIN = 2, 8  # pixels between pills, around all
 BATCH_SIZE = 150_000
 """Pills that are laid out before control returns to the window: about 20 ms."""
 
-
 _PAD = 5  # pixels inside a pill's ends
 
 

@@ -32,7 +32,6 @@ _HANDLED = (ApiError, ModelGoneError, HTTPException, ClientDisconnect, Exception
 _KIND_OF_PATH = {"/v1/chat/completions": "chat", "/v1/completions": "completion"}
 PATHS = ("/v1/models", *_KIND_OF_PATH)
 
-
 _LOCAL_HOSTS = {"127.0.0.1", "localhost", "::1"}
 
 

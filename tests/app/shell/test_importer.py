@@ -142,7 +142,8 @@ def test_cancelling_and_closing_end_an_import(
     assert window.imports.progress is not None
     until(lambda: steps == ["begun"])
     if not closes:
-        window.imports.progress.findChild(QPushButton).click()
+        (cancel,) = window.imports.progress.findChildren(QPushButton)
+        cancel.click()
         assert window.imports.progress is None
         until(lambda: steps == ["begun", "ended"])
     window.close()
