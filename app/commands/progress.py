@@ -95,7 +95,7 @@ class ProgressLine:
     def _begin_phase(self, name: str) -> None:
         self._end_phase(completed=True)
         self._phase, self._phase_began = name, time.monotonic()
-        self._draw(name + " …")
+        self._draw(name + "…")
 
     def _end_phase(self, *, completed: bool) -> None:
         seconds = time.monotonic() - self._phase_began
@@ -121,7 +121,7 @@ class ProgressLine:
 
     def _progress_text(self, event: Progress) -> str:
         if event.total <= 0:
-            return f"{self._phase} …"
+            return f"{self._phase}…"
         share = min(1.0, event.done / event.total)
         return f"{self._phase} {_bar(share)}{_left(event.seconds_left)}"
 

@@ -44,7 +44,7 @@ def test_a_terminal_gets_a_bar_that_stays_on_its_line(monkeypatch: pytest.Monkey
         line.show(Notice(sentence="Mind the gap."))
     bar = "Training ████████████████ 100 % · 1 min 1 s left · step 4/4 · loss 2.500 · val 3.250 · 1,234 tokens/s"
     erase = "\r\x1b[K"
-    assert stream.getvalue().startswith(f"{erase}Training …{erase}{bar}{erase}Mind the gap.\n{bar}{erase}Training · ")
+    assert stream.getvalue().startswith(f"{erase}Training…{erase}{bar}{erase}Mind the gap.\n{bar}{erase}Training · ")
     assert stream.getvalue().count("\n") == 2
 
 
@@ -64,7 +64,7 @@ def test_a_file_gets_few_lines() -> None:
         for done in range(1001):
             line.show(Progress(done=done, total=1000))
             line.show(MicroStep(step=1, micro_step=done))
-    assert stream.getvalue().splitlines() == ["Reading …", "Reading ████████████████ 100 %"]
+    assert stream.getvalue().splitlines() == ["Reading…", "Reading ████████████████ 100 %"]
 
 
 def test_json_lines_are_one_event_each() -> None:
