@@ -74,7 +74,7 @@ class ConfigForm(QWidget):
             layout.addWidget(self._groups[name])
         layout.addStretch(1)
         for row in self.rows.values():
-            row.editor.changed.connect(lambda *_: self.follow_edits())
+            row.editor.changed.connect(lambda *_: self._follow_edits())
             row.advised.connect(lambda name, value: self.apply({name: value}))
         self._marked: list[SlotRow] = []
         self.fading = QVariantAnimation(self)
@@ -109,11 +109,6 @@ class ConfigForm(QWidget):
         """The field that causes the first problem; '' if there is none."""
         return next(iter(self._problems), "")
 
-    @property
-    def problem_group(self) -> str:
-        """The group of that field."""
-        return _group_of(self._fields[self.problem_slot]) if self._problems else ""
-
     def editor(self, name: str) -> QWidget:
         """The widget that edits the field `name`."""
         return self.rows[name].editor.widget
@@ -143,7 +138,7 @@ class ConfigForm(QWidget):
         """Change fields as if the user had typed them, all at once."""
         for name, value in changes.items():
             self.rows[name].editor.write(value)
-        self.follow_edits()
+        self._follow_edits()
 
     def commit(self) -> None:
         """Apply input that was not entered yet; call it before using `config`."""
@@ -205,7 +200,7 @@ class ConfigForm(QWidget):
 
     # -- Following edits -----------------------------------------------------------------------------------------------
 
-    def follow_edits(self) -> None:
+    def _follow_edits(self) -> None:
         if self._marked and self.fading.state() != QVariantAnimation.State.Running:
             self.mark(())
         values = self.values

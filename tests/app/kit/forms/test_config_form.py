@@ -38,7 +38,7 @@ def test_shows_every_settings_class_and_gives_it_back(qtbot: QtBot, theme: Theme
             editor = form.editor(f.name)
             assert editor.accessibleName() == f.metadata["label"]
             assert f.metadata["help"].split(".")[0] in editor.toolTip()
-    form.follow_edits()
+    form.apply({})
     assert form.config == config
     assert form.problem == ""
 
@@ -67,7 +67,7 @@ def test_a_problem_stands_beside_its_slot_and_its_advice_can_be_taken(qtbot: QtB
     with qtbot.waitSignal(form.problem_changed):
         heads.setValue(6)
     assert form.problem == "Heads 6 does not divide Width 128: use 4 or 8."
-    assert form.problem_group == "Attention"
+    assert form.problem_slot == "n_head"
     assert form.config == PRESETS["gpt2-tiny"], "an illegal filling never leaves the form"
     shown = [label for label in form.findChildren(QLabel) if label.isVisible() and label.property("role") == "error"]
     (problem,) = shown
