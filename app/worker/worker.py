@@ -46,7 +46,6 @@ class Worker(QThread):
         job_paused(job), job_resumed(job): a background job has actually paused, or actually resumed.
         job_finished(job): it has ended: completed or cancelled (`job.cancelled`).
         job_failed(job, failure): it raised. `job` is None for a function given to `call`.
-        idle(): nothing is left to do.
     """
 
     job_started = Signal(object)
@@ -55,7 +54,6 @@ class Worker(QThread):
     job_resumed = Signal(object)
     job_finished = Signal(object)
     job_failed = Signal(object, object)
-    idle = Signal()
 
     def __init__(self, parent: QObject | None = None, *, name: str = "worker") -> None:
         super().__init__(parent)
@@ -67,7 +65,6 @@ class Worker(QThread):
         self._numbers = itertools.count()
         self._calls: deque[Callable[[], object]] = deque()
         self._closing = False
-        self._current: Job | None = None
         self._mailbox = Mailbox(self)
         self._mailbox.received.connect(self._on_mail)
 
@@ -107,8 +104,6 @@ class Worker(QThread):
             payloads = [item.payload for item in group]
             if name == "job_events":
                 self.job_events.emit(job, tuple(event for (event,) in payloads))
-            elif name == "idle":
-                self.idle.emit()
             else:
                 for payload in payloads:
                     getattr(self, name).emit(job, *payload)
@@ -119,21 +114,16 @@ class Worker(QThread):
         _lower_priority(self)
         background: _RunningJob | None = None
         served = False  # an interactive job was served since the background job's last step
-        busy = False
         while True:
             with self._changed:
                 while not self._something_to_do(background, served):
                     if background is not None and background.job.is_waiting and not background.shown_paused:
                         background.shown_paused = True
                         self._post("job_paused", background.job)
-                    if background is None and busy:
-                        busy = False
-                        self._post("idle", None)
                     self._changed.wait()
                 closing, calls, self._calls = self._closing, self._calls, deque()
                 job = None if closing else self._take(background, served)
                 dropped = self._take_cancelled()
-            busy = True
             for lost in dropped:
                 self._post("job_finished", lost)
             for function in calls:

@@ -33,7 +33,6 @@ class Log:
         worker.job_finished.connect(lambda job: self._note("finished", job))
         worker.job_events.connect(self._on_events)
         worker.job_failed.connect(self._on_failed)
-        worker.idle.connect(lambda: self.entries.append(("idle", "")))
 
     def _note(self, what: str, job: Job | None) -> None:
         self.threads.add(QThread.currentThread())
@@ -70,8 +69,8 @@ def counting(n: int, seen: list[int] | None = None, delay: float = 0.0) -> Calla
 def test_signals_of_a_job_come_in_order_on_the_main_thread(worker: Worker, until: Until) -> None:
     log = Log(worker)
     worker.submit(Job("count", counting(5)))
-    until(lambda: log.has("idle"))
-    assert log.entries == [("started", "count"), ("events", "count"), ("finished", "count"), ("idle", "")]
+    until(lambda: log.has("finished", "count"))
+    assert log.entries == [("started", "count"), ("events", "count"), ("finished", "count")]
     assert [event.done for event in log.events if isinstance(event, Progress)] == [0, 1, 2, 3, 4]
     assert log.threads == {worker.thread()}
 
@@ -118,7 +117,7 @@ def test_a_queued_job_that_is_cancelled_is_finished_at_once(worker: Worker, unti
     assert not seen
     assert not log.has("started", "second")
     first.cancel()
-    until(lambda: log.has("idle"))
+    until(lambda: log.has("finished", "first"))
 
 
 @pytest.mark.parametrize("error", [ValueError("Do this instead."), RuntimeError("shapes"), MemoryError()])
@@ -146,7 +145,7 @@ def test_an_exception_while_the_generator_is_made_is_a_failure_too(worker: Worke
         raise ValueError("There is no such file.")
 
     worker.submit(Job("bad", make))
-    until(lambda: log.has("idle"))
+    until(lambda: log.has("failed", "bad"))
     assert log.failures[0].sentence == "There is no such file."
 
 
@@ -199,7 +198,7 @@ def test_interactive_jobs_run_whole_with_a_step_between_them(worker: Worker, unt
         worker.submit(Job(name, interactive(name), INTERACTIVE))
     until(lambda: log.has("finished", "c"))
     train.cancel()
-    until(lambda: log.has("idle"))
+    until(lambda: log.has("finished", "train"))
     words = "".join({"micro": "m", "step": "s"}.get(word, word) for word in order)
     first, rest = words.index("a"), words[words.index("a") :]
     assert first > 0
@@ -231,7 +230,7 @@ def test_pause_stops_and_step_runs_one_step(worker: Worker, until: Until) -> Non
     until(lambda: len(seen) > at + 3)
     assert log.has("resumed", "train")
     job.cancel()
-    until(lambda: log.has("idle"))
+    until(lambda: log.has("finished", "train"))
 
 
 def test_calls_run_on_the_worker_between_events(worker: Worker, until: Until) -> None:
@@ -255,7 +254,7 @@ def test_calls_run_on_the_worker_between_events(worker: Worker, until: Until) ->
     until(lambda: bool(log.failures))
     assert log.has("failed", "")
     job.cancel()
-    until(lambda: log.has("idle"))
+    until(lambda: log.has("finished", "endless"))
 
 
 def test_every_failure_is_reported(worker: Worker, until: Until) -> None:
