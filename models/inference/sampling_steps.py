@@ -280,7 +280,8 @@ def _min_p(given: TruncationInput, config: SamplingConfig) -> NDArray[np.bool_]:
 
 def _mirostat(given: TruncationInput, config: SamplingConfig) -> NDArray[np.bool_]:
     """Tokens with a surprisal of at most μ bits (Basu et al., algorithm 2), and always the most likely one."""
-    least = 2.0**-given.memory * given.probabilities.sum()
+    # Below 0, where μ is after a prefix of very unlikely tokens, only the most likely one is left; 2^-μ might overflow.
+    least = 2.0 ** -max(given.memory, 0.0) * given.probabilities.sum()
     kept: NDArray[np.bool_] = given.probabilities >= min(least, given.probabilities.max())
     return kept
 
