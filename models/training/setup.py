@@ -182,10 +182,8 @@ def _make_layout(
     """The layout for a process group, and its optimizers: `optimizers` themselves, or sharded ones with their state."""
     if process_group.size == 1:
         return Layout(model), optimizers
-    from models.training.parallel.sharding import (  # imports torch.distributed, which one process does not need
-        ReplicatedLayout,
-        ShardedLayout,
-    )
+    # It imports torch.distributed, which one process does not need:
+    from models.training.parallel.sharding import ReplicatedLayout, ShardedLayout
 
     if train.parallel == "ddp":
         return ReplicatedLayout(model, process_group), optimizers
