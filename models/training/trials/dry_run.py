@@ -13,7 +13,14 @@ from torch.optim import Optimizer
 from models import cost
 from models.architecture.transformer import AnyModel, build_model
 from models.cost.fit import proposals
-from models.device import DeviceChoice, choose_device, describe_out_of_memory, is_out_of_memory, pick_precision
+from models.device import (
+    DeviceChoice,
+    choose_device,
+    describe_out_of_memory,
+    is_out_of_memory,
+    pick_precision,
+    synchronize,
+)
 from models.events import Event, Phase, Progress
 from models.number_words import format_size
 from models.settings.model_config import ModelConfig
@@ -137,10 +144,7 @@ class _Steps:
         """Take a step; returns its seconds."""
         start = time.perf_counter()
         self._step()
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        elif self._device.type == "mps":
-            torch.mps.synchronize()
+        synchronize(self._device)
         return time.perf_counter() - start
 
     def peak_bytes(self) -> int | None:
