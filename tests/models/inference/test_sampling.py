@@ -262,12 +262,12 @@ def test_the_sampling_state_does_not_leak_into_the_next_reply() -> None:
     other = state.copy()
     other.update(sampling_steps(as_floats(LOGITS), config, state=other), 0)
     assert other.numbers != state.numbers
-    places = [LOGITS, LOGITS.flip(0), LOGITS]
+    rows = [LOGITS, LOGITS.flip(0), LOGITS]
     ids = [9, 3, 0, 1]
     again = SamplingState(config)
-    for place, logits in enumerate(places, start=1):
-        again.update(sampling_steps(as_floats(logits), config, ids[:place], 1, again), ids[place])
-    found = state_at(4, config, ids, 1, lambda place: as_floats(places[place - 1]))
+    for position, logits in enumerate(rows, start=1):
+        again.update(sampling_steps(as_floats(logits), config, ids[:position], 1, again), ids[position])
+    found = state_at(4, config, ids, 1, lambda position: as_floats(rows[position - 1]))
     assert found.numbers == again.numbers
     assert not SamplingState(SamplingConfig()).remembers
 
