@@ -70,8 +70,21 @@ def set_thread_count() -> None:
     """Set torch's threads for work in the background of a window: on Linux, where that has low priority, all cores that
     this process may use; elsewhere all but one.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = core_count()
     torch.set_num_threads(cores if sys.platform == "linux" else max(1, cores - 1))
+
+
+def core_count() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has finished its work, as before a clock is read."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def bf16_is_fast(device: torch.device) -> bool:

@@ -18,7 +18,7 @@ from models.bench import reference
 from models.bench.reference import ReferenceGPT, make_adamw
 from models.bench.result import Result, compared
 from models.bench.text import CONTEXT, CharText
-from models.device import pick_precision
+from models.device import pick_precision, synchronize
 from models.events import Event, Notice, Phase, Progress
 from models.settings.presets import PRESETS
 from models.settings.run_spec import TrainConfig
@@ -114,7 +114,7 @@ def train(
         started_at = time.perf_counter()
         for step in range(first, last):
             _train_step(competitor, text, step, generator, device)
-        _wait_for(device)
+        synchronize(device)
         seconds += time.perf_counter() - started_at
         curve.append(Point(step=last, seconds=seconds, loss=validation_loss(competitor.model, text, device)))
         yield Progress(done=last, total=competitor.steps, seconds_left=seconds / last * (competitor.steps - last))
@@ -147,14 +147,6 @@ def validation_loss(model: nn.Module, text: CharText, device: torch.device) -> f
             total += float(F.cross_entropy(logits.flatten(0, 1), targets.to(device).flatten(), reduction="sum"))
     model.train(was_training)
     return total / text.targets.numel()
-
-
-def _wait_for(device: torch.device) -> None:
-    """Synchronise with a GPU before the clock is read."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 def bench_training(

@@ -19,7 +19,7 @@ class SchemeCode:
 
     functions: functions and classes before the attention layer. constants: numbers, by name. needs_math: whether all
     that uses the module `math`. member: the line that makes its module in a stack, with {n_head} and {causal}. added:
-    what is added to embeddings, with {length}, or to scores, with {n_head}; where, says the scheme's place.
+    what is added to embeddings, with {length}, or to scores, with {n_head}: the scheme's `applied_to` says to which.
     """
 
     functions: Callable[[ModelConfig], Code] = lambda config: None

@@ -56,7 +56,7 @@ class Operation:
     work: int
     back_work: int
     passes: Sequence[Value]
-    """The inputs that receive the output's gradient unchanged, without a new tensor (sums, views)."""
+    """The inputs that receive the output's gradient unchanged, without a new tensor (sums)."""
 
 
 @dataclass(eq=False)
@@ -99,7 +99,6 @@ class Tape:
         work: int = 0,
         back_work: int = 0,
         passes: Sequence[Value] = (),
-        view_of: Value | None = None,
         has_grad: bool = True,
     ) -> Value:
         """Record an operation and return its result.
@@ -109,9 +108,8 @@ class Tape:
             work, back_work: bytes that it needs only while it runs, forward and backward; the gradient of a weight
                 that is used once is counted here: it is added to the weight's own buffer immediately.
             passes: inputs that receive the result's gradient unchanged.
-            view_of: the input whose memory the result shares.
         """
-        buffer = view_of.buffer if view_of is not None else Buffer(numel * width, self.part)
+        buffer = Buffer(numel * width, self.part)
         output = Value(numel, width, buffer, has_grad=has_grad and any(value.has_grad for value in inputs))
         saved = [value.buffer for value in saves]
         if saves_output:
@@ -157,8 +155,7 @@ class Tape:
                 self._update_peak()
                 continue
             made = step.output.buffer
-            if made.holders == 0:
-                self._retain(made)  # by the forward pass, until its last use
+            self._retain(made)  # by the forward pass, until its last use
             for buffer in (step.own, *step.saved):
                 self._retain(buffer)
             self._update_peak(step.work, step.part)

@@ -130,7 +130,7 @@ def token_fits(
         positions = torch.tensor(all_positions[first : first + batch_size])
         rows, own = whole.repeat(len(positions), 1), torch.arange(len(positions))
         rows[own, positions] = mask_id
-        log_probabilities = torch.log_softmax(_logits(encoder, rows)[own, positions].float(), dim=-1)  # (places, V)
+        log_probabilities = torch.log_softmax(_logits(encoder, rows)[own, positions].float(), dim=-1)  # (positions, V)
         of_token = log_probabilities[own, whole[positions]]
         ranks = (log_probabilities > of_token[:, None]).sum(dim=-1) + 1
         entropies = torch.special.entr(log_probabilities.exp()).sum(dim=-1)

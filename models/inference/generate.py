@@ -65,30 +65,30 @@ def generate(
     for id in prefix_ids:
         draw_number(generator)
         text.skip(id)
-    stands = list(continuation.prompt_ids)
-    n_prompt = len(stands) + len(again) - len(prefix_ids)
+    text_ids = list(continuation.prompt_ids)
+    n_prompt = len(text_ids) + len(again) - len(prefix_ids)
     seconds = [0.0, 0.0]  # of prefill, of decoding
     began = time.perf_counter()
     for n_read in continuation.read_chunks():
         seconds[0] += time.perf_counter() - began
-        yield Progress(done=n_read, total=len(stands))
+        yield Progress(done=n_read, total=len(text_ids))
         began = time.perf_counter()
-    new = stands[continuation.n_read :]
+    new = text_ids[continuation.n_read :]
     for id in again:
         logits = continuation.next_logits(torch.tensor([new]))[0]
-        state.update(sampling_steps(as_floats(logits), config, stands, n_prompt, state), id)
+        state.update(sampling_steps(as_floats(logits), config, text_ids, n_prompt, state), id)
         new = [id]
-        stands.append(id)
+        text_ids.append(id)
         seconds[0] += time.perf_counter() - began
-        yield Progress(done=len(stands), total=n_prompt + len(prefix_ids))
+        yield Progress(done=len(text_ids), total=n_prompt + len(prefix_ids))
         began = time.perf_counter()
     for made in range(1, limit + 1):
         began = time.perf_counter()
         logits = continuation.next_logits(torch.tensor([new]))[0]
-        choice = sample(logits, config, generator, stands, n_prompt, state)
+        choice = sample(logits, config, generator, text_ids, n_prompt, state)
         seconds[made > 1] += time.perf_counter() - began
         new = [choice.id]
-        stands.append(choice.id)
+        text_ids.append(choice.id)
         is_end = choice.id in ends
         shown, stopped = text.add(choice.id, is_end=is_end, is_last=made == limit)
         yield TokenMade(

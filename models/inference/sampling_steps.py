@@ -125,7 +125,7 @@ class SamplingState:
         return bool(self.numbers)
 
     def update(self, steps: SamplingSteps, id: int) -> None:
-        """Update the state: the token `id` was drawn (or chosen by the user) from `steps`, made with it."""
+        """Update the state by the token `id`, drawn (or chosen by the user) from `steps`, which this state made."""
         for name, number in self.numbers.items():
             self.numbers[name] = _MEMORIES[name].update(number, self._config, _surprisal(steps, id))
 
@@ -242,8 +242,8 @@ class TruncationInput:
 
 
 def _top_n_sigma(given: TruncationInput, config: SamplingConfig) -> NDArray[np.bool_]:
-    """Those whose logits are no more than n standard deviations, of all logits, below the largest (Tang et al.): a
-    temperature stretches both alike, so it changes nothing of this."""
+    """Those whose logits are no more than n standard deviations, of all logits, below the largest (Tang et al.). A
+    temperature scales both alike, so it does not matter here."""
     logits = given.logits.astype(np.float64)
     kept: NDArray[np.bool_] = logits >= logits.max() - config.top_n_sigma * logits.std()
     return kept
@@ -280,7 +280,8 @@ def _min_p(given: TruncationInput, config: SamplingConfig) -> NDArray[np.bool_]:
 
 def _mirostat(given: TruncationInput, config: SamplingConfig) -> NDArray[np.bool_]:
     """Tokens with a surprisal of at most μ bits (Basu et al., algorithm 2), and always the most likely one."""
-    least = 2.0**-given.memory * given.probabilities.sum()
+    # Below 0, where μ is after a prefix of very unlikely tokens, only the most likely one is left; 2^-μ might overflow.
+    least = 2.0 ** -max(given.memory, 0.0) * given.probabilities.sum()
     kept: NDArray[np.bool_] = given.probabilities >= min(least, given.probabilities.max())
     return kept
 
@@ -294,7 +295,7 @@ _TRUNCATIONS: dict[str, Callable[[TruncationInput, SamplingConfig], NDArray[np.b
     "mirostat_tau": _mirostat,
 }
 """In order of application: each returns which tokens it keeps, (V,)."""
-check_complete(_TRUNCATIONS, TRUNCATIONS, "cuts of the draw")
+check_complete(_TRUNCATIONS, TRUNCATIONS, "code of truncations")
 
 
 @dataclass(frozen=True)

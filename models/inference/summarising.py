@@ -74,7 +74,7 @@ def prompt_events(
     first, rest = _split(messages)
     n, summary = summaries.longest(rest)
     prompt = _with_summary(model, tokenizer, first, rest, n, summary, prompting, template_config, n_prefix)
-    if prompt.n_left_out > n:  # not enough: summarise ample messages, so that not every reply needs a new summary
+    if prompt.n_left_out > n:  # not enough: summarise more than needed, so that not every reply needs a new summary
         shorter = truncate_to_fit(
             context_length,
             tokenizer,
@@ -121,8 +121,8 @@ def _with_summary(
     prompt = truncate_to_fit(
         model.config.context_length, tokenizer, [*first, *kept], prompting, template_config, n_prefix=n_prefix
     )
-    stands = summary if prompt.n_left_out == 0 else ""
-    return dataclasses.replace(prompt, n_left_out=n + prompt.n_left_out, summary=stands)
+    summary = summary if prompt.n_left_out == 0 else ""
+    return dataclasses.replace(prompt, n_left_out=n + prompt.n_left_out, summary=summary)
 
 
 def _summarise(
@@ -180,12 +180,12 @@ def _generate_summary(
     """The greedy reply; only its complete sentences if it does not end."""
     ends = reply_ends(model.config, tokenizer, template_config)
     sampling = SamplingConfig(temperature=0.0, max_tokens=longest, stop=ends.texts)
-    made, ended, n, told, total = "", False, 0, time.monotonic(), len(ids) + longest
+    made, ended, n, reported, total = "", False, 0, time.monotonic(), len(ids) + longest
     for event in generate(model, tokenizer, ids, sampling, end_ids=ends.ids):
         if isinstance(event, TokenMade):
             made, n = made + event.text, n + 1
-            if time.monotonic() - told > 0.1:
-                told = time.monotonic()
+            if time.monotonic() - reported > 0.1:
+                reported = time.monotonic()
                 yield Progress(done=len(ids) + n, total=total)
         elif isinstance(event, ReplyFinished):
             ended = event.reason == "stop"

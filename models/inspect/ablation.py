@@ -270,7 +270,7 @@ def generate_with_ablation(
     Args:
         draws: the random numbers that both rows are sampled with, where they are known; others come from the seed, as
             if the text after the prompt were the beginning of a reply.
-        n_prompt: how many tokens of the text count as the prompt, for the penalties; None for all of them.
+        n_prompt: how many tokens of the text count as the prompt, for penalties and Mirostat; None for all of them.
 
     Raises:
         ValueError: for an encoder; and as `reading.check_readable`.

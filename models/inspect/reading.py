@@ -139,7 +139,7 @@ class Reader:
         """As `streams_of`."""
         now = (text, model.weights_version)
         if self._trace is None or self._read != now or self._model is None or self._model() is not model:
-            self._trace = None  # before the next one takes as much memory
+            self._trace = None  # freed before the next one takes as much memory
             trace = streams_of(model, text)
             n_bytes = sum(x.numel() * x.element_size() for x in (*trace.residual.values(), *trace.parts.values()))
             if n_bytes > _MAX_BYTES:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import time
 from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +40,7 @@ def import_model(
     """
     source = source.absolute()
     name = name or (source.stem if source.is_file() else source.name) or "imported"
-    identity = library.free_name(library.runs, f"{time.strftime('%Y%m%d-%H%M%S')}-{name}") if out is None else out.name
+    identity = library.new_run_id(name) if out is None else out.name
     target = library.runs / identity if out is None else out.absolute()
     with new_folder(target) as folder:
         model, tokenizer = yield from load_model_events(source)

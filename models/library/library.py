@@ -142,6 +142,10 @@ class Library:
         names = (wanted if n == 1 else f"{wanted} {n}" for n in itertools.count(1))
         return next(name for name in names if name not in taken)
 
+    def new_run_id(self, name: str) -> str:
+        """The id of a run that is created now, which is also its folder's name: the time, and its name."""
+        return self.free_name(self.runs, f"{time.strftime('%Y%m%d-%H%M%S')}-{name}")
+
     def list_tokenizers(self) -> list[TokenizerInfo]:
         """All tokenizers, by name."""
         return [_inspect_tokenizer(folder) for folder in _visible(self.tokenizers) if folder.is_dir()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,7 +74,7 @@ def fork_run(
         data=source.spec.data,
         train=train,
     )
-    identity = library.free_name(library.runs, f"{time.strftime('%Y%m%d-%H%M%S')}-{spec.name}")
+    identity = library.new_run_id(spec.name)
     folder = library.runs / identity
     record = read_record(source.folder) | {
         "id": identity,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import shutil
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +51,7 @@ class RunFolder:
         tokenizer_file = find_tokenizer(tokenizer_name, library)
         tokenizer = own_tokenizer or tokenizer_file.read_bytes()
         corpus = read_json(library.corpora / corpus_sha / "about.json")
-        identity = library.free_name(library.runs, f"{time.strftime('%Y%m%d-%H%M%S')}-{spec.name}")
+        identity = library.new_run_id(spec.name)
         folder = library.runs / identity
         record = {
             "format": FORMAT,

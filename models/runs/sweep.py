@@ -36,7 +36,7 @@ class SweepRange:
 
 
 def grid(base: RunSpec, axes: Sequence[SweepValues]) -> list[RunSpec]:
-    """A spec for every combination of the values, the last setting differing_settings fastest.
+    """A spec for every combination of the values, the last setting varying fastest.
 
     Raises:
         ValueError: where a value is not possible, or there would be too many runs.

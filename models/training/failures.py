@@ -33,15 +33,15 @@ def failure_sentence(
     """
     if isinstance(error, ValueError):
         return str(error)
-    stands = f" The checkpoint of step {saved_step} is kept." if saved_step >= 0 else ""
+    kept = f" The checkpoint of step {saved_step} is kept." if saved_step >= 0 else ""
     if is_out_of_memory(error):
-        return describe_out_of_memory(device, remedy) + stands
+        return describe_out_of_memory(device, remedy) + kept
     if isinstance(error, OSError) and error.errno in DISK_FULL:
-        return f"The disk that holds {run.folder} is full: free some space, then resume.{stands}"
+        return f"The disk that holds {run.folder} is full: free some space, then resume.{kept}"
     if isinstance(error, OSError):
-        return f"Could not access {error.filename or run.folder}: {error.strerror or error}.{stands}"
+        return f"Could not access {error.filename or run.folder}: {error.strerror or error}.{kept}"
     if process_group.is_lost_process(error):
         begin = f"One of the {process_group.size} processes ended, so training stopped without saving."
         remedy = f"resume with terrarium train --resume {run.id}" if saved_step >= 0 else "start it again"
-        return f"{begin}{stands or ' There is no checkpoint yet.'} See the output of that process, then {remedy}."
+        return f"{begin}{kept or ' There is no checkpoint yet.'} See the output of that process, then {remedy}."
     return None

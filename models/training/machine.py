@@ -7,6 +7,8 @@ import time
 import psutil
 import torch
 
+from models.device import synchronize
+
 _PEAK_S = 0.15
 """Seconds to multiply for. The best of a few multiplications is stable well before."""
 
@@ -22,10 +24,10 @@ def peak_matmul_flops(device: torch.device, dtype: torch.dtype) -> float:
     product = torch.empty(n, n, device=device, dtype=dtype)
     best, end = 0.0, 0.0
     while best == 0.0 or time.perf_counter() < end:
-        _wait(device)
+        synchronize(device)
         began = time.perf_counter()
         torch.mm(left, right, out=product)
-        _wait(device)
+        synchronize(device)
         if end:
             best = max(best, 2 * n**3 / (time.perf_counter() - began))
         else:  # the first multiplication is warm-up
@@ -38,11 +40,3 @@ def memory_in_use(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
     return int(psutil.Process().memory_info().rss)
-
-
-def _wait(device: torch.device) -> None:
-    """Wait until the device has finished its work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()

@@ -19,7 +19,7 @@ from models.settings.optimizers import OPTIMIZERS
 from models.settings.run_spec import TrainConfig
 from models.settings.slots import check_complete
 
-_Paced: TypeAlias = tuple[float, nn.Parameter]
+_Scaled: TypeAlias = tuple[float, nn.Parameter]
 
 
 class Muon(torch.optim.Optimizer):
@@ -27,7 +27,7 @@ class Muon(torch.optim.Optimizer):
 
     Source: Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024). An update is scaled
     by sqrt(max(1, rows / columns)), so that one learning rate suits all shapes. It is made in bfloat16 where the device
-    is fast at that, unless it shall be `precise`, and added in the parameters' precision.
+    is fast at that, unless `precise`, and added in the parameters' precision.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Lion(torch.optim.Optimizer):
     """Every weight moves by the learning rate, up or down: the sign of a mean of its gradient and its momentum.
 
     Source: Chen et al., "Symbolic Discovery of Optimization Algorithms" (2023, arXiv:2302.06675), algorithm 2, with
-    weight decay beside the gradient, as in AdamW. `betas`: the momentum's share in that mean, and its past's in itself.
+    decoupled weight decay, as in AdamW. `betas`: the weight of the momentum in that mean, and the momentum's decay.
     """
 
     def __init__(
@@ -127,31 +127,31 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
 
 @dataclass(frozen=True)
 class _Weights:
-    """All parameters of a model, each with its `_pace`: the matrices of the blocks; the embeddings and the head; norms,
-    biases and convolutions, which know no weight decay."""
+    """All parameters of a model, each with its learning-rate multiplier: the matrices of the blocks; the embeddings and
+    the head; norms, biases and convolutions, which have no weight decay."""
 
-    matrices: Sequence[_Paced]
-    tables: Sequence[_Paced]
-    vectors: Sequence[_Paced]
+    matrices: Sequence[_Scaled]
+    tables: Sequence[_Scaled]
+    vectors: Sequence[_Scaled]
 
 
 def make_optimizers(model: AnyModel, train: TrainConfig, muon: type[Muon] = Muon) -> list[torch.optim.Optimizer]:
     """The optimizers that `train` asks for, each with its base learning rate in `initial_lr` of its groups.
 
     Args:
-        muon: the class in place of Muon's own: an update of its is made of whole matrices, wherever they lie.
+        muon: the class for Muon: where matrices are sharded, one that gathers them before it orthogonalises.
     """
-    matrices: list[_Paced] = []
-    tables: list[_Paced] = []
-    vectors: list[_Paced] = []
+    matrices: list[_Scaled] = []
+    tables: list[_Scaled] = []
+    vectors: list[_Scaled] = []
     for name, parameter in model.named_parameters():
-        paced = _pace(name, model.config), parameter
+        scaled = _lr_multiplier(name, model.config), parameter
         if parameter.dim() == 2 and f".{name}".count(".blocks.") and "_conv." not in name:
-            matrices.append(paced)
+            matrices.append(scaled)
         elif parameter.dim() == 2 and "_conv." not in name:
-            tables.append(paced)
+            tables.append(scaled)
         else:
-            vectors.append(paced)
+            vectors.append(scaled)
     optimizers = _MAKERS[train.optimizer](_Weights(matrices, tables, vectors), train, muon)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -182,7 +182,7 @@ _MAKERS: dict[str, Callable[[_Weights, TrainConfig, type[Muon]], list[torch.opti
 check_complete(_MAKERS, OPTIMIZERS, "code of optimizers")
 
 
-def _pace(name: str, config: ModelConfig) -> float:
+def _lr_multiplier(name: str, config: ModelConfig) -> float:
     """The learning-rate multiplier of a parameter, as in µP (Yang et al., 2022).
 
     The learning rate is scaled with the initial standard deviation: where a design scales its logits down, or leaves
@@ -202,10 +202,13 @@ def _all(weights: _Weights, train: TrainConfig) -> list[dict[str, Any]]:
     return _groups(decayed, train.lr, train.weight_decay) + _groups(weights.vectors, train.lr, 0.0)
 
 
-def _groups(paced: Iterable[_Paced], lr: float, weight_decay: float) -> list[dict[str, Any]]:
+def _groups(scaled: Iterable[_Scaled], lr: float, weight_decay: float) -> list[dict[str, Any]]:
     """Parameter groups by learning rate, in the order of the parameters, which checkpoints rely on.
 
     Weight decay is divided by the multiplier, so that it shrinks all weights by the same share at each step.
     """
-    runs = itertools.groupby(paced, key=lambda pair: pair[0])
-    return [{"params": [p for _, p in run], "lr": lr * pace, "weight_decay": weight_decay / pace} for pace, run in runs]
+    runs = itertools.groupby(scaled, key=lambda pair: pair[0])
+    return [
+        {"params": [p for _, p in run], "lr": lr * factor, "weight_decay": weight_decay / factor}
+        for factor, run in runs
+    ]

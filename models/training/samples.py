@@ -34,7 +34,7 @@ N_TOP = 10
 _LAST_WORD = re.compile(r" ?\w+(?=\W*$)")
 
 TopTokens = tuple[tuple[int, float], ...]
-"""The most probable tokens (id, probability) at one position, in falling order."""
+"""The most probable tokens (id, probability) at one position, in descending order."""
 
 
 def write_sample(

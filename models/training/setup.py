@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from models.architecture.transformer import AnyModel, build_model
 from models.data.batch import Batch
 from models.data.batches import Batches
 from models.data.corpus import open_corpus
-from models.device import DeviceChoice, choose_device, pick_precision
+from models.device import DeviceChoice, choose_device, core_count, pick_precision
 from models.events import Event, Phase
 from models.files.atomic import DamagedError
 from models.library.library import Library
@@ -182,10 +181,8 @@ def _make_layout(
     """The layout for a process group, and its optimizers: `optimizers` themselves, or sharded ones with their state."""
     if process_group.size == 1:
         return Layout(model), optimizers
-    from models.training.parallel.sharding import (  # imports torch.distributed, which one process does not need
-        ReplicatedLayout,
-        ShardedLayout,
-    )
+    # It imports torch.distributed, which one process does not need:
+    from models.training.parallel.sharding import ReplicatedLayout, ShardedLayout
 
     if train.parallel == "ddp":
         return ReplicatedLayout(model, process_group), optimizers
@@ -229,13 +226,6 @@ def _choose_threads(recorded: int | None, allowed: int | None, n_processes: int)
         f"The run started with {recorded} threads and continues with {threads}, so the curve may differ in the last "
         "digits."
     )
-
-
-def core_count() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _read_own_tokenizer(run: RunFolder) -> Tokenizer:

@@ -62,9 +62,8 @@ class Trainer:
         self._evaluator = Evaluator(
             self._config, self._record, self._clock, self._saver, lambda: self._stop is not None
         )
-        self._is_consistent = (
-            False  # whether model, optimizers, state and logs are of the same step, so that they can be saved
-        )
+        # Whether model, optimizers, state and logs are of the same step, so that they can be saved:
+        self._is_consistent = False
         self._stop: tuple[bool, str] | None = None
         self._save_wanted = False
         self._prompts_wanted: list[str] = []

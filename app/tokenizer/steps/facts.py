@@ -22,9 +22,9 @@ def token_facts(steps: TokenizerSteps, id: int, frequencies: Frequencies | None)
 def node_facts(steps: TokenizerSteps, found: BpeSteps, node: int, frequencies: Frequencies | None) -> str:
     """A description of a node of a merge tree."""
     made = found.nodes[node]
-    facts = [steps.show_node(found, made)]
+    facts = [steps.show_node(made)]
     if made.rank is not None:
-        left, right = (steps.show_node(found, found.nodes[side]) for side in (made.left, made.right))
+        left, right = (steps.show_node(found.nodes[side]) for side in (made.left, made.right))
         facts.append(f"merge {left} + {right}, rank {made.rank:,}")
         if frequencies is not None:
             facts.append(describe_applied(frequencies, made.rank))

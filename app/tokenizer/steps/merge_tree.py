@@ -124,7 +124,7 @@ class MergeTreeDrawing(Drawing):
         return self._state[1:]
 
     def _text(self, node: int) -> str:
-        return self._steps.show_node(self._found, self._found.nodes[node])
+        return self._steps.show_node(self._found.nodes[node])
 
     def _rect(self, node: int) -> QRectF:
         """The pill of a node: as wide as its text, centred in its columns."""

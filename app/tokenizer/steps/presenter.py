@@ -131,14 +131,14 @@ class _BpePresenter(_OneRowPerStep):
         if step == 0:
             return "Before the first merge. The lowest rank in the word is merged first."
         node = self._found.merge(step)
-        made = self._steps.show_node(self._found, node)
+        made = self._steps.show_node(node)
         words = f"{self._shown(node.left)} + {self._shown(node.right)} → {made}, rank {node.rank:,}"
         if self._frequencies is not None and node.rank is not None:
             words += f", {describe_applied(self._frequencies, node.rank)}"
         return words
 
     def _shown(self, node: int) -> str:
-        return self._steps.show_node(self._found, self._found.nodes[node])
+        return self._steps.show_node(self._found.nodes[node])
 
 
 class _SymbolsPresenter(_BpePresenter):

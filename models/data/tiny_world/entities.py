@@ -84,7 +84,7 @@ def _narrate(event: WorldEvent, rng: random.Random) -> tuple[str, list[Span]]:
 
 
 def _bio(start: int, spans: Sequence[Span]) -> str:
-    """The tag of the word at `start`: B- opens a span, I- goes on in it, O is outside."""
+    """The tag of the word at `start`: B- opens a span, I- continues it, O is outside."""
     for span in spans:
         if span.start <= start < span.end:
             return f"{'B' if start == span.start else 'I'}-{span.label}"

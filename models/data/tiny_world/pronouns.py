@@ -1,9 +1,9 @@
 """Pronoun minimal pairs: two sentences that differ in one adjective, which decides what "it" means.
 
-Nothing but the fit of noun and adjective tells. A being and a thing stand in every sentence, the being as often first
-as second, as often the one that acts as the other, and with the same adjective in every place. So whoever goes by the
-order, by the roles, by the nearer noun, by the nouns or by the adjective alone is right half of the time, exactly. Held
-out are pairs of a noun and an adjective: no sentence of the training split says of that noun that it is so.
+Only which noun the adjective fits decides. Every sentence has a being and a thing; each adjective occurs with the being
+first as often as second, and with the being as the one that acts as often as not. So a rule that uses only the order,
+the roles, the nearer noun, the nouns or the adjective is right exactly half of the time. What is held out are pairs of
+a noun and an adjective: no sentence of the training split says of that noun that it is so.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Frame:
 class Scenario:
     """What may be the case of a being and a thing; each adjective can only be said of the one, or of the other.
 
-    One that several scenes have stands at the same place in each.
+    An adjective that several scenarios share has the same index in each.
     """
 
     frames: tuple[Frame, Frame, Frame, Frame]
@@ -74,7 +74,7 @@ ADJECTIVES = tuple(sorted({word for scenario in SCENARIOS for word in (*scenario
 
 @dataclass(frozen=True)
 class Reference:
-    """A sentence and what its "it" is: `gold`, and not `other`; `word` is the adjective that tells."""
+    """A sentence and what its "it" is: `gold`, and not `other`; `word` is the adjective, which decides."""
 
     text: str
     gold: str
@@ -98,13 +98,13 @@ class MinimalPair:
 
 
 def sentences(*, held_out: bool) -> Iterator[Reference]:
-    """All of a split, some thousands, in an order; they are the same in every world."""
+    """All of a split, some thousands, in a fixed order; they are the same in every world."""
     for _, of_being, of_thing in _both(held_out):
         yield from (*of_being, *of_thing)
 
 
 def minimal_pairs(*, held_out: bool) -> Iterator[MinimalPair]:
-    """All pairs whose sentences both belong to the split, in an order."""
+    """All pairs whose sentences both belong to the split, in a fixed order."""
     for frame, of_being, of_thing in _both(held_out):
         for one, other in itertools.product(of_being, of_thing):
             yield MinimalPair(one, other, frame)
@@ -139,8 +139,8 @@ def _sentences(
     def of(noun: int, gold: str, other: str, words: Sequence[str]) -> list[Reference]:
         return [
             Reference(frame.sentence.format(being=being, thing=thing, word=word), gold, other, word, held_out)
-            for place, word in enumerate(words)
-            if ((noun + place) % HELD_OUT_ONE_IN == 0) == held_out
+            for index, word in enumerate(words)
+            if ((noun + index) % HELD_OUT_ONE_IN == 0) == held_out
         ]
 
     return of(i, being, thing, scenario.of_beings), of(j, thing, being, scenario.of_things)

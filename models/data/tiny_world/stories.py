@@ -57,7 +57,7 @@ def draw_cast(world: World, rng: random.Random, n_people: int, n_places: int, n_
 def simulate(cast: Cast, n_events: int, rng: random.Random, weights: EventWeights) -> list[WorldEvent]:
     """`n_events` possible events after an opening that says where everybody and everything is.
 
-    A cast of two places or more that moves always finds an event; one that can do nothing would be tried for ever.
+    A cast of two places or more that moves always finds an event; one that can do nothing would be tried forever.
     """
     state = WorldState()
     events: list[WorldEvent] = []

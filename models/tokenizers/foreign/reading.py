@@ -98,30 +98,32 @@ def _read(file: Path, pattern: str) -> ExternalTokenizer:
     is_ranks = looks_like_ranks(head)
     if looks_like_sentencepiece(head) or (file.suffix == ".model" and not is_ranks):
         _check_class(file)
-        tokenizer, told = sentencepiece_tokenizer(read_sentencepiece_file(file))
+        tokenizer, assumptions = sentencepiece_tokenizer(read_sentencepiece_file(file))
         add_named_tokens(tokenizer, folder)
         return ExternalTokenizer(
             tokenizer=tokenizer,
             form="a SentencePiece model",
             files=(file,),
-            assumptions=tuple(told),
+            assumptions=tuple(assumptions),
             template=_template(folder),
             named_tokens=_named_tokens(folder),
         )
     if is_ranks:
-        tokenizer, told = read_ranks(file, pattern)
-        return ExternalTokenizer(tokenizer=tokenizer, form="tiktoken ranks", files=(file,), assumptions=tuple(told))
+        tokenizer, assumptions = read_ranks(file, pattern)
+        return ExternalTokenizer(
+            tokenizer=tokenizer, form="tiktoken ranks", files=(file,), assumptions=tuple(assumptions)
+        )
     if head.lstrip().startswith(b"{"):
         return _read_json(file, pattern)
     if file.name == "merges.txt" or head.startswith(b"#version"):
         return _read_json(_beside(file, "vocab.json"), pattern)
     if file.suffix == ".txt" and b"\0" not in head:
-        tokenizer, told = word_piece(file)
+        tokenizer, assumptions = word_piece(file)
         return ExternalTokenizer(
             tokenizer=tokenizer,
             form="vocab.txt",
             files=(file,),
-            assumptions=tuple(told),
+            assumptions=tuple(assumptions),
             template=_template(folder),
             named_tokens=_named_tokens(folder),
         )
@@ -152,15 +154,15 @@ def _read_json(file: Path, pattern: str) -> ExternalTokenizer:
     folder = file.parent
     if isinstance(value.get("model"), dict) or file.name == "tokenizer.json":
         tokenizer = _load_tokenizer_json(file)
-        told = []
+        assumptions = []
         if tokenizer.truncation or tokenizer.padding:
-            told.append("Its truncation and padding settings were removed.")
+            assumptions.append("Its truncation and padding settings were removed.")
             tokenizer.no_truncation()
             tokenizer.no_padding()
         form, files = "tokenizer.json", [file]
     elif value and all(type(id) is int for id in value.values()):
         merges = _beside(file, "merges.txt")
-        tokenizer, told = byte_level_bpe(file, merges, pattern)
+        tokenizer, assumptions = byte_level_bpe(file, merges, pattern)
         form, files = "vocab.json and merges.txt", [file, merges]
     else:
         raise ValueError(f"{file} is JSON, but not a tokenizer: choose {FORMS}.")
@@ -168,7 +170,7 @@ def _read_json(file: Path, pattern: str) -> ExternalTokenizer:
         tokenizer=tokenizer,
         form=form,
         files=tuple(files),
-        assumptions=tuple(told),
+        assumptions=tuple(assumptions),
         template=_template(folder),
         named_tokens=_named_tokens(folder),
     )

@@ -199,7 +199,7 @@ def _unigram(model: SentencePieceModel) -> models.Unigram:
     vocab = []
     for piece in model.pieces:
         score = piece.score
-        if piece.kind == _DEFINED:  # as src/unigram_model.cc has it
+        if piece.kind == _DEFINED:  # as in src/unigram_model.cc
             score = len(piece.text.encode()) * highest - 0.1
         elif piece.kind in _HIDDEN:  # worse than the sum of its characters
             score = len(piece.text) * lowest - 1.0

@@ -167,7 +167,7 @@ class TokenizerSteps:
             return show_bytes((self.tokenizer.id_to_token(id) or "").encode())
         return show_bytes(self.bytes[id])
 
-    def show_node(self, steps: BpeSteps, node: Node) -> str:
+    def show_node(self, node: Node) -> str:
         """A node of a merge tree for display; unknown characters as themselves."""
         token = self.tokenizer.id_to_token(node.id)
         return show_bytes(node.text.encode()) if token == self._unknown else self.show_token(node.id)

@@ -14,9 +14,8 @@ def join() -> Iterator[ProcessGroup]:
     if not is_distributed():
         yield SINGLE_PROCESS
         return
-    from models.training.parallel.distributed import (
-        DistributedGroup,  # imports torch.distributed, which one process does not need
-    )
+    # It imports torch.distributed, which one process does not need:
+    from models.training.parallel.distributed import DistributedGroup
 
     process_group = DistributedGroup.begin()
     yield process_group

@@ -13,7 +13,14 @@ from torch.optim import Optimizer
 from models import cost
 from models.architecture.transformer import AnyModel, build_model
 from models.cost.fit import proposals
-from models.device import DeviceChoice, choose_device, describe_out_of_memory, is_out_of_memory, pick_precision
+from models.device import (
+    DeviceChoice,
+    choose_device,
+    describe_out_of_memory,
+    is_out_of_memory,
+    pick_precision,
+    synchronize,
+)
 from models.events import Event, Phase, Progress
 from models.number_words import format_size
 from models.settings.model_config import ModelConfig
@@ -74,7 +81,7 @@ def dry_run(
         device=choice.device.type,
         precision=precision,
     )
-    _refuse_what_does_not_fit(config, train, choice, sum(estimate.values()))
+    _refuse_what_does_not_fit(config, train, choice, precision, sum(estimate.values()))
     yield Phase(name="Trying three steps on random ids")
     n_steps = TIMED_STEPS + (choice.device.type == "cpu")
     yield Progress(done=0, total=n_steps)
@@ -104,14 +111,24 @@ def dry_run(
     )
 
 
-def _refuse_what_does_not_fit(config: ModelConfig, train: TrainConfig, choice: DeviceChoice, needed: int) -> None:
+def _refuse_what_does_not_fit(
+    config: ModelConfig, train: TrainConfig, choice: DeviceChoice, precision: str, needed: int
+) -> None:
     if choice.memory_bytes is None or needed <= choice.memory_bytes:
         return
     sentence = (
         f"Training this design needs about {format_size(needed)}, but the {choice.label} has "
         f"{format_size(choice.memory_bytes)}."
     )
-    found = proposals(config, train.batch_size, train.optimizer, choice.memory_bytes, device=choice.device.type)
+    found = proposals(
+        config,
+        train.batch_size,
+        train.optimizer,
+        choice.memory_bytes,
+        grad_accum_steps=train.grad_accum_steps,
+        device=choice.device.type,
+        precision=precision,
+    )
     raise ValueError(f"{sentence} {found[0].sentence}" if found else f"{sentence} Use a smaller design.")
 
 
@@ -137,10 +154,7 @@ class _Steps:
         """Take a step; returns its seconds."""
         start = time.perf_counter()
         self._step()
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        elif self._device.type == "mps":
-            torch.mps.synchronize()
+        synchronize(self._device)
         return time.perf_counter() - start
 
     def peak_bytes(self) -> int | None:

@@ -14,7 +14,7 @@ from models.architecture.transformer import AnyModel, build_model
 from models.data.batch import Batch
 from models.data.batches import Batches
 from models.data.corpus import open_corpus
-from models.device import DeviceChoice, describe_out_of_memory, is_out_of_memory, pick_precision
+from models.device import DeviceChoice, describe_out_of_memory, is_out_of_memory, pick_precision, synchronize
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
@@ -74,7 +74,7 @@ class Trial:
 
         multiple: factor of the base learning rates.
         """
-        self._wait()
+        synchronize(self._device)
         began = time.perf_counter()
         batches = [self._batches.batch(number, i) for i in range(self._train.grad_accum_steps)]
         loss = self._update(batches, multiple)
@@ -103,12 +103,12 @@ class Trial:
             return None
         torch.cuda.reset_peak_memory_stats(self._device)
         self._update(batches, 0.0)
-        self._wait()
+        synchronize(self._device)
         return torch.cuda.max_memory_allocated(self._device) - self._held_before
 
     def validate(self, batch: Batch) -> float:
         """Seconds that one validation batch takes."""
-        self._wait()
+        synchronize(self._device)
         began = time.perf_counter()
         self._model.eval()
         with torch.no_grad():
@@ -139,12 +139,6 @@ class Trial:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
         return total
-
-    def _wait(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        elif self._device.type == "mps":
-            torch.mps.synchronize()
 
     @contextmanager
     def _rng_preserved(self) -> Iterator[None]:

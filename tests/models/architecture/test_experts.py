@@ -30,8 +30,8 @@ def make(config: ModelConfig) -> MixtureOfExperts:
 def one_by_one(layer: MixtureOfExperts, x: Tensor) -> Tensor:
     """Each token through each of its experts, weighted by the router's renormalised probabilities."""
     out = torch.zeros_like(x)
-    for place in torch.cartesian_prod(*(torch.arange(n) for n in x.shape[:-1])):
-        at = tuple(place.tolist())
+    for index in torch.cartesian_prod(*(torch.arange(n) for n in x.shape[:-1])):
+        at = tuple(index.tolist())
         probabilities = torch.softmax(x[at] @ layer.router.weight.T, dim=-1)
         best = sorted(range(len(layer.experts)), key=lambda e: -probabilities[e].item())[: layer.n_used]
         for expert in best:

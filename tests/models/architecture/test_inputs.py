@@ -38,14 +38,14 @@ def test_ids_that_are_none_are_refused(design: str, ids: torch.Tensor, sentence:
         make_model(design)(ids)
 
 
-@pytest.mark.parametrize("places", [IDS[0, :7], IDS[:, :7], IDS[:, :1], IDS[None], IDS.repeat(2, 1)])
+@pytest.mark.parametrize("numbers", [IDS[0, :7], IDS[:, :7], IDS[:, :1], IDS[None], IDS.repeat(2, 1)])
 @pytest.mark.parametrize("design", DESIGNS)
-def test_there_is_one_position_and_one_segment_for_each_token(design: str, places: torch.Tensor) -> None:
+def test_there_is_one_position_and_one_segment_for_each_token(design: str, numbers: torch.Tensor) -> None:
     model = make_model(design)
     with pytest.raises(ValueError, match=r"^Positions must be \(2, 8\), one for each token, not \("):
-        model(IDS, positions=places)
+        model(IDS, positions=numbers)
     with pytest.raises(ValueError, match=r"^Segments must be \(2, 8\), one for each token, not \("):
-        model(IDS, segments=places)
+        model(IDS, segments=numbers)
 
 
 @pytest.mark.parametrize("what", ["positions", "segments"])

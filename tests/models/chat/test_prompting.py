@@ -29,8 +29,8 @@ def texts(
 ) -> list[str]:
     """What each message's tokens say: what the template says first, each message, what asks for the reply."""
     prompt = build_prompt(1000, tokenizer, messages, prompting, form)
-    places = range(-1, len(prompt.messages) + 1)
-    return [decode(tokenizer, prompt.ids[prompt.sources == place].tolist()) for place in places]
+    indices = range(-1, len(prompt.messages) + 1)
+    return [decode(tokenizer, prompt.ids[prompt.sources == index].tolist()) for index in indices]
 
 
 def test_the_native_format(tokenizer: Tokenizer) -> None:
@@ -75,8 +75,8 @@ def test_the_oldest_turns_are_left_out_first(
     assert prompt.ids.tolist() == expected.ids.tolist()
     one_more = encode_untruncated(length, tokenizer, first + TURNS[prompt.n_left_out - 2 :], PLAIN, form)
     assert len(one_more.ids) > length * 3 // 4
-    begun = build_prompt(length, tokenizer, first + TURNS, PLAIN, form, n_prefix=length // 4)
-    assert begun.n_left_out > prompt.n_left_out
+    continued = build_prompt(length, tokenizer, first + TURNS, PLAIN, form, n_prefix=length // 4)
+    assert continued.n_left_out > prompt.n_left_out
 
 
 def test_the_newest_message_is_always_kept(tokenizer: Tokenizer) -> None:

@@ -1,4 +1,4 @@
-"""Masked places are filled with what a plain forward pass finds likeliest; pseudo-perplexity is what its paper says."""
+"""Masks are filled with what a plain forward pass finds most likely; pseudo-perplexity is what its paper says."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def test_the_likeliest_tokens_of_each_place(tokenizer: Tokenizer) -> None:
     with torch.no_grad():
         probabilities = model.eval()(torch.tensor([ids]))[0].softmax(dim=-1)
     assert len(filled) == 2
-    for place, candidates in zip((4, len(ids) - 1), filled, strict=True):
-        expected = probabilities[place].sort(descending=True)
+    for position, candidates in zip((4, len(ids) - 1), filled, strict=True):
+        expected = probabilities[position].sort(descending=True)
         assert [c.id for c in candidates] == expected.indices[:4].tolist()
         assert [c.probability for c in candidates] == pytest.approx(expected.values[:4].tolist(), rel=1e-5)
 

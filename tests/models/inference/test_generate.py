@@ -225,17 +225,17 @@ def test_a_reply_goes_on_as_if_it_had_never_stopped(settings: dict[str, float], 
         next(generate(model, tokenizer, [70] * 40, config, prefix_ids=[70] * 9))
 
 
-def test_a_stop_text_may_begin_in_what_stands_already(tokenizer: Tokenizer) -> None:
-    def go_on(begun: str, text: str) -> list[str]:
+def test_a_stop_text_may_begin_in_the_given_tokens(tokenizer: Tokenizer) -> None:
+    def continued(prefix: str, text: str) -> list[str]:
         model = Scripted([*encode_text(tokenizer, text), *[70] * 99])
         config = SamplingConfig(temperature=0.0, stop=("###",), max_tokens=6)
         return [
             e.text
-            for e in generate(model, tokenizer, [70], config, prefix_ids=encode_text(tokenizer, begun))
+            for e in generate(model, tokenizer, [70], config, prefix_ids=encode_text(tokenizer, prefix))
             if isinstance(e, TokenMade)
         ]
 
-    assert go_on("a##", "#b") == [""]
-    assert go_on("a##", "b#c") == ["b", "", "#c", "A", "A", "A"]  # 70 is an A
-    assert go_on("a#", "##") == ["", ""]
-    assert go_on("a#", "###")[0] == ""
+    assert continued("a##", "#b") == [""]
+    assert continued("a##", "b#c") == ["b", "", "#c", "A", "A", "A"]  # 70 is an A
+    assert continued("a#", "##") == ["", ""]
+    assert continued("a#", "###")[0] == ""

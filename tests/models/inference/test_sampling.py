@@ -243,6 +243,16 @@ def test_mirostat_is_the_algorithm_of_its_paper() -> None:
     assert np.mean(surprises[50:]) == pytest.approx(2.5, abs=0.1)
 
 
+def test_mirostat_continues_a_text_of_tokens_that_it_would_never_draw() -> None:
+    config = SamplingConfig(temperature=0.1, mirostat_tau=3.0)
+    logits = as_floats(torch.tensor([50.0, 49.9, *[0.0] * 8]))
+    ids = [5] * 300
+    state = state_at(len(ids), config, ids, 1, lambda position: logits)
+    steps = sampling_steps(logits, config, ids, 1, state)
+    assert steps.final.tolist() == [1.0, *[0.0] * 9]
+    assert sampling_steps(logits, config, ids, 1, SamplingState(config)).final[1] > 0
+
+
 def test_the_sampling_state_does_not_leak_into_the_next_reply() -> None:
     config = SamplingConfig(temperature=1.0, mirostat_tau=1.0)
     state = SamplingState(config)
@@ -252,12 +262,12 @@ def test_the_sampling_state_does_not_leak_into_the_next_reply() -> None:
     other = state.copy()
     other.update(sampling_steps(as_floats(LOGITS), config, state=other), 0)
     assert other.numbers != state.numbers
-    places = [LOGITS, LOGITS.flip(0), LOGITS]
+    rows = [LOGITS, LOGITS.flip(0), LOGITS]
     ids = [9, 3, 0, 1]
     again = SamplingState(config)
-    for place, logits in enumerate(places, start=1):
-        again.update(sampling_steps(as_floats(logits), config, ids[:place], 1, again), ids[place])
-    found = state_at(4, config, ids, 1, lambda place: as_floats(places[place - 1]))
+    for position, logits in enumerate(rows, start=1):
+        again.update(sampling_steps(as_floats(logits), config, ids[:position], 1, again), ids[position])
+    found = state_at(4, config, ids, 1, lambda position: as_floats(rows[position - 1]))
     assert found.numbers == again.numbers
     assert not SamplingState(SamplingConfig()).remembers
 

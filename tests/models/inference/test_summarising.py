@@ -1,4 +1,4 @@
-"""Where the context is full, the model's own summary stands for the oldest messages; what is none is not used."""
+"""Where the context is full, the model's own summary replaces the oldest messages, unless it is not a plausible one."""
 
 from __future__ import annotations
 

@@ -174,12 +174,12 @@ def test_a_reply_is_reproduced_from_its_draws(cut: dict[str, Any]) -> None:
     prompt = (70, 80, 90)
     made = [event for event in generate(model, tokenizer, prompt, sampling) if isinstance(event, TokenMade)]
     ids = [event.id for event in made]
-    for begun in (0, 3):
-        text = Text(ids=(*prompt, *ids[:begun]))
-        draws = [event.draw for event in made[begun:]]
+    for n_given in (0, 3):
+        text = Text(ids=(*prompt, *ids[:n_given]))
+        draws = [event.draw for event in made[n_given:]]
         for known in (draws, draws[:2], ()):  # the others come from the seed
-            untouched, _ = generate_with_ablation(model, text, [], None, 8 - begun, sampling, draws=known, n_prompt=3)
-            assert untouched == ids[begun:]
+            untouched, _ = generate_with_ablation(model, text, [], None, 8 - n_given, sampling, draws=known, n_prompt=3)
+            assert untouched == ids[n_given:]
 
 
 def test_an_encoder_cannot_continue_a_text() -> None:

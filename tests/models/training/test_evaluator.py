@@ -57,7 +57,7 @@ def test_layers_and_attention_are_logged_and_cut_at_a_resume(library: Library, t
     n = len(seen[-1]["ids"])
     assert heads.shape == (tiny_config.n_head, n, n)
     assert torch.allclose(heads.sum(-1), torch.ones(tiny_config.n_head, n), atol=0.01)
-    assert not heads.triu(1).any(), "nobody looks ahead"
+    assert not heads.triu(1).any(), "no head attends to later tokens"
 
     again = make_run(library, tiny_config, layer_interval=2, watched_layer=9)
     trainer = Trainer(again, library, device="cpu")

@@ -201,9 +201,9 @@ LETTERS = "abcdefgh" * 300
 LOCAL: dict[str, Any] = {"position": "rope", "conv_width": 3}
 
 
-@pytest.mark.parametrize("place", [{}, POST], ids=["pre", "post"])
-def test_an_encoder_masters_a_regular_text(library: Library, place: dict[str, Any]) -> None:
-    config = dataclasses.replace(ENCODER, **LOCAL, **place)
+@pytest.mark.parametrize("norm_place", [{}, POST], ids=["pre", "post"])
+def test_an_encoder_masters_a_regular_text(library: Library, norm_place: dict[str, Any]) -> None:
+    config = dataclasses.replace(ENCODER, **LOCAL, **norm_place)
     model, tokenizer, run = trained(library, config, LETTERS, steps=150, batch_size=16)
     corpus = open_corpus(library, run.lineage["corpus"]["sha256"])
     batch = make_batches(corpus, tokenizer, run.spec.model, run.spec.train, "val").batch(0)
@@ -214,9 +214,9 @@ def test_an_encoder_masters_a_regular_text(library: Library, place: dict[str, An
     assert (guesses == batch.targets)[hidden].float().mean() > 0.95
 
 
-@pytest.mark.parametrize("place", [{}, POST], ids=["pre", "post"])
-def test_an_encoder_decoder_masters_a_regular_text(library: Library, place: dict[str, Any]) -> None:
-    config = dataclasses.replace(PAIR, **LOCAL, **place)
+@pytest.mark.parametrize("norm_place", [{}, POST], ids=["pre", "post"])
+def test_an_encoder_decoder_masters_a_regular_text(library: Library, norm_place: dict[str, Any]) -> None:
+    config = dataclasses.replace(PAIR, **LOCAL, **norm_place)
     model, tokenizer, _ = trained(library, config, LETTERS, steps=300, batch_size=16)
     assert isinstance(model, EncoderDecoder)
     sentinels, end = sentinel_ids(tokenizer), end_id(tokenizer)

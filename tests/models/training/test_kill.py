@@ -72,14 +72,20 @@ def stop_within_checkpoint(process: ForkServerProcess, run: RunFolder, left_over
     assert process.pid is not None
     while process.is_alive():
         if unfinished(run) - left_over:
-            os.kill(process.pid, signal.SIGSTOP)
-            while process.is_alive() and psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
-                time.sleep(0.001)
+            stop(process)
             if unfinished(run) - left_over:
                 return
             os.kill(process.pid, signal.SIGCONT)  # it was done with it before it stopped
         time.sleep(0.0005)  # a core is all it may have
     raise AssertionError("it came to its end")
+
+
+def stop(process: ForkServerProcess) -> None:
+    """Stop it, and wait until it has: the signal reaches it a little later."""
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    while process.is_alive() and psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+        time.sleep(0.001)
 
 
 def unfinished(run: RunFolder) -> set[Path]:
@@ -132,13 +138,13 @@ def test_training_continues_after_the_machine_slept(tmp_path: Path, tiny_config:
     for rows in (5, 60):
         while process.is_alive() and train_rows(run) < rows:
             time.sleep(0.001)
-        assert process.pid is not None
-        os.kill(process.pid, signal.SIGSTOP)
+        stop(process)
         there = train_rows(run)
         assert library.list_runs()[0].status == "running"
         asleep = time.perf_counter() + 0.3
         while time.perf_counter() < asleep:
             assert train_rows(run) == there
+        assert process.pid is not None
         os.kill(process.pid, signal.SIGCONT)
     process.join()
     assert process.exitcode == 0

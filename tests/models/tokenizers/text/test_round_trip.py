@@ -20,26 +20,26 @@ STRANGE = "É don't  cat <|end|> x\0y\n\n日本 e\u0301 ﬁ. The 🌱"
 
 def put_together(result: RoundTrip, text: str) -> str:
     """What comes back, made of the text and the differences alone."""
-    made, place = "", 0
+    made, end = "", 0
     for difference in result.differences:
         assert text[difference.start : difference.end] == difference.text
         assert result.back[difference.back_start : difference.back_end] == difference.back
-        made += text[place : difference.start] + difference.back
-        place = difference.end
-    return made + text[place:]
+        made += text[end : difference.start] + difference.back
+        end = difference.end
+    return made + text[end:]
 
 
 @given(st.text("ab C", max_size=30), st.text("ab C", max_size=30))
 def test_spans_turn_one_text_into_the_other(a: str, b: str) -> None:
     spans, complete = differing_spans(a, b, 1000)
     assert complete
-    made, place, back = "", 0, 0
+    made, end, back = "", 0, 0
     for span in spans:
-        assert a[place : span.start] == b[back : span.back_start]
+        assert a[end : span.start] == b[back : span.back_start]
         assert a[span.start : span.end] != b[span.back_start : span.back_end]
-        made += a[place : span.start] + b[span.back_start : span.back_end]
-        place, back = span.end, span.back_end
-    assert made + a[place:] == b
+        made += a[end : span.start] + b[span.back_start : span.back_end]
+        end, back = span.end, span.back_end
+    assert made + a[end:] == b
 
 
 def test_small_changes_all_over_a_long_text_stay_small() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from models import cost
 from models.device import DeviceChoice
 from models.events import Event, Phase, Progress
 from models.settings.model_config import ModelConfig
@@ -64,6 +65,15 @@ def test_a_design_that_does_not_fit_is_refused_before_it_is_built(monkeypatch: p
     huge = dataclasses.replace(PRESETS["llama3-8b"], n_layer=1000)
     with pytest.raises(ValueError, match="TiB"):
         finish(huge)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_its_advice_is_for_the_precision_and_accumulation_of_the_run(precision: str) -> None:
+    config, train = PRESETS["gpt2-tiny"], TrainConfig(batch_size=24, grad_accum_steps=2, precision=precision)
+    enough = cost.memory(config, 11, config.context_length, train.optimizer, precision=precision)
+    tight = DeviceChoice(device=torch.device("cpu"), label="CPU", memory_bytes=sum(enough.values()))
+    with pytest.raises(ValueError, match="Use a batch_size of 10 instead of 24, and grad_accum_steps 5"):
+        finish(config, train, tight)
 
 
 def test_running_out_of_memory_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
