@@ -14,7 +14,6 @@ from app.kit.basics import EmptyState, button, column, frame, label, panes, row
 from app.kit.text.text_box import TextBox, highlight
 from app.kit.theme import ThemeProvider
 from app.kit.tokens.token_view import TokenView
-from app.session.session import Session
 from app.tokenizer.encoder import Encoder
 from app.tokenizer.id_box import IdBox
 from app.tokenizer.text_offsets import TextOffsets
@@ -49,7 +48,7 @@ class DecodeView(QWidget):
     text_requested = Signal(str)
     decoded = Signal()
 
-    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
         self._tokenizer: Tokenizer | None = None

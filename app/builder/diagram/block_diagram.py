@@ -272,7 +272,7 @@ class BlockDiagram(QWidget):
 
     def _open_editor(self, mark: Mark) -> None:
         self.card.hide()
-        editor = self.editor = SlotCard(mark.part, self._config, self._theme, self)
+        editor = self.editor = SlotCard(mark.part, self._config, self)
         editor.edited.connect(self.edited)
         editor.closed.connect(self._on_editor_closed)
         editor.open(self._rect_of(mark))
