@@ -77,7 +77,7 @@ class CostPanel(QWidget):
         lines.setSpacing(SPACE)
         exact = ("exact", "Trained parameters, exactly as in the built model")
         work_tip = "FLOPs to process one token of a text of this length; training needs 3 times as many"
-        self._active_line = _line("active per token", self.active, "Those that work on one token: of each mixture only "
+        self._active_line = _line("active per token", self.active, "Parameters used per token: of each mixture only "
                                   "the experts that are used")  # fmt: skip
         for part in (
             self.fit,

@@ -83,7 +83,7 @@ class NewRun(QWidget):
         self._later = QTimer(self, singleShot=True, interval=0)
         self._later.timeout.connect(self._show_review)
         self.choices.changed.connect(self._later.start)
-        self.choices.lr_wanted.connect(lambda: self._find("lr"))
+        self.choices.lr_requested.connect(lambda: self._find("lr"))
         self.choices.batch_requested.connect(lambda: self._find("batch"))
         self.review.start_asked.connect(self.start_run)
         self.review.queue_asked.connect(self.queue_run)
