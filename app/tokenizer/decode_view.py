@@ -42,11 +42,9 @@ class DecodeView(QWidget):
 
     Signals:
         text_requested(text): the user wants to explore this text.
-        decoded(): `result` has changed.
     """
 
     text_requested = Signal(str)
-    decoded = Signal()
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -189,7 +187,6 @@ class DecodeView(QWidget):
         self.truncation.setText(f"Showing only the beginning of {characters:,} characters.")
         self.truncation.setVisible(self.output.is_truncated)
         self._pages.setCurrentWidget(self._found)
-        self.decoded.emit()
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:

@@ -48,11 +48,9 @@ class RoundTripStrip(QFrame):
 
     Signals:
         span_chosen(int, int): the start and end of the characters to select in the text.
-        checked(): `result` has changed.
     """
 
     span_chosen = Signal(int, int)
-    checked = Signal()
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -159,7 +157,6 @@ class RoundTripStrip(QFrame):
             self._show_state("equal", _EQUATION, "decoding restores the text exactly")
         else:
             self._show_difference(0)
-        self.checked.emit()
 
     def _show_difference(self, number: int) -> None:
         """Show one of the differences."""
