@@ -58,6 +58,16 @@ def test_runs_are_drawn_with_their_differences(overlay: RunOverlay, until: Until
     overlay.grab()
 
 
+def test_one_differing_setting_is_counted_as_one(
+    overlay: RunOverlay, session: Session, tiny_config: ModelConfig, until: Until
+) -> None:
+    for name, config in (("a", tiny_config), ("b", dataclasses.replace(tiny_config, dropout=0.3))):
+        make_run(session.library, config, name, losses=[3.0, 2.0])
+    session.runs.index.refresh()
+    overlay.show_runs(("a", "b"))
+    until(lambda: overlay.differences.note.text().startswith("1 setting differs; "))
+
+
 def test_lines_are_hidden_and_another_quantity_is_chosen(overlay: RunOverlay, until: Until) -> None:
     overlay.show_runs(("long", "short"))
     until(lambda: shown(overlay) == {"long", "short"})
