@@ -1,43 +1,18 @@
-"""Chat templates (Jinja, as in tokenizer_config.json) rendered as `transformers` does, in a sandbox with limits.
-
-Templates are untrusted, so they run in a `TemplateSandbox`. Errors name the line of the template.
-"""
+"""Chat templates (Jinja, as in tokenizer_config.json): those of strangers are rendered in a child process with limits."""
 
 from __future__ import annotations
 
 import functools
-import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Template, TemplateError, TemplateSyntaxError, meta
-from jinja2.exceptions import SecurityError
+from models.chat.sandbox import NAMED_TOKENS, ChatTemplateError, render_here
+from models.child_process import ChildProcess, LimitError, Limits
 
-from models.chat.sandbox import BUDGET, MAX_CHARACTERS, Budget, TemplateSandbox, with_limits
+__all__ = ["LIMITS", "NAMED_TOKENS", "ChatTemplateError", "render_template", "renderer"]
 
-NAMED_TOKENS = ("bos_token", "eos_token")
-"""Variables of a template for the tokens that begin and end a text."""
-
-_FAILURES = (
-    TemplateError,
-    TypeError,
-    ValueError,
-    ArithmeticError,
-    LookupError,
-    AttributeError,
-    RuntimeError,
-    SyntaxError,  # Python's, for blocks nested too deeply
-    MemoryError,
-)
-
-
-class ChatTemplateError(ValueError):
-    """A template cannot be rendered. `line`: where it failed, counted from 1; 0 if unknown."""
-
-    def __init__(self, message: str, line: int = 0) -> None:
-        super().__init__(message)
-        self.line = line
+LIMITS = Limits(seconds=5.0, memory_bytes=1 << 29, answer_bytes=1 << 26)
+"""Known templates take milliseconds, and a few megabytes more than their messages."""
 
 
 def render_template(
@@ -47,7 +22,7 @@ def render_template(
     add_generation_prompt: bool,
     named_tokens: Mapping[str, str] | None = None,
 ) -> str:
-    """The conversation as one text, special tokens written out.
+    """The conversation as one text, special tokens written out. May take all the time of LIMITS.
 
     Args:
         add_generation_prompt: end the text with the start of the assistant's turn.
@@ -55,61 +30,27 @@ def render_template(
 
     Raises:
         ChatTemplateError: if the template fails, rejects the conversation, needs a named token that is not known, or
-            exceeds the limits of the sandbox.
+            exceeds LIMITS.
     """
-    known = {name: token for name, token in (named_tokens or {}).items() if name in NAMED_TOKENS and token}
-    with _template_errors():
-        compiled, used = _compiled(template)
-    missing = sorted(used - known.keys())
-    if missing:
-        raise ChatTemplateError(
-            f"The chat template needs its {' and '.join(missing)}, which its files do not define: "
-            "import the whole Hugging Face folder."
-        )
-    given: dict[str, Any] = {
-        "messages": [dict(message) for message in messages],
-        "tools": None,
-        "documents": None,
-        "add_generation_prompt": add_generation_prompt,
-        **known,
-        BUDGET: Budget(),
-    }
-    with _template_errors():
-        return "".join(_limit_length(compiled.generate(given)))
-
-
-def _limit_length(parts: Iterable[str]) -> Iterator[str]:
-    length = 0
-    for part in parts:
-        length += len(part)
-        if length > MAX_CHARACTERS:
-            raise SecurityError(f"its text is longer than {MAX_CHARACTERS:,} characters")
-        yield part
-
-
-@contextmanager
-def _template_errors() -> Iterator[None]:
-    """Turn whatever a template can raise into a ChatTemplateError."""
+    given = [template, list(map(dict, messages)), add_generation_prompt, dict(named_tokens or {})]
     try:
-        yield
-    except _FAILURES as error:
-        line = error.lineno if isinstance(error, TemplateSyntaxError) else _line_of(error)
-        where = f"Line {line} of the chat template" if line else "The chat template"
-        message = error.message if isinstance(error, TemplateError) else getattr(error, "msg", str(error))
-        why = "infinite recursion" if isinstance(error, RecursionError) else (message or "").rstrip(".")
-        raise ChatTemplateError(f"{where} fails: {why or 'no reason given'}.", line) from error
+        text, problem, line = renderer().call(render_or_explain, *given, limits=LIMITS)
+    except LimitError as error:
+        raise ChatTemplateError(f"The chat template fails: {error}.") from error
+    if problem:
+        raise ChatTemplateError(problem, line)
+    return str(text)
 
 
-def _line_of(error: BaseException) -> int:
-    """The line of the template in an error's traceback, 0 if there is none."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
-    return lines[-1] or 0 if lines else 0
+def render_or_explain(*given: Any) -> tuple[str, str, int]:
+    """In the child: the text, or the message of the error and the template's line."""
+    try:
+        return render_here(*given), "", 0
+    except ChatTemplateError as error:
+        return "", str(error), error.line
 
 
-@functools.lru_cache(maxsize=16)
-def _compiled(template: str) -> tuple[Template, frozenset[str]]:
-    """The compiled template, and the NAMED_TOKENS that it uses."""
-    environment = TemplateSandbox()
-    tree = environment.parse(template)
-    used = frozenset(meta.find_undeclared_variables(tree) & set(NAMED_TOKENS))
-    return environment.from_string(with_limits(tree)), used
+@functools.cache
+def renderer() -> ChildProcess:
+    """The process that renders, shared by all."""
+    return ChildProcess()
