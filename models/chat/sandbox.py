@@ -1,6 +1,6 @@
 """Renders chat templates as `transformers` does, in Jinja's sandbox, where nothing of Python can be reached.
 
-The sandbox limits neither time nor memory: templates of strangers are rendered in a child process (models.chat.template).
+The sandbox limits neither time nor memory, so `models.chat.template` renders those of strangers in a child process.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ChatTemplateError(ValueError):
 def render_here(
     template: str, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool, named_tokens: Mapping[str, str]
 ) -> str:
-    """As `models.chat.template.render_template`, in this process and without limits."""
+    """As `models.chat.template.render_template`, in this process and without limits: for our own templates."""
     known = {name: token for name, token in named_tokens.items() if name in NAMED_TOKENS and token}
     with _template_errors():
         compiled, used = _compiled(template)

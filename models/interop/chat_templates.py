@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.chat.template import NAMED_TOKENS
+from models.chat.sandbox import NAMED_TOKENS
 from models.chat.template_config import ChatTemplateConfig
 from models.files.atomic import atomic_write_json, read_json
 from models.files.gguf_file import read_gguf_header
