@@ -10,6 +10,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from models.events import result_of
 from models.files.atomic import atomic_write_json, atomic_write_text, read_json
 from models.library.library import Library, safe_name
 from models.tokenizers.making.train import tokenizer_kind
@@ -138,15 +139,15 @@ def find_tokenizer(where: str | Path, library: Library) -> Path:
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """Read a tokenizer.json, with truncation and padding switched off, or another file that `read_foreign` can read.
+    """Read a tokenizer.json, with truncation and padding switched off, or another file that `read_isolated` can read.
 
     Raises:
         ValueError: if it cannot be read or is not a tokenizer.
     """
     if path.name != "tokenizer.json":
-        from models.tokenizers.foreign.reading import read_foreign
+        from models.tokenizers.foreign.isolated_reading import read_isolated
 
-        return read_foreign(path).tokenizer
+        return result_of(read_isolated(path)).tokenizer
     try:
         tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except OSError as error:

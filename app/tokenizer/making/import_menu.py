@@ -31,7 +31,7 @@ _WIDTH = 460
 
 
 class TokenizerImport(QWidget):
-    """A button with a menu of import sources.
+    """A button with a menu of import sources; during an import, one that cancels it.
 
     Signals:
         imported(name): a tokenizer was added to the library, and chosen.
@@ -58,6 +58,7 @@ class TokenizerImport(QWidget):
         layout.addWidget(self.button)
         self.importer = TokenizerImporter(session.library, session.tokenizers, session.notices, self)
         self.importer.changed.connect(self._on_changed)
+        self.button.clicked.connect(self.importer.cancel)
         self.importer.imported.connect(self.imported)
         self.importer.pattern_needed.connect(self._on_pattern_wanted)
 
@@ -101,8 +102,9 @@ class TokenizerImport(QWidget):
     @Slot()
     def _on_changed(self) -> None:
         busy = self.importer.busy
-        self.button.setEnabled(not busy)
-        self.button.setText("Importing…" if busy else "Import")
+        self.button.setMenu(None if busy else self.menu)
+        self.button.setText("Cancel import" if busy else "Import")
+        self.button.setToolTip("Stop the import; nothing of it is kept" if busy else _TIP)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if isinstance(event, QDragEnterEvent) and event.type() == QEvent.Type.DragEnter:
