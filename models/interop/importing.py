@@ -44,7 +44,7 @@ def import_model(
     identity = library.free_name(library.runs, f"{time.strftime('%Y%m%d-%H%M%S')}-{name}") if out is None else out.name
     target = library.runs / identity if out is None else out.absolute()
     with new_folder(target) as folder:
-        model, tokenizer = yield from load_model_events(source)
+        model, tokenizer = yield from load_model_events(source, from_elsewhere=True)
         yield Phase(name="Writing the run")
         checkpoint = folder / "checkpoints" / "step-00000000"
         checkpoint.mkdir(parents=True)

@@ -111,7 +111,12 @@ def load_tokenizer(where: str | Path, library: Library) -> Tokenizer:
     Raises:
         ValueError: if there is none, or the file is damaged; the message names the file.
     """
-    return read_tokenizer(find_tokenizer(where, library))
+    from models.tokenizers.foreign.isolated_reading import read_isolated
+
+    path = find_tokenizer(where, library)
+    if library.home.resolve() in path.resolve().parents:
+        return read_tokenizer(path)
+    return result_of(read_isolated(path)).tokenizer
 
 
 def find_tokenizer(where: str | Path, library: Library) -> Path:
@@ -139,7 +144,7 @@ def find_tokenizer(where: str | Path, library: Library) -> Path:
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """Read a tokenizer.json, with truncation and padding switched off, or another file that `read_isolated` can read.
+    """Read a tokenizer.json of ours, with truncation and padding switched off, or another file by `read_isolated`.
 
     Raises:
         ValueError: if it cannot be read or is not a tokenizer.

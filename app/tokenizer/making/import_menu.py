@@ -102,7 +102,7 @@ class TokenizerImport(QWidget):
     @Slot()
     def _on_changed(self) -> None:
         busy = self.importer.busy
-        self.button.setMenu(None if busy else self.menu)
+        self.button.setMenu(None if busy else self.menu)  # type: ignore[arg-type]  # Qt takes None
         self.button.setText("Cancel import" if busy else "Import")
         self.button.setToolTip("Stop the import; nothing of it is kept" if busy else _TIP)
 

@@ -63,9 +63,7 @@ def _lines(file: TextIO, path: Path) -> Iterator[str]:
     while line := file.readline(_LONGEST_LINE):
         number += 1
         if len(line) == _LONGEST_LINE:
-            raise ValueError(
-                f"{path}, line {number:,}: more than {_LONGEST_LINE:,} characters, too many for an example."
-            )
+            raise ValueError(f"{path}, line {number:,}: not an example, as it has over {_LONGEST_LINE:,} characters.")
         yield line
 
 
