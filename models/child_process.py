@@ -37,6 +37,9 @@ _CHECK_S = 0.02
 _START_S = 120.0
 """Limit on the start of a child: seconds on a busy machine, much less on others."""
 
+_IDLE_BYTES = 1 << 27
+"""Resident memory that a child may keep between two calls; without any call, it has 20 to 60 MB."""
+
 _LENGTH_BYTES = 8
 _OUT_OF_MEMORY = 78
 """Exit code of a child that was denied memory; nothing else ends with it."""
@@ -121,8 +124,8 @@ class ChildProcess:
             assert self._running is not None
             request = {"module": function.__module__, "function": function.__qualname__, "args": args}
             answer = yield from self._running.ask(request, limits)
-            if self._running.memory_bytes() > limits.memory_bytes // 2:
-                self.kill()  # what it has not given back must not count against the next call
+            if self._running.memory_bytes() > _IDLE_BYTES:
+                self.kill()  # it keeps what it has read, and the next call may be far off
         except BaseException:  # also where this is closed: the answer would come to the next call
             self.kill()
             raise

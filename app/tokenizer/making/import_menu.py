@@ -41,6 +41,7 @@ class TokenizerImport(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._theme = theme
         self.button = button("Import", theme, icon="download-simple", tip=_TIP)
         self.menu = QMenu(self.button)
         for words, icon, ask in (
@@ -103,6 +104,7 @@ class TokenizerImport(QWidget):
     def _on_changed(self) -> None:
         busy = self.importer.busy
         self.button.setMenu(None if busy else self.menu)  # type: ignore[arg-type]  # Qt takes None
+        self._theme.set_icon(self.button, "x" if busy else "download-simple")
         self.button.setText("Cancel import" if busy else "Import")
         self.button.setToolTip("Stop the import; nothing of it is kept" if busy else _TIP)
 
