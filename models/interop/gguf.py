@@ -20,7 +20,8 @@ from models.interop.building import build_model_from
 from models.interop.family import Weight
 from models.interop.options import integer, number
 from models.settings.model_config import ModelConfig
-from models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
+from models.tokenizers.foreign.gguf_tokenizer import has_tokenizer
+from models.tokenizers.foreign.isolated_reading import read_isolated
 
 _LLAMA3_SCALING = (1.0, 4.0, 8192)
 """RoPE scaling of all Llama 3 models; their GGUF files contain only the result."""
@@ -46,7 +47,7 @@ def read_gguf(
     about, tensors = read_gguf_header(path)
     config = _config(about, tensors, path)
     yield Phase(name="Building the tokenizer")
-    tokenizer = make_tokenizer(about, str(path))
+    tokenizer = (yield from read_isolated(path)).tokenizer if has_tokenizer(about) else None
     heads = {".attn_q.": config.n_head, ".attn_k.": config.kv_heads}
     stored = {
         name: _Dequantised(tensor, next((n for part, n in heads.items() if part in name), 0))

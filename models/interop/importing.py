@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from models.events import Event, Phase, Progress
 from models.files.atomic import atomic_write_json
-from models.interop.chat_templates import read_template_config, write_template_config
+from models.interop.chat_templates import read_template_config_events, write_template_config
 from models.interop.loading import is_gguf, load_model_events
 from models.interop.writing import new_folder, write_tensors
 from models.library.library import Library
@@ -43,7 +43,7 @@ def import_model(
     identity = library.new_run_id(name) if out is None else out.name
     target = library.runs / identity if out is None else out.absolute()
     with new_folder(target) as folder:
-        model, tokenizer = yield from load_model_events(source)
+        model, tokenizer = yield from load_model_events(source, from_elsewhere=True)
         yield Phase(name="Writing the run")
         checkpoint = folder / "checkpoints" / "step-00000000"
         checkpoint.mkdir(parents=True)
@@ -64,7 +64,7 @@ def import_model(
             text = tokenizer.to_str(pretty=True)
             (folder / "tokenizer.json").write_text(text, encoding="utf-8")
             digest = hashlib.sha256(text.encode()).hexdigest()
-            write_template_config(folder, read_template_config(source))
+            write_template_config(folder, (yield from read_template_config_events(source)))
         atomic_write_json(folder / "run.json", _record(identity, name, source, model.config, tokenizer, digest))
     return RunFolder.open(target)
 

@@ -19,6 +19,7 @@ from models.interop.stored import read_header
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.tokenizers import read_tokenizer
+from models.tokenizers.foreign.isolated_reading import read_isolated
 from models.training.checkpoint import read_model_config
 
 
@@ -38,9 +39,17 @@ def load_model(
 
 
 def load_model_events(
-    path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+    path: str | Path,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    *,
+    from_elsewhere: bool = False,
 ) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
-    """As `load_model`, with Phase, Progress (bytes) and Notice on the way; closing it cancels."""
+    """As `load_model`, with Phase, Progress (bytes) and Notice on the way; closing it cancels.
+
+    Args:
+        from_elsewhere: read the tokenizer of a run in a child process, too, as others' formats always are.
+    """
     path, device = Path(path), torch.device(device)
     if is_gguf(path):
         return (yield from read_gguf(path, device, dtype))
@@ -54,7 +63,11 @@ def load_model_events(
         raise DamagedError(f"{error} Put an intact copy of it back, or use another checkpoint.") from error
     weights = [Weight(local_name=name, remote_name=name) for name in state_names(config)]
     model = yield from build_model_from(config, weights, stored, where=str(file), device=device, dtype=dtype)
-    return model, read_tokenizer(tokenizer_file) if tokenizer_file.is_file() else None
+    if not tokenizer_file.is_file():
+        return model, None
+    if from_elsewhere:
+        return model, (yield from read_isolated(tokenizer_file)).tokenizer
+    return model, read_tokenizer(tokenizer_file)
 
 
 def load_config(path: str | Path) -> ModelConfig:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Generator
 from pathlib import Path
 
+from models.events import Event, result_of
 from models.files.atomic import atomic_write_text
 from models.library.library import Library
-from models.tokenizers.foreign.reading import read_foreign
+from models.tokenizers.foreign.isolated_reading import read_isolated
 from models.tokenizers.store import save_tokenizer
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
@@ -23,7 +25,16 @@ _TIMEOUT_S = 10
 
 
 def import_tokenizer(source: str | Path, library: Library, name: str = "", *, pattern: str = "") -> str:
+    """As `import_tokenizer_events`, which it waits for."""
+    return result_of(import_tokenizer_events(source, library, name, pattern=pattern))
+
+
+def import_tokenizer_events(
+    source: str | Path, library: Library, name: str = "", *, pattern: str = ""
+) -> Generator[Event, None, str]:
     """Import a tokenizer from a file, a folder or the Hugging Face hub; returns its name in the library.
+
+    Yields Progress of unknown extent; closing it leaves nothing.
 
     Args:
         name: its new name; "" for the name of the source, with a number if that is taken.
@@ -38,7 +49,7 @@ def import_tokenizer(source: str | Path, library: Library, name: str = "", *, pa
         fetched_from = str(source)
         path = _fetch(fetched_from)
     path = path.absolute()
-    found = read_foreign(path, pattern)
+    found = yield from read_isolated(path, pattern)
     name = name or library.free_name(library.tokenizers, _called(path, fetched_from))
     about = {
         "imported_from": f"{fetched_from} on the Hugging Face hub" if fetched_from else str(path),

@@ -17,7 +17,8 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.worker.background import LatestTask
 from models.chat.prompting import with_system
-from models.chat.template import ChatTemplateError, render_template
+from models.chat.sandbox import ChatTemplateError
+from models.chat.template import render_template
 
 _PATIENCE_MS = 150
 _SHOWN, _LONGEST = 20_000, 100_000  # characters

@@ -25,15 +25,20 @@ _SENTENCEPIECE = {"llama": "bpe", "t5": "unigram"}
 """tokenizer.ggml.model -> algorithm of SentencePiece."""
 
 
+def has_tokenizer(about: dict[str, Any]) -> bool:
+    """Whether the metadata `about` describe a tokenizer."""
+    return about.get("tokenizer.ggml.model") not in (None, "no_vocab")
+
+
 def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
     """The tokenizer that the metadata `about` describes, or None.
 
     Raises:
         ValueError: for an unsupported kind; DamagedError if tokens, types and merges are inconsistent.
     """
-    kind = about.get("tokenizer.ggml.model")
-    if kind in (None, "no_vocab"):
+    if not has_tokenizer(about):
         return None
+    kind = about["tokenizer.ggml.model"]
     if kind in _SENTENCEPIECE:
         tokenizer, _ = sentencepiece_tokenizer(_sentencepiece_model(about, _SENTENCEPIECE[kind], where))
         _add_start(tokenizer, about, about["tokenizer.ggml.tokens"])

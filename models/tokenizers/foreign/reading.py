@@ -150,7 +150,7 @@ def _head_of(file: Path) -> bytes:
 
 def _read_json(file: Path, pattern: str) -> ExternalTokenizer:
     """A tokenizer.json, or a vocab.json with its merges.txt beside it."""
-    value = read_json(file)
+    value = read_json(file, _MAX_FILE_BYTES)
     folder = file.parent
     if isinstance(value.get("model"), dict) or file.name == "tokenizer.json":
         tokenizer = _load_tokenizer_json(file)

@@ -14,6 +14,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from models.child_process import own_command, start_child
 from models.events import Event, Notice, Phase, Progress, VocabularyGrowth
 from models.settings.tokenizer_options import TokenizerOptions
 from models.tokenizers.making.train import check_training
@@ -64,15 +65,9 @@ def train_in_child(
     arguments += [f"--special-token={token}" for token in options.special_tokens]
     for file in files:
         arguments += ["--data", str(file.resolve())]
-    child = subprocess.Popen(
-        [*own_command(), *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=_environment(),
-        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0)
-        | (getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0) if low_priority else 0),
-    )
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    flags = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0) if low_priority else 0
+    child = start_child([*own_command(), *arguments], flags=flags, stdin=nothing, stdout=pipe, stderr=pipe)
     if low_priority and sys.platform != "win32":
         with contextlib.suppress(OSError):  # it has ended, or its priority is lower already
             os.setpriority(os.PRIO_PROCESS, child.pid, _NICENESS)
@@ -93,20 +88,6 @@ def train_in_child(
     if about.get("notice"):
         yield Notice(sentence=about["notice"])
     return about
-
-
-def own_command() -> list[str]:
-    """The command that starts this program."""
-    return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
-
-
-def _environment() -> dict[str, str]:
-    environment = dict(os.environ)
-    if not getattr(sys, "frozen", False):
-        root = str(Path(__file__).resolve().parents[3])
-        environment["PYTHONUTF8"] = "1"
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
-    return environment
 
 
 def _follow(child: subprocess.Popen[bytes]) -> Generator[Event, None, list[str]]:
