@@ -53,21 +53,20 @@ def own_command() -> list[str]:
     return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
 
 
-def start_child(
-    arguments: list[str], *, stdin: int, stdout: int, stderr: int, flags: int = 0
-) -> subprocess.Popen[bytes]:
+def start_child(arguments: list[str], *, stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
     """Start a command line of this program, with the environment that it needs.
 
     Args:
-        stdin, stdout, stderr, flags: as subprocess.Popen's; `flags` (creationflags) are those of Windows.
+        stdin, stdout, stderr: as subprocess.Popen's.
     """
     environment = dict(os.environ)
     if not getattr(sys, "frozen", False):
         root = str(Path(__file__).resolve().parents[1])
         environment["PYTHONUTF8"] = "1"
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
-    flags |= _NO_WINDOW
-    return subprocess.Popen(arguments, stdin=stdin, stdout=stdout, stderr=stderr, env=environment, creationflags=flags)
+    return subprocess.Popen(
+        arguments, stdin=stdin, stdout=stdout, stderr=stderr, env=environment, creationflags=_NO_WINDOW
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -21,8 +19,6 @@ from models.tokenizers.making.train import check_training
 
 _MAX_EVENT_INTERVAL_S = 0.05
 """Events are yielded at least this often, so that the caller can cancel."""
-
-_NICENESS = 10
 
 _STAGES = {
     "Tokenize words": "Counting words",
@@ -39,7 +35,6 @@ def train_in_child(
     options: TokenizerOptions | None = None,
     *,
     growth: bool = False,
-    low_priority: bool = False,
 ) -> Generator[Event, None, dict[str, Any]]:
     """Train on text or .jsonl files into the folder `out_dir`; yields Phase, Progress and Notice.
 
@@ -47,7 +42,6 @@ def train_in_child(
 
     Args:
         growth: afterwards, measure how well smaller BPE vocabularies compress (VocabularyGrowth events).
-        low_priority: run the child at low CPU priority.
 
     Raises:
         ValueError: with the error message of the child, or one that says that it crashed.
@@ -66,11 +60,7 @@ def train_in_child(
     for file in files:
         arguments += ["--data", str(file.resolve())]
     pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
-    flags = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0) if low_priority else 0
-    child = start_child([*own_command(), *arguments], flags=flags, stdin=nothing, stdout=pipe, stderr=pipe)
-    if low_priority and sys.platform != "win32":
-        with contextlib.suppress(OSError):  # it has ended, or its priority is lower already
-            os.setpriority(os.PRIO_PROCESS, child.pid, _NICENESS)
+    child = start_child([*own_command(), *arguments], stdin=nothing, stdout=pipe, stderr=pipe)
     try:
         errors = yield from _follow(child)
         assert child.stdout is not None

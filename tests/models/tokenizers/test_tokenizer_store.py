@@ -1,7 +1,6 @@
 """Tokenizers on disk and from a child process: saving, loading, and error messages."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -131,16 +130,6 @@ def test_closing_kills_the_child(text_file: Path, tmp_path: Path, sleepers: list
     assert sleepers[0].poll() is None
     events.close()
     assert sleepers[0].poll() is not None
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other priorities")
-def test_the_child_runs_at_low_priority(
-    text_file: Path, tmp_path: Path, sleepers: list[subprocess.Popen[bytes]]
-) -> None:
-    events = train_in_child([text_file], "bpe", 300, tmp_path / "out", low_priority=True)
-    next(events)
-    assert os.getpriority(os.PRIO_PROCESS, sleepers[0].pid) >= 10
-    events.close()
 
 
 def test_a_child_needs_neither_torch_nor_qt(tmp_path: Path) -> None:
