@@ -133,6 +133,7 @@ def test_a_run_whose_process_died_is_offered(
 def test_choices_are_remembered(library: Library, session: Session) -> None:
     session.designs.set(dataclasses.replace(session.designs.current, n_layer=7))
     session.device.choose("cpu")
+    session.remembered.flush()
     again = Session(library)
     assert again.designs.current.n_layer == 7
     assert again.designs.name == ""

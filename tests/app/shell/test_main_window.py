@@ -136,6 +136,7 @@ def test_theme_and_text_size_are_remembered(window: MainWindow, library: Library
     action(window, "Normal size").trigger()
     assert window.theme.text_scale == 1.0
     action(window, "Smaller").trigger()
+    window.session.remembered.flush()
     again = Session(library)
     assert again.remembered.get("theme", "") == "light"
     assert again.remembered.get("text scale", 1.0) == pytest.approx(0.9)
