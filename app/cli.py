@@ -34,6 +34,7 @@ COMMANDS = (
     "describe",
     "import",
     "export",
+    "trash",
     "bench",
     "screenshots",
     "selftest",

@@ -38,7 +38,7 @@ class Session(QObject):
         self.library = library
         self.notices = notices = Notices(self)
         self.remembered = remembered = Remembered(library.home, notices, self)
-        self.trash = trash = Trash(library, notices)
+        self.trash = trash = Trash(library, notices, self)
         self.worker = worker = Worker(self, name="worker")
         self.tokenizers = Tokenizers(library, remembered, trash, notices, self)
         self.designs = Designs(library, remembered, trash, notices, self)

@@ -23,7 +23,9 @@ from app.shell.splitters import remember_splitters, restore_splitters
 from app.shell.status_bar import StatusBar
 from app.shell.toasts import Toasts
 from app.shell.top_bar import TABS, TopBar
+from app.shell.trash_window import TrashWindow
 from app.shell.view_and_help import ViewAndHelp
+from app.worker.failures import DISK_FULL
 
 if TYPE_CHECKING:
     from app.training.tab import TrainingTab
@@ -59,6 +61,8 @@ class MainWindow(QMainWindow):
         layout.addWidget(StatusBar(session))
         self.setCentralWidget(body)
         self.toasts = Toasts(theme, self.pages)
+        self.trash = TrashWindow(session.trash, theme, self)
+        self._blocked = ""
         self._build_menus()
         self._connect()
         self.show_welcome()
@@ -73,6 +77,7 @@ class MainWindow(QMainWindow):
             import_file=self.imports.ask_for_file,
             quickstart=self.start_quickstart,
             reveal_library=others.reveal_library,
+            show_trash=self.show_trash,
             show_tab=self.show_tab,
             show_welcome=self.show_welcome,
             set_mode=others.set_mode,
@@ -90,7 +95,8 @@ class MainWindow(QMainWindow):
         self.top_bar.quickstart_requested.connect(self.show_quickstart)
         session.tab_requested.connect(self.show_tab)
         session.notices.notified.connect(self.toasts.notice)
-        session.notices.failed.connect(self.toasts.failure)
+        session.notices.failed.connect(self._on_failed)
+        session.training.changed.connect(self._on_training_changed)
         session.notices.deleted.connect(self.toasts.undo)
 
     @Slot(str, QWidget)
@@ -162,6 +168,12 @@ class MainWindow(QMainWindow):
         self.training.show_new_run()
 
     @Slot()
+    def show_trash(self) -> None:
+        """Show what was deleted."""
+        self.trash.show()
+        self.trash.activateWindow()
+
+    @Slot()
     def open_text(self) -> None:
         """Choose text files and offer on the home page what can be done with them."""
         files, _ = QFileDialog.getOpenFileNames(self, "Choose text files", "", FILE_FILTER)
@@ -188,6 +200,19 @@ class MainWindow(QMainWindow):
             self.show_tab(tab)
 
     # -- Following --------------------------------------------------------------------------------------
+
+    @Slot(str, str)
+    def _on_failed(self, sentence: str, details: str) -> None:
+        remedies = [("Open the trash", self.show_trash)] if sentence.startswith(DISK_FULL) else []
+        self.toasts.failure(sentence, details, *remedies)
+
+    @Slot()
+    def _on_training_changed(self) -> None:
+        state = self.session.training.state
+        problem = state.problem if state is not None and state.status == "blocked" else ""
+        if problem and not self._blocked:
+            self.toasts.offer(problem, "Open the trash", self.show_trash)
+        self._blocked = problem
 
     @Slot(str)
     def _on_chat_requested(self, which: str) -> None:

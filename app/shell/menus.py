@@ -25,6 +25,7 @@ class MenuActions:
     import_file: Callable[[], object]
     quickstart: Callable[[], object]
     reveal_library: Callable[[], object]
+    show_trash: Callable[[], object]
     show_tab: Callable[[str], object]
     show_welcome: Callable[[], object]
     set_mode: Callable[[str], object]
@@ -46,6 +47,7 @@ def build_menus(window: QMainWindow, theme: ThemeProvider, actions: MenuActions)
     _add(file, "Import a &GGUF file…", actions.import_file)
     file.addSeparator()
     _add(file, "Reveal &library in folder", actions.reveal_library)
+    _add(file, "&Trash…", actions.show_trash)
     file.addSeparator()
     quit_action = _add(file, "&Quit", window.close, "Ctrl+Q")
     quit_action.setMenuRole(QAction.MenuRole.QuitRole)

@@ -51,11 +51,11 @@ class Toasts(QWidget):
         """Show a notice."""
         self._show(sentence, "", "info", [], _NOTICE_MS)
 
-    def failure(self, sentence: str, details: str) -> None:
-        """Show a failure; `details` are shown by a button."""
-        actions: list[tuple[str, Callable[[], object]]] = []
+    def failure(self, sentence: str, details: str, *remedies: tuple[str, Callable[[], object]]) -> None:
+        """Show a failure; `details` are shown by a button, as are `remedies`: a text and an action each."""
+        actions = list(remedies)
         if details:
-            actions = [("Details", lambda: show_details(sentence, details, self._theme, self))]
+            actions += [("Details", lambda: show_details(sentence, details, self._theme, self))]
         self._show(sentence, "danger", "warning-circle", actions, None)
 
     def undo(self, sentence: str, undo: Callable[[], object]) -> None:

@@ -87,7 +87,7 @@ def test_a_tokenizer_that_cannot_be_deleted_stays_chosen(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("models.library.library.os.replace", refuse)
+    monkeypatch.setattr("models.library.library.replace_path", refuse)
     session.tokenizers.delete("mine")
     assert heard.failures
     assert session.tokenizers.name == "mine"
