@@ -66,14 +66,6 @@ def choose_device(name: str = "auto", index: int = 0) -> DeviceChoice:
     )
 
 
-def set_thread_count() -> None:
-    """Set torch's threads for work in the background of a window: on Linux, where that has low priority, all cores that
-    this process may use; elsewhere all but one.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(cores if sys.platform == "linux" else max(1, cores - 1))
-
-
 def bf16_is_fast(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware."""
     if device.type == "cuda":

@@ -15,6 +15,7 @@ from app.session.session import Session
 from app.shell.main_window import MainWindow
 from app.worker.failures import describe
 from models.library.library import Library
+from models.library.location import find_location
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,9 @@ def run(argv: Sequence[str] | None = None) -> int:
     def after_first_paint() -> None:
         session.start()
         session.trash.clear_expired()
+        problem = find_location().problem
+        if problem:
+            session.notices.say(problem)
         window.show_last_tab()
         window.offer_interrupted()
         window.pages.make_all()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import shutil
 import time
@@ -14,9 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_data_dir
-
 from models.files.atomic import atomic_write_json, read_json, replace_path
+from models.library.location import find_location
 from models.library.run_record import RunInfo, inspect_run, is_locked
 from models.library.trash import ORIGIN, read_origin
 from models.settings.design_files import read_design, write_design
@@ -77,11 +75,10 @@ def safe_name(name: str) -> str:
 
 
 class Library:
-    """The folders below TERRARIUM_HOME. Each is created when something is first saved in it."""
+    """The folders of a library, by default the user's (see `find_location`). Each is created on first use."""
 
     def __init__(self, home: Path | None = None) -> None:
-        chosen = home or os.environ.get("TERRARIUM_HOME") or user_data_dir("Terrarium", appauthor=False)
-        self.home = Path(chosen).expanduser().absolute()
+        self.home = Path(home).expanduser().absolute() if home is not None else find_location().home
 
     @property
     def tokenizers(self) -> Path:

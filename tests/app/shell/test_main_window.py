@@ -165,14 +165,6 @@ def test_deletions_can_be_undone(window: MainWindow, qtbot: QtBot) -> None:
     assert window.toasts.sentences == []
 
 
-def test_diagnostics_are_copied(window: MainWindow) -> None:
-    action(window, "Copy diagnostics").trigger()
-    copied = QGuiApplication.clipboard().text()
-    assert "Terrarium" in copied
-    assert "torch" in copied
-    assert str(window.session.library.home) in copied
-
-
 def test_every_button_has_a_name_for_screen_readers(window: MainWindow) -> None:
     for name, *_ in TABS:
         for button in window.pages.page(name).findChildren(QPushButton):
