@@ -33,6 +33,7 @@ class ClosingQuestion(QObject):
         box = self.box = QMessageBox(self._window)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setWindowTitle("Quit Terrarium?")
+        box.setTextFormat(Qt.TextFormat.PlainText)
         box.setText(f"“{state.name}” is training.")
         if state.run_id:
             box.setInformativeText(
