@@ -66,6 +66,11 @@ def choose_device(name: str = "auto", index: int = 0) -> DeviceChoice:
     )
 
 
+def set_thread_count(n: int) -> None:
+    """Set the number of threads with which torch computes what this thread asks for."""
+    torch.set_num_threads(n)
+
+
 def bf16_is_fast(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware."""
     if device.type == "cuda":

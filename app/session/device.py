@@ -107,10 +107,10 @@ class Device(QObject):
         self._worker.submit(Job("Set threads", make))
 
     def _set_threads(self) -> None:
-        """On the worker's thread: torch counts per thread."""
-        import torch
+        """On the worker's thread, whose number that is."""
+        from models.device import set_thread_count
 
-        torch.set_num_threads(self.threads or automatic_threads())
+        set_thread_count(self.threads or automatic_threads())
 
     def _submit(self, title: str, name: str, *, is_first: bool = False) -> None:
         def make() -> Iterator[Event]:
