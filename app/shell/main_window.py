@@ -20,7 +20,7 @@ from app.shell.import_dialog import ImportDialog
 from app.shell.keys import key_groups
 from app.shell.menus import MenuActions, build_menus
 from app.shell.preferences import Preferences
-from app.shell.preferences_window import PreferencesWindow
+from app.shell.preferences_window import KEYS, PreferencesWindow
 from app.shell.report_window import ReportWindow
 from app.shell.screens import page_factories
 from app.shell.splitters import remember_splitters, restore_splitters
@@ -87,6 +87,7 @@ class MainWindow(QMainWindow):
             show_tab=self.show_tab,
             show_welcome=self.show_welcome,
             show_preferences=self.show_preferences,
+            show_keys=lambda: self.show_preferences(KEYS),
             open_log=others.open_log,
             report=self.show_report,
             about=lambda: others.show_about(self),
@@ -187,12 +188,12 @@ class MainWindow(QMainWindow):
         report.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         report.show()
 
-    @Slot()
-    def show_preferences(self) -> None:
-        """Show the preferences."""
+    def show_preferences(self, query: str = "") -> None:
+        """Show the preferences, those that match `query` if there is one."""
         if self._preferences_window is None:
             keys = key_groups(self.menuBar())
             self._preferences_window = PreferencesWindow(self.preferences, keys, self.session, self.theme, self)
+        self._preferences_window.search.setText(query)
         self._preferences_window.show()
         self._preferences_window.activateWindow()
 

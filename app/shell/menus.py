@@ -27,6 +27,7 @@ class MenuActions:
     show_tab: Callable[[str], object]
     show_welcome: Callable[[], object]
     show_preferences: Callable[[], object]
+    show_keys: Callable[[], object]
     open_log: Callable[[], object]
     report: Callable[[], object]
     about: Callable[[], object]
@@ -63,6 +64,7 @@ def build_menus(window: QMainWindow, preferences: Preferences, actions: MenuActi
     _add(size, "&Normal size", partial(preferences.text_size.choose, 1.0), "Ctrl+0")
     help_menu = bar.addMenu("&Help")
     _add(help_menu, "&Home", actions.show_welcome)
+    _add(help_menu, "&Keyboard shortcuts", actions.show_keys)
     _add(help_menu, "Open &log file", actions.open_log)
     _add(help_menu, "Log and &diagnostics to send…", actions.report)
     help_menu.addSeparator()

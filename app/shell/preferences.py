@@ -86,7 +86,7 @@ class Preferences(QObject):
         self.threads = Preference(
             title="Threads",
             help="How many cores models may use. A run that is training keeps its number to its end.",
-            choices=_thread_choices,
+            choices=self._thread_choices,
             value=lambda: session.device.threads,
             choose=session.device.choose_threads,
             changed=self.changed,
@@ -124,6 +124,11 @@ class Preferences(QObject):
         self._session.remembered.set(_ON_QUIT, how)
         self.changed.emit()
 
+    def _thread_choices(self) -> list[tuple[int, str]]:
+        cores, chosen = usable_cores(), self._session.device.threads
+        counts = {n for n in (*range(1, 9), 12, 16, 24, 32, 48, 64, 96, 128) if n < cores} | {cores, chosen} - {0}
+        return [(0, f"Automatic ({automatic_threads():,})"), *((n, f"{n:,}") for n in sorted(counts))]
+
     def _devices(self) -> list[tuple[str, str]]:
         usable = self._session.device.available
         return [
@@ -157,12 +162,3 @@ class PreferenceBox(ElidedCombo):
     @Slot(int)
     def _on_activated(self, row: int) -> None:
         self._preference.choose(self.itemData(row))
-
-
-def _thread_choices() -> list[tuple[int, str]]:
-    cores = usable_cores()
-    counts = sorted({n for n in (*range(1, 9), 12, 16, 24, 32, 48, 64, 96, 128) if n < cores} | {cores})
-    return [
-        (0, f"Automatic ({automatic_threads():,})"),
-        *((n, f"{n:,}") for n in counts),
-    ]

@@ -17,6 +17,8 @@ from app.shell.keys import KeyRow
 from app.shell.preferences import Preference, PreferenceBox, Preferences
 from models.library.location import VARIABLE, choose_location, find_location
 
+KEYS = "Keys:"
+"""How the headings of the keyboard shortcuts begin: searching for it lists just those."""
 _EDITOR_WIDTH = 220
 
 
@@ -46,7 +48,7 @@ class PreferencesWindow(QDialog):
             _Section("Computing", [_Choice(choices.device), _Choice(choices.threads)]),
             _Section("Files", [self.library]),
             _Section("Quitting", [_Choice(choices.on_quit)]),
-            *(_Section(f"Keys: {title}", [_Keys(one) for one in rows]) for title, rows in keys),
+            *(_Section(f"{KEYS} {title}", [_Keys(one) for one in rows]) for title, rows in keys),
         ]
         self._nothing = label("", "muted", wrap=True)
         self._nothing.hide()

@@ -199,3 +199,18 @@ def test_closing_leaves_nothing_of_a_tokenizer_in_training(
     session.close()
     assert not training.busy
     assert not session.tokenizers.list()
+
+
+def test_old_deletions_are_deleted_for_good_at_launch(session: Session, until: Until) -> None:
+    session.designs.save("old")
+    session.designs.delete("old")
+    session.designs.save("new")
+    session.designs.delete("new")
+    trash = session.library.trash
+    (old,) = trash.glob("*/old.json")
+    origin = old.with_name("origin.json")
+    about = json.loads(origin.read_text("utf-8"))
+    origin.write_text(json.dumps(about | {"deleted": "2026-01-01T00:00:00+00:00"}), "utf-8")
+    session.trash.clear_expired()
+    until(lambda: not old.parent.exists())
+    assert len(list(trash.iterdir())) == 1

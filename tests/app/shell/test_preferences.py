@@ -118,6 +118,11 @@ def test_preferences_and_keys_are_found(preferences: PreferencesWindow, qtbot: Q
     assert "Library" in preferences.shown
     preferences.search.setText("f2")
     assert preferences.shown == ["Rename"]
+    window = preferences.parentWidget()
+    assert window is not None
+    next(entry for entry in window.findChildren(QAction) if entry.text() == "&Keyboard shortcuts").trigger()
+    assert "Rename" in preferences.shown
+    assert "Theme" not in preferences.shown
     preferences.search.setText("nonsense")
     assert preferences.shown == []
     assert any(label.text().endswith("“nonsense”.") for label in preferences.findChildren(QLabel) if label.isVisible())
