@@ -85,7 +85,7 @@ def test_a_tokenizer_that_cannot_be_deleted_stays_chosen(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("models.library.library.os.replace", refuse)
+    monkeypatch.setattr("models.library.library.replace_path", refuse)
     session.tokenizers.delete("mine")
     assert heard.failures
     assert session.tokenizers.name == "mine"
@@ -131,6 +131,7 @@ def test_a_run_whose_process_died_is_offered(
 def test_choices_are_remembered(library: Library, session: Session) -> None:
     session.designs.set(dataclasses.replace(session.designs.current, n_layer=7))
     session.device.choose("cpu")
+    session.remembered.flush()
     again = Session(library)
     assert again.designs.current.n_layer == 7
     assert again.designs.name == ""
@@ -180,3 +181,18 @@ def test_a_tokenizer_is_trained_beside_a_training(
     assert "already" in heard.failures[-1]
     session.training.stop()
     until(lambda: not session.training.active)
+
+
+def test_old_deletions_are_deleted_for_good_at_launch(session: Session, until: Until) -> None:
+    session.designs.save("old")
+    session.designs.delete("old")
+    session.designs.save("new")
+    session.designs.delete("new")
+    trash = session.library.trash
+    (old,) = trash.glob("*/old.json")
+    origin = old.with_name("origin.json")
+    about = json.loads(origin.read_text("utf-8"))
+    origin.write_text(json.dumps(about | {"deleted": "2026-01-01T00:00:00+00:00"}), "utf-8")
+    session.trash.clear_expired()
+    until(lambda: not old.parent.exists())
+    assert len(list(trash.iterdir())) == 1
