@@ -173,7 +173,7 @@ def _bpe(model: SentencePieceModel) -> models.BPE:
         check_equal_ranks(ranks, merges)
     except ValueError as error:
         raise ValueError(
-            f"{model.where} cannot be read: pieces such as {str(error)!r} have equal scores, so which of them is merged "
+            f"{model.where} cannot be read: pieces such as {str(error)!r} have equal scores, so which one is merged "
             "first depends on where they stand in a text, which has no equivalent here."
         ) from error
     lost = {text for text in ranks.keys() & set(model.of_kind(_NORMAL)) if len(text) > 1}.difference(made)
@@ -218,7 +218,7 @@ def _unigram(model: SentencePieceModel) -> models.Unigram:
 def _check_runs(model: SentencePieceModel) -> None:
     """Refuse a run of one character that is exactly as likely as two shorter ones.
 
-    SentencePiece adds scores as floats, so rounding decides between the two, and that depends on all of the text before.
+    SentencePiece adds scores as floats, so rounding decides between them, which depends on all of the text before.
     """
     score_of = {piece.text: piece.score for piece in model.pieces if piece.kind == _NORMAL}
     for text, score in score_of.items():
@@ -226,8 +226,8 @@ def _check_runs(model: SentencePieceModel) -> None:
             score_of.get(text[:i], math.inf) + score_of.get(text[i:], math.inf) == score for i in range(1, len(text))
         ):
             raise ValueError(
-                f"{model.where} cannot be read: its piece {text!r} is exactly as likely as two shorter ones, so which of "
-                "them SentencePiece finds depends on how it rounds, which has no equivalent here."
+                f"{model.where} cannot be read: its piece {text!r} is exactly as likely as two shorter ones, so what "
+                "SentencePiece finds depends on how it rounds, which has no equivalent here."
             )
 
 
@@ -239,8 +239,8 @@ def _assumptions(model: SentencePieceModel, controls: list[str]) -> list[str]:
     ]
     if model.algorithm == "unigram":
         assumptions.append(
-            "Between equally likely segmentations, as of “---------”, SentencePiece decides by how it rounds: there, other "
-            "tokens may be found than by SentencePiece."
+            "Between equally likely segmentations, as of “---------”, SentencePiece decides by how it rounds, and may "
+            "choose another one."
         )
     if model.byte_fallback and model.of_kind(_DEFINED) and model.algorithm != "unigram" and not _cut_in_bytes(model):
         assumptions.append("“<0x41>” spelled out between two of its symbols becomes that byte.")
