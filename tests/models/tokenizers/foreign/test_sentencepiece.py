@@ -184,8 +184,7 @@ def test_runs_of_equal_scores_are_merged_from_left_to_right(symbols: list[str]) 
     runs = [
         before + " " * n + after for n in range(80) for before in ("", "a", "▁\n") for after in ("", "the", "\n", "9")
     ]
-    longer = {n for n in range(80) if len(ids_of(ours, " " * n)) > 1}
-    assert {15, 30, 40} <= longer  # 15 is 14 and 1, for example
+    assert [len(ids_of(ours, " " * n)) for n in (13, 14, 15, 30)] == [1, 2, 1, 3]  # and one before each text
     for text in [*runs, *all_texts(), *mixed_texts(300)]:
         if not any(control in text for control in CONTROLS):
             assert ids_of(ours, text) == theirs.encode(text), repr(text)
@@ -212,7 +211,7 @@ def test_runs_of_any_lengths(lengths: set[int], n: int) -> None:
     "scores",
     [
         {"th": -5e8, "at": -5e8},  # of “tha” and “ath”, say, the leftmost pair would be merged
-        {**WHITE_SPACE, "▁▁▁▁9": -2e9},  # a run is part of another piece
+        {**WHITE_SPACE, "▁▁▁▁a": -2e9},  # a run is part of another piece
         {**WHITE_SPACE, "▁▁▁": -5e8},  # not all runs have the same score
     ],
 )
