@@ -178,7 +178,12 @@ def _bpe(model: SentencePieceModel) -> models.BPE:
         ) from error
     lost = {text for text in ranks.keys() & set(model.of_kind(_NORMAL)) if len(text) > 1}.difference(made)
     if symbols and lost:  # words are looked up then, so the piece would be found without a merge
-        raise ValueError(f"{model.where} cannot be read: no merge makes its piece {min(lost)!r}.")
+        # Spelled with a space, which normalised text has none of, it is not found, and decodes to the same.
+        hidden = {text: text.replace(model.mark, " ") for text in lost}
+        shown = next((text for text, spelling in hidden.items() if spelling == text or spelling in vocab), None)
+        if shown is not None:
+            raise ValueError(f"{model.where} cannot be read: no merge makes its piece {shown!r}.")
+        vocab = {hidden.get(text, text): id for text, id in vocab.items()}
     return models.BPE(
         vocab=vocab,
         merges=merges,

@@ -25,7 +25,7 @@ from models.tokenizers.foreign.merges import check_equal_ranks, derive_merges
 from models.tokenizers.foreign.reading import read_foreign
 from models.tokenizers.foreign.replacing import replacement_steps
 from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
-from models.tokenizers.foreign.sentencepiece_file import parse_sentencepiece
+from models.tokenizers.foreign.sentencepiece_file import PieceKind, parse_sentencepiece
 from tests.models.tokenizers.foreign.support import all_texts, ids_of, lines, mixed_texts, saved
 
 CONTROLS = ("<unk>", "<s>", "</s>")
@@ -191,6 +191,16 @@ def test_runs_of_equal_scores_are_merged_from_left_to_right(symbols: list[str]) 
             assert ours.decode(theirs.encode(text)) == theirs.decode(theirs.encode(text)), repr(text)
 
 
+def test_a_piece_that_no_merge_makes_is_not_found_beside_symbols() -> None:
+    """As “▁YYYY” in Gemma: symbols are looked up, as whole words, and that would find it."""
+    theirs, ours = pair(with_runs({"▁xqx": -1e6}, user_defined_symbols=["[REF]"]))
+    id = theirs.piece_to_id("▁xqx")
+    for text in ("xqx", "the xqx", "[REF] xqx", " xqx"):
+        assert ids_of(ours, text) == theirs.encode(text)
+        assert id not in ids_of(ours, text)
+    assert ours.decode([id, id]) == theirs.decode([id, id])
+
+
 @given(st.sets(st.integers(2, 12), min_size=1), st.integers(0, 60))
 def test_runs_of_any_lengths(lengths: set[int], n: int) -> None:
     """What is merged first is what SentencePiece would: the leftmost pair, whichever piece it makes."""
@@ -304,6 +314,28 @@ def test_a_gguf_file_keeps_the_same_model(tmp_path: Path) -> None:
     writer.write_tensors_to_file()
     writer.close()
     ours = read_foreign(tmp_path / "it.gguf").tokenizer
+    for text in all_texts():
+        if not any(control in text for control in CONTROLS):
+            assert ids_of(ours, text) == theirs.encode(text), repr(text)
+
+
+def test_symbols_in_a_gguf_file_are_written_with_spaces() -> None:
+    """As Gemma's, whose unknown token is among the control symbols besides."""
+    theirs, _ = pair(data := train(**OPTIONS["bpe symbols"]))
+    model = parse_sentencepiece(data, "it.model")
+    kinds = [PieceKind.CONTROL if piece.kind == PieceKind.UNKNOWN else piece.kind for piece in model.pieces]
+    about = {
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": [
+            piece.text.replace("▁", " ") if piece.kind == PieceKind.USER_DEFINED else piece.text
+            for piece in model.pieces
+        ],
+        "tokenizer.ggml.scores": [piece.score for piece in model.pieces],
+        "tokenizer.ggml.token_type": [int(kind) for kind in kinds],
+        "tokenizer.ggml.unknown_token_id": theirs.unk_id(),
+    }
+    ours = make_tokenizer(about, "it.gguf")
+    assert ours is not None
     for text in all_texts():
         if not any(control in text for control in CONTROLS):
             assert ids_of(ours, text) == theirs.encode(text), repr(text)
