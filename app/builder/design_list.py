@@ -132,9 +132,9 @@ class DesignList(QTreeWidget):
     def drawBranches(self, painter: QPainter, rect: QRect, index: QModelIndex | QPersistentModelIndex) -> None:
         if index.model().hasChildren(index):
             icon = self._theme.icon("caret-down" if self.isExpanded(index) else "caret-right", "muted")
-            place = QRect(0, 0, _ARROW, _ARROW)
-            place.moveCenter(QPoint(rect.right() - self.indentation() // 2, rect.center().y()))
-            icon.paint(painter, place)
+            box = QRect(0, 0, _ARROW, _ARROW)
+            box.moveCenter(QPoint(rect.right() - self.indentation() // 2, rect.center().y()))
+            icon.paint(painter, box)
 
     def _add_presets(self) -> None:
         for family in preset_families():
@@ -205,10 +205,10 @@ class _NameAndSize(QStyledItemDelegate):
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
         colors = self._theme.theme
-        place = QRect(option.rect).adjusted(0, 1, -2, -1)
+        box = QRect(option.rect).adjusted(0, 1, -2, -1)
         painter.save()
         heading = bool(index.data(_HEADING))
-        text = place.adjusted(_PAD, 0, -_PAD, 0)
+        text = box.adjusted(_PAD, 0, -_PAD, 0)
         size = index.data(_SIZE) or ""
         numbers = self._theme.mono_font(0.9)
         painter.setFont(numbers)

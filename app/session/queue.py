@@ -139,6 +139,7 @@ class TrainingQueue(QObject):
         """Keep the run that could not start, with the reason, and try the next one."""
         item, self._starting = self._starting, None
         assert item is not None
+        self.started_automatically = False
         try:
             with contextlib.suppress(ValueError):  # it has left the queue: its run shows the failure
                 self._queue.set_problem(item.id, sentence)

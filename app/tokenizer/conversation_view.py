@@ -85,8 +85,8 @@ class ChatTemplateView(QWidget):
         self.turns.changed.connect(self._encode)
         self.purpose.changed.connect(self._encode)
         session.designs.changed.connect(self._encode)
-        self.view.hovered.connect(self._tell)
-        self.view.picked.connect(self._tell)
+        self.view.hovered.connect(self._show_description)
+        self.view.picked.connect(self._show_description)
         self._task.done.connect(self._show)
         self._task.failed.connect(self._on_failed)
         self._patience.timeout.connect(lambda: self._say("Encoding…", "Long conversations take a moment."))
@@ -213,7 +213,7 @@ class ChatTemplateView(QWidget):
         self.note.setVisible(bool(note))
         self.about.show()
         self._pages.setCurrentIndex(0)
-        self._tell()
+        self._show_description()
 
     def _too_long(self, chat: ChatTokens, context_length: int) -> str:
         """What happens if the conversation exceeds the context; "" if it fits."""
@@ -232,7 +232,7 @@ class ChatTemplateView(QWidget):
     # -- what a token is for -------------------------------------------------------------------------------------------
 
     @Slot()
-    def _tell(self) -> None:
+    def _show_description(self) -> None:
         index = self.view.current
         hint = _FOREIGN if self._imported_template else _HINTS[self.purpose.value]
         self.about.setText(hint if self.result is None or index < 0 else self.describe(index))

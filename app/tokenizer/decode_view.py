@@ -14,7 +14,6 @@ from app.kit.basics import EmptyState, button, column, frame, label, panes, row
 from app.kit.text.text_box import TextBox, highlight
 from app.kit.theme import ThemeProvider
 from app.kit.tokens.token_view import TokenView
-from app.session.session import Session
 from app.tokenizer.encoder import Encoder
 from app.tokenizer.id_box import IdBox
 from app.tokenizer.text_offsets import TextOffsets
@@ -43,13 +42,11 @@ class DecodeView(QWidget):
 
     Signals:
         text_requested(text): the user wants to explore this text.
-        decoded(): `result` has changed.
     """
 
     text_requested = Signal(str)
-    decoded = Signal()
 
-    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
         self._tokenizer: Tokenizer | None = None
@@ -190,7 +187,6 @@ class DecodeView(QWidget):
         self.truncation.setText(f"Showing only the beginning of {characters:,} characters.")
         self.truncation.setVisible(self.output.is_truncated)
         self._pages.setCurrentWidget(self._found)
-        self.decoded.emit()
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:

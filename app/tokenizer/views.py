@@ -61,7 +61,7 @@ class TokenizerViews(Views):
             page.set_text(text)
 
     def _make_explore(self) -> QWidget:
-        return ExploreView(self._session, self._theme)
+        return ExploreView(self._theme)
 
     def _make_steps(self) -> QWidget:
         from app.tokenizer.steps.view import StepsView
@@ -81,7 +81,7 @@ class TokenizerViews(Views):
     def _make_decode(self) -> QWidget:
         from app.tokenizer.decode_view import DecodeView
 
-        view = DecodeView(self._session, self._theme)
+        view = DecodeView(self._theme)
         view.text_requested.connect(self._explore)
         return view
 

@@ -14,6 +14,7 @@ from app.builder.costs.fit_box import FitBox, note_of
 from app.builder.costs.proposal_list import ProposalList
 from app.builder.costs.proposer import FitRequest, Proposer
 from app.builder.costs.stacked_bar import StackedBar
+from app.builder.work_size import DEFAULT_BATCH
 from app.kit.basics import label, row, set_role
 from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
@@ -21,8 +22,7 @@ from app.session.device_memory import DeviceMemory, budget, check_fit
 from models.cost.fit import Proposal
 from models.number_words import format_compact, format_size
 from models.settings.model_config import ModelConfig
-
-DEFAULT_BATCH = 24
+from models.settings.optimizers import OPTIMIZERS
 
 
 class CostPanel(QWidget):
@@ -77,7 +77,7 @@ class CostPanel(QWidget):
         lines.setSpacing(SPACE)
         exact = ("exact", "Trained parameters, exactly as in the built model")
         work_tip = "FLOPs to process one token of a text of this length; training needs 3 times as many"
-        self._active_line = _line("active per token", self.active, "Those that work on one token: of each mixture only "
+        self._active_line = _line("active per token", self.active, "Parameters used per token: of each mixture only "
                                   "the experts that are used")  # fmt: skip
         for part in (
             self.fit,
@@ -91,7 +91,9 @@ class CostPanel(QWidget):
             self.work,
             _line("to train", self.training_flops, work_tip),
             None,
-            _heading("Memory to train", "estimated", f"With {OPTIMIZER.capitalize()}, on one batch", self.memory_total),
+            _heading(
+                "Memory to train", "estimated", f"With {OPTIMIZERS[OPTIMIZER].title}, on one batch", self.memory_total
+            ),
             self.memory,
             _line("KV cache", self.cache, "Keys and values while one text of this length is generated, in float32"),
         ):

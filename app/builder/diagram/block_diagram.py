@@ -248,8 +248,8 @@ class BlockDiagram(QWidget):
         self.card.explain(mark.part, self._total, self._rect_of(mark), is_line=isinstance(mark, WireItem))
 
     def _rect_of(self, mark: Mark) -> QRect:
-        place = self.view.rect_of(mark)
-        return QRect(self.view.viewport().mapTo(self, place.topLeft()), place.size())
+        rect = self.view.rect_of(mark)
+        return QRect(self.view.viewport().mapTo(self, rect.topLeft()), rect.size())
 
     def _on_chosen(self, mark: Mark | None) -> None:
         was_open = self.editor.part.key if self.editor is not None else ""
@@ -272,7 +272,7 @@ class BlockDiagram(QWidget):
 
     def _open_editor(self, mark: Mark) -> None:
         self.card.hide()
-        editor = self.editor = SlotCard(mark.part, self._config, self._theme, self)
+        editor = self.editor = SlotCard(mark.part, self._config, self)
         editor.edited.connect(self.edited)
         editor.closed.connect(self._on_editor_closed)
         editor.open(self._rect_of(mark))

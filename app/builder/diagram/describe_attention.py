@@ -33,7 +33,7 @@ def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:
             copies=layers,
         )
 
-    kv_slots = ("n_head", "d_head", "bias") if stack.is_second_settings and config.n_kv_head == 0 else ("n_kv_head",)
+    kv_slots = ("n_head", "d_head", "bias") if stack.has_own_slots and config.n_kv_head == 0 else ("n_kv_head",)
     parts = [
         sublayer_norm(stack, sublayer, word),
         *([] if is_cross else conv_parts(stack, sublayer, word)),

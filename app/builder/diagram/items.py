@@ -48,9 +48,9 @@ def qrect(rect: Rect) -> QRectF:
 class Mark(QGraphicsItem):
     """An interactive item that stands for a part. `lit`: hovered; `focused`; `fresh`: just changed; `faulty`."""
 
-    def __init__(self, part: Part, place: QRectF, theme: ThemeProvider) -> None:
+    def __init__(self, part: Part, rect: QRectF, theme: ThemeProvider) -> None:
         super().__init__()
-        self.part, self.rect, self._theme = part, place, theme
+        self.part, self.rect, self._theme = part, rect, theme
         self.lit = self.focused = self.fresh = self.faulty = False
 
     def set_state(self, name: str, value: bool) -> None:
@@ -72,7 +72,7 @@ class NodeItem(Mark):
         self.setZValue(3 if node.look in ("sum", "times") else 2)
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
-        look, place = self.node.look, self.rect
+        look, rect = self.node.look, self.rect
         if look in ("sum", "times"):
             self._paint_sum(painter)
         elif look == "words":
@@ -84,13 +84,13 @@ class NodeItem(Mark):
             elif look == "activation":
                 self._paint_activation(painter)
             elif look in ("tag", "chip", "plain"):
-                self._one_line(painter, place, with_detail=look == "tag")
+                self._one_line(painter, rect, with_detail=look == "tag")
             else:
-                self._two_lines(painter, place)
+                self._two_lines(painter, rect)
         if self.focused:
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(self._theme.theme.color("accent"), 2))
-            painter.drawRoundedRect(place.adjusted(-3, -3, 3, 3), 8, 8)
+            painter.drawRoundedRect(rect.adjusted(-3, -3, 3, 3), 8, 8)
 
     def _border(self) -> QPen:
         colors = self._theme.theme
@@ -104,65 +104,63 @@ class NodeItem(Mark):
         return pen
 
     def _paint_frame(self, painter: QPainter) -> None:
-        colors, place = self._theme.theme, self.rect
+        colors, rect = self._theme.theme, self.rect
         painter.setPen(self._border())
         fill = "accent_soft" if self.fresh else "danger_soft" if self.faulty else "surface"
         painter.setBrush(colors.color("sunken" if self.node.look == "chip" and fill == "surface" else fill))
-        radius = place.height() / 2 if self.node.look == "chip" else 6
-        painter.drawRoundedRect(place, radius, radius)
+        radius = rect.height() / 2 if self.node.look == "chip" else 6
+        painter.drawRoundedRect(rect, radius, radius)
         role = tone(self.part.kind)
         if role and self.node.look != "chip":
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(colors.color(role))
-            painter.drawRoundedRect(QRectF(place.left() + 3, place.top() + 5, 3, place.height() - 10), 1.5, 1.5)
+            painter.drawRoundedRect(QRectF(rect.left() + 3, rect.top() + 5, 3, rect.height() - 10), 1.5, 1.5)
 
-    def _text(self, painter: QPainter, place: QRectF, text: str, font: str, align: Qt.AlignmentFlag, role: str) -> None:
+    def _text(self, painter: QPainter, rect: QRectF, text: str, font: str, align: Qt.AlignmentFlag, role: str) -> None:
         painter.setFont(self._fonts.font(font))
         painter.setPen(self._theme.theme.color(role))
-        painter.drawText(place, align, text)
+        painter.drawText(rect, align, text)
 
-    def _one_line(self, painter: QPainter, place: QRectF, *, with_detail: bool) -> None:
+    def _one_line(self, painter: QPainter, rect: QRectF, *, with_detail: bool) -> None:
         title, detail = self.part.title, self.part.detail if with_detail else ""
-        place = place.adjusted(4 if tone(self.part.kind) else 0, 0, 0, 0)
+        rect = rect.adjusted(4 if tone(self.part.kind) else 0, 0, 0, 0)
         if not detail:
-            self._text(painter, place, title, "title", _CENTRE, "muted" if self.node.look == "chip" else "text")
+            self._text(painter, rect, title, "title", _CENTRE, "muted" if self.node.look == "chip" else "text")
             return
         width = self._fonts.measure(title, "title") + 8 + self._fonts.measure(detail, "detail")
-        inside = QRectF(place.center().x() - width / 2, place.top(), width + 1, place.height())
+        inside = QRectF(rect.center().x() - width / 2, rect.top(), width + 1, rect.height())
         self._text(painter, inside, title, "title", _LEFT, "text")
         self._text(painter, inside, detail, "detail", _RIGHT, "muted")
 
-    def _two_lines(self, painter: QPainter, place: QRectF) -> None:
-        middle = place.center().y()
-        place = place.adjusted(4 if tone(self.part.kind) else 0, 0, 0, 0)
+    def _two_lines(self, painter: QPainter, rect: QRectF) -> None:
+        middle = rect.center().y()
+        rect = rect.adjusted(4 if tone(self.part.kind) else 0, 0, 0, 0)
         self._text(
-            painter, QRectF(place.left(), middle - 16, place.width(), 17), self.part.title, "title", _CENTRE, "text"
+            painter, QRectF(rect.left(), middle - 16, rect.width(), 17), self.part.title, "title", _CENTRE, "text"
         )
-        below = QRectF(place.left(), middle, place.width(), 15)
+        below = QRectF(rect.left(), middle, rect.width(), 15)
         self._text(painter, below, self.part.detail, "detail", _CENTRE, "muted")
 
     def _paint_attention(self, painter: QPainter) -> None:
-        place, colors = self.rect, self._theme.theme
+        rect, colors = self.rect, self._theme.theme
         side = 34.0
-        paint_mask(
-            painter, self.part.mask, QRectF(place.left() + 11, place.center().y() - side / 2, side, side), colors
-        )
-        left = place.left() + side + 20
-        words = QRectF(left, place.top() + 5, place.right() - left, 17)
+        paint_mask(painter, self.part.mask, QRectF(rect.left() + 11, rect.center().y() - side / 2, side, side), colors)
+        left = rect.left() + side + 20
+        words = QRectF(left, rect.top() + 5, rect.right() - left, 17)
         self._text(painter, words, self.part.title, "title", _LEFT, "text")
         self._text(painter, QRectF(left, words.bottom(), words.width(), 14), self.part.detail, "detail", _LEFT, "muted")
-        marks = QRectF(left, place.bottom() - 14, place.right() - left - 10, 9)
+        marks = QRectF(left, rect.bottom() - 14, rect.right() - left - 10, 9)
         paint_heads(painter, *self.part.heads, marks, colors)
 
     def _paint_activation(self, painter: QPainter) -> None:
-        place, width = self.rect, 30.0
+        rect, width = self.rect, 30.0
         words = self._fonts.measure(self.part.title, "title")
-        free = (place.width() - width - words - 10) / 2
-        curve = QRectF(place.left() + max(free, 8), place.top() + 8, width, place.height() - 16)
+        free = (rect.width() - width - words - 10) / 2
+        curve = QRectF(rect.left() + max(free, 8), rect.top() + 8, width, rect.height() - 16)
         paint_curve(painter, self.part.curve, curve, self._theme.theme)
         self._text(
             painter,
-            QRectF(curve.right() + 10, place.top(), words + 4, place.height()),
+            QRectF(curve.right() + 10, rect.top(), words + 4, rect.height()),
             self.part.title,
             "title",
             _LEFT,
@@ -198,29 +196,29 @@ class AreaItem(NodeItem):
         self._share = format_percent(share, 0 if share >= 0.0995 else 1)
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
-        colors, place = self._theme.theme, self.rect
+        colors, rect = self._theme.theme, self.rect
         role = tone(self.part.kind) or "border_strong"
         strength = 0.5 if self.lit or self.focused else 0.24
         painter.setBrush(colors.color(role, min(1.0, strength + (0.25 if self.fresh else 0))))
-        thin = min(place.width(), place.height()) < 3
+        thin = min(rect.width(), rect.height()) < 3
         edge = QPen(QColor(colors.surface), 1) if not (self.lit or self.focused) else QPen(colors.color("accent"), 2)
         painter.setPen(Qt.PenStyle.NoPen if thin and not (self.lit or self.focused) else edge)
-        painter.drawRect(place)
+        painter.drawRect(rect)
         if self.node.lit < 1:
             painter.setPen(Qt.PenStyle.NoPen)
-            painter.drawRect(QRectF(place.left(), place.top(), self.node.lit * place.width(), place.height()))
-        self._paint_name(painter, place)
+            painter.drawRect(QRectF(rect.left(), rect.top(), self.node.lit * rect.width(), rect.height()))
+        self._paint_name(painter, rect)
 
-    def _paint_name(self, painter: QPainter, place: QRectF) -> None:
+    def _paint_name(self, painter: QPainter, rect: QRectF) -> None:
         title, share = self.part.title, self._share
         wide = max(self._fonts.measure(title, "title"), self._fonts.measure(share, "detail")) + 8
-        if place.width() >= wide and place.height() >= 34:
-            middle = place.center().y()
-            self._text(painter, QRectF(place.left(), middle - 16, place.width(), 16), title, "title", _CENTRE, "text")
-            self._text(painter, QRectF(place.left(), middle, place.width(), 15), share, "detail", _CENTRE, "muted")
-        elif place.width() >= wide + self._fonts.measure(share, "detail") and place.height() >= 16:
+        if rect.width() >= wide and rect.height() >= 34:
+            middle = rect.center().y()
+            self._text(painter, QRectF(rect.left(), middle - 16, rect.width(), 16), title, "title", _CENTRE, "text")
+            self._text(painter, QRectF(rect.left(), middle, rect.width(), 15), share, "detail", _CENTRE, "muted")
+        elif rect.width() >= wide + self._fonts.measure(share, "detail") and rect.height() >= 16:
             words = self._fonts.measure(title, "title") + 8 + self._fonts.measure(share, "detail")
-            inside = QRectF(place.center().x() - words / 2, place.top(), words + 1, place.height())
+            inside = QRectF(rect.center().x() - words / 2, rect.top(), words + 1, rect.height())
             self._text(painter, inside, title, "title", _LEFT, "text")
             self._text(painter, inside, share, "detail", _RIGHT, "muted")
 
@@ -229,8 +227,8 @@ class StepItem(Mark):
     """A round − or + button."""
 
     def __init__(self, step: Step, part: Part, theme: ThemeProvider, *, enabled: bool) -> None:
-        place = QRectF(step.at.x - STEP, step.at.y - STEP, 2 * STEP, 2 * STEP)
-        super().__init__(part, place, theme)
+        rect = QRectF(step.at.x - STEP, step.at.y - STEP, 2 * STEP, 2 * STEP)
+        super().__init__(part, rect, theme)
         self.step, self.enabled = step, enabled
         self.setZValue(4)
 
@@ -258,54 +256,54 @@ def sees(mask: str, query: int, key: int) -> bool:
     return "window" not in mask or abs(query - key) < _WINDOW
 
 
-def paint_mask(painter: QPainter, mask: str, place: QRectF, colors: Theme) -> None:
+def paint_mask(painter: QPainter, mask: str, rect: QRectF, colors: Theme) -> None:
     """Paint the mask icon: queries downwards, keys to the right, visible cells filled."""
-    side = min(place.width(), place.height()) / _CELLS
+    side = min(rect.width(), rect.height()) / _CELLS
     painter.setPen(Qt.PenStyle.NoPen)
     for row in range(_CELLS):
         for column in range(_CELLS):
             seen = sees(mask, row, column)
             painter.setBrush(colors.color(("value" if mask == "cross" else "accent") if seen else "border"))
-            cell = QRectF(place.left() + column * side, place.top() + row * side, side - 1, side - 1)
+            cell = QRectF(rect.left() + column * side, rect.top() + row * side, side - 1, side - 1)
             painter.drawRect(cell)
 
 
-def paint_heads(painter: QPainter, n_head: int, n_groups: int, place: QRectF, colors: Theme) -> None:
+def paint_heads(painter: QPainter, n_head: int, n_groups: int, rect: QRectF, colors: Theme) -> None:
     """Paint a mark per query head, and below a bar per key/value head, as wide as the heads that share it."""
-    shown, pitch = n_head, place.width() / n_head
+    shown, pitch = n_head, rect.width() / n_head
     if pitch < _MIN_PITCH:
         per_group = n_head // n_groups
-        shown = max(per_group, int(place.width() / _MIN_PITCH) // per_group * per_group)
-        pitch = place.width() / shown
+        shown = max(per_group, int(rect.width() / _MIN_PITCH) // per_group * per_group)
+        pitch = rect.width() / shown
     pitch = min(pitch, 16.0)
     per_group = n_head // n_groups
     gap = 1.0 if pitch < 6 else 2.0
-    half = place.height() / 2
+    half = rect.height() / 2
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(colors.color("query"))
     for head in range(shown):
-        painter.drawRect(QRectF(place.left() + head * pitch, place.top(), pitch - gap, half - 1))
+        painter.drawRect(QRectF(rect.left() + head * pitch, rect.top(), pitch - gap, half - 1))
     painter.setBrush(colors.color("key"))
     for group in range(shown // per_group):
         bar = QRectF(
-            place.left() + group * per_group * pitch, place.top() + half + 0.5, per_group * pitch - gap, half - 1
+            rect.left() + group * per_group * pitch, rect.top() + half + 0.5, per_group * pitch - gap, half - 1
         )
         painter.drawRect(bar)
 
 
-def paint_curve(painter: QPainter, activation: str, place: QRectF, colors: Theme) -> None:
+def paint_curve(painter: QPainter, activation: str, rect: QRectF, colors: Theme) -> None:
     """Plot the activation between -3 and 3."""
     curve = CURVES[activation].value
     points = [(i / 4 - 3, curve(i / 4 - 3)) for i in range(25)]
     highest, lowest = max(y for _, y in points), min(y for _, y in points)
     path = QPainterPath()
     for i, (x, y) in enumerate(points):
-        across = place.left() + (x + 3) / 6 * place.width()
-        point = QPointF(across, place.bottom() - (y - lowest) / (highest - lowest) * place.height())
+        across = rect.left() + (x + 3) / 6 * rect.width()
+        point = QPointF(across, rect.bottom() - (y - lowest) / (highest - lowest) * rect.height())
         path.moveTo(point) if i == 0 else path.lineTo(point)
     painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.setPen(QPen(colors.color("border_strong"), 1))
-    zero = place.bottom() + lowest / (highest - lowest) * place.height()
-    painter.drawLine(QPointF(place.left(), zero), QPointF(place.right(), zero))
+    zero = rect.bottom() + lowest / (highest - lowest) * rect.height()
+    painter.drawLine(QPointF(rect.left(), zero), QPointF(rect.right(), zero))
     painter.setPen(QPen(colors.color("accent"), 1.6))
     painter.drawPath(path)

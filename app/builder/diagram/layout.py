@@ -51,10 +51,10 @@ def _pair(picture: Picture, parts: dict[str, Part], stacks: tuple[StackSpec, ...
         stack.sketch.climb(stack.spec.prefix + "ids", top, rect.bottom)
     read = encoder.draw(rect.top)
     _head(decoder.sketch, decoder.spec, decoder.draw(rect.top))
-    _memory(picture, encoder, decoder, read, measure)
+    _memory(picture, encoder, decoder, read)
 
 
-def _memory(picture: Picture, encoder: _Stack, decoder: _Stack, top: float, measure: Measure) -> None:
+def _memory(picture: Picture, encoder: _Stack, decoder: _Stack, top: float) -> None:
     """Route the encoder output over the top and down between the stacks to cross-attention."""
     channel = encoder.right + _CHANNEL / 2
     target = max(wire.points[0].y for wire in picture.wires if wire.key == "memory")

@@ -117,10 +117,10 @@ class Backdrop(QGraphicsItem):
         for label in self._picture.labels:
             width = self._fonts.measure(label.text, label.look)
             left = {"left": 0.0, "right": width, "centre": width / 2}[label.align]
-            place = QRectF(label.at.x - left, label.at.y - 9, width + 2, 18)
+            rect = QRectF(label.at.x - left, label.at.y - 9, width + 2, 18)
             painter.setFont(self._fonts.font(label.look))
             painter.setPen(colors.color("text" if label.look == "badge" else "muted"))
-            painter.drawText(place, Qt.AlignmentFlag.AlignVCenter, label.text)
+            painter.drawText(rect, Qt.AlignmentFlag.AlignVCenter, label.text)
 
 
 def _rounded(points: list[QPointF]) -> QPainterPath:

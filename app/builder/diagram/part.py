@@ -78,24 +78,24 @@ class StackSpec:
         return self.prefix.rstrip(".")
 
     @property
-    def is_second_settings(self) -> bool:
-        """Whether it has separate slots (n_encoder_layer …) where it differs from the decoder."""
+    def has_own_slots(self) -> bool:
+        """Whether it has slots of its own (n_encoder_layer …), so that it can differ from the decoder."""
         return self.name == "encoder"
 
     @property
     def layers_slot(self) -> str:
         """The setting for its number of blocks."""
-        return "n_encoder_layer" if self.is_second_settings else "n_layer"
+        return "n_encoder_layer" if self.has_own_slots else "n_layer"
 
     @property
     def heads_slot(self) -> str:
         """The setting for its heads."""
-        return "n_encoder_head" if self.is_second_settings else "n_head"
+        return "n_encoder_head" if self.has_own_slots else "n_head"
 
     @property
     def ff_slot(self) -> str:
         """The setting for its feed-forward width."""
-        return "d_encoder_ff" if self.is_second_settings else "d_ff"
+        return "d_encoder_ff" if self.has_own_slots else "d_ff"
 
     @property
     def stream(self) -> str:

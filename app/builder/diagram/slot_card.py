@@ -13,7 +13,6 @@ from app.builder.diagram.edits import STEPPED, repaired, step
 from app.builder.diagram.part import Part
 from app.kit.basics import label
 from app.kit.forms.editors import Editor, IntBox, make_editor
-from app.kit.theme import ThemeProvider
 from app.kit.words.slot_words import zero_text
 from models.settings.model_config import ModelConfig
 from models.settings.slots import is_used
@@ -32,7 +31,7 @@ class SlotCard(QFrame):
     edited = Signal(object)
     closed = Signal()
 
-    def __init__(self, part: Part, config: ModelConfig, theme: ThemeProvider, parent: QWidget) -> None:
+    def __init__(self, part: Part, config: ModelConfig, parent: QWidget) -> None:
         super().__init__(parent)
         self.part, self._config, self._room = part, config, parent
         self.setProperty("role", "toast")
@@ -50,7 +49,7 @@ class SlotCard(QFrame):
         grid.setVerticalSpacing(6)
         for name in dict.fromkeys(part.slots):
             if is_used(config, _FIELDS[name]):
-                self._add(grid, name, theme)
+                self._add(grid, name)
         lines.addLayout(grid)
         lines.addWidget(self.problem)
         self.show_config(config)
@@ -75,7 +74,7 @@ class SlotCard(QFrame):
                 editor.widget.set_zero_text(self._zeros[name](config))
             editor.write(getattr(config, name))
 
-    def _add(self, grid: QGridLayout, name: str, theme: ThemeProvider) -> None:
+    def _add(self, grid: QGridLayout, name: str) -> None:
         f = _FIELDS[name]
         editor = make_editor(f)
         self.editors[name] = editor

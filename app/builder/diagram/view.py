@@ -12,7 +12,7 @@ from app.builder.diagram.items import Mark, NodeItem
 from app.builder.diagram.lines import WireItem
 from app.kit.theme import ThemeProvider
 
-_MIN_ZOOM, _MAX_ZOOM = 0.2, 4.0  # zoom
+_MIN_ZOOM, _MAX_ZOOM = 0.2, 4.0
 _MIN_FIT, _MAX_FIT = 0.6, 1.35  # limits of `fit`: smaller is hard to read, larger adds nothing
 _MIN_FIT_WIDTH = 0.45  # a picture may get smaller to fit its width, since scrolling sideways is harder
 _ARROWS = {
@@ -171,11 +171,11 @@ class DiagramView(QGraphicsView):
         self.setFocus(Qt.FocusReason.MouseFocusReason)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        place = self._pointer = event.position().toPoint()
+        point = self._pointer = event.position().toPoint()
         if self._press is None or not event.buttons():
-            self._light(self.mark_at(place))
+            self._light(self.mark_at(point))
             return
-        step = place - self._press
+        step = point - self._press
         if not self._is_panning and step.manhattanLength() < QApplication.startDragDistance():
             return
         self._is_panning = True
@@ -183,15 +183,15 @@ class DiagramView(QGraphicsView):
         self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
         self.horizontalScrollBar().setValue(self.horizontalScrollBar().value() - step.x())
         self.verticalScrollBar().setValue(self.verticalScrollBar().value() - step.y())
-        self._press = place
+        self._press = point
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         was_panning, self._press, self._is_panning = self._is_panning, None, False
-        place = event.position().toPoint()
+        point = event.position().toPoint()
         if was_panning:
-            self._light(self.mark_at(place))
+            self._light(self.mark_at(point))
             return
-        mark = self.mark_at(place)
+        mark = self.mark_at(point)
         if event.button() == Qt.MouseButton.LeftButton:
             if isinstance(mark, NodeItem):
                 self._go(mark, by_keyboard=False)

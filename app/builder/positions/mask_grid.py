@@ -77,10 +77,10 @@ class MaskGrid(Figure):
     def _margins(self) -> tuple[float, float]:
         """What titles and numbers take at the left and at the top."""
         metrics = self._metrics()
-        left = metrics.height() + 1.5 * SPACE + metrics.horizontalAdvance(self._last_format_number())
+        left = metrics.height() + 1.5 * SPACE + metrics.horizontalAdvance(self._last_number())
         return left, self.fontMetrics().height() + 2 * metrics.height() + SPACE
 
-    def _last_format_number(self) -> str:
+    def _last_number(self) -> str:
         return f"{self._grid.edges[-1] - 1:,}" if self._grid is not None else "0"
 
     def cell_rect(self, column: int, row: int) -> QRectF:
@@ -174,7 +174,7 @@ class MaskGrid(Figure):
     def _numbered(self, grid: Grid) -> list[int]:
         """Blocks whose first token's number is written: every one where there is room, else every second, fifth …"""
         n, cell = len(grid.share), self.area.width() / len(grid.share)
-        wide = self._metrics().horizontalAdvance(self._last_format_number()) + SPACE
+        wide = self._metrics().horizontalAdvance(self._last_number()) + SPACE
         for step in (1, 2, 4, 5, 8, 10, 16, 20, 32, 64):
             if step * cell >= wide:
                 return list(range(0, n, step))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -184,11 +184,9 @@ class Chat:
 
     def read_for(self, message_id: str) -> list[dict[str, str]]:
         """What a model reads to reply to a message: all since the last fresh one on the path to it."""
-        return _prompt(self.path_to(message_id))
-
-    def prompt(self) -> list[dict[str, str]]:
-        """What a model reads before the next message: the shown path since its last fresh message."""
-        return _prompt(self.path)
+        path = self.path_to(message_id)
+        first = max((i for i, message in enumerate(path) if message.fresh), default=0)
+        return [{"role": message.role, "content": message.content} for message in path[first:]]
 
     def with_message(self, message: Message) -> Chat:
         """This chat with another message, which is then shown; one with the same id is replaced (a growing reply)."""
@@ -261,11 +259,6 @@ def tree_rows(chat: Chat) -> list[TreeRow]:
         rows.append(TreeRow(message, lane, beside, turns_off))
         push(message.id, lane, beside)
     return rows
-
-
-def _prompt(path: Sequence[Message]) -> list[dict[str, str]]:
-    first = max((i for i, message in enumerate(path) if message.fresh), default=0)
-    return [{"role": message.role, "content": message.content} for message in path[first:]]
 
 
 def shortened(text: str, length: int = _TITLE_LENGTH) -> str:

@@ -74,7 +74,7 @@ class Bubble(QWidget):
             self._add_block().add(rest)
             self._fit_last()
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """The message is complete: make it one widget, so that all of it can be selected."""
         if len(self.blocks) > 1:
             self.set_text(self.text)

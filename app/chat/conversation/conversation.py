@@ -155,10 +155,9 @@ class Conversation(QObject):
         """Write another version of a reply that keeps its first `n_kept` tokens and continues with the given token."""
         generation = self.chat.message(message_id).generation
         assert generation is not None
-        entropy = (
-            generation.tokens[n_kept].entropy if n_kept < len(generation.tokens) else None
-        )  # the same distribution
-        self._continue_from(message_id, (*generation.tokens[:n_kept], DrawnToken(token_id, entropy=entropy)))
+        tokens = generation.tokens
+        entropy = tokens[n_kept].entropy if n_kept < len(tokens) else None  # of the same distribution
+        self._continue_from(message_id, (*tokens[:n_kept], DrawnToken(token_id, entropy=entropy)))
 
     def show(self, message_id: str) -> None:
         """Show another version of a message, or one that is not on the shown path."""

@@ -68,8 +68,8 @@ class MessageView(QWidget):
         buttons.edit_requested.connect(self.edit)
         buttons.copy_requested.connect(self._copy)
         buttons.reveal_requested.connect(self._reveal)
-        for choice in (buttons.retry, buttons.continue_button, buttons.reveal):
-            choice.setVisible(False)
+        for widget in (buttons.retry, buttons.continue_button, buttons.reveal):
+            widget.setVisible(False)
         self.bubble.setVisible(not message.is_reply or self.is_completion)
 
     @property
@@ -89,7 +89,7 @@ class MessageView(QWidget):
         self.message = message
         if self.bubble.text != message.content:
             self.bubble.set_text(message.content)
-        self.bubble.settle()
+        self.bubble.finish()
         self.buttons.show_versions(message, versions)
         self.fresh.setVisible(message.fresh and not is_first)
         self.buttons.setVisible(True)

@@ -205,6 +205,7 @@ class MinimalPairs(QWidget):
 
     @Slot(int)
     def on_picked(self, column: int) -> None:
+        """Choose another token."""
         self._column = column
         self._show()
 

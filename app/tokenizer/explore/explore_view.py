@@ -10,7 +10,6 @@ from tokenizers import Tokenizer
 from app.kit.basics import button, column, frame, label, panes, row, scrolling
 from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
 from app.tokenizer.explore.bar_list import Bar, BarList
 from app.tokenizer.explore.round_trip_strip import RoundTripStrip
 from app.tokenizer.explore.token_card import TokenCard
@@ -47,7 +46,7 @@ class ExploreView(QWidget):
 
     text_changed = Signal()
 
-    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
         self._tokenizer: Tokenizer | None = None

@@ -48,11 +48,9 @@ class RoundTripStrip(QFrame):
 
     Signals:
         span_chosen(int, int): the start and end of the characters to select in the text.
-        checked(): `result` has changed.
     """
 
     span_chosen = Signal(int, int)
-    checked = Signal()
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -73,7 +71,7 @@ class RoundTripStrip(QFrame):
         self._patience.timeout.connect(self._on_slow)
         self.differences.chosen.connect(self._on_chosen)
         self._build()
-        self._tell("", "Nothing to check yet", "")
+        self._show_state("", "Nothing to check yet", "")
 
     def _build(self) -> None:
         self.setProperty("role", "sunken")
@@ -116,7 +114,7 @@ class RoundTripStrip(QFrame):
         self.invalidate()
         if tokenizer is None or tokens is None:
             self._patience.stop()
-            self._tell("", "Nothing to check yet", "")
+            self._show_state("", "Nothing to check yet", "")
             return
         if tokens.n_bytes <= MAX_SYNC_BYTES and decode(tokenizer, tokens.iter_ids()) == text:
             self._show(RoundTrip(True, text, ()))
@@ -145,21 +143,20 @@ class RoundTripStrip(QFrame):
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
         self._patience.stop()
-        self._tell("", "Could not check", failure.sentence)
+        self._show_state("", "Could not check", failure.sentence)
 
     @Slot()
     def _on_slow(self) -> None:
-        self._tell("", "Checking…", f"whether {_EQUATION}")
+        self._show_state("", "Checking…", f"whether {_EQUATION}")
 
     @Slot(object)
     def _show(self, result: RoundTrip) -> None:
         self._patience.stop()
         self.result = result
         if result.equal:
-            self._tell("equal", _EQUATION, "decoding restores the text exactly")
+            self._show_state("equal", _EQUATION, "decoding restores the text exactly")
         else:
             self._show_difference(0)
-        self.checked.emit()
 
     def _show_difference(self, number: int) -> None:
         """Show one of the differences."""
@@ -167,7 +164,7 @@ class RoundTripStrip(QFrame):
         self._shown, n = number, len(self.result.differences)
         difference = self.result.differences[number]
         first = "First differs" if number == 0 and n > 1 else "Differs"
-        self._tell("differs", f"{first} at character {difference.start + 1:,}", difference.why)
+        self._show_state("differs", f"{first} at character {difference.start + 1:,}", difference.why)
         self._change.setText(format_change(difference))
         self._change.show()
         self._find.show()
@@ -176,7 +173,7 @@ class RoundTripStrip(QFrame):
         self.setToolTip(f"{_UNEQUAL}\n{difference.sentence}")
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
-    def _tell(self, state: str, words: str, why: str) -> None:
+    def _show_state(self, state: str, words: str, why: str) -> None:
         """Show a state (one of _ICONS) and its explanation, without a difference."""
         self._theme.set_icon(self._icon, *_ICONS[state])
         self._state.setText(words)

@@ -59,7 +59,7 @@ class TokenizerImport(QWidget):
         self.importer = TokenizerImporter(session.library, session.tokenizers, session.notices, self)
         self.importer.changed.connect(self._on_changed)
         self.importer.imported.connect(self.imported)
-        self.importer.pattern_needed.connect(self._on_pattern_wanted)
+        self.importer.pattern_needed.connect(self._on_pattern_needed)
 
     def accept_drops_on(self, widget: QWidget) -> None:
         """Import files dropped on `widget`."""
@@ -83,8 +83,8 @@ class TokenizerImport(QWidget):
         self._open(HubDialog(self.window()))
 
     @Slot(object)
-    def _on_pattern_wanted(self, wanted: PatternRequest) -> None:
-        self._open(PatternDialog(wanted, self.window()))
+    def _on_pattern_needed(self, request: PatternRequest) -> None:
+        self._open(PatternDialog(request, self.window()))
 
     def _open(self, dialog: PatternDialog | HubDialog) -> None:
         self.dialog = dialog
@@ -150,10 +150,10 @@ class _Question(QDialog):
 class PatternDialog(_Question):
     """Asks for the word pattern of a tokenizer whose files do not define it."""
 
-    def __init__(self, wanted: PatternRequest, parent: QWidget) -> None:
+    def __init__(self, request: PatternRequest, parent: QWidget) -> None:
         from models.tokenizers.foreign.patterns import PATTERNS
 
-        self._wanted = wanted
+        self._request = request
         self.pattern = QComboBox()
         self.pattern.setAccessibleName("Word pattern")
         for name, pattern in PATTERNS.items():
@@ -161,7 +161,8 @@ class PatternDialog(_Question):
         self.pattern.setCurrentIndex(self.pattern.findData("cl100k"))
         super().__init__(
             "Which word pattern?",
-            f"{_file_name(wanted.source)} has tokens, but does not define how text is split into words before merging.",
+            f"{_file_name(request.source)} has tokens, but does not define how text is split into words before "
+            "merging.",
             self.pattern,
             "Each pattern is listed with the models that use it. A wrong pattern gives wrong ids.",
             parent,
@@ -170,7 +171,7 @@ class PatternDialog(_Question):
     @property
     def answer(self) -> tuple[str, str, str]:
         """The arguments for TokenizerImporter.start."""
-        return self._wanted.source, self._wanted.name, str(self.pattern.currentData())
+        return self._request.source, self._request.name, str(self.pattern.currentData())
 
 
 class HubDialog(_Question):

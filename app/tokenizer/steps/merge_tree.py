@@ -135,14 +135,14 @@ class MergeTreeDrawing(Drawing):
             left, right = (left + right - width) / 2, (left + right + width) / 2
         return QRectF(left, top, right - left, self.style.pill_height)
 
-    def _chip(self, node: int, rect: QRectF) -> QPointF:
+    def _chip(self, rect: QRectF) -> QPointF:
         return QPointF(rect.center().x(), rect.top() - 6 - self.style.small_height / 2)
 
     def _hit(self, node: int) -> QRectF:
         rect, found = self._rect(node), self._found.nodes[node]
         if found.rank is None:
             return rect
-        return rect.united(self.style.note_rect(self._chip(node, rect), f"{found.rank:,}"))
+        return rect.united(self.style.note_rect(self._chip(rect), f"{found.rank:,}"))
 
     def _paint_branch(self, painter: QPainter, node: int, is_current: bool) -> None:
         """Paint the lines from two nodes to their merge, and its rank at the junction."""
@@ -150,7 +150,7 @@ class MergeTreeDrawing(Drawing):
         if found.rank is None:
             return
         rect = self._rect(node)
-        chip = self._chip(node, rect)
+        chip = self._chip(rect)
         path = QPainterPath()
         for side, bend in ((found.left, _BEND), (found.right, -_BEND)):
             start = self._rect(side)

@@ -219,9 +219,9 @@ class _LatticePresenter(_OneRowPerStep):
         return len(self._found.word)
 
     def cell(self, row: int, column: int) -> str:
-        place = self._found.cells[row + 1]
-        piece = self._found.pieces[place.piece]
-        scores = format_score(piece.score), format_score(place.score)
+        cell = self._found.cells[row + 1]
+        piece = self._found.pieces[cell.piece]
+        scores = format_score(piece.score), format_score(cell.score)
         return (f"{row + 1:,}", show_piece(piece.text), *scores, format_frequency(self._frequencies, piece.id))[column]
 
     def row_of(self, step: int) -> int:

@@ -88,7 +88,8 @@ def _agreement(analysis: TextAnalysis) -> str:
         return ""
     if analysis.n_wrong:
         words = format_count(analysis.n_wrong, "word")
-        return f"{words} differ from the encoder: do not trust their steps."
+        verb = "differs" if analysis.n_wrong == 1 else "differ"
+        return f"{words} {verb} from the encoder: do not trust their steps."
     n = "all" if analysis.n_checked == len(analysis.split.words) else f"{analysis.n_checked:,}"
     return f"✓ The steps of {n} of them match the encoder."
 

@@ -178,7 +178,7 @@ class StepsView(QWidget):
         self._starts_at_first_step = False
         self.transport.set_steps(n_steps, step)
         self.boards.setCurrentWidget(self.board)
-        self._tell()
+        self._show_texts()
         self.board.show_drawing(self._draw(), step)
 
     @Slot(object)
@@ -210,10 +210,10 @@ class StepsView(QWidget):
     def _refresh(self) -> None:
         """Refresh texts, table and drawing, with other facts or colours."""
         if self.trace is not None:
-            self._tell()
+            self._show_texts()
             self.board.replace_drawing(self._draw())
 
-    def _tell(self) -> None:
+    def _show_texts(self) -> None:
         assert self.analysis is not None
         assert self.trace is not None
         trace, steps = self.trace, self.analysis.steps
@@ -223,7 +223,7 @@ class StepsView(QWidget):
         self.table.show_presenter(self._presenter)
         self.summary.setText(self._presenter.summary())
         self._show_verdict(trace, steps)
-        self._tell_step(self.transport.step)
+        self._show_step_text(self.transport.step)
 
     def _show_verdict(self, trace: WordTrace, steps: TokenizerSteps) -> None:
         tokens = format_tokens(steps, trace.found.ids)
@@ -238,10 +238,10 @@ class StepsView(QWidget):
 
     @Slot(int)
     def _show_step(self, step: int) -> None:
-        self._tell_step(step)
+        self._show_step_text(step)
         self.board.set_step(step)
 
-    def _tell_step(self, step: int) -> None:
+    def _show_step_text(self, step: int) -> None:
         if self._presenter is not None:
             self.sentence.setText(self._presenter.describe_step(step))
             self.board.setAccessibleDescription(self.sentence.text())

@@ -100,7 +100,7 @@ def describe_usage(vocabulary: Vocabulary, usage: Usage, corpus: str) -> str:
     ]
     never = f"{n_never:,} {'is' if n_never == 1 else 'are'} never produced"
     if n_cannot:
-        never += f" ({n_cannot:,} of them by any text)"
+        never += f" ({n_cannot:,} of them cannot be, whatever the text)"
     if vocabulary.model == "BPE":
         never += f", and {n_step:,} {'is' if n_step == 1 else 'are'} only a step towards longer tokens"
     sentences.append(f"{never}.")

@@ -108,8 +108,10 @@ class RunDifferences(QWidget):
             return
         self._model.show(comparison)
         n = sum(one.is_setting for one in comparison.columns)
-        alike = f"{format_count(comparison.n_alike, 'setting')} are the same in all."
-        self.note.setText(f"{format_count(n, 'setting')} differ; {alike}" if n else f"All {alike}")
+        verb = "is" if comparison.n_alike == 1 else "are"
+        alike = f"{format_count(comparison.n_alike, 'setting')} {verb} the same in all."
+        differ = f"{format_count(n, 'setting')} {'differs' if n == 1 else 'differ'}"
+        self.note.setText(f"{differ}; {alike}" if n else f"All {alike}")
         self._fit()
 
     @Slot()

@@ -131,7 +131,7 @@ class OverlayChart(Chart):
     @Slot()
     def restyle(self) -> None:
         super().restyle()
-        if hasattr(self, "_drawing"):  # the base class restyles itself before there are lines
+        if hasattr(self, "drawing"):  # the base class restyles itself before there are lines
             self._set_names(self._named)  # another font size changes their widths
             self._dress()
             self._place_names()

@@ -133,10 +133,9 @@ def sample_curves(folder: Path, n: int) -> Curves:
     rows: list[Row] = []
     try:
         with (folder / "metrics.jsonl").open("rb") as file:
-            size = file.seek(0, 2)
-            if size:
+            if file.seek(0, 2):  # not empty
                 with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                    rows = list(_sampled_rows(data, size, n))
+                    rows = list(_sampled_rows(data, n))
     except OSError:
         pass
     read = _RunReading(LogTail(folder / "metrics.jsonl"))
@@ -157,7 +156,7 @@ def _with_validations(sample: Curves, folder: Path) -> Curves:
     return Curves({**sample.columns, "val": dict(zip(COLUMNS["val"], found, strict=True))})
 
 
-def _sampled_rows(data: mmap.mmap, size: int, n: int) -> Iterator[Row]:
+def _sampled_rows(data: mmap.mmap, n: int) -> Iterator[Row]:
     end = data.rfind(b"\n") + 1
     start = 0
     for i in range(n):

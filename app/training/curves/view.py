@@ -188,7 +188,9 @@ class CurvesView(QWidget):
         run = self._run
         assert run is not None
         self._has_begun = len(run.history.train) > 0
-        self.loss.show_history(run.history, run.spec.n_classes if run.spec is not None else 0, measured_at_first(run))
+        self.loss.show_history(
+            run.history, run.spec.n_classes if run.spec is not None else 0, initial_measurements(run)
+        )
 
     @Slot()
     def refresh(self) -> None:
@@ -271,7 +273,7 @@ def _card(widget: QWidget) -> QWidget:
     return card
 
 
-def measured_at_first(run: ShownRun) -> Mapping[str, float]:
+def initial_measurements(run: ShownRun) -> Mapping[str, float]:
     """The numbers recorded when the run's training was set up."""
     if run.folder is not None:
         with contextlib.suppress(ValueError):

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 from app.kit.basics import EmptyState, column, frame, label, scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
-from app.session.session import Session
 from app.training.doctor.diagnosis_card import DiagnosisCard
 from app.training.shown_run import ShownRun
 from app.worker.background import LatestTask
@@ -32,16 +31,13 @@ _ICON = 16
 class DoctorView(QWidget):
     """Examines a run in the background, and again as it grows.
 
-    Args:
-        session: not used; all views of a run take it.
-
     Signals:
         remedy_asked(run_id, remedy): the user wants to apply this `Remedy`.
     """
 
     remedy_asked = Signal(str, object)
 
-    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
         self._run: ShownRun | None = None

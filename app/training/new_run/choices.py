@@ -31,11 +31,11 @@ class RunChoices(QScrollArea):
 
     Signals:
         changed(): a choice or `problem` has changed.
-        lr_wanted(), batch_requested(): the user wants to find one.
+        lr_requested(), batch_requested(): the user wants to find one.
     """
 
     changed = Signal()
-    lr_wanted = Signal()
+    lr_requested = Signal()
     batch_requested = Signal()
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -107,7 +107,7 @@ class RunChoices(QScrollArea):
         rate = button(
             "Find a learning rate",
             self._theme,
-            self.lr_wanted.emit,
+            self.lr_requested.emit,
             icon="chart-line",
             role="link",
             tip="A short training in which the learning rate grows: a good one is where the loss falls fastest",

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from app.kit.basics import button
@@ -23,13 +23,7 @@ from models.settings.run_spec import RunSpec, TrainConfig
 
 
 class NewRun(QWidget):
-    """The form from which a run starts.
-
-    Signals:
-        started(): the session has accepted the run.
-    """
-
-    started = Signal()
+    """The form from which a run starts."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -83,7 +77,7 @@ class NewRun(QWidget):
         self._later = QTimer(self, singleShot=True, interval=0)
         self._later.timeout.connect(self._show_review)
         self.choices.changed.connect(self._later.start)
-        self.choices.lr_wanted.connect(lambda: self._find("lr"))
+        self.choices.lr_requested.connect(lambda: self._find("lr"))
         self.choices.batch_requested.connect(lambda: self._find("batch"))
         self.review.start_asked.connect(self.start_run)
         self.review.queue_asked.connect(self.queue_run)
@@ -162,7 +156,6 @@ class NewRun(QWidget):
         self._submitted_name = self.name.text()
         if take(spec):
             self.name.clear()
-            self.started.emit()
 
     def make_fit(self) -> None:
         """Find the largest batch that fits, and use it."""

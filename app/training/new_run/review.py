@@ -12,6 +12,7 @@ from app.kit.basics import button, column, label, row, set_role
 from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.preset_words import format_parameter_count
 from app.session.device_memory import DeviceMemory, check_fit, format_memory_use
 from app.training.trials.trials import TrialState
 from models import cost
@@ -173,7 +174,7 @@ class RunReview(QFrame):
         self.problem.setVisible(bool(problem))
         self.start.setEnabled(not problem)
         tokens = train.batch_size * train.grad_accum_steps * model.context_length
-        self.facts["parameters"].setText(format_compact(cost.total_parameters(model), billion="B"))
+        self.facts["parameters"].setText(format_parameter_count(model))
         self.facts["step"].setText(f"{tokens:,}")
         self.facts["tokens"].setText(format_compact(tokens * train.steps))
         self.facts["guess"].setText(f"{math.log(model.vocab_size):.3f}")

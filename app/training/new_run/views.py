@@ -57,7 +57,7 @@ class NewRunViews(Views):
 
     def _wired(self, view: FinderView, kind: str) -> QWidget:
         view.holds_for = self._draft.uses_same_model_and_data
-        view.wanted.connect(lambda: self._draft.try_out(kind))
-        view.cancelled.connect(self._draft.trials.cancel)
+        view.start_requested.connect(lambda: self._draft.try_out(kind))
+        view.cancel_requested.connect(self._draft.trials.cancel)
         view.chosen.connect(self.settings_chosen)
         return view

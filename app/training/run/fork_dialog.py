@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QComboBox, QDialog, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from app.kit.basics import button, column, label, row, separator
@@ -29,12 +29,7 @@ class ForkDialog(QDialog):
     Args:
         step: the preselected checkpoint; None is the last one.
         changes: settings to prefill, as {"lr": 0.001}.
-
-    Signals:
-        forked(): the fork is being made.
     """
-
-    forked = Signal()
 
     def __init__(
         self,
@@ -156,7 +151,6 @@ class ForkDialog(QDialog):
             return
         step, name = int(self.checkpoint.currentData()), self.name.text().strip()
         if self._forks.fork(self._run.id, step, name=name, train=self.form.config, start=start):
-            self.forked.emit()
             self.accept()
 
 

@@ -88,7 +88,7 @@ class RunViews(Views):
     def _make_machine(self) -> QWidget:
         from app.training.time_machine.view import TimeMachine
 
-        view = TimeMachine(self._session, self._theme)
+        view = TimeMachine(self._theme)
         view.fork_asked.connect(self.fork_asked)
         view.chat_asked.connect(self.chat_asked)
         return view
@@ -101,7 +101,7 @@ class RunViews(Views):
     def _make_doctor(self) -> QWidget:
         from app.training.doctor.view import DoctorView
 
-        view = DoctorView(self._session, self._theme)
+        view = DoctorView(self._theme)
         view.remedy_asked.connect(self.remedy_asked)
         return view
 

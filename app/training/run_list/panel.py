@@ -24,7 +24,7 @@ class RunsPanel(QFrame):
     Signals:
         run_chosen(run_id): show this run; '' for none. Emitted again when the chosen run is clicked.
         runs_selected(run_ids): compare these, a tuple of ids.
-        new_asked(): a new run is wanted.
+        new_asked(): set up a new run.
         resume_asked(run_id), chat_asked(run_id), template_asked(run_id), fork_asked(run_id)
     """
 

@@ -69,7 +69,7 @@ class Timeline(Chart):
         self.setMinimumHeight(72)
         self.setAccessibleName("Timeline of the run")
         self.setToolTip(
-            "Click or drag to see what was kept at that step. Arrow keys go from one to the next; space plays."
+            "Click or drag to go to a recorded step. Arrow keys go to the previous or next one; space plays."
         )
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         view = self.getPlotItem().getViewBox()

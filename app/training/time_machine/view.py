@@ -11,7 +11,6 @@ from PySide6.QtWidgets import QComboBox, QSizePolicy, QSplitter, QStackedWidget,
 from app.kit.basics import EmptyState, frame, label, row
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
 from app.training.shown_run import ShownRun
 from app.training.time_machine.panes import Panes
 from app.training.time_machine.snapshots import Snapshots, kept_checkpoints, nearest
@@ -29,9 +28,6 @@ _EMPTY = (
 class TimeMachine(QWidget):
     """Shows one run at any recorded step, follows it while it grows, and plays it.
 
-    Args:
-        session: not used; all views of a run take it.
-
     Signals:
         fork_asked(run_id, step): the user wants to fork the checkpoint of this step.
         chat_asked(run_id, step): the user wants to chat with that checkpoint.
@@ -40,7 +36,7 @@ class TimeMachine(QWidget):
     fork_asked = Signal(str, int)
     chat_asked = Signal(str, int)
 
-    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._run: ShownRun | None = None
         self._snapshots: Snapshots | None = None

@@ -24,12 +24,12 @@ class FinderView(QWidget):
         start: what the button says.
 
     Signals:
-        wanted(): start the trial. cancelled(): stop it.
+        start_requested(): start the trial. cancel_requested(): stop it.
         chosen(changes): settings of TrainConfig to use, as {name: value}.
     """
 
-    wanted = Signal()
-    cancelled = Signal()
+    start_requested = Signal()
+    cancel_requested = Signal()
     chosen = Signal(object)
 
     def __init__(
@@ -40,9 +40,13 @@ class FinderView(QWidget):
         self._kind, self._about = kind, about
         self.holds_for: Callable[[RunSpec], bool] = lambda spec: True
         """Whether the result of a spec still applies to the current choices."""
-        self.start = button(start, theme, self.wanted.emit, icon="play-fill", role="primary", tip=about)
-        self.again = button("Try again", theme, self.wanted.emit, icon="arrow-clockwise", tip="Run the trial again")
-        self.stop = button("Stop", theme, self.cancelled.emit, icon="stop-fill", tip="Stop after the current step")
+        self.start = button(start, theme, self.start_requested.emit, icon="play-fill", role="primary", tip=about)
+        self.again = button(
+            "Try again", theme, self.start_requested.emit, icon="arrow-clockwise", tip="Run the trial again"
+        )
+        self.stop = button(
+            "Stop", theme, self.cancel_requested.emit, icon="stop-fill", tip="Stop after the current step"
+        )
         self.use = button("", theme, self._on_use, icon="check", role="primary")
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)

@@ -21,7 +21,7 @@ _ABOUT = (
     "useful rates, and rises again where they are too large. Nothing is kept."
 )
 _OWNERS = {name: rule.title for rule in OPTIMIZERS.values() for name in rule.lr_names if name != "lr"}
-"""Of learning rates beside `lr`: whose they are."""
+"""Learning rates other than `lr` -> the optimizer that they belong to."""
 
 
 class LrFinderView(FinderView):
@@ -32,7 +32,7 @@ class LrFinderView(FinderView):
         super().__init__(trials, training, theme, "lr", title=title, about=_ABOUT, start=start)
         self._choice: float | None = None
         self._suggested: float | None = None
-        self.chart = Chart(theme, x=_axis_words(TrainConfig()), y="Loss (nats per token)")
+        self.chart = Chart(theme, x=_axis_title(TrainConfig()), y="Loss (nats per token)")
         self.chart.setAccessibleName("Loss by learning rate")
         self._band = pg.LinearRegionItem(movable=False)
         # Plain items: few points, and the fast curves do not support a logarithmic x axis.
@@ -75,7 +75,7 @@ class LrFinderView(FinderView):
         smoothed = np.array([point.smoothed for point in state.lr_points])
         losses = np.array([point.loss for point in state.lr_points])
         train = state.lr_of.train if state.lr_of is not None else TrainConfig()
-        self.chart.getPlotItem().setLabel("bottom", _axis_words(train))
+        self.chart.getPlotItem().setLabel("bottom", _axis_title(train))
         self.chart.show_scales(len(rates) > 1)
         self._raw.setData(rates, losses)
         self._smooth.setData(rates, smoothed)
@@ -158,6 +158,6 @@ class LrFinderView(FinderView):
         self._line.label.setFont(theme.font(bold=True))
 
 
-def _axis_words(train: TrainConfig) -> str:
-    """What the rates are that are tried."""
+def _axis_title(train: TrainConfig) -> str:
+    """The title of the x axis, with the optimizer that `lr` belongs to."""
     return f"Learning rate (of {train.optimizer_info.lr_of}, logarithmic)"

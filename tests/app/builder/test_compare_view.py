@@ -78,6 +78,11 @@ def test_columns_come_from_presets_and_saved_designs_and_go_by_button_and_key(
     qtbot: QtBot, view: CompareView, session: Session
 ) -> None:
     assert view.note.text() == "Add a design to see what differs."
+    session.designs.set(dataclasses.replace(PRESETS["gpt2-tiny"], n_layer=7))
+    session.designs.save("deeper")
+    choose(view, "Your designs", "deeper")
+    assert view.note.text().startswith("1 slot differs; ")
+    view.chips[0].click()
     session.designs.set(dataclasses.replace(PRESETS["t5-tiny"], n_layer=7))
     session.designs.save("r & d")
     choose(view, "LLaMA", "Llama 3 8B")

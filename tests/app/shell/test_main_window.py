@@ -16,11 +16,13 @@ from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.kit.colours import DARK, LIGHT
+from app.kit.labels import ElidedLabel
 from app.kit.theme import ThemeProvider
 from app.quickstart.view import BITS, LOSS, PERPLEXITY, QuickStartView
 from app.quickstart.welcome import Welcome
 from app.session.session import Session
 from app.shell.main_window import MainWindow
+from app.shell.status_bar import StatusBar
 from app.shell.top_bar import TABS
 from models.library.library import Library
 from models.settings.run_spec import RunSpec
@@ -197,8 +199,16 @@ def test_the_status_bar_shows_the_device_and_the_current_work(
     session.training.start(dataclasses.replace(tiny_spec, name="growing"))
     until(lambda: session.training.state is not None and session.training.state.step >= 1)
     assert "growing" in session.status.line.words
+    (bar,) = window.findChildren(StatusBar)
+
+    def says_so() -> bool:
+        return any("other programs use" in each.text() for each in bar.findChildren(ElidedLabel))
+
+    bar.show_load(1.0)
+    assert says_so()
     until(lambda: not session.training.active)
     assert session.status.line.words == "Ready"
+    assert not says_so()  # nothing is slowed down
     assert any(label.text().startswith("CPU") for label in window.findChildren(QLabel))
 
 

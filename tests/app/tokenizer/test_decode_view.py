@@ -11,7 +11,6 @@ from tokenizers import Tokenizer
 
 from app.kit.text.text_box import MAX_LINE_LENGTH
 from app.kit.theme import ThemeProvider
-from app.session.session import Session
 from app.tokenizer.decode_view import MAX_SYNC_CHARACTERS, DecodeView
 from models.tokenizers import encode_prompt, train_tokenizer
 from models.tokenizers.text.encoded import EncodedText
@@ -26,8 +25,8 @@ def bpe() -> Tokenizer:
 
 
 @pytest.fixture
-def view(qtbot: QtBot, session: Session, theme: ThemeProvider, bpe: Tokenizer) -> DecodeView:
-    widget = DecodeView(session, theme)
+def view(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> DecodeView:
+    widget = DecodeView(theme)
     qtbot.addWidget(widget)
     widget.resize(900, 600)
     widget.set_tokenizer(bpe, "bpe")

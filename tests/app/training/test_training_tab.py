@@ -22,6 +22,7 @@ from app.session.session import Session
 from app.training.run_list.run_model import loss_points
 from app.training.tab import TrainingTab
 from models.events import SampleMade, TrainMetrics, ValMetrics
+from models.runs.run_queue import RunQueue
 from models.settings.run_spec import RunSpec
 
 Until = Callable[[Callable[[], bool]], None]
@@ -206,6 +207,19 @@ def test_the_queue_does_not_switch_pages(tab: TrainingTab, session: Session, tin
     until(lambda: not session.training.active and not session.queue.waiting)
     assert tab.pages.currentWidget() is tab.new_run
     assert tab.runs.current_id == ""
+
+
+def test_a_run_of_the_users_is_shown_after_the_queue_could_start_none(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    for name in ("deleted", "deleted too"):
+        RunQueue(session.library).add_run(name, name)
+    session.queue.start()
+    until(lambda: not session.queue.is_draining)
+    assert all(item.problem for item in session.queue.waiting)
+    session.training.start(tiny_spec)
+    assert tab.pages.currentWidget() is tab.run_view
+    until(lambda: not session.training.active)
 
 
 def test_a_run_that_ended_here_is_followed_when_another_process_resumes_it(

@@ -109,7 +109,7 @@ def test_the_pointer_reads_the_curve(qtbot: QtBot, view: PositionView) -> None:
     qtbot.mouseMove(view.lines, QPoint(view.lines.width() // 2, view.lines.height() // 2))
     words = view.lines.accessibleDescription()
     assert "tokens apart" in words
-    assert "scaled" in words
+    assert " scaled" in words
     assert "unscaled" in words
 
 

@@ -44,5 +44,5 @@ def test_a_finished_long_reply_is_one_widget(qtbot: QtBot, bench: Bench) -> None
     assert len(bubble.blocks) > 3
     height = bubble.height()
     assert bubble.text == whole
-    bubble.settle()
+    bubble.finish()
     assert (len(bubble.blocks), bubble.text, bubble.height()) == (1, whole, height)

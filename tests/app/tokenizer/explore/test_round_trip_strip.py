@@ -11,7 +11,6 @@ from tokenizers import Tokenizer
 
 from app.kit.text.text_box import MAX_CHARACTERS
 from app.kit.theme import ThemeProvider
-from app.session.session import Session
 from app.tokenizer.explore.explore_view import ExploreView
 from app.tokenizer.explore.round_trip_strip import MAX_SYNC_BYTES, RoundTripStrip, format_change
 from models.tokenizers import TokenizerOptions, train_tokenizer
@@ -116,9 +115,9 @@ def test_changes_are_formatted_visibly(small: Tokenizer) -> None:
 
 
 def test_a_difference_is_selected_in_the_text(
-    qtbot: QtBot, session: Session, theme: ThemeProvider, small: Tokenizer, until: Until
+    qtbot: QtBot, theme: ThemeProvider, small: Tokenizer, until: Until
 ) -> None:
-    view = ExploreView(session, theme)
+    view = ExploreView(theme)
     qtbot.addWidget(view)
     view.resize(900, 600)
     view.show()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyqtgraph as pg
 import pytest
 from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
@@ -57,6 +58,16 @@ def test_runs_are_drawn_with_their_differences(overlay: RunOverlay, until: Until
     overlay.grab()
 
 
+def test_one_differing_setting_is_counted_as_one(
+    overlay: RunOverlay, session: Session, tiny_config: ModelConfig, until: Until
+) -> None:
+    for name, config in (("a", tiny_config), ("b", dataclasses.replace(tiny_config, dropout=0.3))):
+        make_run(session.library, config, name, losses=[3.0, 2.0])
+    session.runs.index.refresh()
+    overlay.show_runs(("a", "b"))
+    until(lambda: overlay.differences.note.text().startswith("1 setting differs; "))
+
+
 def test_lines_are_hidden_and_another_quantity_is_chosen(overlay: RunOverlay, until: Until) -> None:
     overlay.show_runs(("long", "short"))
     until(lambda: shown(overlay) == {"long", "short"})
@@ -69,6 +80,23 @@ def test_lines_are_hidden_and_another_quantity_is_chosen(overlay: RunOverlay, un
     assert overlay.legend.topLevelItem(1).text(1) == "–"
     overlay.controls.quantities.setCurrentIndex(overlay.controls.quantities.findData("bits"))
     until(lambda: shown(overlay) == set())
+
+
+def test_larger_text_does_not_cut_off_the_names_of_the_lines(
+    overlay: RunOverlay, theme: ThemeProvider, until: Until
+) -> None:
+    overlay.show_runs(("long", "short"))
+    until(lambda: shown(overlay) == {"long", "short"} and not overlay.reading.busy)
+    chart, area = overlay.chart, overlay.chart.getPlotItem().getViewBox()
+    theme.set_text_scale(1.5)
+
+    def names() -> list[pg.TextItem]:
+        return [item for item in chart.items() if isinstance(item, pg.TextItem) and item.toPlainText() in chart.lines]
+
+    size = theme.font(0.9).pointSizeF()
+    until(lambda: [item.textItem.font().pointSizeF() for item in names()] == [size, size])
+    chart.grab()
+    assert all(item.sceneBoundingRect().right() <= area.sceneBoundingRect().right() for item in names())
 
 
 def test_the_pointer_reads_all_lines(overlay: RunOverlay, until: Until) -> None:

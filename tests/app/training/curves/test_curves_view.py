@@ -211,7 +211,7 @@ def test_baselines_are_read_from_the_run(
     view: CurvesView, tiny_spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert math.isnan(view.loss.frequencies.value)
-    monkeypatch.setattr("app.training.curves.view.measured_at_first", lambda run: {"unigram_entropy": 3.0})
+    monkeypatch.setattr("app.training.curves.view.initial_measurements", lambda run: {"unigram_entropy": 3.0})
     view.show_run(ShownRun(id="b", name="B", folder=tmp_path, spec=tiny_spec, history=history()))
     assert view.loss.frequencies.value == 3.0
     monkeypatch.undo()
@@ -219,7 +219,7 @@ def test_baselines_are_read_from_the_run(
     assert math.isnan(view.loss.frequencies.value), "there is no run.json"
     begins = RunHistory()
     view.show_run(ShownRun(id="b", name="B", folder=tmp_path, spec=tiny_spec, history=begins))
-    monkeypatch.setattr("app.training.curves.view.measured_at_first", lambda run: {"unigram_entropy": 2.0})
+    monkeypatch.setattr("app.training.curves.view.initial_measurements", lambda run: {"unigram_entropy": 2.0})
     begins.replace_with(history())
     view.refresh()
     assert view.loss.frequencies.value == 2.0, "another process has begun to train it"

@@ -11,7 +11,6 @@ from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
 from app.session.run_history import RunHistory
-from app.session.session import Session
 from app.training.doctor.view import DoctorView
 from app.training.shown_run import ShownRun
 from models.events import TrainMetrics
@@ -31,9 +30,9 @@ def spec(tiny_spec: RunSpec) -> RunSpec:
 
 
 @pytest.fixture
-def view(session: Session, theme: ThemeProvider, qtbot: QtBot) -> DoctorView:
+def view(theme: ThemeProvider, qtbot: QtBot) -> DoctorView:
     """The view, on screen."""
-    view = DoctorView(session, theme)
+    view = DoctorView(theme)
     qtbot.addWidget(view)
     view.resize(900, 560)
     view.show()

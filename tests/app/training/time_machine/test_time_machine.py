@@ -16,7 +16,6 @@ from pytestqt.qtbot import QtBot
 from app.kit.figures.attention_pictures import head_picture, side_of
 from app.kit.theme import ThemeProvider
 from app.session.run_history import RunHistory
-from app.session.session import Session
 from app.training.curves.sample_text import changes
 from app.training.shown_run import ShownRun
 from app.training.time_machine.attention_pane import format_site, head_weights
@@ -65,9 +64,9 @@ def shown(run: RunFolder, history: RunHistory | None = None) -> ShownRun:
 
 
 @pytest.fixture
-def view(session: Session, theme: ThemeProvider, qtbot: QtBot) -> TimeMachine:
+def view(theme: ThemeProvider, qtbot: QtBot) -> TimeMachine:
     """The view, on screen."""
-    view = TimeMachine(session, theme)
+    view = TimeMachine(theme)
     qtbot.addWidget(view)
     view.resize(1000, 470)
     view.show()
