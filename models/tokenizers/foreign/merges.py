@@ -19,7 +19,7 @@ def derive_merges(ranks: Mapping[T, float]) -> list[tuple[T, T]]:
 
     A token is merged the same way in any context, so the last pair when it is merged on its own is the only pair that
     can make it. A token that does not come out whole on its own has no merge. Of equal ranks, the longest token comes
-    first; see `check_equal_ranks`.
+    first; see `find_undecided`.
     """
     pairs = []
     for token, _ in sorted(ranks.items(), key=lambda item: (item[1], -len(item[0]))):
@@ -30,15 +30,12 @@ def derive_merges(ranks: Mapping[T, float]) -> list[tuple[T, T]]:
     return pairs
 
 
-def check_equal_ranks(ranks: Mapping[str, float], merges: list[tuple[str, str]]) -> None:
-    """Check that merging in the order of `derive_merges` is the same as merging the leftmost of pairs of equal rank.
+def find_undecided(ranks: Mapping[str, float], merges: list[tuple[str, str]]) -> str | None:
+    """A token that shows that `derive_merges` is not the same as merging the leftmost of pairs of equal rank, or None.
 
-    It is for runs of one character (white space, in Llama and Mistral) that all have the same rank and are part of no
-    other merge. Such a run grows by single characters from left to right, and then joins the one before it if it can:
-    whenever several of these merges are possible, the leftmost one makes the longest token.
-
-    Raises:
-        ValueError: where that is not so; the message is a token.
+    It is the same for runs of one character (white space, in Llama and Mistral) that all have the same rank and are in
+    no other merge. Such a run grows by single characters from left to right, and then joins the one before it if it
+    can: whenever several of these merges are possible, the leftmost one makes the longest token.
     """
     made = [left + right for left, right in merges]
     n_of = Counter(ranks[token] for token in made)
@@ -49,7 +46,8 @@ def check_equal_ranks(ranks: Mapping[str, float], merges: list[tuple[str, str]])
             continue
         uses_run = any(len(part) > 1 and len(set(part)) == 1 and part[0] in tied for part in (left, right))
         if n_of[ranks[token]] > 1 or uses_run or (len(set(token)) == 1 and token[0] in tied):
-            raise ValueError(token)
+            return token
+    return None
 
 
 def _last_parts(token: T, ranks: Mapping[T, float]) -> list[T]:

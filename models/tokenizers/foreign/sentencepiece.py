@@ -13,7 +13,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 from models.files.atomic import DamagedError
 from models.tokenizers.foreign.charsmap import read_charsmap
-from models.tokenizers.foreign.merges import check_equal_ranks, derive_merges
+from models.tokenizers.foreign.merges import derive_merges, find_undecided
 from models.tokenizers.foreign.replacing import replacement_steps
 from models.tokenizers.foreign.sentencepiece_file import PieceKind, SentencePieceModel
 from models.tokenizers.token_bytes import BYTE_TOKENS
@@ -169,13 +169,12 @@ def _bpe(model: SentencePieceModel) -> models.BPE:
     unused = set(made).intersection(model.of_kind(PieceKind.UNUSED))
     if unused:
         raise ValueError(f"{model.where} cannot be read: its unused piece {min(unused)!r} takes part in merges.")
-    try:
-        check_equal_ranks(ranks, merges)
-    except ValueError as error:
+    undecided = find_undecided(ranks, merges)
+    if undecided is not None:
         raise ValueError(
-            f"{model.where} cannot be read: pieces such as {str(error)!r} have equal scores, so which one is merged "
+            f"{model.where} cannot be read: pieces such as {undecided!r} have equal scores, so which one is merged "
             "first depends on where they stand in a text, which has no equivalent here."
-        ) from error
+        )
     lost = {text for text in ranks.keys() & set(model.of_kind(_NORMAL)) if len(text) > 1}.difference(made)
     if symbols and lost:  # words are looked up then, so the piece would be found without a merge
         # Spelled with a space, which normalised text has none of, it is not found, and decodes to the same.
