@@ -17,11 +17,14 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _FETCHED = [
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"),
     *("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
-    "*.tiktoken",
+    *("tekken.json", "*.model.v*", "encoder.json", "vocab.bpe", "*.tiktoken"),
 ]
 """Files that are downloaded; no weights."""
 
 _TIMEOUT_S = 10
+_STANDARD_STEMS = ("tokenizer", "vocab", "merges", "spiece", "sentencepiece.bpe", "sentencepiece", "tekken", "encoder")
+_VERSION = re.compile(r"(.+)\.model\.(v\w+)")
+"""The end of the names of Mistral's files, “tokenizer.model.v3”."""
 
 
 def import_tokenizer(source: str | Path, library: Library, name: str = "", *, pattern: str = "") -> str:
@@ -68,9 +71,12 @@ def _called(path: Path, fetched_from: str) -> str:
     """The name of a source: that of its folder if the file has a standard name."""
     if fetched_from:
         return fetched_from.rpartition("/")[2]
-    if path.is_dir() or path.stem in ("tokenizer", "vocab", "merges", "spiece", "sentencepiece.bpe", "sentencepiece"):
-        return path.name if path.is_dir() else path.parent.name
-    return path.stem
+    if path.is_dir():
+        return path.name
+    if path.stem in _STANDARD_STEMS:
+        return path.parent.name
+    versioned = _VERSION.fullmatch(path.name)
+    return f"{versioned[1]}-{versioned[2]}" if versioned else path.stem
 
 
 def _digests(files: tuple[Path, ...]) -> str:

@@ -22,9 +22,9 @@ from app.session.session import Session
 from app.tokenizer.making.importing import PatternRequest, TokenizerImporter
 
 _FILES = (
-    "Tokenizers (*.json *.txt *.model *.tiktoken *.gguf *.bpe);;"
-    "tokenizer.json, vocab.json (*.json);;vocab.txt, merges.txt (*.txt);;SentencePiece (*.model);;"
-    "tiktoken ranks (*.tiktoken);;GGUF models (*.gguf);;All files (*)"
+    "Tokenizers (*.json *.txt *.model *.model.v* *.tiktoken *.gguf *.bpe);;"
+    "tokenizer.json, vocab.json, Mistral's tekken.json (*.json);;vocab.txt, merges.txt, vocab.bpe (*.txt *.bpe);;"
+    "SentencePiece (*.model *.model.v*);;tiktoken ranks (*.tiktoken);;GGUF models (*.gguf);;All files (*)"
 )
 _TIP = "Import the tokenizer of another model from a file, a Hugging Face folder, or the hub"
 _WIDTH = 460
