@@ -17,7 +17,6 @@ import safetensors.torch
 import torch
 
 from app.chat.archive.index import ChatIndex
-from app.chat.archive.message_tree import tree_rows
 from app.chat.archive.store import ChatStore
 from app.chat.notebook.file import open_notebook
 from app.chat.settings.sampling_presets import SamplingPresets
@@ -210,7 +209,7 @@ def test_a_chat_has_all_its_branches(library: Library, which: str) -> None:
             }
             == about
         )
-    assert len(tree_rows(chat)) == len(chat.messages)
+    assert len(chat.rows) == len(chat.messages)
 
 
 def test_another_branch_can_be_shown_and_is_kept(library: Library) -> None:
