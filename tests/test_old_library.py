@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from pytestqt.qtbot import QtBot
 
 from app.chat.archive.index import ChatIndex
 from app.chat.archive.store import ChatStore
@@ -166,13 +167,15 @@ def test_what_was_thrown_away_comes_back(library: Library) -> None:
 # -- What the window remembers -----------------------------------------------------------------------------------------
 
 
-def test_the_settings_are_understood(library: Library) -> None:
+def test_the_settings_are_understood(library: Library, qtbot: QtBot) -> None:
     notices = Notices()
     remembered, trash = Remembered(library.home, notices), Trash(library, notices)
     assert remembered.problem is None
     for key, value in EXPECTED["settings"].items():
         assert remembered.get(key, None) == value
     tokenizers = Tokenizers(library, remembered, trash, notices, notices)
+    tokenizers.choose_last()
+    qtbot.waitUntil(lambda: not tokenizers.is_loading)
     assert tokenizers.name == "Syllables"
     assert tokenizers.current is not None
     designs = Designs(library, remembered, trash, notices, notices)

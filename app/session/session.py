@@ -57,8 +57,9 @@ class Session(QObject):
         training.ended.connect(device.changed)  # its memory is free again
 
     def start(self, *, warm_up: bool = True) -> None:
-        """Start the worker and load torch there: call after the window's first paint."""
+        """Start the worker, load torch there, and the last tokenizer: call after the window's first paint."""
         self.worker.start()
+        self.tokenizers.choose_last()
         if warm_up:
             self.device.warm_up()
 

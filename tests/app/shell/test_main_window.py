@@ -6,6 +6,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
 
 from app.kit.colours import DARK, LIGHT
 from app.kit.theme import ThemeProvider
@@ -24,6 +26,7 @@ from app.shell.main_window import MainWindow
 from app.shell.top_bar import TABS
 from models.library.library import Library
 from models.settings.run_spec import RunSpec
+from models.tokenizers import save_tokenizer
 from tests import ROOT
 
 Until = Callable[[Callable[[], bool]], None]
@@ -276,3 +279,35 @@ def test_an_interrupted_run_can_be_resumed_at_launch(
     until(lambda: session.training.state is not None and session.training.state.step > run.step)
     assert window.pages.current == "training"
     window.quit()
+
+
+def test_the_window_paints_and_reacts_before_the_last_tokenizer_has_been_read(
+    library: Library,
+    theme: ThemeProvider,
+    byte_tokenizer: Tokenizer,
+    qtbot: QtBot,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    save_tokenizer(byte_tokenizer, library, "mine", {})
+    ready = threading.Event()
+
+    def load_slowly(name: str, library: Library) -> Tokenizer:
+        assert threading.current_thread() is not threading.main_thread()
+        ready.wait()
+        return byte_tokenizer
+
+    monkeypatch.setattr("models.tokenizers.load_tokenizer", load_slowly)
+    session = Session(library)
+    window = MainWindow(session, theme)
+    qtbot.addWidget(window)
+    with qtbot.waitSignal(window.painted):
+        window.show()
+    session.start(warm_up=False)
+    for name, *_ in TABS:
+        window.show_tab(name)
+        assert window.pages.current == name
+    assert (session.tokenizers.name, session.tokenizers.current) == ("mine", None)
+    ready.set()
+    until(lambda: session.tokenizers.current is byte_tokenizer)
+    window.close()
