@@ -25,7 +25,14 @@ from tests.app.heard import Heard, Until, long
 @pytest.fixture
 def serving(session: Session) -> Serving:
     serving = Serving(
-        session.worker, session.chat, session.training, session.runs, session.remembered, session.notices, session
+        session.worker,
+        session.chat,
+        session.training,
+        session.runs,
+        session.models,
+        session.remembered,
+        session.notices,
+        session,
     )
     session.closing.connect(serving.close)
     return serving

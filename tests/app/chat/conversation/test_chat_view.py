@@ -142,7 +142,9 @@ def test_the_tree_shows_all_branches_and_goes_to_each(qtbot: QtBot, asked: Bench
     qtbot.keyClick(tree, Qt.Key.Key_Up)
     assert texts(asked) == ["Who is it?", "It is Ben."]
     with qtbot.waitSignal(tree.navigated):
-        qtbot.mouseClick(tree.viewport(), Qt.MouseButton.LeftButton, pos=tree.visualRect(tree.model().index(2, 0)).center())
+        qtbot.mouseClick(
+            tree.viewport(), Qt.MouseButton.LeftButton, pos=tree.visualRect(tree.model().index(2, 0)).center()
+        )
     assert texts(asked) == ["Who is it?", "Nobody."]
     tree.grab()
 
