@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.session.chat_model import LIVE, ChatModel, describe_model
 from app.session.device import Device
 from app.session.models_in_memory import LoadedModel, ModelsInMemory
+from app.session.remembered import Remembered
 from app.session.runs import Runs
 from app.session.training import Training
 from app.worker.failures import Failure
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 CHAT, OPEN = "Chat", "open"
 """The user and the key of the open model among the models in memory."""
+_LAST = "open model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,7 @@ class ChatSession(QObject):
         training: Training,
         models: ModelsInMemory,
         device: Device,
+        remembered: Remembered,
         notices: Notices,
         parent: QObject,
     ) -> None:
@@ -84,7 +87,8 @@ class ChatSession(QObject):
         self._job.ended.connect(self._on_ended)
         self._job.failed.connect(notices.fail)
         self._library, self._runs, self._training, self._models = library, runs, training, models
-        self._device, self._notices = device, notices
+        self._device, self._remembered, self._notices = device, remembered, notices
+        self._requested: dict[str, Any] = {}  # what is being opened, as it is remembered
         self._summaries: Any = None  # both from models.inference, which is imported on the worker's thread
         self._prefix_cache: Any = None
         self.model: ChatModel | None = None
@@ -108,11 +112,27 @@ class ChatSession(QObject):
             return True
         return self._notices.attempt(lambda: self._open_run(which, step, weights))
 
+    def open_last(self) -> None:
+        """Open the model that was open when the program ended; a notice says if it is gone."""
+        last = self._remembered.get(_LAST, {})
+        if not last:
+            return
+        run_id, step, weights = last.get("run"), last.get("step"), last.get("weights")
+        try:
+            self._open_run(
+                str(run_id), step if isinstance(step, int) else None, weights if weights in KINDS else KINDS[0]
+            )
+        except ValueError:
+            self._remembered.set(_LAST, {})
+            name = f"“{last.get('name', run_id)}”"
+            self._notices.say(f"{name}, the model that was open last, is gone: choose another one above the chat.")
+
     def _open_run(self, run_id: str, step: int | None, weights: str) -> None:
         from models.runs.run_folder import RunFolder
 
         folder, device = self._runs.find(run_id).folder, self._device.name
         run = RunFolder.open(folder)
+        self._requested = {"run": run_id, "name": run.name, "step": step, "weights": weights}
 
         def make() -> Iterator[Event]:
             from models.device import choose_device
@@ -165,11 +185,15 @@ class ChatSession(QObject):
         else:
             self._models.put(CHAT, OPEN, opened.loaded)
         self.model, self.tokenizer = opened.model, opened.tokenizer
+        is_live = opened.loaded is None
+        live = {"run": opened.model.run_id, "name": opened.model.name, "step": None, "weights": KINDS[0]}
+        self._remembered.set(_LAST, live if is_live else self._requested)
         self.model_changed.emit()
 
     def _forget_model(self) -> None:
         self._models.release(CHAT)
         self.model = self.tokenizer = self._summaries = self._prefix_cache = None
+        self._remembered.set(_LAST, {})
 
     def close_model(self) -> None:
         """Close the model, for instance because its run was deleted."""

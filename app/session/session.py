@@ -49,7 +49,7 @@ class Session(QObject):
         self.runs = runs = Runs(library, index, training, trash, notices, self)
         self.queue = TrainingQueue(library, runs, training, notices, self)
         self.models = models = ModelsInMemory(worker, self)
-        self.chat = ChatSession(worker, library, runs, training, models, device, notices, self)
+        self.chat = ChatSession(worker, library, runs, training, models, device, remembered, notices, self)
         self.status = Status(training, self.chat, device, self)
         # In this order: the chat leaves the live model before its run may be deleted, and the next run starts last.
         training.ended.connect(self.chat.on_training_ended)

@@ -39,6 +39,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
     def after_first_paint() -> None:
         session.start()
+        window.reopen_chat()
         window.show_last_tab()
         window.offer_interrupted()
         window.pages.make_all()
