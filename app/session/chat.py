@@ -136,19 +136,18 @@ class ChatSession(QObject):
 
         def make() -> Iterator[Event]:
             from models.device import choose_device
-            from models.inference.weights import prepare_weights
             from models.interop.loading import load_model_events
             from models.library.run_record import checkpoint_step
 
             choice = choose_device(device)
             # Looked up here, since there may be a newer one by now.
             checkpoint = run.latest_checkpoint() if step is None else run.checkpoint_path(step)
-            model, tokenizer = yield from load_model_events(checkpoint or folder, choice.device)
+            model, tokenizer = yield from load_model_events(checkpoint or folder, choice.device, weights=weights)
             if tokenizer is None:
                 raise ValueError(f"{run.name} has no tokenizer, so text cannot be turned into tokens for it.")
             at = checkpoint_step(checkpoint) if checkpoint is not None else 0
             about = self._describe(run.id, run, model, tokenizer, at, choice.label)
-            loaded = LoadedModel(run.name, prepare_weights(model, weights), tokenizer, at)
+            loaded = LoadedModel(run.name, model, tokenizer, at)
             yield ModelOpened(model=dataclasses.replace(about, weights=weights), tokenizer=tokenizer, loaded=loaded)
 
         self._open(run.name, make)

@@ -11,15 +11,19 @@ from tokenizers import Tokenizer
 from models.architecture.transformer import AnyModel
 from models.events import Event, result_of
 from models.files.atomic import DamagedError
+from models.inference.weight_kinds import KINDS
 from models.interop.building import build_model_from, state_names
 from models.interop.family import Weight
-from models.interop.gguf import read_gguf, read_gguf_config
+from models.interop.gguf import read_gguf, read_gguf_config, read_gguf_model
 from models.interop.reading import read_folder, read_folder_config
 from models.interop.stored import read_header
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.tokenizers import read_tokenizer
 from models.training.checkpoint import read_model_config
+
+GGUF_NAME = "model.gguf"
+"""The weights of a checkpoint that was imported from a GGUF file, as they are there."""
 
 
 def load_model(
@@ -38,22 +42,36 @@ def load_model(
 
 
 def load_model_events(
-    path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+    path: str | Path,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    *,
+    weights: str = KINDS[0],
 ) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
-    """As `load_model`, with Phase, Progress (bytes) and Notice on the way; closing it cancels."""
+    """As `load_model`, with Phase, Progress (bytes) and Notice on the way; closing it cancels.
+
+    weights: the format of the matrices, one of weight_kinds.KINDS: for inference, as `prepare_weights` makes them.
+    """
     path, device = Path(path), torch.device(device)
+    if weights not in KINDS:
+        raise ValueError(f"Weights cannot be kept as {weights!r}: choose one of {', '.join(KINDS)}.")
     if is_gguf(path):
-        return (yield from read_gguf(path, device, dtype))
+        return (yield from read_gguf(path, device, dtype, weights))
     if is_hugging_face(path):
-        return (yield from read_folder(path, device, dtype))
+        return (yield from read_folder(path, device, dtype, weights))
     checkpoint, tokenizer_file = _find(path)
+    if (checkpoint / GGUF_NAME).is_file():
+        model = yield from read_gguf_model(checkpoint / GGUF_NAME, device, dtype, weights)
+        return model, read_tokenizer(tokenizer_file) if tokenizer_file.is_file() else None
     file = checkpoint / "model.safetensors"
     try:
         config, stored = read_model_config(checkpoint), read_header(file)
     except DamagedError as error:
         raise DamagedError(f"{error} Put an intact copy of it back, or use another checkpoint.") from error
-    weights = [Weight(local_name=name, remote_name=name) for name in state_names(config)]
-    model = yield from build_model_from(config, weights, stored, where=str(file), device=device, dtype=dtype)
+    names = [Weight(local_name=name, remote_name=name) for name in state_names(config)]
+    model = yield from build_model_from(
+        config, names, stored, where=str(file), device=device, dtype=dtype, matrices=weights
+    )
     return model, read_tokenizer(tokenizer_file) if tokenizer_file.is_file() else None
 
 
