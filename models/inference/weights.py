@@ -76,7 +76,9 @@ class NarrowMatrices:
         """Replace the model's layers, and its head."""
         for path, matrix in self._taken.items():
             parent, _, name = path.rpartition(".")
-            matrix.bias = self._model.get_submodule(path).bias
+            layer = self._model.get_submodule(path)
+            assert isinstance(layer, nn.Linear)
+            matrix.bias = layer.bias
             setattr(self._model.get_submodule(parent), name, matrix.eval())
         head = self._model.head
         if self._kind != KINDS[0] and isinstance(head, LanguageHead):
