@@ -13,9 +13,10 @@ from app.session.device import memory_bytes
 from app.session.session import Session
 from app.shell.preferences import PreferenceBox, Preferences
 from app.worker.background import LatestTask
-from models.number_words import format_duration, format_percent, format_size
+from models.number_words import format_count, format_duration, format_percent, format_size
 
 _MEASURED_EVERY_MS = 2000
+_MEMORY_TIP = "Main memory used by Terrarium"
 
 
 class StatusBar(QFrame):
@@ -34,7 +35,6 @@ class StatusBar(QFrame):
         self._devices.view().setMinimumWidth(220)
         self._device = label("", "caption")
         self._memory = label("", "caption")
-        self._memory.setToolTip("Main memory used by Terrarium")
         self._text = ElidedLabel()
         self._text.setAccessibleName("Current work")
         self._progress = QProgressBar()
@@ -91,7 +91,13 @@ class StatusBar(QFrame):
 
     @Slot()
     def _show_memory(self) -> None:
-        self._memory.setText(format_size(memory_bytes()))
+        session = self._session
+        uses = [f"{use.user}: {use.name}, {format_size(use.n_bytes)}" for use in session.models.uses]
+        if session.training.active and session.training.state is not None:
+            uses.append(f"Training: {session.training.state.name}")
+        models = f" · {format_count(len(uses), 'model')}" if uses else ""
+        self._memory.setText(f"{format_size(memory_bytes())}{models}")
+        self._memory.setToolTip("\n".join((_MEMORY_TIP, *(["Models in memory:"] if uses else []), *uses)))
 
     @Slot()
     def _measure_load(self) -> None:

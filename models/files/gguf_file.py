@@ -74,6 +74,10 @@ class GgufTensor:
             raise ValueError(f"{self.path} cannot be read: {error.strerror}.") from error
         return out
 
+    def check_kind(self) -> None:
+        """Raise ValueError if its quantisation is not supported."""
+        self._dequantised(bytes(self.n_bytes // prod(self.shape[:-1])), 1)
+
     def _dequantised(self, data: bytes, n_rows: int) -> np.ndarray[Any, Any]:
         if self.kind == GGMLQuantizationType.F16:  # the package leaves float16 as it is
             return np.frombuffer(data, dtype=np.float16).reshape(n_rows, -1)

@@ -24,9 +24,12 @@ from models.tokenizers.foreign.reading import find_tokenizer_file
 
 
 def read_folder(
-    folder: Path, device: torch.device, dtype: torch.dtype
+    folder: Path, device: torch.device, dtype: torch.dtype, matrices: str
 ) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
     """The model and tokenizer of a Hugging Face folder. Yields Phase, Progress (bytes) and Notice.
+
+    Args:
+        matrices: their format, one of weight_kinds.KINDS.
 
     Raises:
         ValueError: where the model is not supported or a file is damaged; it names the file.
@@ -47,6 +50,7 @@ def read_folder(
         ignored=family.IGNORED,
         device=device,
         dtype=dtype,
+        matrices=matrices,
     )
     return model, tokenizer
 

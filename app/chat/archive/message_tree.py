@@ -149,6 +149,16 @@ class Chat:
             parent = path[-1].id
         return tuple(path)
 
+    @cached_property
+    def rows(self) -> tuple[TreeRow, ...]:
+        """The rows of the drawn tree."""
+        return _tree_rows(self)
+
+    def prepared(self) -> Chat:
+        """This chat, with all computed that its views need: call it off the window's thread for a long one."""
+        _ = self._by_id, self.path, self.rows  # each is kept
+        return self
+
     @property
     def leaf(self) -> Message | None:
         """The last message that is shown."""
@@ -237,7 +247,7 @@ class TreeRow(NamedTuple):
     turns_off: bool
 
 
-def tree_rows(chat: Chat) -> list[TreeRow]:
+def _tree_rows(chat: Chat) -> tuple[TreeRow, ...]:
     """The messages from top to bottom: older versions branch off to the right, the newest continues straight down.
 
     So a conversation without branches is one straight line.
@@ -258,7 +268,7 @@ def tree_rows(chat: Chat) -> list[TreeRow]:
         message, lane, turns_off, beside = waiting.pop()
         rows.append(TreeRow(message, lane, beside, turns_off))
         push(message.id, lane, beside)
-    return rows
+    return tuple(rows)
 
 
 def shortened(text: str, length: int = _TITLE_LENGTH) -> str:

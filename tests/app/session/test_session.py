@@ -77,10 +77,16 @@ def test_rename_while_it_is_opened_and_when_it_has_just_ended(
 
 
 def test_a_tokenizer_that_cannot_be_deleted_stays_chosen(
-    session: Session, heard: Heard, library: Library, byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+    session: Session,
+    heard: Heard,
+    library: Library,
+    byte_tokenizer: Tokenizer,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     save_tokenizer(byte_tokenizer, library, "mine", {})
     session.tokenizers.choose("mine")
+    until(lambda: not session.tokenizers.is_loading)
 
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -173,7 +179,7 @@ def test_a_tokenizer_is_trained_beside_a_training(
     assert training.train("words", "bpe", 300, tiny_spec.data)
     assert training.busy
     assert not training.train("others", "bpe", 300, tiny_spec.data)
-    until(lambda: session.tokenizers.name == "words")
+    until(lambda: session.tokenizers.name == "words" and not session.tokenizers.is_loading)
     assert session.tokenizers.current is not None
     assert session.tokenizers.current.get_vocab_size() <= 300
     assert session.training.state.status == "running"  # type: ignore[union-attr]
