@@ -6,11 +6,14 @@ import weakref
 
 import pytest
 from PySide6.QtWidgets import QLabel
+from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
+from app.kit.theme import ThemeProvider
 from app.serve.serving import SERVING, Serving
 from app.session.chat import CHAT, OPEN
 from app.session.session import Session
+from app.shell.preferences import Preferences
 from app.shell.status_bar import StatusBar
 from models.events import ReplyFinished
 from models.library.library import Library
@@ -87,9 +90,11 @@ def test_a_served_model_stays_until_serving_stops_or_the_device_is_freed(
     assert session.models.uses == ()
 
 
-def test_the_status_bar_names_the_models(session: Session, opened: weakref.ref[object], until: Until) -> None:
-    bar = StatusBar(session)
+def test_the_status_bar_names_the_models(
+    session: Session, theme: ThemeProvider, opened: weakref.ref[object], qtbot: QtBot
+) -> None:
+    bar = StatusBar(session, Preferences(session, theme, session))
+    qtbot.addWidget(bar)
     tips = "\n".join(label.toolTip() for label in bar.findChildren(QLabel))
     assert "Chat: decoder-only, " in tips
     assert any(label.text().endswith("· 1 model") for label in bar.findChildren(QLabel))
-    bar.deleteLater()
