@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from app.commands.common import UsageError
 from app.worker.failures import describe
 from models.library.library import Library
+from models.library.location import find_location
 from models.training.parallel.process_group import end_process
 
 COMMANDS = (
@@ -34,6 +35,7 @@ COMMANDS = (
     "describe",
     "import",
     "export",
+    "trash",
     "bench",
     "screenshots",
     "selftest",
@@ -53,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser(arguments).parse_args(arguments)
     except SystemExit as end:  # raised by argparse after --help and on bad usage
         return end.code if isinstance(end.code, int) else USAGE
+    problem = find_location().problem
+    if problem and args.command is not None:
+        print(problem, file=sys.stderr)
     with _logging():
         code = _guarded(args)
     end_process(code)

@@ -66,12 +66,9 @@ def choose_device(name: str = "auto", index: int = 0) -> DeviceChoice:
     )
 
 
-def set_thread_count() -> None:
-    """Set torch's threads for work in the background of a window: on Linux, where that has low priority, all cores that
-    this process may use; elsewhere all but one.
-    """
-    cores = core_count()
-    torch.set_num_threads(cores if sys.platform == "linux" else max(1, cores - 1))
+def set_thread_count(n: int) -> None:
+    """Set the number of threads with which torch computes what this thread asks for."""
+    torch.set_num_threads(n)
 
 
 def core_count() -> int:

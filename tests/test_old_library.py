@@ -34,6 +34,7 @@ from models.events import Notice, TokenMade, result_of
 from models.inference.generate import generate
 from models.inference.prompts import encode_for
 from models.library.library import Library
+from models.library.trash import list_trash
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import RunQueue
 from models.runs.sweep_result import sweep_runs
@@ -160,6 +161,8 @@ def test_the_designs_are_as_they_were(library: Library) -> None:
 
 
 def test_what_was_thrown_away_comes_back(library: Library) -> None:
+    (item,) = list_trash(library.trash)
+    assert (item.token, item.kind, item.name) == (EXPECTED["trash"], "design", "Thrown away")
     assert library.restore(EXPECTED["trash"]) == library.designs / "Thrown away.json"
     assert library.load_design("Thrown away").d_model == 16
 

@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.kit.basics import plain_tip
 from app.kit.theme import ThemeProvider
 from app.kit.words.preset_words import design_title, format_parameter_count, preset_families
 from models.library.library import DesignInfo
@@ -187,7 +188,7 @@ def _saved_item(info: DesignInfo) -> QTreeWidgetItem:
     item.setData(0, _KEY, info.name)
     item.setData(0, _SIZE, format_parameter_count(info.config) if info.config is not None else "damaged")
     item.setData(0, _PROBLEM, info.problem)
-    item.setToolTip(0, info.problem or f"{info.name}\n{info.path}")
+    item.setToolTip(0, plain_tip(info.problem or f"{info.name}\n{info.path}"))
     return item
 
 

@@ -8,7 +8,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
 
 from app.chat.conversation.starters import describe_world
-from app.kit.basics import button, row
+from app.kit.basics import button, plain_tip, row
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import LIVE, ChatModel
@@ -135,7 +135,7 @@ class ModelPicker(ElidedCombo):
                 self.setItemData(0, "Each reply uses the weights of that moment", Qt.ItemDataRole.ToolTipRole)
             for run in runs:
                 self.addItem(f"{run.name}, {_format_checkpoint(run, step if run.id == current else None)}", run.id)
-                self.setItemData(self.count() - 1, f"{run.status}, {run.id}", Qt.ItemDataRole.ToolTipRole)
+                self.setItemData(self.count() - 1, plain_tip(f"{run.status}, {run.id}"), Qt.ItemDataRole.ToolTipRole)
             self.setCurrentIndex(self.findData(current) if current else -1)
         self.setEnabled(self.count() > 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QSize, Qt
@@ -34,6 +35,13 @@ def label(text: str, role: str = "", *, wrap: bool = False, selectable: bool = F
     return widget
 
 
+def plain_tip(text: str) -> str:
+    """A tooltip that says `text` as it is: Qt would read names, tokens and texts that look like markup as HTML."""
+    if "<" not in text and "&" not in text:
+        return text
+    return f'<p style="white-space: pre-wrap">{html.escape(text, quote=False)}</p>'
+
+
 def set_role(widget: QWidget, role: str, **properties: str) -> None:
     """Change a widget's role (and other properties the style sheet knows, like tone) while it is shown."""
     for name, value in {"role": role, **properties}.items():
@@ -58,7 +66,7 @@ def button(
     if icon:
         colours = {"primary": "on_accent", "hero": "on_accent", "danger": "danger", "link": "accent"}
         theme.set_icon(widget, icon, colours.get(role, "text"))
-    widget.setToolTip(tip)
+    widget.setToolTip(plain_tip(tip))
     widget.setAccessibleName(text or tip)
     if on_click is not None:
         widget.clicked.connect(lambda: on_click())

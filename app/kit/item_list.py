@@ -9,6 +9,7 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSignalBlo
 from PySide6.QtGui import QAction, QFontMetrics, QKeySequence, QPainter
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from app.kit.basics import plain_tip
 from app.kit.colours import Theme
 from app.kit.theme import ThemeProvider
 
@@ -107,7 +108,7 @@ class ItemList(QListWidget):
         row.setData(_DETAIL, item.brief or item.problem or item.detail)
         row.setData(_PROBLEM, bool(item.problem))
         row.setData(Qt.ItemDataRole.AccessibleTextRole, f"{item.name}, {item.problem or item.detail}")
-        row.setToolTip(item.problem or f"{item.name}\n{item.detail}".strip())
+        row.setToolTip(plain_tip(item.problem or f"{item.name}\n{item.detail}".strip()))
         self.addItem(row)
 
     def _add_action(self, text: str, shortcut: QKeySequence, signal: SignalInstance) -> None:

@@ -6,6 +6,7 @@ from PySide6.QtCore import QEvent, QSize, Slot
 from PySide6.QtGui import QFontMetrics, QHelpEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from app.kit.basics import plain_tip
 from app.kit.theme import ThemeProvider
 
 
@@ -23,7 +24,8 @@ class RowTips(QWidget):
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            QToolTip.showText(event.globalPos(), self.tip(int(event.pos().y() / max(self._row_height, 1))), self)
+            tip = self.tip(int(event.pos().y() / max(self._row_height, 1)))
+            QToolTip.showText(event.globalPos(), plain_tip(tip), self)
             return True
         return super().event(event)
 

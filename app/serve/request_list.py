@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
+from app.kit.basics import plain_tip
 from app.kit.theme import SPACE, ThemeProvider
 from app.serve.endpoint.request_log import RequestRecord
 from models.number_words import format_count, format_duration
@@ -52,7 +53,7 @@ class RequestList(QListWidget):
             item = self.item(row)
             item.setIcon(self._theme.icon(*_ICONS[request.state]))
             item.setText(format_request(request))
-            item.setToolTip(_tip(request))
+            item.setToolTip(plain_tip(_tip(request)))
         self._fit()
 
     def changeEvent(self, event: QEvent) -> None:

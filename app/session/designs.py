@@ -6,7 +6,7 @@ import builtins
 import itertools
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.remembered import Remembered
 from app.session.trash import Trash
@@ -37,6 +37,7 @@ class Designs(QObject):
     ) -> None:
         super().__init__(parent)
         self._library, self._remembered, self._trash, self._notices = library, remembered, trash, notices
+        trash.restored.connect(self._on_restored)
         saved = remembered.get("design", {})
         try:
             self.current, self.name = ModelConfig.from_dict(saved["config"]), str(saved["name"])
@@ -114,10 +115,15 @@ class Designs(QObject):
     def delete(self, name: str) -> None:
         """Move a saved design to the trash; if it is the current one, it stays current, without a name."""
         path = self._library.designs / f"{name}.json"
-        self._trash.delete(path, f"Design “{name}” deleted", self.list_changed.emit)
+        self._trash.delete(path, f"Design “{name}” deleted")
         if name == self.name and name not in self.list():
             self.set(self.current)
         self.list_changed.emit()
+
+    @Slot(str)
+    def _on_restored(self, kind: str) -> None:
+        if kind == "design":
+            self.list_changed.emit()
 
     def import_file(self, path: Path) -> bool:
         """Save the design of a JSON file under the file's name, and make it the current one; whether it worked."""

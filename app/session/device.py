@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -39,7 +41,8 @@ class Device(QObject):
     """The chosen device; a notice says if another one is used instead.
 
     name: the user's choice, one of DEVICE_NAMES. label: its readable name; '' until torch is loaded.
-    available: the choices on this machine. ready: whether torch is loaded.
+    available: the choices on this machine. ready: whether torch is loaded. threads: how many of the CPU the user has
+    chosen, 0 for `automatic_threads`.
 
     Signals:
         changed(): one of these, or `memory`, has changed.
@@ -52,6 +55,7 @@ class Device(QObject):
         self._worker, self._remembered, self._notices = worker, remembered, notices
         self._jobs: list[Job] = []
         self.name = _known(remembered.get("device", "auto"))
+        self.threads = min(max(0, remembered.get("threads", 0)), usable_cores())
         self.label = ""
         self.available: tuple[str, ...] = ("auto", "cpu")
         self.ready = False
@@ -87,15 +91,36 @@ class Device(QObject):
         self.changed.emit()
         self._submit("Look up device", self.name)
 
+    def choose_threads(self, n: int) -> None:
+        """Use `n` threads of the CPU, 0 for `automatic_threads`, at the next launch, and now unless a model is trained:
+        that keeps its number to its end.
+        """
+        assert 0 <= n <= usable_cores()
+        self.threads = n
+        self._remembered.set("threads", n)
+        self.changed.emit()
+
+        def make() -> Iterator[Event]:
+            self._set_threads()
+            yield from ()
+
+        self._worker.submit(Job("Set threads", make))
+
+    def _set_threads(self) -> None:
+        """On the worker's thread, whose number that is."""
+        from models.device import set_thread_count
+
+        set_thread_count(self.threads or automatic_threads())
+
     def _submit(self, title: str, name: str, *, is_first: bool = False) -> None:
         def make() -> Iterator[Event]:
-            from models.device import BFLOAT16_FROM, available_devices, bf16_is_fast, choose_device, set_thread_count
+            from models.device import BFLOAT16_FROM, available_devices, bf16_is_fast, choose_device
 
             if is_first:
                 # The imported objects live forever. Freezing them spares the garbage collections on the main thread,
                 # where scanning them would be noticeable (see app.worker.garbage).
                 gc.freeze()
-                set_thread_count()
+                self._set_threads()
             choice = choose_device(name)
             yield DeviceFound(
                 label=choice.label,
@@ -137,6 +162,16 @@ class Device(QObject):
         if job in self._jobs:
             self._jobs.remove(job)
             self._notices.fail(failure)
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def automatic_threads() -> int:
+    """Threads for work behind a window: all cores on Linux, where it has low priority; elsewhere one less."""
+    return usable_cores() if sys.platform == "linux" else max(1, usable_cores() - 1)
 
 
 def memory_bytes() -> int:

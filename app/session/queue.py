@@ -108,10 +108,11 @@ class TrainingQueue(QObject):
         try:
             waiting = self._queue.items()
             self._problem = ""
-        except ValueError as error:
-            if str(error) != self._problem:  # report it once
-                self._problem = str(error)
-                self._notices.refuse(str(error))
+        except (ValueError, OSError) as error:
+            sentence = describe(error).sentence
+            if sentence != self._problem:  # reported once, and not at each poll
+                self._problem = sentence
+                self._notices.refuse(sentence)
             waiting = []
         if waiting != self.waiting:
             self.waiting = waiting

@@ -1,31 +1,57 @@
-"""What the window remembers between launches: one JSON file in the library's home."""
+"""What the window remembers between launches: one JSON file in the library's home, which several windows may share."""
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+from PySide6.QtCore import QObject, QTimer, Slot
+
+from app.worker.background import LatestTask
+from app.worker.failures import Failure, describe
 from app.worker.notices import Notices
 from models.files.atomic import atomic_write_json, read_json
 
-FILE_NAME = "settings.json"
+FILE_NAME, LOCK_NAME = "settings.json", "settings.lock"
+WRITE_AFTER_MS = 300
+"""How long changes are collected before they are written."""
+_LOCK_TIMEOUT_S = 5.0
+
+_Path = tuple[str, ...]
+"""The key of a setting, or that and the name of one of its entries."""
+
+log = logging.getLogger(__name__)
 
 
-class Remembered:
-    """Named JSON values, written as they change; failures are reported as notices.
+class Remembered(QObject):
+    """Named JSON values, written in the background soon after they change; failures are reported as notices.
 
-    problem: a sentence if the file is damaged; it is then left alone.
+    Only what this window has changed is written, into the file as it is then: other windows write to it too. Their
+    values are seen here after the next write.
+
+    problem: a sentence if the file was damaged at launch; it is left alone until it is deleted.
     """
 
-    def __init__(self, home: Path, notices: Notices) -> None:
+    def __init__(self, home: Path, notices: Notices, parent: QObject | None = None) -> None:
+        super().__init__(parent)
         self._path, self._notices = home / FILE_NAME, notices
         self._values: dict[str, Any] = {}
+        self._changes: dict[_Path, Any] = {}
+        """What is not in the file yet; None for an entry that was removed."""
+        self._lock = threading.Lock()
+        self._task: LatestTask | None = None
         self.problem: str | None = None
-        if self._path.exists():
-            try:
-                self._values = read_json(self._path)
-            except ValueError as error:
-                self.problem = f"{error} Delete it to start with fresh settings; until then no settings are saved."
+        self._timer = QTimer(self, singleShot=True, interval=WRITE_AFTER_MS)
+        self._timer.timeout.connect(self._write_in_background)
+        try:
+            self._values = self._read()
+        except ValueError as error:
+            self.problem = str(error)
+        self._reported = self.problem or ""
 
     def get(self, key: str, default: Any) -> Any:
         """The value of `key`, or the default if there is no value of the default's type."""
@@ -34,8 +60,91 @@ class Remembered:
 
     def set(self, key: str, value: Any) -> None:
         """Keep a JSON-able value for the next launch."""
-        if self._values.get(key) == value:
-            return
-        self._values[key] = value
-        if self.problem is None:
-            self._notices.attempt(lambda: atomic_write_json(self._path, self._values))
+        if self._values.get(key) != value:
+            self._change((key,), value)
+
+    def set_entry(self, key: str, name: str, value: Any) -> None:
+        """Change one entry of a setting that is a dictionary, whose others stay as they are; None removes it."""
+        if self.get(key, {}).get(name) != value:
+            self._change((key, name), value)
+
+    def flush(self) -> None:
+        """Write what is not written yet, and wait for it: at closing."""
+        self._timer.stop()
+        if self._task is not None:
+            self._task.wait()
+        if self._changes:
+            try:
+                self._write()
+            except (OSError, ValueError) as error:
+                log.warning("The settings could not be written: %s", describe(error).details)
+
+    def _change(self, path: _Path, value: Any) -> None:
+        with self._lock:
+            for other in [other for other in self._changes if other[: len(path)] == path]:
+                del self._changes[other]
+            self._changes[path] = value
+            self._values = _merged(self._values, {path: value})
+        if not self._timer.isActive():
+            self._timer.start()
+
+    @Slot()
+    def _write_in_background(self) -> None:
+        if self._task is None:
+            self._task = LatestTask(self)
+            self._task.done.connect(self._on_written)
+            self._task.failed.connect(self._on_failed)
+        if self._task.busy:
+            self._timer.start()
+        else:
+            self._task.ask(self._write)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return read_json(self._path) if self._path.exists() else {}
+        except ValueError as error:
+            raise ValueError(
+                f"{error} Delete it to start with fresh settings; until then no settings are saved."
+            ) from error
+
+    def _write(self) -> None:
+        """On any thread: merge the changes into the file, and take over what other windows have written there."""
+        with self._lock:
+            changes = dict(self._changes)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._path.with_name(LOCK_NAME), timeout=_LOCK_TIMEOUT_S):
+            values = _merged(self._read(), changes)
+            atomic_write_json(self._path, values)
+        with self._lock:
+            for path, value in changes.items():
+                if path in self._changes and self._changes[path] is value:
+                    del self._changes[path]
+            self._values = _merged(values, self._changes)
+
+    @Slot()
+    def _on_written(self) -> None:
+        self._reported = ""
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        """What could not be written is written with the next change."""
+        if failure.sentence != self._reported:
+            self._reported = failure.sentence
+            self._notices.fail(failure)
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[_Path, Any]) -> dict[str, Any]:
+    """The values with the changes made, of which no dictionary is changed in place."""
+    merged = dict(values)
+    for (key, *name), value in changes.items():
+        if not name:
+            merged[key] = value
+            continue
+        entries = merged.get(key)
+        entries = dict(entries) if isinstance(entries, dict) else {}
+        if value is None:
+            entries.pop(name[0], None)
+        else:
+            entries[name[0]] = value
+        merged[key] = entries
+    return merged

@@ -43,6 +43,7 @@ class Runs(QObject):
         self.index = index
         self._discarded = ""
         training.renamed.connect(self.changed)
+        trash.restored.connect(self._on_restored)
 
     def list(self) -> builtins.list[RunInfo]:
         """All runs, the newest first."""
@@ -137,7 +138,7 @@ class Runs(QObject):
         if moved:
             names = [info.name for info in moved.values()]
             words = f"Run “{names[0]}”" if len(names) == 1 else f"{len(names):,} runs"
-            self._trash.offer_undo(f"{words} deleted", tuple(moved), self.changed.emit)
+            self._trash.offer_undo(f"{words} deleted", tuple(moved))
         self.changed.emit()
         if moved:
             self.deleted.emit(tuple(info.id for info in moved.values()))
@@ -147,6 +148,11 @@ class Runs(QObject):
             raise ValueError("This run is training: stop it before you delete it.")
         info = self.find(run_id)
         moved[self._library.move_to_trash(info.folder)] = info
+
+    @Slot(str)
+    def _on_restored(self, kind: str) -> None:
+        if kind in ("run", "corpus"):
+            self.changed.emit()
 
     def discard_trained(self) -> None:
         """Stop the training without saving, and move its run to the trash."""

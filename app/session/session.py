@@ -37,8 +37,8 @@ class Session(QObject):
         self._collector = MainThreadCollector(self)
         self.library = library
         self.notices = notices = Notices(self)
-        self.remembered = remembered = Remembered(library.home, notices)
-        self.trash = trash = Trash(library, notices)
+        self.remembered = remembered = Remembered(library.home, notices, self)
+        self.trash = trash = Trash(library, notices, self)
         self.worker = worker = Worker(self, name="worker")
         self.tokenizers = Tokenizers(library, remembered, trash, notices, self)
         self.designs = Designs(library, remembered, trash, notices, self)
@@ -67,4 +67,5 @@ class Session(QObject):
         self.closing.emit()
         self.queue.close()
         self.worker.close()
+        self.remembered.flush()
         self._collector.close()

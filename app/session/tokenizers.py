@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.remembered import Remembered
 from app.session.trash import Trash
@@ -34,6 +34,7 @@ class Tokenizers(QObject):
     ) -> None:
         super().__init__(parent)
         self._library, self._remembered, self._trash, self._notices = library, remembered, trash, notices
+        trash.restored.connect(self._on_restored)
         self.current: Tokenizer | None = None
         self.name = ""
         names = [info.name for info in self.list() if info.problem is None]
@@ -96,11 +97,16 @@ class Tokenizers(QObject):
     def delete(self, name: str) -> None:
         """Move a tokenizer to the trash."""
         folder = self._library.tokenizers / name
-        self._trash.delete(folder, f"Tokenizer “{name}” deleted", self.list_changed.emit)
+        self._trash.delete(folder, f"Tokenizer “{name}” deleted")
         if name == self.name and not folder.exists():
             self.current, self.name = None, ""
             self.changed.emit()
         self.list_changed.emit()
+
+    @Slot(str)
+    def _on_restored(self, kind: str) -> None:
+        if kind == "tokenizer":
+            self.list_changed.emit()
 
     def add(self, name: str) -> None:
         """A tokenizer was added to the library: choose it."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QObject, Qt, Signal
-from PySide6.QtWidgets import QMessageBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QMessageBox, QWidget
 
 from app.session.session import Session
+from app.shell.preferences import Preferences
 
 _SETTING = "training at the end"
 
@@ -19,9 +20,9 @@ class ClosingQuestion(QObject):
 
     agreed = Signal()
 
-    def __init__(self, session: Session, window: QWidget) -> None:
+    def __init__(self, session: Session, preferences: Preferences, window: QWidget) -> None:
         super().__init__(window)
-        self._session, self._window = session, window
+        self._session, self._preferences, self._window = session, preferences, window
         self.box: QMessageBox | None = None
 
     def ask(self) -> None:
@@ -32,6 +33,7 @@ class ClosingQuestion(QObject):
         box = self.box = QMessageBox(self._window)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setWindowTitle("Quit Terrarium?")
+        box.setTextFormat(Qt.TextFormat.PlainText)
         box.setText(f"“{state.name}” is training.")
         if state.run_id:
             box.setInformativeText(
@@ -41,6 +43,10 @@ class ClosingQuestion(QObject):
             box.setInformativeText("It is still being prepared: there is nothing to save yet.")
         quit_button = box.addButton("Save and quit" if state.run_id else "Quit", QMessageBox.ButtonRole.AcceptRole)
         stay_button = box.addButton("Keep training", QMessageBox.ButtonRole.RejectRole)
+        if state.run_id:
+            always = QCheckBox("Always save and quit, without asking", box)
+            always.setToolTip("Edit › Preferences changes it back")
+            box.setCheckBox(always)
         box.setDefaultButton(quit_button)
         box.setEscapeButton(stay_button)
         box.buttonClicked.connect(lambda clicked: self._on_answer(clicked is quit_button))
@@ -48,7 +54,10 @@ class ClosingQuestion(QObject):
         box.open()
 
     def _on_answer(self, quits: bool) -> None:
+        always = self.box.checkBox() if self.box is not None else None
         if quits:
+            if always is not None and always.isChecked():
+                self._preferences.on_quit.choose("save")
             self.agreed.emit()
 
     def _on_closed(self) -> None:

@@ -1,40 +1,207 @@
-"""Diagnostics for bug reports."""
+"""What a bug report needs: facts about the program and the computer, and the log, without what is private."""
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import importlib.metadata
+import json
 import os
 import platform
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 from PySide6.QtGui import QGuiApplication
 
+from app.session.session import Session
+from models.files.atomic import read_json
 from models.library.library import Library
+from models.number_words import format_size
+
+_LOG_LINES = 600
+_MIN_NAME = 3
+"""Shorter names are not looked for: they would be found within words."""
+
+_FRAME = re.compile(r'^(\s*File )"([^"]*)"(, line \d+.*)$')
+_CODE = re.compile(r"^    \S|^\s+[~^]+$")
+"""Within a traceback: a line of the program's source, or the marks under it."""
+_RECORD = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ [A-Z]+ [\w.]+: ")
+"""The head of a log record: time, level and module."""
+_ERROR = re.compile(r"[A-Za-z_][\w.]*(?=: |$)")
+"""The type of an exception, in the line after its traceback."""
+_QUOTED = re.compile(r"“[^”]*”|«[^»]*»|\"(?:[^\"\\]|\\.)*\"|(?<!\w)'(?:[^'\\]|\\.)*'")
+_PATH = re.compile(
+    r"(?:\b[A-Za-z]:[\\/]|\\\\|(?<![\w<])~?/)"
+    r".*?(?=:\s|,|;|\)|$| (?:is|are|was|has|have|does|holds|cannot|could|exists|already|to|in|and|from|at|with)\b)"
+)
+"""An absolute path, which may contain spaces: up to the words that follow paths in our sentences."""
+_SLASHED = re.compile(r"\S*[^\s<(]/\S+|\S+\\\S+")
+_FILE = re.compile(r"(?<![\w.<])[\w\-]+\.(?!py\b)[A-Za-z]\w{1,5}\b(?!\()")
+
+_PATHS = re.compile(r"(?:<path>){2,}")
 
 
-def diagnostics(library: Library, device: str) -> str:
-    """The text of “Copy diagnostics”; its only personal data is the path of the library."""
-    lines = [
-        f"Terrarium {_version('llm-terrarium')} on Python {platform.python_version()}, {platform.platform()}",
-        f"Device: {device or 'torch is not loaded'}; {os.cpu_count()} cores",
-        "Packages: "
-        + ", ".join(f"{name} {_version(name)}" for name in ("torch", "tokenizers", "PySide6_Essentials", "pyqtgraph")),
-        f"Screen: {QGuiApplication.platformName()}, " + ", ".join(_screens()),
-        f"Library: {library.home}",
-        "",
-        "Last lines of the log:",
-    ]
-    try:
-        log = library.log_file.read_text("utf-8", errors="replace").splitlines()[-40:]
-    except OSError:
-        log = ["(there is none)"]
-    return "\n".join(lines + log)
+def diagnostics(
+    session: Session, *, failure: str = "", keep_paths: bool = False, keep_texts: bool = False
+) -> Callable[[], str]:
+    """A function, for any thread, that returns the text of a report.
+
+    Args:
+        failure: what is reported, with its traceback. keep_paths: leave paths, and names of the user and the computer,
+            as they are. keep_texts: leave quoted texts, and the names that the user gave, as they are.
+    """
+    library, facts = session.library, _facts(session)
+
+    def report() -> str:
+        mask = Mask(library, keep_paths=keep_paths, keep_texts=keep_texts)
+        parts = [facts, f"Library: {_describe_library(library, keep_path=keep_paths)}"]
+        if failure:
+            parts += ["", "The failure:", mask.text(failure)]
+        parts += ["", f"The end of the log (at most {_LOG_LINES} lines):", mask.text(_end_of_log(library))]
+        return "\n".join(parts) + "\n"
+
+    return report
 
 
-def _screens() -> list[str]:
-    return [
+class Mask:
+    """Replaces what is private in messages and tracebacks. The program's own lines in a traceback stay legible."""
+
+    def __init__(self, library: Library, *, keep_paths: bool, keep_texts: bool) -> None:
+        self._keep_paths, self._keep_texts = keep_paths, keep_texts
+        people = [] if keep_paths else [*_names_of_user_and_computer()]
+        names = [] if keep_texts else [*_names_in(library)]
+        files = [] if keep_paths else [*_files_used(library)]
+        self._words = [(_any_of(files), "<path>"), (_any_of(names), "<name>"), (_any_of(people), "<user>")]
+
+    def text(self, text: str) -> str:
+        """A text, line by line."""
+        lines = []
+        place: str | None = None  # the file of the frame before: "" if it is not the program's, None if there is none
+        for line in text.splitlines():
+            frame = _FRAME.match(line)
+            if frame:
+                place = _within_program(frame[2])
+                shown = frame[2] if self._keep_paths else place or "<path>"
+                lines.append(f'{frame[1]}"{shown}"{frame[3]}')
+            elif place is not None and _CODE.match(line):
+                lines.append(line if place or self._keep_texts else "    <text>")
+            else:
+                head = (_RECORD if place is None else _ERROR).match(line) or _RECORD.match(line)
+                start = head.end() if head else 0
+                lines.append(line[:start] + self._message(line[start:]))
+                place = None
+        return "\n".join(lines)
+
+    def _message(self, line: str) -> str:
+        for pattern, mask in self._words:
+            if pattern is not None:
+                line = pattern.sub(mask, line)
+        if not self._keep_paths:
+            for pattern in (_PATH, _SLASHED, _FILE, _PATHS):
+                line = pattern.sub("<path>", line)
+        return line if self._keep_texts else _QUOTED.sub("<text>", line)
+
+
+def _facts(session: Session) -> str:
+    """On the window's thread: what Qt and the session know."""
+    packages = ("torch", "tokenizers", "PySide6_Essentials", "pyqtgraph", "numpy", "safetensors")
+    screens = [
         f"{screen.size().width()}×{screen.size().height()} at {screen.devicePixelRatio():g}"
         for screen in QGuiApplication.screens()
     ]
+    remembered, device = session.remembered, session.device
+    lines = [
+        f"Terrarium {_version('llm-terrarium')} on Python {platform.python_version()}, {platform.platform()}",
+        f"Device: {device.label or 'torch is not loaded'} ({device.name}); {os.cpu_count()} cores, threads: "
+        f"{device.threads or 'automatic'}",
+        "Packages: " + ", ".join(f"{name} {_version(name)}" for name in packages),
+        f"Screen: {QGuiApplication.platformName()}, " + ", ".join(screens),
+        f"Theme: {remembered.get('theme', 'system')}; text size: {remembered.get('text scale', 1.0):g}",
+        f"Training: {session.training.state.status if session.training.state is not None else 'none'}; chat: "
+        f"{session.chat.state}; queue: {len(session.queue.waiting)}",
+    ]
+    return "\n".join(lines)
+
+
+def _describe_library(library: Library, *, keep_path: bool) -> str:
+    folders = (library.runs, library.tokenizers, library.designs, library.chats, library.corpora, library.trash)
+    counts = ", ".join(f"{len(_entries(folder))} {folder.name}" for folder in folders)
+    free = ""
+    with contextlib.suppress(OSError):
+        free = f"; {format_size(shutil.disk_usage(library.home).free)} free on its disk"
+    return f"{library.home}; {counts}{free}" if keep_path else f"{counts}{free}"
+
+
+def _end_of_log(library: Library) -> str:
+    try:
+        lines = library.log_file.read_text("utf-8", errors="replace").splitlines()[-_LOG_LINES:]
+    except OSError:
+        return "(there is none)"
+    return "\n".join(lines)
+
+
+def _names_of_user_and_computer() -> Iterable[str]:
+    yield Path.home().name
+    yield platform.node()
+    with contextlib.suppress(OSError, KeyError, ImportError):
+        yield getpass.getuser()
+
+
+def _names_in(library: Library) -> Iterable[str]:
+    """What the user has called things: their files' names, and the names and tags of runs."""
+    for folder in (library.tokenizers, library.designs, library.runs):
+        yield from (entry.name.removesuffix(".json") for entry in _entries(folder))
+    for run in _entries(library.runs):
+        yield str(_read(run / "run.json").get("name", ""))
+        tags = _read(run / "notes.json").get("tags")
+        yield from (str(tag) for tag in (tags if isinstance(tags, list) else ()))
+    for chat in _entries(library.chats):
+        yield str(_read(chat).get("name", ""))
+
+
+def _files_used(library: Library) -> Iterable[str]:
+    """The files that runs were trained on: their paths may have any characters."""
+    for run in _entries(library.runs):
+        spec: Any = _read(run / "run.json").get("spec")
+        with contextlib.suppress(TypeError, KeyError, AttributeError):
+            yield from (str(file) for file in spec["data"]["files"])
+            yield from (Path(str(file)).name for file in spec["data"]["files"])
+    yield str(library.home)
+    yield str(Path.home())
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        return []
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return read_json(file)
+    except ValueError:
+        return {}
+
+
+def _any_of(words: Iterable[str]) -> re.Pattern[str] | None:
+    """Matches these words, the longest first, also as Python and JSON write them; None where there are none."""
+    written = {form for word in words for form in (word, repr(word)[1:-1], json.dumps(word)[1:-1])}
+    long = sorted((word for word in written if len(word) >= _MIN_NAME), key=lambda word: (-len(word), word))
+    return re.compile("|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in long)) if long else None
+
+
+def _within_program(path: str) -> str:
+    """A source file's path from its package on; "" if it belongs to no package of the program."""
+    parts = re.split(r"[\\/]", path)
+    for start in ("site-packages", "dist-packages", "app", "models", "lib"):
+        if start in parts[:-1]:
+            last = len(parts) - 1 - parts[::-1].index(start)
+            return "/".join(parts[last + start.endswith("packages") :])
+    return path if path.startswith("<frozen ") else ""
 
 
 def _version(name: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from types import TracebackType
 
+from PySide6.QtCore import QObject, QSocketNotifier, Signal, Slot
 from PySide6.QtWidgets import QApplication
 
 from app.kit.theme import MODES, ThemeProvider
@@ -15,8 +17,48 @@ from app.session.session import Session
 from app.shell.main_window import MainWindow
 from app.worker.failures import describe
 from models.library.library import Library
+from models.library.location import find_location
 
 log = logging.getLogger(__name__)
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts(QObject):
+    """Turns SIGINT and SIGTERM into a Qt signal, which the event loop delivers.
+
+    Python runs signal handlers between any two of its instructions, also in the middle of closing the window or while
+    it holds a lock. So the handlers do nothing: the interpreter writes the number of each signal into a socket.
+
+    Signals:
+        requested(): the program is asked to quit.
+    """
+
+    requested = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._receiver, self._sender = socket.socketpair()
+        for end in (self._receiver, self._sender):
+            end.setblocking(False)
+        self._notifier = QSocketNotifier(self._receiver.fileno(), QSocketNotifier.Type.Read, self)
+        self._notifier.activated.connect(self._on_received)
+        self._handlers = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
+        self._before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+
+    @Slot()
+    def _on_received(self) -> None:
+        if not set(_SIGNALS).isdisjoint(self._receiver.recv(1024)):
+            self.requested.emit()
+
+    def close(self) -> None:
+        """Put back what handled the signals before."""
+        signal.set_wakeup_fd(self._before)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._notifier.setEnabled(False)
+        self._receiver.close()
+        self._sender.close()
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -39,12 +81,19 @@ def run(argv: Sequence[str] | None = None) -> int:
 
     def after_first_paint() -> None:
         session.start()
+        session.trash.clear_expired()
+        problem = find_location().problem
+        if problem:
+            session.notices.say(problem)
         window.show_last_tab()
         window.offer_interrupted()
         window.pages.make_all()
 
     window.painted.connect(after_first_paint)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: window.quit())
+    interrupts = Interrupts(window)
+    interrupts.requested.connect(window.quit)
     window.show()
-    return app.exec()
+    try:
+        return app.exec()
+    finally:
+        interrupts.close()

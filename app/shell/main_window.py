@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QPaintEvent
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QVBoxLayout, QWidget
 
@@ -17,13 +17,19 @@ from app.quickstart.welcome import Welcome
 from app.session.session import Session
 from app.shell.closing import ClosingQuestion, remember_training, take_saved_run
 from app.shell.import_dialog import ImportDialog
+from app.shell.keys import key_groups
 from app.shell.menus import MenuActions, build_menus
+from app.shell.preferences import Preferences
+from app.shell.preferences_window import KEYS, PreferencesWindow
+from app.shell.report_window import ReportWindow
 from app.shell.screens import page_factories
 from app.shell.splitters import remember_splitters, restore_splitters
 from app.shell.status_bar import StatusBar
 from app.shell.toasts import Toasts
 from app.shell.top_bar import TABS, TopBar
+from app.shell.trash_window import TrashWindow
 from app.shell.view_and_help import ViewAndHelp
+from app.worker.failures import DISK_FULL
 
 if TYPE_CHECKING:
     from app.training.tab import TrainingTab
@@ -46,7 +52,8 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(960, 600)
         self.resize(1440, 900)
         self._was_painted = self._may_close = False
-        self.closing = ClosingQuestion(session, self)
+        self.preferences = Preferences(session, theme, self)
+        self.closing = ClosingQuestion(session, self.preferences, self)
         self.closing.agreed.connect(self.quit)
         self.top_bar = TopBar(theme)
         self.pages = Pages(page_factories(session, theme))
@@ -56,16 +63,19 @@ class MainWindow(QMainWindow):
         layout.setSpacing(0)
         layout.addWidget(self.top_bar)
         layout.addWidget(self.pages, 1)
-        layout.addWidget(StatusBar(session))
+        layout.addWidget(StatusBar(session, self.preferences))
         self.setCentralWidget(body)
         self.toasts = Toasts(theme, self.pages)
+        self.trash = TrashWindow(session.trash, theme, self)
+        self._blocked = ""
+        self._preferences_window: PreferencesWindow | None = None
         self._build_menus()
         self._connect()
         self.show_welcome()
 
     def _build_menus(self) -> None:
         self.imports = ImportDialog(self.session, self.toasts, self)
-        others = ViewAndHelp(self.session, self.theme, self.toasts)
+        others = ViewAndHelp(self.session, self.toasts)
         actions = MenuActions(
             new_run=self.show_new_run,
             open_text=self.open_text,
@@ -73,24 +83,27 @@ class MainWindow(QMainWindow):
             import_file=self.imports.ask_for_file,
             quickstart=self.start_quickstart,
             reveal_library=others.reveal_library,
+            show_trash=self.show_trash,
             show_tab=self.show_tab,
             show_welcome=self.show_welcome,
-            set_mode=others.set_mode,
-            set_text_scale=others.set_text_scale,
+            show_preferences=self.show_preferences,
+            show_keys=lambda: self.show_preferences(KEYS),
             open_log=others.open_log,
-            copy_diagnostics=others.copy_diagnostics,
+            report=self.show_report,
             about=lambda: others.show_about(self),
         )
-        build_menus(self, self.theme, actions)
+        build_menus(self, self.preferences, actions)
 
     def _connect(self) -> None:
         session = self.session
         self.pages.page_made.connect(self._on_page_made)
         self.top_bar.tab_chosen.connect(self.show_tab)
         self.top_bar.quickstart_requested.connect(self.show_quickstart)
+        self.toasts.report_requested.connect(self.show_report)
         session.tab_requested.connect(self.show_tab)
         session.notices.notified.connect(self.toasts.notice)
-        session.notices.failed.connect(self.toasts.failure)
+        session.notices.failed.connect(self._on_failed)
+        session.training.changed.connect(self._on_training_changed)
         session.notices.deleted.connect(self.toasts.undo)
 
     @Slot(str, QWidget)
@@ -162,6 +175,29 @@ class MainWindow(QMainWindow):
         self.training.show_new_run()
 
     @Slot()
+    def show_trash(self) -> None:
+        """Show what was deleted."""
+        self.trash.show()
+        self.trash.activateWindow()
+
+    @Slot()
+    @Slot(str)
+    def show_report(self, failure: str = "") -> None:
+        """Show the log and diagnostics for a bug report, of a failure if there is one."""
+        report = ReportWindow(self.session, self.theme, self, failure)
+        report.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        report.show()
+
+    def show_preferences(self, query: str = "") -> None:
+        """Show the preferences, those that match `query` if there is one."""
+        if self._preferences_window is None:
+            keys = key_groups(self.menuBar())
+            self._preferences_window = PreferencesWindow(self.preferences, keys, self.session, self.theme, self)
+        self._preferences_window.search.setText(query)
+        self._preferences_window.show()
+        self._preferences_window.activateWindow()
+
+    @Slot()
     def open_text(self) -> None:
         """Choose text files and offer on the home page what can be done with them."""
         files, _ = QFileDialog.getOpenFileNames(self, "Choose text files", "", FILE_FILTER)
@@ -188,6 +224,19 @@ class MainWindow(QMainWindow):
             self.show_tab(tab)
 
     # -- Following --------------------------------------------------------------------------------------
+
+    @Slot(str, str)
+    def _on_failed(self, sentence: str, details: str) -> None:
+        remedies = [("Open the trash", self.show_trash)] if sentence.startswith(DISK_FULL) else []
+        self.toasts.failure(sentence, details, *remedies)
+
+    @Slot()
+    def _on_training_changed(self) -> None:
+        state = self.session.training.state
+        problem = state.problem if state is not None and state.status == "blocked" else ""
+        if problem and not self._blocked:
+            self.toasts.offer(problem, "Open the trash", self.show_trash)
+        self._blocked = problem
 
     @Slot(str)
     def _on_chat_requested(self, which: str) -> None:
@@ -223,7 +272,7 @@ class MainWindow(QMainWindow):
         self.close()
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        if self.session.training.active and not self._may_close:
+        if self.session.training.active and not self._may_close and self.preferences.asks_on_quit:
             event.ignore()
             self.closing.ask()
             return

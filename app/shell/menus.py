@@ -9,10 +9,8 @@ from functools import partial
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QMenu
 
-from app.kit.theme import MODES, TEXT_SCALES, ThemeProvider
+from app.shell.preferences import Preference, Preferences
 from app.shell.top_bar import TABS
-
-_MODE_LABELS = {"system": "System", "light": "Light", "dark": "Dark"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +23,18 @@ class MenuActions:
     import_file: Callable[[], object]
     quickstart: Callable[[], object]
     reveal_library: Callable[[], object]
+    show_trash: Callable[[], object]
     show_tab: Callable[[str], object]
     show_welcome: Callable[[], object]
-    set_mode: Callable[[str], object]
-    set_text_scale: Callable[[float], object]
+    show_preferences: Callable[[], object]
+    show_keys: Callable[[], object]
     open_log: Callable[[], object]
-    copy_diagnostics: Callable[[], object]
+    report: Callable[[], object]
     about: Callable[[], object]
 
 
-def build_menus(window: QMainWindow, theme: ThemeProvider, actions: MenuActions) -> None:
-    """Fill the window's menu bar: File, View and Help."""
+def build_menus(window: QMainWindow, preferences: Preferences, actions: MenuActions) -> None:
+    """Fill the window's menu bar: File, Edit, View and Help."""
     bar = window.menuBar()
     file = bar.addMenu("&File")
     _add(file, "&Quick start", actions.quickstart, "Ctrl+Shift+Q")
@@ -46,27 +45,28 @@ def build_menus(window: QMainWindow, theme: ThemeProvider, actions: MenuActions)
     _add(file, "Import a &GGUF file…", actions.import_file)
     file.addSeparator()
     _add(file, "Reveal &library in folder", actions.reveal_library)
+    _add(file, "&Trash…", actions.show_trash)
     file.addSeparator()
     quit_action = _add(file, "&Quit", window.close, "Ctrl+Q")
     quit_action.setMenuRole(QAction.MenuRole.QuitRole)
+    edit = bar.addMenu("&Edit")
+    entry = _add(edit, "&Preferences…", actions.show_preferences, "Ctrl+,")
+    entry.setMenuRole(QAction.MenuRole.PreferencesRole)
     view = bar.addMenu("&View")
     for number, (name, text, _, _) in enumerate(TABS, start=1):
         _add(view, f"&{text}", partial(actions.show_tab, name), f"Ctrl+{number}")
     _add(view, "&Home", actions.show_welcome)
     view.addSeparator()
-    _add_exclusive(
-        view.addMenu("Th&eme"),
-        [(text, mode == theme.mode, partial(actions.set_mode, mode)) for mode, text in _MODE_LABELS.items()],
-    )
-    assert set(_MODE_LABELS) == set(MODES)
+    _add_choices(view.addMenu("Th&eme"), preferences.theme)
     size = view.addMenu("Text &size")
-    _add(size, "&Larger", lambda: actions.set_text_scale(_next_scale(theme, 1)), QKeySequence.StandardKey.ZoomIn)
-    _add(size, "&Smaller", lambda: actions.set_text_scale(_next_scale(theme, -1)), QKeySequence.StandardKey.ZoomOut)
-    _add(size, "&Normal size", lambda: actions.set_text_scale(1.0), "Ctrl+0")
+    _add(size, "&Larger", partial(preferences.change_text_size, 1), QKeySequence.StandardKey.ZoomIn)
+    _add(size, "&Smaller", partial(preferences.change_text_size, -1), QKeySequence.StandardKey.ZoomOut)
+    _add(size, "&Normal size", partial(preferences.text_size.choose, 1.0), "Ctrl+0")
     help_menu = bar.addMenu("&Help")
     _add(help_menu, "&Home", actions.show_welcome)
+    _add(help_menu, "&Keyboard shortcuts", actions.show_keys)
     _add(help_menu, "Open &log file", actions.open_log)
-    _add(help_menu, "&Copy diagnostics", actions.copy_diagnostics)
+    _add(help_menu, "Log and &diagnostics to send…", actions.report)
     help_menu.addSeparator()
     _add(help_menu, "&About Terrarium", actions.about).setMenuRole(QAction.MenuRole.AboutRole)
 
@@ -84,15 +84,18 @@ def _add(
     return entry
 
 
-def _add_exclusive(menu: QMenu, choices: list[tuple[str, bool, Callable[[], object]]]) -> None:
+def _add_choices(menu: QMenu, preference: Preference) -> None:
+    """An entry for each value of a preference, the present one marked."""
     group = QActionGroup(menu)
-    for text, chosen, action in choices:
-        entry = _add(menu, text, action)
+    for value, text in preference.choices():
+        entry = _add(menu, text, partial(preference.choose, value))
         entry.setCheckable(True)
-        entry.setChecked(chosen)
+        entry.setData(value)
         group.addAction(entry)
 
+    def mark() -> None:
+        for entry in group.actions():
+            entry.setChecked(entry.data() == preference.value())
 
-def _next_scale(theme: ThemeProvider, by: int) -> float:
-    nearest = min(range(len(TEXT_SCALES)), key=lambda i: abs(TEXT_SCALES[i] - theme.text_scale))
-    return TEXT_SCALES[min(max(nearest + by, 0), len(TEXT_SCALES) - 1)]
+    preference.changed.connect(mark)
+    mark()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSignalBlocker, QTimer, Slot
+from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QWidget
 
 from app.kit.basics import label
@@ -10,31 +10,26 @@ from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE
 from app.session.device import memory_bytes
 from app.session.session import Session
+from app.shell.preferences import PreferenceBox, Preferences
 from models.number_words import format_duration, format_percent, format_size
 
-_DEVICE_LABELS = {"auto": "Auto", "cpu": "CPU", "cuda": "CUDA", "mps": "Apple GPU (MPS)"}
 _MEMORY_INTERVAL_MS = 2000
 
 
 class StatusBar(QFrame):
     """Shows `session.status.line`, and lets the user choose the device."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, preferences: Preferences, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("role", "status-bar")
         self._session = session
         layout = QHBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, SPACE // 2, 2 * SPACE, SPACE // 2)
         layout.setSpacing(SPACE)
-        self._devices = QComboBox()
-        self._devices.setAccessibleName("Device")
+        self._devices = PreferenceBox(preferences.device)
         self._devices.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._devices.setMinimumContentsLength(8)
         self._devices.view().setMinimumWidth(220)
-        self._devices.setToolTip("Where models run. A change applies to the next model or run.")
-        for name, device_label in _DEVICE_LABELS.items():
-            self._devices.addItem(device_label, name)
-        self._devices.activated.connect(self._on_device_chosen)
         self._device = label("", "caption")
         self._memory = label("", "caption")
         self._memory.setToolTip("Main memory used by Terrarium")
@@ -77,18 +72,8 @@ class StatusBar(QFrame):
 
     @Slot()
     def _show_device(self) -> None:
-        with QSignalBlocker(self._devices):
-            self._devices.setCurrentIndex(self._devices.findData(self._session.device.name))
         self._device.setText(self._session.device.label)
-        model = self._devices.model()
-        for row, name in enumerate(_DEVICE_LABELS):
-            usable = name in self._session.device.available
-            model.setData(model.index(row, 0), _DEVICE_LABELS[name] + ("" if usable else " · not available"), 0)
 
     @Slot()
     def _show_memory(self) -> None:
         self._memory.setText(format_size(memory_bytes()))
-
-    @Slot(int)
-    def _on_device_chosen(self, row: int) -> None:
-        self._session.device.choose(self._devices.itemData(row))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QDialog,
@@ -29,7 +29,13 @@ _NOTICE_MS = 20_000
 
 
 class Toasts(QWidget):
-    """A stack of messages over `parent`, the newest at the bottom. A failure stays until it is closed."""
+    """A stack of messages over `parent`, the newest at the bottom. A failure stays until it is closed.
+
+    Signals:
+        report_requested(failure): the user wants to report a failure: its sentence and details.
+    """
+
+    report_requested = Signal(str)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
         super().__init__(parent)
@@ -51,11 +57,11 @@ class Toasts(QWidget):
         """Show a notice."""
         self._show(sentence, "", "info", [], _NOTICE_MS)
 
-    def failure(self, sentence: str, details: str) -> None:
-        """Show a failure; `details` are shown by a button."""
-        actions: list[tuple[str, Callable[[], object]]] = []
+    def failure(self, sentence: str, details: str, *remedies: tuple[str, Callable[[], object]]) -> None:
+        """Show a failure; `details` are shown by a button, as are `remedies`: a text and an action each."""
+        actions = list(remedies)
         if details:
-            actions = [("Details", lambda: show_details(sentence, details, self._theme, self))]
+            actions += [("Details", lambda: self._show_details(sentence, details))]
         self._show(sentence, "danger", "warning-circle", actions, None)
 
     def undo(self, sentence: str, undo: Callable[[], object]) -> None:
@@ -144,33 +150,37 @@ class Toasts(QWidget):
         height = self._layout.heightForWidth(width) if self._layout.hasHeightForWidth() else self.sizeHint().height()
         self.setGeometry((parent.width() - width) // 2, parent.height() - height, width, height)
 
+    def _show_details(self, sentence: str, details: str) -> None:
+        """Show a failure's traceback in a window, to read, copy or report."""
+        dialog = QDialog(self.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setWindowTitle("Details")
+        dialog.resize(760, 480)
+        layout = QVBoxLayout(dialog)
+        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
+        layout.setSpacing(2 * SPACE)
+        layout.addWidget(label(sentence, "subheading", wrap=True))
+        text = QPlainTextEdit(details)
+        text.setReadOnly(True)
+        text.setFont(self._theme.mono_font(0.9))
+        text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        text.setAccessibleName("Details of the failure")
+        layout.addWidget(text, 1)
+        whole = f"{sentence}\n\n{details}"
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(dialog.reject)
+        report = button(
+            "Report…", self._theme, lambda: self.report_requested.emit(whole), tip="Save this and the log, to send them"
+        )
+        copy = button("Copy", self._theme, lambda: QGuiApplication.clipboard().setText(whole), icon="copy")
+        for each in (report, copy):
+            buttons.addButton(each, QDialogButtonBox.ButtonRole.ActionRole)
+        layout.addWidget(buttons)
+        dialog.open()
+
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if self._shown and event.type() == QEvent.Type.Resize:
             self._place()
         elif self._shown and event.type() == QEvent.Type.ChildAdded:
             QTimer.singleShot(0, self.raise_)  # a page that is made later would cover them
         return super().eventFilter(watched, event)
-
-
-def show_details(sentence: str, details: str, theme: ThemeProvider, parent: QWidget) -> None:
-    """Show a failure's traceback in a window, to read and copy."""
-    dialog = QDialog(parent.window())
-    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    dialog.setWindowTitle("Details")
-    dialog.resize(760, 480)
-    layout = QVBoxLayout(dialog)
-    layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
-    layout.setSpacing(2 * SPACE)
-    layout.addWidget(label(sentence, "subheading", wrap=True))
-    text = QPlainTextEdit(details)
-    text.setReadOnly(True)
-    text.setFont(theme.mono_font(0.9))
-    text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-    text.setAccessibleName("Details of the failure")
-    layout.addWidget(text, 1)
-    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-    buttons.rejected.connect(dialog.reject)
-    copy = button("Copy", theme, lambda: QGuiApplication.clipboard().setText(f"{sentence}\n\n{details}"), icon="copy")
-    buttons.addButton(copy, QDialogButtonBox.ButtonRole.ActionRole)
-    layout.addWidget(buttons)
-    dialog.open()

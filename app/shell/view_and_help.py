@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMessageBox, QWidget
 
 from app.kit.file_dialogs import reveal
-from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.shell.diagnostics import diagnostics
 from app.shell.toasts import Toasts
 
 ABOUT = (
@@ -23,18 +20,8 @@ ABOUT = (
 class ViewAndHelp:
     """The actions of a window that need nothing of its pages."""
 
-    def __init__(self, session: Session, theme: ThemeProvider, toasts: Toasts) -> None:
-        self._session, self._theme, self._toasts = session, theme, toasts
-
-    def set_mode(self, mode: str) -> None:
-        """Show a theme mode and remember it."""
-        self._theme.set_mode(mode)
-        self._session.remembered.set("theme", mode)
-
-    def set_text_scale(self, scale: float) -> None:
-        """Show a text size and remember it."""
-        self._theme.set_text_scale(scale)
-        self._session.remembered.set("text scale", self._theme.text_scale)
+    def __init__(self, session: Session, toasts: Toasts) -> None:
+        self._session, self._toasts = session, toasts
 
     def reveal_library(self) -> None:
         """Show the library's folder in the system's file manager."""
@@ -43,11 +30,6 @@ class ViewAndHelp:
     def open_log(self) -> None:
         """Show the log file."""
         self._reveal(self._session.library.log_file)
-
-    def copy_diagnostics(self) -> None:
-        """Copy the diagnostics to the clipboard."""
-        QGuiApplication.clipboard().setText(diagnostics(self._session.library, self._session.device.label))
-        self._toasts.notice("Copied: paste it into your report.")
 
     def show_about(self, parent: QWidget) -> None:
         """Show the About box."""

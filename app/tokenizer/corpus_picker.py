@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QSizePolicy, QWidget
 
-from app.kit.basics import button
+from app.kit.basics import button, plain_tip
 from app.kit.file_dialogs import FILE_FILTER
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.theme import SPACE, ThemeProvider
@@ -96,7 +96,7 @@ class CorpusPicker(QWidget):
             self.box.clear()
             for i, (words, choice, tip) in enumerate(entries):
                 self.box.addItem(words, choice)
-                self.box.setItemData(i, tip, _TIP)
+                self.box.setItemData(i, plain_tip(tip), _TIP)
         gone = self._shown not in choices
         if gone:
             self._shown = _TINY_WORLD

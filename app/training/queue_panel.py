@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent, QModelIndex, QPoint, QSize, Qt, QTimer, Signa
 from PySide6.QtGui import QFontMetrics, QKeyEvent
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QMenu, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
+from app.kit.basics import button, label, plain_tip, row
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.number_words import format_count
@@ -122,7 +122,9 @@ class _QueueList(QListWidget):
             words = "  could not start" if waiting.problem else "  resumes" if waiting.run else ""
             item = QListWidgetItem(f"{number}  {waiting.name}{words}")
             item.setData(Qt.ItemDataRole.UserRole, waiting.id)
-            item.setToolTip(waiting.problem or f"{waiting.name}\nDrag to reorder, or press Alt with an arrow key.")
+            item.setToolTip(
+                plain_tip(waiting.problem or f"{waiting.name}\nDrag to reorder, or press Alt with an arrow key.")
+            )
             self.addItem(item)
             if waiting.id == chosen:
                 self.setCurrentItem(item)

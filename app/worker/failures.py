@@ -6,6 +6,9 @@ import errno
 import traceback
 from dataclasses import dataclass
 
+DISK_FULL = "The disk is full"
+"""How the sentence begins where there is no space left."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
@@ -55,7 +58,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 def _os_sentence(error: OSError) -> str:
     where = f" {error.filename}" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"The disk is full{': ' + where.strip() if where else ''}. Free some space and try again."
+        return f"{DISK_FULL}{': ' + where.strip() if where else ''}. Free some space and try again."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"No permission to access{where or ' a file'}: change its permissions or choose another location."
     if error.errno == errno.ENOENT:

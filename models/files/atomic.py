@@ -31,7 +31,7 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
     temporary = _temporary_beside(path)
     try:
         write_synced(temporary, data)
-        _move(os.replace, temporary, path)
+        replace_path(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         error.filename, error.filename2 = str(path), None  # the temporary name means nothing to the user
@@ -49,14 +49,30 @@ def atomic_write_json(path: Path, value: Any, *, indent: int = 1) -> None:
     atomic_write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _move(move: Callable[[Path, Path], None], source: Path, target: Path) -> None:
-    """Call os.replace or os.rename, and retry on Windows while another process has the file open."""
+def replace_path(source: Path, target: Path) -> None:
+    """os.replace, for a file or a folder; waits on Windows while another process has a file of it open."""
+    _retried(lambda: os.replace(source, target))
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder: first it gets a hidden name, so that a kill leaves no half of it to be taken for the whole.
+
+    Raises:
+        OSError: if it is in use, then it is as it was; or if a file of it cannot be deleted, then the rest has that
+            hidden name, which `clear_leftovers` looks for.
+    """
+    doomed = _temporary_beside(folder)
+    replace_path(folder, doomed)
+    shutil.rmtree(doomed)
+
+
+def _retried(move: Callable[[], None]) -> None:
     for _ in range(TRIES - 1):
         try:
-            return move(source, target)
+            return move()
         except PermissionError:
             time.sleep(PAUSE_S)
-    return move(source, target)
+    return move()
 
 
 def _temporary_beside(path: Path) -> Path:
@@ -84,7 +100,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.mkdir(parents=True)
         yield temporary
         _sync_folder(temporary)
-        _move(os.rename, temporary, path)
+        _retried(lambda: os.rename(temporary, path))  # unlike replace, never onto an empty folder on Windows
         _sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import shutil
 import time
 import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_data_dir
-
-from models.files.atomic import atomic_write_json, read_json
+from models.files.atomic import atomic_write_json, read_json, replace_path
+from models.library.location import find_location
 from models.library.run_record import RunInfo, inspect_run, is_locked
+from models.library.trash import ORIGIN, read_origin
 from models.settings.design_files import read_design, write_design
 from models.settings.model_config import ModelConfig
 
@@ -75,11 +75,10 @@ def safe_name(name: str) -> str:
 
 
 class Library:
-    """The folders below TERRARIUM_HOME. Each is created when something is first saved in it."""
+    """The folders of a library, by default the user's (see `find_location`). Each is created on first use."""
 
     def __init__(self, home: Path | None = None) -> None:
-        chosen = home or os.environ.get("TERRARIUM_HOME") or user_data_dir("Terrarium", appauthor=False)
-        self.home = Path(chosen).expanduser().absolute()
+        self.home = Path(home).expanduser().absolute() if home is not None else find_location().home
 
     @property
     def tokenizers(self) -> Path:
@@ -184,7 +183,7 @@ class Library:
             raise ValueError(f"{old} is missing: it may have been moved or deleted.")
         if new.exists() and not new.samefile(old):  # on some systems “Mine” and “mine” are one file
             raise ValueError(f"There is a design called {new_name!r} already: choose another name.")
-        os.rename(old, new)
+        replace_path(old, new)
         return new_name
 
     def free_name(self, folder: Path, name: str, *, suffix: str = "", taken: Collection[str] = ()) -> str:
@@ -224,24 +223,36 @@ class Library:
         if path.parent == self.runs and is_locked(path):
             raise ValueError(f"The run in {path} is being trained: stop it before deleting it.")
         token = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
-        atomic_write_json(self.trash / token / "origin.json", {"path": str(path.relative_to(self.home))})
-        os.replace(path, self.trash / token / path.name)
+        about = {"path": path.relative_to(self.home).as_posix(), "deleted": datetime.now(UTC).isoformat()}
+        atomic_write_json(self.trash / token / ORIGIN, about)
+        try:
+            replace_path(path, self.trash / token / path.name)
+        except OSError:
+            shutil.rmtree(self.trash / token, ignore_errors=True)
+            raise
         return token
 
     def restore(self, token: str) -> Path:
         """Undo the deletion that returned `token`; returns the restored path.
 
+        A design or tokenizer whose name was taken meanwhile gets another one.
+
         Raises:
-            ValueError: where its old path is taken, or the trash was emptied.
+            ValueError: where its old path is taken, or it is no longer in the trash.
         """
         folder = self.trash / safe_name(token)
-        origin = self.home / str(read_json(folder / "origin.json")["path"])
+        origin = self.home / read_origin(folder)
+        target = origin
         if origin.exists():
-            raise ValueError(f"{origin} exists again: rename it, then undo.")
-        origin.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(folder / origin.name, origin)
-        shutil.rmtree(folder)
-        return origin
+            if origin.parent not in (self.designs, self.tokenizers):
+                raise ValueError(f"{origin} exists again: move it away to restore what was deleted.")
+            suffix = ".json" if origin.parent == self.designs else ""
+            name = self.free_name(origin.parent, origin.name.removesuffix(suffix), suffix=suffix)
+            target = origin.parent / f"{name}{suffix}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        replace_path(folder / origin.name, target)
+        shutil.rmtree(folder, ignore_errors=True)
+        return target
 
 
 def _is_reserved(name: str) -> bool:

@@ -5,6 +5,7 @@ The folder holds the complete state of a run. It stays readable when the process
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import shutil
@@ -14,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import Timeout
 
-from models.files.atomic import TEMPORARY_PREFIX, atomic_folder, atomic_write_bytes, atomic_write_json, read_json
+from models.files.atomic import (
+    TEMPORARY_PREFIX,
+    atomic_folder,
+    atomic_write_bytes,
+    atomic_write_json,
+    read_json,
+    remove_folder,
+    replace_path,
+)
 from models.files.jsonl import JsonLines, Row, cut_rows, read_rows
 from models.library.run_record import FORMAT, STATUSES, checkpoint_step, lock_of, read_record, shown_status
 from models.settings.run_spec import RunSpec
@@ -181,10 +190,11 @@ class RunFolder:
     def _clear_leftovers(self) -> None:
         for folder in (self.folder, self.folder / "checkpoints", *self.checkpoints()):
             for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
-                if leftover.is_dir():
-                    shutil.rmtree(leftover)
-                else:
-                    leftover.unlink()
+                with contextlib.suppress(OSError):  # on Windows another window may be reading it still
+                    if leftover.is_dir():
+                        shutil.rmtree(leftover)
+                    else:
+                        leftover.unlink()
 
     def release(self) -> None:
         """Close the logs and release the lock."""
@@ -275,16 +285,16 @@ class RunFolder:
         """Delete all checkpoints but the last `keep` and the best."""
         for path in self.checkpoints()[:-keep]:
             if checkpoint_step(path) != self.best_step:
-                doomed = path.with_name(f"{TEMPORARY_PREFIX}deleted-{path.name}")
-                path.rename(doomed)  # a kill during rmtree must not leave half a checkpoint under this name
-                shutil.rmtree(doomed)
+                with contextlib.suppress(OSError):  # on Windows, where another window reads it: the next time, then
+                    remove_folder(path)
 
     def set_aside(self, checkpoint: Path) -> Path:
         """Rename a damaged checkpoint, so that it is neither loaded nor overwritten."""
         n = 1
         while (aside := checkpoint.with_name(f"damaged-{checkpoint.name}" + (f"-{n}" if n > 1 else ""))).exists():
             n += 1
-        return checkpoint.rename(aside)
+        replace_path(checkpoint, aside)
+        return aside
 
 
 def rename_run(folder: Path, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.files.atomic import atomic_write_json, atomic_write_text, read_json
+from models.files.atomic import atomic_write_json, atomic_write_text, read_json, replace_path
 from models.library.library import Library, safe_name
 from models.tokenizers.making.train import tokenizer_kind
 
@@ -58,7 +57,7 @@ def rename_tokenizer(library: Library, name: str, new_name: str) -> str:
         raise ValueError(f"{old} is missing: it may have been moved or deleted.")
     if new.exists() and not new.samefile(old):  # case-insensitive file systems
         raise ValueError(f"There is a tokenizer called {new_name!r} already: choose another name.")
-    os.rename(old, new)
+    replace_path(old, new)
     update_about(new, {"name": new_name})
     return new_name
 

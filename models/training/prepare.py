@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import shutil
 from collections.abc import Generator
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from models.data.corpus import Corpus
 from models.data.objectives import check_trainable
 from models.data.sources import prepare_corpus
 from models.events import Event
-from models.files.atomic import atomic_write_json, read_json
+from models.files.atomic import atomic_write_json, read_json, remove_folder
 from models.library.library import Library
 from models.library.run_notes import write_notes
 from models.pronouns.pointing import check_pointing
@@ -86,7 +86,8 @@ def prepare_queued(library: Library, queue: RunQueue, item: QueuedRun) -> Genera
             write_notes(run.folder, "", item.tags)
         queue.remove(item.id)
     except (ValueError, OSError):
-        shutil.rmtree(run.folder, ignore_errors=True)  # else a retry would make a second one
+        with contextlib.suppress(OSError):
+            remove_folder(run.folder)  # else a retry would make a second one
         raise
     return run
 

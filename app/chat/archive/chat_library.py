@@ -54,6 +54,7 @@ class ChatLibrary(QObject):
         self._importer.done.connect(self._on_imported)
         for failed in (self._opener.failed, self._importer.failed, self._writing.failed):
             failed.connect(self._on_failed)
+        session.trash.restored.connect(self._on_restored)
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self.flush)
@@ -105,7 +106,12 @@ class ChatLibrary(QObject):
         """Move a chat to the trash."""
         self.flush()
         if self.store.path(chat_id).exists():
-            self._session.trash.delete(self.store.path(chat_id), "Chat deleted", self.changed.emit)
+            self._session.trash.delete(self.store.path(chat_id), "Chat deleted")
+            self.changed.emit()
+
+    @Slot(str)
+    def _on_restored(self, kind: str) -> None:
+        if kind == "chat":
             self.changed.emit()
 
     def duplicate(self, chat_id: str) -> None:

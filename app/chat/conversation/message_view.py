@@ -12,7 +12,7 @@ from app.chat.archive.message_tree import Message
 from app.chat.conversation.bubble import Bubble
 from app.chat.conversation.message_actions import MessageActions
 from app.chat.conversation.reply_captions import describe_reply, explain_reply, judge
-from app.kit.basics import button, label, row, set_role
+from app.kit.basics import button, label, plain_tip, row, set_role
 from app.kit.text.growing_field import MAX_CHARACTERS, GrowingField
 from app.kit.theme import SPACE, ThemeProvider
 
@@ -128,7 +128,7 @@ class MessageView(QWidget):
             self.gold.hide()
         buttons.reveal.setVisible(prompt is not None and bool(prompt.gold) and self.gold.isHidden())
         self.set_note(describe_reply(message))
-        self.note.setToolTip("" if generation is None else explain_reply(generation))
+        self.note.setToolTip("" if generation is None else plain_tip(explain_reply(generation)))
 
     def set_note(self, text: str) -> None:
         """Show a short note beside the buttons."""

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
 
 from app.chat.archive.message_tree import Message, TreeRow, tree_rows
 from app.chat.conversation.conversation import Conversation
+from app.kit.basics import plain_tip
 from app.kit.item_list import draw_ground
 from app.kit.theme import ThemeProvider
 
@@ -66,7 +67,7 @@ class ChatTree(QListWidget):
         item.setData(_HAS_MORE, has_more)
         shown = ", shown" if on_path else ""
         item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{_speaker(message)}: {message.beginning}{shown}")
-        item.setToolTip(f"{_speaker(message)}:\n{message.content[:500]}")
+        item.setToolTip(plain_tip(f"{_speaker(message)}:\n{message.content[:500]}"))
         self.addItem(item)
 
     def _select(self, message_id: str) -> None:

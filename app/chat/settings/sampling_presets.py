@@ -81,7 +81,4 @@ class SamplingPresets:
             return None
 
     def _keep(self, key: str, name: str, config: SamplingConfig | None) -> None:
-        others = {other: values for other, values in self._saved(key).items() if other != name}
-        if config is not None:
-            others[name] = settings_to_dict(config)
-        self._remembered.set(key, others)
+        self._remembered.set_entry(key, name, None if config is None else settings_to_dict(config))

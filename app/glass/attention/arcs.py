@@ -22,6 +22,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.glass.focus import Focus
 from app.glass.tokens.token_flow import ARC_HEIGHT, TokenFlow
+from app.kit.basics import plain_tip
 from app.kit.figures.attention_pictures import format_share, strongest
 from app.kit.figures.pictures import Floats
 from app.kit.theme import SPACE, ThemeProvider
@@ -172,7 +173,7 @@ class AttentionArcs(QWidget):
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip and self._keys is not None:
             key = self._keys.at(QPointF(event.pos()))
             if key is not None and self._row is not None:
-                QToolTip.showText(event.globalPos(), self.describe_key(key), self)
+                QToolTip.showText(event.globalPos(), plain_tip(self.describe_key(key)), self)
                 return True
         return super().event(event)
 

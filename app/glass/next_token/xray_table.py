@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidge
 
 from app.glass.names import format_prob
 from app.glass.next_token.xray import Xray, XrayRow
+from app.kit.basics import plain_tip
 from app.kit.forms.sampling_sliders import sampling_label
 from app.kit.theme import ThemeProvider
 from models.number_words import format_percent
@@ -191,7 +192,7 @@ class _Rows(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._words(row, column)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return self._tip(row)
+            return plain_tip(self._tip(row))
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _side(column)
         if role == Qt.ItemDataRole.FontRole:

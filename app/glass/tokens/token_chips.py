@@ -10,6 +10,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from app.kit.basics import plain_tip
 from app.kit.theme import ThemeProvider
 from app.kit.tokens.pill_layout import PillLayout
 
@@ -153,5 +154,5 @@ class TokenChips(QWidget):
     def _point_at(self, i: int) -> None:
         if i != self._at:
             self._at = i
-            self.setToolTip(self._chips[i].tip if i >= 0 else "")
+            self.setToolTip(plain_tip(self._chips[i].tip) if i >= 0 else "")
             self.update()

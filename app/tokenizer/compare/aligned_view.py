@@ -8,6 +8,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 
+from app.kit.basics import plain_tip
 from app.kit.theme import SPACE, ThemeProvider
 from app.tokenizer.compare.grid_lines import GridLines
 from app.tokenizer.compare.line_painter import LinePainter, Measures
@@ -175,7 +176,7 @@ class AlignedView(QAbstractScrollArea):
             words = "\n".join(describe_spot(self._grid, self._rows, spot)) if spot is not None else ""
             if event.pos().x() > self.viewport().width() - self._measures.right:
                 words = "Number of tokens that begin in this line"
-            QToolTip.showText(event.globalPos(), words, self.viewport())
+            QToolTip.showText(event.globalPos(), plain_tip(words), self.viewport())
             return True
         return super().viewportEvent(event)
 

@@ -9,6 +9,7 @@ from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QPainter, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
+from app.kit.basics import plain_tip
 from app.kit.theme import ThemeProvider
 from app.kit.words.value_words import words
 from app.tokenizer.compare.line_painter import SWATCH, series_color
@@ -148,7 +149,7 @@ class FiguresTable(QTableWidget):
         is_shown = each.colour is not None
         item.setCheckState(Qt.CheckState.Checked if is_shown else Qt.CheckState.Unchecked)
         item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsSelectable)
-        item.setToolTip(each.problem or f"{each.name}: {words(each.kind)}, {each.vocab_size:,} tokens")
+        item.setToolTip(plain_tip(each.problem or f"{each.name}: {words(each.kind)}, {each.vocab_size:,} tokens"))
         if each.problem:
             item.setFlags(Qt.ItemFlag.NoItemFlags)
         item.setForeground(self._theme.theme.color("text" if is_shown else "muted"))

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 )
 from tokenizers import Tokenizer
 
-from app.kit.basics import button
+from app.kit.basics import button, plain_tip
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.worker.background import LatestTask
@@ -170,7 +170,7 @@ class RoundTripStrip(QFrame):
         self._find.show()
         self.show_all.setText(f"All {n:,}" if self.result.complete else f"The first {n:,}")
         self.show_all.setVisible(n > 1)
-        self.setToolTip(f"{_UNEQUAL}\n{difference.sentence}")
+        self.setToolTip(plain_tip(f"{_UNEQUAL}\n{difference.sentence}"))
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
     def _show_state(self, state: str, words: str, why: str) -> None:
@@ -228,7 +228,7 @@ class DifferenceList(QFrame):
             item = QTreeWidgetItem([f"{difference.start + 1:,}", format_change(difference), difference.why])
             item.setTextAlignment(0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             for column in (1, 2):
-                item.setToolTip(column, difference.sentence)
+                item.setToolTip(column, plain_tip(difference.sentence))
             self.tree.addTopLevelItem(item)
         self.tree.setColumnWidth(1, min(self.tree.sizeHintForColumn(1), _MAX_CHANGE_WIDTH))
 

@@ -6,6 +6,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QHeaderView, QTableView, QWidget
 
+from app.kit.basics import plain_tip
 from app.kit.theme import ThemeProvider
 from app.tokenizer.steps.presenter import StepPresenter
 
@@ -126,7 +127,8 @@ class _Rows(QAbstractTableModel):
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         assert self.presenter is not None
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-            return self.presenter.cell(index.row(), index.column())
+            cell = self.presenter.cell(index.row(), index.column())
+            return cell if role == Qt.ItemDataRole.DisplayRole else plain_tip(cell)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return self._alignment(index.column())
         if role == Qt.ItemDataRole.FontRole:

@@ -8,7 +8,7 @@ from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QGuiApplication
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row, scrolling
+from app.kit.basics import button, label, plain_tip, row, scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.tokenizer.vocabulary.model import copied_text, format_hex
 from models.number_words import format_count
@@ -138,7 +138,7 @@ class TokenFacts(QFrame):
             return
         token = self._vocabulary[row]
         self._shown.setText(self._cut(token.shown, 1.25))
-        self._shown.setToolTip(token.shown[:_MAX_IN_TIP])
+        self._shown.setToolTip(plain_tip(token.shown[:_MAX_IN_TIP]))
         lines = self._describe(self._vocabulary, token)
         for name, value in self._values.items():
             value.setText(lines.get(name, ""))

@@ -19,7 +19,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QFontMetrics, QGuiApplication, QIcon, QKeySequence, QShortcut
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from app.kit.basics import button, column, label, row, titled_card
+from app.kit.basics import button, column, label, plain_tip, row, titled_card
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.compare.comparison import RunComparison, compare_runs
 from app.worker.background import LatestTask
@@ -166,11 +166,11 @@ class _Model(QAbstractTableModel):
             if role == Qt.ItemDataRole.DecorationRole:
                 return self.icon_of(run.id) if self.icon_of is not None else None
             if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-                return run.name
+                return run.name if role == Qt.ItemDataRole.DisplayRole else plain_tip(run.name)
             return run.name.casefold() if role == _SORT else None
         column = self.comparison.columns[index.column() - 1]
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-            return column.cells[row]
+            return column.cells[row] if role == Qt.ItemDataRole.DisplayRole else plain_tip(column.cells[row])
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return Qt.AlignmentFlag.AlignVCenter | self._side(index.column())
         if role == _SORT:

@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QPointF, QSignalBlocker, QSize, Qt, Signal, S
 from PySide6.QtGui import QColor, QFontMetrics, QIcon, QPainter, QPen, QPixmap
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
+from app.kit.basics import plain_tip
 from app.kit.theme import SPACE, ThemeProvider
 
 _PATTERNS = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
@@ -81,7 +82,7 @@ class OverlayLegend(QTreeWidget):
             for run_id, name in names.items():
                 item = QTreeWidgetItem([name, ""])
                 item.setData(0, _ID, run_id)
-                item.setToolTip(0, name)
+                item.setToolTip(0, plain_tip(name))
                 item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
                 item.setCheckState(0, Qt.CheckState.Unchecked if run_id in hidden else Qt.CheckState.Checked)
@@ -128,7 +129,7 @@ class OverlayLegend(QTreeWidget):
         with QSignalBlocker(self):
             for run_id, item in self._items.items():
                 problem = problems.get(run_id, "")
-                item.setToolTip(0, problem or item.text(0))
+                item.setToolTip(0, plain_tip(problem or item.text(0)))
                 item.setForeground(0, self._theme.theme.color("danger" if problem else "text"))
 
     @Slot()

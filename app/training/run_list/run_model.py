@@ -10,6 +10,7 @@ from pathlib import Path
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
+from app.kit.basics import plain_tip
 from app.session.session import Session
 from app.training.run_list.run_query import matches, sort_runs
 from app.worker.background import LatestTask
@@ -183,7 +184,7 @@ class RunModel(QAbstractListModel):
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return ", ".join(filter(None, (run.name, self.status(run), self.format_steps(run), *self.facts(run))))
         if role == Qt.ItemDataRole.ToolTipRole:
-            return run.problem or self._tip(run)
+            return plain_tip(run.problem or self._tip(run))
         return None
 
     def status(self, run: RunInfo) -> str:

@@ -8,7 +8,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QHideEvent, QKeyEvent
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, frame, label, row
+from app.kit.basics import EmptyState, frame, label, plain_tip, row
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.shown_run import ShownRun
@@ -115,7 +115,7 @@ class TimeMachine(QWidget):
             self.prompt.clear()
             for i, prompt in enumerate(prompts):
                 self.prompt.addItem(" ".join(prompt.split()) or "(empty prompt)", prompt)
-                self.prompt.setItemData(i, prompt, Qt.ItemDataRole.ToolTipRole)
+                self.prompt.setItemData(i, plain_tip(prompt), Qt.ItemDataRole.ToolTipRole)
             self.prompt.setCurrentIndex(prompts.index(chosen) if chosen in prompts else 0)
 
     # -- Moving --------------------------------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ def test_a_tokenizer_that_cannot_be_deleted_stays_chosen(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("models.library.library.os.replace", refuse)
+    monkeypatch.setattr("models.library.library.replace_path", refuse)
     session.tokenizers.delete("mine")
     assert heard.failures
     assert session.tokenizers.name == "mine"
@@ -131,6 +131,7 @@ def test_a_run_whose_process_died_is_offered(
 def test_choices_are_remembered(library: Library, session: Session) -> None:
     session.designs.set(dataclasses.replace(session.designs.current, n_layer=7))
     session.device.choose("cpu")
+    session.remembered.flush()
     again = Session(library)
     assert again.designs.current.n_layer == 7
     assert again.designs.name == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -185,5 +186,23 @@ def test_a_damaged_queue_is_reported_once_and_read_again_when_repaired(
     assert not session.queue.waiting
     assert len(heard.failures) == 1
     file.write_text(whole, "utf-8")
+    session.queue.read()
+    assert len(session.queue.waiting) == 1
+
+
+def test_a_failing_disk_is_reported_once_until_it_changes(
+    session: Session, library: Library, tiny_spec: RunSpec, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.queue.add([tiny_spec])
+    for error in (errno.EIO, errno.EACCES):
+
+        def fail(path: Path, *, error: int = error, **_: object) -> os.stat_result:
+            raise OSError(error, os.strerror(error), str(path))
+
+        with monkeypatch.context() as disk:
+            disk.setattr(Path, "stat", fail)
+            for _ in range(3):
+                session.queue.read()
+    assert len(heard.failures) == 2
     session.queue.read()
     assert len(session.queue.waiting) == 1

@@ -202,6 +202,7 @@ def test_each_quick_start_has_a_new_world(
     assert session.training.start_quickstart()
     assert session.training.start_quickstart(files=(str(text_file),))
     assert session.training.start_quickstart()
+    session.remembered.flush()
     assert Session(library).training.start_quickstart()  # the next launch goes on
     assert seeds == [0, 0, 1, 2]
 

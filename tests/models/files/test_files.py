@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from models.files import atomic as files
-from models.files.atomic import DamagedError, atomic_folder, atomic_write_json, clear_leftovers, read_json
+from models.files.atomic import (
+    DamagedError,
+    atomic_folder,
+    atomic_write_json,
+    clear_leftovers,
+    read_json,
+    remove_folder,
+)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000, b'{"n": ' + b"9" * 5000 + b"}"])
@@ -75,6 +82,28 @@ def test_a_file_in_use_is_replaced_once_it_is_closed(tmp_path: Path, monkeypatch
     monkeypatch.setattr(files, "TRIES", 3)
     atomic_write_json(tmp_path / "a.json", {"a": 1})
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_folder_in_use_is_removed_once_it_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Windows behaves: a folder cannot be renamed while a file in it is open."""
+    refusals, replace = iter([PermissionError("in use")] * 4), os.replace
+
+    def refuse_at_first(source: Path, target: Path) -> None:
+        refusal = next(refusals, None)
+        if refusal is not None:
+            raise refusal
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse_at_first)
+    monkeypatch.setattr(files, "PAUSE_S", 0.0)
+    monkeypatch.setattr(files, "TRIES", 2)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    with pytest.raises(PermissionError):
+        remove_folder(tmp_path / "a")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+    monkeypatch.setattr(files, "TRIES", 3)
+    remove_folder(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_leftovers_of_killed_processes_are_deleted_after_a_day(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_deletions_can_be_undone(library: Library, tiny_config) -> None:
     assert library.list_runs() == []
     assert library.restore(token) == run.folder
     assert [info.id for info in library.list_runs()] == [run.id]
-    with pytest.raises(ValueError, match="missing"):
+    with pytest.raises(ValueError, match="restored already"):
         library.restore(token)
     with pytest.raises(ValueError, match="does not belong"):
         library.move_to_trash(library.home.parent)

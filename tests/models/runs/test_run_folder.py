@@ -164,3 +164,24 @@ def test_the_last_checkpoints_and_the_best_are_kept(library: Library, tiny_confi
     assert [path.name for path in run.checkpoints()] == ["step-00000005", "step-00000015", "step-100000000"]
     assert run.latest_checkpoint() == run.checkpoint_path(100_000_000)
     assert (run.folder / "checkpoints" / "step-notes").exists()
+
+
+def test_a_checkpoint_that_another_window_reads_is_removed_later(
+    library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Windows behaves: it refuses to rename a folder in which a file is open. The run must go on."""
+    run = make_run(library, tiny_config)
+    for step in (0, 5, 10):
+        run.checkpoint_path(step).mkdir(parents=True)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "in use")
+
+    with monkeypatch.context() as windows:
+        windows.setattr(os, "rename", refuse)
+        windows.setattr(os, "replace", refuse)
+        windows.setattr(Path, "rename", refuse)
+        run.prune_checkpoints(1)
+    assert len(run.checkpoints()) == 3
+    run.prune_checkpoints(1)
+    assert [path.name for path in run.checkpoints()] == ["step-00000010"]

@@ -24,6 +24,7 @@ def test_built_in_presets_keep_length_seed_stops_and_biases(session: Session) ->
 def test_user_presets_are_saved_without_the_seed(session: Session) -> None:
     presets = SamplingPresets(session.remembered, session.notices)
     assert presets.save(" Mine ", MINE)
+    session.remembered.flush()
     presets = SamplingPresets(Remembered(session.library.home, session.notices), session.notices)  # after a restart
     assert presets.own == ("Mine",)
     assert presets.applied("Mine", SamplingConfig(seed=3)) == dataclasses.replace(MINE, seed=3)

@@ -213,3 +213,17 @@ def test_a_run_trained_elsewhere_is_followed_and_shown_as_interrupted(
         process.wait()
         follower.stop()
     until(lambda: next(run for run in model.runs if run.name == "tiny").status == "interrupted")
+
+
+def test_names_and_notes_that_look_like_markup_are_tips_as_they_are(
+    session: Session, tiny_config: ModelConfig, theme: ThemeProvider, qtbot: QtBot
+) -> None:
+    folder = make_run(session.library, tiny_config, "plain", losses=(1.0,))
+    assert session.runs.rename(folder.name, "<h1>big</h1>")
+    write_notes(folder, "<img src='x'>", ("<b>",))
+    panel = RunsPanel(session, theme)
+    qtbot.addWidget(panel)
+    tip = str(panel.list.runs.index(0, 0).data(Qt.ItemDataRole.ToolTipRole))
+    assert "&lt;h1&gt;big&lt;/h1&gt;" in tip
+    assert "<h1>" not in tip
+    assert "<img" not in tip

@@ -1,0 +1,198 @@
+"""The preferences in one window, with a search over them and over the keyboard shortcuts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QDialog, QFileDialog, QFrame, QGridLayout, QLineEdit, QVBoxLayout, QWidget
+
+from app.kit.basics import button, frame, label, row, scrolling
+from app.kit.file_dialogs import reveal
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.shell.keys import KeyRow
+from app.shell.preferences import Preference, PreferenceBox, Preferences
+from models.library.location import VARIABLE, choose_location, find_location
+
+KEYS = "Keys:"
+"""How the headings of the keyboard shortcuts begin: searching for it lists just those."""
+_EDITOR_WIDTH = 220
+
+
+class PreferencesWindow(QDialog):
+    """Shows the preferences; each takes effect as it is chosen."""
+
+    def __init__(
+        self,
+        preferences: Preferences,
+        keys: Sequence[tuple[str, Sequence[KeyRow]]],
+        session: Session,
+        theme: ThemeProvider,
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Preferences")
+        self.resize(720, 600)
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Search preferences and keys")
+        self.search.setClearButtonEnabled(True)
+        self.search.setAccessibleName("Search preferences")
+        self.search.textChanged.connect(self._find)
+        self.library = LibraryRow(session, theme)
+        choices = preferences
+        self._sections = [
+            _Section("Appearance", [_Choice(choices.theme), _Choice(choices.text_size)]),
+            _Section("Computing", [_Choice(choices.device), _Choice(choices.threads)]),
+            _Section("Files", [self.library]),
+            _Section("Quitting", [_Choice(choices.on_quit)]),
+            *(_Section(f"{KEYS} {title}", [_Keys(one) for one in rows]) for title, rows in keys),
+        ]
+        self._nothing = label("", "muted", wrap=True)
+        self._nothing.hide()
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, SPACE, 0)
+        column.setSpacing(SPACE + SPACE // 2)
+        column.addWidget(self._nothing)
+        for section in self._sections:
+            column.addWidget(section)
+        column.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(3 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        layout.setSpacing(SPACE + SPACE // 2)
+        layout.addLayout(row(label("Preferences", "heading"), None))
+        layout.addWidget(self.search)
+        layout.addWidget(scrolling(page), 1)
+        close = button("Close", theme, self.close)
+        close.setAutoDefault(False)
+        layout.addLayout(row(None, close))
+        self.search.setFocus()
+
+    @property
+    def shown(self) -> list[str]:
+        """What is listed now, from top to bottom."""
+        return [each.title for section in self._sections for each in section.rows if not each.isHidden()]
+
+    @Slot(str)
+    def _find(self, query: str) -> None:
+        words = query.casefold().split()
+        n = sum(section.show_matching(words) for section in self._sections)
+        self._nothing.setText(f"No preference and no key matches “{query.strip()}”.")
+        self._nothing.setVisible(not n)
+
+
+class _Row(QWidget):
+    """One line of the window. title: what it is called; find_by: all that it is found by."""
+
+    title = ""
+    find_by = ""
+
+
+class _Section(QFrame):
+    """Rows in a card under a heading."""
+
+    def __init__(self, title: str, rows: Sequence[_Row]) -> None:
+        super().__init__()
+        self._title, self.rows = title, rows
+        self.setProperty("role", "card")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
+        layout.setSpacing(SPACE)
+        layout.addWidget(label(title, "subheading"))
+        for each in rows:
+            layout.addWidget(each)
+
+    def show_matching(self, words: Sequence[str]) -> int:
+        """Show the rows that have all these words; returns how many those are."""
+        n = 0
+        for each in self.rows:
+            text = f"{self._title} {each.title} {each.find_by}".casefold()
+            fits = all(word in text for word in words)
+            each.setVisible(fits)
+            n += fits
+        self.setVisible(n > 0)
+        return n
+
+
+class _Choice(_Row):
+    """A preference with its title, what it does, and a combo box."""
+
+    def __init__(self, preference: Preference) -> None:
+        super().__init__()
+        self.title = preference.title
+        self.find_by = " ".join((preference.help, preference.find_by, *(words for _, words in preference.choices())))
+        box = PreferenceBox(preference)
+        box.setFixedWidth(_EDITOR_WIDTH)
+        box.view().setMinimumWidth(box.view().sizeHintForColumn(0))
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(2 * SPACE)
+        grid.setVerticalSpacing(2)
+        grid.setColumnStretch(0, 1)
+        grid.addWidget(label(preference.title), 0, 0)
+        grid.addWidget(label(preference.help, "caption", wrap=True), 1, 0)
+        grid.addWidget(box, 0, 1, 2, 1, Qt.AlignmentFlag.AlignVCenter)
+
+
+class LibraryRow(_Row):
+    """Where the library lies, and choosing another folder for the next launch."""
+
+    title = "Library"
+    find_by = "folder path home files where disk move location reveal"
+
+    def __init__(self, session: Session, theme: ThemeProvider) -> None:
+        super().__init__()
+        self._session = session
+        location = find_location()
+        path = ElidedLabel(str(session.library.home))
+        self.change = button("Change…", theme, self.choose, tip="Use another folder from the next launch on")
+        self.change.setAutoDefault(False)
+        self.change.setEnabled(not location.is_fixed)
+        show = button("Reveal", theme, self._reveal, icon="folder-open", tip="Show the folder in the file manager")
+        show.setAutoDefault(False)
+        note = "Everything that you make is in this folder."
+        if location.is_fixed:
+            note += f" It is set by {VARIABLE}."
+        self.note = label(note, "caption", wrap=True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE // 2)
+        box = frame("sunken", horizontal=True, margin=SPACE)
+        inside = box.layout()
+        assert inside is not None
+        inside.addWidget(path)
+        layout.addLayout(row(label("Library"), None, show, self.change))
+        layout.addWidget(box)
+        layout.addWidget(self.note)
+
+    @Slot()
+    def choose(self) -> None:
+        """Ask for a folder, and use it from the next launch on."""
+        folder = QFileDialog.getExistingDirectory(self, "Choose a folder for the library")
+        if folder:
+            self._session.notices.attempt(lambda: self._use(Path(folder)))
+
+    def _use(self, folder: Path) -> None:
+        home = choose_location(folder)
+        self.note.setText(
+            f"From the next launch on, the library is {home}. Nothing was moved: to keep what you have, quit Terrarium "
+            f"and copy the contents of {self._session.library.home} there."
+        )
+
+    def _reveal(self) -> None:
+        if not reveal(self._session.library.home):
+            self._session.notices.say(f"Could not open {self._session.library.home}.")
+
+
+class _Keys(_Row):
+    """A shortcut and what it does."""
+
+    def __init__(self, key: KeyRow) -> None:
+        super().__init__()
+        self.title, self.find_by = key.what, key.keys
+        keys = label(key.keys, "mono-small")
+        keys.setFixedWidth(_EDITOR_WIDTH)
+        self.setLayout(row(label(key.what, wrap=True), keys, spacing=2 * SPACE))

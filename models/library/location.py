@@ -1,0 +1,67 @@
+"""Where the library lies: TERRARIUM_HOME, else the folder that the user has chosen, else the platform's. No torch."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_config_dir, user_data_dir
+
+from models.files.atomic import atomic_write_json, read_json
+
+VARIABLE = "TERRARIUM_HOME"
+_PARTS = ("runs", "tokenizers", "designs", "chats", "corpora", "settings.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """The library's folder. is_fixed: the variable names it, so choosing another has no effect.
+
+    problem: a sentence if the chosen folder cannot be used, so that `home` is the platform's.
+    """
+
+    home: Path
+    is_fixed: bool = False
+    problem: str = ""
+
+
+def find_location() -> Location:
+    """Where the library lies."""
+    if os.environ.get(VARIABLE):
+        return Location(home=Path(os.environ[VARIABLE]).expanduser().absolute(), is_fixed=True)
+    default = Path(user_data_dir("Terrarium", appauthor=False)).absolute()
+    file = _choice_file()
+    if not file.exists():
+        return Location(home=default)
+    try:
+        chosen = Path(str(read_json(file).get("home", "")))
+    except ValueError as error:
+        return Location(home=default, problem=f"{error} The library is now {default}.")
+    if not chosen.is_absolute() or not chosen.is_dir():
+        problem = f"The library {chosen} is not there: connect its disk and start again. Until then it is {default}."
+        return Location(home=default, problem=problem)
+    return Location(home=chosen)
+
+
+def choose_location(folder: Path) -> Path:
+    """Use `folder` from the next launch on, or “Terrarium” in it where it holds other things; returns which.
+
+    Nothing is moved.
+
+    Raises:
+        OSError: where it cannot be written.
+    """
+    entries = {entry.name for entry in folder.iterdir()}
+    home = folder.absolute() if not entries or entries.intersection(_PARTS) else folder.absolute() / "Terrarium"
+    home.mkdir(exist_ok=True)
+    probe = home / ".tmp-probe"
+    probe.touch()
+    probe.unlink()
+    atomic_write_json(_choice_file(), {"home": str(home)})
+    return home
+
+
+def _choice_file() -> Path:
+    """Outside of the library, as it says where that is."""
+    return Path(user_config_dir("Terrarium", appauthor=False)) / "library.json"
