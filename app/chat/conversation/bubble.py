@@ -85,6 +85,8 @@ class Bubble(QWidget):
     def settle(self) -> None:
         """The message is complete."""
         self._is_formatted = None
+        if self.words.grows and self._as_markdown and not self.words.is_markdown:
+            self.set_text(self.text)  # plain so far, and it may have become more
         self.words.finish()
 
     def show_instead(self, widget: QWidget | None) -> None:

@@ -35,6 +35,7 @@ INDENT, QUOTE_INDENT, CODE_PAD = 22, 16, 10
 """Pixels: of a list, of a quotation, and around code."""
 _MAX_OPEN = 800
 """Characters that are drawn again at each update; of a longer block, what cannot change any more is left as it is."""
+_USUAL = ("python", "bash", "json", "javascript", "html", "sql", "c", "cpp", "java", "rust", "go")
 _HEADINGS = (1.45, 1.25, 1.1, 1.0, 1.0, 1.0)
 _CODE_COLOURS = {
     "Comment": "muted",
@@ -465,8 +466,9 @@ def _lexer(language: str) -> Lexer | None:
 
 
 def prepare_colours() -> None:
-    """Load what colours code, which takes a moment: on any thread."""
-    _lexer("python")
+    """Load what colours code in the usual languages, which takes a moment for each: on any thread."""
+    for language in _USUAL:
+        _lexer(language)
 
 
 @lru_cache(maxsize=4)

@@ -45,6 +45,7 @@ class RichText(QTextBrowser):
         self._theme = theme
         self._max_width, self._size = 400, QSize(8, 8)
         self._writer: MarkdownWriter | None = None
+        self._grows = False
         self._joints = Joints(self.document())
         self._copy_buttons: list[QPushButton] = []
         self.setUndoRedoEnabled(False)
@@ -57,6 +58,8 @@ class RichText(QTextBrowser):
         self.setStyleSheet("QTextEdit { background: transparent; border: none; padding: 0; min-height: 0; }")
         self.viewport().setAutoFillBackground(False)
         self.document().setDocumentMargin(0)
+        flags = Qt.TextInteractionFlag
+        self.setTextInteractionFlags(flags.TextBrowserInteraction | flags.TextSelectableByKeyboard)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.anchorClicked.connect(self._on_link)
 
@@ -66,6 +69,11 @@ class RichText(QTextBrowser):
     def is_markdown(self) -> bool:
         """Whether it shows Markdown."""
         return self._writer is not None
+
+    @property
+    def grows(self) -> bool:
+        """Whether it was added to, and `finish` not called since."""
+        return self._grows
 
     @property
     def copy_buttons(self) -> list[QPushButton]:
@@ -79,7 +87,7 @@ class RichText(QTextBrowser):
 
     def set_plain(self, *runs: tuple[str, str]) -> None:
         """Show texts as they are, one after the other, each in a colour of the theme ("" for that of text)."""
-        self._writer = None
+        self._writer, self._grows = None, False
         self.clear()
         self._joints = Joints(self.document())
         cursor = QTextCursor(self.document())
@@ -92,7 +100,7 @@ class RichText(QTextBrowser):
 
     def set_markdown(self, text: str) -> None:
         """Show a Markdown text."""
-        self._writer = MarkdownWriter(self.document(), self._theme)
+        self._writer, self._grows = MarkdownWriter(self.document(), self._theme), False
         self._writer.set_text(text)
         if not self._become_plain(text):
             self._fit()
@@ -110,6 +118,7 @@ class RichText(QTextBrowser):
 
     def append(self, text: str) -> None:
         """Add to the text at its end."""
+        self._grows = True
         if self._writer is not None:
             start = self._writer.append(text)
         else:
@@ -122,9 +131,12 @@ class RichText(QTextBrowser):
 
     def finish(self) -> None:
         """The text that grew is complete."""
+        was_growing, self._grows = self._grows, False
         if self._writer is None:
             if self._joints.join():
                 self._fit()
+            return
+        if not was_growing:
             return
         self._writer.finish()
         if not self._become_plain(self._writer.text):

@@ -31,6 +31,18 @@ def test_a_reply_is_formatted_as_it_grows_and_a_message_of_the_user_is_not(bench
     assert bench.view.messages[0].buttons.format.isHidden()
 
 
+def test_another_theme_while_a_reply_grows_changes_no_word_of_it(bench: Bench, actor: Actor) -> None:
+    bench.composer.sent.emit("Who is it?")
+    actor.begin(" It\n", "  is")
+    bench.theme.theme_changed.emit()
+    actor.say(" **Ben**", " today")
+    bench.theme.theme_changed.emit()
+    actor.say(", and **Anna")
+    actor.say("**.")
+    actor.end()
+    assert last(bench).bubble.words.toPlainText() == "It\nis Ben today, and Anna."
+
+
 def test_a_continued_text_stays_plain(bench: Bench, actor: Actor) -> None:
     actor.play(dataclasses.replace(TALKER, mode="text"))
     bench.composer.sent.emit("# a comment\n")
