@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import platform
 import sys
@@ -24,6 +26,17 @@ class DeviceChoice:
     label: str
     sentence: str | None = None
     memory_bytes: int | None = None
+
+
+def return_free_memory() -> None:
+    """Give memory that is not in use back to the device and to the operating system."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def available_devices() -> tuple[str, ...]:

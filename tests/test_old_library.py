@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from pytestqt.qtbot import QtBot
 
 from app.chat.archive.index import ChatIndex
-from app.chat.archive.message_tree import tree_rows
 from app.chat.archive.store import ChatStore
 from app.chat.notebook.file import open_notebook
 from app.chat.settings.sampling_presets import SamplingPresets
@@ -171,13 +171,15 @@ def test_what_was_thrown_away_comes_back(library: Library) -> None:
 # -- What the window remembers -----------------------------------------------------------------------------------------
 
 
-def test_the_settings_are_understood(library: Library) -> None:
+def test_the_settings_are_understood(library: Library, qtbot: QtBot) -> None:
     notices = Notices()
     remembered, trash = Remembered(library.home, notices), Trash(library, notices, Undo(notices))
     assert remembered.problem is None
     for key, value in EXPECTED["settings"].items():
         assert remembered.get(key, None) == value
     tokenizers = Tokenizers(library, remembered, trash, notices, notices)
+    tokenizers.choose_last()
+    qtbot.waitUntil(lambda: not tokenizers.is_loading)
     assert tokenizers.name == "Syllables"
     assert tokenizers.current is not None
     designs = Designs(library, remembered, trash, notices, notices)
@@ -214,7 +216,7 @@ def test_a_chat_has_all_its_branches(library: Library, which: str) -> None:
             }
             == about
         )
-    assert len(tree_rows(chat)) == len(chat.messages)
+    assert len(chat.rows) == len(chat.messages)
 
 
 def test_another_branch_can_be_shown_and_is_kept(library: Library) -> None:

@@ -42,9 +42,8 @@ class ModelBar(QWidget):
         self.world.setProperty("role", "caption")
         self.world.setToolTip("What the model was trained on")
         self.cancel = button("Cancel", theme, session.chat.cancel_opening, role="quiet", tip="Cancel loading")
-        self.cancel.setSizePolicy(
-            QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Ignored
-        )  # nothing moves when it appears
+        # Its height is ignored, so that nothing moves when it appears.
+        self.cancel.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Ignored)
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE // 2)

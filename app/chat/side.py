@@ -58,7 +58,7 @@ class ChatSide(Views):
         views = {
             SETTINGS: View("Settings", "How prompts and replies are made", self._make_settings),
             "next": View("Next token", "Which tokens were likely here, and how one was chosen", self._make_next),
-            "attention": View("Attention", "Where each head looks", self._make_attention),
+            "attention": View("Attention", "What each head attends to", self._make_attention),
             "layers": View("Layers", "Logit lens: how the answer forms layer by layer", self._make_layers),
             "ablation": View(
                 "Switch off", "Ablate and patch: what happens to the answer without this part", self._make_ablation

@@ -13,6 +13,7 @@ from app.commands.common import UsageError, add_common, add_weights, find_model,
 from app.commands.replying import add_sampling_options, sampling_from, write_reply
 from models.chat.own_template import Message
 from models.chat.prompting import WHEN_FULL, PromptSettings
+from models.chat.reply_text import ReplyStripper
 from models.events import Event, Notice, Phase, TokenMade
 from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
 
@@ -146,9 +147,9 @@ class _Chat:
         self.messages.append({"role": "user", "content": text})
         made: list[str] = []
         try:
-            reply, _, _ = write_reply(self._events(made), quiet=self._quiet)
+            reply, _, _ = write_reply(self._events(made), quiet=self._quiet, stripper=ReplyStripper())
         except KeyboardInterrupt:
-            reply = "".join(made)
+            reply = ReplyStripper().add("".join(made))
             print(" …", file=sys.stderr)
         except ValueError as error:
             if not sys.stdin.isatty():
@@ -156,7 +157,7 @@ class _Chat:
             print(error, file=sys.stderr)
             del self.messages[-1]
             return
-        self.messages.append({"role": "assistant", "content": reply.strip()})
+        self.messages.append({"role": "assistant", "content": reply})
 
     def _events(self, made: list[str]) -> Iterator[Event]:
         """The reply to all messages. Its texts also go to `made`, so that an interrupted reply is not lost, and notes

@@ -78,13 +78,13 @@ def open_model(text: str, device_name: str, weights: str = KINDS[0]) -> tuple[An
         ValueError: where there is no such model, or it has no tokenizer.
     """
     from models.device import choose_device
-    from models.inference.weights import prepare_weights
-    from models.interop.loading import load_model
+    from models.events import result_of
+    from models.interop.loading import load_model_events
 
     choice = choose_device(device_name)
     if choice.sentence:
         print(choice.sentence, file=sys.stderr)
-    model, tokenizer = load_model(find_model(text), device=choice.device)
+    model, tokenizer = result_of(load_model_events(find_model(text), choice.device, weights=weights))
     if tokenizer is None:
         raise ValueError(f"{text} has no tokenizer, so it cannot read text.")
-    return prepare_weights(model, weights), tokenizer, choice.device
+    return model, tokenizer, choice.device

@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from app.commands.common import UsageError
+from models.chat.reply_text import ReplyStripper
 from models.events import Event, ReplyFinished, TokenMade
 from models.settings.sampling_config import SamplingConfig
 
@@ -54,8 +55,13 @@ def _bias(text: str) -> tuple[int, float]:
         raise argparse.ArgumentTypeError(f"{text!r} must be a token's id and a number, as in 312=-5") from None
 
 
-def write_reply(events: Iterable[Event], *, quiet: bool) -> tuple[str, list[int], ReplyFinished]:
-    """Print the reply as it is generated, unless `quiet`; returns its text, its ids and its last event."""
+def write_reply(
+    events: Iterable[Event], *, quiet: bool, stripper: ReplyStripper | None = None
+) -> tuple[str, list[int], ReplyFinished]:
+    """Print the reply as it is generated, unless `quiet`; returns its text, its ids and its last event.
+
+    stripper: for a message, whose text has no white space around it.
+    """
     text = ""
     ids: list[int] = []
     for event in events:
@@ -64,10 +70,11 @@ def write_reply(events: Iterable[Event], *, quiet: bool) -> tuple[str, list[int]
                 print(flush=True)
             return text, ids, event
         if isinstance(event, TokenMade):
-            text += event.text
+            new = event.text if stripper is None else stripper.add(event.text)
+            text += new
             ids.append(event.id)
             if not quiet:
-                print(event.text, end="", flush=True)
+                print(new, end="", flush=True)
     raise AssertionError("a reply ends with ReplyFinished")
 
 

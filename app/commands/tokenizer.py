@@ -15,9 +15,8 @@ from models.library.library import Library
 from models.tokenizers import (
     encode_prompt,
     encode_text,
-    find_tokenizer,
+    load_tokenizer,
     pieces_of,
-    read_tokenizer,
 )
 
 if TYPE_CHECKING:
@@ -128,4 +127,4 @@ def _decode(args: argparse.Namespace) -> None:
 
 
 def _load(where: str) -> Tokenizer:
-    return read_tokenizer(find_tokenizer(where, Library()))
+    return load_tokenizer(where, Library())

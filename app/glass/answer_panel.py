@@ -51,6 +51,7 @@ class AnswerPanel(GlassPanel):
         layout.setSpacing(SPACE)
         layout.addWidget(self.head)
         layout.addWidget(self._pages, 1)
+        self._note = ""
         self._late = QTimer(self, singleShot=True, interval=_LATE_MS)
         self._late.timeout.connect(self._on_late)
         self.examiner.changed.connect(self._on_busy_changed)
@@ -84,7 +85,7 @@ class AnswerPanel(GlassPanel):
     def show_text(self) -> None:
         self.examiner.forget()
         self.forget()
-        self.head.set_note("")
+        self._set_note("")
         self.show_message("Point at a token", "Hover over a token of the text; click to keep it.")
 
     def show_position(self) -> None:
@@ -115,7 +116,11 @@ class AnswerPanel(GlassPanel):
             notes.append(f"The text was generated at step {text.step:,}; {now}.")
         if sees_itself:
             notes.append("The model sees this token, so this is not a prediction: mask the token for one.")
-        self.head.set_note(" ".join(notes))
+        self._set_note(" ".join(notes))
+
+    def _set_note(self, words: str) -> None:
+        self._note = words
+        self.head.set_note(words)
 
     @Slot()
     def _on_busy_changed(self) -> None:
@@ -123,12 +128,13 @@ class AnswerPanel(GlassPanel):
             self._late.start()
         else:
             self._late.stop()
+            self.head.set_note(self._note)  # also if nobody waits for the answer any more
 
     @Slot()
     def _on_late(self) -> None:
         """During a training with long steps an answer takes a while: note that the previous one is still shown."""
         if not self.message:
-            self.head.set_note("Waiting for the model: this is still the previous token's result.")
+            self.head.set_note("Waiting for the model: this is still the previous result.")
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:

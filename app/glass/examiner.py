@@ -82,7 +82,7 @@ class Examiner(QObject):
                 answer = yield from answer
             yield _Answer(result=answer, step=step)
 
-        self._job.submit(Job("Look into the model", make, INTERACTIVE))
+        self._job.submit(Job("Inspect the model", make, INTERACTIVE))
         self.changed.emit()
 
     @Slot()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from models.settings.sampling_config import SamplingConfig
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ReadText:
     """The tokens of one reply with everything read before it. Compared by identity.
 

@@ -21,11 +21,11 @@ class TargetToken:
     text: ReadText
     position: int
 
-    def to_text(self, hidden: frozenset[int] = frozenset()) -> Text:
+    def to_text(self) -> Text:
         """The text for `models.inspect`."""
         from models.inspect.reading import Text
 
-        return Text(ids=self.text.ids, source_ids=self.text.source_ids, hidden=hidden)
+        return Text(ids=self.text.ids, source_ids=self.text.source_ids)
 
     def at(self, model: AnyModel) -> int:
         """The position at which the model predicts it.

@@ -36,7 +36,14 @@ class ServePanel(QWidget):
         super().__init__(parent)
         self._session, self._theme = session, theme
         self.serving = Serving(
-            session.worker, session.chat, session.training, session.runs, session.remembered, session.notices, self
+            session.worker,
+            session.chat,
+            session.training,
+            session.runs,
+            session.models,
+            session.remembered,
+            session.notices,
+            self,
         )
         session.closing.connect(self.serving.close)
         self.status = label("", "pill")

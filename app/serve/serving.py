@@ -19,8 +19,9 @@ from app.serve.endpoint.engine import EngineSwitch, ModelLease, ServedModel
 from app.serve.endpoint.errors import ModelGoneError
 from app.serve.endpoint.request_log import RequestLog, RequestRecord
 from app.serve.endpoint.worker_engine import WorkerEngine
-from app.session.chat import ChatSession
+from app.session.chat import CHAT, OPEN, ChatSession
 from app.session.chat_model import LIVE, ChatModel
+from app.session.models_in_memory import ModelsInMemory
 from app.session.remembered import Remembered
 from app.session.runs import Runs
 from app.session.training import Training
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SERVING = "Serving"
+"""The user of the served model among the models in memory."""
 _POLL_MS = 200
 _PORT = "serve_port"
 _STOPPED = "Serving has been stopped."
@@ -105,12 +108,13 @@ class Serving(QObject):
         chat: ChatSession,
         training: Training,
         runs: Runs,
+        models: ModelsInMemory,
         remembered: Remembered,
         notices: Notices,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._worker, self._chat, self._training = worker, chat, training
+        self._worker, self._chat, self._training, self._models = worker, chat, training, models
         self._remembered, self._notices = remembered, notices
         self._switch: EngineSwitch | None = None
         self._log = RequestLog()
@@ -122,6 +126,7 @@ class Serving(QObject):
         self._poll_timer.timeout.connect(self._poll)
         runs.deleted.connect(self._on_runs_deleted)
         training.ended.connect(self._on_training_ended)
+        models.freed.connect(self._on_freed)
 
     @property
     def last_port(self) -> int:
@@ -176,10 +181,16 @@ class Serving(QObject):
         if self._model is not None and self._model.which == LIVE and not self._training.trains(self._model.run_id):
             self._close_engine(f"The training of “{self._model.name}” has ended")
 
+    @Slot()
+    def _on_freed(self) -> None:
+        if self._model is not None:
+            self._close_engine(f"“{self._model.name}” is no longer in memory")
+
     def _close_engine(self, why: str) -> None:
         """Answer requests with an error from now on: the model is gone."""
         if self._switch is not None:
             self._switch.close(f"{why}: serve another model in Terrarium.")
+            self._models.release(SERVING)
             self._poll()
 
     def _served_model(self) -> ServedModel:
@@ -189,11 +200,19 @@ class Serving(QObject):
             raise ValueError("No model is open: choose one for the chat first.")
         if chosen.mode == "fill":
             raise ValueError(f"“{chosen.name}” cannot be served: it does not generate text. Open another model.")
-        model, tokenizer, step = self._chat.open_model()
+        tokenizer, loaded = self._chat.tokenizer, self._models.get(CHAT, OPEN)
+        assert tokenizer is not None
+        if loaded is not None:
+            self._models.put(SERVING, OPEN, loaded)  # it stays when the chat opens another one
+        else:
+            self._models.release(SERVING)
 
         def acquire() -> ModelLease:
             if chosen.which != LIVE:
-                return ModelLease(model=model, step=step)
+                served = self._models.get(SERVING, OPEN)
+                if served is None:
+                    raise ModelGoneError(f"“{chosen.name}” is no longer in memory.")
+                return ModelLease(model=served.model, step=served.step)
             trainer = self._training.live_trainer()
             if trainer is None or trainer.run.id != chosen.run_id:
                 raise ModelGoneError(f"The training of “{chosen.name}” has just ended.")
@@ -203,7 +222,7 @@ class Serving(QObject):
             name=chosen.name,
             other_names=(chosen.run_id, chosen.which),
             created=int(time.time()),
-            config=model.config,
+            config=chosen.config,
             tokenizer=tokenizer,
             template_config=chosen.template_config,
             acquire=acquire,
@@ -218,6 +237,7 @@ class Serving(QObject):
             self._show("stopping" if self.state.status == "stopping" else "on")
             return
         self._thread, self._switch, self._model = None, None, None
+        self._models.release(SERVING)
         self._poll_timer.stop()
         self._show("off")
         if thread.failure is not None:

@@ -11,6 +11,8 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.chat_model import LIVE, ChatModel, describe_model
 from app.session.device import Device
+from app.session.models_in_memory import LoadedModel, ModelsInMemory
+from app.session.remembered import Remembered
 from app.session.runs import Runs
 from app.session.training import Training
 from app.worker.failures import Failure
@@ -31,12 +33,18 @@ if TYPE_CHECKING:
     from models.runs.run_folder import RunFolder
 
 
+CHAT, OPEN = "Chat", "open"
+"""The user and the key of the open model among the models in memory."""
+_LAST = "open model"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelOpened(Event):
-    """A model is open. loaded: (model, tokenizer, step); None for the one that is being trained."""
+    """A model is open. loaded: the model itself; None for the one that is being trained."""
 
     model: ChatModel
-    loaded: tuple[Any, Any, int] | None
+    tokenizer: Tokenizer
+    loaded: LoadedModel | None
 
 
 class ChatSession(QObject):
@@ -66,7 +74,9 @@ class ChatSession(QObject):
         library: Library,
         runs: Runs,
         training: Training,
+        models: ModelsInMemory,
         device: Device,
+        remembered: Remembered,
         notices: Notices,
         parent: QObject,
     ) -> None:
@@ -76,12 +86,14 @@ class ChatSession(QObject):
         self._job.events_received.connect(self._on_events)
         self._job.ended.connect(self._on_ended)
         self._job.failed.connect(notices.fail)
-        self._library, self._runs, self._training = library, runs, training
-        self._device, self._notices = device, notices
-        self._loaded: tuple[Any, Any, int] | None = None
+        self._library, self._runs, self._training, self._models = library, runs, training, models
+        self._device, self._remembered, self._notices = device, remembered, notices
+        self._requested: dict[str, Any] = {}  # what is being opened, as it is remembered
         self._summaries: Any = None  # both from models.inference, which is imported on the worker's thread
         self._prefix_cache: Any = None
         self.model: ChatModel | None = None
+        self.tokenizer: Tokenizer | None = None
+        """The open model's tokenizer, which any thread may use; None while no model is open."""
         self.state = "none"
         self.opening = ""
         """The name of the model that is being opened, or was opened last."""
@@ -90,6 +102,7 @@ class ChatSession(QObject):
         self.reply_failed = False
         """Whether the last reply ended with an error."""
         runs.deleted.connect(self._on_runs_deleted)
+        models.freed.connect(self._on_freed)
 
     def open(self, which: str, step: int | None = None, weights: str = KINDS[0]) -> bool:
         """Open a run's checkpoint of `step` (None: its latest) with its matrices in the format `weights`
@@ -99,28 +112,43 @@ class ChatSession(QObject):
             return True
         return self._notices.attempt(lambda: self._open_run(which, step, weights))
 
+    def open_last(self) -> None:
+        """Open the model that was open when the program ended; a notice says if it is gone."""
+        last = self._remembered.get(_LAST, {})
+        if not last:
+            return
+        run_id, step, weights = last.get("run"), last.get("step"), last.get("weights")
+        try:
+            self._open_run(
+                str(run_id), step if isinstance(step, int) else None, weights if weights in KINDS else KINDS[0]
+            )
+        except ValueError:
+            self._remembered.set(_LAST, {})
+            name = f"“{last.get('name', run_id)}”"
+            self._notices.say(f"{name}, the model that was open last, is gone: choose another one above the chat.")
+
     def _open_run(self, run_id: str, step: int | None, weights: str) -> None:
         from models.runs.run_folder import RunFolder
 
         folder, device = self._runs.find(run_id).folder, self._device.name
         run = RunFolder.open(folder)
+        self._requested = {"run": run_id, "name": run.name, "step": step, "weights": weights}
 
         def make() -> Iterator[Event]:
             from models.device import choose_device
-            from models.inference.weights import prepare_weights
             from models.interop.loading import load_model_events
             from models.library.run_record import checkpoint_step
 
             choice = choose_device(device)
             # Looked up here, since there may be a newer one by now.
             checkpoint = run.latest_checkpoint() if step is None else run.checkpoint_path(step)
-            model, tokenizer = yield from load_model_events(checkpoint or folder, choice.device)
+            model, tokenizer = yield from load_model_events(checkpoint or folder, choice.device, weights=weights)
             if tokenizer is None:
                 raise ValueError(f"{run.name} has no tokenizer, so text cannot be turned into tokens for it.")
             at = checkpoint_step(checkpoint) if checkpoint is not None else 0
             about = self._describe(run.id, run, model, tokenizer, at, choice.label)
-            loaded = (prepare_weights(model, weights), tokenizer, at)
-            yield ModelOpened(model=dataclasses.replace(about, weights=weights), loaded=loaded)
+            loaded = LoadedModel(run.name, model, tokenizer, at)
+            yield ModelOpened(model=dataclasses.replace(about, weights=weights), tokenizer=tokenizer, loaded=loaded)
 
         self._open(run.name, make)
 
@@ -131,44 +159,46 @@ class ChatSession(QObject):
                 raise ValueError("No run is training now: choose a saved run instead.")
             device = str(next(trainer.model.parameters()).device.type).upper()
             about = self._describe(LIVE, trainer.run, trainer.model, trainer.tokenizer, trainer.step, device)
-            yield ModelOpened(model=about, loaded=None)
+            yield ModelOpened(model=about, tokenizer=trainer.tokenizer, loaded=None)
 
         self._open("the model in training", make)
 
-    @property
-    def tokenizer(self) -> Tokenizer | None:
-        """The open model's tokenizer, which any thread may use; None while no model is open."""
-        if self.model is None:
-            return None
-        trainer = self._training.live_trainer() if self._loaded is None else None
-        tokenizer: Tokenizer | None = (
-            self._loaded[1] if self._loaded is not None else getattr(trainer, "tokenizer", None)
-        )
-        return tokenizer
-
-    def open_model(self) -> tuple[Any, Any, int]:
+    def open_model(self) -> tuple[Any, Tokenizer, int]:
         """Worker's thread: the open model, its tokenizer, and its training step.
 
         Raises:
             ValueError: if no model is open any more.
         """
-        if self._loaded is not None:
-            return self._loaded
+        loaded = self._models.get(CHAT, OPEN)
+        if loaded is not None:
+            return loaded.model, loaded.tokenizer, loaded.step
         trainer = self._training.live_trainer()
-        if trainer is None:
+        if trainer is None or self.model is None or self.model.which != LIVE:
             raise ValueError("The model is no longer open: choose one above the chat.")
         return trainer.model, trainer.tokenizer, trainer.step
 
-    def set_model(self, model: ChatModel, loaded: tuple[Any, Any, int] | None) -> None:
-        """Make this the open model; `loaded`: (model, tokenizer, step), None for the one in training."""
-        self.model, self._loaded = model, loaded
+    def set_model(self, opened: ModelOpened) -> None:
+        """Make this the open model."""
+        if opened.loaded is None:
+            self._models.release(CHAT)
+        else:
+            self._models.put(CHAT, OPEN, opened.loaded)
+        self.model, self.tokenizer = opened.model, opened.tokenizer
+        is_live = opened.loaded is None
+        live = {"run": opened.model.run_id, "name": opened.model.name, "step": None, "weights": KINDS[0]}
+        self._remembered.set(_LAST, live if is_live else self._requested)
         self.model_changed.emit()
+
+    def _forget_model(self) -> None:
+        self._models.release(CHAT)
+        self.model = self.tokenizer = self._summaries = self._prefix_cache = None
+        self._remembered.set(_LAST, {})
 
     def close_model(self) -> None:
         """Close the model, for instance because its run was deleted."""
         self._drop_job()
-        self._loaded, self.model, self.state = None, None, "none"
-        self._prefix_cache = None
+        self._forget_model()
+        self.state = "none"
         self.changed.emit()
         self.model_changed.emit()
 
@@ -242,20 +272,21 @@ class ChatSession(QObject):
     def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
         for event in events:
             if isinstance(event, ModelOpened):
-                self.set_model(event.model, event.loaded)
+                self.set_model(event)
             elif isinstance(event, Progress) and event.total and self.state == "loading":
                 self.loaded_share = event.done / event.total
                 self.changed.emit()
             elif isinstance(event, ReplyStarted) and self.model is not None and self.model.step != event.step:
                 self.model = dataclasses.replace(self.model, step=event.step)
                 self.changed.emit()
-        self.events_received.emit(events)
+        # Nobody but the models in memory holds a model.
+        self.events_received.emit(tuple(event for event in events if not isinstance(event, ModelOpened)))
 
     @Slot(object, object)
     def _on_ended(self, job: Job, failure: Failure | None) -> None:
         was_reply = self.state in ("waiting", "replying")
         if failure is not None and self.state == "loading":
-            self.model = self._loaded = None
+            self._forget_model()
             self.model_changed.emit()
         self.state = "ready" if self.model is not None else "none"
         self.changed.emit()
@@ -283,6 +314,13 @@ class ChatSession(QObject):
                 f"“{model.name}” is the model this chat uses: choose another model to continue. "
                 "The conversation is kept."
             )
+
+    @Slot()
+    def _on_freed(self) -> None:
+        model = self.model
+        if model is not None:
+            self.close_model()
+            self._notices.say(f"“{model.name}” is no longer in memory: open it above the chat to continue.")
 
     def _describe(self, which: str, run: RunFolder, model: Any, tokenizer: Any, step: int, device: str) -> ChatModel:
         """Worker's thread: start with empty caches, and describe the model."""

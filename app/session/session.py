@@ -7,6 +7,7 @@ from PySide6.QtCore import QObject, Signal
 from app.session.chat import ChatSession
 from app.session.designs import Designs
 from app.session.device import Device
+from app.session.models_in_memory import ModelsInMemory
 from app.session.queue import TrainingQueue
 from app.session.remembered import Remembered
 from app.session.runs import Runs
@@ -49,7 +50,8 @@ class Session(QObject):
         self.training = training = Training(worker, library, index, device, remembered, notices, self)
         self.runs = runs = Runs(library, index, training, trash, notices, self)
         self.queue = TrainingQueue(library, runs, training, notices, self)
-        self.chat = ChatSession(worker, library, runs, training, device, notices, self)
+        self.models = models = ModelsInMemory(worker, self)
+        self.chat = ChatSession(worker, library, runs, training, models, device, remembered, notices, self)
         self.status = Status(training, self.chat, device, self)
         # In this order: the chat leaves the live model before its run may be deleted, and the next run starts last.
         training.ended.connect(self.chat.on_training_ended)
@@ -57,10 +59,13 @@ class Session(QObject):
         training.ended.connect(runs.on_training_ended)
         training.ended.connect(self.queue.on_training_ended)
         training.ended.connect(device.changed)  # its memory is free again
+        training.ended.connect(models.return_free_memory)
+        training.free_requested.connect(models.free)
 
     def start(self, *, warm_up: bool = True) -> None:
-        """Start the worker and load torch there: call after the window's first paint."""
+        """Start the worker, load torch there, and the last tokenizer: call after the window's first paint."""
         self.worker.start()
+        self.tokenizers.choose_last()
         if warm_up:
             self.device.warm_up()
 

@@ -15,9 +15,13 @@ from app.session.training_state import TrainingState
 
 @dataclass(frozen=True, kw_only=True)
 class StatusLine:
-    """A line for the status bar. done and total are 0 if there is nothing to count."""
+    """A line for the status bar. done and total are 0 if there is nothing to count.
+
+    is_computing: something runs now that other programs can slow down.
+    """
 
     words: str
+    is_computing: bool = True
     done: int = 0
     total: int = 0
     seconds_left: float | None = None
@@ -71,8 +75,10 @@ def describe_status(
             return StatusLine(words="Loading torch…")
         if trying is not None and chat not in ("loading", "replying"):
             return trying
-        return StatusLine(words={"loading": "Opening the model", "replying": "Writing a reply"}.get(chat, "Ready"))
-    count = {"done": training.step, "total": training.total_steps}
+        return StatusLine(
+            words={"loading": "Opening the model", "replying": "Writing a reply"}.get(chat, "Ready"),
+            is_computing=chat in ("loading", "replying"),
+        )
     name = training.name
     if training.status in ("preparing", "evaluating"):
         words = training.phase or "Preparing"
@@ -80,7 +86,7 @@ def describe_status(
             words=f"{name}: {words}", done=training.done, total=training.total, seconds_left=training.seconds_left
         )
     if training.status == "running" and chat == "replying":
-        return StatusLine(words=f"{name}: waiting for chat", **count)
+        return StatusLine(words=f"{name}: waiting for chat", done=training.step, total=training.total_steps)
     words = {
         "running": f"Training {name}",
         "pausing": f"Pausing {name}",
@@ -89,4 +95,10 @@ def describe_status(
         "blocked": f"{name} is waiting: {training.problem}",
     }.get(training.status, name)
     left = training.seconds_left if training.status == "running" else None
-    return StatusLine(words=words, seconds_left=left, **count)
+    return StatusLine(
+        words=words,
+        is_computing=training.status not in ("paused", "blocked"),
+        done=training.step,
+        total=training.total_steps,
+        seconds_left=left,
+    )

@@ -12,20 +12,25 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.session.remembered import Remembered
 from app.session.trash import Trash
 from app.session.undo import Step
+from app.worker.background import LatestTask, TaskQueue
+from app.worker.failures import Failure
 from app.worker.notices import Notices
 from models.library.library import Library, TokenizerInfo
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+_LAST = "tokenizer"
+
 
 class Tokenizers(QObject):
     """Choose, rename, copy and delete tokenizers; problems are reported as notices.
 
-    current: the chosen tokenizer, None if there is none. name: its name in the library, '' if there is none.
+    name: the chosen tokenizer's name in the library, '' if there is none. current: the tokenizer itself, which is read
+    in the background, as it may have hundreds of megabytes; None until then.
 
     Signals:
-        changed(): `current` or `name` has changed.
+        changed(): `name`, `current` or `is_loading` has changed.
         list_changed(): tokenizers were added, removed or renamed.
     """
 
@@ -40,8 +45,22 @@ class Tokenizers(QObject):
         trash.restored.connect(self._on_restored)
         self.current: Tokenizer | None = None
         self.name = ""
+        self._former: tuple[str, Tokenizer | None] = ("", None)
+        self._reader, self._copier = LatestTask(self), TaskQueue(self)
+        self._reader.done.connect(self._on_read)
+        self._reader.failed.connect(self._on_not_read)
+        self._copier.done.connect(self.add)
+        self._copier.failed.connect(notices.fail)
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether the chosen tokenizer is being read."""
+        return self._reader.busy
+
+    def choose_last(self) -> None:
+        """Choose the tokenizer that was chosen last, or the first one."""
         names = [info.name for info in self.list() if info.problem is None]
-        wanted = remembered.get("tokenizer", "")
+        wanted = self._remembered.get(_LAST, "")
         if names:
             self.choose(wanted if wanted in names else names[0])
 
@@ -49,16 +68,27 @@ class Tokenizers(QObject):
         """All tokenizers of the library, by name."""
         return self._library.list_tokenizers()
 
-    def choose(self, name: str) -> bool:
-        """Load a tokenizer of the library; whether it worked."""
+    def choose(self, name: str) -> None:
+        """Choose a tokenizer of the library; where it cannot be read, the former one is chosen again."""
         from models.tokenizers import load_tokenizer
 
-        try:
-            self.current = load_tokenizer(name, self._library)
-        except ValueError as error:
-            return self._notices.refuse(str(error))
-        self._set_name(name)
-        return True
+        if not self.is_loading:
+            self._former = self.name, self.current
+        self.name, self.current = name, None
+        self._reader.ask(lambda: load_tokenizer(name, self._library))
+        self.changed.emit()
+
+    @Slot(object)
+    def _on_read(self, tokenizer: Tokenizer) -> None:
+        self.current, self._former = tokenizer, ("", None)
+        self._set_name(self.name)
+
+    @Slot(object)
+    def _on_not_read(self, failure: Failure) -> None:
+        self.name, self.current = self._former
+        self._former = "", None
+        self._notices.fail(failure)
+        self.changed.emit()
 
     def about(self, name: str) -> dict[str, Any]:
         """The metadata of a tokenizer: its origin and the user's notes; empty if there is none."""
@@ -97,13 +127,11 @@ class Tokenizers(QObject):
         self.list_changed.emit()
         return given
 
-    def duplicate(self, name: str) -> bool:
-        """Copy a tokenizer under an unused name, and choose the copy; whether it worked."""
+    def duplicate(self, name: str) -> None:
+        """Copy a tokenizer under an unused name, and choose the copy."""
         from models.tokenizers import duplicate_tokenizer
 
-        done = self._notices.attempt(lambda: self.choose(duplicate_tokenizer(self._library, name)))
-        self.list_changed.emit()
-        return done
+        self._copier.ask(lambda: duplicate_tokenizer(self._library, name))
 
     def set_notes(self, name: str, notes: str) -> bool:
         """Save the user's notes on a tokenizer; whether it worked."""
@@ -117,7 +145,10 @@ class Tokenizers(QObject):
 
     def _delete(self, folders: Sequence[Path]) -> Sequence[str]:
         tokens = [token for folder in folders for token in self._trash.move(folder)]
+        if self._former[0] in {folder.name for folder in folders}:
+            self._former = "", None
         if any(folder.name == self.name and not folder.exists() for folder in folders):
+            self._reader.cancel()
             self.current, self.name = None, ""
             self.changed.emit()
         self.list_changed.emit()
@@ -128,6 +159,7 @@ class Tokenizers(QObject):
         if kind == "tokenizer":
             self.list_changed.emit()
 
+    @Slot(object)
     def add(self, name: str) -> None:
         """A tokenizer was added to the library: choose it."""
         self.list_changed.emit()
@@ -135,5 +167,5 @@ class Tokenizers(QObject):
 
     def _set_name(self, name: str) -> None:
         self.name = name
-        self._remembered.set("tokenizer", name)
+        self._remembered.set(_LAST, name)
         self.changed.emit()

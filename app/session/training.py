@@ -55,6 +55,7 @@ class Training(QObject):
         events_received(events): the training's events, in order, after `state` and `history` were updated.
         ended(): the run is over and its folder is free.
         renamed(): the run's folder has its new name.
+        free_requested(): the user wants the device to be free.
     """
 
     began = Signal()
@@ -62,6 +63,7 @@ class Training(QObject):
     events_received = Signal(object)
     ended = Signal()
     renamed = Signal()
+    free_requested = Signal()
     _renamed = Signal()
 
     def __init__(
@@ -228,6 +230,7 @@ class Training(QObject):
         """
         if free:
             self.stop(status="paused")
+            self.free_requested.emit()
         elif self._job is not None and self.state is not None and self.state.status == self.state.active_status:
             self._job.pause()
             self._set(status="pausing")

@@ -85,6 +85,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         problem = find_location().problem
         if problem:
             session.notices.say(problem)
+        window.reopen_chat()
         window.show_last_tab()
         window.offer_interrupted()
         window.pages.make_all()

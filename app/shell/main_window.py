@@ -52,8 +52,8 @@ class MainWindow(QMainWindow):
         self.setWindowIcon(program_icon())
         self.setMinimumSize(960, 600)
         self.resize(1440, 900)
-        self._was_painted = self._may_close = False
         self.preferences = Preferences(session, theme, self)
+        self._was_painted = self._may_close = self._reopens_chat = False
         self.closing = ClosingQuestion(session, self.preferences, self)
         self.closing.agreed.connect(self.quit)
         self.top_bar = TopBar(theme)
@@ -121,6 +121,8 @@ class MainWindow(QMainWindow):
             page.tokenizer_requested.connect(lambda: self.show_tab("tokenizer"))
             page.design_requested.connect(lambda: self.show_tab("builder"))
             page.runs_requested.connect(lambda: self.show_tab("training"))
+        elif name == "chat" and self._reopens_chat:
+            page.conversation.open_last()  # type: ignore[attr-defined]
         elif name == "quickstart":
             page.chat_requested.connect(self._on_chat_requested)  # type: ignore[attr-defined]
             page.closed.connect(self.show_welcome)  # type: ignore[attr-defined]
@@ -232,6 +234,11 @@ class MainWindow(QMainWindow):
         tab = self.session.remembered.get("tab", "")
         if tab in {name for name, *_ in TABS} and self.session.runs.list():
             self.show_tab(tab)
+
+    def reopen_chat(self) -> None:
+        """Open the model and the conversation that were open at the end of the last launch, in the background."""
+        self._reopens_chat = True
+        self.session.chat.open_last()
 
     # -- Following --------------------------------------------------------------------------------------
 

@@ -8,12 +8,15 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QWid
 from app.kit.basics import label
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE
+from app.session.computer_load import ComputerLoad, describe_load
 from app.session.device import memory_bytes
 from app.session.session import Session
 from app.shell.preferences import PreferenceBox, Preferences
-from models.number_words import format_duration, format_percent, format_size
+from app.worker.background import LatestTask
+from models.number_words import format_count, format_duration, format_percent, format_size
 
-_MEMORY_INTERVAL_MS = 2000
+_MEASURED_EVERY_MS = 2000
+_MEMORY_TIP = "Main memory used by Terrarium"
 
 
 class StatusBar(QFrame):
@@ -32,7 +35,6 @@ class StatusBar(QFrame):
         self._devices.view().setMinimumWidth(220)
         self._device = label("", "caption")
         self._memory = label("", "caption")
-        self._memory.setToolTip("Main memory used by Terrarium")
         self._text = ElidedLabel()
         self._text.setAccessibleName("Current work")
         self._progress = QProgressBar()
@@ -48,19 +50,32 @@ class StatusBar(QFrame):
         layout.addWidget(self._text, 1)
         layout.addWidget(self._progress)
         layout.addWidget(self._numbers)
+        self._load = ComputerLoad()
+        self._others: float | None = None
+        self._measuring = LatestTask(self)
+        self._measuring.done.connect(self.show_load)
         timer = QTimer(self)
         timer.timeout.connect(self._show_memory)
-        timer.start(_MEMORY_INTERVAL_MS)
+        timer.timeout.connect(self._measure_load)
+        timer.start(_MEASURED_EVERY_MS)
         session.status.changed.connect(self._show_status)
         session.device.changed.connect(self._show_device)
         self._show_status()
         self._show_device()
         self._show_memory()
 
+    @Slot(object)
+    def show_load(self, share: float | None) -> None:
+        """Say what share of the computer other programs use, if that slows the current work."""
+        # Half of it is what was seen before: one busy second of another program is no news.
+        self._others = share if share is None or self._others is None else (share + self._others) / 2
+        self._show_status()
+
     @Slot()
     def _show_status(self) -> None:
         status = self._session.status.line
-        self._text.setText(status.words)
+        slowed_by = describe_load(self._others) if status.is_computing else ""
+        self._text.setText(" · ".join(filter(None, (status.words, slowed_by))))
         self._progress.setVisible(status.total > 0)
         if status.total > 0:
             # Counters can exceed the range of a progress bar: show thousandths.
@@ -76,4 +91,15 @@ class StatusBar(QFrame):
 
     @Slot()
     def _show_memory(self) -> None:
-        self._memory.setText(format_size(memory_bytes()))
+        session = self._session
+        uses = [f"{use.user}: {use.name}, {format_size(use.n_bytes)}" for use in session.models.uses]
+        if session.training.active and session.training.state is not None:
+            uses.append(f"Training: {session.training.state.name}")
+        models = f" · {format_count(len(uses), 'model')}" if uses else ""
+        self._memory.setText(f"{format_size(memory_bytes())}{models}")
+        self._memory.setToolTip("\n".join((_MEMORY_TIP, *(["Models in memory:"] if uses else []), *uses)))
+
+    @Slot()
+    def _measure_load(self) -> None:
+        if not self._measuring.busy:
+            self._measuring.ask(self._load.measure)

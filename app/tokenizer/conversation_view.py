@@ -21,7 +21,7 @@ from app.worker.background import LatestTask
 from app.worker.failures import Failure, describe
 from models.chat.foreign import foreign_chat_tokens
 from models.chat.own_template import CHAT_TEMPLATE
-from models.chat.template import NAMED_TOKENS
+from models.chat.sandbox import NAMED_TOKENS
 from models.chat.tokens import ChatTokens, chat_tokens
 from models.number_words import format_percent
 from models.settings.run_spec import TrainConfig
@@ -168,7 +168,8 @@ class ChatTemplateView(QWidget):
                 )
             return chat_tokens(tokenizer, messages, context_length, add_generation_prompt=add_generation_prompt)
 
-        if sum(len(message["content"]) for message in messages) <= MAX_SYNC_CHARACTERS:
+        n_characters = sum(len(message["content"]) for message in messages)
+        if n_characters <= MAX_SYNC_CHARACTERS and not self._imported_template:  # that may take seconds
             try:
                 self._show(encode())
             except ValueError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtWidgets import QInputDialog, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import EmptyState, button, frame, label, row
@@ -14,6 +14,9 @@ from app.session.session import Session
 from app.tokenizer.making.import_menu import TokenizerImport
 from app.tokenizer.making.training import TokenizerTraining
 from app.tokenizer.views import TokenizerViews
+
+_PATIENCE_MS = 150
+"""Milliseconds for which the former tokenizer stays in view, so that a small one is shown without a flicker."""
 
 
 class TokenizerTab(QWidget):
@@ -29,6 +32,8 @@ class TokenizerTab(QWidget):
         self.training = TokenizerTraining(session.library, session.tokenizers, session.notices, self)
         session.closing.connect(self.training.close)
         self._pages = QStackedWidget()
+        self.loading = EmptyState("", "")
+        self.patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._build()
         self._connect()
         self._on_library_changed()
@@ -78,12 +83,15 @@ class TokenizerTab(QWidget):
             )
         )
         self._pages.addWidget(self.views)
+        self._pages.addWidget(self.loading)
         return self._pages
 
     def _connect(self) -> None:
         session = self._session
         session.tokenizers.list_changed.connect(self._on_library_changed)
         session.tokenizers.changed.connect(self._on_tokenizer_changed)
+        self.patience.timeout.connect(self._show_page)
+        self.views.view_changed.connect(self._show_page)
         self.training.changed.connect(self._on_busy_changed)
         self.training.trained.connect(lambda _: self.views.show_view("explore"))
         self.training.events_received.connect(self.trainer.show_events)
@@ -106,15 +114,21 @@ class TokenizerTab(QWidget):
 
     @Slot()
     def _on_tokenizer_changed(self) -> None:
-        self.views.set_tokenizer(self._session.tokenizers.current, self._session.tokenizers.name)
+        tokenizers = self._session.tokenizers
+        if tokenizers.is_loading:
+            self.loading.set_words(f"Loading “{tokenizers.name}”…", "Large tokenizers take a few seconds.")
+            self.patience.start()
+        else:
+            self.patience.stop()
+            self.views.set_tokenizer(tokenizers.current, tokenizers.name)
         self._show_page()
         self._on_library_changed()
 
     @Slot(str)
     def _on_chosen(self, name: str) -> None:
-        if name != self._session.tokenizers.name and not self._session.tokenizers.choose(name):
-            self._on_library_changed()  # select the one in use again
-        elif self.views.current == "train" and not self.training.busy:
+        if name != self._session.tokenizers.name:
+            self._session.tokenizers.choose(name)
+        if self.views.current == "train" and not self.training.busy:
             self.views.show_view("explore")
 
     def _on_rename(self, name: str) -> None:
@@ -134,7 +148,10 @@ class TokenizerTab(QWidget):
             self.views.show_view("train")
         self._show_page()
 
+    @Slot()
     def _show_page(self) -> None:
-        """Show the views, or a hint if there is no tokenizer."""
-        is_empty = self._session.tokenizers.current is None and self.views.current != "train"
-        self._pages.setCurrentIndex(0 if is_empty else 1)
+        """Show the views, a hint if there is no tokenizer, or that it is being read."""
+        tokenizers, trains = self._session.tokenizers, self.views.current == "train"
+        waits = tokenizers.is_loading and not self.patience.isActive()
+        is_empty = tokenizers.current is None and not tokenizers.is_loading
+        self._pages.setCurrentIndex(1 if trains else 2 if waits else 0 if is_empty else 1)

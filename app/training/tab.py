@@ -177,5 +177,5 @@ class TrainingTab(QWidget):
 
     @Slot(str)
     def _on_tokenizer(self, name: str) -> None:
-        if self._session.tokenizers.choose(name):
-            self._session.tab_requested.emit("tokenizer")
+        self._session.tokenizers.choose(name)
+        self._session.tab_requested.emit("tokenizer")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tokenizers import Tokenizer
 
-from models.chat.template import render_template
+from models.chat.sandbox import render_here
 from models.tokenizers import SPECIAL_TOKENS, encode_text
 
 Message = dict[str, str]
@@ -41,7 +41,7 @@ def render_chat(messages: Sequence[Message], add_generation_prompt: bool = False
         ValueError: for an unknown role or a missing key.
     """
     check_messages(messages)
-    return render_template(CHAT_TEMPLATE, messages, add_generation_prompt=add_generation_prompt)
+    return render_here(CHAT_TEMPLATE, messages, add_generation_prompt, {})
 
 
 def check_messages(messages: Sequence[Message]) -> None:

@@ -178,21 +178,15 @@ def encode_untruncated(
     Raises:
         ValueError: if the template fails, or the tokenizer has no role tokens.
     """
-    from models.chat.foreign import foreign_chat_tokens, preamble_length
+    from models.chat.foreign import foreign_chat_tokens
     from models.chat.own_template import encode_segments
-    from models.chat.template import render_template
 
     conversation = with_system(messages, prompting)
     template = prompting.template or template_config.template
     if template:
         chat = foreign_chat_tokens(tokenizer, template, template_config.named_tokens, conversation)
         ids, sources = chat.tokens.ids, chat.messages.copy()
-        if conversation:
-            text = render_template(
-                template, conversation, add_generation_prompt=True, named_tokens=template_config.named_tokens
-            )
-            before = len(text[: preamble_length(template, template_config.named_tokens, conversation, text)].encode())
-            sources[chat.tokens.starts < before] = -1
+        sources[: chat.n_before] = -1
     else:
         parts = encode_segments(tokenizer, conversation, add_generation_prompt=True)
         ids = np.array([id for _, of_part in parts for id in of_part], np.int64)

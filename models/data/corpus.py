@@ -13,19 +13,27 @@ import platform
 import re
 import sysconfig
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from models.events import Event, Progress, result_of
 from models.files.atomic import atomic_folder, atomic_write_json, read_json, write_synced
 from models.library.library import Library
+from models.number_words import format_size
 
 FORMAT = 1
 SPLITS = ("train", "val")
 _SUFFIXES = {"text": ".txt", "examples": ".jsonl"}
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v\b\x1b")
 _NEAR = 200
+_CHUNK_BYTES = 1 << 24
+_COPIES = 8
+"""How many times its size a text takes at most in memory, while it is split and stored."""
+
 _NO_SOURCES = frozenset({"site-packages", "dist-packages", "test", "tests", "idlelib", "idle_test", "__pycache__"})
 
 Example = dict[str, Any]
@@ -78,15 +86,36 @@ class Corpus:
 
 
 def build_text_corpus(library: Library, files: Sequence[Path | str], val_fraction: float) -> Corpus:
+    """As `build_text_corpus_events`, which it waits for."""
+    return result_of(build_text_corpus_events(library, files, val_fraction))
+
+
+def build_text_corpus_events(
+    library: Library, files: Sequence[Path | str], val_fraction: float
+) -> Generator[Event, None, Corpus]:
     """A corpus of one or more UTF-8 text files; the end of the joined text is for validation (`split_index`).
 
+    Yields Progress (bytes read).
+
     Raises:
-        ValueError: for a file that is missing, empty, binary, not UTF-8, or too short to split, with the remedy.
+        ValueError: for a file that is missing, empty, binary, not UTF-8, or too short to split, or files that are too
+            large, with the remedy.
     """
     paths = [Path(file) for file in files]
     if not paths:
         raise ValueError("No file chosen: choose at least one text file.")
-    text = "\n".join(_read_text_file(path) for path in paths)
+    total, most = sum(_text_file_size(path) for path in paths), psutil.virtual_memory().total // _COPIES
+    if total > most:
+        what = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+        raise ValueError(
+            f"{what}: {format_size(total)} of text, but the memory of this computer is enough for {format_size(most)}. "
+            "Choose a part of it."
+        )
+    texts, done = list[str](), 0
+    for path in paths:
+        text, done = yield from _read_text_file(path, done, total)
+        texts.append(text)
+    text = "\n".join(texts)
     label = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
     return _text_corpus(library, text, val_fraction, source="files", label=label)
 
@@ -173,14 +202,26 @@ def list_corpora(library: Library) -> list[Corpus]:
     return found
 
 
-def _read_text_file(path: Path) -> str:
-    """The text of a user's file, with plain newlines and without a byte order mark."""
+def _text_file_size(path: Path) -> int:
+    """Its size in bytes; ValueError if it is no regular file."""
     if path.is_dir():  # on Windows, reading it would be a permission error
         raise ValueError(f"{path} is a folder: choose the text files in it.")
+    if not path.exists():
+        raise ValueError(f"{path} does not exist: check the name, or choose the file again.")
+    if not path.is_file():
+        raise ValueError(f"{path} is a device or a pipe, which may never end: choose a text file.")
+    return path.stat().st_size
+
+
+def _read_text_file(path: Path, done: int, total: int) -> Generator[Event, None, tuple[str, int]]:
+    """The text of a user's file, with plain newlines and without a byte order mark, and how much is `done` now."""
+    data = bytearray()
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist: check the name, or choose the file again.") from None
+        with path.open("rb") as file:
+            while part := file.read(_CHUNK_BYTES):
+                data += part
+                done += len(part)
+                yield Progress(done=done, total=total)
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
     if not data:
@@ -195,7 +236,7 @@ def _read_text_file(path: Path) -> str:
         raise ValueError(
             f"{path} is not UTF-8 text (invalid byte at offset {error.start}): save it as UTF-8 first."
         ) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\r\n", "\n").replace("\r", "\n"), done
 
 
 def _text_corpus(library: Library, text: str, val_fraction: float, *, source: str, label: str) -> Corpus:

@@ -138,20 +138,30 @@ def file_stamp(path: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
-def read_json(path: Path) -> dict[str, Any]:
+MAX_JSON_BYTES = 1 << 26
+"""No file that is JSON as a whole is larger, apart from tokenizers; one that is takes more than seconds to parse."""
+
+
+def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """The JSON object in `path`.
 
     Raises:
-        DamagedError: if the file is missing or is not a JSON object; the message names it.
+        DamagedError: if the file is missing, too large, or not a JSON object; the message names it.
         ValueError: if it cannot be read.
     """
     try:
-        value = json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            raise DamagedError(f"{path} is damaged: it has more than {max_bytes >> 20} MiB.")
+        value = json.loads(data)
     except FileNotFoundError:
         raise DamagedError(f"{path} is missing.") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
     except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested without end
+        if isinstance(error, DamagedError):
+            raise
         raise DamagedError(f"{path} is damaged: it is not valid JSON.") from error
     if not isinstance(value, dict):
         raise DamagedError(f"{path} is damaged: it does not hold a JSON object.")

@@ -24,6 +24,9 @@ from models.files.atomic import DamagedError
 _BLOCK_BYTES = 1 << 21
 """Bytes of the file that are dequantised at once, which takes about 10 ms."""
 
+_MAX_HEADER_BYTES, _MAX_TENSORS = 32 << 20, 1 << 16
+"""Headers of models with 250,000 tokens have some 10 MB; longer ones would take more than seconds to read."""
+
 _SCALARS = {
     GGUFValueType.UINT8: "B",
     GGUFValueType.INT8: "b",
@@ -71,6 +74,10 @@ class GgufTensor:
             raise ValueError(f"{self.path} cannot be read: {error.strerror}.") from error
         return out
 
+    def check_kind(self) -> None:
+        """Raise ValueError if its quantisation is not supported."""
+        self._dequantised(bytes(self.n_bytes // prod(self.shape[:-1])), 1)
+
     def _dequantised(self, data: bytes, n_rows: int) -> np.ndarray[Any, Any]:
         if self.kind == GGMLQuantizationType.F16:  # the package leaves float16 as it is
             return np.frombuffer(data, dtype=np.float16).reshape(n_rows, -1)
@@ -115,6 +122,8 @@ class _HeaderReader:
         if magic != GGUF_MAGIC or version not in (2, 3):
             raise ValueError(f"magic {magic:x}, version {version}")
         n_tensors, n_values = self._numbers("QQ")
+        if n_tensors > _MAX_TENSORS:
+            raise ValueError(f"{n_tensors} tensors")
         metadata = {}
         for _ in range(n_values):
             key = self._text()
@@ -156,22 +165,25 @@ class _HeaderReader:
             return self._number(_SCALARS[kind])
         item, length = GGUFValueType(self._number("I")), self._number("Q")
         if item in _SCALARS:
-            if length > len(self._data):
-                raise ValueError("an array longer than the file")
+            if length > _MAX_HEADER_BYTES:
+                raise ValueError("an array longer than the header")
             return list(self._numbers(f"{length}{_SCALARS[item]}"))
         return [self._value(item) for _ in range(length)]
 
     def _text(self) -> str:
         length = self._number("Q")
-        begin, self._offset = self._offset, self._offset + length
-        if self._offset > len(self._data):
-            raise ValueError("a text longer than the file")
-        return self._data[begin : self._offset].decode("utf-8")
+        begin = self._advance(length)
+        return self._data[begin : begin + length].decode("utf-8")
 
     def _number(self, code: str) -> Any:
         return self._numbers(code)[0]
 
     def _numbers(self, code: str) -> tuple[Any, ...]:
-        found = struct.unpack_from("<" + code, self._data, self._offset)
-        self._offset += struct.calcsize("<" + code)
-        return found
+        return struct.unpack_from("<" + code, self._data, self._advance(struct.calcsize("<" + code)))
+
+    def _advance(self, n_bytes: int) -> int:
+        """The offset so far, after which `n_bytes` are taken."""
+        begin, self._offset = self._offset, self._offset + n_bytes
+        if self._offset > min(len(self._data), _MAX_HEADER_BYTES):
+            raise ValueError("a header longer than the file, or than any known one")
+        return begin

@@ -124,6 +124,6 @@ def parse_row(line: bytes) -> Row | None:
     """The JSON object in a line, or None."""
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from models.architecture.transformer import AnyModel
 from models.chat.own_template import Message, max_prompt_tokens
 from models.chat.prompting import Prompt, PromptSettings, build_prompt, check_fits, encode_untruncated, truncate_to_fit
-from models.chat.template import ChatTemplateError
+from models.chat.sandbox import ChatTemplateError
 from models.chat.template_config import ChatTemplateConfig, reply_ends
 from models.events import Event, Notice, Phase, Progress, ReplyFinished, TokenMade
 from models.inference.generate import generate

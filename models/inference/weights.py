@@ -41,16 +41,49 @@ def prepare_weights(model: AnyModel, kind: str) -> AnyModel:
         return model
     shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     prepared = copy.deepcopy(model, memo=shared).eval()
-    narrow = Int8Linear if kind == "int8" else Bfloat16Linear
-    for parent in list(prepared.modules()):
-        for name, module in parent.named_children():
-            if type(module) is nn.Linear and name != "router":
-                setattr(parent, name, narrow(module.weight, module.bias))
-    head = prepared.head
-    if isinstance(head, LanguageHead):
-        table = prepared.embedding.weight if head.weight is None else head.weight
-        prepared.head = QuantizedHead(head, narrow(table, head.bias))
+    narrowed = NarrowMatrices(prepared, kind)
+    for name, module in prepared.named_modules():
+        if isinstance(module, nn.Linear):
+            narrowed.take(f"{name}.weight", module.weight)
+    narrowed.put()
     return prepared
+
+
+class NarrowMatrices:
+    """The matrices of `model` in the format `kind`: taken one by one, so that the wide ones can go, and then put into
+    it. Nothing is done for "float32".
+    """
+
+    def __init__(self, model: AnyModel, kind: str) -> None:
+        self._model, self._kind = model, kind
+        self._narrow = Int8Linear if kind == "int8" else Bfloat16Linear
+        self._names = {
+            f"{name}.weight"
+            for name, module in model.named_modules()
+            if kind != KINDS[0] and type(module) is nn.Linear and name.rpartition(".")[2] != "router"
+        }
+        self._taken: dict[str, Bfloat16Linear | Int8Linear] = {}
+
+    def take(self, name: str, weight: Tensor) -> Tensor:
+        """Convert the tensor `name` of the state dict if it is such a matrix; returns what stands for it until `put`,
+        else the tensor itself."""
+        if name not in self._names:
+            return weight
+        self._taken[name.removesuffix(".weight")] = self._narrow(weight, None)
+        return weight.detach().to("meta")
+
+    def put(self) -> None:
+        """Replace the model's layers, and its head."""
+        for path, matrix in self._taken.items():
+            parent, _, name = path.rpartition(".")
+            layer = self._model.get_submodule(path)
+            assert isinstance(layer, nn.Linear)
+            matrix.bias = layer.bias
+            setattr(self._model.get_submodule(parent), name, matrix.eval())
+        head = self._model.head
+        if self._kind != KINDS[0] and isinstance(head, LanguageHead):
+            table = self._model.embedding.weight if head.weight is None else head.weight
+            self._model.head = QuantizedHead(head, self._narrow(table, head.bias))
 
 
 def megabytes(model: nn.Module) -> float:

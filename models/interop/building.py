@@ -15,6 +15,8 @@ from torch.overrides import TorchFunctionMode
 from models.architecture.positions import Alibi, Rotary
 from models.architecture.transformer import AnyModel, build_model
 from models.events import Event, Phase, Progress
+from models.inference.weight_kinds import KINDS
+from models.inference.weights import NarrowMatrices
 from models.interop.family import Weight
 from models.interop.stored import StoredTensor
 from models.settings.model_config import ModelConfig
@@ -68,6 +70,7 @@ def build_model_from(
     ignored: Sequence[str] = (),
     device: torch.device,
     dtype: torch.dtype,
+    matrices: str = KINDS[0],
 ) -> Generator[Event, None, AnyModel]:
     """Build the model of `config` from `stored`, tensor by tensor, in eval mode. Yields Phase and Progress (bytes).
 
@@ -75,35 +78,65 @@ def build_model_from(
         weights: where each tensor of the model is in `stored`.
         where: the source of config and tensors, for messages.
         prefix, ignored: as in models.interop.family.Family.
+        matrices: their format, one of weight_kinds.KINDS. Each is converted as it is read, so that they never all are
+            in memory in `dtype`.
 
     Raises:
         ValueError: where a tensor is missing, unexpected, or of a shape that contradicts the config; it names
             the tensor.
     """
-    matches = _match(weights, stored, where, prefix, ignored)
     yield Phase(name="Building the model")
-    model = _meta_model(config)
+    model, matches = _checked(config, weights, stored, where, prefix, ignored)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    assert set(shapes) == {weight.local_name for weight in weights}
-    for match in matches:
-        _check_shape(match, shapes, stored, where)
-
     yield Phase(name="Reading the weights")
     total = sum(match.stored.n_bytes + sum(stored[copy].n_bytes for copy in match.copies) for match in matches)
     made: dict[str, Tensor] = {}
+    narrowed = NarrowMatrices(model, matrices)
     done = 0
     yield Progress(done=0, total=total)
     for match in matches:
         reading = _read(match, stored, shapes, device, dtype)
         parts, done = yield from _counted(reading, done, total)
-        made |= parts
+        made |= {name: narrowed.take(name, tensor) for name, tensor in parts.items()}
     for name in sorted(set(shapes) - set(made)):  # optional ones that are missing
         made[name] = torch.zeros(shapes[name], dtype=dtype, device=device)
     model.load_state_dict(made, assign=True)
+    made.clear()
+    narrowed.put()
     for module in model.modules():
         if isinstance(module, Rotary | Alibi):  # computed, not stored, always in float32
             module.to(device)
     return model.eval()
+
+
+def check_tensors(
+    config: ModelConfig,
+    weights: Sequence[Weight],
+    stored: Mapping[str, StoredTensor],
+    *,
+    where: str,
+    ignored: Sequence[str] = (),
+) -> None:
+    """Raise ValueError where the tensors are not those of `config`, as `build_model_from`, without reading them."""
+    _checked(config, weights, stored, where, "", ignored)
+
+
+def _checked(
+    config: ModelConfig,
+    weights: Sequence[Weight],
+    stored: Mapping[str, StoredTensor],
+    where: str,
+    prefix: str,
+    ignored: Sequence[str],
+) -> tuple[AnyModel, list[_Match]]:
+    """The model without data, and where its tensors are."""
+    matches = _match(weights, stored, where, prefix, ignored)
+    model = _meta_model(config)
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    assert set(shapes) == {weight.local_name for weight in weights}
+    for match in matches:
+        _check_shape(match, shapes, stored, where)
+    return model, matches
 
 
 def _counted(

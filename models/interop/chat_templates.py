@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.chat.template import NAMED_TOKENS
+from models.chat.sandbox import NAMED_TOKENS
 from models.chat.template_config import ChatTemplateConfig
+from models.events import Event, result_of
 from models.files.atomic import atomic_write_json, read_json
 from models.files.gguf_file import read_gguf_header
 from models.interop.loading import is_gguf, is_hugging_face
-from models.tokenizers.foreign.reading import read_foreign
+from models.tokenizers.foreign.isolated_reading import read_isolated
 
 FILE = "chat_form.json"
 
@@ -35,9 +36,15 @@ def write_template_config(folder: Path, template_config: ChatTemplateConfig) -> 
 
 
 def read_template_config(path: Path) -> ChatTemplateConfig:
+    """As `read_template_config_events`, which it waits for."""
+    return result_of(read_template_config_events(path))
+
+
+def read_template_config_events(path: Path) -> Generator[Event, None, ChatTemplateConfig]:
     """The chat template configuration of the model in `path` (as for `load_model`).
 
-    For a run imported by an older version it is read from the source, if that still exists.
+    For a run imported by an older version it is read from the source, if that still exists. Yields Progress of unknown
+    extent.
 
     Raises:
         ValueError: where chat_form.json is damaged.
@@ -48,18 +55,13 @@ def read_template_config(path: Path) -> ChatTemplateConfig:
     if (run / "run.json").is_file():
         source = read_json(run / "run.json").get("lineage", {}).get("source")
         made_here = not isinstance(source, dict) or source.get("format") == "terrarium"
-        return (
-            ChatTemplateConfig()
-            if made_here or not Path(source["path"]).exists()
-            else read_template_config(Path(source["path"]))
-        )
-    return external_template_config(path) if is_gguf(path) or is_hugging_face(path) else ChatTemplateConfig()
-
-
-def external_template_config(path: Path) -> ChatTemplateConfig:
-    """The configuration in a Hugging Face folder or .gguf file; empty where its tokenizer cannot be read."""
+        if made_here or not Path(source["path"]).exists():
+            return ChatTemplateConfig()
+        return (yield from read_template_config_events(Path(source["path"])))
+    if not is_gguf(path) and not is_hugging_face(path):
+        return ChatTemplateConfig()
     try:
-        found = read_foreign(path)
+        found = yield from read_isolated(path)
     except ValueError:  # loading the model reports this
         return ChatTemplateConfig()
     end_ids, sampling = _gguf_settings(path) if path.is_file() else _folder_settings(path)

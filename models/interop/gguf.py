@@ -16,11 +16,12 @@ from models.architecture.positions import inverse_frequencies
 from models.architecture.transformer import AnyModel
 from models.events import Event, Phase, result_of
 from models.files.gguf_file import GgufTensor, read_gguf_header
-from models.interop.building import build_model_from
+from models.interop.building import build_model_from, check_tensors
 from models.interop.family import Weight
 from models.interop.options import integer, number
 from models.settings.model_config import ModelConfig
-from models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
+from models.tokenizers.foreign.gguf_tokenizer import has_tokenizer
+from models.tokenizers.foreign.isolated_reading import read_isolated
 
 _LLAMA3_SCALING = (1.0, 4.0, 8192)
 """RoPE scaling of all Llama 3 models; their GGUF files contain only the result."""
@@ -35,27 +36,62 @@ _READ = {
 
 
 def read_gguf(
-    path: Path, device: torch.device, dtype: torch.dtype
+    path: Path, device: torch.device, dtype: torch.dtype, weights: str
 ) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
     """The model and tokenizer of a GGUF file. Yields Phase and Progress (bytes).
+
+    Args:
+        weights: the format of its matrices, one of weight_kinds.KINDS.
 
     Raises:
         ValueError: where the file is damaged, or its architecture, quantisation or tokenizer is not supported.
     """
+    _, tokenizer = yield from check_gguf(path)
+    return (yield from read_gguf_model(path, device, dtype, weights)), tokenizer
+
+
+def check_gguf(path: Path) -> Generator[Event, None, tuple[ModelConfig, Tokenizer | None]]:
+    """The design and the tokenizer of a GGUF file that `read_gguf_model` can read. Yields Phase.
+
+    Raises:
+        ValueError: as `read_gguf`; only the weights themselves are not read.
+    """
     yield Phase(name="Reading the file's metadata")
     about, tensors = read_gguf_header(path)
     config = _config(about, tensors, path)
+    check_tensors(config, _weights(config), _dequantised(config, tensors), where=str(path), ignored=_IGNORED)
+    for tensor in {tensor.kind: tensor for tensor in tensors.values()}.values():
+        tensor.check_kind()
     yield Phase(name="Building the tokenizer")
-    tokenizer = make_tokenizer(about, str(path))
+    return config, (yield from read_isolated(path)).tokenizer if has_tokenizer(about) else None
+
+
+def read_gguf_model(
+    path: Path, device: torch.device, dtype: torch.dtype, weights: str
+) -> Generator[Event, None, AnyModel]:
+    """The model of a GGUF file, dequantised. Yields Phase and Progress (bytes); ValueError as `read_gguf`."""
+    about, tensors = read_gguf_header(path)
+    config = _config(about, tensors, path)
+    return (
+        yield from build_model_from(
+            config,
+            _weights(config),
+            _dequantised(config, tensors),
+            where=str(path),
+            ignored=_IGNORED,
+            device=device,
+            dtype=dtype,
+            matrices=weights,
+        )
+    )
+
+
+def _dequantised(config: ModelConfig, tensors: Mapping[str, GgufTensor]) -> dict[str, _Dequantised]:
     heads = {".attn_q.": config.n_head, ".attn_k.": config.kv_heads}
-    stored = {
+    return {
         name: _Dequantised(tensor, next((n for part, n in heads.items() if part in name), 0))
         for name, tensor in tensors.items()
     }
-    model = yield from build_model_from(
-        config, _weights(config), stored, where=str(path), ignored=_IGNORED, device=device, dtype=dtype
-    )
-    return model, tokenizer
 
 
 def read_gguf_config(path: Path) -> ModelConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +13,9 @@ from tokenizers import Tokenizer
 
 from models.events import Event, Phase, Progress
 from models.files.atomic import atomic_write_json
-from models.interop.chat_templates import read_template_config, write_template_config
-from models.interop.loading import is_gguf, load_model_events
+from models.interop.chat_templates import read_template_config_events, write_template_config
+from models.interop.gguf import check_gguf
+from models.interop.loading import GGUF_NAME, is_gguf, load_model_events
 from models.interop.writing import new_folder, write_tensors
 from models.library.library import Library
 from models.library.run_record import FORMAT
@@ -21,7 +23,9 @@ from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.training.checkpoint import FORMAT as CHECKPOINT_FORMAT
-from models.training.checkpoint import TrainState
+from models.training.checkpoint import GGUF_FORMAT, TrainState
+
+_CHUNK_BYTES = 1 << 22
 
 
 def import_model(
@@ -43,20 +47,14 @@ def import_model(
     identity = library.new_run_id(name) if out is None else out.name
     target = library.runs / identity if out is None else out.absolute()
     with new_folder(target) as folder:
-        model, tokenizer = yield from load_model_events(source)
-        yield Phase(name="Writing the run")
         checkpoint = folder / "checkpoints" / "step-00000000"
         checkpoint.mkdir(parents=True)
-        weights = model.state_dict()
-        done, total = 0, sum(weight.numel() * weight.element_size() for weight in weights.values())
-        for n in write_tensors(checkpoint / "model.safetensors", weights):
-            done += n
-            yield Progress(done=done, total=total)
+        config, tokenizer = yield from (_copy_gguf if is_gguf(source) else _copy_model)(source, checkpoint)
         about = {
-            "format": CHECKPOINT_FORMAT,
+            "format": GGUF_FORMAT if is_gguf(source) else CHECKPOINT_FORMAT,
             **dataclasses.asdict(TrainState()),
             "optimizer": {},
-            "model": model.config.to_dict(),
+            "model": config.to_dict(),
         }
         atomic_write_json(checkpoint / "state.json", about)
         digest = None
@@ -64,9 +62,35 @@ def import_model(
             text = tokenizer.to_str(pretty=True)
             (folder / "tokenizer.json").write_text(text, encoding="utf-8")
             digest = hashlib.sha256(text.encode()).hexdigest()
-            write_template_config(folder, read_template_config(source))
-        atomic_write_json(folder / "run.json", _record(identity, name, source, model.config, tokenizer, digest))
+            write_template_config(folder, (yield from read_template_config_events(source)))
+        atomic_write_json(folder / "run.json", _record(identity, name, source, config, tokenizer, digest))
     return RunFolder.open(target)
+
+
+def _copy_model(source: Path, checkpoint: Path) -> Generator[Event, None, tuple[ModelConfig, Tokenizer | None]]:
+    """Write the weights in full precision; returns design and tokenizer."""
+    model, tokenizer = yield from load_model_events(source, from_elsewhere=True)
+    yield Phase(name="Writing the run")
+    weights = model.state_dict()
+    done, total = 0, sum(weight.numel() * weight.element_size() for weight in weights.values())
+    for n in write_tensors(checkpoint / "model.safetensors", weights):
+        done += n
+        yield Progress(done=done, total=total)
+    return model.config, tokenizer
+
+
+def _copy_gguf(source: Path, checkpoint: Path) -> Generator[Event, None, tuple[ModelConfig, Tokenizer | None]]:
+    """Keep the file as it is: dequantised, its weights would take several times the space."""
+    config, tokenizer = yield from check_gguf(source)
+    yield Phase(name="Copying the weights")
+    done, total = 0, source.stat().st_size
+    with source.open("rb") as original, (checkpoint / GGUF_NAME).open("wb") as copy:
+        while data := original.read(_CHUNK_BYTES):
+            done += copy.write(data)
+            yield Progress(done=done, total=total)
+        copy.flush()
+        os.fsync(copy.fileno())
+    return config, tokenizer
 
 
 def _record(

@@ -11,15 +11,20 @@ from tokenizers import Tokenizer
 from models.architecture.transformer import AnyModel
 from models.events import Event, result_of
 from models.files.atomic import DamagedError
+from models.inference.weight_kinds import KINDS
 from models.interop.building import build_model_from, state_names
 from models.interop.family import Weight
-from models.interop.gguf import read_gguf, read_gguf_config
+from models.interop.gguf import read_gguf, read_gguf_config, read_gguf_model
 from models.interop.reading import read_folder, read_folder_config
 from models.interop.stored import read_header
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.tokenizers import read_tokenizer
+from models.tokenizers.foreign.isolated_reading import read_isolated
 from models.training.checkpoint import read_model_config
+
+GGUF_NAME = "model.gguf"
+"""The weights of a checkpoint that was imported from a GGUF file, as they are there."""
 
 
 def load_model(
@@ -38,23 +43,53 @@ def load_model(
 
 
 def load_model_events(
-    path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+    path: str | Path,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    *,
+    weights: str = KINDS[0],
+    from_elsewhere: bool = False,
 ) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
-    """As `load_model`, with Phase, Progress (bytes) and Notice on the way; closing it cancels."""
+    """As `load_model`, with Phase, Progress (bytes) and Notice on the way; closing it cancels.
+
+    Args:
+        weights: the format of the matrices, one of weight_kinds.KINDS: for inference, as `prepare_weights` makes them.
+        from_elsewhere: read the tokenizer of a run in a child process, too, as others' formats always are.
+    """
     path, device = Path(path), torch.device(device)
+    if weights not in KINDS:
+        raise ValueError(f"Weights cannot be kept as {weights!r}: choose one of {', '.join(KINDS)}.")
     if is_gguf(path):
-        return (yield from read_gguf(path, device, dtype))
+        return (yield from read_gguf(path, device, dtype, weights))
     if is_hugging_face(path):
-        return (yield from read_folder(path, device, dtype))
+        return (yield from read_folder(path, device, dtype, weights))
     checkpoint, tokenizer_file = _find(path)
+    if (checkpoint / GGUF_NAME).is_file():
+        model = yield from read_gguf_model(checkpoint / GGUF_NAME, device, dtype, weights)
+    else:
+        model = yield from _read_checkpoint(checkpoint, device, dtype, weights)
+    if not tokenizer_file.is_file():
+        return model, None
+    if from_elsewhere:
+        return model, (yield from read_isolated(tokenizer_file)).tokenizer
+    return model, read_tokenizer(tokenizer_file)
+
+
+def _read_checkpoint(
+    checkpoint: Path, device: torch.device, dtype: torch.dtype, weights: str
+) -> Generator[Event, None, AnyModel]:
+    """The model of a checkpoint that Terrarium trained."""
     file = checkpoint / "model.safetensors"
     try:
         config, stored = read_model_config(checkpoint), read_header(file)
     except DamagedError as error:
         raise DamagedError(f"{error} Put an intact copy of it back, or use another checkpoint.") from error
-    weights = [Weight(local_name=name, remote_name=name) for name in state_names(config)]
-    model = yield from build_model_from(config, weights, stored, where=str(file), device=device, dtype=dtype)
-    return model, read_tokenizer(tokenizer_file) if tokenizer_file.is_file() else None
+    names = [Weight(local_name=name, remote_name=name) for name in state_names(config)]
+    return (
+        yield from build_model_from(
+            config, names, stored, where=str(file), device=device, dtype=dtype, matrices=weights
+        )
+    )
 
 
 def load_config(path: str | Path) -> ModelConfig:

@@ -18,14 +18,18 @@ from models.interop.families import FAMILIES
 from models.interop.family import Family
 from models.interop.stored import read_headers
 from models.settings.model_config import ModelConfig
+from models.tokenizers.foreign.isolated_reading import read_isolated
 from models.tokenizers.foreign.patterns import PatternUnknownError
-from models.tokenizers.foreign.reading import find_tokenizer_file, read_foreign
+from models.tokenizers.foreign.reading import find_tokenizer_file
 
 
 def read_folder(
-    folder: Path, device: torch.device, dtype: torch.dtype
+    folder: Path, device: torch.device, dtype: torch.dtype, matrices: str
 ) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
     """The model and tokenizer of a Hugging Face folder. Yields Phase, Progress (bytes) and Notice.
+
+    Args:
+        matrices: their format, one of weight_kinds.KINDS.
 
     Raises:
         ValueError: where the model is not supported or a file is damaged; it names the file.
@@ -34,7 +38,7 @@ def read_folder(
     stored = read_headers(folder)
     config = family.refine_config(config, stored)
     yield Phase(name="Reading the tokenizer")
-    tokenizer, notice = _read_tokenizer(folder, config.vocab_size)
+    tokenizer, notice = yield from _read_tokenizer(folder, config.vocab_size)
     if notice:
         yield Notice(sentence=notice)
     model = yield from build_model_from(
@@ -46,6 +50,7 @@ def read_folder(
         ignored=family.IGNORED,
         device=device,
         dtype=dtype,
+        matrices=matrices,
     )
     return model, tokenizer
 
@@ -98,7 +103,7 @@ def _start_and_end(folder: Path, raw: dict[str, Any], config: ModelConfig) -> tu
     return start, token("eos_token_id")
 
 
-def _read_tokenizer(folder: Path, vocab_size: int) -> tuple[Tokenizer | None, str | None]:
+def _read_tokenizer(folder: Path, vocab_size: int) -> Generator[Event, None, tuple[Tokenizer | None, str | None]]:
     """The tokenizer in `folder`, None where there is none; and a message where it exists in an unsupported format.
 
     Raises:
@@ -108,7 +113,7 @@ def _read_tokenizer(folder: Path, vocab_size: int) -> tuple[Tokenizer | None, st
     if file is None:
         return None, None
     try:
-        tokenizer = read_foreign(file).tokenizer
+        tokenizer = (yield from read_isolated(file)).tokenizer
     except PatternUnknownError as error:
         return None, str(error)  # the model works without it
     except ValueError as error:

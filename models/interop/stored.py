@@ -33,8 +33,8 @@ _DTYPES = {
 _CHUNK_BYTES = 1 << 24
 """Bytes per read, some ten milliseconds, after which the reader may be closed."""
 
-_MAX_HEADER_BYTES = 100_000_000
-"""The limit of the safetensors format."""
+_MAX_HEADER_BYTES = 1 << 24
+"""Enough for 100,000 tensors. The format allows 100 MB, which would take more than seconds to parse."""
 
 
 class StoredTensor(Protocol):

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Generator
 from pathlib import Path
 
+from models.events import Event, result_of
 from models.files.atomic import atomic_write_text
 from models.library.library import Library
-from models.tokenizers.foreign.reading import read_foreign
+from models.tokenizers.foreign.isolated_reading import read_isolated
 from models.tokenizers.store import save_tokenizer
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _FETCHED = [
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"),
     *("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
-    "*.tiktoken",
+    *("tekken.json", "*.model.v*", "encoder.json", "vocab.bpe", "*.tiktoken"),
 ]
 """Files that are downloaded; no weights."""
 
 _TIMEOUT_S = 10
+_STANDARD_STEMS = ("tokenizer", "vocab", "merges", "spiece", "sentencepiece.bpe", "sentencepiece", "tekken", "encoder")
+_VERSION = re.compile(r"(.+)\.model\.(v\w+)")
+"""The end of the names of Mistral's files, “tokenizer.model.v3”."""
 
 
 def import_tokenizer(source: str | Path, library: Library, name: str = "", *, pattern: str = "") -> str:
+    """As `import_tokenizer_events`, which it waits for."""
+    return result_of(import_tokenizer_events(source, library, name, pattern=pattern))
+
+
+def import_tokenizer_events(
+    source: str | Path, library: Library, name: str = "", *, pattern: str = ""
+) -> Generator[Event, None, str]:
     """Import a tokenizer from a file, a folder or the Hugging Face hub; returns its name in the library.
+
+    Yields Progress of unknown extent; closing it leaves nothing.
 
     Args:
         name: its new name; "" for the name of the source, with a number if that is taken.
@@ -38,7 +52,7 @@ def import_tokenizer(source: str | Path, library: Library, name: str = "", *, pa
         fetched_from = str(source)
         path = _fetch(fetched_from)
     path = path.absolute()
-    found = read_foreign(path, pattern)
+    found = yield from read_isolated(path, pattern)
     name = name or library.free_name(library.tokenizers, _called(path, fetched_from))
     about = {
         "imported_from": f"{fetched_from} on the Hugging Face hub" if fetched_from else str(path),
@@ -57,9 +71,12 @@ def _called(path: Path, fetched_from: str) -> str:
     """The name of a source: that of its folder if the file has a standard name."""
     if fetched_from:
         return fetched_from.rpartition("/")[2]
-    if path.is_dir() or path.stem in ("tokenizer", "vocab", "merges", "spiece", "sentencepiece.bpe", "sentencepiece"):
-        return path.name if path.is_dir() else path.parent.name
-    return path.stem
+    if path.is_dir():
+        return path.name
+    if path.stem in _STANDARD_STEMS:
+        return path.parent.name
+    versioned = _VERSION.fullmatch(path.name)
+    return f"{versioned[1]}-{versioned[2]}" if versioned else path.stem
 
 
 def _digests(files: tuple[Path, ...]) -> str:

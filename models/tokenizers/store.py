@@ -9,6 +9,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from models.events import result_of
 from models.files.atomic import atomic_write_json, atomic_write_text, read_json, replace_path
 from models.library.library import Library, safe_name
 from models.tokenizers.making.train import tokenizer_kind
@@ -109,7 +110,12 @@ def load_tokenizer(where: str | Path, library: Library) -> Tokenizer:
     Raises:
         ValueError: if there is none, or the file is damaged; the message names the file.
     """
-    return read_tokenizer(find_tokenizer(where, library))
+    from models.tokenizers.foreign.isolated_reading import read_isolated
+
+    path = find_tokenizer(where, library)
+    if library.home.resolve() in path.resolve().parents:
+        return read_tokenizer(path)
+    return result_of(read_isolated(path)).tokenizer
 
 
 def find_tokenizer(where: str | Path, library: Library) -> Path:
@@ -137,15 +143,15 @@ def find_tokenizer(where: str | Path, library: Library) -> Path:
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """Read a tokenizer.json, with truncation and padding switched off, or another file that `read_foreign` can read.
+    """Read a tokenizer.json of ours, with truncation and padding switched off, or another file by `read_isolated`.
 
     Raises:
         ValueError: if it cannot be read or is not a tokenizer.
     """
     if path.name != "tokenizer.json":
-        from models.tokenizers.foreign.reading import read_foreign
+        from models.tokenizers.foreign.isolated_reading import read_isolated
 
-        return read_foreign(path).tokenizer
+        return result_of(read_isolated(path)).tokenizer
     try:
         tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except OSError as error:

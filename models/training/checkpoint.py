@@ -27,6 +27,8 @@ from models.settings.model_config import ModelConfig, differences
 from models.training.parallel.layout import Layout
 
 FORMAT = 2
+GGUF_FORMAT = 3
+"""That of imported checkpoints whose weights are a GGUF file, which older versions cannot open."""
 
 _SINCE_2: dict[str, Any] = {"lowest_loss": None, "n_since_lowest": 0}
 """Fields that checkpoints of format 1 lack, with their values."""
@@ -167,7 +169,7 @@ def _read_about(path: Path) -> dict[str, Any]:
     about = read_json(path / "state.json")
     if not isinstance(about.get("format"), int):
         raise DamagedError(f"{path / 'state.json'} is damaged: it has no format.")
-    if about["format"] > FORMAT:
+    if about["format"] > GGUF_FORMAT:
         raise ValueError(f"{path / 'state.json'} is from a newer Terrarium: update this one.")
     return about if about["format"] >= 2 else _SINCE_2 | about
 

@@ -29,7 +29,7 @@ from models.settings.sampling_config import SamplingConfig
 from models.tokenizers import decode, encode_prompt, encode_text, load_tokenizer
 from models.tokenizers.importing import import_tokenizer
 from tests.models.interop.support import assert_close
-from tests.models.tokenizers.foreign.support import all_texts, ids_of
+from tests.models.tokenizers.foreign.support import all_texts, ids_of, mixed_texts
 
 TEXTS = (
     "The capital of France is Paris.",
@@ -93,7 +93,7 @@ def test_its_tokenizer_is_imported_alone(file: Path, tmp_path: Path) -> None:
     theirs = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     published = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     theirs.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(published)
-    for text in all_texts():
+    for text in [*all_texts(), *mixed_texts()]:
         assert ids_of(ours, text) == theirs.encode(text, add_special_tokens=False), repr(text)
     assert "<|im_start|>" in (library.tokenizers / name / "chat_template.jinja").read_text()
 

@@ -96,7 +96,7 @@ class ChatLibrary(QObject):
 
         def read() -> Chat:
             self._saver.write_all()
-            return self.store.load(chat_id)
+            return self.store.load(chat_id).prepared()
 
         self._opener.ask(read)
 
@@ -144,7 +144,7 @@ class ChatLibrary(QObject):
 
     def import_file(self, path: Path) -> None:
         """Import a conversation from a file; it comes with `imported`."""
-        self._importer.ask(lambda: import_chat(path))
+        self._importer.ask(lambda: import_chat(path).prepared())
 
     @Slot()
     def _write(self) -> None:

@@ -22,7 +22,7 @@ class ChatEntry:
 @dataclass(frozen=True)
 class _Known:
     stamp: tuple[int, int]
-    line: ChatEntry
+    entry: ChatEntry
     words: str
 
 
@@ -37,8 +37,8 @@ class ChatIndex:
         """The chats with all words of the query in their title or messages; the latest first."""
         self._known = dict(self._read())
         wanted = query.casefold().split()
-        found = [known.line for known in self._known.values() if all(word in known.words for word in wanted)]
-        return tuple(sorted(found, key=lambda line: (line.latest, line.id), reverse=True))
+        found = [known.entry for known in self._known.values() if all(word in known.words for word in wanted)]
+        return tuple(sorted(found, key=lambda entry: (entry.latest, entry.id), reverse=True))
 
     def _read(self) -> Iterator[tuple[str, _Known]]:
         for path in self._folder.glob("[!.]*.json"):

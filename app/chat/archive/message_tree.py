@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -149,6 +149,16 @@ class Chat:
             parent = path[-1].id
         return tuple(path)
 
+    @cached_property
+    def rows(self) -> tuple[TreeRow, ...]:
+        """The rows of the drawn tree."""
+        return _tree_rows(self)
+
+    def prepared(self) -> Chat:
+        """This chat, with all computed that its views need: call it off the window's thread for a long one."""
+        _ = self._by_id, self.path, self.rows  # each is kept
+        return self
+
     @property
     def leaf(self) -> Message | None:
         """The last message that is shown."""
@@ -184,11 +194,9 @@ class Chat:
 
     def read_for(self, message_id: str) -> list[dict[str, str]]:
         """What a model reads to reply to a message: all since the last fresh one on the path to it."""
-        return _prompt(self.path_to(message_id))
-
-    def prompt(self) -> list[dict[str, str]]:
-        """What a model reads before the next message: the shown path since its last fresh message."""
-        return _prompt(self.path)
+        path = self.path_to(message_id)
+        first = max((i for i, message in enumerate(path) if message.fresh), default=0)
+        return [{"role": message.role, "content": message.content} for message in path[first:]]
 
     def with_message(self, message: Message) -> Chat:
         """This chat with another message, which is then shown; one with the same id is replaced (a growing reply)."""
@@ -245,7 +253,7 @@ class TreeRow(NamedTuple):
     turns_off: bool
 
 
-def tree_rows(chat: Chat) -> list[TreeRow]:
+def _tree_rows(chat: Chat) -> tuple[TreeRow, ...]:
     """The messages from top to bottom: older versions branch off to the right, the newest continues straight down.
 
     So a conversation without branches is one straight line.
@@ -266,12 +274,7 @@ def tree_rows(chat: Chat) -> list[TreeRow]:
         message, lane, turns_off, beside = waiting.pop()
         rows.append(TreeRow(message, lane, beside, turns_off))
         push(message.id, lane, beside)
-    return rows
-
-
-def _prompt(path: Sequence[Message]) -> list[dict[str, str]]:
-    first = max((i for i, message in enumerate(path) if message.fresh), default=0)
-    return [{"role": message.role, "content": message.content} for message in path[first:]]
+    return tuple(rows)
 
 
 def shortened(text: str, length: int = _TITLE_LENGTH) -> str:

@@ -82,7 +82,7 @@ class Bubble(QWidget):
         self._parts.append(text)
         self.words.append(text)
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """The message is complete."""
         self._is_formatted = None
         if self.words.grows and self._as_markdown and not self.words.is_markdown:

@@ -99,11 +99,11 @@ class ChatList(QFrame):
         self._conversation.chat_library.find(self.search.text())
 
     @Slot(object)
-    def _on_found(self, lines: tuple[ChatEntry, ...]) -> None:
-        self.list.set_items([_item(line) for line in lines], self._conversation.chat.id)
+    def _on_found(self, entries: tuple[ChatEntry, ...]) -> None:
+        self.list.set_items([_item(entry) for entry in entries], self._conversation.chat.id)
         self._show_current()
         searching = bool(self.search.text().split())
-        self._pages.setCurrentWidget(self.list if lines else self.no_match if searching else self._none)
+        self._pages.setCurrentWidget(self.list if entries else self.no_match if searching else self._none)
         self.listed.emit()
 
     @Slot()
@@ -156,7 +156,7 @@ class ChatList(QFrame):
             self._conversation.chat_library.import_file(Path(file))
 
 
-def _item(line: ChatEntry) -> Item:
-    if line.problem:
-        return Item(line.id, line.title, "", problem=line.problem, brief="Cannot be read")
-    return Item(line.id, line.title, format_date(line.latest))
+def _item(entry: ChatEntry) -> Item:
+    if entry.problem:
+        return Item(entry.id, entry.title, "", problem=entry.problem, brief="Cannot be read")
+    return Item(entry.id, entry.title, format_date(entry.latest))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -19,6 +20,7 @@ from models.inference.reply import ReplyStarted
 from models.settings.sampling_config import SamplingConfig
 
 _SAVE_EVERY_MS = 1000
+_LAST = "open chat"
 
 
 def _showing(message_id: str) -> Callable[[Chat], Chat]:
@@ -68,7 +70,22 @@ class Conversation(QObject):
         assert self._recorder is None
         self.chat_library.cancel_opening()
         self.chat = chat
+        self._remember()
         self.chat_changed.emit()
+
+    def open_last(self) -> None:
+        """Open the conversation that was open when the program ended; a notice says if it is gone."""
+        chat_id = self._session.remembered.get(_LAST, "")
+        if not chat_id:
+            return
+        if Path(chat_id).name == chat_id and self.chat_library.store.path(chat_id).exists():
+            self.open_saved(chat_id)
+        else:
+            self._session.remembered.set(_LAST, "")
+            self._session.notices.say("The chat that was open last is gone: it was deleted or moved.")
+
+    def _remember(self) -> None:
+        self._session.remembered.set(_LAST, self.chat.id if self.chat.messages else "")
 
     def open_saved(self, chat_id: str) -> None:
         """Open a conversation of the library as soon as it has been read; failures are reported."""
@@ -220,10 +237,9 @@ class Conversation(QObject):
         """Write another version of a reply that keeps its first `n_kept` tokens and continues with the given token."""
         generation = self.chat.message(message_id).generation
         assert generation is not None
-        entropy = (
-            generation.tokens[n_kept].entropy if n_kept < len(generation.tokens) else None
-        )  # the same distribution
-        self._continue_from(message_id, (*generation.tokens[:n_kept], DrawnToken(token_id, entropy=entropy)))
+        tokens = generation.tokens
+        entropy = tokens[n_kept].entropy if n_kept < len(tokens) else None  # of the same distribution
+        self._continue_from(message_id, (*tokens[:n_kept], DrawnToken(token_id, entropy=entropy)))
 
     def show(self, message_id: str) -> None:
         """Show another version of a message, or one that is not on the shown path."""
@@ -237,7 +253,9 @@ class Conversation(QObject):
             self.path_changed.emit()
 
     def _add(self, message: Message) -> None:
+        self.chat_library.cancel_opening()  # the user has begun to write here
         self.chat = self.chat.with_message(message)
+        self._remember()
         self.chat_library.save(self.chat)
         self.path_changed.emit()
 

@@ -45,7 +45,7 @@ class GlassReplies(QObject):
         view.shown.connect(self._show)
         view.message_pressed.connect(self._on_pressed)
         self.texts.changed.connect(self._show)
-        focus.branch_requested.connect(self._on_branch_asked)
+        focus.branch_requested.connect(self._on_branch_requested)
         self._show()
 
     def set_on(self, on: bool) -> None:
@@ -119,7 +119,7 @@ class GlassReplies(QObject):
             self._focus.show(text)
 
     @Slot(int, int)
-    def _on_branch_asked(self, index: int, token_id: int) -> None:
+    def _on_branch_requested(self, index: int, token_id: int) -> None:
         for view in self._view.messages:
             text = self.texts.text_of(view.message)
             if (

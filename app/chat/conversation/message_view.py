@@ -69,8 +69,8 @@ class MessageView(QWidget):
         buttons.edit_requested.connect(self.edit)
         buttons.copy_requested.connect(self._copy)
         buttons.reveal_requested.connect(self._reveal)
-        for choice in (buttons.retry, buttons.continue_button, buttons.format, buttons.reveal):
-            choice.setVisible(False)
+        for widget in (buttons.retry, buttons.continue_button, buttons.format, buttons.reveal):
+            widget.setVisible(False)
         self.bubble.setVisible(not message.is_reply or self.is_completion)
 
     @property
@@ -90,7 +90,7 @@ class MessageView(QWidget):
         self.message = message
         if self.bubble.text != message.content:
             self.bubble.set_text(message.content)
-        self.bubble.settle()
+        self.bubble.finish()
         self._show_format()
         self.buttons.show_versions(message, versions)
         self.fresh.setVisible(message.fresh and not is_first)

@@ -108,7 +108,7 @@ class NextPrompt(QObject):
 
     @property
     def _takes_long(self) -> bool:
-        """Whether it may take long: a custom template may use all the time that the sandbox allows."""
+        """Whether it may take long: a custom template may use all the time that it has, a few seconds."""
         model, n_characters = self._session.chat.model, len(self.prompting.system) + len(self._draft)
         n_characters += sum(len(message["content"]) for message in self._messages)
         return (

@@ -6,6 +6,7 @@ import dataclasses
 import time
 
 from app.chat.archive.message_tree import DrawnToken, Message
+from models.chat.reply_text import ReplyStripper
 from models.events import Event, ReplyFinished, TokenMade
 from models.inference.reply import ReplyStarted
 
@@ -18,14 +19,15 @@ class ReplyRecorder:
 
     Args of the constructor:
         reply: the empty message, with what is known of its `generation`; tokens in there are the given prefix.
-        strip: remove the white space around the text, which belongs to the chat template.
+        strip: remove the white space around the text.
         is_text: the events are the reply's tokens in order; False for an encoder's list of candidates.
     """
 
     def __init__(self, reply: Message, *, strip: bool, is_text: bool = True) -> None:
         assert reply.generation is not None
         self.id = reply.id
-        self._reply, self._generation, self._strip, self._is_text = reply, reply.generation, strip, is_text
+        self._reply, self._generation, self._is_text = reply, reply.generation, is_text
+        self._stripper = ReplyStripper() if strip else None
         self._pieces: list[str] = []
         self._tokens = list(reply.generation.tokens)
         self._n_new = 0
@@ -59,8 +61,8 @@ class ReplyRecorder:
             elif isinstance(event, ReplyFinished):
                 self._finished = event
         text = "".join(added)
-        if self._strip and not any(self._pieces):
-            text = text.lstrip()
+        if self._stripper is not None:
+            text = self._stripper.add(text)
         self._pieces.append(text)
         return text
 
@@ -86,4 +88,4 @@ class ReplyRecorder:
             tokens_per_s=finished.tokens_per_s if finished else self.progress[1],
             reason=finished.reason if finished else reason,
         )
-        return dataclasses.replace(self._reply, content=text.rstrip() if self._strip else text, generation=generation)
+        return dataclasses.replace(self._reply, content=text, generation=generation)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QSignalBlocker, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QFontMetrics, QPainter, QPainterPath, QPen, QResizeEvent
-from PySide6.QtWidgets import (
-    QListWidget,
-    QListWidgetItem,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
-    QWidget,
-)
+from typing import Any
 
-from app.chat.archive.message_tree import Message, TreeRow, tree_rows
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QPointF,
+    QRect,
+    QSignalBlocker,
+    QSize,
+    Qt,
+    Signal,
+    Slot,
+)
+from PySide6.QtGui import QFontMetrics, QPainter, QPainterPath, QPen, QResizeEvent
+from PySide6.QtWidgets import QListView, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+
+from app.chat.archive.message_tree import Chat, Message, TreeRow
 from app.chat.conversation.conversation import Conversation
 from app.kit.basics import plain_tip
 from app.kit.item_list import draw_ground
@@ -21,9 +29,10 @@ from app.kit.theme import ThemeProvider
 _ROW, _ON_PATH, _HAS_MORE = (Qt.ItemDataRole.UserRole + i for i in range(3))
 _LANE, _LEFT, _DOT = 14, 12, 4
 """Pixels between two lanes, before the first, and of a dot's radius."""
+_NO_PARENT = QModelIndex()
 
 
-class ChatTree(QListWidget):
+class ChatTree(QListView):
     """One row per message. Choosing a message shows its branch in the chat.
 
     Signals:
@@ -34,13 +43,15 @@ class ChatTree(QListWidget):
 
     def __init__(self, conversation: Conversation, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._conversation, self._theme = conversation, theme
+        self._conversation = conversation
+        self._rows = _Rows(self)
+        self.setModel(self._rows)
         self.setProperty("role", "plain")
         self.setAccessibleName("Branches of the conversation")
         self.setItemDelegate(_Lines(theme, self))
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setUniformItemSizes(True)
-        self.currentItemChanged.connect(self._on_current_changed)
+        self.selectionModel().currentChanged.connect(self._on_current_changed)
         theme.theme_changed.connect(self.doItemsLayout)
         for signal in (conversation.chat_changed, conversation.path_changed):
             signal.connect(self._show)
@@ -50,35 +61,16 @@ class ChatTree(QListWidget):
     @Slot()
     def _show(self) -> None:
         chat = self._conversation.chat
-        on_path = {message.id for message in chat.path}
         self.setEnabled(not self._conversation.writing)
-        with QSignalBlocker(self):
-            self.clear()
-            for row in tree_rows(chat):
-                self._add(row, row.message.id in on_path, bool(chat.children(row.message.id)))
+        with QSignalBlocker(self.selectionModel()):
+            self._rows.show_chat(chat)
             if chat.leaf is not None:
-                self._select(chat.leaf.id)
-
-    def _add(self, row: TreeRow, on_path: bool, has_more: bool) -> None:
-        message = row.message
-        item = QListWidgetItem(message.beginning or "(empty)")
-        item.setData(_ROW, row)
-        item.setData(_ON_PATH, on_path)
-        item.setData(_HAS_MORE, has_more)
-        shown = ", shown" if on_path else ""
-        item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{_speaker(message)}: {message.beginning}{shown}")
-        item.setToolTip(plain_tip(f"{_speaker(message)}:\n{message.content[:500]}"))
-        self.addItem(item)
-
-    def _select(self, message_id: str) -> None:
-        for i in range(self.count()):
-            if self.item(i).data(_ROW).message.id == message_id:
-                self.setCurrentRow(i)
+                self.setCurrentIndex(self._rows.index_of(chat.leaf.id))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        if self.currentItem() is not None:
-            self.scrollToItem(self.currentItem())
+        if self.currentIndex().isValid():
+            self.scrollTo(self.currentIndex())
 
     @Slot(object)
     def _on_reply_started(self, reply: Message) -> None:
@@ -86,15 +78,53 @@ class ChatTree(QListWidget):
 
     @Slot()
     def _on_current_changed(self) -> None:
-        item = self.currentItem()
-        if item is None or self._conversation.writing:
+        index = self.currentIndex()
+        if not index.isValid() or self._conversation.writing:
             return
-        message = item.data(_ROW).message
-        if not item.data(_ON_PATH):
+        message = index.data(_ROW).message
+        if not index.data(_ON_PATH):
             self._conversation.show(message.id)
-            with QSignalBlocker(self):
-                self._select(message.id)
+            with QSignalBlocker(self.selectionModel()):
+                self.setCurrentIndex(self._rows.index_of(message.id))
         self.navigated.emit(message.id)
+
+
+class _Rows(QAbstractListModel):
+    """The rows of a chat's tree. What a row shows is made when it is shown: a chat may have 100,000 messages."""
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._chat = Chat()
+        self._on_path: frozenset[str] = frozenset()
+
+    def show_chat(self, chat: Chat) -> None:
+        """Show the messages of `chat`."""
+        self.beginResetModel()
+        self._chat, self._on_path = chat, frozenset(message.id for message in chat.path)
+        self.endResetModel()
+
+    def index_of(self, message_id: str) -> QModelIndex:
+        """Where a message is."""
+        rows = self._chat.rows
+        return self.index(next((i for i in reversed(range(len(rows))) if rows[i].message.id == message_id), -1))
+
+    def rowCount(self, parent: QModelIndex | QPersistentModelIndex = _NO_PARENT) -> int:
+        return 0 if parent.isValid() else len(self._chat.rows)
+
+    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        row = self._chat.rows[index.row()]
+        message, on_path = row.message, row.message.id in self._on_path
+        if role == Qt.ItemDataRole.DisplayRole:
+            return message.beginning or "(empty)"
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return plain_tip(f"{_speaker(message)}:\n{message.content[:500]}")
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return f"{_speaker(message)}: {message.beginning}{', shown' if on_path else ''}"
+        if role == _ROW:
+            return row
+        if role == _ON_PATH:
+            return on_path
+        return bool(self._chat.children(message.id)) if role == _HAS_MORE else None
 
 
 def _speaker(message: Message) -> str:

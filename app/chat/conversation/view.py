@@ -24,6 +24,8 @@ SCROLL_BAR = 10
 """Pixels that the style sheet gives to a scroll bar."""
 _PAGE_SIZE = 16
 """Number of last messages shown of a long conversation, and of earlier ones added per click."""
+_PAGE_CHARACTERS = 100_000
+"""Messages that are together longer than this are shown in several pages: laying them out would hold the window."""
 _KEYS: dict[str, Callable[[MessageActions], QPushButton]] = {
     "Ctrl+R": lambda buttons: buttons.retry,
     "Alt+Left": lambda buttons: buttons.older,
@@ -141,7 +143,7 @@ class ChatView(QScrollArea):
     @Slot()
     def _on_chat_changed(self) -> None:
         self._arrange(())
-        self._start = max(0, len(self._conversation.shown) - _PAGE_SIZE)
+        self._start = self._page_start(len(self._conversation.shown))
         self._follow = True
         self._show()
 
@@ -149,8 +151,18 @@ class ChatView(QScrollArea):
     def _show_earlier(self) -> None:
         bar = self.verticalScrollBar()
         self._follow, self._to_end = False, bar.maximum() - bar.value()
-        self._start = max(0, self._start - _PAGE_SIZE)
+        self._start = self._page_start(self._start)
         self._show()
+
+    def _page_start(self, end: int) -> int:
+        """The index of the first message on the page that ends before the message `end`."""
+        path, start, n_characters = self._conversation.shown, end, 0
+        while start and end - start < _PAGE_SIZE:
+            n_characters += len(path[start - 1].content)
+            if n_characters > _PAGE_CHARACTERS and start < end:
+                break
+            start -= 1
+        return start
 
     @Slot()
     def _show(self) -> None:
@@ -166,7 +178,8 @@ class ChatView(QScrollArea):
                 first, has_reply = self._start + i == 0, i + 1 < len(wanted)
                 view.show_message(message, versions, is_first=first, has_reply=has_reply)
         self.earlier.setVisible(self._start > 0)
-        self.earlier.setText(f"Show {format_count(min(self._start, _PAGE_SIZE), 'earlier message')}")
+        n_earlier = self._start - self._page_start(self._start)
+        self.earlier.setText(f"Show {format_count(n_earlier, 'earlier message')}")
         self._enable()
         self._order_stops()
         self.shown.emit()

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from app.glass.tokens.token_box import TokenStats
 from app.kit.basics import label, row, set_role
-from app.kit.theme import SPACE, ThemeProvider
+from app.kit.theme import SPACE
 from models.number_words import format_count
 
 
@@ -38,7 +38,7 @@ class HypothesisList(QWidget):
 
     picked = Signal(int)
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.cards: list[_Card] = []
         self._lines = QVBoxLayout(self)

@@ -73,7 +73,7 @@ class TextToText(ModePage):
         self.stop = button("Stop", theme, self._on_stop, icon="stop", tip="Stop here (Esc)")
         self.stop.setShortcut("Esc")
         self.problem = ErrorLabel()
-        self.hypotheses = HypothesisList(theme)
+        self.hypotheses = HypothesisList()
         self.target = label("", wrap=True, selectable=True)
         self.drawn_tokens, self.found_tokens = TokenBox(theme, focus), TokenBox(theme, focus)
         self._about = label("", "caption", wrap=True)

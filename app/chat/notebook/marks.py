@@ -21,7 +21,7 @@ from app.glass.tokens.colours import QUANTITIES, Shades
 from app.kit.theme import ThemeProvider
 
 _FIRST = int(QTextFormat.Property.UserProperty.value)
-_ID, _PROBABILITY, _ENTROPY, _RANK, _WRITING, _INDEX = range(_FIRST, _FIRST + 6)
+_ID, _PROBABILITY, _ENTROPY, _RANK, _GENERATION, _INDEX = range(_FIRST, _FIRST + 6)
 
 
 def fragments(block: QTextBlock) -> Iterator[QTextFragment]:
@@ -34,7 +34,7 @@ def token_char_format(token: WrittenToken, generation: int, index: int) -> QText
     """A character format that stores the token."""
     char_format = QTextCharFormat()
     values = (token.id, token.probability, token.entropy, token.rank, generation, index)
-    for name, value in zip((_ID, _PROBABILITY, _ENTROPY, _RANK, _WRITING, _INDEX), values, strict=True):
+    for name, value in zip((_ID, _PROBABILITY, _ENTROPY, _RANK, _GENERATION, _INDEX), values, strict=True):
         char_format.setProperty(name, value)
     return char_format
 
@@ -64,7 +64,9 @@ class _Known(QTextBlockUserData):
 
 def token_key(char_format: QTextCharFormat) -> tuple[int, int]:
     """(generation, index) of the token stored in a format; (−1, −1) for the user's text."""
-    return (char_format.property(_WRITING), char_format.property(_INDEX)) if char_format.hasProperty(_ID) else (-1, -1)
+    if not char_format.hasProperty(_ID):
+        return -1, -1
+    return char_format.property(_GENERATION), char_format.property(_INDEX)
 
 
 class NotebookColours(QSyntaxHighlighter):

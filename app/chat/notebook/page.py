@@ -196,9 +196,7 @@ class Notebook(ModePage):
     @property
     def _is_unchanged(self) -> bool:
         """Whether the text is unchanged since the model wrote last."""
-        n = (
-            len(self._after.encode("utf-16-le", "surrogatepass")) // 2
-        )  # in UTF-16 units, as Qt counts: a cheap first check
+        n = len(self._after.encode("utf-16-le", "surrogatepass")) // 2  # as Qt counts: a cheap first check
         return n > 0 and self.editor.document().characterCount() == n + 1 and self.editor.text == self._after
 
     @Slot()
@@ -257,9 +255,9 @@ class Notebook(ModePage):
         assert written is not None
         if written.prefix_ids:
             first = self.editor.text_before(0)
-            stands = len(self.editor.text) - len(first) if first is not None else 0
+            n_kept = len(self.editor.text) - len(first) if first is not None else 0
             index = len(written.prefix_ids) - 1
-            self.editor.write([Segment(prefix[stands:], WrittenToken(written.prefix_ids[-1]))], index, joins_undo=True)
+            self.editor.write([Segment(prefix[n_kept:], WrittenToken(written.prefix_ids[-1]))], index, joins_undo=True)
 
     @Slot(object)
     def _on_appended(self, tokens: tuple[TokenMade, ...]) -> None:

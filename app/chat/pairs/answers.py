@@ -24,11 +24,7 @@ if TYPE_CHECKING:
 _TITLES = {"encoder-only": "Encoder, reads both ways", "decoder-only": "Causal model, left to right"}
 _ABOUT = "Softmax over the nouns' positions, each scored by its state's product with the state at “it”."
 
-
-_BAR = 8
-
-
-_CHANGE_BAR = 8
+_BAR = 8  # pixels
 _HEADS = ("in A", "in B", "nats")
 
 
@@ -236,7 +232,7 @@ class ChangeBars(PaintedRows):
         number = metrics.horizontalAdvance("<0.0001 %") + SPACE
         longest = max((metrics.horizontalAdvance(change.word) for change in self._changes), default=0)
         word = min(longest + 2 * SPACE, int(0.34 * self.width()))
-        track = QRectF(word + 2 * number, 0, max(self.width() - word - 3 * number - SPACE, 20), _CHANGE_BAR)
+        track = QRectF(word + 2 * number, 0, max(self.width() - word - 3 * number - SPACE, 20), _BAR)
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         boxes = [QRectF(word, 0, number - SPACE, high), QRectF(word + number, 0, number - SPACE, high)]
         boxes.append(QRectF(self.width() - number, 0, number, high))
@@ -257,6 +253,6 @@ class ChangeBars(PaintedRows):
                 painter.drawText(box.translated(0, i * high), right, text)
             middle = track.center().x()
             end = middle + change.nats / limit * track.width() / 2
-            bar = QRectF(min(middle, end), (i + 0.5) * high - _CHANGE_BAR / 2, max(abs(end - middle), 1.0), _CHANGE_BAR)
+            bar = QRectF(min(middle, end), (i + 0.5) * high - _BAR / 2, max(abs(end - middle), 1.0), _BAR)
             painter.fillRect(bar, QColor.fromRgb(int(table[-1 if change.nats > 0 else 0])))
             painter.fillRect(QRectF(middle - 0.5, i * high, 1, high), colors.color("border_strong"))

@@ -27,9 +27,8 @@ class GrowCard(QFrame):
         n = cost.total_parameters(pronoun_spec(KINDS[0]).model)
         self.about = label(
             f"Two models of one size ({format_compact(n)} parameters) learn from thousands of sentences what “it” is: "
-            "an "
-            "encoder, which reads both ways, and a causal model, which reads from left to right. The answer is read at "
-            "“it”, by scoring the positions of the nouns. Both are ordinary runs "
+            "an encoder, which reads both ways, and a causal model, which reads from left to right. The answer is read "
+            "at “it”, by scoring the positions of the nouns. Both are ordinary runs "
             f"of {TRAINING.steps:,} steps, so the training tab shows their curves.",
             "muted",
             wrap=True,

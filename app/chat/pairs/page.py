@@ -15,7 +15,7 @@ from app.chat.pairs.grow_card import GrowCard
 from app.chat.pairs.measured import HEADS, AccuracyTable
 from app.chat.pairs.pair_text import attention_columns, default_column, differing_columns, side_tokens
 from app.chat.pairs.pair_tokens import PairTokens
-from app.chat.pairs.pronoun_models import PronounAnswer, PronounControl
+from app.chat.pairs.pronoun_models import PRONOUNS, PronounAnswer, PronounControl
 from app.chat.pairs.sentences import Sentences
 from app.glass.examiner import Examiner
 from app.kit.basics import column, frame, label, row, scrolling, set_role
@@ -52,7 +52,8 @@ class MinimalPairs(QWidget):
         self._column = -1
         self._is_stale = True
         self.examiner = Examiner(session.worker, session.chat, self)
-        self.pronouns = PronounControl(session.worker, session.library, self)
+        self.pronouns = PronounControl(session.worker, session.library, session.models, self)
+        self.departure = session.models.release_when_left(PRONOUNS, self, lambda: self.pronouns.busy)
         self.source = Segments(
             "Model", _SOURCES, "Which model to ask: those trained on what “it” is, or the one you chat with"
         )
@@ -205,6 +206,7 @@ class MinimalPairs(QWidget):
 
     @Slot(int)
     def on_picked(self, column: int) -> None:
+        """Choose another token."""
         self._column = column
         self._show()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from app.session.models_in_memory import LoadedModel, ModelsInMemory
 from app.worker.job import INTERACTIVE, Job
 from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from models.inspect.minimal_pair import PairReading
     from models.pronouns.evaluation import PronounEvaluation
 
+PRONOUNS = "Minimal pairs"
+"""The user of these models among those in memory, which are kept by their topologies."""
 Texts = tuple[str, str]
 
 
@@ -49,16 +52,6 @@ class PronounAnswer(Event):
     models: Mapping[str, PronounModel]
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """A model kept in memory for the next question."""
-
-    checkpoint: Path
-    model: Any
-    tokenizer: Any
-    evaluation: PronounEvaluation
-
-
 class PronounControl(QObject):
     """Finds the models, asks them, and stores their held-out accuracy with their runs.
 
@@ -72,16 +65,15 @@ class PronounControl(QObject):
     failed = Signal(object)
     answered = Signal(object)
 
-    def __init__(self, worker: Worker, library: Library, parent: QObject) -> None:
+    def __init__(self, worker: Worker, library: Library, models: ModelsInMemory, parent: QObject) -> None:
         super().__init__(parent)
         self._job = LatestJob(worker, self)
         self._job.events_received.connect(self._on_events)
         self._job.ended.connect(self.changed)
         self._job.failed.connect(self.failed)
-        self._library = library
-        # Used by the worker's thread alone:
-        self._topologies: dict[str, str] = {}
-        self._loaded: dict[str, _Loaded] = {}
+        self._library, self._models = library, models
+        self._topologies: dict[str, str] = {}  # of the runs: used by the worker's thread alone
+        models.freed.connect(self.forget)
 
     @property
     def busy(self) -> bool:
@@ -100,6 +92,7 @@ class PronounControl(QObject):
         self._job.submit(Job("Resolve pronouns", make, INTERACTIVE))
         self.changed.emit()
 
+    @Slot()
     def forget(self) -> None:
         """Drop the current question."""
         self._job.drop()
@@ -139,7 +132,7 @@ class PronounControl(QObject):
 
         run = RunFolder.open(folder)
         loaded = self._load(topology, run)
-        known = PronounModel(run_id=run.id, name=run.name, step=loaded.evaluation.step, evaluation=loaded.evaluation)
+        known = PronounModel(run_id=run.id, name=run.name, step=loaded.step, evaluation=loaded.about[1])
         readings = []
         for name, text in zip("AB", texts, strict=True):
             try:
@@ -153,16 +146,16 @@ class PronounControl(QObject):
         first, second = (noun_scores(loaded.model, reading) for reading in readings)
         return dataclasses.replace(known, reading=pair, nouns=(first, second))
 
-    def _load(self, topology: str, run: Any) -> _Loaded:
-        """The model of the latest checkpoint, evaluated if it has not been yet."""
+    def _load(self, topology: str, run: Any) -> LoadedModel:
+        """The model of the latest checkpoint, evaluated if it has not been yet; `about`: (checkpoint, evaluation)."""
         from models.interop.loading import load_model
         from models.library.run_record import checkpoint_step
         from models.pronouns.evaluation import read_pronouns, write_pronouns
         from models.pronouns.resolving import evaluate_pronouns
 
         checkpoint = run.latest_checkpoint()
-        known = self._loaded.get(topology)
-        if known is not None and known.checkpoint == checkpoint:
+        known = self._models.get(PRONOUNS, topology)
+        if known is not None and known.about[0] == checkpoint:
             return known
         model, tokenizer = load_model(checkpoint)
         assert tokenizer is not None
@@ -174,5 +167,6 @@ class PronounControl(QObject):
             evaluation = evaluate_pronouns(model, tokenizer, step)
             with contextlib.suppress(OSError):  # a full disk: it is measured again the next time
                 write_pronouns(run.folder, evaluation)
-        self._loaded[topology] = loaded = _Loaded(checkpoint, model, tokenizer, evaluation)
+        loaded = LoadedModel(run.name, model, tokenizer, step, (checkpoint, evaluation))
+        self._models.put(PRONOUNS, topology, loaded)
         return loaded

@@ -121,15 +121,15 @@ class BiasEditor(QWidget):
     @Slot(QListWidgetItem)
     def _on_chosen(self, item: QListWidgetItem) -> None:
         self._biases[item.data(Qt.ItemDataRole.UserRole)] = self.bias.value()
-        self._tell()
+        self._on_changed()
         self.field.clear()
 
     @Slot(int)
     def _on_removed(self, i: int) -> None:
         del self._biases[list(self._biases)[i]]
-        self._tell()
+        self._on_changed()
 
-    def _tell(self) -> None:
+    def _on_changed(self) -> None:
         self._show_chips()
         self.changed.emit()
 

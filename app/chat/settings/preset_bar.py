@@ -42,12 +42,12 @@ class PresetBar(QWidget):
         menu = QMenu(more)
         self.save = self._action("Save as a preset…", self._on_save)
         self.delete = self._action("Delete this preset", self._on_delete)
-        self.settle = self._action("Use as this model's defaults", self._on_settle)
-        self.unsettle = self._action("Clear this model's defaults", self._on_unsettle)
+        self.set_defaults = self._action("Use as this model's defaults", self._on_set_defaults)
+        self.clear_defaults = self._action("Clear this model's defaults", self._on_clear_defaults)
         self.reset = self._action("Reset", self._on_reset)
         menu.addActions([self.save, self.delete])
         menu.addSeparator()
-        menu.addActions([self.settle, self.unsettle])
+        menu.addActions([self.set_defaults, self.clear_defaults])
         menu.addSeparator()
         menu.addAction(self.reset)
         more.setMenu(menu)
@@ -70,7 +70,7 @@ class PresetBar(QWidget):
         self.show_config(self._config)
 
     @property
-    def is_settled(self) -> bool:
+    def has_own_defaults(self) -> bool:
         """Whether the user has set defaults for the open model."""
         return self._presets.of_model(self.run_id) is not None
 
@@ -88,8 +88,8 @@ class PresetBar(QWidget):
         own = name in self._presets.own
         self.list.setToolTip(BUILT_IN[name][0] if name in BUILT_IN else "")
         self.delete.setEnabled(own)
-        self.settle.setEnabled(bool(self.run_id))
-        self.unsettle.setEnabled(self.is_settled)
+        self.set_defaults.setEnabled(bool(self.run_id))
+        self.clear_defaults.setEnabled(self.has_own_defaults)
 
     def _fill(self) -> None:
         with QSignalBlocker(self.list):
@@ -124,13 +124,13 @@ class PresetBar(QWidget):
         self._fill()
 
     @Slot()
-    def _on_settle(self) -> None:
-        self._presets.settle_for_model(self.run_id, self._config)
+    def _on_set_defaults(self) -> None:
+        self._presets.set_for_model(self.run_id, self._config)
         self.show_config(self._config)
 
     @Slot()
-    def _on_unsettle(self) -> None:
-        self._presets.settle_for_model(self.run_id, None)
+    def _on_clear_defaults(self) -> None:
+        self._presets.set_for_model(self.run_id, None)
         self.show_config(self._config)
 
     @Slot()

@@ -52,8 +52,8 @@ class PromptTokens(QDialog):
         close.setDefault(True)
         self.copy.setAutoDefault(False)
         layout.addLayout(row(None, close))
-        self.view.hovered.connect(self._tell)
-        self.view.picked.connect(self._tell)
+        self.view.hovered.connect(self._describe_current)
+        self.view.picked.connect(self._describe_current)
         next_prompt.changed.connect(self._follow)
 
     def open_on_top(self) -> None:
@@ -80,15 +80,15 @@ class PromptTokens(QDialog):
         fitted = preview.fitted
         n, whole = len(fitted.ids), fitted.context_length
         self.summary.setText(f"{format_count(n, 'token')}, {format_percent(n / whole)} of the context of {whole:,}")
-        self.left_out.setText(_left_out_words(fitted.n_left_out, self._next.prompting.when_full))
+        self.left_out.setText(_describe_left_out(fitted.n_left_out, self._next.prompting.when_full))
         roles = ["system", *(message["role"] for message in fitted.messages)]  # the template's own tokens come first
         counts = tuple(fitted.count(i, i + 1) for i in range(-1, len(fitted.messages) + 1))
         tokens = TokenArrays(preview.tokenizer, fitted.ids)
         self.view.set_chat(ChatTokens(tokens, fitted.sources + 1, fitted.sources < -1, counts, range(0)), roles)
-        self._tell()
+        self._describe_current()
 
     @Slot()
-    def _tell(self) -> None:
+    def _describe_current(self) -> None:
         index = self.view.current
         self._about.setText(_HINT if self._preview is None or index < 0 else self.describe(index))
 
@@ -111,7 +111,7 @@ class PromptTokens(QDialog):
             QGuiApplication.clipboard().setText(str(self._preview.fitted.ids.tolist()))
 
 
-def _left_out_words(n: int, when_full: str) -> str:
+def _describe_left_out(n: int, when_full: str) -> str:
     oldest = "The oldest message does" if n == 1 else f"The oldest {n} messages do"
     then = {
         "slide": "left out",

@@ -157,12 +157,14 @@ class PromptingPanel(QWidget):
         self.problem.setText(failure.sentence if failure is not None else "")
         self.problem.setVisible(failure is not None)
         self.own.setVisible(bool(self._prompting.template))
-        self.template.setText(self._template_words())
+        self.template.setText(self._describe_template())
         preview = self._next.preview
-        said = _said_by_template(preview.fitted.messages, preview.fitted.count(-1, 0)) if preview is not None else 0
-        self.system.setPlaceholderText(f"None. The model's template adds its own ({said} tokens)." if said else "None")
+        n_own = _count_own_tokens(preview.fitted.messages, preview.fitted.count(-1, 0)) if preview is not None else 0
+        self.system.setPlaceholderText(
+            f"None. The model's template adds its own ({n_own} tokens)." if n_own else "None"
+        )
 
-    def _template_words(self) -> str:
+    def _describe_template(self) -> str:
         model = self._session.chat.model
         if model is None:
             return "No model is open."
@@ -177,7 +179,7 @@ class PromptingPanel(QWidget):
         )
 
 
-def _said_by_template(messages: tuple[dict[str, str], ...], n: int) -> int:
+def _count_own_tokens(messages: tuple[dict[str, str], ...], n: int) -> int:
     """Tokens that a template adds before the first message if there is no system message; fewer than 3 are ignored."""
     has_system = bool(messages) and messages[0]["role"] == "system"
     return 0 if has_system or n < 3 else n

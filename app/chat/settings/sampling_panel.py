@@ -108,7 +108,7 @@ class SamplingPanel(QWidget):
         before = self.config
         self.bias.set_tokenizer(tokenizer)
         self.presets.open_model(run_id, usual)
-        if self.presets.is_settled or not self._edited:
+        if self.presets.has_own_defaults or not self._edited:
             self.set_config(dataclasses.replace(self.presets.defaults, seed=self.seed.value()))
         if self.config != before:
             self._show()
@@ -190,8 +190,8 @@ class StopTexts(QWidget):
         self.field.setAccessibleName(title)
         self.field.setAccessibleDescription(tip)
         name.setBuddy(self.field)
-        for told in (name, self.field):
-            told.setToolTip(tip)
+        name.setToolTip(tip)
+        self.field.setToolTip(tip)
         self.chips = TokenChips(f"{title} that were entered", theme, mono=True)
         self.field.returnPressed.connect(self._on_entered)
         self.chips.removed.connect(self._on_removed)

@@ -65,7 +65,7 @@ class SamplingPresets:
         """The defaults that the user has set for a model, if any."""
         return self._read(_OF_MODELS, run_id)
 
-    def settle_for_model(self, run_id: str, config: SamplingConfig | None) -> None:
+    def set_for_model(self, run_id: str, config: SamplingConfig | None) -> None:
         """Set the defaults of a model; None removes them."""
         self._keep(_OF_MODELS, run_id, config)
 

@@ -17,7 +17,8 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.worker.background import LatestTask
 from models.chat.prompting import with_system
-from models.chat.template import ChatTemplateError, render_template
+from models.chat.sandbox import ChatTemplateError
+from models.chat.template import render_template
 
 _PATIENCE_MS = 150
 _SHOWN, _LONGEST = 20_000, 100_000  # characters
@@ -146,9 +147,9 @@ class TemplateWindow(QDialog):
     def _render(self) -> None:
         """Render in the background: a template may be slow."""
         model, template = self._session.chat.model, self.template
-        said = [message for message in self._next.messages if message["content"]]
-        example = not said
-        messages = with_system(said or _EXAMPLE, self._next.prompting)
+        written = [message for message in self._next.messages if message["content"]]
+        example = not written
+        messages = with_system(written or _EXAMPLE, self._next.prompting)
         marks = model.template_config.named_tokens if model is not None else {}
         self._caption.setText("An example: the chat is still empty." if example else "With your draft.")
 
@@ -224,25 +225,25 @@ class JinjaColours(Highlighter):
 
     def highlightBlock(self, text: str) -> None:
         """The block state numbers what a line ends inside of: a Jinja delimiter and a quote; 0 for neither."""
-        state, place = max(self.previousBlockState(), 0), 0
-        while place < len(text):
+        state, at = max(self.previousBlockState(), 0), 0
+        while at < len(text):
             if not state:
-                opening = _OPENING.search(text, place)
+                opening = _OPENING.search(text, at)
                 if opening is None:
                     break
-                state, place = _STATES.index((opening[0], "")), opening.start()
+                state, at = _STATES.index((opening[0], "")), opening.start()
             kind, quote = _STATES[state]
             if kind == "{#":
-                end, closed = _find(text, "#}", place)
-                self.setFormat(place, end - place, self.formats["comment"])
+                end, closed = _find(text, "#}", at)
+                self.setFormat(at, end - at, self.formats["comment"])
                 state = 0 if closed else state
             elif quote:
-                end, closed = _find(text, quote, place)
-                self.setFormat(place, end - place, self.formats["text"])
+                end, closed = _find(text, quote, at)
+                self.setFormat(at, end - at, self.formats["text"])
                 state = _STATES.index((kind, "" if closed else quote))
             else:
-                end, state = self._colour_code(text, place, kind)
-            place = end
+                end, state = self._colour_code(text, at, kind)
+            at = end
         self.setCurrentBlockState(state)
 
     def _colour_code(self, text: str, start: int, kind: str) -> tuple[int, int]:

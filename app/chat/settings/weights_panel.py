@@ -139,8 +139,7 @@ class WeightsPanel(QWidget):
         self.verdict.setText(" ".join(_verdict(figures, measured.rows[0]) for figures in measured.rows[1:]))
         self.source.setText(
             f"Tokens written and read per second, measured alternately. Perplexity of {measured.n_predicted:,} tokens "
-            "of "
-            f"{measured.text}."
+            f"of {measured.text}."
         )
 
 

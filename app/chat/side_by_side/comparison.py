@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.chat_model import ChatModel, describe_model
 from app.session.device import Device
+from app.session.models_in_memory import LoadedModel, ModelsInMemory
 from app.session.runs import Runs
 from app.worker.job import INTERACTIVE, Job
 from app.worker.latest_job import LatestJob
@@ -23,11 +24,12 @@ from models.library.library import Library
 from models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
-    from models.architecture.transformer import AnyModel
     from models.inspect.spans import Judgement
     from models.runs.run_folder import RunFolder
+
+
+SIDE_BY_SIDE = "Side by side"
+"""The user of these models among those in memory, which are kept by their checkpoints."""
 
 
 class Candidate(NamedTuple):
@@ -63,13 +65,6 @@ class CandidateJudged(Event):
 
 
 @dataclass(frozen=True)
-class _Loaded:
-    model: AnyModel
-    tokenizer: Tokenizer
-    about: ChatModel
-
-
-@dataclass(frozen=True)
 class _Reply:
     """The tokens of a reply, without the end token, and the event with the prompt before them."""
 
@@ -95,6 +90,7 @@ class SideBySide(QObject):
         worker: Worker,
         library: Library,
         runs: Runs,
+        models: ModelsInMemory,
         device: Device,
         parent: QObject,
     ) -> None:
@@ -103,8 +99,8 @@ class SideBySide(QObject):
         self._job.events_received.connect(self._on_events)
         self._job.ended.connect(self.changed)
         self._job.failed.connect(self.failed)
-        self._library, self._runs, self._device = library, runs, device
-        self._loaded: dict[Path, _Loaded] = {}  # by their checkpoints: the worker's thread alone uses it
+        self._library, self._runs, self._models, self._device = library, runs, models, device
+        models.freed.connect(self.cancel)
 
     @property
     def busy(self) -> bool:
@@ -129,12 +125,14 @@ class SideBySide(QObject):
 
             runs = [RunFolder.open(folder) for folder in folders]
             paths = [_checkpoint(run, candidate.step) for run, candidate in zip(runs, candidates, strict=True)]
-            self._loaded = {path: loaded for path, loaded in self._loaded.items() if path in paths}
+            self._models.release(SIDE_BY_SIDE, but=paths)
             opened = []
             for i, (run, path) in enumerate(zip(runs, paths, strict=True)):
-                if path not in self._loaded:
-                    self._loaded[path] = yield from self._load(run, path, device)
-                opened.append(self._loaded[path])
+                loaded = self._models.get(SIDE_BY_SIDE, path)
+                if loaded is None:
+                    loaded = yield from self._load(run, path, device)
+                    self._models.put(SIDE_BY_SIDE, path, loaded)
+                opened.append(loaded)
                 yield CandidateOpened(index=i, model=opened[-1].about)
             replies = []
             for i, loaded in enumerate(opened):
@@ -154,7 +152,7 @@ class SideBySide(QObject):
         self._job.drop()
         self.changed.emit()
 
-    def _load(self, run: RunFolder, path: Path, device: str) -> Generator[Event, None, _Loaded]:
+    def _load(self, run: RunFolder, path: Path, device: str) -> Generator[Event, None, LoadedModel]:
         from models.device import choose_device
         from models.interop.loading import load_model_events
         from models.library.run_record import checkpoint_step
@@ -166,7 +164,7 @@ class SideBySide(QObject):
             raise ValueError(f"{run.name} has no tokenizer, so text cannot be turned into tokens for it.")
         step = checkpoint_step(path) if path != run.folder else 0
         about = describe_model(self._library, run.id, run, model, tokenizer, step, choice.label)
-        return _Loaded(model, tokenizer, about)
+        return LoadedModel(run.name, model, tokenizer, step, about)
 
     @Slot(object, object)
     def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
@@ -179,7 +177,7 @@ def _checkpoint(run: RunFolder, step: int | None) -> Path:
 
 
 def _reply(
-    index: int, loaded: _Loaded, prompt: str, sampling: SamplingConfig, system: str
+    index: int, loaded: LoadedModel, prompt: str, sampling: SamplingConfig, system: str
 ) -> Generator[Event, None, _Reply]:
     from models.inference.summarising import SummaryCache
 
@@ -213,7 +211,7 @@ def _naming(about: ChatModel) -> Iterator[None]:
         raise ValueError(f"{about.name}: {error}") from error
 
 
-def _judge_all(opened: Sequence[_Loaded], replies: Sequence[_Reply]) -> Iterator[Event]:
+def _judge_all(opened: Sequence[LoadedModel], replies: Sequence[_Reply]) -> Iterator[Event]:
     """Score every reply with every model, after the prompt as that model reads it."""
     from models.inspect.judging import judge, reply_text
     from models.tokenizers import encode_text

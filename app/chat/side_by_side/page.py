@@ -9,7 +9,14 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.chat.side_by_side.candidate_column import CandidateColumn
-from app.chat.side_by_side.comparison import Candidate, CandidateJudged, CandidateOpened, CandidateReplied, SideBySide
+from app.chat.side_by_side.comparison import (
+    SIDE_BY_SIDE,
+    Candidate,
+    CandidateJudged,
+    CandidateOpened,
+    CandidateReplied,
+    SideBySide,
+)
 from app.chat.side_by_side.difference_text import DifferenceLegend
 from app.glass.panel_head import About, PanelHead
 from app.kit.basics import button, label, row
@@ -53,7 +60,8 @@ class SideBySidePage(QWidget):
         self._judgements: dict[tuple[int, int], Judgement] = {}
         self._spans: dict[int, list[Span]] = {}
         self.columns: list[CandidateColumn] = []
-        self.control = SideBySide(session.worker, session.library, session.runs, session.device, self)
+        self.control = SideBySide(session.worker, session.library, session.runs, session.models, session.device, self)
+        self.departure = session.models.release_when_left(SIDE_BY_SIDE, self, lambda: self.control.busy)
         self.prompt = GrowingField()
         self.prompt.setPlaceholderText("Prompt for all models")
         self.prompt.setAccessibleName("Prompt")

@@ -194,7 +194,7 @@ class AttentionArcs(QWidget):
         seen = event.rect()
         self._draw_tokens(painter, self._keys, seen, are_keys=True)
         if self._flow is not self._keys:
-            self._draw_captions(painter, self._keys, self._flow)
+            self._draw_captions(painter, self._keys)
             self._draw_tokens(painter, self._flow, seen, are_keys=False)
         self._draw_gaps(painter, self._flow)
         if self._row is not None and self._query is not None:
@@ -208,7 +208,7 @@ class AttentionArcs(QWidget):
             words = f"⋯ {format_count(n, 'line')} hidden ⋯"
             painter.drawText(QRectF(0, middle - 10, self.width(), 20), Qt.AlignmentFlag.AlignCenter, words)
 
-    def _draw_captions(self, painter: QPainter, keys: TokenFlow, flow: TokenFlow) -> None:
+    def _draw_captions(self, painter: QPainter, keys: TokenFlow) -> None:
         painter.setFont(self._theme.font(0.85))
         painter.setPen(self._theme.theme.color("muted"))
         line, align = self._caption_line, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter

@@ -216,9 +216,8 @@ class AttentionPanel(AnswerPanel):
 
     @Slot()
     def _on_lock(self) -> None:
-        if (
-            self.isVisible() and self._pointed.locked is not None
-        ):  # a locked token may have been hovered before: its position has not changed
+        # The token may have been hovered before: then its position has not changed.
+        if self.isVisible() and self._pointed.locked is not None:
             self._show_row()
 
     def _row_weights(self, query: int) -> Floats | None:

@@ -39,9 +39,9 @@ ABOUT = About(
         "that embedding; one forward and one backward pass, before temperature and truncation."
     ),
     limits=(
-        "It is a slope at one point, not what would happen without a token: for that, hide the token under Ablate. The "
-        "sum equals the logit only in a linear model; norms remove the scale of their input, so it is often far from "
-        "it."
+        "It is a slope at one point, not what would happen without a token: for that, hide the token under “Switch "
+        "off”. The sum equals the logit only in a linear model; norms remove the scale of their input, so it is often "
+        "far from it."
     ),
 )
 
@@ -136,12 +136,12 @@ class AttributionPanel(AnswerPanel):
 
         def make() -> Columns:
             if answer is None:
-                return {"side": [], "place": [], "token": [], "amount": []}
+                return {"side": [], "position": [], "token": [], "amount": []}
             text, found = answer.target.text, answer.found
             n, m = len(found.source), len(found.tokens)
             return {
                 "side": ["source"] * n + ["text"] * m,
-                "place": [*range(1, n + 1), *range(1, m + 1)],
+                "position": [*range(1, n + 1), *range(1, m + 1)],
                 "token": [*text.source_words[:n], *text.words[:m]],
                 "amount": [*found.source, *found.tokens],
             }

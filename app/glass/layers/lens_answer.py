@@ -76,9 +76,8 @@ def read_lens_at(
     positions, at = [*missing, target.position], target.at(model)
     back = target.position - at
     whole = target.to_text()
-    fits = dataclasses.replace(
-        whole, ids=whole.ids[: model.config.context_length]
-    )  # a full context allows one more token to be generated
+    # After a full context one more token can be generated, which is not read.
+    fits = dataclasses.replace(whole, ids=whole.ids[: model.config.context_length])
     streams = reader.streams(model, fits)
     own = [max(TargetToken(target.text, position).token(model, tokenizer), 0) for position in positions]
     lens = read_lens(model, streams, [position - back for position in positions], own, _N_BEST)

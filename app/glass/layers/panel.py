@@ -279,7 +279,7 @@ class LensPanel(AnswerPanel):
         positions = self._positions(answer.target.position) if answer is not None else []
 
         def make() -> Columns:
-            keys = ("what", "place", "stood_there", "layer", "part", "rank", "token", "amount")
+            keys = ("what", "position", "token_there", "layer", "part", "rank", "token", "amount")
             if answer is None:
                 return {key: [] for key in keys}
             words, at = answer.target.text.words, answer.target.position

@@ -61,6 +61,18 @@ class _Read:
     mask: int | None
 
 
+@dataclass(frozen=True)
+class _Replayed:
+    """The sampling states of the reply's tokens with these settings, from the first one on."""
+
+    text: ReadText
+    config: SamplingConfig
+    states: list[SamplingState]
+
+
+_REPLAYED_HERE = 4
+"""Tokens of a reply whose states the window's thread computes at once: each takes up to 5 ms."""
+
 _TRIED = ("temperature", "top_k", "top_p", "min_p")
 """The settings with a slider here; more would leave no space for the bars."""
 
@@ -110,7 +122,7 @@ class NextTokenPanel(AnswerPanel):
         for widget in (self.summary, self.bars, self.table, self.others):
             self.lines.addWidget(widget)
         self.lines.addStretch(1)
-        self.examiner.done.connect(self._on_read)
+        self.examiner.done.connect(self._on_answer)
         self.by.changed.connect(self._update_xray)
         for view in (self.bars, self.table):
             view.chosen.connect(self._on_chosen)
@@ -151,10 +163,14 @@ class NextTokenPanel(AnswerPanel):
             self.examiner.ask(lambda model, tokenizer: _read(model, tokenizer, text))
 
     @Slot(object)
-    def _on_read(self, read: _Read) -> None:
-        if read.text is self.focus.text:
-            self._read, self._state_of = read, None
-            self._update_xray()
+    def _on_answer(self, answer: _Read | _Replayed) -> None:
+        if answer.text is not self.focus.text:
+            return
+        if isinstance(answer, _Read):
+            self._read, self._state_of = answer, None
+        elif self._state_of == (answer.text, answer.config):
+            self._states = answer.states
+        self._update_xray()
 
     @Slot()
     def _update_xray(self) -> None:
@@ -171,6 +187,8 @@ class NextTokenPanel(AnswerPanel):
         config, before = self._config(text), text.ids[:position]
         try:
             state = self._state(text, position, config)
+            if state is None:
+                return
             xray = x_ray(logits, config, before, text.n_prompt, text.ids[position], draw, state)
         except ValueError as error:  # a bias for an unknown token, or an unknown state
             self.show_message("This cannot be inspected", str(error))
@@ -184,25 +202,22 @@ class NextTokenPanel(AnswerPanel):
             return SamplingConfig(temperature=1.0)
         return text.sampling if self.by.value == "drawn" else self._sampling
 
-    def _state(self, text: ReadText, position: int, config: SamplingConfig) -> SamplingState:
-        """The sampling state before a position; ValueError if it depends on logits that are not kept."""
-        key = text, config
-        if self._state_of != key:
-            self._state_of, self._states = key, [SamplingState(config)]  # for the first positions of the reply
-        read, states = self._read, self._states
+    def _state(self, text: ReadText, position: int, config: SamplingConfig) -> SamplingState | None:
+        """The sampling state before a position; None if the worker has been asked for it, as it takes many tokens.
+
+        Raises:
+            ValueError: if it depends on logits that are not kept.
+        """
+        if self._state_of != (text, config):
+            self._state_of, self._states = (text, config), [SamplingState(config)]  # for the first tokens of the reply
+        read, states, n = self._read, self._states, position - text.n_prompt + 1
         assert read is not None
-        while states[0].remembers and len(states) <= position - text.n_prompt:
-            at = text.n_prompt + len(states) - 1
-            logits = read.given.at(at)
-            if logits is None:
-                raise ValueError(
-                    "These settings depend on all tokens of the reply, but only the last "
-                    f"{len(read.given.logits):,} distributions are kept."
-                )
-            following = states[-1].copy()
-            following.update(sampling_steps(logits, config, text.ids[:at], text.n_prompt, following), text.ids[at])
-            states.append(following)
-        return states[max(0, min(position - text.n_prompt, len(states) - 1))]
+        if states[0].remembers and n - len(states) > _REPLAYED_HERE:
+            self.examiner.ask(lambda model, tokenizer: _Replayed(text, config, _replay(read, config, states, n)))
+            return None
+        if states[0].remembers and n > len(states):
+            self._states = states = _replay(read, config, states, n)
+        return states[max(0, min(n, len(states)) - 1)]
 
     def _explain_missing(self, position: int) -> None:
         if position == 0 and not self._is_encoder:
@@ -292,6 +307,8 @@ class NextTokenPanel(AnswerPanel):
             state = self._state(text, target.position, config)
         except ValueError:  # shown by the panel
             return dict
+        if state is None:
+            return dict
 
         def columns() -> Columns:
             rows = all_rows(logits, config, text.ids[: target.position], text.n_prompt, state)
@@ -320,3 +337,23 @@ def _read(model: AnyModel, tokenizer: Tokenizer, text: ReadText) -> Generator[Ev
 
     given = yield from read_logits_in_chunks(model, text.ids, source_ids=text.source_ids)
     return _Read(text, given, mask_id(tokenizer))
+
+
+def _replay(read: _Read, config: SamplingConfig, states: list[SamplingState], n: int) -> list[SamplingState]:
+    """`states`, the first ones of the reply, and those that follow, `n` in all.
+
+    Raises:
+        ValueError: if they depend on logits that are not kept.
+    """
+    text, states = read.text, list(states)
+    for at in range(text.n_prompt + len(states) - 1, text.n_prompt + n - 1):
+        logits = read.given.at(at)
+        if logits is None:
+            raise ValueError(
+                "These settings depend on all tokens of the reply, but only the last "
+                f"{len(read.given.logits):,} distributions are kept."
+            )
+        following = states[-1].copy()
+        following.update(sampling_steps(logits, config, text.ids[:at], text.n_prompt, following), text.ids[at])
+        states.append(following)
+    return states

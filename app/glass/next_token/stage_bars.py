@@ -117,6 +117,7 @@ class StageBars(QWidget):
         painter.end()
 
     def bar_rect(self, i: int) -> QRectF:
+        """The rectangle of bar `i` in the widget."""
         return QRectF(0, i * self._step + self._line + 2, self.width(), _BAR)
 
     def _segments(self, bar: XrayBar) -> list[_Segment]:
@@ -184,43 +185,42 @@ class StageBars(QWidget):
 
     # -- Input ---------------------------------------------------------------------------------------------------------
 
-    def segment_at(self, point: QPointF) -> tuple[XrayBar, _Segment] | None:
-        """The bar and its segment at a point of the widget."""
+    def segment_at(self, point: QPointF) -> _Segment | None:
+        """The segment of a bar at a point of the widget."""
         if self.xray is None:
             return None
         i = int(point.y() // self._step)
         if not 0 <= i < len(self.xray.bars) or not self.bar_rect(i).contains(point):
             return None
-        share_of = point.x() / max(self.width(), 1)
-        bar = self.xray.bars[i]
+        at = point.x() / max(self.width(), 1)
         return next(
-            ((bar, segment) for segment in self._segments(bar) if segment.start <= share_of < segment.end), None
+            (segment for segment in self._segments(self.xray.bars[i]) if segment.start <= at < segment.end), None
         )
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         found = self.segment_at(event.position())
-        can = found is not None and found[1].id is not None and self._can_choose
+        can = found is not None and found.id is not None and self._can_choose
         self.setCursor(Qt.CursorShape.PointingHandCursor if can else Qt.CursorShape.ArrowCursor)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         found = self.segment_at(event.position())
-        if found is not None and found[1].id is not None and self._can_choose:
-            self.chosen.emit(found[1].id)
+        if found is not None and found.id is not None and self._can_choose:
+            self.chosen.emit(found.id)
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             found = self.segment_at(QPointF(event.pos()))
-            QToolTip.showText(event.globalPos(), f"<p>{html.escape(self._tip(*found))}</p>" if found else "", self)
+            QToolTip.showText(event.globalPos(), f"<p>{html.escape(self._tip(found))}</p>" if found else "", self)
             return True
         return super().event(event)
 
-    def _tip(self, bar: XrayBar, segment: _Segment) -> str:
+    def _tip(self, segment: _Segment) -> str:
         width = format_prob(segment.end - segment.start)
         who = "all other tokens" if segment.id is None else self._name(segment.id)
         if not segment.is_left:
             return f"{who}: cut off, {width} of the total after temperature"
-        next_words = ". Click to continue with it" if segment.id is not None and self._can_choose else ""
-        return f"{who}: {width}{next_words}"
+        hint = ". Click to continue with it" if segment.id is not None and self._can_choose else ""
+        return f"{who}: {width}{hint}"
 
     @Slot()
     def _restyle(self) -> None:

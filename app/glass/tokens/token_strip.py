@@ -19,7 +19,7 @@ _STRONGEST = 0.6  # maximum opacity of a colour behind text, so that it stays le
 
 
 class TokenStrip(TokenView):
-    """As high as its rows, up to `most_rows`; the end of longer texts is in sight.
+    """As high as its rows, up to `max_rows`; longer texts are scrolled to their end.
 
     Signals:
         chosen(i): a token was clicked, or Enter was pressed on it.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tokenizers import Tokenizer
 
+from models.chat.reply_text import ReplyStripper
 from models.events import Event, Progress, ReplyFinished, TokenMade
 from models.tokenizers import IncrementalDecoder, TokenBytes
 
@@ -87,6 +88,45 @@ def token_deltas_with_logprobs(
             ready.append(score)
             n_scored += n_characters
         yield TokenDelta(text=event.text, scores=tuple(ready))
+
+
+def stripped(
+    deltas: Iterable[Progress | TokenDelta | ReplyFinished],
+) -> Iterator[Progress | TokenDelta | ReplyFinished]:
+    """The same reply without the white space around it.
+
+    Its tokens stay, but without the bytes that are stripped, so that they are still the bytes of the text. Those of
+    white space that may be the end are held back with it.
+    """
+    stripper, waiting = ReplyStripper(), deque[TokenLogprob]()
+    n_leading = n_shown = n_scored = 0  # bytes: still to strip, of the text so far, of the tokens that were sent
+    for delta in deltas:
+        if isinstance(delta, ReplyFinished) and waiting:
+            ends = _cut(waiting, n_shown - n_scored)
+            yield TokenDelta(text="", n_tokens=0, scores=tuple(ends))
+        if not isinstance(delta, TokenDelta):
+            yield delta
+            continue
+        text = stripper.add(delta.text)
+        if not n_shown:
+            n_leading += len(delta.text.encode()) - len(delta.text.lstrip().encode())
+        n_shown += len(text.encode())
+        ready: list[TokenLogprob] = []
+        for score in delta.scores:
+            n_cut = min(n_leading, len(score.data))
+            n_leading -= n_cut
+            waiting.append(replace(score, data=score.data[n_cut:]))
+        while waiting and n_scored < n_shown:
+            n_scored += len(waiting[0].data)
+            ready.append(waiting.popleft())
+        yield TokenDelta(text=text, n_tokens=delta.n_tokens, scores=tuple(ready))
+
+
+def _cut(scores: Iterable[TokenLogprob], n_bytes: int) -> Iterator[TokenLogprob]:
+    """The tokens with only their first `n_bytes` together."""
+    for score in scores:
+        yield replace(score, data=score.data[: max(n_bytes, 0)])
+        n_bytes -= len(score.data)
 
 
 def _score(event: TokenMade, table: TokenBytes) -> TokenLogprob:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.serve.endpoint.engine import ServedModel
 from app.serve.endpoint.errors import ApiError
-from app.serve.endpoint.logprobs import token_deltas, token_deltas_with_logprobs
+from app.serve.endpoint.logprobs import stripped, token_deltas, token_deltas_with_logprobs
 from app.serve.endpoint.schemas import ApiRequest, ChatMessage, ChatRequest, CompletionRequest
 from models.events import Event
 from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
@@ -24,7 +24,8 @@ _SEEDS = 2**31
 class GenerationRequest:
     """One text to generate: its prompt, sampling settings, and the tokens that end it.
 
-    `echo` is text to put before it; `n_top_logprobs`: see ApiRequest.
+    `echo` is text to put before it; `n_top_logprobs`: see ApiRequest. is_reply: it is a message, without the white
+    space around it.
     """
 
     prompt_ids: tuple[int, ...]
@@ -32,6 +33,7 @@ class GenerationRequest:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     n_top_logprobs: int | None = None
     echo: str = ""
+    is_reply: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,7 @@ def chat_requests(served: ServedModel, body: ChatRequest) -> list[GenerationRequ
         raise ApiError(400, str(error), param="messages") from error
     ids = _checked_prompt(served, prompt.ids.tolist(), "messages")
     ends = reply_ends(served.config, served.tokenizer, served.template_config)
-    request = GenerationRequest(prompt_ids=ids, end_ids=ends.ids, n_top_logprobs=body.n_top_logprobs)
+    request = GenerationRequest(prompt_ids=ids, end_ids=ends.ids, n_top_logprobs=body.n_top_logprobs, is_reply=True)
     return _with_seeds(served, body, [request], stop=ends.texts, advised=served.template_config.sampling)
 
 
@@ -102,9 +104,10 @@ def generate_text(served: ServedModel, request: GenerationRequest) -> Iterator[E
         end_ids=request.end_ids,
     )
     if request.n_top_logprobs is None:
-        yield from token_deltas(events)
+        deltas = token_deltas(events)
     else:
-        yield from token_deltas_with_logprobs(events, served.tokenizer, request.end_ids)
+        deltas = token_deltas_with_logprobs(events, served.tokenizer, request.end_ids)
+    yield from stripped(deltas) if request.is_reply else deltas
 
 
 def _role(message: ChatMessage) -> str:

@@ -22,16 +22,16 @@ from app.session.session import Session
 from app.tokenizer.making.importing import PatternRequest, TokenizerImporter
 
 _FILES = (
-    "Tokenizers (*.json *.txt *.model *.tiktoken *.gguf *.bpe);;"
-    "tokenizer.json, vocab.json (*.json);;vocab.txt, merges.txt (*.txt);;SentencePiece (*.model);;"
-    "tiktoken ranks (*.tiktoken);;GGUF models (*.gguf);;All files (*)"
+    "Tokenizers (*.json *.txt *.model *.model.v* *.tiktoken *.gguf *.bpe);;"
+    "tokenizer.json, vocab.json, Mistral's tekken.json (*.json);;vocab.txt, merges.txt, vocab.bpe (*.txt *.bpe);;"
+    "SentencePiece (*.model *.model.v*);;tiktoken ranks (*.tiktoken);;GGUF models (*.gguf);;All files (*)"
 )
 _TIP = "Import the tokenizer of another model from a file, a Hugging Face folder, or the hub"
 _WIDTH = 460
 
 
 class TokenizerImport(QWidget):
-    """A button with a menu of import sources.
+    """A button with a menu of import sources; during an import, one that cancels it.
 
     Signals:
         imported(name): a tokenizer was added to the library, and chosen.
@@ -41,6 +41,7 @@ class TokenizerImport(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._theme = theme
         self.button = button("Import", theme, icon="download-simple", tip=_TIP)
         self.menu = QMenu(self.button)
         for words, icon, ask in (
@@ -58,6 +59,7 @@ class TokenizerImport(QWidget):
         layout.addWidget(self.button)
         self.importer = TokenizerImporter(session.library, session.tokenizers, session.notices, self)
         self.importer.changed.connect(self._on_changed)
+        self.button.clicked.connect(self.importer.cancel)
         self.importer.imported.connect(self.imported)
         self.importer.pattern_needed.connect(self._on_pattern_needed)
 
@@ -101,8 +103,10 @@ class TokenizerImport(QWidget):
     @Slot()
     def _on_changed(self) -> None:
         busy = self.importer.busy
-        self.button.setEnabled(not busy)
-        self.button.setText("Importing…" if busy else "Import")
+        self.button.setMenu(None if busy else self.menu)  # type: ignore[arg-type]  # Qt takes None
+        self._theme.set_icon(self.button, "x" if busy else "download-simple")
+        self.button.setText("Cancel import" if busy else "Import")
+        self.button.setToolTip("Stop the import; nothing of it is kept" if busy else _TIP)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if isinstance(event, QDragEnterEvent) and event.type() == QEvent.Type.DragEnter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -9,6 +10,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.session.tokenizers import Tokenizers
 from app.worker.background import LatestTask
 from app.worker.notices import Notices
+from models.events import Event
 from models.library.library import Library, safe_name
 
 
@@ -48,26 +50,31 @@ class TokenizerImporter(QObject):
         return self._task.busy
 
     def start(self, source: str, name: str = "", pattern: str = "") -> bool:
-        """Import a tokenizer, as `models.tokenizers.importing.import_tokenizer`; returns whether it started."""
+        """Import a tokenizer, as `models.tokenizers.importing.import_tokenizer_events`; returns whether it started."""
         return self._notices.attempt(lambda: self._start(source, name, pattern))
 
     def _start(self, source: str, name: str, pattern: str) -> None:
         if self.busy:
-            raise ValueError("A tokenizer is already being imported: please wait.")
+            raise ValueError("A tokenizer is already being imported: wait or cancel it.")
         library = self._library
         if name and (library.tokenizers / safe_name(name)).exists():
             raise ValueError(f"There is a tokenizer called {safe_name(name)!r} already: choose another name.")
 
-        def work() -> str | PatternRequest:
+        def work() -> Generator[Event, None, str | PatternRequest]:
             from models.tokenizers.foreign.patterns import PatternUnknownError
-            from models.tokenizers.importing import import_tokenizer
+            from models.tokenizers.importing import import_tokenizer_events
 
             try:
-                return import_tokenizer(source, library, name, pattern=pattern)
+                return (yield from import_tokenizer_events(source, library, name, pattern=pattern))
             except PatternUnknownError as error:
                 return PatternRequest(source, name, str(error))
 
-        self._task.ask(work)
+        self._task.drive(work)
+
+    @Slot()
+    def cancel(self) -> None:
+        """Cancel the import; nothing of it stays."""
+        self._task.cancel()
 
     @Slot(object)
     def _on_done(self, result: str | PatternRequest) -> None:

@@ -65,7 +65,7 @@ class TokenizerTraining(QObject):
 
             corpus = yield from prepare_corpus(self._library, data)
             files = [corpus.path("train")]
-            yield from train_in_child(files, kind, vocab_size, folder, options, growth=True, low_priority=True)
+            yield from train_in_child(files, kind, vocab_size, folder, options, growth=True)
             return name
 
         self._task.drive(work)

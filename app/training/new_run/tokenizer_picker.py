@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
@@ -12,7 +11,7 @@ from app.kit.basics import column, label
 from app.kit.theme import SPACE
 from app.kit.words.value_words import words
 from app.session.session import Session
-from models.library.library import Library
+from app.worker.background import LatestTask
 from models.settings.run_spec import TokenizerSpec
 
 _KINDS = ("bpe", "unigram", "wordpiece", "word", "char", "byte")
@@ -31,7 +30,10 @@ class TokenizerPicker(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        self._followed = ""  # the tokenizer of the tokenizer tab that was selected last
         self._path = ""  # of a tokenizer that is not in the library
+        self._size_of_file = _BYTE_TOKENS  # of that one: until it has been read, and where it cannot be read
+        self._reader = LatestTask(self)
         self._sizes: dict[str, int] = {}  # of those that are
         self.choice = QComboBox()
         self.choice.setAccessibleName("Tokenizer")
@@ -61,6 +63,7 @@ class TokenizerPicker(QWidget):
         self.choice.currentIndexChanged.connect(self._on_choice)
         self._kind.currentIndexChanged.connect(self._on_choice)
         self._size.valueChanged.connect(self.changed)
+        self._reader.done.connect(self._on_file_read)
         session.tokenizers.list_changed.connect(self.reload)
         session.tokenizers.changed.connect(self._follow)
         self.reload()
@@ -79,7 +82,7 @@ class TokenizerPicker(QWidget):
         """The vocabulary size, at most."""
         name = self.choice.currentData()
         if name:
-            return self._sizes.get(name) or _size_of_file(name, self._session.library)
+            return self._sizes.get(name) or self._size_of_file
         return _BYTE_TOKENS if self._kind.currentData() == "byte" else self._size.value()
 
     @property
@@ -91,13 +94,29 @@ class TokenizerPicker(QWidget):
         """Choose `spec`, or the tokenizer `name` where the library has it."""
         names = {info.name for info in self._session.tokenizers.list() if info.problem is None}
         chosen = name if name in names else spec.path
-        self._path = chosen if chosen not in names else ""
+        path = chosen if chosen not in names else ""
+        if path and path != self._path:
+            self._read_file(path)
+        self._path = path
         with QSignalBlocker(self), QSignalBlocker(self._kind), QSignalBlocker(self._size):
             if not chosen:
                 self._kind.setCurrentIndex(max(0, self._kind.findData(spec.kind)))
                 self._size.setValue(spec.vocab_size)
             self._fill(chosen)
         self._on_choice()
+
+    def _read_file(self, path: str) -> None:
+        """Find out how many tokens it has; that it cannot be read is reported when the run is started."""
+        from models.tokenizers import load_tokenizer
+
+        library = self._session.library
+        self._size_of_file = _BYTE_TOKENS
+        self._reader.ask(lambda: load_tokenizer(path, library).get_vocab_size())
+
+    @Slot(object)
+    def _on_file_read(self, n_tokens: int) -> None:
+        self._size_of_file = n_tokens
+        self.changed.emit()
 
     @Slot()
     def reload(self) -> None:
@@ -121,9 +140,11 @@ class TokenizerPicker(QWidget):
     @Slot()
     def _follow(self) -> None:
         """Select the tokenizer that is chosen in the tokenizer tab."""
-        row = self.choice.findData(self._session.tokenizers.name)
-        if self._session.tokenizers.name and row >= 0:
+        name = self._session.tokenizers.name
+        row = self.choice.findData(name)
+        if name and name != self._followed and row >= 0:
             self.choice.setCurrentIndex(row)
+        self._followed = name
 
     @Slot()
     def _on_choice(self) -> None:
@@ -136,14 +157,3 @@ class TokenizerPicker(QWidget):
             else "Already trained; used unchanged."
         )
         self.changed.emit()
-
-
-@lru_cache(maxsize=8)
-def _size_of_file(path: str, library: Library) -> int:
-    """The vocabulary size of a tokenizer file; that of bytes where it cannot be read (starting the run reports it)."""
-    from models.tokenizers import load_tokenizer
-
-    try:
-        return int(load_tokenizer(path, library).get_vocab_size())
-    except ValueError:
-        return _BYTE_TOKENS

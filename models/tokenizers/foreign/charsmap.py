@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 
 _LABEL = (1 << 31) | 0xFF
 _VALUE = (1 << 31) - 1
-_MAX_KEYS, _MAX_KEY_LENGTH = 1 << 20, 64  # the largest published table has 227,000 keys of at most 16 bytes
+_MAX_VISITS, _MAX_KEY_BYTES, _MAX_TEXT_BYTES = 1 << 19, 64, 1024
+"""The largest published table has 227,000 keys of at most 16 bytes, which 264,000 visits of nodes find. Nodes may be
+shared, so a small table may have more paths than there is time for."""
 
 
 def read_charsmap(blob: bytes) -> dict[str, str]:
@@ -37,9 +39,11 @@ def read_charsmap(blob: bytes) -> dict[str, str]:
         if 0 < label < 256:  # else nothing, or a value
             children[index ^ label].append((label, index))
     waiting = [(_offset(units[0]), b"")]
+    n_visits = 0
     while waiting:
         index, key = waiting.pop()
-        if len(found) > _MAX_KEYS or len(key) > _MAX_KEY_LENGTH:  # a damaged array may have cycles
+        n_visits += 1
+        if n_visits > _MAX_VISITS or len(key) > _MAX_KEY_BYTES:  # a damaged array may have cycles
             raise ValueError("a table that does not end")
         for byte, child in children.get(index, ()):
             target, longer = child ^ _offset(units[child]), key + bytes([byte])
@@ -47,7 +51,7 @@ def read_charsmap(blob: bytes) -> dict[str, str]:
                 if target >= len(units):
                     raise ValueError("a table that leads nowhere")
                 start = units[target] & _VALUE
-                found[longer.decode()] = texts[start : texts.index(b"\0", start)].decode()
+                found[longer.decode()] = texts[start : texts.index(b"\0", start, start + _MAX_TEXT_BYTES)].decode()
             waiting.append((target, longer))
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
@@ -11,6 +12,7 @@ from models.tokenizers.foreign.patterns import PATTERNS
 from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
 from models.tokenizers.foreign.sentencepiece_file import PieceKind, SentencePiece, SentencePieceModel
 from models.tokenizers.making.parts import GPT2_PATTERN, byte_level
+from models.tokenizers.token_bytes import SPACE_MARK
 
 _LLAMA3 = ("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral")
 _SPLITS: dict[str, tuple[str, ...]] = {
@@ -25,15 +27,20 @@ _SENTENCEPIECE = {"llama": "bpe", "t5": "unigram"}
 """tokenizer.ggml.model -> algorithm of SentencePiece."""
 
 
+def has_tokenizer(about: dict[str, Any]) -> bool:
+    """Whether the metadata `about` describe a tokenizer."""
+    return about.get("tokenizer.ggml.model") not in (None, "no_vocab")
+
+
 def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
     """The tokenizer that the metadata `about` describes, or None.
 
     Raises:
         ValueError: for an unsupported kind; DamagedError if tokens, types and merges are inconsistent.
     """
-    kind = about.get("tokenizer.ggml.model")
-    if kind in (None, "no_vocab"):
+    if not has_tokenizer(about):
         return None
+    kind = about["tokenizer.ggml.model"]
     if kind in _SENTENCEPIECE:
         tokenizer, _ = sentencepiece_tokenizer(_sentencepiece_model(about, _SENTENCEPIECE[kind], where))
         _add_start(tokenizer, about, about["tokenizer.ggml.tokens"])
@@ -72,12 +79,20 @@ def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
 def _sentencepiece_model(about: dict[str, Any], algorithm: str, where: str) -> SentencePieceModel:
     """The SentencePiece model as far as the metadata describes it; defaults as in llama.cpp."""
     tokens, scores, kinds = (about.get(f"tokenizer.ggml.{key}", []) for key in ("tokens", "scores", "token_type"))
+    # llama.cpp's converter writes the spaces of symbols as they are in texts.
+    tokens = [
+        token.replace(" ", SPACE_MARK) if kind == PieceKind.USER_DEFINED else token
+        for token, kind in itertools.zip_longest(tokens, kinds, fillvalue="")
+    ]
     if not tokens or len({*tokens}) != len(tokens) or not len(tokens) == len(scores) == len(kinds):
         raise DamagedError(f"{where} is damaged: its tokens are missing or duplicate, or some have no score or type.")
+    unknown = about.get("tokenizer.ggml.unknown_token_id")
+    if PieceKind.UNKNOWN in kinds:
+        unknown = None  # else, as in Gemma's files, it is among the control symbols
     try:
         pieces = [
-            SentencePiece(token, score, PieceKind(kind))
-            for token, score, kind in zip(tokens, scores, kinds, strict=True)
+            SentencePiece(token, score, PieceKind.UNKNOWN if id == unknown else PieceKind(kind))
+            for id, (token, score, kind) in enumerate(zip(tokens, scores, kinds, strict=True))
         ]
         charsmap = bytes(byte % 256 for byte in about.get("tokenizer.ggml.precompiled_charsmap", []))
     except (TypeError, ValueError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -14,18 +15,39 @@ MAX_TOKEN_LENGTH = 4096
 
 
 def derive_merges(ranks: Mapping[T, float]) -> list[tuple[T, T]]:
-    """The merges (left, right), lowest rank first, that give the same ids as merging by rank.
+    """The merges (left, right), lowest rank first, that give the same ids as merging by rank, leftmost first.
 
     A token is merged the same way in any context, so the last pair when it is merged on its own is the only pair that
-    can make it. A token that does not come out whole on its own has no merge.
+    can make it. A token that does not come out whole on its own has no merge. Of equal ranks, the longest token comes
+    first; see `find_undecided`.
     """
     pairs = []
-    for token, _ in sorted(ranks.items(), key=lambda item: item[1]):
+    for token, _ in sorted(ranks.items(), key=lambda item: (item[1], -len(item[0]))):
         if len(token) > 1:
             parts = _last_parts(token, ranks)
             if len(parts) == 2:
                 pairs.append((parts[0], parts[1]))
     return pairs
+
+
+def find_undecided(ranks: Mapping[str, float], merges: list[tuple[str, str]]) -> str | None:
+    """A token that shows that `derive_merges` is not the same as merging the leftmost of pairs of equal rank, or None.
+
+    It is the same for runs of one character (white space, in Llama and Mistral) that all have the same rank and are in
+    no other merge. Such a run grows by single characters from left to right, and then joins the one before it if it
+    can: whenever several of these merges are possible, the leftmost one makes the longest token.
+    """
+    made = [left + right for left, right in merges]
+    n_of = Counter(ranks[token] for token in made)
+    tied = {token[0]: ranks[token] for token in made if n_of[ranks[token]] > 1}
+    for (left, right), token in zip(merges, made, strict=True):
+        is_run = len(set(token)) == 1 and tied.get(token[0]) == ranks[token]
+        if is_run:
+            continue
+        uses_run = any(len(part) > 1 and len(set(part)) == 1 and part[0] in tied for part in (left, right))
+        if n_of[ranks[token]] > 1 or uses_run or (len(set(token)) == 1 and token[0] in tied):
+            return token
+    return None
 
 
 def _last_parts(token: T, ranks: Mapping[T, float]) -> list[T]:

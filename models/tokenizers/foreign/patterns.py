@@ -14,7 +14,7 @@ _O200K = (
     rf"{_BEFORE}{_UPPER}*{_LOWER}+{_ENDING}|{_BEFORE}{_UPPER}+{_LOWER}*{_ENDING}"
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-
+_QWEN = GPT4_PATTERN.replace(r"\p{N}{1,3}", r"\p{N}")
 
 CHOSEN = "as chosen during the import"
 """The reason given for a pattern that the user chose."""
@@ -51,7 +51,15 @@ PATTERNS = {
     "cl100k": Pattern(regex=GPT4_PATTERN, used_by="GPT-3.5, GPT-4"),
     "o200k": Pattern(regex=_O200K, used_by="GPT-4o and later"),
     "llama3": Pattern(regex=GPT4_PATTERN, used_by="Llama 3"),
-    "qwen": Pattern(regex=GPT4_PATTERN.replace(r"\p{N}{1,3}", r"\p{N}"), used_by="Qwen", nfc=True),
+    "qwen": Pattern(regex=_QWEN, used_by="Qwen up to Qwen3", nfc=True),
+    "qwen3.5": Pattern(
+        regex=_QWEN.replace(r"\p{L}+", r"[\p{L}\p{M}]+").replace(r"[^\s\p{L}\p{N}]", r"[^\s\p{L}\p{M}\p{N}]"),
+        used_by="Qwen3.5 and Qwen3.6",
+        nfc=True,
+    ),
+    "tekken": Pattern(
+        regex=_O200K.replace(_ENDING, "").replace(r"\p{N}{1,3}", r"\p{N}"), used_by="Mistral's Tekken (Nemo and later)"
+    ),
     "digits": Pattern(regex=DIGIT_PATTERN, used_by="as GPT-2, with single digits"),
 }
 """As published; the last one is the default of tokenizers trained here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from models.files.atomic import DamagedError, read_json
 from models.number_words import format_size
 from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
 from models.tokenizers.foreign.sentencepiece_file import looks_like_sentencepiece, read_sentencepiece_file
+from models.tokenizers.foreign.tekken import NAMED_TOKENS, looks_like_tekken, read_tekken
 from models.tokenizers.foreign.tiktoken_ranks import looks_like_ranks, read_ranks
 from models.tokenizers.foreign.vocab_files import (
     add_named_tokens,
@@ -21,12 +23,31 @@ from models.tokenizers.foreign.vocab_files import (
     word_piece,
 )
 
-FORMS = "tokenizer.json, vocab.json with merges.txt, vocab.txt, a SentencePiece .model, tiktoken ranks, a .gguf"
+FORMS = (
+    "tokenizer.json, vocab.json with merges.txt, vocab.txt, a SentencePiece .model, tiktoken ranks, "
+    "Mistral's tekken.json, a .gguf"
+)
 """The supported formats, for messages."""
 
 _SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "sentencepiece.model")
 _MAX_FILE_BYTES = 512 << 20  # bytes; the largest known tokenizer.json, Gemma's with 262,144 tokens, has 33 MB
 _HEAD_BYTES = 4096
+_PAIRS = {"vocab.json": "merges.txt", "encoder.json": "vocab.bpe"}
+"""The tokens of byte-level BPE -> its merges: as in Hugging Face's folders, and as OpenAI published GPT-2's."""
+
+_OTHER_HALF = _PAIRS | {merges: vocab for vocab, merges in _PAIRS.items()}
+_REFUSED = (
+    (
+        re.compile(rb"[^\n]*bpe_simple_vocab"),
+        "belongs to CLIP, which repairs texts first (ftfy), so its ids cannot be exact here: load a tokenizer.json.",
+    ),
+    (re.compile(rb"\x1f\x8b"), "is compressed: unpack it first."),
+    (
+        re.compile(rb"1 b?['\"].{1,4}['\"] 1\r?\n"),
+        "belongs to RWKV, which always takes the longest token, with no split into words: that has no equivalent here.",
+    ),
+)
+"""How files begin that would otherwise be taken for something else, and why they are refused."""
 _MAX_ID = 1 << 24
 _PLAIN_IDS = ("Llama", "CodeLlama", "Gemma")
 """Classes of transformers whose ids are those of the SentencePiece file."""
@@ -78,10 +99,10 @@ def read_foreign(path: Path, pattern: str = "") -> ExternalTokenizer:
 
 def find_tokenizer_file(folder: Path) -> Path | None:
     """The file of a folder that best describes its tokenizer; None if there is none."""
-    for name in ("tokenizer.json", "vocab.json", "vocab.txt", *_SENTENCEPIECE):
-        if (folder / name).is_file() and (name != "vocab.json" or (folder / "merges.txt").is_file()):
+    for name in ("tokenizer.json", *_PAIRS, "vocab.txt", *_SENTENCEPIECE, "tekken.json"):
+        if (folder / name).is_file() and (name not in _PAIRS or (folder / _PAIRS[name]).is_file()):
             return folder / name
-    for suffix in (".model", ".tiktoken", ".gguf"):
+    for suffix in (".model", ".model.v*", ".tiktoken", ".gguf"):
         alone = sorted(folder.glob(f"*{suffix}"))
         if len(alone) == 1:
             return alone[0]
@@ -94,6 +115,9 @@ def _read(file: Path, pattern: str) -> ExternalTokenizer:
         return _read_gguf(file)
     if file.stat().st_size > _MAX_FILE_BYTES:
         raise ValueError(f"{file} is too large to be a tokenizer ({format_size(file.stat().st_size)}): choose {FORMS}.")
+    for beginning, why in _REFUSED:
+        if beginning.match(head):
+            raise ValueError(f"{file} {why}")
     folder = file.parent
     is_ranks = looks_like_ranks(head)
     if looks_like_sentencepiece(head) or (file.suffix == ".model" and not is_ranks):
@@ -115,7 +139,7 @@ def _read(file: Path, pattern: str) -> ExternalTokenizer:
         )
     if head.lstrip().startswith(b"{"):
         return _read_json(file, pattern)
-    if file.name == "merges.txt" or head.startswith(b"#version"):
+    if file.name in _PAIRS.values() or head.startswith(b"#version"):
         return _read_json(_beside(file, "vocab.json"), pattern)
     if file.suffix == ".txt" and b"\0" not in head:
         tokenizer, assumptions = word_piece(file)
@@ -149,9 +173,20 @@ def _head_of(file: Path) -> bytes:
 
 
 def _read_json(file: Path, pattern: str) -> ExternalTokenizer:
-    """A tokenizer.json, or a vocab.json with its merges.txt beside it."""
-    value = read_json(file)
+    """A tokenizer.json, a Tekken file, or a vocab.json with its merges.txt beside it."""
+    value = read_json(file, _MAX_FILE_BYTES)
     folder = file.parent
+    if looks_like_tekken(value):
+        tokenizer, assumptions = read_tekken(file, value)
+        return ExternalTokenizer(
+            tokenizer=tokenizer,
+            form="Mistral's Tekken",
+            files=(file,),
+            assumptions=tuple(assumptions),
+            named_tokens={
+                name: token for name, token in NAMED_TOKENS.items() if tokenizer.token_to_id(token) is not None
+            },
+        )
     if isinstance(value.get("model"), dict) or file.name == "tokenizer.json":
         tokenizer = _load_tokenizer_json(file)
         assumptions = []
@@ -163,7 +198,7 @@ def _read_json(file: Path, pattern: str) -> ExternalTokenizer:
     elif value and all(type(id) is int for id in value.values()):
         merges = _beside(file, "merges.txt")
         tokenizer, assumptions = byte_level_bpe(file, merges, pattern)
-        form, files = "vocab.json and merges.txt", [file, merges]
+        form, files = f"{file.name} and {merges.name}", [file, merges]
     else:
         raise ValueError(f"{file} is JSON, but not a tokenizer: choose {FORMS}.")
     return ExternalTokenizer(
@@ -210,8 +245,9 @@ def _read_gguf(file: Path) -> ExternalTokenizer:
     )
 
 
-def _beside(file: Path, name: str) -> Path:
-    """The other file of vocab.json and merges.txt."""
+def _beside(file: Path, usual: str) -> Path:
+    """The other file of tokens and merges, called `usual` unless the name of `file` says otherwise."""
+    name = _OTHER_HALF.get(file.name, usual)
     for other in (file.with_name(name), file.with_name(file.name.replace("vocab", "merges")).with_suffix(".txt")):
         if other.is_file() and other != file:
             return other

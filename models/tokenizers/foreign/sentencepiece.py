@@ -6,13 +6,14 @@ Unigram model is a piece itself. Other differences are listed as assumptions.
 
 from __future__ import annotations
 
+import math
 import re
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from models.files.atomic import DamagedError
 from models.tokenizers.foreign.charsmap import read_charsmap
-from models.tokenizers.foreign.merges import derive_merges
+from models.tokenizers.foreign.merges import derive_merges, find_undecided
 from models.tokenizers.foreign.replacing import replacement_steps
 from models.tokenizers.foreign.sentencepiece_file import PieceKind, SentencePieceModel
 from models.tokenizers.token_bytes import BYTE_TOKENS
@@ -168,11 +169,20 @@ def _bpe(model: SentencePieceModel) -> models.BPE:
     unused = set(made).intersection(model.of_kind(PieceKind.UNUSED))
     if unused:
         raise ValueError(f"{model.where} cannot be read: its unused piece {min(unused)!r} takes part in merges.")
-    if len({ranks[text] for text in made}) < len(made):
-        raise ValueError(f"{model.where} cannot be read: some pieces have equal scores, so their order is undefined.")
+    undecided = find_undecided(ranks, merges)
+    if undecided is not None:
+        raise ValueError(
+            f"{model.where} cannot be read: pieces such as {undecided!r} have equal scores, so which one is merged "
+            "first depends on where they stand in a text, which has no equivalent here."
+        )
     lost = {text for text in ranks.keys() & set(model.of_kind(_NORMAL)) if len(text) > 1}.difference(made)
     if symbols and lost:  # words are looked up then, so the piece would be found without a merge
-        raise ValueError(f"{model.where} cannot be read: no merge makes its piece {min(lost)!r}.")
+        # Spelled with a space, which normalised text has none of, it is not found, and decodes to the same.
+        hidden = {text: text.replace(model.mark, " ") for text in lost}
+        shown = next((text for text, spelling in hidden.items() if spelling == text or spelling in vocab), None)
+        if shown is not None:
+            raise ValueError(f"{model.where} cannot be read: no merge makes its piece {shown!r}.")
+        vocab = {hidden.get(text, text): id for text, id in vocab.items()}
     return models.BPE(
         vocab=vocab,
         merges=merges,
@@ -196,6 +206,7 @@ def _unigram(model: SentencePieceModel) -> models.Unigram:
     lost = set("".join(model.of_kind(*matters))) - characters
     if lost:
         raise ValueError(f"{model.where} cannot be read: some pieces contain {min(lost)!r}, which is not a piece.")
+    _check_runs(model)
     vocab = []
     for piece in model.pieces:
         score = piece.score
@@ -208,6 +219,22 @@ def _unigram(model: SentencePieceModel) -> models.Unigram:
     return models.Unigram(vocab, unk_id=unknown, byte_fallback=model.byte_fallback)
 
 
+def _check_runs(model: SentencePieceModel) -> None:
+    """Refuse a run of one character that is exactly as likely as two shorter ones.
+
+    SentencePiece adds scores as floats, so rounding decides between them, which depends on all of the text before.
+    """
+    score_of = {piece.text: piece.score for piece in model.pieces if piece.kind == _NORMAL}
+    for text, score in score_of.items():
+        if len(text) == text.count(text[0]) and any(
+            score_of.get(text[:i], math.inf) + score_of.get(text[i:], math.inf) == score for i in range(1, len(text))
+        ):
+            raise ValueError(
+                f"{model.where} cannot be read: its piece {text!r} is exactly as likely as two shorter ones, so what "
+                "SentencePiece finds depends on how it rounds, which has no equivalent here."
+            )
+
+
 def _assumptions(model: SentencePieceModel, controls: list[str]) -> list[str]:
     some = ", ".join(controls[:4]) + (", …" if len(controls) > 4 else "")
     assumptions = [
@@ -215,7 +242,10 @@ def _assumptions(model: SentencePieceModel, controls: list[str]) -> list[str]:
         "SentencePiece itself encodes them as characters."
     ]
     if model.algorithm == "unigram":
-        assumptions.append("Ties between equally likely segmentations may be broken differently than in SentencePiece.")
+        assumptions.append(
+            "Between equally likely segmentations, as of “---------”, SentencePiece decides by how it rounds, and may "
+            "choose another one."
+        )
     if model.byte_fallback and model.of_kind(_DEFINED) and model.algorithm != "unigram" and not _cut_in_bytes(model):
         assumptions.append("“<0x41>” spelled out between two of its symbols becomes that byte.")
     return assumptions

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from models.child_process import own_command, start_child
 from models.events import Event, Notice, Phase, Progress, VocabularyGrowth
 from models.settings.tokenizer_options import TokenizerOptions
 from models.tokenizers.making.train import check_training
 
 _MAX_EVENT_INTERVAL_S = 0.05
 """Events are yielded at least this often, so that the caller can cancel."""
-
-_NICENESS = 10
 
 _STAGES = {
     "Tokenize words": "Counting words",
@@ -38,7 +35,6 @@ def train_in_child(
     options: TokenizerOptions | None = None,
     *,
     growth: bool = False,
-    low_priority: bool = False,
 ) -> Generator[Event, None, dict[str, Any]]:
     """Train on text or .jsonl files into the folder `out_dir`; yields Phase, Progress and Notice.
 
@@ -46,7 +42,6 @@ def train_in_child(
 
     Args:
         growth: afterwards, measure how well smaller BPE vocabularies compress (VocabularyGrowth events).
-        low_priority: run the child at low CPU priority.
 
     Raises:
         ValueError: with the error message of the child, or one that says that it crashed.
@@ -64,18 +59,8 @@ def train_in_child(
     arguments += [f"--special-token={token}" for token in options.special_tokens]
     for file in files:
         arguments += ["--data", str(file.resolve())]
-    child = subprocess.Popen(
-        [*own_command(), *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=_environment(),
-        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0)
-        | (getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0) if low_priority else 0),
-    )
-    if low_priority and sys.platform != "win32":
-        with contextlib.suppress(OSError):  # it has ended, or its priority is lower already
-            os.setpriority(os.PRIO_PROCESS, child.pid, _NICENESS)
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    child = start_child([*own_command(), *arguments], stdin=nothing, stdout=pipe, stderr=pipe)
     try:
         errors = yield from _follow(child)
         assert child.stdout is not None
@@ -93,20 +78,6 @@ def train_in_child(
     if about.get("notice"):
         yield Notice(sentence=about["notice"])
     return about
-
-
-def own_command() -> list[str]:
-    """The command that starts this program."""
-    return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
-
-
-def _environment() -> dict[str, str]:
-    environment = dict(os.environ)
-    if not getattr(sys, "frozen", False):
-        root = str(Path(__file__).resolve().parents[3])
-        environment["PYTHONUTF8"] = "1"
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
-    return environment
 
 
 def _follow(child: subprocess.Popen[bytes]) -> Generator[Event, None, list[str]]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 MAX_RUN_LENGTH = 1000
 """Characters without a space: longer runs take the trainers minutes, or crash them (measured on 1 MB)."""
@@ -15,6 +16,7 @@ BATCH_CHARACTERS = 1 << 19
 """Characters that are encoded at once, which bounds memory use and the delay of a cancellation."""
 
 _BLOCK = 1 << 20
+_LONGEST_LINE = 1 << 26
 _SPACES = " \t\r\n"
 _SPACE = re.compile(f"[{_SPACES}]")
 
@@ -45,7 +47,7 @@ def read_texts(paths: Sequence[Path]) -> Iterator[str]:
         try:
             with path.open(encoding="utf-8", newline="") as file:
                 if path.suffix == ".jsonl":
-                    yield from example_texts(file, path)
+                    yield from example_texts(_lines(file, path), path)
                 else:
                     while block := file.read(_BLOCK):
                         yield block + file.readline(_BLOCK)
@@ -53,6 +55,16 @@ def read_texts(paths: Sequence[Path]) -> Iterator[str]:
             raise ValueError(f"{path} is not UTF-8 text{_where_not_utf8(path)}: save it as UTF-8.") from error
         except OSError as error:
             raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _lines(file: TextIO, path: Path) -> Iterator[str]:
+    """The lines of a file, each of which must fit into memory."""
+    number = 0
+    while line := file.readline(_LONGEST_LINE):
+        number += 1
+        if len(line) == _LONGEST_LINE:
+            raise ValueError(f"{path}, line {number:,}: not an example, as it has over {_LONGEST_LINE:,} characters.")
+        yield line
 
 
 def _where_not_utf8(path: Path) -> str:
@@ -75,7 +87,7 @@ def example_texts(lines: Iterable[str], path: Path) -> Iterator[str]:
             example = json.loads(line)
             contents = [example["text"]] if "text" in example else [m["content"] for m in example["messages"]]
             texts = [" " + content for content in contents]  # the chat template puts a space before each
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
             raise ValueError(f'{path}, line {number}: not an example ({{"text": …}} or {{"messages": …}}).') from error
         yield from texts
 

@@ -255,7 +255,7 @@ def _reachable(tokenizer: Tokenizer, raw: _Raw) -> NDArray[np.bool_]:
     for row, (id, name, data) in enumerate(zip(raw.ids, raw.spelled, raw.data, strict=True)):
         if id in raw.specials or id in raw.added:
             continue
-        if not data.isascii() and not _NEVER_IN_UTF8.isdisjoint(data):
+        if not data or (not data.isascii() and not _NEVER_IN_UTF8.isdisjoint(data)):
             reachable[row] = False
         elif is_deterministic and len(name) > 1 and not (len(data) == 1 and name in BYTE_TOKENS):
             made = model.tokenize(name)

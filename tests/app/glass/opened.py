@@ -8,7 +8,9 @@ from tokenizers import Tokenizer
 
 from app.glass.names import token_names
 from app.glass.read_text import ReadText
+from app.session.chat import ModelOpened
 from app.session.chat_model import ChatModel
+from app.session.models_in_memory import LoadedModel
 from app.session.session import Session
 from models.architecture.transformer import AnyModel
 from models.tokenizers.special_tokens import add_missing_special_tokens
@@ -36,7 +38,8 @@ def open_random(session: Session, design: str, tokenizer: Tokenizer, step: int =
         config=model.config,
     )
     session.chat.state = "ready"
-    session.chat.set_model(about, (model, tokenizer, step))
+    loaded = LoadedModel("random", model, tokenizer, step)
+    session.chat.set_model(ModelOpened(model=about, tokenizer=tokenizer, loaded=loaded))
     return model, tokenizer
 
 

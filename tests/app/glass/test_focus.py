@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from pytestqt.qtbot import QtBot
 
 from app.glass.focus import Focus, Head
 from app.glass.read_text import ReadText
+from app.glass.target_token import TargetToken
 
 
 @pytest.fixture
@@ -23,6 +26,15 @@ def test_hovering_ends_when_the_cursor_leaves(focus: Focus, qtbot: QtBot) -> Non
     assert focus.locked is None
     focus.hover(None)
     assert focus.position is None
+
+
+def test_another_text_of_the_same_tokens_is_another_text(focus: Focus, qtbot: QtBot) -> None:
+    before = focus.text
+    assert before is not None
+    same = dataclasses.replace(before)
+    with qtbot.waitSignal(focus.text_changed):
+        focus.show(same)
+    assert TargetToken(before, 1) != TargetToken(same, 1)
 
 
 def test_a_locked_token_stays_until_it_is_unlocked(focus: Focus) -> None:

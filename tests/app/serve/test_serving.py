@@ -25,7 +25,14 @@ from tests.app.heard import Heard, Until, long
 @pytest.fixture
 def serving(session: Session) -> Serving:
     serving = Serving(
-        session.worker, session.chat, session.training, session.runs, session.remembered, session.notices, session
+        session.worker,
+        session.chat,
+        session.training,
+        session.runs,
+        session.models,
+        session.remembered,
+        session.notices,
+        session,
     )
     session.closing.connect(serving.close)
     return serving
@@ -99,12 +106,25 @@ def test_a_run_is_served_from_the_window(
 
 
 def test_the_model_in_training_is_served_until_it_ends(
-    session: Session, serving: Serving, heard: Heard, tiny_spec: RunSpec, until: Until
+    session: Session,
+    serving: Serving,
+    heard: Heard,
+    tiny_spec: RunSpec,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    live_trainer = session.training.live_trainer
+
+    def on_the_worker() -> object:
+        assert threading.current_thread() is not threading.main_thread()
+        return live_trainer()
+
+    monkeypatch.setattr(session.training, "live_trainer", on_the_worker)
     session.training.start(long(tiny_spec))
     until(lambda: session.training.state is not None and session.training.state.step >= 2)
     session.chat.open("live")
     until(lambda: session.chat.state == "ready")
+    assert session.chat.tokenizer is not None
     assert serving.start(0)
     first, second = Asking(serving, max_tokens=6), Asking(serving, max_tokens=6)
     assert [asking.wait(until)[0] for asking in (first, second)] == [200, 200]

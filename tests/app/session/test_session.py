@@ -77,10 +77,16 @@ def test_rename_while_it_is_opened_and_when_it_has_just_ended(
 
 
 def test_a_tokenizer_that_cannot_be_deleted_stays_chosen(
-    session: Session, heard: Heard, library: Library, byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+    session: Session,
+    heard: Heard,
+    library: Library,
+    byte_tokenizer: Tokenizer,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     save_tokenizer(byte_tokenizer, library, "mine", {})
     session.tokenizers.choose("mine")
+    until(lambda: not session.tokenizers.is_loading)
 
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -173,7 +179,7 @@ def test_a_tokenizer_is_trained_beside_a_training(
     assert training.train("words", "bpe", 300, tiny_spec.data)
     assert training.busy
     assert not training.train("others", "bpe", 300, tiny_spec.data)
-    until(lambda: session.tokenizers.name == "words")
+    until(lambda: session.tokenizers.name == "words" and not session.tokenizers.is_loading)
     assert session.tokenizers.current is not None
     assert session.tokenizers.current.get_vocab_size() <= 300
     assert session.training.state.status == "running"  # type: ignore[union-attr]
@@ -181,3 +187,18 @@ def test_a_tokenizer_is_trained_beside_a_training(
     assert "already" in heard.failures[-1]
     session.training.stop()
     until(lambda: not session.training.active)
+
+
+def test_old_deletions_are_deleted_for_good_at_launch(session: Session, until: Until) -> None:
+    session.designs.save("old")
+    session.designs.delete("old")
+    session.designs.save("new")
+    session.designs.delete("new")
+    trash = session.library.trash
+    (old,) = trash.glob("*/old.json")
+    origin = old.with_name("origin.json")
+    about = json.loads(origin.read_text("utf-8"))
+    origin.write_text(json.dumps(about | {"deleted": "2026-01-01T00:00:00+00:00"}), "utf-8")
+    session.trash.clear_expired()
+    until(lambda: not old.parent.exists())
+    assert len(list(trash.iterdir())) == 1

@@ -110,9 +110,11 @@ def test_the_step_is_that_of_the_weights_though_a_newer_checkpoint_comes(
     opened: list[str] = []
     real = loading.load_model_events
 
-    def load(path: Path, device: torch.device) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
+    def load(
+        path: Path, device: torch.device, *, weights: str
+    ) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
         opened.append(path.name)
-        loaded = yield from real(path, device)
+        loaded = yield from real(path, device, weights=weights)
         (info.folder / "checkpoints" / "step-00000099").mkdir()  # another process goes on training it
         return loaded
 

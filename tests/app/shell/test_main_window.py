@@ -6,6 +6,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,17 +15,25 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
 
+from app.chat.archive.message_tree import Message
+from app.chat.tab import ChatTab
 from app.kit.colours import DARK, LIGHT
+from app.kit.labels import ElidedLabel
 from app.kit.theme import ThemeProvider
 from app.quickstart.view import BITS, LOSS, PERPLEXITY, QuickStartView
 from app.quickstart.welcome import Welcome
 from app.session.session import Session
 from app.shell.main_window import MainWindow
+from app.shell.status_bar import StatusBar
 from app.shell.top_bar import TABS
 from models.library.library import Library
 from models.settings.run_spec import RunSpec
+from models.tokenizers import save_tokenizer
 from tests import ROOT
+from tests.app.heard import Heard
+from tests.app.small_models import put_model
 
 Until = Callable[[Callable[[], bool]], None]
 
@@ -190,8 +199,16 @@ def test_the_status_bar_shows_the_device_and_the_current_work(
     session.training.start(dataclasses.replace(tiny_spec, name="growing"))
     until(lambda: session.training.state is not None and session.training.state.step >= 1)
     assert "growing" in session.status.line.words
+    (bar,) = window.findChildren(StatusBar)
+
+    def says_so() -> bool:
+        return any("other programs use" in each.text() for each in bar.findChildren(ElidedLabel))
+
+    bar.show_load(1.0)
+    assert says_so()
     until(lambda: not session.training.active)
     assert session.status.line.words == "Ready"
+    assert not says_so()  # nothing is slowed down
     assert any(label.text().startswith("CPU") for label in window.findChildren(QLabel))
 
 
@@ -269,3 +286,111 @@ def test_an_interrupted_run_can_be_resumed_at_launch(
     until(lambda: session.training.state is not None and session.training.state.step > run.step)
     assert window.pages.current == "training"
     window.quit()
+
+
+def test_the_window_paints_and_reacts_before_the_last_tokenizer_has_been_read(
+    library: Library,
+    theme: ThemeProvider,
+    byte_tokenizer: Tokenizer,
+    qtbot: QtBot,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    save_tokenizer(byte_tokenizer, library, "mine", {})
+    ready = threading.Event()
+
+    def load_slowly(name: str, library: Library) -> Tokenizer:
+        assert threading.current_thread() is not threading.main_thread()
+        ready.wait()
+        return byte_tokenizer
+
+    monkeypatch.setattr("models.tokenizers.load_tokenizer", load_slowly)
+    session = Session(library)
+    window = MainWindow(session, theme)
+    qtbot.addWidget(window)
+    with qtbot.waitSignal(window.painted):
+        window.show()
+    session.start(warm_up=False)
+    for name, *_ in TABS:
+        window.show_tab(name)
+        assert window.pages.current == name
+    assert (session.tokenizers.name, session.tokenizers.current) == ("mine", None)
+    ready.set()
+    until(lambda: session.tokenizers.current is byte_tokenizer)
+    window.close()
+
+
+def relaunched(library: Library, theme: ThemeProvider, qtbot: QtBot) -> MainWindow:
+    """The window as the next launch shows it."""
+    session = Session(library)
+    window = MainWindow(session, theme)
+    qtbot.addWidget(window)
+    with qtbot.waitSignal(window.painted):
+        window.show()
+    session.start(warm_up=False)
+    return window
+
+
+def test_a_relaunch_opens_the_model_and_the_chat_again(
+    window: MainWindow, library: Library, theme: ThemeProvider, byte_tokenizer: Tokenizer, qtbot: QtBot, until: Until
+) -> None:
+    run_id = put_model(library, byte_tokenizer, "decoder-only")
+    window.session.runs.changed.emit()
+    window.session.chat.open(run_id, None, "bfloat16")
+    until(lambda: window.session.chat.state == "ready")
+    window.show_tab("chat")
+    conversation = chat_tab(window).conversation
+    conversation.say(Message(content="The cat"))
+    until(lambda: not conversation.writing)
+    chat_id = conversation.chat.id
+    window.close()
+
+    again = relaunched(library, theme, qtbot)
+    heard = Heard(again.session)
+    again.reopen_chat()
+    assert again.session.chat.state == "loading", "in the background"
+    again.show_tab("chat")
+    until(lambda: again.session.chat.state == "ready" and chat_tab(again).conversation.chat.id == chat_id)
+    model = again.session.chat.model
+    assert model is not None
+    assert (model.run_id, model.weights) == (run_id, "bfloat16")
+    assert chat_tab(again).conversation.chat.messages[0].content == "The cat"
+    assert not heard.notices
+    assert not heard.failures
+    again.session.runs.delete([run_id])  # an open model that is deleted is not looked for again
+    chat_tab(again).conversation.delete(chat_id)
+    again.close()
+
+    third = relaunched(library, theme, qtbot)
+    heard = Heard(third.session)
+    third.reopen_chat()
+    third.show_tab("chat")
+    assert third.session.chat.state == "none"
+    assert not heard.notices
+    third.close()
+
+
+def test_a_relaunch_says_if_the_model_and_the_chat_are_gone(
+    window: MainWindow, library: Library, theme: ThemeProvider, qtbot: QtBot
+) -> None:
+    last = {"run": "gone", "name": "Mine", "step": 3, "weights": "int8"}
+    window.session.remembered.set("open model", last)
+    window.session.remembered.set("open chat", "gone")
+    window.close()
+    window = relaunched(library, theme, qtbot)
+    heard = Heard(window.session)
+    window.reopen_chat()
+    window.show_tab("chat")
+    assert heard.notices == [
+        "“Mine”, the model that was open last, is gone: choose another one above the chat.",
+        "The chat that was open last is gone: it was deleted or moved.",
+    ]
+    assert window.session.remembered.get("open chat", "") == ""
+    assert window.session.remembered.get("open model", {}) == {}
+    window.close()
+
+
+def chat_tab(window: MainWindow) -> ChatTab:
+    page = window.pages.page("chat")
+    assert isinstance(page, ChatTab)
+    return page

@@ -82,17 +82,22 @@ def test_a_name_that_was_taken_is_said(trash: TrashWindow, session: Session, hea
     assert heard.notices == ["There is a design called “b” already, so this one was restored as “b-2”."]
 
 
-def test_deleting_for_good_asks_first(trash: TrashWindow, library: Library, qtbot: QtBot, until: Until) -> None:
+def test_deleting_for_good_asks_first(
+    trash: TrashWindow, session: Session, library: Library, qtbot: QtBot, until: Until
+) -> None:
     select(trash, "b")
+    until(trash.isActiveWindow)
+    trash.table.setFocus()
+    until(trash.table.hasFocus)
     qtbot.keyClick(trash.table, Qt.Key.Key_Delete)
     answer(trash, "Keep", qtbot)
     assert len(list(library.trash.iterdir())) == 3
     qtbot.mouseClick(trash.delete_button, Qt.MouseButton.LeftButton)
     answer(trash, "Delete for good", qtbot)
-    until(lambda: sorted(names(trash)) == ["a", "c"])
+    until(lambda: sorted(names(trash)) == ["a", "c"] and trash.empty_button.isEnabled())
     qtbot.mouseClick(trash.empty_button, Qt.MouseButton.LeftButton)
     answer(trash, "Delete for good", qtbot)
-    until(lambda: names(trash) == [])
+    until(lambda: names(trash) == [] and not session.trash.busy)
     assert list(library.trash.iterdir()) == []
     assert not trash.empty_button.isEnabled()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ from tokenizers import Tokenizer, models
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.tokenizer.conversation_view import MAX_SYNC_CHARACTERS, ChatTemplateView
+from models.chat.foreign import foreign_chat_tokens
 from models.chat.own_template import CHAT_TEMPLATE, encode_messages
+from models.chat.tokens import ChatTokens
 from models.tokenizers import train_tokenizer
 
 
@@ -125,7 +129,20 @@ def test_long_turns_are_encoded_in_the_background(
     assert ids(view) == encode_messages(bpe, view.turns.messages, add_generation_prompt=True)[0]
 
 
-def test_an_imported_tokenizer_uses_its_own_template(view: ChatTemplateView, session: Session, bpe: Tokenizer) -> None:
+def test_an_imported_tokenizer_uses_its_own_template(
+    view: ChatTemplateView,
+    session: Session,
+    bpe: Tokenizer,
+    until: Callable[[Callable[[], bool]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = list[threading.Thread]()
+
+    def noted(*args: Any, **how: Any) -> ChatTokens:
+        threads.append(threading.current_thread())
+        return foreign_chat_tokens(*args, **how)
+
+    monkeypatch.setattr("app.tokenizer.conversation_view.foreign_chat_tokens", noted)
     foreign = Tokenizer(models.BPE(vocab={character: i for i, character in enumerate("abWho?Ben ")}, merges=[]))
     foreign.add_special_tokens(["<s>", "</s>"])
     folder = session.library.tokenizers / "foreign"
@@ -133,10 +150,12 @@ def test_an_imported_tokenizer_uses_its_own_template(view: ChatTemplateView, ses
     template = "{% for message in messages %}{{ bos_token + message.content + '</s>' }}{% endfor %}"
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
     view.set_tokenizer(foreign, "foreign")
+    until(lambda: "needs its bos_token" in view.message.words)
     assert view.result is None
-    assert "needs its bos_token" in view.message.words
     (folder / "about.json").write_text('{"bos_token": "<s>"}', encoding="utf-8")
     view.set_tokenizer(foreign, "foreign")
+    until(lambda: view.result is not None)
+    assert threading.main_thread() not in threads, "the window waits for no template"
     text = "".join(f"<s>{message['content']}</s>" for message in view.turns.messages)
     assert ids(view) == foreign.encode(text).ids
     assert view.describe(0) == "⟨s⟩   id 10 · begins turn 1: User"

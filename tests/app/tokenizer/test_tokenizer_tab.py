@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -12,14 +13,16 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QInputDialog, QPushButton
 from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.tokenizer.explore.explore_view import EXAMPLE
 from app.tokenizer.tab import TokenizerTab
+from models.library.library import Library
 from models.settings.run_spec import DataSpec
 from models.settings.tokenizer_options import TokenizerOptions
-from models.tokenizers import save_tokenizer, token_pieces, train_tokenizer
+from models.tokenizers import load_tokenizer, save_tokenizer, token_pieces, train_tokenizer
 
 Until = Callable[[Callable[[], bool]], None]
 
@@ -36,6 +39,17 @@ def tab(qtbot: QtBot, session: Session, theme: ThemeProvider) -> TokenizerTab:
 def keep(session: Session, name: str, kind: str = "byte", vocab_size: int = 261) -> None:
     save_tokenizer(train_tokenizer(["the cat sat. " * 20], kind, vocab_size), session.library, name, {})
     session.tokenizers.list_changed.emit()
+
+
+@pytest.fixture
+def choose(session: Session, until: Until) -> Callable[[str], None]:
+    """Choose a tokenizer, and wait until it has been read."""
+
+    def choose(name: str) -> None:
+        session.tokenizers.choose(name)
+        until(lambda: not session.tokenizers.is_loading)
+
+    return choose
 
 
 def test_an_empty_library_gives_a_hint(tab: TokenizerTab) -> None:
@@ -55,7 +69,7 @@ def test_training_from_a_file_shows_its_tokens(
     tab.trainer.train()
     assert tab.training.busy
     assert tab.trainer.progress_bar.isVisible()
-    until(lambda: session.tokenizers.name == "story-bpe-280")
+    until(lambda: session.tokenizers.name == "story-bpe-280" and not session.tokenizers.is_loading)
     assert tab.views.explore.lab.isVisible()
     assert tab.list.current_key == "story-bpe-280"
     assert tab.views.explore.stats.number("tokens") == f"{tab.views.explore.lab.n_tokens:,}"
@@ -96,14 +110,17 @@ def test_a_taken_name_gives_an_error_message(qtbot: QtBot, tab: TokenizerTab, se
     assert "mine" in failed.args[0]
 
 
-def test_choosing_a_tokenizer_encodes_the_text_again(tab: TokenizerTab, session: Session) -> None:
+def test_choosing_a_tokenizer_encodes_the_text_again(
+    tab: TokenizerTab, session: Session, choose: Callable[[str], None], until: Until
+) -> None:
     keep(session, "bytes")
     keep(session, "pieces", "bpe", 270)
-    assert session.tokenizers.choose("bytes")
+    choose("bytes")
     assert session.tokenizers.current is not None
     assert tab.views.explore.stats.number("tokens") == f"{len(token_pieces(session.tokenizers.current, EXAMPLE)):,}"
     tab.list.setCurrentRow(1)
     assert session.tokenizers.name == "pieces"
+    until(lambda: not session.tokenizers.is_loading)
     tab.views.explore.lab.editor.setPlainText("cat 🌱")
     numbers = [tab.views.explore.stats.number(name) for name in ("characters", "bytes")]
     assert numbers == ["5", "8"]
@@ -111,9 +128,11 @@ def test_choosing_a_tokenizer_encodes_the_text_again(tab: TokenizerTab, session:
     assert tab.views.explore.stats.number("bytes per token") == "–"
 
 
-def test_the_card_describes_the_token_and_ids_are_copied(qtbot: QtBot, tab: TokenizerTab, session: Session) -> None:
+def test_the_card_describes_the_token_and_ids_are_copied(
+    qtbot: QtBot, tab: TokenizerTab, session: Session, choose: Callable[[str], None]
+) -> None:
     keep(session, "bytes")
-    session.tokenizers.choose("bytes")
+    choose("bytes")
     lab = tab.views.explore.lab
     lab.editor.setPlainText("aé a")
     assert lab.tokens is not None
@@ -128,9 +147,11 @@ def test_the_card_describes_the_token_and_ids_are_copied(qtbot: QtBot, tab: Toke
     assert QGuiApplication.clipboard().text() == str(lab.tokens.ids.tolist())
 
 
-def test_deleting_can_be_undone(qtbot: QtBot, tab: TokenizerTab, session: Session) -> None:
+def test_deleting_can_be_undone(
+    qtbot: QtBot, tab: TokenizerTab, session: Session, choose: Callable[[str], None]
+) -> None:
     keep(session, "bytes")
-    session.tokenizers.choose("bytes")
+    choose("bytes")
     with qtbot.waitSignal(session.notices.deleted) as deleted:
         qtbot.keyClick(tab.list, Qt.Key.Key_Delete)
     assert not tab.views.explore.lab.isVisible()
@@ -186,7 +207,7 @@ def test_options_reach_the_tokenizer_and_growth_is_measured(
     assert trainer.options is not None
     trainer.options.apply({"normalizer": "lowercase", "pre_tokenizer": "gpt2"})
     qtbot.mouseClick(trainer.start_button, Qt.MouseButton.LeftButton)
-    until(lambda: session.tokenizers.name == "story-bpe-290")
+    until(lambda: session.tokenizers.name == "story-bpe-290" and not session.tokenizers.is_loading)
     assert session.tokenizers.current is not None
     pieces = [piece.display for piece in token_pieces(session.tokenizers.current, "KITE 1984")]
     assert "".join(pieces) == "kite·1984"
@@ -199,10 +220,10 @@ def test_options_reach_the_tokenizer_and_growth_is_measured(
 
 
 def test_rename_duplicate_and_notes(
-    tab: TokenizerTab, session: Session, monkeypatch: pytest.MonkeyPatch, until: Until
+    tab: TokenizerTab, session: Session, monkeypatch: pytest.MonkeyPatch, until: Until, choose: Callable[[str], None]
 ) -> None:
     keep(session, "mine", "bpe", 270)
-    session.tokenizers.choose("mine")
+    choose("mine")
     tab.views.show_view("about")
     about = tab.views.view("about")
     about.notes.setPlainText("my first")
@@ -213,12 +234,60 @@ def test_rename_duplicate_and_notes(
     assert session.remembered.get("tokenizer", "") == "ours"
     assert session.tokenizers.about("ours")["name"] == "ours"
     tab.list.duplicate_requested.emit("ours")
-    assert session.tokenizers.name == "ours-2"
+    until(lambda: session.tokenizers.name == "ours-2" and not session.tokenizers.is_loading)
     assert (about.facts["Copy of"], about.notes.toPlainText()) == ("ours", "my first")
     about.notes.setPlainText("the copy's")
-    session.tokenizers.choose("ours")
+    choose("ours")
     assert session.tokenizers.about("ours-2")["notes"] == "the copy's", "kept before another is shown"
     assert about.notes.toPlainText() == "my first"
     monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("ours-2", True))
     tab.list.rename_requested.emit("ours")
     assert [info.name for info in session.tokenizers.list()] == ["ours", "ours-2"], "a name that is taken is refused"
+
+
+@pytest.fixture
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Tokenizers are read only after this event."""
+    ready, load = threading.Event(), load_tokenizer
+
+    def wait_and_load(name: str, library: Library) -> Tokenizer:
+        assert threading.current_thread() is not threading.main_thread()
+        ready.wait()
+        return load(name, library)
+
+    monkeypatch.setattr("models.tokenizers.load_tokenizer", wait_and_load)
+    yield ready
+    ready.set()
+
+
+def test_the_page_reacts_while_a_tokenizer_is_read(
+    qtbot: QtBot, tab: TokenizerTab, session: Session, until: Until, slow_disk: threading.Event
+) -> None:
+    keep(session, "large")
+    session.tokenizers.choose("large")
+    until(tab.loading.isVisible)
+    assert tab.loading.words.startswith("Loading “large”…")
+    assert tab.list.current_key == "large"
+    qtbot.mouseClick(tab.new, Qt.MouseButton.LeftButton)
+    assert tab.trainer.isVisible(), "another one can be trained meanwhile"
+    tab.views.show_view("explore")
+    assert tab.loading.isVisible()
+    slow_disk.set()
+    until(tab.views.explore.lab.isVisible)
+    assert not tab.loading.isVisible()
+    assert session.tokenizers.current is not None
+    assert tab.views.explore.lab.n_tokens > 0
+
+
+def test_where_a_tokenizer_cannot_be_read_the_former_one_stays(
+    qtbot: QtBot, tab: TokenizerTab, session: Session, choose: Callable[[str], None]
+) -> None:
+    keep(session, "mine")
+    choose("mine")
+    before = session.tokenizers.current
+    with qtbot.waitSignal(session.notices.failed) as failed:
+        session.tokenizers.choose("gone")
+    assert "gone" in failed.args[0]
+    assert (session.tokenizers.name, session.tokenizers.current) == ("mine", before)
+    assert tab.list.current_key == "mine"
+    assert tab.views.explore.lab.isVisible()

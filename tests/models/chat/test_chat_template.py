@@ -1,13 +1,17 @@
-"""Chat templates: the same text as transformers, sandboxed and bounded, with line numbers in errors."""
+"""Chat templates: the same text as transformers, isolated and bounded, with line numbers in errors."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 
+import psutil
 import pytest
 from transformers.utils.chat_template_utils import render_jinja_template
 
-from models.chat.template import ChatTemplateError, render_template
+from models.chat.own_template import render_chat
+from models.chat.sandbox import ChatTemplateError
+from models.chat.template import render_conversation, render_template, renderer
+from models.child_process import Limits
 
 SMOLLM2 = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou "
@@ -70,50 +74,73 @@ def test_python_cannot_be_reached(template: str) -> None:
         render_template(template, TALK, add_generation_prompt=True)
 
 
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets other limits: low for what a test is about, and high for the rest, so that a slow machine fails no test."""
+
+    def limit(*, seconds: float = 600.0, memory_bytes: int = 1 << 40) -> None:
+        changed = Limits(seconds=seconds, memory_bytes=memory_bytes, answer_bytes=1 << 20)
+        monkeypatch.setattr("models.chat.template.LIMITS", changed)
+
+    return limit
+
+
+def refused(template: str) -> str:
+    """The message that refuses it; afterwards the process that rendered it is dead, and the next template works."""
+    assert render_template("{{ 1 + 1 }}", TALK, add_generation_prompt=True) == "2"
+    child, here = psutil.Process(renderer().pid), psutil.Process()
+    before = here.memory_info().rss
+    with pytest.raises(ChatTemplateError) as failure:
+        render_template(template, TALK, add_generation_prompt=True)
+    assert here.memory_info().rss - before < 32 << 20
+    assert not child.is_running()
+    assert render_template("{{ 1 + 1 }}", TALK, add_generation_prompt=True) == "2"
+    assert renderer().pid not in (0, child.pid)
+    return str(failure.value)
+
+
 @pytest.mark.parametrize(
     "template",
     [
-        "{% for i in range(99999) %}{% for j in range(99999) %}{% set x = 1 %}{% endfor %}{% endfor %}",
-        "{% macro f(n) %}{{ f(n) }}{{ f(n) }}{% endmacro %}{{ f(1) }}",
+        "{% set ns = namespace(x=0) %}{{ ('%(a)99999d' * 15000) % {'a': 1} }}",
+        "{{ range(99999) | map('center', 99999) | list }}",
         "{% set ns = namespace(x='aa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
-        "{% set ns = namespace(x='aa') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
-        "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
-        "{% set ns = namespace(x=1) %}{% for i in range(60) %}{% set ns.x = {1: ns.x, 2: ns.x} %}{% endfor %}",
-        "{% set ns = namespace(x=1) %}{% for i in range(60) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}{{ ns.x }}",
-        "{{ [['a' * 9000] * 9000] * 9000 }}",
-        "{{ 'a' * 10**10 }}",
         "{{ [1] * 10**10 }}",
-        "{{ 10**100000 }}",
-        "{{ '%1000000000d' % 1 }}",
         "{{ '{:1000000000}'.format(1) }}",
-        "{{ '%*d' % (900000000, 1) }}",
-        "{{ '{0:{1[0]}}'.format(1, [900000000]) }}",
-        "{{ ('%(a)s' * 20000) % {'a': 'b' * 50000} }}",
-        "{{ ('{0}' * 20000).format('b' * 50000) }}",
-        "{{ ('a' * 20000) | replace('a', 'b' * 50000) }}",
-        "{{ ('a' * 20000).translate({97: 'b' * 50000}) }}",
-        "{{ ('\t' * 20000).expandtabs(50000) }}",
-        "{{ (['a' * 50000] * 20000) | join }}",
-        "{{ ''.join(['a' * 50000] * 20000) }}",
-        "{{ ('\n' * 20000) | indent(50000) }}",
-        "{{ ('a ' * 20000) | wordwrap(1, wrapstring='b' * 50000) }}",
-        "{{ 'a'.ljust(10000000000) }}",
-        "{{ 'a' | center(1000000000) }}",
-        "{{ range(10**9) | list }}",
-        "{{ lipsum(100000) }}",
     ],
 )
-def test_time_and_memory_are_bounded(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its steps and sizes are counted, so that it ends on the slowest machine, too, without a look at the clock."""
-    monkeypatch.setattr("models.chat.sandbox.MAX_SECONDS", math.inf)
-    with pytest.raises(ChatTemplateError):
-        render_template(template, TALK, add_generation_prompt=True)
+def test_memory_is_limited(template: str, limits: Callable[..., None]) -> None:
+    limits(memory_bytes=200 << 20)
+    assert refused(template) == "The chat template fails: it takes more than 200 MiB of memory."
 
 
-def test_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.chat.sandbox.MAX_SECONDS", 0.0)
-    with pytest.raises(ChatTemplateError, match="may never end"):
-        render_template("{% for m in messages %}{{ m }}{% endfor %}", TALK, add_generation_prompt=True)
+def test_time_is_limited(limits: Callable[..., None]) -> None:
+    limits(seconds=0.3)
+    endless = "{% for i in range(99999) %}{% for j in range(99999) %}{% set x = 1 %}{% endfor %}{% endfor %}"
+    assert refused(endless) == "The chat template fails: it takes longer than 0.3 s."
+
+
+def test_the_length_of_the_text_is_limited() -> None:
+    assert refused("{{ 'x' * 5000000 }}") == "The chat template fails: its result is larger than 1.00 MiB."
+
+
+def test_all_that_is_measured_of_a_conversation_takes_no_longer_than_one_rendering(
+    limits: Callable[..., None],
+) -> None:
+    """A template that is slow for parts of a conversation does not take the limit once per message."""
+    limits(seconds=0.3)
+    slow = (
+        "{% if not add_generation_prompt %}{% for i in range(99999) %}{{ range(99999) | list }}{% endfor %}{% endif %}"
+    )
+    with pytest.raises(ChatTemplateError, match=r"it takes longer than 0\.3 s"):
+        render_conversation(
+            slow, TALK * 100, mark="\ue000", marked=TALK * 100, add_generation_prompt=True, named_tokens={}
+        )
+
+
+def test_our_own_template_needs_no_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.chat.template.renderer", None)
+    assert render_chat([{"role": "user", "content": "Hello!"}]) == "<|user|> Hello!<|end|>"
 
 
 @pytest.mark.parametrize(

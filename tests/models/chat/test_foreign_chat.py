@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from models.chat import foreign as foreign_chat
+from models.chat import template as template_module
 from models.chat.foreign import foreign_chat_tokens
 from models.chat.own_template import Message
-from models.chat.template import render_template
+from models.chat.sandbox import render_here
 from models.tokenizers import train_tokenizer
 
 CHATML = (
@@ -68,15 +71,19 @@ def test_a_long_conversation_is_rendered_only_a_few_times(
 ) -> None:
     rendered: list[int] = []
 
-    def noted(template: str, messages: list[Message], **how: object) -> str:
+    def noted(template: str, messages: list[Message], *how: Any) -> str:
         rendered.append(len(messages))
-        return render_template(template, messages, **how)  # type: ignore[arg-type]
+        return render_here(template, messages, *how)
 
-    monkeypatch.setattr(foreign_chat, "render_template", noted)
+    def call_here(function: Callable[..., Any], *args: Any, **_: object) -> Any:
+        return function(*args)
+
+    monkeypatch.setattr(template_module, "render_here", noted)
+    monkeypatch.setattr(template_module.renderer(), "call", call_here)
     turns = [f"{role} says ever more: {i}." for i in range(20) for role in ("user", "assistant")]
     talk = [{"role": text.split()[0], "content": text} for text in turns]
     chat = foreign_chat_tokens(tokenizer, CHATML, {}, talk)
-    assert rendered == [40, 1, 2, 3, 40]  # the first message stands behind the template's own system prompt
+    assert rendered == [40, 1, 2, 3, 40, 2, 3, 1]  # the first message stands behind the template's own system prompt
     for i, text in enumerate(turns[1:], start=1):
         said = b"".join(p.bytes for p, message in zip(chat.tokens, chat.messages, strict=True) if message == i).decode()
         assert said == f"<|im_start|>{talk[i]['role']}\n{text}<|im_end|>\n"

@@ -1,10 +1,21 @@
+import os
 import sysconfig
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from models.data import corpus as corpora
-from models.data.corpus import build_examples_corpus, build_stdlib_corpus, build_text_corpus, open_corpus, split_index
+from models.data.corpus import (
+    build_examples_corpus,
+    build_stdlib_corpus,
+    build_text_corpus,
+    build_text_corpus_events,
+    open_corpus,
+    split_index,
+)
+from models.events import Progress
 from models.files.atomic import atomic_write_json, read_json
 from models.library.library import Library
 
@@ -148,3 +159,24 @@ def test_the_standard_library_is_a_corpus(library: Library, monkeypatch: pytest.
     assert build_stdlib_corpus(library) == corpus  # not built again
     with pytest.raises(ValueError, match="not installed"):
         build_stdlib_corpus(Library(library.home / "other"))
+
+
+def test_files_that_never_end_or_do_not_fit_are_refused(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match="may never end"):
+        build_text_corpus(library, [Path(os.devnull)], 0.1)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=800))
+    build_text_corpus(library, [write(tmp_path, LINES[:100])], 0.1)
+    with pytest.raises(ValueError, match=r"text\.txt: 101 B of text, .* is enough for 100 B\."):
+        build_text_corpus(library, [write(tmp_path, LINES[:101])], 0.1)
+
+
+def test_reading_a_long_file_can_be_cancelled(library: Library, tmp_path: Path) -> None:
+    path = write(tmp_path, "Some text.\n" * 4_000_000)
+    work = build_text_corpus_events(library, [path], 0.1)
+    event = next(work)
+    assert isinstance(event, Progress)
+    assert 0 < event.done < event.total == path.stat().st_size
+    work.close()
+    assert not library.corpora.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,19 @@ from tokenizers import Tokenizer
 from models import load_model
 from models.architecture.positions import inverse_frequencies
 from models.architecture.transformer import AnyModel
+from models.events import Progress, result_of
+from models.inference.weight_kinds import KINDS
+from models.inference.weights import NarrowMatrices, prepare_weights
+from models.interop.export import export_hf
 from models.interop.gguf import _weights
-from models.interop.loading import load_config
+from models.interop.importing import import_model
+from models.interop.loading import GGUF_NAME, load_config, load_model_events
+from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.tokenizers import decode, encode_prompt, encode_text, train_tokenizer
-from tests.models.interop.support import assert_close
+from models.training.trainer import Trainer
+from tests.models.interop.support import assert_close, drive
 from tests.models.interop.test_export import random_model
 
 LLAMA = dataclasses.replace(PRESETS["llama-tiny"], vocab_size=300, context_length=20, n_layer=2, d_model=64, d_ff=96)
@@ -244,3 +252,68 @@ def test_other_architectures_and_damage(tmp_path: Path) -> None:
 def test_config_of(tmp_path: Path) -> None:
     config: ModelConfig = load_config(write(tmp_path / "any name", random_model(LLAMA)))
     assert config.n_layer == 2
+
+
+@pytest.fixture
+def quantised(bpe: Tokenizer, tmp_path: Path) -> Path:
+    model = random_model(dataclasses.replace(LLAMA, vocab_size=bpe.get_vocab_size()))
+    return write(tmp_path / "small.gguf", model, kind=gguf.GGMLQuantizationType.Q4_1, tokenizer=bpe)
+
+
+def test_an_imported_file_stays_as_small_as_it_is(quantised: Path, library: Library, tmp_path: Path) -> None:
+    events, run = drive(import_model(quantised, library))
+    assert [event.done for event in events if isinstance(event, Progress)][-1] == quantised.stat().st_size
+    [checkpoint] = run.checkpoints()
+    assert (checkpoint / GGUF_NAME).read_bytes() == quantised.read_bytes()
+    assert not (checkpoint / "model.safetensors").exists()
+    assert (run.status, run.lineage["source"]["format"]) == ("imported", "gguf")
+    original, tokenizer = load_model(quantised)
+    found, own = load_model(run.folder)
+    assert found.config == original.config == run.spec.model == load_config(run.folder)
+    assert torch.equal(logits(found), logits(original))
+    assert tokenizer is not None
+    assert own is not None
+    assert own.get_vocab() == tokenizer.get_vocab()
+    drive(export_hf(found, own, tmp_path / "exported"))
+    assert_close(logits(load_model(tmp_path / "exported")[0]), logits(original))
+    with pytest.raises(ValueError, match="was imported and cannot be resumed"):
+        drive(Trainer(run, library).events())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_matrices_are_converted_one_by_one_as_they_are_read(
+    quantised: Path, library: Library, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, run = drive(import_model(quantised, library))
+    take, wide, n_alive = NarrowMatrices.take, [], []
+
+    def watch(matrices: NarrowMatrices, name: str, weight: torch.Tensor) -> torch.Tensor:
+        n_alive.append(sum(tensor() is not None for tensor in wide))
+        if weight.ndim == 2 and "blocks." in name:
+            wide.append(weakref.ref(weight))
+        return take(matrices, name, weight)
+
+    monkeypatch.setattr(NarrowMatrices, "take", watch)
+    model, _ = result_of(load_model_events(run.folder, weights=kind))
+    monkeypatch.undo()
+    assert len(wide) == 7 * LLAMA.n_layer
+    assert max(n_alive) <= 2 if kind != "float32" else max(n_alive) >= len(wide) - 1
+    expected = prepare_weights(load_model(quantised)[0], kind)
+    assert type(model.blocks[0].attention.query) is type(expected.blocks[0].attention.query)
+    assert torch.equal(logits(model), logits(expected))
+
+
+def test_a_file_that_could_not_be_opened_is_not_imported(
+    quantised: Path, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cut.gguf").write_bytes(quantised.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="damaged or cut off"):
+        drive(import_model(tmp_path / "cut.gguf", library))
+
+    def refuse(*_: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr("models.files.gguf_file.quants.dequantize", refuse)
+    with pytest.raises(ValueError, match="quantised as Q4_1, which is not supported"):
+        drive(import_model(quantised, library))
+    assert list(library.runs.iterdir()) == []

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
 from app.cli import main
 from models import load_model
-from models.events import Progress
+from models.events import Progress, result_of
+from models.files.atomic import MAX_JSON_BYTES
 from models.interop.importing import import_model
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
+from models.tokenizers.foreign.isolated_reading import reader
 from models.training.trainer import Trainer
 from tests.models.interop.support import drive, save_theirs
 from tests.models.interop.test_decoders import llama
+from tests.models.tokenizers.foreign import hostile
 
 
 @pytest.fixture
@@ -82,3 +88,62 @@ def test_the_commands(source: Path, library: Library, tmp_path: Path, capsys: py
     assert len(texts) == 1
     described = [json.loads(run("describe", str(model), "--json")) for model in (source, tmp_path / "run", "mine")]
     assert len({description["parameters"]["total"] for description in described}) == 1
+
+
+def deep(folder: Path) -> None:
+    (folder / "config.json").write_text('{"architectures": ' + "[" * 200_000)
+
+
+def long_config(folder: Path) -> None:
+    (folder / "config.json").write_bytes(b" " * (MAX_JSON_BYTES + 1))
+
+
+def long_header(folder: Path) -> None:
+    hostile.write_config(folder)
+    hostile.write_safetensors(folder / "model.safetensors", b"{}", 2**62)
+
+
+def hole_as_header(folder: Path) -> None:
+    hostile.write_config(folder)
+    hostile.write_safetensors(folder / "model.safetensors", b"", 90_000_000)
+    os.truncate(folder / "model.safetensors", 100_000_000)
+
+
+def deep_header(folder: Path) -> None:
+    hostile.write_config(folder)
+    hostile.write_safetensors(folder / "model.safetensors", b'{"a": ' + b"[" * 200_000)
+
+
+def shared_trie(folder: Path) -> None:
+    hostile.write_config(folder)
+    hostile.write_safetensors(folder / "model.safetensors", b"{}")
+    hostile.write_shared_trie(folder / "tokenizer.model")
+
+
+@pytest.mark.parametrize("write", [deep, long_config, long_header, hole_as_header, deep_header, shared_trie])
+def test_hostile_folders_are_refused_and_leave_nothing(
+    write: Callable[[Path], None], library: Library, tmp_path: Path
+) -> None:
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    write(folder)
+    with pytest.raises(ValueError, match="hostile") as failure:
+        result_of(import_model(folder, library))
+    assert "\n" not in str(failure.value)
+    assert str(failure.value).endswith(".")
+    assert not list(library.runs.glob("*"))
+
+
+def test_closing_an_import_ends_its_reading_of_the_tokenizer(library: Library, tmp_path: Path) -> None:
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    hostile.write_config(folder)
+    hostile.write_safetensors(folder / "model.safetensors", b"{}")
+    hostile.write_shared_trie(folder / "tokenizer.model")
+    work = import_model(folder, library)
+    while not isinstance(next(work), Progress):  # it waits for the tokenizer
+        pass
+    process = psutil.Process(reader().pid)
+    work.close()
+    assert not process.is_running()
+    assert not list(library.runs.glob("*"))

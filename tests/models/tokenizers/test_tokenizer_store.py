@@ -1,7 +1,6 @@
 """Tokenizers on disk and from a child process: saving, loading, and error messages."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -71,7 +70,7 @@ def test_the_child_reports_the_size_reached(text_file: Path, tmp_path: Path) -> 
     assert "instead of 5,000" in notice.sentence
 
 
-def test_the_child_reads_examples(tmp_path: Path, library: Library) -> None:
+def test_the_child_reads_examples(tmp_path: Path, library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "train.jsonl"
     examples = [{"text": "xyz"}, {"messages": [{"role": "user", "content": "abc"}]}]
     path.write_text("\n".join(json.dumps(example) for example in examples))
@@ -79,12 +78,16 @@ def test_the_child_reads_examples(tmp_path: Path, library: Library) -> None:
     vocabulary = load_tokenizer(tmp_path / "out", library).get_vocab()
     assert set("xyzabc ") <= vocabulary.keys()
     assert '"' not in vocabulary
-    for line in ('{"txt": 1}', '{"text": 1}', '{"messages": [{"content": null}]}'):
+    for line in ('{"txt": 1}', '{"text": 1}', '{"messages": [{"content": null}]}', "[" * 100_000):
         path.write_text(line)
         with pytest.raises(ValueError, match="line 1: not an example"):
             list(read_texts([path]))
     with pytest.raises(ValueError, match="line 1: not an example"):
         list(train_in_child([path], "char", 300, tmp_path / "out2"))
+    monkeypatch.setattr("models.tokenizers.making.texts._LONGEST_LINE", 100)
+    path.write_text('{"text": "a"}\n{"text": "' + "x" * 200)
+    with pytest.raises(ValueError, match="line 2: not an example, as it has over 100 characters"):
+        list(read_texts([path]))
 
 
 def test_errors_of_the_child_are_raised(tmp_path: Path) -> None:
@@ -127,16 +130,6 @@ def test_closing_kills_the_child(text_file: Path, tmp_path: Path, sleepers: list
     assert sleepers[0].poll() is None
     events.close()
     assert sleepers[0].poll() is not None
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other priorities")
-def test_the_child_runs_at_low_priority(
-    text_file: Path, tmp_path: Path, sleepers: list[subprocess.Popen[bytes]]
-) -> None:
-    events = train_in_child([text_file], "bpe", 300, tmp_path / "out", low_priority=True)
-    next(events)
-    assert os.getpriority(os.PRIO_PROCESS, sleepers[0].pid) >= 10
-    events.close()
 
 
 def test_a_child_needs_neither_torch_nor_qt(tmp_path: Path) -> None:

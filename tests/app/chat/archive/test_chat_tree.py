@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.chat.archive.message_tree import Chat, GenerationInfo, Message, shortened, tree_rows
+from app.chat.archive.message_tree import Chat, GenerationInfo, Message, shortened
 
 
 def said(id: str, parent: str = "", **more: object) -> Message:
@@ -73,11 +73,11 @@ def test_a_conversation_without_branches_is_drawn_as_one_line() -> None:
     chat = Chat()
     for i in range(30):
         chat = chat.with_message(said(str(i), str(i - 1) if i else ""))
-    assert {(row.lane, row.through, row.turns_off) for row in tree_rows(chat)} == {(0, (), False)}
+    assert {(row.lane, row.through, row.turns_off) for row in chat.rows} == {(0, (), False)}
 
 
 def test_older_versions_branch_off_to_the_right() -> None:
-    rows = tree_rows(branched())
+    rows = branched().rows
     assert [(row.message.id, row.lane, row.through, row.turns_off) for row in rows] == [
         ("u1", 1, (0,), True),
         ("a1", 2, (0, 1), True),
@@ -112,7 +112,7 @@ def test_no_operation_loses_a_message(moves: list[tuple[str, int]]) -> None:
         if move != "grow":
             assert chat.leaf == new
     assert {message.id: message.content for message in chat.messages} == kept
-    assert sorted(row.message.id for row in tree_rows(chat)) == sorted(kept)
+    assert sorted(row.message.id for row in chat.rows) == sorted(kept)
     for message in chat.messages:
         assert message in chat.siblings(message.id)
         assert chat.showing(message.id).path[: len(chat.path_to(message.id))] == chat.path_to(message.id)

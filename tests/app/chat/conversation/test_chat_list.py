@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from pathlib import Path
+
+import pytest
 from pytestqt.qtbot import QtBot
 
 from app.chat.archive.message_tree import Chat, Message
@@ -72,3 +77,20 @@ def test_leaving_for_another_chat_stops_the_reply_and_keeps_it(qtbot: QtBot, ask
     assert actor.stopped == 1
     asked.conversation.chat_library.flush()
     assert asked.conversation.chat_library.store.load(kept).path[-1].content == "half"
+
+
+def test_what_an_imported_chat_needs_is_computed_off_the_windows_thread(
+    qtbot: QtBot, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parsing and sorting a chat of 20 MB takes a second."""
+    prepare, threads = Chat.prepared, []
+    monkeypatch.setattr(Chat, "prepared", lambda chat: threads.append(threading.current_thread()) or prepare(chat))
+    (tmp_path / "chat.json").write_text(json.dumps([{"role": "user", "content": "Hello."}]), encoding="utf-8")
+    conversation = bench.conversation
+    with qtbot.waitSignal(conversation.chat_changed):
+        conversation.chat_library.import_file(tmp_path / "chat.json")
+    with qtbot.waitSignal(conversation.chat_changed):
+        conversation.open_saved(conversation.chat.id)
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads
+    assert vars(conversation.chat).keys() >= {"path", "rows"}, "they are kept"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
@@ -134,15 +135,46 @@ def test_the_tree_shows_all_branches_and_goes_to_each(qtbot: QtBot, asked: Bench
     asked.conversation.retry(last(asked).message.id)
     assert not tree.isEnabled(), "no branch can be left while it is being written"
     actor.reply(" Nobody.")
-    words = [tree.item(i).text() for i in range(tree.count())]
+    rows = [tree.model().index(i, 0) for i in range(tree.model().rowCount())]
+    words = [row.data() for row in rows]
     assert words == ["Who is it?", "It is Ben.", "Nobody."]
-    assert tree.currentItem().text() == "Nobody."
+    assert tree.currentIndex().data() == "Nobody."
     qtbot.keyClick(tree, Qt.Key.Key_Up)
     assert texts(asked) == ["Who is it?", "It is Ben."]
     with qtbot.waitSignal(tree.navigated):
-        qtbot.mouseClick(tree.viewport(), Qt.MouseButton.LeftButton, pos=tree.visualItemRect(tree.item(2)).center())
+        qtbot.mouseClick(
+            tree.viewport(), Qt.MouseButton.LeftButton, pos=tree.visualRect(tree.model().index(2, 0)).center()
+        )
     assert texts(asked) == ["Who is it?", "Nobody."]
     tree.grab()
+
+
+def test_of_long_messages_only_the_last_ones_are_laid_out(qtbot: QtBot, bench: Bench) -> None:
+    chat = Chat()
+    for i in range(4):
+        chat = chat.with_message(Message(id=f"{i}", parent=f"{i - 1}" if i else "", content="word " * 16_000))
+    bench.conversation.open(chat)
+    assert [view.message.id for view in bench.view.messages] == ["3"]
+    assert bench.view.earlier.text() == "Show 1 earlier message"
+    qtbot.mouseClick(bench.view.earlier, Qt.MouseButton.LeftButton)
+    assert [view.message.id for view in bench.view.messages] == ["2", "3"]
+
+
+def test_the_tree_reads_only_the_messages_that_it_shows(
+    qtbot: QtBot, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    monkeypatch.setattr(Message, "beginning", property(lambda message: read.append(message.id) or message.id))
+    messages = tuple(Message(id=f"{i}", parent=f"{i - 1}" if i else "") for i in range(2_000))
+    bench.conversation.open(Chat(name="long", messages=messages))
+    tree = ChatTree(bench.conversation, bench.theme)
+    qtbot.addWidget(tree)
+    tree.resize(240, 300)
+    tree.show()
+    tree.grab()
+    assert "1999" in read
+    assert len(set(read)) < 100
+    assert tree.model().rowCount() == 2_000
 
 
 def test_a_partial_reply_survives_a_kill(qtbot: QtBot, bench: Bench, actor: Actor) -> None:

@@ -43,5 +43,5 @@ def test_a_finished_long_reply_is_one_widget(qtbot: QtBot, bench: Bench) -> None
         whole += piece
     height = bubble.height()
     assert bubble.text == whole
-    bubble.settle()
+    bubble.finish()
     assert (bubble.words.toPlainText(), bubble.text, bubble.height()) == (whole, whole, height)

@@ -45,11 +45,11 @@ def page(
 
 @pytest.fixture
 def write(page: Notebook, until: Until) -> Write:
-    def continue_button() -> None:
+    def write() -> None:
         page.continue_button.click()
         until(lambda: not page.wants_reply and not page.reply.busy)
 
-    return continue_button
+    return write
 
 
 def model_wrote(page: Notebook) -> list[int]:

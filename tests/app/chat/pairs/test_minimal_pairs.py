@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from app.chat.pairs.page import MinimalPairs
 from app.chat.pairs.pair_text import attention_columns, column_labels, describe_row, differing_columns
+from app.chat.pairs.pronoun_models import PRONOUNS
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.library.library import Library
@@ -195,3 +197,22 @@ def test_training_stops_after_the_current_step(
     qtbot.waitUntil(lambda: page.answer is not None and len(page.answer.models) == 1)
     assert page.grow.grow.text() == "Grow the causal model"
     assert describe_row(page.reading, 0, 0, 0)  # type: ignore[arg-type]
+
+
+def test_the_models_are_released_some_time_after_the_page_was_left(
+    page: MinimalPairs, session: Session, qtbot: QtBot
+) -> None:
+    kept = [session.models.get(PRONOUNS, topology) for topology in KINDS]
+    models = [weakref.ref(loaded.model) for loaded in kept if loaded is not None]
+    kept.clear()
+    assert len(models) == len(session.models.uses) == 2
+    page.hide()
+    assert page.departure.isActive()
+    qtbot.waitUntil(lambda: not page.pronouns.busy)
+    page.departure.timeout.emit()
+    qtbot.waitUntil(lambda: all(model() is None for model in models))
+    assert session.models.uses == ()
+    page.show()
+    page.pronouns.ask(("The animal was tired.", "The animal was wide."))
+    qtbot.waitUntil(lambda: not page.pronouns.busy)
+    assert len(session.models.uses) == 2, "loaded again when they are asked again"

@@ -87,7 +87,7 @@ def test_defaults_of_a_model_are_loaded_with_it(panel: SamplingPanel, byte_token
     assert told == [0.3]
     panel.slider("temperature").changed.emit(0.3)
     panel.set_config(dataclasses.replace(ALL, seed=5))
-    panel.presets.settle.trigger()
+    panel.presets.set_defaults.trigger()
     panel.set_config(SamplingConfig(temperature=1.5))
     panel.open_model("one", byte_tokenizer, SamplingConfig(temperature=0.3))
     assert panel.config.temperature == 1.5, "the same model again changes nothing"
@@ -97,7 +97,7 @@ def test_defaults_of_a_model_are_loaded_with_it(panel: SamplingPanel, byte_token
     assert panel.config.temperature == 0.8
     panel.open_model("one", byte_tokenizer, SamplingConfig(temperature=0.3))
     assert panel.config == dataclasses.replace(ALL, seed=panel.seed.value())
-    panel.presets.unsettle.trigger()
+    panel.presets.clear_defaults.trigger()
     panel.presets.reset.trigger()
     assert panel.config.temperature == 0.3
 

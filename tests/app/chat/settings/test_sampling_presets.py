@@ -45,9 +45,9 @@ def test_built_in_presets_cannot_be_overwritten(session: Session) -> None:
 def test_a_model_starts_with_its_defaults(session: Session) -> None:
     presets = SamplingPresets(session.remembered, session.notices)
     assert presets.of_model("run") is None
-    presets.settle_for_model("run", MINE)
+    presets.set_for_model("run", MINE)
     assert (presets.of_model("run"), presets.of_model("other")) == (MINE, None)
-    presets.settle_for_model("run", None)
+    presets.set_for_model("run", None)
     assert presets.of_model("run") is None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.side_by_side.comparison import Candidate, CandidateReplied
+from app.chat.side_by_side.comparison import SIDE_BY_SIDE, Candidate, CandidateReplied
 from app.chat.side_by_side.page import SideBySidePage
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
@@ -20,6 +21,7 @@ from models.chat.template_config import ChatTemplateConfig
 from models.events import Event
 from models.inference.reply import ReplyStarted
 from models.library.library import Library
+from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
 from models.settings.sampling_config import SamplingConfig
 from tests.app.heard import Until
@@ -143,3 +145,47 @@ def test_chat_models_get_the_system_prompt(
     started = [event.event for event in heard if isinstance(event, CandidateReplied)]
     prompts = [byte_tokenizer.decode(event.prompt_ids) for event in started if isinstance(event, ReplyStarted)]
     assert prompts == ["[Be kind.][Who?]"] * 2
+
+
+def test_the_models_are_released_some_time_after_the_page_was_left(
+    session: Session,
+    library: Library,
+    byte_tokenizer: Tokenizer,
+    theme: ThemeProvider,
+    qtbot: QtBot,
+    until: Until,
+) -> None:
+    runs = [put_model(library, byte_tokenizer, topology) for topology in ("decoder-only", "encoder-decoder")]
+    session.runs.changed.emit()
+    page = SideBySidePage(session, theme, lambda: SamplingConfig(max_tokens=3), str)
+    qtbot.addWidget(page)
+    page.show()
+    control, candidates = page.control, [Candidate(run_id) for run_id in runs]
+    control.start(candidates, "The cat", SamplingConfig(max_tokens=3))
+    page.hide()
+    page.departure.timeout.emit()
+    assert page.departure.isActive(), "not while they reply"
+    until(lambda: not control.busy)
+    names = [use.name for use in session.models.uses]
+    assert names == ["decoder-only", "encoder-decoder"]
+    kept = [session.models.get(SIDE_BY_SIDE, path) for path in _checkpoints(session, runs)]
+    models = [weakref.ref(loaded.model) for loaded in kept if loaded is not None]
+    kept.clear()
+    assert len(models) == 2
+    page.show()
+    assert not page.departure.isActive(), "they stay while the page is in view"
+    page.hide()
+    page.departure.timeout.emit()
+    until(lambda: all(model() is None for model in models))
+    assert session.models.uses == ()
+    page.show()
+    control.start(candidates, "The cat", SamplingConfig(max_tokens=3))
+    until(lambda: not control.busy)
+    assert [use.name for use in session.models.uses] == names, "loaded again when it is used again"
+    session.training.pause(free=True)
+    assert session.models.uses == ()
+
+
+def _checkpoints(session: Session, run_ids: list[str]) -> list[Path]:
+    found = [RunFolder.open(session.runs.find(run_id).folder).latest_checkpoint() for run_id in run_ids]
+    return [path for path in found if path is not None]

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from app.glass.attention.head_tiles import Tile, paint_tiles
 from app.glass.attention.panel import AttentionPanel
 from app.glass.focus import Focus, Head
+from app.kit.figures.attention_pictures import format_share
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.worker.job import INTERACTIVE, Job
@@ -137,7 +138,7 @@ def test_the_row_follows_the_token_and_vice_versa(opened: AttentionPanel, focus:
     focus.lock(8)
     assert "which predicts" in opened.detail.row_caption.text()
     assert opened.detail.map.marked == 7
-    assert arcs.describe_key(3).endswith(f"gets {arcs.describe_key(3).rsplit('gets ', 1)[1]}")
+    assert arcs.describe_key(3) == f"· (4) gets {format_share(float(heads[7, 3]))} of the attention"
     assert set(arcs.top_keys) <= set(np.flatnonzero(heads[7] >= 0.02).tolist())
     assert "is masked here" in arcs.describe_key(8)
     focus.unlock()

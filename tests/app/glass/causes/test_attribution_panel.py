@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import pytest
 from pytestqt.qtbot import QtBot
@@ -51,23 +52,51 @@ def test_it_shows_gradient_times_input(
     assert ("Nothing predicts" in panel.message) == (design != "bert-tiny")
 
 
-def test_a_note_says_that_the_result_is_outdated_while_waiting(
+@pytest.fixture
+def step_ends(session: Session) -> Iterator[threading.Event]:
+    """Set when a long training step, which a test hands to the worker, may end."""
+    event = threading.Event()
+    yield event
+    event.set()  # else the session would never close after a failure
+
+
+@pytest.fixture
+def shown(
     qtbot: QtBot, session: Session, theme: ThemeProvider, byte_tokenizer: Tokenizer, until: Until
-) -> None:
-    focus, step_ends = Focus(), threading.Event()
+) -> AttributionPanel:
+    """A panel that shows the attributions of a token under the pointer."""
+    focus = Focus()
     panel = AttributionPanel(session, theme, focus)
     qtbot.addWidget(panel)
     panel.show()
     _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
     focus.show(text_of(tokenizer, "the cat sat", 4))
-    focus.lock(6)
+    focus.hover(6)
     until(lambda: not panel.message and not panel.examiner.busy)
     assert panel.head.note == ""
-    session.worker.call(step_ends.wait)  # like a training with long steps
-    focus.lock(7)
-    until(lambda: "previous token" in panel.head.note)
+    return panel
+
+
+def test_a_note_says_that_the_result_is_outdated_while_waiting(
+    shown: AttributionPanel, session: Session, step_ends: threading.Event, until: Until
+) -> None:
+    session.worker.call(step_ends.wait)
+    shown.of.buttons.button(1).click()  # another question about the same token
+    until(lambda: "still the previous result" in shown.head.note)
     step_ends.set()
-    until(lambda: panel.head.note == "")
+    until(lambda: shown.head.note == "")
+
+
+def test_the_note_disappears_when_the_pointer_leaves_the_token_meanwhile(
+    shown: AttributionPanel, session: Session, step_ends: threading.Event, until: Until
+) -> None:
+    session.worker.call(step_ends.wait)
+    shown.focus.hover(7)
+    until(lambda: "Waiting" in shown.head.note)
+    shown.focus.hover(None)
+    step_ends.set()
+    until(lambda: not shown.examiner.busy)
+    assert shown.head.note == ""
 
 
 def test_a_masked_token_is_attributed_to_its_top_prediction(

@@ -149,8 +149,8 @@ def test_the_numbers_are_exported(
         button.export_to(tmp_path / f"lens.{kind}", kind)
     until(lambda: all((tmp_path / f"lens.{kind}").exists() for kind in ("csv", "json", "png", "svg")))
     rows = (tmp_path / "lens.csv").read_text().splitlines()
-    assert rows[0] == "what,place,stood_there,layer,part,rank,token,amount"
-    assert len([row for row in rows if row.startswith("probability,")]) == 5 * 4 * 5  # places, layers, best tokens
+    assert rows[0] == "what,position,token_there,layer,part,rank,token,amount"
+    assert len([row for row in rows if row.startswith("probability,")]) == 5 * 4 * 5  # positions, layers, top tokens
     parts = [row.split(",") for row in rows if row.startswith("logit,")]
     assert [part[4] for part in parts][::7] == ["embedding", "biases"]
     assert panel.answer is not None

@@ -6,6 +6,7 @@ import dataclasses
 import http.client
 import itertools
 import json
+from collections.abc import Iterator
 from contextlib import closing
 
 import openai
@@ -20,7 +21,7 @@ from models.chat.template_config import ChatTemplateConfig
 from models.events import ReplyFinished, TokenMade
 from models.inference.generate import generate
 from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
-from models.tokenizers import decode, encode_text
+from models.tokenizers import IncrementalDecoder, TokenBytes, decode, encode_text
 from models.tokenizers.special_tokens import end_id
 from tests.app.serve.endpoint.conftest import Endpoint, until
 from tests.models.every_cut import EVERY_CUT
@@ -60,7 +61,7 @@ def test_a_chat_is_what_generate_makes(client: openai.OpenAI, endpoint: Endpoint
     ids = asked_ids(endpoint)
     text, tokens, reason = made(endpoint, ids, SamplingConfig(temperature=0.9, seed=3, max_tokens=40))
     reply = client.chat.completions.create(model="tiny", messages=ASKED, temperature=0.9, seed=3, max_tokens=40)
-    assert reply.choices[0].message.content == text
+    assert reply.choices[0].message.content == text.strip()
     assert reply.choices[0].message.role == "assistant"
     assert reply.choices[0].finish_reason == reason
     assert reply.choices[0].logprobs is None
@@ -81,7 +82,7 @@ def test_a_chat_is_what_generate_makes(client: openai.OpenAI, endpoint: Endpoint
     )
     *pieces, counts = list(stream)
     assert pieces[0].choices[0].delta.role == "assistant"
-    assert "".join(piece.choices[0].delta.content or "" for piece in pieces) == text
+    assert "".join(piece.choices[0].delta.content or "" for piece in pieces) == text.strip()
     assert [piece.choices[0].finish_reason for piece in pieces][-2:] == [None, reason]
     assert counts.choices == []
     assert counts.usage == reply.usage
@@ -158,7 +159,7 @@ def test_a_stop_text_is_found_across_tokens(client: openai.OpenAI, endpoint: End
     drawn = {"temperature": 0.0, "max_tokens": 30}
     whole, tokens, _ = made(endpoint, ids, SamplingConfig(**drawn))  # type: ignore[arg-type]
     stop = whole[4:7]  # of three tokens at least: each is a byte
-    before = whole[: whole.index(stop)]
+    before = whole[: whole.index(stop)].strip()
     sampling = {"model": "tiny", "messages": ASKED, "logprobs": True, **drawn}
     reply = client.chat.completions.create(**sampling, stop=stop)  # type: ignore[call-overload]
     assert reply.choices[0].message.content == before
@@ -264,3 +265,44 @@ def test_a_model_with_a_template_of_its_own(endpoint: Endpoint) -> None:
     (request,) = chat_requests(served, asked)
     assert decode(served.tokenizer, request.prompt_ids) == "user: Where is Ben?\nassistant:"
     assert request.sampling.stop == ("x", "\nuser: ")
+
+
+SAID = " \n The shed is\n built of gläss. \n"
+
+
+@pytest.fixture
+def said(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model says SAID, in single bytes."""
+    table = TokenBytes(endpoint.served.tokenizer)
+    ids = {table[id]: id for id in range(endpoint.served.config.vocab_size)}
+
+    def say(*_: object, **__: object) -> Iterator[TokenMade | ReplyFinished]:
+        decoder, data = IncrementalDecoder(endpoint.served.tokenizer), SAID.encode()
+        for byte in data:
+            id = ids[bytes([byte])]
+            top = ((id, -0.5),)
+            yield TokenMade(id=id, text=decoder.add(id), probability=0.6, entropy=1.0, rank=1, draw=0.5, top=top)
+        yield ReplyFinished(n_prompt=5, n_tokens=len(data), prefill_s=0.1, tokens_per_s=10.0, reason="length")
+
+    monkeypatch.setattr("models.inference.generate.generate", say)
+
+
+@pytest.mark.usefixtures("said")
+@pytest.mark.parametrize("scores", [{}, {"logprobs": True, "top_logprobs": 1}])
+def test_a_message_has_no_white_space_around_it(client: openai.OpenAI, scores: dict[str, object]) -> None:
+    asked = {"model": "tiny", "messages": ASKED, **scores}
+    (choice,) = client.chat.completions.create(**asked).choices  # type: ignore[call-overload]
+    assert choice.message.content == SAID.strip()
+    pieces = list(client.chat.completions.create(**asked, stream=True))  # type: ignore[call-overload]
+    assert "".join(piece.choices[0].delta.content or "" for piece in pieces) == SAID.strip()
+    if scores:
+        streamed = [t for p in pieces if p.choices[0].logprobs for t in p.choices[0].logprobs.content]
+        assert streamed == choice.logprobs.content
+        assert b"".join(bytes(token.bytes) for token in streamed).decode() == SAID.strip()
+        assert len(streamed) == len(SAID.encode()), "each token has its score"
+
+
+@pytest.mark.usefixtures("said")
+def test_a_completion_keeps_the_white_space_around_it(client: openai.OpenAI) -> None:
+    reply = client.completions.create(model="tiny", prompt="One day", echo=True)
+    assert reply.choices[0].text == "One day" + SAID

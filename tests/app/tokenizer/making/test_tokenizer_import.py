@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
+import psutil
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
@@ -19,7 +20,9 @@ from app.session.session import Session
 from app.tokenizer.making.import_menu import HubDialog, PatternDialog
 from app.tokenizer.making.importing import TokenizerImporter
 from app.tokenizer.tab import TokenizerTab
+from models.tokenizers.foreign.isolated_reading import reader
 from tests.app.heard import Heard
+from tests.models.tokenizers.foreign.hostile import write_endless_ranks
 
 Until = Callable[[Callable[[], bool]], None]
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "cat", "##s"]
@@ -60,9 +63,9 @@ def test_a_file_becomes_a_tokenizer(
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(bert / "vocab.txt"), ""))
     choose(tab, "A file")
     assert tab.bring.importer.busy
-    assert not tab.bring.button.isEnabled()
+    assert tab.bring.button.text() == "Cancel import"
     until(lambda: session.tokenizers.name == "bert")
-    assert tab.bring.button.isEnabled()
+    assert tab.bring.button.text() == "Import"
     assert tab.list.current_key == "bert"
     assert tab.views.current == "about"
     facts = tab.views.view("about").facts
@@ -143,9 +146,27 @@ def test_unreadable_files_give_an_error_message(
     assert tab.bring.importer.start(str(bert))
     until(lambda: bool(heard.failures))
     assert "vocab.txt is damaged" in heard.failures[0]
-    assert tab.bring.button.isEnabled()
+    assert tab.bring.button.text() == "Import"
     assert not tab.bring.importer.start(str(bert), "a/b")
     assert "may not contain" in heard.failures[1]
+
+
+def test_cancelling_ends_the_reading(
+    qtbot: QtBot, tab: TokenizerTab, session: Session, heard: Heard, tmp_path: Path, until: Until
+) -> None:
+    """Even of a file that takes for ever to read."""
+    endless = tmp_path / "endless.tiktoken"
+    write_endless_ranks(endless)
+    reader().kill()
+    assert tab.bring.importer.start(str(endless), "", "gpt2")
+    until(lambda: reader().pid != 0)
+    process = psutil.Process(reader().pid)
+    qtbot.mouseClick(tab.bring.button, Qt.MouseButton.LeftButton)
+    assert not tab.bring.importer.busy
+    assert tab.bring.button.text() == "Import"
+    until(lambda: not process.is_running())
+    assert not heard.failures
+    assert session.tokenizers.list() == []
 
 
 def test_names_are_checked_before_the_import(session: Session, heard: Heard, bert: Path, until: Until) -> None:

@@ -46,6 +46,32 @@ def random_texts(n: int = 400, seed: int = 1) -> list[str]:
     return ["".join(chance.choices(alphabet, k=chance.randint(1, 16))) for _ in range(n)]
 
 
+_BLOCKS = (
+    *((0x20, 0x7E), (0x20, 0x7E), (0x00, 0x1F), (0x7F, 0x24F), (0x300, 0x36F), (0x370, 0x52F), (0x590, 0x6FF)),
+    *((0x900, 0x97F), (0xE00, 0xE7F), (0x1100, 0x11FF), (0x2000, 0x206F), (0x2190, 0x27BF), (0x3000, 0x30FF)),
+    *((0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0xE000, 0xE0FF), (0xFF00, 0xFFEF), (0x1F300, 0x1FAFF), (0x10000, 0x10FFFF)),
+)
+_SNIPPETS = "the quick Fox don't I'LL HELLO 12345 3.14 naïve def return {}; <0x41> ▁▁ \u1112\u1161\u11ab 👩‍👩‍👧‍👦 🇩🇪"
+
+
+def mixed_texts(n: int = 1000, seed: int = 2) -> list[str]:
+    """Runs of white space, words, and random characters of many blocks, control characters among them, joined."""
+    chance = random.Random(seed)
+
+    def part() -> str:
+        kind = chance.random()
+        if kind < 0.25:
+            return " " * chance.randint(1, 40)
+        if kind < 0.35:
+            return chance.choice("\n\t\r") * chance.randint(1, 6)
+        if kind < 0.6:
+            return chance.choice(_SNIPPETS.split(" "))
+        first, last = chance.choice(_BLOCKS)
+        return "".join(chr(chance.randint(first, last)) for _ in range(chance.randint(1, 8)))
+
+    return ["".join(part() for _ in range(chance.randint(1, 12))) for _ in range(n)]
+
+
 def all_texts() -> list[str]:
     """Everything that is tried on each tokenizer."""
     return [*TORTURE, "".join(TORTURE), *(word for text in TORTURE for word in text.split(" ")), *random_texts()]

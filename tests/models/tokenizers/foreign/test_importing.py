@@ -47,6 +47,10 @@ def test_names(library: Library, tmp_path: Path) -> None:
         import_tokenizer(folder, library, "a/b")
     train_tokenizer((), "byte", 0).save(str(tmp_path / "special.json"))
     assert import_tokenizer(tmp_path / "special.json", library) == "special"
+    for name in ("tokenizer.model.v3", "mistral_240323.model.v7m1"):  # as Mistral's files are called
+        (tmp_path / name).write_bytes((tmp_path / "special.json").read_bytes())
+    assert import_tokenizer(tmp_path / "tokenizer.model.v3", library) == "tokenizer-v3"
+    assert import_tokenizer(tmp_path / "mistral_240323.model.v7m1", library) == "mistral_240323-v7m1"
 
 
 def test_a_pattern_is_used_only_where_needed(library: Library, tmp_path: Path) -> None:

@@ -73,6 +73,18 @@ def test_vocab_and_merges(byte_level: Tokenizer, tmp_path: Path) -> None:
             assert ids_of(found.tokenizer, text) == ids_of(byte_level, text)
 
 
+def test_vocab_and_merges_as_openai_called_them(byte_level: Tokenizer, tmp_path: Path) -> None:
+    folder = write_pair(tmp_path / "mine", byte_level)
+    (folder / "vocab.json").rename(folder / "encoder.json")
+    with pytest.raises(ValueError, match=r"encoder\.json is only half of a tokenizer: vocab\.bpe is missing"):
+        read_foreign(folder / "encoder.json")
+    (folder / "merges.txt").rename(folder / "vocab.bpe")
+    for path in (folder, folder / "encoder.json", folder / "vocab.bpe"):
+        found = read_foreign(path)
+        assert found.form == "encoder.json and vocab.bpe"
+        assert ids_of(found.tokenizer, "the naïve cat") == ids_of(byte_level, "the naïve cat")
+
+
 def test_vocab_and_merges_with_another_split(byte_level: Tokenizer, tmp_path: Path) -> None:
     folder = write_pair(tmp_path / "mine", byte_level)
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "Qwen2Tokenizer"}')
@@ -137,7 +149,7 @@ def test_sentencepiece_in_a_folder(tmp_path: Path) -> None:
 
 def test_which_file_of_a_folder(tmp_path: Path) -> None:
     assert find_tokenizer_file(tmp_path) is None
-    for name in ("a.tiktoken", "vocab.txt", "vocab.json", "tokenizer.json"):
+    for name in ("a.tiktoken", "tokenizer.model.v3", "tekken.json", "vocab.txt", "vocab.json", "tokenizer.json"):
         (tmp_path / name).write_text("x")
         expected = "vocab.txt" if name == "vocab.json" else name  # without merges.txt it is half of one
         assert find_tokenizer_file(tmp_path) == tmp_path / expected
@@ -171,6 +183,10 @@ WRONG: dict[str, tuple[str, bytes, str]] = {
     "zeros": ("it.model", bytes(100), "is not a complete SentencePiece model"),
     "GGUF": ("it.gguf", b"GGUF" + bytes(range(100)), "is not a complete GGUF file"),
     "GGUF of nothing": ("it.gguf", b"GGUF\x03\0\0\0" + bytes(16), "contains no tokenizer"),
+    "compressed": ("bpe_simple_vocab_16e6.txt.gz", b"\x1f\x8b\x08\x00" + bytes(50), "is compressed: unpack it first"),
+    "CLIP's": ("merges.txt", b'"bpe_simple_vocab_16e6.txt#version: 0.2\ni n\n', "belongs to CLIP, which repairs texts"),
+    "RWKV's": ("vocab.txt", b"1 '\\x00' 1\n2 '\\x01' 1\n", "belongs to RWKV, which always takes the longest token"),
+    "RWKV's, bytes": ("vocab.txt", b"1 b'\\x00' 1\n2 b'\\x01' 1\n", "belongs to RWKV, which always takes the longest"),
     "a pickle": ("pytorch_model.bin", b"PK\x03\x04" + b"\0" * 50, "is not a supported tokenizer format"),
 }
 

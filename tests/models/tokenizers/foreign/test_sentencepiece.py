@@ -14,16 +14,19 @@ import pytest
 import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer
+from tokenizers.models import BPE
 from tokenizers.normalizers import Normalizer
 
 from models.tokenizers.foreign.charsmap import make_charsmap, read_charsmap, replace_longest
 from models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
+from models.tokenizers.foreign.merges import derive_merges, find_undecided
 from models.tokenizers.foreign.reading import read_foreign
 from models.tokenizers.foreign.replacing import replacement_steps
 from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
-from models.tokenizers.foreign.sentencepiece_file import parse_sentencepiece
-from tests.models.tokenizers.foreign.support import all_texts, ids_of, lines, saved
+from models.tokenizers.foreign.sentencepiece_file import PieceKind, parse_sentencepiece
+from tests.models.tokenizers.foreign.support import all_texts, ids_of, lines, mixed_texts, saved
 
 CONTROLS = ("<unk>", "<s>", "</s>")
 """SentencePiece encodes these as characters; we, like transformers, parse them."""
@@ -154,6 +157,94 @@ def test_files_beside_a_model_are_read(tmp_path: Path) -> None:
     assert (found.template, found.named_tokens) == ("{{ messages }}", {"bos_token": "<s>"})
 
 
+RUNS = {"model_type": "bpe", "normalization_rule_name": "identity", "byte_fallback": True, "vocab_size": 700}
+
+
+def with_runs(scores: Mapping[str, float], **options: Any) -> bytes:
+    """A model that keeps spaces, with some pieces more, whose scores are given."""
+    changed = sentencepiece_model_pb2.ModelProto.FromString(
+        train(**RUNS, remove_extra_whitespaces=False, allow_whitespace_only_pieces=True, **options)
+    )
+    for piece in changed.pieces:
+        piece.score = scores.get(piece.piece, piece.score)
+    known = {piece.piece for piece in changed.pieces}
+    for text, score in scores.items():
+        if text not in known:
+            changed.pieces.add(piece=text, score=score)
+    return changed.SerializeToString()
+
+
+WHITE_SPACE = {"▁" * n: -1e9 for n in (*range(1, 15), 16)}
+"""As in Llama and Mistral: 15 pieces share the lowest score, and there is none of 15."""
+
+
+@pytest.mark.parametrize("symbols", [[], ["[REF]", "[/REF]"]])
+def test_runs_of_equal_scores_are_merged_from_left_to_right(symbols: list[str]) -> None:
+    theirs, ours = pair(with_runs(WHITE_SPACE, user_defined_symbols=symbols))
+    runs = [
+        before + " " * n + after for n in range(80) for before in ("", "a", "▁\n") for after in ("", "the", "\n", "9")
+    ]
+    assert [len(ids_of(ours, " " * n)) for n in (13, 14, 15, 30)] == [1, 2, 1, 3]  # and one before each text
+    for text in [*runs, *all_texts(), *mixed_texts(300)]:
+        if not any(control in text for control in CONTROLS):
+            assert ids_of(ours, text) == theirs.encode(text), repr(text)
+            assert ours.decode(theirs.encode(text)) == theirs.decode(theirs.encode(text)), repr(text)
+
+
+def test_a_piece_that_no_merge_makes_is_not_found_beside_symbols() -> None:
+    """As “▁YYYY” in Gemma: symbols are looked up, as whole words, and that would find it."""
+    theirs, ours = pair(with_runs({"▁xqx": -1e6}, user_defined_symbols=["[REF]"]))
+    id = theirs.piece_to_id("▁xqx")
+    for text in ("xqx", "the xqx", "[REF] xqx", " xqx"):
+        assert ids_of(ours, text) == theirs.encode(text)
+        assert id not in ids_of(ours, text)
+    assert ours.decode([id, id]) == theirs.decode([id, id])
+
+
+@given(st.sets(st.integers(2, 12), min_size=1), st.integers(0, 60))
+def test_runs_of_any_lengths(lengths: set[int], n: int) -> None:
+    """What is merged first is what SentencePiece would: the leftmost pair, whichever piece it makes."""
+    ranks = {"▁" * length: 1.0 for length in lengths}
+    merges = derive_merges(ranks)
+    assert find_undecided(ranks, merges) is None
+    vocab = {"▁" * length: length for length in {1, *lengths}}
+    known = Tokenizer(BPE(vocab=vocab, merges=merges)).encode("▁" * n).ids
+    symbols = [1] * n
+    while (
+        at := next((i for i in range(len(symbols) - 1) if symbols[i] + symbols[i + 1] in lengths), None)
+    ) is not None:
+        symbols[at : at + 2] = [symbols[at] + symbols[at + 1]]
+    assert known == symbols
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        {"th": -5e8, "at": -5e8},  # of “tha” and “ath”, say, the leftmost pair would be merged
+        {**WHITE_SPACE, "▁▁▁▁a": -2e9},  # a run is part of another piece
+        {**WHITE_SPACE, "▁▁▁": -5e8},  # not all runs have the same score
+    ],
+)
+def test_other_equal_scores_are_refused(scores: dict[str, float], tmp_path: Path) -> None:
+    path = tmp_path / "it.model"
+    path.write_bytes(with_runs(scores))
+    with pytest.raises(
+        ValueError, match=r"it\.model cannot be read: pieces such as .* have equal scores, so which one"
+    ):
+        read_foreign(path)
+
+
+def test_a_run_as_likely_as_its_parts_is_refused(tmp_path: Path) -> None:
+    """As in Jurassic-2: four spaces have twice the score of two, so that rounding decides."""
+    changed = sentencepiece_model_pb2.ModelProto.FromString(train(**OPTIONS["unigram spaces kept"]))
+    for n in (2, 4):
+        changed.pieces.add(piece="▁" * n, score=-2.25 * n)
+    path = tmp_path / "it.model"
+    path.write_bytes(changed.SerializeToString())
+    with pytest.raises(ValueError, match=r"it\.model cannot be read: its piece '▁▁▁▁' is exactly as likely"):
+        read_foreign(path)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -223,6 +314,28 @@ def test_a_gguf_file_keeps_the_same_model(tmp_path: Path) -> None:
     writer.write_tensors_to_file()
     writer.close()
     ours = read_foreign(tmp_path / "it.gguf").tokenizer
+    for text in all_texts():
+        if not any(control in text for control in CONTROLS):
+            assert ids_of(ours, text) == theirs.encode(text), repr(text)
+
+
+def test_symbols_in_a_gguf_file_are_written_with_spaces() -> None:
+    """As Gemma's, whose unknown token is among the control symbols besides."""
+    theirs, _ = pair(data := train(**OPTIONS["bpe symbols"]))
+    model = parse_sentencepiece(data, "it.model")
+    kinds = [PieceKind.CONTROL if piece.kind == PieceKind.UNKNOWN else piece.kind for piece in model.pieces]
+    about = {
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": [
+            piece.text.replace("▁", " ") if piece.kind == PieceKind.USER_DEFINED else piece.text
+            for piece in model.pieces
+        ],
+        "tokenizer.ggml.scores": [piece.score for piece in model.pieces],
+        "tokenizer.ggml.token_type": [int(kind) for kind in kinds],
+        "tokenizer.ggml.unknown_token_id": theirs.unk_id(),
+    }
+    ours = make_tokenizer(about, "it.gguf")
+    assert ours is not None
     for text in all_texts():
         if not any(control in text for control in CONTROLS):
             assert ids_of(ours, text) == theirs.encode(text), repr(text)

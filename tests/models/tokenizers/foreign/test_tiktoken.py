@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from models.tokenizers import TokenBytes, train_tokenizer
+from models.tokenizers import TokenBytes, decode, train_tokenizer
 from models.tokenizers.foreign.merges import derive_merges
 from models.tokenizers.foreign.patterns import PATTERNS, PatternUnknownError
 from models.tokenizers.foreign.reading import read_foreign
-from models.tokenizers.foreign.tiktoken_ranks import read_ranks
-from tests.models.tokenizers.foreign.support import all_texts, ids_of, lines, saved
+from models.tokenizers.foreign.tiktoken_ranks import ranked_tokenizer, read_ranks
+from tests.models.tokenizers.foreign.support import all_texts, ids_of, lines, mixed_texts, saved
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,36 @@ def test_ids_are_those_of_tiktoken(
         assert ours.decode(ids_of(ours, text)) == text
 
 
+@pytest.mark.parametrize("name", ["qwen", "qwen3.5", "tekken"])
+def test_ids_are_those_of_tiktoken_with_patterns_of_others(name: str, ranks: dict[bytes, int], tmp_path: Path) -> None:
+    pattern = PATTERNS[name]
+    theirs = tiktoken.Encoding(name, pat_str=pattern.regex, mergeable_ranks=ranks, special_tokens={})
+    ours = saved(read_ranks(write(tmp_path / "any.tiktoken", ranks), name)[0])
+    for text in [*all_texts(), *mixed_texts(300)]:
+        normal = unicodedata.normalize("NFC", text) if pattern.nfc else text
+        assert ids_of(ours, text) == theirs.encode_ordinary(normal), repr(text)
+
+
+def test_an_empty_token(ranks: dict[bytes, int], tmp_path: Path) -> None:
+    """As in the last line of Whisper's multilingual ranks: its id is taken, and no text has it."""
+    path = write(tmp_path / "my_gpt2.tiktoken", ranks)
+    path.write_bytes(path.read_bytes() + b"= %d\n" % len(ranks))
+    theirs = tiktoken.Encoding("x", pat_str=PATTERNS["gpt2"].regex, mergeable_ranks=ranks, special_tokens={})
+    ours = saved(read_foreign(path).tokenizer)
+    assert ours.get_vocab_size() == len(ranks) + 1
+    assert TokenBytes(ours)[len(ranks)] == b""
+    assert decode(ours, [ranks[b"a"], len(ranks), ranks[b"b"]]) == "ab"
+    for text in all_texts():
+        assert ids_of(ours, text) == theirs.encode_ordinary(text), repr(text)
+
+
+def test_a_special_token_that_is_an_ordinary_one_too(ranks: dict[bytes, int]) -> None:
+    with pytest.raises(
+        ValueError, match=r"it\.tiktoken cannot be read: 'a' is both a special token and an ordinary one"
+    ):
+        ranked_tokenizer(ranks, PATTERNS["gpt2"], {"a": 5000}, "it.tiktoken")
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=40))
 def test_ids_of_any_text(text: str) -> None:
@@ -76,22 +107,35 @@ def small_pair(_made: list[tuple[tiktoken.Encoding, Tokenizer]] = []) -> tuple[t
     return _made[0]
 
 
-def test_special_tokens_of_a_known_size(tmp_path: Path) -> None:
+def invented_ranks(n: int) -> dict[bytes, int]:
+    """The single bytes, then pairs and triples of bytes, so that the size is that of a published encoding."""
     ranks = {bytes([b]): b for b in range(256)}
-    pairs = ((bytes([a]) + bytes([b])) for a in range(97, 123) for b in range(256))
+    pairs = (bytes([a, b]) for a in range(97, 123) for b in range(256))
     ranks |= {pair: 256 + i for i, pair in enumerate(pairs)}
-    triples = ((bytes([a, b, c])) for a in range(65, 91) for b in range(97, 123) for c in range(256))
-    for token in triples:
-        if len(ranks) == 50_256:
-            break
-        ranks.setdefault(token[:2], len(ranks))
-        if len(ranks) < 50_256:
-            ranks.setdefault(token, len(ranks))
-    assert len(ranks) == 50_256
+    for triple in (bytes([a, b, c]) for a in range(65, 91) for b in range(97, 123) for c in range(256)):
+        for token in (triple[:2], triple):
+            if len(ranks) < n:
+                ranks.setdefault(token, len(ranks))
+    return ranks
+
+
+def test_special_tokens_of_a_known_size(tmp_path: Path) -> None:
+    ranks = invented_ranks(50_256)
     found = read_foreign(write(tmp_path / "mine.txt", ranks))
     assert found.form == "tiktoken ranks"
     assert "match gpt2" in found.assumptions[0]
     assert ids_of(found.tokenizer, "a<|endoftext|>b") == [ranks[b"a"], 50_256, ranks[b"b"]]
+
+
+def test_special_tokens_of_whisper(tmp_path: Path) -> None:
+    """Those whose ids are the same in all of its multilingual models: 99 languages; version 3 has one more."""
+    path = write(tmp_path / "multilingual.tiktoken", invented_ranks(50_256))
+    path.write_bytes(path.read_bytes() + b"= 50256\n")
+    found = read_foreign(path)
+    spelled = ("<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|su|>", "<|yue|>", "<|translate|>")
+    ids = [found.tokenizer.token_to_id(token) for token in spelled]
+    assert ids == [50_257, 50_258, 50_259, 50_357, None, None]
+    assert "after the 99 languages were left out" in found.assumptions[2]
 
 
 def test_ranks_in_unusual_order() -> None:
@@ -109,6 +153,8 @@ def test_the_pattern_is_needed_only_if_unknown(ranks: dict[bytes, int], tmp_path
     assert read_foreign(known).assumptions == (
         "Text is split into words with the pattern cl100k, as the file's name says.",
     )
+    with pytest.raises(PatternUnknownError):  # two patterns have that name
+        read_foreign(write(tmp_path / "qwen.tiktoken", ranks))
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,12 @@ def test_tokens_that_no_text_yields_are_unreachable() -> None:
     assert read_vocabulary(pieces).reachable.tolist() == [True, True, False, True]
 
 
+def test_an_empty_token_is_unreachable() -> None:
+    """Whisper's multilingual vocabulary has one."""
+    core = cores.BPE(vocab={"a": 0, "": 1}, merges=[], ignore_merges=True)
+    assert read_vocabulary(Tokenizer(core)).reachable.tolist() == [True, False]
+
+
 def test_bytes_never_in_utf8_are_unreachable(trained: dict[str, Tokenizer]) -> None:
     for kind in ("byte", "bpe", "unigram"):
         table = read_vocabulary(trained[kind])

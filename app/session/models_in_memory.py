@@ -1,0 +1,142 @@
+"""Every model that is kept in memory, and who uses it. No torch import."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from PySide6.QtCore import QEvent, QObject, QTimer, Signal, Slot
+
+from app.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+PATIENCE_MS = 30_000
+"""Milliseconds for which the models of a page are kept after it was left."""
+
+
+@dataclass(eq=False)
+class LoadedModel:
+    """A model with its tokenizer at a training step; made on the worker's thread. about: what else its user knows."""
+
+    name: str
+    model: Any
+    tokenizer: Tokenizer
+    step: int
+    about: Any = None
+
+    def __post_init__(self) -> None:
+        tensors = {id(tensor): tensor.nbytes for tensor in (*self.model.parameters(), *self.model.buffers())}
+        self.n_bytes = sum(tensors.values())
+
+
+class ModelUse(NamedTuple):
+    """A model in memory: its user (“Chat”), its name, and the bytes of its weights."""
+
+    user: str
+    name: str
+    n_bytes: int
+
+
+class ModelsInMemory(QObject):
+    """The models that are kept for a next question, each under its user and a key; not the one in training.
+
+    Users keep no model elsewhere: what is released here is gone as soon as the job that uses it has ended. Any thread
+    may put, get and release; torch objects are only handed over.
+
+    Signals:
+        freed(): the user wants the device to be free, and all models were released.
+    """
+
+    freed = Signal()
+
+    def __init__(self, worker: Worker, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._worker = worker
+        self._lock = threading.Lock()
+        self._kept: dict[str, dict[Hashable, LoadedModel]] = {}
+
+    def put(self, user: str, key: Hashable, loaded: LoadedModel) -> None:
+        """Keep a model for `user`, in place of the one under this key."""
+        with self._lock:
+            self._kept.setdefault(user, {})[key] = loaded
+
+    def get(self, user: str, key: Hashable) -> LoadedModel | None:
+        """The model that is kept under this key; None if it was released."""
+        with self._lock:
+            return self._kept.get(user, {}).get(key)
+
+    def release(self, user: str, but: Collection[Hashable] = ()) -> None:
+        """Release the models of a user, except those under the keys `but`."""
+        with self._lock:
+            kept = self._kept.pop(user, {})
+            stay = {key: loaded for key, loaded in kept.items() if key in but}
+            if stay:
+                self._kept[user] = stay
+        if len(stay) < len(kept):
+            self.return_free_memory()
+
+    @Slot()
+    def free(self) -> None:
+        """Release all of them."""
+        with self._lock:
+            self._kept.clear()
+        self.freed.emit()
+        self.return_free_memory()
+
+    @Slot()
+    def return_free_memory(self) -> None:
+        """Give the memory of released models back to the device and the system, as soon as the worker can."""
+        self._worker.call(_return_free_memory)
+
+    @property
+    def uses(self) -> tuple[ModelUse, ...]:
+        """What is in memory, in the order in which it was loaded."""
+        with self._lock:
+            return tuple(
+                ModelUse(user, loaded.name, loaded.n_bytes)
+                for user, kept in self._kept.items()
+                for loaded in kept.values()
+            )
+
+    def release_when_left(self, user: str, page: QObject, busy: Callable[[], bool]) -> QTimer:
+        """Release the models of `user` some time after its page was left, but not while it is `busy`.
+
+        Returns the timer that does it, which is active while the page is out of view.
+        """
+        return _Departure(page, lambda: self.release(user), busy).timer
+
+
+class _Departure(QObject):
+    """Calls a function some time after a page was left."""
+
+    def __init__(self, page: QObject, release: Callable[[], None], busy: Callable[[], bool]) -> None:
+        super().__init__(page)
+        self._release, self._busy = release, busy
+        self.timer = QTimer(self, singleShot=True, interval=PATIENCE_MS)
+        self.timer.timeout.connect(self._on_timeout)
+        page.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Hide:
+            self.timer.start()
+        elif event.type() == QEvent.Type.Show:
+            self.timer.stop()
+        return False
+
+    @Slot()
+    def _on_timeout(self) -> None:
+        if self._busy():
+            self.timer.start()
+        else:
+            self._release()
+
+
+def _return_free_memory() -> None:
+    """On the worker's thread, as all that needs torch."""
+    from models.device import return_free_memory
+
+    return_free_memory()

@@ -1,0 +1,289 @@
+"""Child processes of this program, and calls in one that has a time and a memory limit: for what strangers wrote.
+
+Arguments and results of a call are JSON, so nothing that the child sends can run anything here. No torch import.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import importlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import weakref
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from models.events import Event, Progress, result_of
+from models.number_words import format_size
+
+ANSWER_CALLS = "answer-calls"
+"""The argument with which this program answers calls (app.__main__)."""
+
+_CHECK_S = 0.02
+"""Seconds between two looks at the child's memory; meanwhile, a process can take some 50 MB."""
+
+_START_S = 120.0
+"""Limit on the start of a child: seconds on a busy machine, much less on others."""
+
+_IDLE_BYTES = 1 << 27
+"""Resident memory that a child may keep between two calls; without any call, it has 20 to 60 MB."""
+
+_LENGTH_BYTES = 8
+_OUT_OF_MEMORY = 78
+"""Exit code of a child that was denied memory; nothing else ends with it."""
+
+_NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+"""On Windows: without a console of its own."""
+
+
+def own_command() -> list[str]:
+    """The command that starts this program."""
+    return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
+
+
+def start_child(arguments: list[str], *, stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
+    """Start a command line of this program, with the environment that it needs.
+
+    Args:
+        stdin, stdout, stderr: as subprocess.Popen's.
+    """
+    environment = dict(os.environ)
+    if not getattr(sys, "frozen", False):
+        root = str(Path(__file__).resolve().parents[1])
+        environment["PYTHONUTF8"] = "1"
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
+    return subprocess.Popen(
+        arguments, stdin=stdin, stdout=stdout, stderr=stderr, env=environment, creationflags=_NO_WINDOW
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Limits of one call: wall-clock time, memory of the child, and size of the answer (as JSON)."""
+
+    seconds: float
+    memory_bytes: int
+    answer_bytes: int
+
+
+class LimitError(ValueError):
+    """A call exceeded a limit or crashed the child; the message is a clause: “it takes longer than 5 s”."""
+
+
+class ChildProcess:
+    """A child that the first call starts, and the first one after it was killed. Threads call it one after another."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: _Running | None = None
+
+    @property
+    def pid(self) -> int:
+        """The id of the process; 0 while there is none."""
+        running = self._running
+        return running.pid if running is not None and running.is_alive else 0
+
+    def call(
+        self, function: Callable[..., Any], *args: Any, limits: Limits, errors: tuple[type[ValueError], ...] = ()
+    ) -> Any:
+        """The result of `function(*args)` in the child.
+
+        Args:
+            function: a function of a module; its arguments and its result are what JSON can hold.
+            errors: subclasses of ValueError that it may raise; they have one argument, the message.
+
+        Raises:
+            ValueError: as the function; LimitError if the child had to be killed, or has crashed.
+            RuntimeError: for any other error of the function, with its traceback.
+        """
+        return result_of(self.call_events(function, *args, limits=limits, errors=errors))
+
+    def call_events(
+        self, function: Callable[..., Any], *args: Any, limits: Limits, errors: tuple[type[ValueError], ...] = ()
+    ) -> Generator[Event, None, Any]:
+        """As `call`; yields Progress of unknown extent every few milliseconds, and closing it kills the child."""
+        while not self._lock.acquire(timeout=_CHECK_S):
+            yield Progress(done=0, total=0)
+        try:
+            if not self.pid:
+                self.kill()
+                self._running = _Running()
+            assert self._running is not None
+            request = {"module": function.__module__, "function": function.__qualname__, "args": args}
+            answer = yield from self._running.ask(request, limits)
+            if self._running.memory_bytes() > _IDLE_BYTES:
+                self.kill()  # it keeps what it has read, and the next call may be far off
+        except BaseException:  # also where this is closed: the answer would come to the next call
+            self.kill()
+            raise
+        finally:
+            self._lock.release()
+        if "result" in answer:
+            return answer["result"]
+        if "details" in answer:
+            raise RuntimeError(f"{function.__qualname__} failed in the child process:\n{answer['details']}")
+        kind = next((kind for kind in errors if kind.__name__ in answer["kinds"]), ValueError)
+        raise kind(answer["sentence"])
+
+    def kill(self) -> None:
+        """Kill the child, if there is one."""
+        if self._running is not None:
+            self._running.kill()
+            self._running = None
+
+
+class _Running:
+    """One process, and the thread that reads its answers."""
+
+    def __init__(self) -> None:
+        pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+        self._child = start_child([*own_command(), ANSWER_CALLS], stdin=pipe, stdout=pipe, stderr=nothing)
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._requests = self._child.stdin
+        self._reader = _Reader(self._child.stdout)
+        self._reader.start()
+        self._process: psutil.Process | None = None
+        self.kill = weakref.finalize(self, _end, self._child, self._reader)
+        """Kills it, as does the end of this program."""
+
+    @property
+    def is_alive(self) -> bool:
+        return self.kill.alive and self._child.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """That of Python itself: on Windows, the child may be no more than its launcher."""
+        return self._child.pid if self._process is None else self._process.pid
+
+    def memory_bytes(self) -> int:
+        """The resident memory; 0 if it has ended, or not begun."""
+        try:
+            return 0 if self._process is None else int(self._process.memory_info().rss)
+        except psutil.Error:
+            return 0
+
+    def ask(self, request: dict[str, Any], limits: Limits) -> Generator[Event, None, dict[str, Any]]:
+        """Send a request and wait for the answer; LimitError if there is none within the limits."""
+        try:
+            if self._process is None:
+                hello = yield from self._answer(Limits(seconds=_START_S, memory_bytes=0, answer_bytes=1 << 10))
+                self._process = psutil.Process(hello["pid"])
+            self._reader.max_bytes = limits.answer_bytes
+            _send(self._requests, {**request, "limits": [limits.seconds, limits.memory_bytes]})
+            return (yield from self._answer(limits))
+        except (OSError, psutil.Error) as error:
+            raise LimitError("it ends the process that computes it") from error
+
+    def _answer(self, limits: Limits) -> Generator[Event, None, dict[str, Any]]:
+        ends = time.monotonic() + limits.seconds
+        while True:
+            try:
+                answer = self._reader.answers.get(timeout=_CHECK_S)
+                break
+            except queue.Empty:
+                if self.memory_bytes() > limits.memory_bytes:
+                    raise LimitError(_too_large(limits)) from None
+                if time.monotonic() > ends:
+                    raise LimitError(f"it takes longer than {limits.seconds:g} s") from None
+            yield Progress(done=0, total=0)
+        if answer is None:
+            code = self._child.wait()
+            raise LimitError(_too_large(limits) if code == _OUT_OF_MEMORY else f"it crashes its process, code {code}")
+        if not answer:
+            raise LimitError(f"its result is larger than {format_size(limits.answer_bytes)}")
+        return json.loads(answer)  # type: ignore[no-any-return]
+
+
+class _Reader(threading.Thread):
+    """Puts the answers in a queue: None at their end, b"" for one that has more than `max_bytes`, which is not read."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(name="answers of a child", daemon=True)
+        self.answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self.max_bytes = 1 << 10
+        self._stream = stream
+
+    def run(self) -> None:
+        while (length := _read_length(self._stream)) is not None:
+            if length > self.max_bytes:
+                self.answers.put(b"")
+                return
+            self.answers.put(self._stream.read(length))
+        self.answers.put(None)
+
+
+def _end(child: subprocess.Popen[bytes], reader: _Reader) -> None:
+    child.kill()
+    child.wait()
+    reader.join()
+    for stream in (child.stdin, child.stdout):
+        assert stream is not None
+        with contextlib.suppress(OSError):  # a request that it did not read
+            stream.close()
+
+
+def _too_large(limits: Limits) -> str:
+    return f"it takes more than {format_size(limits.memory_bytes)} of memory"
+
+
+def _read_length(stream: IO[bytes]) -> int | None:
+    """The length of the next message; None at the end."""
+    data = stream.read(_LENGTH_BYTES)
+    return int.from_bytes(data) if len(data) == _LENGTH_BYTES else None
+
+
+def _send(stream: IO[bytes], message: dict[str, Any]) -> None:
+    data = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    stream.write(len(data).to_bytes(_LENGTH_BYTES) + data)
+    stream.flush()
+
+
+# -- In the child ------------------------------------------------------------------------------------------------------
+
+
+def answer_calls() -> None:
+    """Compute what stdin asks for, one call after another, and write the results to stdout; until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal is meant for the parent
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)  # whatever a library prints
+    _send(answers, {"pid": os.getpid()})
+    while (length := _read_length(requests)) is not None:
+        request = json.loads(requests.read(length))
+        seconds, memory_bytes = request["limits"]
+        if sys.platform == "linux":  # elsewhere, only the parent watches
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, resource.RLIM_INFINITY))
+        # If the parent is killed meanwhile, nobody else would end this.
+        faulthandler.dump_traceback_later(2 * seconds, exit=True, file=nowhere)
+        try:
+            _send(answers, _answer_to(request))
+        except MemoryError:
+            os._exit(_OUT_OF_MEMORY)
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _answer_to(request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        function = getattr(importlib.import_module(request["module"]), request["function"])
+        return {"result": function(*request["args"])}
+    except ValueError as error:
+        return {"sentence": str(error), "kinds": [kind.__name__ for kind in type(error).__mro__]}
+    except MemoryError:
+        raise
+    except BaseException:  # noqa: BLE001 (a panic in Rust is no Exception)
+        return {"details": traceback.format_exc()}

@@ -1,0 +1,61 @@
+"""Reads tokenizers of strangers in a child process, so that it ends and can be cancelled, whatever their files hold."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from models.child_process import ChildProcess, LimitError, Limits
+from models.events import Event
+from models.files.atomic import DamagedError
+from models.tokenizers.foreign.patterns import PatternUnknownError
+from models.tokenizers.foreign.reading import ExternalTokenizer, read_foreign
+
+LIMITS = Limits(seconds=300.0, memory_bytes=2 << 30, answer_bytes=256 << 20)
+"""Tokenizers with 250,000 tokens take some ten seconds and a quarter of this memory."""
+
+
+def read_isolated(path: Path, pattern: str = "") -> Generator[Event, None, ExternalTokenizer]:
+    """As `read_foreign`, in another process; yields Progress of unknown extent, and closing it ends the reading.
+
+    Raises:
+        ValueError: as `read_foreign`, or if it exceeds LIMITS.
+    """
+    errors = (PatternUnknownError, DamagedError)
+    try:
+        found = yield from reader().call_events(
+            read_as_json, str(path.absolute()), pattern, limits=LIMITS, errors=errors
+        )
+    except LimitError as error:
+        raise DamagedError(f"{path} cannot be read as a tokenizer, because {error}.") from error
+    return ExternalTokenizer(
+        tokenizer=Tokenizer.from_str(found["tokenizer"]),
+        form=found["form"],
+        files=tuple(map(Path, found["files"])),
+        assumptions=tuple(found["assumptions"]),
+        template=found["template"],
+        named_tokens=found["named_tokens"],
+    )
+
+
+@functools.cache
+def reader() -> ChildProcess:
+    """The process that reads, shared by all threads."""
+    return ChildProcess()
+
+
+def read_as_json(path: str, pattern: str) -> dict[str, Any]:
+    """In the child: the fields of an ExternalTokenizer."""
+    found = read_foreign(Path(path), pattern)
+    return {
+        "tokenizer": found.tokenizer.to_str(),
+        "form": found.form,
+        "files": list(map(str, found.files)),
+        "assumptions": found.assumptions,
+        "template": found.template,
+        "named_tokens": dict(found.named_tokens),
+    }
