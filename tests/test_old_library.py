@@ -25,6 +25,7 @@ from app.session.designs import Designs
 from app.session.remembered import Remembered
 from app.session.tokenizers import Tokenizers
 from app.session.trash import Trash
+from app.session.undo import Undo
 from app.worker.notices import Notices
 from models import load_model
 from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
@@ -172,7 +173,7 @@ def test_what_was_thrown_away_comes_back(library: Library) -> None:
 
 def test_the_settings_are_understood(library: Library, qtbot: QtBot) -> None:
     notices = Notices()
-    remembered, trash = Remembered(library.home, notices), Trash(library, notices)
+    remembered, trash = Remembered(library.home, notices), Trash(library, notices, Undo(notices))
     assert remembered.problem is None
     for key, value in EXPECTED["settings"].items():
         assert remembered.get(key, None) == value

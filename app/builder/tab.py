@@ -20,6 +20,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.preset_words import design_title, same_preset
 from app.kit.words.slot_words import changed_slots, describe_changes, zero_text
 from app.session.session import Session
+from app.session.undo import Step
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import TrainConfig
@@ -35,6 +36,7 @@ class BuilderTab(QWidget):
         self._session, self._theme = session, theme
         # What was opened last, to which edits are compared.
         self._origin = ComparedDesign(session.designs.name, session.designs.current)
+        self._noted = self._origin, session.designs.current  # origin and design after the last step that can be undone
         self.setProperty("role", "page")
         self.files = DesignFiles(session, self)
         self.list = DesignList(theme)
@@ -117,6 +119,7 @@ class BuilderTab(QWidget):
         self.list.delete_requested.connect(session.designs.delete)
         self.list.compare_requested.connect(self._on_compare)
         session.designs.changed.connect(self._on_design_changed)
+        session.designs.renamed.connect(self._on_renamed)
         session.designs.list_changed.connect(self._on_library_changed)
         session.device.changed.connect(self._on_device_changed)
         self.dry_runs.changed.connect(self._on_dry_run_changed)
@@ -149,6 +152,7 @@ class BuilderTab(QWidget):
             self.bar.say(describe_changes(changed, f"changed from {shown_as}"))
         elif name:
             self.bar.say("")
+        self._note(f"choice of {design_title(self._origin.title) or 'a design'}")
         self._draw()
         self.list.set_designs(list(self._own.values()), name)
         self._allow()
@@ -170,12 +174,39 @@ class BuilderTab(QWidget):
 
     @Slot(object)
     def _on_edited(self, config: ModelConfig) -> None:
+        slots = [f.name for f in changed_slots(self._noted[1], config)]
+        words = slots[0] if len(slots) == 1 else f"{len(slots)} settings"
+        self._note(f"change of {words}", key=" ".join(slots))
+        self._show_edited(config)
+
+    def _show_edited(self, config: ModelConfig) -> None:
         self._draw()
         origin = design_title(self._origin.title) or "the start"
         changed = changed_slots(self._origin.config, config)
         self.bar.say(describe_changes(changed, f"{'differs' if len(changed) == 1 else 'differ'} from {origin}"))
         self._allow()
         self._commit_timer.start()
+
+    def _note(self, words: str, *, key: str = "") -> None:
+        """Note that the form has another design now, which can be undone."""
+        before, after = self._noted, (self._origin, self.form.config)
+        self._noted = after
+        if before[1] != after[1]:
+            step = Step(words, lambda: self._restore(*before), lambda: self._restore(*after), key=key)
+            self._session.undo.add("builder", step)
+
+    def _restore(self, origin: ComparedDesign, config: ModelConfig) -> None:
+        """Undo or redo: show this design, edited from that one."""
+        self._commit_timer.stop()
+        changed = changed_slots(self.form.config, config)
+        self._origin, self._noted = origin, (origin, config)
+        if origin.title:
+            own = origin.title not in PRESETS
+            self.bar.name.setText(origin.title if own else self._session.designs.free_name(f"my-{origin.title}"))
+        self.form.set_config(config)
+        self.form.mark({f.name for f in changed})
+        self._show_edited(config)
+        self._on_pause()
 
     def _draw(self) -> None:
         config: ModelConfig = self.form.config
@@ -259,9 +290,14 @@ class BuilderTab(QWidget):
     def _on_rename(self, name: str) -> None:
         new, agreed = QInputDialog.getText(self, "Rename design", "New name", text=name)
         new = new.strip()
-        if agreed and new and new != name and self._session.designs.rename(name, new) and name == self._origin.title:
-            self._origin = ComparedDesign(new, self._origin.config)
-            self.bar.name.setText(new)
+        if agreed and new and new != name:
+            self._session.designs.rename(name, new)
+
+    @Slot(str, str)
+    def _on_renamed(self, name: str, new_name: str) -> None:
+        if name == self._origin.title:
+            self._origin = ComparedDesign(new_name, self._origin.config)
+            self.bar.name.setText(new_name)
 
     @Slot(str)
     def _on_duplicate(self, name: str) -> None:

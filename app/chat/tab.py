@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
-from PySide6.QtWidgets import QHBoxLayout, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
 from app.chat.conversation.chat_list import ChatList
 from app.chat.conversation.conversation import Conversation
@@ -158,6 +158,11 @@ class ChatTab(QWidget):
 
     def _system_prompt(self) -> str:
         return self.conversation.chat.prompting.system
+
+    @property
+    def text_in_view(self) -> QPlainTextEdit | None:
+        """The text of the notebook while it is in view, which has its own undo."""
+        return self.modes.notebook_text if self.modes.current == "notebook" else None
 
     # -- What is shown -------------------------------------------------------------------------------------------------
 

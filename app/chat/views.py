@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from app.glass.focus import Focus
 from app.kit.layout.views import View, Views
@@ -46,6 +46,8 @@ class ChatModes(Views):
         self._session, self._theme, self._focus = session, theme, focus
         self._draw, self._system = draw, system
         self._mode = ""
+        self.notebook_text: QPlainTextEdit | None = None
+        """The editor of the notebook, once that was made."""
         views = {
             "chat": View("Chat", "A conversation", lambda: chat),
             "notebook": View("Notebook", "A text that you and the model write together", self._make_notebook),
@@ -84,6 +86,7 @@ class ChatModes(Views):
 
         page = Notebook(self._session, self._theme, self._focus)
         page.draw = self._draw
+        self.notebook_text = page.editor
         return page
 
     def _make_fill(self) -> QWidget:

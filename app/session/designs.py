@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import builtins
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.remembered import Remembered
 from app.session.trash import Trash
+from app.session.undo import Step
 from app.worker.notices import Notices
 from models.library.library import DesignInfo, Library, safe_name
 from models.settings.design_files import read_design, write_design
@@ -27,10 +29,12 @@ class Designs(QObject):
     Signals:
         changed(): `current` or `name` has changed.
         list_changed(): designs were added, removed or renamed.
+        renamed(name, new_name): a saved design has another name.
     """
 
     changed = Signal()
     list_changed = Signal()
+    renamed = Signal(str, str)
 
     def __init__(
         self, library: Library, remembered: Remembered, trash: Trash, notices: Notices, parent: QObject
@@ -86,18 +90,32 @@ class Designs(QObject):
         return self._notices.attempt(lambda: self.set(self._library.load_design(name), name))
 
     def rename(self, name: str, new_name: str) -> bool:
-        """Rename a saved design; whether it worked."""
+        """Rename a saved design, which can be undone; whether it worked."""
+        given = self._rename(name, new_name)
+        if given:
+            words = f"renaming of design “{name}”"
+            self._trash.undo.add(
+                "builder", Step(words, lambda: bool(self._rename(given, name)), lambda: bool(self._rename(name, given)))
+            )
+        return bool(given)
+
+    def _rename(self, name: str, new_name: str) -> str:
+        """Rename a saved design; returns its new name, "" if it did not work."""
+        given = ""
 
         def rename() -> None:
+            nonlocal given
             if new_name.strip().lower() in PRESETS:
                 raise ValueError(f"There is a preset called {new_name.strip()!r} already: choose another name.")
             given = self._library.rename_design(name, new_name)
             if self.name == name:
                 self.set(self.current, given)
 
-        done = self._notices.attempt(rename)
+        self._notices.attempt(rename)
+        if given:
+            self.renamed.emit(name, given)
         self.list_changed.emit()
-        return done
+        return given
 
     def duplicate(self, name: str) -> bool:
         """Save a copy of a preset or saved design under a free name, and make that the current one."""
@@ -114,11 +132,15 @@ class Designs(QObject):
 
     def delete(self, name: str) -> None:
         """Move a saved design to the trash; if it is the current one, it stays current, without a name."""
-        path = self._library.designs / f"{name}.json"
-        self._trash.delete(path, f"Design “{name}” deleted")
-        if name == self.name and name not in self.list():
+        tokens = self._delete((self._library.designs / f"{name}.json",))
+        self._trash.offer_undo(f"design “{name}”", tokens, self._delete)
+
+    def _delete(self, paths: Sequence[Path]) -> Sequence[str]:
+        tokens = [token for path in paths for token in self._trash.move(path)]
+        if self.name in {path.stem for path in paths} and self.name not in self.list():
             self.set(self.current)
         self.list_changed.emit()
+        return tokens
 
     @Slot(str)
     def _on_restored(self, kind: str) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.training import Training
 from app.session.trash import Trash
+from app.session.undo import Step
 from app.worker.notices import Notices
 from models.files.atomic import clear_leftovers
 from models.library.library import Library, RunInfo
 from models.library.run_index import RunIndex
-from models.library.run_notes import write_notes
+from models.library.run_notes import read_notes, write_notes
 from models.library.run_record import checkpoint_step
 
 if TYPE_CHECKING:
@@ -109,7 +111,17 @@ class Runs(QObject):
         return name if name in names else ""
 
     def rename(self, run_id: str, name: str) -> bool:
-        """Rename a run; whether it worked."""
+        """Rename a run, which can be undone; whether it worked."""
+        info = self.look_up(run_id)
+        if info is None or not self._rename(run_id, name):
+            return False
+        before = info.name
+        words = f"renaming of run “{before}”"
+        step = Step(words, lambda: self._rename(run_id, before), lambda: self._rename(run_id, name))
+        self._trash.undo.add("training", step)
+        return True
+
+    def _rename(self, run_id: str, name: str) -> bool:
         from models.runs import run_folder
 
         def rename() -> None:
@@ -125,23 +137,44 @@ class Runs(QObject):
         return done
 
     def set_notes(self, run_id: str, notes: str, tags: Sequence[str]) -> bool:
-        """Save notes and tags with a run; whether it worked."""
+        """Save notes and tags with a run, which can be undone; whether it worked."""
+        info = self.look_up(run_id)
+        if info is None:
+            return False
+        before = read_notes(info.folder)
+        if not self._set_notes(run_id, notes, tags):
+            return False
+        step = Step(
+            f"change of the notes and tags of “{info.name}”",
+            lambda: self._set_notes(run_id, before.notes, before.tags),
+            lambda: self._set_notes(run_id, notes, tags),
+        )
+        self._trash.undo.add("training", step)
+        return True
+
+    def _set_notes(self, run_id: str, notes: str, tags: Sequence[str]) -> bool:
         done = self._notices.attempt(lambda: write_notes(self.find(run_id).folder, notes, tags))
         self.changed.emit()
         return done
 
     def delete(self, run_ids: Sequence[str]) -> None:
         """Move runs to the trash; one undo restores all. A run that cannot be moved stays, which is reported."""
+        moved = self._delete(run_ids)
+        names = [info.name for info in moved.values()]
+        what = f"run “{names[0]}”" if len(names) == 1 else f"{len(names):,} runs"
+        self._trash.offer_undo(what, tuple(moved), self._delete_again)
+
+    def _delete(self, run_ids: Sequence[str]) -> dict[str, RunInfo]:
         moved: dict[str, RunInfo] = {}
         for run_id in run_ids:
             self._notices.attempt(partial(self._move_to_trash, run_id, moved))
-        if moved:
-            names = [info.name for info in moved.values()]
-            words = f"Run “{names[0]}”" if len(names) == 1 else f"{len(names):,} runs"
-            self._trash.offer_undo(f"{words} deleted", tuple(moved))
         self.changed.emit()
         if moved:
             self.deleted.emit(tuple(info.id for info in moved.values()))
+        return moved
+
+    def _delete_again(self, folders: Sequence[Path]) -> Sequence[str]:
+        return tuple(self._delete([folder.name for folder in folders]))
 
     def _move_to_trash(self, run_id: str, moved: dict[str, RunInfo]) -> None:
         if self._training.trains(run_id):

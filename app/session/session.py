@@ -15,6 +15,7 @@ from app.session.status import Status
 from app.session.tokenizers import Tokenizers
 from app.session.training import Training
 from app.session.trash import Trash
+from app.session.undo import Undo
 from app.worker.garbage import MainThreadCollector
 from app.worker.notices import Notices
 from app.worker.worker import Worker
@@ -39,7 +40,8 @@ class Session(QObject):
         self.library = library
         self.notices = notices = Notices(self)
         self.remembered = remembered = Remembered(library.home, notices, self)
-        self.trash = trash = Trash(library, notices, self)
+        self.undo = undo = Undo(self)
+        self.trash = trash = Trash(library, notices, undo, self)
         self.worker = worker = Worker(self, name="worker")
         self.tokenizers = Tokenizers(library, remembered, trash, notices, self)
         self.designs = Designs(library, remembered, trash, notices, self)
@@ -72,5 +74,6 @@ class Session(QObject):
         self.closing.emit()
         self.queue.close()
         self.worker.close()
+        self.undo.close()
         self.remembered.flush()
         self._collector.close()

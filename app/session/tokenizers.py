@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.remembered import Remembered
 from app.session.trash import Trash
+from app.session.undo import Step
 from app.worker.background import LatestTask, TaskQueue
 from app.worker.failures import Failure
 from app.worker.notices import Notices
@@ -98,17 +101,31 @@ class Tokenizers(QObject):
             return {}
 
     def rename(self, name: str, new_name: str) -> bool:
-        """Rename a tokenizer; whether it worked."""
+        """Rename a tokenizer, which can be undone; whether it worked."""
+        given = self._rename(name, new_name)
+        if given:
+            words = f"renaming of tokenizer “{name}”"
+            self._trash.undo.add(
+                "tokenizer",
+                Step(words, lambda: bool(self._rename(given, name)), lambda: bool(self._rename(name, given))),
+            )
+        return bool(given)
+
+    def _rename(self, name: str, new_name: str) -> str:
+        """Rename a tokenizer; returns its new name, "" if it did not work."""
         from models.tokenizers import rename_tokenizer
 
+        given = ""
+
         def rename() -> None:
+            nonlocal given
             given = rename_tokenizer(self._library, name, new_name)
             if name == self.name:
                 self._set_name(given)
 
-        done = self._notices.attempt(rename)
+        self._notices.attempt(rename)
         self.list_changed.emit()
-        return done
+        return given
 
     def duplicate(self, name: str) -> None:
         """Copy a tokenizer under an unused name, and choose the copy."""
@@ -124,15 +141,18 @@ class Tokenizers(QObject):
 
     def delete(self, name: str) -> None:
         """Move a tokenizer to the trash."""
-        folder = self._library.tokenizers / name
-        if name == self._former[0]:
+        self._trash.offer_undo(f"tokenizer “{name}”", self._delete((self._library.tokenizers / name,)), self._delete)
+
+    def _delete(self, folders: Sequence[Path]) -> Sequence[str]:
+        tokens = [token for folder in folders for token in self._trash.move(folder)]
+        if self._former[0] in {folder.name for folder in folders}:
             self._former = "", None
-        self._trash.delete(folder, f"Tokenizer “{name}” deleted")
-        if name == self.name and not folder.exists():
+        if any(folder.name == self.name and not folder.exists() for folder in folders):
             self._reader.cancel()
             self.current, self.name = None, ""
             self.changed.emit()
         self.list_changed.emit()
+        return tokens
 
     @Slot(str)
     def _on_restored(self, kind: str) -> None:

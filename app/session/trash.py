@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from app.session.undo import Step, Undo
 from app.worker.background import LatestTask, TaskQueue
 from app.worker.notices import Notices
 from models.library.library import Library
@@ -16,10 +17,16 @@ from models.library.trash import KINDS, TrashedItem, delete_expired, delete_for_
 
 log = logging.getLogger(__name__)
 
+DeleteAgain = Callable[[Sequence[Path]], Sequence[str]]
+"""Moves what was restored to the trash again; returns the tokens of what was moved."""
+_STACKS = {"tokenizer": "tokenizer", "design": "builder", "chat": "chat"}
+"""Kind -> the stack of its deletions, if that is not the training tab's."""
+
 
 class Trash(QObject):
     """Moves files and folders to the library's trash, and lists what is there. Failures are reported as notices.
 
+    undo: where deletions are noted.
     items: what was there at the last `refresh`, the newest first; None before the first one has ended.
 
     Signals:
@@ -30,10 +37,12 @@ class Trash(QObject):
     changed = Signal()
     restored = Signal(str)
 
-    def __init__(self, library: Library, notices: Notices, parent: QObject | None = None) -> None:
+    def __init__(self, library: Library, notices: Notices, undo: Undo, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._library, self._notices = library, notices
+        self._library, self._notices, self.undo = library, notices, undo
+        self.changed.connect(undo.forget_stale)
         self.items: Sequence[TrashedItem] | None = None
+        self._sentences: dict[str, str] = {}  # token -> what was said when it was deleted
         self._reading: LatestTask | None = None
         self._deleting: TaskQueue | None = None
 
@@ -42,29 +51,62 @@ class Trash(QObject):
         """Whether something is being deleted for good."""
         return self._deleting is not None and self._deleting.busy
 
-    def delete(self, path: Path, sentence: str) -> None:
-        """Move a file or folder there, and offer an undo with `sentence`."""
-        self._notices.attempt(lambda: self.offer_undo(sentence, (self._library.move_to_trash(path),)))
+    def move(self, path: Path) -> Sequence[str]:
+        """Move a file or folder there; returns its token, or nothing if it cannot be moved."""
+        tokens: list[str] = []
+        self._notices.attempt(lambda: tokens.append(self._library.move_to_trash(path)))
+        return tokens
 
-    def offer_undo(self, sentence: str, tokens: Sequence[str]) -> None:
-        """Offer an undo of deletions with these tokens of `Library.move_to_trash`."""
-        self._notices.deleted.emit(sentence, lambda: self.restore(tokens))
+    def offer_undo(self, what: str, tokens: Sequence[str], again: DeleteAgain) -> None:
+        """Note a deletion, which can be undone, and say so.
+
+        Args:
+            what: what was deleted: “design “mine””.
+            tokens: of `Library.move_to_trash`.
+        """
+        if not tokens:
+            return
+        restored: Sequence[Path] = ()
+
+        def undo() -> bool:
+            nonlocal restored
+            restored = self.restore(tokens)
+            return bool(restored)
+
+        def redo() -> bool:
+            nonlocal tokens
+            tokens = again(restored)
+            return bool(tokens)
+
+        def is_stale() -> bool:
+            return not any((self._library.trash / token).exists() for token in tokens)
+
+        kind = KINDS.get(read_origin(self._library.trash / tokens[0]).parts[0], "file")
+        stack, step = _STACKS.get(kind, "training"), Step(f"deletion of {what}", undo, redo, is_stale=is_stale)
+        self.undo.add(stack, step)
+        sentence = f"{what[0].upper()}{what[1:]} deleted"
+        self._sentences |= dict.fromkeys(tokens, sentence)
+        self._notices.deleted.emit(sentence, lambda: self.undo.take_back(stack, step))
         self._refresh_if_read()
 
-    def restore(self, tokens: Sequence[str]) -> None:
-        """Put deletions back where they were; a notice says if one has another name now."""
-        kinds: dict[str, None] = {}
+    def restore(self, tokens: Sequence[str]) -> Sequence[Path]:
+        """Put deletions back where they were, and return where that is; a notice says if one has another name now."""
+        restored: dict[Path, str] = {}
         for token in tokens:
-            self._notices.attempt(partial(self._restore, token, kinds))
-        for kind in kinds:
+            self._notices.attempt(partial(self._restore, token, restored))
+        for kind in dict.fromkeys(restored.values()):
             self.restored.emit(kind)
+        self.undo.forget_stale()
         self._refresh_if_read()
+        return tuple(restored)
 
-    def _restore(self, token: str, kinds: dict[str, None]) -> None:
+    def _restore(self, token: str, restored: dict[Path, str]) -> None:
         origin = read_origin(self._library.trash / token)
         target = self._library.restore(token)
         kind = KINDS.get(origin.parts[0], "file")
-        kinds[kind] = None
+        restored[target] = kind
+        if sentence := self._sentences.pop(token, ""):
+            self._notices.undone.emit(sentence)
         if target.name != origin.name:
             was, now = (Path(name).stem if kind == "design" else name for name in (origin.name, target.name))
             self._notices.say(f"There is a {kind} called “{was}” already, so this one was restored as “{now}”.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QPaintEvent
-from PySide6.QtWidgets import QFileDialog, QMainWindow, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QPlainTextEdit, QVBoxLayout, QWidget
 
 from app.kit.file_dialogs import FILE_FILTER
 from app.kit.layout.pages import Pages
@@ -28,6 +28,7 @@ from app.shell.status_bar import StatusBar
 from app.shell.toasts import Toasts
 from app.shell.top_bar import TABS, TopBar
 from app.shell.trash_window import TrashWindow
+from app.shell.undo_actions import UndoActions
 from app.shell.view_and_help import ViewAndHelp
 from app.worker.failures import DISK_FULL
 
@@ -92,11 +93,13 @@ class MainWindow(QMainWindow):
             report=self.show_report,
             about=lambda: others.show_about(self),
         )
-        build_menus(self, self.preferences, actions)
+        self.undo_actions = UndoActions(self.session.undo, self._text_in_view, self)
+        build_menus(self, self.preferences, self.undo_actions, actions)
 
     def _connect(self) -> None:
         session = self.session
         self.pages.page_made.connect(self._on_page_made)
+        self.pages.currentChanged.connect(lambda: session.undo.show_stack(self.pages.current))
         self.top_bar.tab_chosen.connect(self.show_tab)
         self.top_bar.quickstart_requested.connect(self.show_quickstart)
         self.toasts.report_requested.connect(self.show_report)
@@ -105,6 +108,7 @@ class MainWindow(QMainWindow):
         session.notices.failed.connect(self._on_failed)
         session.training.changed.connect(self._on_training_changed)
         session.notices.deleted.connect(self.toasts.undo)
+        session.notices.undone.connect(self.toasts.withdraw)
 
     @Slot(str, QWidget)
     def _on_page_made(self, name: str, page: QWidget) -> None:
@@ -170,6 +174,12 @@ class MainWindow(QMainWindow):
         tab = self.pages.page("training")
         assert isinstance(tab, TrainingTab)
         return tab
+
+    def _text_in_view(self) -> QPlainTextEdit | None:
+        """The notebook's text while it is in view."""
+        if self.pages.current != "chat":
+            return None
+        return self.pages.page("chat").text_in_view  # type: ignore[attr-defined, no-any-return]
 
     def show_new_run(self) -> None:
         """Show the form for a new run."""

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QMainWindow, QMenu
 
 from app.shell.preferences import Preference, Preferences
 from app.shell.top_bar import TABS
+from app.shell.undo_actions import UndoActions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class MenuActions:
     about: Callable[[], object]
 
 
-def build_menus(window: QMainWindow, preferences: Preferences, actions: MenuActions) -> None:
+def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions, actions: MenuActions) -> None:
     """Fill the window's menu bar: File, Edit, View and Help."""
     bar = window.menuBar()
     file = bar.addMenu("&File")
@@ -50,6 +51,8 @@ def build_menus(window: QMainWindow, preferences: Preferences, actions: MenuActi
     quit_action = _add(file, "&Quit", window.close, "Ctrl+Q")
     quit_action.setMenuRole(QAction.MenuRole.QuitRole)
     edit = bar.addMenu("&Edit")
+    undo.add_to(edit)
+    edit.addSeparator()
     entry = _add(edit, "&Preferences…", actions.show_preferences, "Ctrl+,")
     entry.setMenuRole(QAction.MenuRole.PreferencesRole)
     view = bar.addMenu("&View")

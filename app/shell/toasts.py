@@ -68,6 +68,11 @@ class Toasts(QWidget):
         """Show that something was deleted; `undo` restores it."""
         self._show(sentence, "", "trash", [("Undo", undo)], _UNDO_MS)
 
+    def withdraw(self, sentence: str) -> None:
+        """Close a message that is no longer so."""
+        for toast in [t for t in self._shown if t.accessibleName() == sentence]:
+            self._close(toast)
+
     def offer(self, sentence: str, text: str, action: Callable[[], object]) -> None:
         """Offer an action; the message stays until the action is chosen or it is closed."""
         self._show(sentence, "", "arrow-counter-clockwise", [(text, action)], None)
@@ -80,8 +85,7 @@ class Toasts(QWidget):
         actions: list[tuple[str, Callable[[], object]]],
         lifetime_ms: int | None,
     ) -> None:
-        for toast in [t for t in self._shown if t.accessibleName() == sentence]:
-            self._close(toast)
+        self.withdraw(sentence)
         while len(self._shown) >= _MAX_TOASTS:
             self._close(self._shown[0])
         toast = self._make(sentence, tone, icon, actions)

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 from app.kit.basics import frame
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
+from app.session.undo import Step
 from app.training.compare.view import CompareRuns
 from app.training.new_run.page import NewRun
 from app.training.queue_panel import QueuePanel
@@ -143,7 +144,20 @@ class TrainingTab(QWidget):
     @Slot(object, int)
     def _on_removed(self, item: QueuedRun, index: int) -> None:
         words = f"“{item.name}” removed from the queue"
-        self._session.notices.deleted.emit(words, lambda: self._session.queue.put_back(item, index))
+        queue, undo = self._session.queue, self._session.undo
+
+        def undo_it() -> bool:
+            self._session.notices.undone.emit(words)
+            return queue.put_back(item, index)
+
+        step = Step(
+            f"removal of “{item.name}” from the queue",
+            undo_it,
+            lambda: queue.remove(item.id) is not None,
+            is_stale=lambda: any(waiting.id == item.id for waiting in queue.waiting),
+        )
+        undo.add("training", step)
+        self._session.notices.deleted.emit(words, lambda: undo.take_back("training", step))
 
     @Slot(str)
     def _on_fork(self, run_id: str) -> None:

@@ -16,11 +16,13 @@ class Notices(QObject):
         notified(sentence): something to read; nothing has failed.
         failed(sentence, details): something failed; details is a traceback or empty.
         deleted(sentence, undo): something was deleted; calling `undo` restores it.
+        undone(sentence): what `deleted` said with this sentence was restored, there or elsewhere.
     """
 
     notified = Signal(str)
     failed = Signal(str, str)
     deleted = Signal(str, object)
+    undone = Signal(str)
 
     @Slot(str)
     def say(self, sentence: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal, Slot
@@ -30,6 +30,7 @@ class ChatLibrary(QObject):
         changed(): something on disk is new.
         found(entries): a tuple of ChatEntry, after `find`.
         opened(chat): after `open`.
+        deleting(chat_id): this chat is about to be moved to the trash.
         imported(chat): after `import_file`; it is saved already.
     """
 
@@ -37,6 +38,7 @@ class ChatLibrary(QObject):
     found = Signal(object)
     opened = Signal(object)
     imported = Signal(object)
+    deleting = Signal(str)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -104,10 +106,15 @@ class ChatLibrary(QObject):
 
     def delete(self, chat_id: str) -> None:
         """Move a chat to the trash."""
+        self._session.trash.offer_undo("chat", self._delete((self.store.path(chat_id),)), self._delete)
+
+    def _delete(self, paths: Sequence[Path]) -> Sequence[str]:
+        for path in paths:
+            self.deleting.emit(path.stem)
         self.flush()
-        if self.store.path(chat_id).exists():
-            self._session.trash.delete(self.store.path(chat_id), "Chat deleted")
-            self.changed.emit()
+        tokens = [token for path in paths if path.exists() for token in self._session.trash.move(path)]
+        self.changed.emit()
+        return tokens
 
     @Slot(str)
     def _on_restored(self, kind: str) -> None:
@@ -120,11 +127,12 @@ class ChatLibrary(QObject):
         if chat is not None:
             self.save(chat.copy())
 
-    def rename(self, chat_id: str, name: str) -> None:
-        """Give a chat a name; "" to use the beginning of its first message."""
+    def rename(self, chat_id: str, name: str) -> bool:
+        """Give a chat a name, "" to use the beginning of its first message; whether it could be read."""
         chat = self.load(chat_id)
         if chat is not None:
             self.save(chat.called(name))
+        return chat is not None
 
     def export(self, chat_id: str, path: Path) -> bool:
         """Write a chat to a file, as its ending says (one of EXPORTS, else JSON); whether it worked."""

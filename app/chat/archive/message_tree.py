@@ -207,6 +207,12 @@ class Chat:
         shown = {**self.shown, message.parent: message.id}
         return dataclasses.replace(self, messages=(*self.messages, message), shown=shown).showing(message.parent)
 
+    def without(self, message_id: str) -> Chat:
+        """This chat without a message that nothing follows."""
+        assert not self.children(message_id)
+        kept = tuple(message for message in self.messages if message.id != message_id)
+        return dataclasses.replace(self, messages=kept)
+
     def showing(self, message_id: str) -> Chat:
         """This chat with a message on the shown path, followed by what was last shown below it."""
         shown = {message.parent: message.id for message in self.path_to(message_id)}

@@ -13,6 +13,7 @@ from app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Mess
 from app.chat.conversation.reply_recorder import ReplyRecorder
 from app.session.chat_model import ChatModel
 from app.session.session import Session
+from app.session.undo import Step
 from models.chat.prompting import PromptSettings
 from models.events import Event, Phase, Progress
 from models.inference.reply import ReplyStarted
@@ -20,6 +21,11 @@ from models.settings.sampling_config import SamplingConfig
 
 _SAVE_EVERY_MS = 1000
 _LAST = "open chat"
+
+
+def _showing(message_id: str) -> Callable[[Chat], Chat]:
+    """Shows a message of a conversation, if it is still there."""
+    return lambda chat: chat.showing(message_id) if message_id in chat else chat
 
 
 class Conversation(QObject):
@@ -45,6 +51,7 @@ class Conversation(QObject):
         super().__init__(parent)
         self._session = session
         self.chat_library = ChatLibrary(session, self)
+        self.chat_library.deleting.connect(self._on_deleting)
         self.chat_library.opened.connect(lambda chat: self.when_free(lambda: self.open(chat)))
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
         """Called for the settings of each reply, including its seed."""
@@ -85,16 +92,34 @@ class Conversation(QObject):
         self.chat_library.open(chat_id)
 
     def rename(self, chat_id: str, name: str) -> None:
-        """Rename a conversation of the library, or this one."""
-        self.chat_library.rename(chat_id, name)
+        """Rename a conversation of the library, or this one; this can be undone."""
+        chat = self.chat_library.load(chat_id)
+        if chat is None:
+            return
+        before, title = chat.name, chat.title
+        self._rename(chat_id, name)
+        step = Step(
+            f"renaming of chat “{title}”",
+            lambda: self._rename(chat_id, before),
+            lambda: self._rename(chat_id, name),
+        )
+        self._session.undo.add("chat", step)
+
+    def _rename(self, chat_id: str, name: str) -> bool:
+        if not self.chat_library.rename(chat_id, name):
+            return False
         if chat_id == self.chat.id:
             self.chat = self.chat.called(name)
+        return True
 
     def delete(self, chat_id: str) -> None:
         """Move a conversation to the trash; if it is the open one, an empty one takes its place."""
         self.chat_library.delete(chat_id)
+
+    @Slot(str)
+    def _on_deleting(self, chat_id: str) -> None:
         if chat_id == self.chat.id:
-            self.open(Chat())
+            self.when_free(lambda: self.open(Chat()))
 
     def set_prompting(self, prompting: PromptSettings) -> None:
         """Change how prompts are built in this conversation."""
@@ -153,9 +178,49 @@ class Conversation(QObject):
         """Add an edited version of a message: a user message is sent, a reply is kept as the user wrote it."""
         old = self.chat.message(message_id)
         if old.is_reply:
-            self._add(Message(parent=old.parent, role=old.role, content=text, edited=True))
+            new = Message(parent=old.parent, role=old.role, content=text, edited=True)
+            self._note("edit of a reply", self._without(new, message_id), lambda chat: chat.with_message(new))
+            self._add(new)
         else:
-            self._ask(Message(parent=old.parent, content=text, fresh=old.fresh))
+            new = Message(parent=old.parent, content=text, fresh=old.fresh)
+            self._note("edit of a message", _showing(message_id), _showing(new.id))
+            self._ask(new)
+
+    @staticmethod
+    def _without(new: Message, before: str) -> Callable[[Chat], Chat]:
+        """Takes an edited reply away again; if something follows it, the version before is only shown."""
+
+        def change(chat: Chat) -> Chat:
+            is_last = new.id in chat and not chat.children(new.id)
+            return _showing(before)(chat.without(new.id) if is_last else chat)
+
+        return change
+
+    def _note(self, words: str, undo: Callable[[Chat], Chat], redo: Callable[[Chat], Chat], *, key: str = "") -> None:
+        """Note a change of this conversation that is done now, with what undoes and redoes it."""
+        id = self.chat.id
+        step = Step(words, lambda: self._change(id, undo), lambda: self._change(id, redo), key=key and f"{id} {key}")
+        self._session.undo.add("chat", step)
+
+    def _change(self, chat_id: str, change: Callable[[Chat], Chat]) -> bool:
+        """Change a conversation, which is opened if another one is; whether it could be read."""
+
+        def do(chat: Chat) -> None:
+            changed = change(chat)
+            self.chat_library.save(changed)
+            if changed.id == self.chat.id:
+                self.chat = changed
+                self.path_changed.emit()
+            else:
+                self.open(changed)
+
+        if chat_id == self.chat.id:
+            self.when_free(lambda: do(self.chat))
+            return True
+        chat = self.chat_library.load(chat_id)
+        if chat is not None:
+            self.when_free(lambda: do(chat))
+        return chat is not None
 
     def retry(self, message_id: str) -> None:
         """Request another reply to a user message, or to the one that this reply answers."""
@@ -179,8 +244,12 @@ class Conversation(QObject):
     def show(self, message_id: str) -> None:
         """Show another version of a message, or one that is not on the shown path."""
         if self._recorder is None and message_id in self.chat:
+            before, parent = self.chat.leaf, self.chat.message(message_id).parent
             self.chat = self.chat.showing(message_id)
             self.chat_library.save(self.chat)
+            if before is not None and self.chat.leaf is not before:
+                words = "choice of another version"
+                self._note(words, _showing(before.id), _showing(message_id), key=f"version of {parent}")
             self.path_changed.emit()
 
     def _add(self, message: Message) -> None:

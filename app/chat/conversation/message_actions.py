@@ -20,7 +20,8 @@ class MessageActions(QWidget):
 
     Signals:
         version_requested(message_id): show this version.
-        retry_requested(), continue_requested(), edit_requested(), copy_requested(), reveal_requested()
+        retry_requested(), continue_requested(), edit_requested(), copy_requested(), format_requested(),
+        reveal_requested()
     """
 
     version_requested = Signal(str)
@@ -28,6 +29,7 @@ class MessageActions(QWidget):
     continue_requested = Signal()
     edit_requested = Signal()
     copy_requested = Signal()
+    format_requested = Signal()
     reveal_requested = Signal()
 
     def __init__(self, theme: ThemeProvider, *, of_reply: bool, parent: QWidget | None = None) -> None:
@@ -51,6 +53,7 @@ class MessageActions(QWidget):
         edit = "Edit the reply" if of_reply else "Edit your message and send it again"
         self.edit = self._small("pencil-simple", f"{edit}; this version is kept")
         self.copy = self._small("copy", f"Copy the {what}")
+        self.format = self._small("text-t")
         self.reveal = button(
             "Show the right answer", theme, icon="eye", role="link", tip="Compare the reply with the known answer"
         )
@@ -61,6 +64,7 @@ class MessageActions(QWidget):
             (self.continue_button, self.continue_requested),
             (self.edit, self.edit_requested),
             (self.copy, self.copy_requested),
+            (self.format, self.format_requested),
             (self.reveal, self.reveal_requested),
         )
         layout = QHBoxLayout(self)
@@ -73,7 +77,7 @@ class MessageActions(QWidget):
             widget.clicked.connect(signal)
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignVCenter)
 
-    def _small(self, icon: str, tip: str, on_click: object = None) -> QPushButton:
+    def _small(self, icon: str, tip: str = "", on_click: object = None) -> QPushButton:
         made = button("", self._theme, icon=icon, role="quiet-icon", tip=tip)
         made.setFixedSize(_SIZE)
         if callable(on_click):
@@ -83,7 +87,16 @@ class MessageActions(QWidget):
     @property
     def stops(self) -> tuple[QPushButton, ...]:
         """Its tab stops, from left to right."""
-        return (self.older, self.newer, self.retry, self.continue_button, self.edit, self.copy, self.reveal)
+        return (
+            self.older,
+            self.newer,
+            self.retry,
+            self.continue_button,
+            self.edit,
+            self.copy,
+            self.format,
+            self.reveal,
+        )
 
     def show_versions(self, message: Message, versions: Sequence[Message]) -> None:
         """Show which of its versions this is."""
@@ -93,6 +106,14 @@ class MessageActions(QWidget):
             widget.setVisible(len(self._versions) > 1)
         self.version.setText(f"{self._shown + 1}/{len(self._versions)}")
         self.version.setAccessibleName(f"Version {self._shown + 1} of {len(self._versions)}")
+
+    def show_format(self, *, is_formatted: bool, as_markdown: bool) -> None:
+        """Offer to show replies as plain text, or as Markdown again, if that makes a difference to this one."""
+        self.format.setVisible(is_formatted)
+        words = "Show replies as plain text" if as_markdown else "Show replies with their formatting (Markdown)"
+        self._theme.set_icon(self.format, "text-t" if as_markdown else "text-aa")
+        self.format.setToolTip(words)
+        self.format.setAccessibleName(words)
 
     def set_enabled(self, *, can_show: bool, can_edit: bool, can_reply: bool, can_continue: bool) -> None:
         """Enable the buttons: show other versions, edit, request a reply, continue this reply."""

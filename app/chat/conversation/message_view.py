@@ -41,6 +41,7 @@ class MessageView(QWidget):
         self.message, self._prompt, self._theme = message, prompt, theme
         self.is_completion = prompt is not None and prompt.is_completion
         self.bubble = Bubble(theme, mine=not message.is_reply, text=message.content, lead=self._lead)
+        self._as_markdown = False
         self.editor: MessageEditor | None = None
         self.buttons = MessageActions(theme, of_reply=message.is_reply)
         self.note = label("", "caption", wrap=True)
@@ -68,7 +69,7 @@ class MessageView(QWidget):
         buttons.edit_requested.connect(self.edit)
         buttons.copy_requested.connect(self._copy)
         buttons.reveal_requested.connect(self._reveal)
-        for widget in (buttons.retry, buttons.continue_button, buttons.reveal):
+        for widget in (buttons.retry, buttons.continue_button, buttons.format, buttons.reveal):
             widget.setVisible(False)
         self.bubble.setVisible(not message.is_reply or self.is_completion)
 
@@ -90,6 +91,7 @@ class MessageView(QWidget):
         if self.bubble.text != message.content:
             self.bubble.set_text(message.content)
         self.bubble.finish()
+        self._show_format()
         self.buttons.show_versions(message, versions)
         self.fresh.setVisible(message.fresh and not is_first)
         self.buttons.setVisible(True)
@@ -100,6 +102,22 @@ class MessageView(QWidget):
             self.bubble.setVisible(not is_lead and self.editor is None)
             self.buttons.retry.setVisible(not has_reply)
             self.set_note("Your text" if is_lead else "" if has_reply else "No reply.")
+
+    def set_markdown(self, on: bool) -> None:
+        """Show a reply as Markdown, or as plain text; a continued text and the user's messages are always plain."""
+        self._as_markdown = on
+        if self.message.is_reply and not self.is_completion:
+            self.bubble.set_markdown(on)
+            self._show_format()
+
+    @property
+    def stops(self) -> tuple[QWidget, ...]:
+        """Its tab stops, from top to bottom."""
+        return (*self.bubble.stops, *self.buttons.stops)
+
+    def _show_format(self) -> None:
+        is_formatted = self.message.is_reply and not self.is_completion and self.bubble.is_formatted
+        self.buttons.show_format(is_formatted=is_formatted, as_markdown=self._as_markdown)
 
     def _show_reply(self, message: Message, is_new: bool) -> None:
         prompt, generation, buttons = self._prompt, message.generation, self.buttons

@@ -19,8 +19,10 @@ from app.kit.basics import EmptyState, button, label, row
 from app.kit.labels import ElidedLabel
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.tab_order import put_after, stops_in
+from app.kit.text.markdown_writer import prepare_colours
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
+from app.worker.background import LatestTask
 
 _HINTS = {
     "talk": "Write a message (Shift+Enter: a new line)",
@@ -28,6 +30,7 @@ _HINTS = {
     "answer": "Write a source text for the model to answer",
     "fill": "Write a text with [MASK] where a word is missing",
 }
+_MARKDOWN = "markdown"
 _NO_MODEL, _LOADING = "Choose a model first", "The model is loading"
 
 
@@ -63,7 +66,10 @@ class ChatPage(QWidget):
         super().__init__(parent)
         self._session, self._conversation, self._next = session, conversation, next_prompt
         self._newest = ""
+        self._preparing = LatestTask(self)
+        self._preparing.ask(prepare_colours)  # or the first code block of a reply would wait for it
         self.view = ChatView(conversation, theme)
+        self.view.set_markdown(session.remembered.get(_MARKDOWN, True))
         self.pages = ChatPages(self.view, theme)
         self.starters = StarterBar(theme)
         self.composer = Composer(theme)
@@ -80,6 +86,7 @@ class ChatPage(QWidget):
         lines.addWidget(in_chat_column(self._glass))
         lines.addWidget(self.pages, 1)
         lines.addWidget(in_chat_column(self.starters, self.composer, self.context))
+        self.view.markdown_changed.connect(lambda on: session.remembered.set(_MARKDOWN, on))
         session.chat.changed.connect(self._show_state)
         session.chat.model_changed.connect(self._show_model)
         self.pages.open_requested.connect(self.newest_requested)

@@ -42,17 +42,19 @@ class ChatView(QScrollArea):
     Signals:
         message_pressed(message_id): a message was clicked.
         shown(): the shown messages have changed.
+        markdown_changed(on): the user wants replies with their formatting, or as plain text.
     """
 
     message_pressed = Signal(str)
     shown = Signal()
+    markdown_changed = Signal(bool)
 
     def __init__(self, conversation: Conversation, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._conversation, self._theme = conversation, theme
         self.messages: list[MessageView] = []
         self._start = 0
-        self._follow, self._can_reply = True, False
+        self._follow, self._can_reply, self._as_markdown = True, False, True
         self._to_end: int | None = None
         self._build()
         bar = self.verticalScrollBar()
@@ -95,6 +97,13 @@ class ChatView(QScrollArea):
         """Set whether a reply can be requested now."""
         self._can_reply = can_reply
         self._enable()
+
+    def set_markdown(self, on: bool) -> None:
+        """Show replies with their formatting, or as plain text."""
+        self._as_markdown = on
+        for view in self.messages:
+            view.set_markdown(on)
+        self._order_stops()
 
     def set_note(self, words: str) -> None:
         """Show a note below the reply that is being written."""
@@ -172,6 +181,7 @@ class ChatView(QScrollArea):
         n_earlier = self._start - self._page_start(self._start)
         self.earlier.setText(f"Show {format_count(n_earlier, 'earlier message')}")
         self._enable()
+        self._order_stops()
         self.shown.emit()
 
     def _arrange(self, wanted: Sequence[Message]) -> None:
@@ -185,18 +195,27 @@ class ChatView(QScrollArea):
         for index, view in enumerate(self.messages, start=1):
             if self._column.indexOf(view) != index:
                 self._column.insertWidget(index, view)
-        put_after(self, *(stop for view in self.messages for stop in view.buttons.stops))
+
+    def _order_stops(self) -> None:
+        put_after(self, *(stop for view in self.messages for stop in view.stops))
 
     def _make(self, message: Message) -> MessageView:
         conversation, id = self._conversation, message.id
         view = MessageView(message, conversation.chat.message(message.parent) if message.parent else None, self._theme)
+        view.set_markdown(self._as_markdown)
         buttons = view.buttons
         buttons.version_requested.connect(conversation.show)
         buttons.retry_requested.connect(lambda: conversation.retry(id))
         buttons.continue_requested.connect(lambda: conversation.continue_reply(id))
+        buttons.format_requested.connect(self._on_format)
         view.edited.connect(lambda text: conversation.edit(id, text))
         view.pressed.connect(lambda: self.message_pressed.emit(id))
         return view
+
+    @Slot()
+    def _on_format(self) -> None:
+        self.set_markdown(not self._as_markdown)
+        self.markdown_changed.emit(self._as_markdown)
 
     def _enable(self) -> None:
         can_change = not self._conversation.writing

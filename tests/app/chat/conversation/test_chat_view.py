@@ -226,7 +226,7 @@ def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked:
     assert focus.text is not None
     assert (focus.text.ids, focus.text.n_prompt, focus.text.draws) == ((1, 2, 3, 10, 11, 12), 3, (0.25,) * 3)
     glass.set_on(True)
-    assert last(asked).bubble.blocks[0].isHidden()
+    assert last(asked).bubble.words.isHidden()
     assert len(glass.tokens) == 1
     first = focus.text
     focus.branch_requested.emit(4, 77)
@@ -244,7 +244,7 @@ def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked:
     asked.show()
     assert focus.text is first
     glass.set_on(False)
-    assert not last(asked).bubble.blocks[0].isHidden()
+    assert not last(asked).bubble.words.isHidden()
     qtbot.mouseClick(last(asked).buttons.copy, Qt.MouseButton.LeftButton)
     assert QGuiApplication.clipboard().text() == "It is Ben."
 

@@ -1,0 +1,121 @@
+"""What can be undone: a stack of steps for each tab, on which the Edit menu acts, and the messages that offer Undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QObject, Slot
+from PySide6.QtGui import QUndoCommand, QUndoGroup, QUndoStack
+
+_MAX_STEPS = 200
+STACKS = ("tokenizer", "builder", "training", "chat")
+"""Names of stacks: those of the tabs."""
+
+
+class Step(QUndoCommand):
+    """Something that was done already, and can be undone and redone.
+
+    Args:
+        words: what was done, after “Undo”: “change of d_model”.
+        undo, redo: do so; False if it was not possible, which they have reported: the step is then forgotten.
+        key: a step that follows one with the same key becomes one with it; "" for never.
+        is_stale: whether nothing is left to be undone, since that happened elsewhere.
+
+    The arguments are attributes, too.
+    """
+
+    def __init__(
+        self,
+        words: str,
+        undo: Callable[[], object],
+        redo: Callable[[], object],
+        *,
+        key: str = "",
+        is_stale: Callable[[], bool] = lambda: False,
+    ) -> None:
+        super().__init__(words)
+        self.undo_action, self.redo_action, self.key = undo, redo, key
+        self.is_stale = is_stale
+        self._is_done = False
+
+    def undo(self) -> None:
+        if self.is_stale() or self.undo_action() is False:
+            self.setObsolete(True)
+
+    def redo(self) -> None:
+        if not self._is_done:  # Qt calls it when the step is put on its stack
+            self._is_done = True
+        elif self.redo_action() is False:
+            self.setObsolete(True)
+
+    def id(self) -> int:
+        return hash(self.key) & 0x7FFFFFFF if self.key else -1
+
+    def mergeWith(self, other: QUndoCommand) -> bool:
+        if not isinstance(other, Step) or other.key != self.key:
+            return False
+        self.redo_action = other.redo_action
+        self.setText(other.text())
+        return True
+
+
+class Undo(QObject):
+    """The steps of this launch, the newest last. The group's active stack is that of the tab in view."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.group = QUndoGroup(self)
+        self._is_busy = False
+        self._stacks = {name: QUndoStack(self.group) for name in STACKS}
+        for stack in self._stacks.values():
+            stack.setUndoLimit(_MAX_STEPS)
+            stack.indexChanged.connect(self.forget_stale)
+
+    def show_stack(self, name: str) -> None:
+        """Let the group act on the stack of a tab; '' or another name for none."""
+        self.group.setActiveStack(self._stacks.get(name))  # type: ignore[arg-type]
+
+    def stack(self, name: str) -> QUndoStack:
+        """The stack of a tab, one of STACKS."""
+        return self._stacks[name]
+
+    def add(self, name: str, step: Step) -> None:
+        """Note a step that was done, on the stack of a tab; not if it is part of undoing or redoing another one."""
+        if not self._is_busy:
+            step.undo_action, step.redo_action = self._guarded(step.undo_action), self._guarded(step.redo_action)
+            self._stacks[name].push(step)
+
+    def _guarded(self, action: Callable[[], object]) -> Callable[[], object]:
+        def act() -> object:
+            self._is_busy = True
+            try:
+                return action()
+            finally:
+                self._is_busy = False
+
+        return act
+
+    def take_back(self, name: str, step: Step) -> None:
+        """Undo a step that may not be the newest one."""
+        stack = self._stacks[name]
+        index = next((i for i in range(stack.index()) if stack.command(i) is step), None)
+        if index is not None and index == stack.index() - 1:
+            stack.undo()
+        elif index is not None:
+            step.undo()
+            step.is_stale = lambda: True
+        self.forget_stale()
+
+    def close(self) -> None:
+        """Forget all steps: they refer to what is about to go."""
+        for stack in self._stacks.values():
+            stack.clear()
+
+    @Slot()
+    def forget_stale(self) -> None:
+        """Take steps off the stacks of which nothing is left to be undone."""
+        for stack in () if self._is_busy else self._stacks.values():
+            if stack.canUndo():
+                newest = stack.command(stack.index() - 1)
+                if isinstance(newest, Step) and newest.is_stale():
+                    stack.undo()  # it becomes obsolete: this calls again

@@ -1,0 +1,147 @@
+"""Undo and Redo of the Edit menu: in the text field with the focus, else of the tab in view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtCore import QEvent, QObject, Slot
+from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QUndoStack
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLineEdit,
+    QMenu,
+    QMenuBar,
+    QPlainTextEdit,
+    QTextEdit,
+    QWidget,
+)
+from shiboken6 import isValid
+
+from app.session.undo import Undo
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What the two actions act on, and what it would undo and redo, in words."""
+
+    undo: Callable[[], object]
+    redo: Callable[[], object]
+    can_undo: bool
+    can_redo: bool
+    undo_words: str = ""
+    redo_words: str = ""
+
+
+class UndoActions(QObject):
+    """The two actions. A text field keeps its own undo while it has the focus, if anything was written there.
+
+    Args:
+        text_in_view: returns the text that the page in view is about, None if it is not about one.
+    """
+
+    def __init__(self, undo: Undo, text_in_view: Callable[[], QPlainTextEdit | None], parent: QObject) -> None:
+        super().__init__(parent)
+        self._steps, self._text_in_view = undo, text_in_view
+        self._focus: QWidget | None = None
+        self.undo, self.redo = QAction("&Undo", self), QAction("&Redo", self)
+        self.undo.setShortcut(QKeySequence.StandardKey.Undo)
+        self.redo.setShortcut(QKeySequence.StandardKey.Redo)
+        self.undo.triggered.connect(lambda: self._act("undo"))
+        self.redo.triggered.connect(lambda: self._act("redo"))
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        app.focusChanged.connect(self._on_focus)
+
+    def add_to(self, menu: QMenu) -> None:
+        """Put them into a menu, which says what they would undo and redo while it is open."""
+        menu.addActions([self.undo, self.redo])
+        menu.aboutToShow.connect(self.show_state)
+        menu.aboutToHide.connect(self._on_hidden)
+
+    @Slot()
+    def show_state(self) -> None:
+        """Show what would be undone and redone now."""
+        self._steps.forget_stale()
+        target = self._target()
+        for action, words, what, possible in (
+            (self.undo, "&Undo", target.undo_words, target.can_undo),
+            (self.redo, "&Redo", target.redo_words, target.can_redo),
+        ):
+            what = what.replace("&", "&&")
+            action.setText(f"{words} {what}".rstrip() if possible else words)
+            action.setEnabled(possible)
+
+    @Slot()
+    def _on_hidden(self) -> None:
+        """Their keys work whenever something can be undone: that is looked up when they are pressed."""
+        for action, words in ((self.undo, "&Undo"), (self.redo, "&Redo")):
+            action.setText(words)
+            action.setEnabled(True)
+
+    def _act(self, name: str) -> None:
+        self._steps.forget_stale()
+        target = self._target()
+        if name == "undo" and target.can_undo:
+            target.undo()
+        elif name == "redo" and target.can_redo:
+            target.redo()
+
+    def _target(self) -> _Target:
+        field = self._field()
+        if field is not None and (field.can_undo or field.can_redo):
+            return field
+        text = self._text_in_view()
+        if text is not None:
+            return _of_text(text, "change of the text")
+        stack = self._steps.group.activeStack()
+        return _of_stack(stack) if stack is not None else _Target(_nothing, _nothing, False, False)
+
+    def _field(self) -> _Target | None:
+        """The text field that has the focus, if it is one."""
+        widget = self._focus if self._focus is not None and isValid(self._focus) else None
+        if isinstance(widget, QAbstractSpinBox | QComboBox):
+            widget = widget.lineEdit()
+        if isinstance(widget, QLineEdit):
+            can_undo, can_redo = widget.isUndoAvailable(), widget.isRedoAvailable()
+            return _Target(widget.undo, widget.redo, can_undo, can_redo, "typing", "typing")
+        if isinstance(widget, QPlainTextEdit | QTextEdit) and not widget.isReadOnly():
+            return _of_text(widget, "typing")
+        return None
+
+    @Slot(QWidget, QWidget)
+    def _on_focus(self, old: QWidget | None, new: QWidget | None) -> None:
+        if isinstance(new, QMenu | QMenuBar) or new is None or new is self._focus:
+            return
+        if self._focus is not None and isValid(self._focus):
+            self._focus.removeEventFilter(self)
+        self._focus = new
+        if self._field() is not None:
+            new.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """A field in which nothing can be undone or redone leaves the keys to the menu."""
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            keys = QKeySequence.StandardKey
+            field = self._field()
+            is_empty = field is not None and not (field.can_undo or field.can_redo)
+            if is_empty and (event.matches(keys.Undo) or event.matches(keys.Redo)):
+                event.ignore()
+                return True
+        return False
+
+
+def _nothing() -> None:
+    """Nothing can be undone."""
+
+
+def _of_text(text: QPlainTextEdit | QTextEdit, words: str) -> _Target:
+    document, is_free = text.document(), not text.isReadOnly()
+    can_undo, can_redo = is_free and document.isUndoAvailable(), is_free and document.isRedoAvailable()
+    return _Target(text.undo, text.redo, can_undo, can_redo, words, words)
+
+
+def _of_stack(stack: QUndoStack) -> _Target:
+    return _Target(stack.undo, stack.redo, stack.canUndo(), stack.canRedo(), stack.undoText(), stack.redoText())
