@@ -62,6 +62,8 @@ class RichText(QTextBrowser):
         self.setTextInteractionFlags(flags.TextBrowserInteraction | flags.TextSelectableByKeyboard)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.anchorClicked.connect(self._on_link)
+        for bar in (self.horizontalScrollBar(), self.verticalScrollBar()):
+            bar.rangeChanged.connect(self._keep_in_view)
 
     # -- What it shows -------------------------------------------------------------------------------------------------
 
@@ -165,12 +167,16 @@ class RichText(QTextBrowser):
             width = max(width, min(math.ceil(self._width_from(changed_from)) + 1, widest))
         self._size = QSize(width, math.ceil(document.size().height()))
         self.setFixedSize(self._size)
-        for bar in (self.horizontalScrollBar(), self.verticalScrollBar()):
-            bar.setRange(0, 0)  # all of it is in view
         has_links = self._writer is not None and self._writer.has_links
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if has_links else Qt.FocusPolicy.ClickFocus)
         self._place_buttons()
         self.fitted.emit()
+
+    @Slot()
+    def _keep_in_view(self) -> None:
+        """All of it is in view; Qt would scroll, since lines may become wider than they are."""
+        for bar in (self.horizontalScrollBar(), self.verticalScrollBar()):
+            bar.setRange(0, 0)
 
     def _width_from(self, position: int) -> float:
         """The width of the lines from a position on: the document would measure all of them."""

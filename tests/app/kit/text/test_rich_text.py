@@ -6,7 +6,7 @@ import random
 
 import pytest
 from PySide6.QtCore import Qt, QUrl
-from PySide6.QtGui import QGuiApplication, QImage
+from PySide6.QtGui import QGuiApplication, QImage, QTextCursor
 from PySide6.QtWidgets import QMessageBox
 from pytestqt.qtbot import QtBot
 
@@ -107,6 +107,17 @@ def test_plain_sentences_look_as_without_markdown(qtbot: QtBot, theme: ThemeProv
     plain.set_plain((words, ""))
     assert shown.is_plain
     assert picture(shown) == picture(plain)
+
+
+def test_a_short_text_is_not_scrolled_to_its_end(qtbot: QtBot, theme: ThemeProvider, shown: RichText) -> None:
+    shown.set_plain(("How does attention work?", ""))
+    shown.show()
+    before = picture(shown)
+    shown.resize(shown.width() + 1, shown.height())  # Qt looks anew whether something is out of view
+    shown.moveCursor(QTextCursor.MoveOperation.End)
+    shown.ensureCursorVisible()
+    assert shown.horizontalScrollBar().maximum() == 0
+    assert picture(shown) == before
 
 
 def test_a_long_line_that_grew_is_one_line(qtbot: QtBot, shown: RichText) -> None:
