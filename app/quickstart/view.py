@@ -217,6 +217,7 @@ class TextResult(QWidget):
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
         self.sample.setProperty("role", "scrolled")
         area.setWidget(self.sample)
         layout = QVBoxLayout(self)

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QGraphicsDropShadowEffect,
     QHBoxLayout,
     QPlainTextEdit,
+    QStackedWidget,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -31,7 +32,7 @@ _NOTICE_MS = 20_000
 class Toasts(QWidget):
     """A stack of messages over `parent`, the newest at the bottom. A failure stays until it is closed."""
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
+    def __init__(self, theme: ThemeProvider, parent: QStackedWidget) -> None:
         super().__init__(parent)
         self._area = parent
         self._theme = theme
@@ -40,6 +41,7 @@ class Toasts(QWidget):
         self._layout.setSpacing(SPACE)
         self._shown: list[QFrame] = []
         parent.installEventFilter(self)
+        parent.currentChanged.connect(self.raise_)  # a page that is shown is raised
         self.hide()
 
     @property

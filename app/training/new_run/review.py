@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QProgressBar, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row, set_role
+from app.kit.basics import button, column, label, row, scrolling, set_role
 from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
@@ -107,8 +107,9 @@ class RunReview(QFrame):
         self.problem = label("", "error", wrap=True)
         self.facts: dict[str, QLabel] = {}
         self._estimated: tuple[object, int] | None = None
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        facts = QWidget()
+        lines = QVBoxLayout(facts)
+        lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE)
         lines.addWidget(label("4  Review", "heading"))
         caption = label("Name")
@@ -125,9 +126,11 @@ class RunReview(QFrame):
         lines.addWidget(self.note)
         lines.addLayout(row(self.fit, None))
         lines.addStretch(1)
-        lines.addWidget(self.problem)
-        lines.addWidget(self.start)
-        lines.addWidget(self.queue)
+        area = scrolling(facts)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its buttons scroll it
+        whole = column(area, self.problem, self.start, self.queue)
+        whole.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        self.setLayout(whole)
         theme.theme_changed.connect(self._fit)
         self._fit()
 

@@ -155,6 +155,13 @@ def test_failures_and_notices_are_shown_and_closed(window: MainWindow, qtbot: Qt
     assert window.toasts.sentences.count("The same.") == 1
 
 
+def test_messages_lie_over_each_page(window: MainWindow) -> None:
+    window.session.notices.say("Another Terrarium is training.")
+    for name, *_ in TABS:
+        window.show_tab(name)
+        assert window.pages.children()[-1] is window.toasts
+
+
 def test_deletions_can_be_undone(window: MainWindow, qtbot: QtBot) -> None:
     window.session.designs.save("mine")
     window.session.designs.delete("mine")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
@@ -92,11 +93,11 @@ def test_a_toml_file_round_trips_all_settings(
     assert load_spec(path) == wanted
     form.set_spec(dataclasses.replace(wanted, train=dataclasses.replace(wanted.train, steps=7)))
     session.designs.choose("gpt2-tiny")
-    button = next(b for b in form.findChildren(type(form.start)) if b.text() == "Load settings…")
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    load = next(action for action in form.findChildren(QAction) if action.text() == "Load settings…")
+    load.trigger()
     assert form.draft.spec() == wanted
     path.write_text("[train]\nsteps = 'many'", encoding="utf-8")
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    load.trigger()
     assert "steps must be a whole number" in heard.failures.pop()
     assert form.draft.spec() == wanted
 

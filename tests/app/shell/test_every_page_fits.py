@@ -1,0 +1,270 @@
+"""Every page at every text size in windows of every size: what is written can be read."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QRect, QSize
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractScrollArea,
+    QApplication,
+    QComboBox,
+    QDialog,
+    QLabel,
+    QLayout,
+    QLineEdit,
+    QProgressBar,
+    QScrollArea,
+    QStyle,
+    QStyleOptionComboBox,
+    QTabBar,
+    QWidget,
+)
+from pytestqt.qtbot import QtBot
+
+from app.chat.archive.message_tree import Message
+from app.chat.tab import ChatTab
+from app.kit.labels import ElidedCombo, ElidedLabel
+from app.kit.layout.rail import Rail
+from app.kit.layout.views import Views
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.shell.main_window import MainWindow
+from app.worker.latest_job import LatestJob
+from models.settings.run_spec import RunSpec
+
+Until = Callable[[Callable[[], bool]], None]
+
+SIZES = ((960, 600), (1280, 720), (1440, 900))
+SCALES = (1.0, 1.25, 1.5)
+_TOLERANCE = 2
+"""Pixels: a style rounds, and a frame may lie on its neighbour's edge."""
+_PADDING = 16
+"""Pixels beside a button's words that it can do without."""
+_Leaf = QLabel | ElidedLabel | QAbstractButton | QComboBox | QLineEdit | QProgressBar
+
+
+@pytest.fixture
+def window(session: Session, theme: ThemeProvider, tiny_spec: RunSpec, qtbot: QtBot, until: Until) -> Iterator[MainWindow]:
+    """The window with two runs, of which one is open in the chat and has replied."""
+    window = MainWindow(session, theme)
+    qtbot.addWidget(window)
+    window.show()
+    for name in ("A first run with a long name", "second"):
+        session.training.start(dataclasses.replace(tiny_spec, name=name))
+        until(lambda: not session.training.active)
+    chat = window.pages.page("chat")
+    assert isinstance(chat, ChatTab)
+    session.chat.open(session.runs.list()[0].id)
+    until(lambda: session.chat.state == "ready")
+    chat.conversation.say(Message(content="The cat sat"))
+    until(lambda: session.chat.state == "ready")
+    yield window
+    window.quit()
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        pytest.param([(1.0, (1280, 720)), (1.5, (960, 600))], id="two"),
+        pytest.param(list(itertools.product(SCALES, SIZES)), id="all", marks=pytest.mark.slow),
+    ],
+)
+def test_everything_can_be_read(
+    window: MainWindow, grid: list[tuple[float, tuple[int, int]]], until: Until, text_file: Path
+) -> None:
+    found = []
+    for scale, size in grid:
+        window.theme.set_text_scale(scale)
+        window.resize(*size)
+        for name, shown in pages(window, until, text_file):
+            settle()
+            found += [f"{name} at {scale:.0%}, {size[0]}x{size[1]}: {words}" for words in complaints(shown)]
+    assert not found, "\n".join(found)
+
+
+# -- Every page --------------------------------------------------------------------------------------------------------
+
+
+def pages(window: MainWindow, until: Until, text_file: Path) -> Iterator[tuple[str, QWidget]]:
+    """Show one page after the other; yields its name and the window that it is in."""
+    window.show_welcome()
+    yield "welcome", window
+    window.welcome.offer_files((str(text_file),))
+    yield "welcome with a file", window
+    window.pages.show_page("quickstart")
+    yield "quickstart", window
+    for tab in ("tokenizer", "builder"):
+        window.show_tab(tab)
+        yield from _views(tab, window.pages.page(tab).views, window, until)  # type: ignore[attr-defined]
+    yield from _training(window, until)
+    yield from _chat(window, until)
+
+
+def _views(name: str, views: Views, window: MainWindow, until: Until) -> Iterator[tuple[str, QWidget]]:
+    for view in views.names:
+        if not views.bar.isTabVisible(views.names.index(view)):
+            continue
+        views.show_view(view)
+        until(lambda view=view: not getattr(views.view(view), "busy", False))  # type: ignore[misc]
+        yield f"{name}, {view}", window
+    views.show_view(views.names[0])
+
+
+def _training(window: MainWindow, until: Until) -> Iterator[tuple[str, QWidget]]:
+    window.show_tab("training")
+    training, runs = window.training, [run.id for run in window.session.runs.list()]
+    training.show_run(runs[0])
+    yield from _views("run", training.run_view.views, window, until)
+    training.comparison.show_runs(tuple(runs))
+    training.pages.setCurrentWidget(training.comparison)
+    yield "runs compared", window
+    training.show_new_run()
+    yield from _views("new run", training.new_run.views, window, until)
+
+
+def _chat(window: MainWindow, until: Until) -> Iterator[tuple[str, QWidget]]:
+    window.show_tab("chat")
+    chat = window.pages.page("chat")
+    assert isinstance(chat, ChatTab)
+    for folded in (True, False):
+        chat.side.set_folded(folded)
+        chat.side.folded_changed.emit(folded)
+        yield f"chat, side {'folded' if folded else 'open'}", window
+    for panel in chat.side.names:
+        chat.side.show_view(panel)
+        if (text := chat.focus.text) is not None:
+            chat.focus.lock(len(text.ids) // 2)
+        until(lambda: not any(work.busy for work in chat.findChildren(LatestJob)))
+        yield f"chat, {panel}", window
+    chat.side.show_view(chat.side.names[0])
+    yield from _views("chat", chat.modes, window, until)
+
+
+def settle() -> None:
+    """Let layouts and drawing be done."""
+    for _ in range(6):
+        QApplication.processEvents()
+
+
+# -- What is wrong with one --------------------------------------------------------------------------------------------
+
+
+def complaints(shown: QWidget) -> list[str]:
+    """What in a window cannot be read, a sentence each."""
+    leaves = [leaf for leaf in shown.findChildren(QWidget) if isinstance(leaf, _Leaf) and _counts(leaf, shown)]
+    found = []
+    for leaf in leaves:
+        if words := _cut(leaf) or _outside(leaf):
+            found.append(f"{_name(leaf)} {words}")
+    for area in shown.findChildren(QScrollArea):
+        bar = area.horizontalScrollBar()
+        if _counts(area, shown) and bar.maximum() > _TOLERANCE and not bar.isVisible():
+            found.append(f"{_name(area)} is {bar.maximum()} pixels narrower than what is in it")
+    found += [f"the tabs of {_name(bar)} {words}" for bar in shown.findChildren(QTabBar) if _counts(bar, shown) and (words := _cut_tabs(bar))]
+    for parent in [shown, *shown.findChildren(QWidget)]:
+        if _counts(parent, shown) and (layout := parent.layout()) is not None:
+            for one, other in itertools.combinations([w for w in _widgets(layout) if _counts(w, shown)], 2):
+                common = one.geometry() & other.geometry()
+                if min(common.width(), common.height()) > _TOLERANCE:
+                    found.append(f"{_name(one)} lies over {_name(other)}")
+    return found
+
+
+def _widgets(layout: QLayout) -> Iterator[QWidget]:
+    """The widgets of a layout and of those within it."""
+    for i in range(layout.count()):
+        item = layout.itemAt(i)
+        if item is not None and (widget := item.widget()) is not None:
+            yield widget
+        elif item is not None and (inner := item.layout()) is not None:
+            yield from _widgets(inner)
+
+
+def _counts(widget: QWidget, shown: QWidget) -> bool:
+    return widget.isVisible() and QWidget.window(widget) is shown  # some widgets override window()
+
+
+def _outside(leaf: QWidget) -> str:
+    """Why a widget is not wholly within what it stands in; '' where it is, or where one can scroll to it."""
+    place, widget = leaf.rect(), leaf
+    while (parent := widget.parentWidget()) is not None and not widget.isWindow():
+        place = QRect(widget.mapTo(parent, place.topLeft()), place.size())
+        area = parent.parentWidget()
+        if isinstance(area, QAbstractScrollArea) and parent is area.viewport():
+            if not isinstance(area, QScrollArea):
+                return ""  # drawn by a view
+            place, widget = area.rect(), area
+            continue
+        room = parent.rect().adjusted(-_TOLERANCE, -_TOLERANCE, _TOLERANCE, _TOLERANCE)
+        if not room.contains(place):
+            common = room & place
+            return f"is cut to {common.width()} x {common.height()} of {place.width()} x {place.height()} by {_name(parent)}"
+        widget = parent
+    return ""
+
+
+def _cut(leaf: QWidget) -> str:
+    """Why its words cannot be read whole; '' where they can, or where it ends them with … and a tooltip has them."""
+    if isinstance(leaf, ElidedLabel):
+        needed = leaf.fontMetrics().horizontalAdvance(leaf.text())
+        return "is cut without a tooltip" if needed > leaf.width() and leaf.text() not in leaf.toolTip() else ""
+    if isinstance(leaf, QLabel):
+        return _cut_label(leaf)
+    if isinstance(leaf, QComboBox):
+        needed = leaf.fontMetrics().horizontalAdvance(leaf.currentText())
+        option = QStyleOptionComboBox()
+        leaf.initStyleOption(option)
+        field = QStyle.SubControl.SC_ComboBoxEditField
+        room = leaf.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, field, leaf)
+        if needed <= room.width():
+            return ""
+        return "" if isinstance(leaf, ElidedCombo) and leaf.currentText() in leaf.toolTip() else "is cut"
+    if isinstance(leaf, QLineEdit):
+        words = leaf.text() or leaf.placeholderText()
+        shown = leaf.fontMetrics().horizontalAdvance(words) <= leaf.contentsRect().width() - 4
+        return "" if shown or leaf.toolTip() else f"is cut ({words!r})"
+    if isinstance(leaf, QAbstractButton) and (leaf.text() or not leaf.icon().isNull()):
+        words = leaf.fontMetrics().size(0, leaf.text())
+        least = QSize(leaf.sizeHint().width() - _PADDING, words.height()) if leaf.text() else leaf.iconSize()
+        if leaf.width() < least.width() or leaf.height() < least.height():
+            return f"has {leaf.width()} x {leaf.height()} of {least.width()} x {least.height()} pixels"
+    return ""
+
+
+def _cut_label(leaf: QLabel) -> str:
+    if not leaf.text():
+        return ""
+    if leaf.wordWrap():
+        needed, have = leaf.heightForWidth(leaf.width()), leaf.height()
+        return f"is {have} pixels high and needs {needed}" if have + _TOLERANCE < needed else ""
+    hint = leaf.sizeHint()
+    if leaf.width() + _TOLERANCE < hint.width():
+        return f"is {leaf.width()} pixels wide and needs {hint.width()}"
+    needed = leaf.fontMetrics().height()
+    return f"is {leaf.height()} pixels high and needs {needed}" if leaf.height() + _TOLERANCE < needed else ""
+
+
+def _cut_tabs(bar: QTabBar) -> str:
+    last = QRect()
+    for index in range(bar.count()):
+        if not bar.isTabVisible(index):
+            continue
+        last = last.united(bar.tabRect(index))
+        if isinstance(bar, Rail):
+            continue
+        needed, have = bar.fontMetrics().horizontalAdvance(bar.tabText(index)), bar.tabRect(index).width()
+        if needed > have and bar.tabText(index) not in bar.tabToolTip(index):
+            return f"are cut: {bar.tabText(index)!r} has {have} of {needed} pixels"
+    room = bar.rect().adjusted(0, 0, _TOLERANCE, _TOLERANCE)
+    return "" if room.contains(last) else f"take {last.width()} x {last.height()} of {bar.width()} x {bar.height()} pixels"
+
+
+def _name(widget: QWidget) -> str:
+    words = widget.text() if isinstance(widget, QLabel | ElidedLabel | QAbstractButton | QLineEdit) else ""
+    return f"{type(widget).__name__} {words or widget.accessibleName() or widget.toolTip()!r:.60}"
