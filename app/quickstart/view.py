@@ -7,7 +7,7 @@ import math
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, row
+from app.kit.basics import button, frame, label, row, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
@@ -55,7 +55,8 @@ class QuickStartView(QWidget):
         self._session = session
         self.setProperty("role", "page")
         self.stepper = Stepper(theme, STAGES)
-        self._title = label("Growing a small model", "title")
+        self._title = ElidedLabel("Growing a small model")
+        set_role(self._title, "title")
         self._phase = ElidedLabel()
         self._progress = QProgressBar()
         self._progress.setRange(0, 1000)
@@ -116,7 +117,7 @@ class QuickStartView(QWidget):
         head_lines = head.layout()
         assert isinstance(head_lines, QVBoxLayout)
         head_lines.setSpacing(2 * SPACE)
-        head_lines.addLayout(row(self._title, None, self.back, self.stop, self.again, self.chat))
+        head_lines.addLayout(row(self._title, self.back, self.stop, self.again, self.chat))
         head_lines.addWidget(self.stepper)
         head_lines.addLayout(row(self._phase, self._left, spacing=2 * SPACE))
         head_lines.addWidget(self._progress)

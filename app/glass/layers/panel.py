@@ -73,7 +73,7 @@ class LensPanel(AnswerPanel):
         self.track = QLineEdit()
         self.track.setPlaceholderText("Track a word…")
         self.track.setAccessibleName("Track a word's first token")
-        self.track.setMaximumWidth(150)
+        self.track.setMaximumWidth(220)
         self._finder = Examiner(session.worker, session.chat, self)
         self.of = Segments("Contributions to", {"logit": "Logit", "lead": "Lead"})
         self.of.setToolTip("The token's logit, or its logit difference to the strongest rival")

@@ -172,8 +172,8 @@ class RunHead(QFrame):
         self.more.setEnabled(state.status != "stopping" and not state.over)
         self.chat.setText("Chat with it as it learns")
         self.more.setMenu(self._live_menu)
-        # Those before the line have no effect before the first step and after the last. Looked up each time: a list that
-        # is kept would name actions that Qt has deleted.
+        # Those above the line have no effect before the first step and after the last. Looked up each time: a kept list
+        # may name actions that Qt has deleted.
         for action in itertools.takewhile(lambda action: not action.isSeparator(), self._live_menu.actions()):
             action.setEnabled(bool(state.total_steps) and not staging)
         _set_visible(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QRect, QSize
+from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractScrollArea,
@@ -39,6 +39,7 @@ from app.worker.latest_job import LatestJob
 from models.settings.run_spec import RunSpec
 
 Until = Callable[[Callable[[], bool]], None]
+Pages = Iterator[tuple[str, QWidget]]
 
 SIZES = ((960, 600), (1280, 720), (1440, 900))
 SCALES = (1.0, 1.25, 1.5)
@@ -46,17 +47,20 @@ _TOLERANCE = 2
 """Pixels: a style rounds, and a frame may lie on its neighbour's edge."""
 _PADDING = 16
 """Pixels beside a button's words that it can do without."""
-_Leaf = QLabel | ElidedLabel | QAbstractButton | QComboBox | QLineEdit | QProgressBar
+_LEAVES = QLabel | ElidedLabel | QAbstractButton | QComboBox | QLineEdit | QProgressBar
 
 
 @pytest.fixture
-def window(session: Session, theme: ThemeProvider, tiny_spec: RunSpec, qtbot: QtBot, until: Until) -> Iterator[MainWindow]:
+def window(
+    session: Session, theme: ThemeProvider, tiny_spec: RunSpec, qtbot: QtBot, until: Until
+) -> Iterator[MainWindow]:
     """The window with two runs, of which one is open in the chat and has replied."""
     window = MainWindow(session, theme)
     qtbot.addWidget(window)
     window.show()
+    spec = dataclasses.replace(tiny_spec, model=dataclasses.replace(tiny_spec.model, context_length=64))
     for name in ("A first run with a long name", "second"):
-        session.training.start(dataclasses.replace(tiny_spec, name=name))
+        session.training.start(dataclasses.replace(spec, name=name))
         until(lambda: not session.training.active)
     chat = window.pages.page("chat")
     assert isinstance(chat, ChatTab)
@@ -82,7 +86,7 @@ def test_everything_can_be_read(
     for scale, size in grid:
         window.theme.set_text_scale(scale)
         window.resize(*size)
-        for name, shown in pages(window, until, text_file):
+        for name, shown in every_page(window, until, text_file):
             settle()
             found += [f"{name} at {scale:.0%}, {size[0]}x{size[1]}: {words}" for words in complaints(shown)]
     assert not found, "\n".join(found)
@@ -91,9 +95,10 @@ def test_everything_can_be_read(
 # -- Every page --------------------------------------------------------------------------------------------------------
 
 
-def pages(window: MainWindow, until: Until, text_file: Path) -> Iterator[tuple[str, QWidget]]:
+def every_page(window: MainWindow, until: Until, text_file: Path) -> Pages:
     """Show one page after the other; yields its name and the window that it is in."""
     window.show_welcome()
+    window.welcome.offer_files(())
     yield "welcome", window
     window.welcome.offer_files((str(text_file),))
     yield "welcome with a file", window
@@ -101,40 +106,53 @@ def pages(window: MainWindow, until: Until, text_file: Path) -> Iterator[tuple[s
     yield "quickstart", window
     for tab in ("tokenizer", "builder"):
         window.show_tab(tab)
-        yield from _views(tab, window.pages.page(tab).views, window, until)  # type: ignore[attr-defined]
-    yield from _training(window, until)
-    yield from _chat(window, until)
+        yield from views_of(tab, window.pages.page(tab).views, window, until)  # type: ignore[attr-defined]
+    yield from training_pages(window, until)
+    yield from chat_pages(window, until)
 
 
-def _views(name: str, views: Views, window: MainWindow, until: Until) -> Iterator[tuple[str, QWidget]]:
-    for view in views.names:
-        if not views.bar.isTabVisible(views.names.index(view)):
-            continue
-        views.show_view(view)
-        until(lambda view=view: not getattr(views.view(view), "busy", False))  # type: ignore[misc]
-        yield f"{name}, {view}", window
+def views_of(name: str, views: Views, window: MainWindow, until: Until) -> Pages:
+    """Show each view."""
+    for index, view in enumerate(views.names):
+        if views.bar.isTabVisible(index):
+            views.show_view(view)
+            until(lambda view=view: not getattr(views.view(view), "busy", False))  # type: ignore[misc]
+            yield f"{name}, {view}", window
     views.show_view(views.names[0])
 
 
-def _training(window: MainWindow, until: Until) -> Iterator[tuple[str, QWidget]]:
+def training_pages(window: MainWindow, until: Until) -> Pages:
+    """Show a run, its dialogs, a comparison, and the form of a new run."""
     window.show_tab("training")
     training, runs = window.training, [run.id for run in window.session.runs.list()]
     training.show_run(runs[0])
-    yield from _views("run", training.run_view.views, window, until)
+    yield from views_of("run", training.run_view.views, window, until)
+    for name, ask in (
+        ("fork", training.run_view.ask_for_fork),
+        ("sweep", training.run_view.ask_for_sweep),
+        ("settings", training.run_view.show_settings),
+    ):
+        ask()
+        dialogs = [each for each in QApplication.topLevelWidgets() if isinstance(each, QDialog) and each.isVisible()]
+        for dialog in dialogs:
+            yield f"dialog, {name}", dialog
+            dialog.close()
+        settle()
     training.comparison.show_runs(tuple(runs))
     training.pages.setCurrentWidget(training.comparison)
     yield "runs compared", window
     training.show_new_run()
-    yield from _views("new run", training.new_run.views, window, until)
+    yield from views_of("new run", training.new_run.views, window, until)
 
 
-def _chat(window: MainWindow, until: Until) -> Iterator[tuple[str, QWidget]]:
+def chat_pages(window: MainWindow, until: Until) -> Pages:
+    """Show the conversation with the side folded and open, each panel of the glass box, and the other modes."""
     window.show_tab("chat")
     chat = window.pages.page("chat")
     assert isinstance(chat, ChatTab)
     for folded in (True, False):
-        chat.side.set_folded(folded)
-        chat.side.folded_changed.emit(folded)
+        if chat.side.is_folded != folded:
+            chat.side.fold.click()
         yield f"chat, side {'folded' if folded else 'open'}", window
     for panel in chat.side.names:
         chat.side.show_view(panel)
@@ -143,7 +161,7 @@ def _chat(window: MainWindow, until: Until) -> Iterator[tuple[str, QWidget]]:
         until(lambda: not any(work.busy for work in chat.findChildren(LatestJob)))
         yield f"chat, {panel}", window
     chat.side.show_view(chat.side.names[0])
-    yield from _views("chat", chat.modes, window, until)
+    yield from views_of("chat", chat.modes, window, until)
 
 
 def settle() -> None:
@@ -156,23 +174,27 @@ def settle() -> None:
 
 
 def complaints(shown: QWidget) -> list[str]:
-    """What in a window cannot be read, a sentence each."""
-    leaves = [leaf for leaf in shown.findChildren(QWidget) if isinstance(leaf, _Leaf) and _counts(leaf, shown)]
+    """What in a window cannot be read, or looks wrong, a sentence each."""
+    widgets = [each for each in shown.findChildren(QWidget) if _counts(each, shown)]
     found = []
-    for leaf in leaves:
-        if words := _cut(leaf) or _outside(leaf):
-            found.append(f"{_name(leaf)} {words}")
-    for area in shown.findChildren(QScrollArea):
-        bar = area.horizontalScrollBar()
-        if _counts(area, shown) and bar.maximum() > _TOLERANCE and not bar.isVisible():
-            found.append(f"{_name(area)} is {bar.maximum()} pixels narrower than what is in it")
-    found += [f"the tabs of {_name(bar)} {words}" for bar in shown.findChildren(QTabBar) if _counts(bar, shown) and (words := _cut_tabs(bar))]
-    for parent in [shown, *shown.findChildren(QWidget)]:
-        if _counts(parent, shown) and (layout := parent.layout()) is not None:
-            for one, other in itertools.combinations([w for w in _widgets(layout) if _counts(w, shown)], 2):
-                common = one.geometry() & other.geometry()
-                if min(common.width(), common.height()) > _TOLERANCE:
-                    found.append(f"{_name(one)} lies over {_name(other)}")
+    for widget in widgets:
+        if isinstance(widget, _LEAVES) and (words := _cut(widget) or _outside(widget)):
+            found.append(f"{_name(widget)} {words}")
+        elif isinstance(widget, QTabBar) and (words := _cut_tabs(widget)):
+            found.append(f"the tabs of {_name(widget)} {words}")
+        elif isinstance(widget, QScrollArea):
+            bar = widget.horizontalScrollBar()
+            if bar.maximum() > _TOLERANCE and not bar.isVisible():
+                found.append(f"{_name(widget)} is {bar.maximum()} pixels narrower than what is in it")
+            if widget.focusPolicy() & Qt.FocusPolicy.ClickFocus & ~Qt.FocusPolicy.TabFocus:
+                found.append(f"{_name(widget)} is framed by a click between its widgets")
+    for parent in [shown, *widgets]:
+        layout = parent.layout()
+        beside = [] if layout is None else [each for each in _widgets(layout) if _counts(each, shown)]
+        for one, other in itertools.combinations(beside, 2):
+            common = one.geometry() & other.geometry()
+            if min(common.width(), common.height()) > _TOLERANCE:
+                found.append(f"{_name(one)} lies over {_name(other)}")
     return found
 
 
@@ -198,13 +220,13 @@ def _outside(leaf: QWidget) -> str:
         area = parent.parentWidget()
         if isinstance(area, QAbstractScrollArea) and parent is area.viewport():
             if not isinstance(area, QScrollArea):
-                return ""  # drawn by a view
+                return ""  # an editor of a list or table, which scrolls to it
             place, widget = area.rect(), area
             continue
-        room = parent.rect().adjusted(-_TOLERANCE, -_TOLERANCE, _TOLERANCE, _TOLERANCE)
-        if not room.contains(place):
-            common = room & place
-            return f"is cut to {common.width()} x {common.height()} of {place.width()} x {place.height()} by {_name(parent)}"
+        if not parent.rect().adjusted(-_TOLERANCE, -_TOLERANCE, _TOLERANCE, _TOLERANCE).contains(place):
+            seen = parent.rect() & place
+            words = f"{seen.width()} x {seen.height()} of {place.width()} x {place.height()}"
+            return f"is cut to {words} by {_name(parent)}"
         widget = parent
     return ""
 
@@ -216,22 +238,19 @@ def _cut(leaf: QWidget) -> str:
         return "is cut without a tooltip" if needed > leaf.width() and leaf.text() not in leaf.toolTip() else ""
     if isinstance(leaf, QLabel):
         return _cut_label(leaf)
-    if isinstance(leaf, QComboBox):
-        needed = leaf.fontMetrics().horizontalAdvance(leaf.currentText())
+    if isinstance(leaf, QComboBox) and not isinstance(leaf, ElidedCombo):
         option = QStyleOptionComboBox()
         leaf.initStyleOption(option)
         field = QStyle.SubControl.SC_ComboBoxEditField
         room = leaf.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, field, leaf)
-        if needed <= room.width():
-            return ""
-        return "" if isinstance(leaf, ElidedCombo) and leaf.currentText() in leaf.toolTip() else "is cut"
+        return "is cut" if leaf.fontMetrics().horizontalAdvance(leaf.currentText()) > room.width() else ""
     if isinstance(leaf, QLineEdit):
         words = leaf.text() or leaf.placeholderText()
-        shown = leaf.fontMetrics().horizontalAdvance(words) <= leaf.contentsRect().width() - 4
-        return "" if shown or leaf.toolTip() else f"is cut ({words!r})"
+        fits = leaf.fontMetrics().horizontalAdvance(words) <= leaf.contentsRect().width() - 4
+        return "" if fits or leaf.toolTip() else f"is cut ({words!r})"
     if isinstance(leaf, QAbstractButton) and (leaf.text() or not leaf.icon().isNull()):
-        words = leaf.fontMetrics().size(0, leaf.text())
-        least = QSize(leaf.sizeHint().width() - _PADDING, words.height()) if leaf.text() else leaf.iconSize()
+        height = leaf.fontMetrics().size(0, leaf.text()).height()
+        least = QSize(leaf.sizeHint().width() - _PADDING, height) if leaf.text() else leaf.iconSize()
         if leaf.width() < least.width() or leaf.height() < least.height():
             return f"has {leaf.width()} x {leaf.height()} of {least.width()} x {least.height()} pixels"
     return ""
@@ -240,29 +259,24 @@ def _cut(leaf: QWidget) -> str:
 def _cut_label(leaf: QLabel) -> str:
     if not leaf.text():
         return ""
-    if leaf.wordWrap():
-        needed, have = leaf.heightForWidth(leaf.width()), leaf.height()
-        return f"is {have} pixels high and needs {needed}" if have + _TOLERANCE < needed else ""
-    hint = leaf.sizeHint()
-    if leaf.width() + _TOLERANCE < hint.width():
-        return f"is {leaf.width()} pixels wide and needs {hint.width()}"
-    needed = leaf.fontMetrics().height()
-    return f"is {leaf.height()} pixels high and needs {needed}" if leaf.height() + _TOLERANCE < needed else ""
+    needed = leaf.heightForWidth(leaf.width()) if leaf.wordWrap() else leaf.fontMetrics().height()
+    if leaf.height() + _TOLERANCE < needed:
+        return f"is {leaf.height()} pixels high and needs {needed}"
+    needed = 0 if leaf.wordWrap() else leaf.sizeHint().width()
+    return f"is {leaf.width()} pixels wide and needs {needed}" if leaf.width() + _TOLERANCE < needed else ""
 
 
 def _cut_tabs(bar: QTabBar) -> str:
-    last = QRect()
+    taken = QRect()
     for index in range(bar.count()):
-        if not bar.isTabVisible(index):
-            continue
-        last = last.united(bar.tabRect(index))
-        if isinstance(bar, Rail):
-            continue
-        needed, have = bar.fontMetrics().horizontalAdvance(bar.tabText(index)), bar.tabRect(index).width()
-        if needed > have and bar.tabText(index) not in bar.tabToolTip(index):
-            return f"are cut: {bar.tabText(index)!r} has {have} of {needed} pixels"
-    room = bar.rect().adjusted(0, 0, _TOLERANCE, _TOLERANCE)
-    return "" if room.contains(last) else f"take {last.width()} x {last.height()} of {bar.width()} x {bar.height()} pixels"
+        if bar.isTabVisible(index):
+            taken = taken.united(bar.tabRect(index))
+            needed, have = bar.fontMetrics().horizontalAdvance(bar.tabText(index)), bar.tabRect(index).width()
+            if needed > have and not isinstance(bar, Rail):
+                return f"are cut: {bar.tabText(index)!r} has {have} of {needed} pixels"
+    if bar.rect().adjusted(0, 0, _TOLERANCE, _TOLERANCE).contains(taken):
+        return ""
+    return f"take {taken.width()} x {taken.height()} of {bar.width()} x {bar.height()} pixels"
 
 
 def _name(widget: QWidget) -> str:
