@@ -36,7 +36,9 @@ def stage_of(state: TrainingState) -> int:
         return EVALUATION
     if state.total_steps:
         return TRAINING
-    return TOKENIZER if any("tokenizer" in phase.lower() for phase in state.phases) else DATA
+    if not any("tokenizer" in phase.lower() for phase in state.phases):
+        return DATA
+    return TOKENIZER if "tokenizer" in state.phase.lower() else TRAINING
 
 
 class QuickStartView(QWidget):

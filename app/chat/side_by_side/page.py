@@ -18,8 +18,9 @@ from app.kit.text.growing_field import GrowingField
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.worker.failures import Failure
-from models.events import Event, Phase
+from models.events import Event, Phase, TokenMade
 from models.inspect.spans import Judgement, Span
+from models.number_words import format_count
 from models.settings.sampling_config import SamplingConfig
 
 _MAX_MODELS = 4
@@ -53,6 +54,7 @@ class SideBySidePage(QWidget):
         self._judgements: dict[tuple[int, int], Judgement] = {}
         self._spans: dict[int, list[Span]] = {}
         self.columns: list[CandidateColumn] = []
+        self._was_busy = False
         self.control = SideBySide(session.worker, session.library, session.runs, session.device, self)
         self.prompt = GrowingField()
         self.prompt.setPlaceholderText("Prompt for all models")
@@ -171,7 +173,8 @@ class SideBySidePage(QWidget):
         try:
             chosen = [candidate for candidate in candidates if candidate is not None]
             self.control.start(chosen, self.prompt.toPlainText(), self._draw(), self._system())
-            self.status.setText("")
+            waits = "Waiting for the current training step" if self._session.training.active else "Starting"
+            self.status.setText(f"{waits}…")
         except ValueError as error:
             self.status.setText(str(error))
         self._show_state()
@@ -184,13 +187,15 @@ class SideBySidePage(QWidget):
                 self.status.setText(f"{event.name}…")
             elif isinstance(event, CandidateOpened):
                 self.columns[event.index].show_model(event.model)
-                self.status.setText("")
             elif isinstance(event, CandidateReplied):
                 replied.setdefault(event.index, []).append(event.event)
             elif isinstance(event, CandidateJudged):
                 self._judgements[event.reply, event.by] = event.judgement
         for index, reply_events in replied.items():
             self.columns[index].take(reply_events)
+            if isinstance(reply_events[-1], TokenMade):
+                written = format_count(self.columns[index].n_tokens, "token")
+                self.status.setText(f"{self.columns[index].name} is writing: {written} so far")
         for reply in {event.reply for event in events if isinstance(event, CandidateJudged)}:
             self._show_judgements(reply)
 
@@ -207,6 +212,9 @@ class SideBySidePage(QWidget):
 
     @Slot()
     def _show_state(self) -> None:
+        if self._was_busy and not self.control.busy:
+            self.status.setText("")  # a failure says so after this
+        self._was_busy = self.control.busy
         self.run_button.setVisible(not self.control.busy)
         self.stop_button.setVisible(self.control.busy)
 

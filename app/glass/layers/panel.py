@@ -73,6 +73,7 @@ class LensPanel(AnswerPanel):
         self.track = QLineEdit()
         self.track.setPlaceholderText("Track a word…")
         self.track.setAccessibleName("Track a word's first token")
+        self.track.setToolTip("Track a word's first token")
         self.track.setMaximumWidth(220)
         self._finder = Examiner(session.worker, session.chat, self)
         self.of = Segments("Contributions to", {"logit": "Logit", "lead": "Lead"})

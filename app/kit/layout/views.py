@@ -114,7 +114,8 @@ class Side(QWidget):
 
     def fit(self, others: int, width: int) -> None:
         """Put the part beside the views if it fits: into `width` pixels, of which the rest takes `others`."""
-        beside = others + self._part.minimumSizeHint().width() <= width
+        needed = self._part.minimumSizeHint().expandedTo(self._part.minimumSize())
+        beside = others + needed.width() <= width
         if beside == self.is_beside:
             return
         place = (self if beside else self._views.pages.page(self._name)).layout()
