@@ -45,7 +45,7 @@ class MainWindow(QMainWindow):
         self.setWindowIcon(program_icon())
         self.setMinimumSize(960, 600)
         self.resize(1440, 900)
-        self._was_painted = self._may_close = False
+        self._was_painted = self._may_close = self._was_growing = False
         self.closing = ClosingQuestion(session, self)
         self.closing.agreed.connect(self.quit)
         self.top_bar = TopBar(theme)
@@ -90,7 +90,8 @@ class MainWindow(QMainWindow):
         self.top_bar.quickstart_requested.connect(self.show_quickstart)
         session.tab_requested.connect(self.show_tab)
         session.notices.notified.connect(self.toasts.notice)
-        session.notices.failed.connect(self.toasts.failure)
+        session.notices.failed.connect(self._on_failed)
+        session.training.changed.connect(self._on_training)
         session.notices.deleted.connect(self.toasts.undo)
 
     @Slot(str, QWidget)
@@ -137,8 +138,28 @@ class MainWindow(QMainWindow):
     @Slot()
     def start_quickstart(self) -> None:
         """Start the quick start and show it."""
-        if self.session.training.start_quickstart():
+        if self._grows or self.session.training.start_quickstart():
             self.show_quickstart()
+
+    @property
+    def _grows(self) -> bool:
+        """Whether a quick start is running."""
+        state = self.session.training.state
+        return self.session.training.active and state is not None and state.quickstart
+
+    @Slot()
+    def _on_training(self) -> None:
+        if self._grows != self._was_growing:  # this changes many times a second
+            self._was_growing = self._grows
+            self.top_bar.show_quickstart(runs=self._grows)
+
+    @Slot(str, str)
+    def _on_failed(self, sentence: str, details: str) -> None:
+        """Show a failure, unless the page in view says why its quick start failed."""
+        state = self.session.training.state
+        said = state is not None and state.quickstart and state.status == "failed" and state.problem == sentence
+        if not (said and self.pages.current == "quickstart"):
+            self.toasts.failure(sentence, details)
 
     @property
     def welcome(self) -> Welcome:

@@ -18,6 +18,8 @@ TABS = (
     ("chat", "Chat", "chat-circle", "Chat with a model you trained, even while it trains"),
 )
 
+_QUICKSTART_TIP = "Grow a small model in about 3 minutes"
+
 
 class TopBar(QFrame):
     """Chooses the tab.
@@ -66,7 +68,7 @@ class TopBar(QFrame):
             theme,
             self.quickstart_requested.emit,
             icon="mdi6.sprout",
-            tip="Grow a small model in about 3 minutes",
+            tip=_QUICKSTART_TIP,
         )
         layout.addWidget(self.quickstart_button)
         self._theme = theme
@@ -83,6 +85,12 @@ class TopBar(QFrame):
 
     def _arrange(self) -> None:
         self._brand.setVisible(self.minimumSizeHint().width() + self._brand_width <= self.width())
+
+    def show_quickstart(self, *, runs: bool) -> None:
+        """Say whether a quick start is running."""
+        self.quickstart_button.setText("Growing…" if runs else "Quick start")
+        self.quickstart_button.setToolTip("Show the quick start that is running" if runs else _QUICKSTART_TIP)
+        self.quickstart_button.setAccessibleName("Quick start, running" if runs else "Quick start")
 
     def show_current(self, name: str) -> None:
         """Mark a tab as current; “” for none."""

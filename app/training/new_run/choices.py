@@ -92,6 +92,7 @@ class RunChoices(QScrollArea):
         """Set all choices but the model; for `tokenizer_name` see TokenizerPicker.set_spec."""
         self._source = data.source
         self.data.set_spec(data)
+        self.tokenizer.set_source(data.source)
         self.tokenizer.set_spec(tokenizer, tokenizer_name)
         self.form.set_config(train)
         self.changed.emit()
@@ -146,6 +147,7 @@ class RunChoices(QScrollArea):
             if self.form.config.prompts == DEFAULT_PROMPTS[self._source]:
                 self.form.set_config(dataclasses.replace(self.form.config, prompts=DEFAULT_PROMPTS[source]))
             self._source = source
+            self.tokenizer.set_source(source)
         self.changed.emit()
 
 

@@ -15,7 +15,7 @@ from app.kit.layout.views import Side
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.new_run.choices import RunChoices
-from app.training.new_run.draft import RunDraft
+from app.training.new_run.draft import RunDraft, TimeEstimate
 from app.training.new_run.review import RunReview
 from app.training.new_run.views import NewRunViews
 from app.training.spec_exchange import open_spec, save_spec
@@ -58,6 +58,7 @@ class NewRun(QWidget):
         Refit(self, self._arrange)
         self._submitted_name = ""
         self._fitting = False
+        self._expected: TimeEstimate | None = None
         # The review depends on several parts: update it once after all of them have changed.
         self._later = QTimer(self, singleShot=True, interval=0)
         self._later.timeout.connect(self._show_review)
@@ -218,6 +219,7 @@ class NewRun(QWidget):
         train: TrainConfig = self.form.config
         self.name.setPlaceholderText(self.draft.default_name)
         self.review.show_run(self.draft.model, train, self.draft.problem, can_wait=not self.choices.problem)
+        self._expected = self.draft.estimated_time()
         self._show_cost()
 
     def _show_cost(self) -> None:
@@ -227,6 +229,7 @@ class NewRun(QWidget):
             self.draft.model,
             self.form.config,
             self.draft.measured(),
+            self._expected,
             self.session.device.memory,
             self.trials.state,
             can_try=can_try,

@@ -14,6 +14,7 @@ from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.preset_words import format_parameter_count
 from app.session.device_memory import DeviceMemory, check_fit, format_memory_use
+from app.training.new_run.draft import TimeEstimate
 from app.training.trials.trials import TrialState
 from models import cost
 from models.number_words import format_compact, format_duration
@@ -192,6 +193,7 @@ class RunReview(QFrame):
         model: ModelConfig,
         train: TrainConfig,
         measured: RunCost | None,
+        expected: TimeEstimate | None,
         on: DeviceMemory | None,
         trial: TrialState,
         *,
@@ -218,6 +220,8 @@ class RunReview(QFrame):
         known = measured is not None and measured.ms_per_step is not None
         for name in ("time", "per step", "speed"):
             self.facts[name].setText(_NONE)
+        if not known:
+            self.facts["time"].setText("unknown" if expected is None else f"about {format_duration(expected.seconds)}")
         if measured is not None and measured.ms_per_step is not None and measured.tokens_per_s is not None:
             self.facts["time"].setText(format_duration(measured.seconds))
             self.facts["per step"].setText(_milliseconds(measured.ms_per_step))
@@ -233,7 +237,8 @@ class RunReview(QFrame):
             )
             words = f"{tried} Use a smaller batch with accumulation."
         elif not known and not trial.running:
-            words = "Measure to know the time and exact memory."
+            guess = "unknown until measured" if expected is None else f"a guess from the speed of “{expected.run_name}”"
+            words = f"The time is {guess}. Measure to know it, and the exact memory."
         elif known and fit.level == "tight":
             words = fit.sentence
         self.note.setText(words)

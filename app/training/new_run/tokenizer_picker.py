@@ -31,6 +31,7 @@ class TokenizerPicker(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        self._source = "tiny-world"
         self._path = ""  # of a tokenizer that is not in the library
         self._sizes: dict[str, int] = {}  # of those that are
         self.choice = QComboBox()
@@ -99,6 +100,21 @@ class TokenizerPicker(QWidget):
             self._fill(chosen)
         self._on_choice()
 
+    def set_source(self, source: str) -> None:
+        """The data comes from this source. For text that is not Tiny World's, a new tokenizer is proposed: the one of
+        the tokenizer tab was hardly made for it."""
+        if source != self._source:
+            self._source = source
+            if self._is_other_text:
+                self.choice.setCurrentIndex(0)
+            else:
+                self._follow()
+            self._on_choice()
+
+    @property
+    def _is_other_text(self) -> bool:
+        return self._source in ("files", "stdlib")
+
     @Slot()
     def reload(self) -> None:
         """Read the library again, keeping the choice."""
@@ -120,7 +136,9 @@ class TokenizerPicker(QWidget):
 
     @Slot()
     def _follow(self) -> None:
-        """Select the tokenizer that is chosen in the tokenizer tab."""
+        """Select the tokenizer that is chosen in the tokenizer tab, unless a new one is made for the text."""
+        if self._is_other_text:
+            return
         row = self.choice.findData(self._session.tokenizers.name)
         if self._session.tokenizers.name and row >= 0:
             self.choice.setCurrentIndex(row)
@@ -133,6 +151,8 @@ class TokenizerPicker(QWidget):
         self._about.setText(
             "Learns frequent pieces of this text, and is saved in the library."
             if new
+            else "Already trained, perhaps on other text: then it cuts this text into more tokens than a new one would."
+            if self._is_other_text
             else "Already trained; used unchanged."
         )
         self.changed.emit()

@@ -66,6 +66,7 @@ def window(
     assert isinstance(chat, ChatTab)
     session.chat.open(session.runs.list()[0].id)
     until(lambda: session.chat.state == "ready")
+    chat.sampling.sliders["max_tokens"].set_value(16)
     chat.conversation.say(Message(content="The cat sat"))
     until(lambda: session.chat.state == "ready")
     yield window

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.kit.colours import DARK, LIGHT
+from app.kit.labels import ElidedLabel
 from app.kit.theme import ThemeProvider
 from app.quickstart.view import BITS, LOSS, PERPLEXITY, QuickStartView
 from app.quickstart.welcome import Welcome
@@ -106,10 +107,30 @@ def test_a_failed_quick_start_can_be_retried_on_the_same_text(
     until(lambda: not window.session.training.active)
     view = window.pages.page("quickstart")
     assert isinstance(view, QuickStartView)
+    assert any("is empty" in label.text() for label in view.findChildren(ElidedLabel))
+    assert window.toasts.sentences == [], "said once, on the page"
     qtbot.mouseClick(view.again, Qt.MouseButton.LeftButton)
     assert window.session.training.state is not None
     assert window.session.training.state.files == (str(empty),)
     until(lambda: not window.session.training.active)
+
+
+@pytest.mark.usefixtures("little_quickstart")
+def test_a_quick_start_that_runs_is_announced_and_shown(
+    window: MainWindow, text_file: Path, qtbot: QtBot, until: Until
+) -> None:
+    window.session.training.quickstart_minutes = 10
+    window.welcome.offer_files((str(text_file),))
+    window.start_quickstart_on_files()
+    window.show_welcome()
+    assert window.top_bar.quickstart_button.text() == "Growing…"
+    assert "is running" in window.welcome.hint.text()
+    qtbot.mouseClick(window.welcome.quickstart, Qt.MouseButton.LeftButton)
+    assert window.pages.current == "quickstart"
+    window.session.training.stop()
+    until(lambda: not window.session.training.active)
+    assert window.top_bar.quickstart_button.text() == "Quick start"
+    assert window.welcome.quickstart.text() == "Quick start"
 
 
 def test_tabs_are_reached_by_keyboard_and_menu(window: MainWindow, qtbot: QtBot) -> None:
