@@ -105,11 +105,10 @@ _FEW_TOKENS = 32
 def _check_length(n_tokens: int, context_length: int, split: str) -> None:
     if n_tokens > context_length:
         return
-    if n_tokens < _FEW_TOKENS:  # a context that short teaches nothing
-        part = "training text" if split == "train" else "validation part"
+    if split == "train" and n_tokens < _FEW_TOKENS:  # a context that short teaches nothing
         raise ValueError(
-            f"The {part} has only {format_count(n_tokens, 'token')}, too few to learn from: use a longer text, of some "
-            "thousand words at least."
+            f"The training text has only {format_count(n_tokens, 'token')}, too few to learn from: use a longer text, "
+            "of some thousand words at least."
         )
     if split == "train":
         raise ValueError(

@@ -79,6 +79,7 @@ class _PageArea(QScrollArea):
 
     def __init__(self, page: QWidget) -> None:
         super().__init__()
+        self._page = page
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setProperty("role", "page-area")
@@ -87,23 +88,23 @@ class _PageArea(QScrollArea):
         page.setAutoFillBackground(False)  # setWidget turns it on
 
     def sizeHint(self) -> QSize:
-        return self.widget().sizeHint()
+        return self._page.sizeHint()
 
     def minimumSizeHint(self) -> QSize:
-        return self.widget().minimumSizeHint().boundedTo(_LEAST)
+        return self._page.minimumSizeHint().boundedTo(_LEAST)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if watched is self.widget() and event.type() == QEvent.Type.LayoutRequest:
+        if watched is self._page and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
             self._fit()
         return super().eventFilter(watched, event)
 
     def _fit(self) -> None:
-        page, place = self.widget(), self.maximumViewportSize()
+        page, place = self._page, self.maximumViewportSize()
         bars = QSize(self.verticalScrollBar().sizeHint().width(), self.horizontalScrollBar().sizeHint().height())
         needed = page.minimumSizeHint().expandedTo(page.minimumSize())
         wide = needed.width() > place.width()
@@ -115,6 +116,6 @@ class _PageArea(QScrollArea):
 
     def _height(self, width: int, needed: QSize) -> int:
         """The height in pixels that the page needs at a width."""
-        layout = self.widget().layout()
+        layout = self._page.layout()
         wraps = layout is not None and layout.hasHeightForWidth()
         return max(needed.height(), layout.minimumHeightForWidth(width) if layout is not None and wraps else 0)
