@@ -205,4 +205,4 @@ class _UpAndDown(QScrollArea):
     def minimumSizeHint(self) -> QSize:
         inside, bar = self.widget(), self.verticalScrollBar()
         width = inside.minimumSizeHint().width() if inside is not None else 0
-        return QSize(width + bar.sizeHint().width(), 80)
+        return QSize(width + bar.sizeHint().width() + 2, 80)  # with its border, see the style sheet

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QTextCursor
-from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.chat.modes.mode_page import ErrorLabel, ModePage
 from app.chat.modes.one_reply import OneReply, PartialReply
@@ -115,8 +115,8 @@ class Notebook(ModePage):
         layout.addWidget(tools)
         layout.addWidget(self.editor, 1)
         line = self.at_end.layout()
-        assert line is not None
-        line.addWidget(label(_AT_END, wrap=True))
+        assert isinstance(line, QHBoxLayout)
+        line.addWidget(label(_AT_END, wrap=True), 1)
         line.addWidget(self.past_end)
         layout.addWidget(self.at_end)
         layout.addWidget(self.problem)

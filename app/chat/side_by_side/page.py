@@ -12,8 +12,9 @@ from app.chat.side_by_side.candidate_column import CandidateColumn
 from app.chat.side_by_side.comparison import Candidate, CandidateJudged, CandidateOpened, CandidateReplied, SideBySide
 from app.chat.side_by_side.difference_text import DifferenceLegend
 from app.glass.panel_head import About, PanelHead
-from app.kit.basics import button, label, row
+from app.kit.basics import button, row, set_role
 from app.kit.export_button import Columns, ExportButton
+from app.kit.labels import ElidedLabel
 from app.kit.text.growing_field import GrowingField
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
@@ -67,7 +68,8 @@ class SideBySidePage(QWidget):
         self.add_button = button(
             "Add a model", theme, self.add_column, icon="plus", role="quiet", tip="Add a column, up to four"
         )
-        self.status = label("", "caption")
+        self.status = ElidedLabel()
+        set_role(self.status, "caption")
         self._columns_layout = QHBoxLayout()
         self._columns_layout.setSpacing(SPACE)
         self._build()
@@ -95,7 +97,7 @@ class SideBySidePage(QWidget):
         lines.setSpacing(SPACE)
         lines.addWidget(self.head)
         lines.addLayout(ask)
-        lines.addLayout(row(self.status, None, DifferenceLegend(self._theme)))
+        lines.addLayout(row(self.status, DifferenceLegend(self._theme)))
         lines.addLayout(self._columns_layout, 1)
 
     # -- the models ----------------------------------------------------------------------------------------------------

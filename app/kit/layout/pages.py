@@ -82,7 +82,6 @@ class _PageArea(QScrollArea):
         self._page = page
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setProperty("role", "page-area")
         self.setSizePolicy(page.sizePolicy())
         self.setWidget(page)
         page.setAutoFillBackground(False)  # setWidget turns it on
