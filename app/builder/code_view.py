@@ -9,6 +9,7 @@ from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QCheckBox, QFileDialog, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, row, set_role
+from app.kit.labels import ElidedLabel
 from app.kit.text.code_editor import CodeEditor
 from app.kit.theme import SPACE, ThemeProvider
 from app.worker.failures import describe
@@ -28,7 +29,8 @@ class CodeView(QWidget):
         self._shown: tuple[ModelConfig, str] | None = None
         self.editor = CodeEditor(theme)
         self.editor.setAccessibleName("The design as a PyTorch module")
-        self.counts = label("", "caption")
+        self.counts = ElidedLabel()
+        set_role(self.counts, "caption")
         self.message = label(_HINT, "caption", wrap=True)
         self.numbers = QCheckBox("Line numbers")
         self.numbers.setToolTip("Show line numbers (not part of the code)")
@@ -39,7 +41,7 @@ class CodeView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
-        layout.addLayout(row(self.counts, None, self.numbers, self.copy, self.save))
+        layout.addLayout(row(self.counts, self.numbers, self.copy, self.save))
         layout.addWidget(self.editor, 1)
         layout.addWidget(self.message)
         QShortcut(QKeySequence(QKeySequence.StandardKey.SaveAs), self, self.choose_file)

@@ -63,12 +63,11 @@ class DesignBar(QWidget):
         self.line = ElidedLabel()
         set_role(self.line, "caption")
         self.menu = QMenu(self.more)
-        self.actions_by_name: dict[str, QAction] = {}
         assert set(_MENU) <= {f.name for f in fields(actions)}
         for name, words in _MENU.items():
             action = self.menu.addAction(words)
             action.triggered.connect(lambda checked=False, name=name: getattr(actions, name)())
-            self.actions_by_name[name] = action
+            action.setObjectName(name)
             if name in _GROUP_ENDS:
                 self.menu.addSeparator()
         self.more.setMenu(self.menu)
@@ -88,11 +87,14 @@ class DesignBar(QWidget):
         self.train.setEnabled(not problem)
         self.save.setToolTip(problem or "Save this design (Ctrl+S)")
         self.train.setToolTip(problem or _TRAIN_TIP)
-        for name in ("rename", "delete"):
-            self.actions_by_name[name].setEnabled(is_own)
-        self.actions_by_name["revert"].setEnabled(is_changed or bool(problem))
-        for name in _NEEDS_LEGAL:
-            self.actions_by_name[name].setEnabled(not problem)
+        allowed = {"rename": is_own, "delete": is_own, "revert": is_changed or bool(problem)}
+        allowed |= dict.fromkeys(_NEEDS_LEGAL, not problem)
+        for action in self.menu.actions():  # looked up each time: Qt may have deleted one that is kept
+            action.setEnabled(allowed.get(action.objectName(), True))
+
+    def action(self, name: str) -> QAction:
+        """The menu's action of a name in `DesignActions`."""
+        return next(action for action in self.menu.actions() if action.objectName() == name)
 
     def say(self, sentence: str, *, is_problem: bool = False) -> None:
         """Show one line about the design."""

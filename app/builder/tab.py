@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtCore import QSize, Qt, QTimer, Slot
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QInputDialog, QSplitter, QVBoxLayout, QWidget
 
@@ -16,6 +16,8 @@ from app.builder.views import DesignViews, stale_mark
 from app.builder.work_size import WorkSize
 from app.kit.basics import label, scrolling, titled_card
 from app.kit.forms.config_form import ConfigForm
+from app.kit.layout.refit import Refit
+from app.kit.layout.views import Side
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.preset_words import design_title, same_preset
 from app.kit.words.slot_words import changed_slots, describe_changes, zero_text
@@ -88,7 +90,8 @@ class BuilderTab(QWidget):
         right = titled_card("Costs", self.work, costs, trailing=self.stale)
         self.work.setContentsMargins(0, 0, SPACE // 2 + costs.verticalScrollBar().sizeHint().width(), 0)
         splitter = self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        for widget in (left, titled_card("", self.views), right):
+        self._left, self._middle, self._side = left, titled_card("", self.views), Side(right, self.views, "costs")
+        for widget in (left, self._middle, self._side):
             splitter.addWidget(widget)
         for each in (splitter, left):
             each.setChildrenCollapsible(False)
@@ -99,6 +102,19 @@ class BuilderTab(QWidget):
         layout.setSpacing(SPACE + SPACE // 2)
         layout.addWidget(self.bar)
         layout.addWidget(splitter, 1)
+        Refit(self, self._arrange)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(max(self._least_width, self.bar.minimumSizeHint().width()), super().minimumSizeHint().height())
+
+    @property
+    def _least_width(self) -> int:
+        """The width in pixels of slots and views, without the costs."""
+        between = 2 * self.splitter.handleWidth() + 4 * SPACE  # with this tab's margins
+        return self._left.minimumSizeHint().width() + self._middle.minimumSizeHint().width() + between
+
+    def _arrange(self) -> None:
+        self._side.fit(self._least_width, self.width())
 
     def _connect(self) -> None:
         session = self._session

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QLabel, QWidget
 
 from app.kit.basics import label
-from app.kit.layout.views import View, Views
+from app.kit.layout.views import View, Views, side_page
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.settings.model_config import ModelConfig
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 class DesignViews(Views):
-    """The diagram, the positions, the mask, the comparison with other designs, and the code.
+    """The diagram, the positions, the mask, the comparison with other designs, and the code; in a narrow window also
+    the costs.
 
     Signals:
         edited(changes): a dict of slots was changed on the diagram.
@@ -35,6 +36,7 @@ class DesignViews(Views):
             "mask": View("Mask", "Which tokens can attend to which", self._make_mask),
             "compare": View("Compare", "This design beside others: differences and costs", self._make_compare),
             "code": View("Code", "The design as a short PyTorch module", self._make_code),
+            "costs": View("Costs", "Whether it fits, how long it takes, and what costs how much", side_page),
         }
         super().__init__("Views of the design", views, parent)
         self._session, self._theme = session, theme
@@ -57,7 +59,7 @@ class DesignViews(Views):
             self._update(self.current)
 
     def _update(self, name: str) -> None:
-        if self._shown.get(name) == self._design:
+        if name == "costs" or self._shown.get(name) == self._design:
             return
         self._shown[name] = self._design
         config, batch, length, title = self._design

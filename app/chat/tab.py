@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
 from app.chat.conversation.chat_list import ChatList
@@ -21,6 +21,7 @@ from app.chat.side import ChatSide
 from app.chat.views import ChatModes
 from app.glass.focus import Focus
 from app.kit.basics import frame
+from app.kit.layout.refit import Refit
 from app.kit.layout.section import Section
 from app.kit.layout.tab_order import put_after, stops_in
 from app.kit.theme import SPACE, ThemeProvider
@@ -34,7 +35,7 @@ _WHOLE = ("pairs", "embeddings")
 _DRAWS_NOTHING = "This model fills masks and does not sample: these settings have no effect."
 _FOLDED = "chat side folded"
 _NARROW = 1100
-"""Below this width in pixels, the right side is folded until the user unfolds it."""
+"""Below this width in pixels at the usual text size, the right side is folded until the user unfolds it."""
 
 
 class ChatTab(QWidget):
@@ -43,6 +44,7 @@ class ChatTab(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
+        self._is_narrow: bool | None = None  # not known before it has a size
         self.setProperty("role", "page")
         self.conversation = Conversation(session, self)
         self.conversation.draw = self._drawn_sampling
@@ -74,6 +76,7 @@ class ChatTab(QWidget):
         self._on_choices()
         self._on_model()
         self._on_path()
+        Refit(self, self._arrange)
 
     def _build(self) -> None:
         self._left, self._right = self._left_side(), frame("card")
@@ -166,15 +169,18 @@ class ChatTab(QWidget):
 
     # -- What is shown -------------------------------------------------------------------------------------------------
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        wished = self._session.remembered.get(_FOLDED, None)
-        self.side.set_folded(wished if isinstance(wished, bool) else self.width() < _NARROW)
+    def _arrange(self) -> None:
+        """Fold the right side when the window becomes narrow, and back to what the user wants when it is wide."""
+        is_narrow = self.width() < _NARROW * self._theme.text_scale
+        if is_narrow != self._is_narrow:
+            self._is_narrow = is_narrow
+            self.side.set_folded(is_narrow or self._session.remembered.get(_FOLDED, False))
         self._show_sides()
 
     @Slot(bool)
     def _on_folded(self, folded: bool) -> None:
-        self._session.remembered.set(_FOLDED, folded)
+        if not self._is_narrow:
+            self._session.remembered.set(_FOLDED, folded)
         self._show_sides()
 
     @Slot(str)

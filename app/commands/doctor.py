@@ -65,7 +65,12 @@ def _report(folder: RunFolder, examination: Examination) -> str:
         if diagnosis.remedy is not None:
             lines += [f"  Remedy: {diagnosis.remedy.words}", f"    {remedy_command(folder.id, diagnosis.remedy)}"]
         lines.append("")
-    lines.append(f"Nothing is wrong with {folder.name}." if not examination.diagnoses else "Passed:")
+    if examination.diagnoses:
+        lines.append("Passed:")
+    elif examination.is_early:
+        lines.append(f"It is too early to tell whether anything is wrong with {folder.name}.")
+    else:
+        lines.append(f"Nothing is wrong with {folder.name}.")
     lines += [f"  {check.title}: {check.words}" for check in examination.checks if check.possible]
     missing = [check for check in examination.checks if not check.possible]
     if missing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtWidgets import (
     QApplication,
     QBoxLayout,
@@ -60,7 +60,7 @@ def button(
     tip: str = "",
 ) -> QPushButton:
     """A push button. role: '' (plain), primary, danger, quiet, link or hero; `icon` is a Phosphor name."""
-    widget = QPushButton(text)
+    widget = _Button(text)
     if role:
         widget.setProperty("role", role)
     if icon:
@@ -71,6 +71,13 @@ def button(
     if on_click is not None:
         widget.clicked.connect(lambda: on_click())
     return widget
+
+
+class _Button(QPushButton):
+    """Keeps the keyboard's focus when it is disabled, as many are when they are pressed: from it, Tab goes on."""
+
+    def focusNextPrevChild(self, next: bool) -> bool:
+        return super().focusNextPrevChild(next) if self.isEnabled() else True
 
 
 def frame(role: str = "card", *, horizontal: bool = False, margin: int = 2 * SPACE, spacing: int = SPACE) -> QFrame:
@@ -185,11 +192,10 @@ def prefers_reduced_motion() -> bool:
 
 
 def scrolling(widget: QWidget) -> QScrollArea:
-    """`widget` in an area without a frame that scrolls up and down only."""
+    """`widget` in an area without a frame that scrolls up and down, and sideways where it is squeezed."""
     area = _UpAndDown()
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
     widget.setProperty("role", "scrolled")
     area.setWidget(widget)
@@ -197,9 +203,14 @@ def scrolling(widget: QWidget) -> QScrollArea:
 
 
 class _UpAndDown(QScrollArea):
-    """Never narrower than its contents, since it does not scroll sideways."""
+    """Asks to be as wide as its contents: sideways one scrolls with difficulty."""
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self.widget() and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
     def minimumSizeHint(self) -> QSize:
         inside, bar = self.widget(), self.verticalScrollBar()
         width = inside.minimumSizeHint().width() if inside is not None else 0
-        return QSize(width + bar.sizeHint().width(), 80)
+        return QSize(width + bar.sizeHint().width() + 2, 80)  # with its border, see the style sheet

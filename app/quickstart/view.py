@@ -7,7 +7,7 @@ import math
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, row
+from app.kit.basics import button, frame, label, row, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
@@ -36,7 +36,9 @@ def stage_of(state: TrainingState) -> int:
         return EVALUATION
     if state.total_steps:
         return TRAINING
-    return TOKENIZER if any("tokenizer" in phase.lower() for phase in state.phases) else DATA
+    if not any("tokenizer" in phase.lower() for phase in state.phases):
+        return DATA
+    return TOKENIZER if "tokenizer" in state.phase.lower() else TRAINING
 
 
 class QuickStartView(QWidget):
@@ -55,7 +57,8 @@ class QuickStartView(QWidget):
         self._session = session
         self.setProperty("role", "page")
         self.stepper = Stepper(theme, STAGES)
-        self._title = label("Growing a small model", "title")
+        self._title = ElidedLabel("Growing a small model")
+        set_role(self._title, "title")
         self._phase = ElidedLabel()
         self._progress = QProgressBar()
         self._progress.setRange(0, 1000)
@@ -116,7 +119,7 @@ class QuickStartView(QWidget):
         head_lines = head.layout()
         assert isinstance(head_lines, QVBoxLayout)
         head_lines.setSpacing(2 * SPACE)
-        head_lines.addLayout(row(self._title, None, self.back, self.stop, self.again, self.chat))
+        head_lines.addLayout(row(self._title, self.back, self.stop, self.again, self.chat))
         head_lines.addWidget(self.stepper)
         head_lines.addLayout(row(self._phase, self._left, spacing=2 * SPACE))
         head_lines.addWidget(self._progress)
@@ -217,6 +220,7 @@ class TextResult(QWidget):
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
         self.sample.setProperty("role", "scrolled")
         area.setWidget(self.sample)
         layout = QVBoxLayout(self)

@@ -122,6 +122,7 @@ class Welcome(QWidget):
         self._area = QScrollArea()
         self._area.setWidgetResizable(True)
         self._area.setFrameShape(QScrollArea.Shape.NoFrame)
+        self._area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
         self._area.setWidget(inner)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -167,11 +168,15 @@ class Welcome(QWidget):
 
     @Slot()
     def _show_training(self) -> None:
-        busy = self._session.training.active
-        self.quickstart.setEnabled(not busy)
+        busy, state = self._session.training.active, self._session.training.state
+        grows = busy and state is not None and state.quickstart
+        self.quickstart.setText("Show the quick start" if grows else "Quick start")
+        self.quickstart.setEnabled(grows or not busy)
         self.file_quickstart.setEnabled(not busy)
         self.hint.setText(
-            "A run is training. The quick start has to wait until it ends."
+            "A quick start is running."
+            if grows
+            else "A run is training. The quick start has to wait until it ends."
             if busy
             else "Grow a small model in about 3 minutes"
         )

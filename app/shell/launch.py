@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from PySide6.QtCore import QObject, QSocketNotifier, Signal, Slot
@@ -16,6 +18,7 @@ from app.kit.theme import MODES, ThemeProvider
 from app.session.session import Session
 from app.shell.main_window import MainWindow
 from app.worker.failures import describe
+from app.worker.notices import Notices
 from models.library.library import Library
 from models.library.location import find_location
 
@@ -61,6 +64,26 @@ class Interrupts(QObject):
         self._sender.close()
 
 
+_QUIET_S = 60.0
+"""Seconds without a failure after which the same one is reported again."""
+
+
+class FailureReport:
+    """Logs and shows what fails in the window; a failure that repeats itself, as at each redrawing, only once."""
+
+    def __init__(self, notices: Notices, clock: Callable[[], float] = time.monotonic) -> None:
+        self._notices, self._clock = notices, clock
+        self._last: dict[str, float] = {}
+
+    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        failure, now = describe(error), self._clock()
+        is_repeated = now - self._last.get(failure.details, -math.inf) < _QUIET_S
+        self._last[failure.details] = now
+        if not is_repeated:
+            log.critical("In the window: %s", failure.details)
+            self._notices.fail(failure)
+
+
 def run(argv: Sequence[str] | None = None) -> int:
     """Open the window and return the exit code when it is closed."""
     app = QApplication.instance() or QApplication(list(argv or sys.argv[:1]))
@@ -72,12 +95,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     theme = ThemeProvider(app, mode if mode in MODES else "system", session.remembered.get("text scale", 1.0))
     window = MainWindow(session, theme)
 
-    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        failure = describe(error)
-        log.critical("In the window: %s", failure.details)
-        session.notices.fail(failure)
-
-    sys.excepthook = report
+    sys.excepthook = FailureReport(session.notices)
 
     def after_first_paint() -> None:
         session.start()

@@ -53,7 +53,7 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(960, 600)
         self.resize(1440, 900)
         self.preferences = Preferences(session, theme, self)
-        self._was_painted = self._may_close = self._reopens_chat = False
+        self._was_painted = self._may_close = self._reopens_chat = self._was_growing = False
         self.closing = ClosingQuestion(session, self.preferences, self)
         self.closing.agreed.connect(self.quit)
         self.top_bar = TopBar(theme)
@@ -106,7 +106,8 @@ class MainWindow(QMainWindow):
         session.tab_requested.connect(self.show_tab)
         session.notices.notified.connect(self.toasts.notice)
         session.notices.failed.connect(self._on_failed)
-        session.training.changed.connect(self._on_training_changed)
+        session.training.changed.connect(self._show_growing)
+        session.training.changed.connect(self._show_blocked)
         session.notices.deleted.connect(self.toasts.undo)
         session.notices.undone.connect(self.toasts.withdraw)
 
@@ -156,8 +157,20 @@ class MainWindow(QMainWindow):
     @Slot()
     def start_quickstart(self) -> None:
         """Start the quick start and show it."""
-        if self.session.training.start_quickstart():
+        if self._grows or self.session.training.start_quickstart():
             self.show_quickstart()
+
+    @property
+    def _grows(self) -> bool:
+        """Whether a quick start is running."""
+        state = self.session.training.state
+        return self.session.training.active and state is not None and state.quickstart
+
+    @Slot()
+    def _show_growing(self) -> None:
+        if self._grows != self._was_growing:  # this changes many times a second
+            self._was_growing = self._grows
+            self.top_bar.show_quickstart(runs=self._grows)
 
     @property
     def welcome(self) -> Welcome:
@@ -244,11 +257,16 @@ class MainWindow(QMainWindow):
 
     @Slot(str, str)
     def _on_failed(self, sentence: str, details: str) -> None:
+        """Show a failure, unless the page in view says why its quick start failed."""
+        state = self.session.training.state
+        said = state is not None and state.quickstart and state.status == "failed" and state.problem == sentence
+        if said and self.pages.current == "quickstart":
+            return
         remedies = [("Open the trash", self.show_trash)] if sentence.startswith(DISK_FULL) else []
         self.toasts.failure(sentence, details, *remedies)
 
     @Slot()
-    def _on_training_changed(self) -> None:
+    def _show_blocked(self) -> None:
         state = self.session.training.state
         problem = state.problem if state is not None and state.status == "blocked" else ""
         if problem and not self._blocked:

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QGraphicsDropShadowEffect,
     QHBoxLayout,
     QPlainTextEdit,
+    QStackedWidget,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -37,7 +38,7 @@ class Toasts(QWidget):
 
     report_requested = Signal(str)
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
+    def __init__(self, theme: ThemeProvider, parent: QStackedWidget) -> None:
         super().__init__(parent)
         self._area = parent
         self._theme = theme
@@ -46,6 +47,7 @@ class Toasts(QWidget):
         self._layout.setSpacing(SPACE)
         self._shown: list[QFrame] = []
         parent.installEventFilter(self)
+        parent.currentChanged.connect(self.raise_)  # a page that is shown is raised
         self.hide()
 
     @property

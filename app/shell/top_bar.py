@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
 
 from app.kit.basics import button, label
+from app.kit.layout.refit import Refit
 from app.kit.logo import program_mark
 from app.kit.theme import SPACE, ThemeProvider
 
@@ -16,6 +17,8 @@ TABS = (
     ("training", "Training", "chart-line", "Train a model and watch it learn"),
     ("chat", "Chat", "chat-circle", "Chat with a model you trained, even while it trains"),
 )
+
+_QUICKSTART_TIP = "Grow a small model in about 3 minutes"
 
 
 class TopBar(QFrame):
@@ -40,7 +43,8 @@ class TopBar(QFrame):
         mark.setFixedSize(26, 26)
         layout.addWidget(mark)
         layout.addSpacing(SPACE // 2)
-        layout.addWidget(label("Terrarium", "heading"))
+        self._brand = label("Terrarium", "heading")
+        layout.addWidget(self._brand)
         layout.addSpacing(3 * SPACE)
         self._group = QButtonGroup(self)
         self._buttons: dict[str, QToolButton] = {}
@@ -64,10 +68,29 @@ class TopBar(QFrame):
             theme,
             self.quickstart_requested.emit,
             icon="mdi6.sprout",
-            tip="Grow a small model in about 3 minutes",
+            tip=_QUICKSTART_TIP,
         )
         layout.addWidget(self.quickstart_button)
         self._theme = theme
+        Refit(self, self._arrange)
+
+    def minimumSizeHint(self) -> QSize:
+        hint = super().minimumSizeHint()
+        return hint if self._brand.isHidden() else QSize(hint.width() - self._brand_width, hint.height())
+
+    @property
+    def _brand_width(self) -> int:
+        layout = self.layout()
+        return self._brand.sizeHint().width() + (layout.spacing() if layout is not None else 0)
+
+    def _arrange(self) -> None:
+        self._brand.setVisible(self.minimumSizeHint().width() + self._brand_width <= self.width())
+
+    def show_quickstart(self, *, runs: bool) -> None:
+        """Say whether a quick start is running."""
+        self.quickstart_button.setText("Growing…" if runs else "Quick start")
+        self.quickstart_button.setToolTip("Show the quick start that is running" if runs else _QUICKSTART_TIP)
+        self.quickstart_button.setAccessibleName("Quick start, running" if runs else "Quick start")
 
     def show_current(self, name: str) -> None:
         """Mark a tab as current; “” for none."""

@@ -34,6 +34,25 @@ class Proposal:
     """The estimated memory with the change."""
 
 
+def split_update(texts: int, at_most: int) -> tuple[int, int]:
+    """The size and number of micro-batches of at most so many texts, for updates of `texts` texts.
+
+    Exactly so many, where that takes no more than about twice as many micro-batches as needed; else a few more.
+    """
+    largest = min(texts, at_most)
+    for size in range(largest, largest // 2, -1):
+        if texts % size == 0:
+            return size, texts // size
+    accum = -(-texts // largest)
+    return -(-texts // accum), accum
+
+
+def describe_update(texts: int, batch_size: int, grad_accum_steps: int) -> str:
+    """How a run with updates of `texts` texts learns with these settings instead."""
+    found = batch_size * grad_accum_steps
+    return "it learns the same" if found == texts else f"an update reads {found} texts instead of {texts}"
+
+
 def proposals(
     config: ModelConfig,
     batch_size: int,
@@ -57,10 +76,9 @@ def proposals(
         return sum(parts.values())
 
     def batched(batch: int) -> dict[str, Any]:
-        """Micro-batches of at most `batch` texts, and at least as many texts per update as before."""
-        texts = batch_size * grad_accum_steps
-        accum = -(-texts // batch)
-        return {"batch_size": -(-texts // accum), "grad_accum_steps": accum}
+        """Micro-batches of at most `batch` texts, see `split_update`."""
+        size, accum = split_update(batch_size * grad_accum_steps, batch)
+        return {"batch_size": size, "grad_accum_steps": accum}
 
     def changed(change: Change) -> ModelConfig:
         return dataclasses.replace(config, **change[0])
@@ -74,8 +92,8 @@ def proposals(
         train = batched(batches[at])
         batch, accum = train["batch_size"], train["grad_accum_steps"]
         sentence = (
-            f"Use a batch_size of {batch} instead of {batch_size}, and grad_accum_steps {accum} to make up for it: as "
-            "good, in less memory."
+            f"Use a batch_size of {batch} instead of {batch_size}, and grad_accum_steps {accum} to make up for it: "
+            f"{describe_update(batch_size * grad_accum_steps, batch, accum)}, in less memory."
         )
         found.append(Proposal(sentence=sentence, model={}, train=train, bytes=needed(config, batch, optimizer)))
     rule, leaner = OPTIMIZERS[optimizer], OPTIMIZERS[_LEAN_OPTIMIZER]

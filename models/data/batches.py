@@ -15,6 +15,7 @@ from models.data.batch import Batch, Rows
 from models.data.corpus import Corpus
 from models.data.epoch_permutations import EpochPermutations
 from models.data.plain_objectives import Objective
+from models.number_words import format_count
 from models.settings.run_spec import TrainConfig
 from models.tokenizers import encode_text
 from models.tokenizers.special_tokens import end_id
@@ -98,9 +99,17 @@ def objective_batches(encoded: EncodedSplit, objective: Objective, context_lengt
     return ExampleBatches(examples, encoded.n_bytes, objective, train, shuffled=shuffled)
 
 
+_FEW_TOKENS = 32
+
+
 def _check_length(n_tokens: int, context_length: int, split: str) -> None:
     if n_tokens > context_length:
         return
+    if split == "train" and n_tokens < _FEW_TOKENS:  # a context that short teaches nothing
+        raise ValueError(
+            f"The training text has only {format_count(n_tokens, 'token')}, too few to learn from: use a longer text, "
+            "of some thousand words at least."
+        )
     if split == "train":
         raise ValueError(
             f"The training text is {n_tokens} tokens long, but one context needs {context_length + 1}: use a longer "

@@ -245,7 +245,7 @@ def _text_corpus(library: Library, text: str, val_fraction: float, *, source: st
     if not train.strip() or not val.strip():
         raise ValueError(
             f"{label} has only {_characters(len(text))}, too few to split into training and validation: "
-            "use a longer text, or a larger validation share."
+            "use a longer text, of some thousand words at least."
         )
     data = {"train": train.encode(), "val": val.encode()}
     return _store(library, data, kind="text", source=source, label=label, seed=None, chats=False)

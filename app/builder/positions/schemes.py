@@ -76,6 +76,14 @@ def describe_no_positions(config: ModelConfig, has_runs: bool) -> tuple[str, str
     )
 
 
+def describe_no_picture(config: ModelConfig, has_runs: bool) -> tuple[str, str]:
+    """The same for a scheme of which there is no picture."""
+    return (
+        f"No picture of {POSITIONS[config.position].title}",
+        "The model knows the order of its tokens by this scheme, which this view cannot draw.",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class SchemeDisplay:
     """How a scheme is displayed. draw(design, length, options): its pictures from the settings alone.
@@ -86,7 +94,7 @@ class SchemeDisplay:
     """
 
     draw: Callable[[ModelConfig, int, DisplayOptions], SchemePictures] | None = None
-    nothing: Callable[[ModelConfig, bool], Words] = describe_no_positions
+    nothing: Callable[[ModelConfig, bool], Words] = describe_no_picture
     choices: Callable[[ModelConfig], tuple[str, ...]] = lambda config: ()
     differs: Callable[[ModelConfig], bool] = lambda config: False
     learned: LearnedDisplay | None = None
@@ -138,7 +146,7 @@ _DISPLAYS = {
             has_heads=True,
         ),
     ),
-    "none": SchemeDisplay(),
+    "none": SchemeDisplay(nothing=describe_no_positions),
 }
 check_complete(_DISPLAYS, POSITIONS, "pictures of position schemes")
 check_complete(

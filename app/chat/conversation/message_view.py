@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QGuiApplication, QKeyEvent, QMouseEvent, QResizeEvent, QTextCursor
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -19,6 +19,8 @@ from app.kit.theme import SPACE, ThemeProvider
 _FRESH = "New start: the model does not see the messages above."
 _MINE_SHARE, _ITS_SHARE = 0.82, 0.94
 """Of the column's width, at most."""
+_LEAST_WIDTH = 160
+"""Pixels."""
 
 
 class MessageView(QWidget):
@@ -204,6 +206,9 @@ class MessageView(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         super().mousePressEvent(event)
         self.pressed.emit()
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(_LEAST_WIDTH, super().minimumSizeHint().height())  # its bubble follows its width
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QTextCursor
-from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.chat.modes.mode_page import ErrorLabel, ModePage
 from app.chat.modes.one_reply import OneReply, PartialReply
@@ -16,7 +17,7 @@ from app.chat.notebook.file import Segment, WrittenToken
 from app.chat.notebook.keeper import NotebookKeeper
 from app.glass.focus import Focus
 from app.glass.tokens.legend import TokenLegend
-from app.kit.basics import button
+from app.kit.basics import button, frame, label
 from app.kit.labels import ElidedLabel
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.theme import SPACE, ThemeProvider
@@ -26,7 +27,7 @@ from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.events import TokenMade
 from models.number_words import format_count
-from models.settings.sampling_config import SamplingConfig
+from models.settings.sampling_config import MAX_BIAS, SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _PATIENCE_MS = 150
 _CHARACTERS_PER_TOKEN = 8
 """An upper estimate: this much of a long text's end is tokenized."""
+_AT_END = "The model ended the text here at once: to it, nothing follows."
 _EMPTY = "Write a beginning. “Continue writing” lets the model add to it; change anything, and continue again."
 
 
@@ -55,7 +57,8 @@ class Notebook(ModePage):
         self.reply = OneReply(session, self)
         self.text_end: ReadTail | None = None
         self.wants_reply = self._joins_undo = False
-        self._after = ""
+        self._is_past_end = False  # whether the last generation was not allowed to end the text
+        self._after = self._asked = ""
         self.keeper = NotebookKeeper(session.library, lambda: self.editor.segments(), self)
         self.editor = NotebookEditor(theme)
         self.editor.setPlaceholderText(_EMPTY)
@@ -76,6 +79,14 @@ class Notebook(ModePage):
             self._on_again,
             icon="arrows-clockwise",
             tip="Undo what the model wrote last, and write again",
+        )
+        self.at_end = frame("banner", horizontal=True, margin=SPACE)
+        self.past_end = button(
+            "Write on past the end",
+            theme,
+            self._on_past_end,
+            icon="play",
+            tip="Continue without the token that ends a text; what comes then may be a new text",
         )
         self.undo = button("Undo", theme, self.editor.undo, icon="arrow-counter-clockwise", tip="Undo the last change")
         self.redo = button("Redo", theme, self.editor.redo, icon="arrow-clockwise", tip="Redo the change")
@@ -98,11 +109,16 @@ class Notebook(ModePage):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
         tools = QWidget()
-        line = FlowLayout(tools)
+        flow = FlowLayout(tools)
         for tool in (self.continue_button, self.stop, self.again, self.undo, self.redo, self.coloured, self.legend):
-            line.addWidget(tool)
+            flow.addWidget(tool)
         layout.addWidget(tools)
         layout.addWidget(self.editor, 1)
+        line = self.at_end.layout()
+        assert isinstance(line, QHBoxLayout)
+        line.addWidget(label(_AT_END, wrap=True), 1)
+        line.addWidget(self.past_end)
+        layout.addWidget(self.at_end)
         layout.addWidget(self.problem)
         layout.addWidget(self.status)
         self.legend.setMaximumWidth(300)
@@ -191,7 +207,16 @@ class Notebook(ModePage):
         self.undo.setEnabled(document.isUndoAvailable() and not busy)
         self.redo.setEnabled(document.isRedoAvailable() and not busy)
         self.editor.setReadOnly(busy)
-        self.status.setText(describe_notebook(self.text_end, self.reply.written))
+        self.at_end.setVisible(not busy and self._has_ended)
+        self.past_end.setEnabled(free)
+        self.status.setText(describe_notebook(self.text_end, self.reply.written, is_past_end=self._is_past_end))
+
+    @property
+    def _has_ended(self) -> bool:
+        """Whether the model was asked to continue this text, and ended it at once."""
+        written = self.reply.written
+        ended = written is not None and written.finished is not None and written.finished.reason == "stop"
+        return ended and written is not None and not written.text and self.editor.text == self._asked
 
     @property
     def _is_unchanged(self) -> bool:
@@ -208,6 +233,14 @@ class Notebook(ModePage):
 
     @Slot()
     def _on_continue(self) -> None:
+        self._write(past_end=False)
+
+    @Slot()
+    def _on_past_end(self) -> None:
+        self._write(past_end=True)
+
+    def _write(self, *, past_end: bool) -> None:
+        self._is_past_end = past_end
         self.problem.say("")
         self.wants_reply = True
         if self.text_end is None or self.text_end.text != self.editor.text:
@@ -220,8 +253,19 @@ class Notebook(ModePage):
         assert self.text_end is not None
         self.wants_reply, self._joins_undo = False, False
         self.editor.generation += 1
-        self.reply.ask(self.text_end.text[self.text_end.start :], self.draw())
+        self._asked = self.text_end.text
+        self.reply.ask(self._asked[self.text_end.start :], self._sampling())
         self._show_state()
+
+    def _sampling(self) -> SamplingConfig:
+        sampling, model, tokenizer = self.draw(), self._session.chat.model, self._session.chat.tokenizer
+        if not self._is_past_end or model is None or tokenizer is None:
+            return sampling
+        from models.tokenizers.special_tokens import end_id
+
+        end = end_id(tokenizer, model.config)
+        bias = {} if end is None else {end: -MAX_BIAS}
+        return dataclasses.replace(sampling, logit_bias=tuple((dict(sampling.logit_bias) | bias).items()))
 
     def _on_stop(self) -> None:
         self.wants_reply = False
@@ -230,7 +274,7 @@ class Notebook(ModePage):
 
     def _on_again(self) -> None:
         self.editor.undo()
-        self._on_continue()
+        self._write(past_end=self._is_past_end)
 
     @Slot(int, int)
     def _on_branch(self, position: int, id: int) -> None:
@@ -246,7 +290,7 @@ class Notebook(ModePage):
         prefix_ids = (*read.ids[read.n_prompt : position], id)
         self.editor.delete_from(index)
         self._joins_undo = True
-        self.reply.ask(written.prompt, self.draw(), prefix_ids)
+        self.reply.ask(written.prompt, self._sampling(), prefix_ids)
         self._show_state()
 
     @Slot(str)
@@ -272,7 +316,7 @@ class Notebook(ModePage):
     def _on_ended(self) -> None:
         written, tokenizer = self.reply.written, self._session.chat.tokenizer
         assert written is not None
-        self._after = self.editor.text if written.tokens else ""
+        self._after = self.editor.text if written.text else ""
         self.inspect(written.read(tokenizer) if tokenizer is not None else None)
         cursor = self.editor.textCursor()
         cursor.movePosition(QTextCursor.MoveOperation.End)
@@ -320,7 +364,7 @@ def read_tail(tokenizer: Tokenizer, text: str, context_length: int) -> ReadTail:
     return ReadTail(text, len(text) - len(part) + start, n)
 
 
-def describe_notebook(end: ReadTail | None, written: PartialReply | None) -> str:
+def describe_notebook(end: ReadTail | None, written: PartialReply | None, *, is_past_end: bool = False) -> str:
     """A status line about the text, whose `end` the model reads (None: not known yet), and the last generation."""
     sentences = []
     if end is not None:
@@ -332,6 +376,8 @@ def describe_notebook(end: ReadTail | None, written: PartialReply | None) -> str
         n, finished = len(written.tokens), written.finished
         speed = f" at {finished.tokens_per_s:,.0f} tokens/s" if finished is not None and finished.tokens_per_s else ""
         sentences.append(f"last written: {format_count(n, 'token')}{speed}, seed {written.sampling.seed}")
+        if is_past_end:
+            sentences.append("past its end: the token that ends a text was not allowed")
         if finished is not None and finished.reason == "stop":
             sentences.append("the model ended the text here")
     return " · ".join(sentences)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _TITLES = {"encoder-only": "Encoder, reads both ways", "decoder-only": "Causal model, left to right"}
 _ABOUT = "Softmax over the nouns' positions, each scored by its state's product with the state at “it”."
 
+_UNDECIDED = 0.1
+"""A smaller difference of probabilities decides nothing."""
 _BAR = 8  # pixels
 _HEADS = ("in A", "in B", "nats")
 
@@ -142,7 +144,7 @@ class NounBars(QWidget):
     @property
     def verdicts(self) -> list[str]:
         """“A: it is the animal” …"""
-        return [f"{name}: “it” is the {side.best}" for name, side in zip("AB", self._sides, strict=False)]
+        return [f"{name}: {_verdict(side)}" for name, side in zip("AB", self._sides, strict=False)]
 
     @Slot()
     def _restyle(self) -> None:
@@ -169,7 +171,7 @@ class NounBars(QWidget):
             painter.drawText(QRectF(0, y, self.width(), height), Qt.AlignmentFlag.AlignVCenter, words)
             y += height
             for noun, p in zip(side.nouns, side.probabilities, strict=True):
-                self._draw_noun(painter, QRectF(0, y, self.width(), height), noun, p, is_best=noun == side.best)
+                self._draw_noun(painter, QRectF(0, y, self.width(), height), noun, p, is_best=noun == _decided(side))
                 y += height
             y += SPACE
 
@@ -190,6 +192,19 @@ class NounBars(QWidget):
         track.setWidth(max(track.width() * p, 1.5))
         painter.setBrush(colors.color("accent" if is_best else "faint"))
         painter.drawRoundedRect(track, min(_BAR / 2, track.width() / 2), _BAR / 2)
+
+
+def _verdict(side: NounScores) -> str:
+    if decided := _decided(side):
+        return f"“it” is the {decided}"
+    ranked = sorted(zip(side.probabilities, side.nouns, strict=True), reverse=True)
+    return f"undecided between the {ranked[0][1]} and the {ranked[1][1]}"
+
+
+def _decided(side: NounScores) -> str:
+    """The noun that is clearly the most likely one; '' if two are about equally likely."""
+    first, second = sorted(side.probabilities, reverse=True)[:2]
+    return side.best if first - second >= _UNDECIDED else ""
 
 
 class ChangeBars(PaintedRows):

@@ -45,6 +45,7 @@ class SamplingPanel(QWidget):
     def __init__(self, theme: ThemeProvider, presets: SamplingPresets, config: SamplingConfig | None = None) -> None:
         super().__init__()
         self._edited = False
+        self._set, self._shown = SamplingConfig(), dict[str, Any]()
         self.sliders: dict[str, SliderRow] = {}
         self.presets = PresetBar(presets, theme)
         self.stop = StopTexts(theme, *sampling_label("stop"))
@@ -77,14 +78,18 @@ class SamplingPanel(QWidget):
 
     @property
     def config(self) -> SamplingConfig:
-        """The settings on screen."""
-        values: dict[str, Any] = {name: slider.value for name, slider in self.sliders.items()}
-        return SamplingConfig(**values, seed=self.seed.value(), stop=self.stop.texts, logit_bias=self.bias.biases)
+        """The settings on screen; what has no control, or a value that its control cannot show, stays as it was set."""
+        values: dict[str, Any] = {
+            name: slider.value for name, slider in self.sliders.items() if slider.value != self._shown[name]
+        }
+        values |= {"seed": self.seed.value(), "stop": self.stop.texts, "logit_bias": self.bias.biases}
+        return dataclasses.replace(self._set, **values)
 
     def set_config(self, config: SamplingConfig) -> None:
         """Show `config`, without a signal."""
         for name, slider in self.sliders.items():
             slider.set_value(getattr(config, name))
+        self._set, self._shown = config, {name: slider.value for name, slider in self.sliders.items()}
         self.seed.setValue(config.seed)
         self.stop.set_texts(config.stop)
         self.bias.set_biases(config.logit_bias)

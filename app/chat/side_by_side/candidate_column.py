@@ -47,6 +47,8 @@ class CandidateColumn(QWidget):
         self.steps.setAccessibleName("Checkpoint")
         self.steps.setToolTip("Which of the run's checkpoints")
         self._remove = button("", theme, self.remove_requested.emit, icon="x", role="quiet", tip="Remove this model")
+        self.n_tokens = 0
+        """How many tokens of the reply have been written."""
         self.about = label("", "caption")
         self.text = DifferenceText(theme)
         self.verdict = label("", "caption", wrap=True)
@@ -124,6 +126,7 @@ class CandidateColumn(QWidget):
 
     def clear_reply(self) -> None:
         """Clear the reply."""
+        self.n_tokens = 0
         self.text.clear_text()
         self._hint.setText(_HINT if self.candidate is not None else "Choose a model above.")
         self._hint.show()
@@ -137,6 +140,7 @@ class CandidateColumn(QWidget):
 
     def take(self, events: Sequence[Event]) -> None:
         """Show events of the reply; all new text at once, since Qt lays out the whole text again."""
+        self.n_tokens += sum(isinstance(event, TokenMade) for event in events)
         text = "".join(event.text for event in events if isinstance(event, TokenMade))
         if text:
             self._hint.hide()

@@ -136,7 +136,9 @@ class SideBySide(QObject):
                 yield CandidateOpened(index=i, model=opened[-1].about)
             replies = []
             for i, loaded in enumerate(opened):
+                yield Phase(name=f"{loaded.about.name} is reading the prompt")
                 replies.append((yield from _reply(i, loaded, prompt, sampling, system)))
+            yield Phase(name="Comparing the replies")
             yield from _judge_all(opened, replies)
 
         self._job.submit(Job("Compare models", make, INTERACTIVE))

@@ -19,14 +19,16 @@ from app.chat.side_by_side.comparison import (
 )
 from app.chat.side_by_side.difference_text import DifferenceLegend
 from app.glass.panel_head import About, PanelHead
-from app.kit.basics import button, label, row
+from app.kit.basics import button, row, set_role
 from app.kit.export_button import Columns, ExportButton
+from app.kit.labels import ElidedLabel
 from app.kit.text.growing_field import GrowingField
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.worker.failures import Failure
-from models.events import Event, Phase
+from models.events import Event, Phase, TokenMade
 from models.inspect.spans import Judgement, Span
+from models.number_words import format_count
 from models.settings.sampling_config import SamplingConfig
 
 _MAX_MODELS = 4
@@ -62,6 +64,7 @@ class SideBySidePage(QWidget):
         self.columns: list[CandidateColumn] = []
         self.control = SideBySide(session.worker, session.library, session.runs, session.models, session.device, self)
         self.departure = session.models.release_when_left(SIDE_BY_SIDE, self, lambda: self.control.busy)
+        self._was_busy = False
         self.prompt = GrowingField()
         self.prompt.setPlaceholderText("Prompt for all models")
         self.prompt.setAccessibleName("Prompt")
@@ -73,7 +76,8 @@ class SideBySidePage(QWidget):
         self.add_button = button(
             "Add a model", theme, self.add_column, icon="plus", role="quiet", tip="Add a column, up to four"
         )
-        self.status = label("", "caption")
+        self.status = ElidedLabel()
+        set_role(self.status, "caption")
         self._columns_layout = QHBoxLayout()
         self._columns_layout.setSpacing(SPACE)
         self._build()
@@ -101,7 +105,7 @@ class SideBySidePage(QWidget):
         lines.setSpacing(SPACE)
         lines.addWidget(self.head)
         lines.addLayout(ask)
-        lines.addLayout(row(self.status, None, DifferenceLegend(self._theme)))
+        lines.addLayout(row(self.status, DifferenceLegend(self._theme)))
         lines.addLayout(self._columns_layout, 1)
 
     # -- the models ----------------------------------------------------------------------------------------------------
@@ -179,7 +183,8 @@ class SideBySidePage(QWidget):
         try:
             chosen = [candidate for candidate in candidates if candidate is not None]
             self.control.start(chosen, self.prompt.toPlainText(), self._draw(), self._system())
-            self.status.setText("")
+            waits = "Waiting for the current training step" if self._session.training.active else "Starting"
+            self.status.setText(f"{waits}…")
         except ValueError as error:
             self.status.setText(str(error))
         self._show_state()
@@ -192,13 +197,15 @@ class SideBySidePage(QWidget):
                 self.status.setText(f"{event.name}…")
             elif isinstance(event, CandidateOpened):
                 self.columns[event.index].show_model(event.model)
-                self.status.setText("")
             elif isinstance(event, CandidateReplied):
                 replied.setdefault(event.index, []).append(event.event)
             elif isinstance(event, CandidateJudged):
                 self._judgements[event.reply, event.by] = event.judgement
         for index, reply_events in replied.items():
             self.columns[index].take(reply_events)
+            if isinstance(reply_events[-1], TokenMade):
+                written = format_count(self.columns[index].n_tokens, "token")
+                self.status.setText(f"{self.columns[index].name} is writing: {written} so far")
         for reply in {event.reply for event in events if isinstance(event, CandidateJudged)}:
             self._show_judgements(reply)
 
@@ -215,6 +222,9 @@ class SideBySidePage(QWidget):
 
     @Slot()
     def _show_state(self) -> None:
+        if self._was_busy and not self.control.busy:
+            self.status.setText("")  # a failure says so after this
+        self._was_busy = self.control.busy
         self.run_button.setVisible(not self.control.busy)
         self.stop_button.setVisible(self.control.busy)
 

@@ -1,11 +1,15 @@
-"""Stacked pages that are made when first shown, or one by one when idle."""
+"""Stacked pages that are made when first shown, or one by one when idle, and that scroll where they do not fit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from PySide6.QtCore import QTimer, Signal, Slot
-from PySide6.QtWidgets import QSizePolicy, QStackedWidget, QWidget
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QScrollArea, QSizePolicy, QStackedWidget, QWidget
+
+_LEAST = QSize(360, 240)
+"""Pixels of a page that scrolls, at least: with less, one would see nothing of it."""
 
 
 class Pages(QStackedWidget):
@@ -21,11 +25,12 @@ class Pages(QStackedWidget):
         super().__init__(parent)
         self._factories = dict(factories)
         self._made: dict[str, QWidget] = {}
+        self._areas: dict[str, QAbstractScrollArea] = {}
 
     @property
     def current(self) -> str:
         """The name of the page that is shown, '' for none."""
-        return next((name for name, page in self._made.items() if page is self.currentWidget()), "")
+        return next((name for name, area in self._areas.items() if area is self.currentWidget()), "")
 
     @property
     def made(self) -> Mapping[str, QWidget]:
@@ -36,14 +41,15 @@ class Pages(QStackedWidget):
         """A page, which is made if it does not exist yet."""
         if name not in self._made:
             self._made[name] = page = self._factories[name]()
-            self.addWidget(page)
+            self._areas[name] = area = page if isinstance(page, QAbstractScrollArea) else _PageArea(page)
+            self.addWidget(area)
             self.page_made.emit(name, page)
         return self._made[name]
 
     def show_page(self, name: str) -> QWidget:
         """Show a page and return it."""
         page = self.page(name)
-        self.setCurrentWidget(page)
+        self.setCurrentWidget(self._areas[name])
         return page
 
     def size_to_current_page(self) -> None:
@@ -53,10 +59,10 @@ class Pages(QStackedWidget):
 
     @Slot()
     def _on_current(self) -> None:
-        for page in self._made.values():
-            shown = page is self.currentWidget()
+        for area in self._areas.values():
+            shown = area is self.currentWidget()
             across = QSizePolicy.Policy.Preferred if shown else QSizePolicy.Policy.Ignored
-            page.setSizePolicy(across, page.sizePolicy().verticalPolicy())
+            area.setSizePolicy(across, area.sizePolicy().verticalPolicy())
         self.updateGeometry()
 
     @Slot()
@@ -66,3 +72,49 @@ class Pages(QStackedWidget):
         if missing:
             self.page(missing[0])
             QTimer.singleShot(0, self.make_all)
+
+
+class _PageArea(QScrollArea):
+    """A page as large as its place, but never smaller than it can be: then the area scrolls, both ways."""
+
+    def __init__(self, page: QWidget) -> None:
+        super().__init__()
+        self._page = page
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setSizePolicy(page.sizePolicy())
+        self.setWidget(page)
+        page.setAutoFillBackground(False)  # setWidget turns it on
+
+    def sizeHint(self) -> QSize:
+        return self._page.sizeHint()
+
+    def minimumSizeHint(self) -> QSize:
+        return self._page.minimumSizeHint().boundedTo(_LEAST)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self._page and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+            self._fit()
+        return super().eventFilter(watched, event)
+
+    def _fit(self) -> None:
+        page, place = self._page, self.maximumViewportSize()
+        bars = QSize(self.verticalScrollBar().sizeHint().width(), self.horizontalScrollBar().sizeHint().height())
+        needed = page.minimumSizeHint().expandedTo(page.minimumSize())
+        wide = needed.width() > place.width()
+        height = place.height() - (bars.height() if wide else 0)
+        width = max(place.width(), needed.width())
+        if self._height(width, needed) > height and not wide:
+            width = max(place.width() - bars.width(), needed.width())
+        page.resize(width, max(height, self._height(width, needed)))
+
+    def _height(self, width: int, needed: QSize) -> int:
+        """The height in pixels that the page needs at a width."""
+        layout = self._page.layout()
+        wraps = layout is not None and layout.hasHeightForWidth()
+        return max(needed.height(), layout.minimumHeightForWidth(width) if layout is not None and wraps else 0)

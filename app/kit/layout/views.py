@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QTabBar, QVBoxLayout, QWidget
 
+from app.kit.basics import column
 from app.kit.layout.pages import Pages
 from app.kit.layout.tab_order import put_after, stops_in
 from app.kit.theme import SPACE
@@ -91,6 +92,47 @@ class Views(QWidget):
     def _on_page_made(self, name: str, page: QWidget) -> None:
         """Put the page after the bar in the tab order; by default it would come last."""
         put_after(self.bar, *stops_in(page))
+
+
+class Side(QWidget):
+    """A part that stands beside views, or is one of them where there is too little space for both.
+
+    Args:
+        name: of the view in which the part then is; its page is an empty `side_page`.
+    """
+
+    def __init__(self, part: QWidget, views: Views, name: str) -> None:
+        super().__init__()
+        self._part, self._views, self._name = part, views, name
+        self.setLayout(column(part))
+        self._set_tab(is_shown=False)
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether the part stands beside the views."""
+        return not self.isHidden()
+
+    def fit(self, others: int, width: int) -> None:
+        """Put the part beside the views if it fits: into `width` pixels, of which the rest takes `others`."""
+        needed = self._part.minimumSizeHint().expandedTo(self._part.minimumSize())
+        beside = others + needed.width() <= width
+        if beside == self.is_beside:
+            return
+        place = (self if beside else self._views.pages.page(self._name)).layout()
+        assert place is not None
+        place.addWidget(self._part)
+        self._set_tab(is_shown=not beside)
+        self.setVisible(beside)
+
+    def _set_tab(self, *, is_shown: bool) -> None:
+        self._views.bar.setTabVisible(self._views.names.index(self._name), is_shown)
+
+
+def side_page() -> QWidget:
+    """The page of a view for a `Side`."""
+    page = QWidget()
+    page.setLayout(column())
+    return page
 
 
 class _ViewBar(QTabBar):

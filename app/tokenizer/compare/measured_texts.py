@@ -6,10 +6,11 @@ from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, row
 from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.tokenizer.compare.group_bars import Group, GroupBars, Series
@@ -51,7 +52,7 @@ class MeasuredTexts(QWidget):
         self._parts: dict[_Part, tuple[str, dict[str, Figures]]] = {}
         self._pending: list[_Part] = []
         self._task = LatestTask(self)
-        self.figure, self.source = QComboBox(), QComboBox()
+        self.figure, self.source = ElidedCombo(), ElidedCombo()
         self.corpus = CorpusPicker(session, theme)
         self.measure = button("Measure", theme, self.start, icon="play", tip="Encode all these texts and measure")
         self.clear = button(

@@ -54,7 +54,8 @@ class Stages(QWidget):
         grid.addWidget(self.normalized, 1, 1)
         grid.addWidget(self.about_normalized, 1, 2)
         grid.addWidget(self.strip, 2, 1)
-        grid.addWidget(self.about_words, 2, 2, top)
+        self.about_words.setAlignment(top)  # aligned by the grid, it would get no height for its lines
+        grid.addWidget(self.about_words, 2, 2)
         self.own.textChanged.connect(self.typed)
 
     def show_analysis(self, analysis: TextAnalysis) -> None:

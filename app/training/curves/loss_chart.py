@@ -324,6 +324,7 @@ class ReferenceLine:
         self.name.textItem.document().setDocumentMargin(1)
         self.value = math.nan
         self.name.setZValue(5)  # above the marks
+        self._view, self._words = chart.getPlotItem().getViewBox(), ""
         for item in (self._line, self.name):
             chart.addItem(item, ignoreBounds=True)
         self.set_tip(tip)
@@ -331,12 +332,13 @@ class ReferenceLine:
 
     def set_tip(self, tip: str) -> None:
         """Set the tooltip of line and label."""
+        self._tip = tip
         self._line.setToolTip(tip)
         self.name.setToolTip(tip)
 
     def show(self, value: float, words: str, *, log: bool) -> None:
         """Show it at a value with a label; hide it where the value is NaN."""
-        self.value = value
+        self.value, self._words = value, words
         shown = math.isfinite(value) and value > 0
         self._line.setVisible(shown)
         self.name.setVisible(shown)
@@ -345,10 +347,18 @@ class ReferenceLine:
             self.name.setText(words)
 
     def place_name(self, right: float, *, below: bool = False, fits: bool = True) -> None:
-        """Place the label so that it ends at this x, above or below the line; hide it where it does not fit."""
+        """Place the label so that it ends at this x, or begins at the left edge where it is longer, above or below the
+        line; hide it where it does not fit."""
         self.name.setVisible(self._line.isVisible() and fits)
-        self.name.setAnchor((1, 0 if below else 1))
-        self.name.setPos(right, self._line.value())
+        view = self._view
+        left, per_pixel = view.viewRange()[0][0], view.viewPixelSize()[0]
+        metrics = QFontMetrics(self.name.textItem.font())
+        shown = metrics.elidedText(self._words, Qt.TextElideMode.ElideRight, int(view.width()) - _GAP)
+        self.name.setText(shown)
+        self.name.setToolTip(self._tip if shown == self._words else f"{self._words}\n{self._tip}")
+        starts = self.name.boundingRect().width() * per_pixel > right - left
+        self.name.setAnchor((0 if starts else 1, 0 if below else 1))
+        self.name.setPos(left if starts else right, self._line.value())
 
     def restyle(self, theme: ThemeProvider) -> None:
         """Take the theme's colours."""

@@ -137,6 +137,7 @@ class CurvesView(QWidget):
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
         body.setProperty("role", "scrolled")
         area.setWidget(body)
         layout = QVBoxLayout(self)

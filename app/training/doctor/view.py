@@ -110,7 +110,7 @@ class DoctorView(QWidget):
             self.heading.setText("1 problem" if n == 1 else f"{n} problems")
             self.summary.setText("The most severe first. Each button makes a new run; this one stays unchanged.")
         elif made:
-            self.heading.setText("No problems found")
+            self.heading.setText("Too early to tell" if examination.is_early else "No problems found")
             later = len(examination.checks) - made
             passed = f"{format_count(made, 'check')} passed"
             self.summary.setText(f"{passed}; {later} not possible yet." if later else f"All {passed}.")

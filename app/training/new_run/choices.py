@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame, QScrollArea, QVBoxLayout, QWidget
 
@@ -57,6 +57,7 @@ class RunChoices(QScrollArea):
         self._sides.addLayout(column(self._settings_card(), None), 1)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
         self.setWidget(inner)
         self.data.changed.connect(self._on_data)
         self.tokenizer.changed.connect(self.changed)
@@ -68,11 +69,19 @@ class RunChoices(QScrollArea):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         # Two columns where both fit, else one below the other.
+        wide = self.width() >= 2 * self._least_column + 3 * SPACE
+        self._sides.setDirection(QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom)
+
+    @property
+    def least_width(self) -> int:
+        """The width in pixels that the cards need, one below the other."""
+        return self._least_column + SPACE + self.verticalScrollBar().sizeHint().width()
+
+    @property
+    def _least_column(self) -> int:
         columns = [self._sides.itemAt(i) for i in range(self._sides.count())]
         least = max(column.minimumSize().width() for column in columns if column is not None)
-        least = max(least, _COLUMN_CHARACTERS * self.fontMetrics().averageCharWidth())
-        wide = self.width() >= 2 * least + 3 * SPACE
-        self._sides.setDirection(QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom)
+        return max(least, _COLUMN_CHARACTERS * self.fontMetrics().averageCharWidth())
 
     @property
     def problem(self) -> str:
@@ -83,6 +92,7 @@ class RunChoices(QScrollArea):
         """Set all choices but the model; for `tokenizer_name` see TokenizerPicker.set_spec."""
         self._source = data.source
         self.data.set_spec(data)
+        self.tokenizer.set_source(data.source)
         self.tokenizer.set_spec(tokenizer, tokenizer_name)
         self.form.set_config(train)
         self.changed.emit()
@@ -137,6 +147,7 @@ class RunChoices(QScrollArea):
             if self.form.config.prompts == DEFAULT_PROMPTS[self._source]:
                 self.form.set_config(dataclasses.replace(self.form.config, prompts=DEFAULT_PROMPTS[source]))
             self._source = source
+            self.tokenizer.set_source(source)
         self.changed.emit()
 
 

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 from app.session.session import Session
 from app.training.new_run.choices import RunChoices
 from app.training.trials.trials import Trials
+from models import cost
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec
+from models.settings.run_spec import RunSpec, TrainConfig
 from models.training.trials.findings import RunCost
+
+_MIN_STEPS = 20
+"""The first steps of a run are slower, so a shorter one says little about the speed."""
+
+
+class TimeEstimate(NamedTuple):
+    """How long a run takes at the speed of an earlier one."""
+
+    seconds: float
+    run_name: str
 
 
 class RunDraft:
@@ -70,6 +82,18 @@ class RunDraft:
         trial = self.trials.state
         return trial.cost if trial.cost_of is not None and self.matches(trial.cost_of) else None
 
+    def estimated_time(self) -> TimeEstimate | None:
+        """From the operations per second of the newest run that was long enough; None where there is none."""
+        for info in self.session.runs.list():
+            if info.status == "imported" or info.problem or info.step < _MIN_STEPS or not info.elapsed_s:
+                continue
+            spec = self.session.runs.spec(info.id)
+            if spec is not None:
+                per_second = info.step * _flops_per_step(spec.model, spec.train) / info.elapsed_s
+                train = self.choices.form.config
+                return TimeEstimate(train.steps * _flops_per_step(self.model, train) / per_second, info.name)
+        return None
+
     def matches(self, spec: RunSpec) -> bool:
         """Whether `spec` equals the current choices, apart from its name."""
         return not self.choices.problem and self._chosen(spec.name) == spec
@@ -80,3 +104,8 @@ class RunDraft:
             return False
         now = self._chosen(spec.name)
         return (now.model, now.tokenizer, now.data) == (spec.model, spec.tokenizer, spec.data)
+
+
+def _flops_per_step(model: ModelConfig, train: TrainConfig) -> float:
+    tokens = train.batch_size * train.grad_accum_steps * model.context_length
+    return tokens * cost.training_flops_per_token(model, model.context_length)

@@ -6,14 +6,16 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QTimer, Slot
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
+from PySide6.QtCore import QSize, QTimer, Slot
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QPushButton, QWidget
 
 from app.kit.basics import button
+from app.kit.layout.refit import Refit
+from app.kit.layout.views import Side
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.new_run.choices import RunChoices
-from app.training.new_run.draft import RunDraft
+from app.training.new_run.draft import RunDraft, TimeEstimate
 from app.training.new_run.review import RunReview
 from app.training.new_run.views import NewRunViews
 from app.training.spec_exchange import open_spec, save_spec
@@ -46,33 +48,17 @@ class NewRun(QWidget):
         self.name.textChanged.connect(self.draft.set_name)
         self.views = NewRunViews(self.draft, session, theme)
         self.views.settings_chosen.connect(self.set_train)
-        self.views.top.addWidget(
-            button(
-                "Load settings…",
-                theme,
-                lambda: open_spec(self, self.session, self.set_spec),
-                icon="folder-open",
-                role="quiet",
-                tip="Load all settings from a TOML file, as “terrarium train” does",
-            )
-        )
-        self.views.top.addWidget(
-            button(
-                "Save settings…",
-                theme,
-                self.save,
-                icon="floppy-disk",
-                role="quiet",
-                tip="Save all settings to a TOML file for “terrarium train”, here or on another computer",
-            )
-        )
+        self.views.top.addWidget(self._file_button(theme))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
         layout.addWidget(self.views, 1)
-        layout.addWidget(self.review)
+        self._side = Side(self.review, self.views, "review")
+        layout.addWidget(self._side)
+        Refit(self, self._arrange)
         self._submitted_name = ""
         self._fitting = False
+        self._expected: TimeEstimate | None = None
         # The review depends on several parts: update it once after all of them have changed.
         self._later = QTimer(self, singleShot=True, interval=0)
         self._later.timeout.connect(self._show_review)
@@ -91,6 +77,38 @@ class NewRun(QWidget):
         self.views.show_view("choices")
         self.review.show_template_name("")
         self._show_review()
+
+    def _file_button(self, theme: ThemeProvider) -> QPushButton:
+        more = button("", theme, icon="dots-three", role="quiet", tip="Load or save all settings as a file")
+        menu = QMenu(more)
+        for words, icon, tip, do in (
+            (
+                "Load settings…",
+                "folder-open",
+                "Load all settings from a TOML file, as “terrarium train” does",
+                lambda: open_spec(self, self.session, self.set_spec),
+            ),
+            (
+                "Save settings…",
+                "floppy-disk",
+                "Save all settings to a TOML file for “terrarium train”, here or on another computer",
+                self.save,
+            ),
+        ):
+            action = menu.addAction(words)
+            action.setToolTip(tip)
+            theme.set_icon(action, icon)
+            action.triggered.connect(lambda checked=False, do=do: do())
+        menu.setToolTipsVisible(True)
+        more.setMenu(menu)
+        return more
+
+    def minimumSizeHint(self) -> QSize:
+        hint = self.views.minimumSizeHint()
+        return QSize(hint.width(), max(hint.height(), super().minimumSizeHint().height()))
+
+    def _arrange(self) -> None:
+        self._side.fit(max(self.choices.least_width, self.views.minimumSizeHint().width()) + SPACE, self.width())
 
     # -- What will run ----------------------------------------------------------------------------------
 
@@ -201,6 +219,7 @@ class NewRun(QWidget):
         train: TrainConfig = self.form.config
         self.name.setPlaceholderText(self.draft.default_name)
         self.review.show_run(self.draft.model, train, self.draft.problem, can_wait=not self.choices.problem)
+        self._expected = self.draft.estimated_time()
         self._show_cost()
 
     def _show_cost(self) -> None:
@@ -210,6 +229,7 @@ class NewRun(QWidget):
             self.draft.model,
             self.form.config,
             self.draft.measured(),
+            self._expected,
             self.session.device.memory,
             self.trials.state,
             can_try=can_try,

@@ -8,12 +8,13 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QProgressBar, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row, set_role
+from app.kit.basics import button, column, label, row, scrolling, set_role
 from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.preset_words import format_parameter_count
 from app.session.device_memory import DeviceMemory, check_fit, format_memory_use
+from app.training.new_run.draft import TimeEstimate
 from app.training.trials.trials import TrialState
 from models import cost
 from models.number_words import format_compact, format_duration
@@ -107,8 +108,9 @@ class RunReview(QFrame):
         self.problem = label("", "error", wrap=True)
         self.facts: dict[str, QLabel] = {}
         self._estimated: tuple[object, int] | None = None
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        facts = QWidget()
+        lines = QVBoxLayout(facts)
+        lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE)
         lines.addWidget(label("4  Review", "heading"))
         caption = label("Name")
@@ -125,9 +127,11 @@ class RunReview(QFrame):
         lines.addWidget(self.note)
         lines.addLayout(row(self.fit, None))
         lines.addStretch(1)
-        lines.addWidget(self.problem)
-        lines.addWidget(self.start)
-        lines.addWidget(self.queue)
+        area = scrolling(facts)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its buttons scroll it
+        whole = column(area, self.problem, self.start, self.queue)
+        whole.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        self.setLayout(whole)
         theme.theme_changed.connect(self._fit)
         self._fit()
 
@@ -189,6 +193,7 @@ class RunReview(QFrame):
         model: ModelConfig,
         train: TrainConfig,
         measured: RunCost | None,
+        expected: TimeEstimate | None,
         on: DeviceMemory | None,
         trial: TrialState,
         *,
@@ -215,6 +220,8 @@ class RunReview(QFrame):
         known = measured is not None and measured.ms_per_step is not None
         for name in ("time", "per step", "speed"):
             self.facts[name].setText(_NONE)
+        if not known:
+            self.facts["time"].setText("unknown" if expected is None else f"about {format_duration(expected.seconds)}")
         if measured is not None and measured.ms_per_step is not None and measured.tokens_per_s is not None:
             self.facts["time"].setText(format_duration(measured.seconds))
             self.facts["per step"].setText(_milliseconds(measured.ms_per_step))
@@ -230,7 +237,8 @@ class RunReview(QFrame):
             )
             words = f"{tried} Use a smaller batch with accumulation."
         elif not known and not trial.running:
-            words = "Measure to know the time and exact memory."
+            guess = "unknown until measured" if expected is None else f"a guess from the speed of “{expected.run_name}”"
+            words = f"The time is {guess}. Measure to know it, and the exact memory."
         elif known and fit.level == "tight":
             words = fit.sentence
         self.note.setText(words)

@@ -31,6 +31,7 @@ class TokenizerPicker(QWidget):
         super().__init__(parent)
         self._session = session
         self._followed = ""  # the tokenizer of the tokenizer tab that was selected last
+        self._source = "tiny-world"
         self._path = ""  # of a tokenizer that is not in the library
         self._size_of_file = _BYTE_TOKENS  # of that one: until it has been read, and where it cannot be read
         self._reader = LatestTask(self)
@@ -118,6 +119,22 @@ class TokenizerPicker(QWidget):
         self._size_of_file = n_tokens
         self.changed.emit()
 
+    def set_source(self, source: str) -> None:
+        """The data comes from this source. For text that is not Tiny World's, a new tokenizer is proposed: the one of
+        the tokenizer tab was hardly made for it."""
+        if source != self._source:
+            self._source = source
+            if self._is_other_text:
+                self.choice.setCurrentIndex(0)
+            else:
+                self._followed = ""
+                self._follow()
+            self._on_choice()
+
+    @property
+    def _is_other_text(self) -> bool:
+        return self._source in ("files", "stdlib")
+
     @Slot()
     def reload(self) -> None:
         """Read the library again, keeping the choice."""
@@ -139,7 +156,9 @@ class TokenizerPicker(QWidget):
 
     @Slot()
     def _follow(self) -> None:
-        """Select the tokenizer that is chosen in the tokenizer tab."""
+        """Select the tokenizer that is chosen in the tokenizer tab, unless a new one is made for the text."""
+        if self._is_other_text:
+            return
         name = self._session.tokenizers.name
         row = self.choice.findData(name)
         if name and name != self._followed and row >= 0:
@@ -154,6 +173,8 @@ class TokenizerPicker(QWidget):
         self._about.setText(
             "Learns frequent pieces of this text, and is saved in the library."
             if new
+            else "Already trained, perhaps on other text: then it cuts this text into more tokens than a new one would."
+            if self._is_other_text
             else "Already trained; used unchanged."
         )
         self.changed.emit()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
-from app.kit.layout.views import View, Views
+from app.kit.layout.views import View, Views, side_page
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.training.new_run.data_page import RunDataPage
@@ -16,7 +16,7 @@ from app.training.trials.lr_finder_view import LrFinderView
 
 
 class NewRunViews(Views):
-    """The form and the previews of a draft.
+    """The form and the previews of a draft; in a narrow window also the review.
 
     Signals:
         settings_chosen(changes): what was found is to be used: settings of TrainConfig, as {name: value}.
@@ -31,6 +31,7 @@ class NewRunViews(Views):
             "data": View("Data preview", "What the model will read and predict", lambda: RunDataPage(draft, theme)),
             "lr": View("Learning rate", "Find a learning rate in a short trial", self._make_lr),
             "batch": View("Batch size", "Find a batch size in a short trial", self._make_batch),
+            "review": View("Review", "What will run and what it costs; start it", side_page),
         }
         super().__init__("Steps of a new run", views)
         self._session, self._theme = session, theme

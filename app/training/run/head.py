@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, row, set_role
 from app.kit.labels import ElidedLabel
+from app.kit.layout.flow_layout import FlowLayout
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.session.training_state import TrainingState
@@ -90,7 +92,6 @@ class RunHead(QFrame):
             ("Stop without saving", "stop-circle", lambda: training.stop(keep=False)),
             ("Stop and discard the run", "trash", self.discard_asked.emit),
         )
-        self._step_actions = self._live_menu.actions()[:4]  # without effect before the first step and after the last
         self._resting_menu = self._make_menu(
             ("New run like this one", "copy", self.template_asked.emit),
             ("Sweep its settings…", "sliders", self.sweep_asked.emit),
@@ -141,7 +142,13 @@ class RunHead(QFrame):
         lines.addLayout(title)
         lines.addWidget(self.progress)
         lines.addWidget(self.problem)
-        lines.addLayout(row(*buttons, None, self.settings))
+        flow = FlowLayout()
+        for each in buttons:
+            flow.addWidget(each)
+        below = row()
+        below.addLayout(flow, 1)
+        below.addWidget(self.settings, 0, Qt.AlignmentFlag.AlignTop)
+        lines.addLayout(below)
 
     def show_live(self, state: TrainingState, chat_state: str) -> None:
         """Show the run that is training."""
@@ -165,7 +172,9 @@ class RunHead(QFrame):
         self.more.setEnabled(state.status != "stopping" and not state.over)
         self.chat.setText("Chat with it as it learns")
         self.more.setMenu(self._live_menu)
-        for action in self._step_actions:
+        # Those above the line have no effect before the first step and after the last. Looked up each time: a kept list
+        # may name actions that Qt has deleted.
+        for action in itertools.takewhile(lambda action: not action.isSeparator(), self._live_menu.actions()):
             action.setEnabled(bool(state.total_steps) and not staging)
         _set_visible(
             {
@@ -192,6 +201,7 @@ class RunHead(QFrame):
         self.resume_saved.setText("Resume training" if saved >= info.step else f"Resume from step {saved:,}")
         self.resume_saved.setEnabled(not self._session.training.active)
         self.more.setMenu(self._resting_menu)
+        self.more.setEnabled(True)  # a training that is over or stops has disabled it
         whole = info.problem is None
         _set_visible(
             {

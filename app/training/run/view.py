@@ -273,6 +273,7 @@ class RunView(QWidget):
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
         view = SpecView(self._spec)
         view.setProperty("role", "scrolled")
         area.setWidget(view)

@@ -109,7 +109,12 @@ class BatchFinderView(FinderView):
                 f"{fast}{limit} This run learns from {format_count(at_once, 'text')} per update: its batch size is "
                 "right."
             )
-        return f"{fast}{limit} Accumulation keeps the number of texts per update."
+        tried = state.batch_of
+        wanted = tried.train.batch_size * tried.train.grad_accum_steps if tried is not None else 0
+        texts = found.batch_size * found.grad_accum_steps
+        if texts == wanted:
+            return f"{fast}{limit} Accumulation keeps the number of texts per update."
+        return f"{fast}{limit} An update would read {texts:,} texts instead of {wanted:,}."
 
     def _show_use(self, state: TrialState, *, running: bool) -> None:
         changes = _changes(state)

@@ -77,3 +77,9 @@ class Examination:
 
     diagnoses: tuple[Diagnosis, ...]
     checks: tuple[Check, ...]
+
+    @property
+    def is_early(self) -> bool:
+        """Whether at least half of all checks were not possible, so that nothing follows from what was found."""
+        impossible = sum(not check.possible for check in self.checks)
+        return 2 * impossible >= len(self.diagnoses) + len(self.checks)

@@ -8,6 +8,7 @@ from collections.abc import Generator
 
 import torch
 
+from models.cost.fit import describe_update, split_update
 from models.data.batches import EncodedSplit, encode_split, objective_batches
 from models.data.objectives import make_objective
 from models.data.plain_objectives import Objective
@@ -107,13 +108,13 @@ class _Search:
         best = max((point.tokens_per_s or 0.0 for point in fitting), default=0.0)
         fastest = next((p.batch_size for p in fitting if (p.tokens_per_s or 0.0) * GAIN >= best), None)
         size = min(largest or wanted, wanted) if fitting else None
-        accum = -(-wanted // size) if size else self._spec.train.grad_accum_steps
+        split = split_update(wanted, size) if size else None
         return BatchFound(
             points=points,
             largest=largest,
             fastest=fastest,
-            batch_size=None if size is None else -(-wanted // accum),
-            grad_accum_steps=accum,
+            batch_size=None if split is None else split[0],
+            grad_accum_steps=self._spec.train.grad_accum_steps if split is None else split[1],
             limit_bytes=self._limit,
         )
 
@@ -163,20 +164,24 @@ class _Search:
         return round(at_last + (at_last - at_first) / (last - first) * (size - last))
 
 
-def remedy_sentence(found: BatchFound) -> str:
-    """What to do where a training ran out of memory, given the result of a search."""
+NOTHING_FITS = "Not even one text at a time fits: use a shorter context_length or a smaller model."
+
+
+def remedy_sentence(found: BatchFound, texts: int) -> str:
+    """What to do where a training with updates of `texts` texts ran out of memory, given the result of a search."""
     if found.largest is None or found.batch_size is None:
-        return "Not even one text at a time fits: use a shorter context_length or a smaller model."
+        return NOTHING_FITS
+    size, accum = found.batch_size, found.grad_accum_steps
     return (
-        f"The largest batch_size that fits is {found.largest}, found by trial: use batch_size {found.batch_size} with "
-        f"grad_accum_steps {found.grad_accum_steps}, which learns the same."
+        f"The largest batch_size that fits is {found.largest}, found by trial: use batch_size {size} with "
+        f"grad_accum_steps {accum}: {describe_update(texts, size, accum)}."
     )
 
 
 def found_sentence(found: BatchFound) -> str:
     """The result of a whole search, in a sentence or two."""
     if found.largest is None and found.fastest is None:
-        return remedy_sentence(found)
+        return NOTHING_FITS
     limit = f"{found.largest} is the largest that fits." if found.largest is not None else "Memory was no limit."
     return f"A batch_size of {found.fastest} is as fast as larger ones. {limit}"
 
@@ -197,4 +202,4 @@ def try_smaller_batches(
         found = yield from try_batches(prepared, device, below=run.spec.train.batch_size)
     except (ValueError, RuntimeError, MemoryError, OSError):
         return ""  # the error message goes without a remedy
-    return remedy_sentence(found)
+    return remedy_sentence(found, run.spec.train.batch_size * run.spec.train.grad_accum_steps)

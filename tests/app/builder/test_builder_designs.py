@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtCore import QCoreApplication, QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog
 from pytestqt.qtbot import QtBot
@@ -36,7 +36,7 @@ def save_as(qtbot: QtBot, tab: BuilderTab, name: str) -> None:
 
 
 def menu(tab: BuilderTab, name: str) -> Any:
-    return tab.bar.actions_by_name[name]
+    return tab.bar.action(name)
 
 
 def test_save_never_overwrites_another_design(qtbot: QtBot, tab: BuilderTab, session: Session) -> None:
@@ -181,3 +181,11 @@ def test_an_absurd_size_is_counted_not_built(tab: BuilderTab, session: Session, 
     assert item is not None
     tab.views.show_view("compare")
     assert "13528 T" in tab.views.view("compare").table.item(1, 1).text()
+
+
+def test_an_action_that_qt_has_deleted_is_no_trouble(tab: BuilderTab) -> None:
+    tab.bar.action("rename").deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+    tab.form.apply({"n_layer": 3})
+    assert tab.bar.action("revert").isEnabled()
+    assert not tab.bar.action("delete").isEnabled()

@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 import app.kit.forms.config_form
 from app.builder.tab import BuilderTab
 from app.kit.forms.editors import IntBox
+from app.kit.layout.pages import Pages
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.settings.model_config import ModelConfig
@@ -132,7 +133,7 @@ def test_what_is_typed_counts_after_a_pause(qtbot: QtBot, tab: BuilderTab, until
 
 def test_undo_all_changes_goes_back_to_what_was_opened(tab: BuilderTab, session: Session) -> None:
     box(tab, "n_layer").setValue(7)
-    tab.bar.actions_by_name["revert"].trigger()
+    tab.bar.action("revert").trigger()
     assert (session.designs.name, drawn(tab).n_layer, tab.bar.line.text()) == ("terrarium-tiny", 4, "")
 
 
@@ -292,5 +293,24 @@ def test_views_keep_their_names_where_there_is_little_room(qtbot: QtBot, tab: Bu
     bar = tab.views.bar
     for width in (960, 1280, 960):
         tab.resize(width, 600)
-        until(lambda: bool(bar.property("compact")) == (width == 960))  # noqa: B023
-        assert bar.sizeHint().width() <= bar.width()
+        compact = width == 960
+        until(lambda: bool(bar.property("compact")) == compact and bar.sizeHint().width() <= bar.width())  # noqa: B023
+
+
+def test_in_a_narrow_window_the_costs_are_one_of_the_views(tab: BuilderTab, qtbot: QtBot) -> None:
+    pages, views = Pages({"builder": lambda: tab}), tab.views
+    qtbot.addWidget(pages)
+    pages.show_page("builder")
+    pages.resize(1280, 650)
+    pages.show()
+    index = views.names.index("costs")
+    assert not views.bar.isTabVisible(index)
+    pages.resize(700, 500)
+    qtbot.waitUntil(lambda: views.bar.isTabVisible(index))
+    views.show_view("costs")
+    assert tab.costs.isVisible()
+    assert tab.work.batch.isVisible()
+    pages.resize(1280, 650)
+    qtbot.waitUntil(lambda: not views.bar.isTabVisible(index))
+    assert views.current != "costs"
+    assert tab.costs.isVisible()

@@ -60,3 +60,27 @@ def test_side_by_side_has_settings_but_no_glass_box(tab: ChatTab, actor: Actor) 
     assert not tab.side.rail.isTabEnabled(1)
     tab.modes.show_view("chat")
     assert tab.side.rail.isTabEnabled(1)
+
+
+def test_folding_once_does_not_end_the_automatic_folding(qtbot: QtBot, tab: ChatTab) -> None:
+    side = tab.side
+    for _ in range(2):
+        qtbot.mouseClick(side.fold, Qt.MouseButton.LeftButton)
+    tab.resize(960, 480)
+    assert not side.isVisible()
+    qtbot.mouseClick(side.fold, Qt.MouseButton.LeftButton)
+    assert side.isVisible()
+    tab.resize(1280, 650)
+    assert side.isVisible()
+    tab.resize(960, 480)
+    assert not side.isVisible()
+
+
+def test_the_list_of_chats_comes_back_after_large_text(qtbot: QtBot, tab: ChatTab, theme: ThemeProvider) -> None:
+    assert tab.chats.isVisible()
+    theme.set_text_scale(1.5)
+    tab.side.set_folded(False)
+    tab.resize(1000, 480)
+    tab.resize(1280, 650)
+    theme.set_text_scale(1.0)
+    qtbot.waitUntil(lambda: tab.chats.isVisible() and tab.side.isVisible(), timeout=5000)

@@ -48,3 +48,14 @@ def test_a_problem_and_the_command_that_fixes_it(
 def test_no_such_run(library: Library, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "nobody"]) == 1
     assert "nobody" in capsys.readouterr().err
+
+
+def test_of_a_run_with_few_steps_it_is_too_early_to_tell(
+    spec: str, library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", spec, "--set", "train.steps=2"]) == 0
+    capsys.readouterr()
+    assert main(["doctor", "tiny"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("It is too early to tell")
+    assert "Nothing is wrong" not in out

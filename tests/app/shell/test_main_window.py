@@ -115,10 +115,30 @@ def test_a_failed_quick_start_can_be_retried_on_the_same_text(
     until(lambda: not window.session.training.active)
     view = window.pages.page("quickstart")
     assert isinstance(view, QuickStartView)
+    assert any("is empty" in label.text() for label in view.findChildren(ElidedLabel))
+    assert window.toasts.sentences == [], "said once, on the page"
     qtbot.mouseClick(view.again, Qt.MouseButton.LeftButton)
     assert window.session.training.state is not None
     assert window.session.training.state.files == (str(empty),)
     until(lambda: not window.session.training.active)
+
+
+@pytest.mark.usefixtures("little_quickstart")
+def test_a_quick_start_that_runs_is_announced_and_shown(
+    window: MainWindow, text_file: Path, qtbot: QtBot, until: Until
+) -> None:
+    window.session.training.quickstart_minutes = 10
+    window.welcome.offer_files((str(text_file),))
+    window.start_quickstart_on_files()
+    window.show_welcome()
+    assert window.top_bar.quickstart_button.text() == "Growing…"
+    assert "is running" in window.welcome.hint.text()
+    qtbot.mouseClick(window.welcome.quickstart, Qt.MouseButton.LeftButton)
+    assert window.pages.current == "quickstart"
+    window.session.training.stop()
+    until(lambda: not window.session.training.active)
+    assert window.top_bar.quickstart_button.text() == "Quick start"
+    assert window.welcome.quickstart.text() == "Quick start"
 
 
 def test_tabs_are_reached_by_keyboard_and_menu(window: MainWindow, qtbot: QtBot) -> None:
@@ -163,6 +183,13 @@ def test_failures_and_notices_are_shown_and_closed(window: MainWindow, qtbot: Qt
     for _ in range(5):
         window.session.notices.say("The same.")
     assert window.toasts.sentences.count("The same.") == 1
+
+
+def test_messages_lie_over_each_page(window: MainWindow) -> None:
+    window.session.notices.say("Another Terrarium is training.")
+    for name, *_ in TABS:
+        window.show_tab(name)
+        assert window.pages.children()[-1] is window.toasts
 
 
 def test_deletions_can_be_undone(window: MainWindow, qtbot: QtBot) -> None:

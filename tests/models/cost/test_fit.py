@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from models import cost
-from models.cost.fit import proposals
+from models.cost.fit import describe_update, proposals, split_update
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import TrainConfig
@@ -47,7 +47,21 @@ def test_a_smaller_batch_comes_first_and_is_as_large_as_can_be() -> None:
     assert (first.model, first.train) == ({}, {"batch_size": 8, "grad_accum_steps": 3})  # 3 × 8 are 24 as well
     assert "batch_size of 8 instead of 24" in first.sentence
     twice = proposals(config, 24, "muon", budget, grad_accum_steps=2)[0]
-    assert twice.train == {"batch_size": 10, "grad_accum_steps": 5}
+    assert twice.train == {"batch_size": 8, "grad_accum_steps": 6}
+    assert "it learns the same" in twice.sentence
+
+
+@pytest.mark.parametrize("texts", [7, 10, 20, 24, 48, 97])
+def test_a_split_update_reads_as_many_texts_or_says_how_many(texts: int) -> None:
+    for at_most in range(1, texts + 1):
+        size, accum = split_update(texts, at_most)
+        assert size <= at_most
+        assert texts <= size * accum < texts + accum
+        same = size * accum == texts
+        words = describe_update(texts, size, accum)
+        assert words == "it learns the same" if same else f"reads {size * accum} texts instead of {texts}" in words
+    assert split_update(10, 6) == (5, 2)
+    assert split_update(7, 4) == (4, 2)
 
 
 def test_each_change_is_the_smallest_of_its_kind() -> None:

@@ -184,11 +184,20 @@ def test_a_text_corpus(library: Library, tmp_path: Path, byte_tokenizer: Tokeniz
 def test_texts_shorter_than_the_context_are_refused(
     library: Library, tmp_path: Path, byte_tokenizer: Tokenizer, config: ModelConfig
 ) -> None:
-    corpus = text_corpus(library, tmp_path, "Anna sat.\n" * 3)
-    with pytest.raises(ValueError, match=r"The training text is .* one context needs 65"):
-        make_batches(corpus, byte_tokenizer, dataclasses.replace(config, context_length=64), TRAIN)
-    with pytest.raises(ValueError, match=r"The validation part is .* one context needs 17"):
-        make_batches(corpus, byte_tokenizer, config, TRAIN, "val")
+    corpus = text_corpus(library, tmp_path, "Anna sat.\n" * 40)
+    longer = dataclasses.replace(config, context_length=512)
+    for split, part in (("train", "training text"), ("val", "validation part")):
+        with pytest.raises(ValueError, match=rf"The {part} is .* one context needs 513"):
+            make_batches(corpus, byte_tokenizer, longer, TRAIN, split)
+
+
+def test_of_a_text_of_a_few_characters_only_more_text_helps(
+    library: Library, tmp_path: Path, byte_tokenizer: Tokenizer, config: ModelConfig
+) -> None:
+    corpus = text_corpus(library, tmp_path, "abcdef")
+    with pytest.raises(ValueError, match=r"only \d tokens?, too few to learn from: use a longer text") as refused:
+        make_batches(corpus, byte_tokenizer, config, TRAIN)
+    assert "context" not in str(refused.value)
 
 
 def test_an_examples_corpus(library: Library, byte_tokenizer: Tokenizer, config: ModelConfig) -> None:

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.builder.positions.position_view import PositionView
+from app.builder.positions.schemes import SchemeDisplay, display_of
 from app.kit.figures.pictures import HeatPicture, LinePicture
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
@@ -244,3 +245,11 @@ def test_a_damaged_checkpoint_is_a_sentence(
     until(lambda: bool(sentences))
     assert "model.safetensors is damaged" in sentences[0]
     assert trained.pictures is None
+
+
+def test_a_scheme_without_pictures_is_not_taken_for_none() -> None:
+    heading, _ = SchemeDisplay().nothing(ModelConfig(position="rope"), False)
+    assert "No positions" not in heading
+    assert "RoPE" in heading
+    heading, _ = display_of(ModelConfig(position="none")).nothing(ModelConfig(position="none"), False)
+    assert heading.startswith("No positions")

@@ -20,6 +20,7 @@ from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.library.library import Library
 from models.settings.sampling_config import SamplingConfig
+from models.tokenizers.special_tokens import end_id
 from tests.app.heard import Heard, Until
 from tests.app.small_models import put_model
 
@@ -54,6 +55,30 @@ def write(page: Notebook, until: Until) -> Write:
 
 def model_wrote(page: Notebook) -> list[int]:
     return [piece.token.id for piece in page.editor.segments() if piece.token is not None]
+
+
+def test_a_text_that_the_model_ends_at_once_can_be_written_on(
+    page: Notebook, session: Session, write: Write, until: Until
+) -> None:
+    tokenizer = session.chat.tokenizer
+    assert tokenizer is not None
+    end = end_id(tokenizer)
+    assert end is not None
+    sampling = SamplingConfig(max_tokens=6, seed=1, logit_bias=((end, 100.0),))
+    page.draw = lambda: sampling
+    page.editor.setPlainText("Hello ")
+    write()
+    assert page.editor.text == "Hello "
+    assert page.at_end.isVisible()
+    page.draw = lambda: SamplingConfig(max_tokens=6, seed=1)
+    page.past_end.click()
+    until(lambda: not page.wants_reply and not page.reply.busy)
+    assert not page.at_end.isVisible()
+    written = page.reply.written
+    assert written is not None
+    assert len(written.tokens) == 6
+    assert (end, -100.0) in written.sampling.logit_bias
+    assert "past its end" in page.status.text()
 
 
 def test_continue_and_undo(page: Notebook, write: Write, heard: Heard, qtbot: QtBot) -> None:

@@ -12,12 +12,14 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
+from app.chat.pairs.answers import NounBars
 from app.chat.pairs.page import MinimalPairs
 from app.chat.pairs.pair_text import attention_columns, column_labels, describe_row, differing_columns
 from app.chat.pairs.pronoun_models import PRONOUNS
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.library.library import Library
+from models.pronouns.reading import NounScores
 from models.recipes import pronoun_specs as specs
 from models.recipes.pronoun_specs import KINDS
 from models.recipes.pronouns import PronounRecipe
@@ -216,3 +218,13 @@ def test_the_models_are_released_some_time_after_the_page_was_left(
     page.pronouns.ask(("The animal was tired.", "The animal was wide."))
     qtbot.waitUntil(lambda: not page.pronouns.busy)
     assert len(session.models.uses) == 2, "loaded again when they are asked again"
+
+
+def test_equal_probabilities_decide_nothing(qtbot: QtBot, theme: ThemeProvider) -> None:
+    bars = NounBars(theme)
+    qtbot.addWidget(bars)
+    nouns = ("animal", "street")
+    close = NounScores(nouns=nouns, probabilities=(0.495, 0.505), scores=(1.0, 1.02))
+    clear = NounScores(nouns=nouns, probabilities=(0.95, 0.05), scores=(3.0, 0.0))
+    bars.show_nouns((close, clear))
+    assert bars.verdicts == ["A: undecided between the street and the animal", "B: “it” is the animal"]

@@ -140,3 +140,22 @@ def test_a_new_seed_each_time_or_the_same(panel: SamplingPanel) -> None:
     panel.new_each_time.setChecked(False)
     panel.draw_seed()
     assert panel.seed.value() == drawn > 0
+
+
+_VALUES: dict[str, object] = {"stop": ("\n\n", "end"), "logit_bias": ((7, -3.25),)}
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(SamplingConfig), ids=lambda field: field.name)
+def test_the_panel_keeps_each_field_as_it_was_set(field: dataclasses.Field[object], panel: SamplingPanel) -> None:
+    low, high = field.metadata.get("range") or (0, 1)
+    between = low + (high - low) / 7  # not a value of any slider
+    numbers = [low, round(between) if isinstance(field.default, int) else between, high]
+    for value in [_VALUES[field.name]] if field.name in _VALUES else numbers:
+        try:
+            config = dataclasses.replace(SamplingConfig(), **{field.name: value})
+        except ValueError:
+            continue  # 0 is within the range of top_p, but not allowed
+        panel.set_config(config)
+        assert panel.config == config
+    panel.sliders["min_p"].set_value(0.25)
+    assert panel.config.min_p == 0.25

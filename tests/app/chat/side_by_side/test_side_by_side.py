@@ -51,9 +51,14 @@ def test_two_checkpoints_reply_and_score_each_other(
     steps = session.runs.checkpoint_steps(run_id)
     second.steps.setCurrentIndex(second.steps.findData(steps[-1]))
     qtbot.keyClicks(page.prompt, "The cat")
+    said: list[str] = []
+    page.control.events_received.connect(lambda _: said.append(page.status.text()))
     qtbot.mouseClick(page.run_button, Qt.MouseButton.LeftButton)
+    assert page.status.text() == "Starting…"
     until(lambda: not page.control.busy)
     assert page.status.text() == ""
+    assert any("tiny" in words and "writing: " in words for words in said)
+    assert "Comparing the replies…" in said
     assert first.about.text().startswith("step 12,")
     for column in page.columns:
         assert column.text.written

@@ -95,6 +95,17 @@ def test_baselines_are_marked(chart: LossChart) -> None:
     assert upper.bottom() < lower.top(), "the lines are close, the names are not"
 
 
+@pytest.mark.parametrize("width", [120, 260, 700])
+def test_baselines_can_be_read_at_any_width(chart: LossChart, width: int) -> None:
+    chart.resize(width, 300)
+    chart.show_history(history(), 200, MEASURED)
+    name, view = chart.uniform_guess.name, chart.chart.getPlotItem().getViewBox()
+    place = name.mapRectToScene(name.boundingRect())
+    assert view.sceneBoundingRect().adjusted(-1, -1, 1, 1).contains(place)
+    words = "uniform guess: ln 200 = 5.30"
+    assert name.textItem.toPlainText() == words or words in name.toolTip()
+
+
 def test_the_whole_run_is_visible_with_space_for_labels(chart: LossChart) -> None:
     chart.show_history(history(), 1024)
     (left, right), (low, high) = seen(chart)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QFileDialog, QLabel
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
@@ -92,11 +93,11 @@ def test_a_toml_file_round_trips_all_settings(
     assert load_spec(path) == wanted
     form.set_spec(dataclasses.replace(wanted, train=dataclasses.replace(wanted.train, steps=7)))
     session.designs.choose("gpt2-tiny")
-    button = next(b for b in form.findChildren(type(form.start)) if b.text() == "Load settings…")
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    load = next(action for action in form.findChildren(QAction) if action.text() == "Load settings…")
+    load.trigger()
     assert form.draft.spec() == wanted
     path.write_text("[train]\nsteps = 'many'", encoding="utf-8")
-    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    load.trigger()
     assert "steps must be a whole number" in heard.failures.pop()
     assert form.draft.spec() == wanted
 
@@ -158,15 +159,15 @@ def test_a_tokenizer_is_trained_only_when_asked(form: NewRun, session: Session, 
 def test_the_cost_is_estimated_then_measured(form: NewRun, session: Session, until: Until, qtbot: QtBot) -> None:
     review = form.review
     assert review.origin.text() == "estimated"
-    assert review.fact("time") == "–"
+    assert review.fact("time") == "unknown"
     qtbot.mouseClick(review.measure, Qt.MouseButton.LeftButton)
     assert review.cancel.isVisibleTo(form) or form.trials.state.running
     until(lambda: not form.trials.state.running and review.origin.text() == "measured")
-    assert review.fact("time") != "–"
+    assert review.fact("time").endswith("s")
     assert review.fact("per step").endswith("s")
     form.set_train({"batch_size": 3})
     until(lambda: review.origin.text() == "estimated")
-    assert review.fact("time") == "–"
+    assert review.fact("time") == "unknown"
 
 
 def test_larger_text_does_not_truncate_numbers(form: NewRun, theme: ThemeProvider, qtbot: QtBot) -> None:
@@ -195,7 +196,7 @@ def test_a_run_that_does_not_fit_is_made_to_fit(
     qtbot.mouseClick(form.review.fit, Qt.MouseButton.LeftButton)
     until(lambda: form.review.origin.text() == "measured" and not form.trials.state.running)
     train = form.form.config
-    assert (train.batch_size, train.grad_accum_steps) == (6, 3)
+    assert (train.batch_size, train.grad_accum_steps) == (4, 4)
     assert not form.review.fit.isVisibleTo(form)
 
 
@@ -297,3 +298,36 @@ def test_no_trial_starts_beside_a_training(
     session.training.stop()
     until(lambda: not session.training.active)
     until(lambda: form.start.isEnabled())
+
+
+def test_other_text_gets_a_tokenizer_of_its_own(form: NewRun, session: Session, text_file: Path) -> None:
+    from models.tokenizers import save_tokenizer, train_tokenizer
+
+    save_tokenizer(train_tokenizer((), "byte", 0), session.library, "tiny world", {})
+    session.tokenizers.add("tiny world")
+    form.data.source.setCurrentIndex(form.data.source.findData("tiny-world"))
+    assert form.tokenizer.spec.path == "tiny world"
+    form.data.set_files((str(text_file),))
+    assert form.tokenizer.spec.path == "", "a new one, trained on this text"
+    form.tokenizer.choice.setCurrentIndex(form.tokenizer.choice.findData("tiny world"))
+    assert any("on other text" in label.text() for label in form.tokenizer.findChildren(QLabel))
+    form.data.set_files((str(text_file), str(text_file)))
+    assert form.tokenizer.spec.path == "tiny world", "what was chosen for this text stays"
+
+
+def test_before_it_is_measured_the_time_is_said_to_be_unknown_or_a_guess(
+    form: NewRun, session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    assert form.review.fact("time") == "unknown"
+    assert "unknown until measured" in form.review.note.text()
+    train = dataclasses.replace(tiny_spec.train, steps=20, sample_interval=0, eval_interval=0)
+    session.training.start(dataclasses.replace(tiny_spec, name="before", train=train))
+    until(lambda: not session.training.active)
+    form.form.apply({"steps": 200})
+    until(lambda: form.review.fact("time").startswith("about "))
+    assert "speed of “before”" in form.review.note.text()
+    estimate = form.draft.estimated_time()
+    (run,) = session.runs.list()
+    assert estimate is not None
+    assert run.elapsed_s is not None
+    assert estimate.seconds == pytest.approx(10 * run.elapsed_s)

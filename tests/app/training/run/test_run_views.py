@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from PySide6.QtWidgets import QFileDialog, QInputDialog
 from pytestqt.qtbot import QtBot
 
@@ -133,6 +133,23 @@ def test_the_menu_controls_the_training(
     actions["Stop and discard the run"].trigger()
     until(lambda: not session.training.active)
     assert session.runs.list() == []
+
+
+def test_after_a_failed_training_the_menu_of_any_run_works(tab: TrainingTab, session: Session, source: str) -> None:
+    head = tab.run_view.head
+    head.show_live(TrainingState(name="failed", status="stopping"), "none")
+    assert not head.more.isEnabled()
+    head.show_resting(session.runs.find(source))
+    assert head.more.isEnabled()
+
+
+def test_an_action_that_qt_has_deleted_is_no_trouble(tab: TrainingTab) -> None:
+    head = tab.run_view.head
+    head.show_live(TrainingState(name="tiny"), "none")
+    head.more.menu().actions()[1].deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+    head.show_live(TrainingState(name="tiny", step=1, total_steps=2, status="running"), "none")
+    assert head.more.menu().actions()[0].isEnabled()
 
 
 def test_controls_are_enabled_while_steps_run_and_dialogs_close_at_the_end(

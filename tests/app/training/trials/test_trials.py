@@ -132,7 +132,7 @@ def test_a_training_that_runs_out_of_memory_says_which_batch_fits(
     assert session.training.state is not None
     assert session.training.state.status == "failed"
     assert "The largest batch_size that fits is 6, found by trial" in session.training.state.problem
-    assert "batch_size 6 with grad_accum_steps 3" in heard.failures[-1]
+    assert "batch_size 4 with grad_accum_steps 4" in heard.failures[-1]
     assert session.training.start(tiny_spec)  # the window and the worker are alive
     until(lambda: not session.training.active)
     assert session.training.state.status == "finished"

@@ -146,9 +146,9 @@ def test_the_largest_batch_that_fits_is_found_by_trial(
     assert [point.fits for point in points] == [True, True, True, True, False, False, True, True]
     assert all(point.peak_bytes and point.tokens_per_s for point in points if point.fits)
     assert (found.batch_size, found.grad_accum_steps) == (8, 2)  # as many texts as the 16 that were wanted
-    assert remedy_sentence(found) == (
-        "The largest batch_size that fits is 11, found by trial: use batch_size 8 with grad_accum_steps 2, which "
-        "learns the same."
+    assert remedy_sentence(found, 16) == (
+        "The largest batch_size that fits is 11, found by trial: use batch_size 8 with grad_accum_steps 2: it learns "
+        "the same."
     )
 
 
@@ -169,7 +169,7 @@ def test_if_not_even_one_text_fits_the_sentence_says_so(
     found, _ = search(library, spec)
     assert found.largest is None
     assert found.batch_size is None
-    assert "a smaller model" in remedy_sentence(found)
+    assert "a smaller model" in remedy_sentence(found, 16)
 
 
 def test_a_batch_that_would_cause_swapping_is_not_tried(

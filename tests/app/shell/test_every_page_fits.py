@@ -1,0 +1,285 @@
+"""Every page at every text size in windows of every size: what is written can be read."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QRect, QSize, Qt
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractScrollArea,
+    QApplication,
+    QComboBox,
+    QDialog,
+    QLabel,
+    QLayout,
+    QLineEdit,
+    QProgressBar,
+    QScrollArea,
+    QStyle,
+    QStyleOptionComboBox,
+    QTabBar,
+    QWidget,
+)
+from pytestqt.qtbot import QtBot
+
+from app.chat.archive.message_tree import Message
+from app.chat.tab import ChatTab
+from app.kit.labels import ElidedCombo, ElidedLabel
+from app.kit.layout.rail import Rail
+from app.kit.layout.views import Views
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.shell.main_window import MainWindow
+from app.worker.latest_job import LatestJob
+from models.settings.run_spec import RunSpec
+
+Until = Callable[[Callable[[], bool]], None]
+Pages = Iterator[tuple[str, QWidget]]
+
+SIZES = ((960, 600), (1280, 720), (1440, 900))
+SCALES = (1.0, 1.25, 1.5)
+_TOLERANCE = 2
+"""Pixels: a style rounds, and a frame may lie on its neighbour's edge."""
+_PADDING = 16
+"""Pixels beside a button's words that it can do without."""
+_LEAVES = QLabel | ElidedLabel | QAbstractButton | QComboBox | QLineEdit | QProgressBar
+
+
+@pytest.fixture
+def window(
+    session: Session, theme: ThemeProvider, tiny_spec: RunSpec, qtbot: QtBot, until: Until
+) -> Iterator[MainWindow]:
+    """The window with two runs, of which one is open in the chat and has replied."""
+    window = MainWindow(session, theme)
+    qtbot.addWidget(window)
+    window.show()
+    spec = dataclasses.replace(tiny_spec, model=dataclasses.replace(tiny_spec.model, context_length=64))
+    for name in ("A first run with a long name", "second"):
+        session.training.start(dataclasses.replace(spec, name=name))
+        until(lambda: not session.training.active)
+    chat = window.pages.page("chat")
+    assert isinstance(chat, ChatTab)
+    session.chat.open(session.runs.list()[0].id)
+    until(lambda: session.chat.state == "ready")
+    chat.sampling.sliders["max_tokens"].set_value(16)
+    chat.conversation.say(Message(content="The cat sat"))
+    until(lambda: session.chat.state == "ready")
+    yield window
+    window.quit()
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        pytest.param([(1.0, (1280, 720)), (1.5, (960, 600))], id="two"),
+        pytest.param(list(itertools.product(SCALES, SIZES)), id="all", marks=pytest.mark.slow),
+    ],
+)
+def test_everything_can_be_read(
+    window: MainWindow, grid: list[tuple[float, tuple[int, int]]], until: Until, text_file: Path
+) -> None:
+    found = []
+    for scale, size in grid:
+        window.theme.set_text_scale(scale)
+        window.resize(*size)
+        for name, shown in every_page(window, until, text_file):
+            settle()
+            found += [f"{name} at {scale:.0%}, {size[0]}x{size[1]}: {words}" for words in complaints(shown)]
+    assert not found, "\n".join(found)
+
+
+# -- Every page --------------------------------------------------------------------------------------------------------
+
+
+def every_page(window: MainWindow, until: Until, text_file: Path) -> Pages:
+    """Show one page after the other; yields its name and the window that it is in."""
+    window.show_welcome()
+    window.welcome.offer_files(())
+    yield "welcome", window
+    window.welcome.offer_files((str(text_file),))
+    yield "welcome with a file", window
+    window.pages.show_page("quickstart")
+    yield "quickstart", window
+    for tab in ("tokenizer", "builder"):
+        window.show_tab(tab)
+        yield from views_of(tab, window.pages.page(tab).views, window, until)  # type: ignore[attr-defined]
+    yield from training_pages(window, until)
+    yield from chat_pages(window, until)
+
+
+def views_of(name: str, views: Views, window: MainWindow, until: Until) -> Pages:
+    """Show each view."""
+    for index, view in enumerate(views.names):
+        if views.bar.isTabVisible(index):
+            views.show_view(view)
+            until(lambda view=view: not getattr(views.view(view), "busy", False))  # type: ignore[misc]
+            yield f"{name}, {view}", window
+    views.show_view(views.names[0])
+
+
+def training_pages(window: MainWindow, until: Until) -> Pages:
+    """Show a run, its dialogs, a comparison, and the form of a new run."""
+    window.show_tab("training")
+    training, runs = window.training, [run.id for run in window.session.runs.list()]
+    training.show_run(runs[0])
+    yield from views_of("run", training.run_view.views, window, until)
+    for name, ask in (
+        ("fork", training.run_view.ask_for_fork),
+        ("sweep", training.run_view.ask_for_sweep),
+        ("settings", training.run_view.show_settings),
+    ):
+        ask()
+        dialogs = [each for each in QApplication.topLevelWidgets() if isinstance(each, QDialog) and each.isVisible()]
+        for dialog in dialogs:
+            yield f"dialog, {name}", dialog
+            dialog.close()
+        settle()
+    training.comparison.show_runs(tuple(runs))
+    training.pages.setCurrentWidget(training.comparison)
+    yield "runs compared", window
+    training.show_new_run()
+    yield from views_of("new run", training.new_run.views, window, until)
+
+
+def chat_pages(window: MainWindow, until: Until) -> Pages:
+    """Show the conversation with the side folded and open, each panel of the glass box, and the other modes."""
+    window.show_tab("chat")
+    chat = window.pages.page("chat")
+    assert isinstance(chat, ChatTab)
+    for folded in (True, False):
+        if chat.side.is_folded != folded:
+            chat.side.fold.click()
+        yield f"chat, side {'folded' if folded else 'open'}", window
+    for panel in chat.side.names:
+        chat.side.show_view(panel)
+        if (text := chat.focus.text) is not None:
+            chat.focus.lock(len(text.ids) // 2)
+        until(lambda: not any(work.busy for work in chat.findChildren(LatestJob)))
+        yield f"chat, {panel}", window
+    chat.side.show_view(chat.side.names[0])
+    yield from views_of("chat", chat.modes, window, until)
+
+
+def settle() -> None:
+    """Let layouts and drawing be done."""
+    for _ in range(6):
+        QApplication.processEvents()
+
+
+# -- What is wrong with one --------------------------------------------------------------------------------------------
+
+
+def complaints(shown: QWidget) -> list[str]:
+    """What in a window cannot be read, or looks wrong, a sentence each."""
+    widgets = [each for each in shown.findChildren(QWidget) if _counts(each, shown)]
+    found = []
+    for widget in widgets:
+        if isinstance(widget, _LEAVES) and (words := _cut(widget) or _outside(widget)):
+            found.append(f"{_name(widget)} {words}")
+        elif isinstance(widget, QTabBar) and (words := _cut_tabs(widget)):
+            found.append(f"the tabs of {_name(widget)} {words}")
+        elif isinstance(widget, QScrollArea):
+            bar = widget.horizontalScrollBar()
+            if bar.maximum() > _TOLERANCE and not bar.isVisible():
+                found.append(f"{_name(widget)} is {bar.maximum()} pixels narrower than what is in it")
+            if widget.focusPolicy() & Qt.FocusPolicy.ClickFocus & ~Qt.FocusPolicy.TabFocus:
+                found.append(f"{_name(widget)} is framed by a click between its widgets")
+    for parent in [shown, *widgets]:
+        layout = parent.layout()
+        beside = [] if layout is None else [each for each in _widgets(layout) if _counts(each, shown)]
+        for one, other in itertools.combinations(beside, 2):
+            common = one.geometry() & other.geometry()
+            if min(common.width(), common.height()) > _TOLERANCE:
+                found.append(f"{_name(one)} lies over {_name(other)}")
+    return found
+
+
+def _widgets(layout: QLayout) -> Iterator[QWidget]:
+    """The widgets of a layout and of those within it."""
+    for i in range(layout.count()):
+        item = layout.itemAt(i)
+        if item is not None and (widget := item.widget()) is not None:
+            yield widget
+        elif item is not None and (inner := item.layout()) is not None:
+            yield from _widgets(inner)
+
+
+def _counts(widget: QWidget, shown: QWidget) -> bool:
+    return widget.isVisible() and QWidget.window(widget) is shown  # some widgets override window()
+
+
+def _outside(leaf: QWidget) -> str:
+    """Why a widget is not wholly within what it stands in; '' where it is, or where one can scroll to it."""
+    place, widget = leaf.rect(), leaf
+    while (parent := widget.parentWidget()) is not None and not widget.isWindow():
+        place = QRect(widget.mapTo(parent, place.topLeft()), place.size())
+        area = parent.parentWidget()
+        if isinstance(area, QAbstractScrollArea) and parent is area.viewport():
+            if not isinstance(area, QScrollArea):
+                return ""  # an editor of a list or table, which scrolls to it
+            place, widget = area.rect(), area
+            continue
+        if not parent.rect().adjusted(-_TOLERANCE, -_TOLERANCE, _TOLERANCE, _TOLERANCE).contains(place):
+            seen = parent.rect() & place
+            words = f"{seen.width()} x {seen.height()} of {place.width()} x {place.height()}"
+            return f"is cut to {words} by {_name(parent)}"
+        widget = parent
+    return ""
+
+
+def _cut(leaf: QWidget) -> str:
+    """Why its words cannot be read whole; '' where they can, or where it ends them with … and a tooltip has them."""
+    if isinstance(leaf, ElidedLabel):
+        needed = leaf.fontMetrics().horizontalAdvance(leaf.text())
+        return "is cut without a tooltip" if needed > leaf.width() and leaf.text() not in leaf.toolTip() else ""
+    if isinstance(leaf, QLabel):
+        return _cut_label(leaf)
+    if isinstance(leaf, QComboBox) and not isinstance(leaf, ElidedCombo):
+        option = QStyleOptionComboBox()
+        leaf.initStyleOption(option)
+        field = QStyle.SubControl.SC_ComboBoxEditField
+        room = leaf.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, field, leaf)
+        return "is cut" if leaf.fontMetrics().horizontalAdvance(leaf.currentText()) > room.width() else ""
+    if isinstance(leaf, QLineEdit):
+        words = leaf.text() or leaf.placeholderText()
+        fits = leaf.fontMetrics().horizontalAdvance(words) <= leaf.contentsRect().width() - 4
+        return "" if fits or leaf.toolTip() else f"is cut ({words!r})"
+    if isinstance(leaf, QAbstractButton) and (leaf.text() or not leaf.icon().isNull()):
+        height = leaf.fontMetrics().size(0, leaf.text()).height()
+        least = QSize(leaf.sizeHint().width() - _PADDING, height) if leaf.text() else leaf.iconSize()
+        if leaf.width() < least.width() or leaf.height() < least.height():
+            return f"has {leaf.width()} x {leaf.height()} of {least.width()} x {least.height()} pixels"
+    return ""
+
+
+def _cut_label(leaf: QLabel) -> str:
+    if not leaf.text():
+        return ""
+    needed = leaf.heightForWidth(leaf.width()) if leaf.wordWrap() else leaf.fontMetrics().height()
+    if leaf.height() + _TOLERANCE < needed:
+        return f"is {leaf.height()} pixels high and needs {needed}"
+    needed = 0 if leaf.wordWrap() else leaf.sizeHint().width()
+    return f"is {leaf.width()} pixels wide and needs {needed}" if leaf.width() + _TOLERANCE < needed else ""
+
+
+def _cut_tabs(bar: QTabBar) -> str:
+    taken = QRect()
+    for index in range(bar.count()):
+        if bar.isTabVisible(index):
+            taken = taken.united(bar.tabRect(index))
+            needed, have = bar.fontMetrics().horizontalAdvance(bar.tabText(index)), bar.tabRect(index).width()
+            if needed > have and not isinstance(bar, Rail):
+                return f"are cut: {bar.tabText(index)!r} has {have} of {needed} pixels"
+    if bar.rect().adjusted(0, 0, _TOLERANCE, _TOLERANCE).contains(taken):
+        return ""
+    return f"take {taken.width()} x {taken.height()} of {bar.width()} x {bar.height()} pixels"
+
+
+def _name(widget: QWidget) -> str:
+    words = widget.text() if isinstance(widget, QLabel | ElidedLabel | QAbstractButton | QLineEdit) else ""
+    return f"{type(widget).__name__} {words or widget.accessibleName() or widget.toolTip()!r:.60}"
