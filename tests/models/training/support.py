@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -93,3 +94,4 @@ def train_alone(folder: str, home: str) -> None:
     torch.set_num_threads(1)
     for _ in Trainer(RunFolder.open(Path(folder)), Library(Path(home)), device="cpu").events():
         pass
+    assert "torch._dynamo" not in sys.modules, "the compiler, which takes a second to import, and nothing uses it"
