@@ -1,7 +1,6 @@
 """A run killed at any moment leaves every file readable, and resumes exactly."""
 
 import dataclasses
-import multiprocessing
 import os
 import random
 import signal
@@ -21,7 +20,7 @@ from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.training.checkpoint import read_checkpoint
 from models.training.trainer import Trainer
-from tests.models.training.support import make_run, numbers, train, train_alone
+from tests.models.training.support import fork, make_run, numbers, train, train_alone
 
 
 def assert_readable(run: RunFolder, library: Library) -> int:
@@ -45,12 +44,8 @@ def assert_readable(run: RunFolder, library: Library) -> int:
 
 
 def start(run: RunFolder, library: Library) -> ForkServerProcess:
-    """A real process that trains the run: forked off one that has torch in memory already, which takes no time."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.models.training.support"])
-    process = context.Process(target=train_alone, args=(str(run.folder), str(library.home)), daemon=True)
-    process.start()
-    return process
+    """A process that trains the run."""
+    return fork(train_alone, str(run.folder), str(library.home))
 
 
 def train_rows(run: RunFolder) -> int:
