@@ -92,15 +92,12 @@ def trained(library: Library) -> dict[str, RunFolder]:
     return runs
 
 
-def test_several_processes_match_a_single_one(library: Library, trained: dict[str, RunFolder]) -> None:
-    references: dict[str, RunFolder] = {}
+def test_several_processes_match_a_single_one(
+    trained: dict[str, RunFolder], trained_at_once: Callable[..., RunFolder]
+) -> None:
     for case, (design, more) in CASES.items():  # in one test, or several of pytest's own might start the two processes
         alone = {name: value for name, value in more.items() if name != "parallel"}
-        key = f"{design} {alone}"
-        if key not in references:
-            references[key] = make_run(library, DESIGNS[design], **(SETTINGS | alone))
-            train(references[key], library)
-        assert_learned_alike(trained[case], references[key])
+        assert_learned_alike(trained[case], trained_at_once(DESIGNS[design], **(SETTINGS | alone)))
 
 
 def assert_learned_alike(run: RunFolder, reference: RunFolder) -> None:
