@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 
 import psutil
 import torch
@@ -16,8 +17,13 @@ _PEAK_S = 0.15
 def peak_matmul_flops(device: torch.device, dtype: torch.dtype) -> float:
     """The peak speed of multiplying large matrices, in FLOP/s: measured, at 2·n³ operations for n × n.
 
-    Uses the current number of torch threads. Training speed is reported relative to it.
+    Uses the current number of torch threads. Training speed is reported relative to it. Measured once in a process.
     """
+    return _measured(device, dtype, torch.get_num_threads())
+
+
+@cache
+def _measured(device: torch.device, dtype: torch.dtype, threads: int) -> float:
     n = 4096 if device.type == "cuda" else 768
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.rand(n, n, generator=generator).to(device, dtype) for _ in range(2))

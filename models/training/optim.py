@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +23,23 @@ from models.settings.slots import check_complete
 _Scaled: TypeAlias = tuple[float, nn.Parameter]
 
 
-class Muon(torch.optim.Optimizer):
+class _Plain(torch.optim.Optimizer):
+    """torch's own methods without their decorators for torch.compile, which import the compiler when first called: more
+    than a second before the first step of each process."""
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+
+
+class AdamW(_Plain, torch.optim.AdamW):
+    """torch's AdamW."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
+class Muon(_Plain):
     """Momentum, orthogonalised: every update of a matrix has singular values near 1.
 
     Source: Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024). An update is scaled
@@ -76,7 +93,7 @@ class Muon(torch.optim.Optimizer):
         return list(updates.unbind())
 
 
-class Lion(torch.optim.Optimizer):
+class Lion(_Plain):
     """Every weight moves by the learning rate, up or down: the sign of a mean of its gradient and its momentum.
 
     Source: Chen et al., "Symbolic Discovery of Optimization Algorithms" (2023, arXiv:2302.06675), algorithm 2, with
@@ -167,7 +184,7 @@ def _muon(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch
 
 
 def _adamw(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch.optim.Optimizer]:
-    return [torch.optim.AdamW(_all(weights, train), lr=train.lr, betas=(train.beta1, train.beta2), fused=True)]
+    return [AdamW(_all(weights, train), lr=train.lr, betas=(train.beta1, train.beta2), fused=True)]
 
 
 def _lion(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch.optim.Optimizer]:

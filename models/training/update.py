@@ -59,7 +59,8 @@ def _compute_gradients(
     for micro_step, share in enumerate(shares):
         if micro_step:
             yield MicroStep(step=step + 1, micro_step=micro_step)
-        context.model.train()
+        if not context.model.training:  # setting it takes as long as a small layer
+            context.model.train()
         seed_global(_micro_step_seed(config.seed, step, micro_step, process_group.rank), context.device.device)
         trace = Trace(wanted=frozenset({"router"})) if balance else None
         with layout.micro_step(is_last=micro_step == len(shares) - 1):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import multiprocessing
+from collections.abc import Callable, Generator
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -86,6 +88,15 @@ def assert_same_end(run: RunFolder, reference: RunFolder) -> None:
     assert all(torch.equal(weight, expected[name]) for name, weight in final_weights(run).items())
     ours, theirs = RunFolder.open(run.folder), RunFolder.open(reference.folder)
     assert (ours.status, ours.best_step) == (theirs.status, theirs.best_step)
+
+
+def fork(target: Callable[..., None], *args: Any, daemon: bool = True) -> ForkServerProcess:
+    """A real process that calls `target(*args)`, forked off one that has torch in memory already: it takes no time."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.models.training.support", "tests.models.training.parallel.several"])
+    process = context.Process(target=target, args=args, daemon=daemon)
+    process.start()
+    return process
 
 
 def train_alone(folder: str, home: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +100,10 @@ def test_rows_have_no_bits_per_byte_and_count_real_tokens(library: Library, conf
 
 @pytest.mark.parametrize("name", DESIGNS)
 @pytest.mark.parametrize("how", ["stop", "close", "discard"])
-def test_resume_is_exact(library: Library, name: str, how: str) -> None:
+def test_resume_is_exact(library: Library, name: str, how: str, trained_at_once: Callable[..., RunFolder]) -> None:
     config = dataclasses.replace(DESIGNS[name], dropout=0.1)
     settings = {"grad_accum_steps": 2, "keep_checkpoints": 9, "prompts": ("Anna has [MASK] apples", "Ben has")}
-    reference, run = make_run(library, config, **settings), make_run(library, config, **settings)
-    train(reference, library)
+    reference, run = trained_at_once(config, **settings), make_run(library, config, **settings)
     for stop_at in (1, 4, 5, 9):  # 4: a validation is due; 5: a sample
         trainer = Trainer(RunFolder.open(run.folder), library, device="cpu")
         events = trainer.events()
@@ -204,7 +204,7 @@ LOCAL: dict[str, Any] = {"position": "rope", "conv_width": 3}
 @pytest.mark.parametrize("norm_place", [{}, POST], ids=["pre", "post"])
 def test_an_encoder_masters_a_regular_text(library: Library, norm_place: dict[str, Any]) -> None:
     config = dataclasses.replace(ENCODER, **LOCAL, **norm_place)
-    model, tokenizer, run = trained(library, config, LETTERS, steps=150, batch_size=16)
+    model, tokenizer, run = trained(library, config, LETTERS, steps=100, batch_size=8)
     corpus = open_corpus(library, run.lineage["corpus"]["sha256"])
     batch = make_batches(corpus, tokenizer, run.spec.model, run.spec.train, "val").batch(0)
     with torch.no_grad():
@@ -217,7 +217,7 @@ def test_an_encoder_masters_a_regular_text(library: Library, norm_place: dict[st
 @pytest.mark.parametrize("norm_place", [{}, POST], ids=["pre", "post"])
 def test_an_encoder_decoder_masters_a_regular_text(library: Library, norm_place: dict[str, Any]) -> None:
     config = dataclasses.replace(PAIR, **LOCAL, **norm_place)
-    model, tokenizer, _ = trained(library, config, LETTERS, steps=300, batch_size=16)
+    model, tokenizer, _ = trained(library, config, LETTERS, steps=200, batch_size=16, lr=0.01, muon_lr=0.05)
     assert isinstance(model, EncoderDecoder)
     sentinels, end = sentinel_ids(tokenizer), end_id(tokenizer)
     assert end is not None
@@ -232,7 +232,7 @@ def test_an_encoder_decoder_masters_a_regular_text(library: Library, norm_place:
 
 
 def test_a_denoiser_masters_a_regular_text(library: Library) -> None:
-    model, tokenizer, run = trained(library, DENOISER, LETTERS, steps=200, batch_size=16)
+    model, tokenizer, run = trained(library, DENOISER, LETTERS, steps=120, batch_size=16)
     corpus = open_corpus(library, run.lineage["corpus"]["sha256"])
     batch = make_batches(corpus, tokenizer, run.spec.model, run.spec.train, "val").batch(0)
     assert isinstance(model, EncoderDecoder)

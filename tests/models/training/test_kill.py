@@ -1,9 +1,9 @@
 """A run killed at any moment leaves every file readable, and resumes exactly."""
 
 import dataclasses
-import multiprocessing
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -21,7 +21,7 @@ from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.training.checkpoint import read_checkpoint
 from models.training.trainer import Trainer
-from tests.models.training.support import make_run, numbers, train, train_alone
+from tests.models.training.support import fork, make_run, numbers, train, train_alone
 
 
 def assert_readable(run: RunFolder, library: Library) -> int:
@@ -45,12 +45,8 @@ def assert_readable(run: RunFolder, library: Library) -> int:
 
 
 def start(run: RunFolder, library: Library) -> ForkServerProcess:
-    """A real process that trains the run: forked off one that has torch in memory already, which takes no time."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.models.training.support"])
-    process = context.Process(target=train_alone, args=(str(run.folder), str(library.home)), daemon=True)
-    process.start()
-    return process
+    """A process that trains the run."""
+    return fork(train_alone, str(run.folder), str(library.home))
 
 
 def train_rows(run: RunFolder) -> int:
@@ -98,12 +94,11 @@ def unfinished(run: RunFolder) -> set[Path]:
 def test_kills_within_checkpoints_and_at_random_moments(tmp_path: Path, tiny_config: ModelConfig) -> None:
     """A real process, really killed: every second time within a checkpoint, else wherever it is."""
     config = dataclasses.replace(tiny_config, dropout=0.1)
-    settings = {"steps": 600, "checkpoint_interval": 5, "eval_interval": 50, "sample_interval": 90}
+    settings = {"steps": 10_000, "checkpoint_interval": 5, "eval_interval": 10, "sample_interval": 20}
     library, elsewhere = Library(tmp_path / "home"), Library(tmp_path / "elsewhere")
     run, reference = make_run(library, config, **settings), make_run(elsewhere, config, **settings)
-    train(reference, elsewhere)
     rng = random.Random(5)
-    for i in range(12):
+    for i in range(8):
         left_over = unfinished(run)
         process = start(run, library)
         done = train_rows(run)
@@ -112,7 +107,7 @@ def test_kills_within_checkpoints_and_at_random_moments(tmp_path: Path, tiny_con
         if i % 2:
             stop_within_checkpoint(process, run, left_over)
         else:
-            until = time.perf_counter() + rng.random() * 0.08
+            until = time.perf_counter() + rng.random() * 0.03
             while time.perf_counter() < until:
                 pass
         assert library.list_runs()[0].status == "running"
@@ -121,27 +116,36 @@ def test_kills_within_checkpoints_and_at_random_moments(tmp_path: Path, tiny_con
         assert process.exitcode == -signal.SIGKILL
         assert library.list_runs()[0].status == "interrupted"
         assert 0 <= library.list_runs()[0].step - assert_readable(run, library) <= 5
-    train(run, library)
+    end = train_rows(run) + 5
+    train_until(end, run, library)
+    train_until(end, reference, elsewhere)
     assert_whole(run, reference)
-    assert library.list_runs()[0].status == "finished"
+    assert library.list_runs()[0].status == "stopped"
+
+
+def train_until(step: int, run: RunFolder, library: Library) -> None:
+    trainer = Trainer(RunFolder.open(run.folder), library, device="cpu")
+    for _ in trainer.events():
+        if trainer.step == step:
+            trainer.request_stop()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
 def test_training_continues_after_the_machine_slept(tmp_path: Path, tiny_config: ModelConfig) -> None:
     """As far as a process can tell: it was stopped in the midst of its work, and time has passed."""
-    settings = {"steps": 120, "checkpoint_interval": 20}
+    settings = {"steps": 100, "checkpoint_interval": 10}
     library, elsewhere = Library(tmp_path / "home"), Library(tmp_path / "elsewhere")
     run, reference = make_run(library, tiny_config, **settings), make_run(elsewhere, tiny_config, **settings)
     train(reference, elsewhere)
     process = start(run, library)
-    for rows in (5, 60):
+    for rows in (5, 20):
         while process.is_alive() and train_rows(run) < rows:
             time.sleep(0.001)
         stop(process)
         there = train_rows(run)
         assert library.list_runs()[0].status == "running"
-        asleep = time.perf_counter() + 0.3
+        asleep = time.perf_counter() + 0.1
         while time.perf_counter() < asleep:
             assert train_rows(run) == there
         assert process.pid is not None
@@ -152,29 +156,24 @@ def test_training_continues_after_the_machine_slept(tmp_path: Path, tiny_config:
     assert_whole(run, reference)
 
 
-class Killed(BaseException):
-    """Stands for the process's end: nothing may catch it and go on writing."""
+class Camera:
+    """Copies a folder at each change of it: before it, or in the middle of a write. So a kill there would leave it."""
 
-
-class Bomb:
-    """Ends everything at the n-th change to the disk: before it, or in the middle of a write."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, n: int) -> None:
-        self.left, self.gone = n, False
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, album: Path) -> None:
+        self.folder, self.album, self.pictures = folder, album, list[Path]()
+        self._is_copying = False
         for name in ("replace", "rename", "unlink", "rmdir", "mkdir", "write"):
             monkeypatch.setattr(os, name, self._wrap(name, getattr(os, name)))
 
     def _wrap(self, name: str, real: Any) -> Any:
         def act(*args: Any, **kwargs: Any) -> Any:
-            if self.gone:
-                raise Killed
-            self.left -= 1
-            if self.left == 0:
-                self.gone = True
-                if name == "write":
-                    real(args[0], args[1][: len(args[1]) // 2])
-                raise Killed
-            return real(*args, **kwargs)
+            if self._is_copying:
+                return real(*args, **kwargs)
+            done = real(args[0], args[1][: len(args[1]) // 2]) if name == "write" else 0
+            self._is_copying = True
+            self.pictures.append(Path(shutil.copytree(self.folder, self.album / str(len(self.pictures)))))
+            self._is_copying = False
+            return done + real(args[0], args[1][done:]) if name == "write" else real(*args, **kwargs)
 
         return act
 
@@ -183,30 +182,22 @@ def test_a_kill_between_any_two_disk_writes_is_survived(
     library: Library, tiny_config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a kill, but at each single write, rename and deletion in turn."""
-    settings = {"steps": 4, "checkpoint_interval": 1, "eval_interval": 2, "sample_interval": 0, "keep_checkpoints": 1}
-    elsewhere = Library(tmp_path / "elsewhere")
-    reference = make_run(elsewhere, tiny_config, **settings)
-    train(reference, elsewhere)
-    n, finished = 0, False
-    while not finished:
-        n += 1
-        run = make_run(library, tiny_config, **settings)
-        events = Trainer(run, library, device="cpu").events()
-        with monkeypatch.context() as patch:
-            bomb = Bomb(patch, n)
-            try:
-                for _ in events:
-                    pass
-                finished = not bomb.gone
-            except Killed:
-                pass
-        del events
-        if not finished:
-            assert library.list_runs()[0].status in ("queued", "interrupted", "finished")
-        assert_readable(run, library)
-        train(run, library)
+    small = dataclasses.replace(tiny_config, n_layer=1, d_model=16)
+    settings = {"steps": 3, "checkpoint_interval": 1, "eval_interval": 2, "eval_batches": 1, "keep_checkpoints": 1}
+    reference = make_run(library, small, **settings, sample_interval=0)
+    with monkeypatch.context() as patch:
+        camera = Camera(patch, library.home, tmp_path / "album")
+        train(reference, library)
+    best, statuses = RunFolder.open(reference.folder).best_step, set()
+    for home in camera.pictures:
+        copy = Library(home)
+        statuses.add(copy.list_runs()[0].status)
+        run = RunFolder.open(copy.list_runs()[0].folder)
+        assert_readable(run, copy)
+        train(run, copy)
         assert numbers(run) == numbers(reference)
-        assert library.list_runs()[0].status == "finished"
-        assert RunFolder.open(run.folder).best_step == RunFolder.open(reference.folder).best_step
+        assert copy.list_runs()[0].status == "finished"
+        assert RunFolder.open(run.folder).best_step == best
         assert not list(run.folder.rglob(".tmp-*"))
-    assert n > 40
+    assert statuses == {"queued", "interrupted", "finished"}
+    assert len(camera.pictures) > 40

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from models.settings.optimizers import OPTIMIZERS
 from models.settings.presets import PRESETS
 from models.settings.run_spec import TrainConfig
 from models.settings.slots import draft
-from models.training.optim import Lion, Muon, make_optimizers, orthogonalise
+from models.training.optim import AdamW, Lion, Muon, make_optimizers, orthogonalise
 
 TRAIN = TrainConfig(lr=1e-3, muon_lr=0.03, weight_decay=0.1)
 
@@ -137,6 +139,32 @@ def test_no_optimizer_stands_in_for_an_unknown_one(tiny_config: ModelConfig) -> 
         make_optimizers(Decoder(tiny_config), train)
     with pytest.raises(KeyError, match="sgd"):
         cost.memory(tiny_config, 2, 8, "sgd")
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_no_step_needs_torchs_compiler(
+    optimizer: str, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes more than a second to import, in each process."""
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # whoever imports it now, fails
+    model = Decoder(tiny_config)
+    model(torch.zeros(1, 4, dtype=torch.long)).sum().backward()
+    for one in make_optimizers(model, dataclasses.replace(TRAIN, optimizer=optimizer)):
+        one.step()
+        one.zero_grad()
+        one.load_state_dict(one.state_dict())
+
+
+def test_adamw_is_torchs() -> None:
+    ours, theirs = (nn.Parameter(torch.linspace(-1, 1, 12)) for _ in range(2))
+    settings: dict[str, Any] = {"lr": 0.1, "betas": (0.8, 0.9), "weight_decay": 0.2, "fused": True}
+    optimizers = AdamW([ours], **settings), torch.optim.AdamW([theirs], **settings)
+    for step in range(3):
+        for parameter, optimizer in zip((ours, theirs), optimizers, strict=True):
+            parameter.grad = parameter.detach() ** 2 - step
+            optimizer.step()
+    assert torch.equal(ours, theirs)
+    assert not torch.equal(ours.detach(), torch.linspace(-1, 1, 12))
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable
 
 import pytest
 import safetensors.torch
@@ -32,6 +33,8 @@ from models.training.checkpoint import FORMAT
 from models.training.trainer import Trainer
 from tests.models.training.support import assert_same_end, make_run, numbers, train
 
+Trained = Callable[..., RunFolder]
+
 
 @pytest.fixture
 def config(tiny_config: ModelConfig) -> ModelConfig:
@@ -41,10 +44,11 @@ def config(tiny_config: ModelConfig) -> ModelConfig:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("how", ["stop", "pause", "close", "discard"])
-def test_resume_is_exact(library: Library, config: ModelConfig, optimizer: str, how: str) -> None:
+def test_resume_is_exact(
+    library: Library, config: ModelConfig, optimizer: str, how: str, trained_at_once: Trained
+) -> None:
     settings = {"optimizer": optimizer, "grad_accum_steps": 2, "keep_checkpoints": 9}
-    reference, run = make_run(library, config, **settings), make_run(library, config, **settings)
-    train(reference, library)
+    reference, run = trained_at_once(config, **settings), make_run(library, config, **settings)
     for stop_at in (1, 4, 5, 9):  # 4: a validation is due; 5: a sample
         trainer = Trainer(RunFolder.open(run.folder), library, device="cpu")
         events = trainer.events()
@@ -59,10 +63,11 @@ def test_resume_is_exact(library: Library, config: ModelConfig, optimizer: str, 
     assert_same_end(run, reference)
 
 
-def test_closing_between_micro_batches_loses_only_those(library: Library, config: ModelConfig) -> None:
+def test_closing_between_micro_batches_loses_only_those(
+    library: Library, config: ModelConfig, trained_at_once: Trained
+) -> None:
     settings = {"grad_accum_steps": 3, "keep_checkpoints": 9}
-    reference, run = make_run(library, config, **settings), make_run(library, config, **settings)
-    train(reference, library)
+    reference, run = trained_at_once(config, **settings), make_run(library, config, **settings)
     events = Trainer(run, library, device="cpu").events()
     for event in events:
         if isinstance(event, MicroStep) and (event.step, event.micro_step) == (8, 2):
@@ -74,10 +79,11 @@ def test_closing_between_micro_batches_loses_only_those(library: Library, config
     assert_same_end(run, reference)
 
 
-def test_closing_between_two_samples_repeats_none(library: Library, config: ModelConfig) -> None:
+def test_closing_between_two_samples_repeats_none(
+    library: Library, config: ModelConfig, trained_at_once: Trained
+) -> None:
     settings = {"prompts": ("Anna", "Ben", "and"), "keep_checkpoints": 9}
-    reference, run = make_run(library, config, **settings), make_run(library, config, **settings)
-    train(reference, library)
+    reference, run = trained_at_once(config, **settings), make_run(library, config, **settings)
     for stop_after in ("Anna", "Ben", "and"):
         events = Trainer(RunFolder.open(run.folder), library, device="cpu").events()
         for event in events:
@@ -110,11 +116,12 @@ def look_inside(model: AnyModel, tokenizer: Tokenizer) -> None:
     torch.autograd.grad(model.logits(model.hidden(torch.tensor([[5, 6, 7]]))).sum(), [model.embedding.weight])
 
 
-def test_serving_others_between_events_changes_nothing(library: Library, config: ModelConfig) -> None:
+def test_serving_others_between_events_changes_nothing(
+    library: Library, config: ModelConfig, trained_at_once: Trained
+) -> None:
     """A chat, all views into the model, and noise with the mode and the random state, between all events."""
     settings = {"grad_accum_steps": 2}
-    reference, run = make_run(library, config, **settings), make_run(library, config, **settings)
-    train(reference, library)
+    reference, run = trained_at_once(config, **settings), make_run(library, config, **settings)
     trainer = Trainer(run, library, device="cpu")
     served = 0
     for event in trainer.events():
@@ -150,10 +157,9 @@ def test_the_logs_are_truncated_to_the_checkpoint_on_resume(library: Library, co
 
 @pytest.mark.parametrize("damage", ["truncated weights", "missing optimizer", "broken state", "other model", "empty"])
 def test_a_damaged_checkpoint_is_set_aside_and_the_previous_one_used(
-    library: Library, config: ModelConfig, damage: str
+    library: Library, config: ModelConfig, damage: str, trained_at_once: Trained
 ) -> None:
-    reference, run = make_run(library, config), make_run(library, config)
-    train(reference, library)
+    reference, run = trained_at_once(config), make_run(library, config)
     trainer = Trainer(run, library, device="cpu")
     for event in trainer.events():
         if isinstance(event, TrainMetrics) and event.step == 8:
@@ -183,9 +189,10 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_previous_one_used(
 
 
 @pytest.mark.parametrize("without", ["step", "tokens", "log_sizes", "optimizer", "model"])
-def test_a_missing_field_of_a_checkpoint_is_damage(library: Library, config: ModelConfig, without: str) -> None:
-    reference, run = make_run(library, config, steps=6), make_run(library, config, steps=6)
-    train(reference, library)
+def test_a_missing_field_of_a_checkpoint_is_damage(
+    library: Library, config: ModelConfig, without: str, trained_at_once: Trained
+) -> None:
+    reference, run = trained_at_once(config, steps=6), make_run(library, config, steps=6)
     trainer = Trainer(run, library, device="cpu")
     for event in trainer.events():
         if isinstance(event, TrainMetrics) and event.step == 5:
@@ -222,9 +229,10 @@ def test_a_checkpoint_from_a_newer_version_is_left_alone(library: Library, confi
     assert library.list_runs()[0].status == "finished"
 
 
-def test_without_an_intact_checkpoint_training_restarts(library: Library, config: ModelConfig) -> None:
-    reference, run = make_run(library, config), make_run(library, config)
-    train(reference, library)
+def test_without_an_intact_checkpoint_training_restarts(
+    library: Library, config: ModelConfig, trained_at_once: Trained
+) -> None:
+    reference, run = trained_at_once(config), make_run(library, config)
     trainer = Trainer(run, library, device="cpu")
     for event in trainer.events():
         if isinstance(event, TrainMetrics) and event.step == 2:  # before the first checkpoint

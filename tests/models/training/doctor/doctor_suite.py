@@ -37,13 +37,12 @@ class Recipe:
     also: frozenset[str] = frozenset()
 
 
-SIZE = {"context_length": 64, "n_layer": 2, "d_model": 32, "n_head": 2, "d_ff": 0, "n_kv_head": 0}
-ONE_LAYER = {"n_layer": 1}
-T5 = {"n_layer": 1, "init_std": 0.177}
+SIZE = {"context_length": 48, "n_layer": 1, "d_model": 32, "n_head": 2, "d_ff": 0, "n_kv_head": 0}
+DEEP = {"n_layer": 2}
 TRAIN = {
-    "steps": 150,
+    "steps": 100,
     "batch_size": 8,
-    "eval_interval": 15,
+    "eval_interval": 20,
     "eval_batches": 4,
     "sample_interval": 0,
     "checkpoint_interval": 50,
@@ -61,19 +60,30 @@ DISEASES_OF_FEW = frozenset({"little_data", "overfitting", "small_validation"})
 def healthy() -> list[Recipe]:
     """Runs that learn as they should, with different seeds."""
     runs = [
-        Recipe(name="terrarium as it comes", family="terrarium"),
+        Recipe(name="terrarium as it comes", family="terrarium", model=DEEP),
         Recipe(name="terrarium of pieces, in German", family="terrarium", vocab_size=512, text="German"),
         Recipe(name="terrarium, batches added up", family="terrarium", train={"batch_size": 4, "grad_accum_steps": 2}),
-        Recipe(name="gpt2, wider, adamw, cosine", model={"d_model": 48}, train={**ADAMW, "steps": 200}),
-        Recipe(name="gpt2, dropout", model={"dropout": 0.1}, train={**ADAMW, "steps": 200}),
-        Recipe(name="llama, muon, wsd", family="llama", train={"schedule": "wsd"}),
+        Recipe(name="gpt2, wider, adamw, cosine", model={"d_model": 48}, train={**ADAMW, "steps": 130}),
+        Recipe(name="gpt2, dropout", model={"dropout": 0.1}, train={**ADAMW, "steps": 130}),
+        Recipe(name="llama, muon, wsd", family="llama", model=DEEP, train={"schedule": "wsd"}),
         Recipe(name="llama, adamw, constant rate", family="llama", train={**ADAMW, "schedule": "constant"}),
         Recipe(name="mixture of experts", family="moe", model={"d_ff": 32}, train=ADAMW),
-        Recipe(name="bert, muon, in French", family="bert", text="French", train=ENCODER),
-        Recipe(name="encoder with rotary positions", family="bert", model={"position": "rope"}, train=ENCODER),
-        Recipe(name="t5, muon", family="t5", model=T5, train={"eval_batches": 16}),
-        Recipe(name="bart, adamw", family="bart", model=ONE_LAYER, train={**ADAMW, "steps": 200}),
-        Recipe(name="2017 transformer", family="transformer", model=ONE_LAYER, train={**ADAMW, "eval_batches": 16}),
+        Recipe(
+            name="bert, muon, in French",
+            family="bert",
+            model={**DEEP, "context_length": 64},
+            text="French",
+            train=ENCODER,
+        ),
+        Recipe(
+            name="encoder with rotary positions",
+            family="bert",
+            model={**DEEP, "position": "rope"},
+            train={**ENCODER, "steps": 130},
+        ),
+        Recipe(name="t5, muon", family="t5", model={"init_std": 0.177}, train={"eval_batches": 16}),
+        Recipe(name="bart, adamw", family="bart", train={**ADAMW, "steps": 130}),
+        Recipe(name="2017 transformer", family="transformer", train={**ADAMW, "eval_batches": 16}),
     ]
     return [dataclasses.replace(run, seed=i) for i, run in enumerate(runs)]
 
@@ -97,8 +107,7 @@ def faulty() -> list[Recipe]:
         Recipe(
             name="transformer, rate 3",
             family="transformer",
-            model=ONE_LAYER,
-            train={**ROUGH, "lr": 3.0, "steps": 100, "eval_batches": 16},
+            train={**ROUGH, "lr": 3.0, "steps": 60, "eval_batches": 16},
             found="divergence",
             also=EXPLOSION,
         ),
@@ -112,7 +121,6 @@ def faulty() -> list[Recipe]:
         Recipe(
             name="bart, a warm-up to rate 3, nothing clipped",
             family="bart",
-            model=ONE_LAYER,
             train={**ROUGH, "lr": 3.0, "warmup_steps": 300, "steps": 120},
             found="exploding",
             also=EXPLOSION,
@@ -125,8 +133,8 @@ def faulty() -> list[Recipe]:
         ),
         Recipe(name="gpt2 of zeros", model={"init_std": 0.0}, train={**ADAMW, "steps": 60}, found="dead"),
         Recipe(name="llama of zeros", family="llama", model={"init_std": 0.0}, train={"steps": 60}, found="dead"),
-        Recipe(name="gpt2, rate 0.3", train={**ADAMW, "lr": 0.3}, found="lr_high"),
-        Recipe(name="llama, rate 0.3", family="llama", train={**ADAMW, "lr": 0.3}, found="lr_high"),
+        Recipe(name="gpt2, rate 0.3", train={**ADAMW, "lr": 0.3, "steps": 150}, found="lr_high"),
+        Recipe(name="llama, rate 0.3", family="llama", train={**ADAMW, "lr": 0.3, "steps": 150}, found="lr_high"),
         Recipe(name="gpt2, rate 0.00001", train={**ADAMW, "lr": 1e-5, "steps": 60}, found="lr_low"),
         Recipe(name="gpt2, rate 0.0003", train={**ADAMW, "lr": 3e-4}, found="lr_low"),
         Recipe(
@@ -143,7 +151,7 @@ def faulty() -> list[Recipe]:
             name="terrarium on few stories",
             family="terrarium",
             model={"d_model": 64},
-            train={"steps": 200},
+            train={"steps": 160},
             found="overfitting",
             also=DISEASES_OF_FEW,
             **FEW,
@@ -152,7 +160,7 @@ def faulty() -> list[Recipe]:
             name="llama on few stories",
             family="llama",
             model={"n_layer": 1, "d_model": 64},
-            train={"steps": 250, "schedule": "constant"},
+            train={"steps": 200, "schedule": "constant"},
             found="overfitting",
             also=DISEASES_OF_FEW,
             **FEW,
@@ -196,8 +204,8 @@ def text_of(name: str) -> str:
     if name == "letters":
         return "".join(random.Random(0).choices("abcdefgh", weights=range(1, 9), k=200_000))
     if name == "few":
-        return "\n".join(stories("English", 12, seed=5))
-    return "\n".join(stories(name, 1500))
+        return "\n".join(stories("English", 6, seed=5))
+    return "\n".join(stories(name, 1000))
 
 
 def train_recipe(recipe: Recipe, library: Library) -> RunFolder:

@@ -1,13 +1,15 @@
-"""Several processes, started by torchrun, match a single one; if one dies, only the last steps are lost."""
+"""Several processes match a single one; if one of those that torchrun started dies, only the last steps are lost."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +30,11 @@ from models.training.parallel.distributed import DistributedGroup
 from models.training.setup import set_up
 from models.training.trainer import Trainer
 from tests import ROOT
-from tests.models.training.support import make_run, make_spec, train
+from tests.models.training.parallel.several import N_PROCESSES, TORCHRUN, torchrun, train_in_turn
+from tests.models.training.support import fork, make_run, make_spec, train
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="torchrun is no friend of Windows")]
 
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--module")
 NEAR = 1e-4
 """The largest relative difference between what one and what several processes make."""
 
@@ -45,25 +47,23 @@ DESIGNS = {
     "encoder-decoder": dataclasses.replace(PRESETS["t5-tiny"], **SMALL, d_ff=64),
 }
 SETTINGS: dict[str, Any] = {
-    "steps": 50,
+    "steps": 6,
     "precision": "float32",
-    "eval_interval": 25,
-    "sample_interval": 25,
-    "checkpoint_interval": 50,
-    "layer_interval": 10,
+    "eval_interval": 3,
+    "sample_interval": 6,
+    "checkpoint_interval": 6,
+    "layer_interval": 2,
 }
-SHORT = {"steps": 12}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "ddp": ("decoder", {"parallel": "ddp"}),
-    "fsdp": ("decoder", {"parallel": "fsdp"}),
     "ddp, masked tokens": ("encoder", {"parallel": "ddp"}),
-    "fsdp, masked tokens": ("encoder", SHORT | {"parallel": "fsdp"}),
-    "fsdp, spans": ("encoder-decoder", SHORT | {"parallel": "fsdp"}),
-    "ddp, accumulated": ("experts", SHORT | {"parallel": "ddp", "optimizer": "adamw", "grad_accum_steps": 2}),
-    "fsdp, accumulated": ("experts", SHORT | {"parallel": "fsdp", "optimizer": "adamw", "grad_accum_steps": 2}),
-    **{f"fsdp, {name}": ("decoder", SHORT | {"parallel": "fsdp", "optimizer": name}) for name in OPTIMIZERS},
-    "from one to several": ("decoder", SHORT | {"parallel": "fsdp"}),
-    "from several to one": ("decoder", SHORT | {"parallel": "fsdp"}),
+    "fsdp, masked tokens": ("encoder", {"parallel": "fsdp"}),
+    "fsdp, spans": ("encoder-decoder", {"parallel": "fsdp"}),
+    "ddp, accumulated": ("experts", {"parallel": "ddp", "optimizer": "adamw", "grad_accum_steps": 2}),
+    "fsdp, accumulated": ("experts", {"parallel": "fsdp", "optimizer": "adamw", "grad_accum_steps": 2}),
+    **{f"fsdp, {name}": ("decoder", {"parallel": "fsdp", "optimizer": name}) for name in OPTIMIZERS},
+    "from one to several": ("decoder", {"parallel": "fsdp"}),
+    "from several to one": ("decoder", {"parallel": "fsdp"}),
 }
 
 
@@ -78,24 +78,29 @@ def trained(library: Library) -> dict[str, RunFolder]:
     runs = {name: make_run(library, DESIGNS[design], **(SETTINGS | more)) for name, (design, more) in CASES.items()}
     trainer = Trainer(runs["from one to several"], library, device="cpu")
     for _ in trainer.events():
-        if trainer.step == 5:
+        if trainer.step == 2:
             trainer.request_stop()
-    folders = [f"{run.folder}@5" if name == "from several to one" else str(run.folder) for name, run in runs.items()]
-    subprocess.run([*TORCHRUN, "tests.models.training.several", str(library.home), *folders], cwd=ROOT, check=True)
+    in_turn = [(run.folder, 4 if name == "from several to one" else 0) for name, run in runs.items()]
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+    processes = [fork(train_in_turn, rank, port, library.home, in_turn) for rank in range(N_PROCESSES)]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
     assert RunFolder.open(runs["from several to one"].folder).status == "stopped"
     train(runs["from several to one"], library)
     return runs
 
 
-def test_several_processes_match_a_single_one(library: Library, trained: dict[str, RunFolder]) -> None:
-    for case in CASES:  # in one test, or the two processes might be started by several of pytest's own
-        assert_learned_alike(library, trained[case], case)
+def test_several_processes_match_a_single_one(
+    trained: dict[str, RunFolder], trained_at_once: Callable[..., RunFolder]
+) -> None:
+    for case, (design, more) in CASES.items():  # in one test, or several of pytest's own might start the two processes
+        alone = {name: value for name, value in more.items() if name != "parallel"}
+        assert_learned_alike(trained[case], trained_at_once(DESIGNS[design], **(SETTINGS | alone)))
 
 
-def assert_learned_alike(library: Library, run: RunFolder, case: str) -> None:
-    design, more = CASES[case]
-    reference = make_run(library, DESIGNS[design], **(SETTINGS | more))
-    train(reference, library)
+def assert_learned_alike(run: RunFolder, reference: RunFolder) -> None:
     assert RunFolder.open(run.folder).status == "finished"
     ours, expected = run.read_metrics(), reference.read_metrics()
     assert [(row["kind"], row["step"], row["tokens"]) for row in ours] == [
@@ -122,44 +127,75 @@ def difference(run: RunFolder, reference: RunFolder, what: str) -> float:
 
 @dataclass
 class Torchrun:
-    """`torchrun … terrarium train` of a run that has made two checkpoints and trains on."""
+    """`torchrun … terrarium train` of a run that has two checkpoints and trains on. `wait` returns the exit code."""
 
-    process: subprocess.Popen[str]
+    pid: int
+    wait: Callable[[], int | None]
     library: Library
+    output: Path
 
     @property
     def run(self) -> RunFolder:
         return RunFolder.open(self.library.list_runs()[0].folder)
 
-    def worker(self, rank: int) -> psutil.Process:
-        children = psutil.Process(self.process.pid).children()
-        return next(child for child in children if child.environ().get("RANK") == str(rank))
+    def kill(self, *, main: bool) -> None:
+        """Kill the main process, which has files of the run open, or the other one."""
+        folder = str(self.run.folder)
+        for process in psutil.Process(self.pid).children():
+            if any(file.path.startswith(folder) for file in process.open_files()) == main:
+                process.kill()
 
 
 @pytest.fixture
-def torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Torchrun]:
-    library = Library(tmp_path / "home")
-    monkeypatch.setenv("TERRARIUM_HOME", str(library.home))
+def arguments(tmp_path: Path) -> list[str]:
+    """Of `terrarium`, to train a run for long."""
     settings = {"steps": 200, "checkpoint_interval": 20, "eval_interval": 0, "sample_interval": 0}
-    spec = make_spec(tmp_path, dataclasses.replace(DECODER, dropout=0.1), **settings)
-    write_spec(tmp_path / "SPEC.toml", spec)
-    command = [*TORCHRUN, "app", "train", str(tmp_path / "SPEC.toml"), "--device", "cpu"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
-        found = Torchrun(process, library)
-        while process.poll() is None and len(list(library.runs.glob("*/checkpoints/step-*"))) < 2:
-            time.sleep(0.005)
-        yield found
+    write_spec(tmp_path / "SPEC.toml", make_spec(tmp_path, dataclasses.replace(DECODER, dropout=0.1), **settings))
+    return ["train", str(tmp_path / "SPEC.toml"), "--device", "cpu"]
+
+
+@pytest.fixture
+def forked(tmp_path: Path, arguments: list[str]) -> Iterator[Torchrun]:
+    """Of processes that need not import anything."""
+    home, output = tmp_path / "home", tmp_path / "output.txt"
+    process = fork(torchrun, arguments, {"TERRARIUM_HOME": str(home)}, output, daemon=False)
+
+    def wait() -> int | None:
+        process.join()
+        return process.exitcode
+
+    assert process.pid is not None
+    wait_for_checkpoints(home, process.is_alive)
+    yield Torchrun(process.pid, wait, Library(home), output)
+    process.kill()
+
+
+@pytest.fixture
+def started(tmp_path: Path, arguments: list[str]) -> Iterator[Torchrun]:
+    """As a user starts it."""
+    home, output = tmp_path / "home", tmp_path / "output.txt"
+    command = [sys.executable, "-m", "torch.distributed.run", *TORCHRUN, "--module", "app", *arguments]
+    environment = {**os.environ, "TERRARIUM_HOME": str(home)}
+    with (
+        output.open("wb") as file,
+        subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, env=environment) as process,
+    ):
+        wait_for_checkpoints(home, lambda: process.poll() is None)
+        yield Torchrun(process.pid, process.wait, Library(home), output)
         process.kill()
 
 
-def test_if_a_process_dies_the_others_save_nothing(torchrun: Torchrun) -> None:
-    torchrun.worker(1).send_signal(signal.SIGKILL)
-    last = torchrun.run.latest_checkpoint()
-    _, errors = torchrun.process.communicate()
-    run = torchrun.run
-    assert torchrun.process.returncode == 1
-    assert f"terrarium: {run.read_events()[-1]['detail']}\n" in errors
+def wait_for_checkpoints(home: Path, is_alive: Callable[[], bool]) -> None:
+    while is_alive() and len(list(Library(home).runs.glob("*/checkpoints/step-*"))) < 2:
+        time.sleep(0.005)
+
+
+def test_if_a_process_dies_the_others_save_nothing(forked: Torchrun) -> None:
+    forked.kill(main=False)
+    last = forked.run.latest_checkpoint()
+    assert forked.wait() == 1
+    run = forked.run
+    assert f"terrarium: {run.read_events()[-1]['detail']}\n" in forked.output.read_text(encoding="utf-8")
     assert run.status == "failed"
     assert run.read_events()[-1]["event"] == "failed"
     assert run.read_events()[-1]["detail"].startswith(
@@ -169,23 +205,22 @@ def test_if_a_process_dies_the_others_save_nothing(torchrun: Torchrun) -> None:
     reached = run.read_metrics()[-1]["step"]
     assert reached < 200
     assert run.latest_checkpoint() == run.checkpoint_path(reached // 20 * 20) or run.latest_checkpoint() == last
-    train(run, torchrun.library, allow_threads=1)
-    assert torchrun.run.status == "finished"
+    train(run, forked.library, allow_threads=1)
+    assert forked.run.status == "finished"
     assert [row["step"] for row in run.read_metrics()] == list(range(1, 201))
 
 
-def test_if_the_main_process_dies_the_run_is_interrupted(torchrun: Torchrun) -> None:
-    torchrun.worker(0).send_signal(signal.SIGKILL)
-    torchrun.process.communicate()
-    assert torchrun.process.returncode == 1
-    assert torchrun.run.status == "interrupted"
+def test_if_the_main_process_dies_the_run_is_interrupted(forked: Torchrun) -> None:
+    forked.kill(main=True)
+    assert forked.wait() == 1
+    assert forked.run.status == "interrupted"
 
 
-def test_ctrl_c_stops_all_processes_and_saves_the_run(torchrun: Torchrun) -> None:
-    torchrun.process.send_signal(signal.SIGINT)
-    _, errors = torchrun.process.communicate()
-    run = torchrun.run
-    assert "Stopping after this step and saving." in errors
+def test_ctrl_c_stops_all_processes_and_saves_the_run(started: Torchrun) -> None:
+    os.kill(started.pid, signal.SIGINT)
+    started.wait()
+    run = started.run
+    assert "Stopping after this step and saving." in started.output.read_text(encoding="utf-8")
     assert run.status == "stopped"
     assert run.latest_checkpoint() == run.checkpoint_path(run.read_metrics()[-1]["step"])
 
