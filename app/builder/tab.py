@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtCore import QEvent, Qt, QTimer, Slot
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QInputDialog, QSplitter, QVBoxLayout, QWidget
 
@@ -84,7 +84,7 @@ class BuilderTab(QWidget):
         costs = scrolling(self.costs)
         costs.setAccessibleName("Costs")
         right = titled_card("Costs", self.work, costs, trailing=self.stale)
-        self.work.setContentsMargins(0, 0, SPACE // 2 + costs.verticalScrollBar().sizeHint().width(), 0)
+        self._bar_of_costs = costs.verticalScrollBar()
         splitter = self.splitter = QSplitter(Qt.Orientation.Horizontal)
         for widget in (left, titled_card("", self.views), right):
             splitter.addWidget(widget)
@@ -97,6 +97,11 @@ class BuilderTab(QWidget):
         layout.setSpacing(SPACE + SPACE // 2)
         layout.addWidget(self.bar)
         layout.addWidget(splitter, 1)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:  # the style sheet says how wide a scroll bar is
+            self.work.setContentsMargins(0, 0, SPACE // 2 + self._bar_of_costs.sizeHint().width(), 0)
 
     def _connect(self) -> None:
         session = self._session

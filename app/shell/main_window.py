@@ -61,6 +61,7 @@ class MainWindow(QMainWindow):
         self.toasts = Toasts(theme, self.pages)
         self._build_menus()
         self._connect()
+        theme.dress(self)
         self.show_welcome()
 
     def _build_menus(self) -> None:

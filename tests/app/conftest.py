@@ -49,11 +49,10 @@ def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> QtBot:
 
 @pytest.fixture
 def theme(qapp: QApplication) -> Iterator[ThemeProvider]:
-    """The light theme, applied to the application, and taken off again."""
+    """The light theme of the application, and its usual text size again afterwards. It dresses no window."""
     size = qapp.font().pointSizeF()
     provider = ThemeProvider(qapp, "light")
     yield provider
-    qapp.setStyleSheet("")
     font = qapp.font()
     font.setPointSizeF(size)
     qapp.setFont(font)
@@ -133,8 +132,8 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     app = QApplication.instance()
     if isinstance(app, QApplication):
-        # pytest-qt calls deleteLater, and no event loop runs in which that is done: each style sheet of the tests that
-        # follow would be applied to all widgets of those before.
+        # pytest-qt calls deleteLater, and no event loop runs in which that is done: each theme of the tests that follow
+        # would be applied to all widgets of those before.
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
     request.node.funcargs.clear()  # pytest lets go of what the test was given after this only
     gc.collect()
