@@ -16,6 +16,8 @@ from pytestqt.qtbot import QtBot
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.worker.worker import Worker
+from models.data.tiny_world import corpus
+from models.evaluation import held_out_questions
 from models.library.library import Library
 from models.recipes import quickstart
 from models.settings.model_config import ModelConfig
@@ -97,9 +99,13 @@ def text_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def little_quickstart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Quick starts on text grow a tiny model."""
+    """Quick starts on text grow a tiny model; those on Tiny World read little of it, and give short answers."""
     monkeypatch.setattr(quickstart, "TEXT_MODEL", dataclasses.replace(quickstart.TEXT_MODEL, n_layer=1, d_model=32))
     monkeypatch.setattr(quickstart, "PROBE_STEPS", 4)
+    monkeypatch.setattr(corpus, "N_TRAIN", 600)
+    monkeypatch.setattr(corpus, "N_VAL", 30)
+    monkeypatch.setattr(held_out_questions, "N_SEEN", 40)
+    monkeypatch.setattr(held_out_questions, "MAX_REPLY_TOKENS", 4)
 
 
 @pytest.fixture
