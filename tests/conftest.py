@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from tokenizers import Tokenizer
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.tokenizers import train_tokenizer
+from models.training import setup
 
 torch.set_num_threads(1)
 
@@ -32,6 +34,14 @@ def disk_need_not_keep_up() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", sync_devices_only)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def peak_is_measured_once() -> Iterator[None]:
+    """How fast this machine multiplies, which every training measures in its beginning for a sixth of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(setup, "peak_matmul_flops", functools.cache(setup.peak_matmul_flops))
         yield
 
 

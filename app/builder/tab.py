@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt, QTimer, Slot
+from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Slot
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QInputDialog, QSplitter, QVBoxLayout, QWidget
 
@@ -88,7 +88,7 @@ class BuilderTab(QWidget):
         costs = scrolling(self.costs)
         costs.setAccessibleName("Costs")
         right = titled_card("Costs", self.work, costs, trailing=self.stale)
-        self.work.setContentsMargins(0, 0, SPACE // 2 + costs.verticalScrollBar().sizeHint().width(), 0)
+        self._bar_of_costs = costs.verticalScrollBar()
         splitter = self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self._left, self._middle, self._side = left, titled_card("", self.views), Side(right, self.views, "costs")
         for widget in (left, self._middle, self._side):
@@ -115,6 +115,11 @@ class BuilderTab(QWidget):
 
     def _arrange(self) -> None:
         self._side.fit(self._least_width, self.width())
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:  # the style sheet says how wide a scroll bar is
+            self.work.setContentsMargins(0, 0, SPACE // 2 + self._bar_of_costs.sizeHint().width(), 0)
 
     def _connect(self) -> None:
         session = self._session

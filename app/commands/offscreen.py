@@ -50,6 +50,6 @@ def opened_window(library: Library, device: str = "") -> Iterator[MainWindow]:
     finally:
         window.quit()
         theme.set_mode("system")
-        # No event loop runs that would do it, and a style sheet that is set later would be applied to all its widgets.
+        # No event loop runs that would do it, and a theme that is set later would be applied to all its widgets.
         window.deleteLater()
         QCoreApplication.sendPostedEvents(window, QEvent.Type.DeferredDelete.value)

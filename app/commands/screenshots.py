@@ -229,7 +229,7 @@ class Photographer:
         modes.show_view(modes.names[0])
 
     def _shoot(self, name: str) -> None:
-        """Save the window in all modes and sizes, the current mode first: changing it takes a second."""
+        """Save the window in all modes and sizes, the current mode first: changing it restyles all."""
         self._order = self._order[::-1]
         for mode in self._order:
             self._window.theme.set_mode(mode)

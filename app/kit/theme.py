@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import qtawesome
 from PySide6.QtCore import QDir, QObject, Qt, QTemporaryDir, Signal
 from PySide6.QtGui import QAction, QFont, QFontDatabase, QFontInfo, QGuiApplication, QIcon
-from PySide6.QtWidgets import QAbstractButton, QApplication
+from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
 from app.kit.colours import DARK, LIGHT, Theme, palette_of
 
@@ -36,6 +36,7 @@ class ThemeProvider(QObject):
     """
 
     theme_changed = Signal()
+    _style_changed = Signal(str)
 
     def __init__(self, app: QApplication, mode: str = "system", text_scale: float = 1.0) -> None:
         super().__init__(app)
@@ -47,9 +48,19 @@ class ThemeProvider(QObject):
             self._base_size = QFontInfo(app.font()).pointSizeF()
         self._glyphs = QTemporaryDir()
         self.theme = LIGHT
+        self._style = ""
         app.setStyle("Fusion")
         app.styleHints().colorSchemeChanged.connect(self._on_system_scheme)
         self._apply()
+
+    def dress(self, window: QWidget) -> None:
+        """Give a window and all that is in it, or will be, the style sheet, which follows the theme from now on.
+
+        Not the application: Qt would apply it to widgets that are in no window yet, and again to all of a widget's
+        descendants whenever that is put into another, which makes a tab in three times the time.
+        """
+        window.setStyleSheet(self._style)
+        self._style_changed.connect(window.setStyleSheet)
 
     @property
     def mode(self) -> str:
@@ -160,7 +171,8 @@ class ThemeProvider(QObject):
         self.theme = self._wanted()
         self._app.setPalette(palette_of(self.theme))
         self._app.setFont(self.font())
-        self._app.setStyleSheet(self._style_sheet())
+        self._style = self._style_sheet()
+        self._style_changed.emit(self._style)
         self._refresh_icons()
         self.theme_changed.emit()
 

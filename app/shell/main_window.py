@@ -72,6 +72,7 @@ class MainWindow(QMainWindow):
         self._preferences_window: PreferencesWindow | None = None
         self._build_menus()
         self._connect()
+        theme.dress(self)
         self.show_welcome()
 
     def _build_menus(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QCheckBox, QSplitter, QStackedWidget, QWidget
 from tokenizers import Tokenizer
@@ -97,9 +97,8 @@ class DecodeView(QWidget):
         inside.addWidget(self.view)
         upper, lower = QWidget(), QWidget()
         above, below = column(), column()
-        title = label("Tokens", "subheading")
-        title.setMinimumHeight(self.take.sizeHint().height())  # as high as the row on the left
-        above.addLayout(row(title, self.counts, None))
+        self._title = label("Tokens", "subheading")
+        above.addLayout(row(self._title, self.counts, None))
         above.addWidget(pills, 1)
         below.addLayout(row(label("Text", "subheading"), None, self.skip_special, copy, self.use))
         below.addWidget(self.output, 1)
@@ -122,6 +121,11 @@ class DecodeView(QWidget):
         for page in (self._hint, self._busy, self._problem, self._found):
             self._pages.addWidget(page)
         self.setLayout(panes(left, self._pages, sizes=(360, 720), grows=1))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:
+            self._title.setMinimumHeight(self.take.sizeHint().height())  # as high as the row on the left
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
         """Decode with this tokenizer."""

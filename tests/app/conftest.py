@@ -16,6 +16,8 @@ from pytestqt.qtbot import QtBot
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.worker.worker import Worker
+from models.data.tiny_world import corpus
+from models.evaluation import held_out_questions
 from models.library.library import Library
 from models.recipes import quickstart
 from models.settings.model_config import ModelConfig
@@ -49,11 +51,10 @@ def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> QtBot:
 
 @pytest.fixture
 def theme(qapp: QApplication) -> Iterator[ThemeProvider]:
-    """The light theme, applied to the application, and taken off again."""
+    """The light theme of the application, and its usual text size again afterwards. It dresses no window."""
     size = qapp.font().pointSizeF()
     provider = ThemeProvider(qapp, "light")
     yield provider
-    qapp.setStyleSheet("")
     font = qapp.font()
     font.setPointSizeF(size)
     qapp.setFont(font)
@@ -98,9 +99,13 @@ def text_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def little_quickstart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Quick starts on text grow a tiny model."""
+    """Quick starts on text grow a tiny model; those on Tiny World read little of it, and give short answers."""
     monkeypatch.setattr(quickstart, "TEXT_MODEL", dataclasses.replace(quickstart.TEXT_MODEL, n_layer=1, d_model=32))
     monkeypatch.setattr(quickstart, "PROBE_STEPS", 4)
+    monkeypatch.setattr(corpus, "N_TRAIN", 600)
+    monkeypatch.setattr(corpus, "N_VAL", 30)
+    monkeypatch.setattr(held_out_questions, "N_SEEN", 40)
+    monkeypatch.setattr(held_out_questions, "MAX_REPLY_TOKENS", 4)
 
 
 @pytest.fixture
@@ -133,8 +138,8 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     app = QApplication.instance()
     if isinstance(app, QApplication):
-        # pytest-qt calls deleteLater, and no event loop runs in which that is done: each style sheet of the tests that
-        # follow would be applied to all widgets of those before.
+        # pytest-qt calls deleteLater, and no event loop runs in which that is done: each theme of the tests that follow
+        # would be applied to all widgets of those before.
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
     request.node.funcargs.clear()  # pytest lets go of what the test was given after this only
     gc.collect()

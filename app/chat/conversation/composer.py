@@ -42,7 +42,6 @@ class Composer(QWidget):
         line.setStretch(0, 1)
         for widget in (self.send, self.stop):
             widget.setMinimumHeight(self.field.height())
-            widget.setMinimumWidth(self.send.sizeHint().width())  # only one of the two is shown
             line.addWidget(widget, 0, Qt.AlignmentFlag.AlignBottom)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -84,6 +83,12 @@ class Composer(QWidget):
         if text and self._can_send and not self._replying:
             self.field.clear()
             self.sent.emit(text)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:
+            for widget in (self.send, self.stop):  # only one of the two is shown
+                widget.setMinimumWidth(self.send.sizeHint().width())
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if (

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import QEvent, Qt, Slot
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.chat.modes.beam_question import BeamSearchResult, run_beam_search
@@ -91,8 +91,8 @@ class TextToText(ModePage):
         policy.setRetainSizeWhenHidden(True)  # the editor keeps its height
         self.beams.setSizePolicy(policy)
         left, right = QWidget(), QWidget()
-        height = self.insert.sizeHint().height()
-        lines = column(_title("Source", height, self.insert))
+        self._titles = (_title("Source", self.insert), _title("Target"))
+        lines = column(self._titles[0])
         lines.addWidget(self.source, 1)
         lines.addLayout(row(self.way, None, self.stop, self.write))
         lines.addWidget(self.beams)
@@ -111,12 +111,18 @@ class TextToText(ModePage):
             page.setLayout(below)
         for page in (self._nothing, scrolling(found), scrolling(drawn)):
             self._targets.addWidget(page)
-        beside = column(_title("Target", height), self._about)
+        beside = column(self._titles[1], self._about)
         beside.addWidget(self._targets, 1)
         right.setLayout(beside)
         whole = QVBoxLayout(self.body)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(TurningSplitter(left, right, sizes=(420, 420), grows=1))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange:  # the style sheet says how high a button is
+            for title in self._titles:
+                title.setFixedHeight(self.insert.sizeHint().height())
 
     def _connect(self) -> None:
         self.source.text_changed.connect(self._show_state)
@@ -269,11 +275,10 @@ def _named(name: str, editor: QWidget) -> tuple[QWidget, QWidget]:
     return words, editor
 
 
-def _title(title: str, height: int, *trailing: QWidget) -> QWidget:
-    """A heading of fixed height with widgets at its right."""
+def _title(title: str, *trailing: QWidget) -> QWidget:
+    """A heading with widgets at its right."""
     line = QWidget()
     line.setLayout(row(label(title, "subheading"), None, *trailing))
-    line.setFixedHeight(height)
     return line
 
 

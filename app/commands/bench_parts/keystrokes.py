@@ -32,7 +32,9 @@ def bench_keystrokes(text: str, line: ProgressLine) -> list[Result]:
     from models.tokenizers import train_tokenizer
 
     qapp = application()
-    lab = TokenLab(ThemeProvider(qapp, "light"))
+    theme = ThemeProvider(qapp, "light")
+    lab = TokenLab(theme)
+    theme.dress(lab)
     lab.resize(900, 600)
     lab.show()
     line.say("Training a tokenizer…")

@@ -60,7 +60,8 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         margins: tuple[int, int, int] = (6, 6, 6),
         below: int | None = None,
     ) -> None:
-        super().__init__(viewBox=_View(), axisItems={"left": NumberAxis("left"), "bottom": NumberAxis("bottom")})
+        axes = {"left": NumberAxis("left"), "bottom": NumberAxis("bottom")}
+        super().__init__(viewBox=_View(enableMenu=False), axisItems=axes, enableMenu=False)
         self._theme, self._margins, self._below = theme, margins, below
         self._whole, self._has_scales = ((0.0, 1.0), (0.0, 1.0)), True
         self._window: tuple[float, float] | None = None
@@ -68,7 +69,6 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         self.has_own_height = False
         self._fitted = (0.0, 1.0)
         self._widest = "88,888"
-        self.setMenuEnabled(False)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         plot = self.getPlotItem()
         self._has_label = bool(y)

@@ -149,7 +149,7 @@ class CodeEditor(QPlainTextEdit):
     @Slot()
     def _restyle(self) -> None:
         self.setFont(self._theme.mono_font(0.95))
-        # The application's style sheet sets a font for the whole, which overrides setFont.
+        # The window's style sheet sets a font for the whole, which overrides setFont.
         self.document().setDefaultFont(self._theme.mono_font(0.95))
         self._make_room()
 

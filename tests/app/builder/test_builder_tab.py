@@ -289,7 +289,8 @@ def test_tab_goes_from_the_views_into_the_view_and_on_to_the_costs(qtbot: QtBot,
     assert n_inside >= 2
 
 
-def test_views_keep_their_names_where_there_is_little_room(qtbot: QtBot, tab: BuilderTab, until: Until) -> None:
+def test_views_keep_their_names_where_there_is_little_room(tab: BuilderTab, theme: ThemeProvider, until: Until) -> None:
+    theme.dress(tab)
     bar = tab.views.bar
     for width in (960, 1280, 960):
         tab.resize(width, 600)

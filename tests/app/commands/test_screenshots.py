@@ -20,13 +20,14 @@ RUN_VIEWS = ("machine", "data", "doctor", "lineage")
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("little_quickstart")  # the vocabulary is counted on Tiny World
 def test_a_run_is_shown_on_every_tab(
     tmp_path: Path, theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home, pictures = tmp_path / "home", tmp_path / "pictures"
     monkeypatch.setenv("TERRARIUM_HOME", str(home))
     monkeypatch.setattr(screenshots, "SIZES", ((1280, 720),))
-    monkeypatch.setattr(screenshots, "MODES", ("dark",))  # to change from one to the other takes a second each time
+    monkeypatch.setattr(screenshots, "MODES", ("dark",))
     monkeypatch.setattr(screenshots, "SETTLE_S", 0.05)
     library = Library()
     selftest.check_tokenizer(library)

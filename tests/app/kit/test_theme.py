@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtWidgets import QApplication, QDialog, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.basics import button
+from app.kit.basics import button, column, label
 from app.kit.colours import DARK, LIGHT, Theme
 from app.kit.theme import TEXT_SCALES, ThemeProvider
 from app.training.curves.loss_chart import LossChart
@@ -63,6 +63,27 @@ def test_a_change_reaches_icons_fonts_and_charts(theme: ThemeProvider, qtbot: Qt
     assert qapp.palette().window().color() == DARK.color("window")
     theme.set_mode("light")
     assert widget.icon().pixmap(16).toImage() == before
+
+
+def test_what_is_in_a_dressed_window_follows_the_theme(theme: ThemeProvider, qtbot: QtBot) -> None:
+    window = QWidget()
+    qtbot.addWidget(window)
+    theme.dress(window)
+    inside = label("Ready", "caption")
+    window.setLayout(column(inside))
+    dialog = QDialog(window)  # opens over it
+    plain = label("Ready", "caption")
+    qtbot.addWidget(plain)
+    for each in (inside, dialog, plain):
+        each.ensurePolished()
+    assert inside.palette().windowText().color() == LIGHT.color("muted")
+    assert dialog.palette().window().color() == LIGHT.color("window")
+    assert plain.palette().windowText().color() == LIGHT.color("text")
+    size = inside.font().pointSizeF()
+    theme.set_mode("dark")
+    assert inside.palette().windowText().color() == DARK.color("muted")
+    theme.set_text_scale(1.5)
+    assert inside.font().pointSizeF() == pytest.approx(1.5 * size, rel=0.02)
 
 
 def test_text_size_stays_between_its_limits(theme: ThemeProvider, qapp: QApplication) -> None:

@@ -23,6 +23,7 @@ Until = Callable[[Callable[[], bool]], None]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("little_quickstart")
 def test_from_the_home_screen_to_a_reply(session: Session, theme: ThemeProvider, qtbot: QtBot, until: Until) -> None:
     session.training.quickstart_minutes = 0.02
     window = MainWindow(session, theme)

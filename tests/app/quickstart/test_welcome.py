@@ -14,6 +14,7 @@ from app.session.session import Session
 def welcome(qtbot: QtBot, session: Session, theme: ThemeProvider) -> Welcome:
     page = Welcome(session, theme)
     qtbot.addWidget(page)
+    theme.dress(page)
     page.resize(1280, 590)  # what a window of 1280×720 leaves it
     page.show()
     return page

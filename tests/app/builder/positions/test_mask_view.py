@@ -106,7 +106,8 @@ def test_padding_and_packing(view: MaskView) -> None:
     assert view.packed.toolTip().startswith("Only")
 
 
-def test_an_encoder_decoder_shows_three_that_fit(view: MaskView) -> None:
+def test_an_encoder_decoder_shows_three_that_fit(view: MaskView, theme: ThemeProvider) -> None:
+    theme.dress(view)
     view.set_design(PAIR, 256)
     QApplication.processEvents()
     assert len(visible(view)) == 3

@@ -120,8 +120,15 @@ def test_cancelling_the_pattern_dialog_imports_nothing(
 
 
 def test_a_name_on_the_hub(
-    qtbot: QtBot, tab: TokenizerTab, session: Session, bert: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot,
+    tab: TokenizerTab,
+    session: Session,
+    theme: ThemeProvider,
+    bert: Path,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    theme.dress(tab)  # without a style sheet, Qt takes the default from a button that cannot be pressed yet
     asked: list[str] = []
 
     def download(name: str, **_: Any) -> str:
