@@ -158,7 +158,9 @@ class Photographer:
         self._window.show_tab(tab_name)
         page: Any = self._window.pages.page(tab_name)
         views: Views = page.run_view.views if tab_name == "training" else page.views
-        for view in views.names:
+        for index, view in enumerate(views.names):
+            if not views.bar.isTabVisible(index):
+                continue
             views.show_view(view)
             is_idle = partial(_is_idle, views.view(view))
             self._wait_for(is_idle)

@@ -29,6 +29,7 @@ from pytestqt.qtbot import QtBot
 
 from app.chat.archive.message_tree import Message
 from app.chat.tab import ChatTab
+from app.kit.basics import plain_tip
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.layout.rail import Rail
 from app.kit.layout.views import Views
@@ -236,7 +237,9 @@ def _cut(leaf: QWidget) -> str:
     """Why its words cannot be read whole; '' where they can, or where it ends them with … and a tooltip has them."""
     if isinstance(leaf, ElidedLabel):
         needed = leaf.fontMetrics().horizontalAdvance(leaf.text())
-        return "is cut without a tooltip" if needed > leaf.width() and leaf.text() not in leaf.toolTip() else ""
+        return (
+            "is cut without a tooltip" if needed > leaf.width() and plain_tip(leaf.text()) not in leaf.toolTip() else ""
+        )
     if isinstance(leaf, QLabel):
         return _cut_label(leaf)
     if isinstance(leaf, QComboBox) and not isinstance(leaf, ElidedCombo):

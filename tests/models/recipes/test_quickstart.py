@@ -178,7 +178,7 @@ def test_bad_input_is_refused_in_a_sentence(library: Library, tmp_path: Path) ->
     with pytest.raises(ValueError, match="cannot last 0 minutes"):
         QuickStart(library, minutes=0)
     (tmp_path / "short.txt").write_text("Anna sat.\n" * 5)
-    for file, words in ((tmp_path / "none.txt", "does not exist"), (tmp_path / "short.txt", "context")):
+    for file, words in ((tmp_path / "none.txt", "does not exist"), (tmp_path / "short.txt", "too few to learn from")):
         with pytest.raises(ValueError, match=words):
             list(tiny(library, files=[file]).events())
     assert library.list_runs() == []

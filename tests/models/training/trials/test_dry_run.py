@@ -72,7 +72,7 @@ def test_its_advice_is_for_the_precision_and_accumulation_of_the_run(precision: 
     config, train = PRESETS["gpt2-tiny"], TrainConfig(batch_size=24, grad_accum_steps=2, precision=precision)
     enough = cost.memory(config, 11, config.context_length, train.optimizer, precision=precision)
     tight = DeviceChoice(device=torch.device("cpu"), label="CPU", memory_bytes=sum(enough.values()))
-    with pytest.raises(ValueError, match="Use a batch_size of 10 instead of 24, and grad_accum_steps 5"):
+    with pytest.raises(ValueError, match="Use a batch_size of 8 instead of 24, and grad_accum_steps 6"):
         finish(config, train, tight)
 
 
