@@ -46,6 +46,7 @@ class SamplingPanel(QWidget):
         super().__init__()
         self._edited = False
         self._set, self._shown = SamplingConfig(), dict[str, Any]()
+        self._context_length: int | None = None
         self.sliders: dict[str, SliderRow] = {}
         self.presets = PresetBar(presets, theme)
         self.stop = StopTexts(theme, *sampling_label("stop"))
@@ -82,6 +83,9 @@ class SamplingPanel(QWidget):
         values: dict[str, Any] = {
             name: slider.value for name, slider in self.sliders.items() if slider.value != self._shown[name]
         }
+        longest = values.get("max_tokens", self._set.max_tokens)
+        if self._context_length is not None and longest > self._context_length:
+            values["max_tokens"] = self._context_length
         values |= {"seed": self.seed.value(), "stop": self.stop.texts, "logit_bias": self.bias.biases}
         return dataclasses.replace(self._set, **values)
 
@@ -127,6 +131,7 @@ class SamplingPanel(QWidget):
 
     def set_context_length(self, n_tokens: int) -> None:
         """No reply can be longer than the model's context."""
+        self._context_length = n_tokens
         self.sliders["max_tokens"].set_high(n_tokens)
 
     def slider(self, name: str) -> SliderRow:
