@@ -87,7 +87,7 @@ def proposals(
         return []
     found: list[Proposal] = []
     batches = range(batch_size - 1, 0, -1)
-    at = _first(len(batches), lambda i: needed(config, batches[i], optimizer) <= budget_bytes)
+    at = _first(len(batches), lambda i: True, lambda i: needed(config, batches[i], optimizer) <= budget_bytes)
     if at is not None:
         train = batched(batches[at])
         batch, accum = train["batch_size"], train["grad_accum_steps"]
@@ -110,13 +110,17 @@ def proposals(
     for shrink in (_dropout, _context, _experts, _layers, _feed_forward, _width, _vocabulary, _all_round):
         if shrink is _all_round and found:
             break
-        changes = [change for change in shrink(config) if not ModelConfig.problems({**vars(config), **change[0]})]
+        changes = shrink(config)
+
+        def is_legal(i: int, changes: Sequence[Change] = changes) -> bool:
+            return not ModelConfig.problems({**vars(config), **changes[i][0]})
+
         for batch in sizes[-1:] if shrink is _all_round else sizes:
 
             def fits(i: int, changes: Sequence[Change] = changes, batch: int = batch) -> bool:
                 return needed(changed(changes[i]), batch, optimizer) <= budget_bytes
 
-            at = _first(len(changes), fits)
+            at = _first(len(changes), is_legal, fits)
             if at is None:
                 continue
             slots, sentence = changes[at]
@@ -129,15 +133,25 @@ def proposals(
     return found
 
 
-def _first(n: int, fits: Callable[[int], bool]) -> int | None:
-    """The first of 0…n−1 that fits, by bisection (later ones need less); None if not even the last one fits."""
-    if not n or not fits(n - 1):
+def _first(n: int, is_legal: Callable[[int], bool], fits: Callable[[int], bool]) -> int | None:
+    """The first legal one of 0…n−1 that fits, by bisection (later ones need less); None if there is none.
+
+    There may be hundreds, so only those are looked at that the bisection meets.
+    """
+    best = next((i for i in range(n - 1, -1, -1) if is_legal(i)), None)
+    if best is None or not fits(best):
         return None
-    low, high = 0, n - 1
+    low, high = 0, best
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if fits(middle) else (middle + 1, high)
-    return low
+        at = next((i for i in range(middle, high) if is_legal(i)), None)
+        if at is None:
+            high = middle
+        elif fits(at):
+            best, high = at, middle
+        else:
+            low = at + 1
+    return best
 
 
 def _dropout(config: ModelConfig) -> Sequence[Change]:

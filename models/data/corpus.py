@@ -13,6 +13,7 @@ import platform
 import re
 import sysconfig
 import warnings
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -283,11 +284,21 @@ def _docstrings(root: Path) -> Iterator[str]:
                 tree = ast.parse(path.read_bytes())
         except (SyntaxError, ValueError, OSError):
             continue
-        for node in ast.walk(tree):
+        for node in _statements(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 docstring = ast.get_docstring(node)
                 if docstring:
                     yield docstring
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """The module and all its statements, in the order of `ast.walk`, which also looks at each expression."""
+    todo: deque[ast.AST] = deque([tree])
+    while todo:
+        node = todo.popleft()
+        yield node
+        for block in ("body", "handlers", "orelse", "finalbody", "cases"):
+            todo.extend(getattr(node, block, ()))
 
 
 def _store(

@@ -26,11 +26,11 @@ Result = TypeVar("Result")
 
 def state_names(config: ModelConfig) -> list[str]:
     """The names in the state dict of a model of this design."""
-    return list(_meta_model(config).state_dict())
+    return list(model_without_data(config).state_dict())
 
 
-def _meta_model(config: ModelConfig) -> AnyModel:
-    """The model on the meta device, without data (except the tables of Rotary and Alibi)."""
+def model_without_data(config: ModelConfig) -> AnyModel:
+    """The model of a design on the meta device: shapes without numbers (except the tables of Rotary and Alibi)."""
     with torch.device("meta"), _SkipInit():
         return build_model(config)
 
@@ -131,7 +131,7 @@ def _checked(
 ) -> tuple[AnyModel, list[_Match]]:
     """The model without data, and where its tensors are."""
     matches = _match(weights, stored, where, prefix, ignored)
-    model = _meta_model(config)
+    model = model_without_data(config)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     assert set(shapes) == {weight.local_name for weight in weights}
     for match in matches:

@@ -16,6 +16,7 @@ from models import cost
 from models.architecture.cache import KVCache
 from models.architecture.transformer import AnyModel, EncoderDecoder, build_model
 from models.cost.parts import stacks
+from models.interop.building import model_without_data
 from models.settings.model_config import ModelConfig
 from models.settings.optimizers import OPTIMIZERS
 from models.settings.presets import PRESETS
@@ -100,16 +101,14 @@ def by_component(model: AnyModel) -> dict[str, int]:
 @given(config=configs())
 @settings(max_examples=150, deadline=None)
 def test_parameters_are_exact(config: ModelConfig) -> None:
-    with torch.device("meta"):
-        model = build_model(config)
+    model = model_without_data(config)
     assert {part: n for part, n in cost.parameters(config).items() if n} == by_component(model)
     assert cost.total_parameters(config) == model.n_parameters
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_parameters_of_presets(name: str) -> None:
-    with torch.device("meta"):
-        model = build_model(PRESETS[name])
+    model = model_without_data(PRESETS[name])
     assert {part: n for part, n in cost.parameters(PRESETS[name]).items() if n} == by_component(model)
     assert cost.total_parameters(PRESETS[name]) == PUBLISHED.get(name, model.n_parameters) == model.n_parameters
 
@@ -160,7 +159,7 @@ def test_windows_and_experts_save_work() -> None:
 def test_activations_are_what_a_step_allocates(topology: str) -> None:
     torch.manual_seed(0)
     errors = []
-    for seed in range(100, 124):  # the estimate is derived from what autograd saves: no design was fitted to
+    for seed in range(100, 112):  # the estimate is derived from what autograd saves: no design was fitted to
         config, batch_size, length, source_length = random_design(topology, seed)
         measured = measured_activations(config, batch_size, length, source_length)
         parts = cost.activation_bytes(config, batch_size, length, source_length=source_length)

@@ -38,7 +38,7 @@ def finish(config: ModelConfig, train: TrainConfig = TRAIN, device: Any = "cpu")
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_three_steps_are_measured_and_compared_with_the_estimate(topology: str, optimizer: str) -> None:
-    config = random_design(topology, 3)[0]
+    config = random_design(topology, 7)[0]
     events, result = finish(config, dataclasses.replace(TRAIN, optimizer=optimizer))
     assert isinstance(events[0], Phase)
     assert "random" in events[0].name
@@ -101,7 +101,7 @@ def test_everything_is_freed(monkeypatch: pytest.MonkeyPatch, n_events: int) -> 
         return model
 
     monkeypatch.setattr(module, "build_model", build)
-    steps = dry_run(random_design("decoder-only", 3)[0], TRAIN, "cpu")
+    steps = dry_run(random_design("decoder-only", 4)[0], TRAIN, "cpu")
     for _, _event in zip(range(n_events), steps, strict=False):
         pass
     steps.close()
