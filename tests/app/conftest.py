@@ -77,9 +77,7 @@ def session(qapp: QApplication, library: Library) -> Iterator[Session]:
     session = Session(library)
     session.start(warm_up=False)
     yield session
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gc, "unfreeze", lambda: None)  # see nothing_left_behind
-        session.close()
+    session.close()
     assert session.worker.isFinished()
 
 
@@ -130,8 +128,16 @@ def tiny_spec(text_file: Path, tiny_config: ModelConfig) -> RunSpec:
     )
 
 
+@pytest.fixture
+def stays_frozen() -> Iterator[None]:
+    """A session that is closed leaves frozen what stood before the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "unfreeze", lambda: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+def nothing_left_behind(request: pytest.FixtureRequest, stays_frozen: None) -> Iterator[None]:
     """Fail where a test leaves a visible top-level widget behind; collect cycles on this thread alone."""
     gc.disable()
     gc.freeze()  # what stood before the test (some 240,000 objects) is not looked through after each

@@ -6,6 +6,7 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 
+import pytest
 from PySide6.QtWidgets import QApplication
 
 from app.session.session import Session
@@ -14,6 +15,11 @@ from models.events import Event, Progress
 from models.library.library import Library
 
 Until = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def stays_frozen() -> None:
+    """Nothing does here."""
 
 
 class Knot:
