@@ -68,6 +68,7 @@ def test_a_file_becomes_a_tokenizer(
     assert tab.bring.button.text() == "Import"
     assert tab.list.current_key == "bert"
     assert tab.views.current == "about"
+    until(lambda: "Made from" in tab.views.view("about").facts)
     facts = tab.views.view("about").facts
     assert facts["Made from"] == str(bert / "vocab.txt")
     assert "Text is lowercased" in facts["Assumed"]
