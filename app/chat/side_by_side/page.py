@@ -192,20 +192,24 @@ class SideBySidePage(QWidget):
     @Slot(object)
     def _on_events(self, events: tuple[Event, ...]) -> None:
         replied: dict[int, list[Event]] = {}
+        latest: Phase | CandidateReplied | None = None
         for event in events:
             if isinstance(event, Phase):
-                self.status.setText(f"{event.name}…")
+                latest = event
             elif isinstance(event, CandidateOpened):
                 self.columns[event.index].show_model(event.model)
             elif isinstance(event, CandidateReplied):
                 replied.setdefault(event.index, []).append(event.event)
+                latest = event
             elif isinstance(event, CandidateJudged):
                 self._judgements[event.reply, event.by] = event.judgement
         for index, reply_events in replied.items():
             self.columns[index].take(reply_events)
-            if isinstance(reply_events[-1], TokenMade):
-                written = format_count(self.columns[index].n_tokens, "token")
-                self.status.setText(f"{self.columns[index].name} is writing: {written} so far")
+        if isinstance(latest, Phase):
+            self.status.setText(f"{latest.name}…")
+        elif latest is not None and isinstance(latest.event, TokenMade):
+            column = self.columns[latest.index]
+            self.status.setText(f"{column.name} is writing: {format_count(column.n_tokens, 'token')} so far")
         for reply in {event.reply for event in events if isinstance(event, CandidateJudged)}:
             self._show_judgements(reply)
 

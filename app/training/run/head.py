@@ -142,11 +142,12 @@ class RunHead(QFrame):
         lines.addLayout(title)
         lines.addWidget(self.progress)
         lines.addWidget(self.problem)
-        flow = FlowLayout()
+        bar = QWidget()
+        flow = FlowLayout(bar)  # in a widget of its own: else PySide takes its items for deleted after a while
         for each in buttons:
             flow.addWidget(each)
         below = row()
-        below.addLayout(flow, 1)
+        below.addWidget(bar, 1)
         below.addWidget(self.settings, 0, Qt.AlignmentFlag.AlignTop)
         lines.addLayout(below)
 

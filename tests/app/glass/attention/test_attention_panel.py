@@ -142,8 +142,13 @@ def test_the_row_follows_the_token_and_vice_versa(opened: AttentionPanel, focus:
     assert set(arcs.top_keys) <= set(np.flatnonzero(heads[7] >= 0.02).tolist())
     assert "is masked here" in arcs.describe_key(8)
     focus.unlock()
-    qtbot.mouseMove(arcs, middle(arcs.rect_of(5)))
-    qtbot.waitUntil(lambda: focus.position == 5)
+
+    def points_at_it() -> bool:
+        for i in (4, 5):  # again: a move that nothing hears, as of a window that is just shown, is lost
+            qtbot.mouseMove(arcs, middle(arcs.rect_of(i)))
+        return focus.position == 5
+
+    qtbot.waitUntil(points_at_it)
     assert focus.locked is None
     qtbot.mouseClick(arcs, Qt.MouseButton.LeftButton, pos=middle(arcs.rect_of(6)))
     assert focus.locked == 6
