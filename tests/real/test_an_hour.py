@@ -169,7 +169,8 @@ class Resident:
         (page,) = self.window.findChildren(MinimalPairs)
         if page.grow.isVisible():
             self.qtbot.mouseClick(page.grow.grow, Qt.MouseButton.LeftButton)
-        self.until(lambda: page.reading is not None)
+        self.until(lambda: page.reading is not None and not page.grow.isVisible())
+        self.wait_for_the_training()
         chat.modes.show_view("chat")
 
     def serve(self) -> None:
