@@ -13,6 +13,7 @@ import sys
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 
 from tokenizers import Regex, normalizers
 
@@ -145,6 +146,7 @@ def _are_equivalent(steps: list[normalizers.Normalizer], rules: Mapping[str, str
     )
 
 
-def _changed_by_nfc() -> list[str]:
+@cache
+def _changed_by_nfc() -> Sequence[str]:
     every = (chr(code) for code in (*range(0xD800), *range(0xE000, sys.maxunicode + 1)))
     return [c for c in every if not unicodedata.is_normalized("NFC", c)]

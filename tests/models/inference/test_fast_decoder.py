@@ -62,13 +62,13 @@ def check_equal(model: Decoder, texts: list[Tensor]) -> None:
 @pytest.mark.parametrize("name", DECODERS)
 def test_presets_say_the_same(name: str) -> None:
     config = dataclasses.replace(PRESETS[name], context_length=64)
-    check_equal(decoder(config), pieces(config, 9, *[1] * 20))
+    check_equal(decoder(config), pieces(config, 9, *[1] * 12))
 
 
 @pytest.mark.parametrize("seed", range(24))
 def test_all_designs_say_the_same(seed: int) -> None:
     config = dataclasses.replace(random_design("decoder-only", seed)[0], context_length=40)
-    check_equal(decoder(config), pieces(config, 7, *[1] * 25))
+    check_equal(decoder(config), pieces(config, 12, *[1] * 12))  # longer than any window
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_all_designs_say_the_same(seed: int) -> None:
 @pytest.mark.parametrize("first", [1, 12])
 def test_each_kind_of_part_says_the_same(changes: dict[str, object], first: int) -> None:
     config = dataclasses.replace(TINY, **changes)
-    check_equal(decoder(config), pieces(config, first, *[1] * 24))
+    check_equal(decoder(config), pieces(config, first, *[1] * 15))
 
 
 @pytest.mark.parametrize("n_rows", [8, 9, 515])
@@ -160,11 +160,11 @@ def test_a_step_is_the_same_to_the_last_bit_with_any_number_of_threads(changes: 
     n_before, fast, read = torch.get_num_threads(), FastDecoder(model), torch.randint(101, (1, 150))
     numbers = (1, 2, 3, 8)
     try:
-        caches = [KVCache(config.n_layer) for _ in numbers]
+        first = KVCache(config.n_layer)
         with torch.inference_mode():
-            for cache in caches:
-                fast.next_logits(read, cache)
-            for new in torch.randint(101, (5, 1, 1)):
+            fast.next_logits(read, first)
+            caches = [copy.deepcopy(first) for _ in numbers]
+            for new in torch.randint(101, (3, 1, 1)):
                 logits = []
                 for n_threads, cache in zip(numbers, caches, strict=True):
                     torch.set_num_threads(n_threads)

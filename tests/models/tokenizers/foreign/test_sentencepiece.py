@@ -96,15 +96,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module", autouse=True)
 def rules_worked_out_once() -> Iterator[None]:
     """Most of these models change texts by the same 28,000 rules, which take seconds to turn into steps."""
+    read = cache(read_charsmap)
     known: dict[object, list[Normalizer] | None] = {}
 
     def steps(rules: Mapping[str, str], symbols: Sequence[str] = ()) -> list[Normalizer] | None:
-        key = tuple(rules.items()), tuple(symbols)
+        key = id(rules), tuple(symbols)  # rules are read but once
         if key not in known:
             known[key] = replacement_steps(rules, symbols)
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.tokenizers.foreign.sentencepiece.read_charsmap", read)
         patch.setattr("models.tokenizers.foreign.sentencepiece.replacement_steps", steps)
         yield
 
