@@ -15,6 +15,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from models import device
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.tokenizers import train_tokenizer
@@ -38,9 +39,11 @@ def disk_need_not_keep_up() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def peak_is_measured_once() -> Iterator[None]:
-    """How fast this machine multiplies, which every training measures in its beginning for a sixth of a second."""
+def one_core_of_known_speed() -> Iterator[None]:
+    """One thread, also after a window has set torch's threads; and the speed of this machine is measured only once,
+    which every training does in its beginning for a sixth of a second."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device, "core_count", lambda: 1)
         patch.setattr(setup, "peak_matmul_flops", functools.cache(setup.peak_matmul_flops))
         yield
 
