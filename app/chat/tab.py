@@ -203,8 +203,8 @@ class ChatTab(QWidget):
         self.replies.set_on(self.side.is_glass)
 
     def _fits_all(self) -> bool:
-        """Whether both sides fit beside the middle. A hidden one comes back only with space to spare: beside it, the middle
-        needs a little more."""
+        """Whether both sides fit beside the middle. A hidden one comes back only with space to spare: beside it, the
+        middle needs a little more."""
         columns = (self._left, self._centre, self._right, self.side.strip)
         spare = (8 if self._left.isHidden() else 0) * SPACE
         return sum(column.minimumSizeHint().width() for column in columns) + 6 * SPACE + spare <= self.width()
