@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from app.cli import COMMANDS, main
+from app.commands.progress import ProgressLine
 from app.commands.replying import add_sampling_options, sampling_from
+from models.events import Event, RunStarted
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import RunQueue
@@ -42,6 +44,10 @@ checkpoint_interval = 1000
 """
 
 
+LITTLE = ["--set", "train.batch_size=2", "--set", "train.sample_interval=0", "--set", "train.eval_batches=1"]
+"""Makes a step of a preset a quick one."""
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A library with one trained run, called tiny; beside it text.txt and SPEC.toml."""
@@ -66,7 +72,7 @@ def test_train_prints_the_run_last(home: Path, capsys: pytest.CaptureFixture[str
 
 def test_train_by_options_and_json(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["train", "--preset", "gpt2-tiny", "--data", str(home / "text.txt"), "--tokenizer", "char", "--steps", "1"]
-    assert main([*words, "--vocab-size", "280", "--json", "--device", "cpu"]) == 0
+    assert main([*words, "--vocab-size", "280", "--json", "--device", "cpu", *LITTLE]) == 0
     out, err = capsys.readouterr()
     result = json.loads(out)
     assert (result["status"], result["step"], result["name"]) == ("finished", 1, "text-gpt2-tiny")
@@ -85,7 +91,7 @@ def test_train_with_an_existing_tokenizer(home: Path, capsys: pytest.CaptureFixt
     words = ["train", "--preset", "gpt2-tiny", "--data", str(home / "text.txt"), "--steps", "1"]
     assert main([*words, "--tokenizer", out_dir, "--vocab-size", "300"]) == 2
     assert "already exists" in capsys.readouterr().err
-    assert main([*words, "--tokenizer", out_dir]) == 0
+    assert main([*words, "--tokenizer", out_dir, *LITTLE]) == 0
     run = RunFolder.open(Path(capsys.readouterr().out.strip()))
     assert run.spec.model.vocab_size == 270
 
@@ -196,7 +202,9 @@ def test_a_sweep_prints_its_best_first(home: Path, capsys: pytest.CaptureFixture
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
-def test_ctrl_c_stops_and_saves_and_the_run_resumes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_stops_and_saves_and_the_run_resumes(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     spec = home / "long.toml"
     spec.write_text(SPEC.format(steps=100_000).replace("eval_interval = 2", "eval_interval = 0"))
     arguments = [sys.executable, "-m", "app", "train", str(spec), "--name", "long", "--json"]
@@ -214,17 +222,16 @@ def test_ctrl_c_stops_and_saves_and_the_run_resumes(home: Path, capsys: pytest.C
     assert checkpoint is not None
     assert int(checkpoint.name.removeprefix("step-")) == result["step"] > 0
 
-    child = subprocess.Popen(
-        [sys.executable, "-m", "app", "train", "--resume", "long", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stderr is not None
-    started = next(json.loads(line) for line in child.stderr if "RunStarted" in line)
+    class StartingLine(ProgressLine):
+        def show(self, event: Event) -> None:
+            super().show(event)
+            if isinstance(event, RunStarted):
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("app.commands.train.ProgressLine", StartingLine)
+    assert main(["train", "--resume", "long", "--json"]) == 130
+    started = next(json.loads(line) for line in capsys.readouterr().err.splitlines() if "RunStarted" in line)
     assert started["step"] == result["step"]
-    child.kill()
-    child.communicate()
 
 
 def test_generate_prints_the_completion_only(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -375,11 +382,11 @@ def test_commands_start_without_torch_and_qt() -> None:
 
 @pytest.fixture(scope="module")
 def families(home: Path) -> dict[str, str]:
-    """A run of a few steps of each other topology, by its topology."""
+    """A run of one step of each other topology, by its topology."""
     names = {"encoder-only": "bert-tiny", "encoder-decoder": "t5-tiny"}
     for topology, preset in names.items():
-        words = ["--data", str(home / "text.txt"), "--tokenizer", "byte", "--steps", "3", "--name", topology]
-        assert main(["train", "--preset", preset, *words]) == 0
+        words = ["--data", str(home / "text.txt"), "--tokenizer", "byte", "--steps", "1", "--name", topology]
+        assert main(["train", "--preset", preset, *words, *LITTLE]) == 0
     return names
 
 

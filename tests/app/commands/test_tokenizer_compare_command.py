@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from app.cli import main
+from app.commands.tokenizer_parts import compare
 from models.data.corpus import build_text_corpus
+from models.data.corpus_texts import language_texts
 from models.library.library import Library
 from models.settings.presets import PRESETS
 from models.tokenizers import encode_text, load_tokenizer, save_tokenizer, train_tokenizer
@@ -44,7 +47,10 @@ def test_each_text_is_a_part_of_the_total(named: Library, tmp_path: Path, capsys
     assert byte["cost"]["vocabulary_parameters"] == byte["vocab_size"] * PRESETS["gpt2-tiny"].d_model
 
 
-def test_languages_are_columns(named: Library, capsys: pytest.CaptureFixture[str]) -> None:
+def test_languages_are_columns(
+    named: Library, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compare, "language_texts", partial(language_texts, n=40))
     assert main(["tokenizer", "compare", "byte", "bpe", "--corpus", "languages", "--design", "gpt2-tiny"]) == 0
     out = capsys.readouterr().out.split("\n\n")
     assert out[0].splitlines()[1].split()[:3] == ["byte", "byte", "261"]
