@@ -154,6 +154,11 @@ def nothing_left_behind(request: pytest.FixtureRequest, stays_frozen: None) -> I
         left = [widget for widget in app.topLevelWidgets() if widget.isVisible()]
         for widget in left:
             widget.close()
+        # A window that nobody deleted lives on in what its menus and signals call.
+        for widget in app.topLevelWidgets():
+            if widget.parent() is None:
+                widget.deleteLater()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
         assert not left, f"left behind: {left}"
 
 
