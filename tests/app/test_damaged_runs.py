@@ -36,7 +36,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library with one run, which was stopped in its midst and has all kinds of files."""
     library = Library(tmp_path_factory.mktemp("whole") / "home")
     config = ModelConfig(vocab_size=261, context_length=16, n_layer=1, n_head=2, d_model=16)
-    settings = {"steps": 4, "eval_interval": 2, "eval_batches": 1, "sample_interval": 2, "sample_tokens": 2}
+    settings = {"steps": 3, "eval_interval": 2, "eval_batches": 1, "sample_interval": 2, "sample_tokens": 2}
     run = make_run(library, config, **settings)
     trainer = Trainer(run, library, device="cpu")
     for event in trainer.events():
