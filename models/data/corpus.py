@@ -1,7 +1,8 @@
 """Corpora: training texts, split and stored by content hash, so that a run can resume when the source is gone.
 
 A corpus is the folder corpora/<first 12 digits of its SHA-256>/ with about.json and, by its kind, train.txt and val.txt
-("text") or train.jsonl and val.jsonl ("examples": {"text": …} or {"messages": […]} per line). No torch import.
+("text") or train.jsonl and val.jsonl ("examples": {"text": …} or {"messages": […]} per line). A dataset is a corpus of
+examples with a task; its rows have the columns of that task, and it may have a third split, test. No torch import.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from models.library.library import Library
 from models.number_words import format_size
 
 FORMAT = 1
+DATASET_FORMAT = 2
+"""That of corpora with a task, which older versions cannot read."""
 SPLITS = ("train", "val")
 _SUFFIXES = {"text": ".txt", "examples": ".jsonl"}
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v\b\x1b")
@@ -38,7 +41,7 @@ _COPIES = 8
 _NO_SOURCES = frozenset({"site-packages", "dist-packages", "test", "tests", "idlelib", "idle_test", "__pycache__"})
 
 Example = dict[str, Any]
-"""{"text": str} or {"messages": [{"role": str, "content": str}, …]}."""
+"""{"text": str} or {"messages": [{"role": str, "content": str}, …]}, or another row of models.settings.tasks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +49,9 @@ class Corpus:
     """One corpus on disk.
 
     `sha` names its folder (12 digits of its SHA-256); `source` is "files", "stdlib", "examples" or "pronouns",
-    `label` what people read; `n_bytes` counts both splits; `has_chats`: any {"messages": …}; `digests`: split → SHA-256
-    of its file.
+    `label` what people read; `n_bytes` counts all splits; `has_chats`: any {"messages": …}; `digests`: split → SHA-256
+    of its file. A dataset has a `task` (of TASKS; else ""), its `labels` in the order of a model's outputs, and the
+    headline `metric`.
     """
 
     folder: Path
@@ -59,10 +63,18 @@ class Corpus:
     n_bytes: int
     has_chats: bool
     digests: Mapping[str, str]
+    task: str = ""
+    labels: tuple[str, ...] = ()
+    metric: str = ""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """ "train", "val" and, where there is one, "test"."""
+        return tuple(self.digests)
 
     def path(self, split: str) -> Path:
-        """The file of "train" or "val"."""
-        assert split in SPLITS
+        """The file of a split."""
+        assert split in self.splits
         return self.folder / f"{split}{_SUFFIXES[self.kind]}"
 
     def read_text(self, split: str) -> str:
@@ -149,12 +161,29 @@ def build_examples_corpus(
     label: str,
     seed: int | None,
     source: str = "examples",
+    *,
+    test: Sequence[Example] = (),
+    task: str = "",
+    labels: Sequence[str] = (),
+    metric: str = "",
 ) -> Corpus:
-    """A corpus of separate examples, already split; `source`, `label` and `seed` say where they come from."""
-    splits = {"train": train, "val": val}
+    """A corpus of separate examples, already split; `source`, `label` and `seed` say where they come from.
+
+    With a `task` it is a dataset: see Corpus.
+    """
+    splits = {"train": train, "val": val, **({"test": test} if test else {})}
     data = {split: b"".join(_json_line(example) for example in examples) for split, examples in splits.items()}
     has_chats = any("messages" in example for examples in splits.values() for example in examples)
-    return _store(library, data, kind="examples", source=source, label=label, seed=seed, chats=has_chats)
+    return _store(
+        library,
+        data,
+        kind="examples",
+        source=source,
+        label=label,
+        seed=seed,
+        chats=has_chats,
+        dataset={"task": task, "labels": list(labels), "metric": metric} if task else {},
+    )
 
 
 def open_corpus(library: Library, sha: str) -> Corpus:
@@ -169,7 +198,7 @@ def open_corpus(library: Library, sha: str) -> Corpus:
     path = folder / "about.json"
     about = read_json(path)
     try:
-        if about["format"] > FORMAT:
+        if about["format"] > DATASET_FORMAT:
             raise ValueError(f"{path} is from a newer Terrarium: update this one.")
         corpus = Corpus(
             folder=folder,
@@ -180,9 +209,12 @@ def open_corpus(library: Library, sha: str) -> Corpus:
             seed=about["seed"],
             n_bytes=about["bytes"],
             has_chats=about["chats"],
-            digests={split: about["digests"][split] for split in SPLITS},
+            digests={split: about["digests"][split] for split in (*SPLITS, *(set(about["digests"]) & {"test"}))},
+            task=about.get("task", ""),
+            labels=tuple(about.get("labels", ())),
+            metric=about.get("metric", ""),
         )
-        sizes = [corpus.path(split).stat().st_size for split in SPLITS]
+        sizes = [corpus.path(split).stat().st_size for split in corpus.splits]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged: {error} is missing or wrong.") from error
     except OSError as error:
@@ -201,6 +233,16 @@ def list_corpora(library: Library) -> list[Corpus]:
         except ValueError:
             continue
     return found
+
+
+def find_dataset(library: Library, name: str) -> Corpus:
+    """The dataset with that label, or whose folder has that name; ValueError where there is none."""
+    datasets = [corpus for corpus in list_corpora(library) if corpus.task]
+    for corpus in datasets:
+        if name in (corpus.label, corpus.sha):
+            return corpus
+    known = ", ".join(repr(corpus.label) for corpus in datasets) or "none yet"
+    raise ValueError(f"There is no dataset called {name!r} in the library: it has {known}.")
 
 
 def _text_file_size(path: Path) -> int:
@@ -302,11 +344,20 @@ def _statements(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 def _store(
-    library: Library, data: Mapping[str, bytes], *, kind: str, source: str, label: str, seed: int | None, chats: bool
+    library: Library,
+    data: Mapping[str, bytes],
+    *,
+    kind: str,
+    source: str,
+    label: str,
+    seed: int | None,
+    chats: bool,
+    dataset: Mapping[str, Any] | None = None,
 ) -> Corpus:
     """Store the corpus under the hash of its content, unless an intact copy is there already."""
-    digests = {split: hashlib.sha256(data[split]).hexdigest() for split in SPLITS}
-    sha256 = hashlib.sha256(f"{kind}:{digests['train']}:{digests['val']}".encode()).hexdigest()
+    digests = {split: hashlib.sha256(part).hexdigest() for split, part in data.items()}
+    identity = [kind, *digests.values(), *([json.dumps(dataset), label] if dataset else [])]
+    sha256 = hashlib.sha256(":".join(identity).encode()).hexdigest()
     folder = library.corpora / sha256[:12]
     try:
         return open_corpus(library, sha256)
@@ -314,10 +365,10 @@ def _store(
         if folder.exists():  # damaged: move it away, but keep it
             library.move_to_trash(folder)
     with atomic_folder(folder) as half_made:
-        for split in SPLITS:
-            write_synced(half_made / f"{split}{_SUFFIXES[kind]}", data[split])
+        for split, part in data.items():
+            write_synced(half_made / f"{split}{_SUFFIXES[kind]}", part)
         about = {
-            "format": FORMAT,
+            "format": DATASET_FORMAT if dataset else FORMAT,
             "kind": kind,
             "source": source,
             "label": label,
@@ -326,6 +377,7 @@ def _store(
             "chats": chats,
             "sha256": sha256,
             "digests": digests,
+            **(dataset or {}),
         }
         atomic_write_json(half_made / "about.json", about)
     return open_corpus(library, sha256)

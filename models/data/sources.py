@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from models.data.corpus import Corpus, build_stdlib_corpus, build_text_corpus_events
+from models.data.corpus import Corpus, build_stdlib_corpus, build_text_corpus_events, find_dataset
 from models.data.tiny_world.corpus import build_tiny_world_corpus
 from models.data.tiny_world.pronoun_corpus import build_pronoun_corpus
 from models.events import Event, Phase
@@ -21,4 +21,6 @@ def prepare_corpus(library: Library, data: DataSpec) -> Generator[Event, None, C
         return build_stdlib_corpus(library)
     if data.source == "pronouns":
         return build_pronoun_corpus(library)
+    if data.source == "dataset":
+        return find_dataset(library, data.dataset)
     return (yield from build_text_corpus_events(library, data.files, data.val_fraction))

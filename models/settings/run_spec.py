@@ -8,7 +8,9 @@ from typing import Any
 from models.settings.model_config import ModelConfig, upgraded
 from models.settings.optimizers import OPTIMIZERS, Optimizer
 from models.settings.slots import check_settings, settings_from_dict, settings_to_dict, slot
+from models.settings.tasks import TASKS
 from models.settings.tokenizer_options import KINDS
+from models.settings.tune_spec import TuneSpec
 
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 """The devices that a run can use. Not part of its spec, since machines differ."""
@@ -236,10 +238,10 @@ class DataSpec:
     source: str = slot(
         "tiny-world",
         "Source",
-        "Your own files, Terrarium's small synthetic world, the docstrings of Python's standard library, or pairs of "
-        "sentences whose “it” is to be resolved.",
+        "Your own files, a dataset of the library, Terrarium's small synthetic world, the docstrings of Python's "
+        "standard library, or pairs of sentences whose “it” is to be resolved.",
         group="Data",
-        choices=("files", "tiny-world", "stdlib", "pronouns"),
+        choices=("files", "tiny-world", "stdlib", "pronouns", "dataset"),
     )
     files: tuple[str, ...] = slot((), "Files", "UTF-8 text files.", group="Data", only_if=("source", "files"))
     val_fraction: float = slot(
@@ -258,11 +260,47 @@ class DataSpec:
         range=(0, 2**31 - 1),
         only_if=("source", "tiny-world"),
     )
+    dataset: str = slot(
+        "",
+        "Dataset",
+        "Name of a dataset in the library.",
+        group="Data",
+        only_if=("source", "dataset"),
+        omit_default=True,
+    )
+    task: str = slot(
+        "language",
+        "Task",
+        f"What the model learns from the rows: to {'; to '.join(task.help for task in TASKS.values())}.",
+        group="Data",
+        choices=tuple(TASKS),
+        only_if=("source", "dataset"),
+        omit_default=True,
+    )
+    labels: tuple[str, ...] = slot(
+        (),
+        "Labels",
+        "The labels that the model can give, in the order of its outputs.",
+        group="Data",
+        only_if=("source", "dataset"),
+        omit_default=True,
+    )
+    metric: str = slot(
+        "",
+        "Metric",
+        "The metric that decides which checkpoint is the best. Empty = the usual one of the task.",
+        group="Data",
+        choices=("", *sorted({metric for task in TASKS.values() for metric in task.metrics})),
+        only_if=("source", "dataset"),
+        omit_default=True,
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
         if self.source == "files" and not self.files:
             raise ValueError("No training file is chosen: choose at least one text file, or another source.")
+        if self.source == "dataset" and not self.dataset:
+            raise ValueError("No dataset is chosen: choose one, or another source.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,6 +337,8 @@ class RunSpec:
     tokenizer: TokenizerSpec
     data: DataSpec
     train: TrainConfig
+    tune: TuneSpec | None = None
+    """Whose weights it starts from; None = from scratch."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
@@ -311,13 +351,20 @@ class RunSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""
-        parts = {"model": self.model, "tokenizer": self.tokenizer, "data": self.data, "train": self.train}
+        parts: dict[str, Any] = {
+            "model": self.model,
+            "tokenizer": self.tokenizer,
+            "data": self.data,
+            "train": self.train,
+        }
+        if self.tune is not None:
+            parts["tune"] = self.tune
         return {"name": self.name, **{name: settings_to_dict(part) for name, part in parts.items()}}
 
     @classmethod
     def from_dict(cls, data: Any, *, where: str = "the run's spec") -> RunSpec:
         """Build from the parsed JSON of a stored run, new or old; ValueError names `where` and what is wrong there."""
-        check_keys(data, {"name", "model", "tokenizer", "data", "train"}, where)
+        check_keys(data, {"name", "model", "tokenizer", "data", "train", "tune"}, where)
         model = settings_from_dict(ModelConfig, upgraded(data.get("model", {})), f"{where}: model")
         parts: dict[str, Any] = {
             "model": model,
@@ -327,6 +374,8 @@ class RunSpec:
                 TrainConfig, _upgraded_train(data.get("train", {}), model.topology), f"{where}: train"
             ),
         }
+        if "tune" in data:
+            parts["tune"] = settings_from_dict(TuneSpec, data["tune"], f"{where}: tune")
         try:
             return cls(name=data.get("name", ""), **parts)
         except ValueError as error:

@@ -14,10 +14,11 @@ from models.settings.model_config import ModelConfig, upgraded
 from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig, check_keys
 from models.settings.slots import settings_from_dict
+from models.settings.tune_spec import TuneSpec
 
 
 def load_spec(path: Path) -> RunSpec:
-    """Read a SPEC.toml with the tables [model] (preset= and/or settings), [tokenizer], [data], [train], [run].
+    """Read a SPEC.toml with the tables [model] (preset= and/or settings), [tokenizer], [data], [train], [tune], [run].
 
     Relative paths are relative to the file's folder. A `[tokenizer] path` that is not a file or folder there names a
     tokenizer in the library.
@@ -33,7 +34,7 @@ def load_spec(path: Path) -> RunSpec:
         raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not valid TOML: {error}.") from error
-    check_keys(tables, {"model", "tokenizer", "data", "train", "run"}, str(path))
+    check_keys(tables, {"model", "tokenizer", "data", "train", "tune", "run"}, str(path))
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise ValueError(f"{path}: {name} must be a table, written [{name}].")
@@ -45,6 +46,8 @@ def load_spec(path: Path) -> RunSpec:
         "data": _data_from_table(tables.get("data", {}), path),
         "train": settings_from_dict(TrainConfig, tables.get("train", {}), f"{path} [train]"),
     }
+    if "tune" in tables:
+        parts["tune"] = settings_from_dict(TuneSpec, tables["tune"], f"{path} [tune]")
     try:
         return RunSpec(name=run.get("name", path.stem), **parts)
     except ValueError as error:

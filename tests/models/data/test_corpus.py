@@ -12,6 +12,7 @@ from models.data.corpus import (
     build_stdlib_corpus,
     build_text_corpus,
     build_text_corpus_events,
+    find_dataset,
     open_corpus,
     split_index,
 )
@@ -180,3 +181,16 @@ def test_reading_a_long_file_can_be_cancelled(library: Library, tmp_path: Path) 
     assert 0 < event.done < event.total == path.stat().st_size
     work.close()
     assert not library.corpora.exists()
+
+
+def test_a_dataset_keeps_its_task_labels_and_test_split(library: Library) -> None:
+    rows = [{"text": f"mail {i}", "label": "spam" if i % 2 else "ham"} for i in range(6)]
+    made = build_examples_corpus(
+        library, rows[:3], rows[3:5], "mails", None, test=rows[5:], task="classification", labels=("ham", "spam")
+    )
+    found = find_dataset(library, "mails")
+    assert found == made and found.splits == ("train", "val", "test")
+    assert (found.task, found.labels) == ("classification", ("ham", "spam"))
+    assert found.read_examples("test") == rows[5:]
+    with pytest.raises(ValueError, match="no dataset called 'letters' in the library: it has 'mails'"):
+        find_dataset(library, "letters")

@@ -1,10 +1,13 @@
 import dataclasses
 import json
+from collections.abc import Callable
 
 import pytest
 
+from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.settings.tune_spec import TuneSpec
 
 
 def test_a_spec_survives_json() -> None:
@@ -18,7 +21,7 @@ def test_a_spec_survives_json() -> None:
     assert RunSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
 
 
-@pytest.mark.parametrize("cls", [TrainConfig, DataSpec, TokenizerSpec])
+@pytest.mark.parametrize("cls", [TrainConfig, DataSpec, TokenizerSpec, TuneSpec])
 def test_every_setting_has_what_a_form_needs(cls: type) -> None:
     for field in dataclasses.fields(cls):
         assert field.metadata["label"]
@@ -64,3 +67,26 @@ def test_a_record_from_before_objectives_keeps_the_one_it_had() -> None:
 def test_a_spec_that_is_none_is_named(data: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         RunSpec.from_dict(data, where="the file")
+
+
+def test_a_fine_tuning_is_kept_and_old_specs_stay_as_they_are() -> None:
+    scratch = RunSpec(name="a", model=ModelConfig(), tokenizer=TokenizerSpec(), data=DataSpec(), train=TrainConfig())
+    assert "tune" not in scratch.to_dict() and "task" not in scratch.to_dict()["data"]
+    data = DataSpec(source="dataset", dataset="mails", task="classification", labels=("ham", "spam"))
+    tuned = dataclasses.replace(scratch, data=data, tune=TuneSpec(parent="Tiny World", mode="lora", lora_r=4))
+    assert RunSpec.from_dict(json.loads(json.dumps(tuned.to_dict()))) == tuned
+    assert RunSpec.from_dict(json.loads(json.dumps(scratch.to_dict()))).tune is None
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: TuneSpec(), "names no model"),
+        (lambda: TuneSpec(parent="a", mode="some"), "mode cannot be"),
+        (lambda: DataSpec(source="dataset"), "No dataset is chosen"),
+        (lambda: DataSpec(source="dataset", dataset="a", task="guessing"), "task cannot be"),
+    ],
+)
+def test_a_fine_tuning_that_cannot_be_is_refused(build: Callable[[], object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        build()

@@ -1,0 +1,106 @@
+"""What a model can learn from rows of data: the tasks, with their columns, heads and metrics. No torch import.
+
+Their code, by the same names: models.tasks. A row of a dataset is a JSON object with the columns of its task:
+
+- language: {"text": str}
+- chat: {"messages": [{"role": str, "content": str}, …]}
+- classification: {"text": str, "label": str}; multi-label: {"text": str, "labels": [str, …]}; regression:
+  {"text": str, "score": float}; each may have a second text as "text_pair"
+- tagging: {"words": [str, …], "tags": [str, …]}, one tag per word, entities as IOB2
+- span: {"question": str, "context": str, "answers": [{"text": str, "start": int}, …]}, `start` in characters of the
+  context; without answers the question has none
+- text-to-text: {"source": str, "target": str}
+
+Other keys of a row are kept and do not reach the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ALL_TOPOLOGIES = ("decoder-only", "encoder-only", "encoder-decoder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A choice of `DataSpec.task`.
+
+    title: its name on screen. help: what the model learns, for the setting's help. columns: those that a row must have;
+    optional_columns: those that it may have. heads: topology -> the `ModelConfig.head` that learns it; topologies that
+    cannot are left out. metrics: names of its metrics (models.metrics), the usual headline first. label_column: where
+    its answers come from a fixed list of labels, their column.
+    """
+
+    title: str
+    help: str
+    columns: tuple[str, ...]
+    optional_columns: tuple[str, ...] = ()
+    heads: dict[str, str]
+    metrics: tuple[str, ...] = ()
+    label_column: str | None = None
+
+
+_SEQUENCE = dict.fromkeys(ALL_TOPOLOGIES, "sequence")
+
+TASKS = {
+    "language": Task(
+        title="Plain text",
+        help="predict text",
+        columns=("text",),
+        heads=dict.fromkeys(ALL_TOPOLOGIES, "language"),
+    ),
+    "chat": Task(
+        title="Conversations",
+        help="reply as in these conversations",
+        columns=("messages",),
+        heads={"decoder-only": "language"},
+    ),
+    "classification": Task(
+        title="Classification",
+        help="give each text one label",
+        columns=("text", "label"),
+        optional_columns=("text_pair",),
+        heads=_SEQUENCE,
+        metrics=("macro_f1", "accuracy", "mcc", "ece"),
+        label_column="label",
+    ),
+    "multi-label": Task(
+        title="Several labels",
+        help="give each text any number of labels",
+        columns=("text", "labels"),
+        optional_columns=("text_pair",),
+        heads=_SEQUENCE,
+        metrics=("micro_f1", "macro_f1", "exact_match"),
+        label_column="labels",
+    ),
+    "regression": Task(
+        title="A score",
+        help="give each text a number",
+        columns=("text", "score"),
+        optional_columns=("text_pair",),
+        heads=_SEQUENCE,
+        metrics=("pearson", "spearman", "mae"),
+    ),
+    "tagging": Task(
+        title="Tagging",
+        help="give each word a tag: names, parts of speech",
+        columns=("words", "tags"),
+        heads={"encoder-only": "token", "decoder-only": "token"},
+        metrics=("entity_f1", "token_accuracy"),
+        label_column="tags",
+    ),
+    "span": Task(
+        title="Question answering",
+        help="mark the answer to a question in a text, or say that it has none",
+        columns=("question", "context", "answers"),
+        heads=dict.fromkeys(ALL_TOPOLOGIES, "span"),
+        metrics=("exact_match", "token_f1", "no_answer_f1"),
+    ),
+    "text-to-text": Task(
+        title="Text to text",
+        help="write a text after another: translation, summaries, answers, code",
+        columns=("source", "target"),
+        heads={"decoder-only": "language", "encoder-decoder": "language"},
+        metrics=("exact_match", "chrf2", "bleu", "rouge_l", "token_f1", "pass_at_1"),
+    ),
+}

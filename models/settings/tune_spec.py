@@ -1,0 +1,88 @@
+"""The settings of a fine-tuning: whose weights a run starts from, and which of them it trains. No torch import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.settings.slots import check_settings, slot
+
+TUNE_MODES = ("all", "last", "head", "lora")
+_GROUP = "Fine-tuning"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneSpec:
+    """Where the weights of a run come from, and which of them are trained."""
+
+    parent: str = slot(
+        "",
+        "Start from",
+        "The model whose weights the run starts from: a run, one of its checkpoints, or a model's folder or file.",
+        group=_GROUP,
+    )
+    mode: str = slot(
+        "all",
+        "Train",
+        "All weights; those of the last layers only; the head only, with a frozen body; or LoRA: small matrices beside "
+        "the frozen ones.",
+        group=_GROUP,
+        choices=TUNE_MODES,
+    )
+    n_last: int = slot(
+        1,
+        "Last layers",
+        "How many of the last layers are trained, beside the final norm and the head.",
+        group=_GROUP,
+        range=(1, 1_000),
+        only_if=("mode", "last"),
+    )
+    lora_r: int = slot(
+        8,
+        "LoRA rank",
+        "The rank r of what is added to each matrix: how many directions an update can have.",
+        group=_GROUP,
+        range=(1, 4_096),
+        only_if=("mode", "lora"),
+    )
+    lora_alpha: float = slot(
+        16.0,
+        "LoRA alpha",
+        "Scales what is added, by alpha / r.",
+        group=_GROUP,
+        range=(1e-6, 1e6),
+        only_if=("mode", "lora"),
+    )
+    lora_rslora: bool = slot(
+        False,
+        "Rank-stabilised",
+        "Scales by alpha / √r instead, so that large ranks learn as fast as small ones (rsLoRA, arXiv:2312.03732).",
+        group=_GROUP,
+        only_if=("mode", "lora"),
+    )
+    lora_dropout: float = slot(
+        0.0,
+        "LoRA dropout",
+        "The share of the inputs of LoRA's matrices that is dropped in training.",
+        group=_GROUP,
+        range=(0.0, 0.9),
+        only_if=("mode", "lora"),
+    )
+    train_embeddings: bool = slot(
+        False,
+        "Train token rows",
+        "Trains the embedding table too, without which frozen and tied embeddings cannot say new words.",
+        group=_GROUP,
+        only_if=("mode", ("lora", "last", "head")),
+    )
+    old_share: float = slot(
+        0.0,
+        "Old rows",
+        "The share of the examples that is taken from the parent's own data, so that it forgets less.",
+        group=_GROUP,
+        range=(0.0, 0.9),
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if not self.parent:
+            raise ValueError("The fine-tuning names no model to start from: choose one.")
