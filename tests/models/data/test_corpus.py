@@ -189,7 +189,8 @@ def test_a_dataset_keeps_its_task_labels_and_test_split(library: Library) -> Non
         library, rows[:3], rows[3:5], "mails", None, test=rows[5:], task="classification", labels=("ham", "spam")
     )
     found = find_dataset(library, "mails")
-    assert found == made and found.splits == ("train", "val", "test")
+    assert found == made
+    assert found.splits == ("train", "val", "test")
     assert (found.task, found.labels) == ("classification", ("ham", "spam"))
     assert found.read_examples("test") == rows[5:]
     with pytest.raises(ValueError, match="no dataset called 'letters' in the library: it has 'mails'"):

@@ -71,7 +71,8 @@ def test_a_spec_that_is_none_is_named(data: object, words: str) -> None:
 
 def test_a_fine_tuning_is_kept_and_old_specs_stay_as_they_are() -> None:
     scratch = RunSpec(name="a", model=ModelConfig(), tokenizer=TokenizerSpec(), data=DataSpec(), train=TrainConfig())
-    assert "tune" not in scratch.to_dict() and "task" not in scratch.to_dict()["data"]
+    assert "tune" not in scratch.to_dict()
+    assert "task" not in scratch.to_dict()["data"]
     data = DataSpec(source="dataset", dataset="mails", task="classification", labels=("ham", "spam"))
     tuned = dataclasses.replace(scratch, data=data, tune=TuneSpec(parent="Tiny World", mode="lora", lora_r=4))
     assert RunSpec.from_dict(json.loads(json.dumps(tuned.to_dict()))) == tuned
