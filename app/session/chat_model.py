@@ -70,6 +70,8 @@ def describe_model(
         has_chats = run.spec.data.source == "tiny-world"
     by_topology = {"encoder-only": "fill", "encoder-decoder": "answer"}
     mode = by_topology.get(model.config.topology, "talk" if has_chats or template_config.template else "text")
+    if model.config.head != "language":
+        mode = "fill"  # it writes no texts
     return ChatModel(
         which=which,
         run_id=run.id,

@@ -1,6 +1,6 @@
 """Output heads: from the last hidden states to logits over the vocabulary, or over labels.
 
-Letters in shape comments: B batch, T tokens, C d_model, V vocab_size, L n_label.
+Letters in shape comments: B batch, T tokens, C d_model, V vocab_size, L n_output.
 """
 
 from __future__ import annotations
@@ -49,7 +49,23 @@ class HeadTransform(nn.Module):
 
 
 class LabelHead(nn.Linear):
-    """Logits over labels: (…, C) -> (…, L)."""
+    """Logits over labels, or of the start and the end of a span, after BART's matrix and tanh if there is one."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config.d_model, config.n_label)
+        super().__init__(config.d_model, config.n_output, bias=config.has_label_bias)
+        self.dense = nn.Linear(config.d_model, config.d_model) if config.has_dense_head else None
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(…, C) -> (…, L)."""
+        hidden = self.dropout(hidden)
+        if self.dense is not None:
+            hidden = self.dropout(torch.tanh(self.dense(hidden)))
+        return super().forward(hidden)
+
+
+def make_head(config: ModelConfig) -> nn.Module | None:
+    """The head that a design names; None for "none"."""
+    if config.head == "language":
+        return LanguageHead(config)
+    return None if config.head == "none" else LabelHead(config)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.architecture.cache import KVCache
-from models.architecture.heads import LabelHead, LanguageHead
+from models.architecture.heads import make_head
 from models.architecture.inputs import check_ablations, check_ids, check_per_token, look_up
 from models.architecture.stack import Stack
 from models.architecture.trace import Trace
@@ -22,6 +22,7 @@ class Model(nn.Module):
 
     config: ModelConfig
     embedding: nn.Embedding
+    head: nn.Module | None
 
     @property
     def n_parameters(self) -> int:
@@ -41,7 +42,7 @@ class Model(nn.Module):
         sqrt(d_model), as in T5: the scores and logits then have the usual spread.
         """
         config = self.config
-        table = "embedding.weight" if config.tied_embeddings else "head.weight"
+        table = "embedding.weight" if config.tied_embeddings or config.head != "language" else "head.weight"
         for name, parameter in self.named_parameters():
             if name.endswith(("attention.output.weight", ".down.weight")):
                 if config.zero_init_output:
@@ -57,6 +58,36 @@ class Model(nn.Module):
             elif parameter.dim() == 2 and "_conv." not in name:
                 nn.init.normal_(parameter, std=config.init_std)
 
+    def logits(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Final hidden states -> the head's logits: (…, C) -> (…, V) of tokens, (…, L) of labels, (…, 2) of a span.
+
+        Labels of whole texts are read off one state: (B, T, C) -> (B, L). mask: see `pooled`.
+
+        Raises:
+            ValueError: if the model has no head.
+        """
+        if self.config.head == "language":
+            assert self.head is not None
+            return self.head(hidden, self.embedding.weight)  # type: ignore[no-any-return]
+        head = self.check_head()
+        return head(self.pooled(hidden, mask) if self.config.head == "sequence" else hidden)  # type: ignore[no-any-return]
+
+    def check_head(self) -> nn.Module:
+        """The head; ValueError where there is none."""
+        if self.head is None:
+            raise ValueError("This encoder has no head, so it makes no logits: call model.hidden() for its states.")
+        return self.head
+
+    def pooled(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The state (B, T, C) -> (B, C) that stands for a text: that of its last token, which has seen all others.
+
+        mask: (B, T) bool, True = not padding.
+        """
+        if mask is None:
+            return hidden[:, -1]
+        last = (mask * torch.arange(mask.size(1), device=mask.device)).argmax(dim=1)  # (B)
+        return hidden[torch.arange(len(hidden), device=hidden.device), last]
+
     def embed(self, ids: Tensor) -> Tensor:
         """Token ids (B, T) long -> (B, T, C), without positions; ValueError for invalid ids."""
         check_ids(ids)
@@ -65,13 +96,13 @@ class Model(nn.Module):
 
 
 class Decoder(Model, Stack):
-    """A causal language model: token ids in, next-token logits out. The loss is computed by the trainer."""
+    """A causal model: token ids in, next-token logits out, or those of labels. The loss is computed by the trainer."""
 
     def __init__(self, config: ModelConfig) -> None:
         assert config.topology == "decoder-only"
         super().__init__(config)
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
-        self.head = LanguageHead(config)
+        self.head = make_head(config)
         self.initialise()
 
     def forward(
@@ -84,7 +115,7 @@ class Decoder(Model, Stack):
         cache: KVCache | None = None,
         trace: Trace | None = None,
     ) -> Tensor:
-        """Token ids (B, T) -> logits (B, T, V).
+        """Token ids (B, T) -> logits (B, T, V), or those of another head (see `logits`).
 
         Args:
             mask: (B, T) bool, True = not padding; nothing attends to padding.
@@ -97,13 +128,8 @@ class Decoder(Model, Stack):
             ValueError: if the tokens do not fit the context or the cache, an id, position, segment or mask is
                 malformed, segments are given with a cache that holds tokens, or a head to ablate does not exist.
         """
-        return self.logits(
-            self.hidden(ids, mask=mask, positions=positions, segments=segments, cache=cache, trace=trace)
-        )
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Final hidden states (…, C) -> logits (…, V)."""
-        return self.head(hidden, self.embedding.weight)  # type: ignore[no-any-return]
+        hidden = self.hidden(ids, mask=mask, positions=positions, segments=segments, cache=cache, trace=trace)
+        return self.logits(hidden, mask)
 
     def hidden(
         self,
@@ -131,11 +157,7 @@ class Encoder(Model, Stack):
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         self.segment = nn.Embedding(config.n_segment, config.d_model) if config.n_segment else None
         self.pooler = nn.Linear(config.d_model, config.d_model) if config.pooler else None
-        self.head: nn.Module | None = None
-        if config.head == "language":
-            self.head = LanguageHead(config)
-        elif config.head != "none":
-            self.head = LabelHead(config)
+        self.head = make_head(config)
         self.initialise()
 
     def forward(
@@ -148,7 +170,7 @@ class Encoder(Model, Stack):
         cache: None = None,
         trace: Trace | None = None,
     ) -> Tensor:
-        """Token ids (B, T) -> logits: (B, T, V) of the masked-token head, (B, L) or (B, T, L) of the label heads.
+        """Token ids (B, T) -> logits: (B, T, V) of the masked-token head, or those of another (see `logits`).
 
         Args:
             mask: (B, T) bool, True = not padding; nothing attends to padding.
@@ -161,23 +183,12 @@ class Encoder(Model, Stack):
             ValueError: if the model has no head, the tokens do not fit the context, an id, position, segment or mask is
                 malformed, a head to ablate does not exist, or a cache is given.
         """
-        self._check_head()
+        self.check_head()
         return self.logits(
             self.hidden(ids, mask=mask, positions=positions, segments=segments, cache=cache, trace=trace)
         )
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Hidden states (B, T, C) -> the head's logits; the masked-token head takes any shape (…, C)."""
-        if isinstance(self.head, LanguageHead):
-            return self.head(hidden, self.embedding.weight)  # type: ignore[no-any-return]
-        return self._check_head()(self.pooled(hidden) if self.config.head == "sequence" else hidden)  # type: ignore[no-any-return]
-
-    def _check_head(self) -> nn.Module:
-        if self.head is None:
-            raise ValueError("This encoder has no head, so it makes no logits: call model.hidden() for its states.")
-        return self.head
-
-    def pooled(self, hidden: Tensor) -> Tensor:
+    def pooled(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
         """The first token's state (B, T, C) -> (B, C), through the pooler if there is one."""
         first = hidden[:, 0]
         return first if self.pooler is None else torch.tanh(self.pooler(first))
@@ -214,7 +225,7 @@ class EncoderDecoder(Model):
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         self.encoder = Stack(config.encoder(), site="encoder.")
         self.decoder = Stack(config, has_cross=True, site="decoder.")
-        self.head = LanguageHead(config)
+        self.head = make_head(config)
         self.initialise()
 
     def forward(
@@ -229,6 +240,8 @@ class EncoderDecoder(Model):
     ) -> Tensor:
         """Token ids (B, S) and (B, T) -> logits (B, T, V) of the token after each of the target's.
 
+        With another head: those of labels (see `logits`); the target is then the source, shifted by one, as in BART.
+
         Args:
             source_mask, target_mask: (B, S) and (B, T) bool, True = not padding; nothing attends to padding.
             cache: grows by T target tokens. The source is encoded with the first of them only.
@@ -238,15 +251,10 @@ class EncoderDecoder(Model):
             ValueError: if the source or the target does not fit the context or the cache, their batch sizes differ,
                 an id or mask is malformed, or a head to ablate does not exist.
         """
-        return self.logits(
-            self.hidden(
-                source_ids, target_ids, source_mask=source_mask, target_mask=target_mask, cache=cache, trace=trace
-            )
+        hidden = self.hidden(
+            source_ids, target_ids, source_mask=source_mask, target_mask=target_mask, cache=cache, trace=trace
         )
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """The decoder's final hidden states (…, C) -> logits (…, V)."""
-        return self.head(hidden, self.embedding.weight)  # type: ignore[no-any-return]
+        return self.logits(hidden, target_mask)
 
     def hidden(
         self,

@@ -68,7 +68,7 @@ def constants(config: ModelConfig) -> str:
         "WINDOW": config.sliding_window or None,
         **code_of(config).constants(config),
         "N_SEGMENT": config.n_segment if config.topology == "encoder-only" and config.n_segment else None,
-        "N_LABEL": config.n_label if config.head in ("sequence", "token") else None,
+        "N_LABEL": config.n_output if config.head not in ("language", "none") else None,
         "DROPOUT": config.dropout or None,
         "INIT_STD": config.init_std,
     }
@@ -171,6 +171,7 @@ def _mask(config: ModelConfig, length: str, causal: str, n_head: str) -> Code:
 def _pair(config: ModelConfig) -> str:
     encoder = config.encoder()
     heads = {"encoder": encoder, "decoder": config}
+    kind = "next-token logits" if config.head == "language" else "logits of labels"
     return join(
         block(
             "class Stack(nn.Module):",
@@ -196,7 +197,7 @@ def _pair(config: ModelConfig) -> str:
         "",
         block(
             "class Model(nn.Module):",
-            '"""An encoder-decoder: source and target token ids in, next-token logits out."""',
+            f'"""An encoder-decoder: source and target token ids in, {kind} out."""',
             "",
             block(
                 "def __init__(self) -> None:",
@@ -237,6 +238,8 @@ def _sizes(config: ModelConfig, stack: ModelConfig, name: str) -> str:
 
 def _head_class(config: ModelConfig) -> Code:
     """A class where the head is more than one matrix."""
+    if config.has_dense_head:
+        return _label_head_class(config)
     if config.head != "language" or not (config.has_head_transform or (config.head_bias and config.tied_embeddings)):
         return None
     kind = config.head_activation
@@ -285,15 +288,40 @@ def _head_class(config: ModelConfig) -> Code:
     )
 
 
+def _label_head_class(config: ModelConfig) -> str:
+    return block(
+        "class Head(nn.Linear):",
+        '"""Labels of a text, after a matrix and tanh."""',
+        "",
+        block(
+            "def __init__(self) -> None:",
+            "super().__init__(D_MODEL, N_LABEL)",
+            "self.dense = nn.Linear(D_MODEL, D_MODEL)",
+        ),
+        "",
+        block(
+            "def forward(self, x: Tensor) -> Tensor:",
+            f"x = torch.tanh(self.dense({_dropped(config, 'x')}))",
+            f"return super().forward({_dropped(config, 'x')})",
+        ),
+    )
+
+
+def _dropped(config: ModelConfig, x: str) -> str:
+    return f"F.dropout({x}, DROPOUT, self.training)" if config.dropout else x
+
+
 def _head_members(config: ModelConfig) -> Code:
     has_pooler = config.pooler and config.topology == "encoder-only"
     pooler = "self.pooler = nn.Linear(D_MODEL, D_MODEL)" if has_pooler else None
+    if _head_class(config) is not None:
+        return [pooler, "self.head = Head()"]
     if config.head == "language":
-        if _head_class(config) is not None:
-            return [pooler, "self.head = Head()"]
         untied = f"self.head = {linear('D_MODEL', 'VOCAB_SIZE', config.head_bias)}"
         return [pooler, None if config.tied_embeddings else untied]
-    return [pooler, "self.head = nn.Linear(D_MODEL, N_LABEL)" if config.head != "none" else None]
+    if config.head == "none":
+        return pooler
+    return [pooler, f"self.head = {linear('D_MODEL', 'N_LABEL', config.has_label_bias)}"]
 
 
 def _head_body(config: ModelConfig) -> Code:
@@ -304,16 +332,20 @@ def _head_body(config: ModelConfig) -> Code:
         if config.tied_embeddings:
             return [scale, "return F.linear(x, self.embedding.weight)  # (B, T, VOCAB_SIZE)"]
         return [scale, "return self.head(x)  # (B, T, VOCAB_SIZE)"]
-    if config.head == "sequence":
-        first = "torch.tanh(self.pooler(x[:, 0]))" if config.pooler else "x[:, 0]"
-        return f"return self.head({first})  # (B, N_LABEL)"
-    return "return self.head(x)  # (B, T, N_LABEL)" if config.head == "token" else "return x"
+    if config.head == "none":
+        return "return x"
+    if config.head != "sequence":
+        return f"return self.head({_dropped(config, 'x')})  # (B, T, N_LABEL)"
+    pooled = "x[:, -1]"  # the last token has seen all others
+    if config.topology == "encoder-only":
+        pooled = "torch.tanh(self.pooler(x[:, 0]))" if config.pooler else "x[:, 0]"
+    return f"return self.head({pooled if config.has_dense_head else _dropped(config, pooled)})  # (B, N_LABEL)"
 
 
 def _initialise(config: ModelConfig) -> str:
     outputs = "nn.init.normal_(parameter, std=INIT_STD / (2 * N_LAYER) ** 0.5)"
     conv = ' and "_conv." not in name' if config.conv_width else ""
-    table = "embedding.weight" if config.tied_embeddings else "head.weight"
+    table = "embedding.weight" if config.tied_embeddings or config.head != "language" else "head.weight"
     wide = "    nn.init.normal_(parameter, std=INIT_STD * D_MODEL**0.5)"
     function = block(
         "def initialise(model: nn.Module) -> None:",

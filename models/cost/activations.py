@@ -238,12 +238,12 @@ def _loss(recorder: StepRecorder, config: ModelConfig, table: Value, hidden: Val
     rows = batch.batch_size * batch.length
     classes = config.vocab_size
     tape.part = HEAD
-    if config.topology == "encoder-only" and config.head != "language":
-        classes = config.n_label
+    if config.head != "language":
+        classes = config.n_output
         if config.head == "sequence":
             rows = batch.batch_size
             hidden = tape.add([hidden], rows * width)
-            if config.pooler:
+            if config.pooler and config.topology == "encoder-only":
                 tape.part = POOLER
                 hidden = recorder.linear(hidden, rows, width, bias=True)
                 hidden = tape.add([hidden], hidden.numel, width=hidden.width, saves_output=True)
@@ -251,7 +251,12 @@ def _loss(recorder: StepRecorder, config: ModelConfig, table: Value, hidden: Val
         if config.head == "none":
             tape.add([hidden], 1)
             return
-        logits = recorder.linear(hidden, rows, classes, bias=True)
+        hidden = recorder.dropout(hidden, config.dropout)
+        if config.has_dense_head:
+            hidden = recorder.linear(hidden, rows, width, bias=True)
+            hidden = tape.add([hidden], hidden.numel, width=hidden.width, saves_output=True)
+            hidden = recorder.dropout(hidden, config.dropout)
+        logits = recorder.linear(hidden, rows, classes, bias=config.has_label_bias)
     else:
         if batch.loss_fraction < 1:
             rows = math.ceil(batch.loss_fraction * rows)

@@ -97,8 +97,9 @@ def _norm(config: ModelConfig, width: int) -> int:
 
 def _head(config: ModelConfig) -> int:
     width = config.d_model
-    if config.topology == "encoder-only" and config.head != "language":
-        return 0 if config.head == "none" else config.n_label * (width + 1)
+    if config.head != "language":
+        dense = width * (width + 1) if config.has_dense_head else 0
+        return dense + config.n_output * (width + config.has_label_bias)
     total = 0 if config.tied_embeddings else config.vocab_size * width
     if config.head_bias:
         total += config.vocab_size

@@ -42,12 +42,11 @@ def operations(config: ModelConfig, length: int | None = None, source_length: in
         else:
             found[parts.feed_forward] = layers * 2 * tokens * feed_forward_weights(stack)
         found[CONVOLUTION] += layers * 2 * 2 * tokens * stack.conv_width * width
-    is_label = config.topology == "encoder-only" and config.head != "language"
     if config.topology == "encoder-only" and config.pooler and config.head == "sequence":
         found[POOLER] = 2 * width * width
-    if is_label:
-        rows = {"none": 0, "sequence": 1, "token": length}[config.head]
-        found[HEAD] = 2 * rows * width * config.n_label
+    if config.head != "language":
+        rows = 1 if config.head == "sequence" else length
+        found[HEAD] = 2 * rows * width * (config.n_output + width * config.has_dense_head)
     else:
         has_transform = config.topology == "encoder-only" and config.head_transform
         found[HEAD] = 2 * length * width * (config.vocab_size + width * has_transform)

@@ -134,12 +134,12 @@ def _forward(model: AnyModel, tokenizer: Tokenizer, ids: list[int], padded: int)
     trace = Trace(wanted=frozenset({"attention"}))
     if isinstance(model, EncoderDecoder):
         start = torch.tensor([[start_id(model.config, tokenizer)]], device=device)
-        logits: Tensor | None = model(read, start, trace=trace)[0]
+        hidden = model.hidden(read, start, trace=trace)
+        logits: Tensor | None = model.logits(hidden)[0] if model.config.head == "language" else None
         sites = [site for site in trace.attention if site.startswith("encoder.")]
     else:
         hidden = model.hidden(read, trace=trace)
-        has_logits = not isinstance(model, Encoder) or model.config.head == "language"
-        logits = model.logits(hidden)[0, :n] if has_logits else None
+        logits = model.logits(hidden)[0, :n] if model.config.head == "language" else None
         sites = list(trace.attention)
     attention = torch.stack([trace.attention[site][0, :, :n, :n] for site in sites]).float().cpu()
     check_finite(attention)

@@ -69,8 +69,9 @@ def check_readable(model: AnyModel, text: Text) -> None:
     Raises:
         ValueError: if the model has no language head, or the text is empty or longer than the context.
     """
-    if isinstance(model, Encoder) and model.config.head != "language":
-        raise ValueError("This encoder has no masked-token head, so it predicts no tokens: choose another model.")
+    if model.config.head != "language":
+        what = "encoder has no masked-token head" if isinstance(model, Encoder) else "model's head predicts labels"
+        raise ValueError(f"This {what}, so it predicts no tokens: choose another model.")
     check_prompt(len(text.ids), model.config.context_length)
     if isinstance(model, EncoderDecoder):
         check_prompt(len(text.source_ids), model.config.context_length)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from models.settings.model_slots import ModelSlots
 from models.settings.positions import scheme_of
 from models.settings.slots import Problem
+from models.settings.tasks import heads_of
 
 
 def conflicts(slots: ModelSlots) -> list[Problem]:
@@ -99,9 +100,11 @@ def _expert_conflict(slots: ModelSlots) -> str | None:
 
 
 def _head_kind_conflict(slots: ModelSlots) -> str | None:
-    if slots.topology == "encoder-only" or slots.head == "language":
+    heads = heads_of(slots.topology)
+    if slots.head in heads:
         return None
-    return f"A {slots.topology} model generates tokens, so its head cannot be {slots.head!r}: use language."
+    article = "An" if slots.topology.startswith("e") else "A"
+    return f"{article} {slots.topology} model cannot have the head {slots.head!r}: use {' or '.join(heads)}."
 
 
 def _token_conflict(slots: ModelSlots, name: str) -> str | None:

@@ -299,11 +299,10 @@ class ModelSlots:
     head: str = slot(
         "language",
         "Head",
-        "What the model predicts: tokens (language), a label for the text (sequence), a label for each token (token), "
-        "or nothing (none: the hidden states themselves).",
+        "What the model predicts: tokens (language), labels for the text (sequence), labels for each token (token), where "
+        "an answer starts and ends (span), or nothing (none: the hidden states themselves).",
         group="Head",
-        choices=("language", "sequence", "token", "none"),
-        only_if=("topology", "encoder-only"),
+        choices=("language", "sequence", "token", "span", "none"),
     )
     n_label: int = slot(
         2,
@@ -474,6 +473,22 @@ class ModelSlots:
     def n_nope_layers(self) -> int:
         """Layers that do not rotate queries and keys."""
         return sum(not self.rotates(layer) for layer in range(self.n_layer))
+
+    @property
+    def n_output(self) -> int:
+        """How many numbers the head computes: per token, or per text (sequence); 0 without a head."""
+        fixed = {"language": self.vocab_size, "span": 2, "none": 0}
+        return fixed.get(self.head, self.n_label)
+
+    @property
+    def has_dense_head(self) -> bool:
+        """Whether the label head has a matrix and tanh first, as in BART."""
+        return self.head == "sequence" and self.topology == "encoder-decoder"
+
+    @property
+    def has_label_bias(self) -> bool:
+        """Whether the label head has a bias: not where a decoder labels texts, as in GPT-2 and LLaMA."""
+        return not (self.head == "sequence" and self.topology == "decoder-only")
 
     @property
     def has_head_transform(self) -> bool:

@@ -40,6 +40,12 @@ class Task:
     label_column: str | None = None
 
 
+def heads_of(topology: str) -> tuple[str, ...]:
+    """The heads that a topology can have: those of its tasks, and none for the states of an encoder."""
+    heads = dict.fromkeys(task.heads[topology] for task in TASKS.values() if topology in task.heads)
+    return (*heads, "none") if topology == "encoder-only" else tuple(heads)
+
+
 _SEQUENCE = dict.fromkeys(ALL_TOPOLOGIES, "sequence")
 
 TASKS = {

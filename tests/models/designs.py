@@ -10,6 +10,7 @@ from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
 from models.settings.norms import NORMS
 from models.settings.positions import POSITIONS
+from models.settings.tasks import heads_of
 
 TOPOLOGIES = ("decoder-only", "encoder-only", "encoder-decoder")
 
@@ -45,10 +46,10 @@ def random_design(topology: str, seed: int) -> tuple[ModelConfig, int, int, int]
         "scaled_logits": pick([True, False]),
         "bias": pick(["all", "attention", "feed-forward", "none"]),
         "dropout": pick([0.0, 0.0, 0.1]),
+        "head": pick(["language"] * 3 + [head for head in heads_of(topology) if head != "none"]),
     }
     if topology == "encoder-only":
         values |= {
-            "head": pick(["language", "language", "sequence", "token"]),
             "head_transform": pick([True, False]),
             "pooler": pick([True, False]),
             "n_segment": pick([0, 2]),

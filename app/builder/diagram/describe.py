@@ -32,11 +32,6 @@ def describe(config: ModelConfig, batch: int, length: int) -> dict[str, Part]:
     return {part.key: part for part in parts}
 
 
-def has_language_head(config: ModelConfig) -> bool:
-    """Whether the model outputs logits over its vocabulary."""
-    return config.topology != "encoder-only" or config.head == "language"
-
-
 def _ids(config: ModelConfig, stack: StackSpec) -> Part:
     word = {"encoder": "source ids", "decoder": "target ids"}.get(stack.name, "token ids")
     return Part(
@@ -61,7 +56,7 @@ def _embedding(config: ModelConfig, stack: StackSpec) -> Part:
         formula=f"x = E[id]{scale},   E: {v:,} × {c:,}\n{format_shape(stack.batch, stack.length)} → {stack.stream}",
         meaning=f"Looks up each token's row of {c:,} numbers in a table."
         + (" Encoder and decoder share it." if stack.source else "")
-        + (" The head uses it again." if config.tied_embeddings and has_language_head(config) else ""),
+        + (" The head uses it again." if config.tied_embeddings and config.head == "language" else ""),
         kind="embedding",
         slots=("vocab_size", "d_model", "position", "embedding_norm", "scaled_embeddings", "tied_embeddings"),
         shape=stack.stream,
@@ -152,33 +147,57 @@ def _memory(stack: StackSpec) -> Part:
 
 
 def _head(config: ModelConfig, stack: StackSpec) -> list[Part]:
-    if has_language_head(config):
+    if config.head == "language":
         return _language_head(config, stack)
     parts = _pooler(config, stack)
-    b, t, c, labels = stack.batch, stack.length, config.d_model, config.n_label
+    b, t, c, labels = stack.batch, stack.length, config.d_model, config.n_output
     if config.head == "none":
         return [*parts, _result("hidden states", stack.stream, "The last layer's output for each token.", "head")]
     is_sequence = config.head == "sequence"
     shape = format_shape(b, labels) if is_sequence else format_shape(b, t, labels)
     source = format_shape(b, c) if is_sequence else stack.stream
+    dense, plus = config.has_dense_head, " + b" if config.has_label_bias else ""
+    x, sizes = ("tanh(x V + a)", f",   V: {c:,} × {c:,}") if dense else ("x", "")
+    meaning, result, outcome = _LABEL_WORDS[config.head]
+    pooled = "first" if config.topology == "encoder-only" else "last"
     parts.append(
         Part(
             key="head",
-            title="Label head",
+            title="Span head" if config.head == "span" else "Label head",
             detail=f"{c:,} → {labels:,}",
-            formula=f"scores = x W + b,   W: {c:,} × {labels:,}\n{source} → {shape}",
-            meaning="Gives every class a score"
-            + (", for the text as a whole, from its first token." if is_sequence else ", for each token."),
+            formula=f"scores = {x} W{plus},   W: {c:,} × {labels:,}{sizes}\n{source} → {shape}",
+            meaning=meaning.format(pooled=pooled),
             kind="head",
-            slots=("head", "n_label", "pooler"),
+            slots=(
+                "head",
+                *(() if config.head == "span" else ("n_label",)),
+                *(("pooler",) if config.topology == "encoder-only" else ()),
+            ),
             shape=shape,
-            n_parameters=(c + 1) * labels,
+            n_parameters=(c + config.has_label_bias) * labels + dense * (c + 1) * c,
         )
     )
-    meaning = (
-        "The probability of each class, for the text." if is_sequence else "The probability of each class, per token."
-    )
-    return [*parts, _result("class probabilities", shape, meaning, "n_label")]
+    return [*parts, _result(result, shape, outcome, "head" if config.head == "span" else "n_label")]
+
+
+_LABEL_WORDS = {
+    "sequence": (
+        "Gives every class a score, for the text as a whole, from its {pooled} token.",
+        "class probabilities",
+        "The probability of each class, for the text.",
+    ),
+    "token": (
+        "Gives every class a score, for each token.",
+        "class probabilities",
+        "The probability of each class, per token.",
+    ),
+    "span": (
+        "Gives every token two scores: that the answer starts there, and that it ends there.",
+        "start and end",
+        "The probability of each token to be the first of the answer, and to be the last; a softmax over the tokens.",
+    ),
+}
+"""By head: what it does, and the title and the meaning of its result."""
 
 
 def _pooler(config: ModelConfig, stack: StackSpec) -> list[Part]:
@@ -236,7 +255,7 @@ def _language_head(config: ModelConfig, stack: StackSpec) -> list[Part]:
             + ("It reuses the embedding matrix." if tied else "It has its own matrix."),
             kind="head",
             slots=(
-                *(("head",) if config.topology == "encoder-only" else ()),
+                "head",
                 "tied_embeddings",
                 "head_bias",
                 *(("head_transform", "pooler") if config.topology == "encoder-only" else ()),

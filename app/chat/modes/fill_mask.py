@@ -106,6 +106,9 @@ class FillMask(ModePage):
         layout.addWidget(TurningSplitter(left, scrolling(self.masks), sizes=(520, 300), grows=0))
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
+        if model.config.head not in ("language", "none"):
+            sentence = "Its head gives labels instead of tokens. Choose an encoder that was trained on masked tokens."
+            return "This model predicts labels", sentence
         if model.config.topology != "encoder-only":
             return "This model cannot fill masks", "Only encoders such as BERT can: choose one above."
         if model.config.head != "language":

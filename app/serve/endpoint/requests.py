@@ -52,6 +52,7 @@ def chat_requests(served: ServedModel, body: ChatRequest) -> list[GenerationRequ
     if served.config.topology != "decoder-only":
         what = "an encoder" if served.config.topology == "encoder-only" else "an encoder-decoder"
         raise ApiError(400, f"“{served.name}” is {what}, not a chat model.", param="model")
+    _check_writes(served)
     from models.chat.prompting import PromptSettings, encode_untruncated
     from models.chat.template_config import reply_ends
 
@@ -68,6 +69,11 @@ def chat_requests(served: ServedModel, body: ChatRequest) -> list[GenerationRequ
     return _with_seeds(served, body, [request], stop=ends.texts, advised=served.template_config.sampling)
 
 
+def _check_writes(served: ServedModel) -> None:
+    if served.config.head != "language":
+        raise ApiError(400, f"“{served.name}” predicts labels and does not generate text.", param="model")
+
+
 def completion_requests(served: ServedModel, body: CompletionRequest) -> list[GenerationRequest]:
     """The texts that a completion request asks for, `n` for each prompt in turn. Takes seconds for long texts.
 
@@ -76,6 +82,7 @@ def completion_requests(served: ServedModel, body: CompletionRequest) -> list[Ge
     """
     if served.config.topology == "encoder-only":
         raise ApiError(400, f"“{served.name}” is an encoder: it fills masks and does not generate text.", param="model")
+    _check_writes(served)
     from models.tokenizers.special_tokens import end_id
 
     end, requests = end_id(served.tokenizer, served.config), []

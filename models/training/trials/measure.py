@@ -28,10 +28,9 @@ class RandomTexts:
         def draw(n: int, *shape: int) -> Tensor:
             return torch.randint(n, shape, generator=generator).to(device)
 
-        has_labels = config.topology == "encoder-only" and config.head in ("sequence", "token")
         self.inputs = draw(config.vocab_size, batch_size, length)
         self.targets = draw(
-            config.n_label if has_labels else config.vocab_size,
+            max(1, config.n_output),
             *((batch_size,) if config.head == "sequence" else (batch_size, length)),
         )
         self.source = None

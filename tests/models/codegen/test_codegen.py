@@ -114,7 +114,7 @@ def fillings() -> st.SearchStrategy[ModelConfig]:
         "d_encoder_ff": st.sampled_from((0, 20)),
         "n_expert": st.sampled_from((0, 3)),
         "conv_width": st.sampled_from((0, 1, 3)),
-        "head": st.sampled_from(("language", "sequence", "token", "none")),
+        "head": st.sampled_from(("language", "sequence", "token", "span", "none")),
         "tied_embeddings": flag,
         "head_transform": flag,
         "head_bias": flag,

@@ -63,8 +63,6 @@ def configs(draw: st.DrawFn) -> ModelConfig:
             values[f.name] = draw(st.sampled_from(f.metadata["choices"]))
         elif isinstance(f.default, bool):
             values[f.name] = draw(st.booleans())
-    if values["topology"] != "encoder-only":
-        values["head"] = "language"
     assume(not ModelConfig.problems(values))
     return ModelConfig(**values)
 

@@ -46,8 +46,8 @@ ENCODER_DECODER = ModelConfig(topology="encoder-decoder")
         ({"position": "t5", "n_bucket": 64, "max_distance": 32}, "max_distance", "use 256."),
         ({"n_expert": 2, "n_expert_used": 3}, "n_expert_used", "between 1 and n_expert 2: use 2."),
         ({"n_expert": 2, "n_expert_used": 0}, "n_expert_used", "between 1 and n_expert 2"),
-        ({"head": "token"}, "head", "use language."),
-        ({"topology": "encoder-decoder", "head": "none"}, "head", "use language."),
+        ({"head": "none"}, "head", "A decoder-only model cannot have the head 'none': use language or sequence or"),
+        ({"topology": "encoder-decoder", "head": "token"}, "head", "use language or sequence or span."),
         ({"end_id": 1024}, "end_id", "use a smaller id, or -1."),
         ({"start_id": 5000}, "start_id", "is outside the vocabulary of 1024"),
         ({"n_layer": 0}, "n_layer", "between 1 and"),
@@ -70,7 +70,7 @@ def test_all_problems_are_told_at_once() -> None:
         "n_kv_head",
         "end_id",
     }
-    assert {p.slot for p in ModelConfig.problems({"n_layer": -1, "dropout": 2.0, "head": "token"})} == {
+    assert {p.slot for p in ModelConfig.problems({"n_layer": -1, "dropout": 2.0, "head": "none"})} == {
         "n_layer",
         "dropout",
     }  # rules between slots are looked at when each is sound

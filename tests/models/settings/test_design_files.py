@@ -57,7 +57,7 @@ def test_the_first_versions_bias_is_read(tmp_path: Path) -> None:
         ('{"n_layer": -3}', "n_layer is -3"),
         ('{"n_layer": 2, "n_head": 4, "n_layer": 3}', "the slot 'n_layer' twice: delete one of them"),
         ('{"n_head": 5, "d_model": 384}', "use 4 or 6"),
-        ('{"topology": "encoder-decoder", "head": "token"}', "use language"),
+        ('{"topology": "encoder-decoder", "head": "token"}', "use language or sequence or span"),
     ],
 )
 def test_a_wrong_file_is_one_sentence(tmp_path: Path, content: str, words: str) -> None:

@@ -56,7 +56,8 @@ def test_what_is_typed_is_brought_to_the_nearest_legal_value() -> None:
     assert repaired(moe, "n_expert", 1) == {"n_expert": 1, "n_expert_used": 1}
     assert repaired(moe, "n_expert_used", 9) == {"n_expert_used": 4}
     labelled = dataclasses.replace(PRESETS["bert-tiny"], head="token")
-    assert repaired(labelled, "topology", "decoder-only") == {"topology": "decoder-only", "head": "language"}
+    assert repaired(labelled, "topology", "decoder-only") == {"topology": "decoder-only"}
+    assert repaired(labelled, "topology", "encoder-decoder") == {"topology": "encoder-decoder", "head": "language"}
 
 
 def test_what_has_no_simple_remedy_is_left_for_the_form_to_explain() -> None:
