@@ -70,6 +70,9 @@ def _export_run(args: argparse.Namespace) -> Path:
 def _export(args: argparse.Namespace) -> Generator[Event, None, Path]:
     from models.interop.export import export_hf
     from models.interop.loading import load_model_events
+    from models.runs.run_folder import RunFolder
 
-    model, tokenizer = yield from load_model_events(find_model(args.model))
-    return (yield from export_hf(model, tokenizer, args.out.expanduser().absolute()))
+    path = find_model(args.model)
+    model, tokenizer = yield from load_model_events(path)
+    labels = RunFolder.open(path).spec.data.labels if (path / "run.json").is_file() else ()
+    return (yield from export_hf(model, tokenizer, args.out.expanduser().absolute(), labels=labels))

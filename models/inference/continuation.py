@@ -50,7 +50,9 @@ class Continuation:
         if isinstance(model, Encoder):
             raise ValueError("An encoder does not write texts: use it to fill masks, or choose another model.")
         if model.config.head != "language":
-            raise ValueError(f"This model's head ({model.config.head}) predicts labels and writes no texts: choose another model.")
+            raise ValueError(
+                f"This model's head ({model.config.head}) predicts labels and writes no texts: choose another model."
+            )
         check_prompt(len(ids), model.config.context_length)
         self._model: Decoder | EncoderDecoder = model
         self._source = torch.tensor([list(ids)]) if isinstance(model, EncoderDecoder) else None

@@ -1,4 +1,4 @@
-"""BART: BartForConditionalGeneration. No torch."""
+"""BART: BartForConditionalGeneration, and its classes for labels and spans. No torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from models.interop.options import (
     ACTIVATIONS,
     check_known,
     choice,
+    class_of,
     flag,
+    head_slots,
+    id2label_of,
     integer,
     must_be,
     number,
@@ -19,7 +22,11 @@ from models.interop.options import (
 )
 from models.settings.model_config import ModelConfig
 
-ARCHITECTURES: tuple[str, ...] = ("BartForConditionalGeneration",)
+ARCHITECTURES: tuple[str, ...] = (
+    "BartForConditionalGeneration",
+    "BartForSequenceClassification",
+    "BartForQuestionAnswering",
+)
 PREFIX = "model."
 IGNORED: tuple[str, ...] = (r"(model\.)?(encoder|decoder)\.version",)
 
@@ -47,7 +54,6 @@ _SLOTS: dict[str, Any] = {
     "conv_width": 0,
     "bias": "all",
     "tied_embeddings": True,
-    "scaled_logits": False,
     "attention_kind": "multi-head",
 }
 _ATTENTION = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
@@ -62,6 +68,7 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
     must_be(raw, "extra_pos_embeddings", _N_UNUSED_ROWS)
     layers = integer(raw, "encoder_layers", integer(raw, "num_hidden_layers", 12))
     must_be(raw, "num_hidden_layers", layers)
+    slots = head_slots(raw)
     return ModelConfig(
         topology="encoder-decoder",
         vocab_size=integer(raw, "vocab_size", 50_265),
@@ -80,7 +87,8 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
         embedding_norm=True,
         activation=choice(raw, "activation_function", "gelu", ACTIVATIONS),
         bias="all",
-        head_bias=True,
+        **slots,
+        head_bias=slots["head"] == "language",
         scaled_embeddings=flag(raw, "scale_embedding", False),
         tied_embeddings=True,
         dropout=number(raw, "dropout", 0.1),
@@ -95,11 +103,13 @@ def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
 def write_config(config: ModelConfig) -> dict[str, Any]:
     """The config.json; ValueError says what BartForConditionalGeneration cannot compute."""
     require(config, _SLOTS)
+    if config.head == "language":
+        require(config, {"scaled_logits": False})
     encoder = config.encoder()
     for stack in (encoder, config):
         require(stack, {"head_dim": config.d_model // stack.n_head, "attention_kind": "multi-head"})
     return {
-        "architectures": ["BartForConditionalGeneration"],
+        "architectures": [class_of(config, "Bart", "ForConditionalGeneration")],
         "model_type": "bart",
         "is_encoder_decoder": True,
         "vocab_size": config.vocab_size,
@@ -117,6 +127,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
         "dropout": config.dropout,
         "attention_dropout": config.dropout,
         "init_std": config.init_std,
+        **id2label_of(config),
     }
 
 
@@ -124,7 +135,14 @@ def weights(config: ModelConfig) -> list[Weight]:
     """Local and remote names. BART adds a bias to the logits, which is zero in most files."""
     copies = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight")
     found = [Weight(local_name="embedding.weight", remote_name="model.shared.weight", aliases=copies)]
-    if config.head_bias:
+    if config.head == "span":
+        found += _matrix("head", "qa_outputs")
+    elif config.head == "sequence":
+        found += [
+            *_matrix("head.dense", "classification_head.dense"),
+            *_matrix("head", "classification_head.out_proj"),
+        ]
+    elif config.head_bias:
         found.append(Weight(local_name="head.bias", remote_name="final_logits_bias", unsqueeze=True, optional=True))
     for stack, n_layer in (("encoder", config.encoder().n_layer), ("decoder", config.n_layer)):
         remote = f"model.{stack}"

@@ -1,4 +1,4 @@
-"""BERT: BertForMaskedLM, BertModel, BertForSequenceClassification, BertForTokenClassification. No torch."""
+"""BERT: BertForMaskedLM, BertModel, and its classes for labels and spans. No torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from models.interop.options import (
     ACTIVATIONS,
     check_known,
     choice,
+    class_of,
     flag,
+    head_slots,
+    id2label_of,
     integer,
     must_be,
     number,
@@ -25,6 +28,7 @@ ARCHITECTURES: tuple[str, ...] = (
     "BertModel",
     "BertForSequenceClassification",
     "BertForTokenClassification",
+    "BertForQuestionAnswering",
 )
 PREFIX = "bert."
 IGNORED: tuple[str, ...] = (
@@ -34,13 +38,6 @@ IGNORED: tuple[str, ...] = (
     r"cls\.predictions\.bias",  # of no effect beside an untied cls.predictions.decoder.bias
 )
 
-_HEADS = {
-    "BertForMaskedLM": "language",
-    "BertModel": "none",
-    "BertForSequenceClassification": "sequence",
-    "BertForTokenClassification": "token",
-}
-_CLASSES = {head: architecture for architecture, head in _HEADS.items()}
 _KNOWN = {
     "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
     "max_position_embeddings", "type_vocab_size", "layer_norm_eps", "position_embedding_type",
@@ -75,7 +72,9 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
     check_known(raw, _KNOWN)
     must_be(raw, "is_decoder", False)
     must_be(raw, "position_embedding_type", "absolute")
-    head = _HEADS[raw["architectures"][0]]
+    slots = head_slots(raw)
+    if raw["architectures"][0] == "BertModel":
+        slots = {"head": "none"}
     n_segment = integer(raw, "type_vocab_size", 2)
     if n_segment < 1:
         raise ValueError(f"type_vocab_size {n_segment} is not supported: it must be 1 or more.")
@@ -95,11 +94,10 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
         embedding_norm=True,
         activation=choice(raw, "hidden_act", "gelu", ACTIVATIONS),
         bias="all",
-        head=head,
-        n_label=_n_label(raw),
+        **slots,
         head_transform=True,
         head_bias=True,
-        pooler=head in ("none", "sequence"),
+        pooler=slots["head"] in ("none", "sequence"),
         tied_embeddings=flag(raw, "tie_word_embeddings", True),
         dropout=number(raw, "hidden_dropout_prob", 0.1),
     )
@@ -121,8 +119,8 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
         require(config, _LANGUAGE_SLOTS)
     elif config.head != "none":
         require(config, {"pooler": config.head == "sequence"})
-    raw: dict[str, Any] = {
-        "architectures": [_CLASSES[config.head]],
+    return {
+        "architectures": ["BertModel" if config.head == "none" else class_of(config, "Bert", "ForMaskedLM")],
         "model_type": "bert",
         "vocab_size": config.vocab_size,
         "max_position_embeddings": config.context_length,
@@ -137,11 +135,8 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
         "hidden_dropout_prob": config.dropout,
         "attention_probs_dropout_prob": config.dropout,
         "initializer_range": config.init_std,
+        **id2label_of(config),
     }
-    if config.head in ("sequence", "token"):
-        raw["id2label"] = {str(i): f"LABEL_{i}" for i in range(config.n_label)}
-        raw["label2id"] = {label: int(i) for i, label in raw["id2label"].items()}
-    return raw
 
 
 def weights(config: ModelConfig) -> list[Weight]:
@@ -168,7 +163,7 @@ def weights(config: ModelConfig) -> list[Weight]:
     if config.head == "language":
         found += _language_head(config)
     elif config.head != "none":
-        found += _matrix("head", "classifier")
+        found += _matrix("head", "qa_outputs" if config.head == "span" else "classifier")
     return found
 
 
@@ -192,8 +187,3 @@ def _norm(local: str, remote: str) -> list[Weight]:
         Weight(local_name=f"{local}.{part}", remote_name=f"{remote}.{part}", aliases=(f"{remote}.{_OLD_PARTS[part]}",))
         for part in _PARTS
     ]
-
-
-def _n_label(raw: dict[str, Any]) -> int:
-    labels = raw.get("id2label")
-    return len(labels) if isinstance(labels, dict) and labels else integer(raw, "num_labels", 2)

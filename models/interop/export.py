@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from models.events import Event, Phase, Progress
 from models.files.atomic import atomic_write_json
 from models.interop.families import family_of
 from models.interop.family import Weight
+from models.interop.options import id2label_of
 from models.interop.writing import new_folder, write_tensors
 from models.settings.model_config import ModelConfig
 from models.tokenizers import SPECIAL_TOKENS
@@ -25,9 +26,16 @@ SHARD_BYTES = 5_000_000_000
 
 
 def export_hf(
-    model: AnyModel, tokenizer: Tokenizer | None, out: Path, *, shard_bytes: int = SHARD_BYTES
+    model: AnyModel,
+    tokenizer: Tokenizer | None,
+    out: Path,
+    *,
+    labels: Sequence[str] = (),
+    shard_bytes: int = SHARD_BYTES,
 ) -> Generator[Event, None, Path]:
     """Write the folder `out` atomically and return it. Yields Phase and Progress (bytes).
+
+    labels: the names of the outputs of a label head, as its run has them.
 
     Raises:
         ValueError: where no class of Hugging Face computes this design, or `out` exists; OSError where it cannot be
@@ -41,9 +49,8 @@ def export_hf(
     with new_folder(out) as folder:
         yield Phase(name="Writing the weights")
         yield from _write_weights(folder, tensors, shard_bytes)
-        atomic_write_json(
-            folder / "config.json", {**family.write_config(config), **ids, "dtype": dtype, "use_cache": True}, indent=2
-        )
+        about = {**family.write_config(config), **id2label_of(config, labels)}
+        atomic_write_json(folder / "config.json", {**about, **ids, "dtype": dtype, "use_cache": True}, indent=2)
         atomic_write_json(folder / "generation_config.json", ids, indent=2)
         if tokenizer is not None:
             (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""GPT-2: GPT2LMHeadModel. No torch."""
+"""GPT-2: GPT2LMHeadModel, and its classes for labels and spans. No torch."""
 
 from __future__ import annotations
 
@@ -6,10 +6,23 @@ from collections.abc import Collection
 from typing import Any
 
 from models.interop.family import Weight
-from models.interop.options import check_known, choice, flag, integer, must_be, number, remote_choice, require
+from models.interop.options import (
+    HEAD_CLASSES,
+    check_known,
+    choice,
+    class_of,
+    flag,
+    head_slots,
+    id2label_of,
+    integer,
+    must_be,
+    number,
+    remote_choice,
+    require,
+)
 from models.settings.model_config import ModelConfig
 
-ARCHITECTURES: tuple[str, ...] = ("GPT2LMHeadModel",)
+ARCHITECTURES: tuple[str, ...] = ("GPT2LMHeadModel", *(f"GPT2{suffix}" for suffix in HEAD_CLASSES))
 PREFIX = "transformer."
 IGNORED: tuple[str, ...] = (
     r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)",
@@ -37,12 +50,13 @@ _SLOTS: dict[str, Any] = {
     "qk_norm": False,
     "n_expert": 0,
     "conv_width": 0,
-    "head_bias": False,
     "bias": "all",
     "scaled_embeddings": False,
-    "scaled_logits": False,
     "attention_kind": "multi-head",
 }
+_LANGUAGE_SLOTS: dict[str, Any] = {"head_bias": False, "scaled_logits": False}
+_HEADS = {"sequence": "score", "token": "classifier", "span": "qa_outputs"}
+"""The names of the label heads."""
 
 
 def read_config(raw: dict[str, Any]) -> ModelConfig:
@@ -67,6 +81,7 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
         bias="all",
         tied_embeddings=flag(raw, "tie_word_embeddings", True),
         dropout=number(raw, "resid_pdrop", 0.1),
+        **head_slots(raw),
     )
 
 
@@ -78,9 +93,11 @@ def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
 def write_config(config: ModelConfig) -> dict[str, Any]:
     """The config.json; ValueError says what GPT2LMHeadModel cannot compute."""
     require(config, {**_SLOTS, "head_dim": config.d_model // config.n_head})
+    if config.head == "language":
+        require(config, _LANGUAGE_SLOTS)
     activation = remote_choice(_ACTIVATIONS, config, "activation")
     return {
-        "architectures": ["GPT2LMHeadModel"],
+        "architectures": [class_of(config, "GPT2", "LMHeadModel")],
         "model_type": "gpt2",
         "vocab_size": config.vocab_size,
         "n_positions": config.context_length,
@@ -94,6 +111,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
         "tie_word_embeddings": config.tied_embeddings,
         **{f"{place}_pdrop": config.dropout for place in ("resid", "embd", "attn")},
         "initializer_range": config.init_std,
+        **id2label_of(config),
     }
 
 
@@ -106,7 +124,10 @@ def weights(config: ModelConfig) -> list[Weight]:
         Weight(local_name="final_norm.weight", remote_name="transformer.ln_f.weight"),
         Weight(local_name="final_norm.bias", remote_name="transformer.ln_f.bias"),
     ]
-    if not config.tied_embeddings:
+    if config.head != "language":
+        parts = _PARTS if config.has_label_bias else _PARTS[:1]
+        found += [Weight(local_name=f"head.{part}", remote_name=f"{_HEADS[config.head]}.{part}") for part in parts]
+    elif not config.tied_embeddings:
         found.append(Weight(local_name="head.weight", remote_name="lm_head.weight"))
     for i in range(config.n_layer):
         local, remote = f"blocks.{i}", f"transformer.h.{i}"
@@ -128,7 +149,7 @@ _PARTS = ("weight", "bias")
 
 
 def _tied(config: ModelConfig) -> tuple[str, ...]:
-    return ("lm_head.weight",) if config.tied_embeddings else ()
+    return ("lm_head.weight",) if config.head == "language" and config.tied_embeddings else ()
 
 
 def _matrix(local: str, remote: str, rows: tuple[int, int] | None = None) -> list[Weight]:

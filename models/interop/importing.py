@@ -8,11 +8,12 @@ import os
 from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
 from models.events import Event, Phase, Progress
-from models.files.atomic import atomic_write_json
+from models.files.atomic import atomic_write_json, read_json
 from models.interop.chat_templates import read_template_config_events, write_template_config
 from models.interop.gguf import check_gguf
 from models.interop.loading import GGUF_NAME, is_gguf, load_model_events
@@ -93,6 +94,27 @@ def _copy_gguf(source: Path, checkpoint: Path) -> Generator[Event, None, tuple[M
     return config, tokenizer
 
 
+def _task_of(source: Path, config: ModelConfig) -> dict[str, Any]:
+    """The task and the labels of a model with a label head, as DataSpec has them; numbered where it names none."""
+    if config.head in ("language", "none"):
+        return {}
+    if (source / "run.json").is_file():
+        data = RunFolder.open(source).spec.data
+        return {"task": data.task, "labels": data.labels}
+    if config.head == "span":
+        return {"task": "span"}
+    about = read_json(source / "config.json") if (source / "config.json").is_file() else {}
+    names = about.get("id2label")
+    names = names if isinstance(names, dict) else {}
+    labels = tuple(str(names.get(str(i), f"LABEL_{i}")) for i in range(config.n_label))
+    if config.head == "token":
+        return {"task": "tagging", "labels": labels}
+    if config.n_label == 1 or about.get("problem_type") == "regression":
+        return {"task": "regression"}
+    is_multiple = about.get("problem_type") == "multi_label_classification"
+    return {"task": "multi-label" if is_multiple else "classification", "labels": labels}
+
+
 def _record(
     identity: str, name: str, source: Path, config: ModelConfig, tokenizer: Tokenizer | None, digest: str | None
 ) -> dict[str, object]:
@@ -103,7 +125,7 @@ def _record(
         name=name,
         model=config,
         tokenizer=TokenizerSpec(path="tokenizer.json") if tokenizer is not None else TokenizerSpec(),
-        data=DataSpec(source="files", files=(str(source),)),
+        data=DataSpec(source="files", files=(str(source),), **_task_of(source, config)),
         train=TrainConfig(steps=1),
     )
     return {

@@ -1,4 +1,4 @@
-"""LLaMA and its relatives: LlamaForCausalLM and MistralForCausalLM. No torch."""
+"""LLaMA and Mistral: their classes for text, labels and spans. No torch."""
 
 from __future__ import annotations
 
@@ -7,10 +7,26 @@ from typing import Any
 
 from models.interop import rope_options
 from models.interop.family import Weight
-from models.interop.options import check_known, choice, flag, integer, number, remote_choice, require
+from models.interop.options import (
+    HEAD_CLASSES,
+    check_known,
+    choice,
+    class_of,
+    flag,
+    head_slots,
+    id2label_of,
+    integer,
+    number,
+    remote_choice,
+    require,
+)
 from models.settings.model_config import ModelConfig
 
-ARCHITECTURES: tuple[str, ...] = ("LlamaForCausalLM", "MistralForCausalLM")
+ARCHITECTURES: tuple[str, ...] = (
+    "LlamaForCausalLM",
+    "MistralForCausalLM",
+    *(f"{name}{suffix}" for name in ("Llama", "Mistral") for suffix in HEAD_CLASSES),
+)
 PREFIX = "model."
 IGNORED: tuple[str, ...] = (r"(model\.)?(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq",)
 
@@ -38,15 +54,14 @@ _SLOTS: dict[str, Any] = {
     "qk_norm": False,
     "n_expert": 0,
     "conv_width": 0,
-    "head_bias": False,
     "scaled_embeddings": False,
-    "scaled_logits": False,
 }
+_LANGUAGE_SLOTS: dict[str, Any] = {"head_bias": False, "scaled_logits": False}
 
 
 def read_config(raw: dict[str, Any]) -> ModelConfig:
     """The design of a LLaMA or Mistral config.json; ValueError names what cannot be expressed."""
-    is_mistral = raw["architectures"][0] == "MistralForCausalLM"
+    is_mistral = raw["architectures"][0].startswith("Mistral")
     check_known(raw, _KNOWN | ({"sliding_window"} if is_mistral else {"attention_bias", "mlp_bias"}))
     n_head = integer(raw, "num_attention_heads", 32)
     # Mistral's class defaults to 8 and 4096 where these are missing, but not where they are null.
@@ -73,6 +88,7 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
         bias=_BIASES[in_attention, in_feed_forward],
         tied_embeddings=flag(raw, "tie_word_embeddings", False),
         dropout=number(raw, "attention_dropout", 0.0),
+        **head_slots(raw),
         **rope,
     )
 
@@ -91,17 +107,18 @@ def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
-    """The config.json of LlamaForCausalLM, or of Mistral's where there is a window; ValueError names what they lack."""
+    """The config.json of LLaMA's class, or of Mistral's where there is a window; ValueError names what they lack."""
     require(config, _SLOTS)
-    # LLaMA's class refuses a hidden size that n_head does not divide, even with a head_dim.
-    is_mistral = bool(config.sliding_window) or config.d_model % config.n_head != 0
+    if config.head == "language":
+        require(config, _LANGUAGE_SLOTS)
+    is_mistral = _is_mistral(config)
     if is_mistral and config.bias != "none":
         raise ValueError("has no biases where there is a sliding window (MistralForCausalLM).")
     own = {"sliding_window": config.sliding_window or None}
     if not is_mistral:
         own = {"attention_bias": config.attention_bias, "mlp_bias": config.ff_bias}
     return {
-        "architectures": ["MistralForCausalLM" if is_mistral else "LlamaForCausalLM"],
+        "architectures": [class_of(config, "Mistral" if is_mistral else "Llama", "ForCausalLM")],
         "model_type": "mistral" if is_mistral else "llama",
         "vocab_size": config.vocab_size,
         "hidden_size": config.d_model,
@@ -116,24 +133,37 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
         "initializer_range": config.init_std,
         "tie_word_embeddings": config.tied_embeddings,
         **rope_options.write_rope(config),
+        **id2label_of(config),
         **own,
     }
 
 
+def _is_mistral(config: ModelConfig) -> bool:
+    # LLaMA's class refuses a hidden size that n_head does not divide, even with a head_dim.
+    return bool(config.sliding_window) or config.d_model % config.n_head != 0
+
+
 def weights(config: ModelConfig) -> list[Weight]:
     """Local and remote names."""
-    tied = ("lm_head.weight",) if config.tied_embeddings else ()
+    has_tied, is_span = config.head == "language" and config.tied_embeddings, config.head == "span"
+    # LlamaForQuestionAnswering calls its body so, MistralForQuestionAnswering does not.
+    body = "transformer" if is_span and not _is_mistral(config) else "model"
+    aliases = ("lm_head.weight",) if has_tied else ()
     found = [
-        Weight(local_name="embedding.weight", remote_name="model.embed_tokens.weight", aliases=tied),
-        Weight(local_name="final_norm.weight", remote_name="model.norm.weight"),
+        Weight(local_name="embedding.weight", remote_name=f"{body}.embed_tokens.weight", aliases=aliases),
+        Weight(local_name="final_norm.weight", remote_name=f"{body}.norm.weight"),
     ]
-    if not config.tied_embeddings:
+    if config.head != "language":
+        found.append(Weight(local_name="head.weight", remote_name="qa_outputs.weight" if is_span else "score.weight"))
+        if config.has_label_bias:
+            found.append(Weight(local_name="head.bias", remote_name="qa_outputs.bias" if is_span else "score.bias"))
+    elif not config.tied_embeddings:
         found.append(Weight(local_name="head.weight", remote_name="lm_head.weight"))
     for i in range(config.n_layer):
         for local, remote, has_bias in _layer(config):
             parts = ("weight", "bias") if has_bias else ("weight",)
             found += [
-                Weight(local_name=f"blocks.{i}.{local}.{p}", remote_name=f"model.layers.{i}.{remote}.{p}")
+                Weight(local_name=f"blocks.{i}.{local}.{p}", remote_name=f"{body}.layers.{i}.{remote}.{p}")
                 for p in parts
             ]
     return found

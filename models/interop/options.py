@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from models.settings.model_config import ModelConfig
@@ -102,7 +102,48 @@ def check_known(raw: dict[str, Any], known: Collection[str]) -> None:
             )
 
 
+HEAD_CLASSES = {
+    "ForSequenceClassification": "sequence",
+    "ForTokenClassification": "token",
+    "ForQuestionAnswering": "span",
+}
+"""How the names of classes with a label head end -> the head."""
+
+
+def head_of(raw: dict[str, Any]) -> str:
+    """The head of config.json's class: "sequence", "token", "span", else "language"."""
+    name = raw["architectures"][0]
+    return next((head for suffix, head in HEAD_CLASSES.items() if name.endswith(suffix)), "language")
+
+
+def head_slots(raw: dict[str, Any]) -> dict[str, Any]:
+    """The head of config.json's class, and its number of labels."""
+    head = head_of(raw)
+    if head not in ("sequence", "token"):
+        return {"head": head}
+    labels = raw.get("id2label")
+    n_label = len(labels) if isinstance(labels, dict) and labels else integer(raw, "num_labels", 2)
+    return {"head": head, "n_label": n_label}
+
+
 # For write_config
+
+
+def class_of(config: ModelConfig, prefix: str, language: str) -> str:
+    """The class of a design's head: `prefix` + ForSequenceClassification …, or `prefix` + `language`."""
+    suffixes = {head: suffix for suffix, head in HEAD_CLASSES.items()}
+    return prefix + suffixes.get(config.head, language)
+
+
+def id2label_of(config: ModelConfig, labels: Sequence[str] = ()) -> dict[str, Any]:
+    """The options for the labels of a design's head, where it has any: `labels`, or numbered ones."""
+    if config.head not in ("sequence", "token"):
+        return {}
+    names = list(labels) or [f"LABEL_{i}" for i in range(config.n_label)]
+    return {
+        "id2label": {str(i): name for i, name in enumerate(names)},
+        "label2id": {name: i for i, name in enumerate(names)},
+    }
 
 
 def require(config: ModelConfig, slots: dict[str, Any]) -> None:

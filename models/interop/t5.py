@@ -45,6 +45,7 @@ _SLOTS: dict[str, Any] = {
     "scaled_scores": False,
     "n_expert": 0,
     "conv_width": 0,
+    "head": "language",
     "head_bias": False,
     "bias": "none",
     "scaled_embeddings": False,

@@ -299,8 +299,8 @@ class ModelSlots:
     head: str = slot(
         "language",
         "Head",
-        "What the model predicts: tokens (language), labels for the text (sequence), labels for each token (token), where "
-        "an answer starts and ends (span), or nothing (none: the hidden states themselves).",
+        "What the model predicts: tokens (language), labels for the text (sequence), labels for each token (token), "
+        "where an answer starts and ends (span), or nothing (none: the hidden states themselves).",
         group="Head",
         choices=("language", "sequence", "token", "span", "none"),
     )

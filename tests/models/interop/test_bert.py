@@ -103,7 +103,7 @@ def test_a_headless_model_with_a_prefix(tmp_path: Path) -> None:
         ({"num_attention_heads": 5}, "n_head 5 does not divide"),
         ({"hidden_size": 32}, "contradicts its config"),
         ({"num_hidden_layers": 9}, "lacks the tensor"),
-        ({"architectures": ["BertForQuestionAnswering"]}, "BertForQuestionAnswering is not supported"),
+        ({"architectures": ["BertForMultipleChoice"]}, "BertForMultipleChoice is not supported"),
         ({"architectures": ["BertModel"]}, "has the tensor 'cls"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,9 @@ import transformers  # isort: skip  (after support, which keeps it offline)
 SMALL = {"vocab_size": 41, "context_length": 24, "d_model": 32, "init_std": 0.3}
 
 
-def export(model: AnyModel, out: Path) -> Any:
+def export(model: AnyModel, out: Path, labels: Sequence[str] = ()) -> Any:
     """Export, and load with the class that config.json names; nothing may be missing, left over or of another shape."""
-    events: Generator[Any, None, Path] = export_hf(model, None, out)
+    events: Generator[Any, None, Path] = export_hf(model, None, out, labels=labels)
     for _ in events:
         pass
     name = transformers.AutoConfig.from_pretrained(out).architectures[0]
