@@ -18,6 +18,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from models.metrics.report import METRICS
+from models.settings.slots import check_complete
+
 ALL_TOPOLOGIES = ("decoder-only", "encoder-only", "encoder-decoder")
 
 
@@ -61,7 +64,7 @@ TASKS = {
         columns=("text", "label"),
         optional_columns=("text_pair",),
         heads=_SEQUENCE,
-        metrics=("macro_f1", "accuracy", "mcc", "ece"),
+        metrics=("macro_f1", "accuracy", "mcc", "weighted_f1", "auc", "ece"),
         label_column="label",
     ),
     "multi-label": Task(
@@ -101,6 +104,19 @@ TASKS = {
         help="write a text after another: translation, summaries, answers, code",
         columns=("source", "target"),
         heads={"decoder-only": "language", "encoder-decoder": "language"},
-        metrics=("exact_match", "chrf2", "bleu", "rouge_l", "token_f1", "pass_at_1"),
+        metrics=(
+            "exact_match",
+            "chrf2",
+            "bleu",
+            "rouge_1",
+            "rouge_2",
+            "rouge_l",
+            "rouge_lsum",
+            "token_f1",
+            "length_ratio",
+            "copied_ngrams",
+            "pass_at_1",
+        ),
     ),
 }
+check_complete(METRICS, (name for task in TASKS.values() for name in task.metrics), "metrics of the tasks")
