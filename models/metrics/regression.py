@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,7 +32,7 @@ def score_regression(gold: Sequence[float], predicted: Sequence[float], *, resam
         "mae": bootstrapped(mean(np.abs(errors)), resamples, "There are no items."),
     }
     n = len(x)
-    details = {"mean_error": float(errors.mean()), "rmse": float(np.sqrt((errors**2).mean()))} if n else {}
+    details = {"mean_error": float(errors.mean()), "rmse": math.hypot(*errors) / math.sqrt(n)} if n else {}
     return Report(
         headline="pearson", n=n, scores=scores, details=details, item_scores=tuple((-np.abs(errors)).tolist())
     )

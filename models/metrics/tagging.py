@@ -138,8 +138,8 @@ def score_tagging(
         scheme: of both, see `entities`.
 
     Details: `types`, rows of type, precision, recall, f1, n_gold, n_predicted; `micro`, precision, recall and F1;
-    `lenient`, for each of strict, exact, partial and type the counts and precision, recall, F1 of nervaluate; `tags`: rows of tag,
-    precision, recall, f1, n_gold, n_predicted.
+    `lenient`, for each of strict, exact, partial and type the counts and precision, recall, F1 of nervaluate; `tags`,
+    rows of tag, precision, recall, f1, n_gold, n_predicted.
 
     Raises:
         ValueError: if the numbers of rows differ, or there is no such scheme.
