@@ -117,6 +117,8 @@ class ValMetrics(Event):
 
     The latter is None where only some tokens are predicted (masked tokens, span corruption), or where their weights
     differ (prompt loss weight below 1). `loss_error` is the standard error of the loss, a mean over tokens.
+
+    A dataset's task also has its `metric` (models.metrics) and its value, None where it is undefined.
     """
 
     step: int
@@ -125,6 +127,8 @@ class ValMetrics(Event):
     loss: float
     bits_per_byte: float | None
     loss_error: float | None = None
+    metric: str | None = None
+    metric_value: float | None = None
 
 
 ARROW = " → "

@@ -9,7 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch: inputs and targets (B, T) long; weights (B, T) float32, the weight of each target in the loss."""
+    """One batch: inputs and targets (B, T) long; weights (B, T) float32, the weight of each target in the loss.
+
+    With a `task`, targets and weights are those of whole texts or of spans.
+    """
 
     inputs: Tensor
     targets: Tensor
@@ -21,7 +24,13 @@ class Batch:
     source_mask: Tensor | None = None
     """(B, S) bool: which source tokens are not padding; None where none is."""
     candidates: Tensor | None = None
-    """(B, T) bool: where targets are positions in the same row (models.pronouns), the allowed positions."""
+    """(B, T) bool: where targets are positions in the same row (models.pronouns, spans), the allowed positions."""
+    segments: Tensor | None = None
+    """(B, T) long: the segment of each input, for an encoder that tells two texts apart."""
+    task: str = ""
+    """The task whose targets these are (models.tasks.losses): "classification", targets (B) long; "multi-label", (B, L)
+    float32, 1 for each label; "regression", (B) float32; weights (B). "span": (B, 2) long, the positions of the first
+    and last token of the answer, and as many weights. "" where each target is the token or tag of its position."""
     n_tokens: int | None = None
     """Number of source and input tokens without padding; None where not counted."""
 

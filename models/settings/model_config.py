@@ -6,12 +6,14 @@ It does not import torch, so that forms, diagrams and the command line can use i
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from models.settings.conflicts import conflicts
 from models.settings.model_slots import ModelSlots
 from models.settings.slots import Problem, SettingError, draft, field_problems, settings_from_dict, settings_to_dict
+from models.settings.tasks import TASKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,21 @@ class ModelConfig(ModelSlots):
             n_encoder_head=0,
             d_encoder_ff=0,
         )
+
+    def for_task(self, task: str, labels: Sequence[str] = ()) -> ModelConfig:
+        """This design with the head that a task needs, and an output for each of its labels (regression: one).
+
+        Raises:
+            ValueError: where a model of this topology cannot learn the task.
+        """
+        heads = TASKS[task].heads
+        if self.topology not in heads:
+            raise ValueError(
+                f"{TASKS[task].title} cannot be learned by a design that is {self.topology}: use one that is "
+                f"{' or '.join(heads)}."
+            )
+        n_label = 1 if task == "regression" else len(labels) or self.n_label
+        return dataclasses.replace(self, head=heads[self.topology], n_label=n_label)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""

@@ -140,6 +140,15 @@ class TrainConfig:
         group="Objective",
         choices=("auto", "span-corruption", "denoising"),
     )
+    class_weights: str = slot(
+        "none",
+        "Label weights",
+        "How much each label counts in the loss of a classification or tagging: as often as it occurs (none), or all "
+        "labels alike (balanced), so that rare ones are not ignored.",
+        group="Objective",
+        choices=("none", "balanced"),
+        omit_default=True,
+    )
     seed: int = slot(
         0,
         "Seed",
@@ -198,7 +207,8 @@ class TrainConfig:
     patience: int = slot(
         0,
         "Patience",
-        "Stop early after this many validations in a row without a new lowest loss. 0 = never.",
+        "Stop early after this many validations in a row without a new lowest loss or, with a task, a better metric. "
+        "0 = never.",
         group="Evaluation and checkpoints",
         range=(0, 1_000_000),
     )
@@ -346,8 +356,19 @@ class RunSpec:
 
     @property
     def n_classes(self) -> int:
-        """The number of classes of a prediction: all tokens, or the two nouns that a pronoun may refer to."""
-        return 2 if self.data.source == "pronouns" else self.model.vocab_size
+        """The number of classes of a prediction; 0 where a uniform guess has no fixed loss (scores, spans).
+
+        They are all tokens, the labels of a task (each of several: there or not), or the two nouns that a pronoun may
+        refer to.
+        """
+        if self.data.source == "pronouns" or self.learned_task == "multi-label":
+            return 2
+        return 0 if self.learned_task in ("regression", "span") else self.model.n_output or self.model.vocab_size
+
+    @property
+    def learned_task(self) -> str:
+        """The task of its dataset; "" where it learns from plain text, conversations or pronouns."""
+        return self.data.task if self.data.source == "dataset" and self.data.task not in ("language", "chat") else ""
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""
@@ -398,7 +419,8 @@ def objective_of(model: ModelConfig, wanted: str = "auto") -> str:
 
 def inactive_fields(model: ModelConfig) -> frozenset[str]:
     """The TrainConfig settings without effect for a design, because of its topology."""
-    return frozenset() if model.topology == "encoder-decoder" else frozenset({"objective"})
+    inactive = set() if model.topology == "encoder-decoder" and model.head == "language" else {"objective"}
+    return frozenset(inactive if model.head in ("sequence", "token") else {*inactive, "class_weights"})
 
 
 def _upgraded_train(data: Any, topology: str) -> Any:

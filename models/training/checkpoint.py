@@ -33,6 +33,9 @@ GGUF_FORMAT = 3
 _SINCE_2: dict[str, Any] = {"lowest_loss": None, "n_since_lowest": 0}
 """Fields that checkpoints of format 1 lack, with their values."""
 
+_OF_TASKS: dict[str, Any] = {"val_score": None, "best_score": None, "highest_score": None}
+"""Fields that checkpoints from before tasks lack, with their values."""
+
 
 @dataclass(kw_only=True)
 class TrainState:
@@ -40,6 +43,9 @@ class TrainState:
 
     `n_sampled` counts the pinned prompts sampled so far where sampling was interrupted. `lowest_loss` is the lowest
     of all validation losses, and `n_since_lowest` the number of validations since then.
+
+    Where a task is scored, its metric decides instead of the loss which checkpoint is the best and when to stop:
+    `val_score` is its value at the last validation, negated where less is better, `highest_score` the highest of all.
     """
 
     step: int = 0
@@ -54,17 +60,33 @@ class TrainState:
     best_loss: float | None = None
     lowest_loss: float | None = None
     n_since_lowest: int = 0
+    val_score: float | None = None
+    best_score: float | None = None
+    highest_score: float | None = None
     log_sizes: dict[str, int] = field(default_factory=dict)
     made_with: dict[str, Any] = field(default_factory=dict)
     """Device, precision, threads and torch version: what the last digits of a loss depend on."""
 
-    def record_validation(self, loss: float) -> None:
-        """Take in the validation loss of this step; a loss that is not finite counts as none."""
+    def record_validation(self, loss: float, score: float | None = None, *, is_scored: bool = False) -> None:
+        """Take in the validation loss of this step, not finite for none, and the score of a task that `is_scored`."""
         self.validated_step, self.val_loss = self.step, loss if math.isfinite(loss) else None
-        if self.val_loss is not None and (self.lowest_loss is None or self.val_loss < self.lowest_loss):
-            self.lowest_loss, self.n_since_lowest = self.val_loss, 0
-        else:
-            self.n_since_lowest += 1
+        is_lower = self.val_loss is not None and (self.lowest_loss is None or self.val_loss < self.lowest_loss)
+        is_higher = score is not None and (self.highest_score is None or score > self.highest_score)
+        if is_lower:
+            self.lowest_loss = self.val_loss
+        if is_higher:
+            self.highest_score = score
+        self.val_score = score
+        self.n_since_lowest = 0 if (is_higher if is_scored else is_lower) else self.n_since_lowest + 1
+
+    def take_if_best(self) -> None:
+        """Make this step the best one if its validation was the best of all checkpoints: the higher score, if any task
+        is scored, and of two equal ones the lower loss."""
+        if self.validated_step != self.step or self.val_loss is None:
+            return
+        score, best_score = (-math.inf if value is None else value for value in (self.val_score, self.best_score))
+        if self.best_loss is None or (score, -self.val_loss) > (best_score, -self.best_loss):
+            self.best_step, self.best_loss, self.best_score = self.step, self.val_loss, self.val_score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +193,7 @@ def _read_about(path: Path) -> dict[str, Any]:
         raise DamagedError(f"{path / 'state.json'} is damaged: it has no format.")
     if about["format"] > GGUF_FORMAT:
         raise ValueError(f"{path / 'state.json'} is from a newer Terrarium: update this one.")
-    return about if about["format"] >= 2 else _SINCE_2 | about
+    return _OF_TASKS | about if about["format"] >= 2 else _OF_TASKS | _SINCE_2 | about
 
 
 def _read_state(path: Path, about: dict[str, Any]) -> TrainState:

@@ -16,6 +16,7 @@ from models.settings.run_spec import TrainConfig, objective_of
 from models.training.checkpoint import TrainState
 from models.training.clock import Clock
 from models.training.failures import divergence_sentence
+from models.training.metric import Scorer
 from models.training.objective import Estimate, validate, validation_sums
 from models.training.parallel.process_group import Command
 from models.training.record import Recorder, bits_per_byte
@@ -41,7 +42,7 @@ class Evaluator:
     is_stopping: Callable[[], bool]
 
     def validate(self, context: TrainingContext, state: TrainState) -> Generator[Event, None, bool]:
-        """Compute the validation loss where it is due; returns whether it was computed (a stop cuts it short)."""
+        """Compute the validation loss and metric where they are due; returns whether it was computed (a stop cuts it short)."""
         if not context.val_batches or not self._is_due(self.config.eval_interval, state.validated_step, state.step):
             return False
         self._check(context, state)
@@ -53,6 +54,17 @@ class Evaluator:
                 yield MicroStep(step=state.step, micro_step=i)
                 if self.is_stopping():
                     return False
+        scorer, score = context.scorer, None
+        if scorer is not None:
+            measuring = scorer.measure(gather_full_model(context))
+            try:
+                while True:
+                    next(measuring)
+                    yield MicroStep(step=state.step, micro_step=len(context.val_batches))
+                    if self.is_stopping():
+                        return False
+            except StopIteration as end:
+                score = end.value
         metrics = ValMetrics(
             step=state.step,
             tokens=state.tokens,
@@ -60,14 +72,20 @@ class Evaluator:
             loss=estimate.loss,
             bits_per_byte=bits_per_byte(estimate.loss, context.val_bytes_per_token),
             loss_error=estimate.error,
+            metric=None if scorer is None else scorer.metric,
+            metric_value=score,
         )
         yield from self.record.validation(metrics)
-        state.record_validation(estimate.loss)
+        if scorer is None:
+            state.record_validation(estimate.loss)
+        else:
+            merit = score if score is None or scorer.higher_is_better else -score
+            state.record_validation(estimate.loss, merit, is_scored=True)
         yield metrics
         return True
 
     def is_enough(self, state: TrainState) -> bool:
-        """Whether to stop early: the validation loss has not fallen for `patience` validations."""
+        """Whether to stop early: neither loss nor, with a task, metric has become better for `patience` validations."""
         return 0 < self.config.patience <= state.n_since_lowest and state.step < self.config.steps
 
     def sample_pinned(
@@ -107,6 +125,7 @@ class Evaluator:
             max_tokens=length,
             denoises=self._denoises(context),
             resolves_pronouns=context.resolves_pronouns,
+            scorer=context.scorer,
         )
         return SampleMade(step=state.step, prompt=prompt, seed=seed, text=text, top=top)
 
@@ -120,6 +139,7 @@ class Evaluator:
             as_chat=context.prompts_are_chat,
             denoises=self._denoises(context),
             resolves_pronouns=context.resolves_pronouns,
+            scorer=context.scorer,
         )
 
     def _denoises(self, context: TrainingContext) -> bool:
@@ -180,15 +200,22 @@ def capture_attention(
     as_chat: bool,
     denoises: bool = False,
     resolves_pronouns: bool = False,
+    scorer: Scorer | None = None,
 ) -> AttentionSeen:
     """The attention weights of layer number `layer` (from 1; the last one where there are fewer) in `prompt`.
 
     An encoder-decoder shows its encoder's. Only the last MAX_PROMPT_TOKENS tokens of a prompt are read. Leaves
     the model's mode as it is.
     """
-    ids = prompt_input_ids(model, tokenizer, prompt, as_chat, denoises=denoises, resolves_pronouns=resolves_pronouns)[
-        -MAX_PROMPT_TOKENS:
-    ]
+    ids = prompt_input_ids(
+        model,
+        tokenizer,
+        prompt,
+        as_chat,
+        denoises=denoises,
+        resolves_pronouns=resolves_pronouns,
+        scorer=scorer,
+    )[-MAX_PROMPT_TOKENS:]
     stack = "encoder." if isinstance(model, EncoderDecoder) else ""
     n_layer = (model.config.n_encoder_layer if stack else 0) or model.config.n_layer
     site = f"{stack}blocks.{min(layer, n_layer) - 1}.attention"

@@ -10,10 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.architecture.trace import Trace
-from models.architecture.transformer import AnyModel, Decoder, EncoderDecoder
+from models.architecture.transformer import AnyModel
 from models.data.batch import Batch
 from models.data.batches import Batches
 from models.pronouns.pointing import pointing_nll
+from models.tasks.forward import batch_states, task_logits
+from models.tasks.losses import task_nll
 
 SPARSE_BELOW = 0.6
 """Below this share of targets with a weight, selecting them costs less than computing logits for all."""
@@ -34,13 +36,16 @@ def weighted_nll(
 def _nll(model: AnyModel, batch: Batch, dtype: torch.dtype, trace: Trace | None) -> tuple[Tensor, Tensor]:
     """The negative log-likelihood of each target and its weight, both (N); targets without weight may be left out."""
     device = model.embedding.weight.device
+    if batch.task:
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            return task_nll(task_logits(model, batch, trace), batch)
     weights, targets = batch.weights.flatten(), batch.targets.flatten()  # (B·T)
     counting = None
     if int(weights.count_nonzero()) < SPARSE_BELOW * weights.numel():
         counting = weights.nonzero().squeeze(1)  # (N)
         weights, targets, counting = weights[counting], targets[counting], counting.to(device)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-        states = _hidden(model, batch, device, trace)
+        states = batch_states(model, batch, trace)
         if batch.candidates is not None:
             return pointing_nll(states, batch)
         hidden = states.flatten(0, 1)  # (B·T, C)
@@ -49,19 +54,6 @@ def _nll(model: AnyModel, batch: Batch, dtype: torch.dtype, trace: Trace | None)
         logits = model.logits(hidden)
     nll = F.cross_entropy(logits.float(), targets.to(device), reduction="none")
     return nll, weights.to(device)
-
-
-def _hidden(model: AnyModel, batch: Batch, device: torch.device, trace: Trace | None) -> Tensor:
-    """The model's final hidden states, before its head: (B, T, C)."""
-    inputs = batch.inputs.to(device, non_blocking=True)
-    if isinstance(model, Decoder):
-        return model.hidden(inputs, trace=trace)
-    if isinstance(model, EncoderDecoder):
-        assert batch.source is not None
-        source_mask = None if batch.source_mask is None else batch.source_mask.to(device)
-        return model.hidden(batch.source.to(device), inputs, source_mask=source_mask, trace=trace)
-    mask = None if batch.mask is None else batch.mask.to(device)
-    return model.hidden(inputs, mask=mask, trace=trace)
 
 
 def validation_slice(batches: Batches, n: int) -> list[Batch]:

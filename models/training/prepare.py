@@ -20,6 +20,8 @@ from models.pronouns.pointing import check_pointing
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import QueuedRun, RunQueue
 from models.settings.run_spec import RunSpec, TokenizerSpec, objective_of
+from models.tasks.encoding import LABEL_TASKS
+from models.tasks.rows import labels_of
 from models.tokenizers import load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens
 
@@ -60,15 +62,31 @@ def prepare_trial(library: Library, spec: RunSpec) -> Generator[Event, None, Pre
 
 def _prepare(library: Library, spec: RunSpec) -> Generator[Event, None, tuple[PreparedData, str]]:
     """The data of the run, and the name or path of the tokenizer that it copies."""
-    check = check_pointing if spec.data.source == "pronouns" else check_trainable
-    check(spec.model)
+    has_rows = spec.data.source == "dataset"
+    if not has_rows:
+        check = check_pointing if spec.data.source == "pronouns" else check_trainable
+        check(spec.model)
     corpus = yield from prepare_corpus(library, spec.data)
+    if has_rows:
+        spec = _with_task(spec, corpus)
     name = yield from prepare_tokenizer(library, spec.tokenizer, corpus, spec.name)
     tokenizer = load_tokenizer(name, library)
     denoises = objective_of(spec.model, spec.train.objective) == "denoising"
     add_missing_special_tokens(tokenizer, spec.model.topology, masks=denoises)
     model = dataclasses.replace(spec.model, vocab_size=tokenizer.get_vocab_size())
     return PreparedData(spec=dataclasses.replace(spec, model=model), tokenizer=tokenizer, corpus=corpus), name
+
+
+def _with_task(spec: RunSpec, corpus: Corpus) -> RunSpec:
+    """The spec with what a dataset says of its task: its labels, its metric, and the head that the task needs."""
+    labels = labels_of(corpus)
+    data = dataclasses.replace(
+        spec.data, task=corpus.task, labels=labels, metric=spec.data.metric or corpus.metric or ""
+    )
+    model = spec.model.for_task(corpus.task, labels)
+    if corpus.task not in LABEL_TASKS:
+        check_trainable(model)
+    return dataclasses.replace(spec, data=data, model=model)
 
 
 def prepare_queued(library: Library, queue: RunQueue, item: QueuedRun) -> Generator[Event, None, RunFolder]:

@@ -80,6 +80,7 @@ def bits_per_byte(loss: float, bytes_per_token: float | None) -> float | None:
     return None if bytes_per_token is None else loss / math.log(2) / bytes_per_token
 
 
-def metrics_row(kind: str, **values: float | None) -> Row:
-    """A row of metrics.jsonl: always the same keys, null where there is no value."""
-    return {"kind": kind} | {key: values.get(key) for key in _METRICS}
+def metrics_row(kind: str, **values: Any) -> Row:
+    """A row of metrics.jsonl: always the same keys, null where there is no value; those of a metric where there is one."""
+    of_task = {key: values[key] for key in ("metric", "metric_value") if values.get("metric")}
+    return {"kind": kind} | {key: values.get(key) for key in _METRICS} | of_task

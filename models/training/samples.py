@@ -14,12 +14,16 @@ from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 from models.chat.own_template import encode_messages
-from models.events import ARROW, TokenMade
+from models.events import ARROW, TokenMade, result_of
 from models.inference.fill_mask import fill_mask
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
+from models.number_words import format_percent
 from models.pronouns.reading import prepare_text, read_sentence
 from models.pronouns.resolving import resolve
+from models.tasks.encoding import LABEL_TASKS, TaskEncoder
+from models.tasks.predicting import predict
+from models.tasks.rows import Row
 from models.tokenizers import decode, encode_text
 from models.tokenizers.special_tokens import (
     encode_with_masks,
@@ -29,6 +33,7 @@ from models.tokenizers.special_tokens import (
     sentinel_ids,
     start_id,
 )
+from models.training.metric import Scorer
 
 N_TOP = 10
 _LAST_WORD = re.compile(r" ?\w+(?=\W*$)")
@@ -47,15 +52,19 @@ def write_sample(
     max_tokens: int,
     denoises: bool = False,
     resolves_pronouns: bool = False,
+    scorer: Scorer | None = None,
 ) -> tuple[str, TopTokens]:
     """The sampled output for a pinned prompt, and the most probable tokens at the first predicted position.
 
     A prompt is a user turn where the model learns to chat (`as_chat`), else plain text. `denoises`: an
     encoder-decoder trained to restore corrupted text. `resolves_pronouns`: a model trained to resolve "it"; the top
-    tokens are the candidate nouns. Leaves the model's mode and the global random state as they are.
+    tokens are the candidate nouns. `scorer`: of a model that learns a task; where that has labels or spans, the output
+    is what it predicts for the prompt, without top tokens. Leaves the model's mode and the global random state as they are.
     """
     if resolves_pronouns:
         return _resolve_pronoun(model, tokenizer, prompt)
+    if scorer is not None and scorer.task in LABEL_TASKS:
+        return ARROW + _label(model, tokenizer, prompt, scorer), ()
     if isinstance(model, Encoder):
         return _fill_masks(model, tokenizer, prompt, as_chat)
     sampling = SamplingConfig(temperature=0.8, top_k=50, seed=seed, max_tokens=max_tokens)
@@ -72,10 +81,14 @@ def prompt_input_ids(
     *,
     denoises: bool = False,
     resolves_pronouns: bool = False,
+    scorer: Scorer | None = None,
 ) -> list[int]:
     """The input ids of the model, or of its encoder, for a pinned prompt."""
     if resolves_pronouns:
         return encode_text(tokenizer, prepare_text(prompt))[-model.config.context_length :]
+    if scorer is not None and scorer.task in LABEL_TASKS:
+        encoder = TaskEncoder(model.config, tokenizer, scorer.task, scorer.labels)
+        return list(encoder.items([_prompt_row(scorer.task, prompt)], has_targets=False)[0].ids)
     if isinstance(model, Encoder):
         before, ids, after = _masked(model, tokenizer, prompt, as_chat)
         return [*before, *ids, *after]
@@ -94,6 +107,28 @@ def _resolve_pronoun(model: AnyModel, tokenizer: Tokenizer, prompt: str) -> tupl
     found = sorted(zip(probabilities, reading.candidates, strict=True), key=lambda each: -each[0])
     top = tuple((reading.ids[candidate.position], probability) for probability, candidate in found)
     return f"{ARROW}{found[0][1].noun}", top
+
+
+def _prompt_row(task: str, prompt: str) -> Row:
+    """A prompt as a row of a label task; of a question and its context, the question ends with the first “?”."""
+    if task == "tagging":
+        return {"words": prompt.split()}
+    question, mark, context = prompt.partition("?")
+    return {"question": question + mark, "context": context} if task == "span" else {"text": prompt}
+
+
+def _label(model: AnyModel, tokenizer: Tokenizer, prompt: str, scorer: Scorer) -> str:
+    """What a model predicts for a prompt, in words."""
+    row = _prompt_row(scorer.task, prompt)
+    (found,) = result_of(predict(model, tokenizer, scorer.task, [row], scorer.labels))
+    sure = "" if found.score is None else f" ({format_percent(found.score)})"
+    if scorer.task == "tagging":
+        marked = zip(row["words"], found.value, strict=True)
+        return " ".join(word if tag == "O" else f"{word}/{tag}" for word, tag in marked)
+    if scorer.task == "regression":
+        return f"{found.value:.3g}"
+    words = ", ".join(found.value) if isinstance(found.value, list) else found.value
+    return f"{words or '–'}{sure}"
 
 
 def _prefix_ids(model: Decoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> list[int]:

@@ -27,9 +27,7 @@ class Saver:
     def write(self, context: TrainingContext, state: TrainState) -> None:
         """Write whatever is missing of this step's checkpoint; may be called again after the disk was full."""
         path = self._run.checkpoint_path(state.step)
-        val_loss = state.val_loss if state.validated_step == state.step else None
-        if val_loss is not None and (state.best_loss is None or val_loss < state.best_loss):
-            state.best_step, state.best_loss = state.step, val_loss
+        state.take_if_best()
         if not path.exists():
             state.log_sizes = self._run.sync_logs()
             with context.process_group.together(Command.SAVE):

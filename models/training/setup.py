@@ -27,6 +27,7 @@ from models.tokenizers import read_tokenizer
 from models.training.batches import make_batches
 from models.training.checkpoint import TrainState, read_checkpoint, restore
 from models.training.machine import peak_matmul_flops
+from models.training.metric import Scorer, make_scorer
 from models.training.objective import validation_slice
 from models.training.optim import make_optimizers
 from models.training.parallel.layout import Layout
@@ -55,6 +56,8 @@ class TrainingContext:
     prompts_are_chat: bool
     resolves_pronouns: bool
     """Whether the model learns to resolve pronouns instead of predicting tokens."""
+    scorer: Scorer | None
+    """What measures the metric of a task on validation; None where there is no task."""
     state: TrainState
     resumed: bool
     notices: Sequence[str]
@@ -123,12 +126,12 @@ def set_up(
     yield Phase(name="Reading the text")
     tokenizer = _read_own_tokenizer(run)
     corpus = open_corpus(library, run.made_from("corpus"))
-    train_batches = make_batches(corpus, tokenizer, spec.model, spec.train, "train")
+    train_batches = make_batches(corpus, tokenizer, spec.model, spec.train, labels=spec.data.labels)
     val_batches: list[Batch] = []
     val_bytes_per_token: float | None = None
     measured: dict[str, float] = {"train_batches": train_batches.n_batches, "val_batches": 0}
     if spec.train.eval_interval:
-        validation = make_batches(corpus, tokenizer, spec.model, spec.train, "val")
+        validation = make_batches(corpus, tokenizer, spec.model, spec.train, "val", labels=spec.data.labels)
         val_batches = validation_slice(validation, spec.train.eval_batches)
         val_bytes_per_token = validation.bytes_per_token
         measured["val_batches"] = validation.n_batches
@@ -161,6 +164,7 @@ def set_up(
         padded=corpus.kind == "examples",
         prompts_are_chat=corpus.has_chats,
         resolves_pronouns=corpus.source == "pronouns",
+        scorer=make_scorer(corpus, tokenizer, spec) if spec.train.eval_interval else None,
         state=state,
         resumed=resumed,
         notices=notices,
@@ -196,7 +200,7 @@ def _unigram(run: RunFolder, batches: Batches) -> dict[str, float]:
     known = {name: value for name, value in run.measured.items() if name in names}
     if known:
         return known
-    unigram = unigram_entropy(batches, run.spec.model.vocab_size)
+    unigram = unigram_entropy(batches, run.spec.n_classes)
     return {} if unigram is None else dict(zip(names, unigram, strict=True))
 
 

@@ -14,6 +14,7 @@ from models.architecture.transformer import AnyModel
 from models.device import is_out_of_memory
 from models.events import Event, Finished, LayerMetrics, Noted, Notice, RunStarted, Saved, TrainMetrics
 from models.library.library import Library
+from models.metrics.table import METRICS
 from models.runs.run_folder import RunFolder
 from models.training.checkpoint import TrainState
 from models.training.clock import Clock, EtaEstimator
@@ -222,8 +223,9 @@ class Trainer:
         yield from self._apply_lr_scale()
         # Only right after a validation: a run resumed after an early stop trains at least until the next one.
         if was_validated and self._evaluator.is_enough(state) and self._stop is None:
-            n = state.n_since_lowest
-            yield from self._record.event("early stop", self.step, f"{n} validations without a new lowest loss")
+            n, scorer = state.n_since_lowest, context.scorer
+            better = "a new lowest loss" if scorer is None else f"a better {METRICS[scorer.metric].title}"
+            yield from self._record.event("early stop", self.step, f"{n} validations without {better}")
             self._stop = (True, "stopped")
         keep, status = self._stop or (True, "finished" if self.step == config.steps else None)
         due = status is not None or (self.step > 0 and self.step % config.checkpoint_interval == 0)

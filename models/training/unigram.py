@@ -1,4 +1,4 @@
-"""The unigram entropy: the loss of the best prediction that knows only how often each token occurs."""
+"""The unigram entropy: the loss of the best prediction that knows only how often each token or label occurs."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class Unigram(NamedTuple):
     n_targets: int
 
 
-def unigram_entropy(batches: Batches, vocab_size: int) -> Unigram | None:
+def unigram_entropy(batches: Batches, n_classes: int) -> Unigram | None:
     """The entropy of the targets, weighted as in the loss, over the first batches of a run.
 
     This is the lowest loss that a fixed distribution can reach on them; a model below it has used the context. Slightly
     too low where few targets were counted, since rare tokens are missing then. None where no target has a weight, or
-    the targets are not tokens.
+    the targets are neither tokens nor labels.
     """
-    counts, n_targets = torch.zeros(vocab_size, dtype=torch.float64), 0
+    counts, n_targets = torch.zeros(n_classes, dtype=torch.float64), 0
     for step in range(min(batches.n_batches, _MAX_BATCHES)):
         batch = batches.batch(step)
-        if batch.candidates is not None:
+        if batch.candidates is not None or batch.targets.is_floating_point():
             return None
         weights = batch.weights.flatten()  # (B·T)
-        counts += torch.bincount(batch.targets.flatten(), weights.double(), minlength=vocab_size)
+        counts += torch.bincount(batch.targets.flatten(), weights.double(), minlength=n_classes)
         n_targets += int(weights.count_nonzero())
         if n_targets >= N_TARGETS:
             break

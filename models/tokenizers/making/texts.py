@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 MAX_RUN_LENGTH = 1000
 """Characters without a space: longer runs take the trainers minutes, or crash them (measured on 1 MB)."""
@@ -85,11 +85,23 @@ def example_texts(lines: Iterable[str], path: Path) -> Iterator[str]:
             continue
         try:
             example = json.loads(line)
-            contents = [example["text"]] if "text" in example else [m["content"] for m in example["messages"]]
-            texts = [" " + content for content in contents]  # the chat template puts a space before each
+            texts = [" " + content for content in _contents(example)]  # the chat template puts a space before each
         except (ValueError, RecursionError, KeyError, TypeError) as error:
             raise ValueError(f'{path}, line {number}: not an example ({{"text": …}} or {{"messages": …}}).') from error
         yield from texts
+
+
+def _contents(example: dict[str, Any]) -> list[str]:
+    """The texts of an example: its messages, its words as one text, or its columns of text."""
+    if "messages" in example:
+        return [message["content"] for message in example["messages"]]
+    if "words" in example:
+        return [" ".join(example["words"])]
+    columns = ("text", "text_pair", "question", "context", "source", "target")
+    found = [example[column] for column in columns if column in example]
+    if not found:
+        raise KeyError("text")
+    return found
 
 
 def split_long_runs(

@@ -103,6 +103,7 @@ class DistributedGroup(ProcessGroup):
             source=None if batch.source is None else batch.source[rows],
             source_mask=None if batch.source_mask is None else batch.source_mask[rows],
             candidates=None if batch.candidates is None else batch.candidates[rows],
+            segments=None if batch.segments is None else batch.segments[rows],
             n_tokens=None,
         )
 

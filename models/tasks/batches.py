@@ -1,0 +1,79 @@
+"""The batches of a label task: a pure function of the step, like all batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.data.batch import Batch
+from models.data.batches import POOL_BATCHES
+from models.data.corpus import Corpus
+from models.data.epoch_permutations import EpochPermutations
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import TrainConfig
+from models.tasks.encoding import Item, TaskEncoder
+from models.tasks.rows import check_rows
+
+
+class TaskBatches:
+    """The batches of a split of a dataset: `batch_size` items of similar length, shuffled anew in every epoch."""
+
+    bytes_per_token: float | None = None
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        tokenizer: Tokenizer,
+        config: ModelConfig,
+        train: TrainConfig,
+        split: str,
+        labels: Sequence[str],
+    ) -> None:
+        """Raises ValueError where a row has another form than the task's, or a label that is not among `labels`."""
+        rows = corpus.read_examples(split)
+        check_rows(corpus.task, rows, labels, str(corpus.path(split)))
+        self.encoder = TaskEncoder(config, tokenizer, corpus.task, labels)
+        self.items = self.encoder.items(rows)
+        self._lengths = torch.tensor([len(item.ids) for item in self.items])
+        self._size, self._accum = train.batch_size, train.grad_accum_steps
+        self._shuffled = split == "train"
+        self._permutations = EpochPermutations(train.seed)
+        self._plan: tuple[int, list[Tensor]] = (-1, [])
+        self._class_weights = None
+        if train.class_weights == "balanced" and corpus.task in ("classification", "tagging"):
+            of = self.items if self._shuffled else self.encoder.items(corpus.read_examples("train"))
+            self._class_weights = balanced_weights(of, len(labels))
+
+    @property
+    def n_batches(self) -> int:
+        n = len(self.items)
+        return max(1, n // self._size) if self._shuffled else -(-n // self._size)
+
+    def batch(self, step: int, micro_step: int = 0) -> Batch:
+        if not self._shuffled:
+            return self._gather(torch.argsort(self._lengths, stable=True)[step * self._size : (step + 1) * self._size])
+        epoch, index = divmod(step * self._accum + micro_step, self.n_batches)
+        if self._plan[0] != epoch:
+            self._plan = (epoch, self._plan_epoch(epoch))
+        return self._gather(self._plan[1][index])
+
+    def _plan_epoch(self, epoch: int) -> list[Tensor]:
+        """As that of ExampleBatches."""
+        order = self._permutations.permutation(epoch, len(self.items))
+        batches: list[Tensor] = []
+        for pool in order[: self.n_batches * self._size].split(POOL_BATCHES * self._size):
+            batches.extend(pool[torch.argsort(self._lengths[pool], stable=True)].split(self._size))
+        return [batches[int(i)] for i in self._permutations.permutation(-1 - epoch, len(batches))]
+
+    def _gather(self, chosen: Tensor) -> Batch:
+        return self.encoder.batch([self.items[i] for i in chosen.tolist()], self._class_weights)
+
+
+def balanced_weights(items: Sequence[Item], n_label: int) -> Tensor:
+    """(L): n / (L × number of that label), so that all labels count alike; 1 for a label that does not occur."""
+    found = [tag for item in items for tag in (item.target if isinstance(item.target, list) else [item.target])]
+    counts = torch.bincount(torch.tensor([tag for tag in found if tag >= 0]), minlength=n_label).float()
+    return torch.where(counts > 0, counts.sum() / (n_label * counts.clamp(min=1)), 1.0)

@@ -1,0 +1,30 @@
+"""A batch through a model: its final states, and the logits of its label head. Shapes as in models.tasks.encoding."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from models.architecture.trace import Trace
+from models.architecture.transformer import AnyModel, Decoder, EncoderDecoder
+from models.data.batch import Batch
+
+
+def batch_states(model: AnyModel, batch: Batch, trace: Trace | None = None) -> Tensor:
+    """The model's final hidden states, before its head: (B, T, C)."""
+    device = model.embedding.weight.device
+    inputs = batch.inputs.to(device, non_blocking=True)
+    if isinstance(model, Decoder):
+        return model.hidden(inputs, trace=trace)
+    if isinstance(model, EncoderDecoder):
+        assert batch.source is not None
+        source_mask = None if batch.source_mask is None else batch.source_mask.to(device)
+        return model.hidden(batch.source.to(device), inputs, source_mask=source_mask, trace=trace)
+    mask = None if batch.mask is None else batch.mask.to(device)
+    segments = None if batch.segments is None else batch.segments.to(device)
+    return model.hidden(inputs, mask=mask, segments=segments, trace=trace)
+
+
+def task_logits(model: AnyModel, batch: Batch, trace: Trace | None = None) -> Tensor:
+    """The logits of a label head: (B, L) of whole texts, (B, T, L) of tokens, (B, T, 2) of a span."""
+    states = batch_states(model, batch, trace)
+    return model.logits(states, None if batch.mask is None else batch.mask.to(states.device))

@@ -1,0 +1,95 @@
+"""Rows of a task: whether they have its form, and the labels in them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from models.data.corpus import Corpus
+from models.settings.tasks import TASKS
+
+Row = Mapping[str, Any]
+"""A row of a dataset; its form: models.settings.tasks."""
+
+
+def check_rows(task: str, rows: Sequence[Row], labels: Sequence[str] | None, where: str) -> None:
+    """Check that rows have the form of a task, and no other labels than `labels` (None: any).
+
+    Raises:
+        ValueError: in the words of `where` (“train.jsonl”), with the number of the row, counted from 1.
+    """
+    if not rows:
+        raise ValueError(f"{where} has no rows: choose another file, or another split.")
+    known = None if labels is None else frozenset(labels)
+    for number, row in enumerate(rows, start=1):
+        problem = _problem(task, row) or _unknown_label(task, row, known)
+        if problem:
+            raise ValueError(f"{where}, row {number}: {problem}")
+
+
+def row_labels(task: str, row: Row) -> Sequence[str]:
+    """The labels of a row of a task that has labels."""
+    column = TASKS[task].label_column
+    assert column is not None
+    value = row[column]
+    return [value] if isinstance(value, str) else value
+
+
+def labels_of(corpus: Corpus) -> tuple[str, ...]:
+    """The labels of a dataset in the order of a model's outputs: as it lists them, else those in training, sorted."""
+    if corpus.labels or TASKS[corpus.task].label_column is None:
+        return corpus.labels
+    rows = corpus.read_examples("train")
+    for number, row in enumerate(rows, start=1):
+        if problem := _problem(corpus.task, row):
+            raise ValueError(f"{corpus.path('train')}, row {number}: {problem}")
+    return tuple(sorted({label for row in rows for label in row_labels(corpus.task, row)}))
+
+
+def _problem(task: str, row: Row) -> str | None:
+    """What is wrong with the form of a row."""
+    if not isinstance(row, Mapping):
+        return f"it is no object with the columns {', '.join(TASKS[task].columns)}: write one JSON object a line."
+    missing = next((column for column in TASKS[task].columns if column not in row), None)
+    if missing is not None:
+        return f"it has no column {missing!r}: {task} needs {', '.join(TASKS[task].columns)}."
+    for column in ("text", "text_pair", "label", "question", "context", "source", "target"):
+        if column in row and column in (*TASKS[task].columns, *TASKS[task].optional_columns):
+            if not isinstance(row[column], str):
+                return f"{column} must be a text, not {row[column]!r}."
+    for column in set(TASKS[task].columns) & {"labels", "words", "tags"}:
+        if not isinstance(row[column], list) or not all(isinstance(each, str) for each in row[column]):
+            return f"{column} must be a list of texts."
+    if task == "tagging" and len(row["words"]) != len(row["tags"]):
+        return f"it has {len(row['words'])} words but {len(row['tags'])} tags: give each word one."
+    if task == "regression" and not _is_number(row["score"]):
+        return f"score must be a number, not {row['score']!r}."
+    return _answer_problem(row) if task == "span" else None
+
+
+def _answer_problem(row: Row) -> str | None:
+    if not isinstance(row["answers"], list):
+        return "answers must be a list, empty where the question has none."
+    for answer in row["answers"]:
+        if not isinstance(answer, Mapping) or not isinstance(answer.get("text"), str):
+            return 'each answer must have a text and its start: {"text": …, "start": …}.'
+        start = answer.get("start")
+        if type(start) is not int or not answer["text"] or start < 0:
+            return f"the answer {answer['text']!r} has no start: give the number of characters before it."
+        if row["context"][start : start + len(answer["text"])] != answer["text"]:
+            return f"the answer {answer['text']!r} does not stand at character {start} of the context."
+    return None
+
+
+def _unknown_label(task: str, row: Row, known: frozenset[str] | None) -> str | None:
+    if known is None or TASKS[task].label_column is None:
+        return None
+    label = next((label for label in row_labels(task, row) if label not in known), None)
+    if label is None:
+        return None
+    return f"the label {label!r} is none that the model can give: add rows with it to the training data, or correct it."
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)

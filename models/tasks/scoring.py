@@ -1,0 +1,101 @@
+"""Scores of predictions, and the file in a run's folder that keeps both: scores/NAME.jsonl and scores/NAME.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.files.atomic import atomic_write_json, write_synced
+from models.metrics.answers import score_answers
+from models.metrics.classification import score_classification, score_multi_label
+from models.metrics.intervals import RESAMPLES
+from models.metrics.regression import score_regression
+from models.metrics.report import Report
+from models.metrics.tagging import score_tagging
+from models.metrics.texts import TEXT_METRICS, score_texts
+from models.settings.tasks import TASKS
+from models.tasks.predicting import Prediction
+from models.tasks.rows import Row
+
+FOLDER = "scores"
+
+
+def gold_of(task: str, row: Row) -> Any:
+    """The right answer of a row, in the form of `Prediction.value`; of a question, the texts of all right answers."""
+    if task == "span":
+        return [answer["text"] for answer in row["answers"]]
+    return row[TASKS[task].columns[1]]
+
+
+def score(
+    task: str,
+    predictions: Sequence[Prediction],
+    rows: Sequence[Row],
+    labels: Sequence[str] = (),
+    metric: str = "",
+    *,
+    resamples: int = RESAMPLES,
+) -> Report:
+    """The metrics of a task; the headline is `metric`, or the usual one.
+
+    resamples: of the bootstrap, for 95 % intervals; 0 for none.
+
+    Raises:
+        ValueError: where the number of predictions differs from that of the rows, or the task has no such metric.
+    """
+    gold, values = [gold_of(task, row) for row in rows], [prediction.value for prediction in predictions]
+    if task == "classification":
+        shares = np.array([[prediction.probabilities[label] for label in labels] for prediction in predictions])
+        report = score_classification(gold, values, labels=labels, probabilities=shares, resamples=resamples)
+    elif task == "multi-label":
+        report = score_multi_label(gold, values, labels=labels, resamples=resamples)
+    elif task == "regression":
+        report = score_regression(gold, values, resamples=resamples)
+    elif task == "tagging":
+        report = score_tagging(gold, values, resamples=resamples)
+    elif task == "span":
+        report = score_answers(gold, values, resamples=resamples)
+    else:
+        assert task == "text-to-text"
+        wanted = [name for name in TASKS[task].metrics if name in TEXT_METRICS]
+        if metric in TEXT_METRICS and metric not in wanted:
+            wanted.append(metric)
+        sources = [row["source"] for row in rows]
+        report = score_texts(sources, gold, values, metrics=wanted, resamples=resamples)
+    return report.with_headline(metric) if metric else report
+
+
+def worst_first(report: Report) -> list[int]:
+    """The indices of the items, the worst first; equal ones in their order."""
+    return sorted(range(report.n), key=lambda i: report.item_scores[i])
+
+
+def write_scores(
+    folder: Path, name: str, task: str, rows: Sequence[Row], predictions: Sequence[Prediction], report: Report
+) -> Path:
+    """Write the predictions of a run as JSON lines {row, gold, prediction, score, item_score …}, and the report.
+
+    Returns:
+        The path of the JSON lines, in the folder `scores` of the run's.
+    """
+    path = folder / FOLDER / f"{name}.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    lines = [
+        {
+            "row": row,
+            "gold": gold_of(task, row),
+            "prediction": prediction.value,
+            "score": prediction.score,
+            "item_score": item_score,
+            **({"probabilities": prediction.probabilities} if prediction.probabilities else {}),
+            **prediction.details,
+        }
+        for row, prediction, item_score in zip(rows, predictions, report.item_scores, strict=True)
+    ]
+    write_synced(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
+    atomic_write_json(path.with_suffix(".json"), {"task": task, **report.to_dict()})
+    return path

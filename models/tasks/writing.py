@@ -1,0 +1,127 @@
+"""Texts written after a source: by an encoder-decoder, or by a decoder as the reply to it. Greedy in batches, or beams.
+
+Letters in shape comments: B batch, S source tokens, V vocab_size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from tokenizers import Tokenizer
+
+from models.architecture.cache import KVCache
+from models.architecture.transformer import AnyModel, Decoder, EncoderDecoder
+from models.chat.prompting import PromptSettings, encode_untruncated
+from models.chat.template_config import ChatTemplateConfig, reply_ends
+from models.events import Progress
+from models.inference.beam import beam_search
+from models.inference.continuation import check_prompt, evaluating
+from models.inference.generate import generate_batch
+from models.inference.prompts import encode_for
+from models.tokenizers import decode
+from models.tokenizers.special_tokens import end_id, start_id
+
+_BATCH_SIZE = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writing:
+    """How texts are written: greedily with one beam, else by beam search; at most `max_tokens`.
+
+    template: the chat template of a decoder, where it came with one.
+    """
+
+    n_beam: int = 1
+    length_penalty: float = 1.0
+    max_tokens: int = 256
+    template: ChatTemplateConfig = field(default_factory=ChatTemplateConfig)
+
+
+def write_texts(
+    model: AnyModel, tokenizer: Tokenizer, sources: Sequence[str], writing: Writing
+) -> Generator[Progress, None, list[str]]:
+    """The texts that a model writes after the sources, in order. Yields Progress (texts).
+
+    Raises:
+        ValueError: where the model writes no texts, the tokenizer has no end token, or a decoder's prompt does not fit.
+    """
+    end = end_id(tokenizer, model.config)
+    if end is None:
+        raise ValueError("This tokenizer has no end token, so a text would never end: use another tokenizer.")
+    if isinstance(model, Decoder):
+        ends = reply_ends(model.config, tokenizer, writing.template).ids
+        end = ends[0] if ends else end
+    prompts = [_prompt(model, tokenizer, source, writing) for source in sources]
+    start = start_id(model.config, tokenizer) if isinstance(model, EncoderDecoder) else -1
+    texts = [""] * len(sources)
+    order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
+    size = 1 if writing.n_beam > 1 else _BATCH_SIZE
+    for first in range(0, len(order), size):
+        chosen = order[first : first + size]
+        given = [prompts[i] for i in chosen]
+        if writing.n_beam > 1:
+            found = [list(_beam(model, given[0], writing, start, end))]
+        elif isinstance(model, EncoderDecoder):
+            found = _targets(model, given, writing.max_tokens, start, end)
+        else:
+            assert isinstance(model, Decoder)
+            found = generate_batch(model, given, writing.max_tokens, end)
+        for i, ids in zip(chosen, found, strict=True):
+            texts[i] = decode(tokenizer, [id for id in ids if id != end]).strip()
+        yield Progress(done=min(first + size, len(order)), total=len(order))
+    return texts
+
+
+def _prompt(model: AnyModel, tokenizer: Tokenizer, source: str, writing: Writing) -> list[int]:
+    if isinstance(model, EncoderDecoder):
+        return encode_for(model.config, tokenizer, source)[-model.config.context_length :]
+    messages = [{"role": "user", "content": source}]
+    length = model.config.context_length
+    return encode_untruncated(length, tokenizer, messages, PromptSettings(), writing.template).ids.tolist()  # type: ignore[no-any-return]
+
+
+def _beam(model: AnyModel, ids: Sequence[int], writing: Writing, start: int, end: int) -> Sequence[int]:
+    found = beam_search(
+        model,
+        ids,
+        n_beam=writing.n_beam,
+        max_tokens=writing.max_tokens,
+        start_id=start,
+        end_id=end,
+        length_penalty=writing.length_penalty,
+    )
+    return found[0].ids
+
+
+def _targets(
+    model: EncoderDecoder, sources: Sequence[Sequence[int]], max_tokens: int, start: int, end: int
+) -> list[list[int]]:
+    """Greedy targets of a batch of sources, without end tokens."""
+    device = model.embedding.weight.device
+    for source in sources:
+        check_prompt(len(source), model.config.context_length)
+    lengths = torch.tensor([len(source) for source in sources])
+    mask = torch.arange(int(lengths.max())) < lengths[:, None]  # (B, S)
+    ids = torch.zeros(mask.shape, dtype=torch.long)
+    ids[mask] = torch.tensor([id for source in sources for id in source])
+    cache = KVCache(model.config.n_layer)
+    last = torch.full((len(sources), 1), start, device=device)
+    has_ended = torch.zeros(len(sources), dtype=torch.bool)
+    written: list[list[int]] = [[] for _ in sources]
+    with evaluating(model):
+        memory = model.encode(ids.to(device), mask=mask.to(device))
+        for _ in range(min(max_tokens, model.config.context_length)):
+            hidden = model.decode(
+                last, memory if not cache.has_source else None, source_mask=mask.to(device), cache=cache
+            )
+            chosen = model.logits(hidden[:, -1]).argmax(dim=-1)  # (B)
+            has_ended |= chosen.cpu() == end
+            for row, id in enumerate(chosen.tolist()):
+                if not has_ended[row]:
+                    written[row].append(id)
+            if bool(has_ended.all()):
+                break
+            last = chosen[:, None]
+    return written

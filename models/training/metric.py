@@ -1,0 +1,70 @@
+"""The metric of a task on validation, measured beside the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
+
+from models.architecture.transformer import AnyModel
+from models.data.corpus import Corpus
+from models.events import Progress
+from models.metrics.table import METRICS
+from models.metrics.texts import TEXT_METRICS
+from models.settings.run_spec import RunSpec
+from models.settings.tasks import TASKS
+from models.tasks.encoding import LABEL_TASKS
+from models.tasks.predicting import predict
+from models.tasks.rows import Row, check_rows
+from models.tasks.scoring import score
+from models.tasks.writing import Writing
+
+_LONGEST_TEXT = 128  # tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """Measures `metric` of the task on the same rows at each validation."""
+
+    task: str
+    metric: str
+    labels: tuple[str, ...]
+    rows: Sequence[Row]
+    tokenizer: Tokenizer
+    writing: Writing
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger value is a better one."""
+        return METRICS[self.metric].higher_is_better is not False
+
+    def measure(self, model: AnyModel) -> Generator[Progress, None, float | None]:
+        """The metric's value; None where it is undefined (no entities anywhere). Leaves the model's mode as it is."""
+        predictions = yield from predict(model, self.tokenizer, self.task, self.rows, self.labels, writing=self.writing)
+        report = score(self.task, predictions, self.rows, self.labels, self.metric, resamples=0)
+        return report.value
+
+
+def make_scorer(corpus: Corpus, tokenizer: Tokenizer, spec: RunSpec) -> Scorer | None:
+    """The scorer of a run's dataset, on `eval_batches` batches' worth of rows, spread over the validation split.
+
+    None where it has no task that is scored. pass@1, which needs code to be run, is measured as exact match.
+    """
+    if not TASKS.get(corpus.task) or not TASKS[corpus.task].metrics:
+        return None
+    rows = corpus.read_examples("val")
+    labels = spec.data.labels or corpus.labels
+    check_rows(corpus.task, rows, labels, str(corpus.path("val")))
+    metric = spec.data.metric or corpus.metric or TASKS[corpus.task].metrics[0]
+    if corpus.task not in LABEL_TASKS and metric not in TEXT_METRICS:
+        metric = TEXT_METRICS[0]
+    n = min(len(rows), spec.train.eval_batches * spec.train.batch_size)
+    return Scorer(
+        task=corpus.task,
+        metric=metric,
+        labels=labels,
+        rows=[rows[i * len(rows) // n] for i in range(n)],
+        tokenizer=tokenizer,
+        writing=Writing(max_tokens=_LONGEST_TEXT),
+    )
