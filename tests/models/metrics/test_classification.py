@@ -65,7 +65,9 @@ def test_auc_with_ties_and_two_labels() -> None:
     gold = ["no", "yes", "no", "yes", "yes"]
     probabilities = np.array([[0.5, 0.5], [0.5, 0.5], [0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
     report = score_classification(gold, gold, labels=("no", "yes"), probabilities=probabilities, resamples=0)
-    assert report.scores["auc"].value == pytest.approx(sk.roc_auc_score([g == "yes" for g in gold], probabilities[:, 1]))
+    assert report.scores["auc"].value == pytest.approx(
+        sk.roc_auc_score([g == "yes" for g in gold], probabilities[:, 1])
+    )
 
 
 def test_intervals_hold_the_value() -> None:

@@ -94,7 +94,9 @@ def test_nearly_right_entities_equal_nervaluate(rows: list[tuple[list[str], list
     def as_spans(tags: list[str]) -> list[dict[str, str | int]]:
         return [{"label": e.type, "start": e.start, "end": e.end - 1} for e in entities(tags)]
 
-    evaluator = Evaluator([as_spans(t) for t in gold], [as_spans(t) for t in predicted], tags=list(TYPES), loader="dict")
+    evaluator = Evaluator(
+        [as_spans(t) for t in gold], [as_spans(t) for t in predicted], tags=list(TYPES), loader="dict"
+    )
     overall = evaluator.evaluate()["overall"]
     lenient = score_tagging(gold, predicted, resamples=0).details["lenient"]
     for kind, expected in {"strict": "strict", "exact": "exact", "partial": "partial", "type": "ent_type"}.items():
