@@ -28,6 +28,7 @@ COMMANDS = (
     "queue",
     "sweep",
     "doctor",
+    "evaluate",
     "generate",
     "chat",
     "serve",

@@ -24,6 +24,7 @@ from models.events import (
     ValMetrics,
     VocabularyGrowth,
 )
+from models.metrics.table import METRICS, format_score
 from models.number_words import format_duration
 
 Result = TypeVar("Result")
@@ -70,6 +71,8 @@ class ProgressLine:
             self._draw_if_due(self._train_text(event), last=event.step >= event.total_steps)
         elif isinstance(event, ValMetrics):
             self._validation = f" · val {event.loss:.3f}"
+            if event.metric is not None:
+                self._validation += f" · {METRICS[event.metric].title} {format_score(event.metric, event.metric_value)}"
         else:
             sentence = _sentence(event)
             if sentence:

@@ -12,6 +12,7 @@ from app.commands.interrupt import ignore_signals, stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
 from models.events import TrainMetrics, ValMetrics
 from models.library.library import Library
+from models.metrics.table import METRICS, format_score
 from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.settings.spec_changes import changed_spec, parse_change
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from models.training.trainer import Trainer
 
 DONE, INTERRUPTED = 0, 130
-_BY_OPTIONS = ("preset", "data", "tokenizer", "vocab_size")
+_BY_OPTIONS = ("preset", "data", "dataset", "tokenizer", "vocab_size")
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -63,6 +64,7 @@ def add_spec_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="UTF-8 text (default: the synthetic Tiny World)",
     )
+    parser.add_argument("--dataset", metavar="NAME", help="a dataset of the library, whose task is learned")
     parser.add_argument(
         "--tokenizer", metavar="KIND-or-PATH", help=f"{', '.join(KINDS)}, a path or a name (default: bpe)"
     )
@@ -126,6 +128,7 @@ def _train(args: argparse.Namespace, process_group: ProcessGroup) -> int:
                 "loss": latest.train.loss if latest.train else None,
                 "val_loss": latest.validation.loss if latest.validation else None,
                 "bits_per_byte": latest.validation.bits_per_byte if latest.validation else None,
+                **latest.metric(),
             }
         )
     else:
@@ -194,11 +197,17 @@ def _spec_like(args: argparse.Namespace) -> RunSpec:
 def _spec_from_options(args: argparse.Namespace) -> RunSpec:
     preset = args.preset or "terrarium-tiny"
     files = tuple(str(Path(file).resolve()) for file in args.data or ())
+    if files and args.dataset is not None:
+        raise ValueError("--data and --dataset both say what to train on: omit one of them.")
+    data = DataSpec(source="files", files=files) if files else DataSpec()
+    if args.dataset is not None:
+        data = DataSpec(source="dataset", dataset=args.dataset)
+    stem = args.dataset or (Path(files[0]).stem if files else "")
     return RunSpec(
-        name=f"{Path(files[0]).stem}-{preset}" if files else preset,
+        name=f"{stem}-{preset}" if stem else preset,
         model=PRESETS[preset],
         tokenizer=_tokenizer_spec(args.tokenizer or "bpe", args.vocab_size),
-        data=DataSpec(source="files", files=files) if files else DataSpec(),
+        data=data,
         train=TrainConfig(),
     )
 
@@ -278,11 +287,21 @@ class _Latest:
                 self.validation = event
             yield event
 
+    def metric(self) -> dict[str, Any]:
+        """The metric of a task, and its value; nothing where there is none."""
+        if self.validation is None or self.validation.metric is None:
+            return {}
+        return {"metric": self.validation.metric, "metric_value": self.validation.metric_value}
+
     def summary(self) -> str:
         """The metrics in one line."""
-        parts = [f"loss {self.train.loss:.3f} nats/token"] if self.train else []
+        metric = self.validation.metric if self.validation else None
+        unit = "nats/token" if metric is None else "nats"
+        parts = [f"loss {self.train.loss:.3f} {unit}"] if self.train else []
         if self.validation:
             bits = self.validation.bits_per_byte
             also = "" if bits is None else f", {bits:.3f} bits/byte"
-            parts.append(f"validation {self.validation.loss:.3f} nats/token{also}")
+            parts.append(f"validation {self.validation.loss:.3f} {unit}{also}")
+            if metric is not None:
+                parts.append(f"{METRICS[metric].title} {format_score(metric, self.validation.metric_value)}")
         return " · ".join(parts) or "nothing was left to train"

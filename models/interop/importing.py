@@ -94,13 +94,17 @@ def _copy_gguf(source: Path, checkpoint: Path) -> Generator[Event, None, tuple[M
     return config, tokenizer
 
 
-def _task_of(source: Path, config: ModelConfig) -> dict[str, Any]:
-    """The task and the labels of a model with a label head, as DataSpec has them; numbered where it names none."""
+def task_of(source: Path, config: ModelConfig) -> dict[str, Any]:
+    """The task and the labels that the model in `source` (as for `load_model`) learned, as DataSpec has them.
+
+    Labels are numbered where none are named; there is nothing for a model without a label head that is no run.
+    """
+    folder = source.absolute().parent.parent if (source / "state.json").is_file() else source
+    if (folder / "run.json").is_file():
+        data = RunFolder.open(folder).spec.data
+        return {"task": data.task, "labels": data.labels} if data.task != "language" else {}
     if config.head in ("language", "none"):
         return {}
-    if (source / "run.json").is_file():
-        data = RunFolder.open(source).spec.data
-        return {"task": data.task, "labels": data.labels}
     if config.head == "span":
         return {"task": "span"}
     about = read_json(source / "config.json") if (source / "config.json").is_file() else {}
@@ -125,7 +129,7 @@ def _record(
         name=name,
         model=config,
         tokenizer=TokenizerSpec(path="tokenizer.json") if tokenizer is not None else TokenizerSpec(),
-        data=DataSpec(source="files", files=(str(source),), **_task_of(source, config)),
+        data=DataSpec(source="files", files=(str(source),), **task_of(source, config)),
         train=TrainConfig(steps=1),
     )
     return {

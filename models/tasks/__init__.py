@@ -1,1 +1,1 @@
-"""Tasks on rows of data (models.settings.tasks): what a model reads and predicts, its loss, and its scores."""
+"""Tasks on rows of data (models.settings.tasks): what a model reads and predicts, losses, scores, baselines."""

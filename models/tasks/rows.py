@@ -55,9 +55,9 @@ def _problem(task: str, row: Row) -> str | None:
     if missing is not None:
         return f"it has no column {missing!r}: {task} needs {', '.join(TASKS[task].columns)}."
     for column in ("text", "text_pair", "label", "question", "context", "source", "target"):
-        if column in row and column in (*TASKS[task].columns, *TASKS[task].optional_columns):
-            if not isinstance(row[column], str):
-                return f"{column} must be a text, not {row[column]!r}."
+        is_read = column in row and column in (*TASKS[task].columns, *TASKS[task].optional_columns)
+        if is_read and not isinstance(row[column], str):
+            return f"{column} must be a text, not {row[column]!r}."
     for column in set(TASKS[task].columns) & {"labels", "words", "tags"}:
         if not isinstance(row[column], list) or not all(isinstance(each, str) for each in row[column]):
             return f"{column} must be a list of texts."

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from models.files.atomic import atomic_write_json, write_synced
+from models.files.atomic import atomic_write_bytes, atomic_write_json
 from models.metrics.answers import score_answers
 from models.metrics.classification import score_classification, score_multi_label
 from models.metrics.intervals import RESAMPLES
@@ -22,6 +24,26 @@ from models.tasks.predicting import Prediction
 from models.tasks.rows import Row
 
 FOLDER = "scores"
+_UNSAFE = r"[^\w.-]+"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRows:
+    """Rows to evaluate on: their task and headline metric ("" for the usual one), and a name for what is written."""
+
+    name: str
+    task: str
+    metric: str
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The predictions for all rows, in order, and their scores."""
+
+    data: TaskRows
+    predictions: Sequence[Prediction]
+    report: Report
 
 
 def gold_of(task: str, row: Row) -> Any:
@@ -74,16 +96,19 @@ def worst_first(report: Report) -> list[int]:
     return sorted(range(report.n), key=lambda i: report.item_scores[i])
 
 
-def write_scores(
-    folder: Path, name: str, task: str, rows: Sequence[Row], predictions: Sequence[Prediction], report: Report
-) -> Path:
-    """Write the predictions of a run as JSON lines {row, gold, prediction, score, item_score …}, and the report.
+def write_scores(folder: Path, found: Evaluation, path: Path | None = None) -> Path:
+    """Write the predictions as JSON lines {row, gold, prediction, score, item_score …}, and the report beside them.
+
+    Args:
+        folder: of the run, in whose folder `scores` they are kept. path: another file for them.
 
     Returns:
-        The path of the JSON lines, in the folder `scores` of the run's.
+        The path of the JSON lines; that of the report ends in .json.
     """
-    path = folder / FOLDER / f"{name}.jsonl"
-    path.parent.mkdir(exist_ok=True)
+    if path is None:
+        path = folder / FOLDER / f"{re.sub(_UNSAFE, '-', found.data.name)}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+    task = found.data.task
     lines = [
         {
             "row": row,
@@ -94,8 +119,10 @@ def write_scores(
             **({"probabilities": prediction.probabilities} if prediction.probabilities else {}),
             **prediction.details,
         }
-        for row, prediction, item_score in zip(rows, predictions, report.item_scores, strict=True)
+        for row, prediction, item_score in zip(
+            found.data.rows, found.predictions, found.report.item_scores, strict=True
+        )
     ]
-    write_synced(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
-    atomic_write_json(path.with_suffix(".json"), {"task": task, **report.to_dict()})
+    atomic_write_bytes(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
+    atomic_write_json(path.with_suffix(".json"), {"task": task, **found.report.to_dict()})
     return path

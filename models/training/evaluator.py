@@ -42,7 +42,7 @@ class Evaluator:
     is_stopping: Callable[[], bool]
 
     def validate(self, context: TrainingContext, state: TrainState) -> Generator[Event, None, bool]:
-        """Compute the validation loss and metric where they are due; returns whether it was computed (a stop cuts it short)."""
+        """Compute the validation loss and a task's metric where due; returns whether it did (a stop cuts it short)."""
         if not context.val_batches or not self._is_due(self.config.eval_interval, state.validated_step, state.step):
             return False
         self._check(context, state)
@@ -85,7 +85,7 @@ class Evaluator:
         return True
 
     def is_enough(self, state: TrainState) -> bool:
-        """Whether to stop early: neither loss nor, with a task, metric has become better for `patience` validations."""
+        """Whether to stop early: the loss (with a task, the metric) has not improved for `patience` validations."""
         return 0 < self.config.patience <= state.n_since_lowest and state.step < self.config.steps
 
     def sample_pinned(

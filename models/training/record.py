@@ -81,6 +81,6 @@ def bits_per_byte(loss: float, bytes_per_token: float | None) -> float | None:
 
 
 def metrics_row(kind: str, **values: Any) -> Row:
-    """A row of metrics.jsonl: always the same keys, null where there is no value; those of a metric where there is one."""
+    """A row of metrics.jsonl: always the same keys, null where there is no value; with a metric, its keys too."""
     of_task = {key: values[key] for key in ("metric", "metric_value") if values.get("metric")}
     return {"kind": kind} | {key: values.get(key) for key in _METRICS} | of_task

@@ -58,8 +58,9 @@ def write_sample(
 
     A prompt is a user turn where the model learns to chat (`as_chat`), else plain text. `denoises`: an
     encoder-decoder trained to restore corrupted text. `resolves_pronouns`: a model trained to resolve "it"; the top
-    tokens are the candidate nouns. `scorer`: of a model that learns a task; where that has labels or spans, the output
-    is what it predicts for the prompt, without top tokens. Leaves the model's mode and the global random state as they are.
+    tokens are the candidate nouns. `scorer`: of a model that learns a task; where that has labels or spans, the
+    output is what it predicts for the prompt, without top tokens. Leaves the model's mode and the global random state
+    as they are.
     """
     if resolves_pronouns:
         return _resolve_pronoun(model, tokenizer, prompt)

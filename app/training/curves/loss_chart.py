@@ -92,6 +92,7 @@ class LossChart(RunChart):
         title = self.quantities if controls else label(LOSS.name, "subheading")
         super().__init__(theme, Chart(theme, x="Steps"), title, "" if controls else LOSS.unit)
         self._vocab_size = 0
+        self._noun = "token"
         self._measured: Mapping[str, float] = {}
         self._smoothing, self.is_log = SMOOTHING, False
         self.chart.setAccessibleName("Loss")
@@ -102,7 +103,7 @@ class LossChart(RunChart):
         self.smooth = self.chart.curve(smooth=True)
         self.val = pg.PlotDataItem(antialias=True, pen=None, symbol="o", symbolSize=7)
         self.chart.addItem(self.val)
-        self.uniform_guess = ReferenceLine(self.chart, "The loss of giving every token the same probability")
+        self.uniform_guess = ReferenceLine(self.chart, "The loss of giving every token or label the same probability")
         self.frequencies = ReferenceLine(self.chart, "")
         self.line_names = [pg.TextItem(anchor=(0, 0.5)), pg.TextItem(anchor=(0, 0.5))]
         for name in self.line_names:
@@ -128,14 +129,16 @@ class LossChart(RunChart):
         history: RunHistory,
         vocab_size: int,
         measured: Mapping[str, float] | None = None,
+        noun: str = "token",
     ) -> None:
         """Draw another run.
 
         Args:
             vocab_size: places the line of a uniform guess; 0 = unknown.
             measured: numbers of its run.json, for the line of the unigram entropy.
+            noun: what is predicted, “token” or “label”.
         """
-        self._vocab_size, self._measured = vocab_size, measured or {}
+        self._vocab_size, self._measured, self._noun = vocab_size, measured or {}, noun
         self.history = history
         self.chart.show_whole()
         self.refresh()
@@ -186,10 +189,10 @@ class LossChart(RunChart):
         logarithm = f"ln {vocab_size:,} = " if quantity is LOSS else ""
         format = quantity.format if quantity is PERPLEXITY else "{:.2f}".format
         self.uniform_guess.show(guess, f"uniform guess: {logarithm}{format(guess)}", log=self.is_log)
-        self.frequencies.show(frequencies, f"token frequencies: {format(frequencies)}", log=self.is_log)
+        self.frequencies.show(frequencies, f"{self._noun} frequencies: {format(frequencies)}", log=self.is_log)
         self.frequencies.set_tip(
-            "The lowest loss without any context, from token frequencies alone: "
-            f"the entropy of {self._measured.get('unigram_tokens', 0):,.0f} tokens of the training data"
+            f"The lowest loss without any context, from {self._noun} frequencies alone: "
+            f"the entropy of {self._measured.get('unigram_tokens', 0):,.0f} {self._noun}s of the training data"
         )
 
     def _offer_bits(self, known: bool) -> None:

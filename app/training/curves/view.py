@@ -189,9 +189,10 @@ class CurvesView(QWidget):
         run = self._run
         assert run is not None
         self._has_begun = len(run.history.train) > 0
-        self.loss.show_history(
-            run.history, run.spec.n_classes if run.spec is not None else 0, initial_measurements(run)
-        )
+        n_classes, noun = 0, "token"
+        if run.spec is not None:
+            n_classes, noun = run.spec.n_classes, "label" if run.spec.model.head in ("sequence", "token") else "token"
+        self.loss.show_history(run.history, n_classes, initial_measurements(run), noun)
 
     @Slot()
     def refresh(self) -> None:

@@ -74,8 +74,11 @@ class Signs:
 
     @cached_property
     def guessing(self) -> float:
-        """The loss of uniform guessing: ln(number of choices), in nats."""
-        return math.log(self.log.spec.n_classes)
+        """The loss of uniform guessing: ln(number of choices), in nats; that of the first step for scores and spans."""
+        n_classes = self.log.spec.n_classes
+        if n_classes:
+            return math.log(n_classes)
+        return self.first_loss if math.isfinite(self.first_loss) else 0.0
 
     @cached_property
     def fall(self) -> float:

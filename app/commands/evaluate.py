@@ -1,0 +1,153 @@
+"""`terrarium evaluate`: what a model's answers to the rows of a dataset or file are worth, with 95 % intervals."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
+from app.commands.progress import ProgressLine, drive
+from models.library.library import Library
+from models.settings.tasks import TASKS
+
+if TYPE_CHECKING:
+    from models.tasks.scoring import Evaluation, TaskRows
+
+_LONGEST_CELL = 60
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add this command's options."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "evaluate",
+        help="score a model on a dataset",
+        description=__doc__,
+        epilog="The predictions of a run are written to its folder, as scores/NAME.jsonl.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a path, or a run's id or name")
+    parser.add_argument(
+        "--data", metavar="FILE-or-DATASET", help="JSON lines, or a dataset of the library (default: the run's own)"
+    )
+    tasks = [name for name, task in TASKS.items() if task.metrics]
+    parser.add_argument(
+        "--task", choices=tasks, help="what the rows of a file are for (default: what the model learned)"
+    )
+    parser.add_argument(
+        "--split", choices=("train", "val", "test"), default="test", help="the part of a dataset (default: test)"
+    )
+    parser.add_argument(
+        "--worst", type=int, default=0, metavar="N", help="show the N worst predictions, the worst first"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the predictions there, as JSON lines")
+    group = parser.add_argument_group("texts that are written")
+    group.add_argument("--beams", type=int, default=1, metavar="N", help="number of beams (default: 1, greedy)")
+    group.add_argument("--max-tokens", type=int, default=256, metavar="N", help="longest text (default: 256)")
+    add_weights(parser)
+    add_common(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the scores."""
+    if args.beams < 1 or args.max_tokens < 1 or args.worst < 0:
+        raise UsageError("--beams and --max-tokens must be at least 1, and --worst at least 0.")
+    began = time.perf_counter()
+    path = find_model(args.model)
+    model, tokenizer, _ = open_model(args.model, args.device, args.weights)
+    from models.interop.chat_templates import read_template_config
+    from models.interop.importing import task_of
+    from models.tasks.evaluating import evaluate
+    from models.tasks.scoring import worst_first, write_scores
+    from models.tasks.writing import Writing
+
+    learned = task_of(path, model.config)
+    data = _rows(args, path, learned.get("task", ""))
+    labels = learned.get("labels", ())
+    writing = Writing(n_beam=args.beams, max_tokens=args.max_tokens, template=read_template_config(path))
+    with ProgressLine(as_json=args.json) as line:
+        found = drive(evaluate(model, tokenizer, data, labels, writing), line)
+    written = None
+    if (path / "run.json").is_file() or args.out is not None:
+        written = write_scores(path, found, args.out)
+    worst = worst_first(found.report)[: args.worst]
+    if args.json:
+        print_json(_as_json(found, time.perf_counter() - began, path, written, worst))
+    else:
+        _print(found, written, worst)
+    return 0
+
+
+def _rows(args: argparse.Namespace, path: Path, learned: str) -> TaskRows:
+    from models.data.corpus import open_corpus
+    from models.runs.run_folder import RunFolder
+    from models.tasks.evaluating import dataset_rows, read_task_rows
+
+    if args.data is not None:
+        is_file = Path(args.data).expanduser().is_file()
+        return read_task_rows(Library(), args.data, args.task or (learned if is_file else ""), args.split)
+    if not (path / "run.json").is_file() or not learned:
+        raise UsageError("Give the data to evaluate on, with --data: this model has no dataset of its own.")
+    return dataset_rows(open_corpus(Library(), RunFolder.open(path).made_from("corpus")), args.split)
+
+
+def _as_json(found: Evaluation, seconds: float, path: Path, written: Path | None, worst: list[int]) -> dict[str, Any]:
+    report = found.report
+    return {
+        "task": found.data.task,
+        "metric": report.headline,
+        "score": report.value,
+        "interval": report.interval,
+        "n": report.n,
+        "seconds": seconds,
+        "run": str(path),
+        "predictions": None if written is None else str(written),
+        **report.to_dict(),
+        "worst": [_line(found, i) for i in worst],
+    }
+
+
+def _print(found: Evaluation, written: Path | None, worst: list[int]) -> None:
+    from models.metrics.table import METRICS, format_score
+
+    report = found.report
+    print(f"{TASKS[found.data.task].title} · {found.data.name} · {report.n:,} rows")
+    names = [report.headline, *(name for name in report.scores if name != report.headline)]
+    width = max(len(METRICS[name].title) for name in names)
+    for name in names:
+        result = report.scores[name]
+        between = ""
+        if result.interval is not None:
+            between = f"  ({' to '.join(format_score(name, bound) for bound in result.interval)})"
+        print(f"{METRICS[name].title:<{width}}  {format_score(name, result.value):>8}{between}")
+    for note in report.notes:
+        print(note)
+    for signature in report.details.get("signatures", {}).values():
+        print(signature)
+    for i in worst:
+        line = _line(found, i)
+        print(
+            f"\n{_short(line['row'])}\n  gold:       {_short(line['gold'])}\n  prediction: {_short(line['prediction'])}"
+        )
+    if written is not None:
+        print(written, file=sys.stderr)
+
+
+def _line(found: Evaluation, i: int) -> dict[str, Any]:
+    from models.tasks.scoring import gold_of
+
+    row = found.data.rows[i]
+    return {
+        "row": row,
+        "gold": gold_of(found.data.task, row),
+        "prediction": found.predictions[i].value,
+        "score": found.predictions[i].score,
+    }
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"

@@ -1,0 +1,110 @@
+"""Each task is learned from scratch on each topology that has a head for it, scored meanwhile, and resumed exactly."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+
+from models import load_model
+from models.events import ValMetrics, result_of
+from models.library.library import Library
+from models.settings.tasks import TASKS
+from models.tasks.predicting import predict
+from models.tasks.scoring import score
+from models.training.trainer import Trainer, prepare_run
+from tests.models.tasks.small_tasks import make_dataset, make_task_run, make_task_spec
+from tests.models.training.support import final_weights, numbers, train
+
+CASES = [
+    (task, topology)
+    for task in ("classification", "multi-label", "regression", "tagging", "span")
+    for topology in TASKS[task].heads
+]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return Library(tmp_path_factory.mktemp("home"))
+
+
+@pytest.mark.parametrize(("task", "topology"), CASES)
+def test_learned_from_scratch(library: Library, task: str, topology: str) -> None:
+    corpus = make_dataset(library, task)
+    steps = 300 if task == "span" else 80
+    run = make_task_run(library, task, topology, steps=steps, eval_interval=steps // 2, checkpoint_interval=steps // 2)
+    assert run.spec.model.head == TASKS[task].heads[topology]
+    events = [event for event in train(run, library) if isinstance(event, ValMetrics)]
+    assert {event.metric for event in events} == {TASKS[task].metrics[0]}
+    rows = corpus.read_examples("test")
+    model, tokenizer = load_model(run.folder)
+    assert tokenizer is not None
+    labels = run.spec.data.labels
+    found = result_of(predict(model, tokenizer, task, rows, labels))
+    report = score(task, found, rows, labels)
+    assert report.value is not None
+    least = 0.8 if (task, topology) == ("span", "decoder-only") else 0.95
+    assert report.value > least, report.value
+    assert report.interval is not None
+    last = run.read_metrics()[-1]
+    assert last["kind"] == "val"
+    assert last["metric"] == TASKS[task].metrics[0]
+    assert last["metric_value"] == events[-1].metric_value
+
+
+def test_resume_is_exact(library: Library) -> None:
+    make_dataset(library, "tagging")
+    settings: dict[str, Any] = {
+        "steps": 9,
+        "eval_interval": 4,
+        "checkpoint_interval": 3,
+        "grad_accum_steps": 2,
+        "class_weights": "balanced",
+    }
+    whole, parts = (make_task_run(library, "tagging", "encoder-only", **settings) for _ in range(2))
+    train(whole, library)
+    for stop_at in (2, 5):
+        trainer = Trainer(parts, library, device="cpu")
+        for _ in trainer.events():
+            if trainer.step == stop_at:
+                trainer.request_stop()
+    train(parts, library)
+    assert numbers(whole) == numbers(parts)
+    torch.testing.assert_close(final_weights(whole), final_weights(parts), rtol=0, atol=0)
+
+
+def test_the_best_checkpoint_is_that_of_the_best_metric(library: Library) -> None:
+    make_dataset(library, "classification")
+    run = make_task_run(
+        library, "classification", "encoder-only", steps=60, eval_interval=10, checkpoint_interval=10, lr=0.02
+    )
+    train(run, library)
+    rows = [row for row in run.read_metrics() if row["kind"] == "val"]
+    best = max(row["metric_value"] for row in rows if row["step"])
+    lowest = min((row for row in rows if row["metric_value"] == best and row["step"]), key=lambda row: row["loss"])
+    assert run.best_step == lowest["step"]
+
+
+def test_patience_is_for_the_metric(library: Library) -> None:
+    make_dataset(library, "classification")
+    run = make_task_run(
+        library, "classification", "encoder-only", steps=400, eval_interval=10, patience=3, checkpoint_interval=400
+    )
+    train(run, library)
+    rows = [row for row in run.read_metrics() if row["kind"] == "val"]
+    assert rows[-1]["step"] < 400
+    assert rows[-1]["loss"] < rows[-4]["loss"], "the loss still fell"
+    assert max(row["metric_value"] for row in rows) == rows[-4]["metric_value"]
+    assert "3 validations without a better Macro F1" in [event["detail"] for event in run.read_events()]
+
+
+def test_a_label_that_training_lacks_is_one_sentence(library: Library) -> None:
+    corpus = make_dataset(library, "classification", label="odd", labels=("glad", "sad"))
+    assert corpus.labels == ("glad", "sad")
+    spec = make_task_spec(library, "classification", "encoder-only")
+    spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, dataset="odd"))
+    run = result_of(prepare_run(library, spec))
+    with pytest.raises(ValueError, match=r"train.jsonl, row \d+: the label 'angry' is none that the model can give"):
+        train(run, library)
