@@ -13,8 +13,10 @@ from torch import Tensor
 
 from models import load_model
 from models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
+from models.data.batch import Batch
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
+from models.training.objective import weighted_nll
 from tests.models.interop.support import padding_masks, save_theirs, shake
 from tests.models.interop.test_round_trips import build, export
 
@@ -154,3 +156,30 @@ def test_the_names_of_labels_are_written(tmp_path: Path) -> None:
     assert about["id2label"] == {"0": "glad", "1": "sad"}
     assert about["label2id"] == {"glad": 0, "sad": 1}
     assert about["architectures"] == ["GPT2ForSequenceClassification"]
+
+
+@pytest.mark.parametrize("ending", HEADS)
+def test_losses(tmp_path: Path, ending: str) -> None:
+    theirs = make_theirs("Bert", ending)
+    ours, _ = load_model(save_theirs(theirs, tmp_path))
+    mask = torch.ones(3, 7, dtype=torch.bool)
+    ids = texts(mask)
+    weights, task, labels = torch.ones(3), "classification", torch.tensor([0, 2, 1])
+    given: dict[str, Tensor] = {"labels": labels}
+    if ending == "ForTokenClassification":
+        task, labels = "", torch.randint(0, 3, (3, 7))
+        weights = (torch.rand(3, 7) > 0.3).float()
+        given = {"labels": labels.masked_fill(weights == 0, -100)}
+    if ending == "ForQuestionAnswering":
+        task, labels, weights = "span", torch.tensor([[0, 0], [2, 4], [6, 6]]), torch.ones(3, 2)
+        given = {"start_positions": labels[:, 0], "end_positions": labels[:, 1]}
+    batch = Batch(ids, labels, weights, mask=mask, candidates=mask if task == "span" else None, task=task)
+    expected = theirs(ids, attention_mask=mask.long(), **given).loss
+    found = weighted_nll(ours, batch) / weights.sum()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    expected.backward()
+    found.backward()
+    assert ours.head is not None
+    mine = next(ours.head.parameters()).grad
+    other = (theirs.qa_outputs if task == "span" else theirs.classifier).weight.grad
+    torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)
