@@ -90,7 +90,9 @@ def wilson(n_right: float, n: int) -> tuple[float, float] | None:
     centre = share + _Z**2 / (2 * n)
     margin = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
     scale = 1 + _Z**2 / n
-    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+    low = (centre - margin) / scale if n_right > 0 else 0.0
+    high = (centre + margin) / scale if n_right < n else 1.0
+    return low, high
 
 
 def bootstrap(measure: Measure, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float] | None:

@@ -92,20 +92,21 @@ def report_from_dict(data: Mapping[str, Any]) -> Report:
         ValueError: if something is missing or has a wrong type.
     """
     try:
-        scores = {
-            name: Score(
-                value=None if score["value"] is None else float(score["value"]),
-                interval=None
-                if score["interval"] is None
-                else (float(score["interval"][0]), float(score["interval"][1])),
-                note=score.get("note"),
-            )
-            for name, score in data["scores"].items()
-            if name in METRICS
-        }
+        scores = {name: _read_score(score) for name, score in data["scores"].items() if name in METRICS}
+        if data["headline"] not in scores:
+            raise KeyError(data["headline"])
         return Report(headline=data["headline"], n=int(data["n"]), scores=scores, details=dict(data["details"]))
-    except (KeyError, TypeError, AttributeError, IndexError, AssertionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise ValueError(f"The scores are damaged: {error} is missing or wrong. Evaluate again.") from error
+
+
+def _read_score(data: Mapping[str, Any]) -> Score:
+    value, interval, note = data["value"], data["interval"], data.get("note")
+    if value is None:
+        return Score(value=None, note=str(note or "It is undefined."))
+    if not math.isfinite(value):
+        raise ValueError(f"value {value}")
+    return Score(value=float(value), interval=(float(interval[0]), float(interval[1])) if interval else None, note=note)
 
 
 def compare(a: Report, b: Report, metric: str | None = None, resamples: int = RESAMPLES) -> Comparison:

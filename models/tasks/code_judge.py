@@ -2,7 +2,8 @@
 
 The sandbox is pydantic-monty: a small Python interpreter in a process of its own, which has no way to files, the
 network or the environment. It is young software, and knows a part of Python: no `yield`, no inheritance, little of the
-standard library. What it cannot run is an outcome of its own, not a wrong answer. Results are compared here, out of its reach.
+standard library. What it cannot run is an outcome of its own, not a wrong answer. Results are compared here, out of its
+reach.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ class Judgement:
 def row_cases(row: Mapping[str, Any]) -> tuple[str, list[CodeCase]]:
     """The name of a row's function, and its cases.
 
-    `row`: a text-to-text row whose `source` has the function's head, and with “cases”, [{"arguments": list, "expected"},
-    …]. Written as JSON, they have no tuples and sets: an expected list is a list.
+    `row`: a text-to-text row whose `source` has the function's head, and with “cases”, [{"arguments": [],
+    "expected"}, …]. Written as JSON, they have no tuples and sets: an expected list is a list.
 
     Raises:
         ValueError: if there is no head, or the cases are missing or damaged.
