@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.interrupt import ignore_signals, stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
+from models.evaluation.record import read_forgetting
 from models.events import TrainMetrics, ValMetrics
 from models.library.library import Library
 from models.settings.presets import PRESETS
@@ -113,8 +114,11 @@ def _train(args: argparse.Namespace, process_group: ProcessGroup) -> int:
             lambda: trainer.request_stop(keep=True), or_terminate=process_group.size > 1
         ) as interrupt:
             drive(latest.watch(trainer), line)
+        forgetting = read_forgetting(folder.folder)
         if not args.json:
             line.say(latest.summary())
+            if forgetting is not None and forgetting.after is not None:
+                line.say(forgetting.sentence())
     if args.json:
         print_json(
             {
@@ -126,6 +130,7 @@ def _train(args: argparse.Namespace, process_group: ProcessGroup) -> int:
                 "loss": latest.train.loss if latest.train else None,
                 "val_loss": latest.validation.loss if latest.validation else None,
                 "bits_per_byte": latest.validation.bits_per_byte if latest.validation else None,
+                "forgetting": None if forgetting is None else dataclasses.asdict(forgetting),
             }
         )
     else:

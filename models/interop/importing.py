@@ -11,9 +11,10 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from models.chat.template_config import write_template_config
 from models.events import Event, Phase, Progress
 from models.files.atomic import atomic_write_json
-from models.interop.chat_templates import read_template_config_events, write_template_config
+from models.interop.chat_templates import read_template_config_events
 from models.interop.gguf import check_gguf
 from models.interop.loading import GGUF_NAME, is_gguf, load_model_events
 from models.interop.writing import new_folder, write_tensors

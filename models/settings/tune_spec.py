@@ -82,6 +82,13 @@ class TuneSpec:
         range=(0.0, 0.9),
     )
 
+    measure_forgetting: bool = slot(
+        True,
+        "Measure forgetting",
+        "Measures before the first step and at the end what the model knows of its parent's data: some seconds each.",
+        group=_GROUP,
+    )
+
     def __post_init__(self) -> None:
         check_settings(self)
         if not self.parent:

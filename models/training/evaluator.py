@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel, EncoderDecoder
+from models.chat.template_config import ChatTemplateConfig
 from models.events import AttentionSeen, Event, MicroStep, SampleMade, ValMetrics
 from models.settings.run_spec import TrainConfig, objective_of
 from models.training.checkpoint import TrainState
@@ -107,6 +108,8 @@ class Evaluator:
             max_tokens=length,
             denoises=self._denoises(context),
             resolves_pronouns=context.resolves_pronouns,
+            rewrites=context.rewrites,
+            template=context.template,
         )
         return SampleMade(step=state.step, prompt=prompt, seed=seed, text=text, top=top)
 
@@ -120,6 +123,8 @@ class Evaluator:
             as_chat=context.prompts_are_chat,
             denoises=self._denoises(context),
             resolves_pronouns=context.resolves_pronouns,
+            rewrites=context.rewrites,
+            template=context.template,
         )
 
     def _denoises(self, context: TrainingContext) -> bool:
@@ -180,15 +185,24 @@ def capture_attention(
     as_chat: bool,
     denoises: bool = False,
     resolves_pronouns: bool = False,
+    rewrites: bool = False,
+    template: ChatTemplateConfig | None = None,
 ) -> AttentionSeen:
     """The attention weights of layer number `layer` (from 1; the last one where there are fewer) in `prompt`.
 
     An encoder-decoder shows its encoder's. Only the last MAX_PROMPT_TOKENS tokens of a prompt are read. Leaves
     the model's mode as it is.
     """
-    ids = prompt_input_ids(model, tokenizer, prompt, as_chat, denoises=denoises, resolves_pronouns=resolves_pronouns)[
-        -MAX_PROMPT_TOKENS:
-    ]
+    ids = prompt_input_ids(
+        model,
+        tokenizer,
+        prompt,
+        as_chat,
+        denoises=denoises,
+        resolves_pronouns=resolves_pronouns,
+        rewrites=rewrites,
+        template=template,
+    )[-MAX_PROMPT_TOKENS:]
     stack = "encoder." if isinstance(model, EncoderDecoder) else ""
     n_layer = (model.config.n_encoder_layer if stack else 0) or model.config.n_layer
     site = f"{stack}blocks.{min(layer, n_layer) - 1}.attention"

@@ -14,6 +14,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from models.architecture.transformer import AnyModel, build_model
+from models.chat.template_config import ChatTemplateConfig, read_kept_template_config
 from models.data.batch import Batch
 from models.data.batches import Batches
 from models.data.corpus import open_corpus
@@ -24,7 +25,7 @@ from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import TrainConfig
 from models.tokenizers import read_tokenizer
-from models.training.batches import make_batches
+from models.training.batches import about_cut_replies, about_new_turns, make_batches, open_parent_corpus
 from models.training.checkpoint import TrainState, read_checkpoint, restore
 from models.training.machine import peak_matmul_flops
 from models.training.objective import validation_slice
@@ -42,6 +43,8 @@ class TrainingContext:
     dtype: torch.dtype
     threads: int
     tokenizer: Tokenizer
+    template: ChatTemplateConfig
+    """The chat template that the parent of the run came with, if any."""
     process_group: ProcessGroup
     layout: Layout
     parameters: Sequence[nn.Parameter]
@@ -53,6 +56,8 @@ class TrainingContext:
     val_bytes_per_token: float | None
     padded: bool
     prompts_are_chat: bool
+    rewrites: bool
+    """Whether an encoder-decoder learns to write a target for each source, instead of filling gaps."""
     resolves_pronouns: bool
     """Whether the model learns to resolve pronouns instead of predicting tokens."""
     state: TrainState
@@ -123,12 +128,21 @@ def set_up(
     yield Phase(name="Reading the text")
     tokenizer = _read_own_tokenizer(run)
     corpus = open_corpus(library, run.made_from("corpus"))
-    train_batches = make_batches(corpus, tokenizer, spec.model, spec.train, "train")
+    template = read_kept_template_config(run.folder) or ChatTemplateConfig()
+    parent_corpus = None if spec.tune is None else open_parent_corpus(library, run.lineage)
+    old_share = 0.0 if spec.tune is None else spec.tune.old_share
+    train_batches = make_batches(
+        corpus, tokenizer, spec.model, spec.train, template=template, old=parent_corpus, old_share=old_share
+    )
+    sentences = [about_cut_replies(train_batches, spec.model.context_length)]
+    if spec.tune is not None:
+        sentences.append(about_new_turns(corpus, parent_corpus, template, spec.tune))
+    notices.extend(filter(None, sentences))
     val_batches: list[Batch] = []
     val_bytes_per_token: float | None = None
     measured: dict[str, float] = {"train_batches": train_batches.n_batches, "val_batches": 0}
     if spec.train.eval_interval:
-        validation = make_batches(corpus, tokenizer, spec.model, spec.train, "val")
+        validation = make_batches(corpus, tokenizer, spec.model, spec.train, "val", template=template)
         val_batches = validation_slice(validation, spec.train.eval_batches)
         val_bytes_per_token = validation.bytes_per_token
         measured["val_batches"] = validation.n_batches
@@ -144,12 +158,14 @@ def set_up(
     whole_optimizers = make_optimizers(model, spec.train)
     state, resumed = _restore(run, model, whole_optimizers, notices, process_group)
     layout, optimizers = _make_layout(model, whole_optimizers, spec.train, process_group, device.device)
+    is_rewriting = corpus.task == "text-to-text" and spec.model.topology == "encoder-decoder"
     dtype = pick_precision(spec.train, spec.model, device.device)
     context = TrainingContext(
         device=device,
         dtype=dtype,
         threads=threads,
         tokenizer=tokenizer,
+        template=template,
         process_group=process_group,
         layout=layout,
         parameters=list(model.parameters()),
@@ -159,7 +175,8 @@ def set_up(
         val_batches=val_batches,
         val_bytes_per_token=val_bytes_per_token,
         padded=corpus.kind == "examples",
-        prompts_are_chat=corpus.has_chats,
+        prompts_are_chat=corpus.has_chats or (corpus.task == "text-to-text" and not is_rewriting),
+        rewrites=is_rewriting,
         resolves_pronouns=corpus.source == "pronouns",
         state=state,
         resumed=resumed,

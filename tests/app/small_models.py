@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from models.chat.template_config import ChatTemplateConfig
 from models.files.atomic import atomic_write_json
-from models.interop.chat_templates import write_template_config
+from models.chat.template_config import write_template_config
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.tokenizers.special_tokens import add_missing_special_tokens
