@@ -88,7 +88,7 @@ def write_synced(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def link_or_copy(source: Path, target: Path) -> None:
+def link_or_copy(source: Path | str, target: Path | str) -> None:
     """Give a file that is never changed in place a second name, which takes no room; on another disk, copy it."""
     try:
         os.link(source, target)

@@ -113,8 +113,9 @@ def _prepare(library: Library, spec: RunSpec) -> Generator[Event, None, tuple[Pr
 
 def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, PreparedData]:
     """The data of a run from weights, whose design and tokenizer are its parent's."""
-    assert spec.tune is not None
-    parent = yield from open_parent(library, spec.tune.parent)
+    tune = spec.tune
+    assert tune is not None
+    parent = yield from open_parent(library, tune.parent)
     corpus = yield from prepare_corpus(library, spec.data)
     data = spec.data
     if data.source == "dataset":
@@ -125,7 +126,7 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     spec = dataclasses.replace(
         spec,
         model=tuned_design(parent.config, tokenizer, data.task, data.labels),
-        tune=dataclasses.replace(spec.tune, parent=parent.reference),
+        tune=dataclasses.replace(tune, parent=parent.reference),
     )
     _check(spec)
     check_tuning(spec, parent.config)
