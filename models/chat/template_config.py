@@ -5,6 +5,7 @@ Models trained here have none: they use the native format (`models.chat.own_temp
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,14 @@ from models.tokenizers.special_tokens import end_id
 
 SAMPLING_KEYS = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "frequency_penalty")
 _PROBE = ("\ue000A", "\ue000B")  # private-use characters, which no template contains
+
+
+PLAIN_TEMPLATE = (
+    "{% for message in messages %}{{ message['role'] | capitalize + ': ' + message['content'] | trim }}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+)
+"""For models that have never seen a chat template, and whose tokenizers have no tokens for one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +134,17 @@ def _after_reply(template: str, named_tokens: Mapping[str, str]) -> str:
         return ""
     between = text.partition(reply)[2].partition(following)
     return between[0] if between[1] else ""
+
+
+def template_to_teach(
+    template_config: ChatTemplateConfig, config: ModelConfig, tokenizer: Tokenizer
+) -> ChatTemplateConfig:
+    """What a model learns conversations in: its own template, or PLAIN_TEMPLATE if it has none of any kind."""
+    end = end_id(tokenizer, config)
+    if template_config.template or uses_native_template(tokenizer) or end is None:
+        return template_config
+    named = {**template_config.named_tokens, "eos_token": str(tokenizer.id_to_token(end))}
+    return dataclasses.replace(template_config, template=PLAIN_TEMPLATE, named_tokens=named, end_ids=(end,))
 
 
 def uses_native_template(tokenizer: Tokenizer) -> bool:

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from models.chat.foreign import encode_foreign_conversations
 from models.chat.own_template import Message, encode_conversations
-from models.chat.template_config import ChatTemplateConfig, uses_native_template
+from models.chat.template_config import ChatTemplateConfig
 from models.data.corpus import Example
 from models.settings.model_config import ModelConfig
 from models.tokenizers import encode_text
@@ -83,8 +83,3 @@ def encode_source(tokenizer: Tokenizer, source: str, end: int) -> list[int]:
 def _encode_pair(tokenizer: Tokenizer, source: str, target: str, end: int) -> EncodedExample:
     read, written = encode_source(tokenizer, source, end), [*encode_text(tokenizer, target), end]
     return [*read, *written], [False] * len(read) + [True] * len(written)
-
-
-def never_saw_a_template(tokenizer: Tokenizer, template: ChatTemplateConfig) -> bool:
-    """Whether a model has neither a chat template nor the role tokens of the native format."""
-    return not template.template and not uses_native_template(tokenizer)

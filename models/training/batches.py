@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.chat.template_config import ChatTemplateConfig
+from models.chat.template_config import PLAIN_TEMPLATE, ChatTemplateConfig
 from models.data.batches import Batches, ExampleBatches, encode_split, objective_batches
 from models.data.corpus import Corpus, open_corpus
 from models.data.examples import ExampleForm
@@ -19,6 +19,9 @@ from models.pronouns.batches import PronounBatches
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.settings.tune_spec import TuneSpec
+
+REPLY_TASKS = ("chat", "text-to-text")
+"""Tasks that a decoder learns as replies in conversations."""
 
 
 def make_batches(
@@ -48,7 +51,7 @@ def make_batches(
     form = ExampleForm(template=template or ChatTemplateConfig(), model=config)
     old_rows = None
     if split == "train" and old is not None and old_share:
-        check_old_rows(corpus, old, config)
+        _check_old_rows(corpus, old, config)
         groups = read_old_rows(old, tokenizer, form, objective.width)
         old_rows = OldRows(groups, old_share, train.seed)
     encoded = encode_split(corpus, tokenizer, split, form)
@@ -66,7 +69,20 @@ def open_parent_corpus(library: Library, lineage: Mapping[str, Any]) -> Corpus |
         return None
 
 
-def check_old_rows(corpus: Corpus, old: Corpus, config: ModelConfig) -> None:
+def find_old_rows(library: Library, lineage: Mapping[str, Any], corpus: Corpus, config: ModelConfig) -> Corpus:
+    """The corpus of a parent with that lineage, to mix into `corpus`; ValueError where that is not possible."""
+    old = open_parent_corpus(library, lineage)
+    if old is None:
+        parent = lineage.get("parent") or {}
+        raise ValueError(
+            f"What {parent.get('name', 'the model')!r} was trained on is not in this library, so no old rows can be "
+            "mixed in: set old_share to 0."
+        )
+    _check_old_rows(corpus, old, config)
+    return old
+
+
+def _check_old_rows(corpus: Corpus, old: Corpus, config: ModelConfig) -> None:
     """Raise ValueError where rows of `old` cannot be mixed into `corpus`, as they are learned in another way."""
     if corpus.kind == "text":
         raise ValueError("Old rows can be mixed into rows of data only, not into one long text: set old_share to 0.")
@@ -83,7 +99,9 @@ def about_new_turns(corpus: Corpus, old: Corpus | None, template: ChatTemplateCo
 
     old: what its parent was trained on; None where that is unknown.
     """
-    if corpus.task not in ("chat", "text-to-text") or template.template or old is None or old.has_chats:
+    if corpus.task in REPLY_TASKS and template.template == PLAIN_TEMPLATE:
+        return "The model has no chat template, so it learns conversations as lines of “User: …” and “Assistant: …”."
+    if corpus.task not in REPLY_TASKS or template.template or old is None or old.has_chats:
         return ""
     remedy = "" if tune.mode == "all" or tune.train_embeddings else " Train all weights, or the token rows too."
     return (

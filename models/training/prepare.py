@@ -7,12 +7,14 @@ import dataclasses
 import shutil
 import uuid
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel
+from models.chat.template_config import ChatTemplateConfig, template_to_teach
 from models.data.corpus import Corpus
+from models.data.examples import ExampleForm
 from models.data.objectives import check_trainable
 from models.data.sources import prepare_corpus
 from models.events import Event
@@ -25,6 +27,7 @@ from models.runs.run_queue import QueuedRun, RunQueue
 from models.settings.run_spec import RunSpec, TokenizerSpec, objective_of
 from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens
+from models.training.batches import REPLY_TASKS, find_old_rows
 from models.training.parents import Parent, open_parent, write_parent
 from models.training.tuning import build_run_model, check_tuning, keeps_head_of, tuned_design
 
@@ -37,6 +40,13 @@ class PreparedData:
     tokenizer: Tokenizer
     corpus: Corpus
     parent: Parent | None = None
+
+    template: ChatTemplateConfig = field(default_factory=ChatTemplateConfig)
+
+    @property
+    def form(self) -> ExampleForm:
+        """How the model reads examples."""
+        return ExampleForm(template=self.template, model=self.spec.model)
 
     def build_model(self) -> AnyModel:
         """Its model before the first step; what is not its parent's comes from torch's global generator."""
@@ -117,6 +127,11 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     assert tune is not None
     parent = yield from open_parent(library, tune.parent)
     corpus = yield from prepare_corpus(library, spec.data)
+    if corpus.task in REPLY_TASKS and parent.config.topology == "decoder-only":
+        template = template_to_teach(parent.template_config, parent.config, parent.tokenizer)
+        parent = dataclasses.replace(parent, template_config=template)
+    if tune.old_share:
+        find_old_rows(library, parent.lineage, corpus, parent.config)
     data = spec.data
     if data.source == "dataset":
         data = dataclasses.replace(data, labels=data.labels or corpus.labels)
@@ -130,7 +145,7 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     )
     _check(spec)
     check_tuning(spec, parent.config)
-    return PreparedData(spec=spec, tokenizer=tokenizer, corpus=corpus, parent=parent)
+    return PreparedData(spec=spec, tokenizer=tokenizer, corpus=corpus, parent=parent, template=parent.template_config)
 
 
 def _check(spec: RunSpec) -> None:

@@ -46,7 +46,9 @@ def find_lr(
     yield Phase(name="Trying learning rates")
     choice = choose_device(device)
     train = prepared.spec.train
-    batches = make_batches(prepared.corpus, prepared.tokenizer, prepared.spec.model, train)
+    batches = make_batches(
+        prepared.corpus, prepared.tokenizer, prepared.spec.model, train, template=prepared.form.template
+    )
     points: list[LrPoint] = []
     lowest, highest = train.optimizer_info.lr_range  # other rates keep their ratio to this one
     yield Progress(done=0, total=n_steps)
