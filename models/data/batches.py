@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,11 +11,13 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.chat.own_template import encode_conversations
 from models.data.batch import Batch, Rows
 from models.data.corpus import Corpus
 from models.data.epoch_permutations import EpochPermutations
+from models.data.examples import EncodedExample, ExampleForm, encode_examples
+from models.data.old_rows import OldRows
 from models.data.plain_objectives import Objective
+from models.data.source_to_target import SourceToTarget
 from models.number_words import format_count
 from models.settings.run_spec import TrainConfig
 from models.tokenizers import encode_text
@@ -44,15 +47,12 @@ class Batches(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedSplit:
-    """One split of a corpus as token ids: `ids` of one long text (n,), or `examples`.
-
-    An example is its ids, with its end token, and whether each belongs to a reply (always True for plain text).
-    """
+    """One split of a corpus as token ids: `ids` of one long text (n,), or `examples`."""
 
     split: str
     n_bytes: int
     ids: Tensor | None = None
-    examples: Sequence[tuple[list[int], list[bool]]] = ()
+    examples: Sequence[EncodedExample] = ()
     end: int = -1
 
     @property
@@ -61,42 +61,42 @@ class EncodedSplit:
         return len(self.ids) if self.ids is not None else sum(len(ids) for ids, _ in self.examples)
 
 
-def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str) -> EncodedSplit:
-    """A split of a corpus, tokenized.
+def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str, form: ExampleForm | None = None) -> EncodedSplit:
+    """A split of a corpus, tokenized in the form in which a model reads examples.
 
     Raises:
-        ValueError: where a file is damaged, or the tokenizer has no token to separate examples.
+        ValueError: where a file is damaged, or as `encode_examples`.
     """
     if corpus.kind == "text":
         text = corpus.read_text(split)
         return EncodedSplit(
             split=split, n_bytes=len(text.encode()), ids=torch.tensor(encode_text(tokenizer, text), dtype=torch.long)
         )
-    examples = corpus.read_examples(split)
-    plain = [example["text"] for example in examples if "text" in example]
-    chats = [example["messages"] for example in examples if "messages" in example]
-    end = end_id(tokenizer)
-    if end is None:
-        raise ValueError("This tokenizer has no end token, so it cannot separate examples: use another tokenizer.")
-    encoded = [
-        ([*ids, end], [True] * (len(ids) + 1)) for ids in (encode_text(tokenizer, " " + text.strip()) for text in plain)
-    ]
-    encoded += encode_conversations(tokenizer, chats)
-    n_bytes = sum(len(text.encode()) for text in plain)
-    n_bytes += sum(len(message["content"].encode()) for messages in chats for message in messages)
-    return EncodedSplit(split=split, n_bytes=n_bytes, examples=encoded, end=end)
+    encoded, n_bytes = encode_examples(corpus.read_examples(split), tokenizer, form or ExampleForm())
+    return EncodedSplit(split=split, n_bytes=n_bytes, examples=encoded, end=end_id(tokenizer) or 0)
 
 
-def objective_batches(encoded: EncodedSplit, objective: Objective, context_length: int, train: TrainConfig) -> Batches:
-    """The batches that an objective makes of a split; ValueError where it is shorter than one context."""
+def objective_batches(
+    encoded: EncodedSplit, objective: Objective, context_length: int, train: TrainConfig, old: OldRows | None = None
+) -> Batches:
+    """The batches that an objective makes of a split; ValueError where it is shorter than one context.
+
+    old: what to mix into its examples.
+    """
     shuffled = encoded.split == "train"
     if encoded.ids is not None:
         _check_length(len(encoded.ids), context_length, encoded.split)
         return TextBatches(encoded.ids, encoded.n_bytes, objective, train, shuffled=shuffled)
     examples = encoded.examples
+    if isinstance(objective, SourceToTarget):
+        train = dataclasses.replace(train, context_loss_weight=0.0)  # a source is never predicted
+        whole, examples = examples, [objective.fit(example) for example in examples]
+        batches = ExampleBatches(examples, encoded.n_bytes, objective, train, shuffled=shuffled, old=old)
+        batches.n_cut = sum(sum(is_target) < sum(was) for (_, is_target), (_, was) in zip(examples, whole, strict=True))
+        return batches
     if objective.ends_texts:
         examples = [(ids[:-1], reply[:-1]) if ids[-1] == encoded.end else (ids, reply) for ids, reply in examples]
-    return ExampleBatches(examples, encoded.n_bytes, objective, train, shuffled=shuffled)
+    return ExampleBatches(examples, encoded.n_bytes, objective, train, shuffled=shuffled, old=old)
 
 
 _FEW_TOKENS = 32
@@ -163,37 +163,50 @@ class ExampleBatches:
     """Separate examples, padded at the end; of similar length within a batch, shuffled in every epoch.
 
     A batch has about batch_size × context_length tokens, so many short examples or a few long ones. Longer examples are
-    truncated to the context.
+    truncated to the context: a reply that is cut has no end token.
+
+    n_examples: how many there are, without old ones. n_cut: how many of them are cut within or before a reply.
     """
 
     def __init__(
         self,
-        encoded: Sequence[tuple[list[int], list[bool]]],
+        encoded: Sequence[EncodedExample],
         n_bytes: int,
         objective: Objective,
         train: TrainConfig,
         *,
         shuffled: bool,
+        old: OldRows | None = None,
     ) -> None:
         if not encoded:
             raise ValueError(
                 "There are no examples in this part of the data: use a larger file or another validation share."
             )
         n_tokens = max(1, sum(len(ids) for ids, _ in encoded))
+        self.n_cut = sum(any(reply[objective.width :]) for _, reply in encoded)
+        self.n_examples, self._old = len(encoded), old if shuffled else None
+        if self._old is not None:
+            encoded = [*encoded, *self._old.examples]
         encoded = [(ids[: objective.width], reply[: objective.width]) for ids, reply in encoded]
         self._ids = torch.tensor([token for ids, _ in encoded for token in ids])
         reply = torch.tensor([flag for _, flags in encoded for flag in flags])
         self._weights = torch.where(reply, 1.0, train.context_loss_weight)
         equal_weights = bool((self._weights == 1.0).all())
-        self.bytes_per_token = n_bytes / n_tokens if objective.predicts_text and equal_weights else None
+        is_plain = objective.predicts_text and equal_weights and self._old is None
+        self.bytes_per_token = n_bytes / n_tokens if is_plain else None
         self._lengths = torch.tensor([len(ids) for ids, _ in encoded])
         self._starts = self._lengths.cumsum(0) - self._lengths
         self._accum, self._shuffled, self._seed = train.grad_accum_steps, shuffled, train.seed
         self._objective = objective
         self._permutations = EpochPermutations(train.seed)
         per_batch = train.batch_size * (objective.width - objective.overlap)
-        self._rows = max(1, int(per_batch / float(self._lengths.float().mean())))
-        self._n_batches = max(1, len(encoded) // self._rows) if shuffled else -(-len(encoded) // self._rows)
+        n_shown, mean = self.n_examples, float(self._lengths[: self.n_examples].float().mean())
+        if self._old is not None:
+            n_shown += self._old.count(self.n_examples)
+            share = self._old.count(self.n_examples) / n_shown
+            mean += share * (float(self._lengths[self.n_examples :].float().mean()) - mean)
+        self._rows = max(1, int(per_batch / mean))
+        self._n_batches = max(1, n_shown // self._rows) if shuffled else -(-n_shown // self._rows)
         self._plan: tuple[int, list[Tensor]] = (-1, [])
 
     @property
@@ -211,7 +224,10 @@ class ExampleBatches:
 
     def _plan_epoch(self, epoch: int) -> list[Tensor]:
         """Each batch's rows in an epoch: shuffled, sorted by length within pools, the batches shuffled again."""
-        order = self._permutations.permutation(epoch, len(self._lengths))
+        order = self._permutations.permutation(epoch, self.n_examples)
+        if self._old is not None:
+            order = torch.cat((order, self.n_examples + self._old.rows_of(epoch, self.n_examples)))
+            order = order[self._permutations.permutation(epoch, len(order))]
         batches: list[Tensor] = []
         for pool in order[: self._n_batches * self._rows].split(POOL_BATCHES * self._rows):
             by_length = pool[torch.argsort(self._lengths[pool], stable=True)]

@@ -348,7 +348,7 @@ class RunSpec:
     data: DataSpec
     train: TrainConfig
     tune: TuneSpec | None = None
-    """Whose weights it starts from; None = from scratch."""
+    """Whose weights it starts from; None = from scratch. `model` is then the parent's, as soon as it is prepared."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
@@ -369,6 +369,12 @@ class RunSpec:
     def learned_task(self) -> str:
         """The task of its dataset; "" where it learns from plain text, conversations or pronouns."""
         return self.data.task if self.data.source == "dataset" and self.data.task not in ("language", "chat") else ""
+
+    @property
+    def text_length(self) -> int:
+        """The largest number of tokens of a text in training: the context, or less in a fine-tuning."""
+        context = self.model.context_length
+        return context if self.tune is None else min(context, self.tune.max_length)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.data.batches import Batches, encode_split, objective_batches
-from models.data.corpus import Corpus
-from models.data.objectives import make_objective
+from models.chat.template_config import PLAIN_TEMPLATE, ChatTemplateConfig
+from models.data.batches import Batches, ExampleBatches, encode_split, objective_batches
+from models.data.corpus import Corpus, open_corpus
+from models.data.examples import ExampleForm
+from models.data.objectives import objective_on
+from models.data.old_rows import OldRows, read_old_rows
+from models.library.library import Library
+from models.number_words import format_count
 from models.pronouns.batches import PronounBatches
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
+from models.settings.tune_spec import TuneSpec
 from models.tasks.batches import TaskBatches
 from models.tasks.encoding import LABEL_TASKS
 from models.tasks.rows import labels_of
+
+REPLY_TASKS = ("chat", "text-to-text")
+"""Tasks that a decoder learns as replies in conversations."""
 
 
 def make_batches(
@@ -24,19 +34,100 @@ def make_batches(
     train: TrainConfig,
     split: str = "train",
     *,
+    template: ChatTemplateConfig | None = None,
+    old: Corpus | None = None,
+    old_share: float = 0.0,
     labels: Sequence[str] = (),
 ) -> Batches:
     """The batches of a corpus's split, "train" or "val".
 
-    labels: of the model's outputs, for a dataset with labels; by default the dataset's.
+    Args:
+        labels: of the model's outputs, for a dataset with labels; by default the dataset's.
+        template: the chat template that the model came with.
+        old: what the model was trained on before; of its training rows, a share of `old_share` is mixed in.
 
     Raises:
-        ValueError: where the split is too short for one context, the design has no plain objective, or a row does not
-            suit the task.
+        ValueError: where the split is too short for one context, the design cannot learn from this corpus, a row does
+            not suit its task, or old rows cannot be mixed in.
     """
     if corpus.source == "pronouns":
         return PronounBatches(corpus, tokenizer, config.context_length, train, split)
     if corpus.task in LABEL_TASKS:
+        _check_no_old_rows(old, old_share)
         return TaskBatches(corpus, tokenizer, config, train, split, labels or labels_of(corpus))
-    objective = make_objective(config, tokenizer, train.objective)
-    return objective_batches(encode_split(corpus, tokenizer, split), objective, config.context_length, train)
+    objective = objective_on(corpus, config, tokenizer, train.objective)
+    form = ExampleForm(template=template or ChatTemplateConfig(), model=config)
+    old_rows = None
+    if split == "train" and old is not None and old_share:
+        _check_old_rows(corpus, old, config)
+        groups = read_old_rows(old, tokenizer, form, objective.width)
+        old_rows = OldRows(groups, old_share, train.seed)
+    encoded = encode_split(corpus, tokenizer, split, form)
+    return objective_batches(encoded, objective, config.context_length, train, old_rows)
+
+
+def _check_no_old_rows(old: Corpus | None, old_share: float) -> None:
+    if old is not None and old_share:
+        raise ValueError("Old rows cannot be mixed into a task with labels, which they lack: set old_share to 0.")
+
+
+def open_parent_corpus(library: Library, lineage: Mapping[str, Any]) -> Corpus | None:
+    """What the parent of a fine-tuned run was trained on; None where that is not in this library."""
+    about = lineage.get("parent_corpus")
+    if not isinstance(about, dict):
+        return None
+    try:
+        return open_corpus(library, str(about.get("sha256")))
+    except ValueError:
+        return None
+
+
+def find_old_rows(library: Library, lineage: Mapping[str, Any], corpus: Corpus, config: ModelConfig) -> Corpus:
+    """The corpus of a parent with that lineage, to mix into `corpus`; ValueError where that is not possible."""
+    old = open_parent_corpus(library, lineage)
+    if old is None:
+        parent = lineage.get("parent") or {}
+        raise ValueError(
+            f"What {parent.get('name', 'the model')!r} was trained on is not in this library, so no old rows can be "
+            "mixed in: set old_share to 0."
+        )
+    _check_old_rows(corpus, old, config)
+    return old
+
+
+def _check_old_rows(corpus: Corpus, old: Corpus, config: ModelConfig) -> None:
+    """Raise ValueError where rows of `old` cannot be mixed into `corpus`, as they are learned in another way."""
+    if corpus.kind == "text":
+        raise ValueError("Old rows can be mixed into rows of data only, not into one long text: set old_share to 0.")
+    apart = config.topology == "encoder-decoder" and (corpus.task == "text-to-text") != (old.task == "text-to-text")
+    if apart or config.head != "language" or old.source == "pronouns":
+        raise ValueError(
+            f"The model learned from {old.label!r} in another way than it learns from {corpus.label!r}, so old rows "
+            "cannot be mixed in: set old_share to 0."
+        )
+
+
+def about_new_turns(corpus: Corpus, old: Corpus | None, template: ChatTemplateConfig, tune: TuneSpec) -> str:
+    """A sentence where a fine-tuning teaches conversations to a model that has never seen one, else "".
+
+    old: what its parent was trained on; None where that is unknown.
+    """
+    if corpus.task in REPLY_TASKS and template.template == PLAIN_TEMPLATE:
+        return "The model has no chat template, so it learns conversations as lines of “User: …” and “Assistant: …”."
+    if corpus.task not in REPLY_TASKS or template.template or old is None or old.has_chats:
+        return ""
+    remedy = "" if tune.mode == "all" or tune.train_embeddings else " Train all weights, or the token rows too."
+    return (
+        f"The model learned from {old.label!r}, which has no conversations, so the tokens that begin and end a turn "
+        f"are new to it.{remedy}"
+    )
+
+
+def about_cut_replies(batches: Batches, context_length: int) -> str:
+    """A sentence where replies are cut at the context, "" where none is."""
+    if not isinstance(batches, ExampleBatches) or not batches.n_cut:
+        return ""
+    return (
+        f"{batches.n_cut:,} of {format_count(batches.n_examples, 'example')} are longer than {context_length:,} "
+        "tokens: their replies are cut, and stay without an end token."
+    )

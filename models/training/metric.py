@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel
+from models.chat.template_config import ChatTemplateConfig
 from models.data.corpus import Corpus
 from models.events import Progress
 from models.metrics.table import METRICS
@@ -46,7 +47,7 @@ class Scorer:
         return report.value
 
 
-def make_scorer(corpus: Corpus, tokenizer: Tokenizer, spec: RunSpec) -> Scorer | None:
+def make_scorer(corpus: Corpus, tokenizer: Tokenizer, spec: RunSpec, template: ChatTemplateConfig) -> Scorer | None:
     """The scorer of a run's dataset, on `eval_batches` batches' worth of rows, spread over the validation split.
 
     None where it has no task that is scored. pass@1, which needs code to be run, is measured as exact match.
@@ -66,5 +67,5 @@ def make_scorer(corpus: Corpus, tokenizer: Tokenizer, spec: RunSpec) -> Scorer |
         labels=labels,
         rows=[rows[i * len(rows) // n] for i in range(n)],
         tokenizer=tokenizer,
-        writing=Writing(max_tokens=_LONGEST_TEXT),
+        writing=Writing(max_tokens=_LONGEST_TEXT, template=template),
     )

@@ -17,6 +17,7 @@ _ANSWERS = {
     "masked-tokens": "filled in",
     "span-corruption": "in the gaps",
     "denoising": "restored",
+    "text-to-text": "written",
     "pronouns": "“it” is",
 }
 """Label before the outputs of models that do not continue a prompt, by objective."""
@@ -74,6 +75,8 @@ class SampleFeed(QWidget):
         """Show another run's samples; its spec, where readable, determines the label of the outputs."""
         self._history, self._n_known, self._steps = history, 0, []
         objective = "" if spec is None else objective_of(spec.model, spec.train.objective)
+        if spec is not None and spec.data.task == "text-to-text" and spec.model.topology == "encoder-decoder":
+            objective = "text-to-text"
         if spec is not None and spec.data.source == "pronouns":
             objective = "pronouns"
         self._answer = _ANSWERS.get(objective, "")

@@ -71,6 +71,12 @@ OBJECTIVES = {
         source="Reads",
         target="Writes",
     ),
+    "text-to-text": ObjectiveTexts(
+        title="Text to text",
+        sentence="The model reads a source, and writes the target. Nothing of the source is predicted.",
+        source="Reads",
+        target="Writes",
+    ),
     "pronouns": ObjectiveTexts(
         title="What “it” is",
         sentence="Of the nouns before “it”, the model points at the one that is meant: by the dot product of its state "

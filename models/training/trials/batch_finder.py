@@ -10,7 +10,7 @@ import torch
 
 from models.cost.fit import describe_update, split_update
 from models.data.batches import EncodedSplit, encode_split, objective_batches
-from models.data.objectives import make_objective
+from models.data.objectives import objective_on
 from models.data.plain_objectives import Objective
 from models.device import DeviceChoice, choose_device, is_out_of_memory
 from models.events import Event, Phase, Progress
@@ -69,8 +69,8 @@ class _Search:
         spec = prepared.spec
         self._spec, self._choice = spec, choice
         self._padded = prepared.corpus.kind == "examples"
-        self._objective: Objective = make_objective(spec.model, prepared.tokenizer, spec.train.objective)
-        self._encoded: EncodedSplit = encode_split(prepared.corpus, prepared.tokenizer, "train")
+        self._objective: Objective = objective_on(prepared.corpus, spec.model, prepared.tokenizer, spec.train.objective)
+        self._encoded: EncodedSplit = encode_split(prepared.corpus, prepared.tokenizer, "train", prepared.form)
         self._limit = free_bytes(choice)
         self._points: dict[int, BatchPoint] = {}
         self._seconds = 0.0

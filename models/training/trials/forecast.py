@@ -10,7 +10,7 @@ from collections.abc import Generator
 
 from models import cost
 from models.data.batches import Batches, encode_split, objective_batches
-from models.data.objectives import make_objective
+from models.data.objectives import objective_on
 from models.device import DeviceChoice, choose_device, is_out_of_memory, pick_precision
 from models.events import Event, Phase, Progress
 from models.library.library import Library
@@ -40,7 +40,7 @@ def forecast(
     """
     prepared = yield from prepare_trial(library, spec)
     yield Phase(name="Encoding the text")
-    encoded = [encode_split(prepared.corpus, prepared.tokenizer, split) for split in ("train", "val")]
+    encoded = [encode_split(prepared.corpus, prepared.tokenizer, split, prepared.form) for split in ("train", "val")]
     yield Phase(name="Making the first batches")
     model, train = prepared.spec.model, prepared.spec.train
     preview = preview_encoded(prepared.corpus, prepared.tokenizer, model, train, encoded)
@@ -48,7 +48,7 @@ def forecast(
     if not measured:
         return
     yield Phase(name="Measuring a few steps")
-    objective = make_objective(model, prepared.tokenizer, train.objective)
+    objective = objective_on(prepared.corpus, model, prepared.tokenizer, train.objective)
     batches = objective_batches(encoded[0], objective, model.context_length, train)
     validation = None
     if train.eval_interval and not preview.problems:

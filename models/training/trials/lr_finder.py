@@ -47,7 +47,12 @@ def find_lr(
     choice = choose_device(device)
     train = prepared.spec.train
     batches = make_batches(
-        prepared.corpus, prepared.tokenizer, prepared.spec.model, train, labels=prepared.spec.data.labels
+        prepared.corpus,
+        prepared.tokenizer,
+        prepared.spec.model,
+        train,
+        template=prepared.form.template,
+        labels=prepared.spec.data.labels,
     )
     points: list[LrPoint] = []
     lowest, highest = train.optimizer_info.lr_range  # other rates keep their ratio to this one

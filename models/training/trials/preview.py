@@ -8,11 +8,14 @@ import numpy as np
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from models.chat.template_config import ChatTemplateConfig
 from models.data.batch import Batch
 from models.data.batches import EncodedSplit, encode_split, objective_batches
 from models.data.corpus import Corpus
-from models.data.objectives import make_objective
+from models.data.examples import ExampleForm
+from models.data.objectives import objective_on
 from models.data.plain_objectives import Objective
+from models.data.source_to_target import SourceToTarget
 from models.events import Event, Phase
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig, objective_of
@@ -32,15 +35,23 @@ _MAX_BINS = 24
 
 
 def preview_data(
-    corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    model: ModelConfig,
+    train: TrainConfig,
+    template: ChatTemplateConfig | None = None,
 ) -> Generator[Event, None, DataPreview]:
     """Encode the corpus and preview the run's first batches, made by the same code with the same seed. Yields Phase.
+
+    Args:
+        template: the chat template that the model comes with, if any.
 
     Raises:
         ValueError: where the training text does not suffice, or the design has no plain objective.
     """
     yield Phase(name="Encoding the text")
-    encoded = [encode_split(corpus, tokenizer, split) for split in ("train", "val")]
+    form = ExampleForm(template=template or ChatTemplateConfig(), model=model)
+    encoded = [encode_split(corpus, tokenizer, split, form) for split in ("train", "val")]
     yield Phase(name="Making the first batches")
     if corpus.source == "pronouns":
         return _preview_pronouns(corpus, tokenizer, model, train, encoded)
@@ -51,7 +62,7 @@ def preview_encoded(
     corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig, encoded: Sequence[EncodedSplit]
 ) -> DataPreview:
     """As `preview_data`, for splits (train, val) that are encoded already."""
-    objective = make_objective(model, tokenizer, train.objective)
+    objective = objective_on(corpus, model, tokenizer, train.objective)
     batches = objective_batches(encoded[0], objective, model.context_length, train)
     problems = []
     if train.eval_interval:
@@ -59,7 +70,7 @@ def preview_encoded(
             objective_batches(encoded[1], objective, model.context_length, train)
         except ValueError as error:
             problems.append(str(error))
-    name = objective_of(model, train.objective)
+    name = "text-to-text" if isinstance(objective, SourceToTarget) else objective_of(model, train.objective)
     gaps = {id for id in (mask_id(tokenizer), *sentinel_ids(tokenizer)) if id is not None}
     examples: list[PreviewExample] = []
     for step in range(min(N_EXAMPLES, batches.n_batches)):

@@ -11,6 +11,7 @@ import psutil
 import torch
 
 from models.architecture.transformer import AnyModel, build_model
+from models.chat.template_config import ChatTemplateConfig, read_kept_template_config
 from models.data.batch import Batch
 from models.data.batches import Batches
 from models.data.corpus import open_corpus
@@ -31,7 +32,9 @@ _N_EXAMINED = 64
 def prepared_run(library: Library, run: RunFolder) -> PreparedData:
     """The data of an existing run; ValueError where its text is gone."""
     corpus = open_corpus(library, run.made_from("corpus"))
-    return PreparedData(spec=run.spec, tokenizer=read_tokenizer(run.tokenizer_file), corpus=corpus)
+    template = read_kept_template_config(run.folder) or ChatTemplateConfig()
+    tokenizer = read_tokenizer(run.tokenizer_file)
+    return PreparedData(spec=run.spec, tokenizer=tokenizer, corpus=corpus, template=template)
 
 
 @dataclass(frozen=True, kw_only=True)
