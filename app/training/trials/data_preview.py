@@ -84,6 +84,37 @@ OBJECTIVES = {
         source="",
         target="Reads and points at",
     ),
+    "classification": ObjectiveTexts(
+        title="One label",
+        sentence="The model reads the whole text and gives each label a probability.",
+        source="Reads",
+        target="Label",
+    ),
+    "multi-label": ObjectiveTexts(
+        title="Several labels",
+        sentence="The model reads the whole text and decides for each label whether it applies.",
+        source="Reads",
+        target="Labels",
+    ),
+    "regression": ObjectiveTexts(
+        title="A score",
+        sentence="The model reads the whole text and gives it a number.",
+        source="Reads",
+        target="Score",
+    ),
+    "tagging": ObjectiveTexts(
+        title="Tags",
+        sentence="The model gives each word a tag, at the word's first token.",
+        source="Reads, and predicts at these tokens",
+        target="Tags",
+    ),
+    "span": ObjectiveTexts(
+        title="The answer in its context",
+        sentence="The model points at the first and the last token of the answer, or at the first token of all if "
+        "there is none.",
+        source="Reads question and context, and points at these tokens",
+        target="Answer",
+    ),
 }
 """By DataPreview.objective."""
 

@@ -143,7 +143,12 @@ class TrialRunner(QObject):
             ready = prepared_run(self._library, RunFolder.open(folder))
             yield (
                 yield from preview_data(
-                    ready.corpus, ready.tokenizer, ready.spec.model, ready.spec.train, ready.form.template
+                    ready.corpus,
+                    ready.tokenizer,
+                    ready.spec.model,
+                    ready.spec.train,
+                    ready.form.template,
+                    ready.spec.data.labels,
                 )
             )
 

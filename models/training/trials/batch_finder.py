@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import torch
 
 from models.cost.fit import describe_update, split_update
-from models.data.batches import EncodedSplit, encode_split, objective_batches
+from models.data.batches import Batches, encode_split, objective_batches
 from models.data.objectives import objective_on
-from models.data.plain_objectives import Objective
 from models.device import DeviceChoice, choose_device, is_out_of_memory
 from models.events import Event, Phase, Progress
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec
+from models.settings.run_spec import RunSpec, TrainConfig
+from models.tasks.encoding import LABEL_TASKS
+from models.training.batches import make_batches
 from models.training.prepare import PreparedData, prepare_trial
 from models.training.trials.findings import BatchFound, BatchPoint
 from models.training.trials.trial import Trial, free_bytes, heaviest_batch, prepared_run
@@ -64,13 +65,22 @@ def try_batches(
     return search.result()
 
 
+def _batches_of_size(prepared: PreparedData) -> Callable[[TrainConfig], Batches]:
+    """Makes the training batches for settings that differ in the batch size; the text is encoded once, where it can."""
+    spec, corpus, tokenizer = prepared.spec, prepared.corpus, prepared.tokenizer
+    if corpus.task in LABEL_TASKS:
+        return lambda train: make_batches(corpus, tokenizer, spec.model, train, labels=spec.data.labels)
+    objective = objective_on(corpus, spec.model, tokenizer, spec.train.objective)
+    encoded = encode_split(corpus, tokenizer, "train", prepared.form)
+    return lambda train: objective_batches(encoded, objective, spec.model.context_length, train)
+
+
 class _Search:
     def __init__(self, prepared: PreparedData, choice: DeviceChoice) -> None:
         spec = prepared.spec
         self._spec, self._choice = spec, choice
         self._padded = prepared.corpus.kind == "examples"
-        self._objective: Objective = objective_on(prepared.corpus, spec.model, prepared.tokenizer, spec.train.objective)
-        self._encoded: EncodedSplit = encode_split(prepared.corpus, prepared.tokenizer, "train", prepared.form)
+        self._make_batches = _batches_of_size(prepared)
         self._limit = free_bytes(choice)
         self._points: dict[int, BatchPoint] = {}
         self._seconds = 0.0
@@ -132,7 +142,7 @@ class _Search:
     def _measure(self, size: int) -> Generator[Event, None, BatchPoint]:
         train = dataclasses.replace(self._spec.train, batch_size=size, grad_accum_steps=1)
         spec = dataclasses.replace(self._spec, train=train)
-        batches = objective_batches(self._encoded, self._objective, spec.model.context_length, train)
+        batches = self._make_batches(train)
         trial = None
         try:
             trial = Trial(spec, batches, self._choice, padded=self._padded)

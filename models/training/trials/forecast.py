@@ -15,11 +15,14 @@ from models.device import DeviceChoice, choose_device, is_out_of_memory, pick_pr
 from models.events import Event, Phase, Progress
 from models.library.library import Library
 from models.settings.run_spec import RunSpec, TrainConfig, objective_of
+from models.tasks.encoding import LABEL_TASKS
+from models.training.batches import make_batches
+from models.training.metric import make_scorer
 from models.training.objective import validation_slice
 from models.training.prepare import PreparedData, prepare_trial
 from models.training.samples import write_sample
 from models.training.trials.findings import RunCost
-from models.training.trials.preview import preview_encoded
+from models.training.trials.preview import preview_encoded, preview_task
 from models.training.trials.trial import Trial, free_bytes, heaviest_batch
 
 TIMED_STEPS = 4
@@ -40,6 +43,9 @@ def forecast(
     """
     prepared = yield from prepare_trial(library, spec)
     yield Phase(name="Encoding the text")
+    if prepared.corpus.task in LABEL_TASKS:
+        yield from _forecast_task(prepared, spec, device, measured=measured)
+        return
     encoded = [encode_split(prepared.corpus, prepared.tokenizer, split, prepared.form) for split in ("train", "val")]
     yield Phase(name="Making the first batches")
     model, train = prepared.spec.model, prepared.spec.train
@@ -54,6 +60,24 @@ def forecast(
     if train.eval_interval and not preview.problems:
         validation = objective_batches(encoded[1], objective, model.context_length, train)
     yield from _measure(prepared, spec, choose_device(device), batches, validation)
+
+
+def _forecast_task(
+    prepared: PreparedData, asked: RunSpec, device: str, *, measured: bool
+) -> Generator[Event, None, None]:
+    """As `forecast`, for a task with labels."""
+    corpus, tokenizer, spec = prepared.corpus, prepared.tokenizer, prepared.spec
+    labels = spec.data.labels
+    preview = preview_task(corpus, tokenizer, spec.model, spec.train, labels)
+    yield preview
+    if not measured:
+        return
+    yield Phase(name="Measuring a few steps")
+    batches = make_batches(corpus, tokenizer, spec.model, spec.train, labels=labels)
+    validation = None
+    if spec.train.eval_interval and not preview.problems:
+        validation = make_batches(corpus, tokenizer, spec.model, spec.train, "val", labels=labels)
+    yield from _measure(prepared, asked, choose_device(device), batches, validation)
 
 
 def _measure(
@@ -137,6 +161,7 @@ def _sample_seconds(trial: Trial, prepared: PreparedData) -> float:
         seed=train.seed,
         max_tokens=train.sample_tokens,
         denoises=objective_of(spec.model, train.objective) == "denoising",
+        scorer=make_scorer(prepared.corpus, prepared.tokenizer, spec, prepared.template),
     )
     n = times_due(train.steps, train.sample_interval, train.checkpoint_interval)
     return (time.perf_counter() - began) * len(train.prompts) * n

@@ -19,7 +19,10 @@ from models.data.source_to_target import SourceToTarget
 from models.events import Event, Phase
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig, objective_of
-from models.tokenizers import pieces_of
+from models.tasks.batches import TaskBatches
+from models.tasks.encoding import LABEL_TASKS, Item, TaskEncoder
+from models.tasks.rows import labels_of
+from models.tokenizers import Piece, pieces_of
 from models.tokenizers.special_tokens import mask_id, sentinel_ids
 from models.training.batches import make_batches
 from models.training.trials.findings import DataPreview, Lengths, PreviewExample, SplitFacts, TokenRow
@@ -40,16 +43,19 @@ def preview_data(
     model: ModelConfig,
     train: TrainConfig,
     template: ChatTemplateConfig | None = None,
+    labels: Sequence[str] = (),
 ) -> Generator[Event, None, DataPreview]:
     """Encode the corpus and preview the run's first batches, made by the same code with the same seed. Yields Phase.
 
     Args:
-        template: the chat template that the model comes with, if any.
+        template: the chat template that the model comes with, if any. labels: of its outputs, for a task with labels.
 
     Raises:
         ValueError: where the training text does not suffice, or the design has no plain objective.
     """
     yield Phase(name="Encoding the text")
+    if corpus.task in LABEL_TASKS:
+        return preview_task(corpus, tokenizer, model, train, labels)
     form = ExampleForm(template=template or ChatTemplateConfig(), model=model)
     encoded = [encode_split(corpus, tokenizer, split, form) for split in ("train", "val")]
     yield Phase(name="Making the first batches")
@@ -87,6 +93,59 @@ def preview_encoded(
         vocab_size=tokenizer.get_vocab_size(),
         problems=tuple(problems),
     )
+
+
+def preview_task(
+    corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig, labels: Sequence[str]
+) -> DataPreview:
+    """A preview of a task with labels: what the model reads, and its labels, tags or answer. Arguments as there."""
+    batches = TaskBatches(corpus, tokenizer, model, train, "train", labels or labels_of(corpus))
+    facts, problems = [_task_facts(batches, "train")], []
+    if train.eval_interval:
+        try:
+            facts.append(
+                _task_facts(TaskBatches(corpus, tokenizer, model, train, "val", batches.encoder.labels), "val")
+            )
+        except ValueError as error:
+            problems.append(str(error))
+    if len(facts) == 1:
+        facts.append(SplitFacts(split="val", n_tokens=0, n_bytes=0, n_examples=0))
+    chosen = [batches.items[i * len(batches.items) // N_EXAMPLES] for i in range(min(N_EXAMPLES, len(batches.items)))]
+    lengths = np.array([len(item.ids) for item in batches.items])
+    return DataPreview(
+        objective=corpus.task,
+        examples=tuple(_task_example(batches.encoder, tokenizer, item) for item in chosen),
+        splits=tuple(facts),
+        lengths=_histogram("examples", lengths, 0),
+        epochs=train.steps * train.grad_accum_steps / batches.n_batches,
+        vocab_size=tokenizer.get_vocab_size(),
+        problems=tuple(problems),
+    )
+
+
+def _task_facts(batches: TaskBatches, split: str) -> SplitFacts:
+    n_tokens = sum(len(item.ids) for item in batches.items)
+    return SplitFacts(split=split, n_tokens=n_tokens, n_bytes=0, n_examples=len({item.row for item in batches.items}))
+
+
+def _task_example(encoder: TaskEncoder, tokenizer: Tokenizer, item: Item) -> PreviewExample:
+    counted: set[int] = set()
+    if encoder.task == "tagging":
+        counted = {position for position, tag in enumerate(item.target) if tag >= 0}
+        answers = [encoder.labels[item.target[position]] for position in sorted(counted)]
+    elif encoder.task == "span":
+        first, last = item.target
+        counted = set(range(first, last + 1)) if last else set()
+        answers = (
+            [piece.display for piece in pieces_of(tokenizer, item.ids[first : last + 1])] if last else ["no answer"]
+        )
+    elif encoder.task == "regression":
+        answers = [f"{item.target:g}"]
+    else:
+        indices = item.target if isinstance(item.target, list) else [item.target]
+        answers = [encoder.labels[index] for index in indices]
+    pieces = tuple(Piece(i, text.encode(), 0, 0, text) for i, text in enumerate(answers))
+    return PreviewExample(source=_row(tokenizer, item.ids, predicted=counted), target=TokenRow(pieces=pieces))
 
 
 def _preview_pronouns(

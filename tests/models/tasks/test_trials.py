@@ -1,0 +1,53 @@
+"""What is tried out before a run, on datasets with labels: the preview, its cost, learning rate and batch size."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from models.events import result_of
+from models.library.library import Library
+from models.training.trials.batch_finder import find_batch
+from models.training.trials.findings import DataPreview, RunCost
+from models.training.trials.forecast import forecast
+from models.training.trials.lr_finder import find_lr
+from tests.models.tasks.small_tasks import make_dataset, make_task_spec
+
+
+@pytest.fixture
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return Library(tmp_path_factory.mktemp("home"))
+
+
+@pytest.mark.parametrize(
+    ("task", "answer"),
+    [("classification", {"glad", "sad", "angry"}), ("tagging", {"B-PER"}), ("span", {"no answer"})],
+)
+def test_the_preview_shows_what_is_read_and_what_is_right(library: Library, task: str, answer: set[str]) -> None:
+    make_dataset(library, task)
+    spec = make_task_spec(library, task, "encoder-only", prompts=("anna smiles",), sample_interval=5)
+    found = list(forecast(library, spec))
+    (preview,) = [event for event in found if isinstance(event, DataPreview)]
+    assert preview.objective == task
+    assert not preview.problems
+    assert preview.splits[0].n_examples == 300
+    shown = {piece.display for example in preview.examples for piece in example.target.pieces}
+    assert shown & answer
+    cost = [event for event in found if isinstance(event, RunCost)][-1]
+    assert cost.fits
+
+
+def test_learning_rate_and_batch_size(library: Library) -> None:
+    make_dataset(library, "classification")
+    spec = make_task_spec(library, "classification", "decoder-only")
+    assert result_of(find_lr(library, spec, "cpu")) is not None
+    assert result_of(find_batch(library, spec, "cpu", below=5)).largest == 4
+
+
+def test_a_bad_validation_split_is_a_problem_ahead(library: Library) -> None:
+    make_dataset(library, "classification", label="odd")
+    spec = make_task_spec(library, "classification", "decoder-only")
+    spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, dataset="odd"))
+    (preview,) = [event for event in forecast(library, spec, measured=False) if isinstance(event, DataPreview)]
+    assert preview.problems == ()
