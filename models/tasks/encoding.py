@@ -215,7 +215,7 @@ class TaskEncoder:
 
 
 def marked_tokenizer(config: ModelConfig, tokenizer: Tokenizer) -> Tokenizer:
-    """A tokenizer that by itself reads texts and pairs as TaskEncoder does, for other programs; foreign ones as they are.
+    """A tokenizer that by itself reads texts and pairs as TaskEncoder does, for other programs; a foreign one as it is.
 
     One of ours gets the space and the marks that are put there; the end token marks both begin and end.
     """
