@@ -19,8 +19,9 @@ from models.data.tiny_world.world import World
 SEEN, UNSEEN_COMPOSITION, UNSEEN_WORDS = "seen", "unseen composition", "unseen words"
 NAME = "answer"
 """Of every function: its docstring alone says what it does."""
-N_CASES = 6
+N_CASES = 5
 _COMPOSITIONS_ONE_IN = 8
+_CANDIDATES = 3
 
 
 @dataclass(frozen=True)
@@ -101,19 +102,33 @@ class Composition:
 
     def run(self, argument: Any, word: Any) -> Any:
         """What it must return."""
-        items = [item for item in self.domain.items(argument) if self.filter.keep(item, word)]
-        return self.aggregate.result([self.key.value(item) for item in items])
+        return self.aggregate.result([self.key.value(item) for item in self._kept(argument, word)])
+
+    def telling_argument(self, world: World, word: Any, rng: random.Random) -> Any:
+        """Of a few arguments that with most to tell: several items that are kept, and others that are not."""
+        drawn = [self.domain.argument(world, word, rng) for _ in range(_CANDIDATES)]
+        return max(drawn, key=lambda argument: self._worth(argument, word))
+
+    def _worth(self, argument: Any, word: Any) -> int:
+        n_kept = len(self._kept(argument, word))
+        return min(n_kept, 3) + (n_kept < len(argument))
+
+    def _kept(self, argument: Any, word: Any) -> list[Any]:
+        return [item for item in self.domain.items(argument) if self.filter.keep(item, word)]
 
 
 def _numbers(_world: World, word: Any, rng: random.Random) -> list[int]:
     near = word if isinstance(word, int) else 6
-    draws = (lambda: rng.randint(-9, 40), lambda: near + rng.randint(-3, 3), lambda: near * rng.randint(0, 4))
-    return [rng.choice(draws)() for _ in range(rng.randint(3, 8))]
+    draws = (lambda: rng.randint(-30, 40), lambda: near + rng.randint(-4, 4), lambda: near * rng.randint(0, 4))
+    drawn = [rng.choice(draws)() for _ in range(rng.randint(4, 8))]
+    return [*drawn, rng.choice(drawn)]
 
 
 def _names(world: World, word: Any, rng: random.Random) -> list[str]:
-    chosen = rng.choices(world.people, k=rng.randint(3, 6))
-    return rng.sample([*chosen, word], len(chosen) + 1) if word in world.people else chosen
+    chosen = rng.choices(world.people, k=rng.randint(4, 7))
+    chosen.append(word if word in world.people else rng.choice(chosen))
+    rng.shuffle(chosen)
+    return chosen
 
 
 def _assignment(keys: str, values: str) -> Callable[[World, Any, random.Random], dict[str, str]]:
@@ -252,7 +267,7 @@ def draw(world: World, rng: random.Random) -> list[Drawn]:
     if by_parts != "train" and by_word != "train":
         return []  # one thing at a time is new
     group = UNSEEN_COMPOSITION if by_parts != "train" else UNSEEN_WORDS if by_word != "train" else SEEN
-    arguments = [composition.domain.argument(world, word, rng) for _ in range(N_CASES)]
+    arguments = [composition.telling_argument(world, word, rng) for _ in range(N_CASES)]
     row = {
         "source": f'def {NAME}({composition.domain.parameter}):\n    """{composition.docstring(word, rng)}"""\n',
         "target": composition.body(word),
