@@ -185,10 +185,10 @@ NUMBERS = Domain("numbers", "numbers", "for number in numbers", (
     Key("square", ("the squares of {x}", "the squared values of {x}"), "number * number", lambda x: x * x,
         is_number=True),
     Key("double", ("the doubles of {x}", "the doubled values of {x}"), "2 * number", lambda x: 2 * x, is_number=True),
-    Key("half", ("the halves of {x}, rounded down", "the rounded-down halves of {x}"), "number // 2",
+    Key("half", ("the halves, rounded down, of {x}", "the rounded-down halves of {x}"), "number // 2",
         lambda x: x // 2, is_number=True),
-    Key("size", ("the absolute values of {x}", "the sizes without sign of {x}"), "abs(number)", abs, is_number=True),
-    Key("negative", ("the negatives of {x}", "the values with the other sign of {x}"), "-number", lambda x: -x,
+    Key("size", ("the absolute values of {x}", "the magnitudes of {x}"), "abs(number)", abs, is_number=True),
+    Key("negative", ("the negatives of {x}", "the opposites of {x}"), "-number", lambda x: -x,
         is_number=True),
 ), _numbers)  # fmt: skip
 NAMES = Domain("names", "names", "for name in names", (
@@ -200,7 +200,7 @@ NAMES = Domain("names", "names", "for name in names", (
     Filter("starting", ("the names that start with {w}", "the names beginning with {w}"), 'name[0] == "{w}"',
            lambda x, w: x[0] == w, "capitals"),
     Filter("ending", ("the names that end with {w}", "the names ending in {w}"), 'name[-1] == "{w}"',
-           lambda x, w: x[-1] == w, "letters"),
+           lambda x, w: x[-1] == w, "finals"),
     Filter("containing", ("the names that contain {w}", "the names with the letter {w} in them"), '"{w}" in name',
            lambda x, w: w in x, "letters"),
     Filter("other", ("the names other than {w}", "the names that are not {w}"), 'name != "{w}"',
@@ -210,8 +210,8 @@ NAMES = Domain("names", "names", "for name in names", (
     Key("length", ("the lengths of {x}", "the numbers of letters of {x}"), "len(name)", len, is_number=True),
     Key("initial", ("the first letters of {x}", "the initials of {x}"), "name[0]", lambda x: x[0]),
     Key("final", ("the last letters of {x}", "the final letters of {x}"), "name[-1]", lambda x: x[-1]),
-    Key("capitals", ("the upper-case forms of {x}", "{x} in capitals"), "name.upper()", str.upper),
-    Key("reversed", ("the reversed forms of {x}", "{x} spelled backwards"), "name[::-1]", lambda x: x[::-1]),
+    Key("capitals", ("the upper-case forms of {x}", "the capital forms of {x}"), "name.upper()", str.upper),
+    Key("reversed", ("the reversed forms of {x}", "the backward spellings of {x}"), "name[::-1]", lambda x: x[::-1]),
 ), _names)  # fmt: skip
 PLACES = Domain("places", "place_of", "for person, place in place_of.items()", (
     Filter("all", ("the people", "all people"), "", lambda x, w: True),
@@ -293,8 +293,10 @@ def _words(name: str, world: World) -> Sequence[Any]:
             return (4, 5, 6)
         case "capitals":
             return sorted({person[0] for person in world.people})
+        case "finals":
+            return sorted({person[-1] for person in world.people})
         case "letters":
-            return "aeilmnorsty"
+            return "aeilnor"
         case _:
             words: Sequence[str] = {"people": world.people, "places": world.places, "things": world.things}[name]
             return words

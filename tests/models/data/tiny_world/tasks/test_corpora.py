@@ -90,11 +90,11 @@ def test_a_world_gives_the_same_rows_each_time(library: Library, monkeypatch: py
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WORLD_TASKS)
-def test_every_world_has_enough_of_everything(library: Library, name: str) -> None:
-    for seed in (1, 2):
-        corpus = result_of(build_task_corpus(library, name, seed))
-        assert {split: len(corpus.read_examples(split)) for split in corpus.splits} == {
-            wanted: sum(n for (split, _), n in WORLD_TASKS[name].sizes.items() if split == wanted)
-            for wanted in ("train", "val", "test")
-        }
+@pytest.mark.parametrize("name", ["mood", "code"])
+def test_another_world_has_enough_too(library: Library, name: str) -> None:
+    """Of those tasks whose sentences and functions are not without number."""
+    corpus = result_of(build_task_corpus(library, name, 1))
+    assert {split: len(corpus.read_examples(split)) for split in corpus.splits} == {
+        wanted: sum(n for (split, _), n in WORLD_TASKS[name].sizes.items() if split == wanted)
+        for wanted in ("train", "val", "test")
+    }
