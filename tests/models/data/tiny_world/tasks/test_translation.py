@@ -216,10 +216,10 @@ def test_a_table_of_words_does_not_translate(rows: Callable[[str], Splits], lang
     together, here, there = Counter[tuple[str, str]](), Counter[str](), Counter[str]()
     for row in splits["train"]:
         if row["group"] == language:
-            one, other = set(split_words(row["source"])), set(split_words(row["target"]))
-            here.update(one)
-            there.update(other)
-            together.update((a, b) for a in one for b in other)
+            source, target = set(split_words(row["source"])), set(split_words(row["target"]))
+            here.update(source)
+            there.update(target)
+            together.update((one, other) for one in source for other in target)
     table: dict[str, tuple[float, str]] = {}
     for (one, other), n in together.items():
         table[one] = max(table.get(one, (0.0, "")), (2 * n / (here[one] + there[other]), other))
