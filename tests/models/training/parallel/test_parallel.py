@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from models.data.batch import Batch
+from models.interop.stored import read_tensors
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
@@ -26,7 +27,6 @@ from models.settings.optimizers import OPTIMIZERS
 from models.settings.presets import PRESETS
 from models.settings.spec_file import write_spec
 from models.settings.tune_spec import TuneSpec
-from models.training.checkpoint import read_tensors
 from models.training.parallel.distributed import DistributedGroup
 from models.training.setup import set_up
 from models.training.trainer import Trainer, prepare_run
