@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.chat.own_template import encode_conversations
 from models.data.batch import Batch, Rows
-from models.data.corpus import Corpus
-from models.data.epoch_permutations import EpochPermutations
+from models.data.encoded import EncodedSplit
+from models.data.epoch_permutations import EpochOrder, EpochPermutations, FeistelPermutations
 from models.data.plain_objectives import Objective
 from models.number_words import format_count
 from models.settings.run_spec import TrainConfig
-from models.tokenizers import encode_text
-from models.tokenizers.special_tokens import end_id
 
 POOL_BATCHES = 16
 """Examples are sorted by length within pools of this many batches: little padding, yet every step is mixed."""
@@ -42,61 +38,15 @@ class Batches(Protocol):
         """The batch of a micro-step of a step (validation: steps 0 to n_batches - 1)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class EncodedSplit:
-    """One split of a corpus as token ids: `ids` of one long text (n,), or `examples`.
-
-    An example is its ids, with its end token, and whether each belongs to a reply (always True for plain text).
-    """
-
-    split: str
-    n_bytes: int
-    ids: Tensor | None = None
-    examples: Sequence[tuple[list[int], list[bool]]] = ()
-    end: int = -1
-
-    @property
-    def n_tokens(self) -> int:
-        """Number of tokens in the split."""
-        return len(self.ids) if self.ids is not None else sum(len(ids) for ids, _ in self.examples)
-
-
-def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str) -> EncodedSplit:
-    """A split of a corpus, tokenized.
-
-    Raises:
-        ValueError: where a file is damaged, or the tokenizer has no token to separate examples.
-    """
-    if corpus.kind == "text":
-        text = corpus.read_text(split)
-        return EncodedSplit(
-            split=split, n_bytes=len(text.encode()), ids=torch.tensor(encode_text(tokenizer, text), dtype=torch.long)
-        )
-    examples = corpus.read_examples(split)
-    plain = [example["text"] for example in examples if "text" in example]
-    chats = [example["messages"] for example in examples if "messages" in example]
-    end = end_id(tokenizer)
-    if end is None:
-        raise ValueError("This tokenizer has no end token, so it cannot separate examples: use another tokenizer.")
-    encoded = [
-        ([*ids, end], [True] * (len(ids) + 1)) for ids in (encode_text(tokenizer, " " + text.strip()) for text in plain)
-    ]
-    encoded += encode_conversations(tokenizer, chats)
-    n_bytes = sum(len(text.encode()) for text in plain)
-    n_bytes += sum(len(message["content"].encode()) for messages in chats for message in messages)
-    return EncodedSplit(split=split, n_bytes=n_bytes, examples=encoded, end=end)
-
-
 def objective_batches(encoded: EncodedSplit, objective: Objective, context_length: int, train: TrainConfig) -> Batches:
-    """The batches that an objective makes of a split; ValueError where it is shorter than one context."""
-    shuffled = encoded.split == "train"
-    if encoded.ids is not None:
-        _check_length(len(encoded.ids), context_length, encoded.split)
-        return TextBatches(encoded.ids, encoded.n_bytes, objective, train, shuffled=shuffled)
-    examples = encoded.examples
-    if objective.ends_texts:
-        examples = [(ids[:-1], reply[:-1]) if ids[-1] == encoded.end else (ids, reply) for ids, reply in examples]
-    return ExampleBatches(examples, encoded.n_bytes, objective, train, shuffled=shuffled)
+    """The batches that an objective makes of a split; ValueError where it is shorter than one context.
+
+    Those of the split "train" are shuffled.
+    """
+    if encoded.starts is None:
+        _check_length(encoded.n_tokens, context_length, encoded.split)
+        return TextBatches(encoded, objective, train)
+    return ExampleBatches(encoded, objective, train)
 
 
 _FEW_TOKENS = 32
@@ -124,16 +74,17 @@ def _check_length(n_tokens: int, context_length: int, split: str) -> None:
 class TextBatches:
     """Windows of one long text: in training in random order, with new boundaries in every epoch; else in order."""
 
-    def __init__(self, ids: Tensor, n_bytes: int, objective: Objective, train: TrainConfig, *, shuffled: bool) -> None:
-        self._ids, self._objective = ids, objective
+    def __init__(self, encoded: EncodedSplit, objective: Objective, train: TrainConfig) -> None:
+        self._ids, self._objective = encoded.ids, objective
         self._length = objective.width - objective.overlap
         self._batch_size, self._accum, self._seed = train.batch_size, train.grad_accum_steps, train.seed
-        self._shuffled = shuffled
-        self._permutations = EpochPermutations(train.seed)
-        self.bytes_per_token = n_bytes / len(ids) if objective.predicts_text else None
-        n_free = len(ids) - objective.overlap
+        self._shuffled = encoded.split == "train"
+        self._order = _order(encoded, train.seed)
+        n_tokens = encoded.n_tokens
+        self.bytes_per_token = encoded.n_bytes / n_tokens if objective.predicts_text else None
+        n_free = n_tokens - objective.overlap
         spare = n_free - self._length
-        self._n_windows = max(1, spare // self._length) if shuffled else -(-n_free // self._length)
+        self._n_windows = max(1, spare // self._length) if self._shuffled else -(-n_free // self._length)
         self._spare = max(0, n_free - self._n_windows * self._length)
 
     @property
@@ -143,20 +94,22 @@ class TextBatches:
     def batch(self, step: int, micro_step: int = 0) -> Batch:
         first = (step * self._accum + micro_step) * self._batch_size if self._shuffled else step * self._batch_size
         last = first + self._batch_size if self._shuffled else min(first + self._batch_size, self._n_windows)
-        starts = torch.tensor([self._start(index) for index in range(first, last)])
-        positions = starts[:, None] + torch.arange(self._objective.width)  # (B, L)
+        positions = self._starts(torch.arange(first, last))[:, None] + torch.arange(self._objective.width)  # (B, L)
         real = positions < len(self._ids)
-        ids = self._ids[positions.clamp(max=len(self._ids) - 1)]
+        ids = _gather(self._ids, positions.clamp(max=len(self._ids) - 1))
         seed = corruption_seed(self._seed, step, micro_step) if self._shuffled else corruption_seed(0, step, 0)
         return self._objective.batch(Rows(ids, real.float(), real), seed)
 
-    def _start(self, index: int) -> int:
+    def _starts(self, indices: Tensor) -> Tensor:
         if not self._shuffled:
-            return index * self._length
-        epoch, window = divmod(index, self._n_windows)
-        order = self._permutations.permutation(epoch, self._n_windows)
-        offset = int(order[0]) * 7919 % (self._spare + 1)  # the boundaries move from epoch to epoch
-        return offset + int(order[window]) * self._length
+            return indices * self._length
+        starts, n = torch.empty_like(indices), self._n_windows
+        for epoch in (indices // n).unique().tolist():
+            here = indices // n == epoch
+            windows = self._order.take(epoch, n, torch.cat([torch.tensor([0]), indices[here] % n]))
+            offset = int(windows[0]) * 7919 % (self._spare + 1)  # the boundaries move from epoch to epoch
+            starts[here] = offset + windows[1:] * self._length
+        return starts
 
 
 class ExampleBatches:
@@ -166,35 +119,29 @@ class ExampleBatches:
     truncated to the context.
     """
 
-    def __init__(
-        self,
-        encoded: Sequence[tuple[list[int], list[bool]]],
-        n_bytes: int,
-        objective: Objective,
-        train: TrainConfig,
-        *,
-        shuffled: bool,
-    ) -> None:
-        if not encoded:
+    def __init__(self, encoded: EncodedSplit, objective: Objective, train: TrainConfig) -> None:
+        if not encoded.n_examples:
             raise ValueError(
                 "There are no examples in this part of the data: use a larger file or another validation share."
             )
-        n_tokens = max(1, sum(len(ids) for ids, _ in encoded))
-        encoded = [(ids[: objective.width], reply[: objective.width]) for ids, reply in encoded]
-        self._ids = torch.tensor([token for ids, _ in encoded for token in ids])
-        reply = torch.tensor([flag for _, flags in encoded for flag in flags])
-        self._weights = torch.where(reply, 1.0, train.context_loss_weight)
-        equal_weights = bool((self._weights == 1.0).all())
-        self.bytes_per_token = n_bytes / n_tokens if objective.predicts_text and equal_weights else None
-        self._lengths = torch.tensor([len(ids) for ids, _ in encoded])
-        self._starts = self._lengths.cumsum(0) - self._lengths
-        self._accum, self._shuffled, self._seed = train.grad_accum_steps, shuffled, train.seed
+        assert encoded.starts is not None
+        self._ids, self._starts, self._reply = encoded.ids, encoded.starts, encoded.reply
+        self._n_examples = encoded.n_examples
+        self._end = encoded.end if objective.ends_texts else None
+        self._context_weight = train.context_loss_weight
+        equal_weights = encoded.reply is None or train.context_loss_weight == 1.0
+        n_tokens = max(1, encoded.n_tokens)
+        self.bytes_per_token = encoded.n_bytes / n_tokens if objective.predicts_text and equal_weights else None
+        self._accum, self._shuffled, self._seed = train.grad_accum_steps, encoded.split == "train", train.seed
         self._objective = objective
-        self._permutations = EpochPermutations(train.seed)
+        self._order = _order(encoded, train.seed)
         per_batch = train.batch_size * (objective.width - objective.overlap)
-        self._rows = max(1, int(per_batch / float(self._lengths.float().mean())))
-        self._n_batches = max(1, len(encoded) // self._rows) if shuffled else -(-len(encoded) // self._rows)
-        self._plan: tuple[int, list[Tensor]] = (-1, [])
+        every = -(-self._n_examples // _MAX_COUNTED) if encoded.on_disk else 1
+        mean = float(self._spans(torch.arange(0, self._n_examples, every))[1].float().mean())
+        self._rows = max(1, int(per_batch / max(mean, 1e-9)))
+        n, rows = self._n_examples, self._rows
+        self._n_batches = max(1, n // rows) if self._shuffled else -(-n // rows)
+        self._pool_batches = POOL_BATCHES if self._shuffled or encoded.on_disk else self._n_batches
 
     @property
     def n_batches(self) -> int:
@@ -202,30 +149,54 @@ class ExampleBatches:
 
     def batch(self, step: int, micro_step: int = 0) -> Batch:
         if not self._shuffled:
-            by_length = torch.argsort(self._lengths, stable=True)
-            return self._gather(by_length[step * self._rows : (step + 1) * self._rows], corruption_seed(0, step, 0))
+            return self._make_batch(self._members(0, step), corruption_seed(0, step, 0))
         epoch, index = divmod(step * self._accum + micro_step, self._n_batches)
-        if self._plan[0] != epoch:
-            self._plan = (epoch, self._plan_epoch(epoch))
-        return self._gather(self._plan[1][index], corruption_seed(self._seed, step, micro_step))
+        shuffled = int(self._order.take(-1 - epoch, self._n_batches, torch.tensor([index])))
+        return self._make_batch(self._members(epoch, shuffled), corruption_seed(self._seed, step, micro_step))
 
-    def _plan_epoch(self, epoch: int) -> list[Tensor]:
-        """Each batch's rows in an epoch: shuffled, sorted by length within pools, the batches shuffled again."""
-        order = self._permutations.permutation(epoch, len(self._lengths))
-        batches: list[Tensor] = []
-        for pool in order[: self._n_batches * self._rows].split(POOL_BATCHES * self._rows):
-            by_length = pool[torch.argsort(self._lengths[pool], stable=True)]
-            batches.extend(by_length.split(self._rows))
-        return [batches[int(i)] for i in self._permutations.permutation(-1 - epoch, len(batches))]
+    def _members(self, epoch: int, index: int) -> Tensor:
+        """The examples of batch number `index` of an epoch, whose batches are shuffled again.
 
-    def _gather(self, rows: Tensor, seed: int) -> Batch:
-        lengths, starts = self._lengths[rows], self._starts[rows]
+        The examples are shuffled, then sorted by length within pools.
+        """
+        pool, place = divmod(index, self._pool_batches)
+        size = self._pool_batches * self._rows
+        n_used = min(self._n_examples, self._n_batches * self._rows)
+        members = torch.arange(pool * size, min((pool + 1) * size, n_used))
+        if self._shuffled:
+            members = self._order.take(epoch, self._n_examples, members)
+        by_length = members[torch.argsort(self._spans(members)[1], stable=True)]
+        return by_length[place * self._rows : (place + 1) * self._rows]
+
+    def _spans(self, examples: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the examples begin, and their lengths as they are read."""
+        starts, ends = _gather(self._starts, examples), _gather(self._starts, examples + 1)
+        if self._end is not None:  # the objective appends one itself
+            ends = ends - ((ends > starts) & (_gather(self._ids, (ends - 1).clamp(min=0)) == self._end)).long()
+        return starts, (ends - starts).clamp(max=self._objective.width)
+
+    def _make_batch(self, examples: Tensor, seed: int) -> Batch:
+        starts, lengths = self._spans(examples)
         columns = torch.arange(int(lengths.max()))
         real = columns < lengths[:, None]  # (B, L)
         positions = torch.where(real, starts[:, None] + columns, 0)
-        ids = torch.where(real, self._ids[positions], 0)
-        weights = torch.where(real, self._weights[positions], 0.0)
+        ids = torch.where(real, _gather(self._ids, positions), 0)
+        weights = real.float()
+        if self._reply is not None:
+            weights = torch.where(_gather(self._reply, positions).bool(), weights, weights * self._context_weight)
         return self._objective.batch(Rows(ids, weights, real), seed)
+
+
+_MAX_COUNTED = 1 << 20
+
+
+def _order(encoded: EncodedSplit, seed: int) -> EpochOrder:
+    return FeistelPermutations(seed) if encoded.on_disk else EpochPermutations(seed)
+
+
+def _gather(numbers: npt.NDArray[Any], positions: Tensor) -> Tensor:
+    """The numbers at the positions, which may be in a file, as longs of the same shape."""
+    return torch.from_numpy(np.asarray(numbers[positions.numpy()]).astype(np.int64, copy=False))
 
 
 def corruption_seed(seed: int, step: int, micro_step: int) -> int:

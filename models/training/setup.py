@@ -24,7 +24,7 @@ from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import TrainConfig
 from models.tokenizers import read_tokenizer
-from models.training.batches import make_batches
+from models.training.batches import make_batches_events
 from models.training.checkpoint import TrainState, read_checkpoint, restore
 from models.training.machine import peak_matmul_flops
 from models.training.objective import validation_slice
@@ -123,12 +123,12 @@ def set_up(
     yield Phase(name="Reading the text")
     tokenizer = _read_own_tokenizer(run)
     corpus = open_corpus(library, run.made_from("corpus"))
-    train_batches = make_batches(corpus, tokenizer, spec.model, spec.train, "train")
+    train_batches = yield from make_batches_events(corpus, tokenizer, spec.model, spec.train, "train")
     val_batches: list[Batch] = []
     val_bytes_per_token: float | None = None
     measured: dict[str, float] = {"train_batches": train_batches.n_batches, "val_batches": 0}
     if spec.train.eval_interval:
-        validation = make_batches(corpus, tokenizer, spec.model, spec.train, "val")
+        validation = yield from make_batches_events(corpus, tokenizer, spec.model, spec.train, "val")
         val_batches = validation_slice(validation, spec.train.eval_batches)
         val_bytes_per_token = validation.bytes_per_token
         measured["val_batches"] = validation.n_batches

@@ -9,7 +9,8 @@ from collections.abc import Generator
 import torch
 
 from models.cost.fit import describe_update, split_update
-from models.data.batches import EncodedSplit, encode_split, objective_batches
+from models.data.batches import objective_batches
+from models.data.encoded import EncodedSplit, encode_split_events
 from models.data.objectives import make_objective
 from models.data.plain_objectives import Objective
 from models.device import DeviceChoice, choose_device, is_out_of_memory
@@ -55,7 +56,8 @@ def try_batches(
 ) -> Generator[Event, None, BatchFound]:
     """As `find_batch`, for prepared data."""
     yield Phase(name="Encoding the text")
-    search = _Search(prepared, choice)
+    encoded = yield from encode_split_events(prepared.corpus, prepared.tokenizer, "train")
+    search = _Search(prepared, encoded, choice)
     if below is None:
         yield from search.double()
     ceiling = below if below is not None else search.too_large
@@ -65,12 +67,12 @@ def try_batches(
 
 
 class _Search:
-    def __init__(self, prepared: PreparedData, choice: DeviceChoice) -> None:
+    def __init__(self, prepared: PreparedData, encoded: EncodedSplit, choice: DeviceChoice) -> None:
         spec = prepared.spec
         self._spec, self._choice = spec, choice
         self._padded = prepared.corpus.kind == "examples"
         self._objective: Objective = make_objective(spec.model, prepared.tokenizer, spec.train.objective)
-        self._encoded: EncodedSplit = encode_split(prepared.corpus, prepared.tokenizer, "train")
+        self._encoded = encoded
         self._limit = free_bytes(choice)
         self._points: dict[int, BatchPoint] = {}
         self._seconds = 0.0

@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator
 
 from models import cost
-from models.data.batches import Batches, encode_split, objective_batches
+from models.data.batches import Batches, objective_batches
 from models.data.objectives import make_objective
 from models.device import DeviceChoice, choose_device, is_out_of_memory, pick_precision
 from models.events import Event, Phase, Progress
@@ -19,7 +19,7 @@ from models.training.objective import validation_slice
 from models.training.prepare import PreparedData, prepare_trial
 from models.training.samples import write_sample
 from models.training.trials.findings import RunCost
-from models.training.trials.preview import preview_encoded
+from models.training.trials.preview import encode_splits, preview_encoded
 from models.training.trials.trial import Trial, free_bytes, heaviest_batch
 
 TIMED_STEPS = 4
@@ -40,7 +40,7 @@ def forecast(
     """
     prepared = yield from prepare_trial(library, spec)
     yield Phase(name="Encoding the text")
-    encoded = [encode_split(prepared.corpus, prepared.tokenizer, split) for split in ("train", "val")]
+    encoded = yield from encode_splits(prepared.corpus, prepared.tokenizer)
     yield Phase(name="Making the first batches")
     model, train = prepared.spec.model, prepared.spec.train
     preview = preview_encoded(prepared.corpus, prepared.tokenizer, model, train, encoded)
