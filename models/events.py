@@ -238,3 +238,26 @@ class Evaluated(Event):
     accuracy: float
     kinds: tuple[KindAccuracy, ...]
     seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownFigure:
+    """How well a model knows something: a kind of question, or a text.
+
+    kind: the kind of question, or "loss". value: the share of right answers (0 to 1), or nats per token. n: how many
+    questions, or tokens, it is measured on.
+    """
+
+    kind: str
+    value: float
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnowledgeMeasured(Event):
+    """What a fine-tuned model knows at `step` of what its parent had learned from `corpus` (a label)."""
+
+    step: int
+    corpus: str
+    figures: tuple[KnownFigure, ...]
+    seconds: float

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from models.chat.sandbox import ChatTemplateError, render_here
 from models.child_process import ChildProcess, LimitError, Limits
@@ -15,6 +16,8 @@ LIMITS = Limits(seconds=5.0, memory_bytes=1 << 29, answer_bytes=1 << 20)
 bytes per character of the messages."""
 
 _REPEATS = 16
+_AT_A_TIME = 500
+"""Conversations per call: of known templates a fiftieth of LIMITS."""
 
 Message = Mapping[str, str]
 
@@ -23,12 +26,14 @@ class RenderedConversation(NamedTuple):
     """A conversation as one text, special tokens written out.
 
     ends: where each message ends in it, in characters. n_before: how many characters the template writes before the
-    first message, for instance a default system prompt.
+    first message, for instance a default system prompt. prompt: what it writes before the first reply, as a generation
+    prompt; "" where it has none there.
     """
 
     text: str
     ends: list[int]
     n_before: int
+    prompt: str
 
 
 def render_template(
@@ -48,7 +53,7 @@ def render_template(
         ChatTemplateError: if the template fails, rejects the conversation, needs a named token that is not known, or
             exceeds LIMITS.
     """
-    return _call(template, messages, add_generation_prompt, named_tokens or {}, "", ()).text
+    return _render_one(template, messages, add_generation_prompt, named_tokens or {}, "", ()).text
 
 
 def render_conversation(
@@ -66,7 +71,34 @@ def render_conversation(
         marked: the messages with `mark`, which occurs nowhere else, in places of their contents. It is kept in the
             text, but not counted.
     """
-    return _call(template, messages, add_generation_prompt, named_tokens, mark, marked)
+    return _render_one(template, messages, add_generation_prompt, named_tokens, mark, marked)
+
+
+def render_conversations(
+    template: str,
+    conversations: Sequence[Sequence[Message]],
+    *,
+    mark: str,
+    marked: Sequence[Sequence[Message]],
+    named_tokens: Mapping[str, str],
+) -> list[RenderedConversation]:
+    """As `render_conversation` of each, to train on: without a generation prompt, and `n_before` is not looked for.
+
+    They are rendered many at a time, which takes a tenth of a millisecond for each message.
+
+    Raises:
+        ChatTemplateError: as `render_template`, naming the conversation, counted from 1.
+    """
+    rendered: list[RenderedConversation] = []
+    for first in range(0, len(conversations), _AT_A_TIME):
+        part = [[*map(dict, messages)] for messages in conversations[first : first + _AT_A_TIME]]
+        of_part = [[*map(dict, messages)] for messages in marked[first : first + _AT_A_TIME]]
+        given = (template, part, dict(named_tokens), mark, of_part)
+        *found, problem, line = _call(render_all_or_explain, *given, messages=[m for each in part for m in each])
+        if problem:
+            raise ChatTemplateError(f"Conversation {first + len(found[0]) + 1}: {problem}", line)
+        rendered += [RenderedConversation(*each) for each in found[0]]
+    return rendered
 
 
 @functools.cache
@@ -75,7 +107,17 @@ def renderer() -> ChildProcess:
     return ChildProcess()
 
 
-def _call(
+def _call(function: Callable[..., Any], *given: Any, messages: Sequence[Message]) -> Any:
+    """The result of `function(*given)` in the child, within the limits for these messages."""
+    n = sum(len(text) for message in messages for text in message.values())
+    limits = dataclasses.replace(LIMITS, answer_bytes=LIMITS.answer_bytes + _REPEATS * n)
+    try:
+        return renderer().call(function, *given, limits=limits)
+    except LimitError as error:
+        raise ChatTemplateError(f"The chat template fails: {error}.") from error
+
+
+def _render_one(
     template: str,
     messages: Sequence[Message],
     add_generation_prompt: bool,
@@ -84,12 +126,7 @@ def _call(
     marked: Sequence[Message],
 ) -> RenderedConversation:
     given = (template, [*map(dict, messages)], add_generation_prompt, dict(named_tokens), mark, [*map(dict, marked)])
-    n = sum(len(text) for message in (*messages, *marked) for text in message.values())
-    limits = dataclasses.replace(LIMITS, answer_bytes=LIMITS.answer_bytes + _REPEATS * n)
-    try:
-        *rendered, problem, line = renderer().call(render_or_explain, *given, limits=limits)
-    except LimitError as error:
-        raise ChatTemplateError(f"The chat template fails: {error}.") from error
+    *rendered, problem, line = _call(render_or_explain, *given, messages=(*messages, *marked))
     if problem:
         raise ChatTemplateError(problem, line)
     return RenderedConversation(*rendered)
@@ -105,18 +142,51 @@ def render_or_explain(
     named_tokens: Mapping[str, str],
     mark: str,
     marked: Sequence[Message],
-) -> tuple[str, list[int], int, str, int]:
+) -> tuple[str, list[int], int, str, str, int]:
     """The fields of a RenderedConversation (without `mark`, the text only), then message and line of an error."""
-    ends, n_before = list[int](), 0
+    ends, n_before, prompt = list[int](), 0, ""
     try:
         text = render_here(template, marked if mark else messages, add_generation_prompt, named_tokens)
         if mark:
             plain = text.replace(mark, "")
             ends = _ends(template, named_tokens, messages, plain)
             n_before = _preamble_length(template, named_tokens, messages, plain)
+            prompt = _generation_prompt(template, named_tokens, messages)
     except ChatTemplateError as error:
-        return "", [], 0, str(error), error.line
-    return text, ends, n_before, "", 0
+        return "", [], 0, "", str(error), error.line
+    return text, ends, n_before, prompt, "", 0
+
+
+def render_all_or_explain(
+    template: str,
+    conversations: Sequence[Sequence[Message]],
+    named_tokens: Mapping[str, str],
+    mark: str,
+    marked: Sequence[Sequence[Message]],
+) -> tuple[list[tuple[str, list[int], int, str]], str, int]:
+    """The fields of each RenderedConversation, up to the first that fails; then message and line of its error."""
+    rendered: list[tuple[str, list[int], int, str]] = []
+    prompt = None
+    try:
+        for messages, of_marked in zip(conversations, marked, strict=True):
+            text = render_here(template, of_marked, False, named_tokens)
+            ends = _ends(template, named_tokens, messages, text.replace(mark, ""), is_whole=True)
+            if prompt is None and any(message["role"] == "assistant" for message in messages):
+                prompt = _generation_prompt(template, named_tokens, messages)
+            rendered.append((text, ends, 0, prompt or ""))
+    except ChatTemplateError as error:
+        return rendered, str(error), error.line
+    return rendered, "", 0
+
+
+def _generation_prompt(template: str, named_tokens: Mapping[str, str], messages: Sequence[Message]) -> str:
+    """What a template writes before the first reply; "" if there is none, or this depends on what follows."""
+    before = list(itertools.takewhile(lambda message: message["role"] != "assistant", messages))
+    try:
+        without, asking = (render_here(template, before, asks, named_tokens) for asks in (False, True))
+    except ChatTemplateError:
+        return ""
+    return asking[len(without) :] if asking.startswith(without) else ""
 
 
 def _preamble_length(template: str, named_tokens: Mapping[str, str], messages: Sequence[Message], text: str) -> int:
@@ -136,8 +206,12 @@ def _preamble_length(template: str, named_tokens: Mapping[str, str], messages: S
     return len(alone) - len(own) if known else 0
 
 
-def _ends(template: str, named_tokens: Mapping[str, str], messages: Sequence[Message], text: str) -> list[int]:
+def _ends(
+    template: str, named_tokens: Mapping[str, str], messages: Sequence[Message], text: str, *, is_whole: bool = False
+) -> list[int]:
     """Where each message ends in the text, in characters: the length of the rendered messages up to it.
+
+    is_whole: the text ends with the last message.
 
     The text around a message's content is taken from earlier ones of the same role, which avoids rendering a long
     conversation once per message.
@@ -146,6 +220,9 @@ def _ends(template: str, named_tokens: Mapping[str, str], messages: Sequence[Mes
     around: dict[str, tuple[str, str]] = {}
     for i, message in enumerate(messages):
         done, words = ends[-1] if ends else 0, message["content"].strip()
+        if is_whole and i == len(messages) - 1:
+            ends.append(len(text))
+            continue
         if message["role"] in around and words and i < len(messages) - 1:
             known = words.join(around[message["role"]])
             if text.startswith(known, done):

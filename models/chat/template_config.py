@@ -5,17 +5,23 @@ Models trained here have none: they use the native format (`models.chat.own_temp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
 from models.chat.own_template import CHAT_TEMPLATE, ROLES
+from models.chat.sandbox import NAMED_TOKENS
 from models.chat.template import render_template
+from models.files.atomic import atomic_write_json, read_json
+from models.library.run_record import CHAT_FORM
 from models.settings.model_config import ModelConfig
 from models.tokenizers.codec import encode_prompt
 from models.tokenizers.special_tokens import end_id
 
+SAMPLING_KEYS = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "frequency_penalty")
 _PROBE = ("\ue000A", "\ue000B")  # private-use characters, which no template contains
 
 
@@ -33,6 +39,48 @@ class ChatTemplateConfig:
     named_tokens: Mapping[str, str] = field(default_factory=dict)
     end_ids: tuple[int, ...] = ()
     sampling: Mapping[str, float] = field(default_factory=dict)
+
+
+def write_template_config(folder: Path, template_config: ChatTemplateConfig) -> None:
+    """Write it into a run folder."""
+    about = {
+        "template": template_config.template,
+        "marks": dict(template_config.named_tokens),
+        "end_ids": list(template_config.end_ids),
+    }
+    atomic_write_json(folder / CHAT_FORM, {"format": 1, **about, "sampling": dict(template_config.sampling)})
+
+
+def read_kept_template_config(folder: Path) -> ChatTemplateConfig | None:
+    """What a run folder keeps of the chat template that its model came with; None where it keeps none.
+
+    Raises:
+        ValueError: where the file is damaged.
+    """
+    file = folder / CHAT_FORM
+    if not file.is_file():
+        return None
+    settings = read_json(file)
+    try:
+        return ChatTemplateConfig(
+            template=str(settings["template"]),
+            named_tokens={str(name): str(token) for name, token in settings["marks"].items() if name in NAMED_TOKENS},
+            end_ids=whole_numbers(settings["end_ids"]),
+            sampling=plain_numbers(settings["sampling"], {name: name for name in SAMPLING_KEYS}),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file} is damaged ({error!s:.80}): import the model again.") from error
+
+
+def whole_numbers(values: Sequence[Any]) -> tuple[int, ...]:
+    """The token ids among the values of a foreign file, each once."""
+    return tuple(dict.fromkeys(value for value in values if type(value) is int and value >= 0))
+
+
+def plain_numbers(settings: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, float]:
+    """The numbers among the settings of a foreign file; names: name there -> name here."""
+    found = {local: settings.get(remote) for remote, local in names.items()}
+    return {name: value for name, value in found.items() if isinstance(value, int | float)}
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import dataclasses
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from models.data.batch import Batch, Rows
-from models.data.encoded import EncodedSplit
+from models.data.encoded import EncodedSplit, Integers, TokenArray, pack_examples
 from models.data.epoch_permutations import EpochOrder, EpochPermutations, FeistelPermutations
+from models.data.old_rows import OldRows
 from models.data.plain_objectives import Objective
+from models.data.source_to_target import SourceToTarget
 from models.number_words import format_count
 from models.settings.run_spec import TrainConfig
 
@@ -38,15 +40,19 @@ class Batches(Protocol):
         """The batch of a micro-step of a step (validation: steps 0 to n_batches - 1)."""
 
 
-def objective_batches(encoded: EncodedSplit, objective: Objective, context_length: int, train: TrainConfig) -> Batches:
+def objective_batches(
+    encoded: EncodedSplit, objective: Objective, context_length: int, train: TrainConfig, old: OldRows | None = None
+) -> Batches:
     """The batches that an objective makes of a split; ValueError where it is shorter than one context.
 
-    Those of the split "train" are shuffled.
+    Those of the split "train" are shuffled. old: what to mix into its examples.
     """
     if encoded.starts is None:
         _check_length(encoded.n_tokens, context_length, encoded.split)
         return TextBatches(encoded, objective, train)
-    return ExampleBatches(encoded, objective, train)
+    if isinstance(objective, SourceToTarget):
+        train = dataclasses.replace(train, context_loss_weight=0.0)  # a source is never predicted
+    return ExampleBatches(encoded, objective, train, old if encoded.split == "train" else None)
 
 
 _FEW_TOKENS = 32
@@ -96,7 +102,7 @@ class TextBatches:
         last = first + self._batch_size if self._shuffled else min(first + self._batch_size, self._n_windows)
         positions = self._starts(torch.arange(first, last))[:, None] + torch.arange(self._objective.width)  # (B, L)
         real = positions < len(self._ids)
-        ids = _gather(self._ids, positions.clamp(max=len(self._ids) - 1))
+        ids = _take(self._ids, positions.clamp(max=len(self._ids) - 1))
         seed = corruption_seed(self._seed, step, micro_step) if self._shuffled else corruption_seed(0, step, 0)
         return self._objective.batch(Rows(ids, real.float(), real), seed)
 
@@ -116,30 +122,38 @@ class ExampleBatches:
     """Separate examples, padded at the end; of similar length within a batch, shuffled in every epoch.
 
     A batch has about batch_size × context_length tokens, so many short examples or a few long ones. Longer examples are
-    truncated to the context.
+    truncated to the context: a reply that is cut has no end token.
+
+    n_examples: how many there are, without old ones. n_cut: how many of them are cut within or before a reply.
     """
 
-    def __init__(self, encoded: EncodedSplit, objective: Objective, train: TrainConfig) -> None:
+    def __init__(
+        self, encoded: EncodedSplit, objective: Objective, train: TrainConfig, old: OldRows | None = None
+    ) -> None:
         if not encoded.n_examples:
             raise ValueError(
                 "There are no examples in this part of the data: use a larger file or another validation share."
             )
         assert encoded.starts is not None
         self._ids, self._starts, self._reply = encoded.ids, encoded.starts, encoded.reply
-        self._n_examples = encoded.n_examples
+        self._n_tokens, self.n_examples = encoded.n_tokens, encoded.n_examples
         self._end = encoded.end if objective.ends_texts else None
         self._context_weight = train.context_loss_weight
-        equal_weights = encoded.reply is None or train.context_loss_weight == 1.0
-        n_tokens = max(1, encoded.n_tokens)
-        self.bytes_per_token = encoded.n_bytes / n_tokens if objective.predicts_text and equal_weights else None
-        self._accum, self._shuffled, self._seed = train.grad_accum_steps, encoded.split == "train", train.seed
         self._objective = objective
-        self._order = _order(encoded, train.seed)
-        per_batch = train.batch_size * (objective.width - objective.overlap)
-        every = -(-self._n_examples // _MAX_COUNTED) if encoded.on_disk else 1
-        mean = float(self._spans(torch.arange(0, self._n_examples, every))[1].float().mean())
-        self._rows = max(1, int(per_batch / max(mean, 1e-9)))
-        n, rows = self._n_examples, self._rows
+        self._old, self._old_packed = old, pack_examples([] if old is None else old.examples)
+        self.n_cut = encoded.n_cut + _count_cut(encoded, objective.width)
+        equal_weights = encoded.reply is None or train.context_loss_weight == 1.0
+        is_plain = objective.predicts_text and equal_weights and old is None
+        self.bytes_per_token = encoded.n_bytes / max(1, encoded.n_tokens) if is_plain else None
+        self._accum, self._shuffled, self._seed = train.grad_accum_steps, encoded.split == "train", train.seed
+        self._order: EpochOrder = _order(encoded, train.seed)
+        n_old, mean = 0, self._mean_length(encoded)
+        if old is not None:
+            n_old = old.count(self.n_examples)
+            old_mean = float(self._spans(self.n_examples + torch.arange(len(old.examples)))[1].float().mean())
+            mean += n_old / (self.n_examples + n_old) * (old_mean - mean)
+        self._n_shown = n = self.n_examples + n_old
+        self._rows = rows = max(1, int(train.batch_size * (objective.width - objective.overlap) / mean))
         self._n_batches = max(1, n // rows) if self._shuffled else -(-n // rows)
         self._pool_batches = POOL_BATCHES if self._shuffled or encoded.on_disk else self._n_batches
 
@@ -155,24 +169,40 @@ class ExampleBatches:
         return self._make_batch(self._members(epoch, shuffled), corruption_seed(self._seed, step, micro_step))
 
     def _members(self, epoch: int, index: int) -> Tensor:
-        """The examples of batch number `index` of an epoch, whose batches are shuffled again.
+        """The examples of batch number `index` of an epoch, before its batches are shuffled.
 
         The examples are shuffled, then sorted by length within pools.
         """
         pool, place = divmod(index, self._pool_batches)
         size = self._pool_batches * self._rows
-        n_used = min(self._n_examples, self._n_batches * self._rows)
-        members = torch.arange(pool * size, min((pool + 1) * size, n_used))
+        members = torch.arange(pool * size, min((pool + 1) * size, self._n_shown, self._n_batches * self._rows))
         if self._shuffled:
-            members = self._order.take(epoch, self._n_examples, members)
+            members = self._shuffle(epoch, members)
         by_length = members[torch.argsort(self._spans(members)[1], stable=True)]
         return by_length[place * self._rows : (place + 1) * self._rows]
 
+    def _shuffle(self, epoch: int, positions: Tensor) -> Tensor:
+        """The examples at these positions of an epoch; old ones have the numbers from `n_examples` on."""
+        if self._old is None:
+            return self._order.take(epoch, self.n_examples, positions)
+        mixed = self._order.take(epoch, self._n_shown, positions)
+        is_old, found = mixed >= self.n_examples, torch.empty_like(mixed)
+        found[~is_old] = self._order.take(epoch, self.n_examples, mixed[~is_old])
+        places = (mixed[is_old] - self.n_examples).tolist()
+        found[is_old] = self.n_examples + self._old.rows_of(epoch, self.n_examples, places)
+        return found
+
+    def _mean_length(self, encoded: EncodedSplit) -> float:
+        """The mean length of an example as it is read; of those on disk from a sample, with their end tokens."""
+        if encoded.on_disk:
+            return float(encoded.lengths(_MAX_COUNTED).clip(max=self._objective.width).mean())
+        return float(self._spans(torch.arange(self.n_examples))[1].float().mean())
+
     def _spans(self, examples: Tensor) -> tuple[Tensor, Tensor]:
         """Where the examples begin, and their lengths as they are read."""
-        starts, ends = _gather(self._starts, examples), _gather(self._starts, examples + 1)
+        starts, ends = self._take_starts(examples), self._take_starts(examples + 1)
         if self._end is not None:  # the objective appends one itself
-            ends = ends - ((ends > starts) & (_gather(self._ids, (ends - 1).clamp(min=0)) == self._end)).long()
+            ends = ends - (self._take_ids((ends - 1).clamp(min=0)) == self._end).long()
         return starts, (ends - starts).clamp(max=self._objective.width)
 
     def _make_batch(self, examples: Tensor, seed: int) -> Batch:
@@ -180,23 +210,56 @@ class ExampleBatches:
         columns = torch.arange(int(lengths.max()))
         real = columns < lengths[:, None]  # (B, L)
         positions = torch.where(real, starts[:, None] + columns, 0)
-        ids = torch.where(real, _gather(self._ids, positions), 0)
-        weights = real.float()
-        if self._reply is not None:
-            weights = torch.where(_gather(self._reply, positions).bool(), weights, weights * self._context_weight)
+        ids = torch.where(real, self._take_ids(positions), 0)
+        weights = torch.where(real, torch.where(self._take_reply(positions), 1.0, self._context_weight), 0.0)
         return self._objective.batch(Rows(ids, weights, real), seed)
+
+    # New examples, with the old ones after them
+
+    def _take_starts(self, examples: Tensor) -> Tensor:
+        return _take(self._starts, examples, self.n_examples + 1, self._old_packed.starts[1:] + self._n_tokens)
+
+    def _take_ids(self, positions: Tensor) -> Tensor:
+        return _take(self._ids, positions, self._n_tokens, self._old_packed.ids)
+
+    def _take_reply(self, positions: Tensor) -> Tensor:
+        if self._reply is not None:
+            return _take(self._reply, positions, self._n_tokens, self._old_packed.reply).bool()
+        every = np.ones(1, dtype=np.uint8)
+        return _take(every, positions.where(positions >= self._n_tokens, 0), 1, self._old_packed.reply).bool()
 
 
 _MAX_COUNTED = 1 << 20
+
+
+def _count_cut(encoded: EncodedSplit, width: int) -> int:
+    """How many examples are cut to `width` tokens within or before a reply; on disk, of as many as are counted."""
+    lengths = encoded.lengths(_MAX_COUNTED if encoded.on_disk else encoded.n_examples)
+    long = np.flatnonzero(lengths > width)
+    if encoded.on_disk or encoded.reply is None or encoded.starts is None:
+        return len(long)
+    ends = encoded.starts.take(long + 1)
+    tails = (np.arange(end - length + width, end) for end, length in zip(ends, lengths[long], strict=True))
+    return sum(bool(encoded.reply.take(tail).any()) for tail in tails)
 
 
 def _order(encoded: EncodedSplit, seed: int) -> EpochOrder:
     return FeistelPermutations(seed) if encoded.on_disk else EpochPermutations(seed)
 
 
-def _gather(numbers: npt.NDArray[Any], positions: Tensor) -> Tensor:
-    """The numbers at the positions, which may be in a file, as longs of the same shape."""
-    return torch.from_numpy(np.asarray(numbers[positions.numpy()]).astype(np.int64, copy=False))
+_NONE = np.empty(0, dtype=np.int64)
+
+
+def _take(first: TokenArray, positions: Tensor, n: int = 0, second: Integers = _NONE) -> Tensor:
+    """The integers at the positions, as longs of the same shape; from position `n` on those of `second`."""
+    at = positions.numpy()
+    if not len(second):
+        return torch.from_numpy(first.take(at).astype(np.int64, copy=False))
+    is_second = at >= n
+    taken = np.empty(at.shape, dtype=np.int64)
+    taken[~is_second] = first.take(at[~is_second])
+    taken[is_second] = second.take(at[is_second] - n)
+    return torch.from_numpy(taken)
 
 
 def corruption_seed(seed: int, step: int, micro_step: int) -> int:

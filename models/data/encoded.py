@@ -1,14 +1,15 @@
 """A split of a corpus as token ids: in memory, or for a large corpus in files beside it, which are mapped into memory.
 
-The files of a split are in encoded/<first 12 digits of the tokenizer's SHA-256>/ of the corpus's folder: train.ids
-(uint16, or uint32 for a larger vocabulary), and for examples train.starts (int64: where each begins, and the end of the
-last) and train.reply (uint8, where there are conversations). train.json says how much of them is written, and what they
-were made of: whoever was interrupted goes on from there. One process writes; others wait for it. No torch import.
+The files of a split are in encoded/<12 digits>/ of the corpus's folder, which are of a SHA-256 of the tokenizer and of
+the form of examples: train.ids (uint16, or uint32 for a larger vocabulary), and for examples train.starts (int64: where
+each begins, and the end of the last) and train.reply (uint8, where only replies count). train.json says how much is
+written: whoever was interrupted goes on from there. One process writes; others wait for it. No torch import.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from codecs import getincrementaldecoder
@@ -17,19 +18,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 from tokenizers import Tokenizer
 
-from models.chat.own_template import encode_conversations
 from models.data.blocks import check_room
 from models.data.corpus import Corpus, Example
+from models.data.examples import EncodedExample, ExampleForm, encode_examples, fit_pair
 from models.events import Event, Phase, Progress, result_of
 from models.files.atomic import atomic_write_json, read_json
-from models.tokenizers import encode_text, encode_texts
+from models.tokenizers import encode_text
 from models.tokenizers.codec import text_parts
 from models.tokenizers.special_tokens import end_id
 
@@ -44,7 +45,37 @@ COMMIT_BYTES = 1 << 24
 
 _WAIT_S = 0.2
 
-Ids = npt.NDArray[Any]
+Integers = npt.NDArray[Any]
+
+
+class TokenArray(Protocol):
+    """Integers in memory (a numpy array) or in a file, of which some can be taken."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def take(self, indices: Integers) -> Integers:
+        """Those at these positions, in the shape of `indices`."""
+
+
+class FileArray:
+    """The integers in a file, which is mapped into memory only while some are taken: what was read is not held."""
+
+    def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
+        self._path, self.dtype = path, dtype
+        self._n = path.stat().st_size // dtype.itemsize
+
+    def __len__(self) -> int:
+        return self._n
+
+    def take(self, indices: Integers) -> Integers:
+        """As of TokenArray; ValueError where the file is gone."""
+        if not indices.size:
+            return np.empty(indices.shape, self.dtype)
+        try:
+            return np.asarray(np.memmap(self._path, self.dtype, "r", shape=(self._n,))[indices])
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{self._path} cannot be read ({error}): delete its folder, and start again.") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +84,16 @@ class EncodedSplit:
 
     `starts` (examples + 1,) says where each example begins; None for one text. An example has its end token `end`.
     `reply` (n,): whether a token belongs to a reply, None where all count as such. `n_bytes`: UTF-8 bytes of the text.
-    `on_disk`: the arrays are files mapped into memory, of which only small parts may be read at once.
+    `n_cut`: how many pairs have a target that is cut already. `on_disk`: the arrays are files.
     """
 
     split: str
     n_bytes: int
-    ids: Ids
-    starts: npt.NDArray[np.int64] | None = None
-    reply: Ids | None = None
+    ids: TokenArray
+    starts: TokenArray | None = None
+    reply: TokenArray | None = None
     end: int = -1
+    n_cut: int = 0
     on_disk: bool = False
 
     @property
@@ -78,73 +110,77 @@ class EncodedSplit:
         """The lengths in tokens of the examples (n,), of more than `at_most` of an evenly spread sample."""
         assert self.starts is not None
         first = np.arange(0, self.n_examples, max(1, -(-self.n_examples // at_most)))
-        return np.asarray(self.starts[first + 1] - self.starts[first])
+        return np.asarray(self.starts.take(first + 1) - self.starts.take(first))
 
 
-def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str) -> EncodedSplit:
+class PackedExamples(NamedTuple):
+    """Examples one after another: ids (n,), starts (examples + 1,), reply (n,) uint8."""
+
+    ids: Integers
+    starts: Integers
+    reply: Integers
+
+
+def pack_examples(examples: Sequence[EncodedExample]) -> PackedExamples:
+    """Examples as arrays."""
+    return PackedExamples(
+        ids=np.array([id for ids, _ in examples for id in ids], dtype=np.int64),
+        starts=np.array([0, *accumulate(len(ids) for ids, _ in examples)], dtype=np.int64),
+        reply=np.array([flag for _, reply in examples for flag in reply], dtype=np.uint8),
+    )
+
+
+def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str, form: ExampleForm | None = None) -> EncodedSplit:
     """As `encode_split_events`, which it waits for."""
-    return result_of(encode_split_events(corpus, tokenizer, split))
+    return result_of(encode_split_events(corpus, tokenizer, split, form))
 
 
-def encode_split_events(corpus: Corpus, tokenizer: Tokenizer, split: str) -> Generator[Event, None, EncodedSplit]:
-    """A split of a corpus, tokenized. Yields Phase and Progress (bytes) while a large one is encoded, the first time.
+def encode_split_events(
+    corpus: Corpus, tokenizer: Tokenizer, split: str, form: ExampleForm | None = None
+) -> Generator[Event, None, EncodedSplit]:
+    """A split of a corpus, tokenized in the form in which a model reads examples.
+
+    Yields Phase and Progress (bytes) while a large one is encoded, the first time.
 
     Raises:
-        ValueError: where a file is damaged, the disk has no room, or the tokenizer cannot separate examples.
+        ValueError: where a file is damaged, the disk has no room, or as `encode_examples`.
     """
-    end = end_id(tokenizer)
-    if corpus.kind == "examples" and end is None:
-        raise ValueError("This tokenizer has no end token, so it cannot separate examples: use another tokenizer.")
+    form = form or ExampleForm()
     if corpus.is_large:
-        return (yield from _EncodedFiles(corpus, tokenizer, split).encode())
+        return (yield from _EncodedFiles(corpus, tokenizer, split, form).encode())
     if corpus.kind == "text":
         text = corpus.read_text(split)
         ids = np.array(encode_text(tokenizer, text), dtype=np.int64)
         return EncodedSplit(split=split, n_bytes=len(text.encode()), ids=ids)
-    examples = corpus.read_examples(split)
-    ordered = [example for kind in ("text", "messages") for example in examples if kind in example]
-    part = _encode_examples(tokenizer, ordered)
-    reply = np.array(part.reply, dtype=np.uint8)
+    examples, n_bytes, n_cut = _encode(corpus.read_examples(split), tokenizer, form)
+    packed = pack_examples(examples)
     return EncodedSplit(
         split=split,
-        n_bytes=part.n_bytes,
-        ids=np.array(part.ids, dtype=np.int64),
-        starts=np.array([0, *accumulate(part.lengths)], dtype=np.int64),
-        reply=None if reply.all() else reply,
-        end=-1 if end is None else end,
+        n_bytes=n_bytes,
+        ids=packed.ids,
+        starts=packed.starts,
+        reply=None if packed.reply.all() else packed.reply,
+        end=end_id(tokenizer) or 0,
+        n_cut=n_cut,
     )
 
 
+def _encode(rows: Sequence[Example], tokenizer: Tokenizer, form: ExampleForm) -> tuple[list[EncodedExample], int, int]:
+    """The examples, pairs cut to the context; how many bytes of text they have, and how many targets are cut."""
+    examples, n_bytes = encode_examples(rows, tokenizer, form)
+    if not form.pairs_apart or form.model is None or not any("target" in row for row in rows):
+        return examples, n_bytes, 0
+    fitted = [fit_pair(example, form.model.context_length) for example in examples]
+    n_cut = sum(sum(after) < sum(before) for (_, before), (_, after) in zip(examples, fitted, strict=True))
+    return fitted, n_bytes, n_cut
+
+
 class _Part(NamedTuple):
-    """A part of a split: its ids, the length of each example, whether each token is a reply, the bytes of its text."""
+    """A part of a split, of `n_bytes` of text: examples, or a part of one text as an example."""
 
-    ids: list[int]
-    lengths: list[int]
-    reply: list[bool]
+    examples: Sequence[EncodedExample]
     n_bytes: int
-
-
-def _encode_examples(tokenizer: Tokenizer, examples: Sequence[Example]) -> _Part:
-    """Plain texts, each with an end token, and conversations."""
-    end = end_id(tokenizer)
-    assert end is not None
-    plain = iter(encode_texts(tokenizer, [" " + example["text"].strip() for example in examples if "text" in example]))
-    chats = iter(encode_conversations(tokenizer, [row["messages"] for row in examples if "messages" in row]))
-    ids, lengths, reply, n_bytes = list[int](), list[int](), list[bool](), 0
-    for example in examples:
-        if "text" in example:
-            new = [*next(plain), end]
-            flags = [True] * len(new)
-            n_bytes += len(example["text"].encode())
-        elif "messages" in example:
-            new, flags = next(chats)
-            n_bytes += sum(len(message["content"].encode()) for message in example["messages"])
-        else:
-            continue
-        ids += new
-        reply += flags
-        lengths.append(len(new))
-    return _Part(ids, lengths, reply, n_bytes)
+    n_cut: int = 0
 
 
 @dataclass(kw_only=True)
@@ -156,19 +192,22 @@ class _Written:
     n_examples: int = 0
     n_tokens: int = 0
     n_bytes: int = 0
+    n_cut: int = 0
     done: bool = False
 
 
 class _EncodedFiles:
     """The files of one split of a large corpus, encoded with one tokenizer."""
 
-    def __init__(self, corpus: Corpus, tokenizer: Tokenizer, split: str) -> None:
-        self._corpus, self._tokenizer, self._split = corpus, tokenizer, split
-        self._digest = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
+    def __init__(self, corpus: Corpus, tokenizer: Tokenizer, split: str, form: ExampleForm) -> None:
+        self._corpus, self._tokenizer, self._split, self._form = corpus, tokenizer, split, form
+        made_with = [tokenizer.to_str(), *([] if corpus.kind == "text" else _identity(form, tokenizer))]
+        self._digest = hashlib.sha256(json.dumps(made_with).encode()).hexdigest()
         self._folder = corpus.folder / "encoded" / self._digest[:12]
         self._about = self._folder / f"{split}.json"
         self._dtype = np.dtype("<u2" if max(tokenizer.get_vocab().values(), default=0) < 1 << 16 else "<u4")
-        self._is_text, self._has_reply = corpus.kind == "text", corpus.has_chats
+        self._is_text = corpus.kind == "text"
+        self._has_reply = corpus.has_chats or corpus.task not in ("", "language")
 
     def encode(self) -> Generator[Event, None, EncodedSplit]:
         """The split, encoded where it is not yet, or not to its end."""
@@ -190,14 +229,14 @@ class _EncodedFiles:
         return self._opened(written)
 
     def _opened(self, written: _Written) -> EncodedSplit:
-        end = end_id(self._tokenizer)
         return EncodedSplit(
             split=self._split,
             n_bytes=written.n_bytes,
-            ids=_mapped(self._file("ids"), self._dtype),
-            starts=None if self._is_text else _mapped(self._file("starts"), np.dtype("<i8")),
-            reply=_mapped(self._file("reply"), np.dtype(np.uint8)) if self._has_reply else None,
-            end=-1 if end is None else end,
+            ids=FileArray(self._file("ids"), self._dtype),
+            starts=None if self._is_text else FileArray(self._file("starts"), np.dtype("<i8")),
+            reply=FileArray(self._file("reply"), np.dtype(np.uint8)) if self._has_reply else None,
+            end=end_id(self._tokenizer) or 0,
+            n_cut=written.n_cut,
             on_disk=True,
         )
 
@@ -239,21 +278,22 @@ class _EncodedFiles:
             is_first = True
             yield Progress(done=written.offset, total=total)
             for part, offset, n_rows in self._parts(written):
+                packed, n_examples = pack_examples(part.examples), len(part.examples)
                 if is_first:
-                    size = sum(self._sizes(_Written(n_tokens=len(part.ids), n_examples=len(part.lengths))).values())
+                    size = sum(self._sizes(_Written(n_tokens=len(packed.ids), n_examples=n_examples)).values())
                     share = (total - written.offset) / max(1, offset - written.offset)
                     check_room(self._folder, int(size * share), "The encoded text")
                     is_first = False
-                files["ids"].write(np.array(part.ids, dtype=self._dtype).tobytes())
+                files["ids"].write(packed.ids.astype(self._dtype).tobytes())
                 if not self._is_text:
-                    ends = [written.n_tokens + end for end in accumulate(part.lengths)]
-                    files["starts"].write(np.array(ends, dtype="<i8").tobytes())
+                    files["starts"].write((packed.starts[1:] + written.n_tokens).astype("<i8").tobytes())
                 if self._has_reply:
-                    files["reply"].write(np.array(part.reply, dtype=np.uint8).tobytes())
+                    files["reply"].write(packed.reply.tobytes())
                 written.offset, written.n_rows = offset, n_rows
-                written.n_tokens += len(part.ids)
-                written.n_examples += len(part.lengths)
+                written.n_tokens += len(packed.ids)
+                written.n_examples += n_examples
                 written.n_bytes += part.n_bytes
+                written.n_cut += part.n_cut
                 if offset - committed >= COMMIT_BYTES:
                     self._commit(written, files)
                     committed = offset
@@ -275,7 +315,7 @@ class _EncodedFiles:
         rows, done = self._corpus.rows(self._split), written.n_rows
         for group in rows.groups(done, GROUP_BYTES):
             done += len(group)
-            yield _encode_examples(self._tokenizer, group), rows.offset(done), done
+            yield _Part(*_encode(group, self._tokenizer, self._form)), rows.offset(done), done
 
     def _text_parts(self, offset: int) -> Iterator[tuple[_Part, int]]:
         """One long text, cut where that changes no token; after a line for a tokenizer that has no such place."""
@@ -298,7 +338,8 @@ class _EncodedFiles:
 
     def _encode_text(self, parts: Sequence[str]) -> _Part:
         encodings = self._tokenizer.encode_batch_fast(parts, add_special_tokens=False)
-        return _Part([id for found in encodings for id in found.ids], [], [], sum(len(p.encode()) for p in parts))
+        ids = [id for found in encodings for id in found.ids]
+        return _Part([(ids, [])], sum(len(part.encode()) for part in parts))
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{self._split}.{name}"
@@ -312,5 +353,8 @@ def _acquired(lock: FileLock) -> bool:
     return True
 
 
-def _mapped(path: Path, dtype: np.dtype[Any]) -> Ids:
-    return np.memmap(path, dtype, "r") if path.stat().st_size else np.empty(0, dtype)
+def _identity(form: ExampleForm, tokenizer: Tokenizer) -> list[object]:
+    """All of a form that the ids of examples depend on, beside the tokenizer."""
+    template, model = form.template, form.model
+    length = model.context_length if model is not None and form.pairs_apart else 0
+    return [template.template, dict(template.named_tokens), end_id(tokenizer, model), form.pairs_apart, length]

@@ -1,13 +1,16 @@
-"""Chooses the training objective on plain text for a model's topology."""
+"""Chooses the training objective for a model's topology and task."""
 
 from __future__ import annotations
 
 from tokenizers import Tokenizer
 
+from models.data.corpus import Corpus
 from models.data.denoising import Denoising
 from models.data.plain_objectives import MaskedTokens, NextToken, Objective, SpanCorruption
+from models.data.source_to_target import SourceToTarget
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import objective_of
+from models.settings.tasks import TASKS
 
 
 def make_objective(config: ModelConfig, tokenizer: Tokenizer, wanted: str = "auto") -> Objective:
@@ -26,6 +29,23 @@ def make_objective(config: ModelConfig, tokenizer: Tokenizer, wanted: str = "aut
             return Denoising(config, tokenizer)
         case _:
             return NextToken(config.context_length)
+
+
+def objective_on(corpus: Corpus, config: ModelConfig, tokenizer: Tokenizer, wanted: str = "auto") -> Objective:
+    """The objective on the rows of a corpus: `make_objective`'s, or that of text to text on an encoder-decoder.
+
+    Raises:
+        ValueError: as `make_objective`, or where the design cannot learn the corpus's task.
+    """
+    task = TASKS.get(corpus.task)
+    if task is not None and config.topology not in task.heads:
+        raise ValueError(
+            f"{corpus.label!r} is a dataset for {task.title.lower()}, which this design ({config.topology}) cannot "
+            f"learn: use one that is {' or '.join(task.heads)}."
+        )
+    if corpus.task == "text-to-text" and config.topology == "encoder-decoder":
+        return SourceToTarget(config, tokenizer)
+    return make_objective(config, tokenizer, wanted)
 
 
 def check_trainable(config: ModelConfig) -> None:

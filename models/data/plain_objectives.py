@@ -60,7 +60,12 @@ class NextToken:
 
     def batch(self, rows: Rows, seed: int) -> Batch:
         ids, weights = rows.ids, rows.weights
-        return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous(), weights[:, 1:].contiguous())
+        return Batch(
+            ids[:, :-1].contiguous(),
+            ids[:, 1:].contiguous(),
+            weights[:, 1:].contiguous(),
+            n_tokens=int(rows.real[:, :-1].sum()),  # the padding's id may be that of a real token
+        )
 
 
 class MaskedTokens:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tokenizers import Tokenizer
@@ -78,6 +78,21 @@ def evaluate(
     headline = [result.accuracy for result in results if result.kind in HEADLINE_KINDS]
     yield Evaluated(accuracy=sum(headline) / len(headline), kinds=tuple(results), seconds=time.perf_counter() - began)
     return answers
+
+
+def answer_in_rounds(
+    model: Decoder, tokenizer: Tokenizer, world: World, n_per_kind: int, n_per_round: int
+) -> Iterator[dict[str, float]]:
+    """The share of right answers of each kind, after each round of `n_per_round` more questions of each."""
+    questions = {kind: held_out_questions(world, kind, n_per_kind) for kind in KINDS}
+    n_right = dict.fromkeys(KINDS, 0)
+    for first in range(0, n_per_kind, n_per_round):
+        asked = [(kind, each) for kind in KINDS for each in questions[kind][first : first + n_per_round]]
+        replies = _answer(model, tokenizer, [question.text for _, question in asked])
+        for (kind, question), reply in zip(asked, replies, strict=True):
+            n_right[kind] += is_right(question, reply)
+        n = min(first + n_per_round, n_per_kind)
+        yield {kind: right / n for kind, right in n_right.items()}
 
 
 def _answer(model: Decoder, tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tokenizers import Tokenizer
 
 from models.settings.model_config import ModelConfig
-from models.tokenizers import encode_prompt, encode_text
-from models.tokenizers.special_tokens import encode_with_masks, encode_with_sentinels, end_id
+from models.tokenizers import encode_prompt
+from models.tokenizers.special_tokens import encode_with_masks, encode_with_sentinels, end_id, text_marks
 
 
 def encode_for(config: ModelConfig, tokenizer: Tokenizer, text: str) -> list[int]:
@@ -18,7 +18,7 @@ def encode_for(config: ModelConfig, tokenizer: Tokenizer, text: str) -> list[int
     """
     if not text:
         return []
-    before, after = _marks(tokenizer)
+    before, after = text_marks(tokenizer)
     if config.topology == "encoder-only":
         ids = encode_with_masks(tokenizer, text)
     elif config.topology == "encoder-decoder":
@@ -27,12 +27,3 @@ def encode_for(config: ModelConfig, tokenizer: Tokenizer, text: str) -> list[int
     else:
         ids, after = encode_prompt(tokenizer, text), []
     return [*before, *ids, *after]
-
-
-def _marks(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """The special tokens that the tokenizer's post-processor puts before and after a text."""
-    plain, marked = encode_text(tokenizer, "a"), tokenizer.encode("a", add_special_tokens=True).ids
-    for start in range(len(marked) - len(plain) + 1):
-        if marked[start : start + len(plain)] == plain:
-            return marked[:start], marked[start + len(plain) :]
-    return [], []

@@ -11,19 +11,20 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from models.chat.template_config import write_template_config
 from models.events import Event, Phase, Progress
 from models.files.atomic import atomic_write_json
-from models.interop.chat_templates import read_template_config_events, write_template_config
+from models.interop.chat_templates import read_template_config_events
 from models.interop.gguf import check_gguf
 from models.interop.loading import GGUF_NAME, is_gguf, load_model_events
 from models.interop.writing import new_folder, write_tensors
 from models.library.library import Library
 from models.library.run_record import FORMAT
+from models.runs.checkpoint_state import FORMAT as CHECKPOINT_FORMAT
+from models.runs.checkpoint_state import GGUF_FORMAT, TrainState
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.training.checkpoint import FORMAT as CHECKPOINT_FORMAT
-from models.training.checkpoint import GGUF_FORMAT, TrainState
 
 _CHUNK_BYTES = 1 << 22
 

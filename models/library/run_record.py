@@ -19,6 +19,9 @@ from models.settings.run_spec import RunSpec
 
 FORMAT = 1
 STATUSES = ("queued", "running", "paused", "stopped", "finished", "failed", "imported")
+CHAT_FORM = "chat_form.json"
+"""The file with the chat template that a run's model came with (models.chat.template_config)."""
+
 _REMEDY = "Put an intact copy of it back, or delete the run."
 
 

@@ -198,21 +198,30 @@ def encode_with_offsets(
     Starts and ends are byte offsets in the whole UTF-8 text.
     """
     parts = _parts(tokenizer, text) if parse_special else text_parts(tokenizer, text)
-    table, at = TokenBytes(tokenizer), 0
+    at = 0
     for i in range(0, len(parts), _BATCH_SIZE):
         batch = parts[i : i + _BATCH_SIZE]
-        for part, encoding in zip(batch, tokenizer.encode_batch(batch, add_special_tokens=False), strict=True):
-            ids, data = encoding.ids, part.encode()
-            spelled = [table[id] for id in ids]
-            if b"".join(spelled) == data:
-                edges = list(itertools.accumulate(map(len, spelled), initial=at))
-                yield ids, edges[:-1], edges[1:]
-            else:
-                widths = (1 + (c > "\x7f") + (c > "\u07ff") + (c > "\uffff") for c in part)  # in UTF-8
-                byte_at = list(itertools.accumulate(widths, initial=at))
-                offsets = encoding.offsets
-                yield ids, [byte_at[start] for start, _ in offsets], [byte_at[end] for _, end in offsets]
-            at += len(data)
+        for part, located in zip(batch, encode_all_with_offsets(tokenizer, batch), strict=True):
+            ids, starts, ends = located
+            yield ids, [at + start for start in starts], [at + end for end in ends]
+            at += len(part.encode())
+
+
+def encode_all_with_offsets(
+    tokenizer: Tokenizer, texts: Sequence[str]
+) -> Iterator[tuple[list[int], list[int], list[int]]]:
+    """Of each text, in which special tokens are parsed: its ids, and their starts and ends as byte offsets in it."""
+    table = TokenBytes(tokenizer)
+    for text, encoding in zip(texts, tokenizer.encode_batch(list(texts), add_special_tokens=False), strict=True):
+        ids = encoding.ids
+        spelled = [table[id] for id in ids]
+        if b"".join(spelled) == text.encode():
+            edges = list(itertools.accumulate(map(len, spelled), initial=0))
+            yield ids, edges[:-1], edges[1:]
+        else:
+            widths = (1 + (c > "\x7f") + (c > "\u07ff") + (c > "\uffff") for c in text)  # in UTF-8
+            byte_at = list(itertools.accumulate(widths, initial=0))
+            yield ids, [byte_at[start] for start, _ in encoding.offsets], [byte_at[end] for _, end in encoding.offsets]
 
 
 def pieces_of(tokenizer: Tokenizer, ids: Iterable[int]) -> list[Piece]:

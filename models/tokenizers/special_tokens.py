@@ -78,6 +78,15 @@ def sentinel_ids(tokenizer: Tokenizer) -> tuple[int, ...]:
     return ()
 
 
+def text_marks(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """The special tokens that a foreign tokenizer puts before and after a text ([CLS] … [SEP])."""
+    plain, marked = encode_text(tokenizer, "a"), tokenizer.encode("a", add_special_tokens=True).ids
+    for start in range(len(marked) - len(plain) + 1):
+        if marked[start : start + len(plain)] == plain:
+            return marked[:start], marked[start + len(plain) :]
+    return [], []
+
+
 def add_missing_special_tokens(tokenizer: Tokenizer, topology: str, *, masks: bool = False) -> None:
     """Append the special tokens that a topology's objective needs and the tokenizer lacks.
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import torch
 from tokenizers import Tokenizer
 
+from models.architecture.lora import merged
 from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel, EncoderDecoder
+from models.chat.template_config import ChatTemplateConfig
 from models.events import AttentionSeen, Event, MicroStep, SampleMade, ValMetrics
+from models.runs.checkpoint_state import TrainState
 from models.settings.run_spec import TrainConfig, objective_of
-from models.training.checkpoint import TrainState
 from models.training.clock import Clock
 from models.training.failures import divergence_sentence
 from models.training.objective import Estimate, validate, validation_sums
@@ -98,29 +100,37 @@ class Evaluator:
         """A sample of a prompt from the model as it is now, always with the run's seed."""
         self._check(context, state)
         seed, length = self.config.seed, self.config.sample_tokens
-        text, top = write_sample(
-            gather_full_model(context),
-            context.tokenizer,
-            prompt,
-            as_chat=context.prompts_are_chat,
-            seed=seed,
-            max_tokens=length,
-            denoises=self._denoises(context),
-            resolves_pronouns=context.resolves_pronouns,
-        )
+        model = gather_full_model(context)
+        with merged(model):
+            text, top = write_sample(
+                model,
+                context.tokenizer,
+                prompt,
+                as_chat=context.prompts_are_chat,
+                seed=seed,
+                max_tokens=length,
+                denoises=self._denoises(context),
+                resolves_pronouns=context.resolves_pronouns,
+                rewrites=context.rewrites,
+                template=context.template,
+            )
         return SampleMade(step=state.step, prompt=prompt, seed=seed, text=text, top=top)
 
     def _attention(self, context: TrainingContext, state: TrainState, prompt: str) -> AttentionSeen:
-        return capture_attention(
-            gather_full_model(context),
-            context.tokenizer,
-            prompt,
-            step=state.step,
-            layer=self.config.watched_layer,
-            as_chat=context.prompts_are_chat,
-            denoises=self._denoises(context),
-            resolves_pronouns=context.resolves_pronouns,
-        )
+        model = gather_full_model(context)
+        with merged(model):
+            return capture_attention(
+                model,
+                context.tokenizer,
+                prompt,
+                step=state.step,
+                layer=self.config.watched_layer,
+                as_chat=context.prompts_are_chat,
+                denoises=self._denoises(context),
+                resolves_pronouns=context.resolves_pronouns,
+                rewrites=context.rewrites,
+                template=context.template,
+            )
 
     def _denoises(self, context: TrainingContext) -> bool:
         return objective_of(context.model.config, self.config.objective) == "denoising"
@@ -180,15 +190,24 @@ def capture_attention(
     as_chat: bool,
     denoises: bool = False,
     resolves_pronouns: bool = False,
+    rewrites: bool = False,
+    template: ChatTemplateConfig | None = None,
 ) -> AttentionSeen:
     """The attention weights of layer number `layer` (from 1; the last one where there are fewer) in `prompt`.
 
     An encoder-decoder shows its encoder's. Only the last MAX_PROMPT_TOKENS tokens of a prompt are read. Leaves
     the model's mode as it is.
     """
-    ids = prompt_input_ids(model, tokenizer, prompt, as_chat, denoises=denoises, resolves_pronouns=resolves_pronouns)[
-        -MAX_PROMPT_TOKENS:
-    ]
+    ids = prompt_input_ids(
+        model,
+        tokenizer,
+        prompt,
+        as_chat,
+        denoises=denoises,
+        resolves_pronouns=resolves_pronouns,
+        rewrites=rewrites,
+        template=template,
+    )[-MAX_PROMPT_TOKENS:]
     stack = "encoder." if isinstance(model, EncoderDecoder) else ""
     n_layer = (model.config.n_encoder_layer if stack else 0) or model.config.n_layer
     site = f"{stack}blocks.{min(layer, n_layer) - 1}.attention"

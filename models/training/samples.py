@@ -13,7 +13,10 @@ import torch
 from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
+from models.chat.foreign import foreign_chat_tokens
 from models.chat.own_template import encode_messages
+from models.chat.template_config import ChatTemplateConfig
+from models.data.examples import encode_source
 from models.events import ARROW, TokenMade
 from models.inference.fill_mask import fill_mask
 from models.inference.generate import generate
@@ -47,21 +50,26 @@ def write_sample(
     max_tokens: int,
     denoises: bool = False,
     resolves_pronouns: bool = False,
+    rewrites: bool = False,
+    template: ChatTemplateConfig | None = None,
 ) -> tuple[str, TopTokens]:
     """The sampled output for a pinned prompt, and the most probable tokens at the first predicted position.
 
     A prompt is a user turn where the model learns to chat (`as_chat`), else plain text. `denoises`: an
     encoder-decoder trained to restore corrupted text. `resolves_pronouns`: a model trained to resolve "it"; the top
-    tokens are the candidate nouns. Leaves the model's mode and the global random state as they are.
+    tokens are the candidate nouns. `rewrites`: an encoder-decoder that learns a target for each source. `template`: the
+    chat template that a decoder came with. Leaves the model's mode and the global random state as they are.
     """
     if resolves_pronouns:
         return _resolve_pronoun(model, tokenizer, prompt)
     if isinstance(model, Encoder):
         return _fill_masks(model, tokenizer, prompt, as_chat)
     sampling = SamplingConfig(temperature=0.8, top_k=50, seed=seed, max_tokens=max_tokens)
+    if isinstance(model, EncoderDecoder) and rewrites:
+        return _rewrite(model, tokenizer, prompt, sampling)
     if isinstance(model, EncoderDecoder):
         return _fill_gaps(model, tokenizer, prompt, as_chat, sampling, denoises)
-    return _continue_prompt(model, tokenizer, prompt, as_chat, sampling)
+    return _continue_prompt(model, tokenizer, prompt, as_chat, sampling, template)
 
 
 def prompt_input_ids(
@@ -72,6 +80,8 @@ def prompt_input_ids(
     *,
     denoises: bool = False,
     resolves_pronouns: bool = False,
+    rewrites: bool = False,
+    template: ChatTemplateConfig | None = None,
 ) -> list[int]:
     """The input ids of the model, or of its encoder, for a pinned prompt."""
     if resolves_pronouns:
@@ -79,9 +89,11 @@ def prompt_input_ids(
     if isinstance(model, Encoder):
         before, ids, after = _masked(model, tokenizer, prompt, as_chat)
         return [*before, *ids, *after]
+    if isinstance(model, EncoderDecoder) and rewrites:
+        return _source_ids(model, tokenizer, prompt)
     if isinstance(model, EncoderDecoder):
         return _gapped(model, tokenizer, prompt, as_chat, denoises)[0]
-    return _prefix_ids(model, tokenizer, prompt, as_chat)
+    return _prefix_ids(model, tokenizer, prompt, as_chat, template)
 
 
 def _resolve_pronoun(model: AnyModel, tokenizer: Tokenizer, prompt: str) -> tuple[str, TopTokens]:
@@ -96,8 +108,14 @@ def _resolve_pronoun(model: AnyModel, tokenizer: Tokenizer, prompt: str) -> tupl
     return f"{ARROW}{found[0][1].noun}", top
 
 
-def _prefix_ids(model: Decoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> list[int]:
-    if as_chat:
+def _prefix_ids(
+    model: Decoder, tokenizer: Tokenizer, prompt: str, as_chat: bool, template: ChatTemplateConfig | None
+) -> list[int]:
+    if as_chat and template is not None and template.template:
+        asked = [{"role": "user", "content": prompt}]
+        chat = foreign_chat_tokens(tokenizer, template.template, template.named_tokens, asked)
+        ids: list[int] = chat.tokens.ids.tolist()
+    elif as_chat:
         ids = encode_messages(tokenizer, [{"role": "user", "content": prompt}], add_generation_prompt=True)[0]
     else:
         ids = encode_text(tokenizer, prompt) or [end_id(tokenizer) or 0]
@@ -105,9 +123,14 @@ def _prefix_ids(model: Decoder, tokenizer: Tokenizer, prompt: str, as_chat: bool
 
 
 def _continue_prompt(
-    model: Decoder, tokenizer: Tokenizer, prompt: str, as_chat: bool, sampling: SamplingConfig
+    model: Decoder,
+    tokenizer: Tokenizer,
+    prompt: str,
+    as_chat: bool,
+    sampling: SamplingConfig,
+    template: ChatTemplateConfig | None,
 ) -> tuple[str, TopTokens]:
-    ids = _prefix_ids(model, tokenizer, prompt, as_chat)
+    ids = _prefix_ids(model, tokenizer, prompt, as_chat, template)
     return _generated_text(model, tokenizer, ids, sampling), _top_next_tokens(model, ids, ())
 
 
@@ -168,6 +191,22 @@ def _fill_gaps(
     source, shown, written = _gapped(model, tokenizer, prompt, as_chat, denoises)
     top = _top_next_tokens(model, source, written)
     return shown + ARROW + _generated_text(model, tokenizer, source, sampling), top
+
+
+def _source_ids(model: EncoderDecoder, tokenizer: Tokenizer, prompt: str) -> list[int]:
+    end = end_id(tokenizer, model.config)
+    assert end is not None
+    ids, length = encode_source(tokenizer, prompt, end), model.config.context_length
+    return ids if len(ids) <= length else [*ids[: length - 1], ids[-1]]
+
+
+def _rewrite(
+    model: EncoderDecoder, tokenizer: Tokenizer, prompt: str, sampling: SamplingConfig
+) -> tuple[str, TopTokens]:
+    """The target that the model writes for the prompt."""
+    source = _source_ids(model, tokenizer, prompt)
+    top = _top_next_tokens(model, source, (start_id(model.config, tokenizer),))
+    return ARROW + _generated_text(model, tokenizer, source, sampling), top
 
 
 def _turn_markers(tokenizer: Tokenizer, as_chat: bool) -> tuple[list[int], list[int]]:

@@ -13,7 +13,8 @@ from tokenizers import Tokenizer
 from torch import nn
 from torch.optim import Optimizer
 
-from models.architecture.transformer import AnyModel, build_model
+from models.architecture.transformer import AnyModel
+from models.chat.template_config import ChatTemplateConfig, read_kept_template_config
 from models.data.batch import Batch
 from models.data.batches import Batches
 from models.data.corpus import open_corpus
@@ -21,16 +22,18 @@ from models.device import DeviceChoice, choose_device, core_count, pick_precisio
 from models.events import Event, Phase
 from models.files.atomic import DamagedError
 from models.library.library import Library
+from models.runs.checkpoint_state import TrainState
 from models.runs.run_folder import RunFolder
-from models.settings.run_spec import TrainConfig
+from models.settings.run_spec import RunSpec
 from models.tokenizers import read_tokenizer
-from models.training.batches import make_batches_events
-from models.training.checkpoint import TrainState, read_checkpoint, restore
+from models.training.batches import about_cut_replies, about_new_turns, make_batches_events, open_parent_corpus
+from models.training.checkpoint import read_checkpoint, restore
 from models.training.machine import peak_matmul_flops
 from models.training.objective import validation_slice
 from models.training.optim import make_optimizers
 from models.training.parallel.layout import Layout
 from models.training.parallel.process_group import SINGLE_PROCESS, ProcessGroup
+from models.training.tuning import build_from_base, build_run_model
 from models.training.unigram import unigram_entropy
 
 
@@ -42,6 +45,8 @@ class TrainingContext:
     dtype: torch.dtype
     threads: int
     tokenizer: Tokenizer
+    template: ChatTemplateConfig
+    """The chat template that the parent of the run came with, if any."""
     process_group: ProcessGroup
     layout: Layout
     parameters: Sequence[nn.Parameter]
@@ -53,6 +58,8 @@ class TrainingContext:
     val_bytes_per_token: float | None
     padded: bool
     prompts_are_chat: bool
+    rewrites: bool
+    """Whether an encoder-decoder learns to write a target for each source, instead of filling gaps."""
     resolves_pronouns: bool
     """Whether the model learns to resolve pronouns instead of predicting tokens."""
     state: TrainState
@@ -123,12 +130,22 @@ def set_up(
     yield Phase(name="Reading the text")
     tokenizer = _read_own_tokenizer(run)
     corpus = open_corpus(library, run.made_from("corpus"))
-    train_batches = yield from make_batches_events(corpus, tokenizer, spec.model, spec.train, "train")
+    read = dataclasses.replace(spec.model, context_length=spec.text_length)
+    template = read_kept_template_config(run.folder) or ChatTemplateConfig()
+    parent_corpus = None if spec.tune is None else open_parent_corpus(library, run.lineage)
+    old_share = 0.0 if spec.tune is None else spec.tune.old_share
+    train_batches = yield from make_batches_events(
+        corpus, tokenizer, read, spec.train, template=template, old=parent_corpus, old_share=old_share
+    )
+    sentences = [about_cut_replies(train_batches, spec.text_length)]
+    if spec.tune is not None:
+        sentences.append(about_new_turns(corpus, parent_corpus, template, spec.tune))
+    notices.extend(filter(None, sentences))
     val_batches: list[Batch] = []
     val_bytes_per_token: float | None = None
     measured: dict[str, float] = {"train_batches": train_batches.n_batches, "val_batches": 0}
     if spec.train.eval_interval:
-        validation = yield from make_batches_events(corpus, tokenizer, spec.model, spec.train, "val")
+        validation = yield from make_batches_events(corpus, tokenizer, read, spec.train, "val", template=template)
         val_batches = validation_slice(validation, spec.train.eval_batches)
         val_bytes_per_token = validation.bytes_per_token
         measured["val_batches"] = validation.n_batches
@@ -138,18 +155,20 @@ def set_up(
 
     yield Phase(name="Building the model")
     torch.manual_seed(spec.train.seed)
-    model = build_model(spec.model)
+    model = build_from_base(run)
     if process_group.size == 1 or spec.train.parallel == "ddp":
         model.to(device.device)  # shards move there one by one
     whole_optimizers = make_optimizers(model, spec.train)
     state, resumed = _restore(run, model, whole_optimizers, notices, process_group)
-    layout, optimizers = _make_layout(model, whole_optimizers, spec.train, process_group, device.device)
+    is_rewriting = corpus.task == "text-to-text" and spec.model.topology == "encoder-decoder"
+    layout, optimizers = _make_layout(model, whole_optimizers, spec, process_group, device.device)
     dtype = pick_precision(spec.train, spec.model, device.device)
     context = TrainingContext(
         device=device,
         dtype=dtype,
         threads=threads,
         tokenizer=tokenizer,
+        template=template,
         process_group=process_group,
         layout=layout,
         parameters=list(model.parameters()),
@@ -159,7 +178,8 @@ def set_up(
         val_batches=val_batches,
         val_bytes_per_token=val_bytes_per_token,
         padded=corpus.kind == "examples",
-        prompts_are_chat=corpus.has_chats,
+        prompts_are_chat=corpus.has_chats or (corpus.task == "text-to-text" and not is_rewriting),
+        rewrites=is_rewriting,
         resolves_pronouns=corpus.source == "pronouns",
         state=state,
         resumed=resumed,
@@ -174,7 +194,7 @@ def set_up(
 def _make_layout(
     model: AnyModel,
     optimizers: Sequence[Optimizer],
-    train: TrainConfig,
+    spec: RunSpec,
     process_group: ProcessGroup,
     device: torch.device,
 ) -> tuple[Layout, Sequence[Optimizer]]:
@@ -184,10 +204,10 @@ def _make_layout(
     # It imports torch.distributed, which one process does not need:
     from models.training.parallel.sharding import ReplicatedLayout, ShardedLayout
 
-    if train.parallel == "ddp":
+    if spec.train.parallel == "ddp":
         return ReplicatedLayout(model, process_group), optimizers
-    shards = ShardedLayout(model, process_group, device)
-    return shards, shards.split_optimizers(optimizers, train)
+    shards = ShardedLayout(model, process_group, device, lambda: build_run_model(spec))
+    return shards, shards.split_optimizers(optimizers, spec.train)
 
 
 def _unigram(run: RunFolder, batches: Batches) -> dict[str, float]:
@@ -270,7 +290,7 @@ def _restore_last(
             run.update(best_step=state.best_step)
         return state, True
     parent = run.lineage.get("parent")
-    if isinstance(parent, dict):  # a fork
+    if isinstance(parent, dict) and parent.get("kind") != "weights":  # a fork
         raise ValueError(
             f"The run {run.name!r} was forked at step {parent.get('step')} of {parent.get('name')!r}, but has no "
             "intact checkpoint left: fork that run again."

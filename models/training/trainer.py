@@ -14,11 +14,12 @@ from models.architecture.transformer import AnyModel
 from models.device import is_out_of_memory
 from models.events import Event, Finished, LayerMetrics, Noted, Notice, RunStarted, Saved, TrainMetrics
 from models.library.library import Library
+from models.runs.checkpoint_state import TrainState
 from models.runs.run_folder import RunFolder
-from models.training.checkpoint import TrainState
 from models.training.clock import Clock, EtaEstimator
 from models.training.evaluator import Evaluator, check_weights
 from models.training.failures import divergence_sentence, failure_sentence
+from models.training.forgetting import ForgettingMeter
 from models.training.machine import memory_in_use
 from models.training.parallel.process_group import SINGLE_PROCESS, ProcessGroup
 from models.training.prepare import prepare_run
@@ -62,6 +63,7 @@ class Trainer:
         self._evaluator = Evaluator(
             self._config, self._record, self._clock, self._saver, lambda: self._stop is not None
         )
+        self._forgetting = ForgettingMeter(run, library, lambda: self._stop is not None)
         # Whether model, optimizers, state and logs are of the same step, so that they can be saved:
         self._is_consistent = False
         self._stop: tuple[bool, str] | None = None
@@ -165,6 +167,7 @@ class Trainer:
             precision=context.precision,
             threads=context.threads,
         )
+        yield from self._forgetting.measure(context, self.step, is_end=False)
         eta = EtaEstimator(self._clock.seconds, self.step)
         while not (yield from self._at_boundary(context)):
             yield from self._train_step(context, eta)
@@ -222,6 +225,7 @@ class Trainer:
         yield from self._apply_lr_scale()
         # Only right after a validation: a run resumed after an early stop trains at least until the next one.
         if was_validated and self._evaluator.is_enough(state) and self._stop is None:
+            yield from self._forgetting.measure(context, self.step, is_end=True)
             n = state.n_since_lowest
             yield from self._record.event("early stop", self.step, f"{n} validations without a new lowest loss")
             self._stop = (True, "stopped")
@@ -234,6 +238,8 @@ class Trainer:
         yield from self._apply_lr_scale()  # set while handling Saved
         if keep and not self._saver.holds(state):
             yield from self._record.retry_while_full(self._write_checkpoint, context)
+        if status == "finished":
+            yield from self._forgetting.measure(context, self.step, is_end=True)
         yield from self._record.status(status)
         yield from self._record.event(status, self.step, "" if keep else "without saving")
         yield Finished(run_id=self.run.id, status=status, step=self.step)

@@ -6,7 +6,7 @@ import random
 from collections.abc import Generator
 
 from models.data.corpus import Corpus, build_examples_corpus, list_corpora
-from models.data.tiny_world.dialogues import conversations
+from models.data.tiny_world.dialogues import conversations, drawn_kinds
 from models.data.tiny_world.world import World
 from models.events import Event, Progress
 from models.library.library import Library
@@ -18,14 +18,34 @@ EDITION = 1
 
 def build_tiny_world_corpus(library: Library, seed: int) -> Generator[Event, None, Corpus]:
     """The corpus of the world with that seed; generated where the library does not have it yet. Yields Progress."""
-    label = f"Tiny World {seed}, edition {EDITION}"
+    label = _label(seed)
     for corpus in list_corpora(library):
         if corpus.source == "examples" and corpus.label == label:
             return corpus
-    rng = random.Random(f"tiny-world-corpus-{seed}")
+    rng = _generator(seed)
     examples = []
     for messages in conversations(World(seed), N_TRAIN + N_VAL, rng):
         examples.append({"messages": messages})
         if len(examples) % 2000 == 0:
             yield Progress(done=len(examples), total=N_TRAIN + N_VAL)
     return build_examples_corpus(library, examples[:N_TRAIN], examples[N_TRAIN:], label, seed)
+
+
+def world_of(corpus: Corpus) -> World | None:
+    """The world that a corpus tells of; None where it is another text."""
+    is_one = corpus.source == "examples" and corpus.seed is not None and corpus.label == _label(corpus.seed)
+    return World(corpus.seed) if is_one and corpus.seed is not None else None
+
+
+def row_kinds(corpus: Corpus) -> list[str] | None:
+    """The kind of question that each row of the training split begins with; None where it is another text."""
+    world = world_of(corpus)
+    return None if world is None else drawn_kinds(N_TRAIN + N_VAL, _generator(world.seed))[:N_TRAIN]
+
+
+def _label(seed: int) -> str:
+    return f"Tiny World {seed}, edition {EDITION}"
+
+
+def _generator(seed: int) -> random.Random:
+    return random.Random(f"tiny-world-corpus-{seed}")

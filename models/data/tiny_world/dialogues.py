@@ -36,9 +36,13 @@ def conversations(world: World, n: int, rng: random.Random, *, n_events: int | N
 
     The stories that state questions are about have `n_events` events after their opening, 3 to 10 where it is None.
     """
-    kinds, weights = list(SHARES), list(SHARES.values())
-    for kind in rng.choices(kinds, weights, k=n):
+    for kind in drawn_kinds(n, rng):
         yield _conversation(world, kind, rng, n_events)
+
+
+def drawn_kinds(n: int, rng: random.Random) -> list[str]:
+    """The kinds that `n` conversations begin with: the first that `conversations` draws."""
+    return rng.choices(list(SHARES), list(SHARES.values()), k=n)
 
 
 def _conversation(world: World, kind: str, rng: random.Random, n_events: int | None) -> list[Message]:

@@ -63,7 +63,7 @@ def test_the_source_of_each_token(tokenizer: Tokenizer) -> None:
     assert texts[2] == "<|im_start|>user\nI typed <im_end>.<|im_end|>\n"
     assert texts[3] == "<|im_start|>assistant\n"
     reply = [piece for piece, is_reply in zip(chat.tokens, chat.is_reply, strict=True) if is_reply]
-    assert b"".join(piece.bytes for piece in reply).decode() == "Ben has the kite. 🪁<|im_end|>\n"
+    assert b"".join(piece.bytes for piece in reply).decode() == "Ben has the kite. 🪁<|im_end|>"
 
 
 def test_a_long_conversation_is_rendered_only_a_few_times(
@@ -83,7 +83,8 @@ def test_a_long_conversation_is_rendered_only_a_few_times(
     turns = [f"{role} says ever more: {i}." for i in range(20) for role in ("user", "assistant")]
     talk = [{"role": text.split()[0], "content": text} for text in turns]
     chat = foreign_chat_tokens(tokenizer, CHATML, {}, talk)
-    assert rendered == [40, 1, 2, 3, 40, 2, 3, 1]  # the first message stands behind the template's own system prompt
+    # The first message stands behind the template's own system prompt; the last two show the generation prompt.
+    assert rendered == [40, 1, 2, 3, 40, 2, 3, 1, 1, 1]
     for i, text in enumerate(turns[1:], start=1):
         said = b"".join(p.bytes for p, message in zip(chat.tokens, chat.messages, strict=True) if message == i).decode()
         assert said == f"<|im_start|>{talk[i]['role']}\n{text}<|im_end|>\n"

@@ -1,0 +1,87 @@
+"""What a model learned from before, as examples to mix into a fine-tuning, so that it forgets less."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.data.corpus import Corpus
+from models.data.epoch_permutations import EpochPermutations
+from models.data.examples import EncodedExample, ExampleForm, encode_examples
+from models.data.tiny_world.corpus import row_kinds
+from models.tokenizers import encode_text
+
+MAX_OLD_ROWS = 4_000
+"""Rows are taken from all over the corpus; more would cost time before the training, and a fine-tuning is short."""
+
+_SLICES = 32
+"""Places of a long text that rows are taken from."""
+
+
+class OldRows:
+    """Examples in groups that count equally: `share` of what is shown. An epoch goes on where the last one ended."""
+
+    def __init__(self, groups: Sequence[Sequence[EncodedExample]], share: float, seed: int) -> None:
+        assert 0 < share < 1
+        self._sizes = [len(group) for group in groups if group]
+        self.examples = [example for group in groups for example in group]
+        self._share, self._permutations = share, EpochPermutations(seed)
+
+    def count(self, n_new: int) -> int:
+        """How many are shown beside `n_new` other examples."""
+        return max(1, round(self._share / (1 - self._share) * n_new))
+
+    def rows_of(self, epoch: int, n_new: int, places: Sequence[int]) -> Tensor:
+        """The indices of those at some of the `count` places of an epoch: (places,) long."""
+        n, n_groups, n_before = self.count(n_new), len(self._sizes), [0, *itertools.accumulate(self._sizes)]
+        rows = []
+        for place in places:
+            turn, group = divmod(epoch * n + place, n_groups)
+            again, index = divmod(turn, self._sizes[group])
+            order = self._permutations.permutation(again * n_groups + group, self._sizes[group])
+            rows.append(n_before[group] + int(order[index]))
+        return torch.tensor(rows, dtype=torch.long)
+
+
+def read_old_rows(
+    corpus: Corpus, tokenizer: Tokenizer, form: ExampleForm, length: int, at_most: int = MAX_OLD_ROWS
+) -> list[list[EncodedExample]]:
+    """At most `at_most` rows of the training split, in groups that count equally: the kinds of Tiny World, else one.
+
+    A long text is cut into rows of `length` tokens.
+
+    Raises:
+        ValueError: where a file is damaged.
+    """
+    if corpus.kind == "text":
+        return [_windows(corpus, tokenizer, length, at_most)]
+    rows = corpus.rows("train")
+    kinds = row_kinds(corpus)
+    if kinds is None or len(kinds) != len(rows):
+        indices = [_spread(range(len(rows)), at_most)]
+    else:
+        by_kind = [[i for i, kind in enumerate(kinds) if kind == each] for each in dict.fromkeys(kinds)]
+        indices = [_spread(of_kind, at_most // len(by_kind)) for of_kind in by_kind]
+    return [encode_examples([rows[i] for i in group], tokenizer, form)[0] for group in indices]
+
+
+def _spread(indices: Sequence[int], n: int) -> list[int]:
+    """At most `n` of them, evenly spread."""
+    n = min(n, len(indices))
+    return [indices[i * len(indices) // n] for i in range(n)]
+
+
+def _windows(corpus: Corpus, tokenizer: Tokenizer, length: int, at_most: int) -> list[EncodedExample]:
+    text = next(corpus.text_blocks("train")) if corpus.is_large else corpus.read_text("train")
+    n_slices = max(1, min(_SLICES, len(text) // (8 * length)))
+    per_slice, step = -(-at_most // n_slices), len(text) // n_slices
+    rows: list[EncodedExample] = []
+    for i in range(n_slices):
+        ids = encode_text(tokenizer, text[i * step : (i + 1) * step][: per_slice * length * 4])
+        found = [ids[at : at + length] for at in range(0, max(1, len(ids) - length // 2), length)][:per_slice]
+        rows += [(window, [True] * len(window)) for window in found]
+    return rows

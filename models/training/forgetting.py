@@ -1,0 +1,98 @@
+"""What a fine-tuning unlearns: what a run knows of its parent's corpus, before the first step and at the end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+
+from models.architecture.transformer import AnyModel, Decoder
+from models.data.corpus import Corpus
+from models.data.tiny_world.corpus import world_of
+from models.evaluation.held_out_questions import answer_in_rounds
+from models.evaluation.record import Forgetting, read_forgetting, write_forgetting
+from models.events import Event, KnowledgeMeasured, KnownFigure, MicroStep, Phase
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.run_spec import RunSpec
+from models.training.batches import make_batches, open_parent_corpus
+from models.training.evaluator import gather_full_model
+from models.training.objective import validate, validation_slice, validation_sums
+from models.training.setup import TrainingContext
+
+SECONDS = 8.0
+"""How long the first measurement may take; the second asks as much as the first."""
+
+N_PER_KIND, N_PER_ROUND = 120, 20
+_BATCHES = 8
+
+
+@dataclass(frozen=True)
+class ForgettingMeter:
+    """Measures a fine-tuned run, and writes what it finds into its folder; does nothing for other runs.
+
+    is_stopping: whether the training is about to stop: then nothing is measured.
+    """
+
+    run: RunFolder
+    library: Library
+    is_stopping: Callable[[], bool]
+
+    def measure(self, context: TrainingContext, step: int, *, is_end: bool) -> Generator[Event, None, None]:
+        """Measure before the first step, or at the end where it was measured then. Yields KnowledgeMeasured last."""
+        spec = self.run.spec
+        known = read_forgetting(self.run.folder) if spec.tune is not None else None
+        is_due = known is None and step == 0
+        if is_end:
+            is_due = known is not None and (known.after is None or known.after.step != step)
+        if spec.tune is None or not spec.tune.measure_forgetting or not is_due or self.is_stopping():
+            return
+        corpus = open_parent_corpus(self.library, self.run.lineage)
+        if corpus is None:
+            return
+        yield Phase(name="Measuring what it knows")
+        began, limit = time.perf_counter(), known.before.figures[0].n if known else None
+        figures: tuple[KnownFigure, ...] = ()
+        for i, figures in enumerate(_measurements(gather_full_model(context), context, spec, corpus)):
+            enough = time.perf_counter() - began > SECONDS if limit is None else figures[0].n >= limit
+            if enough:
+                break
+            yield MicroStep(step=step, micro_step=i)
+            if self.is_stopping():
+                return
+        if not figures:
+            return
+        seconds = time.perf_counter() - began
+        measured = KnowledgeMeasured(step=step, corpus=corpus.label, figures=figures, seconds=seconds)
+        write_forgetting(
+            self.run.folder, Forgetting(before=known.before, after=measured) if known else Forgetting(before=measured)
+        )
+        yield measured
+
+
+def _measurements(
+    model: AnyModel, context: TrainingContext, spec: RunSpec, corpus: Corpus
+) -> Iterator[tuple[KnownFigure, ...]]:
+    """Ever better measurements: the kinds of questions of Tiny World, else the loss on the validation split.
+
+    None where the model has another head than its parent.
+    """
+    if model.config.head != "language" or corpus.source == "pronouns":
+        return
+    world = world_of(corpus)
+    if world is not None and isinstance(model, Decoder):
+        rounds = answer_in_rounds(model, context.tokenizer, world, N_PER_KIND, N_PER_ROUND)
+        for i, shares in enumerate(rounds, start=1):
+            yield tuple(KnownFigure(kind=kind, value=value, n=i * N_PER_ROUND) for kind, value in shares.items())
+        return
+    try:
+        batches = make_batches(corpus, context.tokenizer, model.config, spec.train, "val", template=context.template)
+    except ValueError:  # a text that is shorter than the context
+        return
+    n = 0
+    chosen = validation_slice(batches, _BATCHES)
+    for batch, estimate in zip(chosen, validate(validation_sums(model, batch) for batch in chosen), strict=True):
+        n += int((batch.weights > 0).sum())
+        if math.isfinite(estimate.loss):
+            yield (KnownFigure(kind="loss", value=estimate.loss, n=n),)
