@@ -112,7 +112,7 @@ class SourceFile:
                 packed = archive.getinfo(self.member).compress_size
                 with archive.open(self.member) as file:
                     if self.member.lower().endswith(".gz"):
-                        yield gzip.GzipFile(fileobj=file), max(FREE_BYTES, MAX_RATIO * packed)
+                        yield cast(IO[bytes], gzip.GzipFile(fileobj=file)), max(FREE_BYTES, MAX_RATIO * packed)
                     else:
                         yield file, max(FREE_BYTES, MAX_RATIO * packed)
         elif self.is_packed:
