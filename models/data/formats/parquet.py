@@ -35,7 +35,9 @@ def read_parquet(file: SourceFile, options: ReadOptions, meter: Meter | None = N
         try:
             with _connect(Path(temporary)) as connection:
                 names = _class_names(connection, path)
-                (total,) = connection.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [str(path)]).fetchall()[0]
+                (total,) = connection.execute(
+                    "SELECT sum(num_rows) FROM parquet_file_metadata(?)", [str(path)]
+                ).fetchall()[0]
                 cursor = connection.execute("SELECT * FROM read_parquet(?)", [str(path)])
                 columns = [(column[0], names.get(column[0], ())) for column in cursor.description or ()]
                 number, done = 0, 0

@@ -10,8 +10,41 @@ from models.number_words import format_size
 
 SUFFIXES = (
     *(".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".html", ".css", ".yaml", ".yml", ".toml", ".ini", ".cfg"),
-    *(".py", ".js", ".ts", ".jsx", ".tsx", ".c", ".h", ".cpp", ".hpp", ".cc", ".cs", ".java", ".kt", ".rs", ".go", ".rb"),
-    *(".php", ".swift", ".scala", ".lua", ".jl", ".r", ".sh", ".sql", ".pl", ".hs", ".ml", ".clj", ".ex", ".erl", ".dart"),
+    *(
+        ".py",
+        ".js",
+        ".ts",
+        ".jsx",
+        ".tsx",
+        ".c",
+        ".h",
+        ".cpp",
+        ".hpp",
+        ".cc",
+        ".cs",
+        ".java",
+        ".kt",
+        ".rs",
+        ".go",
+        ".rb",
+    ),
+    *(
+        ".php",
+        ".swift",
+        ".scala",
+        ".lua",
+        ".jl",
+        ".r",
+        ".sh",
+        ".sql",
+        ".pl",
+        ".hs",
+        ".ml",
+        ".clj",
+        ".ex",
+        ".erl",
+        ".dart",
+    ),
 )
 UNITS = {"file": "each file", "paragraph": "each paragraph (between empty lines)", "line": "each line"}
 """What is one row: name → on screen."""
