@@ -102,7 +102,9 @@ def _labels(info: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Column → names, from the features of `dataset_info`: {name, dtype: {class_label: {names: {"0": …}}}}."""
     found = {}
     for feature in _dicts(info.get("features")):
-        kind = next((feature[key] for key in ("dtype", "sequence", "list") if isinstance(feature.get(key), dict)), {})
+        kind: dict[str, Any] = next(
+            (feature[key] for key in ("dtype", "sequence", "list") if isinstance(feature.get(key), dict)), {}
+        )
         names = kind.get("class_label", {}).get("names") if isinstance(kind.get("class_label"), dict) else None
         if isinstance(names, dict):
             names = [names[key] for key in sorted(names, key=lambda key: int(key) if str(key).isdecimal() else 0)]
