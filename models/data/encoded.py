@@ -40,6 +40,8 @@ FORMAT = 1
 GROUP_BYTES = 1 << 19
 """Text that is encoded at once, which bounds memory use and the delay of a cancellation."""
 
+_GROUP_ROWS = 2_000
+
 COMMIT_BYTES = 1 << 24
 """Text after which train.json is written anew: at most so much is encoded again after a kill."""
 
@@ -152,14 +154,27 @@ def encode_split_events(
         text = corpus.read_text(split)
         ids = np.array(encode_text(tokenizer, text), dtype=np.int64)
         return EncodedSplit(split=split, n_bytes=len(text.encode()), ids=ids)
-    examples, n_bytes, n_cut = _encode(corpus.read_examples(split), tokenizer, form)
-    packed = pack_examples(examples)
+    return _in_memory(corpus, tokenizer, split, form)
+
+
+def _in_memory(corpus: Corpus, tokenizer: Tokenizer, split: str, form: ExampleForm) -> EncodedSplit:
+    """The examples of a small corpus, plain texts first, then pairs and conversations as `encode_examples` has them."""
+    rows = corpus.read_examples(split)
+    plain, others = [row for row in rows if "text" in row], [row for row in rows if "text" not in row]
+    groups = [plain[i : i + _GROUP_ROWS] for i in range(0, len(plain), _GROUP_ROWS)]
+    packed, n_bytes, n_cut = list[PackedExamples](), 0, 0
+    for group in (*groups, others):
+        examples, more_bytes, more_cut = _encode(group, tokenizer, form)
+        packed.append(pack_examples(examples))  # arrays take less memory than lists
+        n_bytes, n_cut = n_bytes + more_bytes, n_cut + more_cut
+    lengths = np.concatenate([np.diff(part.starts) for part in packed])
+    reply = np.concatenate([part.reply for part in packed])
     return EncodedSplit(
         split=split,
         n_bytes=n_bytes,
-        ids=packed.ids,
-        starts=packed.starts,
-        reply=None if packed.reply.all() else packed.reply,
+        ids=np.concatenate([part.ids for part in packed]),
+        starts=np.concatenate([np.zeros(1, dtype=np.int64), lengths.cumsum()]),
+        reply=None if reply.all() else reply,
         end=end_id(tokenizer) or 0,
         n_cut=n_cut,
     )
