@@ -98,7 +98,7 @@ def inspect_events(
     return SourceInfo(
         format=source.format,
         n_files=len(source.files),
-        n_rows=round(n_seen * meter.total / max(meter.done, 1)) if is_estimate else n_seen,
+        n_rows=max(n_seen + 1, round(n_seen * meter.total / max(meter.done, 1))) if is_estimate else n_seen,
         n_seen=n_seen,
         is_estimate=is_estimate,
         n_bytes=meter.total,

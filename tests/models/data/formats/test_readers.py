@@ -287,7 +287,7 @@ def test_a_header_and_a_delimiter_can_be_said(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "yes:no\nno:yes\n")
     assert read(path, delimiter=":", header=True) == [{"yes": "no", "no": "yes"}]
     assert len(read(path, delimiter=":", header=False)) == 2
-    with pytest.raises(ValueError, match="a.csv, line 1: two columns are called 'yes'"):
+    with pytest.raises(ValueError, match=r"a\.csv, line 1: two columns are called 'yes'"):
         read(write(path, "yes,yes\n1,2\n"), header=True)
     with pytest.raises(ValueError, match="use one character"):
         read(path, delimiter="::")
