@@ -156,6 +156,12 @@ GUESSED: dict[str, tuple[list[Row], str, dict[str, str], Example]] = {
         {"source": "article", "target": "highlights"},
         {"source": "long text 0", "target": "short 0"},
     ),
+    "groups": (
+        [{"source": f"open {index}", "target": f"ouvrir {index}", "skeleton": f"s{index}"} for index in range(40)],
+        "text-to-text",
+        {"source": "source", "target": "target", "group": "skeleton"},
+        {"source": "open 0", "target": "ouvrir 0"},
+    ),
     "texts": ([{"text": f"once {index}"} for index in range(9)], "language", {"text": "text"}, {"text": "once 0"}),
 }
 
@@ -362,8 +368,8 @@ def test_memory_does_not_grow_with_the_source(tmp_path: Path, library: Library) 
     """40 MB of rows; what stays of each is some tens of bytes."""
     path = tmp_path / "a.jsonl"
     with path.open("w") as file:
-        for index in range(2_000):
-            file.write(json.dumps({"text": f"{index} " * (20_000 // len(f"{index} "))}) + "\n")
+        for index in range(400):
+            file.write(json.dumps({"text": f"{index} " + "abcdefghi " * 10_000}) + "\n")
     plan = plan_of(path)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     corpus = imported(library, plan)
