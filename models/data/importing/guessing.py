@@ -86,6 +86,7 @@ _NAMES = {
 _LANGUAGE = re.compile(r"(?:.*\.)?([a-z]{2,3})(?:[_-][A-Za-z]{2,4})?")
 _MOST_LABELS = 100
 _LEAST_GROUPS = 20
+_MAX_OUTSIDE = 0.1
 
 
 def guess_task(columns: Mapping[str, Column], rows: Sequence[Row], *, is_text: bool = False) -> Guess:
@@ -184,6 +185,9 @@ def _labelled(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | Non
     if not text:
         return None
     roles, others = {"text": text}, {name: column for name, column in columns.items() if name != text}
+    folder = others.get("folder")
+    if folder is not None and not (_has_few_values(folder, rows) and folder.n_missing <= _MAX_OUTSIDE * len(rows)):
+        del others["folder"]  # the folders of a program, say
     if pair := _named(others, "text_pair", kinds=("text", "mixed")):
         roles["text_pair"] = pair
     labels = _named(others, "labels", kinds=("list",))

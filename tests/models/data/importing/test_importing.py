@@ -178,6 +178,18 @@ def test_task_and_roles_are_guessed(name: str, tmp_path: Path) -> None:
     assert set(TASKS[task].columns) <= example.keys()
 
 
+def test_folders_are_labels_only_where_all_texts_are_in_some(tmp_path: Path) -> None:
+    for index in range(12):
+        label = ("ham", "spam")[index % 2]
+        (tmp_path / label).mkdir(exist_ok=True)
+        (tmp_path / label / f"{index}.txt").write_text(f"mail {index}")
+    info = inspect_source([tmp_path])
+    assert (info.task, dict(info.roles)) == ("classification", {"text": "text", "label": "folder"})
+    for index in range(4):
+        (tmp_path / f"{index}.txt").write_text(f"read me {index}")
+    assert inspect_source([tmp_path]).task == "language"
+
+
 def test_a_source_is_described(tmp_path: Path) -> None:
     rows = [*mails(30), {"text": None, "label": "spam", "note": [1]}]
     info = inspect_source([write_rows(tmp_path / "a.jsonl", rows)])
