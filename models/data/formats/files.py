@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
@@ -55,15 +55,17 @@ class FormatError(ValueError):
 class SourceFile:
     """One file to read: on disk, or a member of an archive.
 
-    name: what messages call it. path: the file on disk, of the archive for a member. folder: the name of its folder
-    below what the user chose, "" at the top. split: "train", "val" or "test" if its name says so, else "". size: its
-    bytes, unpacked where that is known. beside: files whose lines belong to its own.
+    name: what messages call it. path: the file on disk, for a member of an `archive` that one. folder: the name of its
+    folder below what the user chose, "" at the top or if that only names a split. split: "train", "val" or "test" if
+    its name or a folder's says so, else "". size: its bytes, unpacked where that is known. beside: files whose lines
+    belong to its own.
     """
 
     name: str
     path: Path
     size: int
     member: str = ""
+    archive: zipfile.ZipFile | None = field(default=None, compare=False, repr=False)
     folder: str = ""
     split: str = ""
     beside: tuple[SourceFile, ...] = ()
@@ -108,14 +110,12 @@ class SourceFile:
     @contextmanager
     def _raw(self) -> Iterator[tuple[IO[bytes], int]]:
         """Its unpacked bytes, and how many there may be."""
-        if self.member:
-            with zipfile.ZipFile(self.path) as archive:
-                packed = archive.getinfo(self.member).compress_size
-                with archive.open(self.member) as file:
-                    if self.member.lower().endswith(".gz"):
-                        yield cast(IO[bytes], gzip.GzipFile(fileobj=file)), max(FREE_BYTES, MAX_RATIO * packed)
-                    else:
-                        yield file, max(FREE_BYTES, MAX_RATIO * packed)
+        if self.archive is not None:
+            packed = self.archive.getinfo(self.member).compress_size
+            with self.archive.open(self.member) as file:
+                is_packed_twice = self.member.lower().endswith(".gz")
+                unzipped = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if is_packed_twice else file
+                yield unzipped, max(FREE_BYTES, MAX_RATIO * packed)
         elif self.is_packed:
             with gzip.open(self.path) as unpacked:
                 yield cast(IO[bytes], unpacked), max(FREE_BYTES, MAX_RATIO * self.path.stat().st_size)
@@ -307,6 +307,13 @@ def split_of(name: str) -> str:
     return next((_SPLIT_NAMES[word] for word in words if word in _SPLIT_NAMES), "")
 
 
+def _placed(name: str, parts: Sequence[str]) -> tuple[str, str]:
+    """The split and the folder of a file below folders `parts`; one that is called after a split is no folder."""
+    splits = [_SPLIT_NAMES[part.lower()] for part in parts if part.lower() in _SPLIT_NAMES]
+    folders = [part for part in parts if part.lower() not in _SPLIT_NAMES]
+    return split_of(name) or (splits[0] if splits else ""), folders[-1] if folders else ""
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -323,20 +330,14 @@ def _in_folder(root: Path) -> Iterator[SourceFile]:
             if name.startswith(".") or path.is_symlink() or not path.is_file():
                 continue
             if size := _size(path):
-                below = inner.relative_to(root).as_posix()
-                yield SourceFile(
-                    name=str(path),
-                    path=path,
-                    size=size,
-                    folder="" if below == "." else below,
-                    split=split_of(name) or (split_of(inner.name) if below != "." else ""),
-                )
+                split, label = _placed(name, inner.relative_to(root).parts)
+                yield SourceFile(name=str(path), path=path, size=size, folder=label, split=split)
 
 
 def _in_archive(path: Path) -> Iterator[SourceFile]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
+        archive = zipfile.ZipFile(path)  # closed with the last of its files: to open it reads the list of all
+        members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise FormatError(str(path), 0, f"it is no .zip file, or damaged ({error}): pack it again.") from error
     if len(members) > MAX_FILES:
@@ -359,13 +360,15 @@ def _in_archive(path: Path) -> Iterator[SourceFile]:
         parts = PurePosixPath(info.filename).parts
         if info.is_dir() or not info.file_size or any(part.startswith((".", "__")) for part in parts):
             continue
+        split, folder = _placed(parts[-1], parts[:-1])
         yield SourceFile(
             name=f"{path}/{info.filename}",
             path=path,
             size=info.file_size,
             member=info.filename,
-            folder="/".join(parts[:-1]),
-            split=split_of(parts[-1]) or (split_of(parts[-2]) if len(parts) > 1 else ""),
+            archive=archive,
+            folder=folder,
+            split=split,
         )
 
 
