@@ -201,6 +201,18 @@ class JsonRows(Sequence[dict[str, Any]]):
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return map(self._parsed, self._file.lines())
 
+    def groups(self, first: int = 0, n_bytes: int = CHUNK_BYTES) -> Iterator[list[dict[str, Any]]]:
+        """The rows from number `first`, in lists of whole rows that take about `n_bytes` of the file."""
+        group, size = list[dict[str, Any]](), 0
+        for line in self._file.lines(self.offset(first)):
+            group.append(self._parsed(line))
+            size += len(line)
+            if size >= n_bytes:
+                yield group
+                group, size = [], 0
+        if group:
+            yield group
+
     def offset(self, index: int) -> int:
         """Where in the file the row begins; of len(rows), where the file ends."""
         return int(self._offsets[index])

@@ -218,6 +218,7 @@ def prepare_tokenizer(
     if spec.kind == "byte":
         save_tokenizer(train_tokenizer((), "byte", 0), library, name, wanted)
     else:
-        yield from train_in_child([corpus.path("train")], spec.kind, spec.vocab_size, folder)
+        sample = yield from corpus.sample_events("train")
+        yield from train_in_child([sample], spec.kind, spec.vocab_size, folder)
         atomic_write_json(folder / "about.json", read_json(folder / "about.json") | wanted)
     return name

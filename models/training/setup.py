@@ -26,7 +26,7 @@ from models.runs.checkpoint_state import TrainState
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
 from models.tokenizers import read_tokenizer
-from models.training.batches import about_cut_replies, about_new_turns, make_batches, open_parent_corpus
+from models.training.batches import about_cut_replies, about_new_turns, make_batches_events, open_parent_corpus
 from models.training.checkpoint import read_checkpoint, restore
 from models.training.machine import peak_matmul_flops
 from models.training.metric import Scorer, make_scorer
@@ -136,7 +136,7 @@ def set_up(
     template = read_kept_template_config(run.folder) or ChatTemplateConfig()
     parent_corpus = None if spec.tune is None else open_parent_corpus(library, run.lineage)
     old_share = 0.0 if spec.tune is None else spec.tune.old_share
-    train_batches = make_batches(
+    train_batches = yield from make_batches_events(
         corpus,
         tokenizer,
         spec.batch_model,
@@ -154,7 +154,7 @@ def set_up(
     val_bytes_per_token: float | None = None
     measured: dict[str, float] = {"train_batches": train_batches.n_batches, "val_batches": 0}
     if spec.train.eval_interval:
-        validation = make_batches(
+        validation = yield from make_batches_events(
             corpus, tokenizer, spec.batch_model, spec.train, "val", template=template, labels=spec.data.labels
         )
         val_batches = validation_slice(validation, spec.train.eval_batches)
