@@ -15,7 +15,7 @@ from models.architecture.transformer import AnyModel
 from models.data.corpus import Corpus
 from models.data.objectives import check_trainable
 from models.data.sources import prepare_corpus
-from models.events import Event
+from models.events import Event, Notice
 from models.files.atomic import TEMPORARY_PREFIX, atomic_write_json, read_json, remove_folder
 from models.interop.parents import Parent, open_parent, write_parent
 from models.library.library import Library
@@ -25,8 +25,8 @@ from models.runs.run_folder import RunFolder
 from models.runs.run_queue import QueuedRun, RunQueue
 from models.settings.run_spec import RunSpec, TokenizerSpec, objective_of
 from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
-from models.tokenizers.special_tokens import add_missing_special_tokens
-from models.training.tuning import build_run_model, check_tuning, keeps_head_of, tuned_design
+from models.tokenizers.special_tokens import add_chat_tokens, add_missing_special_tokens
+from models.training.tuning import build_run_model, check_tuning, keeps_head_of, tuned_design, what_is_new
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +121,9 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     if data.source == "dataset":
         data = dataclasses.replace(data, labels=data.labels or corpus.labels)
     tokenizer = parent.tokenizer
+    n_known = tokenizer.get_vocab_size()
+    if corpus.has_chats and not parent.template_config.template:
+        add_chat_tokens(tokenizer)
     spec = dataclasses.replace(spec, model=parent.config, tokenizer=parent.tokenizer_spec, data=data)
     _add_special_tokens(tokenizer, spec, parent.config.topology)
     spec = dataclasses.replace(
@@ -129,7 +132,10 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
         tune=dataclasses.replace(tune, parent=parent.reference),
     )
     _check(spec)
-    check_tuning(spec, parent.config)
+    n_new = tokenizer.get_vocab_size() - n_known
+    check_tuning(spec, n_new)
+    for sentence in what_is_new(spec, n_new, parent.config, parent.labels):
+        yield Notice(sentence=sentence)
     return PreparedData(spec=spec, tokenizer=tokenizer, corpus=corpus, parent=parent)
 
 
