@@ -13,7 +13,6 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.chat.template_config import ChatTemplateConfig
 from models.data.corpus import build_examples_corpus
 from models.events import Notice, result_of
 from models.interop.chat_templates import read_template_config
@@ -117,8 +116,7 @@ def test_tokens_for_conversations_are_added(library: Library, tmp_path: Path, bp
     assert sentence.startswith("This data needs 3 tokens that the parent does not know")
     assert run.spec.model.vocab_size == vocab_size + 3
     assert read_tokenizer(run.tokenizer_file).token_to_id("<|user|>") == vocab_size
-    assert not (run.folder / "chat_form.json").exists()
-    assert read_template_config(run.folder) == ChatTemplateConfig()
+    assert read_template_config(run.folder).template == ""
     train(run, library)
     assert load_model(run.folder)[0].embedding.weight.shape[0] == vocab_size + 3
     frozen = dataclasses.replace(spec, tune=TuneSpec(parent=str(source), mode="lora"))
