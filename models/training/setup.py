@@ -146,7 +146,7 @@ def set_up(
         old_share=old_share,
         labels=spec.data.labels,
     )
-    sentences = [about_cut_replies(train_batches, spec.text_length)]
+    sentences = [about_cut_replies(train_batches, spec.batch_model.context_length)]
     if spec.tune is not None:
         sentences.append(about_new_turns(corpus, parent_corpus, template, spec.tune))
     notices.extend(filter(None, sentences))
