@@ -15,6 +15,7 @@ from models.runs.run_folder import RunFolder
 from models.settings.tasks import TASKS
 from models.tasks.predicting import predict
 from models.tasks.scoring import score
+from models.tasks.writing import Writing
 from models.training.trainer import Trainer, prepare_run
 from tests.models.tasks.small_tasks import make_dataset, make_task_run, make_task_spec
 from tests.models.training.support import final_weights, numbers, train
@@ -53,6 +54,23 @@ def test_learned_from_scratch(library: Library, task: str, topology: str) -> Non
     assert last["kind"] == "val"
     assert last["metric"] == TASKS[task].metrics[0]
     assert last["metric_value"] == events[-1].metric_value
+
+
+@pytest.mark.parametrize("topology", TASKS["text-to-text"].heads)
+def test_texts_are_scored_while_they_are_learned(library: Library, topology: str) -> None:
+    corpus = make_dataset(library, "text-to-text", n=40)
+    run = make_task_run(library, "text-to-text", topology, steps=2, eval_interval=1, eval_batches=1)
+    train(run, library)
+    rows = [row for row in run.read_metrics() if row["kind"] == "val"]
+    assert [row["metric"] for row in rows] == ["exact_match"] * 3
+    assert all(0 <= row["metric_value"] <= 1 for row in rows)
+    model, tokenizer = load_model(run.folder)
+    assert tokenizer is not None
+    asked = corpus.read_examples("test")[:4]
+    found = result_of(predict(model, tokenizer, "text-to-text", asked, writing=Writing(max_tokens=6)))
+    report = score("text-to-text", found, asked)
+    assert {"exact_match", "chrf2", "rouge_l"} <= report.scores.keys()
+    assert report.headline == "exact_match"
 
 
 def test_resume_is_exact(library: Library) -> None:
