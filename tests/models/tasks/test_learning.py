@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from models import load_model
+from models.data.corpus import build_examples_corpus
 from models.events import ValMetrics, result_of
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
@@ -35,7 +36,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
 @pytest.mark.parametrize(("task", "topology"), CASES)
 def test_learned_from_scratch(library: Library, task: str, topology: str) -> None:
     corpus = make_dataset(library, task)
-    steps = 180 if task == "span" else 60 if topology != "encoder-decoder" else 110
+    is_slower = task == "multi-label" or topology == "encoder-decoder"
+    steps = 180 if task == "span" else 120 if is_slower else 60
     run = make_task_run(library, task, topology, steps=steps, eval_interval=steps // 2, checkpoint_interval=steps // 2)
     assert run.spec.model.head == TASKS[task].heads[topology]
     events = [event for event in train(run, library) if isinstance(event, ValMetrics)]
@@ -124,6 +126,19 @@ def test_a_label_that_training_lacks_is_one_sentence(library: Library) -> None:
     assert corpus.labels == ("glad", "sad")
     spec = make_task_spec(library, "classification", "encoder-only")
     spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, dataset="odd"))
-    run = result_of(prepare_run(library, spec))
+    n = len(library.list_runs())
     with pytest.raises(ValueError, match=r"train.jsonl, row \d+: the label 'angry' is none that the model can give"):
-        train(run, library)
+        result_of(prepare_run(library, spec))
+    assert len(library.list_runs()) == n
+
+
+def test_a_label_that_only_validation_has_is_one_sentence(library: Library) -> None:
+    rows = [{"text": "anna smiles", "label": "glad"}, {"text": "ben cries", "label": "sad"}]
+    odd = [{"text": "carl shouts", "label": "angry"}]
+    build_examples_corpus(library, rows * 4, rows + odd, "unseen", None, task="classification")
+    spec = make_task_spec(library, "classification", "encoder-only")
+    spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, dataset="unseen"))
+    with pytest.raises(
+        ValueError, match=r"val.jsonl, row 3: the label 'angry' is none that the model can give: add rows"
+    ):
+        result_of(prepare_run(library, spec))
