@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel
 from models.chat.template_config import ChatTemplateConfig, template_to_teach
-from models.data.corpus import Corpus
+from models.data.corpus import SPLITS, Corpus
 from models.data.examples import ExampleForm
 from models.data.objectives import check_trainable
 from models.data.sources import prepare_corpus
@@ -27,7 +27,7 @@ from models.runs.run_folder import RunFolder
 from models.runs.run_queue import QueuedRun, RunQueue
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, objective_of
 from models.tasks.encoding import LABEL_TASKS
-from models.tasks.rows import labels_of
+from models.tasks.rows import check_rows, labels_of
 from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.special_tokens import add_chat_tokens, add_missing_special_tokens
 from models.training.batches import REPLY_TASKS, find_old_rows
@@ -164,9 +164,12 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
 def _with_task(data: DataSpec, corpus: Corpus, known: Sequence[str] = ()) -> DataSpec:
     """The settings with what a dataset says of its task, its labels and its metric.
 
-    known: the labels of a parent, whose order is kept if they are the same.
+    known: the labels of a parent, whose order is kept if they are the same. Raises ValueError for a row that does not
+    suit the task.
     """
     labels = labels_of(corpus)
+    for split in SPLITS if corpus.task in LABEL_TASKS else ():
+        check_rows(corpus.task, corpus.read_examples(split), labels, str(corpus.path(split)))
     if set(known) == set(labels):
         labels = tuple(known)
     return dataclasses.replace(data, task=corpus.task, labels=labels, metric=data.metric or corpus.metric)
