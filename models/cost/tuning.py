@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from models.cost.counting import (
     attention_weights,
@@ -62,7 +63,7 @@ def activation_design(config: ModelConfig, tune: TuneSpec | None) -> ModelConfig
         return config
     n = tune.n_last if tune.mode == "last" else 1
     of_encoder = config.n_encoder_layer or config.n_layer
-    changes = {"n_layer": min(config.n_layer, n)}
+    changes: dict[str, Any] = {"n_layer": min(config.n_layer, n)}
     if config.topology == "encoder-decoder":
         changes["n_encoder_layer"] = min(of_encoder, max(1, n - config.n_layer))
     return dataclasses.replace(config, **changes)

@@ -293,7 +293,7 @@ def _read_config(folder: Path) -> _Settings:
         raise DamagedError(f"{file} is damaged: its r, lora_alpha and alpha_pattern must be numbers above 0.")
     if any(not re.fullmatch(r"[\w.]+", name) for name in alphas):
         raise ValueError(f"{file}: alpha_pattern has a regular expression, which is not supported: write names.")
-    return _Settings(r, float(alpha), bool(raw.get("use_rslora")), {k: float(v) for k, v in alphas.items()})
+    return _Settings(r, float(alpha or 0), bool(raw.get("use_rslora")), {k: float(v) for k, v in alphas.items()})
 
 
 def _read_adapter(folder: Path, settings: _Settings, parent: Parent) -> tuple[dict[str, Tensor], float]:
