@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from models.architecture.transformer import AnyModel
 from models.chat.template_config import ChatTemplateConfig, read_kept_template_config
+from models.cost import training_factor
 from models.data.batch import Batch
 from models.data.batches import Batches
 from models.data.corpus import open_corpus
@@ -72,6 +73,8 @@ class TrainingContext:
     """Numbers kept in run.json, to judge the run by: `train_batches` and `val_batches` in one pass over each split
     (0 = not validated); `val_batches_used` and `val_targets` (by weight) of each validation; `unigram_entropy`, on
     `unigram_tokens` tokens (models.training.unigram)."""
+    training_factor: float
+    """How many times the operations of a forward pass a step takes, about (models.cost.training_factor)."""
     peak_flops: float
     """The highest matrix-multiplication speed measured on the device, in FLOP/s."""
 
@@ -197,6 +200,7 @@ def set_up(
         resumed=resumed,
         notices=notices,
         measured=measured,
+        training_factor=training_factor(spec.model, spec.tune),
         peak_flops=process_group.all_reduce_numbers([peak_matmul_flops(device.device, dtype)])[0],
     )
     notices.extend(_differences(state.made_with, context.made_with))
