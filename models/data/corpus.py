@@ -28,8 +28,6 @@ from io import IncrementalNewlineDecoder
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 from models.data import blocks
 from models.data.blocks import BlockFile, BlockWriter, JsonRows, check_room
 from models.events import Event, Progress, result_of
@@ -124,6 +122,8 @@ class Corpus:
         assert self.kind == "examples"
         file, stored = self.file(split), self._offsets_file(split)
         if split in self.blocks and stored.is_file() and stored.stat().st_size % 8 == 0 < stored.stat().st_size:
+            import numpy as np  # here, since what trains a tokenizer needs none of it
+
             offsets = np.memmap(stored, "<i8", "r")
             if offsets[-1] == file.size:
                 return JsonRows(file, offsets)
