@@ -13,6 +13,7 @@ from app.kit.theme import SPACE, ThemeProvider
 
 TABS = (
     ("tokenizer", "Tokenizer", "puzzle-piece", "Cut text into tokens: choose, try and train tokenizers"),
+    ("data", "Data", "table", "Bring in your own data: tables, texts, conversations, or a dataset of the hub"),
     ("builder", "Builder", "stack", "Design the architecture of a model"),
     ("training", "Training", "chart-line", "Train a model and watch it learn"),
     ("chat", "Chat", "chat-circle", "Chat with a model you trained, even while it trains"),

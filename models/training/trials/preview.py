@@ -13,13 +13,14 @@ from models.data.batches import EncodedSplit, encode_split, objective_batches
 from models.data.corpus import Corpus
 from models.data.objectives import make_objective
 from models.data.plain_objectives import Objective
+from models.data.seen_example import TokenRow
 from models.events import Event, Phase
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig, objective_of
 from models.tokenizers import pieces_of
 from models.tokenizers.special_tokens import mask_id, sentinel_ids
 from models.training.batches import make_batches
-from models.training.trials.findings import DataPreview, Lengths, PreviewExample, SplitFacts, TokenRow
+from models.training.trials.findings import DataPreview, Lengths, PreviewExample, SplitFacts
 
 N_EXAMPLES = 6
 """Examples shown, from the first batches of the run."""
