@@ -3,35 +3,56 @@
 A corpus is the folder corpora/<first 12 digits of its SHA-256>/ with about.json and, by its kind, train.txt and val.txt
 ("text") or train.jsonl and val.jsonl ("examples": {"text": …} or {"messages": […]} per line). A dataset is a corpus of
 examples with a task; its rows have the columns of that task, and it may have a third split, test. No torch import.
+
+A large corpus has a split of more than one block (models.data.blocks): about.json has the digest of each block, and
+train.offsets … (int64) say where each line begins. It is never read whole.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
 import platform
 import re
+import shutil
 import sysconfig
+import time
 import warnings
+from codecs import iterdecode
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import numpy as np
 import psutil
 
+from models.data.blocks import BlockFile, BlockWriter, JsonRows, check_room
 from models.events import Event, Progress, result_of
-from models.files.atomic import atomic_folder, atomic_write_json, read_json, write_synced
+from models.files.atomic import (
+    TEMPORARY_PREFIX,
+    atomic_write_json,
+    publish_folder,
+    read_json,
+    temporary_folder,
+)
 from models.library.library import Library
+from models.library.run_record import is_locked, lock_of
 from models.number_words import format_size
 
 FORMAT = 1
 DATASET_FORMAT = 2
 """That of corpora with a task, which older versions cannot read."""
 SPLITS = ("train", "val")
+TEST = "test"
+"""A third split, which datasets may have."""
 _SUFFIXES = {"text": ".txt", "examples": ".jsonl"}
+_OFFSETS = ".offsets"
+_BEGINNING_S = 60.0
+"""So long after its folder, a writer surely has its lock."""
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v\b\x1b")
 _NEAR = 200
 _CHUNK_BYTES = 1 << 24
@@ -51,7 +72,7 @@ class Corpus:
     `sha` names its folder (12 digits of its SHA-256); `source` is "files", "stdlib", "examples" or "pronouns",
     `label` what people read; `n_bytes` counts all splits; `has_chats`: any {"messages": …}; `digests`: split → SHA-256
     of its file. A dataset has a `task` (of TASKS; else ""), its `labels` in the order of a model's outputs, and the
-    headline `metric`.
+    headline `metric`. A large corpus has `blocks`, split → digest of each block of its file, `block_bytes` long.
     """
 
     folder: Path
@@ -66,6 +87,13 @@ class Corpus:
     task: str = ""
     labels: tuple[str, ...] = ()
     metric: str = ""
+    blocks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    block_bytes: int = 0
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is too large to be read whole: use `rows`, `text_blocks` and `sample` then."""
+        return bool(self.blocks)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -87,15 +115,162 @@ class Corpus:
         assert self.kind == "examples"
         return [json.loads(line) for line in self._read(split).split(b"\n") if line]
 
+    def rows(self, split: str) -> JsonRows:
+        """The examples of a split, each read when it is asked for; ValueError where the file is damaged, naming it."""
+        assert self.kind == "examples"
+        file, stored = self.file(split), self._offsets_file(split)
+        if split in self.blocks and stored.is_file() and stored.stat().st_size % 8 == 0 < stored.stat().st_size:
+            offsets = np.memmap(stored, "<i8", "r")
+            if offsets[-1] == file.size:
+                return JsonRows(file, offsets)
+        return JsonRows(file, file.line_offsets())
+
+    def text_blocks(self, split: str) -> Iterator[str]:
+        """The text of a split (kind "text"), a part at a time; ValueError where the file is damaged, naming it."""
+        assert self.kind == "text"
+        return iterdecode(self.file(split).chunks(), "utf-8")
+
+    def file(self, split: str) -> BlockFile:
+        """The file of a split, to be read in parts; ValueError where there is none."""
+        if split in self.blocks:
+            return BlockFile(self.path(split), self.blocks[split], self.block_bytes)
+        return BlockFile(self.path(split), [self.digests[split]])
+
+    def _offsets_file(self, split: str) -> Path:
+        return self.folder / f"{split}{_OFFSETS}"
+
     def _read(self, split: str) -> bytes:
-        path = self.path(split)
+        file = self.file(split)
+        return file.read(0, file.size)
+
+
+class CorpusWriter:
+    """Writes a corpus of any size, row by row. A context manager: without `finish`, nothing is left behind.
+
+    `kind`, `source` and `seed` as in Corpus. `n_bytes`: its size as far as it is known, to find out before that the
+    disk has no room for it (ValueError).
+
+        with CorpusWriter(library) as writer:
+            for split, row in rows:
+                writer.add(split, row)
+            corpus = writer.finish("my data", task="classification", labels=["ham", "spam"], metric="macro_f1")
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        kind: str = "examples",
+        *,
+        source: str = "examples",
+        seed: int | None = None,
+        n_bytes: int = 0,
+    ) -> None:
+        check_room(library.corpora, n_bytes, "This text")
+        self._library, self._kind, self._source, self._seed = library, kind, source, seed
+        self._has_chats = False
+        self._exit = contextlib.ExitStack()
+        self._files: dict[str, BlockWriter] = {}
+        self._offsets: dict[str, IO[bytes]] = {}
+        self.n_rows = dict.fromkeys((*SPLITS, TEST), 0)
+        """Number of rows so far, of each split."""
+
+    def __enter__(self) -> CorpusWriter:
+        with contextlib.ExitStack() as stack:
+            self._library.corpora.mkdir(parents=True, exist_ok=True)
+            _clear_abandoned(self._library.corpora)
+            self._folder = stack.enter_context(temporary_folder(self._library.corpora / "corpus"))
+            self._lock = stack.enter_context(lock_of(self._folder))
+            for split in SPLITS:
+                self._open(split)
+            self._exit = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for file in self._files.values():
+            file.abandon()
+        for offsets in self._offsets.values():
+            offsets.close()
+        self._exit.close()
+
+    @property
+    def bytes_written(self) -> int:
+        """UTF-8 bytes so far, of all splits."""
+        return sum(file.n_bytes for file in self._files.values())
+
+    def add(self, split: str, row: Example) -> None:
+        """Append an example to "train", "val" or "test" (kind "examples")."""
+        assert self._kind == "examples"
+        if split not in self._files:
+            assert split == TEST
+            self._open(split)
+        self._has_chats = self._has_chats or "messages" in row
+        file = self._files[split]
+        file.write(_json_line(row))
+        self._offsets[split].write(file.n_bytes.to_bytes(8, "little"))
+        self.n_rows[split] += 1
+
+    def add_text(self, split: str, text: str) -> None:
+        """Append text to "train" or "val" (kind "text")."""
+        assert self._kind == "text"
+        self._files[split].write(text.encode())
+
+    def finish(self, label: str, *, task: str = "", labels: Sequence[str] = (), metric: str = "") -> Corpus:
+        """Store what was written under the hash of its content, unless an intact copy is there already."""
+        for file in self._files.values():
+            file.close()
+        for offsets in self._offsets.values():
+            offsets.close()
+        dataset = {"task": task, "labels": list(labels), "metric": metric} if task else {}
+        digests = {split: file.digest for split, file in self._files.items()}
+        identity = [self._kind, *digests.values(), *([json.dumps(dataset), label] if dataset else [])]
+        sha256 = hashlib.sha256(":".join(identity).encode()).hexdigest()
+        folder = self._library.corpora / sha256[:12]
         try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise ValueError(f"{path} cannot be read ({error.strerror}): choose the source again.") from error
-        if hashlib.sha256(data).hexdigest() != self.digests[split]:
-            raise ValueError(f"{path} was changed, so training cannot resume exactly: choose the source again.")
-        return data
+            return open_corpus(self._library, sha256)
+        except ValueError:
+            if folder.exists():  # damaged: move it away, but keep it
+                self._library.move_to_trash(folder)
+        about = {
+            "format": DATASET_FORMAT if dataset else FORMAT,
+            "kind": self._kind,
+            "source": self._source,
+            "label": label,
+            "seed": self._seed,
+            "bytes": self.bytes_written,
+            "chats": self._has_chats,
+            "sha256": sha256,
+            "digests": digests,
+            **dataset,
+            **self._blocks(),
+        }
+        atomic_write_json(self._folder / "about.json", about)
+        self._lock.release()
+        (self._folder / "lock").unlink(missing_ok=True)
+        publish_folder(self._folder, folder)
+        return open_corpus(self._library, sha256)
+
+    def _blocks(self) -> dict[str, Any]:
+        """What about.json says of a large corpus; of another one, the offsets are deleted."""
+        if all(len(file.block_digests) == 1 for file in self._files.values()):
+            for offsets in self._offsets.values():
+                Path(offsets.name).unlink()
+            return {}
+        digests = {split: file.block_digests for split, file in self._files.items()}
+        return {"blocks": digests, "block_bytes": self._files["train"].block_bytes}
+
+    def _open(self, split: str) -> None:
+        self._files[split] = BlockWriter(self._folder / f"{split}{_SUFFIXES[self._kind]}")
+        if self._kind == "examples":
+            self._offsets[split] = (self._folder / f"{split}{_OFFSETS}").open("wb")
+            self._offsets[split].write(bytes(8))
+
+
+def _clear_abandoned(corpora: Path) -> None:
+    """Delete what killed writers left."""
+    for leftover in corpora.glob(f"{TEMPORARY_PREFIX}*"):
+        began = (leftover / "lock").exists() and time.time() - leftover.stat().st_mtime > _BEGINNING_S
+        if began and not is_locked(leftover):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def build_text_corpus(library: Library, files: Sequence[Path | str], val_fraction: float) -> Corpus:
@@ -171,19 +346,11 @@ def build_examples_corpus(
 
     With a `task` it is a dataset: see Corpus.
     """
-    splits = {"train": train, "val": val, **({"test": test} if test else {})}
-    data = {split: b"".join(_json_line(example) for example in examples) for split, examples in splits.items()}
-    has_chats = any("messages" in example for examples in splits.values() for example in examples)
-    return _store(
-        library,
-        data,
-        kind="examples",
-        source=source,
-        label=label,
-        seed=seed,
-        chats=has_chats,
-        dataset={"task": task, "labels": list(labels), "metric": metric} if task else {},
-    )
+    with CorpusWriter(library, source=source, seed=seed) as writer:
+        for split, examples in (("train", train), ("val", val), (TEST, test)):
+            for example in examples:
+                writer.add(split, example)
+        return writer.finish(label, task=task, labels=labels, metric=metric)
 
 
 def open_corpus(library: Library, sha: str) -> Corpus:
@@ -209,13 +376,15 @@ def open_corpus(library: Library, sha: str) -> Corpus:
             seed=about["seed"],
             n_bytes=about["bytes"],
             has_chats=about["chats"],
-            digests={split: about["digests"][split] for split in (*SPLITS, *(set(about["digests"]) & {"test"}))},
+            digests={split: about["digests"][split] for split in (*SPLITS, *(set(about["digests"]) & {TEST}))},
             task=about.get("task", ""),
             labels=tuple(about.get("labels", ())),
             metric=about.get("metric", ""),
+            blocks={split: tuple(digests) for split, digests in about.get("blocks", {}).items()},
+            block_bytes=about.get("block_bytes", 0),
         )
         sizes = [corpus.path(split).stat().st_size for split in corpus.splits]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged: {error} is missing or wrong.") from error
     except OSError as error:
         raise ValueError(f"{error.filename} cannot be read ({error.strerror}): choose the source again.") from error
@@ -290,8 +459,10 @@ def _text_corpus(library: Library, text: str, val_fraction: float, *, source: st
             f"{label} has only {_characters(len(text))}, too few to split into training and validation: "
             "use a longer text, of some thousand words at least."
         )
-    data = {"train": train.encode(), "val": val.encode()}
-    return _store(library, data, kind="text", source=source, label=label, seed=None, chats=False)
+    with CorpusWriter(library, "text", source=source) as writer:
+        writer.add_text("train", train)
+        writer.add_text("val", val)
+        return writer.finish(label)
 
 
 def split_index(text: str, val_fraction: float) -> int:
@@ -341,43 +512,3 @@ def _statements(tree: ast.Module) -> Iterator[ast.AST]:
         yield node
         for block in ("body", "handlers", "orelse", "finalbody", "cases"):
             todo.extend(getattr(node, block, ()))
-
-
-def _store(
-    library: Library,
-    data: Mapping[str, bytes],
-    *,
-    kind: str,
-    source: str,
-    label: str,
-    seed: int | None,
-    chats: bool,
-    dataset: Mapping[str, Any] | None = None,
-) -> Corpus:
-    """Store the corpus under the hash of its content, unless an intact copy is there already."""
-    digests = {split: hashlib.sha256(part).hexdigest() for split, part in data.items()}
-    identity = [kind, *digests.values(), *([json.dumps(dataset), label] if dataset else [])]
-    sha256 = hashlib.sha256(":".join(identity).encode()).hexdigest()
-    folder = library.corpora / sha256[:12]
-    try:
-        return open_corpus(library, sha256)
-    except ValueError:
-        if folder.exists():  # damaged: move it away, but keep it
-            library.move_to_trash(folder)
-    with atomic_folder(folder) as half_made:
-        for split, part in data.items():
-            write_synced(half_made / f"{split}{_SUFFIXES[kind]}", part)
-        about = {
-            "format": DATASET_FORMAT if dataset else FORMAT,
-            "kind": kind,
-            "source": source,
-            "label": label,
-            "seed": seed,
-            "bytes": sum(len(part) for part in data.values()),
-            "chats": chats,
-            "sha256": sha256,
-            "digests": digests,
-            **(dataset or {}),
-        }
-        atomic_write_json(half_made / "about.json", about)
-    return open_corpus(library, sha256)

@@ -95,15 +95,27 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         OSError: if the folder exists already, or the disk is full.
     """
+    with temporary_folder(path) as temporary:
+        yield temporary
+        publish_folder(temporary, path)
+
+
+@contextlib.contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside `path` with a hidden name; at the end it is deleted, unless `publish_folder` renamed it."""
     temporary = _temporary_beside(path)
     try:
         temporary.mkdir(parents=True)
         yield temporary
-        _sync_folder(temporary)
-        _retried(lambda: os.rename(temporary, path))  # unlike replace, never onto an empty folder on Windows
-        _sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def publish_folder(temporary: Path, path: Path) -> None:
+    """Rename a filled temporary folder to `path`; OSError if that exists already."""
+    _sync_folder(temporary)
+    _retried(lambda: os.rename(temporary, path))  # unlike replace, never onto an empty folder on Windows
+    _sync_folder(path.parent)
 
 
 def clear_leftovers(folder: Path, older_than_s: float = 86_400.0) -> None:

@@ -57,7 +57,7 @@ class SourceFile:
 
     name: what messages call it. path: the file on disk, of the archive for a member. folder: the name of its folder
     below what the user chose, "" at the top. split: "train", "val" or "test" if its name says so, else "". size: its
-    bytes, unpacked where that is known.
+    bytes, unpacked where that is known. beside: files whose lines belong to its own.
     """
 
     name: str
@@ -66,6 +66,7 @@ class SourceFile:
     member: str = ""
     folder: str = ""
     split: str = ""
+    beside: tuple[SourceFile, ...] = ()
 
     @property
     def is_packed(self) -> bool:
@@ -112,7 +113,7 @@ class SourceFile:
                 packed = archive.getinfo(self.member).compress_size
                 with archive.open(self.member) as file:
                     if self.member.lower().endswith(".gz"):
-                        yield gzip.GzipFile(fileobj=file), max(FREE_BYTES, MAX_RATIO * packed)
+                        yield cast(IO[bytes], gzip.GzipFile(fileobj=file)), max(FREE_BYTES, MAX_RATIO * packed)
                     else:
                         yield file, max(FREE_BYTES, MAX_RATIO * packed)
         elif self.is_packed:

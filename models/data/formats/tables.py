@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from models.data.formats.files import MAX_LINE_BYTES, FormatError, Meter, SourceFile, read_lines
 from models.data.formats.rows import MAX_COLUMNS, ReadOptions, Row, is_number
@@ -111,7 +112,7 @@ def _cells(
     if len(delimiter) != 1:
         raise ValueError(f"{delimiter!r} cannot separate the cells of a table: use one character, as , or ;.")
     csv.field_size_limit(MAX_LINE_BYTES)
-    quoting = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
     lines = (text for _, text in read_lines(file, options.encoding, meter))
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
     try:

@@ -34,8 +34,8 @@ class SourceInfo:
     """What a source holds.
 
     format: a key of FORMATS. n_files: that are read; left_out: the names of others. n_rows: of all; is_estimate:
-    whether only the first `n_seen` rows were looked at, of which the columns tell. rows: the first ones, by column; a column
-    "folder" is the folder of each row's file, where there are several. splits: the splits that the files are named
+    whether only the first `n_seen` rows were looked at, of which the columns tell. rows: the first ones, by column; a
+    column "folder" is the folder of each row's file, where there are several. splits: the splits that the files are named
     after, with their rows as far as they were seen. task, roles: what they seem to be for, role → column, and the
     `reason`; task "" where that is open. configs: those of a Hugging Face folder. warnings: sentences.
     """
