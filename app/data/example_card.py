@@ -61,7 +61,8 @@ class ExampleCard(QFrame):
             tokens.set_show_ids(True)
             tokens.setMinimumHeight(72)
         self.legend = MarkLegend(theme)
-        self.what_counts = label("", wrap=True)
+        self.what_counts = label("", "caption", wrap=True)
+        self._answer_caption = label("What is to be learned", "caption")
         self.answers = label("", "accent", wrap=True, selectable=True)
         self.note = label("", "muted", wrap=True)
         self._shown = QWidget()
@@ -88,16 +89,11 @@ class ExampleCard(QFrame):
         self.clear("")
 
     def _body(self) -> QVBoxLayout:
-        lines = column()
+        lines = column(self._answer_caption, self.answers, self.what_counts)
         for title, tokens in zip(self.titles, self.tokens, strict=True):
             lines.addWidget(title)
             lines.addWidget(tokens, 1)
         lines.addWidget(self.legend)
-        lines.addWidget(self.what_counts)
-        lines.addWidget(label("Its answer", "caption"))
-        caption = lines.itemAt(lines.count() - 1)
-        self._answer_caption = caption.widget() if caption is not None else None
-        lines.addWidget(self.answers)
         return lines
 
     @property
@@ -159,8 +155,7 @@ class ExampleCard(QFrame):
         self.what_counts.setText(seen.what_counts)
         self.answers.setText("\n".join(seen.answers))
         for widget in (self.answers, self._answer_caption):
-            if widget is not None:
-                widget.setVisible(bool(seen.answers))
+            widget.setVisible(bool(seen.answers))
         self.note.hide()
         self._shown.show()
 

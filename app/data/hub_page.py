@@ -134,7 +134,7 @@ class HubPage(QWidget):
             self.start_download,
             icon="cloud-arrow-down",
             role="primary",
-            tip="Download the ticked parts and go on to their columns. A download that was stopped goes on where it was.",
+            tip="Download the ticked parts, and go on to their columns; one that was stopped goes on where it was",
         )
         self.cancel = button(
             "Stop", self._theme, self._stop, icon="x", tip="Stop; what is loaded is kept for the next time"

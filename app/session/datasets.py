@@ -77,7 +77,7 @@ class Datasets(QObject):
         self.choose(sha)
 
     def delete(self, sha: str) -> None:
-        """Move a dataset to the trash. Runs that were trained on it stay, but cannot be resumed until it is restored."""
+        """Move a dataset to the trash. Runs on it stay, but cannot be resumed until it is restored."""
         info = self.info(sha)
         if info is not None:
             what = f"dataset “{info.name}”"

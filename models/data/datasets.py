@@ -1,4 +1,4 @@
-"""The datasets of the library, with what their list shows: rows by split, and the runs that use them. No torch import."""
+"""The datasets of the library as their list shows them: rows by split, and the runs that use them. No torch import."""
 
 from __future__ import annotations
 

@@ -213,7 +213,8 @@ class Hub:
         free = shutil.disk_usage(folder).free
         if total > free:
             raise ValueError(
-                f"“{id}” takes {format_size(total)}, but the disk of {folder} has {format_size(free)} free: make room first."
+                f"“{id}” takes {format_size(total)}, but the disk of {folder} has {format_size(free)} free: make "
+                "room first."
             )
         done, paths = 0, dict[str, tuple[Path, ...]]()
         for split, found in wanted.items():

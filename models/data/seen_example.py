@@ -1,4 +1,4 @@
-"""A row of a dataset as a model will see it: its tokens, which of them are predicted, and its labels. No torch import."""
+"""A row of a dataset as a model will see it: its tokens, which of them are predicted, its labels. No torch import."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels:
                 SeenText(title="Reads", tokens=_tokens(tokenizer, source)),
                 SeenText(title="Writes", tokens=_tokens(tokenizer, target, set(range(len(target))))),
             ),
-            what_counts=f"The {len(target):,} tokens that it writes count, and its end. The {len(source):,} before are read.",
+            what_counts=f"The {len(target):,} tokens that it writes count, and its end. The {len(source):,} before are "
+            "only read.",
         )
     if task == "tagging":
         return _tagged(row, tokenizer)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from app.data.importing.role_words import role_title
-from app.kit.basics import plain_tip
+from app.kit.basics import column, frame, plain_tip
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
@@ -47,6 +47,7 @@ class ColumnTable(QWidget):
             table.verticalHeader().hide()
             table.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
             table.setShowGrid(False)
+            table.setProperty("role", "plain")
             table.setTabKeyNavigation(False)
             table.setWordWrap(False)
         self._head.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
@@ -62,11 +63,12 @@ class ColumnTable(QWidget):
         self.rows.horizontalScrollBar().valueChanged.connect(self._head.horizontalScrollBar().setValue)
         self._head.horizontalScrollBar().valueChanged.connect(self.rows.horizontalScrollBar().setValue)
         self.rows.currentCellChanged.connect(lambda row, *_: self.row_chosen.emit(row) if row >= 0 else None)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self._head)
-        layout.addWidget(self.rows, 1)
+        around = frame("card", margin=1, spacing=0)
+        inside = around.layout()
+        assert isinstance(inside, QVBoxLayout)
+        inside.addWidget(self._head)
+        inside.addWidget(self.rows, 1)
+        self.setLayout(column(around))
         theme.theme_changed.connect(self._fit)
 
     def show_source(self, info: SourceInfo) -> None:
@@ -78,11 +80,11 @@ class ColumnTable(QWidget):
                 table.clear()
                 table.setRowCount(n_rows)
                 table.setColumnCount(len(info.columns))
-            self._head.setHorizontalHeaderLabels([column.name for column in info.columns])
-            for at, column in enumerate(info.columns):
-                self._add_column(at, column)
+            self._head.setHorizontalHeaderLabels([found.name for found in info.columns])
+            for at, found in enumerate(info.columns):
+                self._add_column(at, found)
                 for row, values in enumerate(info.rows):
-                    text = cell_text(values.get(column.name))
+                    text = cell_text(values.get(found.name))
                     item = QTableWidgetItem(text.replace("\n", " ⏎ "))
                     item.setToolTip(plain_tip(text))
                     self.rows.setItem(row, at, item)
@@ -91,31 +93,34 @@ class ColumnTable(QWidget):
 
     def show_roles(self, roles: tuple[str, ...], of: dict[str, str]) -> None:
         """Offer these roles, and select those of `of`, role -> column."""
-        chosen = {column: role for role, column in of.items()}
-        for column, box in self.roles.items():
+        chosen = {name: role for role, name in of.items()}
+        for name, box in self.roles.items():
             with QSignalBlocker(box):
                 if [box.itemData(i) for i in range(1, box.count())] != list(roles):
                     box.clear()
                     box.addItem("Not used", "")
                     for role in roles:
                         box.addItem(role_title(role), role)
-                box.setCurrentIndex(max(0, box.findData(chosen.get(column, ""))))
-            box.setProperty("used", "true" if chosen.get(column) else "false")
+                box.setCurrentIndex(max(0, box.findData(chosen.get(name, ""))))
 
-    def _add_column(self, at: int, column: Column) -> None:
+    def _add_column(self, at: int, found: Column) -> None:
         box = ElidedCombo()
-        box.setAccessibleName(f"Role of column {column.name}")
+        box.setAccessibleName(f"Role of column {found.name}")
         box.setToolTip("What this column is for the model")
         box.addItem("Not used", "")
         keep_wheel_for_scrolling(box)
-        box.activated.connect(lambda _, box=box, name=column.name: self.role_chosen.emit(name, box.currentData()))
+        box.activated.connect(lambda _, box=box, name=found.name: self.role_chosen.emit(name, box.currentData()))
         holder = QWidget()
         lines = QVBoxLayout(holder)
         lines.setContentsMargins(SPACE // 2, SPACE // 2, SPACE // 2, SPACE // 2)
         lines.addWidget(box)
         self._head.setCellWidget(0, at, holder)
-        self._head.setCellWidget(1, at, ColumnFacts(column, self._theme))
-        self.roles[column.name] = box
+        self._head.setCellWidget(1, at, ColumnFacts(found, self._theme))
+        self.roles[found.name] = box
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._fit()  # only now its combo boxes have their style
 
     def _fit(self) -> None:
         """Fit rows and columns to the text size."""
@@ -124,11 +129,14 @@ class ColumnTable(QWidget):
             return
         metrics = QFontMetrics(self._theme.font())
         wide = metrics.averageCharWidth()
-        for at, column in enumerate(info.columns):
-            characters = min(max(round(column.lengths[1]), len(column.name) + 4, _MIN_CHARACTERS), _MAX_CHARACTERS)
+        for at, found in enumerate(info.columns):
+            characters = min(max(round(found.lengths[1]), len(found.name) + 4, _MIN_CHARACTERS), _MAX_CHARACTERS)
             self._head.setColumnWidth(at, characters * wide)
         box = next(iter(self.roles.values()), None)
-        top = box.sizeHint().height() + SPACE if box is not None else 30
+        top = 30
+        if box is not None:
+            box.ensurePolished()
+            top = box.sizeHint().height() + SPACE
         facts = 2 * QFontMetrics(self._theme.font(0.9)).height() + _HISTOGRAM + SPACE
         self._head.setRowHeight(0, top)
         self._head.setRowHeight(1, facts)

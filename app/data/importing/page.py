@@ -174,7 +174,7 @@ class ImportPage(QWidget):
         card = _card("2  Columns", "What the rows are for, and above each column what it is. Click a row to see it.")
         lines = card.layout()
         assert isinstance(lines, QVBoxLayout)
-        caption = label("Learn to do")
+        caption = label("Task")
         caption.setBuddy(self.task)
         lines.addLayout(row(caption, self.task, None))
         lines.addWidget(self.reason)

@@ -43,7 +43,10 @@ class RunDraft:
     @property
     def model(self) -> ModelConfig:
         """The design, with the vocabulary that the tokenizer will have."""
-        return dataclasses.replace(self.session.designs.current, vocab_size=self.choices.tokenizer.vocab_size)
+        design = self.choices.design_config
+        if self.choices.start.run_id:
+            return design
+        return dataclasses.replace(design, vocab_size=self.choices.tokenizer.vocab_size)
 
     def spec(self) -> RunSpec:
         """The spec of the current choices; ValueError says what is missing."""
@@ -56,7 +59,12 @@ class RunDraft:
         """The spec of the current choices, without fields that are still being edited."""
         of = self.choices
         return RunSpec(
-            name=name, model=self.model, tokenizer=of.tokenizer.spec, data=of.data.spec, train=of.form.config
+            name=name,
+            model=self.model,
+            tokenizer=of.tokenizer.spec,
+            data=of.data.spec,
+            train=of.form.config,
+            tune=of.start.spec,
         )
 
     @property
@@ -103,7 +111,7 @@ class RunDraft:
         if self.choices.problem:
             return False
         now = self._chosen(spec.name)
-        return (now.model, now.tokenizer, now.data) == (spec.model, spec.tokenizer, spec.data)
+        return (now.model, now.tokenizer, now.data, now.tune) == (spec.model, spec.tokenizer, spec.data, spec.tune)
 
 
 def _flops_per_step(model: ModelConfig, train: TrainConfig) -> float:

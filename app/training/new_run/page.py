@@ -132,7 +132,7 @@ class NewRun(QWidget):
         size = spec.model.vocab_size  # set by the tokenizer, not by the preset
         presets = (name for name, p in PRESETS.items() if dataclasses.replace(p, vocab_size=size) == spec.model)
         self.session.designs.set(spec.model, next(presets, ""))
-        self.choices.set_settings(spec.data, spec.tokenizer, spec.train, tokenizer_name)
+        self.choices.set_settings(spec, tokenizer_name)
         self.draft.like = like
         self.name.setText(self.session.runs.free_name(spec.name) if not like else "")
         self.review.show_template_name(like)

@@ -78,7 +78,7 @@ def inspect_events(
         if n_seen >= MAX_SEEN or meter.done > MAX_BYTES:
             is_estimate = True
             break
-        for name in record.values.keys() - columns.keys():
+        for name in [name for name in record.values if name not in columns]:
             columns[name] = _Tally(n_missing=n_seen)
         for name, tally in columns.items():
             tally.add(record.values.get(name))
