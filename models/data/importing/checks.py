@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
-from models.data.importing.plan import ImportPlan
-from models.events import Event, Phase
+import numpy as np
+
+from models.data.formats.registry import open_source
+from models.data.formats.rows import Record
+from models.data.importing.plan import MENDS, ImportPlan
+from models.data.importing.scan import MAX_NEAR, PROGRESS_ROWS, TRAIN, Scan, input_text, row_labels, scan_events
+from models.data.importing.splitting import LEFT_OUT, Codes, Mask, assign_splits, find_rows
+from models.data.importing.task_rows import RowError, task_row
+from models.events import Event, Phase, Progress
 from models.library.library import Library
+from models.number_words import format_compact, format_count, format_percent
+
+N_EXAMPLES = 5
+SPLIT_NAMES = ("train", "val", "test")
+"""By their codes in a scan."""
+
+_SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
+_EXAMPLE_LENGTH = 80
+_IMBALANCED = 0.9
+_SENTENCES = {
+    "empty": "{rows} without a text or an answer.",
+    "invalid": "{rows} cannot be read as this task.",
+    "duplicates": "{rows} repeat an earlier one.",
+    "leaks": "{rows} for training are also in validation or test.",
+    "near-duplicates": "{rows} are almost the same as an earlier one{compared}.",
+    "contradictions": "{rows} have a text that has another answer elsewhere.",
+    "rare-labels": "{rows} have a label that occurs only once.",
+    "too-long": "{rows} are longer than {context}, so their ends would be cut off.",
+    "unknown": "{rows} have more than a tenth that the tokenizer does not know.",
+    "unseen-labels": "{rows} of validation or test have a label that training never shows.",
+}
+_SHORT = {
+    "empty": "empty",
+    "invalid": "unreadable",
+    "duplicates": "exact duplicates",
+    "leaks": "that are also held out",
+    "near-duplicates": "near duplicates",
+    "contradictions": "contradictory",
+    "rare-labels": "with a rare label",
+    "too-long": "too long",
+    "unknown": "with unknown characters",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +72,7 @@ class Checks:
     n_read: rows of the source. splits: split → rows that it would have. given: the splits that the source has itself.
     findings: in the order of MENDS. labels: label → rows, the most frequent first (of the tasks that have labels).
     n_tokens: of all texts, None without a tokenizer. sentence: all of it in one line, as "5,865 rows, 30 % spam, …".
+    scan: for `revise_events` and `import_events`, so that the rows are not read again.
     """
 
     n_read: int
@@ -42,6 +82,7 @@ class Checks:
     labels: Mapping[str, int]
     n_tokens: int | None
     sentence: str
+    scan: Scan
 
 
 def check_events(library: Library, plan: ImportPlan) -> Generator[Event, None, Checks]:
@@ -54,4 +95,121 @@ def check_events(library: Library, plan: ImportPlan) -> Generator[Event, None, C
     """
     plan.check()
     yield Phase(name="Checking the rows")
-    raise ValueError("Checks are not there yet.")
+    scan = yield from scan_events(library, plan)
+    return (yield from revise_events(plan, scan))
+
+
+def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks]:
+    """The checks of a plan whose rows were read already: after its mends, context, shares or seed have changed.
+
+    Yields Progress (bytes), while it looks for the examples.
+    """
+    found = find_rows(scan, plan)
+    codes = assign_splits(scan, plan, found)
+    others = _other_rows(scan, plan, codes)
+    examples = yield from _examples(plan, {**found, **others})
+    findings = [
+        Finding(
+            name=name,
+            n=n,
+            sentence=_SENTENCES[name].format(
+                rows=format_count(n, "row"),
+                context=format_count(plan.context, "token"),
+                compared=f" (of the first {scan.n_compared:,} texts)" if scan.n_compared == MAX_NEAR else "",
+            ),
+            examples=tuple(examples[name]),
+            can_mend=name in MENDS,
+            is_mended=name in plan.mends,
+        )
+        for name, mask in {**found, **others}.items()
+        if (n := int(mask.sum()))
+    ]
+    labels = _label_counts(scan, plan, codes)
+    if labels and plan.task == "classification":
+        most, n = max(labels.items(), key=lambda item: item[1])
+        if n > _IMBALANCED * sum(labels.values()):
+            sentence = f"{format_percent(n / sum(labels.values()))} of all rows are {most!r}: accuracy will mislead."
+            findings.append(
+                Finding(name="imbalance", n=n, sentence=sentence, examples=(), can_mend=False, is_mended=False)
+            )
+    splits = {name: int((codes == code).sum()) for code, name in enumerate(SPLIT_NAMES)}
+    n_tokens = int(scan.n_tokens[codes != LEFT_OUT].sum()) if len(scan.n_tokens) else None
+    return Checks(
+        n_read=len(scan),
+        splits={name: n for name, n in splits.items() if n or name != "test"},
+        given=tuple(name for code, name in enumerate(SPLIT_NAMES) if code and np.any(scan.given == code)),
+        findings=tuple(findings),
+        labels=labels,
+        n_tokens=n_tokens,
+        sentence=_sentence(plan, codes, splits, labels, n_tokens, findings),
+        scan=scan,
+    )
+
+
+def _other_rows(scan: Scan, plan: ImportPlan, codes: Codes) -> dict[str, Mask]:
+    """Rows with which something is wrong that no tick mends."""
+    if not len(scan.label_names):
+        return {}
+    learned = np.unique(scan.label[codes == TRAIN])
+    is_asked = (codes != TRAIN) & (codes != LEFT_OUT)
+    return {"unseen-labels": is_asked & ~np.isin(scan.label, learned)}
+
+
+def _examples(plan: ImportPlan, masks: Mapping[str, Mask]) -> Generator[Event, None, dict[str, list[str]]]:
+    """The first rows of each finding, as text with their place, for which their files are read again."""
+    wanted: dict[int, list[str]] = {}
+    for name, mask in masks.items():
+        for index in np.flatnonzero(mask)[:N_EXAMPLES]:
+            wanted.setdefault(int(index), []).append(name)
+    found: dict[str, list[str]] = {name: [] for name in masks}
+    if not wanted:
+        return found
+    source, last = open_source(plan.paths, plan.read), max(wanted)
+    for index, record in enumerate(source.records()):
+        if index % PROGRESS_ROWS == 0:
+            yield Progress(done=source.meter.done, total=source.meter.total)
+        for name in wanted.get(index, ()):
+            found[name].append(f"{record.where}: {_shown(plan, record)}")
+        if index == last:
+            break
+    return found
+
+
+def _shown(plan: ImportPlan, record: Record) -> str:
+    try:
+        row = task_row(plan, record.values)
+    except RowError as error:
+        return str(error)
+    text = " ".join(input_text(plan.task, row).split())
+    text = text if len(text) <= _EXAMPLE_LENGTH else text[: _EXAMPLE_LENGTH - 1] + "…"
+    label = ", ".join(row_labels(plan.task, row)) if plan.task in ("classification", "multi-label") else ""
+    return f"{text} ({label})" if label else text
+
+
+def _label_counts(scan: Scan, plan: ImportPlan, codes: Codes) -> dict[str, int]:
+    if plan.task != "classification":
+        return dict(scan.label_counts.most_common())
+    counts = np.bincount(scan.label[codes != LEFT_OUT], minlength=len(scan.label_names))
+    return {
+        scan.label_names[index]: int(counts[index]) for index in np.argsort(-counts, kind="stable") if counts[index]
+    }
+
+
+def _sentence(
+    plan: ImportPlan,
+    codes: Codes,
+    splits: Mapping[str, int],
+    labels: Mapping[str, int],
+    n_tokens: int | None,
+    findings: Sequence[Finding],
+) -> str:
+    """All of it in one line."""
+    n = int((codes != LEFT_OUT).sum())
+    shares = ", ".join(f"{splits[name]:,} for {word}" for name, word in _SPLIT_WORDS.items() if splits[name])
+    parts = [f"{format_count(n, 'row')} ({shares})" if shares else format_count(n, "row")]
+    if plan.task == "classification":
+        parts += [f"{format_percent(count / max(n, 1))} {label}" for label, count in list(labels.items())[:3]]
+    if n_tokens is not None:
+        parts.append(f"{format_compact(n_tokens)} tokens")
+    parts += [f"{finding.n:,} {_SHORT[finding.name]} left out" for finding in findings if finding.is_mended]
+    return ", ".join(parts)
