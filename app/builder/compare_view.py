@@ -176,8 +176,8 @@ class CompareView(QWidget):
         if not self._others:
             return "Add a design to see what differs."
         costs = f"costs for {self._batch} × {self._length:,} tokens"
-        differ = "1 slot differs" if n == 1 else f"{n} slots differ"
-        return f"{differ}; {costs}" if n else f"All slots are equal; {costs}"
+        differ = "1 setting differs" if n == 1 else f"{n} settings differ"
+        return f"{differ}; {costs}" if n else f"All settings are equal; {costs}"
 
     def _put_heading(self, line: int, group: str) -> None:
         item = QTableWidgetItem("Costs (estimated except parameters)" if group == COSTS else group)

@@ -128,7 +128,7 @@ def as_csv(designs: Sequence[ComparedDesign], rows: Sequence[ComparedRow]) -> st
     """The comparison as CSV with exact numbers, and the group and slot name of each row."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["group", "slot", "name", *(design.title for design in designs)])
+    writer.writerow(["group", "setting", "name", *(design.title for design in designs)])
     for row in rows:
         writer.writerow([row.group, row.slot, row.label, *row.exact])
     return out.getvalue()

@@ -80,7 +80,7 @@ class BuilderTab(QWidget):
         left.addWidget(titled_card("Designs", self.list, trailing=label("parameters", "caption")))
         slots = scrolling(self.form)
         slots.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its editors scroll it
-        left.addWidget(titled_card("Slots", slots))
+        left.addWidget(titled_card("Settings", slots))
         left.setStretchFactor(0, 2)
         left.setStretchFactor(1, 3)
         left.setSizes([270, 420])

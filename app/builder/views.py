@@ -108,6 +108,6 @@ def stale_mark() -> QLabel:
     """A label that marks views of the last legal design, while the slots hold an illegal one."""
     mark = label("last legal design", "pill")
     mark.setProperty("tone", "danger")
-    mark.setToolTip("The slots cannot be built: this shows the last legal design")
+    mark.setToolTip("These settings cannot be built: this shows the last legal design")
     mark.hide()
     return mark

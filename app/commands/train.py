@@ -16,6 +16,7 @@ from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.settings.spec_changes import changed_spec, parse_change
 from models.settings.spec_file import load_spec
+from models.settings.tune_spec import TUNE_MODES, TuneSpec, usual_train
 from models.tokenizers import KINDS, find_tokenizer
 from models.training.parallel.join import join
 from models.training.parallel.process_group import ProcessGroup
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from models.training.trainer import Trainer
 
 DONE, INTERRUPTED = 0, 130
-_BY_OPTIONS = ("preset", "data", "tokenizer", "vocab_size")
+_BY_OPTIONS = ("preset", "data", "tokenizer", "vocab_size", "parent", "mode")
+_OF_PARENT = ("preset", "tokenizer", "vocab_size")
+"""What a run from weights takes from its parent."""
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -80,6 +83,13 @@ def add_spec_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="change a setting, as train.lr=0.003 or model.n_layer=4; may be given several times",
     )
+    parser.add_argument(
+        "--from",
+        dest="parent",
+        metavar="MODEL[@STEP]",
+        help="start from the weights of this run, checkpoint, Hugging Face folder or .gguf file (fine-tuning)",
+    )
+    parser.add_argument("--mode", choices=TUNE_MODES, help="with --from: what is trained (default: all weights)")
     parser.add_argument("--like", metavar="RUN", help="a new run with the settings of this one (path, id or name)")
 
 
@@ -139,7 +149,7 @@ def spec_from_arguments(args: argparse.Namespace) -> RunSpec:
     Raises:
         UsageError: where it or the SPEC.toml is invalid.
     """
-    given = [f"--{name.replace('_', '-')}" for name in _BY_OPTIONS if getattr(args, name) is not None]
+    given = [f"--{_option(name)}" for name in _BY_OPTIONS if getattr(args, name) is not None]
     source = args.spec or args.like
     if source is not None and given:
         raise UsageError(f"{source} already says what to train: omit {' and '.join(given)}, or {source}.")
@@ -191,7 +201,40 @@ def _spec_like(args: argparse.Namespace) -> RunSpec:
     return spec_like(library, RunFolder.open(library.find_run(args.like)))
 
 
+def _option(name: str) -> str:
+    """What an argument is called on the command line, without its dashes."""
+    return "from" if name == "parent" else name.replace("_", "-")
+
+
+def _tuned_from_options(args: argparse.Namespace) -> RunSpec:
+    """A run from the weights of --from, with the usual settings for a model of its size."""
+    from models.cost import total_parameters
+    from models.training.parents import parent_config
+
+    given = [f"--{_option(name)}" for name in _OF_PARENT if getattr(args, name) is not None]
+    given += [name for name, _ in map(parse_change, args.changes) if name.startswith(("model.", "tokenizer."))]
+    if given:
+        raise UsageError(f"A run from weights has the design and tokenizer of its parent: omit {given[0]}.")
+    config = parent_config(Library(), args.parent)
+    mode = args.mode or "all"
+    path = Path(args.parent).expanduser()
+    files = tuple(str(Path(file).resolve()) for file in args.data or ())
+    about = path.stem if path.exists() else args.parent
+    return RunSpec(
+        name=f"{about}-{Path(files[0]).stem}" if files else f"{about}-tuned",
+        model=config,
+        tokenizer=TokenizerSpec(),
+        data=DataSpec(source="files", files=files) if files else DataSpec(),
+        train=TrainConfig(**usual_train(mode, total_parameters(config))),
+        tune=TuneSpec(parent=str(path.resolve()) if path.exists() else args.parent, mode=mode),
+    )
+
+
 def _spec_from_options(args: argparse.Namespace) -> RunSpec:
+    if args.parent is not None:
+        return _tuned_from_options(args)
+    if args.mode is not None:
+        raise UsageError("--mode says what of a model is trained: name the model with --from.")
     preset = args.preset or "terrarium-tiny"
     files = tuple(str(Path(file).resolve()) for file in args.data or ())
     return RunSpec(
@@ -227,7 +270,7 @@ def _fork(args: argparse.Namespace, library: Library) -> RunFolder:
 
     given = [name for name in ("spec", "like", *_BY_OPTIONS) if getattr(args, name) is not None]
     if given:
-        raise UsageError(f"A fork keeps the model and data of its source: omit {given[0].replace('_', '-')}.")
+        raise UsageError(f"A fork keeps the model and data of its source: omit {_option(given[0])}.")
     name, step = split_checkpoint(args.fork)
     source = RunFolder.open(library.find_run(name))
     try:
@@ -256,7 +299,7 @@ def run_to_resume(args: argparse.Namespace, library: Library) -> RunFolder:
     options = ("spec", "like", "fork", *_BY_OPTIONS, "steps", "seed", "name")
     given = [name for name in options if getattr(args, name, None) is not None] + ["set"] * bool(args.changes)
     if given:
-        raise UsageError(f"A resumed run keeps its settings: omit {given[0].replace('_', '-')}.")
+        raise UsageError(f"A resumed run keeps its settings: omit {_option(given[0])}.")
     from models.runs.run_folder import RunFolder
 
     return RunFolder.open(library.find_run(args.resume))

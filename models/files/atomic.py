@@ -88,6 +88,14 @@ def write_synced(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def link_or_copy(source: Path | str, target: Path | str) -> None:
+    """Give a file that is never changed in place a second name, which takes no room; on another disk, copy it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Create the folder `path` atomically: yields a temporary folder to fill, which is renamed to `path` at the end.

@@ -12,9 +12,8 @@ from models.events import Event, result_of
 from models.files.atomic import atomic_write_json, read_json
 from models.files.gguf_file import read_gguf_header
 from models.interop.loading import is_gguf, is_hugging_face
+from models.runs.run_folder import CHAT_FORM
 from models.tokenizers.foreign.isolated_reading import read_isolated
-
-FILE = "chat_form.json"
 
 _DEFAULT_SAMPLING = {"temperature": 0.2, "top_p": 0.9, "frequency_penalty": 0.2}
 """For chat models that come without recommended settings: those of SmolLM2, with a small frequency penalty against
@@ -32,7 +31,7 @@ def write_template_config(folder: Path, template_config: ChatTemplateConfig) -> 
         "marks": dict(template_config.named_tokens),
         "end_ids": list(template_config.end_ids),
     }
-    atomic_write_json(folder / FILE, {"format": 1, **about, "sampling": dict(template_config.sampling)})
+    atomic_write_json(folder / CHAT_FORM, {"format": 1, **about, "sampling": dict(template_config.sampling)})
 
 
 def read_template_config(path: Path) -> ChatTemplateConfig:
@@ -50,8 +49,8 @@ def read_template_config_events(path: Path) -> Generator[Event, None, ChatTempla
         ValueError: where chat_form.json is damaged.
     """
     run = path.parent.parent if (path / "state.json").exists() else path
-    if (run / FILE).is_file():
-        return _from_dict(read_json(run / FILE), run / FILE)
+    if (run / CHAT_FORM).is_file():
+        return _from_dict(read_json(run / CHAT_FORM), run / CHAT_FORM)
     if (run / "run.json").is_file():
         source = read_json(run / "run.json").get("lineage", {}).get("source")
         made_here = not isinstance(source, dict) or source.get("format") == "terrarium"

@@ -19,11 +19,11 @@ from models.interop.loading import GGUF_NAME, is_gguf, load_model_events
 from models.interop.writing import new_folder, write_tensors
 from models.library.library import Library
 from models.library.run_record import FORMAT
+from models.runs.checkpoint_state import FORMAT as CHECKPOINT_FORMAT
+from models.runs.checkpoint_state import GGUF_FORMAT, TrainState
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.training.checkpoint import FORMAT as CHECKPOINT_FORMAT
-from models.training.checkpoint import GGUF_FORMAT, TrainState
 
 _CHUNK_BYTES = 1 << 22
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
 
+from models.architecture.lora import DOWN, UP
 from models.architecture.transformer import AnyModel
 from models.events import Event, result_of
 from models.files.atomic import DamagedError
@@ -16,12 +17,12 @@ from models.interop.building import build_model_from, state_names
 from models.interop.family import Weight
 from models.interop.gguf import read_gguf, read_gguf_config, read_gguf_model
 from models.interop.reading import read_folder, read_folder_config
-from models.interop.stored import read_header
+from models.interop.stored import MergedTensor, StoredTensor, read_header
+from models.runs.checkpoint_state import PART_FORMAT, base_of, read_about, read_model_config
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.tokenizers import read_tokenizer
 from models.tokenizers.foreign.isolated_reading import read_isolated
-from models.training.checkpoint import read_model_config
 
 GGUF_NAME = "model.gguf"
 """The weights of a checkpoint that was imported from a GGUF file, as they are there."""
@@ -79,17 +80,44 @@ def _read_checkpoint(
     checkpoint: Path, device: torch.device, dtype: torch.dtype, weights: str
 ) -> Generator[Event, None, AnyModel]:
     """The model of a checkpoint that Terrarium trained."""
-    file = checkpoint / "model.safetensors"
     try:
-        config, stored = read_model_config(checkpoint), read_header(file)
+        config = read_model_config(checkpoint)
+        names = state_names(config)
+        stored = _stored_weights(checkpoint, names)
     except DamagedError as error:
         raise DamagedError(f"{error} Put an intact copy of it back, or use another checkpoint.") from error
-    names = [Weight(local_name=name, remote_name=name) for name in state_names(config)]
     return (
         yield from build_model_from(
-            config, names, stored, where=str(file), device=device, dtype=dtype, matrices=weights
+            config,
+            [Weight(local_name=name, remote_name=name) for name in names],
+            stored,
+            where=str(checkpoint / "model.safetensors"),
+            device=device,
+            dtype=dtype,
+            matrices=weights,
         )
     )
+
+
+def _stored_weights(checkpoint: Path, names: Sequence[str]) -> Mapping[str, StoredTensor]:
+    """The tensors of a checkpoint; those that its run has not trained are in the run's base, and adapters are merged.
+
+    Args:
+        names: those of the model, of which the base may have others: those of another head.
+    """
+    about, own = read_about(checkpoint), read_header(checkpoint / "model.safetensors")
+    if about["format"] != PART_FORMAT:
+        return own
+    base = read_header(base_of(checkpoint) / "model.safetensors")
+    found: dict[str, StoredTensor] = {name: base[name] for name in names if name in base}
+    for name, tensor in own.items():
+        path, _, part = name.rpartition(".")
+        matrix = f"{path}.weight"
+        if part == DOWN and f"{path}.{UP}" in own and matrix in found and isinstance(about.get("lora_scale"), float):
+            found[matrix] = MergedTensor(found[matrix], tensor, own[f"{path}.{UP}"], about["lora_scale"])
+        elif part != UP:
+            found[name] = tensor
+    return found
 
 
 def load_config(path: str | Path) -> ModelConfig:
@@ -126,8 +154,9 @@ def _find(path: Path) -> tuple[Path, Path]:
             raise ValueError(f"The run in {path} has no checkpoint yet: train it for some steps first.")
         return checkpoint, run.tokenizer_file
     if (path / "state.json").exists():
-        own = path / "tokenizer.json"
-        return path, own if own.is_file() else path.absolute().parent.parent / "tokenizer.json"
+        above = path.absolute().parents
+        files = [folder / "tokenizer.json" for folder in (path, above[0], above[1])]  # a copy, a base, a checkpoint
+        return path, next((file for file in files if file.is_file()), files[-1])
     choices = "a run, a checkpoint or a Hugging Face model, or a .gguf file"
     if not path.exists():
         raise ValueError(f"{path} does not exist: give the folder of {choices}.")

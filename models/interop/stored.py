@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.architecture.lora import merged_weight
 from models.files.atomic import DamagedError, read_json
 
 _DTYPES = {
@@ -102,6 +103,43 @@ class SafetensorsTensor:
         if not self.n_bytes:
             return torch.empty(self.shape, dtype=_DTYPES[self.dtype])
         return torch.from_numpy(buffer).view(_DTYPES[self.dtype]).view(self.shape)
+
+
+@dataclass(frozen=True)
+class MergedTensor:
+    """The matrix of a layer with an adapter: W + scale · B A, in float32."""
+
+    matrix: StoredTensor
+    down: StoredTensor
+    """A (r, N)."""
+    up: StoredTensor
+    """B (M, r)."""
+    scale: float
+
+    @property
+    def where(self) -> str:
+        return self.up.where
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of W; something else where A or B does not fit it, which whoever checks shapes reports."""
+        (rank, *inputs), (*outputs, same) = self.down.shape, self.up.shape
+        fits = rank == same and (*outputs, *inputs) == self.matrix.shape
+        return self.matrix.shape if fits else (*outputs, *inputs)
+
+    @property
+    def start(self) -> int:
+        return self.up.start
+
+    @property
+    def n_bytes(self) -> int:
+        return self.matrix.n_bytes + self.down.n_bytes + self.up.n_bytes
+
+    def read(self) -> Generator[int, None, Tensor]:
+        """See StoredTensor."""
+        weight = yield from self.matrix.read()
+        a, b = (yield from self.down.read()), (yield from self.up.read())
+        return merged_weight(weight.float(), a.float(), b.float(), self.scale)
 
 
 def read_header(path: Path) -> dict[str, SafetensorsTensor]:

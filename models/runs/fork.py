@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import shutil
 from contextlib import suppress
@@ -11,10 +12,18 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from models.files.atomic import TEMPORARY_PREFIX, DamagedError, atomic_folder, atomic_write_json, read_json
+from models.files.atomic import (
+    TEMPORARY_PREFIX,
+    DamagedError,
+    atomic_folder,
+    atomic_write_json,
+    link_or_copy,
+    read_json,
+)
 from models.library.library import Library
 from models.library.run_record import checkpoint_step, read_record
-from models.runs.run_folder import LOG_NAMES, RunFolder
+from models.runs.checkpoint_state import BASE
+from models.runs.run_folder import CHAT_FORM, LOG_NAMES, RunFolder
 from models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig, objective_of
 
 
@@ -67,13 +76,8 @@ def fork_run(
     train = train or source.spec.train
     _check(source, step, train)
     _check_files(source, checkpoint)
-    spec = RunSpec(
-        name=library.free_run_name(source.name) if name is None else name,
-        model=source.spec.model,
-        tokenizer=source.spec.tokenizer,
-        data=source.spec.data,
-        train=train,
-    )
+    name = library.free_run_name(source.name) if name is None else name
+    spec = dataclasses.replace(source.spec, name=name, train=train)
     identity = library.new_run_id(spec.name)
     folder = library.runs / identity
     record = read_record(source.folder) | {
@@ -109,13 +113,8 @@ def spec_like(library: Library, source: RunFolder, name: str | None = None) -> R
         path = str(source.tokenizer_file)
     else:
         raise ValueError(f"{source.tokenizer_file} is missing, so no other run can use its tokenizer.")
-    return RunSpec(
-        name=name or library.free_run_name(source.name),
-        model=source.spec.model,
-        tokenizer=TokenizerSpec(path=path),
-        data=source.spec.data,
-        train=source.spec.train,
-    )
+    name = name or library.free_run_name(source.name)
+    return dataclasses.replace(source.spec, name=name, tokenizer=TokenizerSpec(path=path))
 
 
 def _find_checkpoint(source: RunFolder, step: int | None) -> Path:
@@ -179,10 +178,19 @@ def _copy(source: RunFolder, checkpoint: Path, target: Path) -> None:
         if not file.name.startswith(TEMPORARY_PREFIX):
             shutil.copyfile(file, copied / file.name)
     shutil.copyfile(source.tokenizer_file, target / "tokenizer.json")
+    if source.spec.tune is not None:
+        _copy_start(source, target)
     for log in LOG_NAMES:
         path = source.folder / f"{log}.jsonl"
         if log != "events" and path.exists():
             shutil.copyfile(path, target / path.name)
+
+
+def _copy_start(source: RunFolder, target: Path) -> None:
+    """What a run from weights has beside its checkpoints: those weights, and the parent's chat template."""
+    shutil.copytree(source.folder / BASE, target / BASE, copy_function=link_or_copy)
+    if (source.folder / CHAT_FORM).is_file():
+        shutil.copyfile(source.folder / CHAT_FORM, target / CHAT_FORM)
 
 
 def _forget_other_checkpoints(checkpoint: Path) -> int | None:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from models.files.atomic import (
     atomic_folder,
     atomic_write_bytes,
     atomic_write_json,
+    link_or_copy,
     read_json,
     remove_folder,
     replace_path,
@@ -31,6 +33,9 @@ from models.tokenizers import find_tokenizer
 
 if TYPE_CHECKING:
     from models.library.library import Library
+
+CHAT_FORM = "chat_form.json"
+"""The chat template that a model came with (models.interop.chat_templates)."""
 
 LOG_NAMES = ("metrics", "samples", "events", "layers", "attention")
 
@@ -46,7 +51,15 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, library: Library, spec: RunSpec, tokenizer_name: str, corpus_sha: str, own_tokenizer: bytes | None = None
+        cls,
+        library: Library,
+        spec: RunSpec,
+        tokenizer_name: str,
+        corpus_sha: str,
+        own_tokenizer: bytes | None = None,
+        *,
+        contents: Path | None = None,
+        lineage: Mapping[str, Any] | None = None,
     ) -> RunFolder:
         """A new run with status queued.
 
@@ -55,10 +68,14 @@ class RunFolder:
         Args:
             tokenizer_name: of a tokenizer in the library, or the path of one.
             corpus_sha: name of the corpus's folder in the library.
-            own_tokenizer: content of its tokenizer.json, where it has tokens that `tokenizer_name` lacks.
+            own_tokenizer: content of its tokenizer.json, where it is not that of `tokenizer_name`.
+            contents: a folder of files that become the run's (models.training.parents).
+            lineage: what it was made from besides tokenizer and corpus.
         """
-        tokenizer_file = find_tokenizer(tokenizer_name, library)
-        tokenizer = own_tokenizer or tokenizer_file.read_bytes()
+        tokenizer = own_tokenizer
+        if tokenizer is None:
+            tokenizer_file = find_tokenizer(tokenizer_name, library)
+            tokenizer_name, tokenizer = tokenizer_file.parent.name, tokenizer_file.read_bytes()
         corpus = read_json(library.corpora / corpus_sha / "about.json")
         identity = library.new_run_id(spec.name)
         folder = library.runs / identity
@@ -72,18 +89,23 @@ class RunFolder:
             "threads": None,
             "best_step": None,
             "lineage": {
-                "tokenizer": {"name": tokenizer_file.parent.name, "sha256": hashlib.sha256(tokenizer).hexdigest()},
+                "tokenizer": {"name": tokenizer_name, "sha256": hashlib.sha256(tokenizer).hexdigest()},
                 "corpus": {"name": corpus["label"], "sha256": corpus["sha256"]},
                 "parent": None,
+                **(lineage or {}),
             },
         }
         try:
             with atomic_folder(folder) as half_made:
+                if contents is not None:
+                    shutil.copytree(contents, half_made, copy_function=link_or_copy, dirs_exist_ok=True)
                 atomic_write_bytes(half_made / "tokenizer.json", tokenizer)
                 atomic_write_json(half_made / "run.json", record)
         except OSError as error:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process took this name just now
-                return cls.create(library, spec, tokenizer_name, corpus_sha, own_tokenizer)
+                return cls.create(
+                    library, spec, tokenizer_name, corpus_sha, tokenizer, contents=contents, lineage=lineage
+                )
             raise
         return cls(folder, record, spec)
 
@@ -137,7 +159,11 @@ class RunFolder:
 
     @property
     def lineage(self) -> dict[str, Any]:
-        """Its tokenizer, corpus and parent run, with their hashes."""
+        """Its tokenizer, corpus and parent run, with their hashes.
+
+        A fork's parent is {run, name, step}. That of a run from weights (RunSpec.tune) has kind "weights" too, and
+        instead of run and step {path, format} where it was no run; what it was trained on is "parent_corpus" then.
+        """
         return dict(self._record.get("lineage", {}))
 
     def made_from(self, what: str) -> str:

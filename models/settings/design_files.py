@@ -31,7 +31,7 @@ def read_design(path: Path) -> ModelConfig:
     """
     data = _parsed(path)
     if not isinstance(data, dict):
-        raise ValueError(f"{path} is not a design: a design is a JSON object of slots, as Terrarium exports it.")
+        raise ValueError(f"{path} is not a design: a design is a JSON object of settings, as Terrarium exports it.")
     if "model_type" in data or "architectures" in data:
         raise ValueError(
             f"{path} is a Hugging Face configuration, not a design: import its folder with “terrarium import”."
@@ -48,7 +48,7 @@ def _parsed(path: Path) -> Any:
     try:
         return json.loads(data, object_pairs_hook=_reject_duplicates)
     except _DuplicateKeyError as error:
-        raise ValueError(f"{path} has the slot {reprlib.repr(error.args[0])} twice: delete one of them.") from error
+        raise ValueError(f"{path} has the setting {reprlib.repr(error.args[0])} twice: delete one of them.") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text, so it is not a design: choose another file.") from error
     except json.JSONDecodeError as error:
@@ -96,4 +96,4 @@ def _unknown_sentence(path: Path, unknown: list[str], known: list[str]) -> str:
     near = difflib.get_close_matches(unknown[0][:100], known, n=1)
     remedy = f"did you mean {near[0]!r}? Rename it or delete it" if near else "delete it"
     more = f" (and {len(unknown) - 1} more like it)" if len(unknown) > 1 else ""
-    return f"{path} has a slot {key!r} that no design has{more}: {remedy}."
+    return f"{path} has a setting {key!r} that no design has{more}: {remedy}."

@@ -338,7 +338,7 @@ class RunSpec:
     data: DataSpec
     train: TrainConfig
     tune: TuneSpec | None = None
-    """Whose weights it starts from; None = from scratch."""
+    """Whose weights it starts from; None = from scratch. `model` is then the parent's, as soon as it is prepared."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
@@ -348,6 +348,12 @@ class RunSpec:
     def n_classes(self) -> int:
         """The number of classes of a prediction: all tokens, or the two nouns that a pronoun may refer to."""
         return 2 if self.data.source == "pronouns" else self.model.vocab_size
+
+    @property
+    def text_length(self) -> int:
+        """The largest number of tokens of a text in training: the context, or less in a fine-tuning."""
+        context = self.model.context_length
+        return context if self.tune is None else min(context, self.tune.max_length)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from models.settings.run_spec import RunSpec
 
-TABLES = ("train", "model", "data", "tokenizer")
+TABLES = ("train", "model", "data", "tokenizer", "tune")
 
 
 def parse_change(text: str) -> tuple[str, Any]:
@@ -70,17 +70,24 @@ def kind_of(spec: RunSpec, name: str) -> type:
 def _split(spec: RunSpec, name: str) -> tuple[str, str]:
     """The table and the setting of a name."""
     table, _, setting = full_name(name).partition(".")
+    if table == "tune" and spec.tune is None:
+        raise ValueError(f"{name!r} is a setting of fine-tuning, but this run starts from scratch: leave it out.")
     if table not in TABLES or setting not in {field.name for field in dataclasses.fields(getattr(spec, table))}:
         raise ValueError(f"There is no setting called {name!r}: use one like train.lr or model.n_layer.")
     return table, setting
 
 
 def differing_settings(specs: Sequence[RunSpec]) -> dict[str, tuple[Any, ...]]:
-    """The settings that differ between the specs, as "train.lr" -> one value per spec; run names are ignored."""
-    found = {}
+    """The settings that differ between the specs, as "train.lr" -> one value per spec; run names are ignored.
+
+    Runs from scratch have None for the settings of fine-tuning.
+    """
+    found: dict[str, tuple[Any, ...]] = {}
     for table in TABLES:
-        for field in dataclasses.fields(getattr(specs[0], table)):
-            values = tuple(getattr(getattr(spec, table), field.name) for spec in specs)
+        parts = [getattr(spec, table) for spec in specs]
+        some = next((part for part in parts if part is not None), None)
+        for field in () if some is None else dataclasses.fields(some):
+            values = tuple(getattr(part, field.name, None) for part in parts)
             if any(value != values[0] for value in values):
                 found[f"{table}.{field.name}"] = values
     return found

@@ -14,14 +14,14 @@ from models.settings.model_config import ModelConfig, upgraded
 from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig, check_keys
 from models.settings.slots import settings_from_dict
-from models.settings.tune_spec import TuneSpec
+from models.settings.tune_spec import TuneSpec, usual_train
 
 
 def load_spec(path: Path) -> RunSpec:
     """Read a SPEC.toml with the tables [model] (preset= and/or settings), [tokenizer], [data], [train], [tune], [run].
 
-    Relative paths are relative to the file's folder. A `[tokenizer] path` that is not a file or folder there names a
-    tokenizer in the library.
+    Relative paths are relative to the file's folder. A `[tokenizer] path` or `[tune] parent` that is not a file or
+    folder there names a tokenizer or run in the library. With [tune], the model and the tokenizer are the parent's.
 
     Raises:
         ValueError: naming the file, the table and the remedy.
@@ -47,7 +47,9 @@ def load_spec(path: Path) -> RunSpec:
         "train": settings_from_dict(TrainConfig, tables.get("train", {}), f"{path} [train]"),
     }
     if "tune" in tables:
-        parts["tune"] = settings_from_dict(TuneSpec, tables["tune"], f"{path} [tune]")
+        tune = parts["tune"] = _tune_from_table(tables["tune"], path)
+        train = usual_train(tune.mode) | tables.get("train", {})
+        parts["train"] = settings_from_dict(TrainConfig, train, f"{path} [train]")
     try:
         return RunSpec(name=run.get("name", path.stem), **parts)
     except ValueError as error:
@@ -73,6 +75,8 @@ def spec_to_toml(spec: RunSpec, folder: Path) -> str:
     """
     tables = {part: dict(value) for part, value in spec.to_dict().items() if part != "name"}
     tables["tokenizer"]["path"] = _from_folder(spec.tokenizer.path, folder)
+    if spec.tune is not None:
+        tables["tune"]["parent"] = _from_folder(spec.tune.parent, folder)
     tables["data"]["files"] = [_from_folder(file, folder) for file in spec.data.files]
     return tomli_w.dumps({"run": {"name": spec.name}, **tables}, multiline_strings=False)
 
@@ -98,6 +102,13 @@ def _tokenizer_from_table(table: dict[str, Any], path: Path) -> TokenizerSpec:
     spec = settings_from_dict(TokenizerSpec, table, f"{path} [tokenizer]")
     if spec.path and (path.parent / spec.path).exists():
         spec = dataclasses.replace(spec, path=str((path.parent / spec.path).resolve()))
+    return spec
+
+
+def _tune_from_table(table: dict[str, Any], path: Path) -> TuneSpec:
+    spec = settings_from_dict(TuneSpec, table, f"{path} [tune]")
+    if (path.parent / spec.parent).exists():
+        spec = dataclasses.replace(spec, parent=str((path.parent / spec.parent).resolve()))
     return spec
 
 

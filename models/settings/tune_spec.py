@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from models.settings.slots import check_settings, slot
 
@@ -74,6 +75,13 @@ class TuneSpec:
         group=_GROUP,
         only_if=("mode", ("lora", "last", "head")),
     )
+    max_length: int = slot(
+        512,
+        "Longest text",
+        "Longer texts are cut to this many tokens in training; never more than the model's context.",
+        group=_GROUP,
+        range=(8, 1_000_000),
+    )
     old_share: float = slot(
         0.0,
         "Old rows",
@@ -86,3 +94,19 @@ class TuneSpec:
         check_settings(self)
         if not self.parent:
             raise ValueError("The fine-tuning names no model to start from: choose one.")
+
+    @property
+    def lora_scale(self) -> float:
+        """What LoRA's matrices are multiplied by: alpha / r, or alpha / √r."""
+        return self.lora_alpha / (self.lora_r**0.5 if self.lora_rslora else self.lora_r)
+
+
+def usual_train(mode: str, n_parameters: int = 1_000_000) -> dict[str, Any]:
+    """The usual settings of TrainConfig for a fine-tuning, where they differ from those of a training from scratch.
+
+    AdamW: Muon moves every matrix by full length even where there is nothing to learn. The learning rate is a start for
+    models of 1 M to 1 G parameters: 1e-3 (1 M), 9e-5 (135 M), 3e-5 (1 G), five times as much where few are trained.
+    """
+    lr = 1e-3 * min(1.0, (1_000_000 / max(n_parameters, 1)) ** 0.5)
+    lr = float(f"{lr * (1 if mode in ('all', 'last') else 5):.1g}")
+    return {"optimizer": "adamw", "lr": lr, "weight_decay": 0.0, "steps": 300, "eval_interval": 50}

@@ -2,69 +2,30 @@
 
 The folder step-00000200/ holds model.safetensors, optimizer.safetensors (the tensors of the optimizers' states, named
 “optimizer.parameter.key”) and state.json (the rest). It is written under a temporary name, and renamed when complete.
+
+Where a run trains a part of its model only, model.safetensors holds that part: the rest is in the run's base.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import GenericAlias
-from typing import Any, get_origin, get_type_hints
+from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from models.architecture.lora import scale_of
 from models.architecture.transformer import AnyModel
-from models.files.atomic import DamagedError, atomic_folder, atomic_write_json, read_json, write_synced
-from models.library.run_record import checkpoint_step
-from models.settings.model_config import ModelConfig, differences
+from models.files.atomic import DamagedError, atomic_folder, atomic_write_json, write_synced
+from models.runs.checkpoint_state import FORMAT, PART_FORMAT, TrainState, check_design, read_about, read_state
+from models.settings.model_config import ModelConfig
 from models.training.parallel.layout import Layout
-
-FORMAT = 2
-GGUF_FORMAT = 3
-"""That of imported checkpoints whose weights are a GGUF file, which older versions cannot open."""
-
-_SINCE_2: dict[str, Any] = {"lowest_loss": None, "n_since_lowest": 0}
-"""Fields that checkpoints of format 1 lack, with their values."""
-
-
-@dataclass(kw_only=True)
-class TrainState:
-    """The progress of a run. A step of -1 means never; `best_step` is that of a checkpoint.
-
-    `n_sampled` counts the pinned prompts sampled so far where sampling was interrupted. `lowest_loss` is the lowest
-    of all validation losses, and `n_since_lowest` the number of validations since then.
-    """
-
-    step: int = 0
-    tokens: int = 0
-    elapsed_s: float = 0.0
-    lr_scale: float = 1.0
-    validated_step: int = -1
-    val_loss: float | None = None
-    sampled_step: int = -1
-    n_sampled: int = 0
-    best_step: int | None = None
-    best_loss: float | None = None
-    lowest_loss: float | None = None
-    n_since_lowest: int = 0
-    log_sizes: dict[str, int] = field(default_factory=dict)
-    made_with: dict[str, Any] = field(default_factory=dict)
-    """Device, precision, threads and torch version: what the last digits of a loss depend on."""
-
-    def record_validation(self, loss: float) -> None:
-        """Take in the validation loss of this step; a loss that is not finite counts as none."""
-        self.validated_step, self.val_loss = self.step, loss if math.isfinite(loss) else None
-        if self.val_loss is not None and (self.lowest_loss is None or self.val_loss < self.lowest_loss):
-            self.lowest_loss, self.n_since_lowest = self.val_loss, 0
-        else:
-            self.n_since_lowest += 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,21 +43,18 @@ def write_checkpoint(
 ) -> None:
     """Write the folder `path` so that it exists complete, or not at all; OSError where the disk is full."""
     weights, tensors, numbers = gather(layout, optimizers)
+    is_part = bool(_frozen(layout.model))
     about = {
-        "format": FORMAT,
+        "format": PART_FORMAT if is_part else FORMAT,
         **dataclasses.asdict(state),
         "optimizer": numbers,
         "model": config.to_dict(),
+        **({"lora_scale": scale_of(layout.model)} if is_part else {}),
     }
     with atomic_folder(path) as half_made:
         write_synced(half_made / "model.safetensors", safetensors.torch.save(weights, {"format": "pt"}))
         write_synced(half_made / "optimizer.safetensors", safetensors.torch.save(tensors, {"format": "pt"}))
         atomic_write_json(half_made / "state.json", about)
-
-
-def write_lr_scale(path: Path, lr_scale: float) -> None:
-    """Change the learning-rate scale of a checkpoint, which nothing else in it depends on."""
-    atomic_write_json(path / "state.json", {**_read_about(path), "lr_scale": lr_scale})
 
 
 def read_checkpoint(path: Path, model: AnyModel) -> Checkpoint:
@@ -106,9 +64,9 @@ def read_checkpoint(path: Path, model: AnyModel) -> Checkpoint:
         DamagedError: where a file is missing or damaged or does not fit the model, naming it.
         ValueError: where it cannot be read, is from a newer Terrarium, or was made with another design.
     """
-    about = _read_about(path)
-    state = _read_state(path, about)
-    _check_design(path, about, model.config)
+    about = read_about(path)
+    state = read_state(path, about)
+    check_design(path, about, model.config)
     numbers = about.get("optimizer")
     if not isinstance(numbers, dict):
         raise DamagedError(f"{path / 'state.json'} is damaged: it has no optimizer.")
@@ -117,7 +75,8 @@ def read_checkpoint(path: Path, model: AnyModel) -> Checkpoint:
     for file, names in (("optimizer.safetensors", optimizer_tensors), ("state.json", numbers)):
         if not all(re.fullmatch(r"\d+\.\d+\..+", name) for name in names):
             raise DamagedError(f"{path / file} is damaged: it does not hold the states of optimizers.")
-    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    frozen = _frozen(model)
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items() if name not in frozen}
     if {name: tensor.shape for name, tensor in weights.items()} != expected:
         raise DamagedError(f"{path / 'model.safetensors'} does not hold the weights of this run's model.")
     return Checkpoint(
@@ -129,8 +88,8 @@ def read_checkpoint(path: Path, model: AnyModel) -> Checkpoint:
 
 
 def restore(checkpoint: Checkpoint, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
-    """Load a checkpoint into the model and its new optimizers."""
-    model.load_state_dict(checkpoint.weights)
+    """Load a checkpoint into the model, whose frozen weights stay as they are, and its new optimizers."""
+    model.load_state_dict(checkpoint.weights, strict=False)  # `read_checkpoint` has compared the names
     for i, optimizer in enumerate(optimizers):
         state: dict[int, dict[str, Any]] = {}
         for values in (checkpoint.optimizer_tensors, checkpoint.optimizer_numbers):
@@ -141,11 +100,6 @@ def restore(checkpoint: Checkpoint, model: nn.Module, optimizers: Sequence[Optim
                     copy = value.clone() if isinstance(value, Tensor) else value
                     state.setdefault(int(parameter), {})[key] = copy
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def read_model_config(path: Path) -> ModelConfig:
-    """The architecture that the checkpoint's state.json describes; ValueError names it where it is damaged."""
-    return _design(path, _read_about(path))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -165,53 +119,17 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise DamagedError(f"{path} is damaged ({error}).") from error
 
 
-def _read_about(path: Path) -> dict[str, Any]:
-    about = read_json(path / "state.json")
-    if not isinstance(about.get("format"), int):
-        raise DamagedError(f"{path / 'state.json'} is damaged: it has no format.")
-    if about["format"] > GGUF_FORMAT:
-        raise ValueError(f"{path / 'state.json'} is from a newer Terrarium: update this one.")
-    return about if about["format"] >= 2 else _SINCE_2 | about
-
-
-def _read_state(path: Path, about: dict[str, Any]) -> TrainState:
-    """The progress of the run. A missing field raises: it must not pass for zero."""
-    hints = get_type_hints(TrainState)
-    for name, hint in hints.items():
-        if name not in about:
-            raise DamagedError(f"{path / 'state.json'} is damaged: it has no {name}.")
-        kind = get_origin(hint) if isinstance(hint, GenericAlias) else hint
-        if not isinstance(about[name], kind | int if kind is float else kind):
-            raise DamagedError(f"{path / 'state.json'} is damaged: {name} is {about[name]!r}.")
-    state = TrainState(**{name: about[name] for name in hints})
-    if state.step != checkpoint_step(path) or not all(isinstance(size, int) for size in state.log_sizes.values()):
-        raise DamagedError(f"{path / 'state.json'} is damaged: its step or log_sizes are not those of {path.name}.")
-    return state
-
-
-def _check_design(path: Path, about: dict[str, Any], design: ModelConfig) -> None:
-    """Raise where run.json and the checkpoint have different designs; the checkpoint itself is not damaged then."""
-    for name, (then, now) in differences(_design(path, about), design).items():
-        raise ValueError(
-            f"{path.parent.parent / 'run.json'} was changed: {name} is {now!r} there, but {then!r} in {path.name}. "
-            "Put the original back."
-        )
-
-
-def _design(path: Path, about: dict[str, Any]) -> ModelConfig:
-    if not isinstance(about.get("model"), dict):
-        raise DamagedError(f"{path / 'state.json'} is damaged: it has no model.")
-    return ModelConfig.from_dict(about["model"], where=f"{path / 'state.json'}: model")
-
-
 def gather(
     layout: Layout, optimizers: Sequence[Optimizer]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
-    """The content of a checkpoint: the weights, and the optimizer states as named tensors and named plain numbers.
+    """The content of a checkpoint: the weights that are trained, and the optimizer states as named tensors and named
+    plain numbers.
 
     Hyperparameters follow from the run's spec. Collective: all processes of a group call this.
     """
-    weights = {name: layout.full_tensor(tensor) for name, tensor in layout.model.state_dict().items()}
+    frozen = _frozen(layout.model)
+    trained = ((name, tensor) for name, tensor in layout.model.state_dict().items() if name not in frozen)
+    weights = {name: layout.full_tensor(tensor) for name, tensor in trained}
     tensors: dict[str, Tensor] = {}
     numbers: dict[str, Any] = {}
     for i, optimizer in enumerate(optimizers):
@@ -225,3 +143,8 @@ def gather(
                 else:
                     numbers[name] = value
     return weights, tensors, numbers
+
+
+def _frozen(model: nn.Module) -> frozenset[str]:
+    """The names of the parameters that are not trained."""
+    return frozenset(name for name, parameter in model.named_parameters() if not parameter.requires_grad)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import torch
 from tokenizers import Tokenizer
 
+from models.architecture.lora import merged
 from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel, EncoderDecoder
 from models.events import AttentionSeen, Event, MicroStep, SampleMade, ValMetrics
+from models.runs.checkpoint_state import TrainState
 from models.settings.run_spec import TrainConfig, objective_of
-from models.training.checkpoint import TrainState
 from models.training.clock import Clock
 from models.training.failures import divergence_sentence
 from models.training.objective import Estimate, validate, validation_sums
@@ -98,29 +99,33 @@ class Evaluator:
         """A sample of a prompt from the model as it is now, always with the run's seed."""
         self._check(context, state)
         seed, length = self.config.seed, self.config.sample_tokens
-        text, top = write_sample(
-            gather_full_model(context),
-            context.tokenizer,
-            prompt,
-            as_chat=context.prompts_are_chat,
-            seed=seed,
-            max_tokens=length,
-            denoises=self._denoises(context),
-            resolves_pronouns=context.resolves_pronouns,
-        )
+        model = gather_full_model(context)
+        with merged(model):
+            text, top = write_sample(
+                model,
+                context.tokenizer,
+                prompt,
+                as_chat=context.prompts_are_chat,
+                seed=seed,
+                max_tokens=length,
+                denoises=self._denoises(context),
+                resolves_pronouns=context.resolves_pronouns,
+            )
         return SampleMade(step=state.step, prompt=prompt, seed=seed, text=text, top=top)
 
     def _attention(self, context: TrainingContext, state: TrainState, prompt: str) -> AttentionSeen:
-        return capture_attention(
-            gather_full_model(context),
-            context.tokenizer,
-            prompt,
-            step=state.step,
-            layer=self.config.watched_layer,
-            as_chat=context.prompts_are_chat,
-            denoises=self._denoises(context),
-            resolves_pronouns=context.resolves_pronouns,
-        )
+        model = gather_full_model(context)
+        with merged(model):
+            return capture_attention(
+                model,
+                context.tokenizer,
+                prompt,
+                step=state.step,
+                layer=self.config.watched_layer,
+                as_chat=context.prompts_are_chat,
+                denoises=self._denoises(context),
+                resolves_pronouns=context.resolves_pronouns,
+            )
 
     def _denoises(self, context: TrainingContext) -> bool:
         return objective_of(context.model.config, self.config.objective) == "denoising"

@@ -153,7 +153,9 @@ class _Weights:
 
 
 def make_optimizers(model: AnyModel, train: TrainConfig, muon: type[Muon] = Muon) -> list[torch.optim.Optimizer]:
-    """The optimizers that `train` asks for, each with its base learning rate in `initial_lr` of its groups.
+    """The optimizers that `train` asks for, of all parameters that are not frozen.
+
+    Each has its base learning rate in `initial_lr` of its groups.
 
     Args:
         muon: the class for Muon: where matrices are sharded, one that gathers them before it orthogonalises.
@@ -162,6 +164,8 @@ def make_optimizers(model: AnyModel, train: TrainConfig, muon: type[Muon] = Muon
     tables: list[_Scaled] = []
     vectors: list[_Scaled] = []
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         scaled = _lr_multiplier(name, model.config), parameter
         if parameter.dim() == 2 and f".{name}".count(".blocks.") and "_conv." not in name:
             matrices.append(scaled)
@@ -180,7 +184,8 @@ def _muon(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch
     """Muon for the matrices of the blocks, AdamW for all others."""
     groups = _groups(weights.matrices, train.muon_lr, train.weight_decay)
     others = dataclasses.replace(weights, matrices=())
-    return [muon(groups, lr=train.muon_lr, precise=train.precision == "float32"), *_adamw(others, train, muon)]
+    found = [muon(groups, lr=train.muon_lr, precise=train.precision == "float32")] if groups else []
+    return [*found, *_adamw(others, train, muon)]
 
 
 def _adamw(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch.optim.Optimizer]:
@@ -208,7 +213,7 @@ def _lr_multiplier(name: str, config: ModelConfig) -> float:
     """
     if config.scaled_logits and name == ("embedding.weight" if config.tied_embeddings else "head.weight"):
         return float(config.d_model**0.5)
-    if not config.scaled_scores and not config.qk_norm and "attention.query." in name:
+    if not config.scaled_scores and not config.qk_norm and name.endswith("attention.query.weight"):
         return float(config.head_dim**-0.5)
     return 1.0
 

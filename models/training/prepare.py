@@ -4,52 +4,92 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shutil
+import uuid
 from collections.abc import Generator
 from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
+from models.architecture.transformer import AnyModel
 from models.data.corpus import Corpus
 from models.data.objectives import check_trainable
 from models.data.sources import prepare_corpus
 from models.events import Event
-from models.files.atomic import atomic_write_json, read_json, remove_folder
+from models.files.atomic import TEMPORARY_PREFIX, atomic_write_json, read_json, remove_folder
 from models.library.library import Library
 from models.library.run_notes import write_notes
 from models.pronouns.pointing import check_pointing
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import QueuedRun, RunQueue
 from models.settings.run_spec import RunSpec, TokenizerSpec, objective_of
-from models.tokenizers import load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
+from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens
+from models.training.parents import Parent, open_parent, write_parent
+from models.training.tuning import build_run_model, check_tuning, keeps_head_of, tuned_design
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedData:
-    """The data of a run. `spec.model` has the vocabulary size of the tokenizer."""
+    """The data of a run, and the model that it starts from, if it does. `spec.model` is complete."""
 
     spec: RunSpec
     tokenizer: Tokenizer
     corpus: Corpus
+    parent: Parent | None = None
+
+    def build_model(self) -> AnyModel:
+        """Its model before the first step; what is not its parent's comes from torch's global generator."""
+        if self.parent is None:
+            return build_run_model(self.spec)
+        keeps_head = keeps_head_of(self.parent.config, self.parent.labels, self.spec)
+        return build_run_model(self.spec, self.parent.read_weights(), keeps_head=keeps_head)
 
 
 def prepare_run(library: Library, spec: RunSpec) -> Generator[Event, None, RunFolder]:
     """Make the corpus, the tokenizer where none is given, and the run's folder (the result). Yields Phase, Progress.
 
-    Special tokens that the objective needs are added to the run's own copy of the tokenizer.
+    Special tokens that the objective needs are added to the run's own copy of the tokenizer. A run from weights keeps
+    its parent's tokenizer and weights, so that it depends on nothing else.
 
     Raises:
-        ValueError: with a sentence, where the data or the tokenizer does not suffice, or the design cannot be trained.
+        ValueError: with a sentence, where the data or the tokenizer does not suffice, the design cannot be trained, or
+            there is no such parent.
     """
     ready, name = yield from _prepare(library, spec)
+    if ready.parent is not None:
+        return (yield from _create_tuned(library, ready, ready.parent))
     plain = load_tokenizer(name, library).get_vocab_size()
     grown = ready.spec.model.vocab_size > plain
-    own_copy = ready.tokenizer.to_str(pretty=True).encode() if grown else None
-    return RunFolder.create(library, ready.spec, name, ready.corpus.sha, own_tokenizer=own_copy)
+    if not grown:
+        return RunFolder.create(library, ready.spec, name, ready.corpus.sha)
+    about = find_tokenizer(name, library).parent.name
+    return RunFolder.create(library, ready.spec, about, ready.corpus.sha, own_tokenizer=_text_of(ready.tokenizer))
+
+
+def _create_tuned(library: Library, ready: PreparedData, parent: Parent) -> Generator[Event, None, RunFolder]:
+    contents = library.runs / f"{TEMPORARY_PREFIX}parent-{uuid.uuid4().hex[:8]}"
+    try:
+        yield from write_parent(parent, contents)
+        return RunFolder.create(
+            library,
+            ready.spec,
+            parent.tokenizer_name,
+            ready.corpus.sha,
+            own_tokenizer=_text_of(ready.tokenizer),
+            contents=contents,
+            lineage=parent.lineage,
+        )
+    finally:
+        shutil.rmtree(contents, ignore_errors=True)
+
+
+def _text_of(tokenizer: Tokenizer) -> bytes:
+    return tokenizer.to_str(pretty=True).encode()
 
 
 def prepare_trial(library: Library, spec: RunSpec) -> Generator[Event, None, PreparedData]:
-    """Text and tokenizer of a run of `spec`, without creating the run. Yields and raises like `prepare_run`."""
+    """Text, tokenizer and parent of a run of `spec`, without creating the run. Yields and raises like `prepare_run`."""
     if spec.data.source == "pronouns":
         raise ValueError(
             "Runs on pronoun pairs can be neither previewed nor measured before they start: they take seconds."
@@ -59,16 +99,49 @@ def prepare_trial(library: Library, spec: RunSpec) -> Generator[Event, None, Pre
 
 
 def _prepare(library: Library, spec: RunSpec) -> Generator[Event, None, tuple[PreparedData, str]]:
-    """The data of the run, and the name or path of the tokenizer that it copies."""
-    check = check_pointing if spec.data.source == "pronouns" else check_trainable
-    check(spec.model)
+    """The data of the run, and the name or path of the tokenizer that it copies ("" for its parent's)."""
+    if spec.tune is not None:
+        return (yield from _prepare_tuned(library, spec)), ""
+    _check(spec)
     corpus = yield from prepare_corpus(library, spec.data)
     name = yield from prepare_tokenizer(library, spec.tokenizer, corpus, spec.name)
     tokenizer = load_tokenizer(name, library)
-    denoises = objective_of(spec.model, spec.train.objective) == "denoising"
-    add_missing_special_tokens(tokenizer, spec.model.topology, masks=denoises)
+    _add_special_tokens(tokenizer, spec, spec.model.topology)
     model = dataclasses.replace(spec.model, vocab_size=tokenizer.get_vocab_size())
     return PreparedData(spec=dataclasses.replace(spec, model=model), tokenizer=tokenizer, corpus=corpus), name
+
+
+def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, PreparedData]:
+    """The data of a run from weights, whose design and tokenizer are its parent's."""
+    tune = spec.tune
+    assert tune is not None
+    parent = yield from open_parent(library, tune.parent)
+    corpus = yield from prepare_corpus(library, spec.data)
+    data = spec.data
+    if data.source == "dataset":
+        data = dataclasses.replace(data, labels=data.labels or corpus.labels)
+    tokenizer = parent.tokenizer
+    spec = dataclasses.replace(spec, model=parent.config, tokenizer=parent.tokenizer_spec, data=data)
+    _add_special_tokens(tokenizer, spec, parent.config.topology)
+    spec = dataclasses.replace(
+        spec,
+        model=tuned_design(parent.config, tokenizer, data.task, data.labels),
+        tune=dataclasses.replace(tune, parent=parent.reference),
+    )
+    _check(spec)
+    check_tuning(spec, parent.config)
+    return PreparedData(spec=spec, tokenizer=tokenizer, corpus=corpus, parent=parent)
+
+
+def _check(spec: RunSpec) -> None:
+    """Raise ValueError where a design cannot learn from the data."""
+    check = check_pointing if spec.data.source == "pronouns" else check_trainable
+    check(spec.model)
+
+
+def _add_special_tokens(tokenizer: Tokenizer, spec: RunSpec, topology: str) -> None:
+    denoises = objective_of(spec.model, spec.train.objective) == "denoising"
+    add_missing_special_tokens(tokenizer, topology, masks=denoises)
 
 
 def prepare_queued(library: Library, queue: RunQueue, item: QueuedRun) -> Generator[Event, None, RunFolder]:

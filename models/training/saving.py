@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from models.runs.checkpoint_state import TrainState, write_lr_scale
 from models.runs.run_folder import RunFolder
-from models.training.checkpoint import TrainState, write_checkpoint, write_lr_scale
+from models.training.checkpoint import write_checkpoint
 from models.training.parallel.process_group import Command
 from models.training.setup import TrainingContext
 

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from torch.optim import Optimizer
 
-from models.architecture.transformer import AnyModel, build_model
+from models.architecture.transformer import AnyModel
 from models.data.batch import Batch
 from models.data.batches import Batches
 from models.data.corpus import open_corpus
@@ -21,16 +21,18 @@ from models.device import DeviceChoice, choose_device, core_count, pick_precisio
 from models.events import Event, Phase
 from models.files.atomic import DamagedError
 from models.library.library import Library
+from models.runs.checkpoint_state import TrainState
 from models.runs.run_folder import RunFolder
-from models.settings.run_spec import TrainConfig
+from models.settings.run_spec import RunSpec
 from models.tokenizers import read_tokenizer
 from models.training.batches import make_batches
-from models.training.checkpoint import TrainState, read_checkpoint, restore
+from models.training.checkpoint import read_checkpoint, restore
 from models.training.machine import peak_matmul_flops
 from models.training.objective import validation_slice
 from models.training.optim import make_optimizers
 from models.training.parallel.layout import Layout
 from models.training.parallel.process_group import SINGLE_PROCESS, ProcessGroup
+from models.training.tuning import build_from_base, build_run_model
 from models.training.unigram import unigram_entropy
 
 
@@ -123,12 +125,13 @@ def set_up(
     yield Phase(name="Reading the text")
     tokenizer = _read_own_tokenizer(run)
     corpus = open_corpus(library, run.made_from("corpus"))
-    train_batches = make_batches(corpus, tokenizer, spec.model, spec.train, "train")
+    read = dataclasses.replace(spec.model, context_length=spec.text_length)
+    train_batches = make_batches(corpus, tokenizer, read, spec.train, "train")
     val_batches: list[Batch] = []
     val_bytes_per_token: float | None = None
     measured: dict[str, float] = {"train_batches": train_batches.n_batches, "val_batches": 0}
     if spec.train.eval_interval:
-        validation = make_batches(corpus, tokenizer, spec.model, spec.train, "val")
+        validation = make_batches(corpus, tokenizer, read, spec.train, "val")
         val_batches = validation_slice(validation, spec.train.eval_batches)
         val_bytes_per_token = validation.bytes_per_token
         measured["val_batches"] = validation.n_batches
@@ -138,12 +141,12 @@ def set_up(
 
     yield Phase(name="Building the model")
     torch.manual_seed(spec.train.seed)
-    model = build_model(spec.model)
+    model = build_from_base(run)
     if process_group.size == 1 or spec.train.parallel == "ddp":
         model.to(device.device)  # shards move there one by one
     whole_optimizers = make_optimizers(model, spec.train)
     state, resumed = _restore(run, model, whole_optimizers, notices, process_group)
-    layout, optimizers = _make_layout(model, whole_optimizers, spec.train, process_group, device.device)
+    layout, optimizers = _make_layout(model, whole_optimizers, spec, process_group, device.device)
     dtype = pick_precision(spec.train, spec.model, device.device)
     context = TrainingContext(
         device=device,
@@ -174,7 +177,7 @@ def set_up(
 def _make_layout(
     model: AnyModel,
     optimizers: Sequence[Optimizer],
-    train: TrainConfig,
+    spec: RunSpec,
     process_group: ProcessGroup,
     device: torch.device,
 ) -> tuple[Layout, Sequence[Optimizer]]:
@@ -184,10 +187,10 @@ def _make_layout(
     # It imports torch.distributed, which one process does not need:
     from models.training.parallel.sharding import ReplicatedLayout, ShardedLayout
 
-    if train.parallel == "ddp":
+    if spec.train.parallel == "ddp":
         return ReplicatedLayout(model, process_group), optimizers
-    shards = ShardedLayout(model, process_group, device)
-    return shards, shards.split_optimizers(optimizers, train)
+    shards = ShardedLayout(model, process_group, device, lambda: build_run_model(spec))
+    return shards, shards.split_optimizers(optimizers, spec.train)
 
 
 def _unigram(run: RunFolder, batches: Batches) -> dict[str, float]:
@@ -270,7 +273,7 @@ def _restore_last(
             run.update(best_step=state.best_step)
         return state, True
     parent = run.lineage.get("parent")
-    if isinstance(parent, dict):  # a fork
+    if isinstance(parent, dict) and parent.get("kind") != "weights":  # a fork
         raise ValueError(
             f"The run {run.name!r} was forked at step {parent.get('step')} of {parent.get('name')!r}, but has no "
             "intact checkpoint left: fork that run again."

@@ -14,8 +14,8 @@ from models.architecture.transformer import AnyModel
 from models.device import is_out_of_memory
 from models.events import Event, Finished, LayerMetrics, Noted, Notice, RunStarted, Saved, TrainMetrics
 from models.library.library import Library
+from models.runs.checkpoint_state import TrainState
 from models.runs.run_folder import RunFolder
-from models.training.checkpoint import TrainState
 from models.training.clock import Clock, EtaEstimator
 from models.training.evaluator import Evaluator, check_weights
 from models.training.failures import divergence_sentence, failure_sentence

@@ -10,9 +10,9 @@ from models.chat.template_config import ChatTemplateConfig
 from models.files.atomic import atomic_write_json
 from models.interop.chat_templates import write_template_config
 from models.library.library import Library
+from models.runs.checkpoint_state import FORMAT, TrainState
 from models.settings.model_config import ModelConfig
 from models.tokenizers.special_tokens import add_missing_special_tokens
-from models.training.checkpoint import FORMAT, TrainState
 from tests.models.runs_on_disk import put_run
 
 

@@ -94,9 +94,9 @@ def changed_slots(before: ModelConfig, after: ModelConfig) -> list[_SlotField]:
 
 
 def describe_changes(changed: Sequence[_SlotField], how: str) -> str:
-    """'2 slots changed from GPT-2: Layers, Width'; '' for none."""
+    """'2 settings changed from GPT-2: Layers, Width'; '' for none."""
     names = ", ".join(map(label_of, changed))
-    return f"{format_count(len(changed), 'slot')} {how}: {names}" if changed else ""
+    return f"{format_count(len(changed), 'setting')} {how}: {names}" if changed else ""
 
 
 def differs(configs: Sequence[ModelConfig], f: _SlotField) -> bool:

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from models.architecture.block import Block
-from models.architecture.transformer import AnyModel, build_model
+from models.architecture.transformer import AnyModel
 from models.settings.run_spec import TrainConfig
 from models.training.optim import Muon, make_optimizers
 from models.training.parallel.layout import Layout, total_norm
@@ -62,9 +62,12 @@ class ShardedLayout(Layout):
     evaluate the model, the main process gathers full weights one by one.
     """
 
-    def __init__(self, model: AnyModel, process_group: ProcessGroup, device: torch.device) -> None:
+    def __init__(
+        self, model: AnyModel, process_group: ProcessGroup, device: torch.device, build: Callable[[], AnyModel]
+    ) -> None:
+        """`build` makes another model of the same parts, with any weights."""
         super().__init__(model)
-        self._process_group, self._device = process_group, device
+        self._process_group, self._device, self._build = process_group, device, build
         self._mesh = init_device_mesh(device.type, (process_group.size,))
         for block in [module for module in model.modules() if isinstance(module, Block)]:
             fully_shard(block, mesh=self._mesh)
@@ -103,7 +106,7 @@ class ShardedLayout(Layout):
             weights = {name: self.full_tensor(tensor) for name, tensor in self.model.state_dict().items()}
             self._whole_model = self.model
             if self._process_group.is_main_process:
-                self._whole_model = build_model(self.model.config)
+                self._whole_model = self._build()
                 self._whole_model.load_state_dict(weights)
                 self._whole_model.to(self._device)
         return self._whole_model

@@ -97,7 +97,7 @@ def test_a_preset_marks_the_slots_it_changes_and_counts_them(qtbot: QtBot, tab: 
     click_design(qtbot, tab, "llama-tiny")
     glowing = {name for name in tab.form.values if tab.form.row(name).glow > 0}
     assert glowing == {"position", "norm", "n_kv_head", "activation", "tied_embeddings", "bias"}
-    assert tab.bar.line.text().startswith("6 slots changed from GPT-2, tiny: Positions, Normalisation, Key/value heads")
+    assert tab.bar.line.text().startswith("6 settings changed from GPT-2, tiny: Positions, Normalisation, Key")
 
 
 def test_marks_fade_or_last_where_movement_is_not_wanted(
@@ -116,7 +116,7 @@ def test_marks_fade_or_last_where_movement_is_not_wanted(
 def test_an_edit_is_drawn_at_once_and_reaches_the_session(tab: BuilderTab, session: Session, until: Until) -> None:
     box(tab, "n_layer").setValue(7)
     assert drawn(tab).n_layer == 7
-    assert tab.bar.line.text() == "1 slot differs from Terrarium, tiny: Layers"
+    assert tab.bar.line.text() == "1 setting differs from Terrarium, tiny: Layers"
     until(lambda: session.designs.current.n_layer == 7)
     assert session.designs.name == ""
     box(tab, "n_layer").setValue(4)

@@ -81,7 +81,7 @@ def test_columns_come_from_presets_and_saved_designs_and_go_by_button_and_key(
     session.designs.set(dataclasses.replace(PRESETS["gpt2-tiny"], n_layer=7))
     session.designs.save("deeper")
     choose(view, "Your designs", "deeper")
-    assert view.note.text().startswith("1 slot differs; ")
+    assert view.note.text().startswith("1 setting differs; ")
     view.chips[0].click()
     session.designs.set(dataclasses.replace(PRESETS["t5-tiny"], n_layer=7))
     session.designs.save("r & d")
@@ -89,7 +89,7 @@ def test_columns_come_from_presets_and_saved_designs_and_go_by_button_and_key(
     choose(view, "Your designs", "r && d")
     choose(view, "LLaMA", "Llama 3 8B")
     assert titles(view) == ["GPT-2, tiny", "Llama 3 8B", "r & d"]
-    assert "slots differ" in view.note.text()
+    assert "settings differ" in view.note.text()
     chip = view.chips[0]
     assert chip.accessibleName() == "Remove Llama 3 8B"
     chip.setFocus()
@@ -110,7 +110,7 @@ def test_it_is_copied_as_markdown_and_csv(qtbot: QtBot, view: CompareView) -> No
     assert "| Experts | none | 8 |" in lines
     qtbot.mouseClick(view.csv, Qt.MouseButton.LeftButton)
     rows = list(csv.DictReader(io.StringIO(QGuiApplication.clipboard().text())))
-    by_slot = {row["slot"]: row for row in rows}
+    by_slot = {row["setting"]: row for row in rows}
     assert by_slot["n_expert"]["Mixtral 8×7B"] == "8"
     assert rows[0]["Mixtral 8×7B"] == str(cost.total_parameters(PRESETS["mixtral-8x7b"]))
 
@@ -118,7 +118,7 @@ def test_it_is_copied_as_markdown_and_csv(qtbot: QtBot, view: CompareView) -> No
 def test_every_edit_is_followed(view: CompareView) -> None:
     choose(view, "LLaMA", "LLaMA, tiny")
     view.set_design(PRESETS["llama-tiny"], 8, 256, "mine")
-    assert view.note.text().startswith("All slots are equal")
+    assert view.note.text().startswith("All settings are equal")
 
 
 @pytest.mark.parametrize("scale", [1.0, 1.5])

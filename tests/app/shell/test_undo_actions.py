@@ -71,7 +71,7 @@ def test_the_edits_of_a_design_come_back_after_another_was_chosen(window: MainWi
     assert tab.form.config != edited
     opened(window)[0].trigger()
     assert tab.form.config == edited
-    assert tab.bar.line.text().startswith("1 slot differs from")
+    assert tab.bar.line.text().startswith("1 setting differs from")
 
 
 def test_each_tab_has_its_own_steps(window: MainWindow) -> None:

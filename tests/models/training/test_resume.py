@@ -26,10 +26,10 @@ from models.inspect.minimal_pair import read_pair
 from models.inspect.next_tokens import read_logits
 from models.inspect.reading import Text, streams_of
 from models.library.library import Library
+from models.runs.checkpoint_state import FORMAT
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.optimizers import OPTIMIZERS
-from models.training.checkpoint import FORMAT
 from models.training.trainer import Trainer
 from tests.models.training.support import assert_same_end, make_run, numbers, train
 

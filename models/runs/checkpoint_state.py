@@ -1,0 +1,120 @@
+"""state.json of a checkpoint: the progress of its run, and the design of its model. No torch import.
+
+The tensors beside it: models.training.checkpoint writes and restores them, models.interop.loading reads them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import GenericAlias
+from typing import Any, get_origin, get_type_hints
+
+from models.files.atomic import DamagedError, atomic_write_json, read_json
+from models.library.run_record import checkpoint_step
+from models.settings.model_config import ModelConfig, differences
+
+FORMAT = 2
+GGUF_FORMAT = 3
+"""That of imported checkpoints whose weights are a GGUF file, which older versions cannot open."""
+
+PART_FORMAT = 4
+"""That of checkpoints which hold only the trained part of a model: the rest is in `base_of` them."""
+
+BASE = "base"
+"""The folder of a run that holds the weights it started from."""
+
+_SINCE_2: dict[str, Any] = {"lowest_loss": None, "n_since_lowest": 0}
+"""Fields that checkpoints of format 1 lack, with their values."""
+
+
+@dataclass(kw_only=True)
+class TrainState:
+    """The progress of a run. A step of -1 means never; `best_step` is that of a checkpoint.
+
+    `n_sampled` counts the pinned prompts sampled so far where sampling was interrupted. `lowest_loss` is the lowest
+    of all validation losses, and `n_since_lowest` the number of validations since then.
+    """
+
+    step: int = 0
+    tokens: int = 0
+    elapsed_s: float = 0.0
+    lr_scale: float = 1.0
+    validated_step: int = -1
+    val_loss: float | None = None
+    sampled_step: int = -1
+    n_sampled: int = 0
+    best_step: int | None = None
+    best_loss: float | None = None
+    lowest_loss: float | None = None
+    n_since_lowest: int = 0
+    log_sizes: dict[str, int] = field(default_factory=dict)
+    made_with: dict[str, Any] = field(default_factory=dict)
+    """Device, precision, threads and torch version: what the last digits of a loss depend on."""
+
+    def record_validation(self, loss: float) -> None:
+        """Take in the validation loss of this step; a loss that is not finite counts as none."""
+        self.validated_step, self.val_loss = self.step, loss if math.isfinite(loss) else None
+        if self.val_loss is not None and (self.lowest_loss is None or self.val_loss < self.lowest_loss):
+            self.lowest_loss, self.n_since_lowest = self.val_loss, 0
+        else:
+            self.n_since_lowest += 1
+
+
+def base_of(checkpoint: Path) -> Path:
+    """The folder with the weights that the run of a checkpoint started from, itself like a checkpoint.
+
+    Only runs from weights have one (RunSpec.tune).
+    """
+    return checkpoint.parent.parent / BASE
+
+
+def write_lr_scale(path: Path, lr_scale: float) -> None:
+    """Change the learning-rate scale of a checkpoint, which nothing else in it depends on."""
+    atomic_write_json(path / "state.json", {**read_about(path), "lr_scale": lr_scale})
+
+
+def read_model_config(path: Path) -> ModelConfig:
+    """The architecture that the checkpoint's state.json describes; ValueError names it where it is damaged."""
+    return _design(path, read_about(path))
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """The content of state.json; ValueError where it is missing, damaged or from a newer Terrarium."""
+    about = read_json(path / "state.json")
+    if not isinstance(about.get("format"), int):
+        raise DamagedError(f"{path / 'state.json'} is damaged: it has no format.")
+    if about["format"] > PART_FORMAT:
+        raise ValueError(f"{path / 'state.json'} is from a newer Terrarium: update this one.")
+    return about if about["format"] >= 2 else _SINCE_2 | about
+
+
+def read_state(path: Path, about: dict[str, Any]) -> TrainState:
+    """The progress of the run. A missing field raises: it must not pass for zero."""
+    hints = get_type_hints(TrainState)
+    for name, hint in hints.items():
+        if name not in about:
+            raise DamagedError(f"{path / 'state.json'} is damaged: it has no {name}.")
+        kind = get_origin(hint) if isinstance(hint, GenericAlias) else hint
+        if not isinstance(about[name], kind | int if kind is float else kind):
+            raise DamagedError(f"{path / 'state.json'} is damaged: {name} is {about[name]!r}.")
+    state = TrainState(**{name: about[name] for name in hints})
+    if state.step != checkpoint_step(path) or not all(isinstance(size, int) for size in state.log_sizes.values()):
+        raise DamagedError(f"{path / 'state.json'} is damaged: its step or log_sizes are not those of {path.name}.")
+    return state
+
+
+def check_design(path: Path, about: dict[str, Any], design: ModelConfig) -> None:
+    """Raise where run.json and the checkpoint have different designs; the checkpoint itself is not damaged then."""
+    for name, (then, now) in differences(_design(path, about), design).items():
+        raise ValueError(
+            f"{path.parent.parent / 'run.json'} was changed: {name} is {now!r} there, but {then!r} in {path.name}. "
+            "Put the original back."
+        )
+
+
+def _design(path: Path, about: dict[str, Any]) -> ModelConfig:
+    if not isinstance(about.get("model"), dict):
+        raise DamagedError(f"{path / 'state.json'} is damaged: it has no model.")
+    return ModelConfig.from_dict(about["model"], where=f"{path / 'state.json'}: model")

@@ -1,0 +1,198 @@
+"""The model whose weights a new run starts from: finding it, and keeping its weights with the run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.chat.template_config import ChatTemplateConfig
+from models.events import Event, Phase, Progress
+from models.files.atomic import atomic_write_json, link_or_copy
+from models.interop.chat_templates import read_template_config_events, write_template_config
+from models.interop.loading import is_gguf, is_hugging_face, load_config, load_model_events
+from models.interop.stored import read_header
+from models.interop.writing import write_tensors
+from models.library.library import Library
+from models.library.run_record import checkpoint_step
+from models.runs.checkpoint_state import BASE, FORMAT, TrainState, read_about, read_model_config
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import TokenizerSpec
+from models.tokenizers import read_tokenizer
+from models.training.checkpoint import read_tensors
+
+BEST = "best"
+"""What stands for the best checkpoint's step after a run's name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parent:
+    """A model that a run can start from.
+
+    reference: what finds exactly this model again: a run's id and step, or a path. labels: those of its head.
+    lineage: what run.json says of it (RunFolder.lineage). file: its weights, all in one file by our names; where there
+    is none, they are in `weights`.
+    """
+
+    name: str
+    reference: str
+    config: ModelConfig
+    tokenizer: Tokenizer
+    tokenizer_name: str
+    tokenizer_spec: TokenizerSpec
+    template_config: ChatTemplateConfig
+    lineage: Mapping[str, Any]
+    labels: tuple[str, ...] = ()
+    file: Path | None = None
+    weights: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
+
+    def read_weights(self) -> Mapping[str, Tensor]:
+        """Its weights by our names; DamagedError where the file is damaged or gone."""
+        return self.weights if self.file is None else read_tensors(self.file)
+
+
+def open_parent(library: Library, text: str) -> Generator[Event, None, Parent]:
+    """The model that `TuneSpec.parent` names. Yields Phase, Progress (bytes) and Notice.
+
+    Args:
+        text: the path, id or name of a run, with @STEP or @best where its last checkpoint is not meant; or the path of
+            a checkpoint, a Hugging Face folder or a .gguf file.
+
+    Raises:
+        ValueError: where there is no such model, it has no tokenizer, or a file of it is damaged.
+    """
+    yield Phase(name="Reading the parent")
+    path, step = _find(library, text)
+    if (path / "run.json").is_file():
+        return (yield from _open_checkpoint(library, _checkpoint_of(RunFolder.open(path), step)))
+    if (path / "state.json").is_file():
+        return (yield from _open_checkpoint(library, path.absolute()))
+    return (yield from _open_foreign(path.absolute()))
+
+
+def parent_config(library: Library, text: str) -> ModelConfig:
+    """The design of the model that `TuneSpec.parent` names, read without its weights; ValueError as `open_parent`."""
+    path, step = _find(library, text)
+    return load_config(_checkpoint_of(RunFolder.open(path), step) if (path / "run.json").is_file() else path)
+
+
+def write_parent(parent: Parent, folder: Path) -> Generator[Event, None, None]:
+    """Write into `folder` what a run keeps of its parent: its weights as BASE, and its chat template where it has one.
+
+    Weights that are one file already are linked to it. Yields Progress (bytes).
+    """
+    base = folder / BASE
+    base.mkdir(parents=True)
+    if parent.file is not None:
+        link_or_copy(parent.file, base / "model.safetensors")
+    else:
+        done, total = 0, sum(tensor.nbytes for tensor in parent.weights.values())
+        for n in write_tensors(base / "model.safetensors", parent.weights):
+            done += n
+            yield Progress(done=done, total=total)
+    about = {"format": FORMAT, **dataclasses.asdict(TrainState()), "optimizer": {}, "model": parent.config.to_dict()}
+    atomic_write_json(base / "state.json", about | {"labels": list(parent.labels)})
+    if parent.template_config != ChatTemplateConfig():
+        write_template_config(folder, parent.template_config)
+
+
+def _find(library: Library, text: str) -> tuple[Path, str]:
+    """The path that `text` names, and what follows its @, "" if nothing does."""
+    if Path(text).expanduser().exists():
+        return Path(text).expanduser(), ""
+    name, _, step = text.rpartition("@")
+    if name and (step == BEST or step.isdecimal()):
+        path = Path(name).expanduser()
+        return (path if path.exists() else library.find_run(name)), step
+    return library.find_run(text), ""
+
+
+def _checkpoint_of(run: RunFolder, step: str) -> Path:
+    """The checkpoint of a run: that of a step, the best, or ("") the last."""
+    last = run.latest_checkpoint()
+    if last is None:
+        raise ValueError(f"The run {run.name!r} has no checkpoint yet, so no other can start from it: train it first.")
+    if step == BEST and run.best_step is None:
+        raise ValueError(f"The run {run.name!r} was never validated, so none of its checkpoints is the best.")
+    if not step:
+        return last
+    path = run.checkpoint_path(int(run.best_step if step == BEST and run.best_step is not None else step))
+    if not path.is_dir():
+        known = ", ".join(f"{checkpoint_step(one):,}" for one in run.checkpoints())
+        raise ValueError(
+            f"The run {run.name!r} has no checkpoint of step {checkpoint_step(path):,}: it has those of {known}."
+        )
+    return path
+
+
+def _open_checkpoint(library: Library, checkpoint: Path) -> Generator[Event, None, Parent]:
+    """A checkpoint of ours, in its run's folder or copied from there."""
+    folder, step = checkpoint.parent.parent, checkpoint_step(checkpoint)
+    run = RunFolder.open(folder) if (folder / "run.json").is_file() else None
+    config, about = read_model_config(checkpoint), read_about(checkpoint)
+    file: Path | None = checkpoint / "model.safetensors"
+    weights: Mapping[str, Tensor] = {}
+    if about["format"] == FORMAT or about["format"] == 1:
+        read_header(checkpoint / "model.safetensors")  # raises where it is damaged
+        tokenizer = _own_tokenizer(checkpoint, folder)
+    else:  # a part of the weights, or a .gguf file
+        model, found = yield from load_model_events(checkpoint)
+        file, weights, tokenizer = None, model.state_dict(), _checked(found, checkpoint)
+    name, reference = (checkpoint.name, str(checkpoint)) if run is None else (run.name, f"{run.id}@{step}")
+    if run is not None and run.folder.parent != library.runs.absolute():
+        reference = f"{run.folder}@{step}"
+    lineage: dict[str, Any] = {"parent": {"kind": "weights", "name": name, "path": reference, "format": "terrarium"}}
+    if run is not None:
+        lineage = {"parent": {"kind": "weights", "run": run.id, "name": name, "step": step}}
+        lineage["parent_corpus"] = run.lineage.get("corpus")
+    own = {} if run is None else run.lineage.get("tokenizer") or {}
+    return Parent(
+        name=name,
+        reference=reference,
+        config=config,
+        tokenizer=tokenizer,
+        tokenizer_name=str(own.get("name") or name),
+        tokenizer_spec=TokenizerSpec(path="tokenizer.json") if run is None else run.spec.tokenizer,
+        template_config=(yield from read_template_config_events(checkpoint)),
+        lineage=lineage,
+        labels=() if run is None else run.spec.data.labels,
+        file=file,
+        weights=weights,
+    )
+
+
+def _own_tokenizer(checkpoint: Path, folder: Path) -> Tokenizer:
+    for place in (checkpoint, folder):
+        if (place / "tokenizer.json").is_file():
+            return read_tokenizer(place / "tokenizer.json")
+    return _checked(None, checkpoint)
+
+
+def _open_foreign(path: Path) -> Generator[Event, None, Parent]:
+    """A Hugging Face folder or a .gguf file; `load_model_events` says what else a path may be."""
+    model, found = yield from load_model_events(path)
+    kind = "gguf" if is_gguf(path) else "hugging-face" if is_hugging_face(path) else "terrarium"
+    name = path.stem if path.is_file() else path.name
+    return Parent(
+        name=name,
+        reference=str(path),
+        config=model.config,
+        tokenizer=_checked(found, path),
+        tokenizer_name=name,
+        tokenizer_spec=TokenizerSpec(path="tokenizer.json"),
+        template_config=(yield from read_template_config_events(path)),
+        lineage={"parent": {"kind": "weights", "name": name, "path": str(path), "format": kind}},
+        weights=model.state_dict(),
+    )
+
+
+def _checked(tokenizer: Tokenizer | None, path: Path) -> Tokenizer:
+    if tokenizer is None:
+        raise ValueError(f"{path} has no tokenizer, so no run can start from it: put its tokenizer.json there.")
+    return tokenizer

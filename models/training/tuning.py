@@ -1,0 +1,158 @@
+"""What a fine-tuning trains: the design that it gives its parent, the parts of it that are frozen, and its start.
+
+What it costs: models.cost.tuning.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.architecture.lora import DOWN, UP, add_adapters
+from models.architecture.transformer import AnyModel, EncoderDecoder, build_model
+from models.files.atomic import read_json
+from models.number_words import format_count
+from models.runs.checkpoint_state import BASE, read_model_config
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import RunSpec
+from models.settings.tasks import TASKS
+from models.settings.tune_spec import TuneSpec
+from models.training.checkpoint import read_tensors
+
+_HEAD = ("head.", "pooler.")
+"""What the names of a head's parameters begin with."""
+
+_TABLES = ("embedding.weight", "head.weight")
+_BY_TOKEN = (*_TABLES, "head.bias")
+"""What has a row for each token: the tables of inputs and outputs, and the outputs' bias."""
+
+
+def tuned_design(parent: ModelConfig, tokenizer: Tokenizer, task: str, labels: Sequence[str]) -> ModelConfig:
+    """The parent's design, with the head that the task needs, and a row for each token.
+
+    Raises:
+        ValueError: where a model of its topology cannot learn the task.
+    """
+    heads = TASKS[task].heads
+    if parent.topology not in heads:
+        raise ValueError(
+            f"{TASKS[task].title} cannot be learned by a model that is {parent.topology}: choose a parent that is "
+            f"{' or '.join(heads)}."
+        )
+    changes: dict[str, Any] = {
+        "head": heads[parent.topology],
+        "vocab_size": max(parent.vocab_size, tokenizer.get_vocab_size()),
+    }
+    if task == "regression":
+        changes["n_label"] = 1
+    elif labels:
+        changes["n_label"] = len(labels)
+    return dataclasses.replace(parent, **changes)
+
+
+def check_tuning(spec: RunSpec, parent: ModelConfig) -> None:
+    """Raise ValueError where the mode of a fine-tuning suits neither its design nor its optimizer.
+
+    Args:
+        spec: prepared, with its own design. parent: its parent's.
+    """
+    tune, config = spec.tune, spec.model
+    assert tune is not None
+    n_new = config.vocab_size - parent.vocab_size
+    if tune.mode != "all" and n_new > 0 and not tune.train_embeddings:
+        raise ValueError(
+            f"This data needs {format_count(n_new, 'token')} that the parent does not know, and their rows would stay "
+            "random: train the token rows too (tune.train_embeddings), or all weights."
+        )
+    if tune.mode == "lora" and spec.train.optimizer == "muon":
+        raise ValueError(
+            "LoRA is not trained with Muon, whose updates have full length however small the gradient is: set "
+            "train.optimizer to adamw."
+        )
+    has_own_head = config.head != "language" or not config.tied_embeddings or config.head_bias
+    if tune.mode == "head" and not (has_own_head or tune.train_embeddings):
+        raise ValueError(
+            "This model's head is its embedding table, so a head alone cannot be trained: train the token rows "
+            "(tune.train_embeddings), or choose another mode."
+        )
+
+
+def build_run_model(spec: RunSpec, weights: Mapping[str, Tensor] | None = None, *, keeps_head: bool = True) -> AnyModel:
+    """The model of a run before its first step; what its parent lacks is drawn from torch's global generator.
+
+    Args:
+        weights: its parent's; None: all are drawn. keeps_head: whether the parent's head is taken over, too.
+
+    Raises:
+        ValueError: where `weights` are not those of the parent's design.
+    """
+    model = build_model(spec.model)
+    if weights is not None:
+        _take_over(model, weights, keeps_head=keeps_head)
+    if spec.tune is not None:
+        _choose_trained(model, spec.tune)
+    return model
+
+
+def build_from_base(run: RunFolder) -> AnyModel:
+    """`build_run_model` of a run folder, with the weights that it keeps of its parent.
+
+    Raises:
+        ValueError: where a file of them is missing or damaged, naming it.
+    """
+    if run.spec.tune is None:
+        return build_run_model(run.spec)
+    base = run.folder / BASE
+    labels = read_json(base / "state.json").get("labels", [])
+    keeps_head = keeps_head_of(read_model_config(base), labels, run.spec)
+    try:
+        return build_run_model(run.spec, read_tensors(base / "model.safetensors"), keeps_head=keeps_head)
+    except ValueError as error:
+        raise ValueError(f"{base}: {error} Put an intact copy of it back, or start the run anew.") from error
+
+
+def keeps_head_of(parent: ModelConfig, labels: Sequence[str], spec: RunSpec) -> bool:
+    """Whether a run continues with its parent's head, which it does where it gives the same labels."""
+    return parent.head == spec.model.head and tuple(labels) == spec.data.labels
+
+
+def _take_over(model: AnyModel, weights: Mapping[str, Tensor], *, keeps_head: bool) -> None:
+    """Copy the parent's weights bit for bit. Where the vocabulary has grown, the new rows stay as they are."""
+    for name, tensor in model.state_dict().items():
+        if name.startswith("head.") and not keeps_head:
+            continue
+        stored = weights.get(name)
+        if stored is not None and (stored.shape == tensor.shape or _has_grown(name, stored, tensor)):
+            tensor[: len(stored)].copy_(stored)
+        elif not name.startswith(_HEAD):
+            raise ValueError(f"The weights of the parent lack {name!r}, or have it in another shape.")
+
+
+def _has_grown(name: str, before: Tensor, now: Tensor) -> bool:
+    return name in _BY_TOKEN and before.shape[1:] == now.shape[1:] and len(before) < len(now)
+
+
+def _choose_trained(model: AnyModel, tune: TuneSpec) -> None:
+    """Add adapters where they are wanted, and freeze what the mode does not train."""
+    if tune.mode == "lora":
+        add_adapters(model, tune.lora_r, tune.lora_scale, tune.lora_dropout)
+    stacks = [model.encoder, model.decoder] if isinstance(model, EncoderDecoder) else [model]
+    layers = [layer for stack in stacks for layer in stack.blocks]
+    last = {id(p) for layer in layers[-tune.n_last :] for p in layer.parameters()}
+    tops = [stack for stack in stacks if id(next(stack.blocks[-1].parameters())) in last]
+    last |= {id(p) for stack in tops if stack.final_norm is not None for p in stack.final_norm.parameters()}
+    labels = model.config.head not in ("language", "none")
+    for name, parameter in model.named_parameters():
+        in_head = name.startswith(_HEAD)
+        in_mode = {
+            "all": True,
+            "head": in_head,
+            "last": in_head or id(parameter) in last,
+            "lora": name.endswith((DOWN, UP)) or (in_head and labels),
+        }
+        parameter.requires_grad_(in_mode[tune.mode] or (tune.train_embeddings and name in _TABLES))
