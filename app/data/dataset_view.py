@@ -181,7 +181,7 @@ class DatasetView(QWidget):
         wide = self.fontMetrics().averageCharWidth()
         for i, name in enumerate(names):
             longest = max((len(cell_text(values.get(name))) for values in found), default=10)
-            self.rows.setColumnWidth(i, min(max(longest + 4, 12), 56) * wide)
+            self.rows.setColumnWidth(i, min(max(longest + 6, 14), 56) * wide * 8 // 7)
         self.rows.setCurrentCell(0, 0)
 
     def _show_row(self, at: int) -> None:

@@ -307,7 +307,7 @@ class HubPage(QWidget):
         wide = self.fontMetrics().averageCharWidth()
         for i, (name, kind) in enumerate(found.columns):
             longest = max([len(name) + len(kind) + 6, *(len(cells[i]) for cells in rows)])
-            self.rows.setColumnWidth(i, min(longest + 2, 60) * wide)
+            self.rows.setColumnWidth(i, min(longest + 4, 60) * wide * 8 // 7)
 
     # -- Downloading ---------------------------------------------------------------------------------------------------
 

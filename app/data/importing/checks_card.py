@@ -10,6 +10,7 @@ from app.kit.basics import button, column, label, row, separator
 from app.kit.theme import SPACE, ThemeProvider
 from models.data.importing.checks import Checks, Finding
 from models.data.importing.plan import MENDS
+from models.number_words import format_percent
 
 _MAX_LABELS = 8
 
@@ -80,7 +81,7 @@ class ChecksCard(QFrame):
             self.findings[finding.name].show_finding(finding)
         total = max(1, sum(checks.labels.values()))
         most = list(checks.labels.items())[:_MAX_LABELS]
-        words = [f"{name} {n / total:.0%}" for name, n in most]
+        words = [f"{name} {format_percent(n / total)}" for name, n in most]
         more = len(checks.labels) - len(most)
         self.labels.setText(
             f"{len(checks.labels):,} labels: {', '.join(words)}{f' and {more:,} more' if more > 0 else ''}."

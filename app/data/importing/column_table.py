@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QShowEvent
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from app.data.importing.role_words import role_title
@@ -18,6 +18,8 @@ from models.data.importing.inspection import SourceInfo
 from models.number_words import format_count
 
 _MAX_CELL = 400
+_COMBO = 20
+"""The least height of a combo box's text in pixels (see the style sheet)."""
 _HISTOGRAM = 18
 """Height in pixels."""
 _MIN_CHARACTERS, _MAX_CHARACTERS = 22, 48
@@ -118,10 +120,6 @@ class ColumnTable(QWidget):
         self._head.setCellWidget(1, at, ColumnFacts(found, self._theme))
         self.roles[found.name] = box
 
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        self._fit()  # only now its combo boxes have their style
-
     def _fit(self) -> None:
         """Fit rows and columns to the text size."""
         info = self._info
@@ -132,11 +130,7 @@ class ColumnTable(QWidget):
         for at, found in enumerate(info.columns):
             characters = min(max(round(found.lengths[1]), len(found.name) + 4, _MIN_CHARACTERS), _MAX_CHARACTERS)
             self._head.setColumnWidth(at, characters * wide)
-        box = next(iter(self.roles.values()), None)
-        top = 30
-        if box is not None:
-            box.ensurePolished()
-            top = box.sizeHint().height() + SPACE
+        top = max(_COMBO, metrics.height()) + 10 + SPACE  # with the padding of the style sheet
         facts = 2 * QFontMetrics(self._theme.font(0.9)).height() + _HISTOGRAM + SPACE
         self._head.setRowHeight(0, top)
         self._head.setRowHeight(1, facts)

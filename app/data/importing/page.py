@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QLineEdit,
     QProgressBar,
+    QSizePolicy,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -184,6 +185,7 @@ class ImportPage(QWidget):
 
     def _split_card(self) -> QWidget:
         self.seed.setRange(0, 2**31 - 1)
+        self.seed.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.seed.setAccessibleName("Seed of the split")
         self.seed.setToolTip("Which rows are held out: another seed holds out others")
         self.name.setAccessibleName("Name of the dataset")
@@ -199,6 +201,9 @@ class ImportPage(QWidget):
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * SPACE)
         grid.setVerticalSpacing(SPACE)
+        for editor in (self.val_share, self.test_share, self.seed):
+            editor.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+            editor.setMinimumWidth(130)
         for at, (words, editor) in enumerate(
             (
                 ("Validation", self.val_share),

@@ -46,7 +46,7 @@ class StartPicker(QWidget):
         self.choice: QComboBox = ElidedCombo()
         self.choice.setAccessibleName("Start from")
         self.choice.setToolTip(
-            "Nothing: the weights are random at first. Or a model that has learned something already: one of your runs, "
+            "Nothing, with random weights at first; or a model that has learned something already: one of your runs, "
             "or an imported model (menu File)."
         )
         self.checkpoint = QComboBox()
