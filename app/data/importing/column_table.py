@@ -114,7 +114,7 @@ class ColumnTable(QWidget):
         box.activated.connect(lambda _, box=box, name=found.name: self.role_chosen.emit(name, box.currentData()))
         holder = QWidget()
         lines = QVBoxLayout(holder)
-        lines.setContentsMargins(SPACE // 2, SPACE // 2, SPACE // 2, SPACE // 2)
+        lines.setContentsMargins(0, 0, 0, 0)  # a cell has a padding
         lines.addWidget(box)
         self._head.setCellWidget(0, at, holder)
         self._head.setCellWidget(1, at, ColumnFacts(found, self._theme))
@@ -130,8 +130,8 @@ class ColumnTable(QWidget):
         for at, found in enumerate(info.columns):
             characters = min(max(round(found.lengths[1]), len(found.name) + 4, _MIN_CHARACTERS), _MAX_CHARACTERS)
             self._head.setColumnWidth(at, characters * wide)
-        top = max(_COMBO, metrics.height()) + 10 + SPACE  # with the padding of the style sheet
-        facts = 2 * QFontMetrics(self._theme.font(0.9)).height() + _HISTOGRAM + SPACE
+        top = max(_COMBO, metrics.height()) + 10 + SPACE  # with the paddings of box and cell (see the style sheet)
+        facts = 2 * QFontMetrics(self._theme.font(0.9)).height() + _HISTOGRAM + 2 * SPACE
         self._head.setRowHeight(0, top)
         self._head.setRowHeight(1, facts)
         header = self._head.horizontalHeader()
@@ -167,21 +167,21 @@ class ColumnFacts(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         colors = self._theme.theme
         painter.setFont(self._theme.font(0.9))
-        metrics, room = painter.fontMetrics(), self.width() - 2 * SPACE
+        metrics, room = painter.fontMetrics(), self.width()
         painter.setPen(colors.color("muted"))
         for line, words in enumerate((self._first, self._second)):
             shown = metrics.elidedText(words, Qt.TextElideMode.ElideRight, room)
-            painter.drawText(SPACE, line * metrics.height() + metrics.ascent(), shown)
+            painter.drawText(0, line * metrics.height() + metrics.ascent(), shown)
         if not self._counts:
             return
         most, width = max(self._counts), min(room, 160) / len(self._counts)
-        bottom = self.height() - SPACE / 2
+        bottom = self.height() - 1.0
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(colors.color("accent", 0.55))
         for i, count in enumerate(self._counts):
             if count:
                 tall = max(1.5, (_HISTOGRAM - 4) * count / most)
-                painter.drawRect(QRectF(SPACE + i * width, bottom - tall, max(1.0, width - 1), tall))
+                painter.drawRect(QRectF(i * width, bottom - tall, max(1.0, width - 1), tall))
 
 
 def cell_text(value: Any) -> str:

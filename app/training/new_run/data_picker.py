@@ -85,7 +85,7 @@ class DataPicker(QWidget):
         self._seed.valueChanged.connect(self.changed)
         self._share.valueChanged.connect(self.changed)
         self.dataset.activated.connect(self._on_dataset)
-        self.metric.activated.connect(lambda: self.changed.emit())
+        self.metric_box.activated.connect(lambda: self.changed.emit())
         session.datasets.list_changed.connect(self._reload)
         self._reload()
         self._on_source()
@@ -115,7 +115,7 @@ class DataPicker(QWidget):
                 dataset=corpus.sha,
                 task=corpus.task,
                 labels=corpus.labels,
-                metric=self.metric.currentData() or "",
+                metric=self.metric_box.currentData() or "",
             )
         return DataSpec(
             source=self.source.currentData(),
@@ -135,7 +135,7 @@ class DataPicker(QWidget):
                 self._add(*next(source for source in SOURCES if source[0] == spec.source))
             if spec.source == "dataset":
                 self._choose_dataset(spec.dataset)
-                self.metric.setCurrentIndex(max(0, self.metric.findData(spec.metric)))
+                self.metric_box.setCurrentIndex(max(0, self.metric_box.findData(spec.metric)))
             if spec.source == "files":
                 self.set_files(spec.files)
                 self._share.setValue(100 * spec.val_fraction)
@@ -170,13 +170,13 @@ class DataPicker(QWidget):
 
     def _dataset_page(self, session: Session, theme: ThemeProvider) -> QWidget:
         self._wanted = ""
-        self.dataset, self.metric = ElidedCombo(), QComboBox()
+        self.dataset, self.metric_box = ElidedCombo(), QComboBox()
         self.dataset.setAccessibleName("Dataset")
         self.dataset.setToolTip("A dataset of the library")
         self.dataset.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.dataset.setMinimumContentsLength(18)
-        self.metric.setAccessibleName("Metric")
-        self.metric.setToolTip("The metric that decides which checkpoint is the best")
+        self.metric_box.setAccessibleName("Metric")
+        self.metric_box.setToolTip("The metric that decides which checkpoint is the best")
         self._about_dataset = label("", "caption", wrap=True)
         go = button(
             "Open the data tab",
@@ -187,9 +187,9 @@ class DataPicker(QWidget):
             tip="Import a dataset, or look at this one",
         )
         self._metric_name = label("Metric")
-        self._metric_name.setBuddy(self.metric)
+        self._metric_name.setBuddy(self.metric_box)
         lines = column(self.dataset, self._about_dataset)
-        lines.addLayout(row(self._metric_name, self.metric, None))
+        lines.addLayout(row(self._metric_name, self.metric_box, None))
         lines.addLayout(row(go, None))
         page = QWidget()
         page.setLayout(lines)
@@ -216,9 +216,9 @@ class DataPicker(QWidget):
     def _show_dataset(self) -> None:
         """Show what the chosen dataset is, and the metrics of its task."""
         info = self._datasets.info(self.dataset.currentData() or "")
-        chosen = self.metric.currentData()
-        self.metric.clear()
-        for widget in (self.dataset, self.metric, self._metric_name):
+        chosen = self.metric_box.currentData()
+        self.metric_box.clear()
+        for widget in (self.dataset, self.metric_box, self._metric_name):
             widget.setVisible(info is not None)
         if info is None:
             self._about_dataset.setText("None in the library yet.")
@@ -228,13 +228,13 @@ class DataPicker(QWidget):
         n_labels = f", {format_count(len(corpus.labels), 'label')}" if corpus.labels else ""
         rows = ", ".join(f"{n:,} {split}" for split, n in info.n_rows.items())
         self._about_dataset.setText(f"{task.title}: to {task.help}. Rows: {rows}{n_labels}.")
-        self.metric.addItem(
+        self.metric_box.addItem(
             f"As the dataset says ({metric_title(corpus.metric)})" if corpus.metric else "The usual one", ""
         )
         for metric in task.metrics:
-            self.metric.addItem(metric_title(metric), metric)
-        self.metric.setCurrentIndex(max(0, self.metric.findData(chosen)))
-        for widget in (self.metric, self._metric_name):
+            self.metric_box.addItem(metric_title(metric), metric)
+        self.metric_box.setCurrentIndex(max(0, self.metric_box.findData(chosen)))
+        for widget in (self.metric_box, self._metric_name):
             widget.setVisible(bool(task.metrics))
 
     @Slot()
