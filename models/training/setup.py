@@ -125,13 +125,12 @@ def set_up(
     yield Phase(name="Reading the text")
     tokenizer = _read_own_tokenizer(run)
     corpus = open_corpus(library, run.made_from("corpus"))
-    read = dataclasses.replace(spec.model, context_length=spec.text_length)
-    train_batches = make_batches(corpus, tokenizer, read, spec.train, "train")
+    train_batches = make_batches(corpus, tokenizer, spec.batch_model, spec.train, "train")
     val_batches: list[Batch] = []
     val_bytes_per_token: float | None = None
     measured: dict[str, float] = {"train_batches": train_batches.n_batches, "val_batches": 0}
     if spec.train.eval_interval:
-        validation = make_batches(corpus, tokenizer, read, spec.train, "val")
+        validation = make_batches(corpus, tokenizer, spec.batch_model, spec.train, "val")
         val_batches = validation_slice(validation, spec.train.eval_batches)
         val_bytes_per_token = validation.bytes_per_token
         measured["val_batches"] = validation.n_batches

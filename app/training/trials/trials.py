@@ -141,7 +141,7 @@ class TrialRunner(QObject):
             from models.training.trials.trial import prepared_run
 
             ready = prepared_run(self._library, RunFolder.open(folder))
-            yield (yield from preview_data(ready.corpus, ready.tokenizer, ready.spec.model, ready.spec.train))
+            yield (yield from preview_data(ready.corpus, ready.tokenizer, ready.spec.batch_model, ready.spec.train))
 
         self._start("preview", spec, lambda: _errors_as_notices(events()))
 

@@ -67,9 +67,8 @@ def try_batches(
 class _Search:
     def __init__(self, prepared: PreparedData, choice: DeviceChoice) -> None:
         spec = prepared.spec
-        self._spec, self._choice = spec, choice
-        self._padded = prepared.corpus.kind == "examples"
-        self._objective: Objective = make_objective(spec.model, prepared.tokenizer, spec.train.objective)
+        self._prepared, self._spec, self._choice = prepared, spec, choice
+        self._objective: Objective = make_objective(spec.batch_model, prepared.tokenizer, spec.train.objective)
         self._encoded: EncodedSplit = encode_split(prepared.corpus, prepared.tokenizer, "train")
         self._limit = free_bytes(choice)
         self._points: dict[int, BatchPoint] = {}
@@ -132,10 +131,10 @@ class _Search:
     def _measure(self, size: int) -> Generator[Event, None, BatchPoint]:
         train = dataclasses.replace(self._spec.train, batch_size=size, grad_accum_steps=1)
         spec = dataclasses.replace(self._spec, train=train)
-        batches = objective_batches(self._encoded, self._objective, spec.model.context_length, train)
+        batches = objective_batches(self._encoded, self._objective, spec.batch_model.context_length, train)
         trial = None
         try:
-            trial = Trial(spec, batches, self._choice, padded=self._padded)
+            trial = Trial(dataclasses.replace(self._prepared, spec=spec), batches, self._choice)
             steps = []
             for i in range(TIMED_STEPS):
                 steps.append(trial.step(i))

@@ -42,7 +42,7 @@ def forecast(
     yield Phase(name="Encoding the text")
     encoded = [encode_split(prepared.corpus, prepared.tokenizer, split) for split in ("train", "val")]
     yield Phase(name="Making the first batches")
-    model, train = prepared.spec.model, prepared.spec.train
+    model, train = prepared.spec.batch_model, prepared.spec.train
     preview = preview_encoded(prepared.corpus, prepared.tokenizer, model, train, encoded)
     yield preview
     if not measured:
@@ -60,10 +60,16 @@ def _measure(
     prepared: PreparedData, asked: RunSpec, choice: DeviceChoice, batches: Batches, validation: Batches | None
 ) -> Generator[Event, None, None]:
     spec = prepared.spec
-    train, model = spec.train, spec.model
+    train, model = spec.train, spec.batch_model
     precision = str(pick_precision(train, model, choice.device)).removeprefix("torch.")
     estimate = cost.memory(
-        model, train.batch_size, model.context_length, train.optimizer, device=choice.device.type, precision=precision
+        model,
+        train.batch_size,
+        model.context_length,
+        train.optimizer,
+        device=choice.device.type,
+        precision=precision,
+        tune=spec.tune,
     )
     available = free_bytes(choice)
     common = RunCost(
@@ -81,7 +87,7 @@ def _measure(
     yield Progress(done=0, total=_N_WORK)
     trial = None
     try:
-        trial = Trial(spec, batches, choice, padded=prepared.corpus.kind == "examples")
+        trial = Trial(prepared, batches, choice)
         steps = []
         for i in range(1 + TIMED_STEPS):
             steps.append(trial.step(i))

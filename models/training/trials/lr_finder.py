@@ -46,12 +46,12 @@ def find_lr(
     yield Phase(name="Trying learning rates")
     choice = choose_device(device)
     train = prepared.spec.train
-    batches = make_batches(prepared.corpus, prepared.tokenizer, prepared.spec.model, train)
+    batches = make_batches(prepared.corpus, prepared.tokenizer, prepared.spec.batch_model, train)
     points: list[LrPoint] = []
     lowest, highest = train.optimizer_info.lr_range  # other rates keep their ratio to this one
     yield Progress(done=0, total=n_steps)
     with out_of_memory_as_sentence(choice.device):
-        trial = Trial(prepared.spec, batches, choice, padded=prepared.corpus.kind == "examples")
+        trial = Trial(prepared, batches, choice)
     try:
         exploded, average = False, 0.0
         while len(points) < n_steps and not exploded:
