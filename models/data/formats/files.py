@@ -56,8 +56,9 @@ class SourceFile:
     """One file to read: on disk, or a member of an archive.
 
     name: what messages call it. path: the file on disk, of the archive for a member. folder: the name of its folder
-    below what the user chose, "" at the top. split: "train", "val" or "test" if its name says so, else "". size: its
-    bytes, unpacked where that is known. beside: files whose lines belong to its own.
+    below what the user chose, "" at the top or if that only names a split. split: "train", "val" or "test" if its name
+    or a folder's says so, else "". size: its bytes, unpacked where that is known. beside: files whose lines belong to
+    its own.
     """
 
     name: str
@@ -307,6 +308,13 @@ def split_of(name: str) -> str:
     return next((_SPLIT_NAMES[word] for word in words if word in _SPLIT_NAMES), "")
 
 
+def _placed(name: str, parts: Sequence[str]) -> tuple[str, str]:
+    """The split and the folder of a file below folders `parts`; one that is called after a split is no folder."""
+    splits = [_SPLIT_NAMES[part.lower()] for part in parts if part.lower() in _SPLIT_NAMES]
+    folders = [part for part in parts if part.lower() not in _SPLIT_NAMES]
+    return split_of(name) or (splits[0] if splits else ""), folders[-1] if folders else ""
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -323,14 +331,8 @@ def _in_folder(root: Path) -> Iterator[SourceFile]:
             if name.startswith(".") or path.is_symlink() or not path.is_file():
                 continue
             if size := _size(path):
-                below = inner.relative_to(root).as_posix()
-                yield SourceFile(
-                    name=str(path),
-                    path=path,
-                    size=size,
-                    folder="" if below == "." else below,
-                    split=split_of(name) or (split_of(inner.name) if below != "." else ""),
-                )
+                split, label = _placed(name, inner.relative_to(root).parts)
+                yield SourceFile(name=str(path), path=path, size=size, folder=label, split=split)
 
 
 def _in_archive(path: Path) -> Iterator[SourceFile]:
@@ -359,13 +361,14 @@ def _in_archive(path: Path) -> Iterator[SourceFile]:
         parts = PurePosixPath(info.filename).parts
         if info.is_dir() or not info.file_size or any(part.startswith((".", "__")) for part in parts):
             continue
+        split, folder = _placed(parts[-1], parts[:-1])
         yield SourceFile(
             name=f"{path}/{info.filename}",
             path=path,
             size=info.file_size,
             member=info.filename,
-            folder="/".join(parts[:-1]),
-            split=split_of(parts[-1]) or (split_of(parts[-2]) if len(parts) > 1 else ""),
+            folder=folder,
+            split=split,
         )
 
 

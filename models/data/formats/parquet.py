@@ -67,6 +67,8 @@ def name_labels(value: Any, names: tuple[str, ...]) -> Any:
         return value
     if isinstance(value, list):
         return [name_labels(item, names) for item in value]
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return names[value] if 0 <= value < len(names) else None
     return value

@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from models.data.formats.catalogues import read_mo, read_po, read_qm
@@ -112,7 +112,7 @@ class Source:
                     if column in values:
                         values[column] = name_labels(values[column], names)
                 if has_folders and "folder" not in values:
-                    values["folder"] = PurePosixPath(file.folder).name or None
+                    values["folder"] = file.folder or None
                 yield Record(values, file.name, line, file.split)
 
 

@@ -52,7 +52,7 @@ class Record:
         return f"{self.file}, line {self.line}"
 
 
-_NUMBER = re.compile(r"\s*[-+]?(\d[\d ,.]*|\.\d+)([eE][-+]?\d+)?%?\s*")
+_NUMBER = re.compile(r"\s*[-+]?(\d{1,3}([ ,.]\d{3})+|\d+)?([.,]\d+)?(?<=\d)([eE][-+]?\d+)?%?\s*")
 
 
 def is_number(text: str) -> bool:

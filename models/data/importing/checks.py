@@ -26,15 +26,15 @@ _EXAMPLE_LENGTH = 80
 _IMBALANCED = 0.9
 _SENTENCES = {
     "empty": "{rows} without a text or an answer.",
-    "invalid": "{rows} cannot be read as this task.",
-    "duplicates": "{rows} repeat an earlier one.",
-    "leaks": "{rows} for training are also in validation or test.",
-    "near-duplicates": "{rows} are almost the same as an earlier one{compared}.",
-    "contradictions": "{rows} have a text that has another answer elsewhere.",
-    "rare-labels": "{rows} have a label that occurs only once.",
-    "too-long": "{rows} are longer than {context}, so their ends would be cut off.",
-    "unknown": "{rows} have more than a tenth that the tokenizer does not know.",
-    "unseen-labels": "{rows} of validation or test have a label that training never shows.",
+    "invalid": "{rows} that cannot be read as this task.",
+    "duplicates": "{rows} with the same content as an earlier one.",
+    "leaks": "{rows} for training with a text of validation or test.",
+    "near-duplicates": "{rows} almost the same as an earlier one{compared}.",
+    "contradictions": "{rows} with a text that has another answer elsewhere.",
+    "rare-labels": "{rows} with a label that occurs only once.",
+    "too-long": "{rows} longer than {context}, whose end would be cut off.",
+    "unknown": "{rows} with more than a tenth that the tokenizer does not know.",
+    "unseen-labels": "{rows} of validation or test with a label that training never shows.",
 }
 _SHORT = {
     "empty": "empty",
@@ -72,6 +72,7 @@ class Checks:
     n_read: rows of the source. splits: split → rows that it would have. given: the splits that the source has itself.
     findings: in the order of MENDS. labels: label → rows, the most frequent first (of the tasks that have labels).
     n_tokens: of all texts, None without a tokenizer. sentence: all of it in one line, as "5,865 rows, 30 % spam, …".
+    offer: of which splits rows are taken for the source has none, in a sentence; "" if it has both.
     scan: for `revise_events` and `import_events`, so that the rows are not read again.
     """
 
@@ -82,6 +83,7 @@ class Checks:
     labels: Mapping[str, int]
     n_tokens: int | None
     sentence: str
+    offer: str
     scan: Scan
 
 
@@ -142,6 +144,7 @@ def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks
         labels=labels,
         n_tokens=n_tokens,
         sentence=_sentence(plan, codes, splits, labels, n_tokens, findings),
+        offer=_offer(plan, scan),
         scan=scan,
     )
 
@@ -193,6 +196,17 @@ def _label_counts(scan: Scan, plan: ImportPlan, codes: Codes) -> dict[str, int]:
     return {
         scan.label_names[index]: int(counts[index]) for index in np.argsort(-counts, kind="stable") if counts[index]
     }
+
+
+def _offer(plan: ImportPlan, scan: Scan) -> str:
+    shares = {"val": plan.val_fraction, "test": plan.test_fraction}
+    taken = [
+        f"{format_percent(shares[name])} for {_SPLIT_WORDS[name]}"
+        for code, name in enumerate(SPLIT_NAMES)
+        if name in shares and shares[name] and not np.any(scan.given == code)
+    ]
+    what = f"Of its rows, {' and '.join(taken)}, by a hash of each (seed {plan.seed})."
+    return what if taken else ""
 
 
 def _sentence(

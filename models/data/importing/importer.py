@@ -14,6 +14,8 @@ from models.data.importing.scan import (
     EMPTY,
     GOOD,
     PROGRESS_ROWS,
+    TRAIN,
+    VAL,
     Scan,
     row_labels,
     scan_events,
@@ -45,6 +47,11 @@ def import_events(library: Library, plan: ImportPlan, checks: Checks | None = No
         yield Phase(name="Checking the rows")
         scan = yield from scan_events(library, plan)
     codes = assign_splits(scan, plan, find_rows(scan, plan))
+    for code, what in ((TRAIN, "training"), (VAL, "validation")):
+        if not (codes == code).any():
+            raise ValueError(
+                f"{source.files[0].name} leaves no row for {what}: choose other shares, fewer mends, or more data."
+            )
     yield Phase(name="Importing the rows")
     return (yield from _write(library, plan, name, source, scan, codes))
 
@@ -80,11 +87,6 @@ def _write(
             n_read += 1
         if n_read != len(scan):
             raise ValueError(f"{source.files[0].name} was changed while it was imported: import it again.")
-        for split, what in (("train", "training"), ("val", "validation")):
-            if not writer.n_rows[split]:
-                raise ValueError(
-                    f"{source.files[0].name} leaves no row for {what}: choose other shares, fewer mends, or more data."
-                )
         return writer.finish(
             name,
             task=plan.task,

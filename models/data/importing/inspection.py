@@ -15,7 +15,7 @@ import numpy as np
 from models.data.formats.registry import Source, open_source
 from models.data.formats.rows import ReadOptions, Row, is_number
 from models.data.importing.guessing import Column, guess_task
-from models.events import Event, Progress, result_of
+from models.events import Event, Phase, Progress, result_of
 from models.number_words import format_count
 
 N_ROWS = 20
@@ -35,8 +35,8 @@ class SourceInfo:
 
     format: a key of FORMATS. n_files: that are read; left_out: the names of others. n_rows: of all; is_estimate:
     whether only the first `n_seen` rows were looked at, of which the columns tell. rows: the first ones, by column; a
-    column "folder" is the folder of each row's file, where there are several. splits: the splits that the files are named
-    after, with their rows as far as they were seen. task, roles: what they seem to be for, role → column, and the
+    column "folder" is the folder of each row's file, where there are several. splits: the splits that the files are
+    named after, with their rows as far as they were seen. task, roles: what they seem to be for, role → column, and the
     `reason`; task "" where that is open. configs: those of a Hugging Face folder. warnings: sentences.
     """
 
@@ -70,6 +70,7 @@ def inspect_events(
     Raises:
         ValueError: where there is nothing that can be read, with file and line.
     """
+    yield Phase(name="Looking at the source")
     source = open_source(paths, options)
     meter = source.meter
     columns = dict[str, _Tally]()
@@ -78,8 +79,9 @@ def inspect_events(
         if n_seen >= MAX_SEEN or meter.done > MAX_BYTES:
             is_estimate = True
             break
-        for name in [name for name in record.values if name not in columns]:
-            columns[name] = _Tally(n_missing=n_seen)
+        for name in record.values:
+            if name not in columns:
+                columns[name] = _Tally(n_missing=n_seen)
         for name, tally in columns.items():
             tally.add(record.values.get(name))
         if n_seen < N_ROWS:
@@ -96,7 +98,7 @@ def inspect_events(
     return SourceInfo(
         format=source.format,
         n_files=len(source.files),
-        n_rows=round(n_seen * meter.total / max(meter.done, 1)) if is_estimate else n_seen,
+        n_rows=max(n_seen + 1, round(n_seen * meter.total / max(meter.done, 1))) if is_estimate else n_seen,
         n_seen=n_seen,
         is_estimate=is_estimate,
         n_bytes=meter.total,

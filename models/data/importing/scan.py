@@ -33,6 +33,8 @@ SPLIT_CODES = {"": TRAIN, "train": TRAIN, "val": VAL, "test": TEST}
 PROGRESS_ROWS = 100
 """So many rows are read between two events."""
 
+_INPUTS = frozenset({"text", "text_pair", "messages", "words", "question", "context", "source"})
+"""The columns of tasks that a model reads: the others it has to find out."""
 _MESSAGE_TOKENS = 4
 """What a chat template adds to each message, about."""
 _TOKENIZER_BATCH = 64
@@ -156,7 +158,8 @@ class _Columns:
         text, labels = input_text(task, row), row_labels(task, row)
         key = hash_text(text)
         self._input.append(key)
-        self._row.append(key if task in ("language", "chat") else hash_text(json.dumps(row, ensure_ascii=False)))
+        answer = [value for name, value in row.items() if name not in _INPUTS]
+        self._row.append(hash_text(f"{key}: {json.dumps(answer, ensure_ascii=False)}") if answer else key)
         group = values.get(self._plan.columns[GROUP]) if self._plan.columns.get(GROUP) else None
         together = str(group) if group is not None else row["context"] if task == "span" else None
         self._group.append(key if together is None else hash_text(f"group:{together}"))

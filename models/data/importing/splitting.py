@@ -24,7 +24,7 @@ Codes = npt.NDArray[np.uint8]
 
 
 def find_rows(scan: Scan, plan: ImportPlan) -> dict[str, Mask]:
-    """For each mend, the rows that it leaves out; those of a given validation or test split only where they are no rows.
+    """For each mend, the rows that it leaves out; of a given validation or test split, only what cannot be read.
 
     Each looks at what those before it in MENDS leave if they are ticked.
     """
