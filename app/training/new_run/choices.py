@@ -17,9 +17,11 @@ from app.training.new_run.data_picker import DataPicker
 from app.training.new_run.design_picker import DesignPicker
 from app.training.new_run.start_picker import StartPicker
 from app.training.new_run.tokenizer_picker import TokenizerPicker
+from models import cost
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec, TrainConfig, inactive_fields
 from models.settings.tasks import TASKS
+from models.settings.tune_spec import usual_train
 
 DEFAULT_PROMPTS = {
     "tiny-world": ("Tell me a story about Anna and the kite.",),
@@ -55,6 +57,7 @@ class RunChoices(QScrollArea):
         self.form = ConfigForm(config, theme, folded=("Learning rate", "Optimizer", "Evaluation and checkpoints"))
         self._sides = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._source = self.data.spec.source
+        self._followed = "", ""  # the model and the mode whose usual settings were proposed last
         inner = QWidget()
         inner.setProperty("role", "scrolled")
         inner.setLayout(self._sides)
@@ -191,7 +194,20 @@ class RunChoices(QScrollArea):
             (self._parents_tokenizer, is_tuned),
         ):
             widget.setVisible(is_shown)
+        self._follow_mode()
         self._on_design()
+
+    def _follow_mode(self) -> None:
+        """Propose the usual settings for what is trained, when another model or mode was chosen."""
+        config, mode = self.start.config, self.start.form.config.mode if self.start.run_id else ""
+        chosen = self.start.run_id, mode
+        if chosen == self._followed:
+            return
+        self._followed = chosen
+        usual = usual_train(mode, cost.total_parameters(config) if config is not None else 1_000_000)
+        if not mode:
+            usual = {name: getattr(TrainConfig(), name) for name in usual}
+        self.form.apply(usual)
 
     @Slot()
     def _on_design(self) -> None:

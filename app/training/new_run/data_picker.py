@@ -24,6 +24,7 @@ SOURCES = (
     ("dataset", "A dataset", "Rows with a task, from the data tab. Their task and labels come with them."),
     ("pronouns", "Pronoun pairs", "Pairs of sentences that differ in one adjective, which decides what “it” means."),
 )
+_SPLITS = {"train": "training", "val": "validation", "test": "test"}
 _OFFERED = SOURCES[:4]
 """Other sources belong to a recipe, and are listed only when such a run is repeated."""
 
@@ -226,7 +227,7 @@ class DataPicker(QWidget):
         corpus = info.corpus
         task = TASKS[corpus.task]
         n_labels = f", {format_count(len(corpus.labels), 'label')}" if corpus.labels else ""
-        rows = ", ".join(f"{n:,} {split}" for split, n in info.n_rows.items())
+        rows = ", ".join(f"{n:,} for {_SPLITS[split]}" for split, n in info.n_rows.items())
         self._about_dataset.setText(f"{task.title}: to {task.help}. Rows: {rows}{n_labels}.")
         self.metric_box.addItem(
             f"As the dataset says ({metric_title(corpus.metric)})" if corpus.metric else "The usual one", ""

@@ -218,7 +218,14 @@ class NewRun(QWidget):
     def _show_review(self) -> None:
         train: TrainConfig = self.form.config
         self.name.setPlaceholderText(self.draft.default_name)
-        self.review.show_run(self.draft.model, train, self.draft.problem, can_wait=not self.choices.problem)
+        self.review.show_run(
+            self.draft.model,
+            train,
+            self.choices.start.spec,
+            self.draft.problem,
+            can_wait=not self.choices.problem,
+        )
+        self.choices.start.show_costs(self.draft.mode_costs(self.session.device.memory))
         self._expected = self.draft.estimated_time()
         self._show_cost()
 

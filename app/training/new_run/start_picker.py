@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
-from PySide6.QtCore import QSignalBlocker, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QWidget
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QGridLayout, QWidget
 
-from app.kit.basics import column, label
+from app.kit.basics import column, label, set_role
 from app.kit.forms.config_form import ConfigForm
 from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo
-from app.kit.theme import ThemeProvider
+from app.kit.labels import ElidedCombo, NumberLabel
+from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.preset_words import format_parameter_count
+from app.kit.words.value_words import words
 from app.session.session import Session
 from models import cost
+from models.number_words import format_compact, format_size
 from models.settings.model_config import ModelConfig
-from models.settings.tune_spec import TuneSpec
+from models.settings.tune_spec import TUNE_MODES, TuneSpec
 
 _SMALL = 1_000_000
 """Up to this many parameters, all weights are the better choice (see _WHY_ALL)."""
@@ -60,7 +63,9 @@ class StartPicker(QWidget):
         self._about = label("", "caption", wrap=True)
         self._why = label("", "caption", wrap=True)
         self._tuning = QWidget()
-        self._tuning.setLayout(column(self.checkpoint, self._about, self.form, self._why))
+        self.costs = {mode: (NumberLabel(7, "mono-small"), NumberLabel(9, "mono-small")) for mode in TUNE_MODES}
+        self._modes = {mode: label(words(mode), "small") for mode in TUNE_MODES}
+        self._tuning.setLayout(column(self.checkpoint, self._about, self.form, self._why, self._cost_table()))
         self.setLayout(column(self.choice, self._tuning))
         self.choice.activated.connect(self._on_choice)
         self.checkpoint.activated.connect(lambda: self.changed.emit())
@@ -69,6 +74,40 @@ class StartPicker(QWidget):
         session.runs.changed.connect(self.reload)
         session.training.ended.connect(self.reload)
         self.reload()
+
+    def _cost_table(self) -> QWidget:
+        table = QWidget()
+        grid = QGridLayout(table)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(2 * SPACE)
+        grid.setVerticalSpacing(SPACE // 2)
+        for at, (title, tip) in enumerate(
+            (
+                ("What each would train", "The modes of fine-tuning"),
+                ("Weights", "Numbers that are trained"),
+                ("Memory", "Estimated memory of a step; Measure, at the right, tries the chosen mode"),
+            )
+        ):
+            caption = label(title, "caption")
+            caption.setToolTip(tip)
+            grid.addWidget(caption, 0, at, Qt.AlignmentFlag.AlignRight if at else Qt.AlignmentFlag.AlignLeft)
+        for at, (mode, (n_weights, n_bytes)) in enumerate(self.costs.items(), start=1):
+            grid.addWidget(self._modes[mode], at, 0)
+            for column_at, number in enumerate((n_weights, n_bytes), start=1):
+                grid.addWidget(number, at, column_at)
+            n_weights.setAccessibleName(f"Weights trained by {words(mode)}")
+            n_bytes.setAccessibleName(f"Memory of {words(mode)}")
+        grid.setColumnStretch(0, 1)
+        return table
+
+    def show_costs(self, costs: Mapping[str, tuple[int, int]]) -> None:
+        """Show what each mode trains and needs: mode -> (trained weights, bytes of a step)."""
+        for mode, (n_weights, n_bytes) in self.costs.items():
+            known = costs.get(mode)
+            n_weights.setText("–" if known is None else format_compact(known[0], billion="B"))
+            n_bytes.setText("–" if known is None else format_size(known[1]))
+            chosen = mode == self.form.config.mode
+            set_role(self._modes[mode], "accent" if chosen else "small")
 
     @property
     def config(self) -> ModelConfig | None:
@@ -79,6 +118,11 @@ class StartPicker(QWidget):
     def run_id(self) -> str:
         """The run that is started from, '' for none."""
         return str(self.choice.currentData() or "")
+
+    @property
+    def name(self) -> str:
+        """What the model that is started from is called, '' for none."""
+        return self.choice.currentText().rpartition("  ·  ")[0] if self.run_id else ""
 
     @property
     def problem(self) -> str:
@@ -166,13 +210,13 @@ class StartPicker(QWidget):
     def _show_why(self) -> None:
         """Say why this mode is proposed, or what speaks against another."""
         config, tune = self._config, self.form.config
-        words = ""
+        why = ""
         if config is not None and cost.total_parameters(config) <= _SMALL:
-            words = _WHY_ALL
+            why = _WHY_ALL
         elif tune.mode == "lora":
-            words = _WHY_LORA
-        self._why.setText(words)
-        self._why.setVisible(bool(words))
-        is_against = words == _WHY_ALL and tune.mode != "all"
+            why = _WHY_LORA
+        self._why.setText(why)
+        self._why.setVisible(bool(why))
+        is_against = why == _WHY_ALL and tune.mode != "all"
         self._why.setProperty("tone", "warning" if is_against else "")
         self._why.style().polish(self._why)
