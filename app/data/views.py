@@ -29,8 +29,8 @@ class DataViews(Views):
         self.allow_dataset(allowed=False)
 
     def allow_dataset(self, *, allowed: bool) -> None:
-        """Whether there is a dataset to be shown."""
-        self.bar.setTabVisible(self.names.index("dataset"), allowed)
+        """Whether there is a dataset to be shown; the view of none is greyed."""
+        self.bar.setTabEnabled(self.names.index("dataset"), allowed)
 
     def _update(self, name: str) -> None:
         """They follow the session and the draft."""

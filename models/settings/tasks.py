@@ -18,6 +18,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from models.metrics.table import METRICS
+from models.settings.slots import check_complete
+
 ALL_TOPOLOGIES = ("decoder-only", "encoder-only", "encoder-decoder")
 
 
@@ -27,8 +30,9 @@ class Task:
 
     title: its name on screen. help: what the model learns, for the setting's help. columns: those that a row must have;
     optional_columns: those that it may have. heads: topology -> the `ModelConfig.head` that learns it; topologies that
-    cannot are left out. metrics: names of its metrics (models.metrics), the usual headline first. label_column: where
-    its answers come from a fixed list of labels, their column.
+    cannot are left out. metrics: their names (models.metrics.table), the usual headline first; one whose
+    `higher_is_better` is None cannot be it. label_column: where its answers come from a fixed list of labels, their
+    column.
     """
 
     title: str
@@ -61,7 +65,7 @@ TASKS = {
         columns=("text", "label"),
         optional_columns=("text_pair",),
         heads=_SEQUENCE,
-        metrics=("macro_f1", "accuracy", "mcc", "ece"),
+        metrics=("macro_f1", "accuracy", "mcc", "weighted_f1", "auc", "ece"),
         label_column="label",
     ),
     "multi-label": Task(
@@ -101,6 +105,19 @@ TASKS = {
         help="write a text after another: translation, summaries, answers, code",
         columns=("source", "target"),
         heads={"decoder-only": "language", "encoder-decoder": "language"},
-        metrics=("exact_match", "chrf2", "bleu", "rouge_l", "token_f1", "pass_at_1"),
+        metrics=(
+            "exact_match",
+            "chrf2",
+            "bleu",
+            "rouge_1",
+            "rouge_2",
+            "rouge_l",
+            "rouge_lsum",
+            "token_f1",
+            "length_ratio",
+            "copied_ngrams",
+            "pass_at_1",
+        ),
     ),
 }
+check_complete(METRICS, (name for task in TASKS.values() for name in task.metrics), "metrics of the tasks")

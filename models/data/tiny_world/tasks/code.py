@@ -19,8 +19,9 @@ from models.data.tiny_world.world import World
 SEEN, UNSEEN_COMPOSITION, UNSEEN_WORDS = "seen", "unseen composition", "unseen words"
 NAME = "answer"
 """Of every function: its docstring alone says what it does."""
-N_CASES = 6
+N_CASES = 5
 _COMPOSITIONS_ONE_IN = 8
+_CANDIDATES = 3
 
 
 @dataclass(frozen=True)
@@ -101,19 +102,33 @@ class Composition:
 
     def run(self, argument: Any, word: Any) -> Any:
         """What it must return."""
-        items = [item for item in self.domain.items(argument) if self.filter.keep(item, word)]
-        return self.aggregate.result([self.key.value(item) for item in items])
+        return self.aggregate.result([self.key.value(item) for item in self._kept(argument, word)])
+
+    def telling_argument(self, world: World, word: Any, rng: random.Random) -> Any:
+        """Of a few arguments that with most to tell: several items that are kept, and others that are not."""
+        drawn = [self.domain.argument(world, word, rng) for _ in range(_CANDIDATES)]
+        return max(drawn, key=lambda argument: self._worth(argument, word))
+
+    def _worth(self, argument: Any, word: Any) -> int:
+        n_kept = len(self._kept(argument, word))
+        return min(n_kept, 3) + (n_kept < len(argument))
+
+    def _kept(self, argument: Any, word: Any) -> list[Any]:
+        return [item for item in self.domain.items(argument) if self.filter.keep(item, word)]
 
 
 def _numbers(_world: World, word: Any, rng: random.Random) -> list[int]:
     near = word if isinstance(word, int) else 6
-    draws = (lambda: rng.randint(-9, 40), lambda: near + rng.randint(-3, 3), lambda: near * rng.randint(0, 4))
-    return [rng.choice(draws)() for _ in range(rng.randint(3, 8))]
+    draws = (lambda: rng.randint(-30, 40), lambda: near + rng.randint(-4, 4), lambda: near * rng.randint(0, 4))
+    drawn = [rng.choice(draws)() for _ in range(rng.randint(4, 8))]
+    return [*drawn, rng.choice(drawn)]
 
 
 def _names(world: World, word: Any, rng: random.Random) -> list[str]:
-    chosen = rng.choices(world.people, k=rng.randint(3, 6))
-    return rng.sample([*chosen, word], len(chosen) + 1) if word in world.people else chosen
+    chosen = rng.choices(world.people, k=rng.randint(4, 7))
+    chosen.append(word if word in world.people else rng.choice(chosen))
+    rng.shuffle(chosen)
+    return chosen
 
 
 def _assignment(keys: str, values: str) -> Callable[[World, Any, random.Random], dict[str, str]]:
@@ -170,10 +185,10 @@ NUMBERS = Domain("numbers", "numbers", "for number in numbers", (
     Key("square", ("the squares of {x}", "the squared values of {x}"), "number * number", lambda x: x * x,
         is_number=True),
     Key("double", ("the doubles of {x}", "the doubled values of {x}"), "2 * number", lambda x: 2 * x, is_number=True),
-    Key("half", ("the halves of {x}, rounded down", "the rounded-down halves of {x}"), "number // 2",
+    Key("half", ("the halves, rounded down, of {x}", "the rounded-down halves of {x}"), "number // 2",
         lambda x: x // 2, is_number=True),
-    Key("size", ("the absolute values of {x}", "the sizes without sign of {x}"), "abs(number)", abs, is_number=True),
-    Key("negative", ("the negatives of {x}", "the values with the other sign of {x}"), "-number", lambda x: -x,
+    Key("size", ("the absolute values of {x}", "the magnitudes of {x}"), "abs(number)", abs, is_number=True),
+    Key("negative", ("the negatives of {x}", "the opposites of {x}"), "-number", lambda x: -x,
         is_number=True),
 ), _numbers)  # fmt: skip
 NAMES = Domain("names", "names", "for name in names", (
@@ -185,7 +200,7 @@ NAMES = Domain("names", "names", "for name in names", (
     Filter("starting", ("the names that start with {w}", "the names beginning with {w}"), 'name[0] == "{w}"',
            lambda x, w: x[0] == w, "capitals"),
     Filter("ending", ("the names that end with {w}", "the names ending in {w}"), 'name[-1] == "{w}"',
-           lambda x, w: x[-1] == w, "letters"),
+           lambda x, w: x[-1] == w, "finals"),
     Filter("containing", ("the names that contain {w}", "the names with the letter {w} in them"), '"{w}" in name',
            lambda x, w: w in x, "letters"),
     Filter("other", ("the names other than {w}", "the names that are not {w}"), 'name != "{w}"',
@@ -195,8 +210,8 @@ NAMES = Domain("names", "names", "for name in names", (
     Key("length", ("the lengths of {x}", "the numbers of letters of {x}"), "len(name)", len, is_number=True),
     Key("initial", ("the first letters of {x}", "the initials of {x}"), "name[0]", lambda x: x[0]),
     Key("final", ("the last letters of {x}", "the final letters of {x}"), "name[-1]", lambda x: x[-1]),
-    Key("capitals", ("the upper-case forms of {x}", "{x} in capitals"), "name.upper()", str.upper),
-    Key("reversed", ("the reversed forms of {x}", "{x} spelled backwards"), "name[::-1]", lambda x: x[::-1]),
+    Key("capitals", ("the upper-case forms of {x}", "the capital forms of {x}"), "name.upper()", str.upper),
+    Key("reversed", ("the reversed forms of {x}", "the backward spellings of {x}"), "name[::-1]", lambda x: x[::-1]),
 ), _names)  # fmt: skip
 PLACES = Domain("places", "place_of", "for person, place in place_of.items()", (
     Filter("all", ("the people", "all people"), "", lambda x, w: True),
@@ -252,7 +267,7 @@ def draw(world: World, rng: random.Random) -> list[Drawn]:
     if by_parts != "train" and by_word != "train":
         return []  # one thing at a time is new
     group = UNSEEN_COMPOSITION if by_parts != "train" else UNSEEN_WORDS if by_word != "train" else SEEN
-    arguments = [composition.domain.argument(world, word, rng) for _ in range(N_CASES)]
+    arguments = [composition.telling_argument(world, word, rng) for _ in range(N_CASES)]
     row = {
         "source": f'def {NAME}({composition.domain.parameter}):\n    """{composition.docstring(word, rng)}"""\n',
         "target": composition.body(word),
@@ -278,8 +293,10 @@ def _words(name: str, world: World) -> Sequence[Any]:
             return (4, 5, 6)
         case "capitals":
             return sorted({person[0] for person in world.people})
+        case "finals":
+            return sorted({person[-1] for person in world.people})
         case "letters":
-            return "aeilmnorsty"
+            return "aeilnor"
         case _:
             words: Sequence[str] = {"people": world.people, "places": world.places, "things": world.things}[name]
             return words

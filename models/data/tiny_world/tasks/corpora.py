@@ -95,7 +95,7 @@ WORLD_TASKS: Mapping[str, WorldTask] = MappingProxyType(
             metric="pass_at_1",
             draw=code.draw,
             sizes={
-                ("train", code.SEEN): 16_000,
+                ("train", code.SEEN): 12_000,
                 ("val", code.UNSEEN_COMPOSITION): 200,
                 ("val", code.UNSEEN_WORDS): 200,
                 ("test", code.UNSEEN_COMPOSITION): 600,

@@ -115,7 +115,8 @@ def _facts(world: World, rng: random.Random) -> list[WorldEvent]:
 def _unanswerable(world: World, facts: Sequence[WorldEvent], rng: random.Random) -> tuple[WorldEvent, str]:
     """A fact that the text says nothing of, and why: about somebody in it ("unsaid") or not in it ("absent").
 
-    Nobody asks where a thing is that somebody has, since that can be inferred.
+    Mostly of a kind that the text tells of others, so that the kind does not give it away. Nobody asks where a thing
+    is that somebody has, since that can be inferred.
     """
     known = {(type(fact), _subject(fact)) for fact in facts}
     known |= {(Lies, fact.thing) for fact in facts if isinstance(fact, Holds)}
@@ -134,7 +135,8 @@ def _unanswerable(world: World, facts: Sequence[WorldEvent], rng: random.Random)
             by_kind.setdefault(type(fact), []).append(fact)
     if not by_kind:  # everything that can be asked of those in the text is said
         return Is(next(p for p in world.people if p not in in_text), ""), "absent"
-    fact = rng.choice(by_kind[rng.choice(list(by_kind))])
+    told = [kind for kind in by_kind if any(type(fact) is kind for fact in facts)]
+    fact = rng.choice(by_kind[rng.choice(told if told and rng.random() < 0.7 else list(by_kind))])
     return fact, "unsaid" if _subject(fact) in in_text else "absent"
 
 

@@ -1,0 +1,164 @@
+"""How sure a score is: Wilson's interval of a proportion, the bootstrap over items, and the paired bootstrap.
+
+A metric is given as a `Measure`, a function of how often each item counts. So one drawing of items serves every metric,
+and two systems can be measured on the same drawing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[Any]
+
+RESAMPLES = 1000
+LEVEL = 0.95
+_Z = 1.959963984540054  # of the normal distribution, at LEVEL
+_CELLS_AT_ONCE = 2_000_000
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric of `n` items. `of_weights`: how often each item counts, [b, n], to the metric's values, [b].
+
+    A value is NaN where the metric is undefined.
+    """
+
+    n: int
+    of_weights: Callable[[Array], Array]
+
+    def value(self) -> float | None:
+        """The metric of all items, each counted once; None where it is undefined."""
+        if not self.n:
+            return None
+        value = float(self.of_weights(np.ones((1, self.n)))[0])
+        return value if math.isfinite(value) else None
+
+
+def additive(items: ArrayLike, of_sums: Callable[[Array], Array]) -> Measure:
+    """A metric that is a function of sums over the items.
+
+    Args:
+        items: what each item adds, [n, k]. of_sums: the sums, [b, k], to values, [b].
+    """
+    table = np.asarray(items, dtype=np.float64)
+    return Measure(len(table), lambda weights: of_sums(weights @ table))
+
+
+def mean(values: Sequence[float] | Array) -> Measure:
+    """The mean of one number per item."""
+    column = np.asarray(values, dtype=np.float64).reshape(-1, 1)
+    return Measure(len(column), lambda weights: (weights @ column)[:, 0] / weights.sum(axis=1))
+
+
+def divide(numerator: Array, denominator: Array, default: float = 0.0) -> Array:
+    """The quotients of two arrays; `default` where the denominator is 0."""
+    shape = np.broadcast_shapes(np.shape(numerator), np.shape(denominator))
+    quotients = np.full(shape, default, dtype=np.float64)
+    return np.divide(numerator, denominator, out=quotients, where=np.broadcast_to(denominator != 0, shape))
+
+
+def mid_ranks(values: Array) -> Callable[[Array], Array]:
+    """The ranks of values less a half, ties at their mean, as a function of how often each counts: [b, n] to [b, n]."""
+    if not len(values):
+        return lambda weights: weights
+    _, tie = np.unique(values, return_inverse=True)
+    order = np.argsort(tie, kind="stable")
+    starts = np.flatnonzero(np.diff(tie[order], prepend=-1))
+
+    def of_weights(weights: Array) -> Array:
+        sizes = np.add.reduceat(weights[:, order], starts, axis=1)
+        ranks: Array = (np.cumsum(sizes, axis=1) - sizes / 2)[:, tie]
+        return ranks
+
+    return of_weights
+
+
+def wilson(n_right: float, n: int) -> tuple[float, float] | None:
+    """The 95 % interval of a proportion (Wilson 1927); None if there are no items.
+
+    It stays within 0 and 1, and is honest where all or none are right, as the normal approximation is not.
+    """
+    if n <= 0:
+        return None
+    share = n_right / n
+    centre = share + _Z**2 / (2 * n)
+    margin = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+    scale = 1 + _Z**2 / n
+    low = (centre - margin) / scale if n_right > 0 else 0.0
+    high = (centre + margin) / scale if n_right < n else 1.0
+    return low, high
+
+
+def bootstrap(measure: Measure, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float] | None:
+    """The 95 % percentile interval of a metric over items drawn with replacement (Efron 1979).
+
+    None if there are fewer than two items, or no drawing for which the metric is defined.
+    """
+    if measure.n < 2 or resamples < 1:
+        return None
+    values = np.concatenate([measure.of_weights(weights) for weights in _drawings(measure.n, resamples, seed)])
+    return _percentiles(values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """System B compared with system A on the same items.
+
+    difference: B − A. interval: its 95 % interval; None if it could not be drawn. p_value: how likely a difference at
+    least as large is by chance, two-sided, if both were equally good (Koehn 2004, in sacrebleu's form: the differences
+    of the drawings, centred on their mean, against the difference that was found).
+    """
+
+    a: float
+    b: float
+    difference: float
+    interval: tuple[float, float] | None
+    p_value: float
+    n: int
+
+
+def paired_bootstrap(a: Measure, b: Measure, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
+    """Compare two systems by one metric; both are measured on the same drawings of the items.
+
+    Raises:
+        ValueError: if they were measured on different numbers of items, or the metric is undefined for one of them.
+    """
+    if a.n != b.n:
+        raise ValueError(f"The first system was scored on {a.n} items and the second on {b.n}: score both on the same.")
+    of_a, of_b = a.value(), b.value()
+    if of_a is None or of_b is None:
+        raise ValueError("The metric is undefined for one of the two systems: choose another metric.")
+    found = of_b - of_a
+    drawn = np.concatenate([b.of_weights(w) - a.of_weights(w) for w in _drawings(a.n, max(1, resamples), seed)])
+    drawn = drawn[np.isfinite(drawn)]
+    p_value = 1.0
+    if len(drawn):
+        by_chance = np.abs(drawn - drawn.mean()) >= abs(found) - 1e-12
+        p_value = (int(by_chance.sum()) + 1) / (len(drawn) + 1)
+    return Comparison(
+        a=of_a, b=of_b, difference=found, interval=_percentiles(drawn) if a.n > 1 else None, p_value=p_value, n=a.n
+    )
+
+
+def _drawings(n: int, resamples: int, seed: int) -> Iterator[Array]:
+    """How often each item is drawn when n are drawn with replacement: arrays [b, n], `resamples` rows in all."""
+    rng = np.random.default_rng(seed)
+    at_once = max(1, _CELLS_AT_ONCE // n)
+    for start in range(0, resamples, at_once):
+        rows = min(at_once, resamples - start)
+        draws = rng.integers(n, size=(rows, n)) + np.arange(rows)[:, None] * n
+        yield np.bincount(draws.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+
+
+def _percentiles(values: Array) -> tuple[float, float] | None:
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return None
+    low, high = np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

@@ -1,0 +1,149 @@
+"""What every scoring gives: a `Report` of named scores with intervals. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from models.metrics.intervals import RESAMPLES, Comparison, Measure, bootstrap, mean, paired_bootstrap, wilson
+from models.metrics.table import METRICS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """The value of one metric; None where it is undefined, and `note` says why.
+
+    interval: its 95 % interval, if one was computed. measure: the metric as a function of the items, for comparisons.
+    """
+
+    value: float | None
+    interval: tuple[float, float] | None = None
+    note: str | None = None
+    measure: Measure | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        assert self.value is None or math.isfinite(self.value)
+        assert self.value is not None or self.note, "a score without a value says why"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What predictions were worth: the scores by the names of `METRICS`, of which one is the headline.
+
+    n: items scored. details: what only some tasks have (confusion matrix, entities by type, signature, …), JSON-able;
+    each family's function says which. item_scores: one number per item, 1 where it is perfect: to sort the worst first.
+    """
+
+    headline: str
+    n: int
+    scores: Mapping[str, Score]
+    details: Mapping[str, Any] = field(default_factory=dict)
+    item_scores: tuple[float, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        assert self.headline in self.scores
+        assert all(name in METRICS for name in self.scores)
+
+    @property
+    def value(self) -> float | None:
+        """The headline's value."""
+        return self.scores[self.headline].value
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The headline's 95 % interval."""
+        return self.scores[self.headline].interval
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The sentences of all scores that have one, each once."""
+        return tuple(dict.fromkeys(score.note for score in self.scores.values() if score.note))
+
+    def with_headline(self, name: str) -> Report:
+        """The same report with another headline.
+
+        Raises:
+            ValueError: if there is no score of that name.
+        """
+        if name not in self.scores:
+            raise ValueError(f"There is no score {name!r} here: choose one of {', '.join(self.scores)}.")
+        return replace(self, headline=name)
+
+    def joined(self, other: Report) -> Report:
+        """This report with the scores and details of another one of the same items: texts that are also code."""
+        return replace(self, scores={**self.scores, **other.scores}, details={**self.details, **other.details})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, which `report_from_dict` reads; without what compares two systems."""
+        return {
+            "headline": self.headline,
+            "n": self.n,
+            "scores": {
+                name: {"value": score.value, "interval": list(score.interval) if score.interval else None}
+                | ({"note": score.note} if score.note else {})
+                for name, score in self.scores.items()
+            },
+            "details": dict(self.details),
+        }
+
+
+def report_from_dict(data: Mapping[str, Any]) -> Report:
+    """What `Report.to_dict` wrote.
+
+    Raises:
+        ValueError: if something is missing or has a wrong type.
+    """
+    try:
+        scores = {name: _read_score(score) for name, score in data["scores"].items() if name in METRICS}
+        if data["headline"] not in scores:
+            raise KeyError(data["headline"])
+        return Report(headline=data["headline"], n=int(data["n"]), scores=scores, details=dict(data["details"]))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ValueError(f"The scores are damaged: {error} is missing or wrong. Evaluate again.") from error
+
+
+def _read_score(data: Mapping[str, Any]) -> Score:
+    value, interval, note = data["value"], data["interval"], data.get("note")
+    if value is None:
+        return Score(value=None, note=str(note or "It is undefined."))
+    if not math.isfinite(value):
+        raise ValueError(f"value {value}")
+    return Score(value=float(value), interval=(float(interval[0]), float(interval[1])) if interval else None, note=note)
+
+
+def compare(a: Report, b: Report, metric: str | None = None, resamples: int = RESAMPLES) -> Comparison:
+    """System `b` compared with `a` on the same items, by paired bootstrap.
+
+    Raises:
+        ValueError: if a score is missing or undefined, or the numbers of items differ.
+    """
+    name = metric or b.headline
+    first, second = (report.scores.get(name) for report in (a, b))
+    if first is None or second is None or first.measure is None or second.measure is None:
+        raise ValueError(f"{name!r} was not measured for both systems: score both again, or choose another metric.")
+    return paired_bootstrap(first.measure, second.measure, resamples)
+
+
+def bootstrapped(measure: Measure, resamples: int, undefined: str, note: str | None = None) -> Score:
+    """The score of a measure with its bootstrap interval; `undefined` is the note where it has no value."""
+    value = measure.value()
+    if value is None:
+        return Score(value=None, note="There are no items." if not measure.n else undefined, measure=measure)
+    return Score(value=value, interval=bootstrap(measure, resamples), note=note, measure=measure)
+
+
+def proportion(flags: Sequence[bool], note: str | None = None) -> Score:
+    """The share of items that are right, with Wilson's interval."""
+    n = len(flags)
+    if not n:
+        return Score(value=None, note="There are no items.", measure=mean([]))
+    n_right = sum(map(bool, flags))
+    return Score(value=n_right / n, interval=wilson(n_right, n), note=note, measure=mean([bool(f) for f in flags]))
+
+
+def check_lengths(n_gold: int, n_predicted: int) -> None:
+    """Raise ValueError unless there is one prediction per item."""
+    if n_gold != n_predicted:
+        raise ValueError(f"There are {n_gold} items but {n_predicted} predictions: give one prediction for each item.")

@@ -1,0 +1,368 @@
+"""What a trained model has to beat: simple rules that learn from the same rows. No torch import.
+
+Each learns from training rows by `fit` and answers others by `predict`; rows are those of models.settings.tasks. An
+answer is a label, labels, a score, tags, an answer's text (empty: none) or a target's text, as its task has it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from models.metrics.tagging import Entity, entities, iob2
+
+Row = Mapping[str, Any]
+Rows = Sequence[Row]
+
+
+class Baseline(Protocol):
+    """A rule. title: its name on screen. help: how it answers, in one line."""
+
+    title: ClassVar[str]
+    help: ClassVar[str]
+
+    def fit(self, rows: Rows) -> None:
+        """Learn from training rows; raises ValueError if there are none and it needs some."""
+
+    def predict(self, rows: Rows) -> list[Any]:
+        """An answer for each row."""
+
+
+def _commonest(values: Iterable[Any]) -> Any:
+    """The most frequent value; of several the first in order, so that the order of rows does not matter."""
+    counts = Counter(values)
+    if not counts:
+        raise ValueError("A baseline learns from training rows, and there are none: give it at least one.")
+    most = max(counts.values())
+    return min(value for value, count in counts.items() if count == most)
+
+
+class MajorityLabel:
+    """Classification: always the most frequent label."""
+
+    title: ClassVar = "Most frequent label"
+    help: ClassVar = "gives every text the label that is most frequent in training"
+
+    def fit(self, rows: Rows) -> None:
+        """Count the labels."""
+        self._label = _commonest(row["label"] for row in rows)
+
+    def predict(self, rows: Rows) -> list[str]:
+        """That label, for every row."""
+        return [self._label] * len(rows)
+
+
+class NaiveBayes:
+    """Classification: multinomial Naive Bayes of lower-case words, add-one smoothing (Manning 2008, 13.2)."""
+
+    title: ClassVar = "Naive Bayes"
+    help: ClassVar = "counts how often each word stands in texts of each label"
+
+    def fit(self, rows: Rows) -> None:
+        """Count labels, and the words in their texts."""
+        self._labels = sorted({row["label"] for row in rows})
+        _commonest(self._labels)
+        index = {label: i for i, label in enumerate(self._labels)}
+        texts = [self._words(row) for row in rows]
+        self._vocabulary = {word: i for i, word in enumerate(sorted({word for text in texts for word in text}))}
+        counts = np.ones((len(self._labels), len(self._vocabulary)))
+        n_rows = np.zeros(len(self._labels))
+        for row, text in zip(rows, texts, strict=True):
+            n_rows[index[row["label"]]] += 1
+            np.add.at(counts[index[row["label"]]], [self._vocabulary[word] for word in text], 1)
+        self._of_word = np.log(counts / counts.sum(axis=1, keepdims=True)) if self._vocabulary else counts
+        self._of_label = np.log(n_rows / n_rows.sum())
+
+    def predict(self, rows: Rows) -> list[str]:
+        """The likeliest label of each row; words that training did not have say nothing."""
+        found = []
+        for row in rows:
+            known = [self._vocabulary[word] for word in self._words(row) if word in self._vocabulary]
+            found.append(self._labels[int((self._of_label + self._of_word[:, known].sum(axis=1)).argmax())])
+        return found
+
+    @staticmethod
+    def _words(row: Row) -> list[str]:
+        return re.findall(r"\w+", f"{row['text']} {row.get('text_pair') or ''}".lower())
+
+
+class MajorityLabels:
+    """Several labels: those that at least half of the training rows have, or else the most frequent one."""
+
+    title: ClassVar = "Most frequent labels"
+    help: ClassVar = "gives every text the labels that at least half of the training texts have"
+
+    def fit(self, rows: Rows) -> None:
+        """Count the labels."""
+        counts = Counter(label for row in rows for label in set(row["labels"]))
+        frequent = sorted(label for label, count in counts.items() if 2 * count >= len(rows))
+        self._labels = frequent or [_commonest(counts.elements())]
+
+    def predict(self, rows: Rows) -> list[list[str]]:
+        """Those labels, for every row."""
+        return [list(self._labels) for _ in rows]
+
+
+class MeanScore:
+    """A score: always the mean of training. It has no correlation; its mean absolute error is what counts."""
+
+    title: ClassVar = "Mean score"
+    help: ClassVar = "gives every text the mean of the training scores"
+
+    def fit(self, rows: Rows) -> None:
+        """Average the scores."""
+        scores = [float(row["score"]) for row in rows]
+        _commonest(scores)
+        self._mean = sum(scores) / len(scores)
+
+    def predict(self, rows: Rows) -> list[float]:
+        """That mean, for every row."""
+        return [self._mean] * len(rows)
+
+
+class MostFrequentTag:
+    """Tagging: of each word the tag that it mostly has, of an unknown one the most frequent tag."""
+
+    title: ClassVar = "Most frequent tag"
+    help: ClassVar = "gives each word the tag that it has most often in training"
+
+    def fit(self, rows: Rows) -> None:
+        """Count the tags of each word."""
+        tags: dict[str, Counter[str]] = defaultdict(Counter)
+        for row in rows:
+            for word, tag in zip(row["words"], row["tags"], strict=True):
+                tags[word][tag] += 1
+        self._otherwise = _commonest(tag for row in rows for tag in row["tags"])
+        self._tags = {word: _commonest(counts.elements()) for word, counts in tags.items()}
+
+    def predict(self, rows: Rows) -> list[list[str]]:
+        """A tag for each word."""
+        return [[self._tags.get(word, self._otherwise) for word in row["words"]] for row in rows]
+
+
+class LexiconTagger:
+    """Tagging: the entities of training, wherever they stand; longer ones first."""
+
+    title: ClassVar = "Word list"
+    help: ClassVar = "marks the names that it saw in training, and no others"
+
+    def fit(self, rows: Rows) -> None:
+        """Collect the entities, each with the type that it mostly has."""
+        types: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+        for row in rows:
+            for entity in entities(row["tags"]):
+                types[tuple(row["words"][entity.start : entity.end])][entity.type] += 1
+        self._types = {words: _commonest(counts.elements()) for words, counts in types.items()}
+        self._longest = max(map(len, self._types), default=0)
+
+    def predict(self, rows: Rows) -> list[list[str]]:
+        """Tags in IOB2."""
+        return [iob2(self._entities(row["words"]), len(row["words"])) for row in rows]
+
+    def _entities(self, words: Sequence[str]) -> list[Entity]:
+        found, start = [], 0
+        while start < len(words):
+            for end in range(min(len(words), start + self._longest), start, -1):
+                if kind := self._types.get(tuple(words[start:end])):
+                    found.append(Entity(start, end, kind))
+                    start = end
+                    break
+            else:
+                start += 1
+        return found
+
+
+class LastMentioned:
+    """Question answering: of the answers that training gave to questions with this first word, the last in the text."""
+
+    title: ClassVar = "Last one mentioned"
+    help: ClassVar = "takes the answer known from training that the text mentions last"
+
+    def fit(self, rows: Rows) -> None:
+        """Collect the answers by the first word of their question."""
+        self._answers: dict[str, set[str]] = defaultdict(set)
+        for row in rows:
+            self._answers[self._kind(row)] |= {answer["text"] for answer in row["answers"] if answer["text"]}
+
+    def predict(self, rows: Rows) -> list[str]:
+        """The text of an answer; empty if the text mentions none."""
+        return [self._last(row["context"], self._answers.get(self._kind(row), set())) for row in rows]
+
+    @staticmethod
+    def _kind(row: Row) -> str:
+        return next(iter(re.findall(r"\w+", row["question"].lower())), "")
+
+    @staticmethod
+    def _last(context: str, answers: Iterable[str]) -> str:
+        """Of two that end at the same place the longer one; whole words only."""
+        ends = [
+            (found[-1].end(), len(answer), answer)
+            for answer in answers
+            if (found := list(re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", context)))
+        ]
+        return max(ends)[2] if ends else ""
+
+
+class Copy:
+    """Text to text: the source as it is."""
+
+    title: ClassVar = "Copy"
+    help: ClassVar = "writes the source again"
+
+    def fit(self, rows: Rows) -> None:
+        """Learn nothing."""
+
+    def predict(self, rows: Rows) -> list[str]:
+        """The sources."""
+        return [row["source"] for row in rows]
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of a text, parted after “.”, “!” or “?” and a space, or at a new line."""
+    return [part.strip() for part in re.split(r"(?<=[.!?])\s+|\n+", text) if part.strip()]
+
+
+class LeadSentence(Copy):
+    """Summaries: the first sentence."""
+
+    title: ClassVar = "First sentence"
+    help: ClassVar = "writes the first sentence of the source"
+
+    def predict(self, rows: Rows) -> list[str]:
+        """The first sentence of each source."""
+        return [" ".join(split_sentences(row["source"])[:1]) for row in rows]
+
+
+class LastSentences(Copy):
+    """Summaries: the last three sentences."""
+
+    title: ClassVar = "Last three sentences"
+    help: ClassVar = "writes the last three sentences of the source"
+
+    def predict(self, rows: Rows) -> list[str]:
+        """The end of each source."""
+        return [" ".join(split_sentences(row["source"])[-3:]) for row in rows]
+
+
+class WordByWord:
+    """Translation by a table of words, learned from the pairs by IBM's model 1 (Brown 1993): no order, no grammar.
+
+    Marks and unknown words stay as they are.
+    """
+
+    title: ClassVar = "Word by word"
+    help: ClassVar = "replaces each word by its likeliest translation"
+
+    _ITERATIONS = 5
+    _MAX_PAIRS = 5000
+
+    def fit(self, rows: Rows) -> None:
+        """Estimate how likely each source word becomes each target word, by expectation maximisation."""
+        word = re.compile(r"\w+")
+        pairs = [(word.findall(row["source"]), word.findall(row["target"])) for row in rows[: self._MAX_PAIRS]]
+        sources, targets = (
+            {w: i for i, w in enumerate(sorted({w for p in pairs for w in p[side]}))} for side in (0, 1)
+        )
+        links, owners = [], []  # a source word and a target word of one pair; which target word of which pair it is
+        n_targets = 0
+        for source, target in pairs:
+            ids = [sources[word] for word in source]
+            for word in target:
+                links += [source_id * len(targets) + targets[word] for source_id in ids]
+                owners += [n_targets] * len(ids)
+                n_targets += 1
+        self._table: dict[str, str] = {}
+        if not links:
+            return
+        cells, cell_of_link = np.unique(np.array(links), return_inverse=True)
+        owner = np.array(owners)
+        source_of_cell = cells // len(targets)
+        likelihood = np.ones(len(cells))
+        for _ in range(self._ITERATIONS):
+            of_link = likelihood[cell_of_link]
+            shares = of_link / np.bincount(owner, of_link, minlength=n_targets)[owner]
+            counts = np.bincount(cell_of_link, shares, minlength=len(cells))
+            likelihood = counts / np.bincount(source_of_cell, counts)[source_of_cell]
+        source_words, target_words = list(sources), list(targets)
+        for cell in np.argsort(likelihood, kind="stable").tolist():  # the likeliest last, so that it stays
+            self._table[source_words[source_of_cell[cell]]] = target_words[cells[cell] % len(targets)]
+
+    def predict(self, rows: Rows) -> list[str]:
+        """The sources with each word replaced."""
+        return [re.sub(r"\w+", lambda found: self._table.get(found[0], found[0]), row["source"]) for row in rows]
+
+
+class TranslationMemory:
+    """Text to text: the target of the training source that shares most character trigrams with this one (Jaccard)."""
+
+    title: ClassVar = "Translation memory"
+    help: ClassVar = "writes the target of the most similar training source"
+
+    def fit(self, rows: Rows) -> None:
+        """Keep the pairs, and which sources have each trigram."""
+        _commonest(row["source"] for row in rows)
+        self._pairs = [(str(row["source"]), str(row["target"])) for row in rows]
+        places: dict[str, list[int]] = defaultdict(list)
+        sizes = []
+        for i, (source, _) in enumerate(self._pairs):
+            trigrams = self._trigrams(source)
+            sizes.append(len(trigrams))
+            for trigram in trigrams:
+                places[trigram].append(i)
+        self._sizes = np.array(sizes)
+        self._places = {trigram: np.array(indices) for trigram, indices in places.items()}
+
+    def predict(self, rows: Rows) -> list[str]:
+        """The nearest source's target."""
+        return [self._nearest(row["source"])[1] for row in rows]
+
+    def _nearest(self, source: str) -> tuple[str, str]:
+        """The nearest pair, the first of several."""
+        trigrams = self._trigrams(source)
+        lists = [self._places[trigram] for trigram in trigrams if trigram in self._places]
+        if not lists:
+            return self._pairs[0]
+        shared = np.bincount(np.concatenate(lists), minlength=len(self._pairs))
+        return self._pairs[int((shared / (self._sizes + len(trigrams) - shared)).argmax())]
+
+    @staticmethod
+    def _trigrams(text: str) -> set[str]:
+        padded = f"  {text}  "
+        return {padded[i : i + 3] for i in range(len(padded) - 2)}
+
+
+class SwappedWords(TranslationMemory):
+    """Code and other patterns: the nearest source's target, with the words swapped that differ between the sources."""
+
+    title: ClassVar = "Nearest one, words swapped"
+    help: ClassVar = "takes the most similar training source's target, and swaps in the words that differ"
+
+    def predict(self, rows: Rows) -> list[str]:
+        """The nearest source's target, adapted."""
+        return [self._adapted(row["source"]) for row in rows]
+
+    def _adapted(self, source: str) -> str:
+        near, target = self._nearest(source)
+        # Names in code are words in prose: count_key is split like “the key”, and spaces are kept.
+        before, after, text = (re.findall(r"[^\W_]+|[\W_]", part) for part in (near, source, target))
+        swapped: dict[str, str] = {}
+        for kind, i, j, k, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+            if kind == "replace" and j - i == m - k:
+                swapped |= dict(zip(before[i:j], after[k:m], strict=True))
+        return "".join(swapped.get(word, word) for word in text)
+
+
+BASELINES: dict[str, tuple[Callable[[], Baseline], ...]] = {
+    "classification": (MajorityLabel, NaiveBayes),
+    "multi-label": (MajorityLabels,),
+    "regression": (MeanScore,),
+    "tagging": (LexiconTagger, MostFrequentTag),
+    "span": (LastMentioned,),
+    "text-to-text": (Copy, TranslationMemory, WordByWord, LeadSentence, LastSentences, SwappedWords),
+}
+"""Those that fit each task (models.settings.tasks), the most usual first; the others have none."""

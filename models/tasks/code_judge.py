@@ -1,0 +1,261 @@
+"""Runs functions that a model wrote, each of their cases in a sandbox, and says what came of it. No torch import.
+
+The sandbox is pydantic-monty: a small Python interpreter in a process of its own, which has no way to files, the
+network or the environment. It is young software, and knows a part of Python: no `yield`, no inheritance, little of the
+standard library. What it cannot run is an outcome of its own, not a wrong answer. Results are compared here, out of its
+reach.
+"""
+
+from __future__ import annotations
+
+import builtins
+import re
+import reprlib
+import sys
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from models.events import Event, Progress
+from models.metrics.code import pass_score
+from models.metrics.report import Report, Score, check_lengths
+from models.number_words import format_percent
+
+if TYPE_CHECKING:
+    import pydantic_monty
+
+MAX_SECONDS = 1.0
+MAX_BYTES = 1 << 26
+_MAX_PRINTED_BYTES = 1 << 20
+_MAX_SOURCE_CHARACTERS = 1 << 16
+
+NOT_INSTALLED = "pass@1 was not computed: the package pydantic-monty, which runs the functions, is not installed."
+
+
+class Outcome(StrEnum):
+    """What came of a function: right in all cases, or the first other thing that happened."""
+
+    RIGHT = "right"
+    WRONG_VALUE = "wrong value"
+    EXCEPTION = "exception"
+    LIMIT = "limit"
+    NOT_SUPPORTED = "not supported"
+
+
+@dataclass(frozen=True)
+class CodeCase:
+    """The function called with `arguments` must return `expected`, of the same type throughout: True is not 1."""
+
+    arguments: tuple[Any, ...]
+    expected: Any
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What came of one function. `case`: the index of the case that decided; None if it was its definition, or none.
+
+    detail: what happened, for the reader; empty if it is right.
+    """
+
+    outcome: Outcome
+    detail: str = ""
+    case: int | None = None
+
+
+def row_cases(row: Mapping[str, Any]) -> tuple[str, list[CodeCase]]:
+    """The name of a row's function, and its cases.
+
+    `row`: a text-to-text row whose `source` has the function's head, and with “cases”, [{"arguments": [],
+    "expected"}, …]. Written as JSON, they have no tuples and sets: an expected list is a list.
+
+    Raises:
+        ValueError: if there is no head, or the cases are missing or damaged.
+    """
+    heads = re.findall(r"^def\s+(\w+)", str(row.get("source", "")), re.MULTILINE)
+    if not heads:
+        raise ValueError("A row of code needs the head of a function in its source: “def name(…):”.")
+    try:
+        cases = [CodeCase(tuple(case["arguments"]), case["expected"]) for case in row["cases"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f'The cases of {heads[-1]} are missing or damaged ({error}): write {{"arguments": […], "expected": …}}.'
+        ) from error
+    if not cases:
+        raise ValueError(f"{heads[-1]} has no cases: without one, nothing tells whether it is right.")
+    return heads[-1], cases
+
+
+class CodeJudge:
+    """Judges functions; a context manager that keeps one sandbox process.
+
+    Raises (on entering):
+        ModuleNotFoundError: if pydantic-monty is not installed. FileNotFoundError: if its program is missing.
+    """
+
+    def __enter__(self) -> Self:
+        import pydantic_monty
+
+        self._monty = pydantic_monty
+        self._pool = pydantic_monty.Monty(
+            binary_path=_bundled_program(), max_processes=1, request_timeout=MAX_SECONDS + 2
+        ).__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._pool.__exit__(kind, error, traceback)
+
+    def judge(self, source: str, name: str, cases: Sequence[CodeCase]) -> Judgement:
+        """Define `source`, call the function `name` for each case in a session of its own, until one is not right."""
+        if len(source) > _MAX_SOURCE_CHARACTERS:
+            return Judgement(Outcome.LIMIT, f"The function has {len(source):,} characters.")
+        for index, case in enumerate(cases):
+            judgement = self._judge_case(source, name, case, index)
+            if judgement.outcome is not Outcome.RIGHT:
+                return judgement
+        return Judgement(Outcome.RIGHT)
+
+    def _judge_case(self, source: str, name: str, case: CodeCase, index: int) -> Judgement:
+        decided: int | None = None
+        limits: pydantic_monty.ResourceLimits = {
+            "max_feed_duration_secs": MAX_SECONDS,
+            "max_total_sleep_secs": MAX_SECONDS,
+            "max_memory": MAX_BYTES,
+        }
+        printed = self._monty.CollectString(max_bytes=_MAX_PRINTED_BYTES)
+        try:
+            with self._pool.checkout(limits=limits) as session:
+                session.feed_run(source, print_callback=printed)
+                decided = index
+                inputs = {f"_argument_{i}": argument for i, argument in enumerate(case.arguments)}
+                found = session.feed_run(f"{name}({', '.join(inputs)})", inputs=inputs, print_callback=printed)
+        except self._monty.MontyCrashedError as error:
+            return Judgement(Outcome.LIMIT, f"The sandbox had to be stopped: {error}", decided)
+        except self._monty.MontyError as error:
+            inner = error.exception()
+            return Judgement(_failure(inner, source), f"{type(inner).__name__}: {inner}", decided)
+        if _is_same(case.expected, found):
+            return Judgement(Outcome.RIGHT)
+        return Judgement(Outcome.WRONG_VALUE, f"{_shown(found)} instead of {_shown(case.expected)}", decided)
+
+
+def score_code(judgements: Sequence[Judgement]) -> Report:
+    """pass@1 of functions, one per problem; those that the sandbox cannot run are not passed, and are counted aloud.
+
+    Details: `outcomes`, how many of each; `defined`, the share whose definition could be run (None without functions).
+    """
+    n = len(judgements)
+    counts = Counter(judgement.outcome for judgement in judgements)
+    passed = [judgement.outcome is Outcome.RIGHT for judgement in judgements]
+    unsupported = counts[Outcome.NOT_SUPPORTED]
+    note = None
+    if unsupported:
+        rest = f"; of the others, {format_percent(sum(passed) / (n - unsupported), 1)} pass" if unsupported < n else ""
+        note = f"{format_percent(unsupported / n, 1)} could not be run by the sandbox and count as not passed{rest}."
+    defined = [judgement.outcome is Outcome.RIGHT or judgement.case is not None for judgement in judgements]
+    return Report(
+        headline="pass_at_1",
+        n=n,
+        scores={"pass_at_1": pass_score([[p] for p in passed], note=note)},
+        details={
+            "outcomes": {outcome.value: counts[outcome] for outcome in Outcome},
+            "defined": sum(defined) / n if n else None,
+        },
+        item_scores=tuple(map(float, passed)),
+    )
+
+
+def judge_code(
+    rows: Sequence[Mapping[str, Any]], predicted: Sequence[str]
+) -> Generator[Event, None, tuple[Report, list[Judgement]]]:
+    """Judge the bodies that were written for rows (see `row_cases`), with Progress after each.
+
+    Returns:
+        The report and a judgement for each row; without the sandbox the report says so, and there are no judgements.
+
+    Raises:
+        ValueError: if a row has no cases, or the lengths differ.
+    """
+    check_lengths(len(rows), len(predicted))
+    problems = [row_cases(row) for row in rows]
+    judgements: list[Judgement] = []
+    try:
+        with CodeJudge() as judge:
+            for row, body, (name, cases) in zip(rows, predicted, problems, strict=True):
+                judgements.append(judge.judge(str(row["source"]) + body, name, cases))
+                yield Progress(done=len(judgements), total=len(rows))
+    except (ModuleNotFoundError, FileNotFoundError):
+        return Report(headline="pass_at_1", n=0, scores={"pass_at_1": Score(value=None, note=NOT_INSTALLED)}), []
+    return score_code(judgements), judgements
+
+
+def _bundled_program() -> Path | None:
+    """The sandbox's program within a frozen bundle (build.spec); None where pydantic-monty finds it by itself."""
+    folder = getattr(sys, "_MEIPASS", None)
+    return Path(folder) / ("monty.exe" if sys.platform == "win32" else "monty") if folder else None
+
+
+def _failure(error: BaseException, source: str) -> Outcome:
+    """Which outcome an exception from the sandbox is; by its words, since code can raise the same types itself."""
+    text = str(error)
+    match error:
+        case TimeoutError() | MemoryError() if " limit exceeded" in text:
+            return Outcome.LIMIT
+        case RecursionError():
+            return Outcome.LIMIT
+        case NotImplementedError() if "monty" in text.lower():
+            return Outcome.NOT_SUPPORTED
+        case ModuleNotFoundError() if text.startswith("No module named"):
+            return Outcome.NOT_SUPPORTED
+        case PermissionError() if text.startswith("Permission denied"):
+            return Outcome.NOT_SUPPORTED
+        case RuntimeError() if "not supported in this environment" in text:
+            return Outcome.NOT_SUPPORTED
+        case TypeError() if text.endswith("'list' object is not an iterator") and " for " in source:
+            return Outcome.NOT_SUPPORTED  # next(… for …): the sandbox makes a list of a generator expression
+        case NameError() | AttributeError() if _exists_in_python(text):
+            return Outcome.NOT_SUPPORTED
+    return Outcome.EXCEPTION
+
+
+def _exists_in_python(text: str) -> bool:
+    """Whether the name or attribute that was not found is one that Python's own interpreter has."""
+    if name := re.match(r"name '(\w+)' is not defined", text):
+        return hasattr(builtins, name[1])
+    if attribute := re.match(r"(module |type object )?'([\w.]+)' (?:object )?has no attribute '(\w+)'", text):
+        owner = sys.modules.get(attribute[2]) if attribute[1] == "module " else getattr(builtins, attribute[2], None)
+        return owner is not None and hasattr(owner, attribute[3])
+    return False
+
+
+def _is_same(expected: Any, found: Any) -> bool:
+    try:
+        return bool(_typed(expected) == _typed(found))
+    except RecursionError:
+        return False
+
+
+def _typed(value: Any) -> Any:
+    """A value with the types of all that it consists of, so that 1, 1.0 and True differ and NaN equals itself."""
+    match value:
+        case dict():
+            return "dict", frozenset((_typed(key), _typed(item)) for key, item in value.items())
+        case set() | frozenset():
+            return type(value), frozenset(map(_typed, value))
+        case list() | tuple():
+            return type(value), tuple(map(_typed, value))
+        case float() if value != value:
+            return float, "nan"
+    return type(value), value if value.__hash__ else id(value)
+
+
+def _shown(value: Any) -> str:
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python writes no numbers of more than 4,300 digits
+        return "a huge number"
