@@ -201,9 +201,9 @@ class ImportPage(QWidget):
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * SPACE)
         grid.setVerticalSpacing(SPACE)
-        for editor in (self.val_share, self.test_share, self.seed):
-            editor.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-            editor.setMinimumWidth(130)
+        for number in (self.val_share, self.test_share, self.seed):
+            number.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+            number.setMinimumWidth(130)
         for at, (words, editor) in enumerate(
             (
                 ("Validation", self.val_share),
