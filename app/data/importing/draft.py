@@ -74,7 +74,7 @@ class ImportDraft(QObject):
                 in the library.
         """
         self.close()
-        self.paths, self._temporary, self.read = tuple(paths), temporary, ReadOptions()
+        self.paths, self._temporary = tuple(paths), temporary
         self.name = self.free_name(name or _name_of(self.paths))
         self._begin("reading", self._inspect())
         self.source_changed.emit()
@@ -93,7 +93,7 @@ class ImportDraft(QObject):
         """Stop what is going on, and forget the source."""
         self._rest.stop()
         self._task.cancel()
-        self.paths, self.info, self.checks = (), None, None
+        self.paths, self.read, self.info, self.checks = (), ReadOptions(), None, None
         self.doing = self.phase = self.problem = ""
         self.task, self.roles, self.mends = "", {}, frozenset(DEFAULT_MENDS)
         self.source_changed.emit()
