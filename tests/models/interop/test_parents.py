@@ -13,6 +13,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from models.chat.template_config import PLAIN_TEMPLATE
 from models.data.corpus import build_examples_corpus
 from models.events import result_of
 from models.interop.chat_templates import read_template_config
