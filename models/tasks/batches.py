@@ -13,7 +13,8 @@ from models.data.corpus import Corpus
 from models.data.epoch_permutations import POOL_BATCHES, BatchOrder, EpochPermutations
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
-from models.tasks.encoding import Item, TaskEncoder
+from models.tasks.encoding import TaskEncoder
+from models.tasks.row_reader import Item
 from models.tasks.rows import check_rows
 
 

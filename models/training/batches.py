@@ -22,8 +22,7 @@ from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.settings.tune_spec import TuneSpec
 from models.tasks.batches import TaskBatches
-from models.tasks.encoding import LABEL_TASKS
-from models.tasks.rows import labels_of
+from models.tasks.rows import LABEL_TASKS, labels_of
 
 REPLY_TASKS = ("chat", "text-to-text")
 """Tasks that a decoder learns as replies in conversations."""

@@ -17,7 +17,7 @@ from models.events import Event, Phase, Progress
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec, TrainConfig
-from models.tasks.encoding import LABEL_TASKS
+from models.tasks.rows import LABEL_TASKS
 from models.training.batches import make_batches
 from models.training.prepare import PreparedData, prepare_trial
 from models.training.trials.findings import BatchFound, BatchPoint

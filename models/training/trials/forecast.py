@@ -15,7 +15,7 @@ from models.device import DeviceChoice, choose_device, is_out_of_memory, pick_pr
 from models.events import Event, Phase, Progress
 from models.library.library import Library
 from models.settings.run_spec import RunSpec, TrainConfig, objective_of
-from models.tasks.encoding import LABEL_TASKS
+from models.tasks.rows import LABEL_TASKS
 from models.training.batches import make_batches
 from models.training.metric import make_scorer
 from models.training.objective import validation_slice
