@@ -84,7 +84,7 @@ def export_peft(run: RunFolder, out: Path) -> Generator[Event, None, Path]:
     if checkpoint is None or scale is None:
         raise ValueError(f"{run.name!r} has no LoRA adapter to export: choose the format hf for its whole model.")
     config, tensors = read_model_config(checkpoint), read_tensors(checkpoint / "model.safetensors")
-    more = [name for name in tensors if not name.endswith((f".{DOWN}", f".{UP}"))]
+    more = sorted(name for name in tensors if not name.endswith((f".{DOWN}", f".{UP}")))
     if more:
         raise ValueError(
             f"{run.name!r} has trained more than its adapter ({more[0]}), which PEFT would apply to another model's "

@@ -89,6 +89,8 @@ class RunChoices(QScrollArea):
         wanted = QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom
         if wanted != self._sides.direction():
             self._sides.setDirection(wanted)
+            # A layout that waits to be arranged anew says nothing of another change: make the scroll area ask it here.
+            self.setWidgetResizable(True)
 
     @property
     def least_width(self) -> int:

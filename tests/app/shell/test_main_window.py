@@ -146,7 +146,7 @@ def test_a_quick_start_that_runs_is_announced_and_shown(
 def test_tabs_are_reached_by_keyboard_and_menu(window: MainWindow, qtbot: QtBot) -> None:
     window.activateWindow()
     qtbot.waitActive(window)
-    for key, name in zip("1234", ("tokenizer", "builder", "training", "chat"), strict=True):
+    for key, name in zip("12345", ("tokenizer", "data", "builder", "training", "chat"), strict=True):
         qtbot.keyClick(window.windowHandle(), getattr(Qt.Key, f"Key_{key}"), Qt.KeyboardModifier.ControlModifier)
         assert window.pages.current == name
     action(window, "Builder").trigger()
