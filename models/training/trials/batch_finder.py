@@ -73,7 +73,8 @@ def _batches_of_size(prepared: PreparedData) -> Generator[Event, None, Callable[
         return lambda train: make_batches(corpus, tokenizer, spec.batch_model, train, labels=spec.data.labels)
     objective = objective_on(corpus, spec.batch_model, tokenizer, spec.train.objective)
     encoded = yield from encode_split_events(corpus, tokenizer, "train", prepared.form)
-    return lambda train: objective_batches(encoded, objective, spec.batch_model.context_length, train)
+    old = prepared.old_rows()
+    return lambda train: objective_batches(encoded, objective, spec.batch_model.context_length, train, old)
 
 
 class _Search:

@@ -8,26 +8,26 @@ import numpy as np
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.chat.template_config import ChatTemplateConfig
 from models.data.batch import Batch
 from models.data.batches import objective_batches
 from models.data.corpus import Corpus
 from models.data.encoded import EncodedSplit, encode_split_events
 from models.data.examples import ExampleForm
 from models.data.objectives import objective_on
+from models.data.old_rows import OldRows
 from models.data.plain_objectives import Objective
 from models.data.source_to_target import SourceToTarget
 from models.events import Event, Phase
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig, objective_of
+from models.settings.run_spec import objective_of
 from models.tasks.batches import TaskBatches
 from models.tasks.encoding import TaskEncoder
 from models.tasks.row_reader import Item
-from models.tasks.rows import LABEL_TASKS, labels_of
+from models.tasks.rows import LABEL_TASKS
 from models.tasks.seen_example import TokenRow, answer_tokens, item_labels, token_row
 from models.tokenizers import Piece, pieces_of
 from models.tokenizers.special_tokens import mask_id, sentinel_ids
 from models.training.batches import make_batches
+from models.training.prepare import PreparedData
 from models.training.trials.findings import DataPreview, Lengths, PreviewExample, SplitFacts
 
 N_EXAMPLES = 6
@@ -39,31 +39,20 @@ _MAX_EXAMPLES = 1_000_000
 _MAX_BINS = 24
 
 
-def preview_data(
-    corpus: Corpus,
-    tokenizer: Tokenizer,
-    model: ModelConfig,
-    train: TrainConfig,
-    template: ChatTemplateConfig | None = None,
-    labels: Sequence[str] = (),
-) -> Generator[Event, None, DataPreview]:
+def preview_data(prepared: PreparedData) -> Generator[Event, None, DataPreview]:
     """Encode the corpus and preview the run's first batches, made by the same code with the same seed. Yields Phase.
-
-    Args:
-        template: the chat template that the model comes with, if any. labels: of its outputs, for a task with labels.
 
     Raises:
         ValueError: where the training text does not suffice, or the design has no plain objective.
     """
     yield Phase(name="Encoding the text")
-    if corpus.task in LABEL_TASKS:
-        return preview_task(corpus, tokenizer, model, train, labels)
-    form = ExampleForm(template=template or ChatTemplateConfig(), model=model)
-    encoded = yield from encode_splits(corpus, tokenizer, form)
+    if prepared.corpus.task in LABEL_TASKS:
+        return preview_task(prepared)
+    encoded = yield from encode_splits(prepared.corpus, prepared.tokenizer, prepared.form)
     yield Phase(name="Making the first batches")
-    if corpus.source == "pronouns":
-        return _preview_pronouns(corpus, tokenizer, model, train, encoded)
-    return preview_encoded(corpus, tokenizer, model, train, encoded)
+    if prepared.corpus.source == "pronouns":
+        return _preview_pronouns(prepared, encoded)
+    return preview_encoded(prepared, encoded, prepared.old_rows())
 
 
 def encode_splits(
@@ -74,12 +63,12 @@ def encode_splits(
     return [train, (yield from encode_split_events(corpus, tokenizer, "val", form))]
 
 
-def preview_encoded(
-    corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig, encoded: Sequence[EncodedSplit]
-) -> DataPreview:
-    """As `preview_data`, for splits (train, val) that are encoded already."""
+def preview_encoded(prepared: PreparedData, encoded: Sequence[EncodedSplit], old: OldRows | None) -> DataPreview:
+    """As `preview_data`, for splits (train, val) that are encoded already, and old rows that are mixed in."""
+    corpus, tokenizer = prepared.corpus, prepared.tokenizer
+    model, train = prepared.spec.batch_model, prepared.spec.train
     objective = objective_on(corpus, model, tokenizer, train.objective)
-    batches = objective_batches(encoded[0], objective, model.context_length, train)
+    batches = objective_batches(encoded[0], objective, model.context_length, train, old)
     problems = []
     if train.eval_interval:
         try:
@@ -105,11 +94,11 @@ def preview_encoded(
     )
 
 
-def preview_task(
-    corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig, labels: Sequence[str]
-) -> DataPreview:
-    """A preview of a task with labels: what the model reads, and its labels, tags or answer. Arguments as there."""
-    batches = TaskBatches(corpus, tokenizer, model, train, "train", labels or labels_of(corpus))
+def preview_task(prepared: PreparedData) -> DataPreview:
+    """A preview of a task with labels: what the model reads, and its labels, tags or answer."""
+    corpus, tokenizer = prepared.corpus, prepared.tokenizer
+    model, train = prepared.spec.batch_model, prepared.spec.train
+    batches = TaskBatches(corpus, tokenizer, model, train, "train", prepared.spec.data.labels)
     facts, problems = [_task_facts(batches, "train")], []
     if train.eval_interval:
         try:
@@ -149,11 +138,10 @@ def _task_example(encoder: TaskEncoder, tokenizer: Tokenizer, item: Item) -> Pre
     return PreviewExample(source=token_row(tokenizer, item.ids, predicted=counted), target=TokenRow(pieces=labels))
 
 
-def _preview_pronouns(
-    corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig, encoded: Sequence[EncodedSplit]
-) -> DataPreview:
+def _preview_pronouns(prepared: PreparedData, encoded: Sequence[EncodedSplit]) -> DataPreview:
     """A preview of pronoun pairs: the noun that "it" means is what is predicted."""
-    batches = make_batches(corpus, tokenizer, model, train)
+    tokenizer, train = prepared.tokenizer, prepared.spec.train
+    batches = make_batches(prepared.corpus, tokenizer, prepared.spec.batch_model, train)
     examples = []
     for step in range(min(N_EXAMPLES, batches.n_batches)):
         batch = batches.batch(step)
