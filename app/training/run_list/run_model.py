@@ -228,7 +228,8 @@ class RunModel(QAbstractListModel):
         best = "" if run.best_loss is None else f"lowest validation loss {run.best_loss:.4f} nats per token"
         trained = "" if run.elapsed_s is None else f"trained for {format_duration(run.elapsed_s)}"
         size = "" if run.size_bytes is None else f"{format_size(run.size_bytes)} on disk"
-        parent = "" if run.parent is None else f"forked from step {run.parent[1]:,} of {run.parent[0]}"
+        how = "started from the weights of" if run.is_tuned else "forked from"
+        parent = "" if run.parent is None else f"{how} step {run.parent[1]:,} of {run.parent[0]}"
         tags = f"tags: {', '.join(run.tags)}" if run.tags else ""
         made = f"created {format_date(run.created)}"
         lines = (run.name, self.format_steps(run), best, trained, size, made, parent, tags, str(run.folder), run.notes)
