@@ -13,6 +13,7 @@ from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.data.datasets import DatasetInfo
+from models.metrics.table import METRICS
 from models.number_words import format_count
 from models.settings.run_spec import DataSpec
 from models.settings.tasks import TASKS
@@ -230,10 +231,11 @@ class DataPicker(QWidget):
         rows = ", ".join(f"{n:,} for {_SPLITS[split]}" for split, n in info.n_rows.items())
         self._about_dataset.setText(f"{task.title}: to {task.help}. Rows: {rows}{n_labels}.")
         self.metric_box.addItem(
-            f"As the dataset says ({metric_title(corpus.metric)})" if corpus.metric else "The usual one", ""
+            f"As the dataset says ({METRICS[corpus.metric].title})" if corpus.metric in METRICS else "The usual one", ""
         )
-        for metric in task.metrics:
-            self.metric_box.addItem(metric_title(metric), metric)
+        for name in (name for name in task.metrics if METRICS[name].higher_is_better is not None):
+            self.metric_box.addItem(METRICS[name].title, name)
+            self.metric_box.setItemData(self.metric_box.count() - 1, METRICS[name].help, Qt.ItemDataRole.ToolTipRole)
         self.metric_box.setCurrentIndex(max(0, self.metric_box.findData(chosen)))
         for widget in (self.metric_box, self._metric_name):
             widget.setVisible(bool(task.metrics))
@@ -254,11 +256,6 @@ class DataPicker(QWidget):
         for name, details in self._details.items():
             details.setVisible(name == SOURCES[i][0])
         self.changed.emit()
-
-
-def metric_title(name: str) -> str:
-    """The name of a metric on screen."""
-    return name.replace("_", " ")
 
 
 def _page(*rows: tuple[str, QWidget]) -> QWidget:

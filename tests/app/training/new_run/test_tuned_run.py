@@ -80,7 +80,7 @@ def test_labels_give_the_model_its_head(form: NewRun, session: Session, until: U
     spec = form.draft.spec()
     assert (spec.data.task, spec.data.labels) == ("classification", ("a", "b", "c"))
     assert (spec.model.head, spec.model.n_label) == ("sequence", 3)
-    assert form.data.metric_box.itemData(1) == "macro_f1"
+    assert (form.data.metric_box.itemText(1), form.data.metric_box.itemData(1)) == ("Macro F1", "macro_f1")
 
 
 def test_a_small_parent_is_tuned_whole_with_a_sentence_why(form: NewRun, parent: str, until: Until) -> None:
