@@ -1,4 +1,4 @@
-"""`terrarium train`: train a model from a SPEC.toml, from options or like another run; or resume or fork a run."""
+"""`terrarium train`: train a model from scratch or from the weights of another; or resume or fork a run."""
 
 from __future__ import annotations
 
@@ -40,9 +40,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command's options."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "train",
-        help="train a model, or resume a run",
+        help="train or fine-tune a model, or resume a run",
         description=__doc__,
-        epilog="The run's folder is the last line on stdout. Ctrl-C stops after the step and saves; twice aborts.",
+        epilog="To fine-tune: terrarium train --from MODEL --dataset NAME. --set tune.NAME=VALUE changes how, as "
+        "tune.n_last=2, tune.lora_r=16 or tune.old_share=0.2. The run's folder is the last line on stdout. Ctrl-C "
+        "stops after the step and saves; twice aborts.",
     )
     add_spec_options(parser)
     parser.add_argument(
@@ -60,15 +62,22 @@ def add_spec_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "spec", nargs="?", type=Path, metavar="SPEC.toml", help="the run's settings; options override them"
     )
-    parser.add_argument("--preset", choices=PRESETS, help="the architecture (default: terrarium-tiny)")
+    parser.add_argument(
+        "--preset",
+        choices=PRESETS,
+        metavar="PRESET",
+        help=f"the architecture (default: terrarium-tiny): {', '.join(PRESETS)}",
+    )
     parser.add_argument(
         "--data",
         nargs="+",
         action="extend",
         metavar="FILE",
-        help="UTF-8 text (default: the synthetic Tiny World)",
+        help="learn this UTF-8 text (default: the synthetic Tiny World)",
     )
-    parser.add_argument("--dataset", metavar="NAME", help="a dataset of the library, whose task is learned")
+    parser.add_argument(
+        "--dataset", metavar="NAME", help="learn the task of this dataset (they are listed by: terrarium data list)"
+    )
     parser.add_argument(
         "--tokenizer", metavar="KIND-or-PATH", help=f"{', '.join(KINDS)}, a path or a name (default: bpe)"
     )
@@ -90,9 +99,14 @@ def add_spec_options(parser: argparse.ArgumentParser) -> None:
         "--from",
         dest="parent",
         metavar="MODEL[@STEP]",
-        help="start from the weights of this run, checkpoint, Hugging Face folder or .gguf file (fine-tuning)",
+        help="fine-tune: start from the weights, design and tokenizer of this run, checkpoint, Hugging Face folder or "
+        ".gguf file",
     )
-    parser.add_argument("--mode", choices=TUNE_MODES, help="with --from: what is trained (default: all weights)")
+    parser.add_argument(
+        "--mode",
+        choices=TUNE_MODES,
+        help="with --from: train all weights (the default), the last layers, the head, or LoRA adapters",
+    )
     parser.add_argument("--like", metavar="RUN", help="a new run with the settings of this one (path, id or name)")
 
 
