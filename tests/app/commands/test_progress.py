@@ -1,13 +1,15 @@
-"""The progress line: a bar on a terminal, few lines in a file, JSON for programs; blocked runs are retried."""
+"""The progress line: a bar on a terminal, few lines in a file, JSON for programs; blocked runs are retried. And Ctrl-C, at any moment."""
 
 import io
 import json
+import signal
+import sys
 from collections.abc import Generator
 
 import pytest
 
 from app.commands import progress
-from app.commands.progress import ProgressLine, drive
+from app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from models.events import Blocked, Event, MicroStep, Notice, Phase, Progress, TrainMetrics, ValMetrics
 
 
@@ -92,3 +94,25 @@ def test_drive_returns_the_result_and_retries_a_blocked_run(monkeypatch: pytest.
         assert drive(events(), line) == "done"
     assert len(waits) == 2
     assert stream.getvalue().count("Waiting: The disk is full.") == 1
+
+
+class Busy(io.StringIO):
+    """Stderr during a print: Python refuses any other print to it."""
+
+    def write(self, text: str) -> int:
+        raise RuntimeError("reentrant call")
+
+
+def test_the_first_ctrl_c_stops_in_the_middle_of_a_print_and_the_second_aborts(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Busy())
+    asked = []
+    with stop_on_interrupt(lambda: asked.append("stop")) as interrupt:
+        assert not interrupt.happened
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.happened
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert asked == ["stop"]
+    assert capfd.readouterr().err.count("Stopping after this step") == 1
