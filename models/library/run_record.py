@@ -29,9 +29,9 @@ _REMEDY = "Put an intact copy of it back, or delete the run."
 class RunInfo:
     """One row of the list of runs. `status` is as shown; `problem` is a sentence where the folder is damaged.
 
-    `elapsed_s` is its training time; `parent` the run and step whose weights it started from, as a fork or (`is_tuned`) in a
-    training of its own; `best_loss` its lowest
-    validation loss, and `size_bytes` its size on disk, both None until measured (see run_index).
+    `elapsed_s` is its training time; `parent` the run and step whose weights it started from, as a fork or, where
+    `is_tuned`, in a training of its own; `best_loss` its lowest validation loss, and `size_bytes` its size on disk,
+    both None until measured (see run_index).
     """
 
     id: str
@@ -103,7 +103,7 @@ def parent_of(record: dict[str, Any]) -> tuple[str, int] | None:
 
 
 def is_from_weights(record: dict[str, Any]) -> bool:
-    """Whether a run started anew from the weights of a model (RunSpec.tune), by its run.json; a fork goes on instead."""
+    """Whether a run started anew from the weights of a model (RunSpec.tune), by run.json; a fork goes on instead."""
     match record.get("lineage", {}).get("parent"):
         case {"kind": "weights"}:
             return True

@@ -72,7 +72,7 @@ class TrainingContext:
     measured: Mapping[str, float]
     """Numbers kept in run.json, to judge the run by: `train_batches` and `val_batches` in one pass over each split
     (0 = not validated); `val_batches_used` and `val_targets` (by weight) of each validation; `unigram_entropy`, on
-    `unigram_tokens` tokens (models.training.unigram)."""
+    `unigram_tokens` tokens (models.training.unigram); `trained_parameters`, those that are not frozen."""
     training_factor: float
     """How many times the operations of a forward pass a step takes, about (models.cost.training_factor)."""
     peak_flops: float
@@ -169,6 +169,7 @@ def set_up(
     yield Phase(name="Building the model")
     torch.manual_seed(spec.train.seed)
     model = build_from_base(run)
+    measured["trained_parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
     if process_group.size == 1 or spec.train.parallel == "ddp":
         model.to(device.device)  # shards move there one by one
     whole_optimizers = make_optimizers(model, spec.train)

@@ -73,7 +73,7 @@ class RunLineage(QWidget):
 
     @Slot()
     def _on_runs_changed(self) -> None:
-        """Runs made from it may have been added or deleted; read again once visible, since that is slow for long texts."""
+        """Runs made from it may be new or gone; read again once visible, since that is slow for long texts."""
         self._is_stale = True
         if self.isVisible():
             self._read()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.kit.basics import label
 from app.kit.theme import SPACE
 from app.kit.words.slot_words import format_slot
 from app.kit.words.value_words import words
+from models import cost
 from models.number_words import format_count
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec, inactive_fields
@@ -55,29 +56,43 @@ class SpecView(QWidget):
         rest.addLayout(_column("Tokenizer", spec.tokenizer))
         rest.addSpacing(2 * SPACE)
         rest.addLayout(_column("Data", spec.data))
+        if spec.tune is not None:
+            rest.addSpacing(2 * SPACE)
+            trained = cost.trained(spec.model, spec.tune)
+            share = f"{trained.total:,} of {cost.total_parameters(spec.model) + trained.added:,}"
+            rest.addLayout(_column("Fine-tuning", spec.tune, facts={"Trained parameters": share}))
         rest.addStretch(1)
         layout.addLayout(rest)
         layout.addStretch(1)
 
 
-def _column(title: str, settings: Any, left_out: Collection[str] = ()) -> QGridLayout:
+def _column(
+    title: str, settings: Any, left_out: Collection[str] = (), facts: Mapping[str, str] | None = None
+) -> QGridLayout:
+    """The settings in use except some, and below them other facts (name -> text)."""
     grid = QGridLayout()
     grid.setHorizontalSpacing(2 * SPACE)
     grid.setVerticalSpacing(SPACE // 2)
     grid.addWidget(label(title, "subheading"), 0, 0, 1, 2)
     fields = [f for f in dataclasses.fields(settings) if is_used(settings, f) and f.name not in left_out]
-    for row, field in enumerate(fields, start=1):
+    for field in fields:
         value = getattr(settings, field.name)
         text = format_slot(settings, field) if isinstance(settings, ModelConfig) else _format_value(value)
-        name = label(field.metadata.get("label", field.name), "muted")
-        name.setToolTip(field.metadata.get("help", ""))
         shown = label(text, "mono" if value == field.default else "accent", selectable=True)
         shown.setMaximumWidth(260)
         shown.setWordWrap(isinstance(value, tuple))
-        grid.addWidget(name, row, 0)
-        grid.addWidget(shown, row, 1, Qt.AlignmentFlag.AlignLeft)
-    grid.setRowStretch(len(fields) + 1, 1)
+        _add_row(grid, field.metadata.get("label", field.name), shown, field.metadata.get("help", ""))
+    for name, text in (facts or {}).items():
+        _add_row(grid, name, label(text, "mono", selectable=True))
+    grid.setRowStretch(grid.rowCount(), 1)
     return grid
+
+
+def _add_row(grid: QGridLayout, title: str, shown: QLabel, tip: str = "") -> None:
+    name, row = label(title, "muted"), grid.rowCount()
+    name.setToolTip(tip)
+    grid.addWidget(name, row, 0)
+    grid.addWidget(shown, row, 1, Qt.AlignmentFlag.AlignLeft)
 
 
 def _format_value(value: Any) -> str:

@@ -12,6 +12,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from models import cost
 from models.architecture.lora import merged
 from models.architecture.transformer import AnyModel, build_model
 from models.events import RunStarted, TrainMetrics
@@ -106,6 +107,8 @@ def test_what_is_frozen_stays_bit_for_bit_and_only_the_rest_is_saved(
 ) -> None:
     run = tuned_run(library, parent, mode)
     train(run, library)
+    counted = cost.trained(run.spec.model, run.spec.tune).total
+    assert RunFolder.open(run.folder).measured["trained_parameters"] == counted
     before, after, saved = weights_of(parent.folder), weights_of(run.folder), final_weights(run)
     changed = {name for name in after if not torch.equal(before[name], after[name])}
     assert all(re.match(TRAINED[mode], name) for name in saved)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, Qt
-from PySide6.QtWidgets import QFileDialog, QInputDialog
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QLabel
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
@@ -15,11 +15,14 @@ from app.session.session import Session
 from app.session.training_state import TrainingState
 from app.training.run.fork_dialog import ForkDialog
 from app.training.run.lr_dialog import LrDialog
+from app.training.run.spec_view import SpecView
 from app.training.tab import TrainingTab
+from models import cost
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
 from models.settings.spec_file import load_spec
+from models.settings.tune_spec import TuneSpec
 from models.training.doctor.findings import Remedy
 from tests.app.heard import Heard, Until, long
 from tests.runs_on_disk import make_run
@@ -252,3 +255,16 @@ def test_the_list_follows_the_status_of_the_training(
     session.training.stop()
     until(lambda: not session.training.active)
     assert not model.runs
+
+
+def test_the_settings_of_a_fine_tuning_say_what_it_trains(tiny_spec: RunSpec, qtbot: QtBot) -> None:
+    spec = dataclasses.replace(tiny_spec, tune=TuneSpec(parent="base@4", mode="lora", lora_r=2))
+    view = SpecView(spec)
+    qtbot.addWidget(view)
+    trained, whole = cost.trained(spec.model, spec.tune), cost.total_parameters(spec.model)
+    shown = [label.text() for label in view.findChildren(QLabel)]
+    assert shown[shown.index("Train") + 1] == "LoRA"
+    assert shown[shown.index("Trained parameters") + 1] == f"{trained.total:,} of {whole + trained.added:,}"
+    plain = SpecView(tiny_spec)
+    qtbot.addWidget(plain)
+    assert "Fine-tuning" not in [label.text() for label in plain.findChildren(QLabel)]
