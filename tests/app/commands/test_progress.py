@@ -1,4 +1,4 @@
-"""The progress line: a bar on a terminal, few lines in a file, JSON for programs; blocked runs are retried. And Ctrl-C, at any moment."""
+"""The progress line: a bar on a terminal, few lines in a file, JSON for programs; blocked runs are retried; Ctrl-C."""
 
 import io
 import json
