@@ -11,9 +11,9 @@ from app.session.session import Session
 from app.shell.toasts import Toasts
 
 ABOUT = (
-    "<h3>Terrarium</h3><p>Grow a small language model behind glass, and teach it your own tasks: tokenizer, data, "
-    "architecture, training and chat in one window, on your own computer.</p><p>Every number on screen is measured, or derived from the model's own weights, "
-    "or labelled as an estimate.</p>"
+    "<h3>Terrarium</h3><p>Grow a small language model behind glass, and teach it tasks of your own: tokenizer, data, "
+    "architecture, training and chat in one window, on your own computer.</p><p>Every number on screen is measured, or "
+    "derived from the model's own weights, or labelled as an estimate.</p>"
 )
 
 
