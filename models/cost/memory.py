@@ -12,7 +12,7 @@ from models.settings.model_config import ModelConfig
 from models.settings.optimizers import OPTIMIZERS
 from models.settings.tune_spec import TuneSpec
 
-FLOAT32_BYTES, BFLOAT16_BYTES = 4, 2
+FLOAT32_BYTES = 4
 
 
 def activation_bytes(

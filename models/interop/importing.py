@@ -133,14 +133,20 @@ def _record(
         data=DataSpec(source="files", files=(str(source),), **task_of(source, config)),
         train=TrainConfig(steps=1),
     )
+    lineage = {"tokenizer": own, "parent": None, "source": {"path": str(source), "format": kind}}
+    return imported_record(identity, spec, lineage)
+
+
+def imported_record(identity: str, spec: RunSpec, lineage: dict[str, Any]) -> dict[str, Any]:
+    """The contents of the run.json of a run that was imported now."""
     return {
         "format": FORMAT,
         "id": identity,
-        "name": name,
+        "name": spec.name,
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "status": "imported",
         "spec": spec.to_dict(),
         "threads": None,
         "best_step": None,
-        "lineage": {"tokenizer": own, "parent": None, "source": {"path": str(source), "format": kind}},
+        "lineage": lineage,
     }

@@ -13,7 +13,6 @@ import hashlib
 import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -24,11 +23,11 @@ from models.events import Event, Notice, Phase
 from models.files.atomic import DamagedError, atomic_write_json, read_json
 from models.interop.building import model_without_data
 from models.interop.families import family_of
+from models.interop.importing import imported_record
 from models.interop.parents import Parent, open_parent, write_parent
 from models.interop.stored import read_tensors
 from models.interop.writing import new_folder, write_tensors
 from models.library.library import Library
-from models.library.run_record import FORMAT
 from models.runs.checkpoint_state import PART_FORMAT, TrainState, read_about, read_model_config
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
@@ -185,22 +184,12 @@ def import_peft(
             train=TrainConfig(steps=1, optimizer="adamw"),
             tune=tune,
         )
-        record = {
-            "format": FORMAT,
-            "id": identity,
-            "name": name,
-            "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "status": "imported",
-            "spec": spec.to_dict(),
-            "threads": None,
-            "best_step": None,
-            "lineage": {
-                "tokenizer": {"name": parent.tokenizer_name, "sha256": hashlib.sha256(text).hexdigest()},
-                **parent.lineage,
-                "source": {"path": str(source), "format": "peft"},
-            },
+        lineage = {
+            "tokenizer": {"name": parent.tokenizer_name, "sha256": hashlib.sha256(text).hexdigest()},
+            **parent.lineage,
+            "source": {"path": str(source), "format": "peft"},
         }
-        atomic_write_json(folder / "run.json", record)
+        atomic_write_json(folder / "run.json", imported_record(identity, spec, lineage))
     return RunFolder.open(target)
 
 

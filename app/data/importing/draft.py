@@ -164,10 +164,6 @@ class ImportDraft(QObject):
             self.roles[role] = column
         self._decided()
 
-    def role_of(self, column: str) -> str:
-        """The role of a column, '' for none."""
-        return next((role for role, of in self.roles.items() if of == column), "")
-
     def set_mended(self, name: str, *, mended: bool) -> None:
         """Whether a finding is mended (a key of MENDS)."""
         self.mends = self.mends | {name} if mended else self.mends - {name}

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 _N_ROWS = 1000
 _MEMORY = "256MB"
 _GLOB = frozenset("*?[]{}")
-MAX_UNPACKED_BYTES = 1 << 32
-"""The largest Parquet file that is taken out of an archive, for which it needs to be on disk."""
 
 
 def read_parquet(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:

@@ -15,7 +15,7 @@ import numpy as np
 from models.data.formats.registry import Source, open_source
 from models.data.formats.rows import ReadOptions, Row, is_number
 from models.data.importing.guessing import Column, guess_task
-from models.events import Event, Phase, Progress, result_of
+from models.events import Event, Phase, Progress
 from models.number_words import format_count
 
 N_ROWS = 20
@@ -55,11 +55,6 @@ class SourceInfo:
     left_out: tuple[str, ...] = ()
     configs: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-
-
-def inspect_source(paths: Sequence[Path | str], options: ReadOptions | None = None) -> SourceInfo:
-    """As `inspect_events`, which it waits for."""
-    return result_of(inspect_events(paths, options))
 
 
 def inspect_events(

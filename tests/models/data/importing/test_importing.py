@@ -18,7 +18,7 @@ from models.data.corpus import Corpus, Example, find_dataset, list_corpora
 from models.data.formats.rows import ReadOptions, Row
 from models.data.importing.checks import Checks, check_events, revise_events
 from models.data.importing.importer import import_events
-from models.data.importing.inspection import inspect_source
+from models.data.importing.inspection import inspect_events
 from models.data.importing.near_duplicates import MinHash, components, near_groups
 from models.data.importing.plan import MENDS, ImportPlan
 from models.data.importing.task_rows import RowError, task_row, to_iob2
@@ -46,7 +46,7 @@ def mails(n: int, seed: int = 1) -> list[Row]:
 
 def plan_of(*paths: Path, **changes: Any) -> ImportPlan:
     """What is guessed of a source."""
-    info = inspect_source(paths)
+    info = result_of(inspect_events(paths))
     plan = ImportPlan(paths=tuple(map(str, paths)), task=info.task, columns=info.roles)
     return replace(plan, **changes)
 
@@ -170,7 +170,7 @@ GUESSED: dict[str, tuple[list[Row], str, dict[str, str], Example]] = {
 def test_task_and_roles_are_guessed(name: str, tmp_path: Path) -> None:
     rows, task, roles, example = GUESSED[name]
     path = write_rows(tmp_path / "a.jsonl", rows)
-    info = inspect_source([path])
+    info = result_of(inspect_events([path]))
     assert (info.task, dict(info.roles)) == (task, roles)
     assert info.reason
     plan = plan_of(path)
@@ -183,16 +183,16 @@ def test_folders_are_labels_only_where_all_texts_are_in_some(tmp_path: Path) -> 
         label = ("ham", "spam")[index % 2]
         (tmp_path / label).mkdir(exist_ok=True)
         (tmp_path / label / f"{index}.txt").write_text(f"mail {index}")
-    info = inspect_source([tmp_path])
+    info = result_of(inspect_events([tmp_path]))
     assert (info.task, dict(info.roles)) == ("classification", {"text": "text", "label": "folder"})
     for index in range(4):
         (tmp_path / f"{index}.txt").write_text(f"read me {index}")
-    assert inspect_source([tmp_path]).task == "language"
+    assert result_of(inspect_events([tmp_path])).task == "language"
 
 
 def test_a_source_is_described(tmp_path: Path) -> None:
     rows = [*mails(30), {"text": None, "label": "spam", "note": [1]}]
-    info = inspect_source([write_rows(tmp_path / "a.jsonl", rows)])
+    info = result_of(inspect_events([write_rows(tmp_path / "a.jsonl", rows)]))
     assert (info.format, info.n_rows, info.n_seen, info.is_estimate, len(info.rows)) == ("jsonl", 31, 31, False, 20)
     assert info.reason == "label: 2 values (ham, spam)"
     text, label, note = info.columns
@@ -206,7 +206,7 @@ def test_a_source_is_described(tmp_path: Path) -> None:
 def test_of_a_large_source_only_the_beginning_is_looked_at(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("text,label\n" + "some words,a\nother words,b\n" * 15_000)
-    info = inspect_source([path])
+    info = result_of(inspect_events([path]))
     assert info.is_estimate
     assert info.n_seen == 20_000
     assert 20_000 < info.n_rows < 40_000
