@@ -99,26 +99,18 @@ def preview_task(prepared: PreparedData) -> DataPreview:
     corpus, tokenizer = prepared.corpus, prepared.tokenizer
     model, train = prepared.spec.batch_model, prepared.spec.train
     batches = TaskBatches(corpus, tokenizer, model, train, "train", prepared.spec.data.labels)
-    facts, problems = [_task_facts(batches, "train")], []
+    validation = SplitFacts(split="val", n_tokens=0, n_bytes=0, n_examples=0)
     if train.eval_interval:
-        try:
-            facts.append(
-                _task_facts(TaskBatches(corpus, tokenizer, model, train, "val", batches.encoder.labels), "val")
-            )
-        except ValueError as error:
-            problems.append(str(error))
-    if len(facts) == 1:
-        facts.append(SplitFacts(split="val", n_tokens=0, n_bytes=0, n_examples=0))
+        validation = _task_facts(TaskBatches(corpus, tokenizer, model, train, "val", batches.encoder.labels), "val")
     chosen = [batches.items[i * len(batches.items) // N_EXAMPLES] for i in range(min(N_EXAMPLES, len(batches.items)))]
     lengths = np.array([len(item.ids) for item in batches.items])
     return DataPreview(
         objective=corpus.task,
         examples=tuple(_task_example(batches.encoder, tokenizer, item) for item in chosen),
-        splits=tuple(facts),
+        splits=(_task_facts(batches, "train"), validation),
         lengths=_histogram("examples", lengths, 0),
         epochs=train.steps * train.grad_accum_steps / batches.n_batches,
         vocab_size=tokenizer.get_vocab_size(),
-        problems=tuple(problems),
     )
 
 

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from models.data.corpus import build_examples_corpus
 from models.events import result_of
 from models.library.library import Library
 from models.training.trials.batch_finder import find_batch
@@ -41,13 +42,14 @@ def test_the_preview_shows_what_is_read_and_what_is_right(library: Library, task
 def test_learning_rate_and_batch_size(library: Library) -> None:
     make_dataset(library, "classification")
     spec = make_task_spec(library, "classification", "decoder-only")
-    assert result_of(find_lr(library, spec, "cpu")) is not None
+    assert len(result_of(find_lr(library, spec, "cpu", n_steps=4)).points) == 4
     assert result_of(find_batch(library, spec, "cpu", below=5)).largest == 4
 
 
-def test_a_bad_validation_split_is_a_problem_ahead(library: Library) -> None:
-    make_dataset(library, "classification", label="odd")
+def test_a_label_that_training_lacks_is_named_before_the_run(library: Library) -> None:
+    rows = make_dataset(library, "classification", label="odd").read_examples("train")
+    build_examples_corpus(library, rows, [{"text": "anna hums", "label": "calm"}], "calm", None, task="classification")
     spec = make_task_spec(library, "classification", "decoder-only")
-    spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, dataset="odd"))
-    (preview,) = [event for event in forecast(library, spec, measured=False) if isinstance(event, DataPreview)]
-    assert preview.problems == ()
+    spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, dataset="calm"))
+    with pytest.raises(ValueError, match=r"val\.jsonl, row 1: the label 'calm' is none that the model can give"):
+        list(forecast(library, spec, measured=False))
