@@ -134,7 +134,7 @@ class HubPage(QWidget):
             self.start_download,
             icon="cloud-arrow-down",
             role="primary",
-            tip="Download the ticked parts, and go on to their columns; one that was stopped goes on where it was",
+            tip="Download the selected parts, then choose the columns; a stopped download resumes where it was",
         )
         self.cancel = button(
             "Stop", self._theme, self._stop, icon="x", tip="Stop; what is loaded is kept for the next time"
@@ -332,7 +332,7 @@ class HubPage(QWidget):
 
     def _stop(self) -> None:
         self._download_task.cancel()
-        self.download_state.setText("Stopped. What was loaded is kept: downloading goes on from there.")
+        self.download_state.setText("Stopped. What was loaded is kept: the next download resumes there.")
         self.download_state.show()
 
     @Slot()

@@ -3,7 +3,7 @@
 The files of a split are in encoded/<12 digits>/ of the corpus's folder, which are of a SHA-256 of the tokenizer and of
 the form of examples: train.ids (uint16, or uint32 for a larger vocabulary), and for examples train.starts (int64: where
 each begins, and the end of the last) and train.reply (uint8, where only replies count). train.json says how much is
-written: whoever was interrupted goes on from there. One process writes; others wait for it. No torch import.
+written: an interrupted encoding resumes there. One process writes; others wait for it. No torch import.
 """
 
 from __future__ import annotations

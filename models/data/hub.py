@@ -192,7 +192,7 @@ class Hub:
     ) -> Generator[Event, None, dict[str, tuple[Path, ...]]]:
         """The Parquet files of splits of a dataset, in `folder`: split -> its files.
 
-        Yields Progress in bytes. Closing it keeps what was loaded: called again, it goes on from there.
+        Yields Progress in bytes. Closing it keeps what was loaded: called again, it resumes there.
 
         Raises:
             ValueError: where the hub has no such files, cannot be reached, or the disk has too little room.

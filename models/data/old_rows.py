@@ -23,7 +23,7 @@ _SLICES = 32
 
 
 class OldRows:
-    """Examples in groups that count equally: `share` of what is shown. An epoch goes on where the last one ended."""
+    """Examples in groups that count equally: `share` of what is shown. An epoch continues where the last one ended."""
 
     def __init__(self, groups: Sequence[Sequence[EncodedExample]], share: float, seed: int) -> None:
         assert 0 < share < 1

@@ -84,8 +84,8 @@ _NAMES = {
 """Role → names of columns that usually have it, the surest first."""
 
 _LANGUAGE = re.compile(r"(?:.*\.)?([a-z]{2,3})(?:[_-][A-Za-z]{2,4})?")
-_MOST_LABELS = 100
-_LEAST_GROUPS = 20
+_MAX_LABELS = 100
+_MIN_GROUPS = 20
 _MAX_OUTSIDE = 0.1
 
 
@@ -97,7 +97,7 @@ def guess_task(columns: Mapping[str, Column], rows: Sequence[Row], *, is_text: b
     for guess in (_chat, _span, _tagging, _pairs, _labelled):
         if found := guess(columns, rows):
             group = _named(columns, "group")
-            if group and columns[group].n_unique >= _LEAST_GROUPS and group not in found.roles.values():
+            if group and columns[group].n_unique >= _MIN_GROUPS and group not in found.roles.values():
                 return replace(found, roles={**found.roles, "group": group})
             return found
     text = _named(columns, "text", kinds=("text", "mixed")) or _longest_text(columns)
@@ -202,7 +202,7 @@ def _labelled(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | Non
         label = min(few, key=lambda name: others[name].n_unique, default="")
     if label and (_has_few_values(others[label], rows) or others[label].type != "number"):
         found = others[label]
-        if found.n_unique <= _MOST_LABELS:
+        if found.n_unique <= _MAX_LABELS:
             few_words = ", ".join(found.examples[:3])
             reason = f"{label}: {found.n_unique} {'value' if found.n_unique == 1 else 'values'} ({few_words})"
             return Guess(task="classification", roles={**roles, "label": label}, reason=reason)
@@ -219,7 +219,7 @@ def _has_few_values(column: Column, rows: Sequence[Row]) -> bool:
     if column.type == "number" and _is_fraction(column):
         return False
     n = sum(column.histogram)
-    return 2 <= column.n_unique <= _MOST_LABELS and 2 * column.n_unique <= max(n, 4) and column.lengths[2] <= 60
+    return 2 <= column.n_unique <= _MAX_LABELS and 2 * column.n_unique <= max(n, 4) and column.lengths[2] <= 60
 
 
 def _is_fraction(column: Column) -> bool:
