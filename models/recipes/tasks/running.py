@@ -6,13 +6,14 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any
 
 import torch
 
 from models.data.corpus import open_corpus
 from models.events import Event, Finished, Phase, Progress
 from models.library.library import Library
+from models.metrics.intervals import RESAMPLES
+from models.metrics.report import Report
 from models.recipes.tasks.own_data import own_dataset
 from models.recipes.tasks.results import ALL, GroupScores, TaskResult
 from models.recipes.tasks.table import TaskRecipe, with_steps
@@ -20,7 +21,7 @@ from models.runs.run_folder import RunFolder
 from models.settings.run_spec import DataSpec, RunSpec
 from models.tasks.evaluating import dataset_rows, evaluate, evaluate_predictions
 from models.tasks.predicting import Prediction
-from models.tasks.scoring import Evaluation, TaskRows, write_scores
+from models.tasks.scoring import TaskRows, write_scores
 from models.tasks.writing import Writing
 from models.training.prepare import prepare_run
 from models.training.trainer import Trainer
@@ -150,13 +151,13 @@ class TaskRun:
         found = yield from evaluate(trainer.model, trainer.tokenizer, data, run.spec.data.labels, writing)
         reports = {ALL: found.report} | (yield from self._by_group(data, found.predictions, run.spec.data.labels))
         yield Phase(name="Scoring simple rules on the same rows")
-        baselines: dict[str, Mapping[str, Any]] = {}
+        baselines: dict[str, Mapping[str, Report]] = {}
         for make in self.recipe.baselines:
             baseline = make()
             baseline.fit(corpus.read_examples("train"))
             predictions = [Prediction(value=value) for value in baseline.predict(data.rows)]
-            whole = yield from evaluate_predictions(data, predictions, run.spec.data.labels)
-            of_group = yield from self._by_group(data, predictions, run.spec.data.labels)
+            whole = yield from evaluate_predictions(data, predictions, run.spec.data.labels, resamples=0)
+            of_group = yield from self._by_group(data, predictions, run.spec.data.labels, resamples=0)
             baselines[baseline.title] = {ALL: whole.report} | of_group
         groups = {
             group: GroupScores(report=report, baselines={title: own[group] for title, own in baselines.items()})
@@ -171,14 +172,15 @@ class TaskRun:
         return groups
 
     def _by_group(
-        self, data: TaskRows, predictions: Sequence[Prediction], labels: Sequence[str]
-    ) -> Generator[Event, None, dict[str, Any]]:
+        self, data: TaskRows, predictions: Sequence[Prediction], labels: Sequence[str], resamples: int = RESAMPLES
+    ) -> Generator[Event, None, dict[str, Report]]:
         """The reports of the rows of each group; none where rows have no groups."""
-        reports = {}
+        reports: dict[str, Report] = {}
         for group in dict.fromkeys(str(row["group"]) for row in data.rows if "group" in row):
             chosen = [i for i, row in enumerate(data.rows) if str(row.get("group")) == group]
             part = dataclasses.replace(data, rows=[data.rows[i] for i in chosen])
-            found: Evaluation = yield from evaluate_predictions(part, [predictions[i] for i in chosen], labels)
+            own = [predictions[i] for i in chosen]
+            found = yield from evaluate_predictions(part, own, labels, resamples=resamples)
             reports[group] = found.report
         return reports
 
