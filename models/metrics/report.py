@@ -71,6 +71,10 @@ class Report:
             raise ValueError(f"There is no score {name!r} here: choose one of {', '.join(self.scores)}.")
         return replace(self, headline=name)
 
+    def joined(self, other: Report) -> Report:
+        """This report with the scores and details of another one of the same items: texts that are also code."""
+        return replace(self, scores={**self.scores, **other.scores}, details={**self.details, **other.details})
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, which `report_from_dict` reads; without what compares two systems."""
         return {

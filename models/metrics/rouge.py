@@ -1,4 +1,4 @@
-"""ROUGE (Lin 2004) as the rouge-score package has it, without its stemmer unless asked for. No torch import.
+"""ROUGE (Lin 2004) as the rouge-score package has it, without a stemmer. No torch import.
 
 ROUGE counts words of ASCII letters and digits: what is written in another script scores 0.
 """

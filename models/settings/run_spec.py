@@ -273,7 +273,7 @@ class DataSpec:
     dataset: str = slot(
         "",
         "Dataset",
-        "Name of a dataset in the library.",
+        "Name of a dataset in the library, or one of Tiny World, such as “Tiny World 0, names”.",
         group="Data",
         only_if=("source", "dataset"),
         omit_default=True,

@@ -13,15 +13,16 @@ import re
 import reprlib
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from models.events import Event, Progress
 from models.metrics.code import pass_score
-from models.metrics.report import Report, Score
+from models.metrics.report import Report, Score, check_lengths
 from models.number_words import format_percent
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class CodeJudge:
             return Judgement(Outcome.LIMIT, f"The sandbox had to be stopped: {error}", decided)
         except self._monty.MontyError as error:
             inner = error.exception()
-            return Judgement(_failure(inner), f"{type(inner).__name__}: {inner}", decided)
+            return Judgement(_failure(inner, source), f"{type(inner).__name__}: {inner}", decided)
         if _is_same(case.expected, found):
             return Judgement(Outcome.RIGHT)
         return Judgement(Outcome.WRONG_VALUE, f"{_shown(found)} instead of {_shown(case.expected)}", decided)
@@ -169,19 +170,25 @@ def score_code(judgements: Sequence[Judgement]) -> Report:
     )
 
 
-def judge_code(rows: Sequence[Mapping[str, Any]], predicted: Sequence[str]) -> tuple[Report, list[Judgement]]:
-    """Judge the bodies that were written for rows (see `row_cases`); without the sandbox the report says so.
+def judge_code(
+    rows: Sequence[Mapping[str, Any]], predicted: Sequence[str]
+) -> Generator[Event, None, tuple[Report, list[Judgement]]]:
+    """Judge the bodies that were written for rows (see `row_cases`), with Progress after each.
+
+    Returns:
+        The report and a judgement for each row; without the sandbox the report says so, and there are no judgements.
 
     Raises:
         ValueError: if a row has no cases, or the lengths differ.
     """
-    assert len(rows) == len(predicted)
+    check_lengths(len(rows), len(predicted))
     problems = [row_cases(row) for row in rows]
-    judgements = []
+    judgements: list[Judgement] = []
     try:
         with CodeJudge() as judge:
             for row, body, (name, cases) in zip(rows, predicted, problems, strict=True):
                 judgements.append(judge.judge(str(row["source"]) + body, name, cases))
+                yield Progress(done=len(judgements), total=len(rows))
     except (ModuleNotFoundError, FileNotFoundError):
         return Report(headline="pass_at_1", n=0, scores={"pass_at_1": Score(value=None, note=NOT_INSTALLED)}), []
     return score_code(judgements), judgements
@@ -193,7 +200,7 @@ def _bundled_program() -> Path | None:
     return Path(folder) / ("monty.exe" if sys.platform == "win32" else "monty") if folder else None
 
 
-def _failure(error: BaseException) -> Outcome:
+def _failure(error: BaseException, source: str) -> Outcome:
     """Which outcome an exception from the sandbox is; by its words, since code can raise the same types itself."""
     text = str(error)
     match error:
@@ -209,6 +216,8 @@ def _failure(error: BaseException) -> Outcome:
             return Outcome.NOT_SUPPORTED
         case RuntimeError() if "not supported in this environment" in text:
             return Outcome.NOT_SUPPORTED
+        case TypeError() if text.endswith("'list' object is not an iterator") and " for " in source:
+            return Outcome.NOT_SUPPORTED  # next(… for …): the sandbox makes a list of a generator expression
         case NameError() | AttributeError() if _exists_in_python(text):
             return Outcome.NOT_SUPPORTED
     return Outcome.EXCEPTION

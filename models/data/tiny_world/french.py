@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from models.data.tiny_world import events
 from models.data.tiny_world.inflection import Language
+from models.data.tiny_world.lexicon import WOMEN
 
 NOUNS: dict[str, tuple[str, str]] = {
     "attic": ("grenier", "m"), "bakery": ("boulangerie", "f"), "barn": ("grange", "f"), "castle": ("château", "m"),
@@ -28,6 +31,8 @@ ADJECTIVES: dict[str, tuple[str, str]] = {
     "hungry": ("affamé", "affamée"), "proud": ("fier", "fière"), "sad": ("triste", "triste"),
     "scared": ("effrayé", "effrayée"), "sleepy": ("somnolent", "somnolente"), "thirsty": ("assoiffé", "assoiffée"),
     "tired": ("fatigué", "fatiguée"),
+    "dirty": ("sale", "sale"), "heavy": ("lourd", "lourde"), "new": ("neuf", "neuve"), "old": ("vieux", "vieille"),
+    "small": ("petit", "petite"), "wet": ("mouillé", "mouillée"),
 }  # fmt: skip
 """English adjective → (masculine, feminine)."""
 
@@ -63,7 +68,28 @@ def _of_the(noun: str) -> str:
 
 
 def _elides(word: str) -> bool:
-    return word[0] in "aeiouéèê"
+    return word[0].lower() in "aeiouéèê"
+
+
+def _is_feminine(word: str) -> bool:
+    """Whether a noun is feminine, or a name a woman's."""
+    return NOUNS[word][1] == "f" if word in NOUNS else word in WOMEN
+
+
+def _agreeing(masculine: str) -> Callable[[str], str]:
+    """A participle that agrees with a noun or name: donné, donnée."""
+    return lambda word: f"{masculine}e" if _is_feminine(word) else masculine
+
+
+def _agreeing_adjective(adjective_and_word: str) -> str:
+    """ "white key" → blanche."""
+    adjective, word = adjective_and_word.split()
+    return ADJECTIVES[adjective][_is_feminine(word)]
+
+
+def _that(name: str) -> str:
+    """que + name: que Ben, qu'Anna."""
+    return f"qu'{name}" if _elides(name) else f"que {name}"
 
 
 FRENCH = Language(
@@ -87,5 +113,15 @@ FRENCH = Language(
         "of": _of_the,
         "masculine": lambda adjective: ADJECTIVES[adjective][0],
         "feminine": lambda adjective: ADJECTIVES[adjective][1],
+        "he": lambda word: "elle" if _is_feminine(word) else "il",
+        "that": _that,
+        "gone": _agreeing("allé"),
+        "given": _agreeing("donné"),
+        "taken": _agreeing("pris"),
+        "found": _agreeing("trouvé"),
+        "put down": _agreeing("posé"),
+        "thanked": _agreeing("remercié"),
+        "agreeing": _agreeing_adjective,
+        "the agreeing": lambda pair: f"{_the(pair.split()[1])} {_agreeing_adjective(pair)}",
     },
 )

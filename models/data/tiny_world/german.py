@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from models.data.tiny_world import events
 from models.data.tiny_world.inflection import Language
+from models.data.tiny_world.lexicon import WOMEN
 
 PLACES: dict[str, tuple[str, str, str, str, str]] = {
     "attic": ("Dachboden", "m", "Dachbodens", "auf", "auf"), "bakery": ("Bäckerei", "f", "Bäckerei", "in", "zu"),
@@ -31,24 +34,55 @@ ADJECTIVES: dict[str, str] = {
     "pink": "rosa", "purple": "lila", "red": "rot", "white": "weiß", "yellow": "gelb",
     "angry": "wütend", "brave": "mutig", "happy": "glücklich", "hungry": "hungrig", "proud": "stolz",
     "sad": "traurig", "scared": "ängstlich", "sleepy": "schläfrig", "thirsty": "durstig", "tired": "müde",
+    "dirty": "schmutzig", "heavy": "schwer", "new": "neu", "old": "alt", "small": "klein", "wet": "nass",
 }  # fmt: skip
 """English adjective → its German form after a verb, where nothing agrees."""
-_ARTICLES = {
+ARTICLES = {
     "nominative": {"m": "der", "f": "die", "n": "das"},
     "genitive": {"m": "des", "f": "der", "n": "des"},
     "dative": {"m": "dem", "f": "der", "n": "dem"},
     "accusative": {"m": "den", "f": "die", "n": "das"},
 }
+PRONOUNS = {
+    "nominative": {"m": "er", "f": "sie", "n": "es"},
+    "dative": {"m": "ihm", "f": "ihr", "n": "ihm"},
+    "accusative": {"m": "ihn", "f": "sie", "n": "es"},
+}
+_UNDECLINED = ("orange", "rosa", "lila")
 _CONTRACTIONS = {"in dem": "im", "in das": "ins", "zu dem": "zum", "zu der": "zur"}
 
 
+def _gender(word: str) -> str:
+    """That of a noun or a name: m, f or n."""
+    if word in PLACES:
+        return PLACES[word][1]
+    return THINGS[word][1] if word in THINGS else "mf"[word in WOMEN]
+
+
 def _the(noun: str, case: str) -> str:
-    gender = PLACES[noun][1] if noun in PLACES else THINGS[noun][1]
-    return _ARTICLES[case][gender]
+    return ARTICLES[case][_gender(noun)]
+
+
+def _pronoun(case: str) -> Callable[[str], str]:
+    return lambda word: PRONOUNS[case][_gender(word)]
 
 
 def _thing(thing: str, case: str) -> str:
     return f"{_the(thing, case)} {THINGS[thing][0]}"
+
+
+def _described(case: str) -> Callable[[str], str]:
+    """ "red key" → der rote Schlüssel: the adjective is weak after an article, and some never change."""
+
+    def describe(adjective_and_thing: str) -> str:
+        adjective, thing = adjective_and_thing.split()
+        german = ADJECTIVES[adjective]
+        if german not in _UNDECLINED:
+            has_e = case == "nominative" or (case == "accusative" and _gender(thing) != "m")
+            german += "e" if has_e else "en"
+        return f"{_the(thing, case)} {german} {THINGS[thing][0]}"
+
+    return describe
 
 
 def _of(place: str) -> str:
@@ -92,5 +126,12 @@ GERMAN = Language(
         "at": _at,
         "towards": _towards,
         "adjective": lambda adjective: ADJECTIVES[adjective],
+        "he": _pronoun("nominative"),
+        "him": _pronoun("accusative"),
+        "to him": _pronoun("dative"),
+        "whom": lambda thing: _the(thing, "accusative"),
+        "described subject": _described("nominative"),
+        "described object": _described("accusative"),
+        "with described": lambda pair: f"mit {_described('dative')(pair)}",
     },
 )

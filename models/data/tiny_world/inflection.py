@@ -28,6 +28,10 @@ class Language:
         template = self.sentences[type(event)]
         if isinstance(template, tuple):
             template = template[words["person"] in WOMEN]
+        return self.fill(template, words)
+
+    def fill(self, template: str, words: Mapping[str, str]) -> str:
+        """A template as one sentence about those words, by field."""
         sentence = ""
         for literal, field, form, _ in Formatter().parse(template):
             sentence += literal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from models.data.tiny_world import events
 from models.data.tiny_world.inflection import Language
+from models.data.tiny_world.lexicon import WOMEN
 
 NOUNS: dict[str, str] = {
     "attic": "el desván", "bakery": "la panadería", "barn": "el granero", "castle": "el castillo",
@@ -32,11 +33,36 @@ MOODS: dict[str, tuple[str, str]] = {
     "thirsty": ("tenía sed", "tenía sed"), "tired": ("estaba cansado", "estaba cansada"),
 }  # fmt: skip
 """English mood → how a man, and a woman, was in it."""
+QUALITIES: dict[str, tuple[str, str]] = {
+    "dirty": ("estaba sucio", "estaba sucia"), "heavy": ("era pesado", "era pesada"),
+    "new": ("era nuevo", "era nueva"), "old": ("era viejo", "era vieja"), "small": ("era pequeño", "era pequeña"),
+    "wet": ("estaba mojado", "estaba mojada"),
+}  # fmt: skip
+"""English adjective → how a thing was so, masculine and feminine."""
 
 
 def _contract(preposition: str, noun: str) -> str:
     """Preposition and article: a + el = al, de + el = del."""
     return f"{preposition} {NOUNS[noun]}".replace("a el ", "al ").replace("de el ", "del ")
+
+
+def _is_feminine(word: str) -> bool:
+    """Whether a noun is feminine, or a name a woman's."""
+    return NOUNS[word].startswith("la ") if word in NOUNS else word in WOMEN
+
+
+def _was(adjective_and_word: str) -> str:
+    """ "red key" → era roja; "sad Anna" → estaba triste."""
+    adjective, word = adjective_and_word.split()
+    if adjective in COLOURS:
+        return f"era {COLOURS[adjective][_is_feminine(word)]}"
+    return {**MOODS, **QUALITIES}[adjective][_is_feminine(word)]
+
+
+def _described(colour_and_thing: str) -> str:
+    """ "red key" → la llave roja."""
+    colour, thing = colour_and_thing.split()
+    return f"{NOUNS[thing]} {COLOURS[colour][_is_feminine(thing)]}"
 
 
 SPANISH = Language(
@@ -61,5 +87,10 @@ SPANISH = Language(
         "feminine": lambda colour: COLOURS[colour][1],
         "he was": lambda mood: MOODS[mood][0],
         "she was": lambda mood: MOODS[mood][1],
+        "he": lambda name: "ella" if _is_feminine(name) else "él",
+        "him": lambda thing: "la" if _is_feminine(thing) else "lo",
+        "and": lambda name: f"{'e' if name.startswith('I') else 'y'} {name}",
+        "was": _was,
+        "described": _described,
     },
 )

@@ -17,3 +17,8 @@ def is_held_out(item: str, one_in: int = 10) -> bool:
 def held_out_index(item: str, n: int) -> int:
     """The index of the held-out one among an item's `n` phrasings."""
     return zlib.crc32(f"phrasing:{item}".encode()) % n
+
+
+def split_of(item: str, one_in: int = 10) -> str:
+    """ "test" where the item `is_held_out`, "val" for as many others, else "train"."""
+    return {0: "test", 1: "val"}.get(zlib.crc32(f"split:{item}".encode()) % one_in, "train")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
@@ -26,6 +26,7 @@ def _draw(n: int, k: int = 4, seed: int = 0) -> tuple[list[str], list[str], np.n
 
 
 @given(label_lists)
+@settings(max_examples=30, deadline=None)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_one_label_per_item_equals_scikit_learn(pairs: list[tuple[str, str]]) -> None:
     gold, predicted = map(list, zip(*pairs, strict=True))
@@ -118,6 +119,7 @@ def test_unequal_lengths_are_refused() -> None:
         score_classification(["calm", "sad"], ["calm"])
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.sets(st.sampled_from(LABELS)), st.sets(st.sampled_from(LABELS))), max_size=12))
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_several_labels_equal_scikit_learn(pairs: list[tuple[set[str], set[str]]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
@@ -15,6 +15,7 @@ scores = st.floats(-1e6, 1e6).map(lambda x: round(x, 2))
 
 
 @given(st.lists(st.tuples(scores, scores), min_size=2, max_size=30))
+@settings(deadline=None)
 def test_values_equal_the_references(pairs: list[tuple[float, float]]) -> None:
     gold, predicted = map(list, zip(*pairs, strict=True))
     report = score_regression(gold, predicted, resamples=0)

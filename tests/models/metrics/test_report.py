@@ -104,6 +104,15 @@ def test_another_headline() -> None:
         report.with_headline("bleu")
 
 
+def test_reports_of_the_same_items_are_joined() -> None:
+    one, other = score_classification(["a"], ["a"]), score_answers([["a"]], ["a"])
+    both = one.joined(other)
+    assert both.headline == "macro_f1"
+    assert set(both.scores) == set(one.scores) | set(other.scores)
+    assert "confusion" in both.details
+    assert "has_answer" in both.details
+
+
 def test_values_in_words() -> None:
     assert format_score("accuracy", 0.976) == "97.6\u00a0%"
     assert format_score("bleu", 48.31) == "48.3"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from nervaluate import Evaluator
 from seqeval import scheme as reference_schemes
@@ -23,6 +23,7 @@ def _tag_lists(prefixes: str, **sizes: int) -> st.SearchStrategy[list[str]]:
 
 @pytest.mark.parametrize("scheme", PREFIXES)
 @given(data=st.data())
+@settings(deadline=None)
 def test_strict_entities_equal_seqeval(scheme: str, data: st.DataObject) -> None:
     tags = data.draw(_tag_lists(PREFIXES[scheme], max_size=12))
     found = reference_schemes.Tokens(tags, scheme=getattr(reference_schemes, scheme)).entities
@@ -30,6 +31,7 @@ def test_strict_entities_equal_seqeval(scheme: str, data: st.DataObject) -> None
 
 
 @given(_tag_lists("IBES", max_size=12))
+@settings(deadline=None)
 def test_forgiving_entities_equal_seqeval(tags: list[str]) -> None:
     assert entities(tags) == [Entity(start, end + 1, kind) for kind, start, end in get_entities(tags)]
 
@@ -70,6 +72,7 @@ tagged_rows = st.lists(
 
 
 @given(tagged_rows)
+@settings(max_examples=50, deadline=None)
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
 def test_scores_equal_seqeval(rows: list[tuple[list[str], list[str]]]) -> None:
     gold, predicted = map(list, zip(*rows, strict=True))
@@ -88,6 +91,7 @@ def test_scores_equal_seqeval(rows: list[tuple[list[str], list[str]]]) -> None:
 
 
 @given(tagged_rows)
+@settings(max_examples=50, deadline=None)
 def test_nearly_right_entities_equal_nervaluate(rows: list[tuple[list[str], list[str]]]) -> None:
     gold, predicted = map(list, zip(*rows, strict=True))
 

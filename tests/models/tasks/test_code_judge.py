@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from models.events import Progress, result_of
 from models.tasks.code_judge import CodeCase, CodeJudge, Outcome, judge_code, row_cases, score_code
 
 
@@ -103,7 +104,16 @@ def test_attacks_end_in_an_outcome(judge: CodeJudge, attack: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["yield 1", "class A(dict):\n    pass\nreturn A()", "import string\nreturn string.digits", "return input()"]
+    "body",
+    [
+        "yield 1",
+        "class A(dict):\n    pass\nreturn A()",
+        "import string\nreturn string.digits",
+        "return input()",
+        "return list(map(str.upper, ['a']))",
+        "counts = {'a': 1}\nreturn min(counts, key=counts.get)",
+        "return next((x for x in [1, 2] if x > 1), None)",
+    ],
 )
 def test_what_the_sandbox_does_not_know(judge: CodeJudge, body: str) -> None:
     assert _outcome(judge, body) is Outcome.NOT_SUPPORTED
@@ -124,7 +134,7 @@ ROW = {"source": 'def add_2(a):\n    """Add 2."""\n', "cases": [{"arguments": [1
 
 def test_pass_at_1_of_rows() -> None:
     bodies = ["    return a + 2\n", "    return a\n", "    yield a\n", "    return a +\n"]
-    report, judgements = judge_code([ROW] * 4, bodies)
+    report, judgements = result_of(judge_code([ROW] * 4, bodies))
     assert report.value == 0.25
     assert report.details["outcomes"] == {
         "right": 1, "wrong value": 1, "exception": 1, "limit": 0, "not supported": 1,
@@ -133,6 +143,11 @@ def test_pass_at_1_of_rows() -> None:
     assert report.notes == ("25.0\u00a0% could not be run by the sandbox and count as not passed; of the others, "
                             "33.3\u00a0% pass.",)  # fmt: skip
     assert judgements[0].outcome is Outcome.RIGHT
+
+
+def test_judging_tells_its_progress() -> None:
+    events = list(judge_code([ROW] * 2, ["    return a + 2\n"] * 2))
+    assert events == [Progress(done=1, total=2), Progress(done=2, total=2)]
 
 
 def test_without_the_package_the_metric_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +159,7 @@ def test_without_the_package_the_metric_says_so(monkeypatch: pytest.MonkeyPatch)
         return real_import(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_monty)
-    report, judgements = judge_code([ROW], ["    return a + 2\n"])
+    report, judgements = result_of(judge_code([ROW], ["    return a + 2\n"]))
     assert (report.value, judgements) == (None, [])
     assert "pydantic-monty" in report.notes[0]
 
