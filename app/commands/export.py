@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from models.events import Event
 
-FORMATS = ("hf", "tensorboard", "toml")
+FORMATS = ("hf", "peft", "tensorboard", "toml")
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -28,7 +28,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--format",
         choices=FORMATS,
         default="hf",
-        help="hf: a folder for transformers; tensorboard: a run's curves as event files, in a subfolder of DIR; "
+        help="hf: a folder for transformers, with LoRA merged; peft: a run's LoRA adapter alone; "
+        "tensorboard: a run's curves as event files, in a subfolder of DIR; "
         "toml: a run's settings for `terrarium train`, in the file DIR",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder (toml: the file) to write")
@@ -38,7 +39,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Export, and print the path."""
-    if args.format == "hf":
+    if args.format in ("hf", "peft"):
         with ProgressLine(as_json=args.json) as line:
             out = drive(_export(args), line)
     else:
@@ -54,7 +55,7 @@ def _export_run(args: argparse.Namespace) -> Path:
     from models.runs.run_folder import RunFolder
 
     run = RunFolder.open(Library().find_run(args.model))
-    out: Path = args.out.expanduser().absolute()
+    out = _out(args)
     if args.format == "toml":
         from models.settings.spec_file import write_spec
 
@@ -72,7 +73,16 @@ def _export(args: argparse.Namespace) -> Generator[Event, None, Path]:
     from models.interop.loading import load_model_events
     from models.runs.run_folder import RunFolder
 
+    if args.format == "peft":
+        from models.interop.peft import export_peft
+
+        return (yield from export_peft(RunFolder.open(Library().find_run(args.model)), _out(args)))
     path = find_model(args.model)
     model, tokenizer = yield from load_model_events(path)
     labels = RunFolder.open(path).spec.data.labels if (path / "run.json").is_file() else ()
-    return (yield from export_hf(model, tokenizer, args.out.expanduser().absolute(), labels=labels))
+    return (yield from export_hf(model, tokenizer, _out(args), labels=labels))
+
+
+def _out(args: argparse.Namespace) -> Path:
+    out: Path = args.out.expanduser().absolute()
+    return out

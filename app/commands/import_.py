@@ -1,4 +1,4 @@
-"""`terrarium import`: import a model from a Hugging Face folder or .gguf file as a run."""
+"""`terrarium import`: import a model from a Hugging Face folder or .gguf file, or a LoRA adapter, as a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from app.commands.common import add_common, print_json
+from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive
 from models.library.library import Library
 
@@ -14,9 +14,14 @@ from models.library.library import Library
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command's options."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "import", help="import a Hugging Face folder or .gguf file as a run", description=__doc__
+        "import", help="import a Hugging Face folder, .gguf file or LoRA adapter as a run", description=__doc__
     )
-    parser.add_argument("source", type=Path, metavar="SRC", help="a Hugging Face folder, or a .gguf file")
+    parser.add_argument(
+        "source", type=Path, metavar="SRC", help="a Hugging Face folder, a .gguf file, or an adapter's folder (PEFT)"
+    )
+    parser.add_argument(
+        "--base", metavar="MODEL", help="of an adapter: the model that it belongs to, a path or a run's id or name"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: a new one in the library)")
     parser.add_argument("--name", help="the run's name (default: the source's name)")
     add_common(parser)
@@ -26,10 +31,19 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Import, and print the path of the run."""
     from models.interop.importing import import_model
+    from models.interop.peft import import_peft, is_peft
 
+    source, library = args.source.expanduser(), Library()
+    out = args.out.expanduser() if args.out is not None else None
+    if is_peft(source) and args.base is None:
+        raise UsageError(f"{source} is an adapter: name the model that it belongs to with --base.")
+    if args.base is not None and not is_peft(source):
+        raise UsageError(f"{source} is no adapter, which --base is for: omit it.")
     with ProgressLine(as_json=args.json) as line:
-        out = args.out.expanduser() if args.out is not None else None
-        folder = drive(import_model(args.source.expanduser(), Library(), out, args.name), line)
+        if args.base is not None:
+            folder = drive(import_peft(source, args.base, library, out, args.name), line)
+        else:
+            folder = drive(import_model(source, library, out, args.name), line)
     if args.json:
         print_json({"run": str(folder.folder), "id": folder.id, "config": folder.spec.model.to_dict()})
     else:

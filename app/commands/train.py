@@ -217,7 +217,7 @@ def _option(name: str) -> str:
 def _tuned_from_options(args: argparse.Namespace) -> RunSpec:
     """A run from the weights of --from, with the usual settings for a model of its size."""
     from models.cost import total_parameters
-    from models.training.parents import parent_config
+    from models.interop.parents import parent_config
 
     given = [f"--{_option(name)}" for name in _OF_PARENT if getattr(args, name) is not None]
     given += [name for name, _ in map(parse_change, args.changes) if name.startswith(("model.", "tokenizer."))]

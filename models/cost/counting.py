@@ -17,7 +17,7 @@ def parameters(config: ModelConfig) -> dict[str, int]:
     “Cross-attention”; a mixture has “Router” and “Experts” instead of “Feed-forward”.
     """
     width = config.d_model
-    convolutions = norm_weights = 0
+    convolutions = in_norms = 0
     found = Counter({EMBEDDING: config.vocab_size * width, POSITIONS: 0})
     if config.topology == "encoder-only":
         found[SEGMENTS] = config.n_segment * width
@@ -36,9 +36,9 @@ def parameters(config: ModelConfig) -> dict[str, int]:
         convolutions += 2 * layers * stack.conv_width * width
         n_attention = 2 if is_crossed else 1
         norms = layers * (n_attention + 1) + (stack.norm_place == "pre") + stack.embedding_norm
-        norm_weights += norms * _norm(stack, width)
-        norm_weights += stack.qk_norm * layers * n_attention * 2 * _norm(stack, stack.head_dim)
-    found[CONVOLUTION], found[NORMS] = convolutions, norm_weights
+        in_norms += norms * norm_weights(stack, width)
+        in_norms += stack.qk_norm * layers * n_attention * 2 * norm_weights(stack, stack.head_dim)
+    found[CONVOLUTION], found[NORMS] = convolutions, in_norms
     if config.topology == "encoder-only" and config.pooler:
         found[POOLER] = width * width + width
     found[HEAD] = _head(config)
@@ -91,7 +91,8 @@ def _position(config: ModelConfig) -> int:
     return math.prod(learned.shape(config)) if learned is not None else 0
 
 
-def _norm(config: ModelConfig, width: int) -> int:
+def norm_weights(config: ModelConfig, width: int) -> int:
+    """Parameters of one norm."""
     return width * (2 if config.norm_bias else 1)
 
 
@@ -104,5 +105,5 @@ def _head(config: ModelConfig) -> int:
     if config.head_bias:
         total += config.vocab_size
     if config.topology == "encoder-only" and config.head_transform:
-        total += width * width + width * (config.bias == "all") + _norm(config, width)
+        total += width * width + width * (config.bias == "all") + norm_weights(config, width)
     return total

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 from models.cost.activations import Batch, activations
-from models.cost.counting import block_matrices, total_parameters
+from models.cost.counting import total_parameters
 from models.cost.parts import stacks
+from models.cost.tuning import activation_design, trained
 from models.settings.model_config import ModelConfig
 from models.settings.optimizers import OPTIMIZERS
+from models.settings.tune_spec import TuneSpec
 
 FLOAT32_BYTES, BFLOAT16_BYTES = 4, 2
 
@@ -56,18 +58,24 @@ def memory(
     loss_fraction: float = 1.0,
     device: str = "cpu",
     precision: str = "float32",
+    tune: TuneSpec | None = None,
 ) -> dict[str, int]:
     """Estimated bytes of training on texts (batch_size, length), by purpose; weights and gradients are float32.
 
     The optimizer state per weight is defined in models.settings.optimizers. "Activations" is the sum of
     `activation_bytes`, which has the same arguments. "Update" is what Muon needs to orthogonalise beyond the memory
     that the activations have freed. The runtime itself comes on top.
+
+    Args:
+        tune: of a fine-tuning: what is frozen has neither gradients nor optimizer state, and of the layers below the
+            first trained one no activations are kept.
     """
-    total = total_parameters(config)
-    rule, matrices = OPTIMIZERS[optimizer], block_matrices(config)
-    states = rule.matrix_states * matrices + rule.other_states * (total - matrices)
+    part = trained(config, tune)
+    total = total_parameters(config) + part.added
+    rule = OPTIMIZERS[optimizer]
+    states = rule.matrix_states * part.matrices + rule.other_states * part.others
     kept = activation_bytes(
-        config,
+        activation_design(config, tune),
         batch_size,
         length,
         source_length=source_length,
@@ -76,10 +84,10 @@ def memory(
         precision=precision,
     )
     needed = sum(kept.values())
-    update = update_bytes(config) if rule.orthogonalises else 0
+    update = update_bytes(config) if rule.orthogonalises and part.matrices else 0
     return {
         "Weights": FLOAT32_BYTES * total,
-        "Gradients": FLOAT32_BYTES * total,
+        "Gradients": FLOAT32_BYTES * part.total,
         "Optimizer": FLOAT32_BYTES * states,
         "Activations": needed,
         "Update": max(0, update - needed),

@@ -84,4 +84,4 @@ def _windows(corpus: Corpus, tokenizer: Tokenizer, length: int, at_most: int) ->
         ids = encode_text(tokenizer, text[i * step : (i + 1) * step][: per_slice * length * 4])
         found = [ids[at : at + length] for at in range(0, max(1, len(ids) - length // 2), length)][:per_slice]
         rows += [(window, [True] * len(window)) for window in found]
-    return rows
+    return rows[:at_most]

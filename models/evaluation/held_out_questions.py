@@ -83,11 +83,15 @@ def evaluate(
 def answer_in_rounds(
     model: Decoder, tokenizer: Tokenizer, world: World, n_per_kind: int, n_per_round: int
 ) -> Iterator[dict[str, float]]:
-    """The share of right answers of each kind, after each round of `n_per_round` more questions of each."""
+    """The share of right answers of each kind, after each round of `n_per_round` more questions of each.
+
+    Questions that do not fit the model's context are not asked, and count as wrong.
+    """
     questions = {kind: held_out_questions(world, kind, n_per_kind) for kind in KINDS}
     n_right = dict.fromkeys(KINDS, 0)
     for first in range(0, n_per_kind, n_per_round):
         asked = [(kind, each) for kind in KINDS for each in questions[kind][first : first + n_per_round]]
+        asked = [(kind, each) for kind, each in asked if _fits(model, tokenizer, each.text)]
         replies = _answer(model, tokenizer, [question.text for _, question in asked])
         for (kind, question), reply in zip(asked, replies, strict=True):
             n_right[kind] += is_right(question, reply)
@@ -95,11 +99,17 @@ def answer_in_rounds(
         yield {kind: right / n for kind, right in n_right.items()}
 
 
+def _prompt(tokenizer: Tokenizer, text: str) -> list[int]:
+    return encode_messages(tokenizer, [{"role": "user", "content": text}], add_generation_prompt=True)[0]
+
+
+def _fits(model: Decoder, tokenizer: Tokenizer, text: str) -> bool:
+    return len(_prompt(tokenizer, text)) <= model.config.context_length
+
+
 def _answer(model: Decoder, tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
     """The model's greedy replies to user messages."""
-    prompts = [
-        encode_messages(tokenizer, [{"role": "user", "content": text}], add_generation_prompt=True)[0] for text in texts
-    ]
+    prompts = [_prompt(tokenizer, text) for text in texts]
     end_id = tokenizer.token_to_id("<|end|>")
     assert end_id is not None
     replies = generate_batch(model, prompts, MAX_REPLY_TOKENS, end_id)

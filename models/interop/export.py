@@ -18,6 +18,7 @@ from models.interop.family import Weight
 from models.interop.options import id2label_of
 from models.interop.writing import new_folder, write_tensors
 from models.settings.model_config import ModelConfig
+from models.tasks.encoding import marked_tokenizer
 from models.tokenizers import SPECIAL_TOKENS
 from models.tokenizers.special_tokens import end_id, mask_id, pad_id, start_id
 
@@ -53,6 +54,8 @@ def export_hf(
         atomic_write_json(folder / "config.json", {**about, **ids, "dtype": dtype, "use_cache": True}, indent=2)
         atomic_write_json(folder / "generation_config.json", ids, indent=2)
         if tokenizer is not None:
+            if config.head not in ("language", "none"):
+                tokenizer = marked_tokenizer(config, tokenizer)
             (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
             atomic_write_json(folder / "tokenizer_config.json", _tokenizer_config(config, tokenizer, ids), indent=2)
     return out

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from models.architecture.lora import merged_weight
@@ -140,6 +142,23 @@ class MergedTensor:
         weight = yield from self.matrix.read()
         a, b = (yield from self.down.read()), (yield from self.up.read())
         return merged_weight(weight.float(), a.float(), b.float(), self.scale)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, in memory.
+
+    Raises:
+        DamagedError: where it is missing or damaged, naming it.
+        ValueError: where it cannot be read.
+    """
+    try:
+        return safetensors.torch.load(path.read_bytes())
+    except FileNotFoundError:
+        raise DamagedError(f"{path} is missing.") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    except SafetensorError as error:
+        raise DamagedError(f"{path} is damaged ({error}).") from error
 
 
 def read_header(path: Path) -> dict[str, SafetensorsTensor]:

@@ -66,7 +66,7 @@ class RunFolder:
             tokenizer_name: of a tokenizer in the library, or the path of one.
             corpus_sha: name of the corpus's folder in the library.
             own_tokenizer: content of its tokenizer.json, where it is not that of `tokenizer_name`.
-            contents: a folder of files that become the run's (models.training.parents).
+            contents: a folder of files that become the run's (models.interop.parents).
             lineage: what it was made from besides tokenizer and corpus.
         """
         tokenizer = own_tokenizer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -371,10 +372,11 @@ class RunSpec:
         return self.data.task if self.data.source == "dataset" and self.data.task not in ("language", "chat") else ""
 
     @property
-    def text_length(self) -> int:
-        """The largest number of tokens of a text in training: the context, or less in a fine-tuning."""
+    def batch_model(self) -> ModelConfig:
+        """The design for which batches are made: in a fine-tuning, texts may be cut to less than the context."""
         context = self.model.context_length
-        return context if self.tune is None else min(context, self.tune.max_length)
+        length = context if self.tune is None else min(context, self.tune.max_length)
+        return self.model if length == context else dataclasses.replace(self.model, context_length=length)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""

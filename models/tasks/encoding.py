@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers, processors
 from torch import Tensor
 
 from models.data.batch import Batch
@@ -63,8 +63,7 @@ class TaskEncoder:
         self._index = {label: i for i, label in enumerate(labels)}
         self._before, self._between, self._after = _marks(config, tokenizer)
         # Texts that a tokenizer of ours learned from begin with a space, so that each word has its usual token.
-        is_own = all(tokenizer.token_to_id(token) is not None for token in SPECIAL_TOKENS)
-        self._lead = " " if is_own else ""
+        self._lead = " " if _is_own(tokenizer) else ""
         self._start = start_id(config, tokenizer) if config.topology == "encoder-decoder" else -1
         self._pad = pad_id(tokenizer) or 0
 
@@ -213,6 +212,37 @@ class TaskEncoder:
             offsets += [(done + start, done + end) for start, end in encoding.offsets]
             done += len(part)
         return ids, offsets
+
+
+def marked_tokenizer(config: ModelConfig, tokenizer: Tokenizer) -> Tokenizer:
+    """A tokenizer that by itself reads texts and pairs as TaskEncoder does, for other programs; a foreign one as it is.
+
+    One of ours gets the space and the marks that are put there; the end token marks both begin and end.
+    """
+    if not _is_own(tokenizer):
+        return tokenizer
+    before, between, after = _marks(config, tokenizer)
+    marked = Tokenizer.from_str(tokenizer.to_str())
+    prepend = normalizers.Prepend(" ")
+    marked.normalizer = prepend if marked.normalizer is None else normalizers.Sequence([marked.normalizer, prepend])
+    marks = {id: str(tokenizer.id_to_token(id)) for id in (*before, *between, *after)}
+    if not marks:
+        return marked
+    first = [*(f"{marks[id]}:0" for id in before), "$A:0"]
+    second = [*(f"{marks[id]}:0" for id in between), "$B:1", *(f"{marks[id]}:1" for id in after)]
+    template = processors.TemplateProcessing(
+        single=[*first, *(f"{marks[id]}:0" for id in after)],
+        pair=[*first, *second],
+        special_tokens=[(token, id) for id, token in marks.items()],
+    )
+    is_alone = marked.post_processor is None
+    marked.post_processor = template if is_alone else processors.Sequence([marked.post_processor, template])
+    return marked
+
+
+def _is_own(tokenizer: Tokenizer) -> bool:
+    """Whether a tokenizer was trained here."""
+    return all(tokenizer.token_to_id(token) is not None for token in SPECIAL_TOKENS)
 
 
 def _answer_tokens(window: Sequence[tuple[int, int]], answer: Any, start: int) -> tuple[int, int]:

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from models.architecture.lora import scale_of
 from models.architecture.transformer import AnyModel
 from models.files.atomic import DamagedError, atomic_folder, atomic_write_json, write_synced
+from models.interop.stored import read_tensors
 from models.runs.checkpoint_state import FORMAT, PART_FORMAT, TrainState, check_design, read_about, read_state
 from models.settings.model_config import ModelConfig
 from models.training.parallel.layout import Layout
@@ -100,23 +100,6 @@ def restore(checkpoint: Checkpoint, model: nn.Module, optimizers: Sequence[Optim
                     copy = value.clone() if isinstance(value, Tensor) else value
                     state.setdefault(int(parameter), {})[key] = copy
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, in memory.
-
-    Raises:
-        DamagedError: where it is missing or damaged, naming it.
-        ValueError: where it cannot be read.
-    """
-    try:
-        return safetensors.torch.load(path.read_bytes())
-    except FileNotFoundError:
-        raise DamagedError(f"{path} is missing.") from None
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
-    except SafetensorError as error:
-        raise DamagedError(f"{path} is damaged ({error}).") from error
 
 
 def gather(

@@ -19,6 +19,7 @@ from models.data.objectives import check_trainable
 from models.data.sources import prepare_corpus
 from models.events import Event
 from models.files.atomic import TEMPORARY_PREFIX, atomic_write_json, read_json, remove_folder
+from models.interop.parents import Parent, open_parent, write_parent
 from models.library.library import Library
 from models.library.run_notes import write_notes
 from models.pronouns.pointing import check_pointing
@@ -30,7 +31,6 @@ from models.tasks.rows import labels_of
 from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens
 from models.training.batches import REPLY_TASKS, find_old_rows
-from models.training.parents import Parent, open_parent, write_parent
 from models.training.tuning import build_run_model, check_tuning, keeps_head_of, tuned_design
 
 

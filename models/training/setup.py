@@ -133,21 +133,20 @@ def set_up(
     yield Phase(name="Reading the text")
     tokenizer = _read_own_tokenizer(run)
     corpus = open_corpus(library, run.made_from("corpus"))
-    read = dataclasses.replace(spec.model, context_length=spec.text_length)
     template = read_kept_template_config(run.folder) or ChatTemplateConfig()
     parent_corpus = None if spec.tune is None else open_parent_corpus(library, run.lineage)
     old_share = 0.0 if spec.tune is None else spec.tune.old_share
     train_batches = make_batches(
         corpus,
         tokenizer,
-        read,
+        spec.batch_model,
         spec.train,
         template=template,
         old=parent_corpus,
         old_share=old_share,
         labels=spec.data.labels,
     )
-    sentences = [about_cut_replies(train_batches, spec.text_length)]
+    sentences = [about_cut_replies(train_batches, spec.batch_model.context_length)]
     if spec.tune is not None:
         sentences.append(about_new_turns(corpus, parent_corpus, template, spec.tune))
     notices.extend(filter(None, sentences))
@@ -156,7 +155,7 @@ def set_up(
     measured: dict[str, float] = {"train_batches": train_batches.n_batches, "val_batches": 0}
     if spec.train.eval_interval:
         validation = make_batches(
-            corpus, tokenizer, read, spec.train, "val", template=template, labels=spec.data.labels
+            corpus, tokenizer, spec.batch_model, spec.train, "val", template=template, labels=spec.data.labels
         )
         val_batches = validation_slice(validation, spec.train.eval_batches)
         val_bytes_per_token = validation.bytes_per_token

@@ -14,13 +14,13 @@ from torch import Tensor
 from models.architecture.lora import DOWN, UP, add_adapters
 from models.architecture.transformer import AnyModel, EncoderDecoder, build_model
 from models.files.atomic import read_json
+from models.interop.stored import read_tensors
 from models.number_words import format_count
 from models.runs.checkpoint_state import BASE, read_model_config
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
 from models.settings.tune_spec import TuneSpec
-from models.training.checkpoint import read_tensors
 
 _HEAD = ("head.", "pooler.")
 """What the names of a head's parameters begin with."""

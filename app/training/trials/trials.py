@@ -145,7 +145,7 @@ class TrialRunner(QObject):
                 yield from preview_data(
                     ready.corpus,
                     ready.tokenizer,
-                    ready.spec.model,
+                    ready.spec.batch_model,
                     ready.spec.train,
                     ready.form.template,
                     ready.spec.data.labels,

@@ -69,17 +69,16 @@ def _batches_of_size(prepared: PreparedData) -> Callable[[TrainConfig], Batches]
     """Makes the training batches for settings that differ in the batch size; the text is encoded once, where it can."""
     spec, corpus, tokenizer = prepared.spec, prepared.corpus, prepared.tokenizer
     if corpus.task in LABEL_TASKS:
-        return lambda train: make_batches(corpus, tokenizer, spec.model, train, labels=spec.data.labels)
-    objective = objective_on(corpus, spec.model, tokenizer, spec.train.objective)
+        return lambda train: make_batches(corpus, tokenizer, spec.batch_model, train, labels=spec.data.labels)
+    objective = objective_on(corpus, spec.batch_model, tokenizer, spec.train.objective)
     encoded = encode_split(corpus, tokenizer, "train", prepared.form)
-    return lambda train: objective_batches(encoded, objective, spec.model.context_length, train)
+    return lambda train: objective_batches(encoded, objective, spec.batch_model.context_length, train)
 
 
 class _Search:
     def __init__(self, prepared: PreparedData, choice: DeviceChoice) -> None:
         spec = prepared.spec
-        self._spec, self._choice = spec, choice
-        self._padded = prepared.corpus.kind == "examples"
+        self._prepared, self._spec, self._choice = prepared, spec, choice
         self._make_batches = _batches_of_size(prepared)
         self._limit = free_bytes(choice)
         self._points: dict[int, BatchPoint] = {}
@@ -145,7 +144,7 @@ class _Search:
         batches = self._make_batches(train)
         trial = None
         try:
-            trial = Trial(spec, batches, self._choice, padded=self._padded)
+            trial = Trial(dataclasses.replace(self._prepared, spec=spec), batches, self._choice)
             steps = []
             for i in range(TIMED_STEPS):
                 steps.append(trial.step(i))

@@ -48,7 +48,7 @@ def forecast(
         return
     encoded = [encode_split(prepared.corpus, prepared.tokenizer, split, prepared.form) for split in ("train", "val")]
     yield Phase(name="Making the first batches")
-    model, train = prepared.spec.model, prepared.spec.train
+    model, train = prepared.spec.batch_model, prepared.spec.train
     preview = preview_encoded(prepared.corpus, prepared.tokenizer, model, train, encoded)
     yield preview
     if not measured:
@@ -68,15 +68,15 @@ def _forecast_task(
     """As `forecast`, for a task with labels."""
     corpus, tokenizer, spec = prepared.corpus, prepared.tokenizer, prepared.spec
     labels = spec.data.labels
-    preview = preview_task(corpus, tokenizer, spec.model, spec.train, labels)
+    preview = preview_task(corpus, tokenizer, spec.batch_model, spec.train, labels)
     yield preview
     if not measured:
         return
     yield Phase(name="Measuring a few steps")
-    batches = make_batches(corpus, tokenizer, spec.model, spec.train, labels=labels)
+    batches = make_batches(corpus, tokenizer, spec.batch_model, spec.train, labels=labels)
     validation = None
     if spec.train.eval_interval and not preview.problems:
-        validation = make_batches(corpus, tokenizer, spec.model, spec.train, "val", labels=labels)
+        validation = make_batches(corpus, tokenizer, spec.batch_model, spec.train, "val", labels=labels)
     yield from _measure(prepared, asked, choose_device(device), batches, validation)
 
 
@@ -84,10 +84,16 @@ def _measure(
     prepared: PreparedData, asked: RunSpec, choice: DeviceChoice, batches: Batches, validation: Batches | None
 ) -> Generator[Event, None, None]:
     spec = prepared.spec
-    train, model = spec.train, spec.model
+    train, model = spec.train, spec.batch_model
     precision = str(pick_precision(train, model, choice.device)).removeprefix("torch.")
     estimate = cost.memory(
-        model, train.batch_size, model.context_length, train.optimizer, device=choice.device.type, precision=precision
+        model,
+        train.batch_size,
+        model.context_length,
+        train.optimizer,
+        device=choice.device.type,
+        precision=precision,
+        tune=spec.tune,
     )
     available = free_bytes(choice)
     common = RunCost(
@@ -105,7 +111,7 @@ def _measure(
     yield Progress(done=0, total=_N_WORK)
     trial = None
     try:
-        trial = Trial(spec, batches, choice, padded=prepared.corpus.kind == "examples")
+        trial = Trial(prepared, batches, choice)
         steps = []
         for i in range(1 + TIMED_STEPS):
             steps.append(trial.step(i))

@@ -49,7 +49,7 @@ def find_lr(
     batches = make_batches(
         prepared.corpus,
         prepared.tokenizer,
-        prepared.spec.model,
+        prepared.spec.batch_model,
         train,
         template=prepared.form.template,
         labels=prepared.spec.data.labels,
@@ -58,7 +58,7 @@ def find_lr(
     lowest, highest = train.optimizer_info.lr_range  # other rates keep their ratio to this one
     yield Progress(done=0, total=n_steps)
     with out_of_memory_as_sentence(choice.device):
-        trial = Trial(prepared.spec, batches, choice, padded=prepared.corpus.kind == "examples")
+        trial = Trial(prepared, batches, choice)
     try:
         exploded, average = False, 0.0
         while len(points) < n_steps and not exploded:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psutil
 import torch
 
-from models.architecture.transformer import AnyModel, build_model
+from models.architecture.transformer import AnyModel
 from models.chat.template_config import ChatTemplateConfig, read_kept_template_config
 from models.data.batch import Batch
 from models.data.batches import Batches
@@ -18,7 +18,6 @@ from models.data.corpus import open_corpus
 from models.device import DeviceChoice, describe_out_of_memory, is_out_of_memory, pick_precision, synchronize
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec
 from models.tokenizers import read_tokenizer
 from models.training.objective import weighted_nll
 from models.training.optim import make_optimizers
@@ -30,7 +29,7 @@ _N_EXAMINED = 64
 
 
 def prepared_run(library: Library, run: RunFolder) -> PreparedData:
-    """The data of an existing run; ValueError where its text is gone."""
+    """The data of an existing run, but not the weights that it started from; ValueError where its text is gone."""
     corpus = open_corpus(library, run.made_from("corpus"))
     template = read_kept_template_config(run.folder) or ChatTemplateConfig()
     tokenizer = read_tokenizer(run.tokenizer_file)
@@ -47,19 +46,21 @@ class Step:
 
 
 class Trial:
-    """A new model of `spec` and its optimizers, until `free`. Torch's random state is preserved by each call.
+    """The model of a run before its first step, and its optimizers, until `free`.
 
-    Running out of memory raises as in torch: see `out_of_memory_as_sentence`.
+    Torch's random state is preserved by each call. Running out of memory raises as in torch: see
+    `out_of_memory_as_sentence`.
     """
 
-    def __init__(self, spec: RunSpec, batches: Batches, device: DeviceChoice, *, padded: bool) -> None:
-        self._train, self._batches, self._padded = spec.train, batches, padded
+    def __init__(self, prepared: PreparedData, batches: Batches, device: DeviceChoice) -> None:
+        spec = prepared.spec
+        self._train, self._batches, self._padded = spec.train, batches, prepared.corpus.kind == "examples"
         self._device = device.device
         self._dtype = pick_precision(spec.train, spec.model, device.device)
         self._held_before = torch.cuda.memory_allocated(self._device) if self._device.type == "cuda" else 0
         with self._rng_preserved():
             torch.manual_seed(spec.train.seed)
-            self._model = build_model(spec.model).to(self._device).train()
+            self._model = prepared.build_model().to(self._device).train()
         self._optimizers = make_optimizers(self._model, spec.train)
 
     @property

@@ -1,4 +1,4 @@
-"""Which tokens of a foreign template's conversation belong to replies: those that transformers marks, in real templates."""
+"""Which tokens of a conversation belong to replies in real templates: those that transformers marks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ TEMPLATES = {
         "{% endgeneration %}{% endif %}{% endfor %}"
     ),
     "Llama 3": (
-        "{% for message in messages %}{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' %}"
+        "{% for message in messages %}"
+        "{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' %}"
         "{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}"
         "{% if message['role'] == 'assistant' %}{% generation %}{{ message['content'] | trim + '<|eot_id|>' }}"
         "{% endgeneration %}{% else %}{{ message['content'] | trim + '<|eot_id|>' }}{% endif %}{% endfor %}"

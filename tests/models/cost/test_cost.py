@@ -20,9 +20,11 @@ from models.interop.building import model_without_data
 from models.settings.model_config import ModelConfig
 from models.settings.optimizers import OPTIMIZERS
 from models.settings.presets import PRESETS
-from models.settings.run_spec import TrainConfig
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.settings.tune_spec import TuneSpec
 from models.training.optim import make_optimizers
 from models.training.trials.measure import RandomTexts, measured_activations, peak_allocated
+from models.training.tuning import build_run_model
 from tests.models.designs import TOPOLOGIES, random_design, small
 
 BATCH, LENGTH = 3, 48
@@ -259,3 +261,46 @@ def test_an_encoder_decoder_has_two_stacks() -> None:
     found = cost.parameters(PRESETS["t5-tiny"])
     assert [parts.stack for _, parts in stacks(PRESETS["t5-tiny"])] == ["Encoder", "Decoder"]
     assert {"Encoder attention", "Decoder attention", "Cross-attention", "Encoder feed-forward"} <= found.keys()
+
+
+TUNED = {
+    "all": {"mode": "all"},
+    "head": {"mode": "head"},
+    "head and rows": {"mode": "head", "train_embeddings": True},
+    "last": {"mode": "last", "n_last": 1},
+    "last, across stacks": {"mode": "last", "n_last": 4},
+    "lora": {"mode": "lora", "lora_r": 3},
+    "lora and rows": {"mode": "lora", "lora_r": 1, "train_embeddings": True},
+}
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("mode", TUNED)
+@pytest.mark.parametrize("seed", range(6))
+def test_trained_parameters_of_a_fine_tuning(topology: str, mode: str, seed: int) -> None:
+    config, *_ = random_design(topology, seed)
+    config = dataclasses.replace(config, d_model=8 * config.n_head, d_head=0)
+    tune = TuneSpec(parent="a", **TUNED[mode])
+    spec = RunSpec(name="a", model=config, tokenizer=TokenizerSpec(), data=DataSpec(), train=TrainConfig(), tune=tune)
+    model = build_run_model(spec)
+    found = cost.trained(config, tune)
+    assert found.total == sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert found.added == model.n_parameters - cost.total_parameters(config)
+    if tune.mode == "lora":
+        assert found.matrices == found.added
+    elif found.total:
+        groups = [] if not found.matrices else make_optimizers(model, TrainConfig(optimizer="muon"))[0].param_groups
+        assert found.matrices == sum(p.numel() for group in groups for p in group["params"])
+
+
+def test_memory_of_the_modes() -> None:
+    config = SMALL["llama-tiny"]
+    needed = {
+        mode: cost.memory(config, BATCH, LENGTH, "adamw", tune=TuneSpec(parent="a", **settings))
+        for mode, settings in TUNED.items()
+    }
+    assert needed["all"] == cost.memory(config, BATCH, LENGTH, "adamw")
+    for mode, parts in needed.items():
+        trained = cost.trained(config, TuneSpec(parent="a", **TUNED[mode])).total
+        assert (parts["Gradients"], parts["Optimizer"]) == (4 * trained, 8 * trained)
+    assert needed["last"]["Activations"] < needed["lora"]["Activations"] == needed["all"]["Activations"]

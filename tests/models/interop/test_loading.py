@@ -6,9 +6,9 @@ import torch
 
 import models
 from models.interop.loading import load_model
+from models.interop.stored import read_tensors
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
-from models.training.checkpoint import read_tensors
 from tests.models.training.support import make_run, train
 
 

@@ -14,7 +14,7 @@ from models.data.batch import Batch
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.tasks.batches import balanced_weights
-from models.tasks.encoding import Item, TaskEncoder
+from models.tasks.encoding import Item, TaskEncoder, marked_tokenizer
 from models.tasks.losses import task_nll
 from models.tasks.rows import check_rows
 from models.tokenizers import SPECIAL_TOKENS, train_tokenizer
@@ -138,6 +138,19 @@ def test_words_of_any_tokenizer_begin_where_they_stand(kind: str) -> None:
     starts = [*items[0].first_tokens, len(items[0].ids) - 1]
     for word, first, end in zip(words, starts, starts[1:], strict=False):
         assert word in tokenizer.decode(list(items[0].ids[first:end]))
+
+
+@pytest.mark.parametrize("kind", ["word", "bpe", "byte", "wordpiece", "unigram"])
+@pytest.mark.parametrize("topology", DESIGNS)
+def test_an_exported_tokenizer_reads_texts_as_we_do(kind: str, topology: str) -> None:
+    tokenizer = train_tokenizer([" anna smiles in rome and ben cries"] * 5, kind, 300)
+    config = dataclasses.replace(DESIGNS[topology], context_length=64, n_segment=2 if topology == "encoder-only" else 0)
+    encoder, marked = TaskEncoder(config, tokenizer, "classification"), marked_tokenizer(config, tokenizer)
+    for row in ({"text": "anna smiles"}, {"text": "ben cries", "text_pair": "in rome and"}):
+        (item,) = encoder.items([row], has_targets=False)
+        theirs = marked.encode(*row.values())
+        assert theirs.ids == list(item.ids)
+        assert theirs.type_ids == [0] * item.n_first + [1] * (len(item.ids) - item.n_first)
 
 
 def batch_of(task: str, targets: Any, **fields: Any) -> Batch:

@@ -19,19 +19,20 @@ import pytest
 import torch
 
 from models.data.batch import Batch
+from models.interop.stored import read_tensors
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.optimizers import OPTIMIZERS
 from models.settings.presets import PRESETS
 from models.settings.spec_file import write_spec
-from models.training.checkpoint import read_tensors
+from models.settings.tune_spec import TuneSpec
 from models.training.parallel.distributed import DistributedGroup
 from models.training.setup import set_up
-from models.training.trainer import Trainer
+from models.training.trainer import Trainer, prepare_run
 from tests import ROOT
 from tests.models.training.parallel.several import N_PROCESSES, TORCHRUN, torchrun, train_in_turn
-from tests.models.training.support import fork, make_run, make_spec, train
+from tests.models.training.support import fork, make_run, make_spec, result_of, train
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="torchrun is no friend of Windows")]
 
@@ -62,6 +63,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "ddp, accumulated": ("experts", {"parallel": "ddp", "optimizer": "adamw", "grad_accum_steps": 2}),
     "fsdp, accumulated": ("experts", {"parallel": "fsdp", "optimizer": "adamw", "grad_accum_steps": 2}),
     **{f"fsdp, {name}": ("decoder", {"parallel": "fsdp", "optimizer": name}) for name in OPTIMIZERS},
+    "ddp, lora": ("lora", {"parallel": "ddp", "optimizer": "adamw"}),
+    "fsdp, lora": ("lora", {"parallel": "fsdp", "optimizer": "adamw"}),
+    "ddp, last": ("last", {"parallel": "ddp", "optimizer": "adamw"}),
+    "fsdp, last": ("last", {"parallel": "fsdp", "optimizer": "adamw"}),
     "from one to several": ("decoder", {"parallel": "fsdp"}),
     "from several to one": ("decoder", {"parallel": "fsdp"}),
 }
@@ -73,9 +78,23 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
 
 
 @pytest.fixture(scope="module")
-def trained(library: Library) -> dict[str, RunFolder]:
+def parent(trained_at_once: Callable[..., RunFolder]) -> RunFolder:
+    """What the runs of TUNED start from."""
+    return trained_at_once(DECODER, **SETTINGS)
+
+
+def run_of(library: Library, parent: RunFolder, design: str, settings: dict[str, Any]) -> RunFolder:
+    if design in DESIGNS:
+        return make_run(library, DESIGNS[design], **(SETTINGS | settings))
+    tune = TuneSpec(parent=str(parent.folder), mode=design, lora_r=4)
+    spec = make_spec(library.home, DECODER, **(SETTINGS | settings))
+    return result_of(prepare_run(library, dataclasses.replace(spec, tune=tune)))
+
+
+@pytest.fixture(scope="module")
+def trained(library: Library, parent: RunFolder) -> dict[str, RunFolder]:
     """A run of every case, trained by two processes that are started but once."""
-    runs = {name: make_run(library, DESIGNS[design], **(SETTINGS | more)) for name, (design, more) in CASES.items()}
+    runs = {name: run_of(library, parent, design, more) for name, (design, more) in CASES.items()}
     trainer = Trainer(runs["from one to several"], library, device="cpu")
     for _ in trainer.events():
         if trainer.step == 2:
@@ -93,11 +112,15 @@ def trained(library: Library) -> dict[str, RunFolder]:
 
 
 def test_several_processes_match_a_single_one(
-    trained: dict[str, RunFolder], trained_at_once: Callable[..., RunFolder]
+    trained: dict[str, RunFolder], trained_at_once: Callable[..., RunFolder], library: Library, parent: RunFolder
 ) -> None:
     for case, (design, more) in CASES.items():  # in one test, or several of pytest's own might start the two processes
         alone = {name: value for name, value in more.items() if name != "parallel"}
-        assert_learned_alike(trained[case], trained_at_once(DESIGNS[design], **(SETTINGS | alone)))
+        if design in DESIGNS:
+            reference = trained_at_once(DESIGNS[design], **(SETTINGS | alone))
+        else:
+            train(reference := run_of(library, parent, design, alone), library)
+        assert_learned_alike(trained[case], reference)
 
 
 def assert_learned_alike(run: RunFolder, reference: RunFolder) -> None:

@@ -16,7 +16,7 @@ from models.events import Event, Phase, Progress
 from models.files.atomic import atomic_write_json, link_or_copy
 from models.interop.chat_templates import read_template_config_events
 from models.interop.loading import is_gguf, is_hugging_face, load_config, load_model_events
-from models.interop.stored import read_header
+from models.interop.stored import read_header, read_tensors
 from models.interop.writing import write_tensors
 from models.library.library import Library
 from models.library.run_record import checkpoint_step
@@ -25,7 +25,6 @@ from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TokenizerSpec
 from models.tokenizers import read_tokenizer
-from models.training.checkpoint import read_tensors
 
 BEST = "best"
 """What stands for the best checkpoint's step after a run's name."""

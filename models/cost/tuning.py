@@ -1,0 +1,102 @@
+"""How many parameters a fine-tuning trains: exactly as in the model that it builds (models.training.tuning)."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from models.cost.counting import (
+    attention_weights,
+    block_matrices,
+    feed_forward_weights,
+    norm_weights,
+    parameters,
+    total_parameters,
+)
+from models.cost.parts import EMBEDDING, HEAD, POOLER, stacks
+from models.settings.model_config import ModelConfig
+from models.settings.tune_spec import TuneSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """matrices: trained parameters in two-dimensional matrices of the blocks, which Muon updates; others: all others.
+
+    added: those that the model has besides its own, in adapters.
+    """
+
+    matrices: int
+    others: int
+    added: int = 0
+
+    @property
+    def total(self) -> int:
+        """All trained parameters."""
+        return self.matrices + self.others
+
+
+def trained(config: ModelConfig, tune: TuneSpec | None = None) -> Trained:
+    """The trained parameters of a design: all of them without `tune`."""
+    if tune is None or tune.mode == "all":
+        matrices = block_matrices(config)
+        return Trained(matrices=matrices, others=total_parameters(config) - matrices)
+    own = parameters(config)
+    head = own[HEAD] + own.get(POOLER, 0)
+    has_labels = config.head not in ("language", "none")
+    tables = own[EMBEDDING] if tune.train_embeddings else 0
+    if not has_labels and config.head != "none" and not config.tied_embeddings and tune.train_embeddings:
+        tables += own[EMBEDDING] if tune.mode == "lora" else 0  # the outputs' rows; other modes train the whole head
+    if tune.mode == "lora":
+        added = _adapters(config, tune.lora_r)
+        return Trained(matrices=added, others=tables + head * has_labels, added=added)
+    if tune.mode == "head":
+        return Trained(matrices=0, others=tables + head)
+    matrices, others = _last_layers(config, tune.n_last)
+    return Trained(matrices=matrices, others=others + tables + head)
+
+
+def activation_design(config: ModelConfig, tune: TuneSpec | None) -> ModelConfig:
+    """The design whose activations a fine-tuning keeps for its backward pass, about: that of the layers from the first
+    trained one on, and at least one layer, since each needs room while it computes."""
+    if tune is None or tune.mode in ("all", "lora") or tune.train_embeddings:
+        return config
+    n = tune.n_last if tune.mode == "last" else 1
+    of_encoder = config.n_encoder_layer or config.n_layer
+    changes = {"n_layer": min(config.n_layer, n)}
+    if config.topology == "encoder-decoder":
+        changes["n_encoder_layer"] = min(of_encoder, max(1, n - config.n_layer))
+    return dataclasses.replace(config, **changes)
+
+
+def _last_layers(config: ModelConfig, n_last: int) -> tuple[int, int]:
+    """The parameters of the last layers, the decoder's before the encoder's, and of the norms after them: those in
+    matrices, and all others."""
+    matrices = others = 0
+    for stack, parts in reversed(stacks(config)):
+        n = min(n_last, stack.n_layer)
+        n_last -= n
+        if not n:
+            break
+        n_attention = 2 if parts.stack == "Decoder" else 1
+        experts = max(stack.n_expert, 1)
+        router = stack.d_model * stack.n_expert
+        in_matrices = n_attention * attention_weights(stack) + experts * feed_forward_weights(stack) + router
+        everything = n_attention * attention_weights(stack, biases=True) + router
+        everything += experts * feed_forward_weights(stack, biases=True) + 2 * stack.conv_width * stack.d_model
+        everything += (n_attention + 1) * norm_weights(stack, stack.d_model)
+        everything += stack.qk_norm * n_attention * 2 * norm_weights(stack, stack.head_dim)
+        matrices += n * in_matrices
+        others += n * (everything - in_matrices) + (stack.norm_place == "pre") * norm_weights(stack, stack.d_model)
+    return matrices, others
+
+
+def _adapters(config: ModelConfig, r: int) -> int:
+    """The parameters of adapters of rank r beside all matrices of all blocks: r · (rows + columns) of each."""
+    sides = 0
+    for stack, parts in stacks(config):
+        width, inner, shared = stack.d_model, stack.n_head * stack.head_dim, stack.kv_heads * stack.head_dim
+        attention = 2 * (width + inner) + 2 * (width + shared)
+        feed_forward = (3 if stack.is_gated else 2) * (width + stack.ff_width)
+        n_attention = 2 if parts.stack == "Decoder" else 1
+        sides += stack.n_layer * (n_attention * attention + max(stack.n_expert, 1) * feed_forward)
+    return r * sides

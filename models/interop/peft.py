@@ -1,0 +1,355 @@
+"""LoRA adapters from and to PEFT's folders: adapter_config.json and adapter_model.safetensors.
+
+PEFT's names are those of the Hugging Face class that computes the design, “base_model.model.NAME.lora_A.weight” (r, in)
+and “….lora_B.weight” (out, r); for a design without such a class they are ours. Where one matrix there is several here
+(GPT-2's c_attn is query, key and value), going out stacks their A and puts their B on a diagonal, at as many times the
+rank; coming in, they share A and each has its rows of B. Both are exact.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from models.architecture.lora import DOWN, UP, adapted_layers
+from models.events import Event, Notice, Phase
+from models.files.atomic import DamagedError, atomic_write_json, read_json
+from models.interop.building import model_without_data
+from models.interop.families import family_of
+from models.interop.parents import Parent, open_parent, write_parent
+from models.interop.stored import read_tensors
+from models.interop.writing import new_folder, write_tensors
+from models.library.library import Library
+from models.library.run_record import FORMAT
+from models.runs.checkpoint_state import PART_FORMAT, TrainState, read_about, read_model_config
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import DataSpec, RunSpec, TrainConfig
+from models.settings.tune_spec import TuneSpec
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+_TASKS = {"decoder-only": "CAUSAL_LM", "encoder-decoder": "SEQ_2_SEQ_LM", "encoder-only": None}
+_KEY = re.compile(r"base_model\.model\.(.+)\.lora_([AB])(?:\.default)?\.weight")
+_REFUSED = {
+    "use_dora": "DoRA",
+    "modules_to_save": "modules_to_save",
+    "lora_bias": "lora_bias",
+    "target_parameters": "target_parameters",
+    "trainable_token_indices": "trainable_token_indices",
+    "layer_replication": "layer_replication",
+    "alora_invocation_tokens": "aLoRA",
+    "use_qalora": "QALoRA",
+    "use_bdlora": "BD-LoRA",
+    "arrow_config": "Arrow",
+    "kasa_config": "KaSA",
+    "velora_config": "VeLoRA",
+    "monteclora_config": "MonteCLoRA",
+}
+"""Options of an adapter that change what is computed, and are not done here; by the name of the option."""
+
+
+@dataclass(frozen=True)
+class _Module:
+    """A matrix there: `name`; and here: the paths of layers, each with its rows of that matrix (None: all)."""
+
+    name: str
+    parts: tuple[tuple[str, tuple[int, int] | None], ...]
+    transposed: bool = False
+
+
+def is_peft(path: Path) -> bool:
+    """Whether this is the folder of an adapter."""
+    return (path / CONFIG).is_file()
+
+
+def export_peft(run: RunFolder, out: Path) -> Generator[Event, None, Path]:
+    """Write the adapters of a run's last checkpoint into the new folder `out`, which it returns.
+
+    Yields Phase and, where no Hugging Face class computes the design, a Notice.
+
+    Raises:
+        ValueError: where the run has none or has trained more than adapters, or `out` exists.
+    """
+    checkpoint = run.latest_checkpoint()
+    scale = None if checkpoint is None else read_about(checkpoint).get("lora_scale")
+    if checkpoint is None or scale is None:
+        raise ValueError(f"{run.name!r} has no LoRA adapter to export: choose the format hf for its whole model.")
+    config, tensors = read_model_config(checkpoint), read_tensors(checkpoint / "model.safetensors")
+    more = [name for name in tensors if not name.endswith((f".{DOWN}", f".{UP}"))]
+    if more:
+        raise ValueError(
+            f"{run.name!r} has trained more than its adapter ({more[0]}), which PEFT would apply to another model's "
+            "own: choose the format hf, which has everything merged."
+        )
+    modules, notice = _modules(config)
+    if notice:
+        yield Notice(sentence=notice)
+    yield Phase(name="Writing the adapter")
+    tune = run.spec.tune
+    is_rs = tune is not None and tune.lora_rslora
+    written: dict[str, Tensor] = {}
+    ranks: dict[str, int] = {}
+    for module in modules:
+        held = [(path, rows) for path, rows in module.parts if f"{path}.{DOWN}" in tensors]
+        if not held:
+            continue
+        pairs = [(tensors[f"{path}.{DOWN}"], tensors[f"{path}.{UP}"], rows) for path, rows in held]
+        a, b = _joined(pairs, max((rows[1] for _, rows in module.parts if rows), default=0))
+        written[f"base_model.model.{module.name}.lora_A.weight"] = a
+        written[f"base_model.model.{module.name}.lora_B.weight"] = b
+        ranks[module.name] = len(a)
+    usual = tune.lora_r if tune is not None else next(iter(ranks.values()))
+    targets = _targets([module.name for module in modules], ranks)
+    odd = {target: ranks[name] for name, target in targets.items() if ranks[name] != usual}
+    with new_folder(out) as folder:
+        for _ in write_tensors(folder / WEIGHTS, written):
+            pass
+        about = {
+            "peft_type": "LORA",
+            "task_type": _TASKS[config.topology],
+            "base_model_name_or_path": _base_name(run),
+            "r": usual,
+            "lora_alpha": _alpha(scale, usual, is_rs),
+            "lora_dropout": 0.0 if tune is None else tune.lora_dropout,
+            "use_rslora": is_rs,
+            "bias": "none",
+            "fan_in_fan_out": any(module.transposed for module in modules),
+            "target_modules": sorted(set(targets.values())),
+            "rank_pattern": odd,
+            "alpha_pattern": {name: _alpha(scale, rank, is_rs) for name, rank in odd.items()},
+            "modules_to_save": None,
+            "inference_mode": True,
+        }
+        atomic_write_json(folder / CONFIG, about, indent=2)
+    return out
+
+
+def import_peft(
+    source: Path, base: str, library: Library, out: Path | None = None, name: str | None = None
+) -> Generator[Event, None, RunFolder]:
+    """A run with the adapter in `source` on a copy of the model `base`: `out`, or a new one of the library.
+
+    Yields Phase, Progress and Notice; closing it leaves nothing.
+
+    Args:
+        base: as `TuneSpec.parent`. name: what to call the run; by default the folder's name.
+
+    Raises:
+        ValueError: where the adapter cannot be read or is another model's, or `out` exists already.
+    """
+    source = source.absolute()
+    settings = _read_config(source)
+    parent = yield from open_parent(library, base)
+    yield Phase(name="Reading the adapter")
+    tensors, scale = _read_adapter(source, settings, parent)
+    name = name or source.name or "adapter"
+    identity = library.new_run_id(name) if out is None else out.name
+    target = library.runs / identity if out is None else out.absolute()
+    with new_folder(target) as folder:
+        yield from write_parent(parent, folder)
+        checkpoint = folder / "checkpoints" / "step-00000000"
+        checkpoint.mkdir(parents=True)
+        for _ in write_tensors(checkpoint / "model.safetensors", tensors):
+            pass
+        about = {
+            "format": PART_FORMAT,
+            **dataclasses.asdict(TrainState()),
+            "optimizer": {},
+            "model": parent.config.to_dict(),
+            "lora_scale": scale,
+        }
+        atomic_write_json(checkpoint / "state.json", about)
+        text = parent.tokenizer.to_str(pretty=True).encode()
+        (folder / "tokenizer.json").write_bytes(text)
+        tune = TuneSpec(
+            parent=parent.reference,
+            mode="lora",
+            lora_r=settings.r,
+            lora_alpha=settings.alpha,
+            lora_rslora=settings.is_rs,
+        )
+        spec = RunSpec(
+            name=name,
+            model=parent.config,
+            tokenizer=parent.tokenizer_spec,
+            data=DataSpec(source="files", files=(str(source),)),
+            train=TrainConfig(steps=1, optimizer="adamw"),
+            tune=tune,
+        )
+        record = {
+            "format": FORMAT,
+            "id": identity,
+            "name": name,
+            "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "status": "imported",
+            "spec": spec.to_dict(),
+            "threads": None,
+            "best_step": None,
+            "lineage": {
+                "tokenizer": {"name": parent.tokenizer_name, "sha256": hashlib.sha256(text).hexdigest()},
+                **parent.lineage,
+                "source": {"path": str(source), "format": "peft"},
+            },
+        }
+        atomic_write_json(folder / "run.json", record)
+    return RunFolder.open(target)
+
+
+def _modules(config: ModelConfig) -> tuple[list[_Module], str]:
+    """The matrices that adapters may belong to, and a sentence where their names are ours."""
+    layers = set(adapted_layers(model_without_data(config)))
+    try:
+        family = family_of(config)
+    except ValueError as error:
+        sentence = f"{str(error).rstrip('.')}, so the adapter has Terrarium's own names."
+        return [_Module(layer, ((layer, None),)) for layer in sorted(layers)], sentence
+    found: dict[str, _Module] = {}
+    for weight in family.weights(config):
+        path = weight.local_name.removesuffix(".weight")
+        if path == weight.local_name or path not in layers:
+            continue
+        name = weight.remote_name.removesuffix(".weight")
+        parts = (*(found[name].parts if name in found else ()), (path, weight.rows))
+        found[name] = _Module(name, parts, weight.transposed)
+    return list(found.values()), ""
+
+
+def _joined(pairs: list[tuple[Tensor, Tensor, tuple[int, int] | None]], n_rows: int) -> tuple[Tensor, Tensor]:
+    """A and B of one matrix there, from those of its parts here."""
+    if len(pairs) == 1 and pairs[0][2] is None:
+        return pairs[0][0], pairs[0][1]
+    a = torch.cat([a for a, _, _ in pairs])
+    b, column = a.new_zeros(n_rows, len(a)), 0
+    for down, up, rows in pairs:
+        assert rows is not None
+        b[slice(*rows), column : column + len(down)] = up
+        column += len(down)
+    return a, b
+
+
+def _targets(known: list[str], adapted: Mapping[str, int]) -> dict[str, str]:
+    """What stands for each adapted matrix in target_modules: its last name, or the whole where others share that."""
+    last = {name: name.rpartition(".")[2] for name in adapted}
+    kinds: dict[str, set[int]] = {}
+    for name, rank in adapted.items():
+        kinds.setdefault(last[name], set()).add(rank)
+    whole = {name.rpartition(".")[2] for name in known if name not in adapted}
+    whole |= {kind for kind, ranks in kinds.items() if len(ranks) > 1} | {"dense"}  # BERT has others of that name
+    return {name: name if last[name] in whole else last[name] for name in adapted}
+
+
+def _alpha(scale: float, rank: int, is_rs: bool) -> float:
+    return scale * (rank**0.5 if is_rs else rank)
+
+
+def _base_name(run: RunFolder) -> str:
+    """The path of the parent where it came from elsewhere, else its name."""
+    parent = run.lineage.get("parent") or {}
+    return str(parent.get("path") or parent.get("name") or "")
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What adapter_config.json says. alphas: alpha by the end of a matrix's name, where it is not `alpha`."""
+
+    r: int
+    alpha: float
+    is_rs: bool
+    alphas: Mapping[str, float]
+
+    def scale(self, module: str, rank: int) -> float:
+        """What the adapter of a matrix is multiplied by."""
+        own = (alpha for name, alpha in self.alphas.items() if f".{module}".endswith(f".{name}"))
+        return next(own, self.alpha) / (rank**0.5 if self.is_rs else rank)
+
+
+def _read_config(folder: Path) -> _Settings:
+    file = folder / CONFIG
+    raw = read_json(file)
+    if raw.get("peft_type") != "LORA":
+        raise ValueError(f"{file}: adapters of the type {raw.get('peft_type')!r} are not supported: it must be LORA.")
+    for option, words in _REFUSED.items():
+        if raw.get(option):
+            raise ValueError(f"{file}: {words} is not supported: merge the adapter into its model with PEFT first.")
+    if raw.get("bias", "none") != "none":
+        raise ValueError(f"{file}: trained biases are not supported: merge the adapter into its model with PEFT first.")
+    start = raw.get("init_lora_weights", True)
+    if isinstance(start, str) and start != "gaussian":
+        raise ValueError(
+            f"{file}: adapters that begin as {start!r} belong to a changed model: convert this one to plain LoRA first."
+        )
+    r, alpha, alphas = raw.get("r"), raw.get("lora_alpha"), raw.get("alpha_pattern") or {}
+    numbers = (alpha, *alphas.values()) if isinstance(alphas, dict) else (None,)
+    if type(r) is not int or r < 1 or not all(type(n) in (int, float) and n > 0 for n in numbers):
+        raise DamagedError(f"{file} is damaged: its r, lora_alpha and alpha_pattern must be numbers above 0.")
+    if any(not re.fullmatch(r"[\w.]+", name) for name in alphas):
+        raise ValueError(f"{file}: alpha_pattern has a regular expression, which is not supported: write names.")
+    return _Settings(r, float(alpha), bool(raw.get("use_rslora")), {k: float(v) for k, v in alphas.items()})
+
+
+def _read_adapter(folder: Path, settings: _Settings, parent: Parent) -> tuple[dict[str, Tensor], float]:
+    """The adapters by our names, and what all of them are multiplied by."""
+    file = folder / WEIGHTS
+    if not file.is_file() and (folder / "adapter_model.bin").is_file():
+        raise ValueError(
+            f"{folder} has its weights only in adapter_model.bin, which can run code when it is opened: save the "
+            "adapter as safetensors."
+        )
+    pairs: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in read_tensors(file).items():
+        match = _KEY.fullmatch(key)
+        if match is None:
+            raise ValueError(f"{file} has the tensor {key!r}, which is not one of a plain LoRA adapter.")
+        pairs.setdefault(match[1], {})[match[2]] = tensor.float()
+    if not pairs:
+        raise DamagedError(f"{file} is damaged: it holds no adapter.")
+    shapes = {name: tuple(tensor.shape) for name, tensor in model_without_data(parent.config).state_dict().items()}
+    modules = _by_name(parent.config)
+    found: dict[str, Tensor] = {}
+    common = settings.scale("", settings.r)
+    for name, pair in pairs.items():
+        if name not in modules:
+            raise ValueError(
+                f"{file} adapts {name!r}, which is no matrix of a block of {parent.name!r}: the adapter belongs to "
+                "another model."
+            )
+        a, b = _checked_pair(file, name, pair, modules[name], shapes)
+        factor = settings.scale(name, len(a)) / common
+        for path, rows in modules[name].parts:
+            found[f"{path}.{DOWN}"] = a.clone()
+            part = b if rows is None else b[slice(*rows)]
+            found[f"{path}.{UP}"] = (part if factor == 1 else part * factor).contiguous()
+    return found, common
+
+
+def _checked_pair(
+    file: Path, name: str, pair: Mapping[str, Tensor], module: _Module, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[Tensor, Tensor]:
+    if set(pair) != {"A", "B"}:
+        raise DamagedError(f"{file} is damaged: it has only one of the two matrices of {name!r}.")
+    a, b = pair["A"], pair["B"]
+    rows = sum(shapes[f"{path}.weight"][0] for path, _ in module.parts)
+    columns = shapes[f"{module.parts[0][0]}.weight"][1]
+    if a.dim() != 2 or b.dim() != 2 or a.shape[1] != columns or b.shape[0] != rows or len(a) != b.shape[1]:
+        sizes = " and ".join(" × ".join(map(str, tensor.shape)) for tensor in (b, a))
+        raise ValueError(
+            f"{file} adapts {name!r} with matrices of {sizes}, but that of the model is {rows} × {columns}: the "
+            "adapter belongs to another model."
+        )
+    return a, b
+
+
+def _by_name(config: ModelConfig) -> dict[str, _Module]:
+    """The matrices by the names that files may have: also without the prefix that a headless class lacks."""
+    modules, notice = _modules(config)
+    prefix = "" if notice else family_of(config).PREFIX
+    return {name: module for module in modules for name in (module.name.removeprefix(prefix), module.name)}

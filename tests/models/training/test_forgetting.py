@@ -1,0 +1,148 @@
+"""What a fine-tuning unlearns: measured before and after, kept in the run's folder, and said in a sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.data.corpus import build_examples_corpus
+from models.data.tiny_world import corpus as tiny_world
+from models.data.tiny_world.questions import KINDS
+from models.evaluation import held_out_questions
+from models.evaluation.record import read_forgetting
+from models.events import Event, KnowledgeMeasured, Notice
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.settings.tune_spec import TuneSpec
+from models.training import forgetting
+from models.training.trainer import Trainer, prepare_run
+from tests.models.training.support import make_run, numbers, result_of, train
+
+CHATS = [
+    {"messages": [{"role": "user", "content": f"Say {i}."}, {"role": "assistant", "content": f"{i}! " * 3}]}
+    for i in range(9)
+]
+QUIET: dict[str, Any] = {"eval_interval": 0, "sample_interval": 0, "checkpoint_interval": 100, "prompts": ()}
+
+
+@pytest.fixture
+def small_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Tiny World of few rows, of which few and short answers are asked for."""
+    monkeypatch.setattr(tiny_world, "N_TRAIN", 40)
+    monkeypatch.setattr(tiny_world, "N_VAL", 6)
+    monkeypatch.setattr(forgetting, "N_PER_KIND", 4)
+    monkeypatch.setattr(forgetting, "N_PER_ROUND", 2)
+    monkeypatch.setattr(held_out_questions, "MAX_REPLY_TOKENS", 2)
+
+
+def tuned(library: Library, parent: RunFolder, train: dict[str, Any] | None = None, **tune: Any) -> RunFolder:
+    build_examples_corpus(library, CHATS, CHATS[:2], "talks", None, task="chat")
+    spec = RunSpec(
+        name="tuned",
+        model=parent.spec.model,
+        tokenizer=TokenizerSpec(),
+        data=DataSpec(source="dataset", dataset="talks", task="chat"),
+        train=TrainConfig(**({"steps": 4, "batch_size": 2, "optimizer": "adamw", "lr": 0.01} | QUIET | (train or {}))),
+        tune=TuneSpec(parent=parent.id, **tune),
+    )
+    return result_of(prepare_run(library, spec))
+
+
+def measured(events: list[Event]) -> list[KnowledgeMeasured]:
+    return [event for event in events if isinstance(event, KnowledgeMeasured)]
+
+
+def test_kinds_of_a_parent_from_tiny_world(library: Library, tiny_config: ModelConfig, small_world: None) -> None:
+    spec = RunSpec(
+        name="world",
+        model=dataclasses.replace(tiny_config, context_length=128),
+        tokenizer=TokenizerSpec(kind="byte"),
+        data=DataSpec(source="tiny-world"),
+        train=TrainConfig(steps=1, batch_size=1, **QUIET),
+    )
+    parent = result_of(prepare_run(library, spec))
+    train(parent, library)
+    run = tuned(library, parent, old_share=0.5)
+    before, after = measured(train(run, library))
+    assert (before.step, after.step) == (0, 4)
+    assert [figure.kind for figure in before.figures] == list(KINDS)
+    assert {figure.n for event in (before, after) for figure in event.figures} == {4}
+    kept = read_forgetting(run.folder)
+    assert kept is not None
+    assert (kept.before, kept.after) == (before, after)
+    assert kept.sentence().startswith("What it had learned from Tiny World 0, edition 1: knowledge 0 → 0 %, requests 0")
+    assert measured(train(run, library)) == []  # of a finished run, nothing is measured again
+
+
+def test_loss_of_a_parent_of_another_text_and_a_run_that_was_interrupted(
+    library: Library, tiny_config: ModelConfig
+) -> None:
+    parent = make_run(library, tiny_config, steps=30, lr=0.02)
+    train(parent, library)
+    run, whole = (tuned(library, parent, {"checkpoint_interval": 2}) for _ in range(2))
+    events = train(whole, library)
+    trainer, first = Trainer(RunFolder.open(run.folder), library, device="cpu"), []
+    for event in trainer.events():
+        first.append(event)
+        if trainer.step == 2:
+            trainer.request_stop(status="paused")
+    assert [event.step for event in measured(first)] == [0]
+    last = measured(train(run, library))
+    assert [event.step for event in last] == [4]
+    assert last[0].figures == measured(events)[1].figures
+    assert numbers(run) == numbers(whole)
+    kept = read_forgetting(run.folder)
+    assert kept is not None
+    ((was, now),) = kept.changes
+    assert was.kind == now.kind == "loss"
+    assert now.value > was.value  # replies to conversations drive the text out
+    assert kept.sentence() == f"What it had learned from text.txt: loss {was.value:.3f} → {now.value:.3f} nats/token."
+    sentences = [event.sentence for event in events if isinstance(event, Notice)]
+    assert any(
+        "'text.txt', which has no conversations, so the tokens that begin and end a turn are new" in s
+        for s in sentences
+    )
+
+
+def test_it_can_be_turned_off_and_changes_no_training(library: Library, tiny_config: ModelConfig) -> None:
+    parent = make_run(library, tiny_config, steps=1)
+    train(parent, library)
+    runs = [tuned(library, parent, measure_forgetting=wanted) for wanted in (True, False)]
+    found = [measured(train(run, library)) for run in runs]
+    assert [len(events) for events in found] == [2, 0]
+    assert read_forgetting(runs[1].folder) is None
+    assert numbers(runs[0]) == numbers(runs[1])
+
+
+def test_lora_without_the_token_rows_is_advised_against(library: Library, tiny_config: ModelConfig) -> None:
+    parent = make_run(library, tiny_config, steps=1)
+    train(parent, library)
+    said = {}
+    for rows in (False, True):
+        events = train(tuned(library, parent, mode="lora", train_embeddings=rows), library)
+        said[rows] = " ".join(event.sentence for event in events if isinstance(event, Notice))
+    assert "Train all weights, or the token rows too." in said[False]
+    assert "token rows" not in said[True]
+
+
+def test_old_rows_of_a_parent_whose_text_is_gone(library: Library, tiny_config: ModelConfig) -> None:
+    parent = make_run(library, tiny_config, steps=1)
+    train(parent, library)
+    (library.corpora / parent.made_from("corpus")[:12] / "about.json").unlink()
+    with pytest.raises(ValueError, match=r"What 'small' was trained on is not in this library, so no old rows"):
+        tuned(library, parent, old_share=0.2)
+    assert len(list(library.runs.iterdir())) == 1
+    assert measured(train(tuned(library, parent), library)) == []
+
+
+@pytest.mark.parametrize("damage", ["{", json.dumps({"before": {"step": 0}, "after": None}), "[]"])
+def test_a_damaged_record_is_named(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "forgetting.json").write_text(damage, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"forgetting\.json"):
+        read_forgetting(tmp_path)
