@@ -15,6 +15,7 @@ from models.data.corpus import Corpus
 from models.data.examples import ExampleForm
 from models.data.objectives import objective_on
 from models.data.plain_objectives import Objective
+from models.data.seen_example import TokenRow
 from models.data.source_to_target import SourceToTarget
 from models.events import Event, Phase
 from models.settings.model_config import ModelConfig
@@ -25,7 +26,7 @@ from models.tasks.rows import labels_of
 from models.tokenizers import Piece, pieces_of
 from models.tokenizers.special_tokens import mask_id, sentinel_ids
 from models.training.batches import make_batches
-from models.training.trials.findings import DataPreview, Lengths, PreviewExample, SplitFacts, TokenRow
+from models.training.trials.findings import DataPreview, Lengths, PreviewExample, SplitFacts
 
 N_EXAMPLES = 6
 """Examples shown, from the first batches of the run."""
