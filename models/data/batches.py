@@ -163,7 +163,8 @@ class ExampleBatches:
     """Separate examples, padded at the end; of similar length within a batch, shuffled in every epoch.
 
     A batch has about batch_size × context_length tokens, so many short examples or a few long ones. Longer examples are
-    truncated to the context: a reply that is cut has no end token.
+    truncated to the context: a reply that is cut has no end token. 94 to 98 % of the places are tokens, so that packing
+    several examples into a row, which needs a mask, was 3 to 35 % slower (measured on a CPU, contexts of 256 and 512).
 
     n_examples: how many there are, without old ones. n_cut: how many of them are cut within or before a reply.
     """

@@ -53,7 +53,8 @@ def make_batches(
     if corpus.source == "pronouns":
         return PronounBatches(corpus, tokenizer, config.context_length, train, split)
     if corpus.task in LABEL_TASKS:
-        _check_no_old_rows(old, old_share)
+        if old is not None and old_share:
+            _check_old_rows(corpus, old, config)
         return TaskBatches(corpus, tokenizer, config, train, split, labels or labels_of(corpus))
     objective = objective_on(corpus, config, tokenizer, train.objective)
     form = ExampleForm(template=template or ChatTemplateConfig(), model=config)
@@ -64,11 +65,6 @@ def make_batches(
         old_rows = OldRows(groups, old_share, train.seed)
     encoded = encode_split(corpus, tokenizer, split, form)
     return objective_batches(encoded, objective, config.context_length, train, old_rows)
-
-
-def _check_no_old_rows(old: Corpus | None, old_share: float) -> None:
-    if old is not None and old_share:
-        raise ValueError("Old rows cannot be mixed into a task with labels, which they lack: set old_share to 0.")
 
 
 def open_parent_corpus(library: Library, lineage: Mapping[str, Any]) -> Corpus | None:
@@ -97,6 +93,8 @@ def find_old_rows(library: Library, lineage: Mapping[str, Any], corpus: Corpus, 
 
 def _check_old_rows(corpus: Corpus, old: Corpus, config: ModelConfig) -> None:
     """Raise ValueError where rows of `old` cannot be mixed into `corpus`, as they are learned in another way."""
+    if corpus.task in LABEL_TASKS:
+        raise ValueError("Old rows cannot be mixed into a task with labels, which they lack: set old_share to 0.")
     if corpus.kind == "text":
         raise ValueError("Old rows can be mixed into rows of data only, not into one long text: set old_share to 0.")
     apart = config.topology == "encoder-decoder" and (corpus.task == "text-to-text") != (old.task == "text-to-text")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.cli import main as run_command
 from models.data.corpus import build_examples_corpus
 from models.data.tiny_world import corpus as tiny_world
 from models.data.tiny_world.questions import KINDS
@@ -146,3 +147,22 @@ def test_a_damaged_record_is_named(tmp_path: Path, damage: str) -> None:
     (tmp_path / "forgetting.json").write_text(damage, encoding="utf-8")
     with pytest.raises(ValueError, match=r"forgetting\.json"):
         read_forgetting(tmp_path)
+
+
+def test_the_command_says_what_was_forgotten(
+    library: Library, tiny_config: ModelConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = make_run(library, tiny_config, steps=1)
+    train(parent, library)
+    build_examples_corpus(library, CHATS, CHATS[:2], "talks", None, task="chat")
+    given = ["data.source=dataset", "data.dataset=talks", "train.eval_interval=0", "train.batch_size=2"]
+    options = ["--from", parent.id, "--steps", "2", *(word for change in given for word in ("--set", change))]
+    assert run_command(["train", *options]) == 0
+    out, err = capsys.readouterr()
+    found = read_forgetting(Path(out.strip()))
+    assert found is not None
+    assert found.sentence() in err
+    assert "What it had learned from text.txt: loss " in err
+    assert run_command(["train", *options, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["forgetting"]
+    assert [shown[when]["figures"][0]["kind"] for when in ("before", "after")] == ["loss", "loss"]

@@ -12,19 +12,21 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from models.architecture.transformer import AnyModel
+from models.architecture.transformer import AnyModel, build_model
 from models.chat.own_template import encode_messages
-from models.chat.template_config import ChatTemplateConfig, write_template_config
+from models.chat.template_config import ChatTemplateConfig, reply_ends, write_template_config
 from models.data.batches import Batches
 from models.data.corpus import Corpus, build_examples_corpus
 from models.events import SampleMade
+from models.interop.chat_templates import read_template_config
 from models.interop.export import export_hf
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.tokenizers import decode
+from models.settings.tune_spec import TuneSpec
+from models.tokenizers import decode, train_tokenizer
 from models.training.batches import make_batches
 from models.training.prepare import prepare_run
 from models.training.setup import TrainingContext, set_up
@@ -248,3 +250,34 @@ def test_an_encoder_learns_no_conversations(library: Library, byte_tokenizer: To
     config = ModelConfig(topology="encoder-only", vocab_size=300, **SMALL)
     with pytest.raises(ValueError, match=r"'talks' is a dataset for conversations, which this design \(encoder-only\)"):
         make_batches(corpus, byte_tokenizer, config, TRAIN)
+
+
+def test_a_model_that_never_saw_a_template_learns_a_plain_one(library: Library, tmp_path: Path) -> None:
+    """A GPT-2 from elsewhere has no tokens for turns: its tuned run keeps the template, and a chat ends its replies."""
+    tokenizer = train_tokenizer(["Say 1 and 2 and 3."], "bpe", 280)
+    names = {f"<|{role}|>": f"<|unused_{i}|>" for i, role in enumerate(("user", "assistant", "system"))}
+    text = tokenizer.to_str()
+    for name, other in names.items():
+        text = text.replace(name, other)
+    plain = Tokenizer.from_str(text.replace("<|end|>", "<|endoftext|>"))
+    torch.manual_seed(0)
+    config = dataclasses.replace(DESIGNS["gpt2"], vocab_size=plain.get_vocab_size())
+    _, folder = drive(export_hf(build_model(config), plain, tmp_path / "gpt2"))
+    build_examples_corpus(library, CHATS[:6], CHATS[:2], "rows", None, task="chat")
+    spec = RunSpec(
+        name="tuned",
+        model=config,
+        tokenizer=TokenizerSpec(),
+        data=DataSpec(source="dataset", dataset="rows", task="chat"),
+        train=dataclasses.replace(TRAIN, optimizer="adamw", batch_size=1),
+        tune=TuneSpec(parent=str(folder)),
+    )
+    run = result_of(prepare_run(library, spec))
+    context = result_of(set_up(run, library, "cpu", None))
+    assert any("learns conversations as lines of “User: …” and “Assistant: …”" in said for said in context.notices)
+    found = counted(context.tokenizer, context.train_batches)
+    assert len(found) > 3
+    assert set(found) <= {f" {row['messages'][1]['content']}<|endoftext|>" for row in CHATS[:6]}
+    kept = read_template_config(run.folder)
+    ends = reply_ends(context.model.config, context.tokenizer, kept)
+    assert ends.ids == (context.tokenizer.token_to_id("<|endoftext|>"),)
