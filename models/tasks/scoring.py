@@ -22,8 +22,8 @@ from models.metrics.texts import TEXT_METRICS, score_texts
 from models.settings.tasks import TASKS
 from models.tasks.predicting import Prediction
 from models.tasks.rows import Row
+from models.tasks.stored_scores import FOLDER, BaselineScore, GroupScore
 
-FOLDER = "scores"
 _UNSAFE = r"[^\w.-]+"
 
 
@@ -39,11 +39,18 @@ class TaskRows:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """The predictions for all rows, in order, and their scores."""
+    """The predictions for all rows, in order, and their scores. labels: of the model. step: of its training, if known.
+
+    groups: the headline on the rows of each group, if they have several.
+    """
 
     data: TaskRows
     predictions: Sequence[Prediction]
     report: Report
+    labels: tuple[str, ...] = ()
+    step: int | None = None
+    baselines: tuple[BaselineScore, ...] = ()
+    groups: tuple[GroupScore, ...] = ()
 
 
 def gold_of(task: str, row: Row) -> Any:
@@ -124,5 +131,13 @@ def write_scores(folder: Path, found: Evaluation, path: Path | None = None) -> P
         )
     ]
     atomic_write_bytes(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
-    atomic_write_json(path.with_suffix(".json"), {"task": task, **found.report.to_dict()})
+    about = {
+        "task": task,
+        "data": found.data.name,
+        "labels": list(found.labels),
+        "step": found.step,
+        "baselines": [baseline.to_dict() for baseline in found.baselines],
+        "groups": [group.to_dict() for group in found.groups],
+    }
+    atomic_write_json(path.with_suffix(".json"), {**about, **found.report.to_dict()})
     return path
