@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
     from models.interop.chat_templates import read_template_config
     from models.interop.importing import task_of
-    from models.tasks.evaluating import evaluate
+    from models.tasks.evaluating import evaluate, with_baselines
     from models.tasks.scoring import worst_first, write_scores
     from models.tasks.writing import Writing
 
@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
     labels = learned.get("labels", ())
     writing = Writing(n_beam=args.beams, max_tokens=args.max_tokens, template=read_template_config(path))
     with ProgressLine(as_json=args.json) as line:
-        work = evaluate(model, tokenizer, data, labels, writing, train_rows=train_rows)
-        found = drive(work, line)
+        found = drive(evaluate(model, tokenizer, data, labels, writing), line)
+        found = drive(with_baselines(found, train_rows), line)
     written = None
     if (path / "run.json").is_file() or args.out is not None:
         written = write_scores(path, found, args.out)
@@ -112,8 +112,6 @@ def _as_json(found: Evaluation, seconds: float, path: Path, written: Path | None
         "run": str(path),
         "predictions": None if written is None else str(written),
         **report.to_dict(),
-        "baselines": [baseline.to_dict() for baseline in found.baselines],
-        "groups": [group.to_dict() for group in found.groups],
         "worst": [_line(found, i) for i in worst],
     }
 
@@ -124,15 +122,17 @@ def _print(found: Evaluation, written: Path | None, worst: list[int]) -> None:
     report = found.report
     print(f"{TASKS[found.data.task].title} · {found.data.name} · {report.n:,} rows")
     names = [report.headline, *(name for name in report.scores if name != report.headline)]
-    width = max(len(title) for title in (*(METRICS[name].title for name in names), *(b.title for b in found.baselines)))
+    of_rules = report.details["baselines"].items()
+    baselines = {title: each["scores"][report.headline]["value"] for title, each in of_rules}
+    width = max(map(len, (*(METRICS[name].title for name in names), *baselines)))
     for name in names:
         result = report.scores[name]
         between = ""
         if result.interval is not None:
             between = f"  ({' to '.join(format_score(name, bound) for bound in result.interval)})"
         print(f"{METRICS[name].title:<{width}}  {format_score(name, result.value):>8}{between}")
-    for each in found.baselines:
-        print(f"{each.title:<{width}}  {format_score(report.headline, each.score.value):>8}  (baseline)")
+    for title, value in baselines.items():
+        print(f"{title:<{width}}  {format_score(report.headline, value):>8}  (baseline)")
     for note in report.notes:
         print(note)
     for signature in report.details.get("signatures", {}).values():

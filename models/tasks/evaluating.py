@@ -1,5 +1,4 @@
-"""Evaluates a model on a dataset of the library, or on a file of rows: predictions, what they are worth, and what
-simple rules reach on the same rows."""
+"""Evaluates a model on a dataset of the library, or on a file of rows: predictions, and what they are worth."""
 
 from __future__ import annotations
 
@@ -15,21 +14,21 @@ from models.architecture.transformer import AnyModel
 from models.data.corpus import Corpus, find_dataset
 from models.events import Event, Phase, Progress
 from models.library.library import Library
-from models.metrics.intervals import Comparison
-from models.metrics.report import Report, compare
+from models.metrics.intervals import RESAMPLES, Comparison
+from models.metrics.report import compare
 from models.metrics.table import METRICS
 from models.settings.tasks import TASKS
 from models.tasks.baselines import BASELINES
-from models.tasks.code_judge import Judgement, Outcome, judge_code, score_code
+from models.tasks.judging import judges_of
 from models.tasks.predicting import Prediction, predict
 from models.tasks.rows import Row, check_rows
 from models.tasks.scoring import Evaluation, TaskRows, score
-from models.tasks.stored_scores import BaselineScore, GroupScore, StoredScores
+from models.tasks.stored_scores import StoredScores
 from models.tasks.writing import Writing
 
 _MAX_TRAINING_ROWS = 20_000
 _OF_PROBABILITIES = ("auc", "ece")
-_OUTCOME = "outcome"
+"""Metrics of probabilities, which rules do not give."""
 
 
 def read_task_rows(library: Library, data: str, task: str = "", split: str = "test") -> TaskRows:
@@ -74,46 +73,63 @@ def evaluate(
     labels: Sequence[str] = (),
     writing: Writing | None = None,
     *,
-    train_rows: Sequence[Row] = (),
     step: int | None = None,
 ) -> Generator[Event, None, Evaluation]:
-    """Predict and score; texts whose rows have cases are run as code. Yields Phase and Progress (rows).
-
-    Other arguments as for `predict`.
+    """Predict and score. Yields Phase and Progress (rows). Other arguments as for `predict`.
 
     Args:
-        train_rows: what the baselines learn from; without any, they are left out. step: of the model's training.
+        step: of the model's training, where it is known.
 
     Raises:
-        ValueError: as `predict`; or where a row of code has damaged cases.
+        ValueError: as `predict`.
     """
     yield Phase(name="Predicting")
     predictions = yield from predict(model, tokenizer, data.task, data.rows, labels, writing=writing)
     yield Phase(name="Scoring")
-    predictions = yield from _judged(data, predictions)
-    report = report_of(data, predictions, labels)
-    baselines = yield from _score_baselines(data, report.headline, train_rows)
-    return Evaluation(
-        data=data,
-        predictions=predictions,
-        report=report,
-        labels=tuple(labels),
-        step=step,
-        baselines=baselines,
-        groups=_score_groups(data, predictions, labels, report.headline),
-    )
+    found = yield from evaluate_predictions(data, predictions, labels)
+    return replace(found, step=step)
 
 
-def report_of(data: TaskRows, predictions: Sequence[Prediction], labels: Sequence[str] = ()) -> Report:
-    """The scores of predictions, with `data.metric` as the headline where it was computed; also those of code."""
-    report = score(data.task, predictions, data.rows, labels)
-    if predictions and all(_OUTCOME in prediction.details for prediction in predictions):
-        code = score_code([Judgement(Outcome(prediction.details[_OUTCOME])) for prediction in predictions])
-        report = replace(report.joined(code), item_scores=code.item_scores).with_headline(code.headline)
-    return report.with_headline(data.metric) if data.metric in report.scores else report
+def with_baselines(found: Evaluation, train_rows: Sequence[Row]) -> Generator[Event, None, Evaluation]:
+    """The evaluation with those of simple rules and of each group of its rows, among the details of its report.
+
+    Rules learn from the same training rows, or from some of very many. Details: `groups`, by the name of a group its
+    report (Report.to_dict); `baselines`, by the title of a rule its report on all rows, the best first.
+    """
+    data, headline = found.data, found.report.headline
+    yield Phase(name="Scoring simple rules on the same rows")
+    n = min(len(train_rows), _MAX_TRAINING_ROWS)
+    learned = [train_rows[i * len(train_rows) // n] for i in range(n)]
+    baselines = []
+    kinds = BASELINES.get(data.task, ()) if learned and headline not in _OF_PROBABILITIES else ()
+    for i, kind in enumerate(kinds):
+        yield Progress(done=i, total=len(kinds))
+        baseline = kind()
+        baseline.fit(learned)
+        predictions = [Prediction(value=value) for value in baseline.predict(data.rows)]
+        scored = yield from evaluate_predictions(data, predictions)
+        if headline in scored.report.scores:
+            baselines.append((baseline.title, scored.report.with_headline(headline)))
+    sign = -1 if METRICS[headline].higher_is_better is False else 1
+    baselines.sort(key=lambda each: -math.inf if each[1].value is None else sign * each[1].value, reverse=True)
+    members: dict[str, list[int]] = {}
+    for i, row in enumerate(data.rows):
+        if "group" in row:
+            members.setdefault(str(row["group"]), []).append(i)
+    groups = {}
+    for name, indices in sorted(members.items()) if len(members) > 1 else ():
+        part = replace(data, rows=[data.rows[i] for i in indices])
+        scored = yield from evaluate_predictions(part, [found.predictions[i] for i in indices], found.labels)
+        groups[name] = scored.report
+    details = {
+        **found.report.details,
+        "groups": {name: report.to_dict() for name, report in groups.items()},
+        "baselines": {title: report.to_dict() for title, report in baselines},
+    }
+    return replace(found, report=replace(found.report, details=details))
 
 
-def compare_scores(a: StoredScores, b: StoredScores, metric: str) -> Comparison:
+def compare_scores(a: StoredScores, b: StoredScores, metric: str) -> Generator[Event, None, Comparison]:
     """The model of `b` compared with that of `a` by one metric, on the same rows, by paired bootstrap.
 
     Raises:
@@ -121,78 +137,36 @@ def compare_scores(a: StoredScores, b: StoredScores, metric: str) -> Comparison:
     """
     if a.task != b.task or [row.row for row in a.rows] != [row.row for row in b.rows]:
         raise ValueError("They were not evaluated on the same rows: evaluate both on the same data.")
-    return compare(_report_of_stored(a), _report_of_stored(b), metric)
+    reports = []
+    for stored in (a, b):
+        predictions = [
+            Prediction(value=row.prediction, score=row.score, probabilities=row.probabilities) for row in stored.rows
+        ]
+        rows = [row.row for row in stored.rows]
+        data = TaskRows(name=stored.name, task=stored.task, metric=metric, rows=rows)
+        found = yield from evaluate_predictions(data, predictions, stored.labels, resamples=0)
+        reports.append(found.report)
+    return compare(reports[0], reports[1], metric)
 
 
-def _report_of_stored(found: StoredScores) -> Report:
-    predictions = [
-        Prediction(value=row.prediction, score=row.score, probabilities=row.probabilities, details=row.details)
-        for row in found.rows
-    ]
-    rows = [row.row for row in found.rows]
-    data = TaskRows(name=found.name, task=found.task, metric=found.report.headline, rows=rows)
-    return report_of(data, predictions, found.labels)
-
-
-def _judged(data: TaskRows, predictions: list[Prediction]) -> Generator[Event, None, list[Prediction]]:
-    """The predictions with what came of running them, where they are code (and the sandbox is installed)."""
-    if data.task != "text-to-text" or not all("cases" in row for row in data.rows):
-        return predictions
-    yield Phase(name="Running the functions")
-    _, judgements = yield from judge_code(data.rows, [prediction.value for prediction in predictions])
-    if not judgements:
-        return predictions
-    return [
-        replace(prediction, details={_OUTCOME: str(each.outcome), "why": each.detail, "case": each.case})
-        for prediction, each in zip(predictions, judgements, strict=True)
-    ]
-
-
-def _score_baselines(
-    data: TaskRows, metric: str, train_rows: Sequence[Row]
-) -> Generator[Event, None, tuple[BaselineScore, ...]]:
-    """What rules reach that learn from the same training rows, or an even choice of very many, the best first.
-
-    Nothing for metrics of probabilities, which rules do not give.
-    """
-    if not train_rows or metric in _OF_PROBABILITIES:
-        return ()
-    yield Phase(name="Scoring the baselines")
-    n = min(len(train_rows), _MAX_TRAINING_ROWS)
-    learned = [train_rows[i * len(train_rows) // n] for i in range(n)]
-    found = []
-    kinds = BASELINES.get(data.task, ())
-    for i, kind in enumerate(kinds):
-        yield Progress(done=i, total=len(kinds))
-        baseline = kind()
-        baseline.fit(learned)
-        predictions = [Prediction(value=value) for value in baseline.predict(data.rows)]
-        predictions = yield from _judged(data, predictions)
-        report = report_of(data, predictions)
-        if metric in report.scores:
-            found.append(BaselineScore(title=baseline.title, help=baseline.help, score=report.scores[metric]))
-    sign = -1 if METRICS[metric].higher_is_better is False else 1
-    return tuple(
-        sorted(found, key=lambda each: -math.inf if each.score.value is None else sign * each.score.value, reverse=True)
-    )
-
-
-def _score_groups(
-    data: TaskRows, predictions: Sequence[Prediction], labels: Sequence[str], metric: str
-) -> tuple[GroupScore, ...]:
-    """The headline of each group of rows, where there are several."""
-    members: dict[str, list[int]] = {}
-    for i, row in enumerate(data.rows):
-        if isinstance(name := row.get("group"), str):
-            members.setdefault(name, []).append(i)
-    if len(members) < 2:
-        return ()
-    found = []
-    for name, indices in sorted(members.items()):
-        part = replace(data, rows=[data.rows[i] for i in indices])
-        report = report_of(part, [predictions[i] for i in indices], labels)
-        found.append(GroupScore(name=name, n=len(indices), score=report.scores[metric]))
-    return tuple(found)
+def evaluate_predictions(
+    data: TaskRows, predictions: Sequence[Prediction], labels: Sequence[str] = (), *, resamples: int = RESAMPLES
+) -> Generator[Event, None, Evaluation]:
+    """The scores of predictions that were made before, with those of the judges that the rows ask for."""
+    report = score(data.task, predictions, data.rows, labels, resamples=resamples)
+    judges = judges_of(data.rows) if data.task == "text-to-text" else []
+    for judge in judges:
+        texts = [prediction.value for prediction in predictions]
+        judged, details = yield from judge(data.rows, texts, resamples)
+        report = judged.joined(report) if judged.item_scores else report.joined(judged)
+        if details:
+            predictions = [
+                replace(prediction, details={**prediction.details, **more})
+                for prediction, more in zip(predictions, details, strict=True)
+            ]
+    if data.metric in report.scores:
+        report = report.with_headline(data.metric)
+    return Evaluation(data=data, predictions=predictions, report=report, labels=tuple(labels))
 
 
 def _read_lines(path: Path) -> list[Row]:

@@ -22,7 +22,7 @@ from models.metrics.texts import TEXT_METRICS, score_texts
 from models.settings.tasks import TASKS
 from models.tasks.predicting import Prediction
 from models.tasks.rows import Row
-from models.tasks.stored_scores import FOLDER, BaselineScore, GroupScore
+from models.tasks.stored_scores import FOLDER
 
 _UNSAFE = r"[^\w.-]+"
 
@@ -39,18 +39,13 @@ class TaskRows:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """The predictions for all rows, in order, and their scores. labels: of the model. step: of its training, if known.
-
-    groups: the headline on the rows of each group, if they have several.
-    """
+    """The predictions for all rows, in order, and their scores. labels: of the model. step: of its training, if known."""
 
     data: TaskRows
     predictions: Sequence[Prediction]
     report: Report
     labels: tuple[str, ...] = ()
     step: int | None = None
-    baselines: tuple[BaselineScore, ...] = ()
-    groups: tuple[GroupScore, ...] = ()
 
 
 def gold_of(task: str, row: Row) -> Any:
@@ -78,7 +73,9 @@ def score(
     """
     gold, values = [gold_of(task, row) for row in rows], [prediction.value for prediction in predictions]
     if task == "classification":
-        shares = np.array([[prediction.probabilities[label] for label in labels] for prediction in predictions])
+        shares = None
+        if all(prediction.probabilities for prediction in predictions):  # a baseline has none
+            shares = np.array([[prediction.probabilities[label] for label in labels] for prediction in predictions])
         report = score_classification(gold, values, labels=labels, probabilities=shares, resamples=resamples)
     elif task == "multi-label":
         report = score_multi_label(gold, values, labels=labels, resamples=resamples)
@@ -136,8 +133,6 @@ def write_scores(folder: Path, found: Evaluation, path: Path | None = None) -> P
         "data": found.data.name,
         "labels": list(found.labels),
         "step": found.step,
-        "baselines": [baseline.to_dict() for baseline in found.baselines],
-        "groups": [group.to_dict() for group in found.groups],
     }
     atomic_write_json(path.with_suffix(".json"), {**about, **found.report.to_dict()})
     return path

@@ -10,40 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from models.files.atomic import read_json
-from models.metrics.report import Report, Score, report_from_dict
+from models.metrics.report import Report, report_from_dict
+from models.metrics.table import METRICS
 from models.settings.tasks import TASKS
 
 FOLDER = "scores"
-
-
-@dataclass(frozen=True, kw_only=True)
-class BaselineScore:
-    """What a rule without a model reaches on the same rows. title, help: as of models.tasks.baselines."""
-
-    title: str
-    help: str
-    score: Score
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {"title": self.title, "help": self.help, **_score_dict(self.score)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupScore:
-    """The headline on the `n` rows of a group, those with the same column "group"."""
-
-    name: str
-    n: int
-    score: Score
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {"name": self.name, "n": self.n, **_score_dict(self.score)}
-
-
-def _score_dict(score: Score) -> dict[str, Any]:
-    return {"value": score.value, "interval": score.interval, "note": score.note}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,15 +40,19 @@ class ScoredRow:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredScores:
-    """An evaluation. name: of its data. step: of the model, None where it is unknown. rows: in the data's order."""
+    """An evaluation. name: of its data. step: of the model, None where it is unknown. rows: in the data's order.
+
+    baselines: what simple rules reach on the same rows, by their title, the best first. groups: the reports of the
+    rows with the same column "group", by its value.
+    """
 
     name: str
     task: str
     step: int | None
     labels: tuple[str, ...]
     report: Report
-    baselines: tuple[BaselineScore, ...]
-    groups: tuple[GroupScore, ...]
+    baselines: Mapping[str, Report]
+    groups: Mapping[str, Report]
     rows: tuple[ScoredRow, ...] = field(repr=False)
 
     @property
@@ -103,23 +78,15 @@ def read_scores(path: Path) -> StoredScores:
         task = about["task"]
         if task not in TASKS:
             raise KeyError("task")
-        baselines = tuple(
-            BaselineScore(title=str(each["title"]), help=str(each["help"]), score=_read_score(each))
-            for each in about.get("baselines", ())
-        )
-        groups = tuple(
-            GroupScore(name=str(each["name"]), n=int(each["n"]), score=_read_score(each))
-            for each in about.get("groups", ())
-        )
         step = about.get("step")
         found = StoredScores(
             name=str(about.get("data", path.stem)),
             task=task,
             step=step if isinstance(step, int) else None,
             labels=tuple(map(str, about.get("labels", ()))),
-            report=report_from_dict(about),
-            baselines=baselines,
-            groups=groups,
+            report=(report := report_from_dict(about)),
+            baselines=_best_first(_read_reports(report.details.get("baselines", {}), report.headline)),
+            groups=_read_reports(report.details.get("groups", {}), report.headline),
             rows=_read_rows(path.with_suffix(".jsonl")),
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -157,8 +124,15 @@ def _read_rows(path: Path) -> tuple[ScoredRow, ...]:
     return tuple(rows)
 
 
-def _read_score(data: Mapping[str, Any]) -> Score:
-    value, interval = data["value"], data.get("interval")
-    if value is None or not math.isfinite(value):
-        return Score(value=None, note=str(data.get("note") or "It is undefined."))
-    return Score(value=float(value), interval=(float(interval[0]), float(interval[1])) if interval else None)
+def _read_reports(data: Mapping[str, Any], headline: str) -> dict[str, Report]:
+    """Reports by name, of those that have the headline."""
+    reports = {str(name): report_from_dict(each) for name, each in data.items()}
+    return {name: report.with_headline(headline) for name, report in reports.items() if headline in report.scores}
+
+
+def _best_first(reports: Mapping[str, Report]) -> dict[str, Report]:
+    def worth(report: Report) -> float:
+        sign = -1 if METRICS[report.headline].higher_is_better is False else 1
+        return -math.inf if report.value is None else sign * report.value
+
+    return dict(sorted(reports.items(), key=lambda item: worth(item[1]), reverse=True))

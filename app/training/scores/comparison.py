@@ -18,6 +18,7 @@ from app.training.scores.score_table import ScoreTable
 from app.training.scores.summary import format_difference
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
+from models.events import result_of
 from models.metrics.intervals import Comparison
 from models.metrics.table import METRICS, format_score
 from models.number_words import format_count
@@ -130,7 +131,7 @@ class ScoresComparison(QWidget):
             from models.tasks.evaluating import compare_scores
 
             other = read_scores(path)
-            return _Compared(metric, other, compare_scores(other, found, metric))
+            return _Compared(metric, other, result_of(compare_scores(other, found, metric)))
 
         self._task.ask(compare)
 

@@ -94,7 +94,7 @@ def _evaluate(library: Library, request: EvaluationRequest, device: str) -> Iter
     from models.interop.importing import task_of
     from models.interop.loading import load_model_events
     from models.runs.run_folder import RunFolder
-    from models.tasks.evaluating import dataset_rows, evaluate
+    from models.tasks.evaluating import dataset_rows, evaluate, with_baselines
     from models.tasks.rows import check_rows
     from models.tasks.scoring import write_scores
     from models.tasks.writing import Writing
@@ -112,7 +112,6 @@ def _evaluate(library: Library, request: EvaluationRequest, device: str) -> Iter
         raise ValueError(f"{run.name} has no tokenizer, so it cannot read text.")
     labels = task_of(run.folder, model.config).get("labels", ())
     writing = Writing(template=read_template_config(run.folder))
-    found = yield from evaluate(
-        model, tokenizer, data, labels, writing, train_rows=corpus.rows("train"), step=request.step
-    )
+    found = yield from evaluate(model, tokenizer, data, labels, writing, step=request.step)
+    found = yield from with_baselines(found, corpus.rows("train"))
     write_scores(run.folder, found)

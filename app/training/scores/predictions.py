@@ -251,9 +251,8 @@ def _details(found: ScoredRow) -> str:
         parts.append(", ".join(f"{name} {format_percent(p, 1)}" for name, p in best[:_MOST_SHOWN]))
     if len(found.probabilities) > _MOST_SHOWN:
         parts[-1] += f" and {len(found.probabilities) - _MOST_SHOWN} more"
-    if why := found.details.get("why"):
-        case = found.details.get("case")
-        parts.append(f"{why}{'' if case is None else f' (case {case + 1})'}")
+    if detail := found.details.get("detail"):
+        parts.append(str(detail))
     if group := found.row.get("group"):
         parts.append(f"group: {group}")
     return "\n".join(parts)

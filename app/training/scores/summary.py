@@ -19,6 +19,7 @@ from models.evaluation.record import Forgetting
 from models.metrics.report import Score
 from models.metrics.table import METRICS, format_score
 from models.number_words import format_count, format_percent
+from models.tasks.baselines import BASELINES
 from models.tasks.stored_scores import StoredScores
 
 _MOST_BASELINES = 3
@@ -36,6 +37,8 @@ SANDBOX = (
     "Run by Monty, a small Python with no way to your files or the network; it is young software. What it cannot run "
     "is told apart, and counts as not passed."
 )
+HELP = {kind.title: kind.help for kinds in BASELINES.values() for kind in kinds}
+"""How each rule answers, by its title."""
 OUTCOME_TONES = {
     "right": "accent",
     "wrong value": "validation",
@@ -249,16 +252,17 @@ class Headline(QWidget):
             about = report.scores[report.headline].note or ""
         step = "" if found.step is None else f", step {found.step:,}"
         self.interval.setText(f"{about}\n{format_count(report.n, 'row')} of {found.name}{step}")
-        best = found.baselines[:_MOST_BASELINES]
-        share = _shares(report.headline, [report.scores[report.headline], *(each.score for each in best)])
-        bars = [_bar("This model", report.headline, report.scores[report.headline], share, "accent")]
-        bars += [_bar(each.title, report.headline, each.score, share, "faint", each.help) for each in best]
+        name, best = report.headline, list(found.baselines.items())[:_MOST_BASELINES]
+        share = _shares(name, [report.scores[name], *(each.scores[name] for _, each in best)])
+        bars = [_bar("This model", name, report.scores[name], share, "accent")]
+        bars += [_bar(title, name, each.scores[name], share, "faint", HELP.get(title, "")) for title, each in best]
         self.baselines.show_bars(bars)
         self.verdict.setText(words := describe_lead(found))
         self.verdict.setVisible(bool(words))
         set_role(self.verdict, "warning" if words.startswith("No better") else "")
         groups = [
-            _bar(f"{each.name} ({each.n:,})", report.headline, each.score, share, "info") for each in found.groups
+            _bar(f"{group} ({each.n:,})", name, each.scores[name], share, "info")
+            for group, each in found.groups.items()
         ]
         self.groups.show_bars(groups)
         for widget in (self._group_title, self.groups):
@@ -289,17 +293,15 @@ class Signatures(QWidget):
 def describe_lead(found: StoredScores) -> str:
     """How far the model is above the best baseline; "" where there is none, or one of them has no score."""
     name = found.report.headline
-    known = [each for each in found.baselines if each.score.value is not None]
-    if not known or found.report.value is None:
+    title, best = next(((title, each) for title, each in found.baselines.items() if each.value is not None), ("", None))
+    if best is None or best.value is None or found.report.value is None:
         return ""
-    best = known[0]
-    assert best.score.value is not None
     sign = -1 if METRICS[name].higher_is_better is False else 1
-    lead = sign * (found.report.value - best.score.value)
+    lead = sign * (found.report.value - best.value)
+    rule = f"“{title}”, a rule without a model" + (f", which {HELP[title]}." if title in HELP else ".")
     if lead <= 0:
-        return f"No better than “{best.title}”, a rule without a model, which {best.help}."
-    words = format_difference(name, lead).removeprefix("+")
-    return f"{words} better than “{best.title}”, a rule without a model, which {best.help}."
+        return f"No better than {rule}"
+    return f"{format_difference(name, lead).removeprefix('+')} better than {rule}"
 
 
 def format_interval(name: str, score: Score) -> str:
