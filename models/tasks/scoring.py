@@ -39,7 +39,7 @@ class TaskRows:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """The predictions for all rows, in order, and their scores. labels: of the model. step: of its training, if known."""
+    """All predictions, in order, and their scores. labels: of the model. step: of its training, if known."""
 
     data: TaskRows
     predictions: Sequence[Prediction]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import EmptyState, button, label, row, scrolling, set_role
@@ -113,8 +114,8 @@ class ScoresView(QWidget):
         self._bar = QWidget()
         flow = FlowLayout(self._bar)
         self._shown_words, self._on_words = label("Shown", "muted"), label("on", "muted")
-        for widget in (self._shown_words, self.stored, self.checkpoints, self._on_words, self.data, self.evaluate):
-            flow.addWidget(widget)
+        for each in (self._shown_words, self.stored, self.checkpoints, self._on_words, self.data, self.evaluate):
+            flow.addWidget(each)
         self._working = QWidget()
         working = row(self.phase, self.progress, self.cancel)
         working.setStretch(0, 1)
@@ -125,8 +126,8 @@ class ScoresView(QWidget):
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE)
-        for widget in (self._bar, self._working, self.problem):
-            lines.addWidget(widget)
+        for part in (self._bar, self._working, self.problem):
+            lines.addWidget(part)
         lines.addWidget(self._pages, 1)
         self._show_state()
 
@@ -142,6 +143,11 @@ class ScoresView(QWidget):
         """The scores shown."""
         return self._stored.found if self._stored is not None else None
 
+    @property
+    def words(self) -> str:
+        """What stands instead of scores; "" while there are some."""
+        return "" if self._pages.currentWidget() is self.parts else self._empty.words
+
     def show_run(self, run: ShownRun) -> None:
         """Show the scores of a run."""
         self._run, self._stored, self._wanted = run, None, None
@@ -150,6 +156,11 @@ class ScoresView(QWidget):
         self._say(*(_NO_MODEL if run.folder is None else ("Reading the scores", "")))
         self._show_state()
         self._read()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._stored is not None:  # a command may have evaluated it meanwhile
+            self._read()
 
     def refresh(self) -> None:
         """A run that grows has new checkpoints."""
@@ -245,10 +256,10 @@ class ScoresView(QWidget):
         is_own = run is not None and evaluator.request is not None and evaluator.request.run_id == run.id
         can = bool(self.task) and bool(self.checkpoints.count())
         self._bar.setVisible(can)
-        for widget in (self._shown_words, self.stored):
-            widget.setVisible(self.stored.count() > 1)
-        for widget in (self._on_words, self.data):
-            widget.setVisible(self.data.count() > 1)
+        for shown in (self._shown_words, self.stored):
+            shown.setVisible(self.stored.count() > 1)
+        for on in (self._on_words, self.data):
+            on.setVisible(self.data.count() > 1)
         trains = self._session.training.active
         self.evaluate.setEnabled(can and not evaluator.busy and not trains)
         self.evaluate.setText("Evaluate again" if self.found is not None else "Evaluate")

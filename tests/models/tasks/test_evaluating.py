@@ -102,11 +102,11 @@ def test_damaged_scores_are_one_sentence(tmp_path: Path, monkeypatch: pytest.Mon
     [path] = list_scores(tmp_path)
     about, lines = path.read_text("utf-8"), path.with_suffix(".jsonl").read_text("utf-8")
     path.write_text(damage, "utf-8")
-    with pytest.raises(ValueError, match="moods-test.json"):
+    with pytest.raises(ValueError, match=r"moods-test\.json"):
         read_scores(path)
     path.write_text(about, "utf-8")
     path.with_suffix(".jsonl").write_text(lines + damage, "utf-8")
-    with pytest.raises(ValueError, match="moods-test.jsonl, line 21, is damaged"):
+    with pytest.raises(ValueError, match=r"moods-test\.jsonl, line 21, is damaged"):
         read_scores(path)
     path.with_suffix(".jsonl").write_text("".join(f"{line}\n" for line in lines.splitlines()[:3]), "utf-8")
     with pytest.raises(ValueError, match="evaluate again"):
