@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, Qt, Slot
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
@@ -151,6 +151,12 @@ class TextToText(ModePage):
         self._targets.setCurrentIndex(0)
         self.problem.say("")
         self._show_state()
+
+    def show_example(self, row: Mapping[str, Any]) -> None:
+        """Write the source of a row of a dataset, and let the model write its target."""
+        self.source.set_text(str(row["source"]))
+        if self.write.isEnabled():
+            self._on_write()
 
     # -- the source ----------------------------------------------------------------------------------------------------
 
