@@ -32,7 +32,7 @@ from models.settings.sampling_config import SamplingConfig, with_advice
 _TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not loop
 _WHOLE = ("pairs", "embeddings")
 """Modes without sampling settings and without a token in focus."""
-_DRAWS_NOTHING = "This model fills masks and does not sample: these settings have no effect."
+_DRAWS_NOTHING = "This model writes no text and does not sample: these settings have no effect."
 _FOLDED = "chat side folded"
 _NARROW = 1100
 """Below this width in pixels at the usual text size, the right side is folded until the user unfolds it."""

@@ -84,8 +84,10 @@ class ChatModes(Views):
         self.pages.size_to_current_page()
         session.chat.model_changed.connect(self._offer)
         session.examples.asked.connect(self._show_example)
+        session.chat.changed.connect(self._show_example)
         self.show_view("chat")
         self._offer()
+        self._show_example()
 
     @Slot()
     def _offer(self) -> None:
@@ -104,14 +106,18 @@ class ChatModes(Views):
             self._mode = (mode, first)
             if first != "chat" or not self.bar.isTabVisible(self.names.index(self.current)):
                 self.show_view(first)
-        self._show_example()
 
     @Slot()
     def _show_example(self) -> None:
-        """Show the row of a dataset that waits for the open model, on the page for its task."""
+        """Show the row of a dataset that waits for the open model, on the page for its task.
+
+        Not before the model is ready: until then, pages forget what they were asked.
+        """
         model = self._session.chat.model
-        row = self._session.examples.take(model) if model is not None else None
-        if model is None or row is None:
+        if model is None or self._session.chat.state != "ready":
+            return
+        row = self._session.examples.take(model)
+        if row is None:
             return
         first = _CODE if model.writes_code else _FIRST.get(model.mode, "chat")
         self.show_view(first)
