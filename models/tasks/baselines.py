@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any, ClassVar, Protocol
 
@@ -401,7 +401,7 @@ class SwappedWords(TranslationMemory):
         return "".join(swapped.get(word, word) for word in text)
 
 
-BASELINES: dict[str, tuple[Callable[[], Baseline], ...]] = {
+BASELINES: dict[str, tuple[type[Baseline], ...]] = {
     "classification": (MajorityLabel, NaiveBayes),
     "multi-label": (MajorityLabels,),
     "regression": (MeanScore,),

@@ -33,11 +33,11 @@ def _judge_code(
     rows: Sequence[Row], texts: Sequence[str], resamples: int
 ) -> Generator[Event, None, tuple[Report, Details]]:
     """The outcome of each function, and what happened, are kept; pass@1 has Wilson's interval, without resamples."""
-    report, judgements = yield from judge_code(rows, [_as_body(text) for text in texts])
+    report, judgements = yield from judge_code(rows, [as_body(text) for text in texts])
     return report, [{"outcome": judgement.outcome.value, "detail": judgement.detail} for judgement in judgements]
 
 
-def _as_body(text: str) -> str:
+def as_body(text: str) -> str:
     """A function's body with its first line indented: spaces around a text are no part of it where it was written."""
     return f"    {text.strip()}\n"
 
