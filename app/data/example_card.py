@@ -16,7 +16,7 @@ from app.kit.tokens.marked_tokens import MarkedTokens, MarkLegend
 from app.session.session import Session
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
-from models.data.seen_example import SeenExample
+from models.tasks.seen_example import SeenExample
 
 _BYTES = ""
 _MAX_TEXTS = 2
@@ -127,7 +127,7 @@ class ExampleCard(QFrame):
         name, known, library = self.tokenizer.currentData(), self._tokenizers, self._session.library
 
         def work() -> SeenExample:
-            from models.data.seen_example import see_example
+            from models.tasks.seen_example import see_example
             from models.tokenizers import load_tokenizer, train_tokenizer
 
             tokenizer = known.get(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -56,6 +57,54 @@ class FeistelPermutations:
         while len(outside := np.flatnonzero(items >= n)):
             items[outside] = _permute(items[outside], half, keys)
         return torch.from_numpy(items.astype(np.int64))
+
+
+POOL_BATCHES = 16
+"""Items are sorted by length within pools of this many batches: little padding, yet every step is mixed."""
+
+
+class BatchOrder:
+    """Which items make each batch: `size` of similar length, mixed anew in every epoch of training.
+
+    n: how many items there are. lengths: items (long) -> their lengths. order: shuffles the batches, and the items too
+    unless shuffle(epoch, positions) says which items stand at these positions of an epoch. pool_batches: so many are
+    sorted together (None: all). Without `is_shuffled` all items come, in one order; else the last batch of an epoch is
+    left out if it is not full.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        size: int,
+        lengths: Callable[[Tensor], Tensor],
+        order: EpochOrder,
+        *,
+        is_shuffled: bool,
+        pool_batches: int | None = POOL_BATCHES,
+        shuffle: Callable[[int, Tensor], Tensor] | None = None,
+    ) -> None:
+        self.n_batches = max(1, n // size) if is_shuffled else -(-n // size)
+        self._n, self._size, self._lengths, self._order = n, size, lengths, order
+        self._is_shuffled = is_shuffled
+        self._pool_batches = self.n_batches if pool_batches is None else pool_batches
+        self._shuffle = shuffle or (lambda epoch, positions: order.take(epoch, n, positions))
+
+    def items(self, number: int) -> Tensor:
+        """The items (long) of batch `number`, counted through all epochs."""
+        if not self._is_shuffled:
+            return self._members(0, number)
+        epoch, index = divmod(number, self.n_batches)
+        return self._members(epoch, int(self._order.take(-1 - epoch, self.n_batches, torch.tensor([index]))))
+
+    def _members(self, epoch: int, index: int) -> Tensor:
+        """The items of batch `index` of an epoch, before its batches are shuffled."""
+        pool, place = divmod(index, self._pool_batches)
+        size = self._pool_batches * self._size
+        members = torch.arange(pool * size, min((pool + 1) * size, self._n, self.n_batches * self._size))
+        if self._is_shuffled:
+            members = self._shuffle(epoch, members)
+        by_length = members[torch.argsort(self._lengths(members), stable=True)]
+        return by_length[place * self._size : (place + 1) * self._size]
 
 
 _ROUNDS = 6

@@ -18,7 +18,7 @@ from models.interop.family import Weight
 from models.interop.options import id2label_of
 from models.interop.writing import new_folder, write_tensors
 from models.settings.model_config import ModelConfig
-from models.tasks.encoding import marked_tokenizer
+from models.tasks.row_reader import marked_tokenizer
 from models.tokenizers import SPECIAL_TOKENS
 from models.tokenizers.special_tokens import end_id, mask_id, pad_id, start_id
 

@@ -29,9 +29,9 @@ _REMEDY = "Put an intact copy of it back, or delete the run."
 class RunInfo:
     """One row of the list of runs. `status` is as shown; `problem` is a sentence where the folder is damaged.
 
-    `elapsed_s` is its training time; `parent` the run and step whose weights it started from; `best_loss` its lowest
-    validation loss, `best_metric` the name and best value of its task's metric, and `size_bytes` its size on disk, all
-    None until measured (see run_index).
+    `elapsed_s` is its training time; `parent` the run and step whose weights it started from, as a fork or (`is_tuned`)
+    in a training of its own; `best_loss` its lowest validation loss, `best_metric` the name and best value of its
+    task's metric, and `size_bytes` its size on disk, all None until measured (see run_index).
     """
 
     id: str
@@ -49,6 +49,7 @@ class RunInfo:
     tags: tuple[str, ...] = ()
     notes: str = ""
     parent: tuple[str, int] | None = None
+    is_tuned: bool = False
 
 
 def checkpoint_step(path: Path) -> int:
@@ -90,15 +91,24 @@ def inspect_run(folder: Path) -> RunInfo:
         tags=written.tags,
         notes=written.notes or written.problem or "",
         parent=parent_of(record),
+        is_tuned=is_from_weights(record),
     )
 
 
 def parent_of(record: dict[str, Any]) -> tuple[str, int] | None:
-    """The run and step whose weights a run started from, by its run.json; None where it was not forked."""
+    """The run and step whose weights a run started from, by its run.json; None where it started from no run."""
     match record.get("lineage", {}).get("parent"):
         case {"run": str(run), "step": int(step)}:
             return run, step
     return None
+
+
+def is_from_weights(record: dict[str, Any]) -> bool:
+    """Whether a run started anew from the weights of a model (RunSpec.tune), by its run.json; a fork goes on instead."""
+    match record.get("lineage", {}).get("parent"):
+        case {"kind": "weights"}:
+            return True
+    return False
 
 
 def last_saved_step(folder: Path) -> int:

@@ -378,6 +378,11 @@ class RunSpec:
         length = context if self.tune is None else min(context, self.tune.max_length)
         return self.model if length == context else dataclasses.replace(self.model, context_length=length)
 
+    @property
+    def old_share(self) -> float:
+        """The share of the examples that comes from the data of the model that the run starts from."""
+        return 0.0 if self.tune is None else self.tune.old_share
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""
         parts: dict[str, Any] = {

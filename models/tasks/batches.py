@@ -9,12 +9,12 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from models.data.batch import Batch
-from models.data.batches import POOL_BATCHES
 from models.data.corpus import Corpus
-from models.data.epoch_permutations import EpochPermutations
+from models.data.epoch_permutations import POOL_BATCHES, BatchOrder, EpochPermutations
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
-from models.tasks.encoding import Item, TaskEncoder
+from models.tasks.encoding import TaskEncoder
+from models.tasks.row_reader import Item
 from models.tasks.rows import check_rows
 
 
@@ -37,11 +37,16 @@ class TaskBatches:
         check_rows(corpus.task, rows, labels, str(corpus.path(split)))
         self.encoder = TaskEncoder(config, tokenizer, corpus.task, labels)
         self.items = self.encoder.items(rows)
-        self._lengths = torch.tensor([len(item.ids) for item in self.items])
-        self._size, self._accum = train.batch_size, train.grad_accum_steps
-        self._shuffled = split == "train"
-        self._permutations = EpochPermutations(train.seed)
-        self._plan: tuple[int, list[Tensor]] = (-1, [])
+        lengths = torch.tensor([len(item.ids) for item in self.items])
+        self._accum, self._shuffled = train.grad_accum_steps, split == "train"
+        self._order = BatchOrder(
+            len(self.items),
+            train.batch_size,
+            lambda items: lengths[items],
+            EpochPermutations(train.seed),
+            is_shuffled=self._shuffled,
+            pool_batches=POOL_BATCHES if self._shuffled else None,
+        )
         self._class_weights = None
         if train.class_weights == "balanced" and corpus.task in ("classification", "tagging"):
             of = self.items if self._shuffled else self.encoder.items(corpus.read_examples("train"))
@@ -49,26 +54,10 @@ class TaskBatches:
 
     @property
     def n_batches(self) -> int:
-        n = len(self.items)
-        return max(1, n // self._size) if self._shuffled else -(-n // self._size)
+        return self._order.n_batches
 
     def batch(self, step: int, micro_step: int = 0) -> Batch:
-        if not self._shuffled:
-            return self._gather(torch.argsort(self._lengths, stable=True)[step * self._size : (step + 1) * self._size])
-        epoch, index = divmod(step * self._accum + micro_step, self.n_batches)
-        if self._plan[0] != epoch:
-            self._plan = (epoch, self._plan_epoch(epoch))
-        return self._gather(self._plan[1][index])
-
-    def _plan_epoch(self, epoch: int) -> list[Tensor]:
-        """As that of ExampleBatches."""
-        order = self._permutations.permutation(epoch, len(self.items))
-        batches: list[Tensor] = []
-        for pool in order[: self.n_batches * self._size].split(POOL_BATCHES * self._size):
-            batches.extend(pool[torch.argsort(self._lengths[pool], stable=True)].split(self._size))
-        return [batches[int(i)] for i in self._permutations.permutation(-1 - epoch, len(batches))]
-
-    def _gather(self, chosen: Tensor) -> Batch:
+        chosen = self._order.items(step * self._accum + micro_step if self._shuffled else step)
         return self.encoder.batch([self.items[i] for i in chosen.tolist()], self._class_weights)
 
 

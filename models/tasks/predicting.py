@@ -18,10 +18,11 @@ from models.events import Progress
 from models.inference.continuation import evaluating
 from models.inference.sampling import check_finite
 from models.settings.tasks import TASKS
-from models.tasks.encoding import LABEL_TASKS, Item, TaskEncoder
+from models.tasks.encoding import TaskEncoder
 from models.tasks.forward import task_logits
 from models.tasks.losses import span_logits
-from models.tasks.rows import Row
+from models.tasks.row_reader import Item
+from models.tasks.rows import LABEL_TASKS, Row
 from models.tasks.writing import Writing, write_texts
 
 BATCH_SIZE = 32

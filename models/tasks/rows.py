@@ -12,6 +12,9 @@ from models.settings.tasks import TASKS
 Row = Mapping[str, Any]
 """A row of a dataset; its form: models.settings.tasks."""
 
+LABEL_TASKS = ("classification", "multi-label", "regression", "tagging", "span")
+"""The tasks of label and span heads; the others are learned as text."""
+
 
 def check_rows(task: str, rows: Sequence[Row], labels: Sequence[str] | None, where: str) -> None:
     """Check that rows have the form of a task, and no other labels than `labels` (None: any).

@@ -22,8 +22,7 @@ from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.settings.tune_spec import TuneSpec
 from models.tasks.batches import TaskBatches
-from models.tasks.encoding import LABEL_TASKS
-from models.tasks.rows import labels_of
+from models.tasks.rows import LABEL_TASKS, labels_of
 
 REPLY_TASKS = ("chat", "text-to-text")
 """Tasks that a decoder learns as replies in conversations."""
@@ -82,10 +81,18 @@ def make_batches_events(
     old_rows = None
     if split == "train" and old is not None and old_share:
         _check_old_rows(corpus, old, config)
-        groups = read_old_rows(old, tokenizer, form, objective.width)
-        old_rows = OldRows(groups, old_share, train.seed)
+        old_rows = make_old_rows(corpus, old, old_share, tokenizer, form, train)
     encoded = yield from encode_split_events(corpus, tokenizer, split, form)
     return objective_batches(encoded, objective, config.context_length, train, old_rows)
+
+
+def make_old_rows(
+    corpus: Corpus, old: Corpus, share: float, tokenizer: Tokenizer, form: ExampleForm, train: TrainConfig
+) -> OldRows:
+    """Rows of `old`, checked to suit, of which a share is mixed into `corpus`; form: with the design of its batches."""
+    assert form.model is not None
+    width = objective_on(corpus, form.model, tokenizer, train.objective).width
+    return OldRows(read_old_rows(old, tokenizer, form, width), share, train.seed)
 
 
 def open_parent_corpus(library: Library, lineage: Mapping[str, Any]) -> Corpus | None:

@@ -15,9 +15,8 @@ from models.metrics.table import METRICS
 from models.metrics.texts import TEXT_METRICS
 from models.settings.run_spec import RunSpec
 from models.settings.tasks import TASKS
-from models.tasks.encoding import LABEL_TASKS
 from models.tasks.predicting import predict
-from models.tasks.rows import Row, check_rows
+from models.tasks.rows import LABEL_TASKS, Row, check_rows
 from models.tasks.scoring import score
 from models.tasks.writing import Writing
 from models.tokenizers import encode_text

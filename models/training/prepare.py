@@ -16,6 +16,7 @@ from models.chat.template_config import ChatTemplateConfig, template_to_teach
 from models.data.corpus import SPLITS, Corpus
 from models.data.examples import ExampleForm
 from models.data.objectives import check_trainable
+from models.data.old_rows import OldRows
 from models.data.sources import prepare_corpus
 from models.events import Event, Notice
 from models.files.atomic import TEMPORARY_PREFIX, atomic_write_json, read_json, remove_folder
@@ -26,29 +27,38 @@ from models.pronouns.pointing import check_pointing
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import QueuedRun, RunQueue
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, objective_of
-from models.tasks.encoding import LABEL_TASKS
-from models.tasks.rows import check_rows, labels_of
+from models.tasks.rows import LABEL_TASKS, check_rows, labels_of
 from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens
-from models.training.batches import REPLY_TASKS, find_old_rows
+from models.training.batches import REPLY_TASKS, find_old_rows, make_old_rows
 from models.training.tuning import build_run_model, check_tuning, keeps_head_of, tuned_design, what_is_new
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedData:
-    """The data of a run, and the model that it starts from, if it does. `spec.model` is complete."""
+    """The data of a run, and the model that it starts from, if it does. `spec.model` is complete.
+
+    old: the corpus of which `spec.old_share` is mixed in; None where nothing is.
+    """
 
     spec: RunSpec
     tokenizer: Tokenizer
     corpus: Corpus
     parent: Parent | None = None
-
+    old: Corpus | None = None
     template: ChatTemplateConfig = field(default_factory=ChatTemplateConfig)
 
     @property
     def form(self) -> ExampleForm:
         """How the model reads examples."""
         return ExampleForm(template=self.template, model=self.spec.model)
+
+    def old_rows(self) -> OldRows | None:
+        """What is mixed into the training rows; None where nothing is."""
+        if self.old is None:
+            return None
+        form = dataclasses.replace(self.form, model=self.spec.batch_model)
+        return make_old_rows(self.corpus, self.old, self.spec.old_share, self.tokenizer, form, self.spec.train)
 
     def build_model(self) -> AnyModel:
         """Its model before the first step; what is not its parent's comes from torch's global generator."""
@@ -137,8 +147,7 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     if (corpus.has_chats or corpus.task in REPLY_TASKS) and parent.config.topology == "decoder-only":
         template = template_to_teach(parent.template_config, parent.config, parent.tokenizer)
         parent = dataclasses.replace(parent, template_config=template)
-    if tune.old_share:
-        find_old_rows(library, parent.lineage, corpus, parent.config)
+    old = find_old_rows(library, parent.lineage, corpus, parent.config) if tune.old_share else None
     data = spec.data
     if data.source == "dataset":
         data = _with_task(data, corpus, parent.labels)
@@ -156,7 +165,9 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     check_tuning(spec, n_new)
     for sentence in what_is_new(spec, n_new, parent.config, parent.labels):
         yield Notice(sentence=sentence)
-    return PreparedData(spec=spec, tokenizer=tokenizer, corpus=corpus, parent=parent, template=parent.template_config)
+    return PreparedData(
+        spec=spec, tokenizer=tokenizer, corpus=corpus, parent=parent, old=old, template=parent.template_config
+    )
 
 
 def _with_task(data: DataSpec, corpus: Corpus, known: Sequence[str] = ()) -> DataSpec:

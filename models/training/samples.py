@@ -24,9 +24,9 @@ from models.inference.sampling import SamplingConfig
 from models.number_words import format_percent
 from models.pronouns.reading import prepare_text, read_sentence
 from models.pronouns.resolving import resolve
-from models.tasks.encoding import LABEL_TASKS, TaskEncoder
+from models.tasks.encoding import TaskEncoder
 from models.tasks.predicting import predict
-from models.tasks.rows import Row
+from models.tasks.rows import LABEL_TASKS, Row
 from models.tokenizers import decode, encode_text
 from models.tokenizers.special_tokens import (
     encode_with_masks,

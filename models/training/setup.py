@@ -138,7 +138,6 @@ def set_up(
     corpus = open_corpus(library, run.made_from("corpus"))
     template = read_kept_template_config(run.folder) or ChatTemplateConfig()
     parent_corpus = None if spec.tune is None else open_parent_corpus(library, run.lineage)
-    old_share = 0.0 if spec.tune is None else spec.tune.old_share
     train_batches = yield from make_batches_events(
         corpus,
         tokenizer,
@@ -146,7 +145,7 @@ def set_up(
         spec.train,
         template=template,
         old=parent_corpus,
-        old_share=old_share,
+        old_share=spec.old_share,
         labels=spec.data.labels,
     )
     sentences = [about_cut_replies(train_batches, spec.batch_model.context_length)]

@@ -1,4 +1,4 @@
-"""The lineage of a run: its parents, tokenizer and text, and the runs forked from it. No Qt, no torch."""
+"""The lineage of a run: its parents, tokenizer and text, and the runs made from it. No Qt, no torch."""
 
 from __future__ import annotations
 
@@ -39,10 +39,14 @@ class Link:
 
 @dataclass(frozen=True)
 class Lineage:
-    """The run first, then what it was made from; and the runs made from it, the oldest first."""
+    """The run first, then what it was made from; and the runs made from it, the oldest first.
+
+    can_be_forked: whether it was trained here, or is an imported model.
+    """
 
     chain: tuple[Link, ...]
     children: tuple[Link, ...]
+    can_be_forked: bool = True
 
 
 def lineage_of(library: Library, folder: Path, runs: Sequence[RunInfo]) -> Lineage:
@@ -73,7 +77,10 @@ def lineage_of(library: Library, folder: Path, runs: Sequence[RunInfo]) -> Linea
     children = sorted(
         (info for info in runs if info.parent and info.parent[0] == run.id), key=lambda info: info.created
     )
-    return Lineage(tuple(chain), tuple(_run_link(info, _from_step(info)) for info in children))
+    links = tuple(
+        _run_link(info, _how_made(info.parent[1] if info.parent else None, is_tuned=info.is_tuned)) for info in children
+    )
+    return Lineage(tuple(chain), links, can_be_forked=run.status != "imported")
 
 
 def _ancestors(run: RunFolder, known: dict[str, RunInfo]) -> Iterator[tuple[Link, dict[str, Any]]]:
@@ -82,9 +89,7 @@ def _ancestors(run: RunFolder, known: dict[str, RunInfo]) -> Iterator[tuple[Link
     while isinstance(parent := lineage.get("parent"), dict):
         identity, step = str(parent.get("run")), parent.get("step")
         is_tuned = parent.get("kind") == "weights"
-        made = "started from its weights" if is_tuned else "forked from it"
-        if isinstance(step, int):
-            made = f"started from its weights at step {step:,}" if is_tuned else f"forked at step {step:,}"
+        made = _how_made(step if isinstance(step, int) else None, is_tuned=is_tuned)
         if "path" in parent:  # no run
             yield _source_link(parent, made), {}
             return
@@ -104,8 +109,11 @@ def _ancestors(run: RunFolder, known: dict[str, RunInfo]) -> Iterator[tuple[Link
         yield _run_link(info, made), lineage
 
 
-def _from_step(info: RunInfo) -> str:
-    return f"from step {info.parent[1]:,}" if info.parent is not None else ""
+def _how_made(step: int | None, *, is_tuned: bool) -> str:
+    """How a run was made from its parent; step: of the parent, None where it is unknown."""
+    if step is None:
+        return "started from its weights" if is_tuned else "forked from it"
+    return f"started from its weights at step {step:,}" if is_tuned else f"forked at step {step:,}"
 
 
 def _run_link(info: RunInfo, made: str = "") -> Link:

@@ -1,4 +1,4 @@
-"""The lineage view: what a run was made from, down to its text, and its forks."""
+"""The lineage view: what a run was made from, down to its text, and what was made from it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WIDEST = 760  # pixels: longer lines are hard to read
 
 
 class RunLineage(QWidget):
-    """A chain of cards: the run, its parents, its tokenizer and its text; below them its forks.
+    """A chain of cards: the run, its parents, its tokenizer and its text; below them what was made from it.
 
     Signals:
         run_asked(run_id): the user wants to see another run.
@@ -73,7 +73,7 @@ class RunLineage(QWidget):
 
     @Slot()
     def _on_runs_changed(self) -> None:
-        """Forks may have been added or deleted; read again once visible, since that is slow for long texts."""
+        """Runs made from it may have been added or deleted; read again once visible, since that is slow for long texts."""
         self._is_stale = True
         if self.isVisible():
             self._read()
@@ -119,17 +119,18 @@ class RunLineage(QWidget):
             if i:
                 links.addWidget(LineageArrow(link.made, self._theme))
             links.addWidget(self._card(link, stands_out=i == 0))
-        is_import = any(link.kind == "model" for link in lineage.chain[:2])
-        if lineage.children or not is_import:
+        if lineage.children or lineage.can_be_forked:
             links.addSpacing(3 * SPACE)
-            links.addWidget(label("Forks of this run", "subheading"))
+            links.addWidget(label("Made from this run", "subheading"))
             links.addSpacing(SPACE)
         for link in lineage.children:
             links.addWidget(label(link.made, "caption"))
             links.addWidget(self._card(link))
             links.addSpacing(SPACE)
-        if not lineage.children and not is_import:
-            links.addWidget(label("None yet. Any checkpoint of a run can be forked.", "muted", wrap=True))
+        if not lineage.children and lineage.can_be_forked:
+            links.addWidget(
+                label("Nothing yet. Any checkpoint can be forked, or a new run start from it.", "muted", wrap=True)
+            )
         lines.addWidget(chain)
         lines.addStretch(1)
         self._area.setWidget(page)

@@ -140,17 +140,7 @@ class TrialRunner(QObject):
             from models.training.trials.preview import preview_data
             from models.training.trials.trial import prepared_run
 
-            ready = prepared_run(self._library, RunFolder.open(folder))
-            yield (
-                yield from preview_data(
-                    ready.corpus,
-                    ready.tokenizer,
-                    ready.spec.batch_model,
-                    ready.spec.train,
-                    ready.form.template,
-                    ready.spec.data.labels,
-                )
-            )
+            yield (yield from preview_data(prepared_run(self._library, RunFolder.open(folder))))
 
         self._start("preview", spec, lambda: _errors_as_notices(events()))
 

@@ -17,7 +17,7 @@ from models.events import Event, Phase, Progress
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec, TrainConfig
-from models.tasks.encoding import LABEL_TASKS
+from models.tasks.rows import LABEL_TASKS
 from models.training.batches import make_batches
 from models.training.prepare import PreparedData, prepare_trial
 from models.training.trials.findings import BatchFound, BatchPoint
@@ -73,7 +73,8 @@ def _batches_of_size(prepared: PreparedData) -> Generator[Event, None, Callable[
         return lambda train: make_batches(corpus, tokenizer, spec.batch_model, train, labels=spec.data.labels)
     objective = objective_on(corpus, spec.batch_model, tokenizer, spec.train.objective)
     encoded = yield from encode_split_events(corpus, tokenizer, "train", prepared.form)
-    return lambda train: objective_batches(encoded, objective, spec.batch_model.context_length, train)
+    old = prepared.old_rows()
+    return lambda train: objective_batches(encoded, objective, spec.batch_model.context_length, train, old)
 
 
 class _Search:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from models.data.seen_example import TokenRow
 from models.events import Event
 from models.settings.run_spec import RunSpec
+from models.tasks.seen_example import TokenRow
 
 # -- Its data ---------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from models.device import DeviceChoice, choose_device, is_out_of_memory, pick_pr
 from models.events import Event, Phase, Progress
 from models.library.library import Library
 from models.settings.run_spec import RunSpec, TrainConfig, objective_of
-from models.tasks.encoding import LABEL_TASKS
+from models.tasks.rows import LABEL_TASKS
 from models.training.batches import make_batches
 from models.training.metric import make_scorer
 from models.training.objective import validation_slice
@@ -49,13 +49,14 @@ def forecast(
     encoded = yield from encode_splits(prepared.corpus, prepared.tokenizer, prepared.form)
     yield Phase(name="Making the first batches")
     model, train = prepared.spec.batch_model, prepared.spec.train
-    preview = preview_encoded(prepared.corpus, prepared.tokenizer, model, train, encoded)
+    old = prepared.old_rows()
+    preview = preview_encoded(prepared, encoded, old)
     yield preview
     if not measured:
         return
     yield Phase(name="Measuring a few steps")
     objective = objective_on(prepared.corpus, model, prepared.tokenizer, train.objective)
-    batches = objective_batches(encoded[0], objective, model.context_length, train)
+    batches = objective_batches(encoded[0], objective, model.context_length, train, old)
     validation = None
     if train.eval_interval and not preview.problems:
         validation = objective_batches(encoded[1], objective, model.context_length, train)
@@ -68,7 +69,7 @@ def _forecast_task(
     """As `forecast`, for a task with labels."""
     corpus, tokenizer, spec = prepared.corpus, prepared.tokenizer, prepared.spec
     labels = spec.data.labels
-    preview = preview_task(corpus, tokenizer, spec.batch_model, spec.train, labels)
+    preview = preview_task(prepared)
     yield preview
     if not measured:
         return

@@ -51,7 +51,9 @@ def find_lr(
         prepared.tokenizer,
         prepared.spec.batch_model,
         train,
-        template=prepared.form.template,
+        template=prepared.template,
+        old=prepared.old,
+        old_share=prepared.spec.old_share,
         labels=prepared.spec.data.labels,
     )
     points: list[LrPoint] = []

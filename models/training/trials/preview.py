@@ -8,32 +8,30 @@ import numpy as np
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.chat.template_config import ChatTemplateConfig
 from models.data.batch import Batch
 from models.data.batches import objective_batches
 from models.data.corpus import Corpus
 from models.data.encoded import EncodedSplit, encode_split_events
 from models.data.examples import ExampleForm
 from models.data.objectives import objective_on
+from models.data.old_rows import OldRows
 from models.data.plain_objectives import Objective
-from models.data.seen_example import TokenRow
 from models.data.source_to_target import SourceToTarget
 from models.events import Event, Phase
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig, objective_of
+from models.settings.run_spec import objective_of
 from models.tasks.batches import TaskBatches
-from models.tasks.encoding import LABEL_TASKS, Item, TaskEncoder
-from models.tasks.rows import labels_of
+from models.tasks.encoding import TaskEncoder
+from models.tasks.row_reader import Item
+from models.tasks.rows import LABEL_TASKS
+from models.tasks.seen_example import TokenRow, answer_tokens, item_labels, token_row
 from models.tokenizers import Piece, pieces_of
 from models.tokenizers.special_tokens import mask_id, sentinel_ids
 from models.training.batches import make_batches
+from models.training.prepare import PreparedData
 from models.training.trials.findings import DataPreview, Lengths, PreviewExample, SplitFacts
 
 N_EXAMPLES = 6
 """Examples shown, from the first batches of the run."""
-
-MAX_TOKENS = 600
-"""Tokens shown of each example: a screen holds no more."""
 
 _MAX_LINES = 20_000
 _SAMPLE_BYTES = 1 << 22
@@ -41,31 +39,20 @@ _MAX_EXAMPLES = 1_000_000
 _MAX_BINS = 24
 
 
-def preview_data(
-    corpus: Corpus,
-    tokenizer: Tokenizer,
-    model: ModelConfig,
-    train: TrainConfig,
-    template: ChatTemplateConfig | None = None,
-    labels: Sequence[str] = (),
-) -> Generator[Event, None, DataPreview]:
+def preview_data(prepared: PreparedData) -> Generator[Event, None, DataPreview]:
     """Encode the corpus and preview the run's first batches, made by the same code with the same seed. Yields Phase.
-
-    Args:
-        template: the chat template that the model comes with, if any. labels: of its outputs, for a task with labels.
 
     Raises:
         ValueError: where the training text does not suffice, or the design has no plain objective.
     """
     yield Phase(name="Encoding the text")
-    if corpus.task in LABEL_TASKS:
-        return preview_task(corpus, tokenizer, model, train, labels)
-    form = ExampleForm(template=template or ChatTemplateConfig(), model=model)
-    encoded = yield from encode_splits(corpus, tokenizer, form)
+    if prepared.corpus.task in LABEL_TASKS:
+        return preview_task(prepared)
+    encoded = yield from encode_splits(prepared.corpus, prepared.tokenizer, prepared.form)
     yield Phase(name="Making the first batches")
-    if corpus.source == "pronouns":
-        return _preview_pronouns(corpus, tokenizer, model, train, encoded)
-    return preview_encoded(corpus, tokenizer, model, train, encoded)
+    if prepared.corpus.source == "pronouns":
+        return _preview_pronouns(prepared, encoded)
+    return preview_encoded(prepared, encoded, prepared.old_rows())
 
 
 def encode_splits(
@@ -76,12 +63,12 @@ def encode_splits(
     return [train, (yield from encode_split_events(corpus, tokenizer, "val", form))]
 
 
-def preview_encoded(
-    corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig, encoded: Sequence[EncodedSplit]
-) -> DataPreview:
-    """As `preview_data`, for splits (train, val) that are encoded already."""
+def preview_encoded(prepared: PreparedData, encoded: Sequence[EncodedSplit], old: OldRows | None) -> DataPreview:
+    """As `preview_data`, for splits (train, val) that are encoded already, and old rows that are mixed in."""
+    corpus, tokenizer = prepared.corpus, prepared.tokenizer
+    model, train = prepared.spec.batch_model, prepared.spec.train
     objective = objective_on(corpus, model, tokenizer, train.objective)
-    batches = objective_batches(encoded[0], objective, model.context_length, train)
+    batches = objective_batches(encoded[0], objective, model.context_length, train, old)
     problems = []
     if train.eval_interval:
         try:
@@ -107,11 +94,11 @@ def preview_encoded(
     )
 
 
-def preview_task(
-    corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig, labels: Sequence[str]
-) -> DataPreview:
-    """A preview of a task with labels: what the model reads, and its labels, tags or answer. Arguments as there."""
-    batches = TaskBatches(corpus, tokenizer, model, train, "train", labels or labels_of(corpus))
+def preview_task(prepared: PreparedData) -> DataPreview:
+    """A preview of a task with labels: what the model reads, and its labels, tags or answer."""
+    corpus, tokenizer = prepared.corpus, prepared.tokenizer
+    model, train = prepared.spec.batch_model, prepared.spec.train
+    batches = TaskBatches(corpus, tokenizer, model, train, "train", prepared.spec.data.labels)
     facts, problems = [_task_facts(batches, "train")], []
     if train.eval_interval:
         try:
@@ -141,36 +128,26 @@ def _task_facts(batches: TaskBatches, split: str) -> SplitFacts:
 
 
 def _task_example(encoder: TaskEncoder, tokenizer: Tokenizer, item: Item) -> PreviewExample:
-    counted: set[int] = set()
-    if encoder.task == "tagging":
-        counted = {position for position, tag in enumerate(item.target) if tag >= 0}
-        answers = [encoder.labels[item.target[position]] for position in sorted(counted)]
-    elif encoder.task == "span":
-        first, last = item.target
-        counted = set(range(first, last + 1)) if last else set()
-        answers = (
-            [piece.display for piece in pieces_of(tokenizer, item.ids[first : last + 1])] if last else ["no answer"]
-        )
-    elif encoder.task == "regression":
-        answers = [f"{item.target:g}"]
+    counted = answer_tokens(encoder.task, item)
+    if encoder.task == "span":
+        pieces = pieces_of(tokenizer, [item.ids[i] for i in sorted(counted)])
+        answers = [piece.display for piece in pieces] or ["no answer"]
     else:
-        indices = item.target if isinstance(item.target, list) else [item.target]
-        answers = [encoder.labels[index] for index in indices]
-    pieces = tuple(Piece(i, text.encode(), 0, 0, text) for i, text in enumerate(answers))
-    return PreviewExample(source=_row(tokenizer, item.ids, predicted=counted), target=TokenRow(pieces=pieces))
+        answers = item_labels(encoder, item)
+    labels = tuple(Piece(i, text.encode(), 0, 0, text) for i, text in enumerate(answers))
+    return PreviewExample(source=token_row(tokenizer, item.ids, predicted=counted), target=TokenRow(pieces=labels))
 
 
-def _preview_pronouns(
-    corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig, encoded: Sequence[EncodedSplit]
-) -> DataPreview:
+def _preview_pronouns(prepared: PreparedData, encoded: Sequence[EncodedSplit]) -> DataPreview:
     """A preview of pronoun pairs: the noun that "it" means is what is predicted."""
-    batches = make_batches(corpus, tokenizer, model, train)
+    tokenizer, train = prepared.tokenizer, prepared.spec.train
+    batches = make_batches(prepared.corpus, tokenizer, prepared.spec.batch_model, train)
     examples = []
     for step in range(min(N_EXAMPLES, batches.n_batches)):
         batch = batches.batch(step)
         assert batch.mask is not None
         it = int(batch.weights[0].argmax())
-        target = _row(tokenizer, _real(batch.inputs[0], batch.mask[0]), predicted={int(batch.targets[0, it])})
+        target = token_row(tokenizer, _real(batch.inputs[0], batch.mask[0]), predicted={int(batch.targets[0, it])})
         examples.append(PreviewExample(source=None, target=target))
     lengths = encoded[0].lengths(_MAX_EXAMPLES) - 1  # the end is not read
     return DataPreview(
@@ -189,47 +166,25 @@ def _example(objective: str, tokenizer: Tokenizer, batch: Batch, row: int, gaps:
     counts = [i for i, weight in enumerate(weights) if weight > 0]
     if objective == "next-token":
         last = counts[-1] + 1 if counts else 0
-        target = _row(tokenizer, [inputs[0], *targets[:last]], predicted={i + 1 for i in counts})
+        target = token_row(tokenizer, [inputs[0], *targets[:last]], predicted={i + 1 for i in counts})
         return PreviewExample(source=None, target=target)
     if objective == "masked-tokens":
         real = len(inputs) if batch.mask is None else int(batch.mask[row].sum())
         inputs, targets = inputs[:real], targets[:real]
         differs = {i for i in range(real) if inputs[i] != targets[i]}
         hidden = {i for i in differs if inputs[i] in gaps}
-        source = _row(tokenizer, inputs, hidden=hidden, changed=differs - hidden)
-        return PreviewExample(source=source, target=_row(tokenizer, targets, predicted=set(counts)))
+        source = token_row(tokenizer, inputs, hidden=hidden, changed=differs - hidden)
+        return PreviewExample(source=source, target=token_row(tokenizer, targets, predicted=set(counts)))
     assert batch.source is not None
     source_ids = _real(batch.source[row], None if batch.source_mask is None else batch.source_mask[row])
-    source = _row(tokenizer, source_ids, hidden={i for i, id in enumerate(source_ids) if id in gaps})
+    source = token_row(tokenizer, source_ids, hidden={i for i, id in enumerate(source_ids) if id in gaps})
     last = counts[-1] + 1 if counts else 0
-    return PreviewExample(source=source, target=_row(tokenizer, targets[:last], predicted=set(counts)))
+    return PreviewExample(source=source, target=token_row(tokenizer, targets[:last], predicted=set(counts)))
 
 
 def _real(ids: Tensor, mask: Tensor | None) -> list[int]:
     kept: list[int] = (ids if mask is None else ids[mask]).tolist()
     return kept
-
-
-def _row(
-    tokenizer: Tokenizer,
-    ids: Sequence[int],
-    *,
-    predicted: set[int] | None = None,
-    hidden: set[int] | None = None,
-    changed: set[int] | None = None,
-) -> TokenRow:
-    shown = range(min(len(ids), MAX_TOKENS))
-
-    def visible(positions: set[int] | None) -> frozenset[int]:
-        return frozenset(i for i in positions or () if i in shown)
-
-    return TokenRow(
-        pieces=tuple(pieces_of(tokenizer, ids[:MAX_TOKENS])),
-        predicted=visible(predicted),
-        hidden=visible(hidden),
-        changed=visible(changed),
-        n_left_out=len(ids) - len(shown),
-    )
 
 
 def _facts(encoded: EncodedSplit) -> SplitFacts:

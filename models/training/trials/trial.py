@@ -19,6 +19,7 @@ from models.device import DeviceChoice, describe_out_of_memory, is_out_of_memory
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.tokenizers import read_tokenizer
+from models.training.batches import open_parent_corpus
 from models.training.objective import weighted_nll
 from models.training.optim import make_optimizers
 from models.training.prepare import PreparedData
@@ -33,7 +34,8 @@ def prepared_run(library: Library, run: RunFolder) -> PreparedData:
     corpus = open_corpus(library, run.made_from("corpus"))
     template = read_kept_template_config(run.folder) or ChatTemplateConfig()
     tokenizer = read_tokenizer(run.tokenizer_file)
-    return PreparedData(spec=run.spec, tokenizer=tokenizer, corpus=corpus, template=template)
+    old = open_parent_corpus(library, run.lineage) if run.spec.old_share else None
+    return PreparedData(spec=run.spec, tokenizer=tokenizer, corpus=corpus, old=old, template=template)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,46 +7,20 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
-from tokenizers import models as cores
+from tokenizers import Tokenizer
 
 from models.data.batch import Batch
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.tasks.batches import balanced_weights
-from models.tasks.encoding import Item, TaskEncoder, marked_tokenizer
+from models.tasks.encoding import TaskEncoder
 from models.tasks.losses import task_nll
+from models.tasks.row_reader import Item, marked_tokenizer
 from models.tasks.rows import check_rows
 from models.tokenizers import SPECIAL_TOKENS, train_tokenizer
 from tests.models.tasks.small_tasks import DESIGNS, word_tokenizer
 
 BERT = dataclasses.replace(PRESETS["bert-tiny"], context_length=16, d_model=32, vocab_size=64)
-
-
-@pytest.fixture(scope="module")
-def bert_tokenizer() -> Tokenizer:
-    words = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        "play",
-        "##ing",
-        "the",
-        "cat",
-        "sat",
-        "who",
-        "?",
-        "un",
-        "##a",
-    ]
-    tokenizer = Tokenizer(cores.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
-    return tokenizer
 
 
 def encode(tokenizer: Tokenizer, config: ModelConfig, task: str, row: dict[str, Any]) -> tuple[list[Item], Batch]:

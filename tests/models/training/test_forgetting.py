@@ -23,6 +23,11 @@ from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConf
 from models.settings.tune_spec import TuneSpec
 from models.training import forgetting
 from models.training.trainer import Trainer, prepare_run
+from models.training.trials.findings import DataPreview
+from models.training.trials.forecast import forecast
+from models.training.trials.lr_finder import find_lr
+from models.training.trials.preview import preview_data
+from models.training.trials.trial import prepared_run
 from tests.models.training.support import make_run, numbers, result_of, train
 
 CHATS = [
@@ -42,10 +47,10 @@ def small_world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_out_questions, "MAX_REPLY_TOKENS", 2)
 
 
-def tuned(library: Library, parent: RunFolder, train: dict[str, Any] | None = None, **tune: Any) -> RunFolder:
+def tuned_spec(library: Library, parent: RunFolder, train: dict[str, Any] | None = None, **tune: Any) -> RunSpec:
     build_examples_corpus(library, CHATS, CHATS[:2], "talks", None, task="chat")
     settings: dict[str, Any] = {"steps": 4, "batch_size": 2, "optimizer": "adamw", "lr": 0.01}
-    spec = RunSpec(
+    return RunSpec(
         name="tuned",
         model=parent.spec.model,
         tokenizer=TokenizerSpec(),
@@ -53,7 +58,10 @@ def tuned(library: Library, parent: RunFolder, train: dict[str, Any] | None = No
         train=TrainConfig(**(settings | QUIET | (train or {}))),
         tune=TuneSpec(parent=parent.id, **tune),
     )
-    return result_of(prepare_run(library, spec))
+
+
+def tuned(library: Library, parent: RunFolder, train: dict[str, Any] | None = None, **tune: Any) -> RunFolder:
+    return result_of(prepare_run(library, tuned_spec(library, parent, train, **tune)))
 
 
 def measured(events: list[Event]) -> list[KnowledgeMeasured]:
@@ -141,6 +149,23 @@ def test_old_rows_of_a_parent_whose_text_is_gone(library: Library, tiny_config: 
         tuned(library, parent, old_share=0.2)
     assert len(list(library.runs.iterdir())) == 1
     assert measured(train(tuned(library, parent), library)) == []
+
+
+def test_old_rows_are_in_what_is_tried_out_before(library: Library, tiny_config: ModelConfig) -> None:
+    parent = make_run(library, tiny_config, steps=1)
+    train(parent, library)
+    shown, read = {}, {}
+    for share in (0.0, 0.5):
+        spec = tuned_spec(library, parent, old_share=share)
+        (preview,) = [e for e in forecast(library, spec, "cpu", measured=False) if isinstance(e, DataPreview)]
+        shown[share] = {b"".join(p.bytes for p in each.target.pieces[:3]) for each in preview.examples}
+        read[share] = preview.epochs
+        run = RunFolder.open(tuned(library, parent, old_share=share).folder)
+        assert result_of(preview_data(prepared_run(library, run))) == preview
+        assert list(find_lr(library, spec, "cpu", n_steps=2))
+    assert shown[0.0] == {b"<|user|> S"}
+    assert shown[0.5] - shown[0.0]
+    assert read[0.5] < read[0.0]
 
 
 @pytest.mark.parametrize("damage", ["{", json.dumps({"before": {"step": 0}, "after": None}), "[]"])

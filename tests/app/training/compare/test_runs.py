@@ -121,12 +121,37 @@ def test_a_lineage_goes_down_to_the_text_and_names_what_is_missing(
     assert "no longer in the library" in lineage.chain[2].problem
     assert "has its own copy" in lineage.chain[3].problem
     assert lineage.chain[4].problem == ""
-    assert [(child.title, child.made) for child in lineage.children] == [("third", "from step 30")]
+    assert [(child.title, child.made) for child in lineage.children] == [("third", "forked at step 30")]
     (second / "tokenizer.json").write_text("{ }")
     corpus.path("val").unlink()
     lineage = lineage_of(library, second, library.list_runs())
     assert "has changed since the run was created" in lineage.chain[3].problem
     assert "val.txt" in lineage.chain[4].problem
+
+
+def test_runs_that_started_from_weights_are_told_from_forks(library: Library, tiny_config: ModelConfig) -> None:
+    weights = {"kind": "weights", "run": "base", "step": 20, "name": "base"}
+    foreign = {"kind": "weights", "name": "smol", "path": "/models/smol", "format": "hugging-face"}
+    base = make_run(library, tiny_config, "base", lineage={"parent": foreign}, created="2026-01-01")
+    tuned = make_run(library, tiny_config, "tuned", lineage={"parent": weights}, created="2026-01-02")
+    forked = {"parent": {"run": "tuned", "step": 5, "name": "tuned"}}
+    make_run(library, tiny_config, "fork", lineage=forked, created="2026-01-03")
+    runs = library.list_runs()
+    of_base = lineage_of(library, base, runs)
+    assert [(link.kind, link.title, link.made) for link in of_base.chain[:2]] == [
+        ("run", "base", ""),
+        ("model", "smol", "started from its weights"),
+    ]
+    assert of_base.can_be_forked
+    assert [(child.title, child.made) for child in of_base.children] == [
+        ("tuned", "started from its weights at step 20")
+    ]
+    of_tuned = lineage_of(library, tuned, runs)
+    assert [link.made for link in of_tuned.chain[1:3]] == [
+        "started from its weights at step 20",
+        "started from its weights",
+    ]
+    assert [(child.title, child.made) for child in of_tuned.children] == [("fork", "forked at step 5")]
 
 
 def test_a_cyclic_lineage_ends(library: Library, tiny_config: ModelConfig) -> None:

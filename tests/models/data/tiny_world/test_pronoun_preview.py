@@ -14,7 +14,7 @@ from models.data.tiny_world.pronouns import sentences
 from models.events import result_of
 from models.library.library import Library
 from models.recipes.pronoun_specs import pronoun_spec
-from models.training.prepare import prepare_trial
+from models.training.prepare import PreparedData, prepare_trial
 from models.training.trials.preview import preview_data
 
 
@@ -23,7 +23,9 @@ def test_the_referent_is_marked(library: Library, byte_tokenizer: Tokenizer, mon
     monkeypatch.setattr(corpus, "sentences", lambda *, held_out: islice(sentences(held_out=held_out), 0, None, 40))
     spec = pronoun_spec("encoder-only")
     design = dataclasses.replace(spec.model, context_length=128)
-    preview = result_of(preview_data(build_pronoun_corpus(library), byte_tokenizer, design, spec.train))
+    spec = dataclasses.replace(spec, model=design)
+    ready = PreparedData(spec=spec, tokenizer=byte_tokenizer, corpus=build_pronoun_corpus(library))
+    preview = result_of(preview_data(ready))
     assert preview.objective == "pronouns"
     for example in preview.examples:
         (position,) = example.target.predicted

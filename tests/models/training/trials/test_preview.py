@@ -9,12 +9,13 @@ import pytest
 from tokenizers import Tokenizer
 
 from models.data.corpus import Corpus, build_examples_corpus, build_text_corpus
-from models.data.seen_example import TokenRow
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.tasks.seen_example import TokenRow
 from models.tokenizers.special_tokens import add_missing_special_tokens
 from models.training.batches import make_batches
+from models.training.prepare import PreparedData
 from models.training.trials.findings import DataPreview
 from models.training.trials.preview import N_EXAMPLES, preview_data
 from tests.models.training.support import result_of
@@ -37,7 +38,8 @@ def look(corpus: Corpus, byte_tokenizer: Tokenizer, model: ModelConfig) -> tuple
     tokenizer = Tokenizer.from_str(byte_tokenizer.to_str())
     add_missing_special_tokens(tokenizer, model.topology, masks=model.position == "learned")
     model = dataclasses.replace(model, vocab_size=tokenizer.get_vocab_size())
-    return result_of(preview_data(corpus, tokenizer, model, TRAIN)), tokenizer, model
+    spec = RunSpec(name="small", model=model, tokenizer=TokenizerSpec(), data=DataSpec(), train=TRAIN)
+    return result_of(preview_data(PreparedData(spec=spec, tokenizer=tokenizer, corpus=corpus))), tokenizer, model
 
 
 def ids(row: TokenRow | None) -> list[int]:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from models.data.seen_example import MAX_TOKENS, SeenText, see_example
+from models.settings.model_config import ModelConfig
 from models.settings.tasks import TASKS
+from models.tasks.encoding import TaskEncoder
+from models.tasks.seen_example import MAX_TOKENS, SeenText, see_example
 from models.tokenizers import train_tokenizer
 
 ROWS: dict[str, dict[str, Any]] = {
@@ -41,17 +43,17 @@ def test_every_task_is_shown(tokenizer: Tokenizer) -> None:
 
 def test_what_counts(tokenizer: Tokenizer) -> None:
     (text,) = see_example("language", ROWS["language"], tokenizer).texts
-    assert counting(text) == b"bc"
+    assert counting(text) == b"abc<|end|>"
     chat = see_example("chat", ROWS["chat"], tokenizer)
     assert counting(chat.texts[0]) == b" Yo<|end|>"
     assert "4 of " in chat.what_counts
     source, target = see_example("text-to-text", ROWS["text-to-text"], tokenizer).texts
-    assert (counting(source), counting(target)) == (b"", b"de")
+    assert (counting(source), counting(target)) == (b"", b"de<|end|>")
     tagged = see_example("tagging", ROWS["tagging"], tokenizer)
-    assert counting(tagged.texts[0]) == b"A ", "the first token of each word, with the space before it"
+    assert counting(tagged.texts[0]) == b"Ar", "the first token of each word"
     assert tagged.answers == ("Anna: B-PER",)
     asked = see_example("span", ROWS["span"], tokenizer)
-    assert counting(asked.texts[1]) == b"Ben"
+    assert counting(asked.texts[0]) == b"Ben"
     assert asked.answers == ("“Ben”",)
 
 
@@ -61,7 +63,6 @@ def test_answers_say_which_output_they_are(tokenizer: Tokenizer) -> None:
     assert see_example("classification", row, tokenizer).answers == ("spam",)
     pair = see_example("multi-label", ROWS["multi-label"], tokenizer, ("y", "x"))
     assert pair.answers == ("x (output 2 of 2)", "y (output 1 of 2)")
-    assert [text.title for text in pair.texts] == ["Reads", "and reads"]
     assert see_example("regression", ROWS["regression"], tokenizer).answers == ("0.5",)
     without = see_example("span", {**ROWS["span"], "answers": []}, tokenizer)
     assert without.answers == ("no answer",)
@@ -70,5 +71,24 @@ def test_answers_say_which_output_they_are(tokenizer: Tokenizer) -> None:
 def test_long_texts_are_shown_in_part(tokenizer: Tokenizer) -> None:
     (text,) = see_example("language", {"text": "a" * 1000}, tokenizer).texts
     assert len(text.tokens.pieces) == MAX_TOKENS
-    assert text.tokens.n_left_out == 1000 - MAX_TOKENS
+    assert text.tokens.n_left_out == 1002 - MAX_TOKENS, "with the space before it and the end after it"
     assert max(text.tokens.predicted) < MAX_TOKENS
+
+
+@pytest.mark.parametrize("task", ["classification", "multi-label", "tagging", "span"])
+def test_an_encoder_s_row_is_that_of_its_batch(task: str, bert_tokenizer: Tokenizer) -> None:
+    row = {**ROWS[task], "text_pair": "de"} if "text" in ROWS[task] else ROWS[task]
+    (text,) = see_example(task, row, bert_tokenizer).texts
+    design = ModelConfig(topology="encoder-only", vocab_size=bert_tokenizer.get_vocab_size())
+    encoder = TaskEncoder(design, bert_tokenizer, task, ("spam", "x", "y", "O", "B-PER"))
+    batch = encoder.batch(encoder.items([row]))
+    assert [piece.id for piece in text.tokens.pieces] == batch.inputs[0].tolist()
+    assert text.tokens.pieces[0].bytes == b"[CLS]"
+    assert text.tokens.pieces[-1].bytes == b"[SEP]"
+    assert sum(piece.bytes == b"[SEP]" for piece in text.tokens.pieces) == (1 if task == "tagging" else 2)
+
+
+def test_a_conversation_is_shown_as_lines_where_the_tokenizer_has_no_turns(bert_tokenizer: Tokenizer) -> None:
+    (text,) = see_example("chat", ROWS["chat"], bert_tokenizer).texts
+    assert b"assistant" in b"".join(piece.bytes for piece in text.tokens.pieces).lower()
+    assert counting(text).endswith(b"[SEP]")

@@ -1,0 +1,165 @@
+"""A row of a dataset as a model will see it: its tokens, which of them are predicted, its labels. No torch import."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from models.chat.template_config import ChatTemplateConfig, template_to_teach
+from models.data.examples import ExampleForm, encode_examples
+from models.settings.model_config import ModelConfig
+from models.settings.tasks import TASKS
+from models.tasks.row_reader import Item, RowReader
+from models.tasks.rows import LABEL_TASKS, row_labels
+from models.tokenizers.codec import Piece, pieces_of
+from models.tokenizers.special_tokens import mask_id
+
+MAX_TOKENS = 600
+"""Tokens shown of each text: a screen holds no more."""
+
+_MAX_CONTEXT = 1 << 20
+"""Which model will read a row, and so its context, is still open: nothing is cut."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenRow:
+    """Tokens side by side; `predicted`, `hidden` and `changed` (replaced by another one) are positions in `pieces`."""
+
+    pieces: tuple[Piece, ...]
+    predicted: frozenset[int] = frozenset()
+    hidden: frozenset[int] = frozenset()
+    changed: frozenset[int] = frozenset()
+    n_left_out: int = 0
+    """Tokens after these that are not shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenText:
+    """One text that the model reads or writes."""
+
+    title: str
+    tokens: TokenRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenExample:
+    """A row as a model will see it. what_counts: what is learned from it, in a sentence. answers: its labels."""
+
+    texts: tuple[SeenText, ...]
+    what_counts: str
+    answers: tuple[str, ...] = ()
+
+
+def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels: Sequence[str] = ()) -> SeenExample:
+    """What a model of `tokenizer` sees of a row in the form of its task (models.settings.tasks): as in training.
+
+    Its topology is that which the tokenizer is made for: an encoder's has a mask token. Of a source and its target it
+    is an encoder-decoder.
+
+    Args:
+        labels: in the order of the model's outputs, as far as they are known.
+
+    Raises:
+        ValueError: where the tokenizer lacks a token that the task needs.
+    """
+    if task in LABEL_TASKS:
+        return _labelled(task, row, tokenizer, labels)
+    topology = "encoder-decoder" if task == "text-to-text" else "decoder-only"
+    config = ModelConfig(topology=topology, context_length=_MAX_CONTEXT)
+    form = ExampleForm(template=template_to_teach(ChatTemplateConfig(), config, tokenizer), model=config)
+    [(ids, counts)], _ = encode_examples([dict(row)], tokenizer, form)
+    predicted = {i for i, each in enumerate(counts) if each}
+    if task == "language":
+        return SeenExample(
+            texts=(SeenText(title="The text", tokens=token_row(tokenizer, ids, predicted=predicted - {0})),),
+            what_counts="Each token but the first is predicted from those before it.",
+        )
+    if task == "chat":
+        return SeenExample(
+            texts=(SeenText(title="The conversation", tokens=token_row(tokenizer, ids, predicted=predicted)),),
+            what_counts=f"Replies and their end tokens count: {len(predicted):,} of {len(ids):,} tokens. The rest is "
+            "only read.",
+        )
+    source, target = ids[: -len(predicted)], ids[-len(predicted) :]
+    return SeenExample(
+        texts=(
+            SeenText(title="Reads", tokens=token_row(tokenizer, source)),
+            SeenText(title="Writes", tokens=token_row(tokenizer, target, predicted=range(len(target)))),
+        ),
+        what_counts=f"The {len(target):,} tokens that it writes count, its end included. The {len(source):,} before "
+        "are only read.",
+    )
+
+
+def _labelled(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels: Sequence[str]) -> SeenExample:
+    topology = "decoder-only" if mask_id(tokenizer) is None else "encoder-only"
+    config = ModelConfig(topology=topology, context_length=_MAX_CONTEXT)
+    in_row = row_labels(task, row) if TASKS[task].label_column else ()
+    reader = RowReader(config, tokenizer, task, tuple(dict.fromkeys((*labels, *in_row))))
+    (item,) = reader.items([row])
+    counted = answer_tokens(task, item)
+    if task == "tagging":
+        what_counts = (
+            f"The first token of each word gets the word's tag: {len(counted):,} of {len(item.ids):,} tokens count."
+        )
+        tags = zip(row["words"], row["tags"], strict=True)
+        answers = [f"{word}: {tag}" for word, tag in tags if tag != "O"] or ["no word with a tag but O"]
+    elif task == "span":
+        what = "its first and its last token count" if counted else "it has no answer, which counts too"
+        what_counts = f"The model points at the answer: {what}."
+        answers = [f"“{answer['text']}”" for answer in row["answers"][:1]] or ["no answer"]
+    elif task == "regression":
+        what_counts = "The whole text gives one number; how far it is from the score counts."
+        answers = item_labels(reader, item)
+    else:
+        each = "each counts" if task == "multi-label" else "that of the right one counts"
+        what_counts = f"The whole text gives a probability for each label, and {each}."
+        answers = [
+            f"{label} (output {labels.index(label) + 1} of {len(labels)})" if label in labels else label
+            for label in item_labels(reader, item)
+        ]
+    tokens = token_row(tokenizer, item.ids, predicted=counted)
+    return SeenExample(texts=(SeenText(title="Reads", tokens=tokens),), what_counts=what_counts, answers=tuple(answers))
+
+
+def answer_tokens(task: str, item: Item) -> set[int]:
+    """The positions of an item's tokens that carry an answer: the first tokens of words, or all of a span."""
+    if task == "tagging":
+        return {position for position in item.first_tokens if position >= 0}
+    if task == "span" and item.target[1]:
+        return set(range(item.target[0], item.target[1] + 1))
+    return set()
+
+
+def item_labels(reader: RowReader, item: Item) -> list[str]:
+    """The labels of an item of a task other than span, its score, or the tags of its words that are not cut off."""
+    if reader.task == "regression":
+        return [f"{item.target:g}"]
+    if reader.task == "tagging":
+        return [reader.labels[item.target[position]] for position in sorted(answer_tokens("tagging", item))]
+    return [reader.labels[i] for i in (item.target if reader.task == "multi-label" else [item.target])]
+
+
+def token_row(
+    tokenizer: Tokenizer,
+    ids: Sequence[int],
+    *,
+    predicted: Collection[int] = (),
+    hidden: Collection[int] = (),
+    changed: Collection[int] = (),
+) -> TokenRow:
+    """The first MAX_TOKENS of some tokens, with marks at these positions."""
+
+    def shown(positions: Collection[int]) -> frozenset[int]:
+        return frozenset(i for i in positions if i < MAX_TOKENS)
+
+    return TokenRow(
+        pieces=tuple(pieces_of(tokenizer, ids[:MAX_TOKENS])),
+        predicted=shown(predicted),
+        hidden=shown(hidden),
+        changed=shown(changed),
+        n_left_out=max(0, len(ids) - MAX_TOKENS),
+    )
