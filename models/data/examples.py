@@ -102,7 +102,7 @@ def _encode_others(
     if form.template.template:
         encoded += encode_foreign_conversations(tokenizer, form.template.template, form.template.named_tokens, chats)
     else:
-        encoded += encode_conversations(tokenizer, chats)
+        encoded += encode_conversations(encoder, chats)
     texts = [text for pair in pairs for text in pair]
     texts += [message["content"] for example in examples for message in example.get("messages", ())]
     return encoded, sum(len(text.encode()) for text in texts)
