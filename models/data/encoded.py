@@ -35,7 +35,7 @@ from models.data.examples import (
     fit_pair,
     pack_examples,
 )
-from models.events import Event, Phase, Progress, result_of
+from models.events import Event, Pace, Phase, Progress, result_of
 from models.files.atomic import atomic_write_json, read_json
 from models.tokenizers.codec import text_parts
 from models.tokenizers.many_texts import ManyTextsEncoder
@@ -146,10 +146,10 @@ def _text_in_memory(corpus: Corpus, encoder: ManyTextsEncoder, split: str) -> Ge
     """A text of a small corpus, encoded part by part: of one that can be cut, that changes no token."""
     yield Phase(name="Encoding the text")
     size = corpus.path(split).stat().st_size
-    ids, n_bytes = bytearray(), 0
+    ids, n_bytes, pace = bytearray(), 0, Pace(size)
     for part, n_bytes in _text_parts(corpus, split, encoder, 0, size + 1):
         ids += part.examples.ids.data
-        yield Progress(done=n_bytes, total=size)
+        yield pace.progress(n_bytes)
     return EncodedSplit(split=split, n_bytes=n_bytes, ids=np.frombuffer(ids, encoder.dtype))
 
 
@@ -164,7 +164,7 @@ def _examples_in_memory(
     ids, reply, lengths = bytearray(), bytearray(), [np.zeros(1, np.int64)]
     n_bytes, n_cut = 0, 0
     for i, kind in enumerate(kinds):
-        done = 0
+        done, pace = 0, Pace(size)
         if i and not found[kind]:
             continue
         for group in rows.groups(0, GROUP_BYTES):
@@ -177,7 +177,7 @@ def _examples_in_memory(
                 reply += part.examples.reply.data
             n_bytes, n_cut = n_bytes + part.examples.n_bytes, n_cut + part.n_cut
             done += len(group)
-            yield Progress(done=rows.offset(done), total=size)
+            yield pace.progress(rows.offset(done))
     n_tokens = len(ids) // encoder.dtype.itemsize
     return EncodedSplit(
         split=split,
@@ -303,9 +303,9 @@ class _EncodedFiles:
             if not written.offset and not self._is_text:
                 files["starts"].seek(0)
                 files["starts"].write(bytes(8))
-            committed = written.offset
+            committed, pace = written.offset, Pace(total)
             is_first = True
-            yield Progress(done=written.offset, total=total)
+            yield pace.progress(written.offset)
             for part, offset, n_rows in self._parts(written):
                 packed, n_examples = part.examples, len(part.examples.starts) - 1
                 if is_first:
@@ -326,7 +326,7 @@ class _EncodedFiles:
                 if offset - committed >= COMMIT_BYTES:
                     self._commit(written, files)
                     committed = offset
-                yield Progress(done=offset, total=total)
+                yield pace.progress(offset)
             written.done = True
             self._commit(written, files)
 

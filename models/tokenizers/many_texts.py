@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, chain
 from typing import Any
 
@@ -39,31 +39,30 @@ class ManyTextsEncoder:
 
     def encode(self, texts: Sequence[str], end: int | None = None) -> tuple[Ids, npt.NDArray[np.int64]]:
         """The ids (n,) of the texts, each followed by the token `end`, and where each begins (texts + 1,)."""
-        parts = [list(self._parts(text)) for text in texts]
-        self._learn(chain.from_iterable(parts))
+        parts = [self._parts(text) for text in texts]
+        self._learn(parts)
         last = b"" if end is None else end.to_bytes(self.dtype.itemsize, "little")
         known = self._known
         encoded = [b"".join(map(known.__getitem__, words)) + last for words in parts]
         starts = np.array([0, *accumulate(map(len, encoded))], dtype=np.int64) // self.dtype.itemsize
         return np.frombuffer(b"".join(encoded), self.dtype), starts
 
-    def _parts(self, text: str) -> Iterator[str]:
+    def _parts(self, text: str) -> list[str]:
         """The keys of a text's words."""
         if not self._has_words or any(special in text for special in self._specials):
-            yield from (" " + part for part in literal_parts(self.tokenizer, text))
-            return
+            return [" " + part for part in literal_parts(self.tokenizer, text)]
         # Of the characters that are printable, only the space is white.
         is_simple = text.isprintable() and "  " not in text and not text.endswith(" ")
-        words = iter(text.split(" ") if is_simple else _SPACE.split(text))
-        if first := next(words):
-            yield " " + first
-        yield from words
+        words = text.split(" ") if is_simple else _SPACE.split(text)
+        words[:1] = [" " + words[0]] if words[0] else []
+        return words
 
-    def _learn(self, words: Iterator[str]) -> None:
+    def _learn(self, parts: Sequence[Sequence[str]]) -> None:
         if self._n_known > _MAX_KNOWN:
             self._known, self._n_known = {}, 0
-        new = list(dict.fromkeys(word for word in words if word not in self._known))
+        new = [word for word in dict.fromkeys(chain.from_iterable(parts)) if word not in self._known]
         texts = [word[1:] if word.startswith(" ") else " " + word for word in new]
-        for word, encoding in zip(new, self.tokenizer.encode_batch_fast(texts, add_special_tokens=False), strict=True):
+        encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        for word, encoding in zip(new, encodings, strict=True):
             self._known[word] = np.array(encoding.ids, self.dtype).tobytes()
             self._n_known += len(word)

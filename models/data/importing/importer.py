@@ -26,7 +26,7 @@ from models.data.importing.scan import (
 )
 from models.data.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows
 from models.data.importing.task_rows import RowError, task_row
-from models.events import Event, Phase, Progress
+from models.events import Event, Pace, Phase
 from models.library.library import Library
 from models.settings.tasks import TASKS
 
@@ -73,7 +73,7 @@ def dataset_name(library: Library, plan: ImportPlan) -> str:
 def _write(
     library: Library, plan: ImportPlan, name: str, source: Source, scan: Scan, codes: Codes
 ) -> Generator[Event, None, Corpus]:
-    task, labels, n_read = TASKS[plan.task], set[str](), 0
+    task, labels, n_read, pace = TASKS[plan.task], set[str](), 0, Pace(source.meter.total)
     with CorpusWriter(library, seed=plan.seed, n_bytes=scan.n_bytes) as writer:
         faults = chain.from_iterable(fault.tolist() for _, (fault,) in parts(scan.fault))
         for record in source.records():
@@ -81,7 +81,7 @@ def _write(
             if fault is None:
                 break
             if n_read % PROGRESS_ROWS == 0:
-                yield Progress(done=source.meter.done, total=source.meter.total)
+                yield pace.progress(source.meter.done)
             if fault != GOOD:
                 _check_is_mended(plan, record, "empty" if fault == EMPTY else "invalid")
             elif codes[n_read] != LEFT_OUT:
