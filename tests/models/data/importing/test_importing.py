@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from models.data.corpus import Corpus, Example, find_dataset, list_corpora
 from models.data.formats.rows import ReadOptions, Row
+from models.data.importing import columns
 from models.data.importing.checks import Checks, check_events, revise_events
 from models.data.importing.importer import import_events
 from models.data.importing.inspection import inspect_source
@@ -358,6 +359,20 @@ def test_a_name_is_given_once(tmp_path: Path, library: Library) -> None:
     assert find_dataset(library, "mails") == corpus
     with pytest.raises(ValueError, match="There is a dataset called 'mails' already"):
         imported(library, plan)
+
+
+def test_many_rows_are_compared_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [*mails(300), *mails(100), *({**row, "label": "ham"} for row in mails(40)), *mails(200, seed=2)]
+    rows = [{**row, "number": index // 7} for index, row in enumerate(rows)]
+    train, test = write_rows(tmp_path / "train.jsonl", rows), write_rows(tmp_path / "test.jsonl", rows[250:310])
+    grouped = {"text": "text", "label": "label", "group": "number"}
+    plans = [plan_of(train), plan_of(train, mends=frozenset(MENDS) - {"rare-labels"}), plan_of(train, test)]
+    plans.append(plan_of(train, columns=grouped, mends=frozenset[str]()))
+    at_once = [imported(Library(tmp_path / f"whole-{i}"), plan) for i, plan in enumerate(plans)]
+    monkeypatch.setattr(columns, "CHUNK_ROWS", 64)
+    monkeypatch.setattr(columns, "BUCKET_ROWS", 100)
+    in_parts = [imported(Library(tmp_path / f"parts-{i}"), plan) for i, plan in enumerate(plans)]
+    assert [corpus.sha for corpus in in_parts] == [corpus.sha for corpus in at_once]
 
 
 def test_nothing_stays_of_an_import_that_was_cancelled_or_failed(tmp_path: Path, library: Library) -> None:
