@@ -24,6 +24,7 @@ COMMANDS = (
     "quickstart",
     "pronouns",
     "train",
+    "data",
     "find",
     "queue",
     "sweep",
