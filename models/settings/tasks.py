@@ -123,6 +123,8 @@ TASKS = {
             "length_ratio",
             "copied_ngrams",
             "pass_at_1",
+            "facts_right",
+            "case_errors",
         ),
     ),
 }

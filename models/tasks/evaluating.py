@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -12,8 +13,10 @@ from models.architecture.transformer import AnyModel
 from models.data.corpus import Corpus, find_dataset
 from models.events import Event, Phase
 from models.library.library import Library
+from models.metrics.intervals import RESAMPLES
 from models.settings.tasks import TASKS
-from models.tasks.predicting import predict
+from models.tasks.judging import judges_of
+from models.tasks.predicting import Prediction, predict
 from models.tasks.rows import Row, check_rows
 from models.tasks.scoring import Evaluation, TaskRows, score
 from models.tasks.writing import Writing
@@ -69,7 +72,24 @@ def evaluate(
     yield Phase(name="Predicting")
     predictions = yield from predict(model, tokenizer, data.task, data.rows, labels, writing=writing)
     yield Phase(name="Scoring")
-    report = score(data.task, predictions, data.rows, labels)
+    return (yield from evaluate_predictions(data, predictions, labels))
+
+
+def evaluate_predictions(
+    data: TaskRows, predictions: Sequence[Prediction], labels: Sequence[str] = (), *, resamples: int = RESAMPLES
+) -> Generator[Event, None, Evaluation]:
+    """The scores of predictions that were made before, with those of the judges that the rows ask for."""
+    report = score(data.task, predictions, data.rows, labels, resamples=resamples)
+    judges = judges_of(data.rows) if data.task == "text-to-text" else []
+    for judge in judges:
+        texts = [prediction.value for prediction in predictions]
+        judged, details = yield from judge(data.rows, texts, resamples)
+        report = judged.joined(report) if judged.item_scores else report.joined(judged)
+        if details:
+            predictions = [
+                replace(prediction, details={**prediction.details, **more})
+                for prediction, more in zip(predictions, details, strict=True)
+            ]
     if data.metric in report.scores:
         report = report.with_headline(data.metric)
     return Evaluation(data=data, predictions=predictions, report=report)

@@ -71,7 +71,9 @@ def score(
     """
     gold, values = [gold_of(task, row) for row in rows], [prediction.value for prediction in predictions]
     if task == "classification":
-        shares = np.array([[prediction.probabilities[label] for label in labels] for prediction in predictions])
+        shares = None
+        if all(prediction.probabilities for prediction in predictions):  # a baseline has none
+            shares = np.array([[prediction.probabilities[label] for label in labels] for prediction in predictions])
         report = score_classification(gold, values, labels=labels, probabilities=shares, resamples=resamples)
     elif task == "multi-label":
         report = score_multi_label(gold, values, labels=labels, resamples=resamples)

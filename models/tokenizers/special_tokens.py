@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tokenizers import AddedToken, Tokenizer
 from tokenizers import models as cores
 
-from models.tokenizers.codec import encode_text
+from models.tokenizers.codec import SPECIAL_TOKENS, encode_text
 
 if TYPE_CHECKING:
     from models.settings.model_config import ModelConfig
@@ -99,7 +100,16 @@ def add_missing_special_tokens(tokenizer: Tokenizer, topology: str, *, masks: bo
         missing += [] if masks or sentinel_ids(tokenizer) else SENTINELS
         missing += ["<|pad|>"] if pad_id(tokenizer) is None else []
         missing += ["<|end|>"] if end_id(tokenizer) is None else []
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in missing])
+    _append(tokenizer, missing)
+
+
+def add_chat_tokens(tokenizer: Tokenizer) -> None:
+    """Append those of SPECIAL_TOKENS that a conversation needs in the native format, and the tokenizer lacks."""
+    _append(tokenizer, [token for token in SPECIAL_TOKENS[1:] if tokenizer.token_to_id(token) is None])
+
+
+def _append(tokenizer: Tokenizer, tokens: Sequence[str]) -> None:
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in tokens])
 
 
 def encode_with_masks(tokenizer: Tokenizer, text: str) -> list[int]:

@@ -17,7 +17,7 @@ from models.data.corpus import SPLITS, Corpus
 from models.data.examples import ExampleForm
 from models.data.objectives import check_trainable
 from models.data.sources import prepare_corpus
-from models.events import Event
+from models.events import Event, Notice
 from models.files.atomic import TEMPORARY_PREFIX, atomic_write_json, read_json, remove_folder
 from models.interop.parents import Parent, open_parent, write_parent
 from models.library.library import Library
@@ -29,9 +29,9 @@ from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, objective
 from models.tasks.encoding import LABEL_TASKS
 from models.tasks.rows import check_rows, labels_of
 from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
-from models.tokenizers.special_tokens import add_missing_special_tokens
+from models.tokenizers.special_tokens import add_chat_tokens, add_missing_special_tokens
 from models.training.batches import REPLY_TASKS, find_old_rows
-from models.training.tuning import build_run_model, check_tuning, keeps_head_of, tuned_design
+from models.training.tuning import build_run_model, check_tuning, keeps_head_of, tuned_design, what_is_new
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +143,9 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     if data.source == "dataset":
         data = _with_task(data, corpus, parent.labels)
     tokenizer = parent.tokenizer
+    n_known = tokenizer.get_vocab_size()
+    if corpus.has_chats and not parent.template_config.template:
+        add_chat_tokens(tokenizer)
     spec = dataclasses.replace(spec, model=parent.config, tokenizer=parent.tokenizer_spec, data=data)
     _add_special_tokens(tokenizer, spec, parent.config.topology)
     spec = dataclasses.replace(
@@ -151,7 +154,10 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
         tune=dataclasses.replace(tune, parent=parent.reference),
     )
     _check(spec)
-    check_tuning(spec, parent.config)
+    n_new = tokenizer.get_vocab_size() - n_known
+    check_tuning(spec, n_new)
+    for sentence in what_is_new(spec, n_new, parent.config, parent.labels):
+        yield Notice(sentence=sentence)
     return PreparedData(spec=spec, tokenizer=tokenizer, corpus=corpus, parent=parent, template=parent.template_config)
 
 
