@@ -1,4 +1,4 @@
-"""Sentences of film reviews and what twenty people thought of them (Hutto and Gilbert 2014), from vaderSentiment 0.5."""
+"""Sentences of film reviews, rated by twenty people (Hutto and Gilbert 2014): in the sources of vaderSentiment 0.5."""
 
 from __future__ import annotations
 
