@@ -1,4 +1,4 @@
-"""`terrarium task`: learn a task of Tiny World from scratch, and set its score beside a baseline's."""
+"""`terrarium task`: learn a task of Tiny World or of real data, and set its score beside a baseline's."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.interrupt import stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
+from models.data.collections.corpora import COLLECTIONS
 from models.library.library import Library
 from models.metrics.table import METRICS, format_score
-from models.recipes.tasks.table import TASK_RECIPES, Bar
+from models.recipes.tasks.published import ALL_RECIPES
+from models.recipes.tasks.table import Bar
 
 if TYPE_CHECKING:
     from models.recipes.tasks.results import TaskResult
@@ -28,11 +30,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "those of simple rules on the same rows.",
         epilog="\n".join(
             f"{name}: {recipe.help} {bars_text(recipe.bars)} ({recipe.minutes:g} min)"
-            for name, recipe in TASK_RECIPES.items()
+            for name, recipe in ALL_RECIPES.items()
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", metavar="NAME", choices=tuple(TASK_RECIPES), help=", ".join(TASK_RECIPES))
+    parser.add_argument("name", metavar="NAME", choices=tuple(ALL_RECIPES), help=", ".join(ALL_RECIPES))
     parser.add_argument("--seed", type=int, default=0, help="random seed of the world and the model (default: 0)")
     parser.add_argument(
         "--seeds", type=int, default=1, metavar="N", help="N seeds from --seed on: the mean, and each (default: 1)"
@@ -40,7 +42,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, help="train as long as fits into so many minutes")
     parser.add_argument("--from", dest="parent", default="", metavar="MODEL", help="fine-tune this model instead")
     parser.add_argument(
-        "--data", default="", metavar="FILE-or-DATASET", help="your own rows of the same form: JSON lines, or a dataset"
+        "--data",
+        default="",
+        metavar="FILE-or-DATASET",
+        help=f"the package's file that {', '.join(COLLECTIONS)} read; or your own rows of the same form: JSON "
+        "lines, or a dataset",
     )
     add_common(parser)
     return parser
@@ -58,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     for seed in range(args.seed, args.seed + args.seeds):
         task = TaskRun(
             Library(),
-            TASK_RECIPES[args.name],
+            ALL_RECIPES[args.name],
             device=args.device,
             seed=seed,
             minutes=args.minutes,
@@ -87,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
 def print_result(result: TaskResult) -> None:
     """Print the scores of each group beside those of the baselines, and whether the bars are met."""
-    print(f"{TASK_RECIPES[result.name].title}, seed {result.seed}")
+    print(f"{ALL_RECIPES[result.name].title}, seed {result.seed}")
     metrics = dict.fromkeys((result.metric, *(bar.metric for bar in result.bars)))
     for group, scores in result.groups.items():
         print(f"{group or 'all'}: {scores.report.n:,} rows")

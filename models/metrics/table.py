@@ -72,6 +72,7 @@ METRICS = {
     "copied_ngrams": _share("Copied", "texts", "runs of four words that stand in the source", None),
     "pass_at_1": _share("pass@1", "code", "functions that pass all of their cases at the first try"),
     "facts_right": _share("All facts right", "judging", "summaries that say all that they must, and nothing else"),
+    "valid_form": _share("Valid", "judging", "replies that are a JSON object with the wanted fields and no others"),
     "case_errors": _share("Case errors", "judging", "German articles, endings and pronouns in a wrong case", False),
 }
 

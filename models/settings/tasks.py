@@ -124,6 +124,7 @@ TASKS = {
             "copied_ngrams",
             "pass_at_1",
             "facts_right",
+            "valid_form",
             "case_errors",
         ),
     ),

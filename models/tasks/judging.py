@@ -1,7 +1,8 @@
-"""Judges of written texts by what their rows say beyond the target: cases to run, facts to tell, German cases."""
+"""Judges of written texts by what their rows say beyond the target: cases to run, facts, fields, German cases."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ Judge = Callable[[Sequence[Row], Sequence[str], int], Generator[Event, None, tup
 
 
 def judges_of(rows: Sequence[Row]) -> list[Judge]:
-    """The judges that rows ask for: of code by “cases”, of summaries by “facts”, of German by its “language”."""
+    """The judges that rows ask for by their columns: of code “cases”, of summaries “facts”, of JSON “fields”; of German."""
     if not rows:
         return []
     found = [judge for column, judge in _OF_COLUMN.items() if all(column in row for row in rows)]
@@ -52,6 +53,29 @@ def _judge_facts(
     return report, [{"are_facts_right": is_right} for is_right in right]
 
 
+def _judge_fields(
+    rows: Sequence[Row], texts: Sequence[str], resamples: int
+) -> Generator[Event, None, tuple[Report, Details]]:
+    """Whether each text is a JSON object with the row's fields and no others, of their types, whatever they say."""
+    yield from ()
+    valid = [_has_fields(text, row["fields"]) for row, text in zip(rows, texts, strict=True)]
+    report = Report(
+        headline="valid_form",
+        n=len(rows),
+        scores={"valid_form": proportion(valid)},
+        item_scores=tuple(map(float, valid)),
+    )
+    return report, [{"is_valid": is_valid} for is_valid in valid]
+
+
+def _has_fields(text: str, fields: Mapping[str, str]) -> bool:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and {key: type(value).__name__ for key, value in found.items()} == fields
+
+
 def _judge_german(
     rows: Sequence[Row], texts: Sequence[str], resamples: int
 ) -> Generator[Event, None, tuple[Report, Details]]:
@@ -68,4 +92,8 @@ def _judge_german(
     return Report(headline="case_errors", n=len(found), scores={"case_errors": score}), []
 
 
-_OF_COLUMN: Mapping[str, Judge] = {"cases": _judge_code, "facts": _judge_facts}
+_OF_COLUMN: Mapping[str, Judge] = {
+    "cases": _judge_code,
+    "facts": _judge_facts,
+    "fields": _judge_fields,
+}

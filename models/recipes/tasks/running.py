@@ -6,23 +6,28 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
 
 import torch
 
-from models.data.corpus import open_corpus
+from models.data.corpus import Corpus, open_corpus
 from models.events import Event, Finished, Phase, Progress
+from models.interop.loading import load_model
 from models.library.library import Library
 from models.metrics.intervals import RESAMPLES
 from models.metrics.report import Report
 from models.recipes.tasks.own_data import own_dataset
+from models.recipes.tasks.published import PublishedRecipe
 from models.recipes.tasks.results import ALL, GroupScores, TaskResult
 from models.recipes.tasks.table import TaskRecipe, with_steps
+from models.runs.checkpoint_state import BASE
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import DataSpec, RunSpec
-from models.tasks.evaluating import dataset_rows, evaluate, evaluate_predictions
-from models.tasks.predicting import Prediction
+from models.tasks.evaluating import dataset_rows, evaluate_predictions
+from models.tasks.predicting import Prediction, predict
 from models.tasks.scoring import TaskRows, write_scores
 from models.tasks.writing import Writing
+from models.tokenizers import encode_text
 from models.training.prepare import prepare_run
 from models.training.trainer import Trainer
 from models.training.trials.findings import RunCost
@@ -30,11 +35,17 @@ from models.training.trials.forecast import forecast
 
 THREADS = 1
 """Matrices this small are multiplied as fast by one thread as by two, and another program can have the other core."""
+_THREADS_OF_TUNED = 2
+"""Those of published models are larger."""
 _MIN_STEPS, _MOST_TIMES = 20, 4
 """Where the minutes are given: as many steps as fit into them, but not less, nor so many times the recipe's."""
 _MOST_GROUPS = 20
 _OTHER_SHARE = 0.25
 """The share of given minutes that is kept for everything but training."""
+_SPARE = 16
+"""Tokens that a text may be longer than the longest of training: one that never ends is wrong anyway."""
+FROM_SCRATCH, BEFORE = "From scratch", "Before fine-tuning"
+"""What stands beside a fine-tuned model among the baselines, where its recipe can start without a parent or not."""
 
 
 class TaskRun:
@@ -60,7 +71,8 @@ class TaskRun:
         Args:
             minutes: as many steps as fit into them; None for the recipe's own number. parent: a model to fine-tune
                 instead of starting from scratch. data: rows of one's own, of the task's form, instead of Tiny World's:
-                a file of JSON lines, or a dataset of the library.
+                a file of JSON lines, or a dataset of the library. A published recipe reads its package's file there,
+                and one that needs a parent takes that for it.
 
         Raises:
             ValueError: if the minutes are not above 0.
@@ -70,6 +82,8 @@ class TaskRun:
         self.recipe, self.seed = recipe, seed
         self._library, self._device, self._minutes = library, device, minutes
         self._parent, self._data = parent, data
+        if isinstance(recipe, PublishedRecipe) and recipe.needs_parent and not parent:
+            self._parent, self._data = data, ""
         self._stop: tuple[bool, str] | None = None
         self._is_training = False
         self.trainer: Trainer | None = None
@@ -100,11 +114,32 @@ class TaskRun:
             torch.set_num_threads(threads)
 
     def _events(self, began: float) -> Generator[Event, None, None]:
-        spec = self._first_spec()
+        spec = yield from self._first_spec()
         if self._minutes is not None:
             spec = yield from self._fitted(spec, began)
+        beside: dict[str, Sequence[Prediction]] = {}
+        if isinstance(self.recipe, PublishedRecipe) and spec.tune is not None and not self.recipe.needs_parent:
+            plain = self.recipe.spec(
+                self._library.free_run_name(f"{spec.name}, from scratch"), self.seed, data=spec.data
+            )
+            if not (yield from self._train(plain)):
+                return
+            beside[FROM_SCRATCH] = yield from self._predict()
+        if not (yield from self._train(spec)):
+            return
+        if isinstance(self.recipe, PublishedRecipe) and self.recipe.needs_parent:
+            yield Phase(name="Asking the model as it was before")
+            beside[BEFORE] = yield from self._predict_before()
+        groups = yield from self._score(beside)
+        assert self.run is not None
+        self.result = self._result(self.run, groups, time.perf_counter() - began)
+
+    def _train(self, spec: RunSpec) -> Generator[Event, None, bool]:
+        """Train a run of `spec`; whether it came to its end."""
         self.run = yield from prepare_run(self._library, spec)
-        self.trainer = Trainer(self.run, self._library, device=self._device, allow_threads=THREADS)
+        allowed = _THREADS_OF_TUNED if _is_tuned_as_published(self.recipe, spec) else THREADS
+        torch.set_num_threads(allowed)
+        self.trainer = Trainer(self.run, self._library, device=self._device, allow_threads=allowed)
         if self._stop is not None:  # Ctrl-C may come between any two lines
             self.trainer.request_stop(*self._stop)
         finished = False
@@ -114,20 +149,67 @@ class TaskRun:
                 finished = isinstance(event, Finished) and event.status == "finished"
                 yield event
         self._is_training = False
-        if finished:
-            groups = yield from self._score(self.run, self.trainer)
-            self.result = self._result(self.run, groups, time.perf_counter() - began)
+        return finished
 
-    def _first_spec(self) -> RunSpec:
+    def _predict(self) -> Generator[Event, None, Sequence[Prediction]]:
+        """The predictions of what was trained last."""
+        assert self.run is not None
+        assert self.trainer is not None
+        data, labels = self._test_rows(), self.run.spec.data.labels
+        yield Phase(name="Predicting")
+        return (
+            yield from predict(
+                self.trainer.model, self.trainer.tokenizer, data.task, data.rows, labels, writing=self._writing()
+            )
+        )
+
+    def _predict_before(self) -> Generator[Event, None, Sequence[Prediction]]:
+        """The predictions of the parent, whose weights the run keeps."""
+        assert self.run is not None
+        assert self.trainer is not None
+        data = self._test_rows()
+        parent, _ = load_model(self.run.folder / BASE)
+        return (yield from predict(parent, self.trainer.tokenizer, data.task, data.rows, (), writing=self._writing()))
+
+    def _corpus(self) -> Corpus:
+        assert self.run is not None
+        return open_corpus(self._library, self.run.made_from("corpus"))
+
+    def _test_rows(self) -> TaskRows:
+        return dataset_rows(self._corpus())
+
+    def _writing(self) -> Writing:
+        assert self.run is not None
+        assert self.trainer is not None
+        context_length = self.run.spec.model.context_length
+        targets = [row["target"] for row in self._corpus().read_examples("train") if "target" in row]
+        longest = max((len(encode_text(self.trainer.tokenizer, target)) for target in targets), default=0)
+        return Writing(max_tokens=min(context_length, longest + _SPARE), template=self.trainer.context.template)
+
+    def _first_spec(self) -> Generator[Event, None, RunSpec]:
         """The spec with the recipe's number of steps."""
         recipe = self.recipe
-        if not self._data:
+        if isinstance(recipe, PublishedRecipe):
+            recipe.check_parent(self._parent)
+        if isinstance(recipe, PublishedRecipe) and not self._has_own_rows:
+            corpus = yield from recipe.dataset(self._library, self._data, self.seed)
+        elif self._data:
+            corpus = own_dataset(self._library, self._data, recipe.task)
+        else:
             name = self._library.free_run_name(f"{recipe.title}, Tiny World {self.seed}")
             return recipe.spec(name, self.seed, parent=self._parent)
-        corpus = own_dataset(self._library, self._data, recipe.task)
         data = DataSpec(source="dataset", dataset=corpus.sha, task=corpus.task)
-        name = self._library.free_run_name(f"{recipe.title}, {corpus.label}")
+        about = f"seed {self.seed}" if corpus.label.startswith(recipe.title) else corpus.label
+        name = self._library.free_run_name(f"{recipe.title}, {about}")
         return recipe.spec(name, self.seed, data=data, parent=self._parent)
+
+    @property
+    def _has_own_rows(self) -> bool:
+        """Whether the data are rows of the user's own: for a recipe that reads a package, JSON lines or a dataset."""
+        if not isinstance(self.recipe, PublishedRecipe):
+            return bool(self._data)
+        path = Path(self._data).expanduser()
+        return bool(self._data) and (path.suffix == ".jsonl" or not (path.exists() or "." in path.name))
 
     def _fitted(self, spec: RunSpec, began: float) -> Generator[Event, None, RunSpec]:
         """The spec with as many steps as fit into the minutes."""
@@ -144,22 +226,27 @@ class TaskRun:
         steps = max(_MIN_STEPS, min(_MOST_TIMES * spec.train.steps, int(1000 * left / cost.ms_per_step)))
         return dataclasses.replace(spec, train=with_steps(spec.train, steps))
 
-    def _score(self, run: RunFolder, trainer: Trainer) -> Generator[Event, None, Mapping[str, GroupScores]]:
-        """The scores of the model and of the baselines by group; writes the model's to the run's folder."""
-        corpus = open_corpus(self._library, run.made_from("corpus"))
-        data = dataset_rows(corpus)
-        writing = Writing(max_tokens=run.spec.model.context_length, template=trainer.context.template)
-        found = yield from evaluate(trainer.model, trainer.tokenizer, data, run.spec.data.labels, writing)
-        reports = {ALL: found.report} | (yield from self._by_group(data, found.predictions, run.spec.data.labels))
+    def _score(self, beside: Mapping[str, Sequence[Prediction]]) -> Generator[Event, None, Mapping[str, GroupScores]]:
+        """The scores of the model and of the baselines by group; writes the model's to the run's folder.
+
+        beside: the predictions of other models, by what they are called among the baselines.
+        """
+        assert self.run is not None
+        run, corpus, data = self.run, self._corpus(), self._test_rows()
+        labels = run.spec.data.labels
+        found = yield from evaluate_predictions(data, (yield from self._predict()), labels)
+        reports = {ALL: found.report} | (yield from self._by_group(data, found.predictions, labels))
         yield Phase(name="Scoring simple rules on the same rows")
-        baselines: dict[str, Mapping[str, Report]] = {}
+        others = dict(beside)
         for make in self.recipe.baselines:
             baseline = make()
             baseline.fit(corpus.read_examples("train"))
-            predictions = [Prediction(value=value) for value in baseline.predict(data.rows)]
-            whole = yield from evaluate_predictions(data, predictions, run.spec.data.labels, resamples=0)
-            of_group = yield from self._by_group(data, predictions, run.spec.data.labels, resamples=0)
-            baselines[baseline.title] = {ALL: whole.report} | of_group
+            others[baseline.title] = [Prediction(value=value) for value in baseline.predict(data.rows)]
+        baselines: dict[str, Mapping[str, Report]] = {}
+        for title, predictions in others.items():
+            whole = yield from evaluate_predictions(data, predictions, labels, resamples=0)
+            of_group = yield from self._by_group(data, predictions, labels, resamples=0)
+            baselines[title] = {ALL: whole.report} | of_group
         groups = {
             group: GroupScores(report=report, baselines={title: own[group] for title, own in baselines.items()})
             for group, report in reports.items()
@@ -188,7 +275,7 @@ class TaskRun:
 
     def _result(self, run: RunFolder, groups: Mapping[str, GroupScores], seconds: float) -> TaskResult:
         headline = self.recipe.headline
-        has_bar = not self._data
+        has_bar = not self._has_own_rows
         report = groups[ALL].report
         is_scored = headline.metric in report.scores
         return TaskResult(
@@ -201,3 +288,7 @@ class TaskRun:
             groups=groups,
             bars=self.recipe.bars if has_bar else (),
         )
+
+
+def _is_tuned_as_published(recipe: TaskRecipe, spec: RunSpec) -> bool:
+    return isinstance(recipe, PublishedRecipe) and recipe.tuning is not None and spec.tune is not None

@@ -15,7 +15,7 @@ from tests.models.recipes.small_recipes import few_rows, small
 
 @pytest.fixture(autouse=True)
 def small_recipes(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task, "TASK_RECIPES", MappingProxyType({"mood": small("mood")}))
+    monkeypatch.setattr(task, "ALL_RECIPES", MappingProxyType({"mood": small("mood")}))
 
 
 def test_json_of_two_seeds(capsys: pytest.CaptureFixture[str]) -> None:
