@@ -23,6 +23,7 @@ from models.training.parallel.process_group import end_process
 COMMANDS = (
     "quickstart",
     "pronouns",
+    "task",
     "train",
     "data",
     "find",

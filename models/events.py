@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
 Result = TypeVar("Result")
+
+_LEAST_S = 1.0
+"""What took less says nothing of what is left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,21 @@ class Progress(Event):
     done: int
     total: int
     seconds_left: float | None = None
+
+
+class Pace:
+    """Makes the Progress of a phase that begins now, with the time that is left as it went so far."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._began, self._first = total, time.monotonic(), -1
+
+    def progress(self, done: int) -> Progress:
+        """What was done when it was first asked, by an earlier try, took no time."""
+        if self._first < 0:
+            self._first = done
+        seconds, n = time.monotonic() - self._began, done - self._first
+        left = seconds / n * (self._total - done) if n > 0 and seconds > _LEAST_S else None
+        return Progress(done=done, total=self._total, seconds_left=left)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ from models.settings.sampling_config import SamplingConfig, with_advice
 _TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not loop
 _WHOLE = ("pairs", "embeddings")
 """Modes without sampling settings and without a token in focus."""
-_DRAWS_NOTHING = "This model fills masks and does not sample: these settings have no effect."
+_DRAWS_NOTHING = "This model writes no text and does not sample: these settings have no effect."
 _FOLDED = "chat side folded"
 _NARROW = 1100
 """Below this width in pixels at the usual text size, the right side is folded until the user unfolds it."""
@@ -121,6 +121,7 @@ class ChatTab(QWidget):
         self.page.train_requested.connect(lambda: session.tab_requested.emit("training"))
         self.prompting.changed.connect(conversation.set_prompting)
         self.modes.view_changed.connect(self._on_mode)
+        self.modes.example_asked.connect(self.page.composer.field.setPlainText)
         self.side.view_changed.connect(self._show_sides)
         self.side.folded_changed.connect(self._on_folded)
         self.page.legend.chosen.connect(self.replies.set_quantity)
@@ -140,7 +141,7 @@ class ChatTab(QWidget):
     @Slot()
     def _on_model(self) -> None:
         model = self._session.chat.model
-        self.sampling.set_used(model is None or model.mode != "fill", _DRAWS_NOTHING)
+        self.sampling.set_used(model is None or model.writes, _DRAWS_NOTHING)
         if model is not None:
             usual = SamplingConfig(temperature=_TALK_TEMPERATURE if model.is_chat_model else _TEXT_TEMPERATURE)
             self.sampling.set_context_length(model.context_length)

@@ -1,10 +1,11 @@
-"""The modes of the chat tab: chat, notebook, fill masks, text to text, comparisons."""
+"""The modes of the chat tab: chat, notebook, pages for what a model learned, comparisons."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from app.glass.focus import Focus
@@ -19,19 +20,37 @@ _MODES = {
     "notebook": ("talk", "text"),
     "fill": ("fill",),
     "answer": ("answer",),
+    "labels": ("classify",),
+    "entities": ("tag",),
+    "span": ("ask",),
+    "compare": ("talk", "text", "answer", "fill", ""),
 }
 """Views offered only for some values of `ChatModel.mode`."""
-_FIRST = {"fill": "fill", "answer": "answer"}
+_FIRST = {
+    "fill": "fill",
+    "answer": "answer",
+    "classify": "labels",
+    "tag": "entities",
+    "ask": "span",
+    "vectors": "embeddings",
+}
 """The first view for models that are not chat models."""
+_CODE = "code"
+"""The view for models that write functions."""
 
 
 class ChatModes(Views):
     """The pages in the middle of the chat tab. Only those that fit the open model are offered.
 
+    Signals:
+        example_asked(text): write the source of a dataset's row as the next message.
+
     Args:
         chat: the page of the conversation. draw: returns the sampling settings of the next reply. system: returns
             the system prompt.
     """
+
+    example_asked = Signal(str)
 
     def __init__(
         self,
@@ -45,13 +64,17 @@ class ChatModes(Views):
     ) -> None:
         self._session, self._theme, self._focus = session, theme, focus
         self._draw, self._system = draw, system
-        self._mode = ""
+        self._mode = ("", "")
         self.notebook_text: QPlainTextEdit | None = None
         """The editor of the notebook, once that was made."""
         views = {
             "chat": View("Chat", "A conversation", lambda: chat),
             "notebook": View("Notebook", "A text that you and the model write together", self._make_notebook),
             "fill": View("Fill masks", "What fits where a word is hidden", self._make_fill),
+            "labels": View("Labels", "What a text is, as you type", self._make_labels),
+            "entities": View("Entities", "Names and other words, coloured as you type", self._make_entities),
+            "span": View("Answers", "The answer to a question, marked in a text", self._make_span),
+            _CODE: View("Functions", "A function that the model writes, and its cases run", self._make_code),
             "answer": View("Text to text", "A text that the model writes from yours", self._make_answer),
             "compare": View("Side by side", "Several models on one prompt", self._make_compare),
             "pairs": View("Minimal pairs", "Two texts that differ in a word, inside one model", self._make_pairs),
@@ -60,8 +83,11 @@ class ChatModes(Views):
         super().__init__("What to do with the model", views, parent)
         self.pages.size_to_current_page()
         session.chat.model_changed.connect(self._offer)
+        session.examples.asked.connect(self._show_example)
+        session.chat.changed.connect(self._show_example)
         self.show_view("chat")
         self._offer()
+        self._show_example()
 
     @Slot()
     def _offer(self) -> None:
@@ -70,13 +96,36 @@ class ChatModes(Views):
         mode = model.mode if model is not None else ""
         for i, name in enumerate(self.names):
             is_offered = name not in _MODES or mode in _MODES[name] or (name == "chat" and not mode)
+            if name == _CODE:
+                is_offered = model is not None and model.writes_code
             if is_offered != self.bar.isTabVisible(i):  # setting the same value again would suppress the layout
                 self.bar.setTabVisible(i, is_offered)
         self.bar.setElideMode(self.bar.elideMode())  # forces a new layout of the tabs
-        if mode and mode != self._mode:
-            self._mode = mode
-            if mode in _FIRST or not self.bar.isTabVisible(self.names.index(self.current)):
-                self.show_view(_FIRST.get(mode, "chat"))
+        first = _CODE if model is not None and model.writes_code else _FIRST.get(mode, "chat")
+        if mode and (mode, first) != self._mode:
+            self._mode = (mode, first)
+            if first != "chat" or not self.bar.isTabVisible(self.names.index(self.current)):
+                self.show_view(first)
+
+    @Slot()
+    def _show_example(self) -> None:
+        """Show the row of a dataset that waits for the open model, on the page for its task.
+
+        Not before the model is ready: until then, pages forget what they were asked.
+        """
+        model = self._session.chat.model
+        if model is None or self._session.chat.state != "ready":
+            return
+        row = self._session.examples.take(model)
+        if row is None:
+            return
+        first = _CODE if model.writes_code else _FIRST.get(model.mode, "chat")
+        self.show_view(first)
+        if first == "chat":
+            self.example_asked.emit(str(row.get("source", "")))
+            return
+        page: Any = self.pages.page(first)
+        page.show_example(row)
 
     def _update(self, name: str) -> None:
         """Nothing to do: each view follows the open model by itself."""
@@ -93,6 +142,26 @@ class ChatModes(Views):
         from app.chat.modes.fill_mask import FillMask
 
         return FillMask(self._session, self._theme, self._focus)
+
+    def _make_labels(self) -> QWidget:
+        from app.chat.modes.label_page import LabelPage
+
+        return LabelPage(self._session, self._theme, self._focus)
+
+    def _make_entities(self) -> QWidget:
+        from app.chat.modes.entity_page import EntityPage
+
+        return EntityPage(self._session, self._theme, self._focus)
+
+    def _make_span(self) -> QWidget:
+        from app.chat.modes.span_page import SpanPage
+
+        return SpanPage(self._session, self._theme, self._focus)
+
+    def _make_code(self) -> QWidget:
+        from app.chat.modes.code_page import CodePage
+
+        return CodePage(self._session, self._theme, self._focus)
 
     def _make_answer(self) -> QWidget:
         from app.chat.modes.text_to_text import TextToText

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from models.library.library import Library
 from models.settings.tasks import TASKS
 
 if TYPE_CHECKING:
+    from models.tasks.rows import Row
     from models.tasks.scoring import Evaluation, TaskRows
 
 _LONGEST_CELL = 60
@@ -60,16 +62,17 @@ def run(args: argparse.Namespace) -> int:
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
     from models.interop.chat_templates import read_template_config
     from models.interop.importing import task_of
-    from models.tasks.evaluating import evaluate
+    from models.tasks.evaluating import evaluate, with_baselines
     from models.tasks.scoring import worst_first, write_scores
     from models.tasks.writing import Writing
 
     learned = task_of(path, model.config)
-    data = _rows(args, path, learned.get("task", ""))
+    data, train_rows = _rows(args, path, learned.get("task", ""))
     labels = learned.get("labels", ())
     writing = Writing(n_beam=args.beams, max_tokens=args.max_tokens, template=read_template_config(path))
     with ProgressLine(as_json=args.json) as line:
         found = drive(evaluate(model, tokenizer, data, labels, writing), line)
+        found = drive(with_baselines(found, train_rows), line)
     written = None
     if (path / "run.json").is_file() or args.out is not None:
         written = write_scores(path, found, args.out)
@@ -81,17 +84,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _rows(args: argparse.Namespace, path: Path, learned: str) -> TaskRows:
-    from models.data.corpus import open_corpus
+def _rows(args: argparse.Namespace, path: Path, learned: str) -> tuple[TaskRows, Sequence[Row]]:
+    """What to evaluate on, and what baselines learn from."""
+    from models.data.corpus import find_dataset, open_corpus
     from models.runs.run_folder import RunFolder
     from models.tasks.evaluating import dataset_rows, read_task_rows
 
     if args.data is not None:
         is_file = Path(args.data).expanduser().is_file()
-        return read_task_rows(Library(), args.data, args.task or (learned if is_file else ""), args.split)
+        data = read_task_rows(Library(), args.data, args.task or (learned if is_file else ""), args.split)
+        return data, () if is_file else find_dataset(Library(), args.data).rows("train")
     if not (path / "run.json").is_file() or not learned:
         raise UsageError("Give the data to evaluate on, with --data: this model has no dataset of its own.")
-    return dataset_rows(open_corpus(Library(), RunFolder.open(path).made_from("corpus")), args.split)
+    corpus = open_corpus(Library(), RunFolder.open(path).made_from("corpus"))
+    return dataset_rows(corpus, args.split), corpus.rows("train")
 
 
 def _as_json(found: Evaluation, seconds: float, path: Path, written: Path | None, worst: list[int]) -> dict[str, Any]:
@@ -116,13 +122,17 @@ def _print(found: Evaluation, written: Path | None, worst: list[int]) -> None:
     report = found.report
     print(f"{TASKS[found.data.task].title} · {found.data.name} · {report.n:,} rows")
     names = [report.headline, *(name for name in report.scores if name != report.headline)]
-    width = max(len(METRICS[name].title) for name in names)
+    of_rules = report.details["baselines"].items()
+    baselines = {title: each["scores"][report.headline]["value"] for title, each in of_rules}
+    width = max(map(len, (*(METRICS[name].title for name in names), *baselines)))
     for name in names:
         result = report.scores[name]
         between = ""
         if result.interval is not None:
             between = f"  ({' to '.join(format_score(name, bound) for bound in result.interval)})"
         print(f"{METRICS[name].title:<{width}}  {format_score(name, result.value):>8}{between}")
+    for title, value in baselines.items():
+        print(f"{title:<{width}}  {format_score(report.headline, value):>8}  (baseline)")
     for note in report.notes:
         print(note)
     for signature in report.details.get("signatures", {}).values():

@@ -72,7 +72,7 @@ class AnswerPanel(GlassPanel):
     def _is_encoder(self) -> bool:
         """Whether the model predicts tokens at their own positions and generates no text."""
         model = self._session.chat.model
-        return model is not None and model.mode == "fill"
+        return model is not None and model.config.topology == "encoder-only"
 
     def ask(self, target: TargetToken) -> None:
         """Ask the model about another token."""

@@ -123,7 +123,7 @@ class ServePanel(QWidget):
     @Slot()
     def _show(self) -> None:
         state, chosen = self.serving.state, self._session.chat.model
-        on, writes = state.status != "off", chosen is not None and chosen.mode != "fill"
+        on, writes = state.status != "off", chosen is not None and chosen.writes
         for widget, shown in ((self._off, not on), (self._on, on), (self.stop, on)):
             widget.setVisible(shown)
         self.stop.setEnabled(state.status == "on")

@@ -198,7 +198,7 @@ class Serving(QObject):
         chosen = self._chat.model
         if chosen is None:
             raise ValueError("No model is open: choose one for the chat first.")
-        if chosen.mode == "fill":
+        if not chosen.writes:
             raise ValueError(f"“{chosen.name}” cannot be served: it does not generate text. Open another model.")
         tokenizer, loaded = self._chat.tokenizer, self._models.get(CHAT, OPEN)
         assert tokenizer is not None

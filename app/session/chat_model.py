@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from models.runs.run_folder import RunFolder
 
 LIVE = "live"
+_BY_TOPOLOGY = {"encoder-only": "fill", "encoder-decoder": "answer"}
+_BY_HEAD = {"sequence": "classify", "token": "tag", "span": "ask", "none": "vectors"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,11 @@ class ChatModel:
     """What is known about a model.
 
     mode: what it does with a prompt: "talk" (replies: it was trained on conversations, or came with a chat template),
-    "text" (continues it), "answer" (an encoder-decoder writes a target text) or "fill" (an encoder fills its masks).
+    "text" (continues it), "answer" (an encoder-decoder writes a target text), "fill" (an encoder fills its masks), or,
+    without a language head, "classify" (labels or a number for a text), "tag" (a tag for each word), "ask" (the place
+    of an answer) and "vectors" (states only).
+    task, labels: what it learned from a dataset (models.settings.tasks), "" and () otherwise. writes_code: whether its
+    texts are functions that are to be run.
     which: a run's id, or LIVE.
     source and world_seed come from the run's data and allow drawing starters. can_do: the kinds of held-out questions
     that it mostly answers correctly; empty if it was never evaluated.
@@ -47,6 +53,14 @@ class ChatModel:
     template: str = ""
     config: ModelConfig = field(default_factory=ModelConfig)
     weights: str = KINDS[0]
+    task: str = ""
+    labels: tuple[str, ...] = ()
+    writes_code: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether it writes texts."""
+        return self.mode in ("talk", "text", "answer")
 
     @property
     def is_chat_model(self) -> bool:
@@ -61,17 +75,22 @@ def describe_model(
     from models.chat.template_config import shown_template
     from models.data.corpus import open_corpus
     from models.interop.chat_templates import read_template_config
+    from models.interop.importing import task_of
 
     template_config = read_template_config(run.folder)
     corpus = run.lineage.get("corpus")
+    learned = task_of(run.folder, model.config)
+    task, metric = learned.get("task", ""), run.spec.data.metric
     try:
-        has_chats = corpus is not None and open_corpus(library, corpus["sha256"]).has_chats
+        found = open_corpus(library, corpus["sha256"]) if corpus is not None else None
+        has_chats = found is not None and found.has_chats
+        metric = metric or (found.metric if found is not None else "")
     except (ValueError, KeyError):  # its corpus is gone: its data source still says enough
         has_chats = run.spec.data.source == "tiny-world"
-    by_topology = {"encoder-only": "fill", "encoder-decoder": "answer"}
-    mode = by_topology.get(model.config.topology, "talk" if has_chats or template_config.template else "text")
-    if model.config.head != "language":
-        mode = "fill"  # it writes no texts
+    has_chats = has_chats or task == "text-to-text"  # a source is a user's message
+    mode = _BY_HEAD.get(model.config.head) or _BY_TOPOLOGY.get(
+        model.config.topology, "talk" if has_chats or template_config.template else "text"
+    )
     return ChatModel(
         which=which,
         run_id=run.id,
@@ -87,6 +106,9 @@ def describe_model(
         template_config=template_config,
         template=shown_template(template_config, tokenizer),
         config=model.config,
+        task=task,
+        labels=tuple(learned.get("labels", ())),
+        writes_code=metric == "pass_at_1" and model.config.head == "language",
     )
 
 

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from models.events import AttentionSeen, Event, LayerMetrics, Noted, SampleMade, TrainMetrics, ValMetrics
 from models.files.log_tail import LogTail
+from models.metrics.table import METRICS, format_score
 from models.runs.run_folder import LOG_NAMES, RunFolder
 
 STEP_COLUMNS = ("step", "tokens", "elapsed_s")
 _TRAIN_MEASURED = ("loss", "bits_per_byte", "lr", "grad_norm", "tokens_per_s", "memory_bytes", "peak_share")
 TRAIN_COLUMNS = (*STEP_COLUMNS, *_TRAIN_MEASURED)
-VAL_COLUMNS = (*STEP_COLUMNS, "loss", "bits_per_byte", "loss_error")
+VAL_COLUMNS = (*STEP_COLUMNS, "loss", "bits_per_byte", "loss_error", "metric_value")
 
 READING = "Reading the run…"
 
@@ -87,6 +88,7 @@ class AttentionSnapshot:
 class RunHistory:
     """Everything measured in one run so far.
 
+    `metric`: the name of the task's metric (of METRICS), whose values are in `val`; "" for a run without a task.
     `layers` has a column of update-to-weight ratios for each of `layer_names`, beside those of STEP_COLUMNS; `marks`
     are its notable events. `is_loading`: its folder is still being read for the first time; `problem`: why it cannot
     be read.
@@ -95,6 +97,7 @@ class RunHistory:
     def __init__(self) -> None:
         self.train = Table(TRAIN_COLUMNS)
         self.val = Table(VAL_COLUMNS)
+        self.metric = ""
         self.layer_names: tuple[str, ...] = ()
         self.layers = Table(STEP_COLUMNS)
         self.samples: list[SampleMade] = []
@@ -117,6 +120,8 @@ class RunHistory:
             known = [row for row in rows if isinstance(row.get("step"), int)]
             for kind, table in (("train", self.train), ("val", self.val)):
                 table.extend([row for row in known if row.get("kind") == kind])
+            for row in known:
+                self._take_metric(row.get("metric"))
             return
         take = {
             "samples": self._take_sample,
@@ -156,7 +161,7 @@ class RunHistory:
             for name in STEP_COLUMNS[1:]:
                 columns[name][rows] = table[name]
             for name in names:
-                if name not in STEP_COLUMNS:
+                if name not in STEP_COLUMNS and (name != "metric_value" or self.metric):
                     columns[prefix + name] = np.full(len(steps), np.nan)
                     columns[prefix + name][rows] = table[name]
         order = sorted(columns, key=lambda name: (name.startswith("update_ratio:"), name.startswith("val_")))
@@ -165,6 +170,7 @@ class RunHistory:
     def replace_with(self, other: RunHistory) -> None:
         """Take over the contents of `other`; views keep their reference to this object."""
         self.train, self.val, self.layers, self.layer_names = other.train, other.val, other.layers, other.layer_names
+        self.metric = other.metric
         self.samples[:], self.attention[:], self.marks[:] = other.samples, other.attention, other.marks
 
     def add(self, event: Event) -> bool:
@@ -174,6 +180,7 @@ class RunHistory:
                 self.train.append(vars(event))
             case ValMetrics():
                 self.val.append(vars(event))
+                self._take_metric(event.metric)
             case LayerMetrics():
                 self._take_layers({**vars(event), "update_ratio": dict(event.update_ratio)})
             case SampleMade():
@@ -185,6 +192,28 @@ class RunHistory:
             case _:
                 return False
         return True
+
+    @property
+    def best_checkpoint(self) -> int | None:
+        """The row of `val` of the checkpoint with the best metric, and of equal ones the lowest loss; None for none."""
+        saved = [mark.step for mark in self.marks if mark.event == "saved"]
+        values = self.val["metric_value"] * (
+            -1 if self.metric and METRICS[self.metric].higher_is_better is False else 1
+        )
+        rows = np.flatnonzero(np.isfinite(values) & np.isin(self.val["step"], saved))
+        return max(rows.tolist(), key=lambda i: (values[i], -self.val["loss"][i]), default=None)
+
+    def metric_at(self, step: int) -> str:
+        """The metric of the last validation up to a step, as “Macro F1 97.6 %”; "" where there is none."""
+        before = int(np.searchsorted(self.val["step"], step, side="right")) - 1
+        value = float(self.val["metric_value"][before]) if before >= 0 else math.nan
+        if not self.metric or not math.isfinite(value):
+            return ""
+        return f"{METRICS[self.metric].title} {format_score(self.metric, value)}"
+
+    def _take_metric(self, name: object) -> None:
+        if not self.metric and isinstance(name, str) and name in METRICS:
+            self.metric = name
 
     def _take_layers(self, row: Mapping[str, Any]) -> None:
         ratios = row["update_ratio"]

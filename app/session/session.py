@@ -8,6 +8,7 @@ from app.session.chat import ChatSession
 from app.session.datasets import Datasets
 from app.session.designs import Designs
 from app.session.device import Device
+from app.session.examples import Examples
 from app.session.models_in_memory import ModelsInMemory
 from app.session.queue import TrainingQueue
 from app.session.remembered import Remembered
@@ -54,6 +55,7 @@ class Session(QObject):
         self.queue = TrainingQueue(library, runs, training, notices, self)
         self.models = models = ModelsInMemory(worker, self)
         self.chat = ChatSession(worker, library, runs, training, models, device, remembered, notices, self)
+        self.examples = Examples(self.chat, self)
         self.status = Status(training, self.chat, device, self)
         # In this order: the chat leaves the live model before its run may be deleted, and the next run starts last.
         training.ended.connect(self.chat.on_training_ended)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
@@ -71,6 +73,7 @@ class TrainingTab(QWidget):
         self.run_view.template_asked.connect(self.show_template)
         self.run_view.chat_asked.connect(self._on_chat)
         self.run_view.checkpoint_chat_asked.connect(self._on_checkpoint_chat)
+        self.run_view.example_asked.connect(self._on_example)
         self.run_view.run_asked.connect(self.show_run)
         self.run_view.tokenizer_asked.connect(self._on_tokenizer)
         self.queue.removed.connect(self._on_removed)
@@ -173,6 +176,11 @@ class TrainingTab(QWidget):
     @Slot(str, int)
     def _on_checkpoint_chat(self, run_id: str, step: int) -> None:
         if self._session.chat.open(run_id, step):
+            self._session.tab_requested.emit("chat")
+
+    @Slot(str, int, object)
+    def _on_example(self, run_id: str, step: int, row: dict[str, Any]) -> None:
+        if self._session.examples.ask(run_id, step, row):
             self._session.tab_requested.emit("chat")
 
     @Slot(str)

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import NamedTuple
 
 from tokenizers import Tokenizer
 
 from models.chat.sandbox import render_here
 from models.tokenizers import SPECIAL_TOKENS, encode_text
+from models.tokenizers.many_texts import ManyTextsEncoder
 
 Message = dict[str, str]
 """{"role": "system" | "user" | "assistant", "content": text}, as in the OpenAI chat format."""
@@ -61,7 +63,7 @@ def encode_messages(
     Raises:
         ValueError: for an unknown role, a missing key, or a tokenizer without the special tokens.
     """
-    return _encode(tokenizer, messages, add_generation_prompt, {})
+    return _joined(tokenizer, _segments(messages, add_generation_prompt), {})
 
 
 def max_prompt_tokens(context_length: int) -> int:
@@ -98,23 +100,23 @@ def encode_segments(
 
 
 def encode_conversations(
-    tokenizer: Tokenizer, conversations: Iterable[Sequence[Message]]
+    encoder: ManyTextsEncoder, conversations: Iterable[Sequence[Message]]
 ) -> list[tuple[list[int], list[bool]]]:
-    """`encode_messages` of many conversations; caches recurring texts, which is several times as fast."""
-    known: dict[tuple[str, bool], list[int]] = {}
-    return [_encode(tokenizer, messages, False, known) for messages in conversations]
+    """`encode_messages` of many conversations, several times as fast."""
+    found: list[list[Segment]] = [list(_segments(messages, False)) for messages in conversations]
+    texts = list(dict.fromkeys(segment.text for each in found for segment in each if not segment.special))
+    ids, starts = encoder.encode(texts)
+    known = {(text, False): ids[a:b].tolist() for text, (a, b) in zip(texts, pairwise(starts.tolist()), strict=True)}
+    return [_joined(encoder.tokenizer, segments, known) for segments in found]
 
 
-def _encode(
-    tokenizer: Tokenizer,
-    messages: Sequence[Message],
-    add_generation_prompt: bool,
-    known: dict[tuple[str, bool], list[int]],
+def _joined(
+    tokenizer: Tokenizer, segments: Iterable[Segment], known: dict[tuple[str, bool], list[int]]
 ) -> tuple[list[int], list[bool]]:
-    """Like `encode_messages`; `known` caches the ids of texts encoded so far."""
+    """The result of `encode_messages`; `known` holds the ids of texts encoded so far."""
     ids: list[int] = []
     is_reply: list[bool] = []
-    for text, special, reply, _ in _segments(messages, add_generation_prompt):
+    for text, special, reply, _ in segments:
         new = known.get((text, special))
         if new is None:
             new = known[text, special] = _encode_segment(tokenizer, text, special)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from models.data.batch import Batch, Rows
-from models.data.encoded import EncodedSplit, Integers, TokenArray, pack_examples
+from models.data.encoded import EncodedSplit, TokenArray
 from models.data.epoch_permutations import POOL_BATCHES, BatchOrder, EpochOrder, EpochPermutations, FeistelPermutations
+from models.data.examples import Integers, pack_examples
 from models.data.old_rows import OldRows
 from models.data.plain_objectives import Objective
 from models.data.source_to_target import SourceToTarget

@@ -33,10 +33,10 @@ from models.data.blocks import BlockFile, BlockWriter, JsonRows, check_room
 from models.events import Event, Progress, result_of
 from models.files.atomic import (
     TEMPORARY_PREFIX,
-    atomic_write_bytes,
     atomic_write_json,
     publish_folder,
     read_json,
+    replace_path,
     temporary_folder,
 )
 from models.library.library import Library
@@ -150,11 +150,12 @@ class Corpus:
             return file
         sample = self.folder / f"{split}-sample{file.suffix}"
         if not sample.is_file():
-            parts = list[bytes]()
-            for part in self._sample_parts(split, SAMPLE_BYTES):
-                parts.append(part)
-                yield Progress(done=len(parts), total=_SAMPLE_PARTS)
-            atomic_write_bytes(sample, b"".join(parts))
+            with temporary_folder(sample) as folder:
+                with (folder / sample.name).open("wb") as made:
+                    for done, part in enumerate(self._sample_parts(split, SAMPLE_BYTES), start=1):
+                        made.write(part)
+                        yield Progress(done=done, total=_SAMPLE_PARTS)
+                replace_path(folder / sample.name, sample)
         return sample
 
     def _sample_parts(self, split: str, n_bytes: int) -> Iterator[bytes]:

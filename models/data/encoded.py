@@ -16,7 +16,6 @@ from codecs import getincrementaldecoder
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -27,11 +26,19 @@ from tokenizers import Tokenizer
 
 from models.data.blocks import check_room
 from models.data.corpus import Corpus, Example
-from models.data.examples import EncodedExample, ExampleForm, encode_examples, fit_pair
-from models.events import Event, Phase, Progress, result_of
+from models.data.examples import (
+    ExampleForm,
+    Integers,
+    PackedExamples,
+    encode_examples,
+    encode_plain_texts,
+    fit_pair,
+    pack_examples,
+)
+from models.events import Event, Pace, Phase, Progress, result_of
 from models.files.atomic import atomic_write_json, read_json
-from models.tokenizers import encode_text
 from models.tokenizers.codec import text_parts
+from models.tokenizers.many_texts import ManyTextsEncoder
 from models.tokenizers.special_tokens import end_id
 
 FORMAT = 1
@@ -40,14 +47,10 @@ FORMAT = 1
 GROUP_BYTES = 1 << 19
 """Text that is encoded at once, which bounds memory use and the delay of a cancellation."""
 
-_GROUP_ROWS = 2_000
-
 COMMIT_BYTES = 1 << 24
 """Text after which train.json is written anew: at most so much is encoded again after a kill."""
 
 _WAIT_S = 0.2
-
-Integers = npt.NDArray[Any]
 
 
 class TokenArray(Protocol):
@@ -115,23 +118,6 @@ class EncodedSplit:
         return np.asarray(self.starts.take(first + 1) - self.starts.take(first))
 
 
-class PackedExamples(NamedTuple):
-    """Examples one after another: ids (n,), starts (examples + 1,), reply (n,) uint8."""
-
-    ids: Integers
-    starts: Integers
-    reply: Integers
-
-
-def pack_examples(examples: Sequence[EncodedExample]) -> PackedExamples:
-    """Examples as arrays."""
-    return PackedExamples(
-        ids=np.array([id for ids, _ in examples for id in ids], dtype=np.int64),
-        starts=np.array([0, *accumulate(len(ids) for ids, _ in examples)], dtype=np.int64),
-        reply=np.array([flag for _, reply in examples for flag in reply], dtype=np.uint8),
-    )
-
-
 def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str, form: ExampleForm | None = None) -> EncodedSplit:
     """As `encode_split_events`, which it waits for."""
     return result_of(encode_split_events(corpus, tokenizer, split, form))
@@ -150,51 +136,78 @@ def encode_split_events(
     form = form or ExampleForm()
     if corpus.is_large:
         return (yield from _EncodedFiles(corpus, tokenizer, split, form).encode())
+    encoder = ManyTextsEncoder(tokenizer)
     if corpus.kind == "text":
-        text = corpus.read_text(split)
-        ids = np.array(encode_text(tokenizer, text), dtype=np.int64)
-        return EncodedSplit(split=split, n_bytes=len(text.encode()), ids=ids)
-    return _in_memory(corpus, tokenizer, split, form)
+        return (yield from _text_in_memory(corpus, encoder, split))
+    return (yield from _examples_in_memory(corpus, encoder, split, form))
 
 
-def _in_memory(corpus: Corpus, tokenizer: Tokenizer, split: str, form: ExampleForm) -> EncodedSplit:
-    """The examples of a small corpus, plain texts first, then pairs and conversations as `encode_examples` has them."""
-    rows = corpus.read_examples(split)
-    plain, others = [row for row in rows if "text" in row], [row for row in rows if "text" not in row]
-    groups = [plain[i : i + _GROUP_ROWS] for i in range(0, len(plain), _GROUP_ROWS)]
-    packed, n_bytes, n_cut = list[PackedExamples](), 0, 0
-    for group in (*groups, others):
-        examples, more_bytes, more_cut = _encode(group, tokenizer, form)
-        packed.append(pack_examples(examples))  # arrays take less memory than lists
-        n_bytes, n_cut = n_bytes + more_bytes, n_cut + more_cut
-    lengths = np.concatenate([np.diff(part.starts) for part in packed])
-    reply = np.concatenate([part.reply for part in packed])
+def _text_in_memory(corpus: Corpus, encoder: ManyTextsEncoder, split: str) -> Generator[Event, None, EncodedSplit]:
+    """A text of a small corpus, encoded part by part: of one that can be cut, that changes no token."""
+    yield Phase(name="Encoding the text")
+    size = corpus.path(split).stat().st_size
+    ids, n_bytes, pace = bytearray(), 0, Pace(size)
+    for part, n_bytes in _text_parts(corpus, split, encoder, 0, size + 1):
+        ids += part.examples.ids.data
+        yield pace.progress(n_bytes)
+    return EncodedSplit(split=split, n_bytes=n_bytes, ids=np.frombuffer(ids, encoder.dtype))
+
+
+def _examples_in_memory(
+    corpus: Corpus, encoder: ManyTextsEncoder, split: str, form: ExampleForm
+) -> Generator[Event, None, EncodedSplit]:
+    """The examples of a small corpus, by their kinds: plain texts first, then the others as `encode_examples`."""
+    yield Phase(name="Encoding the text")
+    rows, size = corpus.rows(split), corpus.path(split).stat().st_size
+    kinds = ("text", "target", "messages") if form.pairs_apart else ("text", "messages", "target")
+    found = dict.fromkeys(kinds, False)
+    ids, reply, lengths = bytearray(), bytearray(), [np.zeros(1, np.int64)]
+    n_bytes, n_cut = 0, 0
+    for i, kind in enumerate(kinds):
+        done, pace = 0, Pace(size)
+        if i and not found[kind]:
+            continue
+        for group in rows.groups(0, GROUP_BYTES):
+            if not i:
+                found |= {each: found[each] or any(each in row for row in group) for each in kinds}
+            part = _encode([row for row in group if next(each for each in kinds if each in row) == kind], encoder, form)
+            ids += part.examples.ids.data
+            lengths.append(np.diff(part.examples.starts))
+            if kind != "text":
+                reply += part.examples.reply.data
+            n_bytes, n_cut = n_bytes + part.examples.n_bytes, n_cut + part.n_cut
+            done += len(group)
+            yield pace.progress(rows.offset(done))
+    n_tokens = len(ids) // encoder.dtype.itemsize
     return EncodedSplit(
         split=split,
         n_bytes=n_bytes,
-        ids=np.concatenate([part.ids for part in packed]),
-        starts=np.concatenate([np.zeros(1, dtype=np.int64), lengths.cumsum()]),
-        reply=None if reply.all() else reply,
-        end=end_id(tokenizer) or 0,
+        ids=np.frombuffer(ids, encoder.dtype),
+        starts=np.cumsum(np.concatenate(lengths)),
+        reply=np.frombuffer(reply.rjust(n_tokens, b"\1"), np.uint8) if 0 in reply else None,
+        end=end_id(encoder.tokenizer) or 0,
         n_cut=n_cut,
     )
 
 
-def _encode(rows: Sequence[Example], tokenizer: Tokenizer, form: ExampleForm) -> tuple[list[EncodedExample], int, int]:
-    """The examples, pairs cut to the context; how many bytes of text they have, and how many targets are cut."""
-    examples, n_bytes = encode_examples(rows, tokenizer, form)
-    if not form.pairs_apart or form.model is None or not any("target" in row for row in rows):
-        return examples, n_bytes, 0
-    fitted = [fit_pair(example, form.model.context_length) for example in examples]
-    n_cut = sum(sum(after) < sum(before) for (_, before), (_, after) in zip(examples, fitted, strict=True))
-    return fitted, n_bytes, n_cut
+def _encode(rows: Sequence[Example], encoder: ManyTextsEncoder, form: ExampleForm) -> _Part:
+    """The examples, pairs cut to the context."""
+    if all("text" in row for row in rows):
+        return _Part(encode_plain_texts(rows, encoder, form))
+    examples, n_bytes = encode_examples(rows, encoder, form)
+    n_cut = 0
+    if form.pairs_apart and form.model is not None and any("target" in row for row in rows):
+        fitted = [fit_pair(example, form.model.context_length) for example in examples]
+        n_cut = sum(sum(after) < sum(before) for (_, before), (_, after) in zip(examples, fitted, strict=True))
+        examples = fitted
+    packed = pack_examples(examples, n_bytes)
+    return _Part(packed._replace(ids=packed.ids.astype(encoder.dtype)), n_cut)
 
 
 class _Part(NamedTuple):
-    """A part of a split, of `n_bytes` of text: examples, or a part of one text as an example."""
+    """A part of a split: examples, of which `n_cut` are pairs whose target is cut, or a part of one text as one."""
 
-    examples: Sequence[EncodedExample]
-    n_bytes: int
+    examples: PackedExamples
     n_cut: int = 0
 
 
@@ -220,7 +233,8 @@ class _EncodedFiles:
         self._digest = hashlib.sha256(json.dumps(made_with).encode()).hexdigest()
         self._folder = corpus.folder / "encoded" / self._digest[:12]
         self._about = self._folder / f"{split}.json"
-        self._dtype = np.dtype("<u2" if max(tokenizer.get_vocab().values(), default=0) < 1 << 16 else "<u4")
+        self._encoder = ManyTextsEncoder(tokenizer)
+        self._dtype = self._encoder.dtype
         self._is_text = corpus.kind == "text"
         self._has_reply = corpus.has_chats or corpus.task not in ("", "language")
 
@@ -289,17 +303,17 @@ class _EncodedFiles:
             if not written.offset and not self._is_text:
                 files["starts"].seek(0)
                 files["starts"].write(bytes(8))
-            committed = written.offset
+            committed, pace = written.offset, Pace(total)
             is_first = True
-            yield Progress(done=written.offset, total=total)
+            yield pace.progress(written.offset)
             for part, offset, n_rows in self._parts(written):
-                packed, n_examples = pack_examples(part.examples), len(part.examples)
+                packed, n_examples = part.examples, len(part.examples.starts) - 1
                 if is_first:
                     size = sum(self._sizes(_Written(n_tokens=len(packed.ids), n_examples=n_examples)).values())
                     share = (total - written.offset) / max(1, offset - written.offset)
                     check_room(self._folder, int(size * share), "The encoded text")
                     is_first = False
-                files["ids"].write(packed.ids.astype(self._dtype).tobytes())
+                files["ids"].write(packed.ids.tobytes())
                 if not self._is_text:
                     files["starts"].write((packed.starts[1:] + written.n_tokens).astype("<i8").tobytes())
                 if self._has_reply:
@@ -307,12 +321,12 @@ class _EncodedFiles:
                 written.offset, written.n_rows = offset, n_rows
                 written.n_tokens += len(packed.ids)
                 written.n_examples += n_examples
-                written.n_bytes += part.n_bytes
+                written.n_bytes += packed.n_bytes
                 written.n_cut += part.n_cut
                 if offset - committed >= COMMIT_BYTES:
                     self._commit(written, files)
                     committed = offset
-                yield Progress(done=offset, total=total)
+                yield pace.progress(offset)
             written.done = True
             self._commit(written, files)
 
@@ -325,39 +339,50 @@ class _EncodedFiles:
     def _parts(self, written: _Written) -> Iterator[tuple[_Part, int, int]]:
         """What is not encoded yet, in parts, each with the byte and the line of the file after it."""
         if self._is_text:
-            yield from ((part, offset, 0) for part, offset in self._text_parts(written.offset))
+            parts = _text_parts(self._corpus, self._split, self._encoder, written.offset, GROUP_BYTES)
+            yield from ((part, offset, 0) for part, offset in parts)
             return
         rows, done = self._corpus.rows(self._split), written.n_rows
         for group in rows.groups(done, GROUP_BYTES):
             done += len(group)
-            yield _Part(*_encode(group, self._tokenizer, self._form)), rows.offset(done), done
-
-    def _text_parts(self, offset: int) -> Iterator[tuple[_Part, int]]:
-        """One long text, cut where that changes no token; after a line for a tokenizer that has no such place."""
-        decode = getincrementaldecoder("utf-8")().decode
-        rest = ""
-        for chunk in self._corpus.file(self._split).chunks(offset):
-            rest += decode(chunk)
-            if len(rest) < GROUP_BYTES:
-                continue
-            *whole, rest = text_parts(self._tokenizer, rest)
-            if not whole:
-                line_end = rest.rfind("\n") + 1 or len(rest)
-                whole, rest = [rest[:line_end]], rest[line_end:]
-            part = self._encode_text(whole)
-            offset += part.n_bytes
-            yield part, offset
-        if rest:
-            part = self._encode_text(text_parts(self._tokenizer, rest))
-            yield part, offset + part.n_bytes
-
-    def _encode_text(self, parts: Sequence[str]) -> _Part:
-        encodings = self._tokenizer.encode_batch_fast(parts, add_special_tokens=False)
-        ids = [id for found in encodings for id in found.ids]
-        return _Part([(ids, [])], sum(len(part.encode()) for part in parts))
+            yield _encode(group, self._encoder, self._form), rows.offset(done), done
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{self._split}.{name}"
+
+
+def _text_parts(
+    corpus: Corpus, split: str, encoder: ManyTextsEncoder, offset: int, at_most: int
+) -> Iterator[tuple[_Part, int]]:
+    """One long text from byte `offset` on, cut where that changes no token, each part with the byte after it.
+
+    For a tokenizer that has no such place, it is cut after a line, but into parts of at least `at_most` bytes.
+    """
+    decode = getincrementaldecoder("utf-8")().decode
+    rest, is_cut = "", True
+    for chunk in corpus.file(split).chunks(offset):
+        rest += decode(chunk)
+        if len(rest) < (GROUP_BYTES if is_cut else at_most):
+            continue
+        *whole, rest = text_parts(encoder.tokenizer, rest)
+        is_cut = bool(whole)
+        if not whole:
+            if len(rest) < at_most:
+                continue
+            line_end = rest.rfind("\n") + 1 or len(rest)
+            whole, rest = [rest[:line_end]], rest[line_end:]
+        part = _encode_text(whole, encoder)
+        offset += part.examples.n_bytes
+        yield part, offset
+    if rest:
+        part = _encode_text(text_parts(encoder.tokenizer, rest), encoder)
+        yield part, offset + part.examples.n_bytes
+
+
+def _encode_text(parts: Sequence[str], encoder: ManyTextsEncoder) -> _Part:
+    ids, _ = encoder.encode(parts)
+    n_bytes = sum(len(part.encode()) for part in parts)
+    return _Part(PackedExamples(ids, np.array([0, len(ids)]), np.zeros(len(ids), np.uint8), n_bytes))
 
 
 def _acquired(lock: FileLock) -> bool:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from models.chat.foreign import encode_foreign_conversations
@@ -12,7 +16,8 @@ from models.chat.own_template import Message, encode_conversations
 from models.chat.template_config import ChatTemplateConfig
 from models.data.corpus import Example
 from models.settings.model_config import ModelConfig
-from models.tokenizers import encode_text, encode_texts
+from models.tokenizers import encode_text
+from models.tokenizers.many_texts import ManyTextsEncoder
 from models.tokenizers.special_tokens import end_id, text_marks
 
 EncodedExample = tuple[list[int], list[bool]]
@@ -20,6 +25,17 @@ EncodedExample = tuple[list[int], list[bool]]
 
 Of a pair of texts for an encoder-decoder, the target is the reply.
 """
+
+Integers = npt.NDArray[Any]
+
+
+class PackedExamples(NamedTuple):
+    """Examples one after another: ids (n,), starts (examples + 1,), reply (n,) uint8; and their bytes of text."""
+
+    ids: Integers
+    starts: Integers
+    reply: Integers
+    n_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,23 +56,45 @@ class ExampleForm:
 
 
 def encode_examples(
-    examples: Sequence[Example], tokenizer: Tokenizer, form: ExampleForm
+    examples: Sequence[Example], encoder: ManyTextsEncoder, form: ExampleForm
 ) -> tuple[list[EncodedExample], int]:
     """The examples, plain texts first, and how many bytes of text they have.
 
     Raises:
         ValueError: where the tokenizer has no end token, or a conversation does not suit the chat template.
     """
-    end = end_id(tokenizer, form.model)
-    if end is None:
-        raise ValueError("This tokenizer has no end token, so it cannot separate examples: use another tokenizer.")
-    plain = [example["text"] for example in examples if "text" in example]
+    plain = encode_plain_texts([example for example in examples if "text" in example], encoder, form)
+    ids = [plain.ids[start:end].tolist() for start, end in pairwise(plain.starts.tolist())]
+    others, n_bytes = _encode_others([example for example in examples if "text" not in example], encoder, form)
+    return [*((each, [True] * len(each)) for each in ids), *others], plain.n_bytes + n_bytes
+
+
+def encode_plain_texts(examples: Sequence[Example], encoder: ManyTextsEncoder, form: ExampleForm) -> PackedExamples:
+    """Examples that are plain texts. Raises ValueError as `encode_examples`."""
+    texts = [" " + example["text"].strip() for example in examples]
+    ids, starts = encoder.encode(texts, _end_of(encoder.tokenizer, form))
+    n_bytes = sum(len(example["text"].encode()) for example in examples)
+    return PackedExamples(ids, starts, np.ones(len(ids), np.uint8), n_bytes)
+
+
+def pack_examples(examples: Sequence[EncodedExample], n_bytes: int = 0) -> PackedExamples:
+    """Examples as arrays, ids as int64."""
+    return PackedExamples(
+        ids=np.array([id for ids, _ in examples for id in ids], dtype=np.int64),
+        starts=np.array([0, *accumulate(len(ids) for ids, _ in examples)], dtype=np.int64),
+        reply=np.array([flag for _, reply in examples for flag in reply], dtype=np.uint8),
+        n_bytes=n_bytes,
+    )
+
+
+def _encode_others(
+    examples: Sequence[Example], encoder: ManyTextsEncoder, form: ExampleForm
+) -> tuple[list[EncodedExample], int]:
+    """As `encode_examples`, of conversations and pairs."""
+    tokenizer, end = encoder.tokenizer, _end_of(encoder.tokenizer, form)
     pairs = [(example["source"], example["target"]) for example in examples if "target" in example]
     chats: list[Sequence[Message]] = [example["messages"] for example in examples if "messages" in example]
-    encoded: list[EncodedExample] = [
-        ([*ids, end], [True] * (len(ids) + 1))
-        for ids in encode_texts(tokenizer, [" " + text.strip() for text in plain])
-    ]
+    encoded = list[EncodedExample]()
     if form.pairs_apart:
         encoded += [_encode_pair(tokenizer, source, target, end) for source, target in pairs]
     else:
@@ -64,10 +102,17 @@ def encode_examples(
     if form.template.template:
         encoded += encode_foreign_conversations(tokenizer, form.template.template, form.template.named_tokens, chats)
     else:
-        encoded += encode_conversations(tokenizer, chats)
-    texts = [*plain, *(text for pair in pairs for text in pair)]
+        encoded += encode_conversations(encoder, chats)
+    texts = [text for pair in pairs for text in pair]
     texts += [message["content"] for example in examples for message in example.get("messages", ())]
     return encoded, sum(len(text.encode()) for text in texts)
+
+
+def _end_of(tokenizer: Tokenizer, form: ExampleForm) -> int:
+    end = end_id(tokenizer, form.model)
+    if end is None:
+        raise ValueError("This tokenizer has no end token, so it cannot separate examples: use another tokenizer.")
+    return end
 
 
 def pair_as_messages(source: str, target: str) -> list[Message]:

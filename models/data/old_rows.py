@@ -14,6 +14,7 @@ from models.data.epoch_permutations import EpochPermutations
 from models.data.examples import EncodedExample, ExampleForm, encode_examples
 from models.data.tiny_world.corpus import row_kinds
 from models.tokenizers import encode_text
+from models.tokenizers.many_texts import ManyTextsEncoder
 
 MAX_OLD_ROWS = 4_000
 """Rows are taken from all over the corpus; more would cost time before the training, and a fine-tuning is short."""
@@ -66,7 +67,8 @@ def read_old_rows(
     else:
         by_kind = [[i for i, kind in enumerate(kinds) if kind == each] for each in dict.fromkeys(kinds)]
         indices = [_spread(of_kind, at_most // len(by_kind)) for of_kind in by_kind]
-    return [encode_examples([rows[i] for i in group], tokenizer, form)[0] for group in indices]
+    encoder = ManyTextsEncoder(tokenizer)
+    return [encode_examples([rows[i] for i in group], encoder, form)[0] for group in indices]
 
 
 def _spread(indices: Sequence[int], n: int) -> list[int]:

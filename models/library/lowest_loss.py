@@ -1,4 +1,7 @@
-"""The lowest validation loss of a run, found without parsing its metrics. No torch import."""
+"""The lowest validation loss of a run, and the best metric of its task, found without parsing its metrics.
+
+No torch import.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from models.files.atomic import read_json
 from models.library.run_record import checkpoint_step
+from models.metrics.table import METRICS
 
 _START = b'{"kind": "val"'
 _BLOCK = 1 << 20
@@ -19,11 +23,15 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class LowestLoss:
-    """The lowest validation loss in the first `size` bytes of the metrics file `inode`; None: no validation yet."""
+    """The lowest validation loss in the first `size` bytes of the metrics file `inode`; None: no validation yet.
+
+    metric: the name and the best value of the task's metric; None for a run without a task.
+    """
 
     loss: float | None = None
     size: int = 0
     inode: int = 0
+    metric: tuple[str, float] | None = None
 
 
 def find_lowest_loss(folder: Path, known: LowestLoss = LowestLoss()) -> LowestLoss:
@@ -39,12 +47,14 @@ def find_lowest_loss(folder: Path, known: LowestLoss = LowestLoss()) -> LowestLo
             if known.size > there.st_size:  # the log has lost rows that the checkpoint counted
                 known = LowestLoss()
             file.seek(known.size)
-            lowest, size = known.loss, known.size
+            lowest, size, metric = known.loss, known.size, known.metric
             for end, line in validation_lines(file, known.size):
-                size, loss = end, _loss(line)
+                size, row = end, _row(line)
+                loss = _number(row.get("loss"))
                 if loss is not None and (lowest is None or loss < lowest):
                     lowest = loss
-            return LowestLoss(lowest, size, there.st_ino)
+                metric = _better(metric, row)
+            return LowestLoss(lowest, size, there.st_ino, metric)
     except OSError:
         return LowestLoss()
 
@@ -65,18 +75,32 @@ def validation_lines(file: BinaryIO, offset: int) -> Iterator[tuple[int, bytes]]
         yield offset, b""
 
 
-def _loss(line: bytes) -> float | None:
-    if not line:
-        return None
+def _row(line: bytes) -> dict[str, Any]:
     try:
-        loss = json.loads(line).get("loss")
+        row = json.loads(line) if line else {}
     except ValueError:
-        return None
-    return float(loss) if isinstance(loss, int | float) and math.isfinite(loss) else None
+        return {}
+    return row if isinstance(row, dict) else {}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _better(best: tuple[str, float] | None, row: dict[str, Any]) -> tuple[str, float] | None:
+    """The best metric so far, and that of a row, whichever is better."""
+    name, value = row.get("metric"), _number(row.get("metric_value"))
+    if value is None or not isinstance(name, str) or name not in METRICS:
+        return best
+    sign = -1 if METRICS[name].higher_is_better is False else 1
+    return (name, value) if best is None or sign * value > sign * best[1] else best
 
 
 def _from_checkpoint(folder: Path) -> LowestLoss:
-    """The lowest loss recorded in the last checkpoint, with the log size at that time."""
+    """The lowest loss recorded in the last checkpoint, with the log size at that time.
+
+    Nothing for a task's run, whose checkpoint does not name its metric.
+    """
     paths = sorted((folder / "checkpoints").glob("step-*"), key=checkpoint_step)
     if not paths:
         return LowestLoss()
@@ -85,6 +109,6 @@ def _from_checkpoint(folder: Path) -> LowestLoss:
         loss, size = state["lowest_loss"], state["log_sizes"]["metrics"]
     except (ValueError, KeyError, TypeError):
         return LowestLoss()
-    if not isinstance(loss, int | float) or not isinstance(size, int):
+    if not isinstance(loss, int | float) or not isinstance(size, int) or state.get("highest_score") is not None:
         return LowestLoss()
     return LowestLoss(float(loss), size)

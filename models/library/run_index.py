@@ -49,7 +49,10 @@ class RunIndex:
             return _Known(stamp, inspect_run(folder))
         if entry.stamp != stamp:
             seen = inspect_run(folder)
-            entry.info = replace(seen, best_loss=entry.info.best_loss, size_bytes=entry.info.size_bytes)
+            before = entry.info
+            entry.info = replace(
+                seen, best_loss=before.best_loss, best_metric=before.best_metric, size_bytes=before.size_bytes
+            )
             entry.stamp = stamp
         elif entry.info.status in _RECORDED_STATUS:
             entry.info = replace(entry.info, status=_status_now(entry.info))
@@ -90,7 +93,9 @@ class RunIndex:
             entry.lowest = find_lowest_loss(entry.info.folder, entry.lowest)
             size = size_on_disk(entry.info.folder)
             with self._lock:
-                entry.info = replace(entry.info, best_loss=entry.lowest.loss, size_bytes=size)
+                entry.info = replace(
+                    entry.info, best_loss=entry.lowest.loss, best_metric=entry.lowest.metric, size_bytes=size
+                )
                 entry.measured = stamp
             yield entry.info
 

@@ -29,9 +29,9 @@ _REMEDY = "Put an intact copy of it back, or delete the run."
 class RunInfo:
     """One row of the list of runs. `status` is as shown; `problem` is a sentence where the folder is damaged.
 
-    `elapsed_s` is its training time; `parent` the run and step whose weights it started from, as a fork or, where
-    `is_tuned`, in a training of its own; `best_loss` its lowest validation loss, and `size_bytes` its size on disk,
-    both None until measured (see run_index).
+    `elapsed_s` is its training time; `parent` the run and step whose weights it started from, as a fork or (`is_tuned`)
+    in a training of its own; `best_loss` its lowest validation loss, `best_metric` the name and best value of its
+    task's metric, and `size_bytes` its size on disk, all None until measured (see run_index).
     """
 
     id: str
@@ -44,6 +44,7 @@ class RunInfo:
     problem: str | None = None
     elapsed_s: float | None = None
     best_loss: float | None = None
+    best_metric: tuple[str, float] | None = None
     size_bytes: int | None = None
     tags: tuple[str, ...] = ()
     notes: str = ""

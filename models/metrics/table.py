@@ -13,7 +13,7 @@ class Metric:
 
     title: its name on screen. help: what it says, in one line. unit: “share” (0 to 1, shown in percent), “points” (0 to
     100, as its papers print it) or “number”. higher_is_better: None where neither direction is. family: the module of
-    models.metrics that computes it.
+    models.metrics that computes it, or “judging” for what models.tasks.judging finds in a row's own columns.
     """
 
     title: str
@@ -71,6 +71,9 @@ METRICS = {
     ),
     "copied_ngrams": _share("Copied", "texts", "runs of four words that stand in the source", None),
     "pass_at_1": _share("pass@1", "code", "functions that pass all of their cases at the first try"),
+    "facts_right": _share("All facts right", "judging", "summaries that say all that they must, and nothing else"),
+    "valid_form": _share("Valid", "judging", "replies that are a JSON object with the wanted fields and no others"),
+    "case_errors": _share("Case errors", "judging", "German articles, endings and pronouns in a wrong case", False),
 }
 
 

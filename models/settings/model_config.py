@@ -56,7 +56,7 @@ class ModelConfig(ModelSlots):
         heads = TASKS[task].heads
         if self.topology not in heads:
             raise ValueError(
-                f"{TASKS[task].title} cannot be learned by a design that is {self.topology}: use one that is "
+                f"{TASKS[task].title} cannot be learned by a model that is {self.topology}: use one that is "
                 f"{' or '.join(heads)}."
             )
         n_label = 1 if task == "regression" else len(labels) or self.n_label

@@ -123,6 +123,9 @@ TASKS = {
             "length_ratio",
             "copied_ngrams",
             "pass_at_1",
+            "facts_right",
+            "valid_form",
+            "case_errors",
         ),
     ),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any, ClassVar, Protocol
 
@@ -249,10 +249,19 @@ class LastSentences(Copy):
         return [" ".join(split_sentences(row["source"])[-3:]) for row in rows]
 
 
+def _by_language(rows: Rows) -> dict[str, list[Row]]:
+    """The rows by their column “language”; all together where they have none."""
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row.get("language", "")].append(row)
+    return found
+
+
 class WordByWord:
     """Translation by a table of words, learned from the pairs by IBM's model 1 (Brown 1993): no order, no grammar.
 
-    Marks and unknown words stay as they are.
+    Marks and unknown words stay as they are. Each language has a table of its own, and what all of its sources begin
+    with (“Say in German: ”) is no part of them.
     """
 
     title: ClassVar = "Word by word"
@@ -263,8 +272,17 @@ class WordByWord:
 
     def fit(self, rows: Rows) -> None:
         """Estimate how likely each source word becomes each target word, by expectation maximisation."""
+        self._prompts: dict[str, str] = {}
+        self._tables: dict[str, dict[str, str]] = {}
+        for language, group in _by_language(rows).items():
+            prompt = self._prompts[language] = _common_prompt([row["source"] for row in group])
+            pairs = [(row["source"][len(prompt) :], row["target"]) for row in group[: self._MAX_PAIRS]]
+            self._tables[language] = self._likeliest(pairs)
+
+    def _likeliest(self, texts: Sequence[tuple[str, str]]) -> dict[str, str]:
+        """Source word → target word."""
         word = re.compile(r"\w+")
-        pairs = [(word.findall(row["source"]), word.findall(row["target"])) for row in rows[: self._MAX_PAIRS]]
+        pairs = [(word.findall(source), word.findall(target)) for source, target in texts]
         sources, targets = (
             {w: i for i, w in enumerate(sorted({w for p in pairs for w in p[side]}))} for side in (0, 1)
         )
@@ -276,9 +294,8 @@ class WordByWord:
                 links += [source_id * len(targets) + targets[word] for source_id in ids]
                 owners += [n_targets] * len(ids)
                 n_targets += 1
-        self._table: dict[str, str] = {}
         if not links:
-            return
+            return {}
         cells, cell_of_link = np.unique(np.array(links), return_inverse=True)
         owner = np.array(owners)
         source_of_cell = cells // len(targets)
@@ -289,16 +306,32 @@ class WordByWord:
             counts = np.bincount(cell_of_link, shares, minlength=len(cells))
             likelihood = counts / np.bincount(source_of_cell, counts)[source_of_cell]
         source_words, target_words = list(sources), list(targets)
-        for cell in np.argsort(likelihood, kind="stable").tolist():  # the likeliest last, so that it stays
-            self._table[source_words[source_of_cell[cell]]] = target_words[cells[cell] % len(targets)]
+        return {  # the likeliest last, so that it stays
+            source_words[source_of_cell[cell]]: target_words[cells[cell] % len(targets)]
+            for cell in np.argsort(likelihood, kind="stable").tolist()
+        }
 
     def predict(self, rows: Rows) -> list[str]:
         """The sources with each word replaced."""
-        return [re.sub(r"\w+", lambda found: self._table.get(found[0], found[0]), row["source"]) for row in rows]
+        return [self._replaced(row["source"], row.get("language", "")) for row in rows]
+
+    def _replaced(self, source: str, language: str) -> str:
+        table = self._tables.get(language, {})
+        text = source.removeprefix(self._prompts.get(language, ""))
+        return re.sub(r"\w+", lambda found: table.get(found[0], found[0]), text)
+
+
+def _common_prompt(sources: Sequence[str]) -> str:
+    """What all sources begin with, up to a colon and a space; "" where they have no such prompt in common."""
+    found = re.match(r"[^:]*: ", sources[0])
+    return found[0] if found and all(source.startswith(found[0]) for source in sources) else ""
 
 
 class TranslationMemory:
-    """Text to text: the target of the training source that shares most character trigrams with this one (Jaccard)."""
+    """Text to text: the target of the training source that shares most character trigrams with this one (Jaccard).
+
+    Of several languages, only pairs of the wanted one count.
+    """
 
     title: ClassVar = "Translation memory"
     help: ClassVar = "writes the target of the most similar training source"
@@ -306,6 +339,22 @@ class TranslationMemory:
     def fit(self, rows: Rows) -> None:
         """Keep the pairs, and which sources have each trigram."""
         _commonest(row["source"] for row in rows)
+        self._memories = {language: _Memory(group) for language, group in _by_language(rows).items()}
+
+    def predict(self, rows: Rows) -> list[str]:
+        """The nearest source's target."""
+        return [self._nearest(row)[1] for row in rows]
+
+    def _nearest(self, row: Row) -> tuple[str, str]:
+        """The nearest pair, the first of several."""
+        memory = self._memories.get(row.get("language", "")) or next(iter(self._memories.values()))
+        return memory.nearest(row["source"])
+
+
+class _Memory:
+    """Pairs that can be found by a similar source."""
+
+    def __init__(self, rows: Rows) -> None:
         self._pairs = [(str(row["source"]), str(row["target"])) for row in rows]
         places: dict[str, list[int]] = defaultdict(list)
         sizes = []
@@ -317,12 +366,7 @@ class TranslationMemory:
         self._sizes = np.array(sizes)
         self._places = {trigram: np.array(indices) for trigram, indices in places.items()}
 
-    def predict(self, rows: Rows) -> list[str]:
-        """The nearest source's target."""
-        return [self._nearest(row["source"])[1] for row in rows]
-
-    def _nearest(self, source: str) -> tuple[str, str]:
-        """The nearest pair, the first of several."""
+    def nearest(self, source: str) -> tuple[str, str]:
         trigrams = self._trigrams(source)
         lists = [self._places[trigram] for trigram in trigrams if trigram in self._places]
         if not lists:
@@ -344,12 +388,12 @@ class SwappedWords(TranslationMemory):
 
     def predict(self, rows: Rows) -> list[str]:
         """The nearest source's target, adapted."""
-        return [self._adapted(row["source"]) for row in rows]
+        return [self._adapted(row) for row in rows]
 
-    def _adapted(self, source: str) -> str:
-        near, target = self._nearest(source)
+    def _adapted(self, row: Row) -> str:
+        near, target = self._nearest(row)
         # Names in code are words in prose: count_key is split like “the key”, and spaces are kept.
-        before, after, text = (re.findall(r"[^\W_]+|[\W_]", part) for part in (near, source, target))
+        before, after, text = (re.findall(r"[^\W_]+|[\W_]", part) for part in (near, row["source"], target))
         swapped: dict[str, str] = {}
         for kind, i, j, k, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
             if kind == "replace" and j - i == m - k:
@@ -357,7 +401,7 @@ class SwappedWords(TranslationMemory):
         return "".join(swapped.get(word, word) for word in text)
 
 
-BASELINES: dict[str, tuple[Callable[[], Baseline], ...]] = {
+BASELINES: dict[str, tuple[type[Baseline], ...]] = {
     "classification": (MajorityLabel, NaiveBayes),
     "multi-label": (MajorityLabels,),
     "regression": (MeanScore,),

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel
 from models.data.corpus import Corpus, find_dataset
-from models.events import Event, Phase
+from models.events import Event, Phase, Progress
 from models.library.library import Library
+from models.metrics.intervals import RESAMPLES, Comparison
+from models.metrics.report import compare
+from models.metrics.table import METRICS
 from models.settings.tasks import TASKS
-from models.tasks.predicting import predict
+from models.tasks.baselines import BASELINES
+from models.tasks.judging import judges_of
+from models.tasks.predicting import Prediction, predict
 from models.tasks.rows import Row, check_rows
 from models.tasks.scoring import Evaluation, TaskRows, score
+from models.tasks.stored_scores import StoredScores
 from models.tasks.writing import Writing
+
+_MAX_TRAINING_ROWS = 20_000
+_OF_PROBABILITIES = ("auc", "ece")
+"""Metrics of probabilities, which rules do not give."""
 
 
 def read_task_rows(library: Library, data: str, task: str = "", split: str = "test") -> TaskRows:
@@ -60,8 +72,13 @@ def evaluate(
     data: TaskRows,
     labels: Sequence[str] = (),
     writing: Writing | None = None,
+    *,
+    step: int | None = None,
 ) -> Generator[Event, None, Evaluation]:
-    """Predict and score. Yields Phase and Progress (rows). Arguments as for `predict`.
+    """Predict and score. Yields Phase and Progress (rows). Other arguments as for `predict`.
+
+    Args:
+        step: of the model's training, where it is known.
 
     Raises:
         ValueError: as `predict`.
@@ -69,10 +86,87 @@ def evaluate(
     yield Phase(name="Predicting")
     predictions = yield from predict(model, tokenizer, data.task, data.rows, labels, writing=writing)
     yield Phase(name="Scoring")
-    report = score(data.task, predictions, data.rows, labels)
+    found = yield from evaluate_predictions(data, predictions, labels)
+    return replace(found, step=step)
+
+
+def with_baselines(found: Evaluation, train_rows: Sequence[Row]) -> Generator[Event, None, Evaluation]:
+    """The evaluation with those of simple rules and of each group of its rows, among the details of its report.
+
+    Rules learn from the same training rows, or from some of very many. Details: `groups`, by the name of a group its
+    report (Report.to_dict); `baselines`, by the title of a rule its report on all rows, the best first.
+    """
+    data, headline = found.data, found.report.headline
+    yield Phase(name="Scoring simple rules on the same rows")
+    n = min(len(train_rows), _MAX_TRAINING_ROWS)
+    learned = [train_rows[i * len(train_rows) // n] for i in range(n)]
+    baselines = []
+    kinds = BASELINES.get(data.task, ()) if learned and headline not in _OF_PROBABILITIES else ()
+    for i, kind in enumerate(kinds):
+        yield Progress(done=i, total=len(kinds))
+        baseline = kind()
+        baseline.fit(learned)
+        predictions = [Prediction(value=value) for value in baseline.predict(data.rows)]
+        scored = yield from evaluate_predictions(data, predictions)
+        if headline in scored.report.scores:
+            baselines.append((baseline.title, scored.report.with_headline(headline)))
+    sign = -1 if METRICS[headline].higher_is_better is False else 1
+    baselines.sort(key=lambda each: -math.inf if each[1].value is None else sign * each[1].value, reverse=True)
+    members: dict[str, list[int]] = {}
+    for i, row in enumerate(data.rows):
+        if "group" in row:
+            members.setdefault(str(row["group"]), []).append(i)
+    groups = {}
+    for name, indices in sorted(members.items()) if len(members) > 1 else ():
+        part = replace(data, rows=[data.rows[i] for i in indices])
+        scored = yield from evaluate_predictions(part, [found.predictions[i] for i in indices], found.labels)
+        groups[name] = scored.report
+    details = {
+        **found.report.details,
+        "groups": {name: report.to_dict() for name, report in groups.items()},
+        "baselines": {title: report.to_dict() for title, report in baselines},
+    }
+    return replace(found, report=replace(found.report, details=details))
+
+
+def compare_scores(a: StoredScores, b: StoredScores, metric: str) -> Generator[Event, None, Comparison]:
+    """The model of `b` compared with that of `a` by one metric, on the same rows, by paired bootstrap.
+
+    Raises:
+        ValueError: where they were not evaluated on the same rows, or the metric is undefined for one of them.
+    """
+    if a.task != b.task or [row.row for row in a.rows] != [row.row for row in b.rows]:
+        raise ValueError("They were not evaluated on the same rows: evaluate both on the same data.")
+    reports = []
+    for stored in (a, b):
+        predictions = [
+            Prediction(value=row.prediction, score=row.score, probabilities=row.probabilities) for row in stored.rows
+        ]
+        rows = [row.row for row in stored.rows]
+        data = TaskRows(name=stored.name, task=stored.task, metric=metric, rows=rows)
+        found = yield from evaluate_predictions(data, predictions, stored.labels, resamples=0)
+        reports.append(found.report)
+    return compare(reports[0], reports[1], metric)
+
+
+def evaluate_predictions(
+    data: TaskRows, predictions: Sequence[Prediction], labels: Sequence[str] = (), *, resamples: int = RESAMPLES
+) -> Generator[Event, None, Evaluation]:
+    """The scores of predictions that were made before, with those of the judges that the rows ask for."""
+    report = score(data.task, predictions, data.rows, labels, resamples=resamples)
+    judges = judges_of(data.rows) if data.task == "text-to-text" else []
+    for judge in judges:
+        texts = [prediction.value for prediction in predictions]
+        judged, details = yield from judge(data.rows, texts, resamples)
+        report = judged.joined(report) if judged.item_scores else report.joined(judged)
+        if details:
+            predictions = [
+                replace(prediction, details={**prediction.details, **more})
+                for prediction, more in zip(predictions, details, strict=True)
+            ]
     if data.metric in report.scores:
         report = report.with_headline(data.metric)
-    return Evaluation(data=data, predictions=predictions, report=report)
+    return Evaluation(data=data, predictions=predictions, report=report, labels=tuple(labels))
 
 
 def _read_lines(path: Path) -> list[Row]:

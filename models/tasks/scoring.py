@@ -22,8 +22,8 @@ from models.metrics.texts import TEXT_METRICS, score_texts
 from models.settings.tasks import TASKS
 from models.tasks.predicting import Prediction
 from models.tasks.rows import Row
+from models.tasks.stored_scores import FOLDER
 
-FOLDER = "scores"
 _UNSAFE = r"[^\w.-]+"
 
 
@@ -39,11 +39,13 @@ class TaskRows:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """The predictions for all rows, in order, and their scores."""
+    """All predictions, in order, and their scores. labels: of the model. step: of its training, if known."""
 
     data: TaskRows
     predictions: Sequence[Prediction]
     report: Report
+    labels: tuple[str, ...] = ()
+    step: int | None = None
 
 
 def gold_of(task: str, row: Row) -> Any:
@@ -71,7 +73,9 @@ def score(
     """
     gold, values = [gold_of(task, row) for row in rows], [prediction.value for prediction in predictions]
     if task == "classification":
-        shares = np.array([[prediction.probabilities[label] for label in labels] for prediction in predictions])
+        shares = None
+        if all(prediction.probabilities for prediction in predictions):  # a baseline has none
+            shares = np.array([[prediction.probabilities[label] for label in labels] for prediction in predictions])
         report = score_classification(gold, values, labels=labels, probabilities=shares, resamples=resamples)
     elif task == "multi-label":
         report = score_multi_label(gold, values, labels=labels, resamples=resamples)
@@ -124,5 +128,11 @@ def write_scores(folder: Path, found: Evaluation, path: Path | None = None) -> P
         )
     ]
     atomic_write_bytes(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
-    atomic_write_json(path.with_suffix(".json"), {"task": task, **found.report.to_dict()})
+    about = {
+        "task": task,
+        "data": found.data.name,
+        "labels": list(found.labels),
+        "step": found.step,
+    }
+    atomic_write_json(path.with_suffix(".json"), {**about, **found.report.to_dict()})
     return path

@@ -15,6 +15,7 @@ from models.settings.tasks import TASKS
 from models.tasks.row_reader import Item, RowReader
 from models.tasks.rows import LABEL_TASKS, row_labels
 from models.tokenizers.codec import Piece, pieces_of
+from models.tokenizers.many_texts import ManyTextsEncoder
 from models.tokenizers.special_tokens import mask_id
 
 MAX_TOKENS = 600
@@ -70,7 +71,7 @@ def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels:
     topology = "encoder-decoder" if task == "text-to-text" else "decoder-only"
     config = ModelConfig(topology=topology, context_length=_MAX_CONTEXT)
     form = ExampleForm(template=template_to_teach(ChatTemplateConfig(), config, tokenizer), model=config)
-    [(ids, counts)], _ = encode_examples([dict(row)], tokenizer, form)
+    [(ids, counts)], _ = encode_examples([dict(row)], ManyTextsEncoder(tokenizer), form)
     predicted = {i for i, each in enumerate(counts) if each}
     if task == "language":
         return SeenExample(

@@ -32,6 +32,9 @@ _CUT_POINTS = (
 )
 """Word boundaries (before a single space, after a single line break), each with a probe to test a tokenizer with."""
 
+_PROBES = ("a", "Zeit", "é", "7", "1984", ".", "!?", "'s", "-", "_", "(", "中", "👍")
+"""Words of all kinds that pre-tokenizers tell apart."""
+
 _DECODE_BATCH_SIZE = 10_000  # tokens
 _BATCH_SIZE = 16  # parts per call, enough to keep all cores busy
 _LOCAL_NORMALIZERS = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "BertNormalizer"}
@@ -83,13 +86,18 @@ def text_parts(tokenizer: Tokenizer, text: str) -> list[str]:
 
 def literal_parts(tokenizer: Tokenizer, text: str) -> list[str]:
     """A text in parts that spell no special token, so that encoding them one by one keeps all of it plain text."""
-    specials = [content for content in special_ids(tokenizer).values() if len(content) > 1 and content in text]
+    specials = [content for content in special_contents(tokenizer) if content in text]
     if not specials:
         return [text]
     # Cutting each mention after its first character hides it from the tokenizer, and loses nothing.
     pattern = re.compile("|".join(f"(?={re.escape(content)})" for content in specials))
     cuts = [0, *(match.start() + 1 for match in pattern.finditer(text)), len(text)]
     return [text[start:end] for start, end in itertools.pairwise(cuts)]
+
+
+def special_contents(tokenizer: Tokenizer) -> list[str]:
+    """The special tokens as a text may spell them; those of one character cannot be told apart from it."""
+    return [content for content in special_ids(tokenizer).values() if len(content) > 1]
 
 
 def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -132,6 +140,18 @@ def _cut_point(tokenizer: Tokenizer) -> re.Pattern[str] | None:
     if not {step["type"] for step in component_steps(tokenizer.normalizer)} <= _LOCAL_NORMALIZERS:
         return None
     return next((pattern for pattern, probe in _CUT_POINTS if _can_be_cut(tokenizer, *probe)), None)
+
+
+def can_be_cut_at_spaces(tokenizer: Tokenizer) -> bool:
+    """Whether any text can be cut before each single space between words, and its parts have the ids of the whole."""
+    if not {step["type"] for step in component_steps(tokenizer.normalizer)} <= _LOCAL_NORMALIZERS:
+        return False
+    if isinstance(tokenizer.model, cores.BPE) and tokenizer.model.dropout:
+        return False  # a word has other ids every time
+    for token in tokenizer.get_added_tokens_decoder().values():
+        if re.search(r"\S ", token.content) or token.single_word or token.lstrip or token.rstrip:
+            return False
+    return all(_can_be_cut(tokenizer, before, f" {after}") for before in _PROBES for after in _PROBES)
 
 
 def _can_be_cut(tokenizer: Tokenizer, before: str, after: str) -> bool:

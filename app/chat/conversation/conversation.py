@@ -286,7 +286,7 @@ class Conversation(QObject):
             context_length=model.context_length,
         )
         reply = Message(parent=message_id, role="assistant", generation=generation)
-        self._recorder = ReplyRecorder(reply, strip=not prompt.is_completion, is_text=model.mode != "fill")
+        self._recorder = ReplyRecorder(reply, strip=not prompt.is_completion, is_text=model.writes)
         self.chat = self.chat.showing(message_id)
         self.reply_started.emit(reply)
         self._save_timer.start()

@@ -30,6 +30,8 @@ _HINTS = {
     "answer": "Write a source text for the model to answer",
     "fill": "Write a text with [MASK] where a word is missing",
 }
+_LABELS = "labels"
+"""The page for models without a language head, which are used on other pages."""
 _MARKDOWN = "markdown"
 _NO_MODEL, _LOADING = "Choose a model first", "The model is loading"
 
@@ -127,7 +129,7 @@ class ChatPage(QWidget):
         why_not = _LOADING if session.chat.state == "loading" else _NO_MODEL
         self.composer.set_state(can_send=ready, replying=session.chat.state in ("waiting", "replying"), why_not=why_not)
         model = session.chat.model
-        self.composer.set_hint(_HINTS[model.mode] if model is not None else why_not)
+        self.composer.set_hint(_HINTS.get(model.mode, "") if model is not None else why_not)
         self.starters.setEnabled(ready)
         self.view.set_can_reply(ready)
         if session.chat.state == "waiting":
@@ -152,7 +154,8 @@ class ChatPage(QWidget):
         elif self._session.chat.state == "loading":
             self.pages.show_page("loading")
         elif model is not None:
-            self.pages.show_page("starters" if model.is_chat_model and starter_kinds(model) else model.mode)
+            page = model.mode if model.mode in _HINTS else _LABELS
+            self.pages.show_page("starters" if model.is_chat_model and starter_kinds(model) else page)
         else:
             self.pages.show_page("choose" if self._newest else "train")
 
@@ -245,6 +248,9 @@ class ChatPages(QStackedWidget):
                 "Hide a word",
                 "An encoder sees the whole text at once: write [MASK] where a word is missing, and it ranks what "
                 "fits there.",
+            ),
+            _LABELS: EmptyState(
+                "This model writes no text", "It gives labels, tags or places in a text: use its page above."
             ),
             "loading": EmptyState("The model is loading", "You can type now; send once the model has loaded."),
             "choose": EmptyState(

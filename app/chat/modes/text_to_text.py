@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, Qt, Slot
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
+from app.chat.modes.alignment import AlignmentCard
 from app.chat.modes.beam_question import BeamSearchResult, run_beam_search
 from app.chat.modes.hypotheses import HypothesisList
 from app.chat.modes.mask_colours import MASKS, MaskColours
@@ -76,6 +77,7 @@ class TextToText(ModePage):
         self.hypotheses = HypothesisList()
         self.target = label("", wrap=True, selectable=True)
         self.drawn_tokens, self.found_tokens = TokenBox(theme, focus), TokenBox(theme, focus)
+        self.alignment = AlignmentCard(session, theme)
         self._about = label("", "caption", wrap=True)
         self.beams = QWidget()
         self._targets = QStackedWidget()
@@ -106,13 +108,17 @@ class TextToText(ModePage):
         assert inside is not None
         inside.addWidget(self.target)
         for page, shown, tokens in ((drawn, box, self.drawn_tokens), (found, self.hypotheses, self.found_tokens)):
-            below = column(shown, tokens)
-            below.addStretch(1)
-            page.setLayout(below)
-        for page in (self._nothing, scrolling(found), scrolling(drawn)):
+            inner = column(shown, tokens)
+            inner.addStretch(1)
+            page.setLayout(inner)
+        for page in (self._nothing, found, drawn):
             self._targets.addWidget(page)
+        below = QWidget()
+        lines = column(self._targets, self.alignment)
+        lines.addStretch(1)
+        below.setLayout(lines)
         beside = column(self._titles[1], self._about)
-        beside.addWidget(self._targets, 1)
+        beside.addWidget(scrolling(below), 1)
         right.setLayout(beside)
         whole = QVBoxLayout(self.body)
         whole.setContentsMargins(0, 0, 0, 0)
@@ -147,10 +153,17 @@ class TextToText(ModePage):
     def on_model_changed(self) -> None:
         super().on_model_changed()
         self._examiner.forget()
+        self.alignment.show_text(None)
         self.searched = None
         self._targets.setCurrentIndex(0)
         self.problem.say("")
         self._show_state()
+
+    def show_example(self, row: Mapping[str, Any]) -> None:
+        """Write the source of a row of a dataset, and let the model write its target."""
+        self.source.set_text(str(row["source"]))
+        if self.write.isEnabled():
+            self._on_write()
 
     # -- the source ----------------------------------------------------------------------------------------------------
 
@@ -180,6 +193,7 @@ class TextToText(ModePage):
     def _on_write(self) -> None:
         text, sampling = self.source.text, self.draw()
         self.problem.say("")
+        self.alignment.show_text(None)
         self._source_text = text
         if self.way.value == "draw":
             self._draw_target(text, sampling)
@@ -229,6 +243,7 @@ class TextToText(ModePage):
         read = written.read(tokenizer) if written is not None and tokenizer is not None else None
         if written is not None and read is not None:
             self.inspect(read)
+            self.alignment.show_text(read)
             self.drawn_tokens.show_text(read)
             made = [(t.probability, t.entropy, t.rank) for t in written.tokens]
             self.drawn_tokens.colour(made, len(read.ids) - len(made))
@@ -258,6 +273,7 @@ class TextToText(ModePage):
             step=self._examiner.step,
         )
         self.inspect(read)
+        self.alignment.show_text(read)
         self.found_tokens.show_text(read)
         given = searched.found[number].given
         self.found_tokens.colour(given, len(ids) - len(given))

@@ -185,8 +185,8 @@ def _reply(
 
     about, ids = loaded.about, []
     started = ReplyStarted(step=about.step, n_prompt=0)
-    if about.mode == "fill":
-        raise ValueError(f"{about.name} is an encoder and cannot reply: choose another model.")
+    if not about.writes:
+        raise ValueError(f"{about.name} writes no texts and cannot reply: choose another model.")
     messages = [{"role": "user", "content": prompt}] if about.is_chat_model else prompt
     request = ReplyRequest(messages=messages, sampling=sampling, prompting=PromptSettings(system=system))
     with _naming(about):

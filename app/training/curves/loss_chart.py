@@ -245,7 +245,7 @@ class LossChart(RunChart):
         view = self.chart.getPlotItem().getViewBox()
         (_, right), (low, high) = view.viewRange()
         per_pixel = (high - low) / max(view.height(), 1.0)
-        right -= self._right_margin() * view.viewPixelSize()[0]
+        right -= self.right_margin * view.viewPixelSize()[0]
         self.uniform_guess.place_name(right)
         apart = self.line_names[0].boundingRect().height() * per_pixel
         self._place_frequencies(right, low, apart)
@@ -279,7 +279,9 @@ class LossChart(RunChart):
             return value
         return math.log10(value) if value > 0 else math.nan
 
-    def _right_margin(self) -> int:
+    @property
+    def right_margin(self) -> int:
+        """Pixels between the data and the right edge, for the names of the curves."""
         widest = f"validation {self.quantity.format(88.88)}"
         return QFontMetrics(self._theme.font(0.9, bold=True)).horizontalAdvance(widest) + _GAP + SPACE
 
@@ -306,7 +308,7 @@ class LossChart(RunChart):
             name.fill = pg.mkBrush(colors.surface)  # so that no line crosses it
             name.setFont(theme.font(0.9, bold=True))
         self.raw.setPen(theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
-        self.chart.set_margins(6, QFontMetrics(theme.font(0.9)).height() + SPACE, self._right_margin())
+        self.chart.set_margins(6, QFontMetrics(theme.font(0.9)).height() + SPACE, self.right_margin)
 
 
 def _last(values: Floats) -> float:

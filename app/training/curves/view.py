@@ -1,4 +1,4 @@
-"""The curves of a run: its loss, learning rate, gradient norm, speed, memory and layer updates."""
+"""The curves of a run: its loss, its task's metric, learning rate, gradient norm, speed, memory and layer updates."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from app.session.session import Session
 from app.training.curves.curve_choices import CurveChoices
 from app.training.curves.layer_heat import LayerHeat
 from app.training.curves.loss_chart import LossChart
+from app.training.curves.metric_chart import MetricChart
 from app.training.curves.run_axis import RunAxis
 from app.training.curves.run_chart import RunChart
 from app.training.curves.sample_feed import SampleFeed
@@ -75,6 +76,7 @@ class CurvesView(QWidget):
         self._row: int | None = None
         self.marks = RunMarks(self.history, self._axis)
         self.loss = LossChart(theme)
+        self.metric_chart = MetricChart(theme, self.loss)
         self.rate = SmallChart(theme, "Learning rate", "lr", numbers=False, tip=_RATE_TIP)
         self.gradient = SmallChart(
             theme, "Gradient norm", "grad_norm", form=".3f", noisy=True, numbers=False, tip=_GRADIENT_TIP
@@ -93,6 +95,7 @@ class CurvesView(QWidget):
         self.samples = SampleFeed(theme)
         self.charts: tuple[RunChart, ...] = (
             self.loss,
+            self.metric_chart,
             self.rate,
             self.gradient,
             self.speed,
@@ -164,7 +167,7 @@ class CurvesView(QWidget):
         lines.addLayout(grid)
         charts = QSplitter(Qt.Orientation.Horizontal)
         charts.setChildrenCollapsible(False)
-        charts.addWidget(_card(self.loss))
+        charts.addWidget(_card(self.loss, self.metric_chart))
         charts.addWidget(small)
         charts.setStretchFactor(0, 1)
         charts.setStretchFactor(1, 1)
@@ -218,6 +221,7 @@ class CurvesView(QWidget):
     def _draw(self) -> None:
         self._axis = RunAxis.of(self.choices.axis, self.history.train)
         self.marks = RunMarks(self.history, self._axis)
+        self.metric_chart.setVisible(bool(self.history.metric))
         for chart in self.charts:
             chart.draw(self.history, self._axis)
             chart.chart.set_marks(self.marks.lines, self.marks.ticks if chart is self.loss else ())
@@ -267,11 +271,13 @@ class CurvesView(QWidget):
         return f"{words} · {happened}" if happened else words
 
 
-def _card(widget: QWidget) -> QWidget:
+def _card(*widgets: QWidget) -> QWidget:
+    """A card of widgets above each other, of which the first is the highest."""
     card = frame("card", margin=SPACE + SPACE // 2)
     layout = card.layout()
-    assert layout is not None
-    layout.addWidget(widget)
+    assert isinstance(layout, QVBoxLayout)
+    for i, widget in enumerate(widgets):
+        layout.addWidget(widget, 2 if i else 3)
     return card
 
 

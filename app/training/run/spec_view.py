@@ -25,6 +25,8 @@ def describe_source(spec: RunSpec) -> str:
     data = spec.data
     if data.source == "tiny-world":
         return f"Tiny World {data.seed}"
+    if data.source == "dataset":
+        return data.dataset
     if data.source in ("stdlib", "pronouns"):
         return words(data.source)
     first = data.files[0].replace("\\", "/").rpartition("/")[2] if data.files else "files"

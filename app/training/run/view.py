@@ -49,12 +49,14 @@ class RunView(QWidget):
     Signals:
         chat_asked(which): chat with it: a run id, or "live".
         checkpoint_chat_asked(run_id, step): chat with one of its checkpoints.
+        example_asked(run_id, step, row): use one of them on a row of data.
         template_asked(run_id): set up a new run with its settings.
         run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
     """
 
     chat_asked = Signal(str)
     checkpoint_chat_asked = Signal(str, int)
+    example_asked = Signal(str, int, object)
     template_asked = Signal(str)
     run_asked = Signal(str)
     tokenizer_asked = Signal(str)
@@ -87,6 +89,7 @@ class RunView(QWidget):
         session.closing.connect(self.forks.close)
         views.fork_asked.connect(lambda run_id, step: self.ask_for_fork(step))
         views.chat_asked.connect(self.checkpoint_chat_asked)
+        views.example_asked.connect(self.example_asked)
         views.remedy_asked.connect(self._on_remedy)
         views.run_asked.connect(self.run_asked)
         views.tokenizer_asked.connect(self.tokenizer_asked)

@@ -19,12 +19,14 @@ class RunViews(Views):
 
     Signals:
         fork_asked(run_id, step), chat_asked(run_id, step): about one of its checkpoints.
+        example_asked(run_id, step, row): use one of its checkpoints on a row of data.
         remedy_asked(run_id, remedy): apply a remedy of the doctor.
         run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
     """
 
     fork_asked = Signal(str, int)
     chat_asked = Signal(str, int)
+    example_asked = Signal(str, int, object)
     remedy_asked = Signal(str, object)
     run_asked = Signal(str)
     tokenizer_asked = Signal(str)
@@ -33,6 +35,7 @@ class RunViews(Views):
         views = {
             "curves": View("Curves", "Measurements, step by step", self._make_curves),
             "machine": View("Time machine", "Samples, predictions and attention at any step", self._make_machine),
+            "scores": View("Scores", "What it is worth on data that it has never seen", self._make_scores),
             "data": View("Data", "What it reads and predicts, token by token", self._make_data),
             "doctor": View("Doctor", "Problems, with evidence and a remedy", self._make_doctor),
             "lineage": View("Lineage", "What it was made from, down to its text", self._make_lineage),
@@ -91,6 +94,13 @@ class RunViews(Views):
         view = TimeMachine(self._theme)
         view.fork_asked.connect(self.fork_asked)
         view.chat_asked.connect(self.chat_asked)
+        return view
+
+    def _make_scores(self) -> QWidget:
+        from app.training.scores.view import ScoresView
+
+        view = ScoresView(self._session, self._theme)
+        view.example_asked.connect(self.example_asked)
         return view
 
     def _make_data(self) -> QWidget:

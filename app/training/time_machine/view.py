@@ -135,6 +135,8 @@ class TimeMachine(QWidget):
         total = f" of {spec.train.steps:,}" if spec is not None else ""
         loss = self.timeline.loss_at(step)
         words = f"· loss {loss:.2f}" if math.isfinite(loss) else "· before training" if step == 0 else ""
+        if metric := self._run.history.metric_at(step):
+            words = f"{words} · {metric}".strip()
         self.timeline.show_step(step)
         self.transport.show_position(self._index, len(steps), f"Step {step:,}{total}", words)
         self.panes.offer_checkpoint(step in self._kept and bool(self._run.id))

@@ -9,9 +9,10 @@ import numpy as np
 
 from models.data.formats.registry import open_source
 from models.data.formats.rows import Record
+from models.data.importing.columns import Rows, parts
 from models.data.importing.plan import MENDS, ImportPlan
 from models.data.importing.scan import MAX_NEAR, PROGRESS_ROWS, TRAIN, Scan, input_text, row_labels, scan_events
-from models.data.importing.splitting import LEFT_OUT, Codes, Mask, assign_splits, find_rows
+from models.data.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows
 from models.data.importing.task_rows import RowError, task_row
 from models.events import Event, Phase, Progress
 from models.library.library import Library
@@ -106,8 +107,8 @@ def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks
 
     Yields Progress (bytes), while it looks for the examples.
     """
-    found = find_rows(scan, plan)
-    codes = assign_splits(scan, plan, found)
+    found = yield from find_rows(scan, plan)
+    codes = yield from assign_splits(scan, plan, found)
     others = _other_rows(scan, plan, codes)
     examples = yield from _examples(plan, {**found, **others})
     findings = [
@@ -117,14 +118,14 @@ def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks
             sentence=_SENTENCES[name].format(
                 rows=format_count(n, "row"),
                 context=format_count(plan.context, "token"),
-                compared=f" (of the first {scan.n_compared:,} texts)" if scan.n_compared == MAX_NEAR else "",
+                compared=f" (of the first {MAX_NEAR:,} texts)" if len(scan.compared) == MAX_NEAR else "",
             ),
             examples=tuple(examples[name]),
             can_mend=name in MENDS,
             is_mended=name in plan.mends,
         )
-        for name, mask in {**found, **others}.items()
-        if (n := int(mask.sum()))
+        for name, rows in {**found, **others}.items()
+        if (n := len(rows))
     ]
     labels = _label_counts(scan, plan, codes)
     if labels and plan.task == "classification":
@@ -135,11 +136,13 @@ def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks
                 Finding(name="imbalance", n=n, sentence=sentence, examples=(), can_mend=False, is_mended=False)
             )
     splits = {name: int((codes == code).sum()) for code, name in enumerate(SPLIT_NAMES)}
-    n_tokens = int(scan.n_tokens[codes != LEFT_OUT].sum()) if len(scan.n_tokens) else None
+    n_tokens = None
+    if scan.n_tokens is not None:
+        n_tokens = sum(int(n[codes[at : at + len(n)] != LEFT_OUT].sum()) for at, (n,) in parts(scan.n_tokens))
     return Checks(
         n_read=len(scan),
         splits={name: n for name, n in splits.items() if n or name != "test"},
-        given=tuple(name for code, name in enumerate(SPLIT_NAMES) if code and np.any(scan.given == code)),
+        given=tuple(name for code, name in enumerate(SPLIT_NAMES) if code and scan.n_given[code]),
         findings=tuple(findings),
         labels=labels,
         n_tokens=n_tokens,
@@ -149,22 +152,26 @@ def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks
     )
 
 
-def _other_rows(scan: Scan, plan: ImportPlan, codes: Codes) -> dict[str, Mask]:
+def _other_rows(scan: Scan, plan: ImportPlan, codes: Codes) -> dict[str, Rows]:
     """Rows with which something is wrong that no tick mends."""
     if not len(scan.label_names):
         return {}
-    learned = np.unique(scan.label[codes == TRAIN])
-    is_asked = (codes != TRAIN) & (codes != LEFT_OUT)
-    return {"unseen-labels": is_asked & ~np.isin(scan.label, learned)}
+    learned, unseen = np.zeros(len(scan.label_names) + 1, bool), [np.zeros(0, np.int64)]
+    for at, (label,) in parts(scan.label):
+        learned[label[codes[at : at + len(label)] == TRAIN]] = True
+    for at, (label,) in parts(scan.label):
+        code = codes[at : at + len(label)]
+        unseen.append(np.flatnonzero((code != TRAIN) & (code != LEFT_OUT) & ~learned[label]) + at)
+    return {"unseen-labels": np.concatenate(unseen)}
 
 
-def _examples(plan: ImportPlan, masks: Mapping[str, Mask]) -> Generator[Event, None, dict[str, list[str]]]:
+def _examples(plan: ImportPlan, found_rows: Mapping[str, Rows]) -> Generator[Event, None, dict[str, list[str]]]:
     """The first rows of each finding, as text with their place, for which their files are read again."""
     wanted: dict[int, list[str]] = {}
-    for name, mask in masks.items():
-        for index in np.flatnonzero(mask)[:N_EXAMPLES]:
-            wanted.setdefault(int(index), []).append(name)
-    found: dict[str, list[str]] = {name: [] for name in masks}
+    for name, rows in found_rows.items():
+        for index in rows[:N_EXAMPLES].tolist():
+            wanted.setdefault(index, []).append(name)
+    found: dict[str, list[str]] = {name: [] for name in found_rows}
     if not wanted:
         return found
     source, last = open_source(plan.paths, plan.read), max(wanted)
@@ -192,7 +199,9 @@ def _shown(plan: ImportPlan, record: Record) -> str:
 def _label_counts(scan: Scan, plan: ImportPlan, codes: Codes) -> dict[str, int]:
     if plan.task != "classification":
         return dict(scan.label_counts.most_common())
-    counts = np.bincount(scan.label[codes != LEFT_OUT], minlength=len(scan.label_names))
+    counts = np.zeros(len(scan.label_names), np.int64)
+    for at, (label,) in parts(scan.label):
+        counts += np.bincount(label[codes[at : at + len(label)] != LEFT_OUT], minlength=len(counts))
     return {
         scan.label_names[index]: int(counts[index]) for index in np.argsort(-counts, kind="stable") if counts[index]
     }
@@ -203,7 +212,7 @@ def _offer(plan: ImportPlan, scan: Scan) -> str:
     taken = [
         f"{format_percent(shares[name])} for {_SPLIT_WORDS[name]}"
         for code, name in enumerate(SPLIT_NAMES)
-        if name in shares and shares[name] and not np.any(scan.given == code)
+        if name in shares and shares[name] and not scan.n_given[code]
     ]
     what = f"Of its rows, {' and '.join(taken)}, by a hash of each (seed {plan.seed})."
     return what if taken else ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from itertools import chain
 from pathlib import Path
 
 from models.data.corpus import Corpus, CorpusWriter, list_corpora
 from models.data.formats.registry import Source, open_source
 from models.data.formats.rows import Record
 from models.data.importing.checks import SPLIT_NAMES, Checks
+from models.data.importing.columns import parts
 from models.data.importing.plan import ImportPlan
 from models.data.importing.scan import (
     EMPTY,
@@ -24,7 +26,7 @@ from models.data.importing.scan import (
 )
 from models.data.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows
 from models.data.importing.task_rows import RowError, task_row
-from models.events import Event, Phase, Progress
+from models.events import Event, Pace, Phase
 from models.library.library import Library
 from models.settings.tasks import TASKS
 
@@ -46,7 +48,7 @@ def import_events(library: Library, plan: ImportPlan, checks: Checks | None = No
     else:
         yield Phase(name="Checking the rows")
         scan = yield from scan_events(library, plan)
-    codes = assign_splits(scan, plan, find_rows(scan, plan))
+    codes = yield from assign_splits(scan, plan, (yield from find_rows(scan, plan)))
     for code, what in ((TRAIN, "training"), (VAL, "validation")):
         if not (codes == code).any():
             raise ValueError(
@@ -71,15 +73,17 @@ def dataset_name(library: Library, plan: ImportPlan) -> str:
 def _write(
     library: Library, plan: ImportPlan, name: str, source: Source, scan: Scan, codes: Codes
 ) -> Generator[Event, None, Corpus]:
-    task, labels, n_read = TASKS[plan.task], set[str](), 0
+    task, labels, n_read, pace = TASKS[plan.task], set[str](), 0, Pace(source.meter.total)
     with CorpusWriter(library, seed=plan.seed, n_bytes=scan.n_bytes) as writer:
+        faults = chain.from_iterable(fault.tolist() for _, (fault,) in parts(scan.fault))
         for record in source.records():
-            if n_read == len(scan):
+            fault = next(faults, None)
+            if fault is None:
                 break
             if n_read % PROGRESS_ROWS == 0:
-                yield Progress(done=source.meter.done, total=source.meter.total)
-            if scan.fault[n_read] != GOOD:
-                _check_is_mended(plan, record, "empty" if scan.fault[n_read] == EMPTY else "invalid")
+                yield pace.progress(source.meter.done)
+            if fault != GOOD:
+                _check_is_mended(plan, record, "empty" if fault == EMPTY else "invalid")
             elif codes[n_read] != LEFT_OUT:
                 row = task_row(plan, record.values)
                 labels.update(row_labels(plan.task, row))

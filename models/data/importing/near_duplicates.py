@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import numpy as np
 import numpy.typing as npt
+
+from models.events import Event, Progress
 
 N_HASHES = 128
 N_CHARACTERS = 5
@@ -45,11 +49,12 @@ class MinHash:
         return least
 
 
-def near_groups(signatures: npt.NDArray[np.uint32]) -> Indices:
-    """For each text (n, N_HASHES), the index of the first one of its group: its own if it is alone."""
+def near_groups(signatures: npt.NDArray[np.uint32]) -> Generator[Event, None, Indices]:
+    """For each text (n, N_HASHES), the index of the first one of its group: its own if it is alone. Yields Progress."""
     n = len(signatures)
     groups = np.arange(n)
-    for band in np.split(signatures, _N_BANDS, axis=1):
+    for done, band in enumerate(np.split(signatures, _N_BANDS, axis=1)):
+        yield Progress(done=done, total=_N_BANDS)
         keys = np.zeros(n, np.uint64)
         for column in band.T:
             keys = (keys + column) * _PRIME

@@ -8,18 +8,19 @@ from array import array
 from collections import Counter
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from models.data.corpus import Example
 from models.data.formats.registry import Source, open_source
+from models.data.importing.columns import Column, Rows
 from models.data.importing.near_duplicates import MAX_CHARACTERS, N_HASHES, MinHash, near_groups
 from models.data.importing.plan import GROUP, ImportPlan
 from models.data.importing.task_rows import EmptyRowError, RowError, task_row
-from models.events import Event, Progress
+from models.events import Event, Pace
 from models.files.atomic import file_stamp
 from models.library.library import Library
 from models.tokenizers.special_tokens import unknown_ids
@@ -45,25 +46,27 @@ class Scan:
     """What is known of each row of a source, n in all.
 
     fault: GOOD, EMPTY or INVALID. given: the split that it has in the source. row, input: 64-bit hashes of its
-    normalised text, with and without what is to be learned. group: a hash of what may not be divided between splits.
-    label: index in `label_names`, −1 where the task has none. near: index of the first row that is almost the same.
-    n_tokens, n_unknown: empty without a tokenizer. label_counts: label or tag → how often it occurs. n_compared: rows
-    that were compared for being almost the same. n_bytes: of all rows as JSON.
+    normalised text, with and without what is to be learned. group: a hash of what may not be divided between splits;
+    None where that is the input. label: index in `label_names`, −1 where the task has none. compared: the rows that
+    were compared for being almost the same; near: for each of them, the first one that is almost the same. n_tokens,
+    n_unknown: None without a tokenizer. label_counts: label or tag → how often it occurs. n_given: split → rows that
+    have it in the source. n_bytes: of all rows as JSON.
     """
 
     stamp: tuple[object, ...]
-    fault: npt.NDArray[np.uint8]
-    given: npt.NDArray[np.uint8]
-    row: npt.NDArray[np.uint64]
-    input: npt.NDArray[np.uint64]
-    group: npt.NDArray[np.uint64]
-    label: npt.NDArray[np.int32]
-    near: npt.NDArray[np.int64]
-    n_tokens: npt.NDArray[np.int32]
-    n_unknown: npt.NDArray[np.int32]
+    fault: Column
+    given: Column
+    row: Column
+    input: Column
+    group: Column | None
+    label: Column
+    compared: Rows
+    near: Rows
+    n_tokens: Column | None
+    n_unknown: Column | None
     label_names: tuple[str, ...]
     label_counts: Counter[str]
-    n_compared: int
+    n_given: Counter[int]
     n_bytes: int
 
     def __len__(self) -> int:
@@ -84,14 +87,16 @@ def scan_events(library: Library, plan: ImportPlan) -> Generator[Event, None, Sc
     """
     source = open_source(plan.paths, plan.read)
     tokenizer = load_tokenizer(plan.tokenizer, library) if plan.tokenizer else None
-    columns = _Columns(plan, tokenizer)
+    library.corpora.mkdir(parents=True, exist_ok=True)
+    columns = _Columns(plan, tokenizer, library.corpora)
+    pace = Pace(source.meter.total)
     for n, record in enumerate(source.records(), 1):
         columns.add(record.values, record.split)
         if n % PROGRESS_ROWS == 0:
-            yield Progress(done=source.meter.done, total=source.meter.total)
-    if not columns.fault:
+            yield pace.progress(source.meter.done)
+    if not len(columns.fault):
         raise ValueError(f"{source.files[0].name} has no rows: choose a file with data in it.")
-    return columns.scan(source_stamp(source, plan))
+    return (yield from columns.scan(source_stamp(source, plan)))
 
 
 def input_text(task: str, row: Example) -> str:
@@ -128,27 +133,33 @@ def normalised(text: str) -> str:
 class _Columns:
     """A scan that grows by a row at a time."""
 
-    def __init__(self, plan: ImportPlan, tokenizer: Tokenizer | None) -> None:
+    def __init__(self, plan: ImportPlan, tokenizer: Tokenizer | None, folder: Path) -> None:
         self._plan, self._tokenizer = plan, tokenizer
         self._unknown = unknown_ids(tokenizer) if tokenizer is not None else frozenset()
-        self.fault, self._given = array("B"), array("B")
-        self._row, self._input, self._group = array("Q"), array("Q"), array("Q")
-        self._label, self._labels = array("i"), dict[str, int]()
+        self.fault, self._given = Column(np.uint8, folder), Column(np.uint8, folder)
+        self._n_given = Counter[int]()
+        self._input, self._label = Column(np.uint64, folder), Column(np.int32, folder)
+        has_answers = plan.task not in ("language", "chat")
+        self._row = Column(np.uint64, folder) if has_answers else self._input
+        has_groups = bool(plan.columns.get(GROUP)) or plan.task == "span"
+        self._group = Column(np.uint64, folder) if has_groups else None
+        self._labels = dict[str, int]()
         self._counts, self._n_bytes = Counter[str](), 0
-        self._tokens, self._n_unknown = array("i"), array("i")
+        self._tokens = None if tokenizer is None else Column(np.int32, folder)
+        self._n_unknown = None if tokenizer is None else Column(np.int32, folder)
         self._pending = list[tuple[str, int]]()
         self._hashes, self._seen = MinHash(), set[int]()
         self._near_rows, self._signatures = array("q"), bytearray()
 
     def add(self, values: dict[str, Any], split: str) -> None:
         self._given.append(SPLIT_CODES[split])
+        self._n_given[SPLIT_CODES[split]] += 1
         try:
             row = task_row(self._plan, values)
             data = json.dumps(row, ensure_ascii=False).encode()
         except (RowError, UnicodeEncodeError) as error:
             self.fault.append(EMPTY if isinstance(error, EmptyRowError) else INVALID)
-            for column in (self._row, self._input, self._group):
-                column.append(0)
+            self._add_hashes(0, 0, 0)
             self._label.append(-1)
             self._add_tokens("", 0)
             return
@@ -157,18 +168,24 @@ class _Columns:
         self._n_bytes += len(data) + 1
         text, labels = input_text(task, row), row_labels(task, row)
         key = hash_text(text)
-        self._input.append(key)
         answer = [value for name, value in row.items() if name not in _INPUTS]
-        self._row.append(hash_text(f"{key}: {json.dumps(answer, ensure_ascii=False)}") if answer else key)
+        whole = hash_text(f"{key}: {json.dumps(answer, ensure_ascii=False)}") if answer else key
         group = values.get(self._plan.columns[GROUP]) if self._plan.columns.get(GROUP) else None
         together = str(group) if group is not None else row["context"] if task == "span" else None
-        self._group.append(key if together is None else hash_text(f"group:{together}"))
+        self._add_hashes(whole, key, key if together is None else hash_text(f"group:{together}"))
         self._counts.update(labels)
         name = "; ".join(labels) if task in ("classification", "multi-label") else None
         self._label.append(-1 if name is None else self._labels.setdefault(name, len(self._labels)))
         self._add_near(key, text)
         n_messages = len(row["messages"]) if task == "chat" else 0
         self._add_tokens(f"{text}\n{row['target']}" if task == "text-to-text" else text, _MESSAGE_TOKENS * n_messages)
+
+    def _add_hashes(self, row: int, input: int, group: int) -> None:
+        self._input.append(input)
+        if self._row is not self._input:
+            self._row.append(row)
+        if self._group is not None:
+            self._group.append(group)
 
     def _add_near(self, key: int, text: str) -> None:
         if len(self._seen) < MAX_NEAR and key not in self._seen:
@@ -185,6 +202,7 @@ class _Columns:
 
     def _count_tokens(self) -> None:
         assert self._tokenizer is not None
+        assert self._tokens is not None and self._n_unknown is not None  # noqa: PT018
         encodings = self._tokenizer.encode_batch([text for text, _ in self._pending], add_special_tokens=False)
         for encoding, (_, more) in zip(encodings, self._pending, strict=True):
             ids = encoding.ids
@@ -192,28 +210,28 @@ class _Columns:
             self._n_unknown.append(sum(id in self._unknown for id in ids) if self._unknown else 0)
         self._pending = []
 
-    def scan(self, stamp: tuple[object, ...]) -> Scan:
-        """All of it."""
+    def scan(self, stamp: tuple[object, ...]) -> Generator[Event, None, Scan]:
+        """All of it. Yields Progress."""
         if self._pending:
             self._count_tokens()
-        n = len(self.fault)
-        near, rows = np.arange(n), np.frombuffer(self._near_rows, np.int64)
-        signatures = np.frombuffer(bytes(self._signatures), np.uint32).reshape(-1, N_HASHES)
-        near[rows] = rows[near_groups(signatures)] if len(rows) else rows
+        rows = np.frombuffer(self._near_rows, np.int64)
+        signatures = np.frombuffer(self._signatures, np.uint32).reshape(-1, N_HASHES)
+        first = (yield from near_groups(signatures)) if len(rows) else np.zeros(0, np.int64)
         return Scan(
             stamp=stamp,
-            fault=np.frombuffer(self.fault, np.uint8),
-            given=np.frombuffer(self._given, np.uint8),
-            row=np.frombuffer(self._row, np.uint64),
-            input=np.frombuffer(self._input, np.uint64),
-            group=np.frombuffer(self._group, np.uint64),
-            label=np.frombuffer(self._label, np.int32),
-            near=near,
-            n_tokens=np.frombuffer(self._tokens, np.int32),
-            n_unknown=np.frombuffer(self._n_unknown, np.int32),
+            fault=self.fault,
+            given=self._given,
+            row=self._row,
+            input=self._input,
+            group=self._group,
+            label=self._label,
+            compared=rows,
+            near=rows[first],
+            n_tokens=self._tokens,
+            n_unknown=self._n_unknown,
             label_names=tuple(self._labels),
             label_counts=self._counts,
-            n_compared=len(rows),
+            n_given=self._n_given,
             n_bytes=self._n_bytes,
         )
 

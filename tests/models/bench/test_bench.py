@@ -18,6 +18,7 @@ from app.commands import bench
 from app.commands.bench_parts.window import late_and_due
 from models.architecture.transformer import Decoder, build_model
 from models.bench import generation, overhead, reference, training
+from models.bench.big_data import bench_data
 from models.bench.decoding import PRESET, decode_greedily
 from models.bench.encoding import bench_encoding
 from models.bench.overhead import BareLoop, bench_overhead
@@ -25,7 +26,7 @@ from models.bench.result import compared
 from models.bench.text import CONTEXT, N_CHARACTERS, CharText
 from models.bench.throughput import SKIPPED, ThroughputCase, bench_throughput
 from models.bench.tokenizer_training import bench_tokenizer_training
-from models.events import Notice, RunStarted, TrainMetrics
+from models.events import Notice, Phase, RunStarted, TrainMetrics
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.presets import PRESETS
@@ -156,6 +157,20 @@ def test_ticks_that_never_came_count_as_late(gap_ms: int, late: int, due: int) -
 
 
 @pytest.mark.slow
+def test_large_data_are_imported_and_trained_on_in_little_memory(tmp_path: Path) -> None:
+    phases, results = finish(bench_data(tmp_path, 0.0004, steps=1))
+    assert [event.name.split()[0] for event in phases if isinstance(event, Phase)] == [
+        *("Generating", "Importing", "Beginning"),
+        *("Generating", "Importing", "Beginning"),
+    ]
+    of = {result.name: result for result in results}
+    for name in ("data import", "begin training"):
+        assert of[f"{name}: peak memory"].met
+        assert of[f"{name}: peak memory"].ours > 20
+        assert abs(of[f"{name}: growth from half the data"].ours) < 50
+        assert of[f"{name}: speed"].ours > 0
+
+
 def test_the_command_prints_one_json_object(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

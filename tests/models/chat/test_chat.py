@@ -8,6 +8,7 @@ from tokenizers.models import BPE
 
 from models.chat.own_template import encode_conversations, encode_messages, encode_segments, render_chat
 from models.tokenizers import SPECIAL_TOKENS, train_tokenizer
+from models.tokenizers.many_texts import ManyTextsEncoder
 
 CHAT = [
     {"role": "system", "content": "Be kind."},
@@ -70,7 +71,7 @@ def test_private_use_characters_in_a_message_change_nothing(tokenizer: Tokenizer
 
 def test_many_conversations_encode_as_one_by_one(tokenizer: Tokenizer) -> None:
     rows = [CHAT, CHAT[:2], CHAT[1:], [{"role": "user", "content": INJECTION}], CHAT]
-    assert encode_conversations(tokenizer, rows) == [encode_messages(tokenizer, row) for row in rows]
+    assert encode_conversations(ManyTextsEncoder(tokenizer), rows) == [encode_messages(tokenizer, row) for row in rows]
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,22 @@ def test_the_lowest_loss_before_a_checkpoint_is_taken_from_it(log: Path) -> None
     assert find_lowest_loss(log.parent).loss == 4.0
 
 
+def test_the_best_metric_is_that_of_all_validations(log: Path) -> None:
+    rows = [("macro_f1", 0.5), ("macro_f1", 0.9), ("macro_f1", None), ("macro_f1", 0.7), ("unheard of", 1.0)]
+    lines = [{"kind": "val", "step": 1, "loss": 1.0, "metric": name, "metric_value": value} for name, value in rows]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (log.parent / "checkpoints" / "step-00000001").mkdir(parents=True)
+    state = {"lowest_loss": 1.0, "highest_score": 0.9, "log_sizes": {"metrics": log.stat().st_size}}
+    atomic_write_json(log.parent / "checkpoints" / "step-00000001" / "state.json", state)
+    first = find_lowest_loss(log.parent)
+    assert first.metric == ("macro_f1", 0.9), "also where a checkpoint knows the loss"
+    with log.open("a") as file:
+        file.write(json.dumps(lines[1] | {"metric_value": 0.95}) + "\n")
+    assert find_lowest_loss(log.parent, first).metric == ("macro_f1", 0.95)
+    log.write_text("".join(json.dumps(line | {"metric": "mae"}) + "\n" for line in lines[:2]))
+    assert find_lowest_loss(log.parent).metric == ("mae", 0.5), "where less is better"
+
+
 def test_an_index_reads_only_changed_runs(library: Library, tiny_config: ModelConfig) -> None:
     index = RunIndex(library.runs)
     assert index.refresh() == []

@@ -236,6 +236,6 @@ def test_a_design_gets_the_head_of_a_task() -> None:
     without = dataclasses.replace(labelled, pooler=False)
     assert without.for_task("classification", ("a", "b")).pooler is False, "it is a design with this head already"
     with pytest.raises(
-        ValueError, match="Tagging cannot be learned by a design that is encoder-decoder: use one that is"
+        ValueError, match="Tagging cannot be learned by a model that is encoder-decoder: use one that is"
     ):
         ModelConfig(topology="encoder-decoder").for_task("tagging", ("O",))

@@ -158,7 +158,7 @@ AGGREGATES = (
                              "List {x} in descending order."),
               "sorted(({each}), reverse=True)", lambda xs: sorted(xs, reverse=True)),
     Aggregate("first", ("Return the first of {x}, or None.", "Find the first of {x}; None if there is none."),
-              "next(({each}), None)", lambda xs: xs[0] if xs else None),
+              "([{each}] + [None])[0]", lambda xs: xs[0] if xs else None),
     Aggregate("last", ("Return the last of {x}, or None.", "Find the last of {x}; None if there is none."),
               "([None] + [{each}])[-1]", lambda xs: xs[-1] if xs else None),
     Aggregate("sum", ("Add up {x}.", "Return the sum of {x}.", "Compute the total of {x}."), "sum({each})", sum,

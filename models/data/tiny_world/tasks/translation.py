@@ -157,6 +157,7 @@ def draw(world: World, rng: random.Random) -> list[Drawn]:
                 "source": f"Say in {language}: {english}",
                 "target": LANGUAGES[language].fill(KINDS[kind].template(language), words),
                 "group": language,
+                "language": language,
                 "kind": kind,
                 "held_out": "both" if len(new) == 2 else "".join(new),
             },

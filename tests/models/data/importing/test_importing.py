@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 
 from models.data.corpus import Corpus, Example, find_dataset, list_corpora
 from models.data.formats.rows import ReadOptions, Row
+from models.data.importing import columns
 from models.data.importing.checks import Checks, check_events, revise_events
 from models.data.importing.importer import import_events
 from models.data.importing.inspection import inspect_events
 from models.data.importing.near_duplicates import MinHash, components, near_groups
 from models.data.importing.plan import MENDS, ImportPlan
 from models.data.importing.task_rows import RowError, task_row, to_iob2
-from models.events import result_of
+from models.events import Phase, result_of
 from models.library.library import Library
 from models.settings.tasks import TASKS
 
@@ -360,13 +361,27 @@ def test_a_name_is_given_once(tmp_path: Path, library: Library) -> None:
         imported(library, plan)
 
 
+def test_many_rows_are_compared_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [*mails(300), *mails(100), *({**row, "label": "ham"} for row in mails(40)), *mails(200, seed=2)]
+    rows = [{**row, "number": index // 7} for index, row in enumerate(rows)]
+    train, test = write_rows(tmp_path / "train.jsonl", rows), write_rows(tmp_path / "test.jsonl", rows[250:310])
+    grouped = {"text": "text", "label": "label", "group": "number"}
+    plans = [plan_of(train), plan_of(train, mends=frozenset(MENDS) - {"rare-labels"}), plan_of(train, test)]
+    plans.append(plan_of(train, columns=grouped, mends=frozenset[str]()))
+    at_once = [imported(Library(tmp_path / f"whole-{i}"), plan) for i, plan in enumerate(plans)]
+    monkeypatch.setattr(columns, "CHUNK_ROWS", 64)
+    monkeypatch.setattr(columns, "BUCKET_ROWS", 100)
+    in_parts = [imported(Library(tmp_path / f"parts-{i}"), plan) for i, plan in enumerate(plans)]
+    assert [corpus.sha for corpus in in_parts] == [corpus.sha for corpus in at_once]
+
+
 def test_nothing_stays_of_an_import_that_was_cancelled_or_failed(tmp_path: Path, library: Library) -> None:
     path = write_rows(tmp_path / "a.jsonl", mails(1000))
     plan = plan_of(path)
     checks = check(library, plan)
     work = import_events(library, plan, checks)
-    for _ in range(6):
-        next(work)
+    next(event for event in work if event == Phase(name="Importing the rows"))
+    next(work)
     assert any(library.corpora.iterdir())
     work.close()
     assert list(library.corpora.iterdir()) == []
@@ -460,7 +475,8 @@ def test_the_share_of_equal_hashes_estimates_the_similarity() -> None:
         truth = len(first & second) / len(first | second)
         estimate = (hashes.signature(base) == hashes.signature(other)).mean()
         assert abs(estimate - truth) < 0.12
-    groups = near_groups(np.stack([hashes.signature(text) for text in ("", base, "x", base + "!", base[5:], "")]))
+    texts = ("", base, "x", base + "!", base[5:], "")
+    groups = result_of(near_groups(np.stack([hashes.signature(text) for text in texts])))
     assert groups.tolist() == [0, 1, 2, 1, 1, 0]
 
 

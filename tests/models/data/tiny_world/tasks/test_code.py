@@ -17,6 +17,7 @@ from models.data.tiny_world.tasks.code import (
     UNSEEN_WORDS,
     Composition,
 )
+from models.tasks.code_judge import CodeJudge, Outcome, row_cases
 from tests.models.data.tiny_world.tasks.conftest import Splits
 
 
@@ -126,3 +127,13 @@ def test_the_nearest_docstring_is_mostly_another_function(rows: Callable[[str], 
             body = re.sub(rf"\b{nearest['word']}\b", str(row["word"]), body)
         right[row["group"]].append(results(row, body) == expected(row))
     assert sum(right[UNSEEN_COMPOSITION]) < 0.3 * len(right[UNSEEN_COMPOSITION])
+
+
+def test_every_solution_passes_in_the_sandbox(rows: Callable[[str], Splits]) -> None:
+    """One function of each composition: none asks for Python that the sandbox does not know."""
+    of_kind = {row["kind"]: row for examples in rows("code").values() for row in examples}
+    assert len(of_kind) > 0.95 * len(COMPOSITIONS)
+    with CodeJudge() as judge:
+        for kind, row in of_kind.items():
+            judgement = judge.judge(row["source"] + row["target"], *row_cases(row))
+            assert judgement.outcome is Outcome.RIGHT, f"{kind}: {judgement.detail}"

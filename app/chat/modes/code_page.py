@@ -1,0 +1,277 @@
+"""The page of a model that writes functions: its function, and what comes of each of its cases in the sandbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+
+from app.chat.modes.mode_page import ErrorLabel, ModePage
+from app.chat.modes.task_page import text_box
+from app.chat.modes.task_questions import write_function
+from app.glass.examiner import Examiner
+from app.glass.focus import Focus
+from app.kit.basics import button, column, label, plain_tip, row, set_role
+from app.kit.layout.turning_splitter import TurningSplitter
+from app.kit.text.code_editor import CodeColours
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.chat_model import ChatModel
+from app.session.session import Session
+from app.worker.background import LatestTask
+from app.worker.failures import Failure
+from models.tasks.code_judge import NOT_INSTALLED, CodeJudge, Judgement, Outcome, row_cases
+
+_SANDBOX = "Run by Monty, a small Python with no way to your files or the network; it is young software."
+_HINT = 'def double(n):\n    """Double the number."""'
+_CASES = "One case a line, as JSON: the arguments, and what must come out\n[2] → 4"
+_ARROW = "→"
+_TONES = {
+    Outcome.RIGHT: "accent",
+    Outcome.WRONG_VALUE: "validation",
+    Outcome.EXCEPTION: "danger",
+    Outcome.LIMIT: "warning",
+    Outcome.NOT_SUPPORTED: "muted",
+}
+_MEANINGS = {
+    Outcome.RIGHT: "The value and its type are the expected ones",
+    Outcome.WRONG_VALUE: "Another value came out",
+    Outcome.EXCEPTION: "It raised an exception, or cannot be read as Python",
+    Outcome.LIMIT: "It ran for more than a second, or took too much memory",
+    Outcome.NOT_SUPPORTED: "The sandbox does not know this part of Python: neither right nor wrong",
+}
+
+
+@dataclass(frozen=True)
+class JudgedCase:
+    """A case as it is written, and what came of it."""
+
+    arguments: str
+    expected: str
+    judgement: Judgement
+
+
+class CodePage(ModePage):
+    """The head of a function at the left with its cases; at the right the whole function, and what came of each case.
+
+    The function can be changed by hand and run again.
+    """
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, parent)
+        self._examiner, self._judging = Examiner(session.worker, session.chat, self), LatestTask(self)
+        self.judged: tuple[JudgedCase, ...] = ()
+        """What came of the cases, in order; empty before they were run."""
+        self._asked = ""
+        self.head = text_box("Head of the function", _HINT, 4)
+        self.cases = text_box("Cases", _CASES, 4)
+        self.function = text_box("Function", "The model writes its body here; you can change it.", 6)
+        for box in (self.head, self.cases, self.function):
+            box.setProperty("role", "mono")
+        self._colours = [CodeColours(box.document(), theme) for box in (self.head, self.function)]
+        self.write = button(
+            "Write", theme, self._on_write, icon="play", role="primary", tip="Let the model write the body (Ctrl+Enter)"
+        )
+        self.write.setShortcut("Ctrl+Return")
+        self.run = button("Run the cases", theme, self._on_run, icon="terminal-window", tip="Run the function as it is")
+        self.stop = button("Stop", theme, self._on_stop, icon="stop", tip="Stop here (Esc)")
+        self.stop.setShortcut("Esc")
+        self.problem = ErrorLabel()
+        self.verdict = label("", "pill")
+        self.outcomes = OutcomeTable(theme)
+        self._build()
+        for box in (self.head, self.cases, self.function):
+            box.text_changed.connect(self._on_edited)
+        self._examiner.done.connect(self._on_written)
+        self._examiner.failed.connect(self._on_failed)
+        self._examiner.changed.connect(self._show_state)
+        self._judging.done.connect(self._on_judged)
+        self._judging.failed.connect(self._on_failed)
+        self._judging.busy_changed.connect(self._show_state)
+        session.chat.changed.connect(self._show_state)
+        self.on_model_changed()
+
+    def _build(self) -> None:
+        left, right = QWidget(), QWidget()
+        lines = column(label("Head and docstring", "subheading"), self.head, label("Cases", "subheading"), self.cases)
+        lines.setStretch(1, 1)
+        lines.setStretch(3, 1)
+        lines.addLayout(row(None, self.stop, self.write))
+        left.setLayout(lines)
+        beside = column(label("Function", "subheading"), self.function)
+        beside.setStretch(1, 2)
+        beside.addLayout(row(label("What came of the cases", "subheading"), self.verdict, None, self.run))
+        beside.addWidget(self.outcomes, 2)
+        beside.addWidget(label(_SANDBOX, "caption", wrap=True))
+        right.setLayout(beside)
+        layout = QVBoxLayout(self.body)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(TurningSplitter(left, right, sizes=(380, 460), grows=1), 1)
+        layout.addWidget(self.problem)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the model writes, or the cases are run."""
+        return self._examiner.busy or self._judging.busy
+
+    def refusal(self, model: ChatModel) -> tuple[str, str] | None:
+        if not model.writes_code:
+            return "Not with this model", "This page is for models that learned to write functions: choose one above."
+        return None
+
+    @Slot()
+    def on_model_changed(self) -> None:
+        super().on_model_changed()
+        self._examiner.forget()
+        self._show_state()
+
+    def show_example(self, example: Mapping[str, Any]) -> None:
+        """Write the head and the cases of a row of a dataset, and let the model write its body."""
+        self.head.set_text(str(example["source"]).rstrip("\n"))
+        cases = [
+            f"{json.dumps(case['arguments'], ensure_ascii=False)} {_ARROW} "
+            f"{json.dumps(case['expected'], ensure_ascii=False)}"
+            for case in example.get("cases", ())
+        ]
+        self.cases.set_text("\n".join(cases))
+        self.function.set_text("")
+        self._on_write()
+
+    @Slot()
+    def _on_edited(self) -> None:
+        self.problem.say("")
+        self._show_judged(())
+        self._show_state()
+
+    @Slot()
+    def _show_state(self) -> None:
+        is_free = not self.busy and not self.words
+        self.write.setEnabled(is_free and bool(self.head.text.strip()) and self._session.chat.state == "ready")
+        self.run.setEnabled(is_free and bool(self.function.text.strip()))
+        self.stop.setVisible(self.busy)
+
+    # -- Writing -------------------------------------------------------------------------------------------------------
+
+    def _on_write(self) -> None:
+        model, source = self._session.chat.model, self.head.text.rstrip("\n") + "\n"
+        if model is None or not source.strip():
+            return
+        self.problem.say("")
+        self._asked, template = source, model.template_config
+        self._examiner.ask(lambda model, tokenizer: write_function(model, tokenizer, source, template))
+        self._show_state()
+
+    @Slot(object)
+    def _on_written(self, body: str) -> None:
+        self.function.set_text(f"{self._asked}{body}".rstrip("\n"))
+        self._on_run()
+
+    def _on_stop(self) -> None:
+        self._examiner.forget()
+        self._judging.cancel()
+        self._show_state()
+
+    # -- Running -------------------------------------------------------------------------------------------------------
+
+    def _on_run(self) -> None:
+        function, lines = self.function.text, [line for line in self.cases.text.split("\n") if line.strip()]
+        if not lines:
+            self.problem.say("There are no cases to run: write one a line, as “[2] → 4”." if function.strip() else "")
+            return
+        self.problem.say("")
+        self._judging.ask(lambda: judge_cases(function, lines))
+        self._show_state()
+
+    @Slot(object)
+    def _on_judged(self, judged: tuple[JudgedCase, ...]) -> None:
+        self._show_judged(judged)
+        self._show_state()
+
+    def _show_judged(self, judged: tuple[JudgedCase, ...]) -> None:
+        self.judged = judged
+        self.outcomes.show_cases(judged)
+        right = sum(each.judgement.outcome is Outcome.RIGHT for each in judged)
+        self.verdict.setText(f"{right} of {len(judged)} right" if judged else "")
+        self.verdict.setVisible(bool(judged))
+        set_role(self.verdict, "pill", tone="ok" if judged and right == len(judged) else "warning")
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self.problem.say(failure.sentence)
+        self._show_state()
+
+
+def judge_cases(function: str, lines: Sequence[str]) -> tuple[JudgedCase, ...]:
+    """Run a function for each of its cases, written as JSON: “[arguments] → value”.
+
+    Raises:
+        ValueError: if a line is no case, there is no function, or the sandbox is not installed.
+    """
+    cases = []
+    for number, line in enumerate(lines, start=1):
+        given, arrow, expected = line.replace("->", _ARROW).partition(_ARROW)
+        try:
+            arguments, value = json.loads(given), json.loads(expected)
+        except (ValueError, RecursionError):
+            arguments, value = None, None
+        if not arrow or not isinstance(arguments, list):
+            raise ValueError(f"Line {number} of the cases is no case: write it as “[2] → 4”, with JSON on both sides.")
+        cases.append({"arguments": arguments, "expected": value})
+    name, judged = row_cases({"source": function, "cases": cases})
+    try:
+        with CodeJudge() as judge:
+            judgements = [judge.judge(function, name, [case]) for case in judged]
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        raise ValueError(NOT_INSTALLED) from error
+    return tuple(
+        JudgedCase(json.dumps(case["arguments"]), json.dumps(case["expected"]), judgement)
+        for case, judgement in zip(cases, judgements, strict=True)
+    )
+
+
+class OutcomeTable(QTableWidget):
+    """The cases with their outcomes, in words and in a colour of their own."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(0, 4, parent)
+        self._theme = theme
+        self._judged: Sequence[JudgedCase] = ()
+        self.setHorizontalHeaderLabels(["Arguments", "Expected", "Outcome", "What happened"])
+        self.setAccessibleName("What came of the cases")
+        self.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+        self.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
+        self.setTabKeyNavigation(False)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.verticalHeader().hide()
+        header = self.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        header.setStretchLastSection(True)
+        theme.theme_changed.connect(lambda: self.show_cases(self._judged))
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(260, 5 * self.fontMetrics().height() + 4 * SPACE)
+
+    def show_cases(self, judged: Sequence[JudgedCase]) -> None:
+        """Show these."""
+        self._judged = judged
+        self.setRowCount(len(judged))
+        for i, each in enumerate(judged):
+            outcome = each.judgement.outcome
+            texts = (each.arguments, each.expected, outcome.value, each.judgement.detail)
+            for j, text in enumerate(texts):
+                item = QTableWidgetItem(text)
+                item.setToolTip(plain_tip(_MEANINGS[outcome] if j == 2 else text))
+                if j == 2:
+                    item.setForeground(QColor(getattr(self._theme.theme, _TONES[outcome])))
+                self.setItem(i, j, item)
+        for j in range(3):
+            self.resizeColumnToContents(j)

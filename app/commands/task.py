@@ -1,0 +1,135 @@
+"""`terrarium task`: learn a task of Tiny World or of real data, and set its score beside a baseline's."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.commands.common import UsageError, add_common, print_json
+from app.commands.progress import ProgressLine, drive, stop_on_interrupt
+from models.data.collections.corpora import COLLECTIONS
+from models.library.library import Library
+from models.metrics.table import METRICS, format_score
+from models.recipes.tasks.published import ALL_RECIPES
+from models.recipes.tasks.table import Bar
+
+if TYPE_CHECKING:
+    from models.recipes.tasks.results import TaskResult
+
+DONE, INTERRUPTED = 0, 130
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add this command's options."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "task",
+        help="learn a task, and compare with simple rules",
+        description="Make a dataset, train a small model on it, predict its held-out rows, and set the scores beside "
+        "those of simple rules on the same rows.",
+        epilog="\n".join(
+            f"{name}: {recipe.help} {bars_text(recipe.bars)} ({recipe.minutes:g} min)"
+            for name, recipe in ALL_RECIPES.items()
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", metavar="NAME", choices=tuple(ALL_RECIPES), help=", ".join(ALL_RECIPES))
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the world and the model (default: 0)")
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="N seeds from --seed on: the mean, and each (default: 1)"
+    )
+    parser.add_argument("--minutes", type=float, help="train as long as fits into so many minutes")
+    parser.add_argument("--from", dest="parent", default="", metavar="MODEL", help="fine-tune this model instead")
+    parser.add_argument(
+        "--data",
+        default="",
+        metavar="FILE-or-DATASET",
+        help=f"the package's file that {', '.join(COLLECTIONS)} read; or your own rows of the same form: JSON "
+        "lines, or a dataset",
+    )
+    add_common(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the scores; returns 130 if Ctrl-C stopped it (the run is saved)."""
+    if args.seeds < 1 or args.seed < 0:
+        raise UsageError("--seeds must be at least 1, and --seed at least 0.")
+    from models.recipes.tasks.results import summary_of
+    from models.recipes.tasks.running import TaskRun
+
+    results: list[TaskResult] = []
+    parent = str(Path(args.parent).expanduser()) if args.parent else ""
+    for seed in range(args.seed, args.seed + args.seeds):
+        task = TaskRun(
+            Library(),
+            ALL_RECIPES[args.name],
+            device=args.device,
+            seed=seed,
+            minutes=args.minutes,
+            parent=parent,
+            data=args.data,
+        )
+        with ProgressLine(as_json=args.json) as line, stop_on_interrupt(task.request_stop) as interrupt:
+            drive(task.events(), line)
+        if task.result is not None:
+            results.append(task.result)
+            if not args.json:
+                print_result(task.result)
+        if interrupt.happened:
+            return INTERRUPTED
+    summary = summary_of(results)
+    if args.json:
+        print_json(summary if args.seeds > 1 else results[0].to_dict())
+    elif args.seeds > 1:
+        metric = summary["metric"]
+        each = ", ".join(format_score(metric, result.report.value) for result in results)
+        print(
+            f"Mean of {len(results)} seeds: {METRICS[metric].title} {format_score(metric, summary['score'])} ({each})"
+        )
+    return DONE
+
+
+def print_result(result: TaskResult) -> None:
+    """Print the scores of each group beside those of the baselines, and whether the bars are met."""
+    print(f"{ALL_RECIPES[result.name].title}, seed {result.seed}")
+    metrics = dict.fromkeys((result.metric, *(bar.metric for bar in result.bars)))
+    for group, scores in result.groups.items():
+        print(f"{group or 'all'}: {scores.report.n:,} rows")
+        for metric in metrics:
+            if metric not in scores.report.scores:
+                continue
+            score = scores.report.scores[metric]
+            between = " to ".join(format_score(metric, bound) for bound in score.interval or ())
+            rules = ", ".join(
+                f"{title} {format_score(metric, report.scores[metric].value)}"
+                for title, report in scores.baselines.items()
+                if metric in report.scores
+            )
+            value = format_score(metric, score.value)
+            print(f"  {METRICS[metric].title:<16} {value:>8}  {between:<18}  {rules}")
+        if outcomes := scores.report.details.get("outcomes"):
+            print("  " + ", ".join(f"{outcome}: {n}" for outcome, n in outcomes.items()))
+    for note in result.report.notes:
+        print(note)
+    if result.bars:
+        reached = "; ".join(
+            f"{format_score(bar.metric, result.score_of(bar))} ({bar_text(bar)})" for bar in result.bars
+        )
+        print(f"{'The bar is met' if result.are_bars_met else 'The bar is NOT met'}: {reached}")
+    print(f"took {result.seconds:.0f} s")
+    print(result.run)
+
+
+def bars_text(bars: tuple[Bar, ...]) -> str:
+    """What a task must reach, in one sentence."""
+    return f"Must reach: {'; '.join(map(bar_text, bars))}."
+
+
+def bar_text(bar: Bar) -> str:
+    """A bar in words: “Accuracy of “seen” at least 98.0 %”."""
+    of_group = f" of “{bar.group}”" if bar.group else ""
+    most = METRICS[bar.metric].higher_is_better is False
+    return (
+        f"{METRICS[bar.metric].title}{of_group} at {'most' if most else 'least'} {format_score(bar.metric, bar.value)}"
+    )

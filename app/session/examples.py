@@ -1,0 +1,53 @@
+"""A row of a dataset that is to be opened where its model is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from PySide6.QtCore import QObject, Signal
+
+from app.session.chat import ChatSession
+from app.session.chat_model import ChatModel
+
+
+class TaskExample(NamedTuple):
+    """A row in the form of its task (models.settings.tasks), and the checkpoint of a run that is to answer it."""
+
+    run_id: str
+    step: int
+    row: Mapping[str, Any]
+
+
+class Examples(QObject):
+    """Holds the row that was asked for last, until a page takes it.
+
+    Signals:
+        asked(): a row waits for its model, which may be open already.
+    """
+
+    asked = Signal()
+
+    def __init__(self, chat: ChatSession, parent: QObject) -> None:
+        super().__init__(parent)
+        self._chat = chat
+        self._example: TaskExample | None = None
+
+    def ask(self, run_id: str, step: int, row: Mapping[str, Any]) -> bool:
+        """Open a checkpoint, unless it is open, and let the page for its task show a row; whether that will be."""
+        model = self._chat.model
+        self._example = TaskExample(run_id, step, row)
+        is_open = model is not None and (model.which, model.step) == (run_id, step) and self._chat.state != "loading"
+        if not is_open and not self._chat.open(run_id, step):
+            self._example = None
+            return False
+        self.asked.emit()
+        return True
+
+    def take(self, model: ChatModel) -> Mapping[str, Any] | None:
+        """The row that waits for this model; None if there is none. It waits no longer then."""
+        example = self._example
+        if example is None or (model.which, model.step) != (example.run_id, example.step):
+            return None
+        self._example = None
+        return example.row

@@ -1,0 +1,1 @@
+"""What a run's model is worth on a task: its scores, its predictions, and another run beside it."""

@@ -1,0 +1,55 @@
+"""What a row of a dataset, its right answer and the model's look like in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.metrics.tagging import entities
+from models.number_words import format_percent
+from models.tasks.stored_scores import ScoredRow
+
+NO_ANSWER = "no answer"
+
+
+def format_row(task: str, row: Mapping[str, Any]) -> str:
+    """What the model read, in a line."""
+    match task:
+        case "tagging":
+            words = " ".join(row["words"])
+        case "span":
+            words = f"{row['question']} · {row['context']}"
+        case "text-to-text":
+            words = row["source"]
+        case _:
+            words = " ‖ ".join(filter(None, (row["text"], row.get("text_pair"))))
+    return " ".join(str(words).split())
+
+
+def format_answer(task: str, row: Mapping[str, Any], value: Any) -> str:
+    """A right answer, or the model's."""
+    match task:
+        case "tagging":
+            found = entities(value)
+            if not found and any(tag != "O" for tag in value):
+                return " ".join(value)
+            return ", ".join(f"{' '.join(row['words'][e.start : e.end])} ({e.type})" for e in found) or "none"
+        case "span":
+            answers = [value] if isinstance(value, str) else value
+            return " / ".join(dict.fromkeys(filter(None, answers))) or NO_ANSWER
+        case "multi-label":
+            return ", ".join(value) or "none"
+        case "regression":
+            return f"{value:.3g}".replace("-", "−")
+    return str(value)
+
+
+def format_worth(task: str, row: ScoredRow) -> str:
+    """What an answer is worth: right or wrong where there is nothing between, else a share; of a number, its error."""
+    if outcome := row.details.get("outcome"):
+        return str(outcome)
+    if task == "regression":
+        return f"off by {-row.item_score:.3g}"
+    if task == "classification":
+        return "right" if row.is_right else "wrong"
+    return format_percent(row.item_score)

@@ -1,0 +1,369 @@
+"""The scores view of a run: evaluates it, and shows what it is worth, its predictions, and another run beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QSignalBlocker, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QComboBox, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import EmptyState, button, label, row, scrolling, set_role
+from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.labels import ElidedCombo, ElidedLabel
+from app.kit.layout.flow_layout import FlowLayout
+from app.kit.layout.views import View, Views
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.training.scores.comparison import OtherScores, ScoresComparison
+from app.training.scores.evaluator import EvaluationRequest, RunEvaluator
+from app.training.scores.predictions import Predictions
+from app.training.scores.summary import ScoresSummary
+from app.training.shown_run import ShownRun
+from app.worker.background import LatestTask
+from app.worker.failures import Failure
+from models.data.corpus import list_corpora
+from models.evaluation.record import Forgetting, read_forgetting
+from models.library.library import Library
+from models.library.run_record import RunInfo
+from models.number_words import format_percent
+from models.runs.run_folder import RunFolder
+from models.settings.tasks import TASKS
+from models.tasks.stored_scores import StoredScores, list_scores, read_scores
+
+_NO_TASK = (
+    "This run has no task to be scored",
+    "Scores are for runs on a dataset with right answers: classification, names, questions, translation, summaries or "
+    "code.",
+)
+_NO_MODEL = ("No model yet", "The run can be evaluated as soon as it has a checkpoint.")
+
+
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """What was read: all scores of a run, and those shown; other runs' on the same data; other datasets of its task."""
+
+    run_id: str
+    paths: tuple[Path, ...]
+    names: tuple[str, ...]
+    shown: Path | None
+    found: StoredScores | None
+    forgetting: Forgetting | None
+    others: tuple[OtherScores, ...]
+    datasets: tuple[str, ...]
+
+
+class ScoresView(QWidget):
+    """Shows one run.
+
+    Signals:
+        example_asked(run_id, step, row): open a row of its data where one uses the model.
+    """
+
+    example_asked = Signal(str, int, object)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._run: ShownRun | None = None
+        self._stored: _Stored | None = None
+        self._wanted: Path | None = None
+        self.evaluator = RunEvaluator(session.worker, session.library, session.device, self)
+        self.stored, self.checkpoints, self.data = ElidedCombo(), QComboBox(), ElidedCombo()
+        self.evaluate = button(
+            "Evaluate", theme, self._on_evaluate, icon="gauge", role="primary", tip="Score this checkpoint on the data"
+        )
+        self.cancel = button("Cancel", theme, self.evaluator.cancel, icon="stop", tip="Stop evaluating")
+        self.progress, self.phase = QProgressBar(), ElidedLabel()
+        self.problem = label("", "error", wrap=True)
+        self.parts = ScoreParts(theme)
+        self._empty = EmptyState(*_NO_TASK)
+        self._pages = QStackedWidget()
+        self._task = LatestTask(self)
+        self._build()
+        self._task.done.connect(self._on_read)
+        self._task.failed.connect(self._on_failed)
+        self.evaluator.changed.connect(self._show_state)
+        self.evaluator.finished.connect(self._on_finished)
+        self.stored.activated.connect(self._on_stored)
+        self.parts.predictions.example_asked.connect(self._on_example)
+        session.training.changed.connect(self._show_state)
+        session.closing.connect(self.evaluator.cancel)
+
+    def _build(self) -> None:
+        for box, name, tip in (
+            (self.stored, "Scores", "The evaluation that is shown"),
+            (self.checkpoints, "Checkpoint", "The checkpoint to evaluate"),
+            (self.data, "Data", "The dataset to evaluate on: its test rows, or those of the validation without any"),
+        ):
+            box.setAccessibleName(name)
+            box.setToolTip(tip)
+            keep_wheel_for_scrolling(box)
+        for elided in (self.stored, self.data):
+            elided.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            elided.setMinimumContentsLength(16)
+        self.checkpoints.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress of the evaluation")
+        self.progress.setMinimumWidth(80)
+        self.phase.setProperty("role", "caption")
+        self._bar = QWidget()
+        flow = FlowLayout(self._bar)
+        self._shown_words, self._on_words = label("Shown", "muted"), label("on", "muted")
+        for each in (self._shown_words, self.stored, self.checkpoints, self._on_words, self.data, self.evaluate):
+            flow.addWidget(each)
+        self._working = QWidget()
+        working = row(self.phase, self.progress, self.cancel)
+        working.setStretch(0, 1)
+        working.setStretch(1, 2)
+        self._working.setLayout(working)
+        for page in (self._empty, self.parts):
+            self._pages.addWidget(page)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        for part in (self._bar, self._working, self.problem):
+            lines.addWidget(part)
+        lines.addWidget(self._pages, 1)
+        self._show_state()
+
+    # -- What is shown -------------------------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether scores are being read or compared, or a run is evaluated."""
+        return self._task.busy or self.parts.comparison.busy or self.evaluator.busy
+
+    @property
+    def found(self) -> StoredScores | None:
+        """The scores shown."""
+        return self._stored.found if self._stored is not None else None
+
+    @property
+    def words(self) -> str:
+        """What stands instead of scores; "" while there are some."""
+        return "" if self._pages.currentWidget() is self.parts else self._empty.words
+
+    def show_run(self, run: ShownRun) -> None:
+        """Show the scores of a run."""
+        self._run, self._stored, self._wanted = run, None, None
+        self.evaluator.problem = "" if self.evaluator.request is None else self.evaluator.problem
+        self._offer_checkpoints()
+        self._say(*(_NO_MODEL if run.folder is None else ("Reading the scores", "")))
+        self._show_state()
+        self._read()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._stored is not None:  # a command may have evaluated it meanwhile
+            self._read()
+
+    def refresh(self) -> None:
+        """A run that grows has new checkpoints."""
+        self._offer_checkpoints()
+        self._show_state()
+
+    @property
+    def task(self) -> str:
+        """The run's task, "" for one that is not scored."""
+        spec = self._run.spec if self._run is not None else None
+        task = spec.data.task if spec is not None else ""
+        return task if task in TASKS and TASKS[task].metrics else ""
+
+    def _offer_checkpoints(self) -> None:
+        """Offer the best checkpoint first, then the others from the newest."""
+        run = self._run
+        steps, best = [], None
+        if run is not None and run.folder is not None:
+            steps = self._session.runs.checkpoint_steps(run.id)
+            try:
+                best = RunFolder.open(run.folder).best_step
+            except ValueError:
+                steps = []
+        steps.sort(key=lambda step: (step != best, -step))
+        chosen = self.checkpoints.currentData()
+        if steps == [self.checkpoints.itemData(i) for i in range(self.checkpoints.count())]:
+            return
+        with QSignalBlocker(self.checkpoints):
+            self.checkpoints.clear()
+            for step in steps:
+                self.checkpoints.addItem(f"Step {step:,}{' (best)' if step == best else ''}", step)
+            self.checkpoints.setCurrentIndex(max(self.checkpoints.findData(chosen), 0) if steps else -1)
+
+    def _read(self) -> None:
+        run, task, wanted = self._run, self.task, self._wanted
+        if run is None or run.folder is None:
+            return
+        folder, library = run.folder, self._session.library
+        index = self._session.runs.index
+        self._task.ask(lambda: _read_stored(library, run.id, folder, task, wanted, index.refresh()))
+
+    @Slot(object)
+    def _on_read(self, stored: _Stored) -> None:
+        run = self._run
+        if run is None or stored.run_id != run.id:
+            return
+        self._stored = stored
+        with QSignalBlocker(self.stored), QSignalBlocker(self.data):
+            self.stored.clear()
+            for path, name in zip(stored.paths, stored.names, strict=True):
+                self.stored.addItem(name, path)
+            self.stored.setCurrentIndex(self.stored.findData(stored.shown))
+            chosen = self.data.currentData()
+            self.data.clear()
+            own = run.spec.data.dataset if run.spec is not None else ""
+            self.data.addItem(own or "Its own data", "")
+            for name in stored.datasets:
+                if name != own:
+                    self.data.addItem(name, name)
+            self.data.setCurrentIndex(max(self.data.findData(chosen), 0))
+        if stored.found is not None:
+            self.parts.show_scores(run.name, stored.found, stored.forgetting, stored.others)
+            self._pages.setCurrentWidget(self.parts)
+        elif not self.task:
+            if stored.forgetting is not None and stored.forgetting.changes:
+                self.parts.show_forgetting(stored.forgetting)
+                self._pages.setCurrentWidget(self.parts)
+            else:
+                self._say(*_NO_TASK)
+        elif not self.checkpoints.count():
+            self._say(*_NO_MODEL)
+        else:
+            title = TASKS[self.task].title
+            self._say(
+                "Not evaluated yet",
+                f"{title}: the model answers rows that it has never seen, and is scored beside what simple rules "
+                "without a model reach on them.",
+            )
+        self._show_state()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._say("The scores cannot be shown", failure.sentence)
+        self._show_state()
+
+    def _say(self, heading: str, sentence: str) -> None:
+        self._empty.set_words(heading, sentence)
+        self._pages.setCurrentWidget(self._empty)
+
+    @Slot()
+    def _show_state(self) -> None:
+        evaluator, run = self.evaluator, self._run
+        is_own = run is not None and evaluator.request is not None and evaluator.request.run_id == run.id
+        can = bool(self.task) and bool(self.checkpoints.count())
+        self._bar.setVisible(can)
+        for shown in (self._shown_words, self.stored):
+            shown.setVisible(self.stored.count() > 1)
+        for on in (self._on_words, self.data):
+            on.setVisible(self.data.count() > 1)
+        trains = self._session.training.active
+        self.evaluate.setEnabled(can and not evaluator.busy and not trains)
+        self.evaluate.setText("Evaluate again" if self.found is not None else "Evaluate")
+        role = "" if self.found is not None else "primary"
+        if self.evaluate.property("role") != role:
+            set_role(self.evaluate, role)
+            self._theme.set_icon(self.evaluate, "gauge", "on_accent" if role else "text")
+        waits = "A run is training: evaluate when it has ended." if trains else "Score this checkpoint on the data"
+        self.evaluate.setToolTip(waits)
+        self._working.setVisible(evaluator.busy)
+        share = evaluator.done / evaluator.total if evaluator.total else 0.0
+        self.progress.setValue(round(1000 * share))
+        words = f"{evaluator.phase}…" + (f" {format_percent(share)}" if evaluator.total else "")
+        self.phase.setText(words if is_own else f"Another run: {words}")
+        self.problem.setText(evaluator.problem if is_own else "")
+        self.problem.setVisible(bool(self.problem.text()))
+
+    # -- Actions -------------------------------------------------------------------------------------------------------
+
+    def _on_evaluate(self) -> None:
+        run, step = self._run, self.checkpoints.currentData()
+        if run is None or run.folder is None or step is None:
+            return
+        dataset = self.data.currentData() or ""
+        self.evaluator.start(EvaluationRequest(run_id=run.id, folder=run.folder, step=step, dataset=dataset))
+
+    @Slot(str)
+    def _on_finished(self, run_id: str) -> None:
+        if self._run is not None and self._run.id == run_id:
+            self._wanted = None  # the newest
+            self._read()
+
+    @Slot(int)
+    def _on_stored(self, index: int) -> None:
+        self._wanted = self.stored.itemData(index)
+        self._read()
+
+    @Slot(object)
+    def _on_example(self, example: dict[str, Any]) -> None:
+        run, found = self._run, self.found
+        if run is not None and found is not None:
+            step = found.step if found.step is not None else self.checkpoints.currentData()
+            steps = [self.checkpoints.itemData(i) for i in range(self.checkpoints.count())]
+            self.example_asked.emit(run.id, step if step in steps else steps[0], example)
+
+
+class ScoreParts(Views):
+    """The summary, the predictions, and the comparison with another run."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        self.summary = ScoresSummary(theme)
+        self.predictions, self.comparison = Predictions(theme), ScoresComparison(theme)
+        views = {
+            "summary": View("Summary", "Scores and figures", lambda: scrolling(self.summary)),
+            "predictions": View("Predictions", "Each row, the worst first", lambda: self.predictions),
+            "comparison": View("Compare", "Another run on the same rows", lambda: scrolling(self.comparison)),
+        }
+        super().__init__("Parts of the scores", views, parent)
+        self.show_view("summary")
+
+    def show_scores(
+        self, name: str, found: StoredScores, forgetting: Forgetting | None, others: Sequence[OtherScores]
+    ) -> None:
+        """Show the scores of the run called `name`."""
+        self._offer(is_scored=True)
+        self.summary.show_scores(found, forgetting)
+        self.predictions.show_scores(found)
+        self.comparison.show_scores(name, found, others)
+
+    def show_forgetting(self, forgetting: Forgetting) -> None:
+        """Show what a run without scores has unlearned."""
+        self._offer(is_scored=False)
+        self.summary.show_forgetting(forgetting)
+
+    def _offer(self, *, is_scored: bool) -> None:
+        if not is_scored:
+            self.show_view("summary")
+        for i, name in enumerate(self.names):
+            self.bar.setTabVisible(i, is_scored or name == "summary")
+
+    def _update(self, name: str) -> None:
+        """Nothing to do: all of them are updated together."""
+
+
+def _read_stored(
+    library: Library, run_id: str, folder: Path, task: str, wanted: Path | None, runs: Sequence[RunInfo]
+) -> _Stored:
+    """On another thread: the scores of a run, newest first, and those of others on the same data."""
+    paths = list_scores(folder)
+    shown = wanted if wanted in paths else next(iter(paths), None)
+    found = read_scores(shown) if shown is not None else None
+    others: list[OtherScores] = []
+    if found is not None and shown is not None:
+        for run in runs:
+            path = run.folder / shown.parent.name / shown.name
+            if run.id != run_id and run.problem is None and path.is_file():
+                others.append(OtherScores(name=run.name, path=path))
+    return _Stored(
+        run_id=run_id,
+        paths=tuple(paths),
+        names=tuple(path.stem for path in paths),
+        shown=shown,
+        found=found,
+        forgetting=read_forgetting(folder),
+        others=tuple(others),
+        datasets=tuple(corpus.label for corpus in list_corpora(library) if task and corpus.task == task),
+    )

@@ -1,0 +1,111 @@
+"""What came of a recipe: scores by group beside those of the baselines on the same rows, and which bars are met."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.metrics.report import Report
+from models.recipes.tasks.table import Bar
+
+ALL = ""
+"""The group of all rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupScores:
+    """The scores of one group's rows. baselines: the reports on the same rows, by the title of each."""
+
+    report: Report
+    baselines: Mapping[str, Report]
+
+    def best_baseline(self, metric: str) -> tuple[str, float | None]:
+        """The title and score of the baseline that does best by `metric`, in which higher is better."""
+        scores = {title: report.scores[metric].value for title, report in self.baselines.items()}
+        title = max(scores, key=lambda title: -1.0 if scores[title] is None else float(scores[title] or 0.0))
+        return title, scores[title]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskResult:
+    """What one run came to.
+
+    groups: of ALL rows first, then of each of their groups. headline: metric and group of the score that stands for
+    the task; its `value` is what it must reach, None for the user's own data. bars: all that must be reached.
+    """
+
+    name: str
+    seed: int
+    run: Path
+    seconds: float
+    metric: str
+    group: str
+    groups: Mapping[str, GroupScores]
+    bars: Sequence[Bar]
+
+    @property
+    def report(self) -> Report:
+        """The scores of the headline's rows, with its metric first."""
+        return self.groups[self.group].report.with_headline(self.metric)
+
+    @property
+    def are_bars_met(self) -> bool:
+        """Whether all are."""
+        return all(bar.is_met(self.score_of(bar)) for bar in self.bars)
+
+    def score_of(self, bar: Bar) -> float | None:
+        """The score that a bar is for."""
+        return self.groups[bar.group].report.scores[bar.metric].value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON. Each group has the scores that a bar is for, and code how many had which outcome."""
+        title, best = self.groups[self.group].best_baseline(self.metric)
+        return {
+            "task": self.name,
+            "metric": self.metric,
+            "score": self.report.value,
+            "interval": self.report.interval,
+            "baseline": {"name": title, "score": best},
+            "n": self.report.n,
+            "seconds": self.seconds,
+            "run": str(self.run),
+            "groups": {group or "all": self._group(scores) for group, scores in self.groups.items()},
+        }
+
+    def _group(self, group: GroupScores) -> dict[str, Any]:
+        metrics = dict.fromkeys((self.metric, *(bar.metric for bar in self.bars)))
+        report = group.report
+        title, best = group.best_baseline(self.metric)
+        return {
+            "n": report.n,
+            "scores": {
+                name: {"score": report.scores[name].value, "interval": report.scores[name].interval}
+                for name in metrics
+                if name in report.scores
+            },
+            "baseline": {"name": title, "score": best},
+            **({"outcomes": report.details["outcomes"]} if "outcomes" in report.details else {}),
+        }
+
+
+def summary_of(results: Sequence[TaskResult]) -> dict[str, Any]:
+    """Several seeds as one object of the form of `TaskResult.to_dict`, with each in "seeds".
+
+    Scores are means, and the interval spans those of all seeds. The run is the last one.
+    """
+    each = [result.to_dict() for result in results]
+    scores = [one["score"] for one in each]
+    baselines = [one["baseline"]["score"] for one in each]
+    intervals = [one["interval"] for one in each if one["interval"]]
+    return {
+        **each[-1],
+        "score": statistics.fmean(scores) if None not in scores else None,
+        "interval": (min(low for low, _ in intervals), max(high for _, high in intervals)) if intervals else None,
+        "baseline": {**each[-1]["baseline"], "score": statistics.fmean(baselines) if None not in baselines else None},
+        "n": sum(one["n"] for one in each),
+        "seconds": sum(one["seconds"] for one in each),
+        "seeds": each,
+    }

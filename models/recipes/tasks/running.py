@@ -1,0 +1,294 @@
+"""A task from data to score as one generator: dataset, tokenizer, training, predictions, baselines, bars."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from models.data.corpus import Corpus, open_corpus
+from models.events import Event, Finished, Phase, Progress
+from models.interop.loading import load_model
+from models.library.library import Library
+from models.metrics.intervals import RESAMPLES
+from models.metrics.report import Report
+from models.recipes.tasks.own_data import own_dataset
+from models.recipes.tasks.published import PublishedRecipe
+from models.recipes.tasks.results import ALL, GroupScores, TaskResult
+from models.recipes.tasks.table import TaskRecipe, with_steps
+from models.runs.checkpoint_state import BASE
+from models.runs.run_folder import RunFolder
+from models.settings.run_spec import DataSpec, RunSpec
+from models.tasks.evaluating import dataset_rows, evaluate_predictions
+from models.tasks.predicting import Prediction, predict
+from models.tasks.scoring import TaskRows, write_scores
+from models.tasks.writing import Writing
+from models.tokenizers import encode_text
+from models.training.prepare import prepare_run
+from models.training.trainer import Trainer
+from models.training.trials.findings import RunCost
+from models.training.trials.forecast import forecast
+
+THREADS = 1
+"""Matrices this small are multiplied as fast by one thread as by two, and another program can have the other core."""
+_THREADS_OF_TUNED = 2
+"""Those of published models are larger."""
+_MIN_STEPS, _MOST_TIMES = 20, 4
+"""Where the minutes are given: as many steps as fit into them, but not less, nor so many times the recipe's."""
+_MOST_GROUPS = 20
+_OTHER_SHARE = 0.25
+"""The share of given minutes that is kept for everything but training."""
+_SPARE = 16
+"""Tokens that a text may be longer than the longest of training: one that never ends is wrong anyway."""
+FROM_SCRATCH, BEFORE = "From scratch", "Before fine-tuning"
+"""What stands beside a fine-tuned model among the baselines, where its recipe can start without a parent or not."""
+
+
+class TaskRun:
+    """Carries out a recipe once. After the events, `result` holds the scores, None if it was stopped before.
+
+    While it trains, `trainer` is the live Trainer and `run` its folder. The scores are also written there, as by
+    `terrarium evaluate`, with those of the groups and baselines among the details.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        recipe: TaskRecipe,
+        *,
+        device: str = "auto",
+        seed: int = 0,
+        minutes: float | None = None,
+        parent: str = "",
+        data: str = "",
+    ) -> None:
+        """Prepare.
+
+        Args:
+            minutes: as many steps as fit into them; None for the recipe's own number. parent: a model to fine-tune
+                instead of starting from scratch. data: rows of one's own, of the task's form, instead of Tiny World's:
+                a file of JSON lines, or a dataset of the library. A published recipe reads its package's file there,
+                and one that needs a parent takes that for it.
+
+        Raises:
+            ValueError: if the minutes are not above 0.
+        """
+        if minutes is not None and minutes <= 0:
+            raise ValueError(f"A task cannot be learned in {minutes} minutes: use a number above 0.")
+        self.recipe, self.seed = recipe, seed
+        self._library, self._device, self._minutes = library, device, minutes
+        self._parent, self._data = parent, data
+        if isinstance(recipe, PublishedRecipe) and recipe.needs_parent and not parent:
+            self._parent, self._data = data, ""
+        self._stop: tuple[bool, str] | None = None
+        self._is_training = False
+        self.trainer: Trainer | None = None
+        self.run: RunFolder | None = None
+        self.result: TaskResult | None = None
+
+    def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
+        """Stop after the current step, or at the next event before or after training; nothing is scored then."""
+        self._stop = (keep, status)
+        if self.trainer is not None:
+            self.trainer.request_stop(keep, status)
+
+    def events(self) -> Generator[Event, None, None]:
+        """Everything from data to score.
+
+        Raises:
+            ValueError: with a sentence, where the data or the parent does not suit the task, or training fails.
+        """
+        threads = torch.get_num_threads()
+        torch.set_num_threads(THREADS)
+        try:
+            with contextlib.closing(self._events(time.perf_counter())) as events:
+                for event in events:
+                    yield event
+                    if self._stop is not None and not self._is_training:
+                        break
+        finally:
+            torch.set_num_threads(threads)
+
+    def _events(self, began: float) -> Generator[Event, None, None]:
+        spec = yield from self._first_spec()
+        if self._minutes is not None:
+            spec = yield from self._fitted(spec, began)
+        beside: dict[str, Sequence[Prediction]] = {}
+        if isinstance(self.recipe, PublishedRecipe) and spec.tune is not None and not self.recipe.needs_parent:
+            plain = self.recipe.spec(
+                self._library.free_run_name(f"{spec.name}, from scratch"), self.seed, data=spec.data
+            )
+            if not (yield from self._train(plain)):
+                return
+            beside[FROM_SCRATCH] = yield from self._predict()
+        if not (yield from self._train(spec)):
+            return
+        if isinstance(self.recipe, PublishedRecipe) and self.recipe.needs_parent:
+            yield Phase(name="Asking the model as it was before")
+            beside[BEFORE] = yield from self._predict_before()
+        groups = yield from self._score(beside)
+        assert self.run is not None
+        self.result = self._result(self.run, groups, time.perf_counter() - began)
+
+    def _train(self, spec: RunSpec) -> Generator[Event, None, bool]:
+        """Train a run of `spec`; whether it came to its end."""
+        self.run = yield from prepare_run(self._library, spec)
+        allowed = _THREADS_OF_TUNED if _is_tuned_as_published(self.recipe, spec) else THREADS
+        torch.set_num_threads(allowed)
+        self.trainer = Trainer(self.run, self._library, device=self._device, allow_threads=allowed)
+        if self._stop is not None:  # Ctrl-C may come between any two lines
+            self.trainer.request_stop(*self._stop)
+        finished = False
+        self._is_training = True
+        with contextlib.closing(self.trainer.events()) as events:
+            for event in events:
+                finished = isinstance(event, Finished) and event.status == "finished"
+                yield event
+        self._is_training = False
+        return finished
+
+    def _predict(self) -> Generator[Event, None, Sequence[Prediction]]:
+        """The predictions of what was trained last."""
+        assert self.run is not None
+        assert self.trainer is not None
+        data, labels = self._test_rows(), self.run.spec.data.labels
+        yield Phase(name="Predicting")
+        return (
+            yield from predict(
+                self.trainer.model, self.trainer.tokenizer, data.task, data.rows, labels, writing=self._writing()
+            )
+        )
+
+    def _predict_before(self) -> Generator[Event, None, Sequence[Prediction]]:
+        """The predictions of the parent, whose weights the run keeps."""
+        assert self.run is not None
+        assert self.trainer is not None
+        data = self._test_rows()
+        parent, _ = load_model(self.run.folder / BASE)
+        return (yield from predict(parent, self.trainer.tokenizer, data.task, data.rows, (), writing=self._writing()))
+
+    def _corpus(self) -> Corpus:
+        assert self.run is not None
+        return open_corpus(self._library, self.run.made_from("corpus"))
+
+    def _test_rows(self) -> TaskRows:
+        return dataset_rows(self._corpus())
+
+    def _writing(self) -> Writing:
+        assert self.run is not None
+        assert self.trainer is not None
+        context_length = self.run.spec.model.context_length
+        targets = [row["target"] for row in self._corpus().read_examples("train") if "target" in row]
+        longest = max((len(encode_text(self.trainer.tokenizer, target)) for target in targets), default=0)
+        return Writing(max_tokens=min(context_length, longest + _SPARE), template=self.trainer.context.template)
+
+    def _first_spec(self) -> Generator[Event, None, RunSpec]:
+        """The spec with the recipe's number of steps."""
+        recipe = self.recipe
+        if isinstance(recipe, PublishedRecipe):
+            recipe.check_parent(self._parent)
+        if isinstance(recipe, PublishedRecipe) and not self._has_own_rows:
+            corpus = yield from recipe.dataset(self._library, self._data, self.seed)
+        elif self._data:
+            corpus = own_dataset(self._library, self._data, recipe.task)
+        else:
+            name = self._library.free_run_name(f"{recipe.title}, Tiny World {self.seed}")
+            return recipe.spec(name, self.seed, parent=self._parent)
+        data = DataSpec(source="dataset", dataset=corpus.sha, task=corpus.task)
+        about = f"seed {self.seed}" if corpus.label.startswith(recipe.title) else corpus.label
+        name = self._library.free_run_name(f"{recipe.title}, {about}")
+        return recipe.spec(name, self.seed, data=data, parent=self._parent)
+
+    @property
+    def _has_own_rows(self) -> bool:
+        """Whether the data are rows of the user's own: for a recipe that reads a package, JSON lines or a dataset."""
+        if not isinstance(self.recipe, PublishedRecipe):
+            return bool(self._data)
+        path = Path(self._data).expanduser()
+        return bool(self._data) and (path.suffix == ".jsonl" or not (path.exists() or "." in path.name))
+
+    def _fitted(self, spec: RunSpec, began: float) -> Generator[Event, None, RunSpec]:
+        """The spec with as many steps as fit into the minutes."""
+        assert self._minutes is not None
+        cost: RunCost | None = None
+        for event in forecast(self._library, spec, self._device):
+            if isinstance(event, RunCost):
+                cost = event
+            elif isinstance(event, Phase | Progress):
+                yield event
+        if cost is None or not cost.ms_per_step:
+            return spec
+        left = 60 * self._minutes * (1 - _OTHER_SHARE) - (time.perf_counter() - began) - cost.validation_s
+        steps = max(_MIN_STEPS, min(_MOST_TIMES * spec.train.steps, int(1000 * left / cost.ms_per_step)))
+        return dataclasses.replace(spec, train=with_steps(spec.train, steps))
+
+    def _score(self, beside: Mapping[str, Sequence[Prediction]]) -> Generator[Event, None, Mapping[str, GroupScores]]:
+        """The scores of the model and of the baselines by group; writes the model's to the run's folder.
+
+        beside: the predictions of other models, by what they are called among the baselines.
+        """
+        assert self.run is not None
+        run, corpus, data = self.run, self._corpus(), self._test_rows()
+        labels = run.spec.data.labels
+        found = yield from evaluate_predictions(data, (yield from self._predict()), labels)
+        reports = {ALL: found.report} | (yield from self._by_group(data, found.predictions, labels))
+        yield Phase(name="Scoring simple rules on the same rows")
+        others = dict(beside)
+        for make in self.recipe.baselines:
+            baseline = make()
+            baseline.fit(corpus.read_examples("train"))
+            others[baseline.title] = [Prediction(value=value) for value in baseline.predict(data.rows)]
+        baselines: dict[str, Mapping[str, Report]] = {}
+        for title, predictions in others.items():
+            whole = yield from evaluate_predictions(data, predictions, labels, resamples=0)
+            of_group = yield from self._by_group(data, predictions, labels, resamples=0)
+            baselines[title] = {ALL: whole.report} | of_group
+        groups = {
+            group: GroupScores(report=report, baselines={title: own[group] for title, own in baselines.items()})
+            for group, report in reports.items()
+        }
+        details = {
+            **found.report.details,
+            "groups": {group: scores.report.to_dict() for group, scores in groups.items() if group != ALL},
+            "baselines": {title: own[ALL].to_dict() for title, own in baselines.items()},
+        }
+        write_scores(run.folder, dataclasses.replace(found, report=dataclasses.replace(found.report, details=details)))
+        return groups
+
+    def _by_group(
+        self, data: TaskRows, predictions: Sequence[Prediction], labels: Sequence[str], resamples: int = RESAMPLES
+    ) -> Generator[Event, None, dict[str, Report]]:
+        """The reports of the rows of each group; none where rows have no groups, or each nearly its own."""
+        reports: dict[str, Report] = {}
+        names = dict.fromkeys(str(row["group"]) for row in data.rows if "group" in row)
+        for group in names if len(names) <= _MOST_GROUPS else ():
+            chosen = [i for i, row in enumerate(data.rows) if str(row.get("group")) == group]
+            part = dataclasses.replace(data, rows=[data.rows[i] for i in chosen])
+            own = [predictions[i] for i in chosen]
+            found = yield from evaluate_predictions(part, own, labels, resamples=resamples)
+            reports[group] = found.report
+        return reports
+
+    def _result(self, run: RunFolder, groups: Mapping[str, GroupScores], seconds: float) -> TaskResult:
+        headline = self.recipe.headline
+        has_bar = not self._has_own_rows
+        report = groups[ALL].report
+        is_scored = headline.metric in report.scores
+        return TaskResult(
+            name=self.recipe.name,
+            seed=self.seed,
+            run=run.folder,
+            seconds=seconds,
+            metric=headline.metric if is_scored else report.headline,
+            group=headline.group if headline.group in groups else ALL,
+            groups=groups,
+            bars=self.recipe.bars if has_bar else (),
+        )
+
+
+def _is_tuned_as_published(recipe: TaskRecipe, spec: RunSpec) -> bool:
+    return isinstance(recipe, PublishedRecipe) and recipe.tuning is not None and spec.tune is not None

@@ -1,0 +1,219 @@
+"""The recipes behind `terrarium task`: one entry a task, with all that a screen needs to offer and to judge it.
+
+No torch import. Steps and designs are measured on two cores with three worlds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from models.data.tiny_world.tasks import code
+from models.data.tiny_world.tasks.corpora import WORLD_TASKS, world_task_data
+from models.metrics.table import METRICS
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.settings.slots import check_complete
+from models.settings.tune_spec import TuneSpec, usual_train
+from models.tasks.baselines import (
+    Baseline,
+    LastMentioned,
+    LastSentences,
+    LeadSentence,
+    LexiconTagger,
+    MajorityLabel,
+    MostFrequentTag,
+    NaiveBayes,
+    SwappedWords,
+    TranslationMemory,
+    WordByWord,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """What a score must reach: `value` of `metric` (METRICS) or better, in the rows of `group` ("": in all)."""
+
+    metric: str
+    value: float
+    group: str = ""
+
+    def is_met(self, score: float | None) -> bool:
+        """Whether a score reaches it."""
+        if score is None:
+            return False
+        return score <= self.value if METRICS[self.metric].higher_is_better is False else score >= self.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRecipe:
+    """How a task is learned from scratch, and what it must come to.
+
+    name: in WORLD_TASKS, whose data it learns from. title, help: for screens. bars: the first is of the headline.
+    baselines: what the model has to beat. minutes: on two cores, with everything.
+    """
+
+    name: str
+    title: str
+    help: str
+    model: ModelConfig
+    tokenizer: TokenizerSpec
+    train: TrainConfig
+    baselines: tuple[Callable[[], Baseline], ...]
+    bars: tuple[Bar, ...]
+    minutes: float
+
+    @property
+    def task(self) -> str:
+        """Of models.settings.tasks."""
+        return WORLD_TASKS[self.name].task
+
+    @property
+    def headline(self) -> Bar:
+        """The bar whose score stands for the task."""
+        return self.bars[0]
+
+    def spec(self, name: str, seed: int, *, data: DataSpec | None = None, parent: str = "") -> RunSpec:
+        """The run on the world with that seed, or on other `data`; `parent`: whose weights it starts from, if any."""
+        train = dataclasses.replace(self.train, seed=seed)
+        tune = None
+        if parent:
+            tune = TuneSpec(parent=parent)
+            train = dataclasses.replace(train, **usual_train(tune.mode))
+        data = data or world_task_data(self.name, seed)
+        return RunSpec(name=name, model=self.model, tokenizer=self.tokenizer, data=data, train=train, tune=tune)
+
+
+_DECODER = ModelConfig(
+    position="rope",
+    norm="layernorm",
+    activation="relu2",
+    bias="none",
+    qk_norm=True,
+    conv_width=5,
+    zero_init_output=True,
+    context_length=128,
+    n_layer=2,
+    n_head=4,
+    d_model=128,
+)
+"""The design of the quick start: its convolutions tell words from their neighbours before attention has learned to."""
+ENCODER = dataclasses.replace(_DECODER, topology="encoder-only", head="none")
+_ENCODER_DECODER = dataclasses.replace(_DECODER, topology="encoder-decoder")
+_TRAIN = TrainConfig(
+    batch_size=16,
+    optimizer="muon",
+    muon_lr=0.02,
+    lr=3e-3,
+    weight_decay=0.0,
+    warmup_steps=30,
+    schedule="wsd",
+    context_loss_weight=0.0,
+    precision="float32",
+    sample_interval=0,
+    keep_checkpoints=1,
+)
+
+
+def with_steps(train: TrainConfig, steps: int) -> TrainConfig:
+    """The same training in another number of steps, validated and saved four times."""
+    quarter = max(1, steps // 4)
+    warmup = min(train.warmup_steps, quarter)
+    return dataclasses.replace(
+        train, steps=steps, warmup_steps=warmup, eval_interval=quarter, checkpoint_interval=quarter
+    )
+
+
+def train_settings(steps: int, **settings: Any) -> TrainConfig:
+    return with_steps(dataclasses.replace(_TRAIN, **settings), steps)
+
+
+def _bpe(vocab_size: int) -> TokenizerSpec:
+    return TokenizerSpec(kind="bpe", vocab_size=vocab_size)
+
+
+_RECIPES = (
+    TaskRecipe(
+        name="mood",
+        title="Moods",
+        help="Says which of ten moods a text implies. Sentences that were seen in training are recognised in new "
+        "stories; at unseen ones a model that starts from scratch can only guess: what pretraining is for.",
+        model=dataclasses.replace(ENCODER, d_model=64),
+        tokenizer=_bpe(1024),
+        train=train_settings(200),
+        baselines=(MajorityLabel, NaiveBayes),
+        bars=(Bar(metric="accuracy", value=0.98, group="seen"),),
+        minutes=1,
+    ),
+    TaskRecipe(
+        name="names",
+        title="Names",
+        help="Marks people, places, things, colours and moods. The same names are people and places, and a fifth "
+        "of them is never in training, so the sentence has to tell what a word is.",
+        model=dataclasses.replace(ENCODER, d_model=64, context_length=192),
+        tokenizer=_bpe(400),
+        train=train_settings(250),
+        baselines=(LexiconTagger, MostFrequentTag),
+        bars=(Bar(metric="entity_f1", value=0.93, group="unseen"),),
+        minutes=2,
+    ),
+    TaskRecipe(
+        name="qa",
+        title="Questions",
+        help="Marks the answer to a question in a text, or says that it has none. Which facts go together is held "
+        "out: nothing but the text can tell.",
+        model=dataclasses.replace(ENCODER, context_length=160, n_segment=2),
+        tokenizer=_bpe(1024),
+        train=train_settings(2400, batch_size=8, eval_batches=16),
+        baselines=(LastMentioned,),
+        bars=(Bar(metric="exact_match", value=0.95), Bar(metric="no_answer_f1", value=0.90)),
+        minutes=3,
+    ),
+    TaskRecipe(
+        name="translation",
+        title="Translation",
+        help="Translates sentences of two clauses into French, German and Spanish. Held out are combinations of "
+        "words, and pairs of a noun and an adjective that agrees with it.",
+        model=_ENCODER_DECODER,
+        tokenizer=_bpe(1024),
+        train=train_settings(1500, batch_size=32),
+        baselines=(WordByWord, TranslationMemory),
+        bars=(
+            Bar(metric="chrf2", value=98),
+            Bar(metric="exact_match", value=0.95),
+            Bar(metric="case_errors", value=0.02, group="German"),
+        ),
+        minutes=5,
+    ),
+    TaskRecipe(
+        name="summary",
+        title="Summaries",
+        help="Says in a line how a story ends, or what became of the thing that changed hands most. Neither is a "
+        "sentence of the story: who has what has to be followed.",
+        model=dataclasses.replace(_ENCODER_DECODER, context_length=192),
+        tokenizer=_bpe(1024),
+        train=train_settings(1500),
+        baselines=(LeadSentence, LastSentences),
+        bars=(Bar(metric="facts_right", value=0.90), Bar(metric="rouge_l", value=0.97)),
+        minutes=4,
+    ),
+    TaskRecipe(
+        name="code",
+        title="Code",
+        help="Writes a Python function after its docstring, which is run on cases. Filters, keys and results are "
+        "combined as they never were in training. (Where only a word is new, swapping it into the nearest function "
+        "is right three times in four: that group proves little.)",
+        model=_ENCODER_DECODER,
+        tokenizer=_bpe(1024),
+        train=train_settings(800),
+        baselines=(SwappedWords,),
+        bars=(Bar(metric="pass_at_1", value=0.90, group=code.UNSEEN_COMPOSITION),),
+        minutes=4,
+    ),
+)
+TASK_RECIPES: Mapping[str, TaskRecipe] = MappingProxyType({recipe.name: recipe for recipe in _RECIPES})
+"""By the name that `terrarium task` has for each."""
+check_complete(TASK_RECIPES, WORLD_TASKS, "recipes of Tiny World's tasks")

@@ -1,0 +1,99 @@
+"""Judges of written texts by what their rows say beyond the target: cases to run, facts, fields, German cases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from models.data.tiny_world.tasks.german_cases import case_errors
+from models.data.tiny_world.tasks.summary import are_all_facts_right
+from models.events import Event
+from models.metrics.intervals import additive, divide
+from models.metrics.report import Report, bootstrapped, proportion
+from models.tasks.code_judge import judge_code
+from models.tasks.rows import Row
+
+Details = Sequence[Mapping[str, Any]]
+"""What is to be kept of each row beside its prediction."""
+Judge = Callable[[Sequence[Row], Sequence[str], int], Generator[Event, None, tuple[Report, Details]]]
+"""Judges the texts that were written for rows; the number is that of the resamples of a bootstrap."""
+
+
+def judges_of(rows: Sequence[Row]) -> list[Judge]:
+    """The judges that rows ask for by their columns: of code “cases”, of summaries “facts”, of JSON “fields”; of German."""
+    if not rows:
+        return []
+    found = [judge for column, judge in _OF_COLUMN.items() if all(column in row for row in rows)]
+    return [*found, _judge_german] if any(row.get("language") == "German" for row in rows) else found
+
+
+def _judge_code(
+    rows: Sequence[Row], texts: Sequence[str], resamples: int
+) -> Generator[Event, None, tuple[Report, Details]]:
+    """The outcome of each function, and what happened, are kept; pass@1 has Wilson's interval, without resamples."""
+    report, judgements = yield from judge_code(rows, [as_body(text) for text in texts])
+    return report, [{"outcome": judgement.outcome.value, "detail": judgement.detail} for judgement in judgements]
+
+
+def as_body(text: str) -> str:
+    """A function's body with its first line indented: spaces around a text are no part of it where it was written."""
+    return f"    {text.strip()}\n"
+
+
+def _judge_facts(
+    rows: Sequence[Row], texts: Sequence[str], resamples: int
+) -> Generator[Event, None, tuple[Report, Details]]:
+    yield from ()
+    right = [are_all_facts_right(text, row["facts"]) for row, text in zip(rows, texts, strict=True)]
+    scores = {"facts_right": proportion(right)}
+    report = Report(headline="facts_right", n=len(rows), scores=scores, item_scores=tuple(map(float, right)))
+    return report, [{"are_facts_right": is_right} for is_right in right]
+
+
+def _judge_fields(
+    rows: Sequence[Row], texts: Sequence[str], resamples: int
+) -> Generator[Event, None, tuple[Report, Details]]:
+    """Whether each text is a JSON object with the row's fields and no others, of their types, whatever they say."""
+    yield from ()
+    valid = [_has_fields(text, row["fields"]) for row, text in zip(rows, texts, strict=True)]
+    report = Report(
+        headline="valid_form",
+        n=len(rows),
+        scores={"valid_form": proportion(valid)},
+        item_scores=tuple(map(float, valid)),
+    )
+    return report, [{"is_valid": is_valid} for is_valid in valid]
+
+
+def _has_fields(text: str, fields: Mapping[str, str]) -> bool:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and {key: type(value).__name__ for key, value in found.items()} == fields
+
+
+def _judge_german(
+    rows: Sequence[Row], texts: Sequence[str], resamples: int
+) -> Generator[Event, None, tuple[Report, Details]]:
+    """Wrong forms among those that show a case, of the German rows only."""
+    yield from ()
+    found = [
+        case_errors(text, row["target"])
+        for row, text in zip(rows, texts, strict=True)
+        if row.get("language") == "German"
+    ]
+    counts = np.array([(errors.n_wrong, errors.n_forms) for errors in found])
+    measure = additive(counts, lambda sums: divide(sums[:, 0], sums[:, 1], default=float("nan")))
+    score = bootstrapped(measure, resamples, "No noun of the German targets was written.")
+    return Report(headline="case_errors", n=len(found), scores={"case_errors": score}), []
+
+
+_OF_COLUMN: Mapping[str, Judge] = {
+    "cases": _judge_code,
+    "facts": _judge_facts,
+    "fields": _judge_fields,
+}

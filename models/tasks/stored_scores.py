@@ -1,0 +1,138 @@
+"""Scores as a run's folder keeps them: scores/NAME.json has the report, NAME.jsonl the predictions. No torch import."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models.files.atomic import read_json
+from models.metrics.report import Report, report_from_dict
+from models.metrics.table import METRICS
+from models.settings.tasks import TASKS
+
+FOLDER = "scores"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredRow:
+    """A row of a dataset with its right answer and the model's; fields as of models.tasks.predicting.Prediction.
+
+    item_score: what the answer is worth, 1 where it is perfect (of a number: minus its error).
+    """
+
+    row: Mapping[str, Any]
+    gold: Any
+    prediction: Any
+    score: float | None
+    item_score: float
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the answer is perfect."""
+        return self.gold == self.prediction or self.item_score >= 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredScores:
+    """An evaluation. name: of its data. step: of the model, None where it is unknown. rows: in the data's order.
+
+    baselines: what simple rules reach on the same rows, by their title, the best first. groups: the reports of the
+    rows with the same column "group", by its value.
+    """
+
+    name: str
+    task: str
+    step: int | None
+    labels: tuple[str, ...]
+    report: Report
+    baselines: Mapping[str, Report]
+    groups: Mapping[str, Report]
+    rows: tuple[ScoredRow, ...] = field(repr=False)
+
+    @property
+    def worst_first(self) -> list[int]:
+        """The indices of the rows, the worst answer first; of equally bad ones the one that the model is surest of."""
+        return sorted(range(len(self.rows)), key=lambda i: (self.rows[i].item_score, -(self.rows[i].score or 0)))
+
+
+def list_scores(folder: Path) -> list[Path]:
+    """The reports in the folder of a run, the newest first."""
+    found = [path for path in (folder / FOLDER).glob("*.json") if path.with_suffix(".jsonl").is_file()]
+    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+
+
+def read_scores(path: Path) -> StoredScores:
+    """The evaluation with the report `path`.
+
+    Raises:
+        ValueError: where one of the files is missing or damaged, naming it.
+    """
+    about = read_json(path)
+    try:
+        task = about["task"]
+        if task not in TASKS:
+            raise KeyError("task")
+        step = about.get("step")
+        found = StoredScores(
+            name=str(about.get("data", path.stem)),
+            task=task,
+            step=step if isinstance(step, int) else None,
+            labels=tuple(map(str, about.get("labels", ()))),
+            report=(report := report_from_dict(about)),
+            baselines=_best_first(_read_reports(report.details.get("baselines", {}), report.headline)),
+            groups=_read_reports(report.details.get("groups", {}), report.headline),
+            rows=_read_rows(path.with_suffix(".jsonl")),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged: {error} is missing or wrong. Evaluate again.") from error
+    if len(found.rows) != found.report.n:
+        raise ValueError(f"{path} is of {found.report.n:,} rows, but {len(found.rows):,} are there: evaluate again.")
+    return found
+
+
+def _read_rows(path: Path) -> tuple[ScoredRow, ...]:
+    rows = []
+    names = {"row", "gold", "prediction", "score", "item_score", "probabilities"}
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read ({error}): evaluate again.") from error
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            found = json.loads(line)
+            rows.append(
+                ScoredRow(
+                    row=dict(found["row"]),
+                    gold=found["gold"],
+                    prediction=found["prediction"],
+                    score=None if found["score"] is None else float(found["score"]),
+                    item_score=float(found["item_score"]),
+                    probabilities={str(name): float(p) for name, p in found.get("probabilities", {}).items()},
+                    details={name: value for name, value in found.items() if name not in names},
+                )
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{path}, line {number}, is damaged ({error!r}): evaluate again.") from error
+    return tuple(rows)
+
+
+def _read_reports(data: Mapping[str, Any], headline: str) -> dict[str, Report]:
+    """Reports by name, of those that have the headline."""
+    reports = {str(name): report_from_dict(each) for name, each in data.items()}
+    return {name: report.with_headline(headline) for name, report in reports.items() if headline in report.scores}
+
+
+def _best_first(reports: Mapping[str, Report]) -> dict[str, Report]:
+    def worth(report: Report) -> float:
+        sign = -1 if METRICS[report.headline].higher_is_better is False else 1
+        return -math.inf if report.value is None else sign * report.value
+
+    return dict(sorted(reports.items(), key=lambda item: worth(item[1]), reverse=True))

@@ -1,0 +1,213 @@
+"""The pages for what a model learned from a dataset: chosen by its head, and answered as one types."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QPointF, Qt
+from pytestqt.qtbot import QtBot
+
+from app.chat.modes.code_page import CodePage, judge_cases
+from app.chat.modes.entity_page import EntityPage, spans_of
+from app.chat.modes.label_page import LabelPage
+from app.chat.modes.span_page import SpanPage
+from app.chat.modes.task_page import qt_position
+from app.chat.modes.text_to_text import TextToText
+from app.chat.tab import ChatTab
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from models.events import result_of
+from models.library.library import Library
+from models.tasks.code_judge import Outcome
+from models.training.prepare import prepare_run
+from tests.app.heard import Heard, Until
+from tests.models.tasks.small_tasks import make_dataset, make_task_spec
+from tests.models.training.support import train
+
+RUNS = (
+    ("classification", "encoder-only", 40),
+    ("multi-label", "encoder-only", 20),
+    ("regression", "decoder-only", 4),
+    ("tagging", "encoder-only", 40),
+    ("span", "encoder-only", 150),
+    ("text-to-text", "encoder-decoder", 4),
+    ("text-to-text", "decoder-only", 4),
+)
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    library = Library(tmp_path_factory.mktemp("home"))
+    for task, topology, steps in RUNS:
+        make_dataset(library, task)
+        spec = make_task_spec(library, task, topology, steps=steps, eval_interval=0, checkpoint_interval=steps)
+        if (task, topology) == ("text-to-text", "decoder-only"):
+            spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, metric="pass_at_1"))
+        train(result_of(prepare_run(library, spec)), library)
+    return library.home
+
+
+@pytest.fixture
+def library(learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
+    shutil.copytree(learned, tmp_path / "home")
+    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "home"))
+    return Library()
+
+
+@pytest.fixture
+def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> ChatTab:
+    tab = ChatTab(session, theme)
+    theme.dress(tab)
+    qtbot.addWidget(tab)
+    tab.resize(1280, 700)
+    tab.show()
+    return tab
+
+
+def opened(tab: ChatTab, session: Session, name: str, until: Until, row: dict[str, Any] | None = None) -> Any:
+    """The page that is shown for a run's model, with a row of data if there is one."""
+    run = next(run for run in session.runs.list() if run.name == name)
+    if row is None:
+        assert session.chat.open(run.id)
+    else:
+        assert session.examples.ask(run.id, run.step, row)
+    until(lambda: session.chat.model is not None and session.chat.model.name == name and session.chat.state == "ready")
+    page = tab.modes.pages.page(tab.modes.current)
+    until(lambda: not getattr(page, "busy", False))
+    return page
+
+
+def offered(tab: ChatTab) -> list[str]:
+    return [name for i, name in enumerate(tab.modes.names) if tab.modes.bar.isTabVisible(i)]
+
+
+def test_labels_follow_as_one_types(tab: ChatTab, session: Session, until: Until, qtbot: QtBot, heard: Heard) -> None:
+    page = opened(tab, session, "classification encoder-only", until)
+    assert isinstance(page, LabelPage)
+    assert offered(tab) == ["labels", "pairs", "embeddings"], "no masks, and nothing to talk to"
+    assert page.verdict.text() == ""
+    qtbot.keyClicks(page.text, "anna smiles")
+    until(lambda: page.answered is not None and page.verdict.text() == "glad")
+    assert [bar.name for bar in page.bars.bars] == ["angry", "glad", "sad"], "in their places"
+    assert sum(bar.share or 0 for bar in page.bars.bars) == pytest.approx(1, abs=1e-3)
+    assert tab.focus.text is not None
+    assert "smiles" in "".join(tab.focus.text.words)
+    page.text.clear()
+    assert page.answered is None
+    assert page.verdict.text() == ""
+    page.grab()
+    assert not heard.failures
+
+
+def test_several_labels_and_numbers(tab: ChatTab, session: Session, until: Until) -> None:
+    page = opened(tab, session, "multi-label encoder-only", until, {"text": "anna smiles in rome", "labels": []})
+    assert page.text.text == "anna smiles in rome"
+    assert set(page.verdict.text().split(", ")) <= {"angry", "glad", "place", "sad"}
+    assert len(page.bars.bars) == 4
+    page = opened(tab, session, "regression decoder-only", until, {"text": "ben cries", "score": 0.0})
+    until(lambda: page.text.text == "ben cries" and not page.busy)
+    float(page.verdict.text().replace("−", "-"))
+    assert not page.bars.isVisibleTo(page)
+
+
+def test_entities_are_coloured_in_the_text(tab: ChatTab, session: Session, until: Until) -> None:
+    row = {"words": ["anna", "of", "rome", "took", "key", "to", "oslo"], "tags": ["O"] * 7}
+    page = opened(tab, session, "tagging encoder-only", until, row)
+    assert isinstance(page, EntityPage)
+    assert page.text.text == "anna of rome took key to oslo"
+    assert [(page.text.text[s.start : s.end], s.type) for s in page.spans] == [
+        ("anna of rome", "PER"),
+        ("oslo", "LOC"),
+    ]
+    layout = page.text.document().firstBlock().layout()
+    assert [(form.start, form.length) for form in layout.formats()] == [(0, 12), (25, 4)]
+    assert page.legend.entries["PER"].words.text() == "PER 1"
+    assert page.colours.colour_of("PER") != page.colours.colour_of("LOC")
+    page.text.clear()
+    assert page.spans == []
+
+
+def test_tags_without_entities_are_those_of_words() -> None:
+    places = [(0, 3), (4, 8), (9, 12)]
+    assert [s.type for s in spans_of(["DET", "NOUN", "VERB"], [0.9, 0.8, 0.7], places)] == ["DET", "NOUN", "VERB"]
+    assert spans_of(["O", "O", "O"], [0.9, 0.8, 0.7], places) == []
+    [span] = spans_of(["B-PER", "I-PER", "O"], [0.9, 0.8, 0.7], places)
+    assert span == (0, 8, "PER", 0.8)
+    assert qt_position("a😀b", 2) == 3, "Qt counts an emoji as two"
+
+
+def test_the_answer_is_marked_in_its_context(tab: ChatTab, session: Session, until: Until) -> None:
+    context = "anna has key and ben has lamp"
+    page = opened(tab, session, "span encoder-only", until, {"question": "what has ben ?", "context": context})
+    assert isinstance(page, SpanPage)
+    assert page.verdict.text() == "lamp"
+    start, end = page.mark.place
+    assert context[start:end] == "lamp"
+    page.question.set_text("what has fred ?")
+    until(lambda: page.verdict.text() == "No answer in this text")
+    assert page.mark.place == (0, 0)
+
+
+def test_source_and_target_are_aligned(tab: ChatTab, session: Session, until: Until, qtbot: QtBot) -> None:
+    name = "text-to-text encoder-decoder"
+    page = opened(tab, session, name, until, {"source": "anna smiles in rome", "target": ""})
+    assert isinstance(page, TextToText)
+    until(lambda: page.searched is not None and page.alignment.isVisibleTo(page))
+    view = page.alignment.view
+    assert len(view.weights() or ()) == 0
+    qtbot.mouseMove(view, view.rect_of(1, 0).center().toPoint())
+    view.point_at((1, 0))
+    side, weights = view.weights() or (1, [])
+    assert side == 0
+    assert sum(weights) == pytest.approx(1, abs=1e-3), "all heads' weights sum to 1 over the source"
+    assert "it looked at" in page.alignment.said.text()
+    qtbot.keyClick(view, Qt.Key.Key_Up)
+    assert view.at == (0, 0)
+    assert "was looked at when writing" in view.accessibleDescription()
+    qtbot.keyClick(view, Qt.Key.Key_Escape)
+    assert view.at is None
+    assert view.rect_of(0, 0).contains(view.rect_of(0, 0).center() + QPointF(0, 0))
+    view.grab()
+
+
+def test_functions_are_run_and_five_outcomes_told_apart(tab: ChatTab, session: Session, until: Until) -> None:
+    pytest.importorskip("pydantic_monty")
+    page = opened(tab, session, "text-to-text decoder-only", until)
+    assert isinstance(page, CodePage)
+    assert "code" in offered(tab)
+    page.cases.set_text("[1] → 2\n[2] -> 5")
+    page.function.set_text("def f(n):\n    return 2 * n")
+    page.run.click()
+    until(lambda: bool(page.judged))
+    assert [each.judgement.outcome for each in page.judged] == [Outcome.RIGHT, Outcome.WRONG_VALUE]
+    assert page.verdict.text() == "1 of 2 right"
+    assert page.outcomes.item(1, 2).text() == "wrong value"
+    assert page.outcomes.item(1, 3).text() == "4 instead of 5"
+    page.cases.set_text("not a case")
+    page.run.click()
+    until(lambda: not page.busy)
+    assert "Line 1 of the cases is no case" in page.problem.text()
+    outcomes = [
+        judge_cases(f"def f(n):\n    {body}", ["[1] → 2"])[0].judgement.outcome
+        for body in ("return n + 1", "return n", "return n / 0", "while True: pass", "yield n")
+    ]
+    assert outcomes == list(Outcome)
+
+
+def test_the_body_is_written_for_the_head(tab: ChatTab, session: Session, until: Until, heard: Heard) -> None:
+    pytest.importorskip("pydantic_monty")
+    row = {
+        "source": 'def f(n):\n    """anna smiles"""\n',
+        "target": "",
+        "cases": [{"arguments": [1], "expected": "é"}],
+    }
+    page = opened(tab, session, "text-to-text decoder-only", until, row)
+    until(lambda: bool(page.function.text) and not page.busy)
+    assert page.cases.text == '[1] → "é"'
+    assert page.function.text.startswith(row["source"])
+    assert len(page.judged) == 1
+    assert not heard.failures

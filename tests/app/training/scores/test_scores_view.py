@@ -1,0 +1,223 @@
+"""The scores view, clicked through with a run that really learned: evaluated, filtered, compared, an example opened."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.training.scores.view import ScoresView
+from app.training.tab import TrainingTab
+from models.evaluation.record import Forgetting, write_forgetting
+from models.events import KnowledgeMeasured, KnownFigure
+from models.library.library import Library
+from models.metrics.texts import score_texts
+from models.tasks.predicting import Prediction
+from models.tasks.scoring import Evaluation, TaskRows, write_scores
+from models.tasks.stored_scores import list_scores
+from tests.app.heard import Heard, Until
+from tests.models.tasks.small_tasks import make_dataset, make_row, make_task_run
+from tests.models.training.support import train
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library with two runs on moods, of which one has learned little, and one on names."""
+    library = Library(tmp_path_factory.mktemp("home"))
+    make_dataset(library, "classification")
+    make_dataset(library, "tagging")
+    for task, steps in (("classification", 6), ("classification", 40), ("tagging", 30)):
+        run = make_task_run(library, task, "encoder-only", steps=steps, eval_interval=20, checkpoint_interval=20)
+        train(run, library)
+    return library.home
+
+
+@pytest.fixture
+def library(learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
+    home = tmp_path / "home"
+    shutil.copytree(learned, home)
+    monkeypatch.setenv("TERRARIUM_HOME", str(home))
+    return Library()
+
+
+@pytest.fixture
+def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[TrainingTab]:
+    tab = TrainingTab(session, theme)
+    theme.dress(tab)
+    qtbot.addWidget(tab)
+    tab.resize(1280, 700)
+    tab.show()
+    return tab
+
+
+def runs(session: Session, task: str) -> list[str]:
+    """Their ids, the one that was trained longest first."""
+    found = [run for run in session.runs.list() if run.name.startswith(task)]
+    return [run.id for run in sorted(found, key=lambda run: -run.step)]
+
+
+def opened(tab: TrainingTab, run_id: str, until: Until) -> ScoresView:
+    tab.show_run(run_id)
+    tab.run_view.views.show_view("scores")
+    view: ScoresView = tab.run_view.views.view("scores")
+    until(lambda: not view.busy)
+    return view
+
+
+def evaluated(tab: TrainingTab, run_id: str, until: Until, qtbot: QtBot) -> ScoresView:
+    view = opened(tab, run_id, until)
+    qtbot.mouseClick(view.evaluate, Qt.MouseButton.LeftButton)
+    until(lambda: view.found is not None and not view.busy)
+    return view
+
+
+def test_a_run_is_evaluated_and_shown(
+    tab: TrainingTab, session: Session, until: Until, qtbot: QtBot, heard: Heard
+) -> None:
+    best, weak = runs(session, "classification")
+    view = opened(tab, best, until)
+    assert view.found is None
+    assert view.evaluate.text() == "Evaluate"
+    view = evaluated(tab, best, until, qtbot)
+    assert view.found is not None
+    assert view.found.step == view.checkpoints.currentData() == 40
+    assert view.evaluate.text() == "Evaluate again"
+    summary = view.parts.summary
+    assert summary.headline.number.text().startswith(f"{100 * (view.found.report.value or 0):.1f}")
+    assert [bar.name for bar in summary.headline.baselines.bars][:1] == ["This model"]
+    assert {bar.name for bar in summary.headline.baselines.bars[1:]} == {"Naive Bayes", "Most frequent label"}
+    assert summary.headline.baselines.bars[0].interval is not None
+    assert [row[0] for row in summary.figures.texts()][:3] == ["angry", "glad", "sad"]
+    assert summary.confusion.picture is not None
+    assert summary.confusion.picture.values.shape == (3, 3)
+    summary.confusion.set_spot((0, 0))
+    assert "right: angry" in summary.confusion.accessibleDescription()
+    summary.calibration.set_spot((9, 0))
+    assert "sure" in summary.calibration.accessibleDescription()
+    view.grab()
+    other = opened(tab, weak, until)
+    assert other.found is None, "each run has scores of its own"
+    again = opened(tab, best, until)
+    assert again.found is not None, "they are kept with the run"
+    assert not heard.failures
+
+
+def test_predictions_are_searched_and_filtered_and_one_is_opened(
+    tab: TrainingTab, session: Session, until: Until, qtbot: QtBot
+) -> None:
+    weak = runs(session, "classification")[1]
+    view = evaluated(tab, weak, until, qtbot)
+    assert view.found is not None
+    view.parts.show_view("predictions")
+    page, model = view.parts.predictions, view.parts.predictions.model
+    rows = [model.scored_row(i) for i in range(model.rowCount())]
+    assert len(rows) == 60
+    assert [row.item_score for row in rows] == sorted(row.item_score for row in rows), "the worst first"
+    page.wrong.click()
+    wrong = sum(not row.is_right for row in view.found.rows)
+    assert 0 < model.rowCount() == wrong < 60
+    assert page.count.text() == f"{wrong} of 60 rows"
+    label = page.labels.itemData(1)
+    page.labels.setCurrentIndex(1)
+    assert {model.scored_row(i).gold for i in range(model.rowCount())} <= {label}
+    page.labels.setCurrentIndex(0)
+    page.search.setText("no such text")
+    assert model.rowCount() == 0
+    assert not page.detail.open.isEnabled()
+    page.search.clear()
+    assert page.chosen is not None
+    assert page.detail.values["Read"].text() == page.chosen.row["text"]
+    asked: list[Any] = []
+    tab.run_view.views.example_asked.connect(lambda *what: asked.append(what))
+    qtbot.mouseClick(page.detail.open, Qt.MouseButton.LeftButton)
+    assert asked == [(weak, view.found.step, page.chosen.row)]
+
+
+def test_two_runs_are_compared(tab: TrainingTab, session: Session, until: Until, qtbot: QtBot) -> None:
+    best, weak = runs(session, "classification")
+    view = evaluated(tab, weak, until, qtbot)
+    view.parts.show_view("comparison")
+    assert view.parts.comparison.result is None, "there is none to compare with"
+    view = evaluated(tab, best, until, qtbot)
+    page = view.parts.comparison
+    until(lambda: page.result is not None)
+    assert page.result is not None
+    assert page.result.difference > 0
+    assert "is better than" in page.sentence.text()
+    assert "95 % interval" in page.detail.text()
+    assert sum(int(row[1]) for row in page.counts.texts()) == 60
+    [path] = list_scores(session.runs.find(weak).folder)
+    lines = path.with_suffix(".jsonl").read_text("utf-8").splitlines()
+    first = json.loads(lines[0])
+    first["row"]["text"] = "something else"
+    path.with_suffix(".jsonl").write_text("\n".join([json.dumps(first), *lines[1:]]), "utf-8")
+    page.metrics.setCurrentIndex(page.metrics.findData("accuracy"))
+    until(lambda: page.result is None)
+
+
+def test_names_have_a_table_of_types(tab: TrainingTab, session: Session, until: Until, qtbot: QtBot) -> None:
+    [run] = runs(session, "tagging")
+    knew = (KnownFigure(kind="state", value=0.96, n=20), KnownFigure(kind="loss", value=1.25, n=20))
+    knows = (KnownFigure(kind="state", value=0.5, n=20), KnownFigure(kind="loss", value=1.5, n=20))
+    before = KnowledgeMeasured(step=0, corpus="Tiny World 0", figures=knew, seconds=1.0)
+    after = KnowledgeMeasured(step=30, corpus="Tiny World 0", figures=knows, seconds=1.0)
+    write_forgetting(session.runs.find(run).folder, Forgetting(before=before, after=after))
+    view = evaluated(tab, run, until, qtbot)
+    summary = view.parts.summary
+    assert [row[0] for row in summary.figures.texts()] == ["LOC", "PER", "All together"]
+    assert summary.lenient.texts()[0][0] == "Words and type"
+    changes = {row[0]: row[-1] for row in summary.unlearned.texts()}
+    assert changes == {"State": "−46.0 points", "Loss (nats per token)": "+0.250"}
+    assert not summary.confusion.isVisibleTo(summary)
+
+
+def test_an_evaluation_can_be_cancelled(
+    tab: TrainingTab, session: Session, until: Until, qtbot: QtBot, heard: Heard
+) -> None:
+    view = opened(tab, runs(session, "classification")[0], until)
+    qtbot.mouseClick(view.evaluate, Qt.MouseButton.LeftButton)
+    assert view.evaluator.busy
+    assert not view.evaluate.isEnabled()
+    qtbot.mouseClick(view.cancel, Qt.MouseButton.LeftButton)
+    until(lambda: not view.busy)
+    assert view.found is None
+    assert view.evaluate.isEnabled()
+    assert not heard.failures
+
+
+def test_damaged_scores_are_one_sentence(tab: TrainingTab, session: Session, until: Until, qtbot: QtBot) -> None:
+    run, other = runs(session, "classification")
+    evaluated(tab, run, until, qtbot)
+    [path] = list_scores(session.runs.find(run).folder)
+    path.write_text("{}", "utf-8")
+    opened(tab, other, until)
+    view = opened(tab, run, until)
+    assert view.found is None
+    assert "Evaluate again" in view.words
+    assert view.evaluate.isEnabled()
+
+
+def test_scores_of_text_have_signatures_to_copy(
+    tab: TrainingTab, session: Session, library: Library, until: Until, qtbot: QtBot
+) -> None:
+    rows = [make_row("text-to-text", random.Random(i)) for i in range(6)]
+    gold = [row["target"] for row in rows]
+    report = score_texts([row["source"] for row in rows], gold, gold)
+    data = TaskRows(name="reversed", task="text-to-text", metric="", rows=rows)
+    found = Evaluation(data=data, predictions=[Prediction(value=text) for text in gold], report=report)
+    write_scores(session.runs.find(runs(session, "classification")[0]).folder, found)
+    view = opened(tab, runs(session, "classification")[0], until)
+    signatures = view.parts.summary.signatures
+    assert signatures.isVisibleTo(view)
+    qtbot.mouseClick(signatures.copy, Qt.MouseButton.LeftButton)
+    assert "chrF2: nrefs:1|case:mixed" in QGuiApplication.clipboard().text()

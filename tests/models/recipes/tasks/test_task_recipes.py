@@ -1,0 +1,185 @@
+"""The recipes of Tiny World's tasks from end to end, on a handful of steps and rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.data.corpus import open_corpus
+from models.events import Event, Phase, TrainMetrics
+from models.library.library import Library
+from models.metrics.report import report_from_dict
+from models.metrics.table import METRICS
+from models.recipes.tasks.results import ALL, TaskResult, summary_of
+from models.recipes.tasks.running import TaskRun
+from models.recipes.tasks.table import TASK_RECIPES, Bar, with_steps
+from models.runs.run_folder import RunFolder
+from tests.models.recipes.small_recipes import few_rows, small
+
+OUTCOMES = {"right", "wrong value", "exception", "limit", "not supported"}
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    with few_rows():
+        yield Library(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, TaskResult]:
+    """What the recipes came to, by name, as they are run."""
+    return {}
+
+
+def run_recipe(task: TaskRun) -> tuple[TaskResult, list[Event]]:
+    events = list(task.events())
+    assert task.result is not None
+    return task.result, events
+
+
+@pytest.mark.parametrize("name", TASK_RECIPES)
+def test_from_data_to_score(library: Library, results: dict[str, TaskResult], name: str) -> None:
+    recipe = small(name)
+    result, events = run_recipe(TaskRun(library, recipe, device="cpu"))
+    results[name] = result
+    assert len([event for event in events if isinstance(event, TrainMetrics)]) == 4
+    assert {"Preparing the text", "Predicting", "Scoring"} <= {
+        event.name for event in events if isinstance(event, Phase)
+    }
+    run = RunFolder.open(result.run)
+    rows = open_corpus(library, run.made_from("corpus")).read_examples("test")
+    groups = {group: [row for row in rows if group in (ALL, row["group"])] for group in (ALL, *recipe_groups(rows))}
+    assert list(result.groups) == list(groups)
+    titles = [baseline.title for baseline in recipe.baselines]
+    for group, scores in result.groups.items():
+        assert scores.report.n == len(groups[group])
+        assert list(scores.baselines) == titles
+        assert all(report.n == scores.report.n for report in scores.baselines.values()), "on the same rows"
+    assert result.metric == recipe.headline.metric
+    assert result.group == recipe.headline.group
+    assert result.bars == recipe.bars
+    assert not result.are_bars_met, "nothing is learned in four steps"
+    assert [path.suffix for path in sorted((result.run / "scores").iterdir())] == [".json", ".jsonl"]
+
+
+def recipe_groups(rows: list[dict[str, object]]) -> list[str]:
+    return list(dict.fromkeys(str(row["group"]) for row in rows))
+
+
+@pytest.mark.parametrize("name", TASK_RECIPES)
+def test_plain_data_of_a_result(results: dict[str, TaskResult], name: str) -> None:
+    result = results[name]
+    plain = json.loads(json.dumps(result.to_dict()))
+    assert list(plain) == ["task", "metric", "score", "interval", "baseline", "n", "seconds", "run", "groups"]
+    assert list(plain["baseline"]) == ["name", "score"]
+    assert plain["task"] == name
+    low, high = plain["interval"]
+    assert low <= plain["score"] <= high
+    headline = plain["groups"][result.group or "all"]
+    assert headline["scores"][plain["metric"]] == {"score": plain["score"], "interval": plain["interval"]}
+    assert headline["baseline"] == plain["baseline"]
+    bars = TASK_RECIPES[name].bars
+    assert all(bar.metric in plain["groups"][bar.group or "all"]["scores"] for bar in bars)
+    if name == "code":
+        assert set(headline["outcomes"]) == OUTCOMES
+        assert sum(headline["outcomes"].values()) == headline["n"]
+
+
+@pytest.mark.parametrize("name", TASK_RECIPES)
+def test_scores_are_kept_in_the_run(results: dict[str, TaskResult], name: str) -> None:
+    result = results[name]
+    (path,) = (result.run / "scores").glob("*.json")
+    kept = json.loads(path.read_text())
+    report = report_from_dict(kept)
+    assert report.value == result.groups[ALL].report.value
+    groups = kept["details"]["groups"]
+    assert report_from_dict(groups[next(iter(groups))]).n
+    assert list(kept["details"]["baselines"]) == [baseline.title for baseline in TASK_RECIPES[name].baselines]
+    lines = [json.loads(line) for line in path.with_suffix(".jsonl").read_text().splitlines()]
+    assert len(lines) == report.n
+    if name == "code":
+        assert {line["outcome"] for line in lines} <= OUTCOMES
+
+
+def test_several_seeds_are_averaged(results: dict[str, TaskResult]) -> None:
+    one, other = results["mood"].to_dict(), results["names"].to_dict()
+    found = summary_of([results["mood"], results["names"]])
+    assert found["score"] == pytest.approx((one["score"] + other["score"]) / 2)
+    assert found["n"] == one["n"] + other["n"]
+    assert found["interval"] == (
+        min(one["interval"][0], other["interval"][0]),
+        max(one["interval"][1], other["interval"][1]),
+    )
+    assert found["seeds"] == [one, other]
+
+
+def test_a_seed_is_a_world_of_its_own(library: Library, results: dict[str, TaskResult]) -> None:
+    result, _ = run_recipe(TaskRun(library, small("mood"), device="cpu", seed=1))
+    spec = RunFolder.open(result.run).spec
+    assert (spec.train.seed, spec.data.dataset) == (1, "Tiny World 1, mood")
+    assert RunFolder.open(results["mood"].run).spec.data.dataset == "Tiny World 0, mood"
+
+
+def test_from_a_parent(library: Library, results: dict[str, TaskResult]) -> None:
+    parent = results["mood"].run
+    result, events = run_recipe(TaskRun(library, small("mood"), device="cpu", parent=str(parent), minutes=0.001))
+    run = RunFolder.open(result.run)
+    assert run.spec.tune is not None
+    assert run.lineage["parent"]["name"] == RunFolder.open(parent).name
+    assert len([event for event in events if isinstance(event, TrainMetrics)]) == 20, "the least that is trained"
+
+
+def test_ones_own_rows(library: Library, tmp_path: Path) -> None:
+    file = tmp_path / "colours.jsonl"
+    rows = [{"text": f"the {colour} thing {i}", "label": colour} for i in range(50) for colour in ("red", "blue")]
+    file.write_text("".join(json.dumps(row) + "\n" for row in (*rows, rows[0])))
+    result, _ = run_recipe(TaskRun(library, small("mood"), device="cpu", data=str(file)))
+    assert list(result.groups) == [ALL]
+    assert result.bars == (), "they are for Tiny World"
+    assert result.metric == "accuracy"
+    run = RunFolder.open(result.run)
+    assert run.spec.data.labels == ("blue", "red")
+    corpus = open_corpus(library, run.made_from("corpus"))
+    texts = {split: {row["text"] for row in corpus.read_examples(split)} for split in corpus.splits}
+    assert sum(map(len, texts.values())) == len(rows) == len(set().union(*texts.values()))
+    again, _ = run_recipe(TaskRun(library, small("mood"), device="cpu", data=corpus.label))
+    assert RunFolder.open(again.run).made_from("corpus") == run.made_from("corpus")
+
+
+def test_rows_of_another_form_are_one_sentence(library: Library, tmp_path: Path) -> None:
+    file = tmp_path / "few.jsonl"
+    file.write_text('{"text": "a", "label": "b"}\n')
+    with pytest.raises(ValueError, match="too few different rows"):
+        list(TaskRun(library, small("mood"), data=str(file)).events())
+    with pytest.raises(ValueError, match="row 1: it has no column 'words'"):
+        list(TaskRun(library, small("names"), data=str(file)).events())
+    with pytest.raises(ValueError, match="cannot be learned in 0 minutes"):
+        TaskRun(library, small("mood"), minutes=0)
+
+
+@pytest.mark.parametrize("moment", [Phase, TrainMetrics])
+def test_stopped(library: Library, moment: type[Event]) -> None:
+    task = TaskRun(library, small("mood"), device="cpu")
+    for event in task.events():
+        if isinstance(event, moment):
+            task.request_stop()
+    assert task.result is None
+    if moment is TrainMetrics:
+        assert task.run is not None
+        assert RunFolder.open(task.run.folder).status == "stopped"
+
+
+def test_a_bar_is_reached_from_below_or_above() -> None:
+    least, most = Bar(metric="accuracy", value=0.9), Bar(metric="case_errors", value=0.02)
+    assert [least.is_met(score) for score in (0.9, 0.89, None)] == [True, False, False]
+    assert [most.is_met(score) for score in (0.02, 0.03, None)] == [True, False, False]
+
+
+def test_the_table_is_complete() -> None:
+    for recipe in TASK_RECIPES.values():
+        assert recipe.minutes <= 5
+        assert all(bar.metric in METRICS for bar in recipe.bars)
+        assert with_steps(recipe.train, 3).warmup_steps <= 1
