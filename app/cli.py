@@ -25,6 +25,7 @@ COMMANDS = (
     "pronouns",
     "task",
     "train",
+    "data",
     "find",
     "queue",
     "sweep",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
-from app.commands.replying import add_sampling_options, sampling_from, write_reply
+from app.commands.shared.replying import add_sampling_options, sampling_from, write_reply
 from models.chat.own_template import Message
 from models.chat.prompting import WHEN_FULL, PromptSettings
 from models.chat.reply_text import ReplyStripper

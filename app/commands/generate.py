@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, add_weights, open_model, print_json, read_argument
-from app.commands.replying import add_sampling_options, sampling_from, write_reply, write_statistics
+from app.commands.shared.replying import add_sampling_options, sampling_from, write_reply, write_statistics
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -7,8 +7,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from app.commands.common import add_common, print_json
-from app.commands.interrupt import stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
+from app.commands.shared.interrupt import stop_on_interrupt
 from models.library.library import Library
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from app.commands.common import add_common, print_json
-from app.commands.interrupt import stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
+from app.commands.shared.interrupt import stop_on_interrupt
 from app.commands.train import add_spec_options, run_to_resume, spec_to_queue
 from app.worker.failures import describe
 from models.events import Notice, RunStarted

@@ -8,8 +8,8 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, print_json
-from app.commands.interrupt import stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
+from app.commands.shared.interrupt import stop_on_interrupt
 from models.events import Evaluated, Event, SampleMade, ValMetrics
 from models.library.library import Library
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, print_json
-from app.commands.interrupt import stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
+from app.commands.shared.interrupt import stop_on_interrupt
 from models.library.library import Library
 from models.metrics.table import METRICS, format_score
 from models.recipes.tasks.table import TASK_RECIPES, Bar

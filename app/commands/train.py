@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, print_json
-from app.commands.interrupt import ignore_signals, stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
+from app.commands.shared.interrupt import ignore_signals, stop_on_interrupt
 from models.evaluation.record import read_forgetting
 from models.events import TrainMetrics, ValMetrics
 from models.library.library import Library

@@ -32,7 +32,7 @@ import torch
 
 from app.chat_store import ChatStore
 from app.chat_tree import Chat, Message
-from app.commands.offscreen import opened_window
+from app.commands.shared.offscreen import opened_window
 from app.conversation import Conversation
 from app.main_window import MainWindow
 from app.notebook_file import Piece, Token, open_notebook, write_notebook

@@ -26,7 +26,7 @@ def bench_keystrokes(text: str, line: ProgressLine) -> list[Result]:
     from PySide6.QtGui import QKeyEvent, QTextCursor
     from PySide6.QtWidgets import QApplication
 
-    from app.commands.offscreen import application
+    from app.commands.shared.offscreen import application
     from app.kit.theme import ThemeProvider
     from app.tokenizer.explore.token_lab import TokenLab
     from models.tokenizers import train_tokenizer

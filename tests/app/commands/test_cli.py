@@ -14,7 +14,7 @@ import pytest
 
 from app.cli import COMMANDS, main
 from app.commands.progress import ProgressLine
-from app.commands.replying import add_sampling_options, sampling_from
+from app.commands.shared.replying import add_sampling_options, sampling_from
 from models.events import Event, RunStarted
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
@@ -356,7 +356,7 @@ def test_help_names_every_command(home: Path, capsys: pytest.CaptureFixture[str]
     for name in COMMANDS:
         assert main([name, "--help"]) == 0
         text = capsys.readouterr().out
-        if name not in ("tokenizer", "queue", "find", "trash"):  # there each action has them
+        if name not in ("tokenizer", "data", "queue", "find", "trash"):  # there each action has them
             assert "--json" in text
             assert "--device" in text
 

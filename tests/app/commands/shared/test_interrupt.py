@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from app.commands.interrupt import stop_on_interrupt
+from app.commands.shared.interrupt import stop_on_interrupt
 
 
 class Busy(io.StringIO):

@@ -1,0 +1,267 @@
+"""`terrarium data`: your own data, looked at, checked and made a dataset; and the datasets of the library."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from app.commands.common import UsageError, add_common, print_json
+from app.commands.progress import ProgressLine, drive
+from models.data.corpus import Corpus, find_dataset, list_corpora
+from models.data.formats.plain import UNITS
+from models.data.formats.registry import FORMATS
+from models.data.formats.rows import ReadOptions
+from models.data.importing.checks import Checks, check_events
+from models.data.importing.importer import dataset_name, import_events
+from models.data.importing.inspection import SourceInfo, inspect_events
+from models.data.importing.plan import DEFAULT_MENDS, GROUP, MENDS, ImportPlan
+from models.library.library import Library
+from models.number_words import format_count, format_size
+from models.settings.tasks import TASKS
+
+DONE = 0
+_SHOWN = 100
+"""Characters of a text that are printed."""
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add this command's options."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "data", help="import your own data as a dataset, check it, list datasets, show their rows", description=__doc__
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    words = "; ".join(f"{name}: {what}" for name, what in MENDS.items())
+    for name, what in (
+        ("import", "make a dataset of files, folders or archives"),
+        ("check", "show what a source holds, and what is wrong with it; nothing is stored"),
+    ):
+        action = actions.add_parser(
+            name,
+            help=what,
+            description=f"{what[0].upper()}{what[1:]}.",
+            epilog=f"Formats: {', '.join(f'{key} ({known.title})' for key, known in FORMATS.items())}. Mends: {words}.",
+        )
+        _add_source_options(action)
+        if name == "import":
+            action.add_argument("--name", default="", help="the dataset's name (default: that of the first file)")
+        add_common(action)
+    listing = actions.add_parser("list", help="list the datasets of the library")
+    show = actions.add_parser("show", help="show rows of a dataset")
+    show.add_argument("name", metavar="NAME", help="a dataset's name, or the name of its folder")
+    show.add_argument("--rows", type=int, default=5, metavar="N", help="how many rows of each split (default: 5)")
+    for action in (listing, show):
+        add_common(action)
+    return parser
+
+
+def _add_source_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sources", nargs="+", metavar="SRC", help="a file, a folder, or a .zip")
+    parser.add_argument("--task", choices=tuple(TASKS), help="what is to be learned (default: guessed)")
+    parser.add_argument(
+        "--role",
+        action="append",
+        default=[],
+        metavar="ROLE=COLUMN",
+        help="which column is what, as label=sentiment; again for each (default: guessed); "
+        f"{GROUP}=COLUMN keeps rows with the same value in one split",
+    )
+    parser.add_argument("--split", type=float, default=0.1, metavar="SHARE", help="for validation (default: 0.1)")
+    parser.add_argument("--test", type=float, default=0.1, metavar="SHARE", help="for the test (default: 0.1)")
+    parser.add_argument("--seed", type=int, default=1, help="of the split (default: 1)")
+    parser.add_argument(
+        "--mend",
+        default=",".join(sorted(DEFAULT_MENDS)),
+        metavar="MEND,…",
+        help=f"what to leave out: of {', '.join(MENDS)}; all, or none (default: {','.join(sorted(DEFAULT_MENDS))})",
+    )
+    parser.add_argument("--tokenizer", default="", help="a tokenizer, to count tokens and find unknown ones")
+    parser.add_argument("--context", type=int, default=0, metavar="N", help="find rows of more than N tokens")
+    parser.add_argument("--format", default="", choices=("", *FORMATS), metavar="FORMAT", help="(default: guessed)")
+    parser.add_argument(
+        "--encoding", default="", help="of text files, as latin-1 (default: UTF-8, or UTF-16 if marked)"
+    )
+    parser.add_argument("--delimiter", default="", help="between the cells of a table (default: guessed)")
+    parser.add_argument(
+        "--header", action=argparse.BooleanOptionalAction, help="whether tables begin with column names"
+    )
+    parser.add_argument(
+        "--unit", default="", choices=("", *UNITS), metavar="UNIT", help=f"of texts: {', '.join(UNITS)}"
+    )
+    parser.add_argument("--config", default="", help="which configuration of a Hugging Face folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the action, and print what was found or made."""
+    library = Library()
+    if args.action == "list":
+        _list(library, as_json=args.json)
+    elif args.action == "show":
+        _show(find_dataset(library, args.name), args.rows, as_json=args.json)
+    else:
+        with ProgressLine(as_json=args.json) as line:
+            options = _read_options(args)
+            info = drive(inspect_events(args.sources, options), line)
+            plan = _plan(args, options, info)
+            if args.action == "import":
+                dataset_name(library, plan)
+            checks = drive(check_events(library, plan), line) if plan.task else None
+            corpus = None
+            if args.action == "import":
+                corpus = drive(import_events(library, plan, checks), line)
+        _print_source(info, plan, checks, corpus, as_json=args.json)
+    return DONE
+
+
+def _read_options(args: argparse.Namespace) -> ReadOptions:
+    return ReadOptions(
+        format=args.format,
+        encoding=args.encoding,
+        delimiter=args.delimiter.replace("\\t", "\t"),
+        header=args.header,
+        unit=args.unit,
+        config=args.config,
+    )
+
+
+def _plan(args: argparse.Namespace, options: ReadOptions, info: SourceInfo) -> ImportPlan:
+    """The plan of the options, with guesses where they say nothing; its task is "" if that is open."""
+    task = args.task or info.task
+    roles = dict(info.roles) if task == info.task else {}
+    for text in args.role:
+        role, sign, column = text.partition("=")
+        if not sign or not column:
+            raise UsageError(f"--role {text} says no column: write it as label=sentiment.")
+        if column not in {known.name for known in info.columns}:
+            raise ValueError(
+                f"{args.sources[0]} has no column {column!r}: it has {', '.join(known.name for known in info.columns)}."
+            )
+        roles[role] = column
+    if args.action == "import" and not task:
+        raise ValueError(f"{args.sources[0]}: {info.reason}: say it with --task and --role.")
+    mends = {"all": frozenset(MENDS), "none": frozenset[str]()}.get(args.mend)
+    plan = ImportPlan(
+        paths=tuple(args.sources),
+        task=task,
+        columns=roles if task != info.task or not args.role else _without_others(task, roles, args.role),
+        read=options,
+        name=getattr(args, "name", ""),
+        val_fraction=args.split,
+        test_fraction=args.test,
+        seed=args.seed,
+        mends=frozenset(filter(None, args.mend.split(","))) if mends is None else mends,
+        tokenizer=args.tokenizer,
+        context=args.context,
+    )
+    if task:
+        plan.check()
+    return plan
+
+
+def _without_others(task: str, roles: Mapping[str, str], chosen: Iterable[str]) -> dict[str, str]:
+    """The roles, of which a guessed one gives way where its column was chosen for another."""
+    asked = {text.partition("=")[0] for text in chosen}
+    taken = {roles[role] for role in asked}
+    return {role: column for role, column in roles.items() if role in asked or column not in taken}
+
+
+def _print_source(
+    info: SourceInfo, plan: ImportPlan, checks: Checks | None, corpus: Corpus | None, *, as_json: bool
+) -> None:
+    if as_json:
+        found = dataclasses.asdict(info)
+        facts: dict[str, Any] = {"source": found, "task": plan.task, "roles": dict(plan.columns)}
+        if checks is not None:
+            facts["checks"] = {
+                "read": checks.n_read,
+                "splits": dict(checks.splits),
+                "given": list(checks.given),
+                "labels": dict(checks.labels),
+                "tokens": checks.n_tokens,
+                "sentence": checks.sentence,
+                "findings": [dataclasses.asdict(finding) for finding in checks.findings],
+            }
+        if corpus is not None:
+            facts["dataset"] = _facts(corpus)
+        print_json(facts)
+        return
+    rows = f"about {info.n_rows:,} rows" if info.is_estimate else format_count(info.n_rows, "row")
+    files = format_count(info.n_files, "file")
+    print(f"{FORMATS[info.format].title}: {rows} in {files}, {format_size(info.n_bytes)}")
+    for column in info.columns:
+        low, mean, high = column.lengths
+        examples = " · ".join(map(_printable, column.examples[:3]))
+        print(
+            f"  {_printable(column.name):<16} {column.type:<11} {column.n_missing:>6,} missing  {column.n_unique:>6,} "
+            f"unique  {low}–{high} characters, mean {mean:.0f}  {examples[:_SHOWN]}"
+        )
+    for warning in info.warnings:
+        print(_printable(warning))
+    if checks is None:
+        print(f"{info.reason}: say it with --task and --role.")
+        return
+    roles = ", ".join(f"{role}={_printable(column)}" for role, column in plan.columns.items())
+    print(f"Task: {plan.task} ({roles})" + (f", since {_printable(info.reason)}" if plan.task == info.task else ""))
+    for finding in checks.findings:
+        what = "left out" if finding.is_mended else f"kept; --mend {finding.name}" if finding.can_mend else "to know"
+        print(f"- {finding.sentence} [{what}]")
+        for example in finding.examples[:2]:
+            print(f"    {_printable(example)[: 2 * _SHOWN]}")
+    if checks.offer:
+        print(checks.offer)
+    print(_printable(checks.sentence))
+    if corpus is not None:
+        print(f"Dataset {corpus.label!r} ({corpus.sha}), {format_size(corpus.n_bytes)}")
+
+
+def _list(library: Library, *, as_json: bool) -> None:
+    datasets = [corpus for corpus in list_corpora(library) if corpus.task]
+    if as_json:
+        print_json({"datasets": [_facts(corpus) for corpus in datasets]})
+        return
+    for corpus in datasets:
+        rows = ", ".join(f"{n:,} {split}" for split, n in _row_counts(corpus).items())
+        print(f"{corpus.sha}  {corpus.task:<14}  {format_size(corpus.n_bytes):>8}  {corpus.label}: {rows}")
+    if not datasets:
+        print("There are no datasets yet: make one with `terrarium data import`.")
+
+
+def _show(corpus: Corpus, n_rows: int, *, as_json: bool) -> None:
+    rows = {split: list(itertools.islice(corpus.rows(split), max(n_rows, 0))) for split in corpus.splits}
+    if as_json:
+        print_json({**_facts(corpus), "examples": rows})
+        return
+    print(f"{corpus.label}: {TASKS[corpus.task].title}, {format_size(corpus.n_bytes)}")
+    if corpus.labels:
+        print(f"Labels: {', '.join(map(_printable, corpus.labels))}")
+    for split, examples in rows.items():
+        print(f"{split}: {format_count(len(corpus.rows(split)), 'row')}")
+        for row in examples:
+            text = json.dumps(row, ensure_ascii=False)
+            print("  " + _printable(text if len(text) <= 3 * _SHOWN else text[: 3 * _SHOWN - 1] + "…"))
+
+
+def _facts(corpus: Corpus) -> dict[str, Any]:
+    return {
+        "name": corpus.label,
+        "sha": corpus.sha,
+        "task": corpus.task,
+        "metric": corpus.metric,
+        "labels": list(corpus.labels),
+        "rows": _row_counts(corpus),
+        "bytes": corpus.n_bytes,
+        "seed": corpus.seed,
+        "folder": str(corpus.folder),
+    }
+
+
+def _row_counts(corpus: Corpus) -> dict[str, int]:
+    return {split: len(corpus.rows(split)) for split in corpus.splits}
+
+
+def _printable(text: str) -> str:
+    """What strangers wrote, without what would command the terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)

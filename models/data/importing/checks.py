@@ -1,0 +1,229 @@
+"""What is wrong with rows before they are trained on: counted, with examples, and mendable by a tick."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.data.formats.registry import open_source
+from models.data.formats.rows import Record
+from models.data.importing.plan import MENDS, ImportPlan
+from models.data.importing.scan import MAX_NEAR, PROGRESS_ROWS, TRAIN, Scan, input_text, row_labels, scan_events
+from models.data.importing.splitting import LEFT_OUT, Codes, Mask, assign_splits, find_rows
+from models.data.importing.task_rows import RowError, task_row
+from models.events import Event, Phase, Progress
+from models.library.library import Library
+from models.number_words import format_compact, format_count, format_percent
+
+N_EXAMPLES = 5
+SPLIT_NAMES = ("train", "val", "test")
+"""By their codes in a scan."""
+
+_SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
+_EXAMPLE_LENGTH = 80
+_IMBALANCED = 0.9
+_SENTENCES = {
+    "empty": "{rows} without a text or an answer.",
+    "invalid": "{rows} that cannot be read as this task.",
+    "duplicates": "{rows} with the same content as an earlier one.",
+    "leaks": "{rows} for training with a text of validation or test.",
+    "near-duplicates": "{rows} almost the same as an earlier one{compared}.",
+    "contradictions": "{rows} with a text that has another answer elsewhere.",
+    "rare-labels": "{rows} with a label that occurs only once.",
+    "too-long": "{rows} longer than {context}, whose end would be cut off.",
+    "unknown": "{rows} with more than a tenth that the tokenizer does not know.",
+    "unseen-labels": "{rows} of validation or test with a label that training never shows.",
+}
+_SHORT = {
+    "empty": "empty",
+    "invalid": "unreadable",
+    "duplicates": "exact duplicates",
+    "leaks": "that are also held out",
+    "near-duplicates": "near duplicates",
+    "contradictions": "contradictory",
+    "rare-labels": "with a rare label",
+    "too-long": "too long",
+    "unknown": "with unknown characters",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was looked for and found.
+
+    name: a key of MENDS, or another where nothing can be done by a tick. n: rows. sentence: for the user. examples: up
+    to five, with file and line. can_mend: whether `name` is a mend. is_mended: whether the plan has it.
+    """
+
+    name: str
+    n: int
+    sentence: str
+    examples: tuple[str, ...]
+    can_mend: bool
+    is_mended: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checks:
+    """What an import would make.
+
+    n_read: rows of the source. splits: split → rows that it would have. given: the splits that the source has itself.
+    findings: in the order of MENDS. labels: label → rows, the most frequent first (of the tasks that have labels).
+    n_tokens: of all texts, None without a tokenizer. sentence: all of it in one line, as "5,865 rows, 30 % spam, …".
+    offer: of which splits rows are taken for the source has none, in a sentence; "" if it has both.
+    scan: for `revise_events` and `import_events`, so that the rows are not read again.
+    """
+
+    n_read: int
+    splits: Mapping[str, int]
+    given: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    labels: Mapping[str, int]
+    n_tokens: int | None
+    sentence: str
+    offer: str
+    scan: Scan
+
+
+def check_events(library: Library, plan: ImportPlan) -> Generator[Event, None, Checks]:
+    """Read all rows of a source as its plan says, and find what is wrong with them. Nothing is stored.
+
+    Yields Phase and Progress (bytes).
+
+    Raises:
+        ValueError: where the plan cannot be carried out, or a file is damaged: with file and line.
+    """
+    plan.check()
+    yield Phase(name="Checking the rows")
+    scan = yield from scan_events(library, plan)
+    return (yield from revise_events(plan, scan))
+
+
+def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks]:
+    """The checks of a plan whose rows were read already: after its mends, context, shares or seed have changed.
+
+    Yields Progress (bytes), while it looks for the examples.
+    """
+    found = find_rows(scan, plan)
+    codes = assign_splits(scan, plan, found)
+    others = _other_rows(scan, plan, codes)
+    examples = yield from _examples(plan, {**found, **others})
+    findings = [
+        Finding(
+            name=name,
+            n=n,
+            sentence=_SENTENCES[name].format(
+                rows=format_count(n, "row"),
+                context=format_count(plan.context, "token"),
+                compared=f" (of the first {scan.n_compared:,} texts)" if scan.n_compared == MAX_NEAR else "",
+            ),
+            examples=tuple(examples[name]),
+            can_mend=name in MENDS,
+            is_mended=name in plan.mends,
+        )
+        for name, mask in {**found, **others}.items()
+        if (n := int(mask.sum()))
+    ]
+    labels = _label_counts(scan, plan, codes)
+    if labels and plan.task == "classification":
+        most, n = max(labels.items(), key=lambda item: item[1])
+        if n > _IMBALANCED * sum(labels.values()):
+            sentence = f"{format_percent(n / sum(labels.values()))} of all rows are {most!r}: accuracy will mislead."
+            findings.append(
+                Finding(name="imbalance", n=n, sentence=sentence, examples=(), can_mend=False, is_mended=False)
+            )
+    splits = {name: int((codes == code).sum()) for code, name in enumerate(SPLIT_NAMES)}
+    n_tokens = int(scan.n_tokens[codes != LEFT_OUT].sum()) if len(scan.n_tokens) else None
+    return Checks(
+        n_read=len(scan),
+        splits={name: n for name, n in splits.items() if n or name != "test"},
+        given=tuple(name for code, name in enumerate(SPLIT_NAMES) if code and np.any(scan.given == code)),
+        findings=tuple(findings),
+        labels=labels,
+        n_tokens=n_tokens,
+        sentence=_sentence(plan, codes, splits, labels, n_tokens, findings),
+        offer=_offer(plan, scan),
+        scan=scan,
+    )
+
+
+def _other_rows(scan: Scan, plan: ImportPlan, codes: Codes) -> dict[str, Mask]:
+    """Rows with which something is wrong that no tick mends."""
+    if not len(scan.label_names):
+        return {}
+    learned = np.unique(scan.label[codes == TRAIN])
+    is_asked = (codes != TRAIN) & (codes != LEFT_OUT)
+    return {"unseen-labels": is_asked & ~np.isin(scan.label, learned)}
+
+
+def _examples(plan: ImportPlan, masks: Mapping[str, Mask]) -> Generator[Event, None, dict[str, list[str]]]:
+    """The first rows of each finding, as text with their place, for which their files are read again."""
+    wanted: dict[int, list[str]] = {}
+    for name, mask in masks.items():
+        for index in np.flatnonzero(mask)[:N_EXAMPLES]:
+            wanted.setdefault(int(index), []).append(name)
+    found: dict[str, list[str]] = {name: [] for name in masks}
+    if not wanted:
+        return found
+    source, last = open_source(plan.paths, plan.read), max(wanted)
+    for index, record in enumerate(source.records()):
+        if index % PROGRESS_ROWS == 0:
+            yield Progress(done=source.meter.done, total=source.meter.total)
+        for name in wanted.get(index, ()):
+            found[name].append(f"{record.where}: {_shown(plan, record)}")
+        if index == last:
+            break
+    return found
+
+
+def _shown(plan: ImportPlan, record: Record) -> str:
+    try:
+        row = task_row(plan, record.values)
+    except RowError as error:
+        return str(error)
+    text = " ".join(input_text(plan.task, row).split())
+    text = text if len(text) <= _EXAMPLE_LENGTH else text[: _EXAMPLE_LENGTH - 1] + "…"
+    label = ", ".join(row_labels(plan.task, row)) if plan.task in ("classification", "multi-label") else ""
+    return f"{text} ({label})" if label else text
+
+
+def _label_counts(scan: Scan, plan: ImportPlan, codes: Codes) -> dict[str, int]:
+    if plan.task != "classification":
+        return dict(scan.label_counts.most_common())
+    counts = np.bincount(scan.label[codes != LEFT_OUT], minlength=len(scan.label_names))
+    return {
+        scan.label_names[index]: int(counts[index]) for index in np.argsort(-counts, kind="stable") if counts[index]
+    }
+
+
+def _offer(plan: ImportPlan, scan: Scan) -> str:
+    shares = {"val": plan.val_fraction, "test": plan.test_fraction}
+    taken = [
+        f"{format_percent(shares[name])} for {_SPLIT_WORDS[name]}"
+        for code, name in enumerate(SPLIT_NAMES)
+        if name in shares and shares[name] and not np.any(scan.given == code)
+    ]
+    what = f"Of its rows, {' and '.join(taken)}, by a hash of each (seed {plan.seed})."
+    return what if taken else ""
+
+
+def _sentence(
+    plan: ImportPlan,
+    codes: Codes,
+    splits: Mapping[str, int],
+    labels: Mapping[str, int],
+    n_tokens: int | None,
+    findings: Sequence[Finding],
+) -> str:
+    """All of it in one line."""
+    n = int((codes != LEFT_OUT).sum())
+    shares = ", ".join(f"{splits[name]:,} for {word}" for name, word in _SPLIT_WORDS.items() if splits[name])
+    parts = [f"{format_count(n, 'row')} ({shares})" if shares else format_count(n, "row")]
+    if plan.task == "classification":
+        parts += [f"{format_percent(count / max(n, 1))} {label}" for label, count in list(labels.items())[:3]]
+    if n_tokens is not None:
+        parts.append(f"{format_compact(n_tokens)} tokens")
+    parts += [f"{finding.n:,} {_SHORT[finding.name]} left out" for finding in findings if finding.is_mended]
+    return ", ".join(parts)

@@ -1,0 +1,106 @@
+"""An import, carried out: rows of strangers' files become a dataset of the library."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+from models.data.corpus import Corpus, CorpusWriter, list_corpora
+from models.data.formats.registry import Source, open_source
+from models.data.formats.rows import Record
+from models.data.importing.checks import SPLIT_NAMES, Checks
+from models.data.importing.plan import ImportPlan
+from models.data.importing.scan import (
+    EMPTY,
+    GOOD,
+    PROGRESS_ROWS,
+    TRAIN,
+    VAL,
+    Scan,
+    row_labels,
+    scan_events,
+    sorted_labels,
+    source_stamp,
+)
+from models.data.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows
+from models.data.importing.task_rows import RowError, task_row
+from models.events import Event, Phase, Progress
+from models.library.library import Library
+from models.settings.tasks import TASKS
+
+
+def import_events(library: Library, plan: ImportPlan, checks: Checks | None = None) -> Generator[Event, None, Corpus]:
+    """Make a dataset of a source as its plan says. If this is closed or fails, nothing of it stays.
+
+    Yields Phase and Progress (bytes). checks: those of this plan (its mends, context, shares, seed and name may have
+    changed since), so that they need not be made again.
+
+    Raises:
+        ValueError: as `check_events`; where its name is taken, a row is damaged, or a split would be empty.
+    """
+    plan.check()
+    name = dataset_name(library, plan)
+    source = open_source(plan.paths, plan.read)
+    if checks is not None and checks.scan.stamp == source_stamp(source, plan):
+        scan = checks.scan
+    else:
+        yield Phase(name="Checking the rows")
+        scan = yield from scan_events(library, plan)
+    codes = assign_splits(scan, plan, find_rows(scan, plan))
+    for code, what in ((TRAIN, "training"), (VAL, "validation")):
+        if not (codes == code).any():
+            raise ValueError(
+                f"{source.files[0].name} leaves no row for {what}: choose other shares, fewer mends, or more data."
+            )
+    yield Phase(name="Importing the rows")
+    return (yield from _write(library, plan, name, source, scan, codes))
+
+
+def dataset_name(library: Library, plan: ImportPlan) -> str:
+    """The name that the dataset will have: the plan's, or that of its first file.
+
+    Raises:
+        ValueError: where it is taken.
+    """
+    name = plan.name.strip() or Path(plan.paths[0]).absolute().name.partition(".")[0]
+    if any(corpus.task and corpus.label == name for corpus in list_corpora(library)):
+        raise ValueError(f"There is a dataset called {name!r} already: choose another name.")
+    return name
+
+
+def _write(
+    library: Library, plan: ImportPlan, name: str, source: Source, scan: Scan, codes: Codes
+) -> Generator[Event, None, Corpus]:
+    task, labels, n_read = TASKS[plan.task], set[str](), 0
+    with CorpusWriter(library, seed=plan.seed, n_bytes=scan.n_bytes) as writer:
+        for record in source.records():
+            if n_read == len(scan):
+                break
+            if n_read % PROGRESS_ROWS == 0:
+                yield Progress(done=source.meter.done, total=source.meter.total)
+            if scan.fault[n_read] != GOOD:
+                _check_is_mended(plan, record, "empty" if scan.fault[n_read] == EMPTY else "invalid")
+            elif codes[n_read] != LEFT_OUT:
+                row = task_row(plan, record.values)
+                labels.update(row_labels(plan.task, row))
+                writer.add(SPLIT_NAMES[codes[n_read]], row)
+            n_read += 1
+        if n_read != len(scan):
+            raise ValueError(f"{source.files[0].name} was changed while it was imported: import it again.")
+        return writer.finish(
+            name,
+            task=plan.task,
+            labels=sorted_labels(labels) if task.label_column is not None else (),
+            metric=task.metrics[0] if task.metrics else "",
+        )
+
+
+def _check_is_mended(plan: ImportPlan, record: Record, mend: str) -> None:
+    """Raise ValueError for a record that is no row of the task, unless such ones are to be left out."""
+    if mend in plan.mends:
+        return
+    try:
+        task_row(plan, record.values)
+    except RowError as error:
+        raise ValueError(f"{record.where}: {error}") from error
+    raise ValueError(f"{record.where}: it has half of a character (a surrogate), which is no text.")

@@ -1,0 +1,230 @@
+"""A record of strangers' columns as a row of a task, in the form that models.settings.tasks gives."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from models.data.corpus import Example
+from models.data.formats.rows import Row
+from models.data.importing.plan import ImportPlan
+
+_SPEAKERS = {
+    "system": "system",
+    "human": "user",
+    "user": "user",
+    "prompter": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "chatgpt": "assistant",
+    "bing": "assistant",
+    "bard": "assistant",
+}
+"""What a speaker is called in conversations → role."""
+
+_TAG = re.compile(r"([BILOUSEM])-(.+)")
+
+
+class RowError(ValueError):
+    """A record is no row of the task: what is wrong with it, without file and line."""
+
+
+class EmptyRowError(RowError):
+    """A record lacks what the task needs."""
+
+
+def task_row(plan: ImportPlan, values: Row) -> Example:
+    """The row of the plan's task that these values are.
+
+    Raises:
+        EmptyRowError: where a cell that is needed is missing.
+        RowError: where a cell does not hold what its role needs.
+    """
+    cells = {role: values.get(column) for role, column in plan.columns.items()}
+    return _MAKERS[plan.task](cells)
+
+
+def to_iob2(tags: Sequence[str]) -> list[str]:
+    """Tags of entities in IOB1, IOB2, BILOU or BIOES as IOB2; others, as parts of speech, as they are."""
+    marks = [("O", "") if tag == "O" else _mark(tag) for tag in tags]
+    if any(not mark for mark, _ in marks):
+        return list(tags)
+    new, last = list[str](), ""
+    for mark, kind in marks:
+        new.append("O" if mark == "O" else f"{'I' if mark in 'ILEM' and kind == last else 'B'}-{kind}")
+        last = kind if mark in "BIM" else ""
+    return new
+
+
+def _mark(tag: str) -> tuple[str, str]:
+    match = _TAG.fullmatch(tag)
+    return (match.group(1), match.group(2)) if match else ("", tag)
+
+
+def _text(cells: Mapping[str, Any], role: str) -> str:
+    value = cells.get(role)
+    if isinstance(value, bool | int | float):
+        value = str(value)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise EmptyRowError(f"its {role} is empty.")
+    if not isinstance(value, str):
+        raise RowError(f"its {role} is no text but {_short(value)}.")
+    return value
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _plain(cells: Mapping[str, Any]) -> Example:
+    return {"text": _text(cells, "text")}
+
+
+def _with_pair(cells: Mapping[str, Any]) -> Example:
+    row: Example = {"text": _text(cells, "text")}
+    return {**row, "text_pair": _text(cells, "text_pair")} if "text_pair" in cells else row
+
+
+def _classified(cells: Mapping[str, Any]) -> Example:
+    value = cells.get("label")
+    if isinstance(value, bool):
+        value = str(value).lower()
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)
+    label = _text({"label": value}, "label").strip()
+    return {**_with_pair(cells), "label": label}
+
+
+def _multi_labelled(cells: Mapping[str, Any]) -> Example:
+    value = cells.get("labels")
+    if value is None:
+        value = []
+    if isinstance(value, str):
+        value = [label for label in re.split(r"[;|,]", value) if label.strip()]
+    if not isinstance(value, list) or any(isinstance(label, dict | list) or label is None for label in value):
+        raise RowError(f"its labels are no list of labels but {_short(value)}.")
+    return {**_with_pair(cells), "labels": list(dict.fromkeys(str(label).strip() for label in value))}
+
+
+def _scored(cells: Mapping[str, Any]) -> Example:
+    value = _text(cells, "score").strip()
+    try:
+        score = float(value.replace(",", ".") if value.count(",") == 1 and "." not in value else value)
+    except ValueError:
+        raise RowError(f"its score is no number but {_short(value)}.") from None
+    if not math.isfinite(score):
+        raise RowError(f"its score is {value}, which no model can learn.")
+    return {**_with_pair(cells), "score": score}
+
+
+def _tagged(cells: Mapping[str, Any]) -> Example:
+    words, tags = _texts(cells, "words"), _texts(cells, "tags")
+    if not words:
+        raise EmptyRowError("it has no words.")
+    if len(words) != len(tags):
+        raise RowError(f"it has {len(words)} words but {len(tags)} tags.")
+    return {"words": words, "tags": to_iob2(tags)}
+
+
+def _texts(cells: Mapping[str, Any], role: str) -> list[str]:
+    value = cells.get(role)
+    if isinstance(value, str):
+        return value.split()
+    if value is None:
+        return []
+    if not isinstance(value, list) or any(not isinstance(item, str | int) for item in value):
+        raise RowError(f"its {role} are no list of texts but {_short(value)}.")
+    return [str(item) for item in value]
+
+
+def _asked(cells: Mapping[str, Any]) -> Example:
+    context = _text(cells, "context")
+    answers = [_answer(answer, context) for answer in _answers(cells.get("answers"))]
+    return {"question": _text(cells, "question"), "context": context, "answers": answers}
+
+
+def _answers(value: Any) -> list[Any]:
+    """The answers of a row, in one of the forms that they come in, as a list."""
+    if value is None or value == "":
+        return []
+    if isinstance(value, dict):
+        texts, starts = value.get("text"), value.get("answer_start")
+        if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
+            raise RowError("its answers have not as many starts as texts.")
+        return [{"text": text, "start": start} for text, start in zip(texts, starts, strict=True)]
+    return value if isinstance(value, list) else [value]
+
+
+def _answer(value: Any, context: str) -> dict[str, Any]:
+    start = None
+    if isinstance(value, dict):
+        start = value.get("start", value.get("answer_start"))
+        value = value.get("text")
+    if not isinstance(value, str) or not value:
+        raise RowError(f"an answer is no text but {_short(value)}.")
+    if start is None:
+        start = context.find(value)
+        if start < 0:
+            raise RowError(f"its context does not contain the answer {_short(value)}.")
+    if not isinstance(start, int) or context[start : start + len(value)] != value or start < 0:
+        raise RowError(f"its context has not the answer {_short(value)} at character {_short(start)}.")
+    return {"text": value, "start": start}
+
+
+def _paired(cells: Mapping[str, Any]) -> Example:
+    return {"source": _text(cells, "source"), "target": _text(cells, "target")}
+
+
+def _conversation(cells: Mapping[str, Any]) -> Example:
+    system = cells.get("system")
+    messages = [{"role": "system", "content": system}] if isinstance(system, str) and system.strip() else []
+    if "messages" not in cells:
+        prompt, extra = _text(cells, "prompt"), cells.get("input")
+        if isinstance(extra, str) and extra.strip():
+            prompt = f"{prompt}\n\n{extra}"
+        turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": _text(cells, "reply")}]
+        return {"messages": [*messages, *turns]}
+    value = cells["messages"]
+    if value is None or value == []:
+        raise EmptyRowError("it has no messages.")
+    if not isinstance(value, list):
+        raise RowError(f"its messages are no list but {_short(value)}.")
+    messages += [_message(message) for message in value]
+    while messages and messages[-1]["role"] != "assistant":
+        messages.pop()  # nothing to learn from what nobody replied to
+    if not messages:
+        raise EmptyRowError("it has no reply.")
+    return {"messages": messages}
+
+
+def _message(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise RowError(f"a message is no object with role and content but {_short(value)}.")
+    speaker, content = value.get("role", value.get("from")), value.get("content", value.get("value"))
+    role = _SPEAKERS.get(speaker.lower()) if isinstance(speaker, str) else None
+    if role is None:
+        raise RowError(f"a message is by {_short(speaker)}, which is none of system, user and assistant.")
+    if isinstance(content, list):  # OpenAI's parts
+        if any(not isinstance(part, dict) or not isinstance(part.get("text"), str) for part in content):
+            raise RowError("a message has parts that are no text.")
+        content = "".join(part["text"] for part in content)
+    if not isinstance(content, str):
+        raise RowError(f"a message's content is no text but {_short(content)}.")
+    return {"role": role, "content": content}
+
+
+_MAKERS = {
+    "language": _plain,
+    "chat": _conversation,
+    "classification": _classified,
+    "multi-label": _multi_labelled,
+    "regression": _scored,
+    "tagging": _tagged,
+    "span": _asked,
+    "text-to-text": _paired,
+}
