@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from models.library.library import Library
@@ -20,7 +18,6 @@ def test_reaches_its_bars(library: Library, name: str) -> None:
     for _ in task.events():
         pass
     assert task.result is not None
-    print(json.dumps(task.result.to_dict(), indent=1))
     report = task.result.report
     assert report.n >= 500
     assert report.value is not None

@@ -53,7 +53,7 @@ def test_from_data_to_score(library: Library, results: dict[str, TaskResult], na
     rows = open_corpus(library, run.made_from("corpus")).read_examples("test")
     groups = {group: [row for row in rows if group in (ALL, row["group"])] for group in (ALL, *recipe_groups(rows))}
     assert list(result.groups) == list(groups)
-    titles = [baseline.title for baseline in recipe.baselines]
+    titles = [make().title for make in recipe.baselines]
     for group, scores in result.groups.items():
         assert scores.report.n == len(groups[group])
         assert list(scores.baselines) == titles
@@ -97,7 +97,7 @@ def test_scores_are_kept_in_the_run(results: dict[str, TaskResult], name: str) -
     assert report.value == result.groups[ALL].report.value
     groups = kept["details"]["groups"]
     assert report_from_dict(groups[next(iter(groups))]).n
-    assert list(kept["details"]["baselines"]) == [baseline.title for baseline in TASK_RECIPES[name].baselines]
+    assert list(kept["details"]["baselines"]) == [make().title for make in TASK_RECIPES[name].baselines]
     lines = [json.loads(line) for line in path.with_suffix(".jsonl").read_text().splitlines()]
     assert len(lines) == report.n
     if name == "code":
