@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from models.recipes import quickstart
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from tests.app.heard import Heard
+from tests.app.learned_tasks import learn_tasks
 
 
 class PatientBot(QtBot):
@@ -126,6 +128,22 @@ def tiny_spec(text_file: Path, tiny_config: ModelConfig) -> RunSpec:
             prompts=("The cat", "The dog"),
         ),
     )
+
+
+@pytest.fixture(scope="session")
+def learned_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a library with a small run for each task; to be read only."""
+    library = Library(tmp_path_factory.mktemp("learned"))
+    learn_tasks(library)
+    return library.home
+
+
+@pytest.fixture
+def learned_library(learned_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
+    """A copy of that library, which is also the default one while the test runs."""
+    shutil.copytree(learned_home, tmp_path / "learned")
+    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "learned"))
+    return Library()
 
 
 @pytest.fixture

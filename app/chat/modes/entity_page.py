@@ -85,7 +85,7 @@ class EntityPage(TaskPage):
         self.legend.show_counts(Counter(span.type for span in self.spans))
         self.found.show_bars(
             [
-                Bar(name=f"{text[s.start : s.end]} · {s.type}", share=s.score, text=format_prob(s.score), tone="info")
+                Bar(name=f"{s.type} · {text[s.start : s.end]}", share=s.score, text=format_prob(s.score), tone="info")
                 for s in self.spans[:_MOST_TAGS]
             ]
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from PySide6.QtCore import QSize
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QShowEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout, QWidget
 
 from app.kit.basics import button, label, row, set_role, titled_card
@@ -201,7 +201,18 @@ class ScoresSummary(QWidget):
                 rows.append([was.kind.capitalize(), *values, format_points(now.value - was.value)])
         self.unlearned.show_rows(("", "Before", "After", "Change"), rows)
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        for card in (*self._cards.values(), self.headline):
+            card.updateGeometry()  # what was shown while it was hidden has changed their heights
+
     def _arrange(self) -> None:
+        self._place_cards()
+        needed = max(self._grid.heightForWidth(self.width()), 0)
+        if needed != self.minimumHeight():
+            self.setMinimumHeight(needed)  # an area that scrolls gives less to texts that wrap
+
+    def _place_cards(self) -> None:
         n = 2 if self.width() >= _WIDE * self._theme.text_scale else 1
         if n == self._n_columns or not self._shown:
             return

@@ -334,6 +334,11 @@ class ScoreParts(Views):
         self._offer(is_scored=False)
         self.summary.show_forgetting(forgetting)
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.bar.setElideMode(self.bar.elideMode())  # lays its tabs out again: only now they have their style
+        self.bar.updateGeometry()
+
     def _offer(self, *, is_scored: bool) -> None:
         if not is_scored:
             self.show_view("summary")

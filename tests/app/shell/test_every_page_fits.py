@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,7 +39,9 @@ from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.shell.main_window import MainWindow
 from app.worker.latest_job import LatestJob
+from models.library.library import Library
 from models.settings.run_spec import RunSpec
+from tests.models.tasks.small_tasks import make_row
 
 Until = Callable[[Callable[[], bool]], None]
 Pages = Iterator[tuple[str, QWidget]]
@@ -92,6 +95,39 @@ def test_everything_can_be_read(
         window.theme.set_text_scale(scale)
         window.resize(*size)
         for name, shown in every_page(window, until, text_file):
+            words = lasting_complaints(shown)
+            found += [f"{name} at {scale:.0%}, {size[0]}x{size[1]}: {each}" for each in words]
+    assert not found, "\n".join(found)
+
+
+@pytest.fixture
+def task_window(learned_library: Library, theme: ThemeProvider, qtbot: QtBot, until: Until) -> Iterator[MainWindow]:
+    """The window with runs that learned tasks, of which two on the same data are evaluated."""
+    session = Session(learned_library)
+    session.start(warm_up=False)
+    window = MainWindow(session, theme)
+    qtbot.addWidget(window)
+    window.show()
+    yield window
+    window.quit()
+    session.close()
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        pytest.param(TWO, id="two"),
+        pytest.param([each for each in EVERY if each not in TWO], id="all others", marks=pytest.mark.slow),
+    ],
+)
+def test_pages_for_tasks_can_be_read(
+    task_window: MainWindow, grid: list[tuple[float, tuple[int, int]]], until: Until
+) -> None:
+    window, found = task_window, []
+    for scale, size in grid:
+        window.theme.set_text_scale(scale)
+        window.resize(*size)
+        for name, shown in itertools.chain(score_pages(window, until), task_pages(window, until)):
             words = lasting_complaints(shown)
             found += [f"{name} at {scale:.0%}, {size[0]}x{size[1]}: {each}" for each in words]
     assert not found, "\n".join(found)
@@ -197,6 +233,40 @@ def chat_pages(window: MainWindow, until: Until) -> Pages:
         yield f"chat, {panel}", window
     chat.side.show_view(chat.side.names[0])
     yield from views_of("chat", chat.modes, window, until)
+
+
+def score_pages(window: MainWindow, until: Until) -> Pages:
+    """Show the scores of runs on labels, entities, answers and text, each part; two of them are compared."""
+    window.show_tab("training")
+    views = window.training.run_view.views
+    for run in window.session.runs.list():
+        window.training.show_run(run.id)
+        views.show_view("scores")
+        page = views.view("scores")
+        until(lambda page=page: not page.busy)  # type: ignore[misc]
+        if page.found is None:
+            yield f"scores, {run.name}, not evaluated", window
+            page.evaluate.click()
+            yield f"scores, {run.name}, being evaluated", window
+            until(lambda page=page: not page.busy)  # type: ignore[misc]
+        for part in page.parts.names:
+            page.parts.show_view(part)
+            yield f"scores, {run.name}, {part}", window
+        page.parts.show_view("summary")
+
+
+def task_pages(window: MainWindow, until: Until) -> Pages:
+    """Show the page of the chat tab that each model has, with a row of its data."""
+    window.show_tab("chat")
+    chat, session = window.pages.page("chat"), window.session
+    assert isinstance(chat, ChatTab)
+    for run in session.runs.list():
+        task = run.name.split()[0]
+        assert session.examples.ask(run.id, run.step, make_row(task, random.Random(0)))
+        until(lambda run=run: session.chat.state == "ready" and session.chat.model.run_id == run.id)  # type: ignore
+        page = chat.modes.pages.page(chat.modes.current)
+        until(lambda page=page: not getattr(page, "busy", False))  # type: ignore[misc]
+        yield f"chat, {run.name}", window
 
 
 def settle() -> None:

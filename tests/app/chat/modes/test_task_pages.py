@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,42 +17,14 @@ from app.chat.modes.text_to_text import TextToText
 from app.chat.tab import ChatTab
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from models.events import result_of
 from models.library.library import Library
 from models.tasks.code_judge import Outcome
-from models.training.prepare import prepare_run
 from tests.app.heard import Heard, Until
-from tests.models.tasks.small_tasks import make_dataset, make_task_spec
-from tests.models.training.support import train
-
-RUNS = (
-    ("classification", "encoder-only", 40),
-    ("multi-label", "encoder-only", 20),
-    ("regression", "decoder-only", 4),
-    ("tagging", "encoder-only", 40),
-    ("span", "encoder-only", 150),
-    ("text-to-text", "encoder-decoder", 4),
-    ("text-to-text", "decoder-only", 4),
-)
-
-
-@pytest.fixture(scope="module")
-def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    library = Library(tmp_path_factory.mktemp("home"))
-    for task, topology, steps in RUNS:
-        make_dataset(library, task)
-        spec = make_task_spec(library, task, topology, steps=steps, eval_interval=0, checkpoint_interval=steps)
-        if (task, topology) == ("text-to-text", "decoder-only"):
-            spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, metric="pass_at_1"))
-        train(result_of(prepare_run(library, spec)), library)
-    return library.home
 
 
 @pytest.fixture
-def library(learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
-    shutil.copytree(learned, tmp_path / "home")
-    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "home"))
-    return Library()
+def library(learned_library: Library) -> Library:
+    return learned_library
 
 
 @pytest.fixture

@@ -229,7 +229,7 @@ def test_an_imported_model_shows_only_its_lineage(tab: TrainingTab, library: Lib
     view.views.show_view("doctor")
     view.show_run("from elsewhere")
     assert view.views.current == "lineage"
-    assert [view.views.bar.isTabEnabled(i) for i in range(5)] == [False] * 4 + [True]
+    assert [view.views.bar.isTabEnabled(i) for i in range(6)] == [False] * 5 + [True]
     assert (view.head.count.text(), view.head.progress.isHidden()) == ("", True)
     assert "seed" not in view.head.summary.text()
     view.show_run("trained")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,28 +24,12 @@ from models.tasks.predicting import Prediction
 from models.tasks.scoring import Evaluation, TaskRows, write_scores
 from models.tasks.stored_scores import list_scores
 from tests.app.heard import Heard, Until
-from tests.models.tasks.small_tasks import make_dataset, make_row, make_task_run
-from tests.models.training.support import train
-
-
-@pytest.fixture(scope="module")
-def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library with two runs on moods, of which one has learned little, and one on names."""
-    library = Library(tmp_path_factory.mktemp("home"))
-    make_dataset(library, "classification")
-    make_dataset(library, "tagging")
-    for task, steps in (("classification", 6), ("classification", 40), ("tagging", 30)):
-        run = make_task_run(library, task, "encoder-only", steps=steps, eval_interval=20, checkpoint_interval=20)
-        train(run, library)
-    return library.home
+from tests.models.tasks.small_tasks import make_row
 
 
 @pytest.fixture
-def library(learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
-    home = tmp_path / "home"
-    shutil.copytree(learned, home)
-    monkeypatch.setenv("TERRARIUM_HOME", str(home))
-    return Library()
+def library(learned_library: Library) -> Library:
+    return learned_library
 
 
 @pytest.fixture
