@@ -157,7 +157,7 @@ _RECIPES = (
         tuning=Tuning(
             where=SMOLLM2,
             settings={"mode": "lora", "lora_r": 8, "lora_alpha": 16.0, "max_length": 128, "measure_forgetting": False},
-            train=_tuned(60, batch_size=4, lr=1e-3, eval_batches=2),
+            train=_tuned(32, batch_size=4, lr=1e-3, eval_batches=1),
         ),
     ),
 )
