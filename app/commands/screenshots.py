@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
+import random
 import shutil
 import signal
 import tempfile
@@ -31,6 +33,8 @@ SIZES = ((1440, 900), (1280, 720))
 SETTLE_S = 0.4
 """Longer than any delay of a widget's redrawing."""
 _REPLIES = 3
+_N_DRAWN = 200
+"""How often texts are drawn for the dataset that is shown."""
 _PROMPT = "Once upon a time"
 
 
@@ -84,6 +88,16 @@ def _copy_run(source: Library, name: str, target: Library) -> None:
     with contextlib.suppress(ValueError):  # the run has its own copy of the tokenizer
         about = read_about(source.tokenizers / name)
     save_tokenizer(read_tokenizer(run.tokenizer_file), target, name, about)
+
+
+def _moods() -> list[tuple[str, str]]:
+    """Texts and their moods, from Tiny World."""
+    from models.data.tiny_world.tasks import mood
+    from models.data.tiny_world.world import World
+
+    world, rng = World(0), random.Random(0)
+    drawn = [each.row for _ in range(_N_DRAWN) for each in mood.draw(world, rng)]
+    return [(str(row["text"]), str(row["label"])) for row in drawn]
 
 
 def _is_idle(view: QWidget) -> bool:
@@ -146,8 +160,9 @@ class Photographer:
         training = self._window.pages.page("training")
         assert isinstance(training, TrainingTab)
         training.show_run(run.id)
-        for name in ("tokenizer", "builder"):
-            self._shoot_views(name)
+        self._shoot_views("tokenizer")
+        self._data()
+        self._shoot_views("builder")
         self._shoot_views("training")
         training.show_new_run()
         self._shoot("training-new")
@@ -168,6 +183,26 @@ class Photographer:
             self._wait_for(is_idle)
             self._shoot(tab_name if view == views.names[0] else f"{tab_name}-{view}")
         views.show_view(views.names[0])
+
+    def _data(self) -> None:
+        """Shoot the import of a table, the dataset that it becomes, and the hub's page."""
+        from app.data.tab import DataTab
+
+        self._window.show_tab("data")
+        tab = self._window.pages.page("data")
+        assert isinstance(tab, DataTab)
+        table = self._session.library.home / "moods.csv"
+        with table.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("story", "mood"), *_moods()])
+        tab.draft.open([str(table)])
+        self._wait_for(lambda: tab.draft.can_import and not tab.busy)
+        self._shoot("data")
+        tab.draft.start_import()
+        self._wait_for(lambda: bool(self._session.datasets.list()) and tab.views.current == "dataset")
+        self._wait_for(lambda: not tab.views.view("dataset").busy)
+        self._shoot("data-dataset")
+        tab.views.show_view("hub")
+        self._shoot("data-hub")
 
     def _quick_start(self, minutes: float) -> None:
         window, session = self._window, self._session

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal
 
 from app.session.chat import ChatSession
+from app.session.datasets import Datasets
 from app.session.designs import Designs
 from app.session.device import Device
 from app.session.models_in_memory import ModelsInMemory
@@ -27,7 +28,7 @@ class Session(QObject):
     """Creates the services with their dependencies, connects them, and closes them in order.
 
     Signals:
-        tab_requested(name): show the tab "tokenizer", "builder", "training" or "chat".
+        tab_requested(name): show the tab "tokenizer", "data", "builder", "training" or "chat".
         closing(): the worker is about to stop: everything that uses it, or runs beside it, must end now.
     """
 
@@ -45,6 +46,7 @@ class Session(QObject):
         self.worker = worker = Worker(self, name="worker")
         self.tokenizers = Tokenizers(library, remembered, trash, notices, self)
         self.designs = Designs(library, remembered, trash, notices, self)
+        self.datasets = Datasets(library, trash, notices, self)
         self.device = device = Device(worker, remembered, notices, self)
         index = RunIndex(library.runs)
         self.training = training = Training(worker, library, index, device, remembered, notices, self)

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, Slot
 from PySide6.QtGui import QUndoCommand, QUndoGroup, QUndoStack
 
 _MAX_STEPS = 200
-STACKS = ("tokenizer", "builder", "training", "chat")
+STACKS = ("tokenizer", "data", "builder", "training", "chat")
 """Names of stacks: those of the tabs."""
 
 

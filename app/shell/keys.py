@@ -21,7 +21,7 @@ class KeyRow:
 
 _PAGES: tuple[tuple[str, tuple[tuple[str | QKeySequence.StandardKey, str], ...]], ...] = (
     (
-        "Lists of tokenizers, designs, runs and chats",
+        "Lists of tokenizers, datasets, designs, runs and chats",
         (
             ("F2", "Rename"),
             ("Ctrl+D", "Duplicate"),

@@ -105,6 +105,7 @@ class MainWindow(QMainWindow):
         self.top_bar.quickstart_requested.connect(self.show_quickstart)
         self.toasts.report_requested.connect(self.show_report)
         session.tab_requested.connect(self.show_tab)
+        session.datasets.run_requested.connect(self.show_new_run_on_dataset)
         session.notices.notified.connect(self.toasts.notice)
         session.notices.failed.connect(self._on_failed)
         session.training.changed.connect(self._show_growing)
@@ -242,6 +243,12 @@ class MainWindow(QMainWindow):
         """Show the form for a run on the text files that were opened."""
         self.show_new_run()
         self.training.new_run.data.set_files(self.welcome.files)
+
+    @Slot(str)
+    def show_new_run_on_dataset(self, sha: str) -> None:
+        """Show the form for a run on a dataset of the library."""
+        self.show_new_run()
+        self.training.new_run.data.set_dataset(sha)
 
     def show_last_tab(self) -> None:
         """Show the tab that was current at the end of the last launch, if there are runs in the library."""

@@ -24,6 +24,11 @@ def page_factories(session: Session, theme: ThemeProvider) -> dict[str, Callable
 
         return TokenizerTab(session, theme)
 
+    def data() -> QWidget:
+        from app.data.tab import DataTab
+
+        return DataTab(session, theme)
+
     def builder() -> QWidget:
         from app.builder.tab import BuilderTab
 
@@ -43,6 +48,7 @@ def page_factories(session: Session, theme: ThemeProvider) -> dict[str, Callable
         "welcome": lambda: Welcome(session, theme),
         "training": training,
         "tokenizer": tokenizer,
+        "data": data,
         "builder": builder,
         "chat": chat,
         "quickstart": quickstart,

@@ -13,11 +13,14 @@ from app.kit.theme import SPACE, ThemeProvider
 
 TABS = (
     ("tokenizer", "Tokenizer", "puzzle-piece", "Cut text into tokens: choose, try and train tokenizers"),
+    ("data", "Data", "table", "Bring in your own data: tables, texts, conversations, or a dataset of the hub"),
     ("builder", "Builder", "stack", "Design the architecture of a model"),
     ("training", "Training", "chart-line", "Train a model and watch it learn"),
     ("chat", "Chat", "chat-circle", "Chat with a model you trained, even while it trains"),
 )
 
+_ICON_GAP = 4
+"""Pixels between a tab's icon and its name."""
 _QUICKSTART_TIP = "Grow a small model in about 3 minutes"
 
 
@@ -75,8 +78,20 @@ class TopBar(QFrame):
         Refit(self, self._arrange)
 
     def minimumSizeHint(self) -> QSize:
+        """That of the compact bar: without the name and the tabs' icons."""
         hint = super().minimumSizeHint()
-        return hint if self._brand.isHidden() else QSize(hint.width() - self._brand_width, hint.height())
+        brand = 0 if self._brand.isHidden() else self._brand_width
+        return QSize(hint.width() - brand - (0 if self._is_compact else self._icons_width), hint.height())
+
+    @property
+    def _is_compact(self) -> bool:
+        style = next(iter(self._buttons.values())).toolButtonStyle()
+        return style == Qt.ToolButtonStyle.ToolButtonTextOnly
+
+    @property
+    def _icons_width(self) -> int:
+        """The pixels that the tabs' icons take."""
+        return sum(tab.iconSize().width() + _ICON_GAP for tab in self._buttons.values())
 
     @property
     def _brand_width(self) -> int:
@@ -84,7 +99,14 @@ class TopBar(QFrame):
         return self._brand.sizeHint().width() + (layout.spacing() if layout is not None else 0)
 
     def _arrange(self) -> None:
-        self._brand.setVisible(self.minimumSizeHint().width() + self._brand_width <= self.width())
+        least, have = self.minimumSizeHint().width(), self.width()
+        is_compact = least + self._icons_width > have
+        if is_compact != self._is_compact:
+            styles = Qt.ToolButtonStyle
+            style = styles.ToolButtonTextOnly if is_compact else styles.ToolButtonTextBesideIcon
+            for tab in self._buttons.values():
+                tab.setToolButtonStyle(style)
+        self._brand.setVisible(least + self._icons_width + self._brand_width <= have)
 
     def show_quickstart(self, *, runs: bool) -> None:
         """Say whether a quick start is running."""

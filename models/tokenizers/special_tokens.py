@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tokenizers import AddedToken, Tokenizer
 from tokenizers import models as cores
 
-from models.tokenizers.codec import SPECIAL_TOKENS, encode_text
+from models.tokenizers.codec import encode_text
 
 if TYPE_CHECKING:
     from models.settings.model_config import ModelConfig
@@ -101,11 +101,6 @@ def add_missing_special_tokens(tokenizer: Tokenizer, topology: str, *, masks: bo
         missing += ["<|pad|>"] if pad_id(tokenizer) is None else []
         missing += ["<|end|>"] if end_id(tokenizer) is None else []
     _append(tokenizer, missing)
-
-
-def add_chat_tokens(tokenizer: Tokenizer) -> None:
-    """Append those of SPECIAL_TOKENS that a conversation needs in the native format, and the tokenizer lacks."""
-    _append(tokenizer, [token for token in SPECIAL_TOKENS[1:] if tokenizer.token_to_id(token) is None])
 
 
 def _append(tokenizer: Tokenizer, tokens: Sequence[str]) -> None:

@@ -29,7 +29,7 @@ from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, objective
 from models.tasks.encoding import LABEL_TASKS
 from models.tasks.rows import check_rows, labels_of
 from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
-from models.tokenizers.special_tokens import add_chat_tokens, add_missing_special_tokens
+from models.tokenizers.special_tokens import add_missing_special_tokens
 from models.training.batches import REPLY_TASKS, find_old_rows
 from models.training.tuning import build_run_model, check_tuning, keeps_head_of, tuned_design, what_is_new
 
@@ -134,7 +134,7 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     assert tune is not None
     parent = yield from open_parent(library, tune.parent)
     corpus = yield from prepare_corpus(library, spec.data)
-    if corpus.task in REPLY_TASKS and parent.config.topology == "decoder-only":
+    if (corpus.has_chats or corpus.task in REPLY_TASKS) and parent.config.topology == "decoder-only":
         template = template_to_teach(parent.template_config, parent.config, parent.tokenizer)
         parent = dataclasses.replace(parent, template_config=template)
     if tune.old_share:
@@ -144,8 +144,6 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
         data = _with_task(data, corpus, parent.labels)
     tokenizer = parent.tokenizer
     n_known = tokenizer.get_vocab_size()
-    if corpus.has_chats and not parent.template_config.template:
-        add_chat_tokens(tokenizer)
     spec = dataclasses.replace(spec, model=parent.config, tokenizer=parent.tokenizer_spec, data=data)
     _add_special_tokens(tokenizer, spec, parent.config.topology)
     spec = dataclasses.replace(
@@ -227,6 +225,7 @@ def prepare_tokenizer(
     if spec.kind == "byte":
         save_tokenizer(train_tokenizer((), "byte", 0), library, name, wanted)
     else:
-        yield from train_in_child([corpus.path("train")], spec.kind, spec.vocab_size, folder)
+        sample = yield from corpus.sample_events("train")
+        yield from train_in_child([sample], spec.kind, spec.vocab_size, folder)
         atomic_write_json(folder / "about.json", read_json(folder / "about.json") | wanted)
     return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QResizeEvent
@@ -10,17 +11,24 @@ from PySide6.QtWidgets import QBoxLayout, QFrame, QScrollArea, QVBoxLayout, QWid
 
 from app.kit.basics import button, column, frame, label, row, separator
 from app.kit.forms.config_form import ConfigForm
+from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.new_run.data_picker import DataPicker
 from app.training.new_run.design_picker import DesignPicker
+from app.training.new_run.start_picker import StartPicker
 from app.training.new_run.tokenizer_picker import TokenizerPicker
-from models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig, inactive_fields
+from models import cost
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import RunSpec, TrainConfig, inactive_fields
+from models.settings.tasks import TASKS
+from models.settings.tune_spec import usual_train
 
 DEFAULT_PROMPTS = {
     "tiny-world": ("Tell me a story about Anna and the kite.",),
     "files": ("The ",),
     "stdlib": ("Return the ",),
+    "dataset": (),
     "pronouns": (),
 }
 _COLUMN_CHARACTERS = 44
@@ -41,13 +49,16 @@ class RunChoices(QScrollArea):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
+        self.start = StartPicker(session, theme)
         self.design = DesignPicker(session, theme)
-        self.data = DataPicker(theme)
+        self.data = DataPicker(session, theme)
         self.tokenizer = TokenizerPicker(session)
+        self._parents_tokenizer = label("That of the model that it starts from.", "caption", wrap=True)
         config = TrainConfig(prompts=DEFAULT_PROMPTS["tiny-world"])
         self.form = ConfigForm(config, theme, folded=("Learning rate", "Optimizer", "Evaluation and checkpoints"))
         self._sides = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._source = self.data.spec.source
+        self._followed = "", ""  # the model and the mode whose usual settings were proposed last
         inner = QWidget()
         inner.setProperty("role", "scrolled")
         inner.setLayout(self._sides)
@@ -59,18 +70,27 @@ class RunChoices(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
         self.setWidget(inner)
+        Refit(inner, self._arrange)
+        self.start.changed.connect(self._on_start)
         self.data.changed.connect(self._on_data)
         self.tokenizer.changed.connect(self.changed)
         self.form.changed.connect(self.changed)
         self.form.problem_changed.connect(self.changed)
         session.designs.changed.connect(self._on_design)
-        self._on_design()
+        self._on_start()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        # Two columns where both fit, else one below the other.
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Two columns where both fit, else one below the other; what they need changes with what is chosen."""
         wide = self.width() >= 2 * self._least_column + 3 * SPACE
-        self._sides.setDirection(QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom)
+        wanted = QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom
+        if wanted != self._sides.direction():
+            self._sides.setDirection(wanted)
+            # A layout that waits to be arranged anew says nothing of another change: make the scroll area ask it here.
+            self.setWidgetResizable(True)
 
     @property
     def least_width(self) -> int:
@@ -86,11 +106,46 @@ class RunChoices(QScrollArea):
     @property
     def problem(self) -> str:
         """Why the choices cannot be trained, in a sentence; '' where they can."""
-        return self.data.problem or self.form.problem
+        return self.start.problem or self.data.problem or self.form.problem or self._task_problem()
 
-    def set_settings(self, data: DataSpec, tokenizer: TokenizerSpec, train: TrainConfig, tokenizer_name: str) -> None:
-        """Set all choices but the model; for `tokenizer_name` see TokenizerPicker.set_spec."""
+    @property
+    def design_config(self) -> ModelConfig:
+        """The design of the run: the chosen one or that of the model that it starts from, with the head of its task.
+
+        Its vocabulary is not yet that of the tokenizer.
+        """
+        config = self.start.config or self._session.designs.current
+        info = self.data.info
+        heads = TASKS[info.corpus.task].heads if info is not None else {}
+        if info is None or config.topology not in heads:
+            return config
+        changes: dict[str, Any] = {"head": heads[config.topology]}
+        if info.corpus.task == "regression":
+            changes["n_label"] = 1
+        elif info.corpus.labels:
+            changes["n_label"] = len(info.corpus.labels)
+        try:
+            return dataclasses.replace(config, **changes)
+        except ValueError:
+            return config
+
+    def _task_problem(self) -> str:
+        info, config = self.data.info, self.start.config or self._session.designs.current
+        if info is None:
+            return ""
+        task = TASKS[info.corpus.task]
+        if config.topology in task.heads:
+            return ""
+        return (
+            f"{task.title} cannot be learned by a model that is {config.topology}: choose one that is "
+            f"{' or '.join(task.heads)}."
+        )
+
+    def set_settings(self, spec: RunSpec, tokenizer_name: str) -> None:
+        """Set all choices but the design; for `tokenizer_name` see TokenizerPicker.set_spec."""
+        data, tokenizer, train = spec.data, spec.tokenizer, spec.train
         self._source = data.source
+        self.start.set_spec(spec.tune)
         self.data.set_spec(data)
         self.tokenizer.set_source(data.source)
         self.tokenizer.set_spec(tokenizer, tokenizer_name)
@@ -98,7 +153,11 @@ class RunChoices(QScrollArea):
         self.changed.emit()
 
     def _model_card(self) -> QWidget:
-        return _card("1  Model", "The architecture", self.design)
+        caption = label("Start from")
+        caption.setBuddy(self.start.choice)
+        return _card(
+            "1  Model", "The architecture, and what its weights are at first", caption, self.start, self.design
+        )
 
     def _data_card(self) -> QWidget:
         return _card(
@@ -108,6 +167,7 @@ class RunChoices(QScrollArea):
             separator(),
             label("Tokenizer", "subheading"),
             self.tokenizer,
+            self._parents_tokenizer,
         )
 
     def _settings_card(self) -> QWidget:
@@ -135,8 +195,32 @@ class RunChoices(QScrollArea):
         return card
 
     @Slot()
+    def _on_start(self) -> None:
+        is_tuned = bool(self.start.run_id)
+        for widget, is_shown in (
+            (self.design, not is_tuned),
+            (self.tokenizer, not is_tuned),
+            (self._parents_tokenizer, is_tuned),
+        ):
+            widget.setVisible(is_shown)
+        self._follow_mode()
+        self._on_design()
+
+    def _follow_mode(self) -> None:
+        """Propose the usual settings for what is trained, when another model or mode was chosen."""
+        config, mode = self.start.config, self.start.form.config.mode if self.start.run_id else ""
+        chosen = self.start.run_id, mode
+        if chosen == self._followed:
+            return
+        self._followed = chosen
+        usual = usual_train(mode, cost.total_parameters(config) if config is not None else 1_000_000)
+        if not mode:
+            usual = {name: getattr(TrainConfig(), name) for name in usual}
+        self.form.apply(usual)
+
+    @Slot()
     def _on_design(self) -> None:
-        self.form.set_inactive(inactive_fields(self._session.designs.current))
+        self.form.set_inactive(inactive_fields(self.design_config))
         self.changed.emit()
 
     @Slot()

@@ -1,4 +1,4 @@
-"""Where the text of a run comes from: Tiny World, the user's files, or the standard library's docstrings."""
+"""Where the text of a run comes from: Tiny World, a dataset, files, or the standard library's docstrings."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ from pathlib import Path
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QGridLayout, QSpinBox, QWidget
 
-from app.kit.basics import button, column, label
+from app.kit.basics import button, column, label, row
 from app.kit.file_dialogs import FILE_FILTER
-from app.kit.labels import ElidedLabel
+from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from models.data.datasets import DatasetInfo
+from models.number_words import format_count
 from models.settings.run_spec import DataSpec
+from models.settings.tasks import TASKS
 
 SOURCES = (
     ("tiny-world", "Tiny World", "A small synthetic world of people, places and things: stories, questions, chats."),
     ("files", "Text files", "Your own UTF-8 text. Its end is held out for validation."),
     ("stdlib", "Python docstrings", "The documentation inside Python's standard library: over a megabyte of English."),
+    ("dataset", "A dataset", "Rows with a task, from the data tab. Their task and labels come with them."),
     ("pronouns", "Pronoun pairs", "Pairs of sentences that differ in one adjective, which decides what “it” means."),
 )
-_OFFERED = SOURCES[:3]
+_SPLITS = {"train": "training", "val": "validation", "test": "test"}
+_OFFERED = SOURCES[:4]
 """Other sources belong to a recipe, and are listed only when such a run is repeated."""
 
 
@@ -32,8 +38,9 @@ class DataPicker(QWidget):
 
     changed = Signal()
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._datasets = session.datasets
         self._files: tuple[str, ...] = ()
         self.source = QComboBox()
         self.source.setAccessibleName("Data")
@@ -72,11 +79,16 @@ class DataPicker(QWidget):
         grid.addWidget(label("Validation share"), 1, 0)
         grid.addWidget(self._share, 1, 1)
         grid.setColumnStretch(1, 1)
-        self._details = {"tiny-world": world, "files": files}
-        self.setLayout(column(self.source, self._about, world, files))
+        dataset = self._dataset_page(session, theme)
+        self._details = {"tiny-world": world, "files": files, "dataset": dataset}
+        self.setLayout(column(self.source, self._about, world, files, dataset))
         self.source.currentIndexChanged.connect(self._on_source)
         self._seed.valueChanged.connect(self.changed)
         self._share.valueChanged.connect(self.changed)
+        self.dataset.activated.connect(self._on_dataset)
+        self.metric_box.activated.connect(lambda: self.changed.emit())
+        session.datasets.list_changed.connect(self._reload)
+        self._reload()
         self._on_source()
 
     @property
@@ -84,11 +96,28 @@ class DataPicker(QWidget):
         """Why there is no `spec`, '' where there is one."""
         if self.source.currentData() == "files" and not self._files:
             return "Choose at least one text file to train on, or another source."
+        if self.source.currentData() == "dataset" and self.info is None:
+            return "There is no dataset yet: import one in the data tab, or choose another source."
         return ""
+
+    @property
+    def info(self) -> DatasetInfo | None:
+        """The chosen dataset, None if another source is chosen."""
+        return self._datasets.info(self.dataset.currentData()) if self.source.currentData() == "dataset" else None
 
     @property
     def spec(self) -> DataSpec:
         """The chosen data; ValueError where there is a `problem`."""
+        info = self.info
+        if info is not None:
+            corpus = info.corpus
+            return DataSpec(
+                source="dataset",
+                dataset=corpus.sha,
+                task=corpus.task,
+                labels=corpus.labels,
+                metric=self.metric_box.currentData() or "",
+            )
         return DataSpec(
             source=self.source.currentData(),
             files=self._files if self.source.currentData() == "files" else (),
@@ -105,6 +134,9 @@ class DataPicker(QWidget):
         with QSignalBlocker(self):
             if self.source.findData(spec.source) < 0:
                 self._add(*next(source for source in SOURCES if source[0] == spec.source))
+            if spec.source == "dataset":
+                self._choose_dataset(spec.dataset)
+                self.metric_box.setCurrentIndex(max(0, self.metric_box.findData(spec.metric)))
             if spec.source == "files":
                 self.set_files(spec.files)
                 self._share.setValue(100 * spec.val_fraction)
@@ -122,6 +154,90 @@ class DataPicker(QWidget):
         self.source.setCurrentIndex(self.source.findData("files"))
         self.changed.emit()
 
+    def set_dataset(self, sha: str) -> None:
+        """Choose a dataset of the library."""
+        with QSignalBlocker(self):
+            self._choose_dataset(sha)
+        self.changed.emit()
+
+    def _choose_dataset(self, name: str) -> None:
+        """Choose a dataset by its folder's name, or by its own."""
+        found = next((info for info in self._datasets.list() if name in (info.corpus.sha, info.name)), None)
+        self._wanted = name
+        self.source.setCurrentIndex(self.source.findData("dataset"))
+        if found is not None:
+            self.dataset.setCurrentIndex(max(0, self.dataset.findData(found.corpus.sha)))
+        self._show_dataset()
+
+    def _dataset_page(self, session: Session, theme: ThemeProvider) -> QWidget:
+        self._wanted = ""
+        self.dataset, self.metric_box = ElidedCombo(), QComboBox()
+        self.dataset.setAccessibleName("Dataset")
+        self.dataset.setToolTip("A dataset of the library")
+        self.dataset.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.dataset.setMinimumContentsLength(18)
+        self.metric_box.setAccessibleName("Metric")
+        self.metric_box.setToolTip("The metric that decides which checkpoint is the best")
+        self._about_dataset = label("", "caption", wrap=True)
+        go = button(
+            "Open the data tab",
+            theme,
+            lambda: session.tab_requested.emit("data"),
+            icon="table",
+            role="link",
+            tip="Import a dataset, or look at this one",
+        )
+        self._metric_name = label("Metric")
+        self._metric_name.setBuddy(self.metric_box)
+        lines = column(self.dataset, self._about_dataset)
+        lines.addLayout(row(self._metric_name, self.metric_box, None))
+        lines.addLayout(row(go, None))
+        page = QWidget()
+        page.setLayout(lines)
+        return page
+
+    @Slot()
+    def _reload(self) -> None:
+        """List the datasets again, keeping the choice."""
+        was = self._wanted or self.dataset.currentData()
+        with QSignalBlocker(self.dataset):
+            self.dataset.clear()
+            for info in self._datasets.list():
+                self.dataset.addItem(f"{info.name}  ·  {TASKS[info.corpus.task].title}", info.corpus.sha)
+            self.dataset.setCurrentIndex(max(0, self.dataset.findData(was)))
+        self._show_dataset()
+        self.changed.emit()
+
+    @Slot()
+    def _on_dataset(self) -> None:
+        self._wanted = ""
+        self._show_dataset()
+        self.changed.emit()
+
+    def _show_dataset(self) -> None:
+        """Show what the chosen dataset is, and the metrics of its task."""
+        info = self._datasets.info(self.dataset.currentData() or "")
+        chosen = self.metric_box.currentData()
+        self.metric_box.clear()
+        for widget in (self.dataset, self.metric_box, self._metric_name):
+            widget.setVisible(info is not None)
+        if info is None:
+            self._about_dataset.setText("None in the library yet.")
+            return
+        corpus = info.corpus
+        task = TASKS[corpus.task]
+        n_labels = f", {format_count(len(corpus.labels), 'label')}" if corpus.labels else ""
+        rows = ", ".join(f"{n:,} for {_SPLITS[split]}" for split, n in info.n_rows.items())
+        self._about_dataset.setText(f"{task.title}: to {task.help}. Rows: {rows}{n_labels}.")
+        self.metric_box.addItem(
+            f"As the dataset says ({metric_title(corpus.metric)})" if corpus.metric else "The usual one", ""
+        )
+        for metric in task.metrics:
+            self.metric_box.addItem(metric_title(metric), metric)
+        self.metric_box.setCurrentIndex(max(0, self.metric_box.findData(chosen)))
+        for widget in (self.metric_box, self._metric_name):
+            widget.setVisible(bool(task.metrics))
+
     @Slot()
     def choose_files(self) -> None:
         """Ask for text files."""
@@ -132,10 +248,17 @@ class DataPicker(QWidget):
     @Slot()
     def _on_source(self) -> None:
         i = self.source.currentIndex()
+        if self.source.currentData() == "dataset" and not self._datasets.is_read:
+            self._datasets.refresh()
         self._about.setText(SOURCES[i][2])
         for name, details in self._details.items():
             details.setVisible(name == SOURCES[i][0])
         self.changed.emit()
+
+
+def metric_title(name: str) -> str:
+    """The name of a metric on screen."""
+    return name.replace("_", " ")
 
 
 def _page(*rows: tuple[str, QWidget]) -> QWidget:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
+from app.session.device_memory import DeviceMemory
 from app.session.session import Session
 from app.training.new_run.choices import RunChoices
 from app.training.trials.trials import Trials
 from models import cost
+from models.cost.tuning import trained
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec, TrainConfig
+from models.settings.tune_spec import TUNE_MODES, TuneSpec
 from models.training.trials.findings import RunCost
 
 _MIN_STEPS = 20
@@ -37,13 +40,17 @@ class RunDraft:
 
     @property
     def default_name(self) -> str:
-        """A name that no run has, after the design or the run whose settings these are."""
-        return self.session.runs.free_name(self.like or self.session.designs.name or "my-design")
+        """A name that no run has, after what is learned from which model, or the run whose settings these are."""
+        info, model = self.choices.data.info, self.choices.start.name or self.session.designs.name or "my-design"
+        return self.session.runs.free_name(self.like or (f"{model} on {info.name}" if info is not None else model))
 
     @property
     def model(self) -> ModelConfig:
         """The design, with the vocabulary that the tokenizer will have."""
-        return dataclasses.replace(self.session.designs.current, vocab_size=self.choices.tokenizer.vocab_size)
+        design = self.choices.design_config
+        if self.choices.start.run_id:
+            return design
+        return dataclasses.replace(design, vocab_size=self.choices.tokenizer.vocab_size)
 
     def spec(self) -> RunSpec:
         """The spec of the current choices; ValueError says what is missing."""
@@ -56,7 +63,12 @@ class RunDraft:
         """The spec of the current choices, without fields that are still being edited."""
         of = self.choices
         return RunSpec(
-            name=name, model=self.model, tokenizer=of.tokenizer.spec, data=of.data.spec, train=of.form.config
+            name=name,
+            model=self.model,
+            tokenizer=of.tokenizer.spec,
+            data=of.data.spec,
+            train=of.form.config,
+            tune=of.start.spec,
         )
 
     @property
@@ -67,6 +79,18 @@ class RunDraft:
         if self.session.training.active:
             return "A run is already training. Stop it, wait, or add this one to the queue."
         return ""
+
+    def mode_costs(self, on: DeviceMemory | None) -> dict[str, tuple[int, int]]:
+        """How many weights each mode of a fine-tuning would train, and the estimated memory of a step in bytes.
+
+        Empty where the run starts from nothing. on: the memory of the device, None if that is not known.
+        """
+        tune = self.choices.start.spec if not self.choices.problem else None
+        if tune is None:
+            return {}
+        model, train = self.model, self.choices.form.config
+        modes = {mode: dataclasses.replace(tune, mode=mode) for mode in TUNE_MODES}
+        return {mode: (trained(model, each).total, step_bytes(model, train, each, on)) for mode, each in modes.items()}
 
     def try_out(self, kind: str, *, below: int | None = None) -> bool:
         """Start a trial of the current choices; whether it started."""
@@ -89,9 +113,10 @@ class RunDraft:
                 continue
             spec = self.session.runs.spec(info.id)
             if spec is not None:
-                per_second = info.step * _flops_per_step(spec.model, spec.train) / info.elapsed_s
+                per_second = info.step * _flops_per_step(spec.model, spec.train, spec.tune) / info.elapsed_s
                 train = self.choices.form.config
-                return TimeEstimate(train.steps * _flops_per_step(self.model, train) / per_second, info.name)
+                flops = train.steps * _flops_per_step(self.model, train, self.choices.start.spec)
+                return TimeEstimate(flops / per_second, info.name)
         return None
 
     def matches(self, spec: RunSpec) -> bool:
@@ -103,9 +128,24 @@ class RunDraft:
         if self.choices.problem:
             return False
         now = self._chosen(spec.name)
-        return (now.model, now.tokenizer, now.data) == (spec.model, spec.tokenizer, spec.data)
+        return (now.model, now.tokenizer, now.data, now.tune) == (spec.model, spec.tokenizer, spec.data, spec.tune)
 
 
-def _flops_per_step(model: ModelConfig, train: TrainConfig) -> float:
-    tokens = train.batch_size * train.grad_accum_steps * model.context_length
-    return tokens * cost.training_flops_per_token(model, model.context_length)
+def text_length(model: ModelConfig, tune: TuneSpec | None) -> int:
+    """The largest number of tokens of a text in training, as RunSpec.text_length."""
+    return model.context_length if tune is None else min(model.context_length, tune.max_length)
+
+
+def step_bytes(model: ModelConfig, train: TrainConfig, tune: TuneSpec | None, on: DeviceMemory | None) -> int:
+    """The estimated memory of a step in bytes."""
+    kind, precision = ("cpu", "float32") if on is None else (on.kind, on.precision(model.d_model))
+    if train.precision != "auto":
+        precision = train.precision
+    length = text_length(model, tune)
+    parts = cost.memory(model, train.batch_size, length, train.optimizer, device=kind, precision=precision, tune=tune)
+    return sum(parts.values())
+
+
+def _flops_per_step(model: ModelConfig, train: TrainConfig, tune: TuneSpec | None) -> float:
+    length = text_length(model, tune)
+    return train.batch_size * train.grad_accum_steps * length * cost.training_flops_per_token(model, length)

@@ -132,7 +132,7 @@ class NewRun(QWidget):
         size = spec.model.vocab_size  # set by the tokenizer, not by the preset
         presets = (name for name, p in PRESETS.items() if dataclasses.replace(p, vocab_size=size) == spec.model)
         self.session.designs.set(spec.model, next(presets, ""))
-        self.choices.set_settings(spec.data, spec.tokenizer, spec.train, tokenizer_name)
+        self.choices.set_settings(spec, tokenizer_name)
         self.draft.like = like
         self.name.setText(self.session.runs.free_name(spec.name) if not like else "")
         self.review.show_template_name(like)
@@ -218,7 +218,14 @@ class NewRun(QWidget):
     def _show_review(self) -> None:
         train: TrainConfig = self.form.config
         self.name.setPlaceholderText(self.draft.default_name)
-        self.review.show_run(self.draft.model, train, self.draft.problem, can_wait=not self.choices.problem)
+        self.review.show_run(
+            self.draft.model,
+            train,
+            self.choices.start.spec,
+            self.draft.problem,
+            can_wait=not self.choices.problem,
+        )
+        self.choices.start.show_costs(self.draft.mode_costs(self.session.device.memory))
         self._expected = self.draft.estimated_time()
         self._show_cost()
 

@@ -14,12 +14,13 @@ from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.preset_words import format_parameter_count
 from app.session.device_memory import DeviceMemory, check_fit, format_memory_use
-from app.training.new_run.draft import TimeEstimate
+from app.training.new_run.draft import TimeEstimate, step_bytes, text_length
 from app.training.trials.trials import TrialState
-from models import cost
+from models.cost.tuning import trained
 from models.number_words import format_compact, format_duration
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
+from models.settings.tune_spec import TuneSpec
 from models.training.trials.findings import RunCost
 
 _CHARACTERS = 33
@@ -30,7 +31,8 @@ _MEASURE = (
     "else is."
 )
 _FACTS = (
-    ("parameters", "Parameters", "Trainable numbers of the model"),
+    ("parameters", "Parameters", "Numbers of the model"),
+    ("trained", "Trained", "Numbers that the training changes, or adds (LoRA)"),
     ("step", "Tokens per step", "Batch size × accumulation × context length"),
     ("tokens", "Tokens in all", "All tokens read by the end, including repetitions"),
     ("guess", "Uniform guess", "The loss of uniform guessing: ln(vocabulary), in nats per token"),
@@ -108,6 +110,7 @@ class RunReview(QFrame):
         self.problem = label("", "error", wrap=True)
         self.facts: dict[str, QLabel] = {}
         self._estimated: tuple[object, int] | None = None
+        self._tune: TuneSpec | None = None
         facts = QWidget()
         lines = QVBoxLayout(facts)
         lines.setContentsMargins(0, 0, 0, 0)
@@ -168,7 +171,9 @@ class RunReview(QFrame):
         """A displayed value."""
         return self.facts[name].text()
 
-    def show_run(self, model: ModelConfig, train: TrainConfig, problem: str, *, can_wait: bool) -> None:
+    def show_run(
+        self, model: ModelConfig, train: TrainConfig, tune: TuneSpec | None, problem: str, *, can_wait: bool
+    ) -> None:
         """Show the run, why it cannot start ('' where it can), and whether it can be queued."""
         self.queue.setEnabled(can_wait)
         if self.problem.text() != problem:
@@ -177,8 +182,10 @@ class RunReview(QFrame):
             set_role(self.problem, "muted" if can_wait else "error")
         self.problem.setVisible(bool(problem))
         self.start.setEnabled(not problem)
-        tokens = train.batch_size * train.grad_accum_steps * model.context_length
+        self._tune = tune
+        tokens = train.batch_size * train.grad_accum_steps * text_length(model, tune)
         self.facts["parameters"].setText(format_parameter_count(model))
+        self.facts["trained"].setText(format_compact(trained(model, tune).total, billion="B"))
         self.facts["step"].setText(f"{tokens:,}")
         self.facts["tokens"].setText(format_compact(tokens * train.steps))
         self.facts["guess"].setText(f"{math.log(model.vocab_size):.3f}")
@@ -246,15 +253,9 @@ class RunReview(QFrame):
 
     def _estimate(self, model: ModelConfig, train: TrainConfig, on: DeviceMemory | None) -> int:
         """The estimated memory of a step in bytes; cached for the current choices."""
-        kind, precision = ("cpu", "float32") if on is None else (on.kind, on.precision(model.d_model))
-        if train.precision != "auto":
-            precision = train.precision
-        chosen = (model, train.batch_size, train.optimizer, kind, precision)
+        chosen = (model, train, self._tune, on)
         if self._estimated is None or self._estimated[0] != chosen:
-            parts = cost.memory(
-                model, train.batch_size, model.context_length, train.optimizer, device=kind, precision=precision
-            )
-            self._estimated = (chosen, sum(parts.values()))
+            self._estimated = (chosen, step_bytes(model, train, self._tune, on))
         return self._estimated[1]
 
     def _show_trial(self, trial: TrialState) -> None:

@@ -154,20 +154,15 @@ def _corpus_link(library: Library, corpus: dict[str, Any], batches: float | None
     title, sha = str(corpus.get("name") or "A text"), str(corpus.get("sha256") or "")
     try:
         there = open_corpus(library, sha)
+        facts = [format_size(there.n_bytes)]
+        if there.kind == "examples":
+            facts.insert(0, format_count(sum(len(there.rows(split)) for split in ("train", "val")), "document"))
     except ValueError as error:
         problem = f"{error} Without this text, the run cannot be resumed."
         return Link(kind="corpus", title=title, facts=(_digits(sha),), problem=problem, made="trained on")
-    facts = [format_size(there.n_bytes)]
-    if there.kind == "examples":
-        facts.insert(0, format_count(sum(_lines(there.path(split)) for split in ("train", "val")), "document"))
     if batches:
         facts.append(f"{format_count(int(batches), 'batch', 'batches')} in one pass")
     return Link(kind="corpus", title=there.label, key=there.sha, facts=(*facts, _digits(sha)), made="trained on")
-
-
-def _lines(path: Path) -> int:
-    with path.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
 def _sha_of(path: Path) -> str:

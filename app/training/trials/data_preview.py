@@ -13,7 +13,7 @@ from app.kit.figures.bar_plot import BarPlot
 from app.kit.figures.pictures import Axis, BarPicture, round_ticks
 from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
-from app.training.trials.marked_tokens import MarkedTokens, MarkLegend
+from app.kit.tokens.marked_tokens import MarkedTokens, MarkLegend
 from models.number_words import format_compact, format_count, format_percent
 from models.training.trials.findings import DataPreview, Lengths
 

@@ -5,23 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from models.data.seen_example import TokenRow
 from models.events import Event
 from models.settings.run_spec import RunSpec
-from models.tokenizers.codec import Piece
 
 # -- Its data ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenRow:
-    """Tokens side by side; `predicted`, `hidden` and `changed` (replaced by another one) are positions in `pieces`."""
-
-    pieces: tuple[Piece, ...]
-    predicted: frozenset[int] = frozenset()
-    hidden: frozenset[int] = frozenset()
-    changed: frozenset[int] = frozenset()
-    n_left_out: int = 0
-    """Tokens after these that are not shown."""
 
 
 @dataclass(frozen=True, kw_only=True)

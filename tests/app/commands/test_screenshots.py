@@ -38,10 +38,11 @@ def test_a_run_is_shown_on_every_tab(
 
     written = [Path(line) for line in capsys.readouterr().out.splitlines()]
     tokenizer = ["tokenizer", *(f"tokenizer-{name}" for name in TOKENIZER_VIEWS)]
+    data = ["data", "data-dataset", "data-hub"]
     builder = ["builder", *(f"builder-{name}" for name in DESIGN_VIEWS)]
     training = ["training", *(f"training-{name}" for name in RUN_VIEWS), "training-new"]
     chat = ["chat", *(f"chat-{name}" for name in (*GLASS_PANELS, *CHAT_MODES))]
-    screens = [*tokenizer, *builder, *training, *chat]
+    screens = [*tokenizer, *data, *builder, *training, *chat]
     assert [path.stem for path in written] == [f"{screen}-dark-1280x720" for screen in screens]
     for picture in map(QImage, map(str, written)):
         assert (picture.width(), picture.height()) == (1280, 720)

@@ -29,6 +29,7 @@ from pytestqt.qtbot import QtBot
 
 from app.chat.archive.message_tree import Message
 from app.chat.tab import ChatTab
+from app.data.tab import DataTab
 from app.kit.basics import plain_tip
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.layout.rail import Rail
@@ -111,6 +112,7 @@ def every_page(window: MainWindow, until: Until, text_file: Path) -> Pages:
     for tab in ("tokenizer", "builder"):
         window.show_tab(tab)
         yield from views_of(tab, window.pages.page(tab).views, window, until)  # type: ignore[attr-defined]
+    yield from data_pages(window, until, text_file)
     yield from training_pages(window, until)
     yield from chat_pages(window, until)
 
@@ -123,6 +125,28 @@ def views_of(name: str, views: Views, window: MainWindow, until: Until) -> Pages
             until(lambda view=view: not getattr(views.view(view), "busy", False))  # type: ignore[misc]
             yield f"{name}, {view}", window
     views.show_view(views.names[0])
+
+
+def data_pages(window: MainWindow, until: Until, text_file: Path) -> Pages:
+    """Show an import from its beginning, a dataset, and the hub."""
+    window.show_tab("data")
+    data = window.pages.page("data")
+    assert isinstance(data, DataTab)
+    data.views.show_view("import")
+    yield "data, no source", window
+    table = text_file.with_name("letters.csv")
+    rows = (
+        f"{i},Letter {i} says {i * i} things that are <b>not</b> so,{'spam' if i % 3 else 'ham'}" for i in range(30)
+    )
+    table.write_text("\n".join(("number,text,label", *rows, "30,Letter 1 says 1 things,")), "utf-8")
+    data.draft.open([str(table)])
+    until(lambda: data.draft.can_import and not data.busy)
+    yield "data, import", window
+    data.draft.start_import()
+    until(lambda: data.list.count() > 0 and data.views.current == "dataset")
+    for info in window.session.datasets.list():
+        window.session.datasets.choose(info.corpus.sha)
+    yield from views_of("data", data.views, window, until)
 
 
 def training_pages(window: MainWindow, until: Until) -> Pages:
@@ -147,6 +171,13 @@ def training_pages(window: MainWindow, until: Until) -> Pages:
     yield "runs compared", window
     training.show_new_run()
     yield from views_of("new run", training.new_run.views, window, until)
+    choices = training.new_run.choices
+    choices.start.start_from(runs[0])
+    choices.start.form.apply({"mode": "lora"})
+    datasets = window.session.datasets.list()
+    choices.data.set_dataset(datasets[0].corpus.sha)
+    yield "new run from a model, on a dataset", window
+    choices.start.start_from("")
 
 
 def chat_pages(window: MainWindow, until: Until) -> Pages:

@@ -13,8 +13,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from models.chat.template_config import PLAIN_TEMPLATE
 from models.data.corpus import build_examples_corpus
-from models.events import Notice, result_of
+from models.events import result_of
 from models.interop.chat_templates import read_template_config
 from models.interop.export import export_hf
 from models.interop.importing import import_model
@@ -24,10 +25,8 @@ from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec
 from models.settings.tune_spec import TuneSpec
-from models.tokenizers import read_tokenizer
 from models.training.prepare import prepare_run
 from models.training.setup import set_up
-from tests.models.interop.support import drive
 from tests.models.interop.test_export import random_model
 from tests.models.interop.test_gguf import LLAMA, bpe, write
 from tests.models.training.support import make_spec, train
@@ -104,24 +103,20 @@ def plain(folder: Path, tokenizer: Tokenizer) -> Path:
     return path
 
 
-def test_tokens_for_conversations_are_added(library: Library, tmp_path: Path, bpe: Tokenizer) -> None:
+def test_a_model_without_a_chat_template_learns_conversations_as_lines(
+    library: Library, tmp_path: Path, bpe: Tokenizer
+) -> None:
     source, vocab_size = plain(tmp_path, bpe), bpe.get_vocab_size()
     chat = {"messages": [{"role": "user", "content": "Anna?"}, {"role": "assistant", "content": "Ben has 12 bells."}]}
     build_examples_corpus(library, [chat] * 9, [chat], "talk", 0, task="chat")
     spec = dataclasses.replace(
-        tuned(library, source, "all"), data=DataSpec(source="dataset", dataset="talk", task="chat")
+        tuned(library, source, "lora"), data=DataSpec(source="dataset", dataset="talk", task="chat")
     )
-    events, run = drive(prepare_run(library, spec))
-    (sentence,) = [event.sentence for event in events if isinstance(event, Notice)]
-    assert sentence.startswith("This data needs 3 tokens that the parent does not know")
-    assert run.spec.model.vocab_size == vocab_size + 3
-    assert read_tokenizer(run.tokenizer_file).token_to_id("<|user|>") == vocab_size
-    assert read_template_config(run.folder).template == ""
+    run = result_of(prepare_run(library, spec))
+    assert run.spec.model.vocab_size == vocab_size
+    assert read_template_config(run.folder).template == PLAIN_TEMPLATE
     train(run, library)
-    assert load_model(run.folder)[0].embedding.weight.shape[0] == vocab_size + 3
-    frozen = dataclasses.replace(spec, tune=TuneSpec(parent=str(source), mode="lora"))
-    with pytest.raises(ValueError, match="needs 3 tokens that the parent does not know, and their rows would stay"):
-        result_of(prepare_run(library, frozen))
+    assert load_model(run.folder)[0].embedding.weight.shape[0] == vocab_size
 
 
 def test_a_model_without_a_tokenizer(library: Library, tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ import pytest
 from tokenizers import Tokenizer
 
 from models.data.corpus import Corpus, build_examples_corpus, build_text_corpus
+from models.data.seen_example import TokenRow
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.tokenizers.special_tokens import add_missing_special_tokens
 from models.training.batches import make_batches
-from models.training.trials.findings import DataPreview, TokenRow
+from models.training.trials.findings import DataPreview
 from models.training.trials.preview import N_EXAMPLES, preview_data
 from tests.models.training.support import result_of
 

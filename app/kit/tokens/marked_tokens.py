@@ -8,8 +8,8 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.tokens.token_view import TokenView
+from models.data.seen_example import TokenRow
 from models.tokenizers import Piece
-from models.training.trials.findings import TokenRow
 
 MARKS = {
     "predicted": ("Predicted", "accent", "accent_soft"),

@@ -1,0 +1,207 @@
+"""One dataset of the library: what it is, its first rows, who uses it, and its first example as a model will see it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtWidgets import QAbstractItemView, QGridLayout, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+
+from app.data.example_card import ExampleCard
+from app.data.importing.column_table import cell_text
+from app.data.importing.role_words import role_title
+from app.kit.basics import button, frame, label, plain_tip, row, scrolling, titled_card
+from app.kit.file_dialogs import reveal
+from app.kit.layout.refit import Refit
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.worker.background import LatestTask
+from models.data.datasets import DatasetInfo
+from models.number_words import format_count, format_size
+from models.settings.tasks import TASKS
+
+_N_ROWS = 20
+_MAX_LABELS = 12
+_SPLITS = {"train": "training", "val": "validation", "test": "test"}
+_FACTS = ("Task", "Rows", "Labels", "Size", "Used by")
+
+
+class DatasetView(QWidget):
+    """Shows the dataset that is chosen in the session."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._info: DatasetInfo | None = None
+        self._found: list[dict[str, Any]] = []
+        self.title = label("", "heading", wrap=True)
+        self.facts = {name: label("", wrap=True, selectable=True) for name in _FACTS}
+        self.train = button(
+            "Train on it",
+            theme,
+            lambda: session.datasets.run_requested.emit(session.datasets.sha),
+            icon="play",
+            role="primary",
+            tip="Set up a run that learns this",
+        )
+        self.show_folder = button(
+            "Show in folder",
+            theme,
+            self._reveal,
+            icon="folder-open",
+            tip="Open its folder: its rows are plain text files",
+        )
+        self.delete = button(
+            "Delete", theme, self._delete, icon="trash", tip="Move it to the trash; that can be undone"
+        )
+        self.rows = QTableWidget()
+        self.rows.setAccessibleName("First rows")
+        self.rows.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.rows.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.rows.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.rows.setTabKeyNavigation(False)
+        self.rows.setAlternatingRowColors(True)
+        self.rows.setShowGrid(False)
+        self.rows.setWordWrap(False)
+        self.rows.verticalHeader().hide()
+        self.rows.horizontalHeader().setStretchLastSection(True)
+        self.rows.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.rows.setMinimumHeight(180)
+        self.example = ExampleCard(session, theme)
+        self._reader = LatestTask(self)
+        self._reader.done.connect(self._on_read)
+        self._reader.failed.connect(session.notices.fail)
+        self._build()
+        self.rows.currentCellChanged.connect(lambda at, *_: self._show_row(at))
+        self.example.step_requested.connect(lambda by: self.rows.setCurrentCell(self.rows.currentRow() + by, 0))
+        session.datasets.changed.connect(self.refresh)
+        session.datasets.list_changed.connect(self.refresh)
+        Refit(self, self._arrange)
+        self.refresh()
+
+    def _build(self) -> None:
+        card = frame("card")
+        lines = card.layout()
+        assert isinstance(lines, QVBoxLayout)
+        lines.addWidget(self.title)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(2 * SPACE)
+        grid.setVerticalSpacing(SPACE // 2)
+        for at, (name, value) in enumerate(self.facts.items()):
+            grid.addWidget(label(name, "muted"), at, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(value, at, 1)
+        grid.setColumnStretch(1, 1)
+        lines.addLayout(grid)
+        lines.addSpacing(SPACE)
+        lines.addLayout(row(self.train, self.show_folder, self.delete, None))
+        inner = QWidget()
+        self._cards = QVBoxLayout(inner)
+        self._cards.setContentsMargins(0, 0, SPACE, 0)
+        self._cards.setSpacing(SPACE)
+        self._cards.addWidget(card)
+        self._cards.addWidget(titled_card("First rows of the training part", self.rows), 1)
+        self.area = scrolling(inner)
+        self._side = QWidget()
+        self._side.setLayout(row(self.example))
+        whole = row(self.area, self._side)
+        whole.setStretch(0, 5)
+        whole.setStretch(1, 3)
+        self.setLayout(whole)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(self.area.minimumSizeHint().width(), 200)
+
+    def _arrange(self) -> None:
+        side = max(self.example.minimumSizeHint().width(), 34 * self.fontMetrics().averageCharWidth())
+        has_room = self.width() >= self.area.minimumSizeHint().width() + side + SPACE
+        is_beside = self.example.parentWidget() is self._side
+        if has_room and not is_beside:
+            layout = self._side.layout()
+            assert layout is not None
+            layout.addWidget(self.example)
+        elif not has_room and is_beside:
+            self._cards.addWidget(self.example)
+        self._side.setVisible(has_room)
+
+    @property
+    def busy(self) -> bool:
+        """Whether rows are being read."""
+        return self._reader.busy or self.example.busy
+
+    @Slot()
+    def refresh(self) -> None:
+        """Show the chosen dataset."""
+        info = self._session.datasets.info(self._session.datasets.sha)
+        if info is None:
+            return
+        is_new = self._info is None or self._info.corpus.sha != info.corpus.sha
+        self._info = info
+        corpus = info.corpus
+        task = TASKS[corpus.task]
+        self.title.setText(info.name)
+        self.facts["Task"].setText(f"{task.title}: to {task.help}")
+        self.facts["Rows"].setText(
+            ", ".join(f"{n:,} {_SPLITS[split]}" for split, n in info.n_rows.items())
+            + ("" if "test" in info.n_rows else ". No test part.")
+        )
+        labels = corpus.labels[:_MAX_LABELS]
+        more = len(corpus.labels) - len(labels)
+        self.facts["Labels"].setText(", ".join(labels) + (f" and {more:,} more" if more > 0 else "") or "none")
+        self.facts["Size"].setText(f"{format_size(corpus.n_bytes)}, in the library's folder {corpus.sha}")
+        used = ", ".join(f"“{name}”" for name in info.used_by[:3])
+        count = format_count(len(info.used_by), "run")
+        self.facts["Used by"].setText(f"{count}: {used}{' …' if len(info.used_by) > 3 else ''}" if used else "no run")
+        self.delete.setToolTip(
+            f"Move it to the trash. {count} could then not be resumed until it is restored."
+            if used
+            else "Move it to the trash; that can be undone"
+        )
+        if is_new:
+            self._reader.ask(lambda: read_first_rows(info))
+
+    @Slot(object)
+    def _on_read(self, found: list[dict[str, Any]]) -> None:
+        self._found = found
+        info = self._info
+        assert info is not None
+        task = TASKS[info.corpus.task]
+        names = [name for name in (*task.columns, *task.optional_columns) if any(name in row for row in found)]
+        self.rows.clear()
+        self.rows.setRowCount(len(found))
+        self.rows.setColumnCount(len(names))
+        self.rows.setHorizontalHeaderLabels([role_title(name) for name in names])
+        for at, values in enumerate(found):
+            for i, name in enumerate(names):
+                text = cell_text(values.get(name))
+                item = QTableWidgetItem(text.replace("\n", " ⏎ "))
+                item.setToolTip(plain_tip(text))
+                self.rows.setItem(at, i, item)
+        wide = self.fontMetrics().averageCharWidth()
+        for i, name in enumerate(names):
+            longest = max((len(cell_text(values.get(name))) for values in found), default=10)
+            self.rows.setColumnWidth(i, min(max(longest + 6, 14), 56) * wide * 8 // 7)
+        self.rows.setCurrentCell(0, 0)
+
+    def _show_row(self, at: int) -> None:
+        if self._info is not None and 0 <= at < len(self._found):
+            corpus = self._info.corpus
+            self.example.show_row(corpus.task, self._found[at], corpus.labels, at, len(self._found))
+
+    def _reveal(self) -> None:
+        if self._info is not None:
+            reveal(self._info.corpus.folder)
+
+    def _delete(self) -> None:
+        self._session.datasets.delete(self._session.datasets.sha)
+
+
+def read_first_rows(info: DatasetInfo) -> list[dict[str, Any]]:
+    """The first rows of a dataset's training part; ValueError where it is damaged."""
+    path = info.corpus.path("train")
+    try:
+        with path.open(encoding="utf-8") as file:
+            return [json.loads(line) for line in itertools.islice(file, _N_ROWS)]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: import the dataset again.") from error

@@ -1,0 +1,191 @@
+"""A row as a model will see it: its tokens with their ids, what counts in the loss, and its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
+
+from app.kit.basics import button, column, label, row
+from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.labels import ElidedCombo
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.tokens.marked_tokens import MarkedTokens, MarkLegend
+from app.session.session import Session
+from app.worker.background import LatestTask
+from app.worker.failures import Failure
+from models.data.seen_example import SeenExample
+
+_BYTES = ""
+_MAX_TEXTS = 2
+Row = Mapping[str, Any]
+
+
+class ExampleCard(QFrame):
+    """Shows one of some rows for a tokenizer of the library, or byte by byte.
+
+    Signals:
+        tokenizer_chosen(name): another tokenizer was chosen, '' for bytes.
+        step_requested(by): the next (1) or previous (-1) row is wanted.
+    """
+
+    tokenizer_chosen = Signal(str)
+    step_requested = Signal(int)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "card")
+        self._session = session
+        self._wanted: tuple[str, Row, tuple[str, ...]] | None = None
+        self._is_touched = False
+        self.seen: SeenExample | None = None
+        self._tokenizers: dict[str, Any] = {}
+        self.tokenizer: QComboBox = ElidedCombo()
+        self.tokenizer.setAccessibleName("Tokenizer of the example")
+        self.tokenizer.setToolTip("The tokenizer that cuts this example into tokens. It changes nothing in the data.")
+        self.tokenizer.setMinimumContentsLength(10)
+        self.tokenizer.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        keep_wheel_for_scrolling(self.tokenizer)
+        self.back = button(
+            "", theme, lambda: self.step_requested.emit(-1), icon="caret-left", role="quiet-icon", tip="Previous row"
+        )
+        self.forward = button(
+            "", theme, lambda: self.step_requested.emit(1), icon="caret-right", role="quiet-icon", tip="Next row"
+        )
+        self.count = label("", "muted")
+        self.titles = [label("", "caption", wrap=True) for _ in range(_MAX_TEXTS)]
+        self.tokens = [MarkedTokens(theme) for _ in range(_MAX_TEXTS)]
+        for tokens in self.tokens:
+            tokens.set_show_ids(True)
+            tokens.setMinimumHeight(72)
+        self.legend = MarkLegend(theme)
+        self.what_counts = label("", "caption", wrap=True)
+        self._answer_caption = label("What is to be learned", "caption")
+        self.answers = label("", "accent", wrap=True, selectable=True)
+        self.note = label("", "muted", wrap=True)
+        self._shown = QWidget()
+        self._shown.setLayout(self._body())
+        lines = QVBoxLayout(self)
+        margin = SPACE + SPACE // 2
+        lines.setContentsMargins(margin, margin, margin, margin)
+        lines.setSpacing(SPACE)
+        heading = label("As the model will see it", "subheading", wrap=True)
+        top = row(heading, self.back, self.count, self.forward)
+        top.setStretch(0, 1)
+        lines.addLayout(top)
+        lines.addWidget(self.tokenizer)
+        lines.addWidget(self._shown, 1)
+        lines.addWidget(self.note)
+        lines.addStretch(0)
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_seen)
+        self._task.failed.connect(self._on_failed)
+        self.tokenizer.activated.connect(self._on_tokenizer)
+        session.tokenizers.list_changed.connect(self._reload)
+        session.tokenizers.changed.connect(self._reload)
+        self._reload()
+        self.clear("")
+
+    def _body(self) -> QVBoxLayout:
+        lines = column(self._answer_caption, self.answers, self.what_counts)
+        for title, tokens in zip(self.titles, self.tokens, strict=True):
+            lines.addWidget(title)
+            lines.addWidget(tokens, 1)
+        lines.addWidget(self.legend)
+        return lines
+
+    @property
+    def busy(self) -> bool:
+        """Whether an example is being made."""
+        return self._task.busy
+
+    def show_row(self, task: str, values: Row, labels: Sequence[str], at: int, n: int) -> None:
+        """Show row `at` (from 0) of `n`, in the form of its task."""
+        self.count.setText(f"{at + 1} of {n}")
+        self.back.setEnabled(at > 0)
+        self.forward.setEnabled(at + 1 < n)
+        for widget in (self.back, self.count, self.forward):
+            widget.setVisible(n > 1)
+        self._wanted = task, values, tuple(labels)
+        self._refresh()
+
+    def clear(self, sentence: str) -> None:
+        """Show a sentence in place of an example."""
+        self._wanted = self.seen = None
+        self._task.cancel()
+        for widget in (self._shown, self.back, self.count, self.forward):
+            widget.hide()
+        self.note.setText(sentence)
+        self.note.setVisible(bool(sentence))
+
+    def _refresh(self) -> None:
+        if self._wanted is None:
+            return
+        task, values, labels = self._wanted
+        name, known, library = self.tokenizer.currentData(), self._tokenizers, self._session.library
+
+        def work() -> SeenExample:
+            from models.data.seen_example import see_example
+            from models.tokenizers import load_tokenizer, train_tokenizer
+
+            tokenizer = known.get(name)
+            if tokenizer is None:
+                tokenizer = load_tokenizer(name, library) if name else train_tokenizer([""], "byte", 0)
+                known[name] = tokenizer
+            return see_example(task, values, tokenizer, labels)
+
+        self._task.ask(work)
+
+    @Slot(object)
+    def _on_seen(self, seen: SeenExample) -> None:
+        self.seen = seen
+        shown = [*seen.texts, *[None] * (_MAX_TEXTS - len(seen.texts))]
+        for text, title, tokens in zip(shown, self.titles, self.tokens, strict=True):
+            for widget in (title, tokens):
+                widget.setVisible(text is not None)
+            if text is not None:
+                more = f" · {text.tokens.n_left_out:,} more tokens not shown" if text.tokens.n_left_out else ""
+                title.setText(f"{text.title}{more}")
+                tokens.setAccessibleName(text.title)
+                tokens.show_row(text.tokens)
+        marked = any(text.tokens.predicted for text in seen.texts)
+        self.legend.show_marks(("predicted", "") if marked else ("",))
+        self.what_counts.setText(seen.what_counts)
+        self.answers.setText("\n".join(seen.answers))
+        for widget in (self.answers, self._answer_caption):
+            widget.setVisible(bool(seen.answers))
+        self.note.hide()
+        self._shown.show()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        wanted = self._wanted
+        self.clear(failure.sentence)
+        self._wanted = wanted
+
+    @Slot()
+    def _on_tokenizer(self) -> None:
+        self._is_touched = True
+        self.tokenizer_chosen.emit(self.tokenizer.currentData())
+        self._refresh()
+
+    @Slot()
+    def _reload(self) -> None:
+        """List the tokenizers of the library; that of the tokenizer tab is chosen until the user chooses another."""
+        tokenizers = self._session.tokenizers
+        names = [info.name for info in tokenizers.list() if info.problem is None]
+        was = self.tokenizer.currentData()
+        wanted = was if self._is_touched and was in names else tokenizers.name
+        with QSignalBlocker(self.tokenizer):
+            self.tokenizer.clear()
+            for name in names:
+                self.tokenizer.addItem(name, name)
+            self.tokenizer.addItem("Bytes (needs no training)", _BYTES)
+            self.tokenizer.setItemData(len(names), "Each byte is a token", Qt.ItemDataRole.ToolTipRole)
+            self.tokenizer.setCurrentIndex(names.index(wanted) if wanted in names else len(names))
+        self._tokenizers = {name: made for name, made in self._tokenizers.items() if name in names or not name}
+        if self.tokenizer.currentData() != was:
+            self.tokenizer_chosen.emit(self.tokenizer.currentData())
+            self._refresh()

@@ -1,0 +1,143 @@
+"""What is wrong with the rows: each finding with its count, examples, and a tick that mends it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from app.data.importing.draft import ImportDraft
+from app.kit.basics import button, column, label, row, separator
+from app.kit.theme import SPACE, ThemeProvider
+from models.data.importing.checks import Checks, Finding
+from models.data.importing.plan import MENDS
+from models.number_words import format_percent
+
+_MAX_LABELS = 8
+
+
+class ChecksCard(QFrame):
+    """The findings of a draft's checks.
+
+    Signals:
+        mended(name, bool): a tick was set or taken away.
+    """
+
+    mended = Signal(str, bool)
+
+    def __init__(self, draft: ImportDraft, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "card")
+        self._draft, self._theme = draft, theme
+        self._shown: Checks | None = None
+        self.findings: dict[str, FindingRow] = {}
+        self.state = label("", "caption", wrap=True)
+        self.labels = label("", "caption", wrap=True)
+        self.again = button("Check again", theme, draft.check_again, role="link", tip="Read all rows and check them")
+        self._rows = column(spacing=SPACE // 2)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        lines.setSpacing(SPACE)
+        lines.addLayout(row(label("3  Checks", "heading"), None, self.again))
+        lines.addWidget(self.state)
+        lines.addLayout(self._rows)
+        lines.addWidget(self.labels)
+
+    def refresh(self) -> None:
+        """Show the checks of the draft, or why there are none."""
+        draft = self._draft
+        checks = draft.checks
+        self.again.setVisible(bool(draft.problem) and not draft.doing)
+        if checks is None:
+            waiting = draft.obstacle or draft.problem or "All rows are read, and what is wrong with them is counted…"
+            self.state.setText(waiting)
+        elif not checks.findings:
+            self.state.setText("Nothing is wrong with the rows.")
+        else:
+            self.state.setText("Ticked findings are mended in the import. The files themselves are not changed.")
+        if checks is not None and checks is not self._shown:
+            self._show(checks)
+        for finding in self.findings.values():
+            finding.set_enabled(enabled=draft.doing != "importing")
+        if checks is None and not draft.doing:
+            self.labels.clear()
+        self.labels.setVisible(bool(self.labels.text()))
+
+    def _show(self, checks: Checks) -> None:
+        self._shown = checks
+        names = [finding.name for finding in checks.findings]
+        if names != list(self.findings):
+            while (item := self._rows.takeAt(0)) is not None:
+                if (widget := item.widget()) is not None:
+                    widget.hide()
+                    widget.deleteLater()
+            self.findings = {}
+            for finding in checks.findings:
+                self.findings[finding.name] = line = FindingRow(self._theme)
+                line.mended.connect(lambda on, name=finding.name: self.mended.emit(name, on))
+                if self._rows.count():
+                    self._rows.addWidget(separator())
+                self._rows.addWidget(line)
+        for finding in checks.findings:
+            self.findings[finding.name].show_finding(finding)
+        total = max(1, sum(checks.labels.values()))
+        most = list(checks.labels.items())[:_MAX_LABELS]
+        words = [f"{name} {format_percent(n / total)}" for name, n in most]
+        more = len(checks.labels) - len(most)
+        self.labels.setText(
+            f"{len(checks.labels):,} labels: {', '.join(words)}{f' and {more:,} more' if more > 0 else ''}."
+            if words
+            else ""
+        )
+
+
+class FindingRow(QWidget):
+    """One finding: its sentence, a tick, and its examples, folded.
+
+    Signals:
+        mended(bool): it is ticked, or no longer.
+    """
+
+    mended = Signal(bool)
+
+    def __init__(self, theme: ThemeProvider) -> None:
+        super().__init__()
+        self._theme = theme
+        self.sentence = label("", wrap=True)
+        self.tick = QCheckBox()
+        self.tick.clicked.connect(self.mended)
+        self.examples_button: QPushButton = button("Examples", theme, self._fold, icon="caret-right", role="link")
+        self.examples: QLabel = label("", "mono-small", wrap=True, selectable=True)
+        self.examples.setContentsMargins(2 * SPACE, 0, 0, 0)
+        self.examples.hide()
+        top = QHBoxLayout()
+        top.setSpacing(SPACE)
+        top.addWidget(self.sentence, 1)
+        top.addWidget(self.examples_button, 0, Qt.AlignmentFlag.AlignTop)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE // 2)
+        lines.addLayout(top)
+        lines.addWidget(self.tick)
+        lines.addWidget(self.examples)
+
+    def show_finding(self, finding: Finding) -> None:
+        """Show another finding of the same name."""
+        self.sentence.setText(finding.sentence)
+        words = MENDS.get(finding.name, "")
+        self.tick.setText(f"{words[:1].upper()}{words[1:]}")
+        self.tick.setAccessibleName(f"{words}: {finding.sentence}")
+        self.tick.setVisible(finding.can_mend)
+        self.tick.setChecked(finding.is_mended)
+        self.examples.setText("\n".join(finding.examples))
+        self.examples_button.setVisible(bool(finding.examples))
+        self.examples_button.setAccessibleName(f"Examples of: {finding.sentence}")
+
+    def set_enabled(self, *, enabled: bool) -> None:
+        """Whether the tick can be changed."""
+        self.tick.setEnabled(enabled)
+
+    def _fold(self) -> None:
+        self.examples.setVisible(self.examples.isHidden())
+        self._theme.set_icon(
+            self.examples_button, "caret-right" if self.examples.isHidden() else "caret-down", "accent"
+        )

@@ -1,0 +1,198 @@
+"""The first rows of a source: above each column its role, its type, and how long its texts are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+
+from app.data.importing.role_words import role_title
+from app.kit.basics import column, frame, plain_tip
+from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.labels import ElidedCombo
+from app.kit.theme import SPACE, ThemeProvider
+from models.data.importing.guessing import Column
+from models.data.importing.inspection import SourceInfo
+from models.number_words import format_count
+
+_MAX_CELL = 400
+_COMBO = 20
+"""The least height of a combo box's text in pixels (see the style sheet)."""
+_HISTOGRAM = 18
+"""Height in pixels."""
+_MIN_CHARACTERS, _MAX_CHARACTERS = 22, 48
+
+
+class ColumnTable(QWidget):
+    """Two tables that scroll sideways together: what the columns are, which stays in view, and their rows.
+
+    Signals:
+        role_chosen(column, role): a column was given a role, '' for none.
+        row_chosen(index): a row was clicked, or reached with the arrow keys.
+    """
+
+    role_chosen = Signal(str, str)
+    row_chosen = Signal(int)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._info: SourceInfo | None = None
+        self.roles: dict[str, ElidedCombo] = {}
+        self._head, self.rows = QTableWidget(), QTableWidget()
+        self._head.setAccessibleName("Columns: role, type and lengths")
+        self.rows.setAccessibleName("First rows")
+        for table in (self._head, self.rows):
+            table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+            table.verticalHeader().hide()
+            table.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
+            table.setShowGrid(False)
+            table.setProperty("role", "plain")
+            table.setTabKeyNavigation(False)
+            table.setWordWrap(False)
+        self._head.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
+        self._head.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its combo boxes have it
+        self._head.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._head.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._head.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self._head.horizontalHeader().sectionResized.connect(lambda i, _, width: self.rows.setColumnWidth(i, width))
+        self.rows.horizontalHeader().hide()
+        self.rows.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+        self.rows.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
+        self.rows.setAlternatingRowColors(True)
+        self.rows.horizontalScrollBar().valueChanged.connect(self._head.horizontalScrollBar().setValue)
+        self._head.horizontalScrollBar().valueChanged.connect(self.rows.horizontalScrollBar().setValue)
+        self.rows.currentCellChanged.connect(lambda row, *_: self.row_chosen.emit(row) if row >= 0 else None)
+        around = frame("card", margin=1, spacing=0)
+        inside = around.layout()
+        assert isinstance(inside, QVBoxLayout)
+        inside.addWidget(self._head)
+        inside.addWidget(self.rows, 1)
+        self.setLayout(column(around))
+        theme.theme_changed.connect(self._fit)
+
+    def show_source(self, info: SourceInfo) -> None:
+        """Show the columns and first rows of a source, without roles."""
+        self._info = info
+        self.roles = {}
+        with QSignalBlocker(self.rows):
+            for table, n_rows in ((self._head, 2), (self.rows, len(info.rows))):
+                table.clear()
+                table.setRowCount(n_rows)
+                table.setColumnCount(len(info.columns))
+            self._head.setHorizontalHeaderLabels([found.name for found in info.columns])
+            for at, found in enumerate(info.columns):
+                self._add_column(at, found)
+                for row, values in enumerate(info.rows):
+                    text = cell_text(values.get(found.name))
+                    item = QTableWidgetItem(text.replace("\n", " ⏎ "))
+                    item.setToolTip(plain_tip(text))
+                    self.rows.setItem(row, at, item)
+            self.rows.setCurrentCell(0, 0)
+        self._fit()
+
+    def show_roles(self, roles: tuple[str, ...], of: dict[str, str]) -> None:
+        """Offer these roles, and select those of `of`, role -> column."""
+        chosen = {name: role for role, name in of.items()}
+        for name, box in self.roles.items():
+            with QSignalBlocker(box):
+                if [box.itemData(i) for i in range(1, box.count())] != list(roles):
+                    box.clear()
+                    box.addItem("Not used", "")
+                    for role in roles:
+                        box.addItem(role_title(role), role)
+                box.setCurrentIndex(max(0, box.findData(chosen.get(name, ""))))
+
+    def _add_column(self, at: int, found: Column) -> None:
+        box = ElidedCombo()
+        box.setAccessibleName(f"Role of column {found.name}")
+        box.setToolTip("What this column is for the model")
+        box.addItem("Not used", "")
+        keep_wheel_for_scrolling(box)
+        box.activated.connect(lambda _, box=box, name=found.name: self.role_chosen.emit(name, box.currentData()))
+        holder = QWidget()
+        lines = QVBoxLayout(holder)
+        lines.setContentsMargins(0, 0, 0, 0)  # a cell has a padding
+        lines.addWidget(box)
+        self._head.setCellWidget(0, at, holder)
+        self._head.setCellWidget(1, at, ColumnFacts(found, self._theme))
+        self.roles[found.name] = box
+
+    def _fit(self) -> None:
+        """Fit rows and columns to the text size."""
+        info = self._info
+        if info is None:
+            return
+        metrics = QFontMetrics(self._theme.font())
+        wide = metrics.averageCharWidth()
+        for at, found in enumerate(info.columns):
+            characters = min(max(round(found.lengths[1]), len(found.name) + 4, _MIN_CHARACTERS), _MAX_CHARACTERS)
+            self._head.setColumnWidth(at, characters * wide)
+        top = max(_COMBO, metrics.height()) + 10 + SPACE  # with the paddings of box and cell (see the style sheet)
+        facts = 2 * QFontMetrics(self._theme.font(0.9)).height() + _HISTOGRAM + 2 * SPACE
+        self._head.setRowHeight(0, top)
+        self._head.setRowHeight(1, facts)
+        header = self._head.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        header.setStretchLastSection(True)
+        self.rows.horizontalHeader().setStretchLastSection(True)
+        self._head.setFixedHeight(top + facts + header.sizeHint().height() + 2)
+        self.rows.verticalHeader().setDefaultSectionSize(metrics.height() + 10)
+        self.rows.setMinimumHeight(5 * (metrics.height() + 10))
+
+
+class ColumnFacts(QWidget):
+    """A column's type, missing and different values, and a histogram of lengths in characters."""
+
+    def __init__(self, column: Column, theme: ThemeProvider) -> None:
+        super().__init__()
+        self._theme = theme
+        low, mean, high = column.lengths
+        different = format_count(column.n_unique, "value")
+        self._first = f"{column.type} · {different}" + (f" · {column.n_missing:,} missing" if column.n_missing else "")
+        self._second = f"{low:,} to {high:,} characters" if high > low else format_count(high, "character")
+        self._counts = column.histogram if high > low else ()
+        self.setAccessibleName(f"{column.name}: {self._first}, {self._second}, {mean:.0f} on average")
+        examples = "\n".join(column.examples)
+        self.setToolTip(plain_tip(f"{self._first}\n{self._second}, {mean:,.0f} on average\n\n{examples}"))
+        theme.theme_changed.connect(self.update)
+
+    def sizeHint(self) -> QSize:
+        return QSize(120, 60)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        colors = self._theme.theme
+        painter.setFont(self._theme.font(0.9))
+        metrics, room = painter.fontMetrics(), self.width()
+        painter.setPen(colors.color("muted"))
+        for line, words in enumerate((self._first, self._second)):
+            shown = metrics.elidedText(words, Qt.TextElideMode.ElideRight, room)
+            painter.drawText(0, line * metrics.height() + metrics.ascent(), shown)
+        if not self._counts:
+            return
+        most, width = max(self._counts), min(room, 160) / len(self._counts)
+        bottom = self.height() - 1.0
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colors.color("accent", 0.55))
+        for i, count in enumerate(self._counts):
+            if count:
+                tall = max(1.5, (_HISTOGRAM - 4) * count / most)
+                painter.drawRect(QRectF(i * width, bottom - tall, max(1.0, width - 1), tall))
+
+
+def cell_text(value: Any) -> str:
+    """A value as plain text, shortened."""
+    if value is None:
+        return ""
+    if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+        parts = [f"{next(iter(each.values()), '')}: {list(each.values())[-1]}" for each in value]
+        text = "\n".join(parts)
+    elif isinstance(value, list):
+        text = "  ".join(map(str, value))
+    else:
+        text = str(value)
+    return text if len(text) <= _MAX_CELL else f"{text[:_MAX_CELL]}…"

@@ -1,0 +1,326 @@
+"""An import as it is being decided: its source, roles, checks, split and name. The pages of the tab are views of it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from app.session.datasets import Datasets
+from app.session.status import StatusLine
+from app.worker.background import LatestTask
+from app.worker.failures import Failure
+from models.data.formats.rows import ReadOptions
+from models.data.importing.plan import DEFAULT_MENDS, GROUP, OPTIONAL_ROLES, ROLES, ImportPlan
+from models.events import Event, Phase, Progress
+from models.library.library import Library
+
+if TYPE_CHECKING:
+    from models.data.corpus import Corpus
+    from models.data.importing.checks import Checks
+    from models.data.importing.inspection import SourceInfo
+
+_REST_MS = 300
+"""Milliseconds without a change before the rows are checked again."""
+
+
+class ImportDraft(QObject):
+    """What will be imported. Everything that reads files happens in the background, one thing at a time.
+
+    paths: of the source. info: what it holds, None until that is known. task, roles (role -> column), mends, shares,
+    seed, name, read: as in ImportPlan. checks: what the import would make, None while unknown. doing: "reading",
+    "checking", "importing" or ''. problem: why it cannot be read or imported, in a sentence, else ''.
+
+    Signals:
+        source_changed(): `paths`, `info` or `problem` of the source is new.
+        changed(): anything else is.
+        imported(sha): the dataset is in the library.
+    """
+
+    source_changed = Signal()
+    changed = Signal()
+    imported = Signal(str)
+
+    def __init__(self, library: Library, datasets: Datasets, parent: QObject) -> None:
+        super().__init__(parent)
+        self._library, self._datasets = library, datasets
+        self.paths: tuple[str, ...] = ()
+        self.info: SourceInfo | None = None
+        self.checks: Checks | None = None
+        self.doing = self.phase = self.problem = ""
+        self.done = self.total = 0
+        self.task = self.name = self.tokenizer = ""
+        self.roles: dict[str, str] = {}
+        self.mends = frozenset(DEFAULT_MENDS)
+        self.val_share, self.test_share, self.seed, self.context = 0.1, 0.1, 1, 0
+        self.read = ReadOptions()
+        self._temporary: Path | None = None
+        self._task = LatestTask(self)
+        self._task.events_received.connect(self._on_events)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(self._on_failed)
+        self._rest = QTimer(self, singleShot=True, interval=_REST_MS)
+        self._rest.timeout.connect(self._check)
+
+    # -- The source ----------------------------------------------------------------------------------------------------
+
+    def open(self, paths: Sequence[str], name: str = "", *, temporary: Path | None = None) -> None:
+        """Read files, folders or archives as the source, in place of another one.
+
+        Args:
+            name: of the dataset, "" to take it from the files. temporary: a folder that is deleted once the dataset is
+                in the library.
+        """
+        self.close()
+        self.paths, self._temporary = tuple(paths), temporary
+        self.name = self.free_name(name or _name_of(self.paths))
+        self._begin("reading", self._inspect())
+        self.source_changed.emit()
+
+    def set_read(self, options: ReadOptions) -> None:
+        """Read the source in another way; what was decided about its columns is forgotten."""
+        if not self.paths or options == self.read:
+            return
+        self._rest.stop()
+        self.read, self.info, self.checks = options, None, None
+        self._begin("reading", self._inspect())
+        self.source_changed.emit()
+
+    @Slot()
+    def close(self) -> None:
+        """Stop what is going on, and forget the source."""
+        self._rest.stop()
+        self._task.cancel()
+        self.paths, self.read, self.info, self.checks = (), ReadOptions(), None, None
+        self.doing = self.phase = self.problem = ""
+        self.task, self.roles, self.mends = "", {}, frozenset(DEFAULT_MENDS)
+        self.source_changed.emit()
+
+    def free_name(self, wanted: str) -> str:
+        """`wanted` as a name that no dataset has."""
+        taken = {info.name for info in self._datasets.list()}
+        names = (wanted if n == 1 else f"{wanted} {n}" for n in range(1, len(taken) + 2))
+        return next(name for name in names if name not in taken)
+
+    # -- What is decided -----------------------------------------------------------------------------------------------
+
+    @property
+    def plan(self) -> ImportPlan:
+        """All of it. It may not be possible: see `obstacle`."""
+        return ImportPlan(
+            paths=self.paths,
+            task=self.task,
+            columns=dict(self.roles),
+            name=self.name.strip(),
+            read=self.read,
+            val_fraction=self.val_share,
+            test_fraction=self.test_share,
+            seed=self.seed,
+            mends=self.mends,
+            tokenizer=self.tokenizer,
+            context=self.context,
+        )
+
+    @property
+    def obstacle(self) -> str:
+        """What is still to be decided, in a sentence; '' where nothing is."""
+        if not self.task:
+            return "Choose what the rows are for."
+        try:
+            self.plan.check()
+        except ValueError as error:
+            return str(error)
+        return "" if self.name.strip() else "Give the dataset a name."
+
+    @property
+    def can_import(self) -> bool:
+        """Whether everything is decided and checked, and something would be left to import."""
+        checked = self.checks is not None and bool(self.checks.splits.get("train"))
+        return checked and not self.doing and not self.problem and not self.obstacle and not self._rest.isActive()
+
+    def roles_of_task(self) -> tuple[str, ...]:
+        """The roles that a column can have, as ImportPlan calls them; the needed ones first."""
+        if not self.task:
+            return ()
+        needed = dict.fromkeys(role for way in ROLES[self.task] for role in way)
+        return (*needed, *OPTIONAL_ROLES.get(self.task, ()), GROUP)
+
+    def set_task(self, task: str) -> None:
+        """Say what the rows are for; roles that the task has too are kept, and the guessed ones taken."""
+        if task == self.task:
+            return
+        self.task = task
+        known = self.roles_of_task()
+        guessed: Mapping[str, str] = self.info.roles if self.info is not None and self.info.task == task else {}
+        self.roles = {role: column for role, column in (guessed or self.roles).items() if role in known}
+        self._decided()
+
+    def set_role(self, column: str, role: str) -> None:
+        """Give a column a role, which no other column then has; '' for none."""
+        self.roles = {known: of for known, of in self.roles.items() if of != column and known != role}
+        if role:
+            self.roles[role] = column
+        self._decided()
+
+    def role_of(self, column: str) -> str:
+        """The role of a column, '' for none."""
+        return next((role for role, of in self.roles.items() if of == column), "")
+
+    def set_mended(self, name: str, *, mended: bool) -> None:
+        """Whether a finding is mended (a key of MENDS)."""
+        self.mends = self.mends | {name} if mended else self.mends - {name}
+        self._decided()
+
+    def set_split(self, val_share: float, test_share: float, seed: int) -> None:
+        """How the rows are divided, as far as the source does not say."""
+        if (val_share, test_share, seed) != (self.val_share, self.test_share, self.seed):
+            self.val_share, self.test_share, self.seed = val_share, test_share, seed
+            self._decided()
+
+    def set_tokenizer(self, name: str) -> None:
+        """Count in tokens of this tokenizer of the library; '' to count none."""
+        if name != self.tokenizer:
+            self.tokenizer = name
+            self._decided()
+
+    def set_context(self, n_tokens: int) -> None:
+        """Count rows that are longer than this many tokens; 0 to count none."""
+        if n_tokens != self.context:
+            self.context = n_tokens
+            self._decided()
+
+    def set_name(self, name: str) -> None:
+        """Name the dataset; nothing need be checked again."""
+        if name != self.name:
+            self.name = name
+            self.changed.emit()
+
+    def _decided(self) -> None:
+        """Something has changed that rows depend on."""
+        if self.info is None:
+            return
+        if self.doing == "checking":
+            self._task.cancel()
+            self.doing = ""
+        self.checks, self.problem = None, ""
+        self._rest.start()
+        self.changed.emit()
+
+    # -- Doing it ------------------------------------------------------------------------------------------------------
+
+    def start_import(self) -> None:
+        """Import; `imported` is emitted at its end."""
+        if self.can_import:
+            self._begin("importing", self._import())
+
+    @Slot()
+    def cancel(self) -> None:
+        """Stop the import, of which nothing stays, or the reading of the source."""
+        was, self.doing = self.doing, ""
+        self._task.cancel()
+        if was == "reading":
+            self.close()
+        elif was == "checking":
+            self.problem = "The checks were stopped: change something, or check again."
+        self.changed.emit()
+
+    def check_again(self) -> None:
+        """Check the rows now."""
+        self._decided()
+
+    @property
+    def status(self) -> StatusLine | None:
+        """For the status bar, None while nothing is imported."""
+        if self.doing != "importing":
+            return None
+        return StatusLine(words=f"Importing {self.name}: {self.phase}", done=self.done, total=self.total)
+
+    @Slot()
+    def _check(self) -> None:
+        if self.info is None or self.doing == "importing":
+            return
+        if self.obstacle:
+            self.changed.emit()
+            return
+        plan, library = self.plan, self._library
+
+        def work() -> Generator[Event, None, Checks]:
+            from models.data.importing.checks import check_events
+
+            return (yield from check_events(library, plan))
+
+        self._begin("checking", work)
+
+    def _inspect(self) -> Any:
+        paths, options = self.paths, self.read
+
+        def work() -> Generator[Event, None, SourceInfo]:
+            from models.data.importing.inspection import inspect_events
+
+            return (yield from inspect_events(paths, options))
+
+        return work
+
+    def _import(self) -> Any:
+        plan, library, checks, temporary = self.plan, self._library, self.checks, self._temporary
+
+        def work() -> Generator[Event, None, Corpus]:
+            from models.data.importing.importer import import_events
+            from models.files.atomic import remove_folder
+
+            corpus = yield from import_events(library, plan, checks)
+            if temporary is not None:
+                remove_folder(temporary)
+            return corpus
+
+        return work
+
+    def _begin(self, doing: str, work: Any) -> None:
+        self.doing, self.phase, self.problem = doing, "", ""
+        self.done = self.total = 0
+        self._task.drive(work)
+        self.changed.emit()
+
+    @Slot(object)
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            if isinstance(event, Phase):
+                self.phase = event.name
+            elif isinstance(event, Progress):
+                self.done, self.total = event.done, event.total
+        self.changed.emit()
+
+    @Slot(object)
+    def _on_done(self, result: Any) -> None:
+        doing, self.doing = self.doing, ""
+        if doing == "reading":
+            self.info = result
+            self.task, self.roles = result.task, dict(result.roles)
+            self.source_changed.emit()
+            self._check()
+        elif doing == "checking":
+            self.checks = result
+        elif doing == "importing":
+            self.close()
+            self._datasets.add(result.sha)
+            self.imported.emit(result.sha)
+        self.changed.emit()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        was, self.doing, self.problem = self.doing, "", failure.sentence
+        if was == "reading":
+            self.source_changed.emit()
+        self.changed.emit()
+
+
+def _name_of(paths: Sequence[str]) -> str:
+    """A dataset's name after its files."""
+    first = Path(paths[0])
+    name = first.name
+    for _ in range(2):  # “films.jsonl.gz”
+        if not first.is_dir():
+            name = Path(name).stem or name
+    return name if len(paths) == 1 else f"{name} and {len(paths) - 1} more"

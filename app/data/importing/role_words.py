@@ -1,0 +1,29 @@
+"""What roles and findings are called on screen."""
+
+from __future__ import annotations
+
+_ROLES = {
+    "text": "Text",
+    "text_pair": "Second text",
+    "label": "Label",
+    "labels": "Labels",
+    "score": "Score",
+    "words": "Words",
+    "tags": "Tags",
+    "question": "Question",
+    "context": "Text with the answer",
+    "answers": "Answers",
+    "source": "Source",
+    "target": "Target",
+    "messages": "Messages",
+    "prompt": "Prompt",
+    "reply": "Reply",
+    "system": "System prompt",
+    "input": "More of the prompt",
+    "group": "Group (not divided)",
+}
+
+
+def role_title(role: str) -> str:
+    """The name of a role of ImportPlan."""
+    return _ROLES.get(role, role.replace("_", " ").capitalize())

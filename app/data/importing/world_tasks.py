@@ -1,0 +1,114 @@
+"""Tiny World's tasks: datasets that Terrarium makes itself, ready to be learned."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QGridLayout, QProgressBar, QPushButton, QWidget
+
+from app.kit.basics import button, column, label, row
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.worker.background import LatestTask
+from models.events import Event, Progress
+
+if TYPE_CHECKING:
+    from models.data.corpus import Corpus
+
+WORLD_TASKS = {
+    "mood": ("Moods", "Which of ten moods a sentence is in: classification."),
+    "names": ("Names", "Mark people, places and things in stories: tagging."),
+    "qa": ("Questions", "Mark the answer to a question in a story, or say that it has none."),
+    "translation": ("Translation", "English into French, German and Spanish."),
+    "summary": ("Summaries", "A story in a sentence or two."),
+    "code": ("Code", "A small Python function from its description."),
+}
+"""Tasks that models.data.tiny_world.tasks has -> title and what is learned."""
+_SEED = 0
+
+
+class WorldTasks(QWidget):
+    """A button for each task; a dataset that the library has already is shown at once.
+
+    Signals:
+        made(sha): the dataset is in the library.
+    """
+
+    made = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.buttons: dict[str, QPushButton] = {}
+        self._task = LatestTask(self)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(2 * SPACE)
+        grid.setVerticalSpacing(SPACE // 2)
+        for at, (name, (title, words)) in enumerate(WORLD_TASKS.items()):
+            self.buttons[name] = make = button(
+                title, theme, partial(self.make, name), tip=f"Make this dataset. {words}"
+            )
+            grid.addWidget(make, at, 0)
+            grid.addWidget(label(words, "muted", wrap=True), at, 1, Qt.AlignmentFlag.AlignVCenter)
+        grid.setColumnStretch(1, 1)
+        self._words = label("", "caption", wrap=True)
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self.cancel = button("Stop", theme, self._task.cancel, icon="x", role="link", tip="Stop; nothing is kept")
+        self._going = QWidget()
+        self._going.setLayout(row(self._words, self._bar, self.cancel))
+        lines = column(label("Ready-made: tasks of Tiny World", "subheading"))
+        lines.addWidget(
+            label(
+                "Synthetic, but with answers that are right by construction, and unseen cases held out.",
+                "caption",
+                wrap=True,
+            )
+        )
+        lines.addLayout(grid)
+        lines.addWidget(self._going)
+        self.setLayout(lines)
+        self._going.hide()
+        self._task.busy_changed.connect(self._on_busy)
+        self._task.events_received.connect(self._on_events)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(session.notices.fail)
+
+    @property
+    def busy(self) -> bool:
+        """Whether one is being made."""
+        return self._task.busy
+
+    def make(self, name: str) -> None:
+        """Make the dataset of a task, a key of WORLD_TASKS, in the background."""
+        library = self._session.library
+
+        def work() -> Generator[Event, None, Corpus]:
+            from models.data.tiny_world.tasks.corpora import build_task_corpus
+
+            return (yield from build_task_corpus(library, name, _SEED))
+
+        self._words.setText(f"Making “{WORLD_TASKS[name][0]}”")
+        self._bar.setRange(0, 0)
+        self._task.drive(work)
+
+    @Slot(bool)
+    def _on_busy(self, busy: bool) -> None:
+        self._going.setVisible(busy)
+        for each in self.buttons.values():
+            each.setEnabled(not busy)
+
+    @Slot(object)
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        last = next((event for event in reversed(events) if isinstance(event, Progress)), None)
+        if last is not None and last.total:
+            self._bar.setRange(0, last.total)
+            self._bar.setValue(last.done)
+
+    @Slot(object)
+    def _on_done(self, corpus: Corpus) -> None:
+        self._session.datasets.add(corpus.sha)
+        self.made.emit(corpus.sha)

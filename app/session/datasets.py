@@ -1,0 +1,103 @@
+"""The datasets of the library, and the one that is looked at."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.session.trash import Trash
+from app.worker.background import LatestTask
+from app.worker.notices import Notices
+from models.data.datasets import DatasetInfo
+from models.library.library import Library
+
+
+class Datasets(QObject):
+    """Lists and deletes datasets; problems are reported as notices. Their list is read in the background.
+
+    sha: the one that is looked at, '' for none.
+
+    Signals:
+        list_changed(): `list` is new.
+        changed(): `sha` is another one.
+        run_requested(sha): a run is to be set up on this dataset.
+    """
+
+    list_changed = Signal()
+    changed = Signal()
+    run_requested = Signal(str)
+
+    def __init__(self, library: Library, trash: Trash, notices: Notices, parent: QObject) -> None:
+        super().__init__(parent)
+        self._library, self._trash = library, trash
+        self._list: tuple[DatasetInfo, ...] | None = None
+        self.sha = ""
+        self._reader = LatestTask(self)
+        self._reader.done.connect(self._on_read)
+        self._reader.failed.connect(notices.fail)
+        trash.restored.connect(self._on_restored)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the list was read at least once."""
+        return self._list is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the list is being read."""
+        return self._reader.busy
+
+    def list(self) -> builtins.list[DatasetInfo]:
+        """All datasets, by name, as they were last read."""
+        return [*(self._list or ())]
+
+    def info(self, sha: str) -> DatasetInfo | None:
+        """The dataset in this folder of the library, None if there is none."""
+        return next((info for info in self.list() if info.corpus.sha == sha), None)
+
+    @Slot()
+    def refresh(self) -> None:
+        """Read the list again."""
+        from models.data.datasets import list_datasets
+
+        self._reader.ask(lambda: list_datasets(self._library))
+
+    def choose(self, sha: str) -> None:
+        """Look at a dataset, '' for none."""
+        if sha != self.sha:
+            self.sha = sha
+            self.changed.emit()
+
+    def add(self, sha: str) -> None:
+        """A dataset was added to the library: look at it."""
+        self.refresh()
+        self.choose(sha)
+
+    def delete(self, sha: str) -> None:
+        """Move a dataset to the trash. Runs on it stay, but cannot be resumed until it is restored."""
+        info = self.info(sha)
+        if info is not None:
+            what = f"dataset “{info.name}”"
+            self._trash.offer_undo(what, self._delete((info.corpus.folder,)), self._delete)
+
+    def _delete(self, folders: Sequence[Path]) -> Sequence[str]:
+        tokens = [token for folder in folders for token in self._trash.move(folder)]
+        gone = {folder.name for folder in folders if not folder.exists()}
+        self._list = tuple(info for info in self.list() if info.corpus.sha not in gone)
+        self.list_changed.emit()
+        if self.sha in gone:
+            self.choose("")
+        return tokens
+
+    @Slot(str)
+    def _on_restored(self, kind: str) -> None:
+        if kind == "corpus":
+            self.refresh()
+
+    @Slot(object)
+    def _on_read(self, found: builtins.list[DatasetInfo]) -> None:
+        self._list = tuple(found)
+        self.list_changed.emit()

@@ -1,0 +1,223 @@
+"""What the weights of a run start from: nothing, or a model of the library, and which of its weights are trained."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QGridLayout, QWidget
+
+from app.kit.basics import column, label, set_role
+from app.kit.forms.config_form import ConfigForm
+from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.labels import ElidedCombo, NumberLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.preset_words import format_parameter_count
+from app.kit.words.value_words import words
+from app.session.session import Session
+from models import cost
+from models.number_words import format_compact, format_size
+from models.settings.model_config import ModelConfig
+from models.settings.tune_spec import TUNE_MODES, TuneSpec
+
+_SMALL = 1_000_000
+"""Up to this many parameters, all weights are the better choice (see _WHY_ALL)."""
+_WHY_ALL = (
+    "For a model this small, training all weights is the best choice: LoRA makes it forget more, and with tied and "
+    "frozen token rows it cannot say new words."
+)
+_WHY_LORA = "LoRA trains few numbers beside the frozen weights, so that a large model fits into memory."
+_UNCHANGED = "The architecture and the tokenizer are those of this model."
+_HELD = TuneSpec(parent="-")
+
+
+class StartPicker(QWidget):
+    """Chooses a TuneSpec, or none. Models of others are imported first (menu File), and are then in the list.
+
+    Signals:
+        changed(): `spec` or `problem` is new.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._config: ModelConfig | None = None
+        self._mode_is_chosen = False
+        self.choice: QComboBox = ElidedCombo()
+        self.choice.setAccessibleName("Start from")
+        self.choice.setToolTip(
+            "Nothing, with random weights at first; or a model that has learned something already: one of your runs, "
+            "or an imported model (menu File)."
+        )
+        self.checkpoint = QComboBox()
+        self.checkpoint.setAccessibleName("Checkpoint to start from")
+        self.checkpoint.setToolTip("The weights after which step")
+        for box in (self.choice, self.checkpoint):
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(18)
+            keep_wheel_for_scrolling(box)
+        self.form = ConfigForm(_HELD, theme, hidden={"parent"})
+        self._about = label("", "caption", wrap=True)
+        self._why = label("", "caption", wrap=True)
+        self._tuning = QWidget()
+        self.costs = {mode: (NumberLabel(7, "mono-small"), NumberLabel(9, "mono-small")) for mode in TUNE_MODES}
+        self._modes = {mode: label(words(mode), "small") for mode in TUNE_MODES}
+        self._tuning.setLayout(column(self.checkpoint, self._about, self.form, self._why, self._cost_table()))
+        self.setLayout(column(self.choice, self._tuning))
+        self.choice.activated.connect(self._on_choice)
+        self.checkpoint.activated.connect(lambda: self.changed.emit())
+        self.form.changed.connect(self._on_form)
+        self.form.problem_changed.connect(lambda _: self.changed.emit())
+        session.runs.changed.connect(self.reload)
+        session.training.ended.connect(self.reload)
+        self.reload()
+
+    def _cost_table(self) -> QWidget:
+        table = QWidget()
+        grid = QGridLayout(table)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(2 * SPACE)
+        grid.setVerticalSpacing(SPACE // 2)
+        for at, (title, tip) in enumerate(
+            (
+                ("What each would train", "The modes of fine-tuning"),
+                ("Weights", "Numbers that are trained"),
+                ("Memory", "Estimated memory of a step; Measure, at the right, tries the chosen mode"),
+            )
+        ):
+            caption = label(title, "caption")
+            caption.setToolTip(tip)
+            grid.addWidget(caption, 0, at, Qt.AlignmentFlag.AlignRight if at else Qt.AlignmentFlag.AlignLeft)
+        for at, (mode, (n_weights, n_bytes)) in enumerate(self.costs.items(), start=1):
+            grid.addWidget(self._modes[mode], at, 0)
+            for column_at, number in enumerate((n_weights, n_bytes), start=1):
+                grid.addWidget(number, at, column_at)
+            n_weights.setAccessibleName(f"Weights trained by {words(mode)}")
+            n_bytes.setAccessibleName(f"Memory of {words(mode)}")
+        grid.setColumnStretch(0, 1)
+        return table
+
+    def show_costs(self, costs: Mapping[str, tuple[int, int]]) -> None:
+        """Show what each mode trains and needs: mode -> (trained weights, bytes of a step)."""
+        for mode, (n_weights, n_bytes) in self.costs.items():
+            known = costs.get(mode)
+            n_weights.setText("–" if known is None else format_compact(known[0], billion="B"))
+            n_bytes.setText("–" if known is None else format_size(known[1]))
+            chosen = mode == self.form.config.mode
+            set_role(self._modes[mode], "accent" if chosen else "small")
+
+    @property
+    def config(self) -> ModelConfig | None:
+        """The design of the model that is started from, None for none."""
+        return self._config
+
+    @property
+    def run_id(self) -> str:
+        """The run that is started from, '' for none."""
+        return str(self.choice.currentData() or "")
+
+    @property
+    def name(self) -> str:
+        """What the model that is started from is called, '' for none."""
+        return self.choice.currentText().rpartition("  ·  ")[0] if self.run_id else ""
+
+    @property
+    def problem(self) -> str:
+        """Why `spec` cannot be had, in a sentence; '' where it can."""
+        if not self.run_id:
+            return ""
+        return self.form.problem if self._config is not None else "The settings of this model cannot be read."
+
+    @property
+    def spec(self) -> TuneSpec | None:
+        """The chosen model and mode; None to start from nothing."""
+        if not self.run_id:
+            return None
+        step = self.checkpoint.currentData()
+        chosen: TuneSpec = self.form.config
+        return dataclasses.replace(chosen, parent=f"{self.run_id}@{step}" if step else self.run_id)
+
+    def set_spec(self, spec: TuneSpec | None) -> None:
+        """Choose `spec`; a model that is gone is not chosen."""
+        run_id, _, step = spec.parent.partition("@") if spec is not None else ("", "", "")
+        with QSignalBlocker(self):
+            self.choice.setCurrentIndex(max(0, self.choice.findData(run_id)))
+            self._show_choice()
+            if spec is not None and self.run_id:
+                self._mode_is_chosen = True
+                self.form.set_config(dataclasses.replace(spec, parent=_HELD.parent))
+                self.checkpoint.setCurrentIndex(max(0, self.checkpoint.findData(step)))
+            self._show_why()
+        self.changed.emit()
+
+    def start_from(self, run_id: str) -> None:
+        """Choose a run, with its last checkpoint."""
+        self.choice.setCurrentIndex(max(0, self.choice.findData(run_id)))
+        self._on_choice()
+
+    @Slot()
+    def reload(self) -> None:
+        """List the models again, keeping the choice."""
+        was = self.run_id
+        with QSignalBlocker(self.choice):
+            self.choice.clear()
+            self.choice.addItem("From scratch: random weights", "")
+            for info in self._session.runs.list():
+                if not info.problem and (info.step or info.status == "imported"):
+                    state = "imported" if info.status == "imported" else f"step {info.step:,}"
+                    self.choice.addItem(f"{info.name}  ·  {state}", info.id)
+            self.choice.setCurrentIndex(max(0, self.choice.findData(was)))
+        self._show_choice()
+        if self.run_id != was:
+            self.changed.emit()
+
+    @Slot()
+    def _on_choice(self) -> None:
+        self._mode_is_chosen = False
+        self._show_choice()
+        self.changed.emit()
+
+    def _show_choice(self) -> None:
+        """Show the checkpoints, and what a model of this size is usually tuned with."""
+        run_id = self.run_id
+        self._tuning.setVisible(bool(run_id))
+        spec = self._session.runs.spec(run_id) if run_id else None
+        self._config = spec.model if spec is not None else None
+        step = self.checkpoint.currentData()
+        with QSignalBlocker(self.checkpoint):
+            self.checkpoint.clear()
+            self.checkpoint.addItem("Its last weights", "")
+            for known in self._session.runs.checkpoint_steps(run_id)[1:] if run_id else ():
+                self.checkpoint.addItem(f"Its weights after step {known:,}", str(known))
+            self.checkpoint.setCurrentIndex(max(0, self.checkpoint.findData(step)))
+        self.checkpoint.setVisible(self.checkpoint.count() > 1)
+        if self._config is not None:
+            self._about.setText(f"{format_parameter_count(self._config)} parameters. {_UNCHANGED}")
+            if not self._mode_is_chosen:
+                small = cost.total_parameters(self._config) <= _SMALL
+                with QSignalBlocker(self.form):
+                    self.form.set_config(dataclasses.replace(_HELD, mode="all" if small else "lora"))
+        self._show_why()
+
+    @Slot()
+    def _on_form(self) -> None:
+        self._mode_is_chosen = True
+        self._show_why()
+        self.changed.emit()
+
+    def _show_why(self) -> None:
+        """Say why this mode is proposed, or what speaks against another."""
+        config, tune = self._config, self.form.config
+        why = ""
+        if config is not None and cost.total_parameters(config) <= _SMALL:
+            why = _WHY_ALL
+        elif tune.mode == "lora":
+            why = _WHY_LORA
+        self._why.setText(why)
+        self._why.setVisible(bool(why))
+        is_against = why == _WHY_ALL and tune.mode != "all"
+        self._why.setProperty("tone", "warning" if is_against else "")
+        self._why.style().polish(self._why)

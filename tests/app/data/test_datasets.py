@@ -1,0 +1,110 @@
+"""The list of datasets: choosing, deleting with undo, who uses one, and Tiny World's ready-made ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from app.data.importing import world_tasks
+from app.data.tab import DataTab
+from app.session.session import Session
+from models.data.corpus import Corpus, build_examples_corpus
+from models.data.tiny_world.tasks import corpora
+from models.settings.run_spec import DataSpec, RunSpec
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def letters(session: Session) -> Corpus:
+    """A dataset of 40 letters, ham or spam."""
+    rows = [{"text": f"Letter {n} says {n * n}.", "label": "spam" if n % 3 else "ham"} for n in range(40)]
+    return build_examples_corpus(
+        session.library, rows[:30], rows[30:], "letters", None, task="classification", labels=("ham", "spam")
+    )
+
+
+@pytest.fixture
+def listed(tab: DataTab, letters: Corpus, session: Session, until: Until) -> DataTab:
+    session.datasets.refresh()
+    until(lambda: bool(session.datasets.list()))
+    return tab
+
+
+def test_the_list_says_task_rows_labels_and_size(listed: DataTab, letters: Corpus, until: Until) -> None:
+    item = listed.list.item_of(letters.sha)
+    assert item is not None
+    assert item.detail.startswith("Classification · 40 rows · 2 labels · ")
+    listed.list.setCurrentRow(0)
+    assert listed.views.current == "dataset"
+    view = listed.views.view("dataset")
+    until(lambda: not view.busy and view.rows.rowCount() == 20)
+    assert view.title.text() == "letters"
+    assert "30 training, 10 validation" in view.facts["Rows"].text()
+    assert view.facts["Labels"].text() == "ham, spam"
+    assert view.facts["Used by"].text() == "no run"
+    assert view.example.answers.text() == "ham (output 1 of 2)"
+
+
+def test_delete_is_undone(listed: DataTab, letters: Corpus, session: Session, qtbot: QtBot, until: Until) -> None:
+    listed.list.setCurrentRow(0)
+    listed.list.setFocus()
+    qtbot.keyClick(listed.list, Qt.Key.Key_Delete)
+    assert not letters.folder.exists()
+    assert listed.list.count() == 0
+    assert listed.views.current == "import", "nothing is left to be shown"
+    session.undo.show_stack("data")
+    assert session.undo.group.undoText() == "deletion of dataset “letters”"
+    session.undo.group.undo()
+    until(lambda: listed.list.count() == 1)
+    assert letters.folder.exists()
+    session.undo.group.redo()
+    assert not letters.folder.exists()
+
+
+def test_a_dataset_in_use_is_said_to_be(
+    listed: DataTab, letters: Corpus, session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    from models.runs.run_folder import RunFolder
+    from models.tokenizers import save_tokenizer, train_tokenizer
+
+    save_tokenizer(train_tokenizer([""], "byte", 0), session.library, "bytes", {})
+    data = DataSpec(source="dataset", dataset=letters.sha, task="classification", labels=letters.labels)
+    RunFolder.create(session.library, dataclasses.replace(tiny_spec, name="my run", data=data), "bytes", letters.sha)
+    session.datasets.refresh()
+    until(lambda: bool(session.datasets.list()[0].used_by))
+    item = listed.list.item_of(letters.sha)
+    assert item is not None
+    assert item.detail.endswith("used by 1 run")
+    listed.list.setCurrentRow(0)
+    view = listed.views.view("dataset")
+    assert view.facts["Used by"].text() == "1 run: “my run”"
+    assert "could then not be resumed" in view.delete.toolTip()
+
+
+def test_a_run_on_it_is_asked_for(listed: DataTab, letters: Corpus, session: Session, qtbot: QtBot) -> None:
+    listed.list.setCurrentRow(0)
+    with qtbot.waitSignal(session.datasets.run_requested) as asked:
+        listed.views.view("dataset").train.click()
+    assert asked.args == [letters.sha]
+
+
+def test_the_tasks_of_tiny_world_are_offered_and_made(
+    tab: DataTab, session: Session, monkeypatch: pytest.MonkeyPatch, until: Until
+) -> None:
+    assert set(world_tasks.WORLD_TASKS) == set(corpora.WORLD_TASKS)
+    small = dataclasses.replace(
+        corpora.WORLD_TASKS["mood"], sizes={("train", "seen"): 12, ("val", "seen"): 4, ("test", "unseen"): 4}
+    )
+    monkeypatch.setattr(corpora, "WORLD_TASKS", {**corpora.WORLD_TASKS, "mood": small})
+    world = tab.views.importing.world
+    world.buttons["mood"].click()
+    until(lambda: not world.busy and bool(session.datasets.list()))
+    (info,) = session.datasets.list()
+    assert info.corpus.task == "classification"
+    assert tab.views.current == "dataset"
+    assert tab.list.current_key == info.corpus.sha

@@ -1,0 +1,258 @@
+"""Importing, clicked through: drop a file, give roles, tick, import, see the dataset, and set up a run on it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QWidget
+from pytestqt.qtbot import QtBot
+
+from app.data.tab import DataTab
+from app.session.session import Session
+from models.data.corpus import Corpus, list_corpora
+from models.data.importing import checks as checking
+from models.data.importing.checks import Checks
+from models.data.importing.plan import ImportPlan
+from models.events import Event, Progress
+from models.library.library import Library
+from tests.app.heard import Heard
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+def drop(widget: QWidget, *paths: Path) -> None:
+    """Drop files on a widget."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    copy, left, none = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(QPoint(20, 20), copy, data, left, none)
+    QApplication.sendEvent(widget, enter)
+    assert enter.isAccepted()
+    QApplication.sendEvent(widget, QDropEvent(QPointF(20, 20), copy, data, left, none))
+
+
+def pick(box: QComboBox, value: str) -> None:
+    """Choose an entry of a combo box as a user does."""
+    index = box.findData(value)
+    assert index >= 0, f"no {value!r} in {[box.itemData(i) for i in range(box.count())]}"
+    box.setCurrentIndex(index)
+    box.activated.emit(index)
+
+
+def words(widget: QWidget) -> str:
+    return " ".join(label.text() for label in widget.findChildren(QLabel) if label.isVisible())
+
+
+def test_an_empty_library_says_what_can_be_dropped(tab: DataTab, session: Session, until: Until) -> None:
+    until(lambda: session.datasets.is_read)
+    shown = words(tab.views.importing)
+    assert "Drop files or a folder here" in shown
+    assert "SQuAD" in shown
+    assert "Tiny World" in shown
+    assert not tab.views.importing.banner.isVisible()
+    assert tab.none.isVisible()
+
+
+def test_a_dropped_table_becomes_a_dataset(tab: DataTab, films: Path, session: Session, until: Until) -> None:
+    page = tab.views.importing
+    drop(page, films)
+    until(lambda: not tab.busy and page.table.rows.rowCount() == 20)
+    assert list(page.table.roles) == ["sentence", "opinion", "year"]
+    pick(page.task, "classification")
+    pick(page.table.roles["sentence"], "text")
+    pick(page.table.roles["opinion"], "label")
+    until(lambda: page.import_button.isEnabled())
+    assert "54 rows" in page.summary.text()
+    assert page.banner.property("tone") == ""
+    assert page.checks.findings["duplicates"].tick.isChecked()
+    page.checks.findings["duplicates"].tick.click()
+    assert not page.import_button.isEnabled(), "the line would be of other choices"
+    until(lambda: page.import_button.isEnabled())
+    assert "60 rows" in page.summary.text()
+    page.name.selectAll()
+    page.name.insert("My films")
+    page.name.textEdited.emit("My films")
+    page.import_button.click()
+    until(lambda: bool(session.datasets.list()))
+    (info,) = session.datasets.list()
+    assert (info.name, info.corpus.task, sum(info.n_rows.values())) == ("My films", "classification", 60)
+    assert set(info.corpus.labels) == {"yes", "no"}
+    assert tab.views.current == "dataset"
+    assert tab.list.current_key == info.corpus.sha
+    until(lambda: not tab.views.view("dataset").busy and tab.views.view("dataset").rows.rowCount() == 20)
+    assert not tab.draft.paths, "the next import begins anew"
+
+
+def test_roles_are_guessed_with_a_reason_and_belong_to_one_column(opened: DataTab, until: Until) -> None:
+    page, draft = opened.views.importing, opened.draft
+    pick(page.task, "classification")
+    pick(page.table.roles["opinion"], "label")
+    pick(page.table.roles["sentence"], "text")
+    assert draft.roles == {"label": "opinion", "text": "sentence"}
+    pick(page.table.roles["year"], "label")
+    assert page.table.roles["opinion"].currentData() == ""
+    assert draft.roles == {"label": "year", "text": "sentence"}
+    pick(page.table.roles["sentence"], "")
+    assert not page.import_button.isEnabled()
+    assert page.banner.property("tone") == "warning"
+    assert "text" in page.summary.text()
+    pick(page.task, "text-to-text")
+    assert page.table.roles["year"].findData("target") >= 0
+    assert page.table.roles["year"].findData("label") == -1
+
+
+def test_a_labelled_table_needs_no_choice(tab: DataTab, tmp_path: Path, until: Until) -> None:
+    path = tmp_path / "spam.csv"
+    path.write_text(
+        "text,label\n" + "".join(f"Letter {n} says {n * n},{'spam' if n % 3 else 'ham'}\n" for n in range(40))
+    )
+    tab.draft.open([str(path)])
+    until(lambda: tab.draft.can_import)
+    page = tab.views.importing
+    assert page.task.currentData() == "classification"
+    assert page.reason.text().startswith("Guessed: ")
+    assert "40 rows" in page.summary.text()
+
+
+def test_the_example_is_shown_as_the_model_will_see_it(opened: DataTab, qtbot: QtBot, until: Until) -> None:
+    page = opened.views.importing
+    pick(page.task, "classification")
+    pick(page.table.roles["sentence"], "text")
+    pick(page.table.roles["opinion"], "label")
+    until(lambda: opened.draft.can_import and not page.example.busy)
+    assert page.example.seen is not None
+    ids = [piece.id for piece in page.example.seen.texts[0].tokens.pieces]
+    assert bytes(id - ids[0] + ord("F") for id in ids).startswith(b"Film number 0"), "byte by byte"
+    assert page.example.answers.text().startswith("no (output ")
+    page.table.rows.setFocus()
+    qtbot.keyClick(page.table.rows, Qt.Key.Key_Down)
+    until(lambda: not page.example.busy)
+    assert page.example.count.text() == "2 of 20"
+    assert page.example.answers.text().startswith("yes (output ")
+    page.example.forward.click()
+    assert page.table.rows.currentRow() == 2
+    pick(page.task, "text-to-text")
+    pick(page.table.roles["sentence"], "source")
+    pick(page.table.roles["opinion"], "target")
+    until(lambda: not opened.busy)
+    assert [text.title for text in page.example.seen.texts] == ["Reads", "Writes"]
+    assert len(page.example.tokens[1].pieces) == 3, "yes"
+
+
+def test_markup_in_rows_is_shown_as_it_is(tab: DataTab, tmp_path: Path, until: Until) -> None:
+    path = tmp_path / "tags.jsonl"
+    path.write_text('{"text": "<b>bold</b> & more", "label": "<i>x</i>"}\n' * 3)
+    tab.draft.open([str(path)])
+    until(lambda: not tab.busy and tab.draft.info is not None)
+    table = tab.views.importing.table.rows
+    assert table.item(0, 0).text() == "<b>bold</b> & more"
+    assert "&lt;b&gt;" in table.item(0, 0).toolTip()
+    assert all(
+        each.textFormat() == Qt.TextFormat.PlainText for each in tab.views.importing.findChildren(QLabel) if each.text()
+    )
+
+
+def test_a_damaged_source_is_said_with_its_line_and_another_can_be_opened(
+    tab: DataTab, tmp_path: Path, films: Path, until: Until
+) -> None:
+    path = tmp_path / "broken.jsonl"
+    path.write_text('{"text": "a"}\n{"text": \n')
+    page = tab.views.importing
+    tab.draft.open([str(path)])
+    until(lambda: page.source_problem.isVisible())
+    assert "line 2" in page.source_problem.text()
+    assert page.open_files.isVisible()
+    assert not page.banner.isVisible()
+    drop(page, films)
+    until(lambda: tab.draft.info is not None)
+    assert not page.source_problem.isVisible()
+
+
+def test_a_source_can_be_read_in_another_way(tab: DataTab, tmp_path: Path, until: Until) -> None:
+    path = tmp_path / "cafés.csv"
+    path.write_bytes(("text,label\n" + "un café,1\nun thé,2\n" * 4).encode("latin-1"))
+    page = tab.views.importing
+    tab.draft.open([str(path)])
+    until(lambda: not tab.busy)
+    page.reading.set_folded(False)
+    pick(page.reading.encoding, "latin-1")
+    until(lambda: not tab.busy and page.table.rows.rowCount() > 0)
+    cell = page.table.rows.item(0, 0)
+    assert cell is not None
+    assert cell.text() == "un café"
+    page.reading.header.setCurrentIndex(2)
+    page.reading.header.activated.emit(2)
+    until(lambda: not tab.busy and tab.draft.info is not None)
+    assert "text" not in page.table.roles, "the first line is a row"
+    assert tab.draft.plan.read.encoding == "latin-1"
+    page.other.click()
+    assert page.reading.encoding.currentIndex() == 0
+
+
+def test_a_cancelled_import_leaves_nothing(
+    opened: DataTab, library: Library, monkeypatch: pytest.MonkeyPatch, until: Until, heard: Heard
+) -> None:
+    from models.data.importing import importer
+
+    page, going = opened.views.importing, threading.Event()
+
+    def endless(library: Library, plan: ImportPlan, checks: Checks | None = None) -> Generator[Event, None, Corpus]:
+        while True:
+            going.set()
+            yield Progress(done=1, total=2)
+
+    pick(page.task, "classification")
+    pick(page.table.roles["sentence"], "text")
+    pick(page.table.roles["opinion"], "label")
+    until(page.import_button.isEnabled)
+    monkeypatch.setattr(importer, "import_events", endless)
+    page.import_button.click()
+    until(going.is_set)
+    assert page.cancel.isVisible()
+    assert not page.table.isEnabled()
+    until(lambda: opened.draft.status is not None and opened.draft.status.total == 2)
+    page.cancel.click()
+    assert not page.cancel.isVisible()
+    assert page.import_button.isEnabled()
+    assert not list_corpora(library)
+    assert not heard.failures
+
+
+def test_choices_are_checked_again_and_older_checks_say_nothing_more(
+    opened: DataTab, monkeypatch: pytest.MonkeyPatch, until: Until
+) -> None:
+    plans: list[ImportPlan] = []
+    real = checking.check_events
+
+    def watched(library: Library, plan: ImportPlan) -> Generator[Event, None, Checks]:
+        plans.append(plan)
+        return (yield from real(library, plan))
+
+    monkeypatch.setattr(checking, "check_events", watched)
+    page, draft = opened.views.importing, opened.draft
+    pick(page.task, "classification")
+    pick(page.table.roles["sentence"], "text")
+    pick(page.table.roles["opinion"], "label")
+    until(lambda: draft.can_import)
+    page.val_share.setValue(20.0)
+    assert not draft.can_import
+    until(lambda: draft.can_import)
+    assert plans[-1].val_fraction == 0.2
+    n = len(plans)
+    draft.set_name("another name")
+    assert draft.can_import
+    assert len(plans) == n, "a name changes no row"
+    draft.set_name("  ")
+    assert not draft.can_import
+
+
+def test_another_source_closes_this_one(opened: DataTab) -> None:
+    page = opened.views.importing
+    page.other.click()
+    assert opened.draft.paths == ()
+    assert page.open_files.isVisible()

@@ -1,0 +1,154 @@
+"""A new run from a model of the library, on a dataset: modes, what they cost, and the run that comes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtWidgets import QLabel
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.training.new_run.page import NewRun
+from models import cost
+from models.data.corpus import Corpus, build_examples_corpus
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import TrainConfig
+from models.settings.tune_spec import TuneSpec
+from models.tokenizers import train_tokenizer
+from tests.app.heard import Heard
+from tests.app.small_models import put_model
+from tests.models.runs_on_disk import put_run
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def parent(session: Session) -> str:
+    """The id of a run with a small decoder of bytes."""
+    return put_model(session.library, train_tokenizer([""], "byte", 0), "decoder-only")
+
+
+@pytest.fixture
+def dialogues(session: Session) -> Corpus:
+    """A dataset of 30 short dialogues."""
+    rows = [
+        {"messages": [{"role": "user", "content": f"Say {n}."}, {"role": "assistant", "content": f"{n}!"}]}
+        for n in range(30)
+    ]
+    return build_examples_corpus(session.library, rows[:20], rows[20:], "dialogues", None, task="chat")
+
+
+@pytest.fixture
+def form(session: Session, theme: ThemeProvider, parent: str, dialogues: Corpus, qtbot: QtBot, until: Until) -> NewRun:
+    form = NewRun(session, theme)
+    qtbot.addWidget(form)
+    form.resize(1280, 700)
+    form.show()
+    session.datasets.refresh()
+    until(lambda: session.datasets.is_read)
+    return form
+
+
+def words(form: NewRun) -> str:
+    return " ".join(label.text() for label in form.choices.start.findChildren(QLabel) if label.isVisible())
+
+
+def test_a_dataset_brings_its_task(form: NewRun, session: Session, dialogues: Corpus) -> None:
+    form.data.set_dataset(dialogues.sha)
+    data = form.draft.spec().data
+    assert (data.source, data.dataset, data.task, data.labels) == ("dataset", dialogues.sha, "chat", ())
+    assert form.choices.start.spec is None
+    assert form.draft.spec().tune is None
+    assert form.draft.default_name.endswith(" on dialogues")
+    session.designs.choose("bert-tiny")
+    assert form.draft.problem.startswith("Conversations cannot be learned by a model that is encoder-only")
+
+
+def test_labels_give_the_model_its_head(form: NewRun, session: Session, until: Until) -> None:
+    rows = [{"text": f"Letter {n}", "label": "abc"[n % 3]} for n in range(20)]
+    corpus = build_examples_corpus(
+        session.library, rows[:15], rows[15:], "letters", None, task="classification", labels=("a", "b", "c")
+    )
+    session.designs.choose("bert-tiny")
+    form.data.set_dataset(corpus.sha)
+    session.datasets.refresh()
+    until(lambda: form.data.info is not None and form.data.info.name == "letters")
+    spec = form.draft.spec()
+    assert (spec.data.task, spec.data.labels) == ("classification", ("a", "b", "c"))
+    assert (spec.model.head, spec.model.n_label) == ("sequence", 3)
+    assert form.data.metric_box.itemData(1) == "macro_f1"
+
+
+def test_a_small_parent_is_tuned_whole_with_a_sentence_why(form: NewRun, parent: str, until: Until) -> None:
+    start = form.choices.start
+    assert start.choice.currentText().startswith("From scratch")
+    start.start_from(parent)
+    assert start.spec == TuneSpec(parent=parent, mode="all")
+    assert "LoRA makes it forget more" in words(form)
+    assert not form.design.isVisible()
+    assert not form.tokenizer.isVisible()
+    assert (form.form.config.optimizer, form.form.config.weight_decay) == ("adamw", 0.0)
+    total = cost.total_parameters(form.draft.model)
+    until(lambda: start.costs["all"][0].text() != "–")
+    assert start.costs["all"][0].text() == form.review.fact("trained")
+    assert form.review.fact("parameters").startswith(start.costs["all"][0].text()[:2])
+    start.form.apply({"mode": "lora", "lora_r": 2})
+    assert form.draft.spec().tune == TuneSpec(parent=parent, mode="lora", lora_r=2)
+    costs = form.draft.mode_costs(None)
+    assert costs["lora"][0] < costs["all"][0] == total
+    assert costs["lora"][1] < costs["all"][1]
+    start.start_from("")
+    assert form.draft.spec().tune is None
+    assert form.form.config.optimizer == TrainConfig().optimizer
+    assert form.design.isVisible()
+
+
+def test_a_large_parent_is_tuned_by_lora(form: NewRun, session: Session) -> None:
+    put_run(session.library, "large", ModelConfig(vocab_size=261, d_model=256, n_layer=2, n_head=4))
+    form.choices.start.reload()
+    large = next(info.id for info in session.runs.list() if info.name == "large")
+    form.choices.start.start_from(large)
+    spec = form.choices.start.spec
+    assert spec is not None
+    assert spec.mode == "lora"
+    assert "so that a large model fits into memory" in words(form)
+
+
+def test_settings_of_a_tuned_run_fill_the_form(form: NewRun, parent: str, dialogues: Corpus) -> None:
+    form.data.set_dataset(dialogues.sha)
+    form.choices.start.start_from(parent)
+    spec = form.draft.spec()
+    tune = TuneSpec(parent=parent, mode="last", n_last=1, old_share=0.25)
+    other = dataclasses.replace(spec, name="again", tune=tune, train=dataclasses.replace(spec.train, steps=7, lr=2e-4))
+    form.choices.start.start_from("")
+    form.set_spec(other)
+    assert form.draft.spec() == other
+
+
+def test_it_is_measured_and_trained(
+    form: NewRun, session: Session, parent: str, dialogues: Corpus, until: Until, heard: Heard
+) -> None:
+    form.data.set_dataset(dialogues.sha)
+    form.choices.start.start_from(parent)
+    form.choices.start.form.apply({"mode": "lora", "lora_r": 2, "train_embeddings": True})
+    form.form.apply({"steps": 2, "batch_size": 2, "eval_interval": 2, "eval_batches": 1, "sample_interval": 0})
+    form.review.measure.click()
+    until(lambda: form.trials.state.cost is not None and not form.trials.state.running)
+    measured = form.draft.measured()
+    assert measured is not None
+    assert measured.ms_per_step is not None
+    assert form.review.origin.text() == "measured"
+    form.name.setText("tuned")
+    form.start.click()
+    until(lambda: not session.training.active)
+    assert not heard.failures
+    info = next(info for info in session.runs.list() if info.name == "tuned")
+    run = RunFolder.open(info.folder)
+    assert run.spec.tune is not None
+    assert run.spec.tune.mode == "lora"
+    assert run.lineage["parent"]["run"] == parent
+    assert run.made_from("corpus").startswith(dialogues.sha)
