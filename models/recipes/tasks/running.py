@@ -39,6 +39,7 @@ _THREADS_OF_TUNED = 2
 """Those of published models are larger."""
 _MIN_STEPS, _MOST_TIMES = 20, 4
 """Where the minutes are given: as many steps as fit into them, but not less, nor so many times the recipe's."""
+_MOST_GROUPS = 20
 _OTHER_SHARE = 0.25
 """The share of given minutes that is kept for everything but training."""
 _SPARE = 16
@@ -262,9 +263,10 @@ class TaskRun:
     def _by_group(
         self, data: TaskRows, predictions: Sequence[Prediction], labels: Sequence[str], resamples: int = RESAMPLES
     ) -> Generator[Event, None, dict[str, Report]]:
-        """The reports of the rows of each group; none where rows have no groups."""
+        """The reports of the rows of each group; none where rows have no groups, or each nearly its own."""
         reports: dict[str, Report] = {}
-        for group in dict.fromkeys(str(row["group"]) for row in data.rows if "group" in row):
+        names = dict.fromkeys(str(row["group"]) for row in data.rows if "group" in row)
+        for group in names if len(names) <= _MOST_GROUPS else ():
             chosen = [i for i, row in enumerate(data.rows) if str(row.get("group")) == group]
             part = dataclasses.replace(data, rows=[data.rows[i] for i in chosen])
             own = [predictions[i] for i in chosen]

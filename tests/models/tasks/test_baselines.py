@@ -112,6 +112,28 @@ def test_a_table_of_words_is_learned_from_pairs() -> None:
     assert _answers(WordByWord(), [], _sources("as it is")) == ["as it is"]
 
 
+def test_each_language_has_a_table_and_a_memory_of_its_own() -> None:
+    words = {
+        "French": {"the": "le", "sun": "soleil", "sea": "lac"},
+        "Spanish": {"the": "el", "sun": "sol", "sea": "lago"},
+    }
+    train = [
+        {
+            "source": f"Say in {language}: {text}",
+            "target": " ".join(table.get(word, word.upper()) for word in text.split()),
+            "language": language,
+        }
+        for language, table in words.items()
+        for text in ("the sun", "the sea", "sun sea", "the moon", "moon sea", "sea")
+    ]
+    asked = [{"source": "Say in Spanish: the sun", "language": "Spanish"}]
+    assert _answers(WordByWord(), train, asked) == ["el sol"], "without the prompt"
+    assert _answers(TranslationMemory(), train, asked) == ["el sol"]
+    assert _answers(TranslationMemory(), train, [{"source": "Say in Latin: the sun", "language": "Latin"}]) == [
+        "le soleil"
+    ]
+
+
 PAIRS = [
     {"source": "def count_key(things):\n    Count the key.\n", "target": '    return things.count("key")\n'},
     {"source": "def double(n):\n    Twice.\n", "target": "    return 2 * n\n"},
