@@ -28,7 +28,8 @@ def small(name: str) -> PublishedRecipe:
     tuning = recipe.tuning
     if tuning is not None:
         settings = {**tuning.settings, **({"n_last": 1} if "n_last" in tuning.settings else {})}
-        tuning = dataclasses.replace(tuning, settings=settings, train=with_steps(tuning.train, 4))
+        steps = dataclasses.replace(with_steps(tuning.train, 4), eval_interval=4)
+        tuning = dataclasses.replace(tuning, settings=settings, train=steps)
     return dataclasses.replace(
         recipe,
         model=dataclasses.replace(recipe.model, n_layer=1, d_model=32, context_length=64),
@@ -69,7 +70,7 @@ def test_from_a_parent_and_from_scratch_side_by_side(library: Library, tmp_path:
 def test_a_reply_format_beside_the_model_before(
     library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpora, "N_ORDERS", (16, 4, 4))
+    monkeypatch.setattr(corpora, "N_ORDERS", (16, 1, 2))
     parent = make_run(library, dataclasses.replace(tiny_config, context_length=256), steps=1)
     train(parent, library)
     task = TaskRun(library, small("format"), device="cpu", data=str(parent.folder))
