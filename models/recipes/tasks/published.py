@@ -16,7 +16,7 @@ from models.data.collections.corpora import COLLECTIONS, build_collection, build
 from models.data.corpus import Corpus
 from models.events import Event
 from models.library.library import Library
-from models.recipes.tasks.table import ENCODER, TASK_RECIPES, Bar, TaskRecipe, train_settings
+from models.recipes.tasks.table import TASK_RECIPES, Bar, TaskRecipe, with_steps
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.settings.slots import check_complete
@@ -94,10 +94,19 @@ class PublishedRecipe(TaskRecipe):
         )
 
 
+_ENCODER = dataclasses.replace(TASK_RECIPES["mood"].model, context_length=64)
+"""Small enough for texts of some thousand rows."""
+
+
+def _train(steps: int, **settings: Any) -> TrainConfig:
+    """The settings of Tiny World's recipes, which suit any model of this size."""
+    return with_steps(dataclasses.replace(TASK_RECIPES["mood"].train, **settings), steps)
+
+
 def _tuned(steps: int, **settings: Any) -> TrainConfig:
     """AdamW with a rate that falls to 0, validated twice: what is fine-tuned knows most already, and takes long."""
     common = {"optimizer": "adamw", "schedule": "linear", "warmup_steps": steps // 10, "eval_batches": 10}
-    train = train_settings(steps, **(common | settings))
+    train = _train(steps, **(common | settings))
     return dataclasses.replace(train, eval_interval=steps // 2, checkpoint_interval=steps // 2)
 
 
@@ -107,9 +116,9 @@ _RECIPES = (
         title="Film reviews",
         help="Says whether a sentence of a film review is positive. From scratch a small model does no better than "
         "counting words; a model that has read before knows what words mean.",
-        model=dataclasses.replace(ENCODER, d_model=64, n_layer=1, context_length=64),
+        model=dataclasses.replace(_ENCODER, n_layer=1),
         tokenizer=TokenizerSpec(kind="bpe", vocab_size=4096),
-        train=train_settings(400),
+        train=_train(400),
         baselines=(MajorityLabel, NaiveBayes),
         bars=(Bar(metric="accuracy", value=0.80),),
         minutes=3,
@@ -124,9 +133,9 @@ _RECIPES = (
         title="Mails",
         help="Tells spam from mail by subject and body alone. Mails that are almost the same are never on both sides "
         "of the split.",
-        model=dataclasses.replace(ENCODER, d_model=64, context_length=256),
+        model=dataclasses.replace(_ENCODER, context_length=256),
         tokenizer=TokenizerSpec(kind="bpe", vocab_size=4096),
-        train=train_settings(600),
+        train=_train(600),
         baselines=(MajorityLabel, NaiveBayes),
         bars=(Bar(metric="accuracy", value=0.98),),
         minutes=3,
@@ -135,9 +144,9 @@ _RECIPES = (
         name="addresses",
         title="Addresses",
         help="Tags each word of a postal address: street, place, state and 26 more, as people write them in practice.",
-        model=dataclasses.replace(ENCODER, d_model=64, context_length=96),
+        model=dataclasses.replace(_ENCODER, context_length=96),
         tokenizer=TokenizerSpec(kind="bpe", vocab_size=400),
-        train=train_settings(1500),
+        train=_train(1500),
         baselines=(MostFrequentTag,),
         bars=(Bar(metric="token_accuracy", value=0.95),),
         minutes=2,
@@ -149,7 +158,7 @@ _RECIPES = (
         "items and half of the wordings of the test are new.",
         model=ModelConfig(),
         tokenizer=TokenizerSpec(),
-        train=train_settings(100),
+        train=_train(100),
         baselines=(),
         bars=(Bar(metric="valid_form", value=0.95),),
         minutes=6,
@@ -157,7 +166,7 @@ _RECIPES = (
         tuning=Tuning(
             where=SMOLLM2,
             settings={"mode": "lora", "lora_r": 8, "lora_alpha": 16.0, "max_length": 128, "measure_forgetting": False},
-            train=_tuned(60, batch_size=4, lr=1e-3, eval_batches=2),
+            train=_tuned(32, batch_size=4, lr=1e-3, eval_batches=1),
         ),
     ),
 )

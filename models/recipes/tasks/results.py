@@ -87,6 +87,7 @@ class TaskResult:
                 if name in report.scores
             },
             "baseline": {"name": title, "score": best},
+            "baselines": {title: own.scores[self.metric].value for title, own in group.baselines.items()},
             **({"outcomes": report.details["outcomes"]} if "outcomes" in report.details else {}),
         }
 

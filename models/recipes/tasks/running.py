@@ -86,6 +86,7 @@ class TaskRun:
             self._parent, self._data = data, ""
         self._stop: tuple[bool, str] | None = None
         self._is_training = False
+        self._threads = THREADS
         self.trainer: Trainer | None = None
         self.run: RunFolder | None = None
         self.result: TaskResult | None = None
@@ -102,7 +103,7 @@ class TaskRun:
         Raises:
             ValueError: with a sentence, where the data or the parent does not suit the task, or training fails.
         """
-        threads = torch.get_num_threads()
+        self._threads = threads = torch.get_num_threads()
         torch.set_num_threads(THREADS)
         try:
             with contextlib.closing(self._events(time.perf_counter())) as events:
@@ -137,7 +138,7 @@ class TaskRun:
     def _train(self, spec: RunSpec) -> Generator[Event, None, bool]:
         """Train a run of `spec`; whether it came to its end."""
         self.run = yield from prepare_run(self._library, spec)
-        allowed = _THREADS_OF_TUNED if _is_tuned_as_published(self.recipe, spec) else THREADS
+        allowed = min(_THREADS_OF_TUNED, self._threads) if _is_tuned_as_published(self.recipe, spec) else THREADS
         torch.set_num_threads(allowed)
         self.trainer = Trainer(self.run, self._library, device=self._device, allow_threads=allowed)
         if self._stop is not None:  # Ctrl-C may come between any two lines

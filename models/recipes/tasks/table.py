@@ -101,7 +101,7 @@ _DECODER = ModelConfig(
     d_model=128,
 )
 """The design of the quick start: its convolutions tell words from their neighbours before attention has learned to."""
-ENCODER = dataclasses.replace(_DECODER, topology="encoder-only", head="none")
+_ENCODER = dataclasses.replace(_DECODER, topology="encoder-only", head="none")
 _ENCODER_DECODER = dataclasses.replace(_DECODER, topology="encoder-decoder")
 _TRAIN = TrainConfig(
     batch_size=16,
@@ -127,7 +127,7 @@ def with_steps(train: TrainConfig, steps: int) -> TrainConfig:
     )
 
 
-def train_settings(steps: int, **settings: Any) -> TrainConfig:
+def _train(steps: int, **settings: Any) -> TrainConfig:
     return with_steps(dataclasses.replace(_TRAIN, **settings), steps)
 
 
@@ -141,9 +141,9 @@ _RECIPES = (
         title="Moods",
         help="Says which of ten moods a text implies. Sentences that were seen in training are recognised in new "
         "stories; at unseen ones a model that starts from scratch can only guess: what pretraining is for.",
-        model=dataclasses.replace(ENCODER, d_model=64),
+        model=dataclasses.replace(_ENCODER, d_model=64),
         tokenizer=_bpe(1024),
-        train=train_settings(200),
+        train=_train(200),
         baselines=(MajorityLabel, NaiveBayes),
         bars=(Bar(metric="accuracy", value=0.98, group="seen"),),
         minutes=1,
@@ -153,9 +153,9 @@ _RECIPES = (
         title="Names",
         help="Marks people, places, things, colours and moods. The same names are people and places, and a fifth "
         "of them is never in training, so the sentence has to tell what a word is.",
-        model=dataclasses.replace(ENCODER, d_model=64, context_length=192),
+        model=dataclasses.replace(_ENCODER, d_model=64, context_length=192),
         tokenizer=_bpe(400),
-        train=train_settings(250),
+        train=_train(250),
         baselines=(LexiconTagger, MostFrequentTag),
         bars=(Bar(metric="entity_f1", value=0.93, group="unseen"),),
         minutes=2,
@@ -165,9 +165,9 @@ _RECIPES = (
         title="Questions",
         help="Marks the answer to a question in a text, or says that it has none. Which facts go together is held "
         "out: nothing but the text can tell.",
-        model=dataclasses.replace(ENCODER, context_length=160, n_segment=2),
+        model=dataclasses.replace(_ENCODER, context_length=160, n_segment=2),
         tokenizer=_bpe(1024),
-        train=train_settings(2400, batch_size=8, eval_batches=16),
+        train=_train(2400, batch_size=8, eval_batches=16),
         baselines=(LastMentioned,),
         bars=(Bar(metric="exact_match", value=0.95), Bar(metric="no_answer_f1", value=0.90)),
         minutes=3,
@@ -179,7 +179,7 @@ _RECIPES = (
         "words, and pairs of a noun and an adjective that agrees with it.",
         model=dataclasses.replace(_ENCODER_DECODER, context_length=64),
         tokenizer=_bpe(1024),
-        train=train_settings(800, batch_size=32, eval_batches=2),
+        train=_train(800, batch_size=32, eval_batches=2),
         baselines=(WordByWord, TranslationMemory),
         bars=(
             Bar(metric="chrf2", value=98),
@@ -195,7 +195,7 @@ _RECIPES = (
         "sentence of the story: who has what has to be followed.",
         model=dataclasses.replace(_ENCODER_DECODER, context_length=192),
         tokenizer=_bpe(1024),
-        train=train_settings(2000, batch_size=8, eval_batches=8),
+        train=_train(2000, batch_size=8, eval_batches=8),
         baselines=(LeadSentence, LastSentences),
         bars=(Bar(metric="facts_right", value=0.90), Bar(metric="rouge_l", value=0.97)),
         minutes=4,
@@ -208,7 +208,7 @@ _RECIPES = (
         "is right three times in four: that group proves little.)",
         model=_ENCODER_DECODER,
         tokenizer=_bpe(1024),
-        train=train_settings(800, eval_batches=4),
+        train=_train(800, eval_batches=4),
         baselines=(SwappedWords,),
         bars=(Bar(metric="pass_at_1", value=0.90, group=code.UNSEEN_COMPOSITION),),
         minutes=4,

