@@ -67,10 +67,13 @@ class TaskEncoder:
         self._start = start_id(config, tokenizer) if config.topology == "encoder-decoder" else -1
         self._pad = pad_id(tokenizer) or 0
 
-    def items(self, rows: Sequence[Row], *, has_targets: bool = True) -> list[Item]:
-        """The items of rows, in order: one each, but several windows of a context that is too long."""
+    def items(self, rows: Sequence[Row], *, has_targets: bool = True, first_row: int = 0) -> list[Item]:
+        """The items of rows, in order: one each, but several windows of a context that is too long.
+
+        first_row: the index of the first of these rows.
+        """
         encode = {"tagging": self._tagged, "span": self._windows}.get(self.task, self._text)
-        return [item for i, row in enumerate(rows) for item in encode(i, row, has_targets)]
+        return [item for i, row in enumerate(rows, first_row) for item in encode(i, row, has_targets)]
 
     def batch(self, items: Sequence[Item], class_weights: Tensor | None = None) -> Batch:
         """The items padded at the end; class_weights: (L), the weight of each label in the loss.

@@ -21,7 +21,7 @@ from models.pronouns.batches import PronounBatches
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.settings.tune_spec import TuneSpec
-from models.tasks.batches import TaskBatches
+from models.tasks.batches import make_task_batches
 from models.tasks.encoding import LABEL_TASKS
 from models.tasks.rows import labels_of
 
@@ -76,7 +76,8 @@ def make_batches_events(
     if corpus.task in LABEL_TASKS:
         if old is not None and old_share:
             _check_old_rows(corpus, old, config)
-        return TaskBatches(corpus, tokenizer, config, train, split, labels or labels_of(corpus))
+        known = labels or labels_of(corpus)
+        return (yield from make_task_batches(corpus, tokenizer, config, train, split, known))
     objective = objective_on(corpus, config, tokenizer, train.objective)
     form = ExampleForm(template=template or ChatTemplateConfig(), model=config)
     old_rows = None

@@ -68,7 +68,7 @@ def _forecast_task(
     """As `forecast`, for a task with labels."""
     corpus, tokenizer, spec = prepared.corpus, prepared.tokenizer, prepared.spec
     labels = spec.data.labels
-    preview = preview_task(corpus, tokenizer, spec.batch_model, spec.train, labels)
+    preview = yield from preview_task(corpus, tokenizer, spec.batch_model, spec.train, labels)
     yield preview
     if not measured:
         return

@@ -20,7 +20,7 @@ from models.data.source_to_target import SourceToTarget
 from models.events import Event, Phase
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig, objective_of
-from models.tasks.batches import TaskBatches
+from models.tasks.batches import TaskBatches, make_task_batches
 from models.tasks.encoding import LABEL_TASKS, Item, TaskEncoder
 from models.tasks.rows import labels_of
 from models.tokenizers import Piece, pieces_of
@@ -58,7 +58,7 @@ def preview_data(
     """
     yield Phase(name="Encoding the text")
     if corpus.task in LABEL_TASKS:
-        return preview_task(corpus, tokenizer, model, train, labels)
+        return (yield from preview_task(corpus, tokenizer, model, train, labels))
     form = ExampleForm(template=template or ChatTemplateConfig(), model=model)
     encoded = yield from encode_splits(corpus, tokenizer, form)
     yield Phase(name="Making the first batches")
@@ -108,26 +108,25 @@ def preview_encoded(
 
 def preview_task(
     corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig, labels: Sequence[str]
-) -> DataPreview:
+) -> Generator[Event, None, DataPreview]:
     """A preview of a task with labels: what the model reads, and its labels, tags or answer. Arguments as there."""
-    batches = TaskBatches(corpus, tokenizer, model, train, "train", labels or labels_of(corpus))
+    known = labels or labels_of(corpus)
+    batches = yield from make_task_batches(corpus, tokenizer, model, train, "train", known)
     facts, problems = [_task_facts(batches, "train")], []
     if train.eval_interval:
         try:
-            facts.append(
-                _task_facts(TaskBatches(corpus, tokenizer, model, train, "val", batches.encoder.labels), "val")
-            )
+            held_out = yield from make_task_batches(corpus, tokenizer, model, train, "val", known)
+            facts.append(_task_facts(held_out, "val"))
         except ValueError as error:
             problems.append(str(error))
     if len(facts) == 1:
         facts.append(SplitFacts(split="val", n_tokens=0, n_bytes=0, n_examples=0))
     chosen = [batches.items[i * len(batches.items) // N_EXAMPLES] for i in range(min(N_EXAMPLES, len(batches.items)))]
-    lengths = np.array([len(item.ids) for item in batches.items])
     return DataPreview(
         objective=corpus.task,
         examples=tuple(_task_example(batches.encoder, tokenizer, item) for item in chosen),
         splits=tuple(facts),
-        lengths=_histogram("examples", lengths, 0),
+        lengths=_histogram("examples", batches.items.lengths.astype(np.int64), 0),
         epochs=train.steps * train.grad_accum_steps / batches.n_batches,
         vocab_size=tokenizer.get_vocab_size(),
         problems=tuple(problems),
@@ -135,8 +134,8 @@ def preview_task(
 
 
 def _task_facts(batches: TaskBatches, split: str) -> SplitFacts:
-    n_tokens = sum(len(item.ids) for item in batches.items)
-    return SplitFacts(split=split, n_tokens=n_tokens, n_bytes=0, n_examples=len({item.row for item in batches.items}))
+    items = batches.items
+    return SplitFacts(split=split, n_tokens=int(items.lengths.sum()), n_bytes=0, n_examples=items.n_rows)
 
 
 def _task_example(encoder: TaskEncoder, tokenizer: Tokenizer, item: Item) -> PreviewExample:

@@ -13,7 +13,7 @@ from tokenizers import models as cores
 from models.data.batch import Batch
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
-from models.tasks.batches import balanced_weights
+from models.tasks.batches import balanced_weights, count_labels
 from models.tasks.encoding import Item, TaskEncoder, marked_tokenizer
 from models.tasks.losses import task_nll
 from models.tasks.rows import check_rows
@@ -190,7 +190,7 @@ def test_losses_are_those_of_torch() -> None:
 
 def test_balanced_weights_make_labels_count_alike() -> None:
     items = [Item(row=i, ids=(1,), n_first=1, target=target) for i, target in enumerate([0, 0, 0, 1])]
-    weights = balanced_weights(items, 3)
+    weights = balanced_weights(count_labels(items, 3))
     assert weights.tolist() == pytest.approx([4 / 9, 4 / 3, 1.0])
 
 
