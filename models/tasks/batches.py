@@ -17,7 +17,7 @@ from models.data.batch import Batch
 from models.data.batches import POOL_BATCHES
 from models.data.corpus import Corpus
 from models.data.epoch_permutations import EpochPermutations
-from models.events import Event, Pace, Phase
+from models.events import Event, Pace
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.tasks.encoding import Item, TaskEncoder
@@ -40,8 +40,7 @@ class TaskItems(Sequence[Item]):
         self.n_rows, self.counts = len(self._rows), np.zeros(len(encoder.labels), np.int64)
 
     def read(self) -> Generator[Event, None, None]:
-        """Encode all rows. Yields Phase and Progress; ValueError as `make_task_batches`."""
-        yield Phase(name="Encoding the text")
+        """Encode all rows. Yields Progress; ValueError as `make_task_batches`."""
         where = str(self._corpus.path(self._split))
         pace, done = Pace(self._rows.offset(self.n_rows)), 0
         if not self.n_rows:
@@ -85,7 +84,7 @@ class TaskItems(Sequence[Item]):
 def make_task_batches(
     corpus: Corpus, tokenizer: Tokenizer, config: ModelConfig, train: TrainConfig, split: str, labels: Sequence[str]
 ) -> Generator[Event, None, TaskBatches]:
-    """The batches of a split of a dataset. Yields Phase and Progress.
+    """The batches of a split of a dataset. Yields Progress (bytes).
 
     Raises:
         ValueError: where a row has another form than the task's, or a label that is not among `labels`.
