@@ -9,7 +9,7 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,17 +26,24 @@ PEAK_MB = 700.0
 GROWTH_PERCENT = 5.0
 """What twice the data may add to the peak memory."""
 
-STEPS = 10
+SETTINGS = (
+    "train.steps=10",
+    "train.eval_interval=5",
+    "train.eval_batches=4",
+    "train.sample_interval=0",
+    "model.context_length=64",
+)
+"""Of the training that is begun."""
+
 _GB = 10**9
 _MB = 10**6
 _POLL_S = 0.05
 _N_WORDS, _N_SENTENCES, _PER_ROW = 5_000, 5_000, 5
-_ROWS_AT_ONCE = 5_000
-_SETTINGS = ("train.eval_interval=5", "train.eval_batches=4", "train.sample_interval=0", "model.context_length=64")
+_ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Measured:
+class Measured:
     """Of one size: the peaks in bytes, and the seconds, of importing and of beginning a training."""
 
     n_bytes: int
@@ -46,15 +53,20 @@ class _Measured:
     train_s: float
 
 
-def bench_data(folder: Path, gigabytes: float, steps: int = STEPS) -> Generator[Event, None, list[Result]]:
+def bench_data(folder: Path, gigabytes: float) -> Generator[Event, None, list[Result]]:
     """Peak memory (MB), its growth from half the size to the whole (%), and MB/s. `folder` is for the data (2.5 times
     its size), and is emptied by the caller.
 
     Raises:
         ValueError: where a command fails, with its message.
     """
-    half = yield from _measure(folder / "half", gigabytes / 2, steps)
-    whole = yield from _measure(folder / "whole", gigabytes, steps)
+    half = yield from measure_data(folder / "half", gigabytes / 2)
+    whole = yield from measure_data(folder / "whole", gigabytes)
+    return compare_sizes(half, whole)
+
+
+def compare_sizes(half: Measured, whole: Measured) -> list[Result]:
+    """The results of `bench_data`."""
     results = []
     for name, small, large, seconds in (
         ("data import", half.import_peak, whole.import_peak, whole.import_s),
@@ -73,7 +85,12 @@ def _limited(name: str, ours: float, unit: str, target: float) -> Result:
     return Result(name=name, unit=unit, ours=ours, target=target, met=ours <= target)
 
 
-def _measure(home: Path, gigabytes: float, steps: int) -> Generator[Event, None, _Measured]:
+def measure_data(home: Path, gigabytes: float, settings: Sequence[str] = SETTINGS) -> Generator[Event, None, Measured]:
+    """Generate so much JSONL, import it, and begin a training with these `settings`, all in the folder `home`.
+
+    Raises:
+        ValueError: as `bench_data`.
+    """
     home.mkdir(parents=True)
     file, n_bytes = home / "stories.jsonl", int(gigabytes * _GB)
     yield Phase(name=f"Generating {format_size(n_bytes)} of JSONL")
@@ -87,12 +104,10 @@ def _measure(home: Path, gigabytes: float, steps: int) -> Generator[Event, None,
     import_peak, import_s = yield from _run([*imported, "--test", "0"], home)
     file.unlink()
     yield Phase(name=f"Beginning a training on {format_size(n_bytes)}")
-    settings = ("data.source=dataset", "data.dataset=stories", f"train.steps={steps}", *_SETTINGS)
-    changes = [argument for setting in settings for argument in ("--set", setting)]
+    wanted = ("data.source=dataset", "data.dataset=stories", *settings)
+    changes = [argument for setting in wanted for argument in ("--set", setting)]
     train_peak, train_s = yield from _run(["train", "--device", "cpu", *changes], home)
-    return _Measured(
-        n_bytes=n_bytes, import_peak=import_peak, import_s=import_s, train_peak=train_peak, train_s=train_s
-    )
+    return Measured(n_bytes=n_bytes, import_peak=import_peak, import_s=import_s, train_peak=train_peak, train_s=train_s)
 
 
 def _blocks(n_bytes: int) -> Iterator[tuple[int, str]]:

@@ -128,7 +128,7 @@ def encode_split_events(
 ) -> Generator[Event, None, EncodedSplit]:
     """A split of a corpus, tokenized in the form in which a model reads examples.
 
-    Yields Phase and Progress (bytes) while a large one is encoded, the first time.
+    Yields Progress (bytes), and Phase where a large one is encoded, the first time.
 
     Raises:
         ValueError: where a file is damaged, the disk has no room, or as `encode_examples`.
@@ -144,7 +144,6 @@ def encode_split_events(
 
 def _text_in_memory(corpus: Corpus, encoder: ManyTextsEncoder, split: str) -> Generator[Event, None, EncodedSplit]:
     """A text of a small corpus, encoded part by part: of one that can be cut, that changes no token."""
-    yield Phase(name="Encoding the text")
     size = corpus.path(split).stat().st_size
     ids, n_bytes, pace = bytearray(), 0, Pace(size)
     for part, n_bytes in _text_parts(corpus, split, encoder, 0, size + 1):
@@ -157,7 +156,6 @@ def _examples_in_memory(
     corpus: Corpus, encoder: ManyTextsEncoder, split: str, form: ExampleForm
 ) -> Generator[Event, None, EncodedSplit]:
     """The examples of a small corpus, by their kinds: plain texts first, then the others as `encode_examples`."""
-    yield Phase(name="Encoding the text")
     rows, size = corpus.rows(split), corpus.path(split).stat().st_size
     kinds = ("text", "target", "messages") if form.pairs_apart else ("text", "messages", "target")
     found = dict.fromkeys(kinds, False)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Generator, Sequence
+from typing import overload
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -11,11 +16,90 @@ from torch import Tensor
 from models.data.batch import Batch
 from models.data.corpus import Corpus
 from models.data.epoch_permutations import POOL_BATCHES, BatchOrder, EpochPermutations
+from models.events import Event, Pace
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.tasks.encoding import TaskEncoder
 from models.tasks.row_reader import Item
 from models.tasks.rows import check_rows
+
+_GROUP_BYTES = 1 << 16
+"""Text that is encoded between two events: one text at a time, unlike texts to be learned."""
+
+
+class TaskItems(Sequence[Item]):
+    """The items of a split. Those of a large corpus are encoded anew whenever they are needed: only where they are and
+    their `lengths` (n,) in tokens are kept, 12 bytes each. `n_rows`: rows of the split. `counts` (L,): how often each
+    label occurs, of the tasks in which they can be weighted.
+    """
+
+    def __init__(self, corpus: Corpus, split: str, encoder: TaskEncoder) -> None:
+        self.encoder, self._corpus, self._split = encoder, corpus, split
+        self._rows, self._kept = corpus.rows(split), list[Item]()
+        self._row_of, self._lengths = array("i"), array("i")
+        self.n_rows, self.counts = len(self._rows), np.zeros(len(encoder.labels), np.int64)
+
+    def read(self) -> Generator[Event, None, None]:
+        """Encode all rows. Yields Progress; ValueError as `make_task_batches`."""
+        where = str(self._corpus.path(self._split))
+        pace, done = Pace(self._rows.offset(self.n_rows)), 0
+        if not self.n_rows:
+            check_rows(self._corpus.task, [], self.encoder.labels, where)
+        for group in self._rows.groups(0, _GROUP_BYTES):
+            check_rows(self._corpus.task, group, self.encoder.labels, where, done + 1)
+            items = self.encoder.items(group, first_row=done)
+            self._lengths.extend(len(item.ids) for item in items)
+            self._row_of.extend(item.row for item in items)
+            if self._corpus.task in ("classification", "tagging"):
+                self.counts += count_labels(items, len(self.counts))
+            if not self._corpus.is_large:
+                self._kept += items
+            done += len(group)
+            yield pace.progress(self._rows.offset(done))
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int32]:
+        """In tokens."""
+        return np.frombuffer(self._lengths, np.int32)
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | list[Item]:
+        """An item, or a list of items."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if self._kept:
+            return self._kept[index]
+        index = range(len(self))[index]
+        row = self._row_of[index]
+        window = index - bisect_left(self._row_of, row)
+        return self.encoder.items([self._rows[row]], first_row=row)[window]
+
+
+def make_task_batches(
+    corpus: Corpus, tokenizer: Tokenizer, config: ModelConfig, train: TrainConfig, split: str, labels: Sequence[str]
+) -> Generator[Event, None, TaskBatches]:
+    """The batches of a split of a dataset. Yields Progress (bytes).
+
+    Raises:
+        ValueError: where a row has another form than the task's, or a label that is not among `labels`.
+    """
+    encoder = TaskEncoder(config, tokenizer, corpus.task, labels)
+    items = TaskItems(corpus, split, encoder)
+    yield from items.read()
+    weights = None
+    if train.class_weights == "balanced" and corpus.task in ("classification", "tagging"):
+        learned = items
+        if split != "train":
+            learned = TaskItems(corpus, "train", encoder)
+            yield from learned.read()
+        weights = balanced_weights(learned.counts)
+    return TaskBatches(items, train, weights, shuffled=split == "train")
 
 
 class TaskBatches:
@@ -23,34 +107,18 @@ class TaskBatches:
 
     bytes_per_token: float | None = None
 
-    def __init__(
-        self,
-        corpus: Corpus,
-        tokenizer: Tokenizer,
-        config: ModelConfig,
-        train: TrainConfig,
-        split: str,
-        labels: Sequence[str],
-    ) -> None:
-        """Raises ValueError where a row has another form than the task's, or a label that is not among `labels`."""
-        rows = corpus.read_examples(split)
-        check_rows(corpus.task, rows, labels, str(corpus.path(split)))
-        self.encoder = TaskEncoder(config, tokenizer, corpus.task, labels)
-        self.items = self.encoder.items(rows)
-        lengths = torch.tensor([len(item.ids) for item in self.items])
-        self._accum, self._shuffled = train.grad_accum_steps, split == "train"
+    def __init__(self, items: TaskItems, train: TrainConfig, class_weights: Tensor | None, *, shuffled: bool) -> None:
+        self.items, self.encoder = items, items.encoder
+        lengths = torch.from_numpy(items.lengths.astype(np.int64))
+        self._accum, self._shuffled, self._class_weights = train.grad_accum_steps, shuffled, class_weights
         self._order = BatchOrder(
-            len(self.items),
+            len(items),
             train.batch_size,
-            lambda items: lengths[items],
+            lambda chosen: lengths[chosen],
             EpochPermutations(train.seed),
-            is_shuffled=self._shuffled,
-            pool_batches=POOL_BATCHES if self._shuffled else None,
+            is_shuffled=shuffled,
+            pool_batches=POOL_BATCHES if shuffled else None,
         )
-        self._class_weights = None
-        if train.class_weights == "balanced" and corpus.task in ("classification", "tagging"):
-            of = self.items if self._shuffled else self.encoder.items(corpus.read_examples("train"))
-            self._class_weights = balanced_weights(of, len(labels))
 
     @property
     def n_batches(self) -> int:
@@ -61,8 +129,13 @@ class TaskBatches:
         return self.encoder.batch([self.items[i] for i in chosen.tolist()], self._class_weights)
 
 
-def balanced_weights(items: Sequence[Item], n_label: int) -> Tensor:
-    """(L): n / (L × number of that label), so that all labels count alike; 1 for a label that does not occur."""
+def count_labels(items: Sequence[Item], n_label: int) -> npt.NDArray[np.int64]:
+    """(L): how often each label or tag is a target of the items."""
     found = [tag for item in items for tag in (item.target if isinstance(item.target, list) else [item.target])]
-    counts = torch.bincount(torch.tensor([tag for tag in found if tag >= 0]), minlength=n_label).float()
-    return torch.where(counts > 0, counts.sum() / (n_label * counts.clamp(min=1)), 1.0)
+    return np.bincount([tag for tag in found if tag >= 0], minlength=n_label)
+
+
+def balanced_weights(counts: npt.NDArray[np.int64]) -> Tensor:
+    """(L): n / (L × number of that label), so that all labels count alike; 1 for a label that does not occur."""
+    of = torch.from_numpy(counts).float()
+    return torch.where(of > 0, of.sum() / (len(of) * of.clamp(min=1)), 1.0)

@@ -58,10 +58,13 @@ class RowReader:
         self._lead = " " if _is_own(tokenizer) else ""
         self._pad = pad_id(tokenizer) or 0
 
-    def items(self, rows: Sequence[Row], *, has_targets: bool = True) -> list[Item]:
-        """The items of rows, in order: one each, but several windows of a context that is too long."""
+    def items(self, rows: Sequence[Row], *, has_targets: bool = True, first_row: int = 0) -> list[Item]:
+        """The items of rows, in order: one each, but several windows of a context that is too long.
+
+        first_row: the index of the first of these rows.
+        """
         encode = {"tagging": self._tagged, "span": self._windows}.get(self.task, self._text)
-        return [item for i, row in enumerate(rows) for item in encode(i, row, has_targets)]
+        return [item for i, row in enumerate(rows, first_row) for item in encode(i, row, has_targets)]
 
     def _text(self, i: int, row: Row, has_targets: bool) -> list[Item]:
         first = self._encode(self._lead + row["text"].strip())[0]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from models.data.corpus import Corpus
+from models.events import Event, Progress
 from models.settings.tasks import TASKS
 
 Row = Mapping[str, Any]
@@ -16,19 +17,30 @@ LABEL_TASKS = ("classification", "multi-label", "regression", "tagging", "span")
 """The tasks of label and span heads; the others are learned as text."""
 
 
-def check_rows(task: str, rows: Sequence[Row], labels: Sequence[str] | None, where: str) -> None:
+def check_rows(task: str, rows: Sequence[Row], labels: Sequence[str] | None, where: str, first: int = 1) -> None:
     """Check that rows have the form of a task, and no other labels than `labels` (None: any).
 
     Raises:
-        ValueError: in the words of `where` (“train.jsonl”), with the number of the row, counted from 1.
+        ValueError: in the words of `where` (“train.jsonl”), with the number of the row, `first` being the first one's.
     """
     if not rows:
         raise ValueError(f"{where} has no rows: choose another file, or another split.")
     known = None if labels is None else frozenset(labels)
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(rows, start=first):
         problem = _problem(task, row) or _unknown_label(task, row, known)
         if problem:
             raise ValueError(f"{where}, row {number}: {problem}")
+
+
+def check_split(corpus: Corpus, split: str, labels: Sequence[str]) -> Generator[Event, None, None]:
+    """As `check_rows`, of all rows of a dataset's split, of which only some are in memory. Yields Progress (bytes)."""
+    rows, done, where = corpus.rows(split), 0, str(corpus.path(split))
+    if not len(rows):
+        check_rows(corpus.task, [], labels, where)
+    for group in rows.groups():
+        check_rows(corpus.task, group, labels, where, done + 1)
+        done += len(group)
+        yield Progress(done=rows.offset(done), total=rows.offset(len(rows)))
 
 
 def row_labels(task: str, row: Row) -> Sequence[str]:
@@ -43,11 +55,12 @@ def labels_of(corpus: Corpus) -> tuple[str, ...]:
     """The labels of a dataset in the order of a model's outputs: as it lists them, else those in training, sorted."""
     if corpus.labels or TASKS[corpus.task].label_column is None:
         return corpus.labels
-    rows = corpus.read_examples("train")
-    for number, row in enumerate(rows, start=1):
+    found = set[str]()
+    for number, row in enumerate(corpus.rows("train"), start=1):
         if problem := _problem(corpus.task, row):
             raise ValueError(f"{corpus.path('train')}, row {number}: {problem}")
-    return tuple(sorted({label for row in rows for label in row_labels(corpus.task, row)}))
+        found.update(row_labels(corpus.task, row))
+    return tuple(sorted(found))
 
 
 def _problem(task: str, row: Row) -> str | None:

@@ -21,7 +21,7 @@ from models.pronouns.batches import PronounBatches
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.settings.tune_spec import TuneSpec
-from models.tasks.batches import TaskBatches
+from models.tasks.batches import make_task_batches
 from models.tasks.rows import LABEL_TASKS, labels_of
 
 REPLY_TASKS = ("chat", "text-to-text")
@@ -75,7 +75,8 @@ def make_batches_events(
     if corpus.task in LABEL_TASKS:
         if old is not None and old_share:
             _check_old_rows(corpus, old, config)
-        return TaskBatches(corpus, tokenizer, config, train, split, labels or labels_of(corpus))
+        known = labels or labels_of(corpus)
+        return (yield from make_task_batches(corpus, tokenizer, config, train, split, known))
     objective = objective_on(corpus, config, tokenizer, train.objective)
     form = ExampleForm(template=template or ChatTemplateConfig(), model=config)
     old_rows = None

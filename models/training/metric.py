@@ -56,7 +56,7 @@ def make_scorer(corpus: Corpus, tokenizer: Tokenizer, spec: RunSpec, template: C
     """
     if not TASKS.get(corpus.task) or not TASKS[corpus.task].metrics:
         return None
-    rows = corpus.read_examples("val")
+    rows = corpus.rows("val")
     labels = spec.data.labels or corpus.labels
     check_rows(corpus.task, rows, labels, str(corpus.path("val")))
     metric = spec.data.metric or corpus.metric or TASKS[corpus.task].metrics[0]

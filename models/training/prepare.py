@@ -27,7 +27,7 @@ from models.pronouns.pointing import check_pointing
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import QueuedRun, RunQueue
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, objective_of
-from models.tasks.rows import LABEL_TASKS, check_rows, labels_of
+from models.tasks.rows import LABEL_TASKS, check_split, labels_of
 from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens
 from models.training.batches import REPLY_TASKS, find_old_rows, make_old_rows
@@ -128,7 +128,7 @@ def _prepare(library: Library, spec: RunSpec) -> Generator[Event, None, tuple[Pr
         _check(spec)
     corpus = yield from prepare_corpus(library, spec.data)
     if spec.data.source == "dataset":
-        data = _with_task(spec.data, corpus)
+        data = yield from _with_task(spec.data, corpus)
         spec = dataclasses.replace(spec, data=data, model=spec.model.for_task(data.task, data.labels))
         _check(spec)
     name = yield from prepare_tokenizer(library, spec.tokenizer, corpus, spec.name)
@@ -150,7 +150,7 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     old = find_old_rows(library, parent.lineage, corpus, parent.config) if tune.old_share else None
     data = spec.data
     if data.source == "dataset":
-        data = _with_task(data, corpus, parent.labels)
+        data = yield from _with_task(data, corpus, parent.labels)
     tokenizer = parent.tokenizer
     n_known = tokenizer.get_vocab_size()
     spec = dataclasses.replace(spec, model=parent.config, tokenizer=parent.tokenizer_spec, data=data)
@@ -170,7 +170,7 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     )
 
 
-def _with_task(data: DataSpec, corpus: Corpus, known: Sequence[str] = ()) -> DataSpec:
+def _with_task(data: DataSpec, corpus: Corpus, known: Sequence[str] = ()) -> Generator[Event, None, DataSpec]:
     """The settings with what a dataset says of its task, its labels and its metric.
 
     known: the labels of a parent, whose order is kept if they are the same. Raises ValueError for a row that does not
@@ -178,7 +178,7 @@ def _with_task(data: DataSpec, corpus: Corpus, known: Sequence[str] = ()) -> Dat
     """
     labels = labels_of(corpus)
     for split in SPLITS if corpus.task in LABEL_TASKS else ():
-        check_rows(corpus.task, corpus.read_examples(split), labels, str(corpus.path(split)))
+        yield from check_split(corpus, split, labels)
     if set(known) == set(labels):
         labels = tuple(known)
     return dataclasses.replace(data, task=corpus.task, labels=labels, metric=data.metric or corpus.metric)

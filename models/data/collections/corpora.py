@@ -130,7 +130,8 @@ def _split(
     val, test = collection.shares
     splits: dict[str, list[Example]] = {"train": [], "val": [], "test": []}
     seen: set[str] = set()
-    for row, text, group in zip(rows, texts, near_groups(np.array(signatures)), strict=True):
+    groups = yield from near_groups(np.array(signatures))
+    for row, text, group in zip(rows, texts, groups, strict=True):
         if text not in seen:
             seen.add(text)
             place = _place(texts[group], seed)

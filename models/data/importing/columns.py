@@ -30,7 +30,7 @@ class Column:
 
     def __init__(self, dtype: npt.DTypeLike, folder: Path) -> None:
         self.dtype = np.dtype(dtype)
-        file = tempfile.SpooledTemporaryFile(_SMALL_BYTES, dir=folder)  # noqa: SIM115
+        file = tempfile.SpooledTemporaryFile(_SMALL_BYTES, dir=str(folder))  # noqa: SIM115
         self._file = cast(IO[bytes], file)
         self._pending, self._n = array(self.dtype.char), 0
         weakref.finalize(self, file.close)

@@ -69,7 +69,7 @@ def _forecast_task(
     """As `forecast`, for a task with labels."""
     corpus, tokenizer, spec = prepared.corpus, prepared.tokenizer, prepared.spec
     labels = spec.data.labels
-    preview = preview_task(prepared)
+    preview = yield from preview_task(prepared)
     yield preview
     if not measured:
         return

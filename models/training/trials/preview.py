@@ -19,7 +19,7 @@ from models.data.plain_objectives import Objective
 from models.data.source_to_target import SourceToTarget
 from models.events import Event, Phase
 from models.settings.run_spec import objective_of
-from models.tasks.batches import TaskBatches
+from models.tasks.batches import TaskBatches, make_task_batches
 from models.tasks.encoding import TaskEncoder
 from models.tasks.row_reader import Item
 from models.tasks.rows import LABEL_TASKS
@@ -47,7 +47,7 @@ def preview_data(prepared: PreparedData) -> Generator[Event, None, DataPreview]:
     """
     yield Phase(name="Encoding the text")
     if prepared.corpus.task in LABEL_TASKS:
-        return preview_task(prepared)
+        return (yield from preview_task(prepared))
     encoded = yield from encode_splits(prepared.corpus, prepared.tokenizer, prepared.form)
     yield Phase(name="Making the first batches")
     if prepared.corpus.source == "pronouns":
@@ -94,29 +94,29 @@ def preview_encoded(prepared: PreparedData, encoded: Sequence[EncodedSplit], old
     )
 
 
-def preview_task(prepared: PreparedData) -> DataPreview:
-    """A preview of a task with labels: what the model reads, and its labels, tags or answer."""
+def preview_task(prepared: PreparedData) -> Generator[Event, None, DataPreview]:
+    """A preview of a task with labels: what the model reads, and its labels, tags or answer. Yields Progress."""
     corpus, tokenizer = prepared.corpus, prepared.tokenizer
-    model, train = prepared.spec.batch_model, prepared.spec.train
-    batches = TaskBatches(corpus, tokenizer, model, train, "train", prepared.spec.data.labels)
+    model, train, labels = prepared.spec.batch_model, prepared.spec.train, prepared.spec.data.labels
+    batches = yield from make_task_batches(corpus, tokenizer, model, train, "train", labels)
     validation = SplitFacts(split="val", n_tokens=0, n_bytes=0, n_examples=0)
     if train.eval_interval:
-        validation = _task_facts(TaskBatches(corpus, tokenizer, model, train, "val", batches.encoder.labels), "val")
+        held_out = yield from make_task_batches(corpus, tokenizer, model, train, "val", labels)
+        validation = _task_facts(held_out, "val")
     chosen = [batches.items[i * len(batches.items) // N_EXAMPLES] for i in range(min(N_EXAMPLES, len(batches.items)))]
-    lengths = np.array([len(item.ids) for item in batches.items])
     return DataPreview(
         objective=corpus.task,
         examples=tuple(_task_example(batches.encoder, tokenizer, item) for item in chosen),
         splits=(_task_facts(batches, "train"), validation),
-        lengths=_histogram("examples", lengths, 0),
+        lengths=_histogram("examples", batches.items.lengths.astype(np.int64), 0),
         epochs=train.steps * train.grad_accum_steps / batches.n_batches,
         vocab_size=tokenizer.get_vocab_size(),
     )
 
 
 def _task_facts(batches: TaskBatches, split: str) -> SplitFacts:
-    n_tokens = sum(len(item.ids) for item in batches.items)
-    return SplitFacts(split=split, n_tokens=n_tokens, n_bytes=0, n_examples=len({item.row for item in batches.items}))
+    items = batches.items
+    return SplitFacts(split=split, n_tokens=int(items.lengths.sum()), n_bytes=0, n_examples=items.n_rows)
 
 
 def _task_example(encoder: TaskEncoder, tokenizer: Tokenizer, item: Item) -> PreviewExample:

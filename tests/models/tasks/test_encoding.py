@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tokenizers import Tokenizer
 
+from models.data import blocks
 from models.data.batch import Batch
+from models.data.corpus import build_examples_corpus
+from models.events import result_of
+from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
-from models.tasks.batches import balanced_weights
+from models.settings.run_spec import TrainConfig
+from models.tasks.batches import balanced_weights, count_labels, make_task_batches
 from models.tasks.encoding import TaskEncoder
 from models.tasks.losses import task_nll
 from models.tasks.row_reader import Item, marked_tokenizer
@@ -164,8 +170,34 @@ def test_losses_are_those_of_torch() -> None:
 
 def test_balanced_weights_make_labels_count_alike() -> None:
     items = [Item(row=i, ids=(1,), n_first=1, target=target) for i, target in enumerate([0, 0, 0, 1])]
-    weights = balanced_weights(items, 3)
+    weights = balanced_weights(count_labels(items, 3))
     assert weights.tolist() == pytest.approx([4 / 9, 4 / 3, 1.0])
+
+
+@pytest.mark.parametrize("task", ["classification", "span"])
+def test_of_a_large_dataset_items_are_made_when_needed(
+    task: str, tmp_path: Path, bert_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contexts = [" ".join(["the", "cat", "sat"][: 1 + i % 3] * (3 + i % 9)) for i in range(40)]
+    rows = [{"text": text, "label": "AB"[i % 3 == 0]} for i, text in enumerate(contexts)]
+    if task == "span":
+        rows = [{"question": "who ?", "context": text, "answers": [{"text": "the", "start": 0}]} for text in contexts]
+    labels = ("A", "B") if task == "classification" else ()
+    train = TrainConfig(batch_size=4, class_weights="balanced")
+    made = []
+    for name in ("small", "large"):
+        corpus = build_examples_corpus(Library(tmp_path / name), rows, rows[:9], name, 1, task=task, labels=labels)
+        assert corpus.is_large == (name == "large")
+        of_splits = [
+            result_of(make_task_batches(corpus, bert_tokenizer, BERT, train, split, labels))
+            for split in ("train", "val")
+        ]
+        made.append([batches.batch(step) for batches in of_splits for step in range(batches.n_batches)])
+        monkeypatch.setattr(blocks, "BLOCK_BYTES", 500)
+    for small, large in zip(*made, strict=True):
+        assert torch.equal(small.inputs, large.inputs)
+        assert torch.equal(small.targets, large.targets)
+        assert torch.equal(small.weights, large.weights)
 
 
 @pytest.mark.parametrize(
