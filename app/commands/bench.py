@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PARTS = ("train", "overhead", "throughput", "decode", "generate", "tokenizer", "gui", "builder")
 SEEDS = 3
 GUI_SECONDS = 20.0
+GIGABYTES = 2.0
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -36,15 +37,22 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "first token and tokens/s against Hugging Face's generate with the same weights, at three sizes; tokenizer: "
         "training and encoding against plain calls of the tokenizers library, and milliseconds from a key press to the "
         "token pills; gui: late timer ticks of the window while a model trains; builder: milliseconds until a changed "
-        "setting is drawn. Not part of all: weights MODEL: speed and perplexity of float32, bfloat16 and int8 weights.",
+        "setting is drawn. Not part of all: weights MODEL: speed and perplexity of float32, bfloat16 and int8 weights; "
+        "data: peak memory of importing generated JSONL and of beginning a training on it, at half the size and at the "
+        "whole.",
     )
-    parser.add_argument("part", nargs="?", choices=(*PARTS, "weights", "all"), default="all", help="default: all")
+    parser.add_argument(
+        "part", nargs="?", choices=(*PARTS, "weights", "data", "all"), default="all", help="default: all"
+    )
     parser.add_argument("model", nargs="?", metavar="MODEL", help="for weights: a path, or a run's id or name")
     parser.add_argument(
         "--data", nargs="+", type=Path, default=[], metavar="FILE", help="text to use instead of Python's docstrings"
     )
     parser.add_argument(
         "--seeds", type=int, default=SEEDS, metavar="N", help=f"training runs of each (default: {SEEDS})"
+    )
+    parser.add_argument(
+        "--gb", type=float, default=GIGABYTES, metavar="GB", help=f"for data: its size (default: {GIGABYTES:g})"
     )
     parser.add_argument("--quick", action="store_true", help="one seed: a third of the time, less precise")
     add_common(parser)
@@ -59,9 +67,14 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("The part weights needs a MODEL to measure; no other part takes one.")
     if args.model is not None:
         return _run_weights(args)
+    if args.gb <= 0:
+        raise UsageError(f"--gb {args.gb:g} is no size: use a number above 0.")
     parts = PARTS if args.part == "all" else (args.part,)
     with ProgressLine(as_json=args.json) as line:
-        results = measure(parts, args.device, args.data, 1 if args.quick else args.seeds, line)
+        if args.part == "data":
+            results = _run_data(args.gb, line)
+        else:
+            results = measure(parts, args.device, args.data, 1 if args.quick else args.seeds, line)
     if args.json:
         print_json({"results": [result.to_dict() for result in results]})
     else:
@@ -79,6 +92,13 @@ def _run_weights(args: argparse.Namespace) -> int:
     else:
         print(format_table(measured))
     return 0
+
+
+def _run_data(gigabytes: float, line: ProgressLine) -> list[Result]:
+    from models.bench.big_data import bench_data
+
+    with tempfile.TemporaryDirectory(prefix="terrarium-bench-") as folder:
+        return drive(bench_data(Path(folder), gigabytes), line)
 
 
 def measure(

@@ -110,7 +110,7 @@ class HubPage(QWidget):
 
     def _details_card(self) -> QWidget:
         self.title = label("", "heading", wrap=True, selectable=True)
-        self.licence, self.gated, self.size = label("", "pill"), label("gated", "pill"), label("", "pill")
+        self.licence, self.gated, self.size_class = label("", "pill"), label("gated", "pill"), label("", "pill")
         set_role(self.gated, "pill", tone="warning")
         self.gated.setToolTip("Its owner must be asked on the hub's page first")
         self.description = label("", "caption", wrap=True)
@@ -147,7 +147,7 @@ class HubPage(QWidget):
         lines.setContentsMargins(0, 0, SPACE, 0)
         lines.setSpacing(SPACE)
         lines.addWidget(self.title)
-        self._pills = row(self.licence, self.gated, self.size, None)
+        self._pills = row(self.licence, self.gated, self.size_class, None)
         lines.addLayout(self._pills)
         lines.addWidget(self.description)
         lines.addWidget(self.problem)
@@ -225,14 +225,18 @@ class HubPage(QWidget):
         self.title.setText(dataset.id)
         self.licence.setText(f"licence: {dataset.licence or 'not stated'}")
         self.licence.setToolTip("What its card says. Read it before you share what you make of the data.")
-        self.size.setText(f"{dataset.size} rows")
-        for pill, is_shown in ((self.licence, True), (self.gated, dataset.gated), (self.size, bool(dataset.size))):
+        self.size_class.setText(f"{dataset.size} rows")
+        for pill, is_shown in (
+            (self.licence, True),
+            (self.gated, dataset.gated),
+            (self.size_class, bool(dataset.size)),
+        ):
             pill.setVisible(is_shown)
 
     @Slot(object)
     def _show_details(self, details: HubDetails | None) -> None:
         self._details = details
-        for widget in (self.licence, self.gated, self.size, self.description, self.problem):
+        for widget in (self.licence, self.gated, self.size_class, self.description, self.problem):
             widget.hide()
         if details is None:
             self.title.setText("Search, and choose a dataset to look into")

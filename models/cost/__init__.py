@@ -6,7 +6,7 @@ Parameters are exact. The rest is *estimated*, and the docstrings say what is le
 from models.cost.counting import active_parameters, parameters, total_parameters
 from models.cost.memory import activation_bytes, kv_cache_bytes, memory
 from models.cost.operations import flops_per_token, operations, training_flops_per_token
-from models.cost.tuning import trained
+from models.cost.tuning import trained, training_factor
 
 __all__ = [
     "activation_bytes",
@@ -18,5 +18,6 @@ __all__ = [
     "parameters",
     "total_parameters",
     "trained",
+    "training_factor",
     "training_flops_per_token",
 ]

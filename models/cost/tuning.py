@@ -13,6 +13,7 @@ from models.cost.counting import (
     parameters,
     total_parameters,
 )
+from models.cost.operations import TRAINING_FACTOR
 from models.cost.parts import EMBEDDING, HEAD, POOLER, stacks
 from models.settings.model_config import ModelConfig
 from models.settings.tune_spec import TuneSpec
@@ -61,11 +62,25 @@ def activation_design(config: ModelConfig, tune: TuneSpec | None) -> ModelConfig
     if tune is None or tune.mode in ("all", "lora") or tune.train_embeddings:
         return config
     n = tune.n_last if tune.mode == "last" else 1
-    of_encoder = config.n_encoder_layer or config.n_layer
-    changes = {"n_layer": min(config.n_layer, n)}
+    of_encoder = config.n_encoder_layer
     if config.topology == "encoder-decoder":
-        changes["n_encoder_layer"] = min(of_encoder, max(1, n - config.n_layer))
-    return dataclasses.replace(config, **changes)
+        of_encoder = min(of_encoder or config.n_layer, max(1, n - config.n_layer))
+    return dataclasses.replace(config, n_layer=min(config.n_layer, n), n_encoder_layer=of_encoder)
+
+
+def training_factor(config: ModelConfig, tune: TuneSpec | None) -> float:
+    """How many times the operations of a forward pass a training step takes, about.
+
+    One time forward, one for the gradients of the activations and one for those of the weights: the last two from the
+    first trained layer on only.
+    """
+    if tune is None or tune.mode == "all":
+        return TRAINING_FACTOR
+    if tune.mode == "lora" or tune.train_embeddings:
+        return TRAINING_FACTOR - 1
+    n_layers = sum(stack.n_layer for stack, _ in stacks(config))
+    share = min(1.0, tune.n_last / n_layers) if tune.mode == "last" else 0.0
+    return 1 + (TRAINING_FACTOR - 1) * share
 
 
 def _last_layers(config: ModelConfig, n_last: int) -> tuple[int, int]:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from models.data.batch import Batch, Rows
-from models.data.corpus import Corpus
-from models.data.epoch_permutations import EpochPermutations
-from models.data.examples import EncodedExample, ExampleForm, encode_examples
+from models.data.encoded import EncodedSplit, Integers, TokenArray, pack_examples
+from models.data.epoch_permutations import EpochOrder, EpochPermutations, FeistelPermutations
 from models.data.old_rows import OldRows
 from models.data.plain_objectives import Objective
 from models.data.source_to_target import SourceToTarget
 from models.number_words import format_count
 from models.settings.run_spec import TrainConfig
-from models.tokenizers import encode_text
-from models.tokenizers.special_tokens import end_id
 
 POOL_BATCHES = 16
 """Examples are sorted by length within pools of this many batches: little padding, yet every step is mixed."""
@@ -45,58 +40,19 @@ class Batches(Protocol):
         """The batch of a micro-step of a step (validation: steps 0 to n_batches - 1)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class EncodedSplit:
-    """One split of a corpus as token ids: `ids` of one long text (n,), or `examples`."""
-
-    split: str
-    n_bytes: int
-    ids: Tensor | None = None
-    examples: Sequence[EncodedExample] = ()
-    end: int = -1
-
-    @property
-    def n_tokens(self) -> int:
-        """Number of tokens in the split."""
-        return len(self.ids) if self.ids is not None else sum(len(ids) for ids, _ in self.examples)
-
-
-def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str, form: ExampleForm | None = None) -> EncodedSplit:
-    """A split of a corpus, tokenized in the form in which a model reads examples.
-
-    Raises:
-        ValueError: where a file is damaged, or as `encode_examples`.
-    """
-    if corpus.kind == "text":
-        text = corpus.read_text(split)
-        return EncodedSplit(
-            split=split, n_bytes=len(text.encode()), ids=torch.tensor(encode_text(tokenizer, text), dtype=torch.long)
-        )
-    encoded, n_bytes = encode_examples(corpus.read_examples(split), tokenizer, form or ExampleForm())
-    return EncodedSplit(split=split, n_bytes=n_bytes, examples=encoded, end=end_id(tokenizer) or 0)
-
-
 def objective_batches(
     encoded: EncodedSplit, objective: Objective, context_length: int, train: TrainConfig, old: OldRows | None = None
 ) -> Batches:
     """The batches that an objective makes of a split; ValueError where it is shorter than one context.
 
-    old: what to mix into its examples.
+    Those of the split "train" are shuffled. old: what to mix into its examples.
     """
-    shuffled = encoded.split == "train"
-    if encoded.ids is not None:
-        _check_length(len(encoded.ids), context_length, encoded.split)
-        return TextBatches(encoded.ids, encoded.n_bytes, objective, train, shuffled=shuffled)
-    examples = encoded.examples
+    if encoded.starts is None:
+        _check_length(encoded.n_tokens, context_length, encoded.split)
+        return TextBatches(encoded, objective, train)
     if isinstance(objective, SourceToTarget):
         train = dataclasses.replace(train, context_loss_weight=0.0)  # a source is never predicted
-        whole, examples = examples, [objective.fit(example) for example in examples]
-        batches = ExampleBatches(examples, encoded.n_bytes, objective, train, shuffled=shuffled, old=old)
-        batches.n_cut = sum(sum(is_target) < sum(was) for (_, is_target), (_, was) in zip(examples, whole, strict=True))
-        return batches
-    if objective.ends_texts:
-        examples = [(ids[:-1], reply[:-1]) if ids[-1] == encoded.end else (ids, reply) for ids, reply in examples]
-    return ExampleBatches(examples, encoded.n_bytes, objective, train, shuffled=shuffled, old=old)
+    return ExampleBatches(encoded, objective, train, old if encoded.split == "train" else None)
 
 
 _FEW_TOKENS = 32
@@ -124,16 +80,17 @@ def _check_length(n_tokens: int, context_length: int, split: str) -> None:
 class TextBatches:
     """Windows of one long text: in training in random order, with new boundaries in every epoch; else in order."""
 
-    def __init__(self, ids: Tensor, n_bytes: int, objective: Objective, train: TrainConfig, *, shuffled: bool) -> None:
-        self._ids, self._objective = ids, objective
+    def __init__(self, encoded: EncodedSplit, objective: Objective, train: TrainConfig) -> None:
+        self._ids, self._objective = encoded.ids, objective
         self._length = objective.width - objective.overlap
         self._batch_size, self._accum, self._seed = train.batch_size, train.grad_accum_steps, train.seed
-        self._shuffled = shuffled
-        self._permutations = EpochPermutations(train.seed)
-        self.bytes_per_token = n_bytes / len(ids) if objective.predicts_text else None
-        n_free = len(ids) - objective.overlap
+        self._shuffled = encoded.split == "train"
+        self._order = _order(encoded, train.seed)
+        n_tokens = encoded.n_tokens
+        self.bytes_per_token = encoded.n_bytes / n_tokens if objective.predicts_text else None
+        n_free = n_tokens - objective.overlap
         spare = n_free - self._length
-        self._n_windows = max(1, spare // self._length) if shuffled else -(-n_free // self._length)
+        self._n_windows = max(1, spare // self._length) if self._shuffled else -(-n_free // self._length)
         self._spare = max(0, n_free - self._n_windows * self._length)
 
     @property
@@ -143,20 +100,22 @@ class TextBatches:
     def batch(self, step: int, micro_step: int = 0) -> Batch:
         first = (step * self._accum + micro_step) * self._batch_size if self._shuffled else step * self._batch_size
         last = first + self._batch_size if self._shuffled else min(first + self._batch_size, self._n_windows)
-        starts = torch.tensor([self._start(index) for index in range(first, last)])
-        positions = starts[:, None] + torch.arange(self._objective.width)  # (B, L)
+        positions = self._starts(torch.arange(first, last))[:, None] + torch.arange(self._objective.width)  # (B, L)
         real = positions < len(self._ids)
-        ids = self._ids[positions.clamp(max=len(self._ids) - 1)]
+        ids = _take(self._ids, positions.clamp(max=len(self._ids) - 1))
         seed = corruption_seed(self._seed, step, micro_step) if self._shuffled else corruption_seed(0, step, 0)
         return self._objective.batch(Rows(ids, real.float(), real), seed)
 
-    def _start(self, index: int) -> int:
+    def _starts(self, indices: Tensor) -> Tensor:
         if not self._shuffled:
-            return index * self._length
-        epoch, window = divmod(index, self._n_windows)
-        order = self._permutations.permutation(epoch, self._n_windows)
-        offset = int(order[0]) * 7919 % (self._spare + 1)  # the boundaries move from epoch to epoch
-        return offset + int(order[window]) * self._length
+            return indices * self._length
+        starts, n = torch.empty_like(indices), self._n_windows
+        for epoch in (indices // n).unique().tolist():
+            here = indices // n == epoch
+            windows = self._order.take(epoch, n, torch.cat([torch.tensor([0]), indices[here] % n]))
+            offset = int(windows[0]) * 7919 % (self._spare + 1)  # the boundaries move from epoch to epoch
+            starts[here] = offset + windows[1:] * self._length
+        return starts
 
 
 class ExampleBatches:
@@ -170,45 +129,34 @@ class ExampleBatches:
     """
 
     def __init__(
-        self,
-        encoded: Sequence[EncodedExample],
-        n_bytes: int,
-        objective: Objective,
-        train: TrainConfig,
-        *,
-        shuffled: bool,
-        old: OldRows | None = None,
+        self, encoded: EncodedSplit, objective: Objective, train: TrainConfig, old: OldRows | None = None
     ) -> None:
-        if not encoded:
+        if not encoded.n_examples:
             raise ValueError(
                 "There are no examples in this part of the data: use a larger file or another validation share."
             )
-        n_tokens = max(1, sum(len(ids) for ids, _ in encoded))
-        self.n_cut = sum(any(reply[objective.width :]) for _, reply in encoded)
-        self.n_examples, self._old = len(encoded), old if shuffled else None
-        if self._old is not None:
-            encoded = [*encoded, *self._old.examples]
-        encoded = [(ids[: objective.width], reply[: objective.width]) for ids, reply in encoded]
-        self._ids = torch.tensor([token for ids, _ in encoded for token in ids])
-        reply = torch.tensor([flag for _, flags in encoded for flag in flags])
-        self._weights = torch.where(reply, 1.0, train.context_loss_weight)
-        equal_weights = bool((self._weights == 1.0).all())
-        is_plain = objective.predicts_text and equal_weights and self._old is None
-        self.bytes_per_token = n_bytes / n_tokens if is_plain else None
-        self._lengths = torch.tensor([len(ids) for ids, _ in encoded])
-        self._starts = self._lengths.cumsum(0) - self._lengths
-        self._accum, self._shuffled, self._seed = train.grad_accum_steps, shuffled, train.seed
+        assert encoded.starts is not None
+        self._ids, self._starts, self._reply = encoded.ids, encoded.starts, encoded.reply
+        self._n_tokens, self.n_examples = encoded.n_tokens, encoded.n_examples
+        self._end = encoded.end if objective.ends_texts else None
+        self._context_weight = train.context_loss_weight
         self._objective = objective
-        self._permutations = EpochPermutations(train.seed)
-        per_batch = train.batch_size * (objective.width - objective.overlap)
-        n_shown, mean = self.n_examples, float(self._lengths[: self.n_examples].float().mean())
-        if self._old is not None:
-            n_shown += self._old.count(self.n_examples)
-            share = self._old.count(self.n_examples) / n_shown
-            mean += share * (float(self._lengths[self.n_examples :].float().mean()) - mean)
-        self._rows = max(1, int(per_batch / mean))
-        self._n_batches = max(1, n_shown // self._rows) if shuffled else -(-n_shown // self._rows)
-        self._plan: tuple[int, list[Tensor]] = (-1, [])
+        self._old, self._old_packed = old, pack_examples([] if old is None else old.examples)
+        self.n_cut = encoded.n_cut + _count_cut(encoded, objective.width)
+        equal_weights = encoded.reply is None or train.context_loss_weight == 1.0
+        is_plain = objective.predicts_text and equal_weights and old is None
+        self.bytes_per_token = encoded.n_bytes / max(1, encoded.n_tokens) if is_plain else None
+        self._accum, self._shuffled, self._seed = train.grad_accum_steps, encoded.split == "train", train.seed
+        self._order: EpochOrder = _order(encoded, train.seed)
+        n_old, mean = 0, self._mean_length(encoded)
+        if old is not None:
+            n_old = old.count(self.n_examples)
+            old_mean = float(self._spans(self.n_examples + torch.arange(len(old.examples)))[1].float().mean())
+            mean += n_old / (self.n_examples + n_old) * (old_mean - mean)
+        self._n_shown = n = self.n_examples + n_old
+        self._rows = rows = max(1, int(train.batch_size * (objective.width - objective.overlap) / mean))
+        self._n_batches = max(1, n // rows) if self._shuffled else -(-n // rows)
+        self._pool_batches = POOL_BATCHES if self._shuffled or encoded.on_disk else self._n_batches
 
     @property
     def n_batches(self) -> int:
@@ -216,33 +164,103 @@ class ExampleBatches:
 
     def batch(self, step: int, micro_step: int = 0) -> Batch:
         if not self._shuffled:
-            by_length = torch.argsort(self._lengths, stable=True)
-            return self._gather(by_length[step * self._rows : (step + 1) * self._rows], corruption_seed(0, step, 0))
+            return self._make_batch(self._members(0, step), corruption_seed(0, step, 0))
         epoch, index = divmod(step * self._accum + micro_step, self._n_batches)
-        if self._plan[0] != epoch:
-            self._plan = (epoch, self._plan_epoch(epoch))
-        return self._gather(self._plan[1][index], corruption_seed(self._seed, step, micro_step))
+        shuffled = int(self._order.take(-1 - epoch, self._n_batches, torch.tensor([index])))
+        return self._make_batch(self._members(epoch, shuffled), corruption_seed(self._seed, step, micro_step))
 
-    def _plan_epoch(self, epoch: int) -> list[Tensor]:
-        """Each batch's rows in an epoch: shuffled, sorted by length within pools, the batches shuffled again."""
-        order = self._permutations.permutation(epoch, self.n_examples)
-        if self._old is not None:
-            order = torch.cat((order, self.n_examples + self._old.rows_of(epoch, self.n_examples)))
-            order = order[self._permutations.permutation(epoch, len(order))]
-        batches: list[Tensor] = []
-        for pool in order[: self._n_batches * self._rows].split(POOL_BATCHES * self._rows):
-            by_length = pool[torch.argsort(self._lengths[pool], stable=True)]
-            batches.extend(by_length.split(self._rows))
-        return [batches[int(i)] for i in self._permutations.permutation(-1 - epoch, len(batches))]
+    def _members(self, epoch: int, index: int) -> Tensor:
+        """The examples of batch number `index` of an epoch, before its batches are shuffled.
 
-    def _gather(self, rows: Tensor, seed: int) -> Batch:
-        lengths, starts = self._lengths[rows], self._starts[rows]
+        The examples are shuffled, then sorted by length within pools.
+        """
+        pool, place = divmod(index, self._pool_batches)
+        size = self._pool_batches * self._rows
+        members = torch.arange(pool * size, min((pool + 1) * size, self._n_shown, self._n_batches * self._rows))
+        if self._shuffled:
+            members = self._shuffle(epoch, members)
+        by_length = members[torch.argsort(self._spans(members)[1], stable=True)]
+        return by_length[place * self._rows : (place + 1) * self._rows]
+
+    def _shuffle(self, epoch: int, positions: Tensor) -> Tensor:
+        """The examples at these positions of an epoch; old ones have the numbers from `n_examples` on."""
+        if self._old is None:
+            return self._order.take(epoch, self.n_examples, positions)
+        mixed = self._order.take(epoch, self._n_shown, positions)
+        is_old, found = mixed >= self.n_examples, torch.empty_like(mixed)
+        found[~is_old] = self._order.take(epoch, self.n_examples, mixed[~is_old])
+        places = (mixed[is_old] - self.n_examples).tolist()
+        found[is_old] = self.n_examples + self._old.rows_of(epoch, self.n_examples, places)
+        return found
+
+    def _mean_length(self, encoded: EncodedSplit) -> float:
+        """The mean length of an example as it is read; of those on disk from a sample, with their end tokens."""
+        if encoded.on_disk:
+            return float(encoded.lengths(_MAX_COUNTED).clip(max=self._objective.width).mean())
+        return float(self._spans(torch.arange(self.n_examples))[1].float().mean())
+
+    def _spans(self, examples: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the examples begin, and their lengths as they are read."""
+        starts, ends = self._take_starts(examples), self._take_starts(examples + 1)
+        if self._end is not None:  # the objective appends one itself
+            ends = ends - (self._take_ids((ends - 1).clamp(min=0)) == self._end).long()
+        return starts, (ends - starts).clamp(max=self._objective.width)
+
+    def _make_batch(self, examples: Tensor, seed: int) -> Batch:
+        starts, lengths = self._spans(examples)
         columns = torch.arange(int(lengths.max()))
         real = columns < lengths[:, None]  # (B, L)
         positions = torch.where(real, starts[:, None] + columns, 0)
-        ids = torch.where(real, self._ids[positions], 0)
-        weights = torch.where(real, self._weights[positions], 0.0)
+        ids = torch.where(real, self._take_ids(positions), 0)
+        weights = torch.where(real, torch.where(self._take_reply(positions), 1.0, self._context_weight), 0.0)
         return self._objective.batch(Rows(ids, weights, real), seed)
+
+    # New examples, with the old ones after them
+
+    def _take_starts(self, examples: Tensor) -> Tensor:
+        return _take(self._starts, examples, self.n_examples + 1, self._old_packed.starts[1:] + self._n_tokens)
+
+    def _take_ids(self, positions: Tensor) -> Tensor:
+        return _take(self._ids, positions, self._n_tokens, self._old_packed.ids)
+
+    def _take_reply(self, positions: Tensor) -> Tensor:
+        if self._reply is not None:
+            return _take(self._reply, positions, self._n_tokens, self._old_packed.reply).bool()
+        every = np.ones(1, dtype=np.uint8)
+        return _take(every, positions.where(positions >= self._n_tokens, 0), 1, self._old_packed.reply).bool()
+
+
+_MAX_COUNTED = 1 << 20
+
+
+def _count_cut(encoded: EncodedSplit, width: int) -> int:
+    """How many examples are cut to `width` tokens within or before a reply; on disk, of as many as are counted."""
+    lengths = encoded.lengths(_MAX_COUNTED if encoded.on_disk else encoded.n_examples)
+    long = np.flatnonzero(lengths > width)
+    if encoded.on_disk or encoded.reply is None or encoded.starts is None:
+        return len(long)
+    ends = encoded.starts.take(long + 1)
+    tails = (np.arange(end - length + width, end) for end, length in zip(ends, lengths[long], strict=True))
+    return sum(bool(encoded.reply.take(tail).any()) for tail in tails)
+
+
+def _order(encoded: EncodedSplit, seed: int) -> EpochOrder:
+    return FeistelPermutations(seed) if encoded.on_disk else EpochPermutations(seed)
+
+
+_NONE = np.empty(0, dtype=np.int64)
+
+
+def _take(first: TokenArray, positions: Tensor, n: int = 0, second: Integers = _NONE) -> Tensor:
+    """The integers at the positions, as longs of the same shape; from position `n` on those of `second`."""
+    at = positions.numpy()
+    if not len(second):
+        return torch.from_numpy(first.take(at).astype(np.int64, copy=False))
+    is_second = at >= n
+    taken = np.empty(at.shape, dtype=np.int64)
+    taken[~is_second] = first.take(at[~is_second])
+    taken[is_second] = second.take(at[is_second] - n)
+    return torch.from_numpy(taken)
 
 
 def corruption_seed(seed: int, step: int, micro_step: int) -> int:

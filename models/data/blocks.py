@@ -11,12 +11,13 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from models.number_words import format_size
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 BLOCK_BYTES = 1 << 26
 """Size of a block of a file. What fits into one block is small: it is kept whole, and read whole."""
@@ -27,7 +28,7 @@ CHUNK_BYTES = 1 << 20
 _SPARE_SHARE = 0.1
 _SPARE_BYTES = 1 << 28
 
-Offsets = npt.NDArray[np.int64]
+Offsets: TypeAlias = "npt.NDArray[np.int64]"
 
 
 def check_room(folder: Path, n_bytes: int, what: str) -> None:
@@ -150,6 +151,8 @@ class BlockFile:
 
     def line_offsets(self) -> Offsets:
         """Where each line begins, and where the last one ends: (lines + 1,)."""
+        import numpy as np  # here, since what trains a tokenizer needs none of it
+
         found, start = [np.zeros(1, np.int64)], 0
         for chunk in self.chunks():
             found.append(np.flatnonzero(np.frombuffer(chunk, np.uint8) == ord("\n")) + (start + 1))
@@ -200,6 +203,18 @@ class JsonRows(Sequence[dict[str, Any]]):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return map(self._parsed, self._file.lines())
+
+    def groups(self, first: int = 0, n_bytes: int = CHUNK_BYTES) -> Iterator[list[dict[str, Any]]]:
+        """The rows from number `first`, in lists of whole rows that take about `n_bytes` of the file."""
+        group, size = list[dict[str, Any]](), 0
+        for line in self._file.lines(self.offset(first)):
+            group.append(self._parsed(line))
+            size += len(line)
+            if size >= n_bytes:
+                yield group
+                group, size = [], 0
+        if group:
+            yield group
 
     def offset(self, index: int) -> int:
         """Where in the file the row begins; of len(rows), where the file ends."""

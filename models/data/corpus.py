@@ -20,20 +20,20 @@ import shutil
 import sysconfig
 import time
 import warnings
-from codecs import iterdecode
+from codecs import getincrementaldecoder, iterdecode
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import IncrementalNewlineDecoder
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-import psutil
-
+from models.data import blocks
 from models.data.blocks import BlockFile, BlockWriter, JsonRows, check_room
 from models.events import Event, Progress, result_of
 from models.files.atomic import (
     TEMPORARY_PREFIX,
+    atomic_write_bytes,
     atomic_write_json,
     publish_folder,
     read_json,
@@ -41,7 +41,7 @@ from models.files.atomic import (
 )
 from models.library.library import Library
 from models.library.run_record import is_locked, lock_of
-from models.number_words import format_size
+from models.tokenizers.codec import replace_surrogates
 
 FORMAT = 1
 DATASET_FORMAT = 2
@@ -50,14 +50,16 @@ SPLITS = ("train", "val")
 TEST = "test"
 """A third split, which datasets may have."""
 _SUFFIXES = {"text": ".txt", "examples": ".jsonl"}
+SAMPLE_BYTES = 1 << 26
+"""What a tokenizer is trained on at most: more of the same text hardly changes it."""
+
+_SAMPLE_PARTS = 64
 _OFFSETS = ".offsets"
 _BEGINNING_S = 60.0
 """So long after its folder, a writer surely has its lock."""
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v\b\x1b")
 _NEAR = 200
-_CHUNK_BYTES = 1 << 24
-_COPIES = 8
-"""How many times its size a text takes at most in memory, while it is split and stored."""
+_CHUNK_BYTES = 1 << 22
 
 _NO_SOURCES = frozenset({"site-packages", "dist-packages", "test", "tests", "idlelib", "idle_test", "__pycache__"})
 
@@ -120,6 +122,8 @@ class Corpus:
         assert self.kind == "examples"
         file, stored = self.file(split), self._offsets_file(split)
         if split in self.blocks and stored.is_file() and stored.stat().st_size % 8 == 0 < stored.stat().st_size:
+            import numpy as np  # here, since what trains a tokenizer needs none of it
+
             offsets = np.memmap(stored, "<i8", "r")
             if offsets[-1] == file.size:
                 return JsonRows(file, offsets)
@@ -129,6 +133,39 @@ class Corpus:
         """The text of a split (kind "text"), a part at a time; ValueError where the file is damaged, naming it."""
         assert self.kind == "text"
         return iterdecode(self.file(split).chunks(), "utf-8")
+
+    def sample_text(self, split: str, n_bytes: int) -> str:
+        """The text of a split (kind "text"); of a large one, about `n_bytes`, in lines from all its parts."""
+        if not self.is_large:
+            return self.read_text(split)
+        return b"".join(self._sample_parts(split, n_bytes)).decode(errors="ignore")
+
+    def sample_events(self, split: str) -> Generator[Event, None, Path]:
+        """The file of a split; of a large one, a file with SAMPLE_BYTES of its lines, from all its parts.
+
+        That is made when it is first asked for; yields Progress then.
+        """
+        file = self.path(split)
+        if not self.is_large or file.stat().st_size <= SAMPLE_BYTES:
+            return file
+        sample = self.folder / f"{split}-sample{file.suffix}"
+        if not sample.is_file():
+            parts = list[bytes]()
+            for part in self._sample_parts(split, SAMPLE_BYTES):
+                parts.append(part)
+                yield Progress(done=len(parts), total=_SAMPLE_PARTS)
+            atomic_write_bytes(sample, b"".join(parts))
+        return sample
+
+    def _sample_parts(self, split: str, n_bytes: int) -> Iterator[bytes]:
+        """Whole lines from evenly spread parts of a split, in order, or parts of lines where those are very long."""
+        file = self.file(split)
+        for i in range(_SAMPLE_PARTS):
+            start = i * file.size // _SAMPLE_PARTS
+            data = file.read(start, start + n_bytes // _SAMPLE_PARTS)
+            first = data.find(b"\n") + 1 if i else 0
+            whole = data[first : data.rfind(b"\n") + 1]
+            yield data if not whole and self.kind == "text" else whole
 
     def file(self, split: str) -> BlockFile:
         """The file of a split, to be read in parts; ValueError where there is none."""
@@ -283,28 +320,25 @@ def build_text_corpus_events(
 ) -> Generator[Event, None, Corpus]:
     """A corpus of one or more UTF-8 text files; the end of the joined text is for validation (`split_index`).
 
-    Yields Progress (bytes read).
+    Yields Progress (bytes read). Of more than one block, the text is never in memory as a whole, and validation begins
+    at the first line of the last `val_fraction` of the bytes.
 
     Raises:
-        ValueError: for a file that is missing, empty, binary, not UTF-8, or too short to split, or files that are too
-            large, with the remedy.
+        ValueError: for a file that is missing, empty, binary, not UTF-8, or too short to split, or if the disk has no
+            room, with the remedy.
     """
     paths = [Path(file) for file in files]
     if not paths:
         raise ValueError("No file chosen: choose at least one text file.")
-    total, most = sum(_text_file_size(path) for path in paths), psutil.virtual_memory().total // _COPIES
-    if total > most:
-        what = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
-        raise ValueError(
-            f"{what}: {format_size(total)} of text, but the memory of this computer is enough for {format_size(most)}. "
-            "Choose a part of it."
-        )
+    total = sum(_text_file_size(path) for path in paths)
+    label = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+    if total > blocks.BLOCK_BYTES:
+        return (yield from _large_text_corpus(library, paths, total, val_fraction, label))
     texts, done = list[str](), 0
     for path in paths:
         text, done = yield from _read_text_file(path, done, total)
         texts.append(text)
     text = "\n".join(texts)
-    label = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
     return _text_corpus(library, text, val_fraction, source="files", label=label)
 
 
@@ -427,28 +461,69 @@ def _text_file_size(path: Path) -> int:
 
 def _read_text_file(path: Path, done: int, total: int) -> Generator[Event, None, tuple[str, int]]:
     """The text of a user's file, with plain newlines and without a byte order mark, and how much is `done` now."""
-    data = bytearray()
+    parts = list[str]()
+    for text, n_bytes in _text_file_parts(path):
+        parts.append(text)
+        done += n_bytes
+        yield Progress(done=done, total=total)
+    return "".join(parts), done
+
+
+def _text_file_parts(path: Path) -> Iterator[tuple[str, int]]:
+    """As `_read_text_file`, a part at a time, each with the number of bytes that were read for it."""
+    decoder = getincrementaldecoder("utf-8-sig")()
+    newlines = IncrementalNewlineDecoder(None, translate=True)
+    position = 0
     try:
         with path.open("rb") as file:
             while part := file.read(_CHUNK_BYTES):
-                data += part
-                done += len(part)
-                yield Progress(done=done, total=total)
+                _check_is_text(path, part, is_first=position == 0)
+                yield newlines.decode(decoder.decode(part)), len(part)
+                position += len(part)
+        yield newlines.decode(decoder.decode(b"", final=True), final=True), 0
+    except UnicodeDecodeError as error:
+        # The decoder was given the end of the part before, where that ends within a character.
+        offset = position - (len(error.object) - len(part)) + error.start
+        raise ValueError(
+            f"{path} is not UTF-8 text (invalid byte at offset {offset}): save it as UTF-8 first."
+        ) from error
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
-    if not data:
+    if not position:
         raise ValueError(f"{path} is empty: choose a file with text in it.")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+
+
+def _check_is_text(path: Path, part: bytes, *, is_first: bool) -> None:
+    if is_first and part.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ValueError(f"{path} is UTF-16 text: save it as UTF-8 first.")
-    if b"\x00" in data or sum(byte in _CONTROL for byte in data[:4096]) > len(data[:4096]) // 20:
+    beginning = part[:4096] if is_first else b""
+    if b"\x00" in part or sum(byte in _CONTROL for byte in beginning) > len(beginning) // 20:
         raise ValueError(f"{path} is not a text file (it contains binary data): choose a plain text file.")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} is not UTF-8 text (invalid byte at offset {error.start}): save it as UTF-8 first."
-        ) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n"), done
+
+
+def _large_text_corpus(
+    library: Library, paths: Sequence[Path], total: int, val_fraction: float, label: str
+) -> Generator[Event, None, Corpus]:
+    """The corpus of files of `total` bytes, written a part at a time. Closing the generator leaves nothing behind."""
+    n_train, done, split = round(total * (1 - val_fraction)), 0, "train"
+    with CorpusWriter(library, "text", source="files", n_bytes=total) as writer:
+        for i, path in enumerate(paths):
+            if i:
+                writer.add_text(split, "\n")
+            for text, n_bytes in _text_file_parts(path):
+                if split == "train" and done + n_bytes > n_train:
+                    index = _line_start(text, round(len(text) * max(0, n_train - done) / n_bytes))
+                    writer.add_text("train", text[:index])
+                    split, text = "val", text[index:]
+                writer.add_text(split, text)
+                done += n_bytes
+                yield Progress(done=done, total=total)
+        return writer.finish(label)
+
+
+def _line_start(text: str, wanted: int) -> int:
+    """The start of the first line from index `wanted` on, or `wanted` itself where there is none."""
+    return text.find("\n", wanted, len(text) - 1) + 1 or wanted
 
 
 def _text_corpus(library: Library, text: str, val_fraction: float, *, source: str, label: str) -> Corpus:
@@ -483,7 +558,11 @@ def _characters(n: int) -> str:
 
 def _json_line(example: Example) -> bytes:
     # Unicode line separators may occur in strings; only \n ends a line.
-    return (json.dumps(example, ensure_ascii=False) + "\n").encode()
+    line = json.dumps(example, ensure_ascii=False) + "\n"
+    try:
+        return line.encode()
+    except UnicodeEncodeError:
+        return replace_surrogates(line).encode()
 
 
 def _docstrings(root: Path) -> Iterator[str]:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 
+class EpochOrder(Protocol):
+    """An order of 0…n-1 for each epoch (any integer), which depends only on the seed, the epoch and n."""
+
+    def take(self, epoch: int, n: int, positions: Tensor) -> Tensor:
+        """The items (long) at these positions of the order."""
+
+
 class EpochPermutations:
-    """Random permutations that depend only on the seed and the epoch; the latest are cached."""
+    """Random permutations, the latest of which are kept: 8 bytes per item."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -18,6 +29,57 @@ class EpochPermutations:
         if (epoch, n) not in self._cache:
             if len(self._cache) > 4:
                 self._cache.clear()
-            generator = torch.Generator().manual_seed(self._seed * 1_000_003 + (epoch % 2**31))
+            generator = torch.Generator().manual_seed(_epoch_seed(self._seed, epoch))
             self._cache[epoch, n] = torch.randperm(n, generator=generator)
         return self._cache[epoch, n]
+
+    def take(self, epoch: int, n: int, positions: Tensor) -> Tensor:
+        """As of EpochOrder."""
+        return self.permutation(epoch, n)[positions]
+
+
+class FeistelPermutations:
+    """Pseudorandom permutations of which no table is kept: each item is computed from its position.
+
+    A Feistel network permutes the numbers of 2h bits, and what leaves 0…n-1 is permuted again until it returns ("cycle
+    walking", fewer than 4 times on average): Black and Rogaway, "Ciphers with Arbitrary Finite Domains" (2002).
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def take(self, epoch: int, n: int, positions: Tensor) -> Tensor:
+        """As of EpochOrder."""
+        half = np.uint64(max(1, ((n - 1).bit_length() + 1) // 2))
+        keys = _mix(np.arange(1, _ROUNDS + 1, dtype=np.uint64) * _GOLDEN + np.uint64(_epoch_seed(self._seed, epoch)))
+        items = _permute(positions.numpy().astype(np.uint64), half, keys)
+        while len(outside := np.flatnonzero(items >= n)):
+            items[outside] = _permute(items[outside], half, keys)
+        return torch.from_numpy(items.astype(np.int64))
+
+
+_ROUNDS = 6
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+Numbers = npt.NDArray[np.uint64]
+
+
+def _permute(numbers: Numbers, half: np.uint64, keys: Numbers) -> Numbers:
+    """One pass through the Feistel network on numbers of 2 · `half` bits."""
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    left, right = numbers >> half, numbers & mask
+    for key in keys:
+        left, right = right, left ^ (_mix(right ^ key) & mask)
+    return (left << half) | right
+
+
+def _mix(x: Numbers) -> Numbers:
+    """The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): each bit depends on all bits."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: Numbers = x ^ (x >> np.uint64(31))
+    return mixed
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    return seed * 1_000_003 + (epoch % 2**31)

@@ -12,7 +12,7 @@ from models.chat.own_template import Message, encode_conversations
 from models.chat.template_config import ChatTemplateConfig
 from models.data.corpus import Example
 from models.settings.model_config import ModelConfig
-from models.tokenizers import encode_text
+from models.tokenizers import encode_text, encode_texts
 from models.tokenizers.special_tokens import end_id, text_marks
 
 EncodedExample = tuple[list[int], list[bool]]
@@ -54,7 +54,8 @@ def encode_examples(
     pairs = [(example["source"], example["target"]) for example in examples if "target" in example]
     chats: list[Sequence[Message]] = [example["messages"] for example in examples if "messages" in example]
     encoded: list[EncodedExample] = [
-        ([*ids, end], [True] * (len(ids) + 1)) for ids in (encode_text(tokenizer, " " + text.strip()) for text in plain)
+        ([*ids, end], [True] * (len(ids) + 1))
+        for ids in encode_texts(tokenizer, [" " + text.strip() for text in plain])
     ]
     if form.pairs_apart:
         encoded += [_encode_pair(tokenizer, source, target, end) for source, target in pairs]
@@ -83,3 +84,14 @@ def encode_source(tokenizer: Tokenizer, source: str, end: int) -> list[int]:
 def _encode_pair(tokenizer: Tokenizer, source: str, target: str, end: int) -> EncodedExample:
     read, written = encode_source(tokenizer, source, end), [*encode_text(tokenizer, target), end]
     return [*read, *written], [False] * len(read) + [True] * len(written)
+
+
+def fit_pair(example: EncodedExample, length: int) -> EncodedExample:
+    """A pair, its source and its target cut to `length` tokens: a source keeps its end, a target loses it."""
+    ids, is_target = example
+    n_source = is_target.index(True)
+    source, target = ids[:n_source], ids[n_source:]
+    if n_source > length:
+        source = [*source[: length - 1], source[-1]]
+    target = target[:length]
+    return [*source, *target], [False] * len(source) + [True] * len(target)

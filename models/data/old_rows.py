@@ -35,16 +35,16 @@ class OldRows:
         """How many are shown beside `n_new` other examples."""
         return max(1, round(self._share / (1 - self._share) * n_new))
 
-    def rows_of(self, epoch: int, n_new: int) -> Tensor:
-        """The indices of those of an epoch: (count,) long."""
+    def rows_of(self, epoch: int, n_new: int, places: Sequence[int]) -> Tensor:
+        """The indices of those at some of the `count` places of an epoch: (places,) long."""
         n, n_groups, n_before = self.count(n_new), len(self._sizes), [0, *itertools.accumulate(self._sizes)]
         rows = []
-        for position in range(epoch * n, (epoch + 1) * n):
-            turn, group = divmod(position, n_groups)
+        for place in places:
+            turn, group = divmod(epoch * n + place, n_groups)
             again, index = divmod(turn, self._sizes[group])
             order = self._permutations.permutation(again * n_groups + group, self._sizes[group])
             rows.append(n_before[group] + int(order[index]))
-        return torch.tensor(rows)
+        return torch.tensor(rows, dtype=torch.long)
 
 
 def read_old_rows(

@@ -77,9 +77,11 @@ def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels:
         return _asked(row, tokenizer)
     ids = encode_text(tokenizer, row["text"])
     if task == "language":
-        texts = (SeenText(title="The text", tokens=_tokens(tokenizer, ids, set(range(1, len(ids))))),)
-        return SeenExample(texts=texts, what_counts="Each token but the first is predicted from those before it.")
-    texts = (SeenText(title="Reads", tokens=_tokens(tokenizer, ids)),)
+        return SeenExample(
+            texts=(SeenText(title="The text", tokens=_tokens(tokenizer, ids, set(range(1, len(ids))))),),
+            what_counts="Each token but the first is predicted from those before it.",
+        )
+    texts: tuple[SeenText, ...] = (SeenText(title="Reads", tokens=_tokens(tokenizer, ids)),)
     if pair := row.get("text_pair"):
         texts = (*texts, SeenText(title="and reads", tokens=_tokens(tokenizer, encode_text(tokenizer, pair))))
     return SeenExample(texts=texts, what_counts=_counting(task), answers=_answers(task, row, labels))

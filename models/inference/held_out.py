@@ -51,9 +51,9 @@ def _corpus(path: Path, library: Library) -> Corpus | None:
 def _validation(corpus: Corpus, tokenizer: Tokenizer) -> Iterator[list[int]]:
     """Token ids as in training; conversations go through the chat template."""
     if corpus.kind == "text":
-        yield encode_text(tokenizer, corpus.read_text("val")[:_N_CHARACTERS])
+        yield encode_text(tokenizer, next(corpus.text_blocks("val"), "")[:_N_CHARACTERS])
         return
-    for example in islice(corpus.read_examples("val"), _N_EXAMPLES):
+    for example in islice(corpus.rows("val"), _N_EXAMPLES):
         if "messages" in example:
             yield encode_messages(tokenizer, example["messages"])[0]
         elif "text" in example:

@@ -17,6 +17,7 @@ from models.events import Event
 from models.files.atomic import DamagedError
 from models.library.library import Library
 from models.library.run_record import checkpoint_step
+from models.runs.checkpoint_state import PART_FORMAT, base_of, read_about
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.positions import scheme_of
@@ -82,7 +83,7 @@ def read_position_weights(run: PositionRun) -> Generator[Event, None, None]:
     Raises:
         ValueError: if the checkpoint is gone or damaged, or does not match the run's design; it names the file.
     """
-    path = run.checkpoint / "model.safetensors"
+    path = _file_of(run.checkpoint)
     tables = {}
     try:
         with safe_open(path, framework="numpy") as file:
@@ -105,6 +106,13 @@ def read_position_weights(run: PositionRun) -> Generator[Event, None, None]:
     except SafetensorError as error:
         raise DamagedError(f"{path} is damaged: {error}.") from error
     yield PositionWeightsRead(run=run, tables=tables)
+
+
+def _file_of(checkpoint: Path) -> Path:
+    """The file with the tables; a fine-tuning that trains only a part of its model leaves them as they were."""
+    base = base_of(checkpoint)
+    is_part = base.is_dir() and read_about(checkpoint)["format"] == PART_FORMAT
+    return (base if is_part else checkpoint) / "model.safetensors"
 
 
 def stacks(config: ModelConfig) -> dict[str, ModelConfig]:

@@ -84,7 +84,7 @@ def export_peft(run: RunFolder, out: Path) -> Generator[Event, None, Path]:
     if checkpoint is None or scale is None:
         raise ValueError(f"{run.name!r} has no LoRA adapter to export: choose the format hf for its whole model.")
     config, tensors = read_model_config(checkpoint), read_tensors(checkpoint / "model.safetensors")
-    more = [name for name in tensors if not name.endswith((f".{DOWN}", f".{UP}"))]
+    more = sorted(name for name in tensors if not name.endswith((f".{DOWN}", f".{UP}")))
     if more:
         raise ValueError(
             f"{run.name!r} has trained more than its adapter ({more[0]}), which PEFT would apply to another model's "
@@ -287,13 +287,14 @@ def _read_config(folder: Path) -> _Settings:
         raise ValueError(
             f"{file}: adapters that begin as {start!r} belong to a changed model: convert this one to plain LoRA first."
         )
-    r, alpha, alphas = raw.get("r"), raw.get("lora_alpha"), raw.get("alpha_pattern") or {}
-    numbers = (alpha, *alphas.values()) if isinstance(alphas, dict) else (None,)
-    if type(r) is not int or r < 1 or not all(type(n) in (int, float) and n > 0 for n in numbers):
+    r, alphas = raw.get("r"), raw.get("alpha_pattern") or {}
+    numbers = [raw.get("lora_alpha"), *alphas.values()] if isinstance(alphas, dict) else []
+    alpha, *others = [float(n) for n in numbers if type(n) in (int, float) and n > 0] or [0.0]
+    if type(r) is not int or r < 1 or not numbers or len(numbers) != 1 + len(others):
         raise DamagedError(f"{file} is damaged: its r, lora_alpha and alpha_pattern must be numbers above 0.")
     if any(not re.fullmatch(r"[\w.]+", name) for name in alphas):
         raise ValueError(f"{file}: alpha_pattern has a regular expression, which is not supported: write names.")
-    return _Settings(r, float(alpha), bool(raw.get("use_rslora")), {k: float(v) for k, v in alphas.items()})
+    return _Settings(r, alpha, bool(raw.get("use_rslora")), dict(zip(alphas, others, strict=True)))
 
 
 def _read_adapter(folder: Path, settings: _Settings, parent: Parent) -> tuple[dict[str, Tensor], float]:

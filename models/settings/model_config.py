@@ -47,6 +47,9 @@ class ModelConfig(ModelSlots):
     def for_task(self, task: str, labels: Sequence[str] = ()) -> ModelConfig:
         """This design with the head that a task needs, and an output for each of its labels (regression: one).
 
+        An encoder that gets a head for whole texts gets a pooler too, and one that loses it does not keep it, as in
+        BERT's classes.
+
         Raises:
             ValueError: where a model of this topology cannot learn the task.
         """
@@ -57,7 +60,10 @@ class ModelConfig(ModelSlots):
                 f"{' or '.join(heads)}."
             )
         n_label = 1 if task == "regression" else len(labels) or self.n_label
-        return dataclasses.replace(self, head=heads[self.topology], n_label=n_label)
+        head, pooler = heads[self.topology], self.pooler
+        if self.topology == "encoder-only" and head != self.head:
+            pooler = head == "sequence"
+        return dataclasses.replace(self, head=head, n_label=n_label, pooler=pooler)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""

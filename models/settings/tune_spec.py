@@ -111,17 +111,11 @@ class TuneSpec:
 def usual_train(mode: str, n_parameters: int = 1_000_000) -> dict[str, Any]:
     """The usual settings of TrainConfig for a fine-tuning, where they differ from those of a training from scratch.
 
-    AdamW: Muon moves every matrix by full length even where there is nothing to learn. Of conversations, only replies
-    count. The learning rate is a start for models of 1 M to 1 G parameters: 1e-3 (1 M), 9e-5 (135 M), 3e-5 (1 G), five
-    times as much where few are trained.
+    AdamW: Muon moves every matrix by full length even where there is nothing to learn. Of conversations only the
+    replies count. The learning rate is a start for models of 1 M to 1 G parameters: 1e-3 (1 M), 9e-5 (135 M), 3e-5
+    (1 G), five times as much where few are trained.
     """
     lr = 1e-3 * min(1.0, (1_000_000 / max(n_parameters, 1)) ** 0.5)
     lr = float(f"{lr * (1 if mode in ('all', 'last') else 5):.1g}")
-    return {
-        "optimizer": "adamw",
-        "lr": lr,
-        "weight_decay": 0.0,
-        "steps": 300,
-        "eval_interval": 50,
-        "context_loss_weight": 0.0,
-    }
+    rates = {"optimizer": "adamw", "lr": lr, "weight_decay": 0.0}
+    return rates | {"steps": 300, "eval_interval": 50, "context_loss_weight": 0.0}

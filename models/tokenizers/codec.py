@@ -66,6 +66,16 @@ def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
     return [id for part in literal_parts(tokenizer, text) for id in _encode_plain(tokenizer, part)]
 
 
+def encode_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """`encode_text` of each of many texts, on all cores."""
+    if any(content in text for content in special_ids(tokenizer).values() for text in texts):
+        parts = [text_parts(tokenizer, text) for text in texts]
+    else:
+        parts = [_parts(tokenizer, text) for text in texts]
+    encodings = iter(tokenizer.encode_batch_fast([part for some in parts for part in some], add_special_tokens=False))
+    return [[id for _ in some for id in next(encodings).ids] for some in parts]
+
+
 def text_parts(tokenizer: Tokenizer, text: str) -> list[str]:
     """A text in parts which, encoded one by one (on all cores), have the ids of `encode_text`."""
     return [part for whole in literal_parts(tokenizer, text) for part in _parts(tokenizer, whole)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tokenizers import AddedToken, Tokenizer
@@ -99,7 +100,11 @@ def add_missing_special_tokens(tokenizer: Tokenizer, topology: str, *, masks: bo
         missing += [] if masks or sentinel_ids(tokenizer) else SENTINELS
         missing += ["<|pad|>"] if pad_id(tokenizer) is None else []
         missing += ["<|end|>"] if end_id(tokenizer) is None else []
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in missing])
+    _append(tokenizer, missing)
+
+
+def _append(tokenizer: Tokenizer, tokens: Sequence[str]) -> None:
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in tokens])
 
 
 def encode_with_masks(tokenizer: Tokenizer, text: str) -> list[int]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from tokenizers import Tokenizer
 
 from models.chat.template_config import PLAIN_TEMPLATE, ChatTemplateConfig
-from models.data.batches import Batches, ExampleBatches, encode_split, objective_batches
+from models.data.batches import Batches, ExampleBatches, objective_batches
 from models.data.corpus import Corpus, open_corpus
+from models.data.encoded import encode_split_events
 from models.data.examples import ExampleForm
 from models.data.objectives import objective_on
 from models.data.old_rows import OldRows, read_old_rows
+from models.events import Event, result_of
 from models.library.library import Library
 from models.number_words import format_count
 from models.pronouns.batches import PronounBatches
@@ -39,7 +41,26 @@ def make_batches(
     old_share: float = 0.0,
     labels: Sequence[str] = (),
 ) -> Batches:
-    """The batches of a corpus's split, "train" or "val".
+    """As `make_batches_events`, which it waits for."""
+    events = make_batches_events(
+        corpus, tokenizer, config, train, split, template=template, old=old, old_share=old_share, labels=labels
+    )
+    return result_of(events)
+
+
+def make_batches_events(
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    config: ModelConfig,
+    train: TrainConfig,
+    split: str = "train",
+    *,
+    template: ChatTemplateConfig | None = None,
+    old: Corpus | None = None,
+    old_share: float = 0.0,
+    labels: Sequence[str] = (),
+) -> Generator[Event, None, Batches]:
+    """The batches of a corpus's split, "train" or "val". Yields events while a large one is encoded.
 
     Args:
         labels: of the model's outputs, for a dataset with labels; by default the dataset's.
@@ -63,7 +84,7 @@ def make_batches(
         _check_old_rows(corpus, old, config)
         groups = read_old_rows(old, tokenizer, form, objective.width)
         old_rows = OldRows(groups, old_share, train.seed)
-    encoded = encode_split(corpus, tokenizer, split, form)
+    encoded = yield from encode_split_events(corpus, tokenizer, split, form)
     return objective_batches(encoded, objective, config.context_length, train, old_rows)
 
 

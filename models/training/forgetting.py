@@ -40,7 +40,7 @@ class ForgettingMeter:
     is_stopping: Callable[[], bool]
 
     def measure(self, context: TrainingContext, step: int, *, is_end: bool) -> Generator[Event, None, None]:
-        """Measure before the first step, or at the end where it was measured then. Yields KnowledgeMeasured last."""
+        """Measure before the first step, or at the end where it was measured then. Yields KnowledgeMeasured."""
         spec = self.run.spec
         known = read_forgetting(self.run.folder) if spec.tune is not None else None
         is_due = known is None and step == 0
@@ -61,14 +61,14 @@ class ForgettingMeter:
             yield MicroStep(step=step, micro_step=i)
             if self.is_stopping():
                 return
-        if not figures:
-            return
-        seconds = time.perf_counter() - began
-        measured = KnowledgeMeasured(step=step, corpus=corpus.label, figures=figures, seconds=seconds)
-        write_forgetting(
-            self.run.folder, Forgetting(before=known.before, after=measured) if known else Forgetting(before=measured)
-        )
-        yield measured
+        if figures:  # else it has another head than its parent, say
+            seconds = time.perf_counter() - began
+            measured = KnowledgeMeasured(step=step, corpus=corpus.label, figures=figures, seconds=seconds)
+            whole = Forgetting(before=known.before, after=measured) if known else Forgetting(before=measured)
+            write_forgetting(self.run.folder, whole)
+            yield measured
+        if not is_end:
+            yield Phase(name="Training")
 
 
 def _measurements(
@@ -76,7 +76,7 @@ def _measurements(
 ) -> Iterator[tuple[KnownFigure, ...]]:
     """Ever better measurements: the kinds of questions of Tiny World, else the loss on the validation split.
 
-    None where the model has another head than its parent.
+    None where the model has another head than its parent, or its text is too short.
     """
     if model.config.head != "language" or corpus.source == "pronouns":
         return

@@ -20,8 +20,11 @@ from models.tasks.predicting import predict
 from models.tasks.rows import Row, check_rows
 from models.tasks.scoring import score
 from models.tasks.writing import Writing
+from models.tokenizers import encode_text
 
-_LONGEST_TEXT = 128  # tokens
+_LONGEST_TEXT = 256  # tokens
+_SPARE = 8
+"""Tokens that a text may be longer than the longest right one: a model that knows little would never end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +64,15 @@ def make_scorer(corpus: Corpus, tokenizer: Tokenizer, spec: RunSpec, template: C
     if corpus.task not in LABEL_TASKS and metric not in TEXT_METRICS:
         metric = TEXT_METRICS[0]
     n = min(len(rows), spec.train.eval_batches * spec.train.batch_size)
+    chosen = [rows[i * len(rows) // n] for i in range(n)]
+    longest = 0
+    if corpus.task not in LABEL_TASKS:
+        longest = max(len(encode_text(tokenizer, row["target"])) for row in chosen)
     return Scorer(
         task=corpus.task,
         metric=metric,
         labels=labels,
-        rows=[rows[i * len(rows) // n] for i in range(n)],
+        rows=chosen,
         tokenizer=tokenizer,
-        writing=Writing(max_tokens=_LONGEST_TEXT, template=template),
+        writing=Writing(max_tokens=min(longest + _SPARE, _LONGEST_TEXT), template=template),
     )

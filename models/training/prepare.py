@@ -13,11 +13,11 @@ from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel
 from models.chat.template_config import ChatTemplateConfig, template_to_teach
-from models.data.corpus import Corpus
+from models.data.corpus import SPLITS, Corpus
 from models.data.examples import ExampleForm
 from models.data.objectives import check_trainable
 from models.data.sources import prepare_corpus
-from models.events import Event
+from models.events import Event, Notice
 from models.files.atomic import TEMPORARY_PREFIX, atomic_write_json, read_json, remove_folder
 from models.interop.parents import Parent, open_parent, write_parent
 from models.library.library import Library
@@ -27,11 +27,11 @@ from models.runs.run_folder import RunFolder
 from models.runs.run_queue import QueuedRun, RunQueue
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, objective_of
 from models.tasks.encoding import LABEL_TASKS
-from models.tasks.rows import labels_of
+from models.tasks.rows import check_rows, labels_of
 from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens
 from models.training.batches import REPLY_TASKS, find_old_rows
-from models.training.tuning import build_run_model, check_tuning, keeps_head_of, tuned_design
+from models.training.tuning import build_run_model, check_tuning, keeps_head_of, tuned_design, what_is_new
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,7 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     assert tune is not None
     parent = yield from open_parent(library, tune.parent)
     corpus = yield from prepare_corpus(library, spec.data)
-    if corpus.task in REPLY_TASKS and parent.config.topology == "decoder-only":
+    if (corpus.has_chats or corpus.task in REPLY_TASKS) and parent.config.topology == "decoder-only":
         template = template_to_teach(parent.template_config, parent.config, parent.tokenizer)
         parent = dataclasses.replace(parent, template_config=template)
     if tune.old_share:
@@ -143,6 +143,7 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     if data.source == "dataset":
         data = _with_task(data, corpus, parent.labels)
     tokenizer = parent.tokenizer
+    n_known = tokenizer.get_vocab_size()
     spec = dataclasses.replace(spec, model=parent.config, tokenizer=parent.tokenizer_spec, data=data)
     _add_special_tokens(tokenizer, spec, parent.config.topology)
     spec = dataclasses.replace(
@@ -151,16 +152,22 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
         tune=dataclasses.replace(tune, parent=parent.reference),
     )
     _check(spec)
-    check_tuning(spec, parent.config)
+    n_new = tokenizer.get_vocab_size() - n_known
+    check_tuning(spec, n_new)
+    for sentence in what_is_new(spec, n_new, parent.config, parent.labels):
+        yield Notice(sentence=sentence)
     return PreparedData(spec=spec, tokenizer=tokenizer, corpus=corpus, parent=parent, template=parent.template_config)
 
 
 def _with_task(data: DataSpec, corpus: Corpus, known: Sequence[str] = ()) -> DataSpec:
     """The settings with what a dataset says of its task, its labels and its metric.
 
-    known: the labels of a parent, whose order is kept if they are the same.
+    known: the labels of a parent, whose order is kept if they are the same. Raises ValueError for a row that does not
+    suit the task.
     """
     labels = labels_of(corpus)
+    for split in SPLITS if corpus.task in LABEL_TASKS else ():
+        check_rows(corpus.task, corpus.read_examples(split), labels, str(corpus.path(split)))
     if set(known) == set(labels):
         labels = tuple(known)
     return dataclasses.replace(data, task=corpus.task, labels=labels, metric=data.metric or corpus.metric)
@@ -218,6 +225,7 @@ def prepare_tokenizer(
     if spec.kind == "byte":
         save_tokenizer(train_tokenizer((), "byte", 0), library, name, wanted)
     else:
-        yield from train_in_child([corpus.path("train")], spec.kind, spec.vocab_size, folder)
+        sample = yield from corpus.sample_events("train")
+        yield from train_in_child([sample], spec.kind, spec.vocab_size, folder)
         atomic_write_json(folder / "about.json", read_json(folder / "about.json") | wanted)
     return name

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from models.architecture.transformer import AnyModel
 from models.chat.template_config import ChatTemplateConfig, read_kept_template_config
+from models.cost import training_factor
 from models.data.batch import Batch
 from models.data.batches import Batches
 from models.data.corpus import open_corpus
@@ -26,7 +27,7 @@ from models.runs.checkpoint_state import TrainState
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
 from models.tokenizers import read_tokenizer
-from models.training.batches import about_cut_replies, about_new_turns, make_batches, open_parent_corpus
+from models.training.batches import about_cut_replies, about_new_turns, make_batches_events, open_parent_corpus
 from models.training.checkpoint import read_checkpoint, restore
 from models.training.machine import peak_matmul_flops
 from models.training.metric import Scorer, make_scorer
@@ -72,6 +73,8 @@ class TrainingContext:
     """Numbers kept in run.json, to judge the run by: `train_batches` and `val_batches` in one pass over each split
     (0 = not validated); `val_batches_used` and `val_targets` (by weight) of each validation; `unigram_entropy`, on
     `unigram_tokens` tokens (models.training.unigram)."""
+    training_factor: float
+    """How many times the operations of a forward pass a step takes, about (models.cost.training_factor)."""
     peak_flops: float
     """The highest matrix-multiplication speed measured on the device, in FLOP/s."""
 
@@ -136,7 +139,7 @@ def set_up(
     template = read_kept_template_config(run.folder) or ChatTemplateConfig()
     parent_corpus = None if spec.tune is None else open_parent_corpus(library, run.lineage)
     old_share = 0.0 if spec.tune is None else spec.tune.old_share
-    train_batches = make_batches(
+    train_batches = yield from make_batches_events(
         corpus,
         tokenizer,
         spec.batch_model,
@@ -154,7 +157,7 @@ def set_up(
     val_bytes_per_token: float | None = None
     measured: dict[str, float] = {"train_batches": train_batches.n_batches, "val_batches": 0}
     if spec.train.eval_interval:
-        validation = make_batches(
+        validation = yield from make_batches_events(
             corpus, tokenizer, spec.batch_model, spec.train, "val", template=template, labels=spec.data.labels
         )
         val_batches = validation_slice(validation, spec.train.eval_batches)
@@ -197,6 +200,7 @@ def set_up(
         resumed=resumed,
         notices=notices,
         measured=measured,
+        training_factor=training_factor(spec.model, spec.tune),
         peak_flops=process_group.all_reduce_numbers([peak_matmul_flops(device.device, dtype)])[0],
     )
     notices.extend(_differences(state.made_with, context.made_with))

@@ -6,7 +6,7 @@ What it costs: models.cost.tuning.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -40,16 +40,15 @@ def tuned_design(parent: ModelConfig, tokenizer: Tokenizer, task: str, labels: S
     return dataclasses.replace(parent.for_task(task, labels), vocab_size=vocab_size)
 
 
-def check_tuning(spec: RunSpec, parent: ModelConfig) -> None:
-    """Raise ValueError where the mode of a fine-tuning suits neither its design nor its optimizer.
+def check_tuning(spec: RunSpec, n_new: int) -> None:
+    """Raise ValueError where the mode of a fine-tuning does not suit its design, its optimizer or its `n_new` tokens.
 
     Args:
-        spec: prepared, with its own design. parent: its parent's.
+        spec: prepared, with its own design.
     """
     tune, config = spec.tune, spec.model
     assert tune is not None
-    n_new = config.vocab_size - parent.vocab_size
-    if tune.mode != "all" and n_new > 0 and not tune.train_embeddings:
+    if tune.mode != "all" and n_new and not tune.train_embeddings:
         raise ValueError(
             f"This data needs {format_count(n_new, 'token')} that the parent does not know, and their rows would stay "
             "random: train the token rows too (tune.train_embeddings), or all weights."
@@ -67,6 +66,20 @@ def check_tuning(spec: RunSpec, parent: ModelConfig) -> None:
         )
 
 
+def what_is_new(spec: RunSpec, n_new: int, parent: ModelConfig, labels: Sequence[str]) -> Iterator[str]:
+    """A sentence on each part that the parent lacks, and that starts from random numbers.
+
+    Args:
+        spec: prepared, with its own design. n_new: tokens that its tokenizer has and the parent's has not. parent,
+            labels: its parent's design, and the labels of its head.
+    """
+    if n_new:
+        tokens = format_count(n_new, "token")
+        yield f"This data needs {tokens} that the parent does not know: their rows start from random numbers."
+    if spec.model.head != "language" and not keeps_head_of(parent, labels, spec):
+        yield "The head starts from random numbers, since the parent has another one."
+
+
 def build_run_model(spec: RunSpec, weights: Mapping[str, Tensor] | None = None, *, keeps_head: bool = True) -> AnyModel:
     """The model of a run before its first step; what its parent lacks is drawn from torch's global generator.
 
@@ -80,7 +93,7 @@ def build_run_model(spec: RunSpec, weights: Mapping[str, Tensor] | None = None, 
     if weights is not None:
         _take_over(model, weights, keeps_head=keeps_head)
     if spec.tune is not None:
-        _choose_trained(model, spec.tune)
+        _choose_trained(model, spec.tune, keeps_head=keeps_head)
     return model
 
 
@@ -122,8 +135,8 @@ def _has_grown(name: str, before: Tensor, now: Tensor) -> bool:
     return name in _BY_TOKEN and before.shape[1:] == now.shape[1:] and len(before) < len(now)
 
 
-def _choose_trained(model: AnyModel, tune: TuneSpec) -> None:
-    """Add adapters where they are wanted, and freeze what the mode does not train."""
+def _choose_trained(model: AnyModel, tune: TuneSpec, *, keeps_head: bool) -> None:
+    """Add adapters where they are wanted, and freeze what the mode does not train. A new head is always trained."""
     if tune.mode == "lora":
         add_adapters(model, tune.lora_r, tune.lora_scale, tune.lora_dropout)
     stacks = [model.encoder, model.decoder] if isinstance(model, EncoderDecoder) else [model]
@@ -131,13 +144,13 @@ def _choose_trained(model: AnyModel, tune: TuneSpec) -> None:
     last = {id(p) for layer in layers[-tune.n_last :] for p in layer.parameters()}
     tops = [stack for stack in stacks if id(next(stack.blocks[-1].parameters())) in last]
     last |= {id(p) for stack in tops if stack.final_norm is not None for p in stack.final_norm.parameters()}
-    labels = model.config.head not in ("language", "none")
+    is_own = model.config.head not in ("language", "none") or not keeps_head
     for name, parameter in model.named_parameters():
         in_head = name.startswith(_HEAD)
         in_mode = {
             "all": True,
             "head": in_head,
             "last": in_head or id(parameter) in last,
-            "lora": name.endswith((DOWN, UP)) or (in_head and labels),
+            "lora": name.endswith((DOWN, UP)) or (in_head and is_own),
         }
         parameter.requires_grad_(in_mode[tune.mode] or (tune.train_embeddings and name in _TABLES))

@@ -10,7 +10,7 @@ import torch
 
 from models.architecture.experts import balance_loss
 from models.architecture.trace import Trace
-from models.cost.operations import TRAINING_FACTOR, operations
+from models.cost.operations import operations
 from models.data.batch import Batch
 from models.device import seed_global
 from models.events import MicroStep
@@ -74,7 +74,7 @@ def _compute_gradients(
         loss=process_group.all_reduce_numbers([loss_here])[0],
         norm=norm,
         n_tokens=sum(batch.count_tokens(padded=context.padded) for batch in batches),
-        flops=sum(_flops(context.model.config, batch) for batch in batches),
+        flops=round(context.training_factor * sum(_flops(context.model.config, batch) for batch in batches)),
     )
 
 
@@ -113,4 +113,4 @@ def _flops(config: ModelConfig, batch: Batch) -> int:
 
 @lru_cache(maxsize=1024)
 def _flops_of_text(config: ModelConfig, length: int, source_length: int | None) -> int:
-    return TRAINING_FACTOR * sum(operations(config, length, source_length).values())
+    return sum(operations(config, length, source_length).values())

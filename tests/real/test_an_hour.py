@@ -167,6 +167,7 @@ class Resident:
         chat = self.chat
         chat.modes.show_view("pairs")
         (page,) = self.window.findChildren(MinimalPairs)
+        self.until(lambda: page.grow.isVisible() or page.reading is not None)  # once the worker answers
         if page.grow.isVisible():
             self.qtbot.mouseClick(page.grow.grow, Qt.MouseButton.LeftButton)
         self.until(lambda: page.reading is not None and not page.grow.isVisible())

@@ -12,6 +12,7 @@ from app.session.datasets import Datasets
 from app.session.status import StatusLine
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
+from models.data.formats.rows import ReadOptions
 from models.data.importing.plan import DEFAULT_MENDS, GROUP, OPTIONAL_ROLES, ROLES, ImportPlan
 from models.events import Event, Phase, Progress
 from models.library.library import Library
@@ -29,7 +30,7 @@ class ImportDraft(QObject):
     """What will be imported. Everything that reads files happens in the background, one thing at a time.
 
     paths: of the source. info: what it holds, None until that is known. task, roles (role -> column), mends, shares,
-    seed, name: as in ImportPlan. checks: what the import would make, None while that is not known. doing: "reading",
+    seed, name, read: as in ImportPlan. checks: what the import would make, None while unknown. doing: "reading",
     "checking", "importing" or ''. problem: why it cannot be read or imported, in a sentence, else ''.
 
     Signals:
@@ -54,6 +55,7 @@ class ImportDraft(QObject):
         self.roles: dict[str, str] = {}
         self.mends = frozenset(DEFAULT_MENDS)
         self.val_share, self.test_share, self.seed, self.context = 0.1, 0.1, 1, 0
+        self.read = ReadOptions()
         self._temporary: Path | None = None
         self._task = LatestTask(self)
         self._task.events_received.connect(self._on_events)
@@ -77,12 +79,21 @@ class ImportDraft(QObject):
         self._begin("reading", self._inspect())
         self.source_changed.emit()
 
+    def set_read(self, options: ReadOptions) -> None:
+        """Read the source in another way; what was decided about its columns is forgotten."""
+        if not self.paths or options == self.read:
+            return
+        self._rest.stop()
+        self.read, self.info, self.checks = options, None, None
+        self._begin("reading", self._inspect())
+        self.source_changed.emit()
+
     @Slot()
     def close(self) -> None:
         """Stop what is going on, and forget the source."""
         self._rest.stop()
         self._task.cancel()
-        self.paths, self.info, self.checks = (), None, None
+        self.paths, self.read, self.info, self.checks = (), ReadOptions(), None, None
         self.doing = self.phase = self.problem = ""
         self.task, self.roles, self.mends = "", {}, frozenset(DEFAULT_MENDS)
         self.source_changed.emit()
@@ -103,6 +114,7 @@ class ImportDraft(QObject):
             task=self.task,
             columns=dict(self.roles),
             name=self.name.strip(),
+            read=self.read,
             val_fraction=self.val_share,
             test_fraction=self.test_share,
             seed=self.seed,
@@ -173,6 +185,12 @@ class ImportDraft(QObject):
             self.tokenizer = name
             self._decided()
 
+    def set_context(self, n_tokens: int) -> None:
+        """Count rows that are longer than this many tokens; 0 to count none."""
+        if n_tokens != self.context:
+            self.context = n_tokens
+            self._decided()
+
     def set_name(self, name: str) -> None:
         """Name the dataset; nothing need be checked again."""
         if name != self.name:
@@ -236,12 +254,12 @@ class ImportDraft(QObject):
         self._begin("checking", work)
 
     def _inspect(self) -> Any:
-        paths = self.paths
+        paths, options = self.paths, self.read
 
         def work() -> Generator[Event, None, SourceInfo]:
             from models.data.importing.inspection import inspect_events
 
-            return (yield from inspect_events(paths))
+            return (yield from inspect_events(paths, options))
 
         return work
 

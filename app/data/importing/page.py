@@ -24,6 +24,7 @@ from app.data.example_card import ExampleCard
 from app.data.importing.checks_card import ChecksCard
 from app.data.importing.column_table import ColumnTable
 from app.data.importing.draft import ImportDraft
+from app.data.importing.reading_options import ReadingOptions
 from app.data.importing.world_tasks import WorldTasks
 from app.kit.basics import button, column, frame, label, row, scrolling, set_role
 from app.kit.forms.editors import keep_wheel_for_scrolling
@@ -32,6 +33,7 @@ from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.data.formats.registry import FORMATS
+from models.data.formats.rows import ReadOptions
 from models.number_words import format_count, format_size
 from models.settings.tasks import TASKS
 
@@ -44,6 +46,8 @@ _EXAMPLES = (
     ("Texts", "text files or a folder of them, one folder per label if you like; also in .zip and .gz"),
 )
 _CHARACTERS = 44
+_LONG_BYTES = 20_000_000
+"""From this size on, the checks take so long that they can be stopped."""
 _FILTER = (
     "Data (*.csv *.tsv *.tab *.psv *.json *.jsonl *.ndjson *.parquet *.conll *.conllu *.iob *.bio *.tmx *.po *.mo *.qm "
     "*.txt *.md *.zip *.gz);;All files (*)"
@@ -63,7 +67,7 @@ class ImportPage(QWidget):
         self, draft: ImportDraft, session: Session, theme: ThemeProvider, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        self.draft, self._theme = draft, theme
+        self.draft, self._session, self._theme = draft, session, theme
         self._example_row = 0
         self.setAcceptDrops(True)
         self.example = ExampleCard(session, theme)
@@ -134,7 +138,8 @@ class ImportPage(QWidget):
         card = _card("1  Source")
         lines = card.layout()
         assert isinstance(lines, QVBoxLayout)
-        for widget in (self._known, self._unknown, self.source_problem):
+        self.reading = ReadingOptions(self._theme)
+        for widget in (self._known, self.source_problem, self.reading, self._unknown):
             lines.addWidget(widget)
         return card
 
@@ -201,9 +206,9 @@ class ImportPage(QWidget):
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * SPACE)
         grid.setVerticalSpacing(SPACE)
-        for editor in (self.val_share, self.test_share, self.seed):
-            editor.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-            editor.setMinimumWidth(130)
+        for number in (self.val_share, self.test_share, self.seed):
+            number.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+            number.setMinimumWidth(130)
         for at, (words, editor) in enumerate(
             (
                 ("Validation", self.val_share),
@@ -249,6 +254,9 @@ class ImportPage(QWidget):
         draft = self.draft
         draft.source_changed.connect(self._on_source)
         draft.changed.connect(self._refresh)
+        self.reading.chosen.connect(draft.set_read)
+        self._session.designs.changed.connect(self._follow_design)
+        self._follow_design()
         self.task.activated.connect(lambda: draft.set_task(self.task.currentData()))
         self.table.role_chosen.connect(draft.set_role)
         self.table.row_chosen.connect(self._on_row)
@@ -312,6 +320,9 @@ class ImportPage(QWidget):
     def _on_source(self) -> None:
         draft, info = self.draft, self.draft.info
         self._known.setVisible(bool(draft.paths))
+        self.reading.setVisible(bool(draft.paths))
+        if draft.read == ReadOptions():
+            self.reading.reset()
         self._unknown.setVisible(not draft.paths or (info is None and bool(draft.problem)))
         for card in (self._columns, self.checks, self._split, self.example):
             card.setVisible(info is not None)
@@ -329,6 +340,7 @@ class ImportPage(QWidget):
             ]
             self.source_facts.setText(" ".join(facts))
             self._example_row = 0
+            self.reading.show_configs(info.configs)
             self.table.show_source(info)
             self.reason.setText(f"Guessed: {info.reason}." if info.reason else "")
             given = ", ".join(f"{split} {n:,}" for split, n in info.splits.items())
@@ -373,7 +385,8 @@ class ImportPage(QWidget):
         doing, ready = draft.doing, draft.can_import
         self.import_button.setVisible(doing != "importing" and draft.info is not None)
         self.import_button.setEnabled(ready)
-        self.cancel.setVisible(doing in ("importing", "reading"))
+        is_long = draft.info is not None and draft.info.n_bytes > _LONG_BYTES
+        self.cancel.setVisible(doing in ("importing", "reading") or (doing == "checking" and is_long))
         self.progress.setVisible(bool(doing))
         self.progress.setRange(0, 1000 if draft.total else 0)
         self.progress.setValue(round(1000 * draft.done / draft.total) if draft.total else 0)
@@ -411,6 +424,11 @@ class ImportPage(QWidget):
             return
         labels = tuple(sorted(draft.checks.labels)) if draft.checks is not None else ()
         self.example.show_row(draft.task, values, labels, at, len(info.rows))
+
+    @Slot()
+    def _follow_design(self) -> None:
+        """Rows that are longer than the context of the current design are counted."""
+        self.draft.set_context(self._session.designs.current.context_length)
 
     @Slot(int)
     def _on_row(self, index: int) -> None:

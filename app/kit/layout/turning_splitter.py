@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QSplitter, QWidget
+
+from app.kit.layout.refit import Refit
 
 _MIN_WIDTH = 240
 """The minimum width of a part in pixels, side by side."""
@@ -24,6 +25,7 @@ class TurningSplitter(QSplitter):
             self.addWidget(part)
         self.setStretchFactor(grows, 1)
         self.setSizes(list(sizes))
+        Refit(self, self._turn)
 
     @property
     def _needed(self) -> list[int]:
@@ -33,7 +35,8 @@ class TurningSplitter(QSplitter):
     def minimumSizeHint(self) -> QSize:
         return QSize(max(self._needed, default=0), super().minimumSizeHint().height())
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
+    def _turn(self) -> None:
         beside = sum(max(needed, _MIN_WIDTH) for needed in self._needed) + self.handleWidth() * (self.count() - 1)
-        self.setOrientation(Qt.Orientation.Horizontal if beside <= self.width() else Qt.Orientation.Vertical)
-        super().resizeEvent(event)
+        wanted = Qt.Orientation.Horizontal if beside <= self.width() else Qt.Orientation.Vertical
+        if wanted != self.orientation():
+            self.setOrientation(wanted)

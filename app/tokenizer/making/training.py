@@ -64,7 +64,7 @@ class TokenizerTraining(QObject):
             from models.tokenizers import train_in_child
 
             corpus = yield from prepare_corpus(self._library, data)
-            files = [corpus.path("train")]
+            files = [(yield from corpus.sample_events("train"))]
             yield from train_in_child(files, kind, vocab_size, folder, options, growth=True)
             return name
 

@@ -19,6 +19,7 @@ _ANSWERS = {
     "denoising": "restored",
     "text-to-text": "written",
     "pronouns": "“it” is",
+    "labels": "predicted",
 }
 """Label before the outputs of models that do not continue a prompt, by objective."""
 
@@ -79,6 +80,8 @@ class SampleFeed(QWidget):
             objective = "text-to-text"
         if spec is not None and spec.data.source == "pronouns":
             objective = "pronouns"
+        elif spec is not None and spec.model.head not in ("language", "none"):
+            objective = "labels"
         self._answer = _ANSWERS.get(objective, "")
         with QSignalBlocker(self._slider):
             self._slider.setRange(0, 0)

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QBoxLayout, QFrame, QScrollArea, QVBoxLayout, QWid
 
 from app.kit.basics import button, column, frame, label, row, separator
 from app.kit.forms.config_form import ConfigForm
+from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.new_run.data_picker import DataPicker
@@ -69,6 +70,7 @@ class RunChoices(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
         self.setWidget(inner)
+        Refit(inner, self._arrange)
         self.start.changed.connect(self._on_start)
         self.data.changed.connect(self._on_data)
         self.tokenizer.changed.connect(self.changed)
@@ -79,9 +81,16 @@ class RunChoices(QScrollArea):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        # Two columns where both fit, else one below the other.
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Two columns where both fit, else one below the other; what they need changes with what is chosen."""
         wide = self.width() >= 2 * self._least_column + 3 * SPACE
-        self._sides.setDirection(QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom)
+        wanted = QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom
+        if wanted != self._sides.direction():
+            self._sides.setDirection(wanted)
+            # A layout that waits to be arranged anew says nothing of another change: make the scroll area ask it here.
+            self.setWidgetResizable(True)
 
     @property
     def least_width(self) -> int:

@@ -137,7 +137,8 @@ class StartPicker(QWidget):
         if not self.run_id:
             return None
         step = self.checkpoint.currentData()
-        return dataclasses.replace(self.form.config, parent=f"{self.run_id}@{step}" if step else self.run_id)
+        chosen: TuneSpec = self.form.config
+        return dataclasses.replace(chosen, parent=f"{self.run_id}@{step}" if step else self.run_id)
 
     def set_spec(self, spec: TuneSpec | None) -> None:
         """Choose `spec`; a model that is gone is not chosen."""

@@ -39,7 +39,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Lineage:
-    """The run first, then what it was made from; and the runs forked from it, the oldest first."""
+    """The run first, then what it was made from; and the runs made from it, the oldest first."""
 
     chain: tuple[Link, ...]
     children: tuple[Link, ...]
@@ -81,7 +81,13 @@ def _ancestors(run: RunFolder, known: dict[str, RunInfo]) -> Iterator[tuple[Link
     lineage, seen = run.lineage, {run.id}
     while isinstance(parent := lineage.get("parent"), dict):
         identity, step = str(parent.get("run")), parent.get("step")
-        made = f"forked at step {step:,}" if isinstance(step, int) else "forked from it"
+        is_tuned = parent.get("kind") == "weights"
+        made = "started from its weights" if is_tuned else "forked from it"
+        if isinstance(step, int):
+            made = f"started from its weights at step {step:,}" if is_tuned else f"forked at step {step:,}"
+        if "path" in parent:  # no run
+            yield _source_link(parent, made), {}
+            return
         if identity in seen:
             return
         info = known.get(identity)
@@ -110,10 +116,10 @@ def _run_link(info: RunInfo, made: str = "") -> Link:
     return Link(kind="run", title=info.name, key=info.id, facts=facts, problem=info.problem or "", made=made)
 
 
-def _source_link(source: dict[str, Any]) -> Link:
+def _source_link(source: dict[str, Any], made: str = "imported from") -> Link:
     path = str(source.get("path", ""))
     facts = tuple(filter(None, (str(source.get("format", "")), path)))
-    return Link(kind="model", title=Path(path).name or "A model", facts=facts, made="imported from")
+    return Link(kind="model", title=Path(path).name or "A model", facts=facts, made=made)
 
 
 def _tokenizer_link(library: Library, run: RunFolder) -> Link:
@@ -148,20 +154,15 @@ def _corpus_link(library: Library, corpus: dict[str, Any], batches: float | None
     title, sha = str(corpus.get("name") or "A text"), str(corpus.get("sha256") or "")
     try:
         there = open_corpus(library, sha)
+        facts = [format_size(there.n_bytes)]
+        if there.kind == "examples":
+            facts.insert(0, format_count(sum(len(there.rows(split)) for split in ("train", "val")), "document"))
     except ValueError as error:
         problem = f"{error} Without this text, the run cannot be resumed."
         return Link(kind="corpus", title=title, facts=(_digits(sha),), problem=problem, made="trained on")
-    facts = [format_size(there.n_bytes)]
-    if there.kind == "examples":
-        facts.insert(0, format_count(sum(_lines(there.path(split)) for split in ("train", "val")), "document"))
     if batches:
         facts.append(f"{format_count(int(batches), 'batch', 'batches')} in one pass")
     return Link(kind="corpus", title=there.label, key=there.sha, facts=(*facts, _digits(sha)), made="trained on")
-
-
-def _lines(path: Path) -> int:
-    with path.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
 def _sha_of(path: Path) -> str:

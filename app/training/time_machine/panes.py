@@ -21,6 +21,7 @@ _TITLES = {
     "encoder-only": ("How it fills the gaps", "In the first gap"),
     "encoder-decoder": ("How it fills the gaps", "Start of the first gap"),
     "pronouns": ("What “it” is", "Nouns to choose from"),
+    "labels": ("What it predicts", "Next token"),
 }
 """Titles by topology or task."""
 _WHY = {
@@ -28,6 +29,7 @@ _WHY = {
     "encoder-only": "The model's prediction at the first masked position",
     "encoder-decoder": "The model's prediction for the first token of the first gap",
     "pronouns": "The probability of each noun before “it”",
+    "labels": "This model predicts labels and no tokens",
 }
 
 
@@ -58,6 +60,8 @@ class Panes(QSplitter):
         learned = spec.model.topology if spec is not None else "decoder-only"
         if spec is not None and spec.data.source == "pronouns":
             learned = "pronouns"
+        elif spec is not None and spec.model.head not in ("language", "none"):
+            learned = "labels"
         texts, top = _TITLES[learned]
         self._texts_title.setText(texts)
         self._top_title.setText(top)

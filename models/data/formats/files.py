@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
@@ -55,16 +55,17 @@ class FormatError(ValueError):
 class SourceFile:
     """One file to read: on disk, or a member of an archive.
 
-    name: what messages call it. path: the file on disk, of the archive for a member. folder: the name of its folder
-    below what the user chose, "" at the top or if that only names a split. split: "train", "val" or "test" if its name
-    or a folder's says so, else "". size: its bytes, unpacked where that is known. beside: files whose lines belong to
-    its own.
+    name: what messages call it. path: the file on disk, for a member of an `archive` that one. folder: the name of its
+    folder below what the user chose, "" at the top or if that only names a split. split: "train", "val" or "test" if
+    its name or a folder's says so, else "". size: its bytes, unpacked where that is known. beside: files whose lines
+    belong to its own.
     """
 
     name: str
     path: Path
     size: int
     member: str = ""
+    archive: zipfile.ZipFile | None = field(default=None, compare=False, repr=False)
     folder: str = ""
     split: str = ""
     beside: tuple[SourceFile, ...] = ()
@@ -109,14 +110,12 @@ class SourceFile:
     @contextmanager
     def _raw(self) -> Iterator[tuple[IO[bytes], int]]:
         """Its unpacked bytes, and how many there may be."""
-        if self.member:
-            with zipfile.ZipFile(self.path) as archive:
-                packed = archive.getinfo(self.member).compress_size
-                with archive.open(self.member) as file:
-                    if self.member.lower().endswith(".gz"):
-                        yield cast(IO[bytes], gzip.GzipFile(fileobj=file)), max(FREE_BYTES, MAX_RATIO * packed)
-                    else:
-                        yield file, max(FREE_BYTES, MAX_RATIO * packed)
+        if self.archive is not None:
+            packed = self.archive.getinfo(self.member).compress_size
+            with self.archive.open(self.member) as file:
+                is_packed_twice = self.member.lower().endswith(".gz")
+                unzipped = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if is_packed_twice else file
+                yield unzipped, max(FREE_BYTES, MAX_RATIO * packed)
         elif self.is_packed:
             with gzip.open(self.path) as unpacked:
                 yield cast(IO[bytes], unpacked), max(FREE_BYTES, MAX_RATIO * self.path.stat().st_size)
@@ -337,8 +336,8 @@ def _in_folder(root: Path) -> Iterator[SourceFile]:
 
 def _in_archive(path: Path) -> Iterator[SourceFile]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
+        archive = zipfile.ZipFile(path)  # closed with the last of its files: to open it reads the list of all
+        members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise FormatError(str(path), 0, f"it is no .zip file, or damaged ({error}): pack it again.") from error
     if len(members) > MAX_FILES:
@@ -367,6 +366,7 @@ def _in_archive(path: Path) -> Iterator[SourceFile]:
             path=path,
             size=info.file_size,
             member=info.filename,
+            archive=archive,
             folder=folder,
             split=split,
         )

@@ -10,12 +10,13 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from models.data.formats.files import FormatError, Meter, SourceFile
 from models.data.formats.rows import ReadOptions, Row, flatten
+
+if TYPE_CHECKING:
+    import duckdb
 
 _N_ROWS = 1000
 _MEMORY = "256MB"
@@ -30,6 +31,8 @@ def read_parquet(file: SourceFile, options: ReadOptions, meter: Meter | None = N
     Raises:
         FormatError: where it is damaged.
     """
+    import duckdb  # a tenth of a second, of which no other format has any use
+
     with tempfile.TemporaryDirectory(prefix="terrarium-", ignore_cleanup_errors=True) as temporary:
         path = _on_disk(file, Path(temporary))
         try:
@@ -87,6 +90,8 @@ def class_names(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 def _connect(temporary: Path) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
     return duckdb.connect(
         ":memory:",
         config={

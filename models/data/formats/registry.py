@@ -25,7 +25,8 @@ from models.data.formats.tagged import looks_like_conll, looks_like_word_tags, r
 _N_SAMPLE = 60
 _DOCUMENTATION = re.compile(r"(?i)(readme|licen[cs]e|copying|changelog|changes|notice|citation|contributing)\b|.*\.md$")
 _N_COMPARED = 100
-"""How many rows of each file are compared for their columns."""
+_MAX_COMPARED = 1 << 20
+"""How many rows of each file are compared for their columns, and about how many characters."""
 
 Reader = Callable[[SourceFile, ReadOptions, Meter | None], Iterator[tuple[int, Row]]]
 
@@ -102,7 +103,7 @@ class Source:
         first: _Columns | None = None
         for file in self.files:
             rows = known.read(file, self.options, self.meter)
-            head = list(itertools.islice(rows, _N_COMPARED))
+            head = _head(rows)
             if head:
                 columns = _Columns(file.name, head, known.has_header)
                 first = first or columns
@@ -114,6 +115,17 @@ class Source:
                 if has_folders and "folder" not in values:
                     values["folder"] = file.folder or None
                 yield Record(values, file.name, line, file.split)
+
+
+def _head(rows: Iterator[tuple[int, Row]]) -> list[tuple[int, Row]]:
+    """The first rows, as far as they are compared: fewer where they are long."""
+    head, size = list[tuple[int, Row]](), 0
+    for line, row in itertools.islice(rows, _N_COMPARED):
+        head.append((line, row))
+        size += len(str(row))
+        if size > _MAX_COMPARED:
+            break
+    return head
 
 
 class _Columns:

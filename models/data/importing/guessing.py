@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from models.data.formats.rows import LANGUAGES, Row
 
@@ -79,12 +79,14 @@ _NAMES = {
     "score": ("score", "rating", "stars", "similarity", "value"),
     "source": ("source", "src", "document", "article", "input", "input_text", "english", "en", "docstring", "dialogue"),
     "target": ("target", "tgt", "summary", "highlights", "output", "target_text", "translation", "code"),
-    "group": ("group", "group_id", "story_id", "document_id", "title_id"),
+    "group": ("skeleton", "group", "group_id", "story_id", "document_id"),
 }
 """Role → names of columns that usually have it, the surest first."""
 
 _LANGUAGE = re.compile(r"(?:.*\.)?([a-z]{2,3})(?:[_-][A-Za-z]{2,4})?")
 _MOST_LABELS = 100
+_LEAST_GROUPS = 20
+_MAX_OUTSIDE = 0.1
 
 
 def guess_task(columns: Mapping[str, Column], rows: Sequence[Row], *, is_text: bool = False) -> Guess:
@@ -94,6 +96,9 @@ def guess_task(columns: Mapping[str, Column], rows: Sequence[Row], *, is_text: b
     """
     for guess in (_chat, _span, _tagging, _pairs, _labelled):
         if found := guess(columns, rows):
+            group = _named(columns, "group")
+            if group and columns[group].n_unique >= _LEAST_GROUPS and group not in found.roles.values():
+                return replace(found, roles={**found.roles, "group": group})
             return found
     text = _named(columns, "text", kinds=("text", "mixed")) or _longest_text(columns)
     if text and (is_text or len(columns) == 1 or text in _NAMES["text"]):
@@ -180,6 +185,9 @@ def _labelled(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | Non
     if not text:
         return None
     roles, others = {"text": text}, {name: column for name, column in columns.items() if name != text}
+    folder = others.get("folder")
+    if folder is not None and not (_has_few_values(folder, rows) and folder.n_missing <= _MAX_OUTSIDE * len(rows)):
+        del others["folder"]  # the folders of a program, say
     if pair := _named(others, "text_pair", kinds=("text", "mixed")):
         roles["text_pair"] = pair
     labels = _named(others, "labels", kinds=("list",))

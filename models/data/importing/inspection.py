@@ -117,7 +117,10 @@ def inspect_events(
 def _warnings(source: Source, columns: Iterable[Column]) -> Iterator[str]:
     if source.left_out:
         names = ", ".join(Path(name).name for name in source.left_out[:3])
-        yield f"{format_count(len(source.left_out), 'file')} of other formats will not be read: {names}."
+        yield (
+            f"{format_count(len(source.left_out), 'file')} will not be read, being of other formats or no UTF-8 text: "
+            f"{names}."
+        )
     for column in columns:
         if column.type == "mixed":
             yield f"The column {column.name!r} holds values of different kinds."

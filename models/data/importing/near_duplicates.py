@@ -9,7 +9,7 @@ N_HASHES = 128
 N_CHARACTERS = 5
 SIMILAR = 0.8
 """Texts belong together if they share at least this much of their shingles (Jaccard), as estimated."""
-MAX_CHARACTERS = 2000
+MAX_CHARACTERS = 1000
 """Of a longer text, only its beginning is compared."""
 
 _N_BANDS = 16
@@ -25,8 +25,10 @@ class MinHash:
 
     def __init__(self) -> None:
         generator = np.random.default_rng(5)
-        self._factors = generator.integers(0, 1 << 63, N_HASHES, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-        self._terms = generator.integers(0, 1 << 63, N_HASHES, dtype=np.uint64)
+        self._factors = generator.integers(0, 1 << 32, (N_HASHES, 1), dtype=np.uint32) | np.uint32(1)
+        self._terms = generator.integers(0, 1 << 32, (N_HASHES, 1), dtype=np.uint32)
+        self._buffer = np.empty((N_HASHES, MAX_CHARACTERS), np.uint32)
+        """(N_HASHES, shingles), kept, since memory that is new for each text takes most of the time."""
 
     def signature(self, text: str) -> Signature:
         """The least value (N_HASHES,) of each hash function over the shingles of a text."""
@@ -36,8 +38,10 @@ class MinHash:
         for offset in range(min(N_CHARACTERS, len(codes))):
             shingles = (shingles + codes[offset : offset + len(shingles)]) * _PRIME
             shingles ^= shingles >> np.uint64(29)
-        mixed = np.unique(shingles)[:, None] * self._factors + self._terms  # (shingles, N_HASHES), multiply-shift
-        least: Signature = (mixed >> np.uint64(32)).min(axis=0).astype(np.uint32)
+        hashes = self._buffer[:, : len(shingles)]
+        np.multiply((shingles >> np.uint64(32)).astype(np.uint32), self._factors, out=hashes)
+        hashes += self._terms
+        least: Signature = hashes.min(axis=1)
         return least
 
 

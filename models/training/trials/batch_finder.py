@@ -9,7 +9,8 @@ from collections.abc import Callable, Generator
 import torch
 
 from models.cost.fit import describe_update, split_update
-from models.data.batches import Batches, encode_split, objective_batches
+from models.data.batches import Batches, objective_batches
+from models.data.encoded import encode_split_events
 from models.data.objectives import objective_on
 from models.device import DeviceChoice, choose_device, is_out_of_memory
 from models.events import Event, Phase, Progress
@@ -56,7 +57,7 @@ def try_batches(
 ) -> Generator[Event, None, BatchFound]:
     """As `find_batch`, for prepared data."""
     yield Phase(name="Encoding the text")
-    search = _Search(prepared, choice)
+    search = _Search(prepared, (yield from _batches_of_size(prepared)), choice)
     if below is None:
         yield from search.double()
     ceiling = below if below is not None else search.too_large
@@ -65,21 +66,21 @@ def try_batches(
     return search.result()
 
 
-def _batches_of_size(prepared: PreparedData) -> Callable[[TrainConfig], Batches]:
-    """Makes the training batches for settings that differ in the batch size; the text is encoded once, where it can."""
+def _batches_of_size(prepared: PreparedData) -> Generator[Event, None, Callable[[TrainConfig], Batches]]:
+    """What makes the training batches for another batch size; the text is encoded once, where it can be."""
     spec, corpus, tokenizer = prepared.spec, prepared.corpus, prepared.tokenizer
     if corpus.task in LABEL_TASKS:
         return lambda train: make_batches(corpus, tokenizer, spec.batch_model, train, labels=spec.data.labels)
     objective = objective_on(corpus, spec.batch_model, tokenizer, spec.train.objective)
-    encoded = encode_split(corpus, tokenizer, "train", prepared.form)
+    encoded = yield from encode_split_events(corpus, tokenizer, "train", prepared.form)
     return lambda train: objective_batches(encoded, objective, spec.batch_model.context_length, train)
 
 
 class _Search:
-    def __init__(self, prepared: PreparedData, choice: DeviceChoice) -> None:
+    def __init__(self, prepared: PreparedData, make: Callable[[TrainConfig], Batches], choice: DeviceChoice) -> None:
         spec = prepared.spec
         self._prepared, self._spec, self._choice = prepared, spec, choice
-        self._make_batches = _batches_of_size(prepared)
+        self._make_batches = make
         self._limit = free_bytes(choice)
         self._points: dict[int, BatchPoint] = {}
         self._seconds = 0.0

@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator
 
 from models import cost
-from models.data.batches import Batches, encode_split, objective_batches
+from models.data.batches import Batches, objective_batches
 from models.data.objectives import objective_on
 from models.device import DeviceChoice, choose_device, is_out_of_memory, pick_precision
 from models.events import Event, Phase, Progress
@@ -22,7 +22,7 @@ from models.training.objective import validation_slice
 from models.training.prepare import PreparedData, prepare_trial
 from models.training.samples import write_sample
 from models.training.trials.findings import RunCost
-from models.training.trials.preview import preview_encoded, preview_task
+from models.training.trials.preview import encode_splits, preview_encoded, preview_task
 from models.training.trials.trial import Trial, free_bytes, heaviest_batch
 
 TIMED_STEPS = 4
@@ -46,7 +46,7 @@ def forecast(
     if prepared.corpus.task in LABEL_TASKS:
         yield from _forecast_task(prepared, spec, device, measured=measured)
         return
-    encoded = [encode_split(prepared.corpus, prepared.tokenizer, split, prepared.form) for split in ("train", "val")]
+    encoded = yield from encode_splits(prepared.corpus, prepared.tokenizer, prepared.form)
     yield Phase(name="Making the first batches")
     model, train = prepared.spec.batch_model, prepared.spec.train
     preview = preview_encoded(prepared.corpus, prepared.tokenizer, model, train, encoded)

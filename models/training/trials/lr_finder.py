@@ -15,7 +15,7 @@ from models.device import choose_device
 from models.events import Event, Phase, Progress
 from models.library.library import Library
 from models.settings.run_spec import RunSpec, TrainConfig
-from models.training.batches import make_batches
+from models.training.batches import make_batches_events
 from models.training.prepare import prepare_trial
 from models.training.trials.findings import LrFound, LrPoint
 from models.training.trials.trial import Trial, out_of_memory_as_sentence
@@ -46,7 +46,7 @@ def find_lr(
     yield Phase(name="Trying learning rates")
     choice = choose_device(device)
     train = prepared.spec.train
-    batches = make_batches(
+    batches = yield from make_batches_events(
         prepared.corpus,
         prepared.tokenizer,
         prepared.spec.batch_model,

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from models.chat.template_config import ChatTemplateConfig
 from models.data.batch import Batch
-from models.data.batches import EncodedSplit, encode_split, objective_batches
+from models.data.batches import objective_batches
 from models.data.corpus import Corpus
+from models.data.encoded import EncodedSplit, encode_split_events
 from models.data.examples import ExampleForm
 from models.data.objectives import objective_on
 from models.data.plain_objectives import Objective
@@ -35,6 +36,8 @@ MAX_TOKENS = 600
 """Tokens shown of each example: a screen holds no more."""
 
 _MAX_LINES = 20_000
+_SAMPLE_BYTES = 1 << 22
+_MAX_EXAMPLES = 1_000_000
 _MAX_BINS = 24
 
 
@@ -58,11 +61,19 @@ def preview_data(
     if corpus.task in LABEL_TASKS:
         return preview_task(corpus, tokenizer, model, train, labels)
     form = ExampleForm(template=template or ChatTemplateConfig(), model=model)
-    encoded = [encode_split(corpus, tokenizer, split, form) for split in ("train", "val")]
+    encoded = yield from encode_splits(corpus, tokenizer, form)
     yield Phase(name="Making the first batches")
     if corpus.source == "pronouns":
         return _preview_pronouns(corpus, tokenizer, model, train, encoded)
     return preview_encoded(corpus, tokenizer, model, train, encoded)
+
+
+def encode_splits(
+    corpus: Corpus, tokenizer: Tokenizer, form: ExampleForm
+) -> Generator[Event, None, list[EncodedSplit]]:
+    """Both splits (train, val). Yields events while large ones are encoded."""
+    train = yield from encode_split_events(corpus, tokenizer, "train", form)
+    return [train, (yield from encode_split_events(corpus, tokenizer, "val", form))]
 
 
 def preview_encoded(
@@ -161,7 +172,7 @@ def _preview_pronouns(
         it = int(batch.weights[0].argmax())
         target = _row(tokenizer, _real(batch.inputs[0], batch.mask[0]), predicted={int(batch.targets[0, it])})
         examples.append(PreviewExample(source=None, target=target))
-    lengths = np.array([len(ids) - 1 for ids, _ in encoded[0].examples])  # the end is not read
+    lengths = encoded[0].lengths(_MAX_EXAMPLES) - 1  # the end is not read
     return DataPreview(
         objective="pronouns",
         examples=tuple(examples),
@@ -226,16 +237,16 @@ def _facts(encoded: EncodedSplit) -> SplitFacts:
         split=encoded.split,
         n_tokens=encoded.n_tokens,
         n_bytes=encoded.n_bytes,
-        n_examples=len(encoded.examples),
+        n_examples=encoded.n_examples,
     )
 
 
 def _lengths(corpus: Corpus, tokenizer: Tokenizer, encoded: EncodedSplit, objective: Objective) -> Lengths:
     """Lengths of the examples of the training split, or of the lines of its text (of very many, a sample)."""
-    if encoded.ids is None:
-        lengths = np.array([len(ids) for ids, _ in encoded.examples])
+    if encoded.starts is not None:
+        lengths = encoded.lengths(_MAX_EXAMPLES)
         return _histogram("examples", lengths, int((lengths > objective.width).sum()))
-    lines = [line for line in corpus.read_text(encoded.split).split("\n") if line.strip()]
+    lines = [line for line in corpus.sample_text(encoded.split, _SAMPLE_BYTES).split("\n") if line.strip()]
     lines = lines[:: -(-len(lines) // _MAX_LINES)]
     found = tokenizer.encode_batch_fast(lines, add_special_tokens=False)
     return _histogram("lines", np.array([len(encoding.ids) for encoding in found]), 0)

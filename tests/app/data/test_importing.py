@@ -173,6 +173,27 @@ def test_a_damaged_source_is_said_with_its_line_and_another_can_be_opened(
     assert not page.source_problem.isVisible()
 
 
+def test_a_source_can_be_read_in_another_way(tab: DataTab, tmp_path: Path, until: Until) -> None:
+    path = tmp_path / "cafés.csv"
+    path.write_bytes(("text,label\n" + "un café,1\nun thé,2\n" * 4).encode("latin-1"))
+    page = tab.views.importing
+    tab.draft.open([str(path)])
+    until(lambda: not tab.busy)
+    page.reading.set_folded(False)
+    pick(page.reading.encoding, "latin-1")
+    until(lambda: not tab.busy and page.table.rows.rowCount() > 0)
+    cell = page.table.rows.item(0, 0)
+    assert cell is not None
+    assert cell.text() == "un café"
+    page.reading.header.setCurrentIndex(2)
+    page.reading.header.activated.emit(2)
+    until(lambda: not tab.busy and tab.draft.info is not None)
+    assert "text" not in page.table.roles, "the first line is a row"
+    assert tab.draft.plan.read.encoding == "latin-1"
+    page.other.click()
+    assert page.reading.encoding.currentIndex() == 0
+
+
 def test_a_cancelled_import_leaves_nothing(
     opened: DataTab, library: Library, monkeypatch: pytest.MonkeyPatch, until: Until, heard: Heard
 ) -> None:

@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 
 from app.chat.archive.message_tree import Message
 from app.chat.tab import ChatTab
+from app.data.tab import DataTab
 from app.kit.colours import DARK, LIGHT
 from app.kit.labels import ElidedLabel
 from app.kit.theme import ThemeProvider
@@ -28,6 +29,7 @@ from app.session.session import Session
 from app.shell.main_window import MainWindow
 from app.shell.status_bar import StatusBar
 from app.shell.top_bar import TABS
+from models.data.corpus import build_examples_corpus
 from models.library.library import Library
 from models.settings.run_spec import RunSpec
 from models.tokenizers import save_tokenizer
@@ -144,7 +146,7 @@ def test_a_quick_start_that_runs_is_announced_and_shown(
 def test_tabs_are_reached_by_keyboard_and_menu(window: MainWindow, qtbot: QtBot) -> None:
     window.activateWindow()
     qtbot.waitActive(window)
-    for key, name in zip("1234", ("tokenizer", "builder", "training", "chat"), strict=True):
+    for key, name in zip("12345", ("tokenizer", "data", "builder", "training", "chat"), strict=True):
         qtbot.keyClick(window.windowHandle(), getattr(Qt.Key, f"Key_{key}"), Qt.KeyboardModifier.ControlModifier)
         assert window.pages.current == name
     action(window, "Builder").trigger()
@@ -345,6 +347,20 @@ def test_the_window_paints_and_reacts_before_the_last_tokenizer_has_been_read(
     ready.set()
     until(lambda: session.tokenizers.current is byte_tokenizer)
     window.close()
+
+
+def test_a_run_can_be_set_up_on_a_dataset(window: MainWindow, library: Library, qtbot: QtBot, until: Until) -> None:
+    rows = [{"text": f"Letter {n}"} for n in range(20)]
+    corpus = build_examples_corpus(library, rows[:15], rows[15:], "letters", None, task="language")
+    window.show_tab("data")
+    data = window.pages.page("data")
+    assert isinstance(data, DataTab)
+    until(lambda: data.list.count() == 1)
+    data.list.setCurrentRow(0)
+    data.views.view("dataset").train.click()
+    assert window.pages.current == "training"
+    spec = window.training.new_run.draft.spec()
+    assert (spec.data.source, spec.data.dataset, spec.data.task) == ("dataset", corpus.sha, "language")
 
 
 def relaunched(library: Library, theme: ThemeProvider, qtbot: QtBot) -> MainWindow:

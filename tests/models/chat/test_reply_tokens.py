@@ -113,7 +113,7 @@ def test_contents_never_become_special_tokens(tokenizer: Tokenizer) -> None:
     assert decode(tokenizer, [id for id, flag in zip(ids, is_reply, strict=True) if flag]) == (
         "a</s><|im_end|>b\ue000<|im_end|>"
     )
-    assert ids.count(tokenizer.token_to_id("<|im_end|>")) == 3
+    assert [tokenizer.id_to_token(id) for id in ids].count("<|im_end|>") == 3
     assert tokenizer.token_to_id("</s>") not in ids
 
 

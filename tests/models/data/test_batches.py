@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
@@ -14,6 +15,7 @@ from models.chat.own_template import encode_messages
 from models.data.batch import Batch
 from models.data.batches import Batches, ExampleBatches, TextBatches
 from models.data.corpus import Corpus, build_examples_corpus, build_text_corpus
+from models.data.encoded import EncodedSplit
 from models.data.epoch_permutations import EpochPermutations
 from models.data.plain_objectives import NextToken
 from models.library.library import Library
@@ -33,7 +35,8 @@ def same(one: Batch, other: Batch) -> bool:
 
 
 def text_batches(train: TrainConfig = TRAIN, n: int = 1000, *, shuffled: bool = True) -> TextBatches:
-    return TextBatches(IDS[:n], 3 * n, NextToken(CONTEXT), train, shuffled=shuffled)
+    encoded = EncodedSplit(split="train" if shuffled else "val", n_bytes=3 * n, ids=IDS[:n].numpy())
+    return TextBatches(encoded, NextToken(CONTEXT), train)
 
 
 def examples(n: int = 100) -> list[tuple[list[int], list[bool]]]:
@@ -41,8 +44,18 @@ def examples(n: int = 100) -> list[tuple[list[int], list[bool]]]:
     return [([i + 1] * length, [j >= length // 2 for j in range(length)]) for i in range(n) for length in [i % 16 + 2]]
 
 
+def encoded_examples(split: str, examples: list[tuple[list[int], list[bool]]], n_bytes: int) -> EncodedSplit:
+    return EncodedSplit(
+        split=split,
+        n_bytes=n_bytes,
+        ids=np.array([id for ids, _ in examples for id in ids], dtype=np.int64),
+        starts=np.cumsum([0, *(len(ids) for ids, _ in examples)]),
+        reply=np.array([flag for _, flags in examples for flag in flags]),
+    )
+
+
 def example_batches(train: TrainConfig = TRAIN, n: int = 100, *, shuffled: bool = True) -> ExampleBatches:
-    return ExampleBatches(examples(n), 500, NextToken(CONTEXT), train, shuffled=shuffled)
+    return ExampleBatches(encoded_examples("train" if shuffled else "val", examples(n), 500), NextToken(CONTEXT), train)
 
 
 @pytest.mark.parametrize("make", [text_batches, example_batches])
@@ -138,7 +151,8 @@ def test_batches_of_examples_waste_little_on_padding() -> None:
 
 
 def test_examples_are_cut_at_the_context() -> None:
-    long = ExampleBatches([(list(range(50)), [True] * 50)], 99, NextToken(CONTEXT), TRAIN, shuffled=True)
+    encoded = encoded_examples("train", [(list(range(50)), [True] * 50)], 99)
+    long = ExampleBatches(encoded, NextToken(CONTEXT), TRAIN)
     assert long.batch(7).inputs.tolist() == [list(range(CONTEXT))]
     assert long.batch(7).targets.tolist() == [list(range(1, CONTEXT + 1))]
     assert long.bytes_per_token == 99 / 50
@@ -146,7 +160,7 @@ def test_examples_are_cut_at_the_context() -> None:
 
 def test_no_examples_is_a_sentence() -> None:
     with pytest.raises(ValueError, match="no examples"):
-        ExampleBatches([], 0, NextToken(CONTEXT), TRAIN, shuffled=True)
+        ExampleBatches(encoded_examples("train", [], 0), NextToken(CONTEXT), TRAIN)
 
 
 def test_orders_are_permutations_whatever_was_asked_before() -> None:

@@ -12,7 +12,17 @@ from types import SimpleNamespace
 import pytest
 
 from models.data import blocks
-from models.data.corpus import Corpus, CorpusWriter, build_examples_corpus, list_corpora, open_corpus
+from models.data import corpus as corpus_module
+from models.data.corpus import (
+    Corpus,
+    CorpusWriter,
+    build_examples_corpus,
+    build_text_corpus,
+    build_text_corpus_events,
+    list_corpora,
+    open_corpus,
+)
+from models.events import Progress, result_of
 from models.library.library import Library
 
 BLOCK = 1000
@@ -153,3 +163,63 @@ def test_a_file_in_blocks_reads_any_part(tmp_path: Path, small_blocks: None) -> 
     for start, stop in ((0, 1), (0, BLOCK), (BLOCK - 1, BLOCK + 1), (500, 4000), (4000, 9000), (4352, 4400)):
         assert file.read(start, stop) == data[start:stop]
     assert b"".join(file.chunks(17)) == data[17:]
+
+
+def text_files(folder: Path) -> list[Path]:
+    """Two files with a mark, line ends of two kinds, and characters of several bytes; and what is left of them."""
+    one, two = folder / "one.txt", folder / "two.txt"
+    one.write_bytes(b"\xef\xbb\xbf" + "".join(f"Zeile {i}: Grüße 👋\r\n" for i in range(60)).encode())
+    two.write_bytes("".join(f"Zeile {i}: öäü\n" for i in range(60, 120)).encode())
+    return [one, two]
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_large_text_files_are_split_at_a_line(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus_module, "_CHUNK_BYTES", 101)  # within characters and line ends
+    files = text_files(tmp_path)
+    corpus = build_text_corpus(library, files, 0.2)
+    assert corpus.is_large
+    assert (corpus.kind, corpus.source, corpus.label) == ("text", "files", "one.txt and 1 more")
+    train, val = ("".join(corpus.text_blocks(split)) for split in ("train", "val"))
+    assert train + val == "\n".join(file.read_text("utf-8-sig") for file in files)
+    assert train.endswith("\n")
+    assert len(val.encode()) / corpus.n_bytes == pytest.approx(0.2, abs=0.03)
+    assert corpus.read_text("val") == val
+    assert build_text_corpus(library, files, 0.2) == corpus
+    assert len(list(library.corpora.iterdir())) == 1
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_large_text_that_is_bad_or_cancelled_leaves_nothing(library: Library, tmp_path: Path) -> None:
+    files = text_files(tmp_path)
+    work = build_text_corpus_events(library, files, 0.2)
+    assert isinstance(next(work), Progress)
+    assert len(list(library.corpora.iterdir())) == 1
+    work.close()
+    assert list(library.corpora.iterdir()) == []
+    data = files[1].read_bytes()
+    files[1].write_bytes(data[:500] + b"\xff" + data[500:])
+    with pytest.raises(ValueError, match=r"two\.txt is not UTF-8 text \(invalid byte at offset 500\)"):
+        build_text_corpus(library, files, 0.2)
+    files[1].write_bytes(data + b"\x00")
+    with pytest.raises(ValueError, match="binary data"):
+        build_text_corpus(library, files, 0.2)
+    assert list(library.corpora.iterdir()) == []
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_sample_has_whole_lines_of_all_parts(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus_module, "SAMPLE_BYTES", 64 * 130)
+    corpus = write(library, 2000)
+    sample = result_of(corpus.sample_events("train"))
+    assert sample.stat().st_size < 64 * 130 < corpus.path("train").stat().st_size
+    lines = sample.read_text("utf-8").split("\n")[:-1]
+    assert set(lines) <= set(corpus.path("train").read_text("utf-8").split("\n"))
+    assert len({json.loads(line)["text"].split()[1][:2] for line in lines}) > 20
+    text = build_text_corpus(library, text_files(tmp_path), 0.2)
+    assert result_of(text.sample_events("val")) == text.path("val")  # it is smaller than a sample
+    assert set(text.sample_text("train", 64 * 50).split("\n")) <= set(text.read_text("train").split("\n"))

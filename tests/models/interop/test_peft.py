@@ -136,7 +136,7 @@ def test_ours_computes_the_same_there(case: Case, tmp_path: Path, tune: dict[str
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    r=st.integers(1, 5), alpha=st.integers(1, 40), is_rs=st.booleans(), seed=st.integers(0, 99), patterned=st.booleans()
+    r=st.integers(1, 5), alpha=st.integers(1, 8), is_rs=st.booleans(), seed=st.integers(0, 99), patterned=st.booleans()
 )
 def test_theirs_computes_the_same_here(
     case: Case, tmp_path_factory: pytest.TempPathFactory, r: int, alpha: int, is_rs: bool, seed: int, patterned: bool
@@ -267,5 +267,5 @@ def test_a_design_that_no_class_computes_keeps_our_names(
 def test_what_is_no_adapter_alone_is_not_exported_as_one(case: Case, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no LoRA adapter to export"):
         result_of(export_peft(case.parent, tmp_path / "a"))
-    with pytest.raises(ValueError, match=r"trained more than its adapter \(head.weight\)"):
+    with pytest.raises(ValueError, match=r"trained more than its adapter \(embedding.weight\)"):
         result_of(export_peft(case.tuned(train_embeddings=True), tmp_path / "a"))

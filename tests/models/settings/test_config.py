@@ -224,3 +224,18 @@ def test_neither_designs_nor_presets_cost_a_torch_import() -> None:
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+def test_a_design_gets_the_head_of_a_task() -> None:
+    encoder = ModelConfig(topology="encoder-only")
+    labelled = encoder.for_task("classification", ("a", "b", "c"))
+    assert (labelled.head, labelled.n_label, labelled.n_output, labelled.pooler) == ("sequence", 3, 3, True)
+    assert (labelled.for_task("span").head, labelled.for_task("span").pooler) == ("span", False)
+    assert ModelConfig().for_task("regression").n_label == 1
+    assert ModelConfig().for_task("text-to-text") == ModelConfig()
+    without = dataclasses.replace(labelled, pooler=False)
+    assert without.for_task("classification", ("a", "b")).pooler is False, "it is a design with this head already"
+    with pytest.raises(
+        ValueError, match="Tagging cannot be learned by a design that is encoder-decoder: use one that is"
+    ):
+        ModelConfig(topology="encoder-decoder").for_task("tagging", ("O",))

@@ -44,12 +44,13 @@ def small_world(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tuned(library: Library, parent: RunFolder, train: dict[str, Any] | None = None, **tune: Any) -> RunFolder:
     build_examples_corpus(library, CHATS, CHATS[:2], "talks", None, task="chat")
+    settings: dict[str, Any] = {"steps": 4, "batch_size": 2, "optimizer": "adamw", "lr": 0.01}
     spec = RunSpec(
         name="tuned",
         model=parent.spec.model,
         tokenizer=TokenizerSpec(),
         data=DataSpec(source="dataset", dataset="talks", task="chat"),
-        train=TrainConfig(**({"steps": 4, "batch_size": 2, "optimizer": "adamw", "lr": 0.01} | QUIET | (train or {}))),
+        train=TrainConfig(**(settings | QUIET | (train or {}))),
         tune=TuneSpec(parent=parent.id, **tune),
     )
     return result_of(prepare_run(library, spec))

@@ -9,21 +9,29 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from models.architecture.lora import merged
-from models.architecture.transformer import AnyModel
+from models.architecture.transformer import AnyModel, build_model
 from models.events import RunStarted, TrainMetrics
+from models.inspect.position_weights import (
+    PositionRunsFound,
+    PositionWeightsRead,
+    find_position_runs,
+    read_position_weights,
+)
 from models.interop.loading import load_model
 from models.library.library import Library
 from models.library.run_record import checkpoint_step, inspect_run
 from models.runs.fork import fork_run, spec_like
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.settings.spec_changes import changed_spec
 from models.settings.tune_spec import TuneSpec
 from models.training.trainer import Trainer, prepare_run
+from models.training.tuning import build_run_model, keeps_head_of, tuned_design
 from tests.models.training.support import assert_same_end, final_weights, make_spec, result_of, train
 
 Trained = Callable[..., RunFolder]
@@ -248,3 +256,67 @@ def test_a_damaged_base(library: Library, tmp_path: Path, parent: RunFolder, mod
 def test_settings_of_fine_tuning_are_refused_where_there_is_none(library: Library, tiny_config: ModelConfig) -> None:
     with pytest.raises(ValueError, match=r"'tune.lora_r' is a setting of fine-tuning"):
         changed_spec(make_spec(library.home, tiny_config), {"tune.lora_r": 4})
+
+
+ENCODER = ModelConfig(
+    topology="encoder-only", vocab_size=261, context_length=32, n_layer=2, n_head=2, d_model=32, pooler=True
+)
+
+
+def labelled(mode: str, design: ModelConfig, labels: tuple[str, ...]) -> RunSpec:
+    data = DataSpec(source="dataset", dataset="moods", task="classification", labels=labels)
+    tune = TuneSpec(parent="a", mode=mode)
+    return RunSpec(name="a", model=design, tokenizer=TokenizerSpec(), data=data, train=TrainConfig(), tune=tune)
+
+
+@pytest.mark.parametrize("mode", ["all", "head", "lora"])
+def test_a_task_gets_a_new_head_unless_the_labels_are_the_same(byte_tokenizer: Tokenizer, mode: str) -> None:
+    moods = ("glad", "sad", "calm")
+    weights = build_model(ENCODER).state_dict()
+    design = tuned_design(ENCODER, byte_tokenizer, "classification", moods)
+    assert (design.head, design.n_label) == ("sequence", 3)
+    assert tuned_design(ENCODER, byte_tokenizer, "regression", ()).n_label == 1
+    spec = labelled(mode, design, moods)
+    assert not keeps_head_of(ENCODER, (), spec)
+    model = build_run_model(spec, weights, keeps_head=False)
+    state = model.state_dict()
+    assert all(torch.equal(state[name], weights[name]) for name in state.keys() & weights.keys() if "head" not in name)
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert {"head.weight", "head.bias", "pooler.weight", "pooler.bias"} <= trained
+    head = {name: tensor + 1 for name, tensor in state.items() if name.startswith("head.")}
+    assert keeps_head_of(design, moods, spec)
+    assert not keeps_head_of(design, ("red", "green", "blue"), spec)
+    again = build_run_model(spec, weights | head, keeps_head=True).state_dict()
+    assert torch.equal(again["head.weight"], head["head.weight"])
+
+
+def test_a_task_that_a_topology_cannot_learn(byte_tokenizer: Tokenizer) -> None:
+    with pytest.raises(ValueError, match="Conversations cannot be learned by a design that is encoder-only"):
+        tuned_design(ENCODER, byte_tokenizer, "chat", ())
+
+
+@pytest.mark.parametrize("change", [{"n_expert": 2, "n_expert_used": 1}, {"topology": "encoder-decoder"}])
+def test_adapters_of_every_design(
+    library: Library, trained_at_once: Trained, tiny_config: ModelConfig, change: dict[str, Any]
+) -> None:
+    parent = trained_at_once(dataclasses.replace(tiny_config, conv_width=0, **change), steps=2, sample_interval=0)
+    run = tuned_run(library, parent, "lora", steps=3, sample_interval=0)
+    train(run, library)
+    before, after = weights_of(parent.folder), weights_of(run.folder)
+    matrices = {name for name in before if re.search(r"blocks\..*(attention|feed_forward)\..*\.weight$", name)}
+    assert {name for name in after if not torch.equal(before[name], after[name])} == {
+        name for name in matrices if "norm" not in name and "router" not in name
+    }
+
+
+def test_learned_positions_of_a_run_that_leaves_them_alone(
+    library: Library, trained_at_once: Trained, tiny_config: ModelConfig
+) -> None:
+    parent = trained_at_once(dataclasses.replace(tiny_config, position="learned"), steps=2, sample_interval=0)
+    run = tuned_run(library, parent, "lora", steps=3, sample_interval=0)
+    train(run, library)
+    (found,) = find_position_runs(library, run.spec.model)
+    assert isinstance(found, PositionRunsFound)
+    (read,) = read_position_weights(found.runs[0])
+    assert isinstance(read, PositionWeightsRead)
+    assert torch.equal(torch.from_numpy(read.tables[""]), weights_of(parent.folder)["position.weight"])

@@ -380,3 +380,24 @@ def test_nested_objects_become_dotted_columns() -> None:
     assert flatten({"answers": answers}) == {"answers": answers}
     with pytest.raises(ValueError, match="more than 500 columns"):
         flatten({str(index): index for index in range(501)})
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(sorted(GOOD)), st.integers(0, 2000), st.integers(0, 40), st.binary(max_size=12))
+def test_any_damage_gives_rows_or_a_sentence(
+    tmp_path_factory: pytest.TempPathFactory, name: str, start: int, length: int, put: bytes
+) -> None:
+    content = GOOD[name][0]
+    data = content if isinstance(content, bytes) else content.encode()
+    start %= len(data)
+    path = write(
+        tmp_path_factory.getbasetemp() / "damaged" / name, data[:start] + put + data[start + length :] or b"\n"
+    )
+    try:
+        read(path)
+    except ValueError as error:
+        sentence = str(error)
+    else:
+        sentence = str(path)  # many damaged files can be read all the same
+    assert str(path) in sentence
+    assert "\n" not in sentence

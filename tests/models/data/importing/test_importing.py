@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-import resource
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -156,6 +156,12 @@ GUESSED: dict[str, tuple[list[Row], str, dict[str, str], Example]] = {
         {"source": "article", "target": "highlights"},
         {"source": "long text 0", "target": "short 0"},
     ),
+    "groups": (
+        [{"source": f"open {index}", "target": f"ouvrir {index}", "skeleton": f"s{index}"} for index in range(40)],
+        "text-to-text",
+        {"source": "source", "target": "target", "group": "skeleton"},
+        {"source": "open 0", "target": "ouvrir 0"},
+    ),
     "texts": ([{"text": f"once {index}"} for index in range(9)], "language", {"text": "text"}, {"text": "once 0"}),
 }
 
@@ -170,6 +176,18 @@ def test_task_and_roles_are_guessed(name: str, tmp_path: Path) -> None:
     plan = plan_of(path)
     assert task_row(plan, info.rows[0]) == example
     assert set(TASKS[task].columns) <= example.keys()
+
+
+def test_folders_are_labels_only_where_all_texts_are_in_some(tmp_path: Path) -> None:
+    for index in range(12):
+        label = ("ham", "spam")[index % 2]
+        (tmp_path / label).mkdir(exist_ok=True)
+        (tmp_path / label / f"{index}.txt").write_text(f"mail {index}")
+    info = inspect_source([tmp_path])
+    assert (info.task, dict(info.roles)) == ("classification", {"text": "text", "label": "folder"})
+    for index in range(4):
+        (tmp_path / f"{index}.txt").write_text(f"read me {index}")
+    assert inspect_source([tmp_path]).task == "language"
 
 
 def test_a_source_is_described(tmp_path: Path) -> None:
@@ -358,17 +376,18 @@ def test_nothing_stays_of_an_import_that_was_cancelled_or_failed(tmp_path: Path,
     assert list(library.corpora.glob("*")) == []
 
 
-def test_memory_does_not_grow_with_the_source(tmp_path: Path, library: Library) -> None:
-    """40 MB of rows; what stays of each is some tens of bytes."""
+def test_a_source_is_not_held_in_memory(tmp_path: Path, library: Library) -> None:
     path = tmp_path / "a.jsonl"
     with path.open("w") as file:
-        for index in range(2_000):
-            file.write(json.dumps({"text": f"{index} " * (20_000 // len(f"{index} "))}) + "\n")
+        for index in range(200):
+            file.write(json.dumps({"text": f"{index} " + "abcdefghi " * 2_500}) + "\n")
     plan = plan_of(path)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    corpus = imported(library, plan)
-    assert corpus.n_bytes > 39e6
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 25_000  # KiB
+    tracemalloc.start()
+    checks = check(library, plan)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4e6 < path.stat().st_size
+    assert result_of(import_events(library, plan, checks)).n_bytes > 4.9e6
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,92 @@
+"""`terrarium data`: checking, importing, listing and showing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from models.library.library import Library
+
+
+@pytest.fixture
+def mails(tmp_path: Path) -> Path:
+    path = tmp_path / "mails.csv"
+    lines = [
+        f"{index},mail number {index} of {index * 7919 % 1000} \x1b[31m,{'ham' if index % 3 else 'spam'}"
+        for index in range(60)
+    ]
+    path.write_text("\n".join(["id,body,kind", *lines, lines[0], "60,,ham"]))
+    return path
+
+
+def test_data_are_checked_imported_listed_and_shown(
+    mails: Path, library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "list"]) == 0
+    assert "no datasets yet" in capsys.readouterr().out
+    assert main(["data", "check", str(mails)]) == 0
+    out = capsys.readouterr().out
+    assert "62 rows in 1 file" in out
+    assert "classification (text=body, label=kind), since kind: 2 values (spam, ham)" in out
+    assert "mails.csv, line 63: its text is empty." in out
+    assert "\x1b" not in out
+    assert list(library.corpora.glob("*")) == []
+
+    assert main(["data", "import", str(mails), "--name", "my mails", "--split", "0.2", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["dataset"]["labels"] == ["ham", "spam"]
+    assert facts["dataset"]["rows"] == facts["checks"]["splits"] == {"train": 42, "val": 12, "test": 6}
+    assert {finding["name"] for finding in facts["checks"]["findings"]} >= {"duplicates", "empty"}
+
+    assert main(["data", "list", "--json"]) == 0
+    assert [each["name"] for each in json.loads(capsys.readouterr().out)["datasets"]] == ["my mails"]
+    assert main(["data", "show", "my mails", "--rows", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "Labels: ham, spam" in out
+    assert "val: 12 rows" in out
+    assert "\x1b" not in out
+    assert main(["data", "show", "my mails", "--rows", "2", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["examples"]["test"]) == 2
+
+
+def test_roles_and_task_can_be_said(mails: Path, library: Library, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--task", "regression", "--role", "text=body", "--role", "score=id", "--mend", "none", "--json"]
+    assert main(["data", "check", str(mails), *arguments]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["task"], facts["roles"]) == ("regression", {"text": "body", "score": "id"})
+    assert not any(finding["is_mended"] for finding in facts["checks"]["findings"])
+    assert main(["data", "check", str(mails), "--role", "label=id", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["roles"] == {"text": "body", "label": "id"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["--mend", "none"], 1, "mails.csv, line 63: its text is empty."),
+        (["--role", "label=colour"], 1, "has no column 'colour': it has id, body, kind."),
+        (["--role", "label"], 2, "--role label says no column"),
+        (["--mend", "magic"], 1, "There is no mend 'magic'"),
+        (["--delimiter", "ab"], 1, "use one character"),
+        (["--task", "span"], 1, "needs a column as 'question' and 'context' and 'answers'"),
+    ],
+)
+def test_mistakes_are_said_in_a_sentence(
+    arguments: list[str], code: int, sentence: str, mails: Path, library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "import", str(mails), *arguments]) == code
+    assert sentence in capsys.readouterr().err
+    assert list(library.corpora.glob("*")) == []
+
+
+def test_what_is_to_be_learned_must_be_said_where_it_is_open(
+    tmp_path: Path, library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"one": f"text {index}", "two": f"more {index}"}) + "\n" for index in range(30)))
+    assert main(["data", "check", str(path)]) == 0
+    assert "say it with --task and --role" in capsys.readouterr().out
+    assert main(["data", "import", str(path)]) == 1
+    assert "say it with --task and --role" in capsys.readouterr().err

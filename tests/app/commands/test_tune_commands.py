@@ -1,0 +1,81 @@
+"""Fine-tuning by commands: train --from, export --format peft, import --base."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from models.interop.loading import load_model
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+from tests.models.training.support import TEXT, make_run, train
+
+LITTLE = ["--steps", "2", "--set", "train.batch_size=2", "--set", "train.eval_interval=0", "--device", "cpu", "--json"]
+
+
+@pytest.fixture
+def parent(library: Library, tiny_config: ModelConfig) -> RunFolder:
+    run = make_run(library, tiny_config, steps=2, sample_interval=0, eval_interval=0)
+    train(run, library)
+    return run
+
+
+def test_a_run_from_weights_and_its_adapter(
+    library: Library, parent: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "more.txt").write_text(TEXT, encoding="utf-8")
+    words = ["train", "--from", f"{parent.name}@2", "--mode", "lora", "--data", str(tmp_path / "more.txt")]
+    assert main([*words, "--set", "tune.lora_r=2", *LITTLE]) == 0
+    run = RunFolder.open(Path(json.loads(capsys.readouterr().out.splitlines()[-1])["run"]))
+    assert run.name == "small@2-more"
+    assert run.spec.tune is not None
+    assert (run.spec.tune.mode, run.spec.tune.lora_r) == ("lora", 2)
+    assert (run.spec.train.optimizer, run.spec.train.lr) == ("adamw", 5e-3)
+    assert main(["export", run.id, "--format", "peft", "--out", str(tmp_path / "adapter")]) == 0
+    assert main(["import", str(tmp_path / "adapter"), "--base", parent.id, "--name", "back", "--json"]) == 0
+    back = RunFolder.open(library.find_run("back"))
+    ours, again = (load_model(one.folder)[0].state_dict() for one in (run, back))
+    assert all(weight.equal(again[name]) for name, weight in ours.items())
+
+
+def test_a_settings_file_with_a_parent(library: Library, parent: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text(TEXT, encoding="utf-8")
+    spec = tmp_path / "tuned.toml"
+    spec.write_text(f'[tune]\nparent = "{parent.id}"\nmode = "last"\n[data]\nfiles = ["more.txt"]\n', encoding="utf-8")
+    assert main(["train", str(spec), *LITTLE]) == 0
+    run = RunFolder.open(library.find_run("tuned"))
+    assert run.spec.model == parent.spec.model
+    assert run.spec.train.optimizer == "adamw"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["train", "--from", "nobody"], "no run called 'nobody'"),
+        (["train", "--from", "small", "--preset", "gpt2-tiny"], "omit --preset"),
+        (["train", "--from", "small", "--set", "model.n_layer=3"], "omit model.n_layer"),
+        (["train", "--mode", "lora"], "name the model with --from"),
+        (["train", "--from", "small", "--mode", "head"], "head is its embedding table"),
+        (["export", "small", "--format", "peft", "--out", "x"], "no LoRA adapter"),
+        (["import", "adapter"], "name the model that it belongs to with --base"),
+        (["import", "nothing", "--base", "small"], "is no adapter"),
+    ],
+)
+def test_what_cannot_be_done(
+    library: Library,
+    parent: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    complaint: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    assert main(words) in (1, 2)
+    assert complaint in capsys.readouterr().err
