@@ -9,7 +9,7 @@ from models.recipes.tasks.running import TaskRun
 from models.recipes.tasks.table import TASK_RECIPES
 
 SEED = 7
-"""The designs and steps were found on worlds 0 to 2."""
+"""The designs and steps were found on world 0."""
 
 
 @pytest.mark.parametrize("name", TASK_RECIPES)
