@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rows(args: argparse.Namespace, path: Path, learned: str) -> TaskRows:
-    from models.data.corpus import open_corpus
+    from models.data.corpus import open_run_corpus
     from models.runs.run_folder import RunFolder
     from models.tasks.evaluating import dataset_rows, read_task_rows
 
@@ -91,7 +91,7 @@ def _rows(args: argparse.Namespace, path: Path, learned: str) -> TaskRows:
         return read_task_rows(Library(), args.data, args.task or (learned if is_file else ""), args.split)
     if not (path / "run.json").is_file() or not learned:
         raise UsageError("Give the data to evaluate on, with --data: this model has no dataset of its own.")
-    return dataset_rows(open_corpus(Library(), RunFolder.open(path).made_from("corpus")), args.split)
+    return dataset_rows(open_run_corpus(Library(), RunFolder.open(path)), args.split)
 
 
 def _as_json(found: Evaluation, seconds: float, path: Path, written: Path | None, worst: list[int]) -> dict[str, Any]:
