@@ -201,7 +201,7 @@ def _print_source(
     for warning in info.warnings:
         print(_printable(warning))
     if checks is None:
-        print(f"{info.reason}: say it with --task and --role.")
+        print(f"{info.reason[:1].upper()}{info.reason[1:]}: say it with --task and --role.")
         return
     roles = ", ".join(f"{role}={_printable(column)}" for role, column in plan.columns.items())
     print(f"Task: {plan.task} ({roles})" + (f", since {_printable(info.reason)}" if plan.task == info.task else ""))

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _rows(args: argparse.Namespace, path: Path, learned: str) -> tuple[TaskRows, Sequence[Row]]:
     """What to evaluate on, and what baselines learn from."""
-    from models.data.corpus import find_dataset, open_corpus
+    from models.data.corpus import find_dataset, open_run_corpus
     from models.runs.run_folder import RunFolder
     from models.tasks.evaluating import dataset_rows, read_task_rows
 
@@ -96,7 +96,7 @@ def _rows(args: argparse.Namespace, path: Path, learned: str) -> tuple[TaskRows,
         return data, () if is_file else find_dataset(Library(), args.data).rows("train")
     if not (path / "run.json").is_file() or not learned:
         raise UsageError("Give the data to evaluate on, with --data: this model has no dataset of its own.")
-    corpus = open_corpus(Library(), RunFolder.open(path).made_from("corpus"))
+    corpus = open_run_corpus(Library(), RunFolder.open(path))
     return dataset_rows(corpus, args.split), corpus.rows("train")
 
 

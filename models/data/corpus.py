@@ -26,13 +26,14 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import IncrementalNewlineDecoder
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from models.data import blocks
 from models.data.blocks import BlockFile, BlockWriter, JsonRows, check_room
 from models.events import Event, Progress, result_of
 from models.files.atomic import (
     TEMPORARY_PREFIX,
+    DamagedError,
     atomic_write_json,
     publish_folder,
     read_json,
@@ -42,6 +43,9 @@ from models.files.atomic import (
 from models.library.library import Library
 from models.library.run_record import is_locked, lock_of
 from models.tokenizers.codec import replace_surrogates
+
+if TYPE_CHECKING:
+    from models.runs.run_folder import RunFolder
 
 FORMAT = 1
 DATASET_FORMAT = 2
@@ -388,16 +392,29 @@ def build_examples_corpus(
         return writer.finish(label, task=task, labels=labels, metric=metric)
 
 
-def open_corpus(library: Library, sha: str) -> Corpus:
+def open_run_corpus(library: Library, run: RunFolder) -> Corpus:
+    """What a run learns from; ValueError as `open_corpus`."""
+    sha = run.made_from("corpus")
+    return open_corpus(library, sha, str(run.lineage["corpus"].get("name", "")))
+
+
+def open_corpus(library: Library, sha: str, name: str = "") -> Corpus:
     """Open the corpus with the SHA-256 `sha` (the first 12 digits are enough).
 
+    Args:
+        name: what it was called when it was used, for a message.
+
     Raises:
-        ValueError: where it is missing or damaged, naming the file.
+        ValueError: where it is missing, as in the trash; or damaged, naming the file.
     """
     if not re.match("[0-9a-f]{12}", sha):
         raise ValueError(f"{sha!r} is not a corpus of the library: choose the source again.")
     folder = library.corpora / sha[:12]
     path = folder / "about.json"
+    if not folder.is_dir():
+        raise DamagedError(
+            f"The data {name or sha[:12]!r} is not in the library: restore it from the trash, or import it again."
+        )
     about = read_json(path)
     try:
         if about["format"] > DATASET_FORMAT:

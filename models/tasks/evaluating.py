@@ -51,14 +51,18 @@ def read_task_rows(library: Library, data: str, task: str = "", split: str = "te
             raise ValueError(f"The dataset {corpus.label!r} is for {corpus.task}, not for {task}: omit the task.")
         found = dataset_rows(corpus, split)
         where = f"{corpus.label} ({split})"
-    if not TASKS[found.task].metrics:
-        raise ValueError(f"{where} is for {found.task}, which has no answers to be scored: choose another dataset.")
+    _check_scored(found.task, where)
     check_rows(found.task, found.rows, None, where)
     return found
 
 
 def dataset_rows(corpus: Corpus, split: str = "test") -> TaskRows:
-    """The rows of a split of a dataset; those of the validation where it has no test."""
+    """The rows of a split of a dataset; those of the validation where it has no test.
+
+    Raises:
+        ValueError: where its task has no metrics.
+    """
+    _check_scored(corpus.task, corpus.label)
     if split not in corpus.splits:
         split = "val"
     return TaskRows(
@@ -167,6 +171,11 @@ def evaluate_predictions(
     if data.metric in report.scores:
         report = report.with_headline(data.metric)
     return Evaluation(data=data, predictions=predictions, report=report, labels=tuple(labels))
+
+
+def _check_scored(task: str, where: str) -> None:
+    if not TASKS[task].metrics:
+        raise ValueError(f"{where} is for {task}, which has no answers to be scored: choose another dataset.")
 
 
 def _read_lines(path: Path) -> list[Row]:

@@ -135,13 +135,14 @@ def _check_old_rows(corpus: Corpus, old: Corpus, config: ModelConfig) -> None:
 
 
 def about_new_turns(corpus: Corpus, old: Corpus | None, template: ChatTemplateConfig, tune: TuneSpec) -> str:
-    """A sentence where a fine-tuning teaches conversations to a model that has never seen one, else "".
+    """A sentence where a fine-tuning teaches a decoder conversations, of which it has never seen one, else "".
 
     old: what its parent was trained on; None where that is unknown.
     """
     if corpus.task in REPLY_TASKS and template.template == PLAIN_TEMPLATE:
         return "The model has no chat template, so it learns conversations as lines of “User: …” and “Assistant: …”."
-    if corpus.task not in REPLY_TASKS or template.template or old is None or old.has_chats:
+    knows_turns = old is None or old.has_chats or old.task in REPLY_TASKS
+    if corpus.task not in REPLY_TASKS or template.template or knows_turns:
         return ""
     remedy = "" if tune.mode == "all" or tune.train_embeddings else " Train all weights, or the token rows too."
     return (

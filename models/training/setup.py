@@ -18,7 +18,7 @@ from models.chat.template_config import ChatTemplateConfig, read_kept_template_c
 from models.cost import training_factor
 from models.data.batch import Batch
 from models.data.batches import Batches
-from models.data.corpus import open_corpus
+from models.data.corpus import open_run_corpus
 from models.device import DeviceChoice, choose_device, core_count, pick_precision
 from models.events import Event, Phase
 from models.files.atomic import DamagedError
@@ -135,7 +135,7 @@ def set_up(
 
     yield Phase(name="Reading the text")
     tokenizer = _read_own_tokenizer(run)
-    corpus = open_corpus(library, run.made_from("corpus"))
+    corpus = open_run_corpus(library, run)
     template = read_kept_template_config(run.folder) or ChatTemplateConfig()
     parent_corpus = None if spec.tune is None else open_parent_corpus(library, run.lineage)
     train_batches = yield from make_batches_events(
@@ -149,7 +149,7 @@ def set_up(
         labels=spec.data.labels,
     )
     sentences = [about_cut_replies(train_batches, spec.batch_model.context_length)]
-    if spec.tune is not None:
+    if spec.tune is not None and spec.model.topology == "decoder-only":
         sentences.append(about_new_turns(corpus, parent_corpus, template, spec.tune))
     notices.extend(filter(None, sentences))
     val_batches: list[Batch] = []

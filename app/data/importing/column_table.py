@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
@@ -57,7 +57,7 @@ class ColumnTable(QWidget):
         self._head.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._head.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._head.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        self._head.horizontalHeader().sectionResized.connect(lambda i, _, width: self.rows.setColumnWidth(i, width))
+        self._head.horizontalHeader().sectionResized.connect(self._on_resized)
         self.rows.horizontalHeader().hide()
         self.rows.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.rows.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
@@ -120,6 +120,12 @@ class ColumnTable(QWidget):
         self._head.setCellWidget(1, at, ColumnFacts(found, self._theme))
         self.roles[found.name] = box
 
+    @Slot(int, int, int)
+    def _on_resized(self, at: int, before: int, width: int) -> None:
+        """The last column is stretched by each table: beside the rows there is a scroll bar."""
+        if at < self.rows.columnCount() - 1:
+            self.rows.setColumnWidth(at, width)
+
     def _fit(self) -> None:
         """Fit rows and columns to the text size."""
         info = self._info
@@ -129,7 +135,8 @@ class ColumnTable(QWidget):
         wide = metrics.averageCharWidth()
         for at, found in enumerate(info.columns):
             characters = min(max(round(found.lengths[1]), len(found.name) + 4, _MIN_CHARACTERS), _MAX_CHARACTERS)
-            self._head.setColumnWidth(at, characters * wide)
+            for table in (self._head, self.rows):
+                table.setColumnWidth(at, characters * wide)
         top = max(_COMBO, metrics.height()) + 10 + SPACE  # with the paddings of box and cell (see the style sheet)
         facts = 2 * QFontMetrics(self._theme.font(0.9)).height() + _HISTOGRAM + 2 * SPACE
         self._head.setRowHeight(0, top)

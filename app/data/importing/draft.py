@@ -13,7 +13,7 @@ from app.session.status import StatusLine
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.data.formats.rows import ReadOptions
-from models.data.importing.plan import DEFAULT_MENDS, GROUP, OPTIONAL_ROLES, ROLES, ImportPlan
+from models.data.importing.plan import DEFAULT_MENDS, GROUP, OPTIONAL_ROLES, ROLES, ImportPlan, source_name
 from models.events import Event, Phase, Progress
 from models.library.library import Library
 
@@ -75,7 +75,7 @@ class ImportDraft(QObject):
         """
         self.close()
         self.paths, self._temporary = tuple(paths), temporary
-        self.name = self.free_name(name or _name_of(self.paths))
+        self.name = self.free_name(name or source_name(self.paths))
         self._begin("reading", self._inspect())
         self.source_changed.emit()
 
@@ -310,13 +310,3 @@ class ImportDraft(QObject):
         if was == "reading":
             self.source_changed.emit()
         self.changed.emit()
-
-
-def _name_of(paths: Sequence[str]) -> str:
-    """A dataset's name after its files."""
-    first = Path(paths[0])
-    name = first.name
-    for _ in range(2):  # “films.jsonl.gz”
-        if not first.is_dir():
-            name = Path(name).stem or name
-    return name if len(paths) == 1 else f"{name} and {len(paths) - 1} more"

@@ -342,7 +342,8 @@ class ImportPage(QWidget):
             self._example_row = 0
             self.reading.show_configs(info.configs)
             self.table.show_source(info)
-            self.reason.setText(f"Guessed: {info.reason}." if info.reason else "")
+            guessed = f"Guessed: {info.reason}." if info.task else f"{info.reason[:1].upper()}{info.reason[1:]}."
+            self.reason.setText(guessed if info.reason else "")
             given = ", ".join(f"{split} {n:,}" for split, n in info.splits.items())
             self.split_note.setText(
                 f"The files have splits of their own, which are kept: {given}."

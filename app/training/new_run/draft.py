@@ -80,6 +80,11 @@ class RunDraft:
             return "A run is already training. Stop it, wait, or add this one to the queue."
         return ""
 
+    @property
+    def n_classes(self) -> int:
+        """How many answers a prediction of the run chooses from, as RunSpec.n_classes; 0 while that is not known."""
+        return 0 if self.choices.problem else self._chosen(self.default_name).n_classes
+
     def mode_costs(self, on: DeviceMemory | None) -> dict[str, tuple[int, int]]:
         """How many weights each mode of a fine-tuning would train, and the estimated memory of a step in bytes.
 

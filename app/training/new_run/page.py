@@ -133,6 +133,11 @@ class NewRun(QWidget):
         presets = (name for name, p in PRESETS.items() if dataclasses.replace(p, vocab_size=size) == spec.model)
         self.session.designs.set(spec.model, next(presets, ""))
         self.choices.set_settings(spec, tokenizer_name)
+        if spec.tune is not None and self.choices.start.spec is None:
+            self.session.notices.say(
+                "The model that this run started from is not in the library, so random weights are chosen: restore it "
+                "from the trash, or choose another one."
+            )
         self.draft.like = like
         self.name.setText(self.session.runs.free_name(spec.name) if not like else "")
         self.review.show_template_name(like)
@@ -223,6 +228,7 @@ class NewRun(QWidget):
             train,
             self.choices.start.spec,
             self.draft.problem,
+            n_classes=self.draft.n_classes,
             can_wait=not self.choices.problem,
         )
         self.choices.start.show_costs(self.draft.mode_costs(self.session.device.memory))

@@ -35,7 +35,7 @@ _FACTS = (
     ("trained", "Trained", "Numbers that the training changes, or adds (LoRA)"),
     ("step", "Tokens per step", "Batch size × accumulation × context length"),
     ("tokens", "Tokens in all", "All tokens read by the end, including repetitions"),
-    ("guess", "Uniform guess", "The loss of uniform guessing: ln(vocabulary), in nats per token"),
+    ("guess", "Uniform guess", "The loss of uniform guessing: ln(tokens or labels to choose from), in nats"),
 )
 _COSTS = (
     ("memory", "Memory", "Peak memory of a step: weights, gradients, optimizer and activations"),
@@ -172,9 +172,20 @@ class RunReview(QFrame):
         return self.facts[name].text()
 
     def show_run(
-        self, model: ModelConfig, train: TrainConfig, tune: TuneSpec | None, problem: str, *, can_wait: bool
+        self,
+        model: ModelConfig,
+        train: TrainConfig,
+        tune: TuneSpec | None,
+        problem: str,
+        *,
+        n_classes: int,
+        can_wait: bool,
     ) -> None:
-        """Show the run, why it cannot start ('' where it can), and whether it can be queued."""
+        """Show the run, why it cannot start ('' where it can), and whether it can be queued.
+
+        Args:
+            n_classes: as RunSpec.n_classes.
+        """
         self.queue.setEnabled(can_wait)
         if self.problem.text() != problem:
             self.problem.setText(problem)
@@ -188,7 +199,7 @@ class RunReview(QFrame):
         self.facts["trained"].setText(format_compact(trained(model, tune).total, billion="B"))
         self.facts["step"].setText(f"{tokens:,}")
         self.facts["tokens"].setText(format_compact(tokens * train.steps))
-        self.facts["guess"].setText(f"{math.log(model.vocab_size):.3f}")
+        self.facts["guess"].setText(f"{math.log(n_classes):.3f}" if n_classes > 1 else _NONE)
 
     def show_template_name(self, name: str) -> None:
         """Show the name of the run whose settings these are; '' for none."""

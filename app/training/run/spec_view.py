@@ -18,11 +18,14 @@ from models.number_words import format_count
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec, inactive_fields
 from models.settings.slots import is_used
+from models.settings.tasks import TASKS
 
 
-def describe_source(spec: RunSpec) -> str:
-    """A short name of the data."""
+def describe_source(spec: RunSpec, dataset: str = "") -> str:
+    """A short name of the data; `dataset` is that of its dataset, where that is known."""
     data = spec.data
+    if data.source == "dataset":
+        return f"{dataset or data.dataset} ({TASKS[data.task].title if data.task in TASKS else 'dataset'})"
     if data.source == "tiny-world":
         return f"Tiny World {data.seed}"
     if data.source == "dataset":
@@ -33,15 +36,15 @@ def describe_source(spec: RunSpec) -> str:
     return first if len(data.files) < 2 else f"{first} and {len(data.files) - 1} more"
 
 
-def summary(spec: RunSpec, *, imported: bool = False) -> str:
-    """The run in one line; an imported model has no training settings to show."""
+def summary(spec: RunSpec, dataset: str = "", *, imported: bool = False) -> str:
+    """The run in one line; an imported model has no training settings to show. dataset: the name of its dataset."""
     model = spec.model
     size = f"{format_count(model.n_layer, 'layer')} × {model.d_model}"
     if imported:
         return f"{size} · {model.vocab_size:,} tokens · from {describe_source(spec)}"
     tokenizer = spec.tokenizer.path or words(spec.tokenizer.kind)
     trained = f"{words(spec.train.optimizer)} · seed {spec.train.seed}"
-    return f"{size} · {tokenizer}, {model.vocab_size:,} tokens · {describe_source(spec)} · {trained}"
+    return f"{size} · {tokenizer}, {model.vocab_size:,} tokens · {describe_source(spec, dataset)} · {trained}"
 
 
 class SpecView(QWidget):

@@ -139,8 +139,18 @@ class RunView(QWidget):
         if folder is not None and not is_live:
             self.follower.follow(folder, history)
         imported = info is not None and info.status == "imported"
-        self.head.summary.setText(summary(self._spec, imported=imported) if self._spec is not None else "")
+        in_short = summary(self._spec, self._dataset_name(self._spec, folder), imported=imported) if self._spec else ""
+        self.head.summary.setText(in_short)
         self._show_state()
+
+    def _dataset_name(self, spec: RunSpec, folder: Path | None) -> str:
+        """What the dataset of a run is called, or was when the run began; '' where it has none, or nothing says it."""
+        known = self._session.datasets.info(spec.data.dataset)
+        if known is not None or folder is None or spec.data.source != "dataset":
+            return known.name if known is not None else ""
+        with contextlib.suppress(ValueError):
+            return str(RunFolder.open(folder).lineage.get("corpus", {}).get("name", ""))
+        return ""
 
     @property
     def live(self) -> bool:

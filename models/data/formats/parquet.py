@@ -58,8 +58,8 @@ def read_parquet(file: SourceFile, options: ReadOptions, meter: Meter | None = N
                         meter.done += share - done
                         done = share
         except duckdb.Error as error:
-            what = str(error).splitlines()[0].replace(str(path), file.name)
-            raise FormatError(file.name, 0, f"it is no Parquet file, or damaged ({what}).") from error
+            what = str(error).splitlines()[0].replace(str(path), "it")
+            raise FormatError(file.name, 0, f"it is no Parquet file, or damaged ({what}): save it again.") from error
 
 
 def name_labels(value: Any, names: tuple[str, ...]) -> Any:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from itertools import chain
-from pathlib import Path
 
 from models.data.corpus import Corpus, CorpusWriter, list_corpora
 from models.data.formats.registry import Source, open_source
 from models.data.formats.rows import Record
 from models.data.importing.checks import SPLIT_NAMES, Checks
 from models.data.importing.columns import parts
-from models.data.importing.plan import ImportPlan
+from models.data.importing.plan import ImportPlan, source_name
 from models.data.importing.scan import (
     EMPTY,
     GOOD,
@@ -59,12 +58,12 @@ def import_events(library: Library, plan: ImportPlan, checks: Checks | None = No
 
 
 def dataset_name(library: Library, plan: ImportPlan) -> str:
-    """The name that the dataset will have: the plan's, or that of its first file.
+    """The name that the dataset will have: the plan's, or that of its source.
 
     Raises:
         ValueError: where it is taken.
     """
-    name = plan.name.strip() or Path(plan.paths[0]).absolute().name.partition(".")[0]
+    name = plan.name.strip() or source_name(plan.paths)
     if any(corpus.task and corpus.label == name for corpus in list_corpora(library)):
         raise ValueError(f"There is a dataset called {name!r} already: choose another name.")
     return name

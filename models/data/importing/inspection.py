@@ -92,7 +92,7 @@ def inspect_events(
     guess = guess_task(facts, rows, is_text=source.format == "text")
     return SourceInfo(
         format=source.format,
-        n_files=len(source.files),
+        n_files=sum(1 + len(file.beside) for file in source.files),
         n_rows=max(n_seen + 1, round(n_seen * meter.total / max(meter.done, 1))) if is_estimate else n_seen,
         n_seen=n_seen,
         is_estimate=is_estimate,

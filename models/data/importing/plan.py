@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from models.data.formats.rows import ReadOptions
 from models.settings.tasks import TASKS
@@ -95,3 +96,13 @@ class ImportPlan:
                 f"Validation {self.val_fraction:g} and test {self.test_fraction:g} leave nothing to train on: "
                 "choose shares below 1 in all."
             )
+
+
+def source_name(paths: Sequence[str]) -> str:
+    """What files or a folder are called, without endings: the first, and how many others have another name.
+
+    So two files line by line, x.en and x.fr, are “x”.
+    """
+    files = [Path(path).absolute() for path in paths]
+    names = [file.name if file.is_dir() else file.name.partition(".")[0] or file.name for file in files]
+    return names[0] if len(set(names)) == 1 else f"{names[0]} and {len(names) - 1} more"

@@ -14,7 +14,7 @@ from models.architecture.transformer import AnyModel
 from models.chat.template_config import ChatTemplateConfig, read_kept_template_config
 from models.data.batch import Batch
 from models.data.batches import Batches
-from models.data.corpus import open_corpus
+from models.data.corpus import open_run_corpus
 from models.device import DeviceChoice, describe_out_of_memory, is_out_of_memory, pick_precision, synchronize
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
@@ -31,7 +31,7 @@ _N_EXAMINED = 64
 
 def prepared_run(library: Library, run: RunFolder) -> PreparedData:
     """The data of an existing run, but not the weights that it started from; ValueError where its text is gone."""
-    corpus = open_corpus(library, run.made_from("corpus"))
+    corpus = open_run_corpus(library, run)
     template = read_kept_template_config(run.folder) or ChatTemplateConfig()
     tokenizer = read_tokenizer(run.tokenizer_file)
     old = open_parent_corpus(library, run.lineage) if run.spec.old_share else None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
+from models.data.corpus import build_examples_corpus
 from models.interop.loading import load_model
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
@@ -40,6 +41,15 @@ def test_a_run_from_weights_and_its_adapter(
     back = RunFolder.open(library.find_run("back"))
     ours, again = (load_model(one.folder)[0].state_dict() for one in (run, back))
     assert all(weight.equal(again[name]) for name, weight in ours.items())
+
+
+def test_a_model_of_conversations_has_nothing_to_score(library: Library, capsys: pytest.CaptureFixture[str]) -> None:
+    said = {"messages": [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello!"}]}
+    build_examples_corpus(library, [said] * 4, [said], "talks", None, task="chat")
+    words = ["train", "--preset", "gpt2-tiny", "--dataset", "talks", "--tokenizer", "byte", "--name", "talker"]
+    assert main([*words, "--set", "model.n_layer=1", "--set", "model.d_model=16", *LITTLE]) == 0
+    assert main(["evaluate", "talker", "--device", "cpu"]) == 1
+    assert "talks is for chat, which has no answers to be scored" in capsys.readouterr().err
 
 
 def test_a_settings_file_with_a_parent(library: Library, parent: RunFolder, tmp_path: Path) -> None:

@@ -256,3 +256,20 @@ def test_another_source_closes_this_one(opened: DataTab) -> None:
     page.other.click()
     assert opened.draft.paths == ()
     assert page.open_files.isVisible()
+
+
+def test_a_table_that_fits_has_no_scroll_bar_below_it(tab: DataTab, films: Path, until: Until) -> None:
+    table = tab.views.importing.table
+    tab.resize(1600, 900)
+    tab.draft.open([str(films)])
+    until(lambda: not tab.busy and table.rows.rowCount() == 20 and table.rows.verticalScrollBar().isVisible())
+    assert table.rows.horizontalScrollBar().maximum() == 0
+
+
+def test_what_is_not_guessed_is_not_called_guessed(tab: DataTab, tmp_path: Path, until: Until) -> None:
+    path = tmp_path / "numbers.csv"
+    path.write_text("first,second\n" + "".join(f"{n},{n * n}\n" for n in range(30)), encoding="utf-8")
+    tab.draft.open([str(path)])
+    until(lambda: not tab.busy and tab.draft.info is not None)
+    assert tab.draft.task == ""
+    assert tab.views.importing.reason.text() == "Nothing says which column is to be learned."

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.cli import main as run_command
+from models.chat.template_config import ChatTemplateConfig
 from models.data.corpus import build_examples_corpus
 from models.data.tiny_world import corpus as tiny_world
 from models.data.tiny_world.questions import KINDS
@@ -22,6 +23,7 @@ from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.settings.tune_spec import TuneSpec
 from models.training import forgetting
+from models.training.batches import about_new_turns
 from models.training.trainer import Trainer, prepare_run
 from models.training.trials.findings import DataPreview
 from models.training.trials.forecast import forecast
@@ -192,3 +194,14 @@ def test_the_command_says_what_was_forgotten(
     assert run_command(["train", *options, "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)["forgetting"]
     assert [shown[when]["figures"][0]["kind"] for when in ("before", "after")] == ["loss", "loss"]
+
+
+@pytest.mark.parametrize(("task", "is_new"), [("language", True), ("text-to-text", False), ("chat", False)])
+def test_turns_are_new_to_a_model_only_where_it_learned_none(library: Library, task: str, is_new: bool) -> None:
+    pair = {"source": "red", "target": "rouge"}
+    said = {"messages": [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello!"}]}
+    row = {"language": {"text": "Some text."}, "text-to-text": pair, "chat": said}[task]
+    old = build_examples_corpus(library, [row] * 4, [row], "old", None, task=task)
+    new = build_examples_corpus(library, [pair] * 4, [pair], "new", None, task="text-to-text")
+    sentence = about_new_turns(new, old, ChatTemplateConfig(), TuneSpec(parent="old"))
+    assert bool(sentence) == is_new

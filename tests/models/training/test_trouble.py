@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -273,6 +274,15 @@ def test_a_missing_file_is_named_and_the_run_left_unchanged(
     gone.with_suffix(".moved").rename(gone)
     train(run, library)
     assert library.list_runs()[0].status == "finished"
+
+
+def test_data_that_was_deleted_is_named_with_the_remedy(library: Library, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config)
+    (folder,) = library.corpora.iterdir()
+    shutil.rmtree(folder)
+    sentence = r"The data 'text\.txt' is not in the library: restore it from the trash, or import it again\."
+    with pytest.raises(ValueError, match=sentence):
+        train(run, library)
 
 
 def test_a_changed_tokenizer_is_refused(library: Library, tiny_config: ModelConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import pytest
@@ -81,6 +82,9 @@ def test_labels_give_the_model_its_head(form: NewRun, session: Session, until: U
     assert (spec.data.task, spec.data.labels) == ("classification", ("a", "b", "c"))
     assert (spec.model.head, spec.model.n_label) == ("sequence", 3)
     assert (form.data.metric_box.itemText(1), form.data.metric_box.itemData(1)) == ("Macro F1", "macro_f1")
+    until(lambda: form.review.fact("guess") == f"{math.log(3):.3f}")
+    form.data.source.setCurrentIndex(form.data.source.findData("tiny-world"))
+    until(lambda: form.review.fact("guess") == f"{math.log(form.draft.model.vocab_size):.3f}")
 
 
 def test_a_small_parent_is_tuned_whole_with_a_sentence_why(form: NewRun, parent: str, until: Until) -> None:
@@ -127,6 +131,22 @@ def test_settings_of_a_tuned_run_fill_the_form(form: NewRun, parent: str, dialog
     form.choices.start.start_from("")
     form.set_spec(other)
     assert form.draft.spec() == other
+
+
+def test_settings_of_a_run_whose_parent_is_gone_say_so(
+    form: NewRun, session: Session, parent: str, heard: Heard
+) -> None:
+    form.choices.start.start_from(parent)
+    spec = form.draft.spec()
+    form.set_spec(spec)
+    assert not heard.notices
+    session.runs.delete((parent,))
+    form.set_spec(spec)
+    assert form.choices.start.spec is None
+    assert heard.notices == [
+        "The model that this run started from is not in the library, so random weights are chosen: restore it from the "
+        "trash, or choose another one."
+    ]
 
 
 def test_it_is_measured_and_trained(

@@ -18,9 +18,10 @@ from app.training.run.lr_dialog import LrDialog
 from app.training.run.spec_view import SpecView
 from app.training.tab import TrainingTab
 from models import cost
+from models.data.corpus import build_examples_corpus
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec
+from models.settings.run_spec import DataSpec, RunSpec
 from models.settings.spec_file import load_spec
 from models.settings.tune_spec import TuneSpec
 from models.training.doctor.findings import Remedy
@@ -75,6 +76,20 @@ def test_a_fork_from_the_head(tab: TrainingTab, session: Session, source: str, u
     fork = next(run for run in session.runs.list() if run.name == "fork")
     assert (fork.status, fork.step, fork.parent) == ("finished", 12, (source, 8))
     assert tab.run_view.run_id == fork.id
+
+
+def test_the_header_names_the_dataset(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until, heard: Heard
+) -> None:
+    said = {"messages": [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello!"}]}
+    corpus = build_examples_corpus(session.library, [said] * 4, [said], "talks", None, task="chat")
+    data = DataSpec(source="dataset", dataset=corpus.sha, task="chat")
+    train = dataclasses.replace(tiny_spec.train, steps=2, eval_interval=0, sample_interval=0)
+    session.training.start(dataclasses.replace(tiny_spec, data=data, train=train))
+    until(lambda: not session.training.active)
+    assert not heard.failures
+    tab.show_run(session.runs.list()[0].id)
+    until(lambda: "talks (Conversations)" in tab.run_view.head.summary.text())
 
 
 def test_a_remedy_starts_a_new_run_or_asks_for_a_fork(

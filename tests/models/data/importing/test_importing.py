@@ -21,7 +21,7 @@ from models.data.importing.checks import Checks, check_events, revise_events
 from models.data.importing.importer import import_events
 from models.data.importing.inspection import inspect_events
 from models.data.importing.near_duplicates import MinHash, components, near_groups
-from models.data.importing.plan import MENDS, ImportPlan
+from models.data.importing.plan import MENDS, ImportPlan, source_name
 from models.data.importing.task_rows import RowError, task_row, to_iob2
 from models.events import Phase, result_of
 from models.library.library import Library
@@ -488,3 +488,15 @@ def test_components_are_those_of_the_graph(pairs: list[tuple[int, int]]) -> None
     for _ in range(5):
         reached = reached @ reached
     assert groups.tolist() == [int(np.flatnonzero(row)[0]) for row in reached]
+
+
+def test_files_line_by_line_are_one_source_with_one_name(tmp_path: Path, library: Library) -> None:
+    paths = [tmp_path / "x.en", tmp_path / "x.fr"]
+    for path in paths:
+        path.write_text("".join(f"{path.suffix} line {n}\n" for n in range(40)), encoding="utf-8")
+    info = inspect_source(paths)
+    assert (info.n_files, info.n_rows) == (2, 40)
+    plan = ImportPlan(paths=tuple(map(str, paths)), task=info.task, columns=info.roles)
+    assert imported(library, plan).label == "x"
+    assert source_name([str(tmp_path / "a.b.jsonl.gz"), "c.jsonl"]) == "a and 1 more"
+    assert source_name([str(tmp_path)]) == tmp_path.name
