@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import stat
+import sys
 from collections.abc import Iterator
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before anything imports Qt
@@ -45,6 +46,18 @@ def one_core_of_known_speed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device, "core_count", lambda: 1)
         patch.setattr(setup, "peak_matmul_flops", functools.cache(setup.peak_matmul_flops))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def examples_that_the_sources_do_not_change() -> Iterator[None]:
+    """Hypothesis draws no constants of our sources: it would parse all that are imported, which takes 20 seconds at
+    first, and what it draws would depend on them."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "hypothesis" in sys.modules:  # it takes a second to import, which tests without it need not wait for
+            patch.setattr(
+                "hypothesis.internal.conjecture.providers.is_local_module_file", lambda path: False, raising=False
+            )
         yield
 
 

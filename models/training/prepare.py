@@ -143,6 +143,8 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     tune = spec.tune
     assert tune is not None
     parent = yield from open_parent(library, tune.parent)
+    if spec.data.source != "dataset":  # before a text is made, which takes seconds, since it leaves the head as it is
+        check_tuning(dataclasses.replace(spec, model=parent.config), 0)
     corpus = yield from prepare_corpus(library, spec.data)
     if (corpus.has_chats or corpus.task in REPLY_TASKS) and parent.config.topology == "decoder-only":
         template = template_to_teach(parent.template_config, parent.config, parent.tokenizer)

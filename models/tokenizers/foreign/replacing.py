@@ -46,7 +46,8 @@ def replacement_steps(rules: Mapping[str, str], symbols: Sequence[str] = ()) -> 
     single = {key: text for key, text in rules.items() if len(key) == 1}
     several = [key for key in rules if len(key) > 1]
     nfc = normalizers.NFC()
-    composed = _each(nfc, ["".join(single.get(c, c) for c in key) for key in several])
+    table = str.maketrans(single)
+    composed = _each(nfc, [key.translate(table) for key in several])
     odd = [key for key, text in zip(several, composed, strict=True) if text != rules[key]]
     regular = set(several).difference(odd)
     if len(odd) > _MAX_IRREGULAR or not _is_regular(regular):
@@ -148,5 +149,12 @@ def _are_equivalent(steps: list[normalizers.Normalizer], rules: Mapping[str, str
 
 @cache
 def _changed_by_nfc() -> Sequence[str]:
-    every = (chr(code) for code in (*range(0xD800), *range(0xE000, sys.maxunicode + 1)))
-    return [c for c in every if not unicodedata.is_normalized("NFC", c)]
+    every = [chr(code) for code in (*range(0xD800), *range(0xE000, sys.maxunicode + 1))]
+    blocks = (every[i : i + 256] for i in range(0, len(every), 256))
+    return [
+        c
+        for block in blocks
+        if not unicodedata.is_normalized("NFC", _APART.join(block))  # few are not
+        for c in block
+        if not unicodedata.is_normalized("NFC", c)
+    ]

@@ -40,12 +40,12 @@ class Recipe:
 SIZE = {"context_length": 48, "n_layer": 1, "d_model": 32, "n_head": 2, "d_ff": 0, "n_kv_head": 0}
 DEEP = {"n_layer": 2}
 TRAIN = {
-    "steps": 100,
+    "steps": 80,
     "batch_size": 8,
     "eval_interval": 20,
     "eval_batches": 4,
     "sample_interval": 0,
-    "checkpoint_interval": 50,
+    "checkpoint_interval": 40,
     "layer_interval": 5,
 }
 ADAMW = {"optimizer": "adamw", "lr": 3e-3, "schedule": "cosine", "warmup_steps": 20, "min_lr_ratio": 0.1}
@@ -63,8 +63,8 @@ def healthy() -> list[Recipe]:
         Recipe(name="terrarium as it comes", family="terrarium", model=DEEP),
         Recipe(name="terrarium of pieces, in German", family="terrarium", vocab_size=512, text="German"),
         Recipe(name="terrarium, batches added up", family="terrarium", train={"batch_size": 4, "grad_accum_steps": 2}),
-        Recipe(name="gpt2, wider, adamw, cosine", model={"d_model": 48}, train={**ADAMW, "steps": 130}),
-        Recipe(name="gpt2, dropout", model={"dropout": 0.1}, train={**ADAMW, "steps": 130}),
+        Recipe(name="gpt2, wider, adamw, cosine", model={"d_model": 48}, train={**ADAMW, "steps": 100}),
+        Recipe(name="gpt2, dropout", model={"dropout": 0.1}, train={**ADAMW, "steps": 100}),
         Recipe(name="llama, muon, wsd", family="llama", model=DEEP, train={"schedule": "wsd"}),
         Recipe(name="llama, adamw, constant rate", family="llama", train={**ADAMW, "schedule": "constant"}),
         Recipe(name="mixture of experts", family="moe", model={"d_ff": 32}, train=ADAMW),
@@ -79,10 +79,10 @@ def healthy() -> list[Recipe]:
             name="encoder with rotary positions",
             family="bert",
             model={**DEEP, "position": "rope"},
-            train={**ENCODER, "steps": 130},
+            train={**ENCODER, "steps": 100},
         ),
         Recipe(name="t5, muon", family="t5", model={"init_std": 0.177}, train={"eval_batches": 16}),
-        Recipe(name="bart, adamw", family="bart", train={**ADAMW, "steps": 130}),
+        Recipe(name="bart, adamw", family="bart", train={**ADAMW, "steps": 100}),
         Recipe(name="2017 transformer", family="transformer", train={**ADAMW, "eval_batches": 16}),
     ]
     return [dataclasses.replace(run, seed=i) for i, run in enumerate(runs)]
@@ -113,7 +113,7 @@ def faulty() -> list[Recipe]:
         ),
         Recipe(
             name="gpt2, its rate raised to 0.9 by hand",
-            train={**ROUGH, "steps": 120},
+            train={**ROUGH, "steps": 120, "checkpoint_interval": 50},
             raised=300.0,
             found="divergence",
             also=EXPLOSION,
@@ -145,7 +145,10 @@ def faulty() -> list[Recipe]:
         ),
         Recipe(name="noise, muon", family="llama", text="noise", found="plateau"),
         Recipe(
-            name="letters by frequency, adamw", text="letters", train={**ADAMW, "schedule": "constant"}, found="plateau"
+            name="letters by frequency, adamw",
+            text="letters",
+            train={**ADAMW, "schedule": "constant", "steps": 100},
+            found="plateau",
         ),
         Recipe(
             name="terrarium on few stories",
@@ -184,7 +187,7 @@ def faulty() -> list[Recipe]:
         Recipe(
             name="a validation of a hundred tokens",
             train={**ADAMW, "batch_size": 4, "eval_batches": 1},
-            val_fraction=0.0003,
+            val_fraction=0.0008,
             found="small_validation",
         ),
         Recipe(
@@ -205,7 +208,7 @@ def text_of(name: str) -> str:
         return "".join(random.Random(0).choices("abcdefgh", weights=range(1, 9), k=200_000))
     if name == "few":
         return "\n".join(stories("English", 6, seed=5))
-    return "\n".join(stories(name, 1000))
+    return "\n".join(stories(name, 400))
 
 
 def train_recipe(recipe: Recipe, library: Library) -> RunFolder:

@@ -6,7 +6,6 @@ import dataclasses
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -30,8 +29,7 @@ from models.settings.tune_spec import TuneSpec
 from models.training.parallel.distributed import DistributedGroup
 from models.training.setup import set_up
 from models.training.trainer import Trainer, prepare_run
-from tests import ROOT
-from tests.models.training.parallel.several import N_PROCESSES, TORCHRUN, torchrun, train_in_turn
+from tests.models.training.parallel.several import N_PROCESSES, torchrun, train_in_turn
 from tests.models.training.support import fork, make_run, make_spec, result_of, train
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="torchrun is no friend of Windows")]
@@ -193,21 +191,6 @@ def forked(tmp_path: Path, arguments: list[str]) -> Iterator[Torchrun]:
     process.kill()
 
 
-@pytest.fixture
-def started(tmp_path: Path, arguments: list[str]) -> Iterator[Torchrun]:
-    """As a user starts it."""
-    home, output = tmp_path / "home", tmp_path / "output.txt"
-    command = [sys.executable, "-m", "torch.distributed.run", *TORCHRUN, "--module", "app", *arguments]
-    environment = {**os.environ, "TERRARIUM_HOME": str(home)}
-    with (
-        output.open("wb") as file,
-        subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, env=environment) as process,
-    ):
-        wait_for_checkpoints(home, lambda: process.poll() is None)
-        yield Torchrun(process.pid, process.wait, Library(home), output)
-        process.kill()
-
-
 def wait_for_checkpoints(home: Path, is_alive: Callable[[], bool]) -> None:
     while is_alive() and len(list(Library(home).runs.glob("*/checkpoints/step-*"))) < 2:
         time.sleep(0.005)
@@ -239,11 +222,11 @@ def test_if_the_main_process_dies_the_run_is_interrupted(forked: Torchrun) -> No
     assert forked.run.status == "interrupted"
 
 
-def test_ctrl_c_stops_all_processes_and_saves_the_run(started: Torchrun) -> None:
-    os.kill(started.pid, signal.SIGINT)
-    started.wait()
-    run = started.run
-    assert "Stopping after this step and saving." in started.output.read_text(encoding="utf-8")
+def test_ctrl_c_stops_all_processes_and_saves_the_run(forked: Torchrun) -> None:
+    os.kill(forked.pid, signal.SIGINT)
+    forked.wait()
+    run = forked.run
+    assert "Stopping after this step and saving." in forked.output.read_text(encoding="utf-8")
     assert run.status == "stopped"
     assert run.latest_checkpoint() == run.checkpoint_path(run.read_metrics()[-1]["step"])
 
