@@ -135,7 +135,7 @@ _RECIPES = (
         "of the split.",
         model=dataclasses.replace(_ENCODER, context_length=256),
         tokenizer=TokenizerSpec(kind="bpe", vocab_size=4096),
-        train=_train(600),
+        train=_train(400),
         baselines=(MajorityLabel, NaiveBayes),
         bars=(Bar(metric="accuracy", value=0.98),),
         minutes=3,
@@ -166,7 +166,7 @@ _RECIPES = (
         tuning=Tuning(
             where=SMOLLM2,
             settings={"mode": "lora", "lora_r": 8, "lora_alpha": 16.0, "max_length": 128, "measure_forgetting": False},
-            train=_tuned(32, batch_size=4, lr=1e-3, eval_batches=1),
+            train=_tuned(16, batch_size=4, lr=1e-3, eval_batches=1),
         ),
     ),
 )

@@ -52,7 +52,7 @@ def test_from_a_package_to_a_score(library: Library, tmp_path: Path, name: str) 
     result = result_of_task(TaskRun(library, recipe, device="cpu", data=str(PACKAGES[name](tmp_path))))
     assert result.metric == recipe.headline.metric
     assert result.bars == recipe.bars
-    assert list(result.groups[ALL].baselines) == [baseline.title for baseline in recipe.baselines]
+    assert list(result.groups[ALL].baselines) == [make().title for make in recipe.baselines]
     plain = json.loads(json.dumps(result.to_dict()))
     assert plain["task"] == name
     assert plain["interval"][0] <= plain["score"] <= plain["interval"][1]
