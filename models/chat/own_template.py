@@ -7,13 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokenizers import Tokenizer
 
 from models.chat.sandbox import render_here
 from models.tokenizers import SPECIAL_TOKENS, encode_text
-from models.tokenizers.many_texts import ManyTextsEncoder
+
+if TYPE_CHECKING:
+    from models.tokenizers.many_texts import ManyTextsEncoder
 
 Message = dict[str, str]
 """{"role": "system" | "user" | "assistant", "content": text}, as in the OpenAI chat format."""

@@ -141,8 +141,9 @@ def about_new_turns(corpus: Corpus, old: Corpus | None, template: ChatTemplateCo
     """
     if corpus.task in REPLY_TASKS and template.template == PLAIN_TEMPLATE:
         return "The model has no chat template, so it learns conversations as lines of “User: …” and “Assistant: …”."
-    knows_turns = old is None or old.has_chats or old.task in REPLY_TASKS
-    if corpus.task not in REPLY_TASKS or template.template or knows_turns:
+    if old is None or old.has_chats or old.task in REPLY_TASKS:
+        return ""
+    if corpus.task not in REPLY_TASKS or template.template:
         return ""
     remedy = "" if tune.mode == "all" or tune.train_embeddings else " Train all weights, or the token rows too."
     return (

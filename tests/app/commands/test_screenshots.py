@@ -16,7 +16,7 @@ TOKENIZER_VIEWS = ("steps", "vocabulary", "compare", "decode", "chat", "about", 
 DESIGN_VIEWS = ("positions", "mask", "compare", "code")
 GLASS_PANELS = ("next", "attention", "layers", "ablation", "inputs")
 CHAT_MODES = ("notebook", "compare", "pairs", "embeddings")
-RUN_VIEWS = ("machine", "data", "doctor", "lineage")
+RUN_VIEWS = ("machine", "scores", "data", "doctor", "lineage")
 
 
 @pytest.mark.slow

@@ -294,7 +294,7 @@ def test_a_task_gets_a_new_head_unless_the_labels_are_the_same(byte_tokenizer: T
 
 
 def test_a_task_that_a_topology_cannot_learn(byte_tokenizer: Tokenizer) -> None:
-    with pytest.raises(ValueError, match="Conversations cannot be learned by a design that is encoder-only"):
+    with pytest.raises(ValueError, match="Conversations cannot be learned by a model that is encoder-only"):
         tuned_design(ENCODER, byte_tokenizer, "chat", ())
 
 

@@ -494,7 +494,7 @@ def test_files_line_by_line_are_one_source_with_one_name(tmp_path: Path, library
     paths = [tmp_path / "x.en", tmp_path / "x.fr"]
     for path in paths:
         path.write_text("".join(f"{path.suffix} line {n}\n" for n in range(40)), encoding="utf-8")
-    info = inspect_source(paths)
+    info = result_of(inspect_events(paths))
     assert (info.n_files, info.n_rows) == (2, 40)
     plan = ImportPlan(paths=tuple(map(str, paths)), task=info.task, columns=info.roles)
     assert imported(library, plan).label == "x"

@@ -46,7 +46,7 @@ def test_from_data_to_score(library: Library, results: dict[str, TaskResult], na
     result, events = run_recipe(TaskRun(library, recipe, device="cpu"))
     results[name] = result
     assert len([event for event in events if isinstance(event, TrainMetrics)]) == 4
-    assert {"Preparing the text", "Predicting", "Scoring"} <= {
+    assert {"Preparing the text", "Predicting", "Scoring simple rules on the same rows"} <= {
         event.name for event in events if isinstance(event, Phase)
     }
     run = RunFolder.open(result.run)
