@@ -45,6 +45,8 @@ from tests.models.tasks.small_tasks import make_row
 
 Until = Callable[[Callable[[], bool]], None]
 Pages = Iterator[tuple[str, QWidget]]
+Grid = dict[float, list[tuple[int, int]]]
+"""Text scale → sizes of the window in pixels."""
 
 SIZES = ((960, 600), (1280, 720), (1440, 900))
 SCALES = (1.0, 1.25, 1.5)
@@ -87,18 +89,14 @@ def window(
         pytest.param(OTHERS, id="all others", marks=pytest.mark.slow),
     ],
 )
-def test_everything_can_be_read(
-    window: MainWindow, grid: dict[float, list[tuple[int, int]]], until: Until, text_file: Path
-) -> None:
+def test_everything_can_be_read(window: MainWindow, grid: Grid, until: Until, text_file: Path) -> None:
     found = []
     for scale, sizes in grid.items():
         window.theme.set_text_scale(scale)
-        window.resize(*sizes[0])
-        for name, shown in every_page(window, until, text_file):
-            for width, height in sizes if window.size() == QSize(*sizes[0]) else sizes[::-1]:  # there and back
-                window.resize(width, height)
-                words = lasting_complaints(shown)
-                found += [f"{name} at {scale:.0%}, {width}x{height}: {each}" for each in words]
+        for size in sizes:
+            window.resize(*size)
+            for name, shown in every_page(window, until, text_file):
+                found += complaints_at(name, shown, scale, size)
     assert not found, "\n".join(found)
 
 
@@ -119,20 +117,24 @@ def task_window(learned_library: Library, theme: ThemeProvider, qtbot: QtBot, un
     "grid",
     [
         pytest.param(TWO, id="two"),
-        pytest.param([each for each in EVERY if each not in TWO], id="all others", marks=pytest.mark.slow),
+        pytest.param(OTHERS, id="all others", marks=pytest.mark.slow),
     ],
 )
-def test_pages_for_tasks_can_be_read(
-    task_window: MainWindow, grid: list[tuple[float, tuple[int, int]]], until: Until
-) -> None:
+def test_pages_for_tasks_can_be_read(task_window: MainWindow, grid: Grid, until: Until) -> None:
     window, found = task_window, []
-    for scale, size in grid:
+    for scale, sizes in grid.items():
         window.theme.set_text_scale(scale)
-        window.resize(*size)
+        window.resize(*sizes[0])
         for name, shown in itertools.chain(score_pages(window, until), task_pages(window, until)):
-            words = lasting_complaints(shown)
-            found += [f"{name} at {scale:.0%}, {size[0]}x{size[1]}: {each}" for each in words]
+            for size in sizes if window.size() == QSize(*sizes[0]) else sizes[::-1]:  # there and back
+                window.resize(*size)
+                found += complaints_at(name, shown, scale, size)
     assert not found, "\n".join(found)
+
+
+def complaints_at(name: str, shown: QWidget, scale: float, size: tuple[int, int]) -> list[str]:
+    """What is cut or covered on a page at this text scale in a window of this size."""
+    return [f"{name} at {scale:.0%}, {size[0]}x{size[1]}: {each}" for each in lasting_complaints(shown)]
 
 
 # -- Every page --------------------------------------------------------------------------------------------------------
