@@ -1,4 +1,4 @@
-"""What roles and findings are called on screen."""
+"""What the roles of columns are called on screen."""
 
 from __future__ import annotations
 

@@ -10,20 +10,21 @@ from pathlib import Path
 
 import torch
 
-from models.data.corpus import Corpus, open_corpus
+from models.data.corpus import Corpus, Example, build_examples_corpus, find_dataset, open_corpus
+from models.data.tiny_world.splits import split_of
 from models.events import Event, Finished, Phase, Progress
 from models.interop.loading import load_model
 from models.library.library import Library
 from models.metrics.intervals import RESAMPLES
 from models.metrics.report import Report
-from models.recipes.tasks.own_data import own_dataset
 from models.recipes.tasks.published import PublishedRecipe
 from models.recipes.tasks.results import ALL, GroupScores, TaskResult
 from models.recipes.tasks.table import TaskRecipe, with_steps
 from models.runs.checkpoint_state import BASE
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import DataSpec, RunSpec
-from models.tasks.evaluating import dataset_rows, evaluate_predictions
+from models.settings.tasks import TASKS
+from models.tasks.evaluating import dataset_rows, evaluate_predictions, read_task_rows
 from models.tasks.predicting import Prediction, predict
 from models.tasks.scoring import TaskRows, write_scores
 from models.tasks.writing import Writing
@@ -46,6 +47,9 @@ _SPARE = 16
 """Tokens that a text may be longer than the longest of training: one that never ends is wrong anyway."""
 FROM_SCRATCH, BEFORE = "From scratch", "Before fine-tuning"
 """What stands beside a fine-tuned model among the baselines, where its recipe can start without a parent or not."""
+
+_ANSWERS = frozenset({"label", "labels", "score", "tags", "answers", "target"})
+"""The columns that hold what a model is to find."""
 
 
 class TaskRun:
@@ -293,3 +297,26 @@ class TaskRun:
 
 def _is_tuned_as_published(recipe: TaskRecipe, spec: RunSpec) -> bool:
     return isinstance(recipe, PublishedRecipe) and recipe.tuning is not None and spec.tune is not None
+
+
+def own_dataset(library: Library, data: str, task: str) -> Corpus:
+    """The rows of a file of JSON lines as a dataset of `task`, or the dataset of the library that `data` names.
+
+    A tenth each is for validation and for the test, by a hash of a row without its answer; a row that occurs twice
+    counts once.
+
+    Raises:
+        ValueError: where there is no such file or dataset, a row has not the form of the task, or a split is empty.
+    """
+    found = read_task_rows(library, data, task)
+    if not Path(data).expanduser().is_file():
+        return find_dataset(library, data)
+    columns = [column for column in TASKS[task].columns if column not in _ANSWERS]
+    splits: dict[str, dict[str, Example]] = {"train": {}, "val": {}, "test": {}}
+    for row in found.rows:
+        item = str([row[column] for column in (*columns, *TASKS[task].optional_columns) if column in row])
+        splits[split_of(item)].setdefault(item, dict(row))
+    if not all(splits.values()):
+        raise ValueError(f"{data} has too few different rows for training, validation and test: give at least 50.")
+    train, val, test = (list(rows.values()) for rows in splits.values())
+    return build_examples_corpus(library, train, val, found.name, None, test=test, task=task)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,19 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
         yield Library(tmp_path_factory.mktemp("home"))
 
 
+Results = Callable[[str], tuple[TaskResult, list[Event]]]
+
+
 @pytest.fixture(scope="module")
-def results() -> dict[str, TaskResult]:
-    """What the recipes came to, by name, as they are run."""
-    return {}
+def home(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """The library of the runs that several tests look at."""
+    return Library(tmp_path_factory.mktemp("recipes"))
+
+
+@pytest.fixture(scope="module")
+def results(home: Library) -> Results:
+    """What a recipe comes to, run when it is first asked for, and its events."""
+    return functools.cache(lambda name: run_recipe(TaskRun(home, small(name), device="cpu")))
 
 
 def run_recipe(task: TaskRun) -> tuple[TaskResult, list[Event]]:
@@ -41,16 +51,14 @@ def run_recipe(task: TaskRun) -> tuple[TaskResult, list[Event]]:
 
 
 @pytest.mark.parametrize("name", TASK_RECIPES)
-def test_from_data_to_score(library: Library, results: dict[str, TaskResult], name: str) -> None:
-    recipe = small(name)
-    result, events = run_recipe(TaskRun(library, recipe, device="cpu"))
-    results[name] = result
+def test_from_data_to_score(home: Library, results: Results, name: str) -> None:
+    recipe, (result, events) = small(name), results(name)
     assert len([event for event in events if isinstance(event, TrainMetrics)]) == 4
     assert {"Preparing the text", "Predicting", "Scoring simple rules on the same rows"} <= {
         event.name for event in events if isinstance(event, Phase)
     }
     run = RunFolder.open(result.run)
-    rows = open_corpus(library, run.made_from("corpus")).read_examples("test")
+    rows = open_corpus(home, run.made_from("corpus")).read_examples("test")
     groups = {group: [row for row in rows if group in (ALL, row["group"])] for group in (ALL, *recipe_groups(rows))}
     assert list(result.groups) == list(groups)
     titles = [make().title for make in recipe.baselines]
@@ -70,8 +78,8 @@ def recipe_groups(rows: list[dict[str, object]]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", TASK_RECIPES)
-def test_plain_data_of_a_result(results: dict[str, TaskResult], name: str) -> None:
-    result = results[name]
+def test_plain_data_of_a_result(results: Results, name: str) -> None:
+    result, _ = results(name)
     plain = json.loads(json.dumps(result.to_dict()))
     assert list(plain) == ["task", "metric", "score", "interval", "baseline", "n", "seconds", "run", "groups"]
     assert list(plain["baseline"]) == ["name", "score"]
@@ -89,8 +97,8 @@ def test_plain_data_of_a_result(results: dict[str, TaskResult], name: str) -> No
 
 
 @pytest.mark.parametrize("name", TASK_RECIPES)
-def test_scores_are_kept_in_the_run(results: dict[str, TaskResult], name: str) -> None:
-    result = results[name]
+def test_scores_are_kept_in_the_run(results: Results, name: str) -> None:
+    result, _ = results(name)
     (path,) = (result.run / "scores").glob("*.json")
     kept = json.loads(path.read_text())
     report = report_from_dict(kept)
@@ -104,9 +112,9 @@ def test_scores_are_kept_in_the_run(results: dict[str, TaskResult], name: str) -
         assert {line["outcome"] for line in lines} <= OUTCOMES
 
 
-def test_several_seeds_are_averaged(results: dict[str, TaskResult]) -> None:
-    one, other = results["mood"].to_dict(), results["names"].to_dict()
-    found = summary_of([results["mood"], results["names"]])
+def test_several_seeds_are_averaged(results: Results) -> None:
+    one, other = results("mood")[0].to_dict(), results("names")[0].to_dict()
+    found = summary_of([results("mood")[0], results("names")[0]])
     assert found["score"] == pytest.approx((one["score"] + other["score"]) / 2)
     assert found["n"] == one["n"] + other["n"]
     assert found["interval"] == (
@@ -116,15 +124,15 @@ def test_several_seeds_are_averaged(results: dict[str, TaskResult]) -> None:
     assert found["seeds"] == [one, other]
 
 
-def test_a_seed_is_a_world_of_its_own(library: Library, results: dict[str, TaskResult]) -> None:
+def test_a_seed_is_a_world_of_its_own(library: Library, results: Results) -> None:
     result, _ = run_recipe(TaskRun(library, small("mood"), device="cpu", seed=1))
     spec = RunFolder.open(result.run).spec
     assert (spec.train.seed, spec.data.dataset) == (1, "Tiny World 1, mood")
-    assert RunFolder.open(results["mood"].run).spec.data.dataset == "Tiny World 0, mood"
+    assert RunFolder.open(results("mood")[0].run).spec.data.dataset == "Tiny World 0, mood"
 
 
-def test_from_a_parent(library: Library, results: dict[str, TaskResult]) -> None:
-    parent = results["mood"].run
+def test_from_a_parent(library: Library, results: Results) -> None:
+    parent = results("mood")[0].run
     result, events = run_recipe(TaskRun(library, small("mood"), device="cpu", parent=str(parent), minutes=0.001))
     run = RunFolder.open(result.run)
     assert run.spec.tune is not None
