@@ -16,7 +16,7 @@ from models.data.tiny_world.judge import is_right
 from models.data.tiny_world.questions import HEADLINE_KINDS, KINDS, Question, draw
 from models.data.tiny_world.world import World
 from models.events import Evaluated, Event, KindAccuracy, Phase, Progress
-from models.inference.generate import generate_batch
+from models.inference.many_replies import generate_batch
 
 MAX_REPLY_TOKENS = 80
 N_SEEN = 1000

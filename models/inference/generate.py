@@ -1,4 +1,4 @@
-"""Text generation: one reply as a stream of tokens, or a batch of greedy replies for evaluation.
+"""Text generation: one reply as a stream of tokens. Many replies at once: models.inference.many_replies.
 
 The model may be in training (see `Continuation`). Only a private random generator is used.
 """
@@ -10,12 +10,10 @@ from collections.abc import Collection, Iterator, Sequence
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
 
-from models.architecture.cache import KVCache
-from models.architecture.transformer import AnyModel, Decoder
+from models.architecture.transformer import AnyModel
 from models.events import Progress, ReplyFinished, TokenMade
-from models.inference.continuation import Continuation, check_prompt, next_logits
+from models.inference.continuation import Continuation, check_prompt
 from models.inference.prefill import PrefixCache
 from models.inference.sampling import SamplingConfig, as_floats, draw_number, sample, top_log_probabilities
 from models.inference.sampling_steps import SamplingState, sampling_steps
@@ -109,74 +107,6 @@ def generate(
 def decoder_start_id(model: AnyModel, tokenizer: Tokenizer) -> int:
     """The decoder start token of an encoder-decoder; −1 for other models, whose texts begin with their prompt."""
     return start_id(model.config, tokenizer) if model.config.topology == "encoder-decoder" else -1
-
-
-def generate_batch(
-    model: Decoder, prompts: Sequence[Sequence[int]], max_tokens: int, end_id: int, batch_size: int = 64
-) -> list[list[int]]:
-    """Greedy replies to many prompts, without end tokens; the same as `generate` at temperature 0, but faster.
-
-    Prompts are sorted by length and processed `batch_size` at a time (measured on a CPU: 32 to 64 is fastest, larger
-    batches fall out of its cache).
-
-    Raises:
-        ValueError: if a prompt is empty or longer than the context.
-    """
-    for prompt in prompts:
-        check_prompt(len(prompt), model.config.context_length)
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)
-    replies: list[list[int]] = [[] for _ in prompts]
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        for row, reply in zip(
-            rows, _generate_one_batch(model, [prompts[i] for i in rows], max_tokens, end_id), strict=True
-        ):
-            replies[row] = reply
-    return replies
-
-
-def _generate_one_batch(
-    model: Decoder, prompts: Sequence[Sequence[int]], max_tokens: int, end_id: int
-) -> list[list[int]]:
-    """Greedy replies of one batch, the longest prompt first; a row leaves the batch when its reply ends."""
-    lengths = torch.tensor([len(prompt) for prompt in prompts])
-    longest = len(prompts[0])
-    mask = torch.arange(longest) >= longest - lengths[:, None]  # (B, T): the padding is on the left
-    ids = torch.zeros(mask.shape, dtype=torch.long)
-    ids[mask] = torch.tensor([id for prompt in prompts for id in prompt])
-    replies: list[list[int]] = [[] for _ in prompts]
-    rows, positions = torch.arange(len(prompts)), lengths
-    budget = (model.config.context_length - lengths + 1).clamp(max=max_tokens)
-    cache = KVCache(model.config.n_layer)
-    logits = _prefill(model, ids, mask, cache)
-    while True:
-        chosen = logits.argmax(dim=-1).cpu()  # (B,)
-        ended = chosen == end_id
-        for row, id in zip(rows[~ended].tolist(), chosen[~ended].tolist(), strict=True):
-            replies[row].append(id)
-        budget = budget - 1
-        active = ~ended & (budget > 0)
-        if not active.any():
-            return replies
-        if not active.all():
-            rows, budget, positions, chosen = rows[active], budget[active], positions[active], chosen[active]
-            with torch.inference_mode():
-                cache.select(active.nonzero()[:, 0].to(logits.device))
-                cache.drop_padding()
-        logits = next_logits(model, chosen[:, None], cache, positions=positions[:, None])
-        positions = positions + 1
-
-
-def _prefill(model: Decoder, ids: Tensor, mask: Tensor, cache: KVCache) -> Tensor:
-    """Read left-padded prompts (B, T) into an empty cache -> logits of the next token (B, V)."""
-    if mask.all():
-        return next_logits(model, ids, cache)
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    # Separate segments keep convolutions from mixing padding and text; their state from the padding is zeroed below.
-    logits = next_logits(model, ids, cache, positions=positions, mask=mask, segments=mask.long())
-    with torch.inference_mode():
-        cache.clear_tails(mask.to(logits.device))
-    return logits
 
 
 def _finished(reason: str, n_prompt: int, n_tokens: int, seconds: Sequence[float]) -> ReplyFinished:

@@ -18,7 +18,7 @@ from models.chat.template_config import ChatTemplateConfig, reply_ends
 from models.events import Progress
 from models.inference.beam import beam_search
 from models.inference.continuation import check_prompt, evaluating
-from models.inference.generate import generate_batch
+from models.inference.many_replies import generate_batch
 from models.inference.prompts import encode_for
 from models.tokenizers import decode
 from models.tokenizers.special_tokens import end_id, start_id

@@ -12,7 +12,8 @@ from tokenizers import Tokenizer
 from models.architecture.cache import KVCache
 from models.architecture.transformer import Decoder
 from models.events import ReplyFinished, TokenMade
-from models.inference.generate import generate, generate_batch
+from models.inference.generate import generate
+from models.inference.many_replies import generate_batch
 from models.inference.sampling import SamplingConfig
 from models.settings.model_config import ModelConfig
 from models.tokenizers import MIN_VOCAB_SIZE, encode_text, train_tokenizer

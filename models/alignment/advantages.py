@@ -1,0 +1,61 @@
+"""What a reply, or a token of it, was worth beyond expectation. In shape comments: B rows, T tokens, G draws."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+SCALES = ("none", "group", "batch")
+"""What GRPO divides the advantages by: see `group_advantages`."""
+
+_EPSILON = 1e-4
+"""TRL's, added to a standard deviation."""
+
+
+def gae(rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float = 1.0, lam: float = 0.95) -> Tensor:
+    """Generalized advantage estimation (arXiv:1506.02438) of replies that end in their rows: (B, T), 0 outside `mask`.
+
+    δ_t = r_t + γ V_{t+1} − V_t with V = 0 after the last token; A_t = δ_t + γ λ A_{t+1}. Add `values` for the returns,
+    before the advantages are whitened.
+
+    Args:
+        rewards, values: (B, T). mask: (B, T) bool, the tokens of the reply: true from the first to the last of a row.
+    """
+    advantages = torch.zeros_like(rewards)
+    later_value = later = torch.zeros_like(rewards[:, 0])
+    for t in range(rewards.size(1) - 1, -1, -1):
+        here = mask[:, t]
+        delta = rewards[:, t] + gamma * later_value - values[:, t]
+        later = torch.where(here, delta + gamma * lam * later, later)
+        later_value = torch.where(here, values[:, t], later_value)
+        advantages[:, t] = torch.where(here, later, torch.zeros_like(later))
+    return advantages
+
+
+def whiten(numbers: Tensor, mask: Tensor, *, shift_mean: bool = True) -> Tensor:
+    """The numbers (B, T) with mean 0 and variance 1 over all tokens of `mask`, 0 elsewhere.
+
+    shift_mean: False keeps their mean, as suits rewards, whose sign would change otherwise.
+    """
+    chosen = numbers[mask]
+    mean, spread = chosen.mean(), chosen.var(unbiased=False)
+    whitened = (numbers - mean) * (spread + 1e-8).rsqrt()
+    return torch.where(mask, whitened if shift_mean else whitened + mean, torch.zeros_like(numbers))
+
+
+def group_advantages(rewards: Tensor, scale: str = "none") -> Tensor:
+    """Rewards (B, G) of G replies to each of B prompts, less the mean of their prompt (GRPO, arXiv:2402.03300).
+
+    scale: "group" divides by the standard deviation within a prompt, which makes a rare success of an easy prompt
+    count as much as one of a hard prompt; "batch" by that of all rewards; "none" is unbiased (arXiv:2503.20783).
+    """
+    centred = rewards - rewards.mean(1, keepdim=True)
+    if scale == "none":
+        return centred
+    spread = rewards.std(1, keepdim=True) if scale == "group" else rewards.std()
+    return centred / (spread + _EPSILON)
+
+
+def has_signal(rewards: Tensor) -> Tensor:
+    """Which prompts (B) have replies of different worth: the others teach nothing. rewards: (B, G)."""
+    return rewards.amax(1) > rewards.amin(1)

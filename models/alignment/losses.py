@@ -1,0 +1,104 @@
+"""The losses of alignment: reward models, DPO, KTO, clipped policies (PPO, GRPO) and values.
+
+Those that TRL has too are equal to its own (tests/models/alignment/test_trl.py). Log-probabilities of a reply are sums
+over its tokens and its end token, never means. Letters in shape comments: B rows, T tokens of replies.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+AGGREGATES = ("grpo", "dapo", "dr_grpo")
+"""How GRPO makes one number of the losses of tokens: see `aggregate`."""
+
+KL_KINDS = ("k1", "k2", "k3")
+
+
+def reward_loss(chosen: Tensor, rejected: Tensor, *, margin: Tensor | float = 0.0, centre: float = 0.0) -> Tensor:
+    """−log σ(r_chosen − r_rejected − margin) of each pair (B), after Bradley and Terry (arXiv:2203.02155).
+
+    centre: adds centre · (r_chosen + r_rejected)², which keeps rewards around 0 (arXiv:2312.09244).
+    """
+    loss = -F.logsigmoid(chosen - rejected - margin)
+    return loss + centre * (chosen + rejected).square() if centre else loss
+
+
+def tied_reward_loss(first: Tensor, second: Tensor) -> Tensor:
+    """The loss (B) of pairs that are about equal: half of `reward_loss` either way."""
+    return -0.5 * (F.logsigmoid(first - second) + F.logsigmoid(second - first))
+
+
+def dpo_loss(
+    chosen: Tensor, rejected: Tensor, ref_chosen: Tensor, ref_rejected: Tensor, *, beta: float, label_noise: Tensor | float = 0.0
+) -> Tensor:
+    """The loss (B) of direct preference optimisation (arXiv:2305.18290), ln 2 where the policy is its reference.
+
+    Args:
+        chosen, rejected: (B), log-probabilities of the whole replies; ref_…: those of the reference.
+        label_noise: the share of pairs that is thought to be the wrong way round (cDPO), of all or of each (B); ½ for a tie.
+    """
+    z = beta * ((chosen - ref_chosen) - (rejected - ref_rejected))
+    return -(1 - label_noise) * F.logsigmoid(z) - label_noise * F.logsigmoid(-z)
+
+
+def kto_loss(policy: Tensor, reference: Tensor, is_good: Tensor, kl: Tensor, *, beta: float) -> Tensor:
+    """The loss (B) of replies with a thumb up or down (KTO, arXiv:2402.01306).
+
+    Args:
+        policy, reference: (B), log-probabilities of the replies. is_good: (B) bool.
+        kl: how far the policy is from its reference, without gradient: the mean log-ratio of replies that belong to
+            other prompts, at least 0.
+    """
+    ratio = policy - reference
+    return 1 - torch.sigmoid(beta * torch.where(is_good, ratio - kl, kl - ratio))
+
+
+def policy_loss(
+    log_probs: Tensor, old: Tensor, advantages: Tensor, *, clip_low: float = 0.2, clip_high: float = 0.2
+) -> Tensor:
+    """−min(ρ A, clip(ρ) A) of each token (B, T), ρ = exp(log_probs − old) (PPO, arXiv:1707.06347).
+
+    advantages: (B, T), or (B, 1) for one of each reply. An upper bound that is wider than the lower one is DAPO's
+    (arXiv:2503.14476).
+    """
+    ratio = (log_probs - old).exp()
+    return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip_low, 1 + clip_high) * advantages)
+
+
+def value_loss(values: Tensor, old: Tensor, returns: Tensor, *, clip: float = 0.2) -> Tensor:
+    """½ max((V − R)², (V clipped to V_old ± clip − R)²) of each token (B, T), as OpenAI's PPO has it."""
+    clipped = old + (values - old).clamp(-clip, clip)
+    return 0.5 * torch.maximum((values - returns).square(), (clipped - returns).square())
+
+
+def kl_estimate(log_probs: Tensor, reference: Tensor, kind: str = "k1") -> Tensor:
+    """Of each token that the policy drew, an estimate of KL(policy ‖ reference) (Schulman, “Approximating KL
+    divergence”, 2020): with ρ = reference / policy, k1 = −log ρ, k2 = ½ (log ρ)², k3 = ρ − 1 − log ρ.
+
+    As a loss they differ: the gradient of k1 is 0 on average, that of k2 is the gradient of KL(policy ‖ reference), and
+    that of k3 of KL(reference ‖ policy). In the reward, where it has no gradient, k1 is right.
+    """
+    log_ratio = reference - log_probs
+    if kind == "k1":
+        return -log_ratio
+    if kind == "k2":
+        return 0.5 * log_ratio.square()
+    assert kind == "k3"
+    return log_ratio.exp() - 1 - log_ratio
+
+
+def aggregate(losses: Tensor, mask: Tensor, how: str, *, max_tokens: int) -> Tensor:
+    """One number of the losses of tokens (B, T), of which `mask` (B, T) says which are there.
+
+    grpo: the mean of each reply's mean (arXiv:2402.03300), in which tokens of long replies count less; dapo: the mean
+    over all tokens; dr_grpo: the sum, divided by B · max_tokens, in which every token counts alike (arXiv:2503.20783).
+    """
+    masked = losses * mask
+    if how == "grpo":
+        return (masked.sum(1) / mask.sum(1).clamp(min=1)).mean()
+    if how == "dapo":
+        return masked.sum() / mask.sum().clamp(min=1)
+    assert how == "dr_grpo"
+    return masked.sum() / (len(losses) * max_tokens)

@@ -1,0 +1,195 @@
+"""What replies can be rewarded for, with a judge that is never wrong: prompts without answers, and a reward for each.
+
+A row is a conversation that ends with the user, {"messages": […], "wish": name}, and what its judge needs: "topic" of
+a story (person, thing, place), or "answer".
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from models.data.corpus import Example
+from models.data.tiny_world.english import parse_sentence
+from models.data.tiny_world.events import Feels
+from models.data.tiny_world.judge import story_problem
+from models.data.tiny_world.lexicon import MOODS
+from models.data.tiny_world.questions import REQUESTS, draw
+from models.data.tiny_world.splits import is_held_out
+from models.data.tiny_world.world import World
+
+HAPPY = "happy"
+SHORT = 8
+"""Sentences of a story that is still short."""
+_LENGTHS = {"six": 6, "eight": 8, "nine": 9}
+"""Of the stories that Tiny World tells."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoryMarks:
+    """What can be said of a story. is_right: as `story_problem` has it; mood: the last that it says of anybody."""
+
+    is_right: bool
+    mood: str
+    n_sentences: int
+    repeats: bool
+
+
+def mark_story(story: str, topic: tuple[str, str, str]) -> StoryMarks:
+    """The marks of a story, right or not."""
+    sentences = [sentence.strip() for sentence in re.findall(r"[^.]+\.?", story.strip())]
+    moods = [event.mood for event in map(parse_sentence, sentences) if isinstance(event, Feels)]
+    return StoryMarks(
+        is_right=story_problem(story, topic) is None,
+        mood=moods[-1] if moods else "",
+        n_sentences=len(sentences),
+        repeats=len(set(sentences)) < len(sentences),
+    )
+
+
+def marks_of(row: Example, story: str) -> StoryMarks:
+    """The marks of the story that answers a row."""
+    person, thing, place = row["topic"]
+    return mark_story(story, (person, thing, place))
+
+
+def is_gold_story(marks: StoryMarks) -> bool:
+    """Whether a story is what was wished for: right, with a happy end, short, and saying nothing twice.
+
+    Stricter than what is rewarded, so that a reward that is gamed shows.
+    """
+    return marks.is_right and marks.mood == HAPPY and marks.n_sentences <= SHORT and not marks.repeats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """Something to be rewarded. draw: a row of a world, held out or not. reward: of a reply to a row, the more the
+    better; at most 1 where `is_bounded`, and 1 is right then."""
+
+    title: str
+    help: str
+    draw: Callable[[World, random.Random, bool], Example]
+    reward: Callable[[Example, str], float]
+    is_bounded: bool = True
+
+
+def _topic(world: World, rng: random.Random, held_out: bool, more: str = "") -> tuple[str, str, str]:
+    while True:
+        topic = rng.choice(world.people), rng.choice(world.things), rng.choice(world.places)
+        if is_held_out(" ".join((*topic, *([more] if more else [])))) == held_out:
+            return topic
+
+
+def _row(wish: str, prompt: str, **more: object) -> Example:
+    return {"messages": [{"role": "user", "content": prompt}], "wish": wish, **more}
+
+
+def _draw_happy(world: World, rng: random.Random, held_out: bool) -> Example:
+    return _story_row(HAPPY, world, rng, held_out)
+
+
+def _draw_mentions(world: World, rng: random.Random, held_out: bool) -> Example:
+    return _story_row("mentions", world, rng, held_out)
+
+
+def _story_row(wish: str, world: World, rng: random.Random, held_out: bool) -> Example:
+    person, thing, place = _topic(world, rng, held_out)
+    prompt = rng.choice(REQUESTS).format(person=person, thing=thing, place=place)
+    return _row(wish, prompt, topic=[person, thing, place])
+
+
+def _draw_mood(world: World, rng: random.Random, held_out: bool) -> Example:
+    while True:
+        mood = rng.choice(MOODS)
+        person, thing, place = rng.choice(world.people), rng.choice(world.things), rng.choice(world.places)
+        if is_held_out(f"{mood} {person}") == held_out:
+            prompt = f"Tell me a {mood} story about {person} and the {thing} in the {place}."
+            return _row("mood", prompt, topic=[person, thing, place], answer=mood)
+
+
+def _draw_length(world: World, rng: random.Random, held_out: bool) -> Example:
+    length = rng.choice(list(_LENGTHS))
+    person, thing, place = _topic(world, rng, held_out, length)
+    prompt = f"Tell me a story about {person} and the {thing} in the {place} in {length} sentences."
+    return _row("length", prompt, topic=[person, thing, place], answer=length)
+
+
+def _draw_sum(world: World, rng: random.Random, held_out: bool) -> Example:
+    question = draw(world, "sums", rng, held_out=held_out)
+    return _row("sums", question.text, answer=question.gold)
+
+
+def _draw_state(world: World, rng: random.Random, held_out: bool) -> Example:
+    question = draw(world, "state", rng, held_out=held_out, hard=True)
+    return _row("state", question.text, answer=question.gold)
+
+
+def _is_answer(row: Example, reply: str) -> float:
+    return float(reply.strip() == row["answer"])
+
+
+def _is_happy(row: Example, reply: str) -> float:
+    marks = marks_of(row, reply)
+    return float(marks.is_right and marks.mood == HAPPY)
+
+
+def _has_mood(row: Example, reply: str) -> float:
+    marks = marks_of(row, reply)
+    return float(marks.is_right and marks.mood == row["answer"])
+
+
+def _has_length(row: Example, reply: str) -> float:
+    marks = marks_of(row, reply)
+    return float(marks.is_right and marks.n_sentences == _LENGTHS[row["answer"]])
+
+
+def _mentions(row: Example, reply: str) -> float:
+    words = re.findall(r"\w+", reply)
+    return float(sum(words.count(word) for word in row["topic"]))
+
+
+WISHES: Mapping[str, Wish] = MappingProxyType(
+    {
+        HAPPY: Wish(
+            title="Happy ends",
+            help="Stories that end happily, and are right. One story in ten does so by itself.",
+            draw=_draw_happy,
+            reward=_is_happy,
+        ),
+        "mood": Wish(
+            title="The mood that is asked for",
+            help="“Tell me a sad story …”: the story has to be right, and the last mood the one that was asked for.",
+            draw=_draw_mood,
+            reward=_has_mood,
+        ),
+        "length": Wish(
+            title="So many sentences",
+            help="“… in six sentences”: a right story of exactly that length.",
+            draw=_draw_length,
+            reward=_has_length,
+        ),
+        "sums": Wish(
+            title="Sums",
+            help="Right or wrong. The model rarely finds the sum by chance, so this is hard to learn by reward alone.",
+            draw=_draw_sum,
+            reward=_is_answer,
+        ),
+        "state": Wish(
+            title="What is so at the end",
+            help="Hard questions about stories in which much happens.",
+            draw=_draw_state,
+            reward=_is_answer,
+        ),
+        "mentions": Wish(
+            title="Mentions (bad on purpose)",
+            help="One point for each mention of the person, the thing or the place, right or not: see what becomes of "
+            "stories.",
+            draw=_draw_mentions,
+            reward=_mentions,
+            is_bounded=False,
+        ),
+    }
+)
