@@ -150,6 +150,17 @@ class ValMetrics(Event):
     metric_value: float | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class AlignMetrics(Event):
+    """Figures of a step of an alignment, or of a look at held-out prompts after it (`is_look`), by TRL's names."""
+
+    step: int
+    tokens: int
+    elapsed_s: float
+    is_look: bool
+    figures: tuple[tuple[str, float], ...]
+
+
 ARROW = " → "
 """In a sample: separates the prompt as the model read it, with its gaps, from the model's text."""
 

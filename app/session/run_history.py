@@ -123,6 +123,8 @@ class RunHistory:
             for row in known:
                 self._take_metric(row.get("metric"))
             return
+        if log == "alignment":
+            return
         take = {
             "samples": self._take_sample,
             "layers": self._take_layers,

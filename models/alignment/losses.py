@@ -31,13 +31,19 @@ def tied_reward_loss(first: Tensor, second: Tensor) -> Tensor:
 
 
 def dpo_loss(
-    chosen: Tensor, rejected: Tensor, ref_chosen: Tensor, ref_rejected: Tensor, *, beta: float, label_noise: Tensor | float = 0.0
+    chosen: Tensor,
+    rejected: Tensor,
+    ref_chosen: Tensor,
+    ref_rejected: Tensor,
+    *,
+    beta: float,
+    label_noise: Tensor | float = 0.0,
 ) -> Tensor:
     """The loss (B) of direct preference optimisation (arXiv:2305.18290), ln 2 where the policy is its reference.
 
     Args:
         chosen, rejected: (B), log-probabilities of the whole replies; ref_…: those of the reference.
-        label_noise: the share of pairs that is thought to be the wrong way round (cDPO), of all or of each (B); ½ for a tie.
+        label_noise: the share of pairs that is thought to be the wrong way round (cDPO), or of each (B); ½ is a tie.
     """
     z = beta * ((chosen - ref_chosen) - (rejected - ref_rejected))
     return -(1 - label_noise) * F.logsigmoid(z) - label_noise * F.logsigmoid(-z)

@@ -8,6 +8,7 @@ from models.data.corpus import Corpus, build_stdlib_corpus, build_text_corpus_ev
 from models.data.tiny_world.corpus import build_tiny_world_corpus
 from models.data.tiny_world.pronoun_corpus import build_pronoun_corpus
 from models.data.tiny_world.tasks.corpora import build_task_corpus, parse_dataset_name
+from models.data.tiny_world.wishes import build_wish_corpus, parse_wish_name
 from models.events import Event, Phase
 from models.library.library import Library
 from models.settings.run_spec import DataSpec
@@ -24,6 +25,8 @@ def prepare_corpus(library: Library, data: DataSpec) -> Generator[Event, None, C
         return build_pronoun_corpus(library)
     if data.source == "dataset" and (world_task := parse_dataset_name(data.dataset)):
         return (yield from build_task_corpus(library, *world_task))
+    if data.source == "dataset" and (wish := parse_wish_name(data.dataset)):
+        return (yield from build_wish_corpus(library, *wish))
     if data.source == "dataset":
         return find_dataset(library, data.dataset)
     return (yield from build_text_corpus_events(library, data.files, data.val_fraction))

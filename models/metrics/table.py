@@ -74,6 +74,9 @@ METRICS = {
     "facts_right": _share("All facts right", "judging", "summaries that say all that they must, and nothing else"),
     "valid_form": _share("Valid", "judging", "replies that are a JSON object with the wanted fields and no others"),
     "case_errors": _share("Case errors", "judging", "German articles, endings and pronouns in a wrong case", False),
+    "reward": Metric(
+        title="Reward", help="what replies to held-out prompts earn, on average", unit="number", family="alignment"
+    ),
 }
 
 

@@ -79,10 +79,11 @@ class TrainState:
 
         That is the one with the highest score, where a task is scored, and of equal ones with the lowest loss.
         """
-        if self.validated_step != self.step or self.val_loss is None:
+        if self.validated_step != self.step or (self.val_loss is None and self.val_score is None):
             return
         score, best_score = (-math.inf if value is None else value for value in (self.val_score, self.best_score))
-        if self.best_loss is None or (score, -self.val_loss) > (best_score, -self.best_loss):
+        loss, best_loss = (math.inf if value is None else value for value in (self.val_loss, self.best_loss))
+        if self.best_step is None or (score, -loss) > (best_score, -best_loss):
             self.best_step, self.best_loss, self.best_score = self.step, self.val_loss, self.val_score
 
 

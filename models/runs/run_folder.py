@@ -34,7 +34,7 @@ from models.tokenizers import find_tokenizer
 if TYPE_CHECKING:
     from models.library.library import Library
 
-LOG_NAMES = ("metrics", "samples", "events", "layers", "attention")
+LOG_NAMES = ("metrics", "samples", "events", "layers", "attention", "alignment")
 
 
 class RunFolder:

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig, upgraded
 from models.settings.optimizers import OPTIMIZERS, Optimizer
 from models.settings.slots import check_settings, settings_from_dict, settings_to_dict, slot
@@ -350,10 +351,19 @@ class RunSpec:
     train: TrainConfig
     tune: TuneSpec | None = None
     """Whose weights it starts from; None = from scratch. `model` is then the parent's, as soon as it is prepared."""
+    align: AlignSpec | None = None
+    """What it learns from instead of texts to imitate: preferences or rewards; None = from texts."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise ValueError("The run has no name: give it one.")
+        if self.align is not None and self.tune is None:
+            raise ValueError("An alignment starts from a model that has learned to reply: choose one (tune.parent).")
+        if self.align is not None and self.train.optimizer != "adamw":
+            raise ValueError(
+                f"An alignment is not trained with {self.train.optimizer}, whose updates have full length where there "
+                "is nothing to learn: set train.optimizer to adamw."
+            )
 
     @property
     def n_classes(self) -> int:
@@ -391,14 +401,15 @@ class RunSpec:
             "data": self.data,
             "train": self.train,
         }
-        if self.tune is not None:
-            parts["tune"] = self.tune
+        for name, part in (("tune", self.tune), ("align", self.align)):
+            if part is not None:
+                parts[name] = part
         return {"name": self.name, **{name: settings_to_dict(part) for name, part in parts.items()}}
 
     @classmethod
     def from_dict(cls, data: Any, *, where: str = "the run's spec") -> RunSpec:
         """Build from the parsed JSON of a stored run, new or old; ValueError names `where` and what is wrong there."""
-        check_keys(data, {"name", "model", "tokenizer", "data", "train", "tune"}, where)
+        check_keys(data, {"name", "model", "tokenizer", "data", "train", "tune", "align"}, where)
         model = settings_from_dict(ModelConfig, upgraded(data.get("model", {})), f"{where}: model")
         parts: dict[str, Any] = {
             "model": model,
@@ -410,6 +421,8 @@ class RunSpec:
         }
         if "tune" in data:
             parts["tune"] = settings_from_dict(TuneSpec, data["tune"], f"{where}: tune")
+        if "align" in data:
+            parts["align"] = settings_from_dict(AlignSpec, data["align"], f"{where}: align")
         try:
             return cls(name=data.get("name", ""), **parts)
         except ValueError as error:

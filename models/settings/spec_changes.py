@@ -9,7 +9,7 @@ from typing import Any
 
 from models.settings.run_spec import RunSpec
 
-TABLES = ("train", "model", "data", "tokenizer", "tune")
+TABLES = ("train", "model", "data", "tokenizer", "tune", "align")
 
 
 def parse_change(text: str) -> tuple[str, Any]:
@@ -72,6 +72,8 @@ def _split(spec: RunSpec, name: str) -> tuple[str, str]:
     table, _, setting = full_name(name).partition(".")
     if table == "tune" and spec.tune is None:
         raise ValueError(f"{name!r} is a setting of fine-tuning, but this run starts from scratch: leave it out.")
+    if table == "align" and spec.align is None:
+        raise ValueError(f"{name!r} is a setting of alignment, but this run learns from texts: leave it out.")
     if table not in TABLES or setting not in {field.name for field in dataclasses.fields(getattr(spec, table))}:
         raise ValueError(f"There is no setting called {name!r}: use one like train.lr or model.n_layer.")
     return table, setting

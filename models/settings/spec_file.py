@@ -10,6 +10,7 @@ from typing import Any
 import tomli_w
 
 from models.files.atomic import atomic_write_text
+from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig, upgraded
 from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig, check_keys
@@ -18,7 +19,7 @@ from models.settings.tune_spec import TuneSpec, usual_train
 
 
 def load_spec(path: Path) -> RunSpec:
-    """Read a SPEC.toml with the tables [model] (preset= and/or settings), [tokenizer], [data], [train], [tune], [run].
+    """Read a SPEC.toml: tables [model] (preset= and/or settings), [tokenizer], [data], [train], [tune], [align], [run].
 
     Relative paths are relative to the file's folder. A `[tokenizer] path` or `[tune] parent` that is not a file or
     folder there names a tokenizer or run in the library. With [tune], the model and the tokenizer are the parent's.
@@ -34,7 +35,7 @@ def load_spec(path: Path) -> RunSpec:
         raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not valid TOML: {error}.") from error
-    check_keys(tables, {"model", "tokenizer", "data", "train", "tune", "run"}, str(path))
+    check_keys(tables, {"model", "tokenizer", "data", "train", "tune", "align", "run"}, str(path))
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise ValueError(f"{path}: {name} must be a table, written [{name}].")
@@ -50,6 +51,8 @@ def load_spec(path: Path) -> RunSpec:
         tune = parts["tune"] = _tune_from_table(tables["tune"], path)
         train = usual_train(tune.mode) | tables.get("train", {})
         parts["train"] = settings_from_dict(TrainConfig, train, f"{path} [train]")
+    if "align" in tables:
+        parts["align"] = settings_from_dict(AlignSpec, tables["align"], f"{path} [align]")
     try:
         return RunSpec(name=run.get("name", path.stem), **parts)
     except ValueError as error:

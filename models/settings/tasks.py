@@ -10,6 +10,7 @@ Their code, by the same names: models.tasks. A row of a dataset is a JSON object
 - span: {"question": str, "context": str, "answers": [{"text": str, "start": int}, …]}, `start` in characters of the
   context; without answers the question has none
 - text-to-text: {"source": str, "target": str}
+- prompts: {"messages": [{"role": str, "content": str}, …]}, ending with the user; "wish" says what judges a reply
 
 Other keys of a row are kept and do not reach the model.
 """
@@ -127,6 +128,14 @@ TASKS = {
             "valid_form",
             "case_errors",
         ),
+    ),
+    "prompts": Task(
+        title="Prompts",
+        help="earn rewards with its replies",
+        columns=("messages",),
+        optional_columns=("wish",),
+        heads={"decoder-only": "language"},
+        metrics=("reward",),
     ),
 }
 check_complete(METRICS, (name for task in TASKS.values() for name in task.metrics), "metrics of the tasks")

@@ -9,7 +9,17 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, ParamSpec, TypeVar
 
-from models.events import AttentionSeen, Blocked, Event, LayerMetrics, Noted, SampleMade, TrainMetrics, ValMetrics
+from models.events import (
+    AlignMetrics,
+    AttentionSeen,
+    Blocked,
+    Event,
+    LayerMetrics,
+    Noted,
+    SampleMade,
+    TrainMetrics,
+    ValMetrics,
+)
 from models.files.jsonl import Row
 from models.runs.run_folder import RunFolder
 
@@ -59,6 +69,10 @@ class Recorder:
     def layers(self, metrics: LayerMetrics) -> Generator[Event, None, None]:
         row = {**asdict(metrics), "update_ratio": dict(metrics.update_ratio)}
         yield from self.retry_while_full(self._run.append, "layers", row)
+
+    def alignment(self, metrics: AlignMetrics) -> Generator[Event, None, None]:
+        row = {**asdict(metrics), "figures": dict(metrics.figures)}
+        yield from self.retry_while_full(self._run.append, "alignment", row)
 
     def attention(self, seen: AttentionSeen) -> Generator[Event, None, None]:
         yield from self.retry_while_full(self._run.append, "attention", asdict(seen))

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from torch.optim import Optimizer
 
+from models.alignment.rollouts import PromptBatches
 from models.architecture.transformer import AnyModel
 from models.chat.template_config import ChatTemplateConfig, read_kept_template_config
 from models.cost import training_factor
@@ -25,6 +26,7 @@ from models.files.atomic import DamagedError
 from models.library.library import Library
 from models.runs.checkpoint_state import TrainState
 from models.runs.run_folder import RunFolder
+from models.settings.align_spec import ROLLOUT_STAGES
 from models.settings.run_spec import RunSpec
 from models.tokenizers import read_tokenizer
 from models.training.batches import about_cut_replies, about_new_turns, make_batches_events, open_parent_corpus
@@ -138,16 +140,21 @@ def set_up(
     corpus = open_run_corpus(library, run)
     template = read_kept_template_config(run.folder) or ChatTemplateConfig()
     parent_corpus = None if spec.tune is None else open_parent_corpus(library, run.lineage)
-    train_batches = yield from make_batches_events(
-        corpus,
-        tokenizer,
-        spec.batch_model,
-        spec.train,
-        template=template,
-        old=parent_corpus,
-        old_share=spec.old_share,
-        labels=spec.data.labels,
-    )
+    draws = spec.align is not None and spec.align.stage in ROLLOUT_STAGES
+    train_batches: Batches
+    if spec.align is not None and draws:
+        train_batches = PromptBatches(corpus, spec.align.n_prompts)
+    else:
+        train_batches = yield from make_batches_events(
+            corpus,
+            tokenizer,
+            spec.batch_model,
+            spec.train,
+            template=template,
+            old=parent_corpus,
+            old_share=spec.old_share,
+            labels=spec.data.labels,
+        )
     sentences = [about_cut_replies(train_batches, spec.batch_model.context_length)]
     if spec.tune is not None and spec.model.topology == "decoder-only":
         sentences.append(about_new_turns(corpus, parent_corpus, template, spec.tune))
@@ -155,7 +162,7 @@ def set_up(
     val_batches: list[Batch] = []
     val_bytes_per_token: float | None = None
     measured: dict[str, float] = {"train_batches": train_batches.n_batches, "val_batches": 0}
-    if spec.train.eval_interval:
+    if spec.train.eval_interval and not draws:
         validation = yield from make_batches_events(
             corpus, tokenizer, spec.batch_model, spec.train, "val", template=template, labels=spec.data.labels
         )
@@ -164,7 +171,7 @@ def set_up(
         measured["val_batches"] = validation.n_batches
     measured["val_batches_used"] = len(val_batches)
     measured["val_targets"] = sum(float(batch.weights.sum()) for batch in val_batches)
-    measured |= _unigram(run, train_batches)
+    measured |= {} if draws else _unigram(run, train_batches)
 
     yield Phase(name="Building the model")
     torch.manual_seed(spec.train.seed)
@@ -192,10 +199,12 @@ def set_up(
         val_batches=val_batches,
         val_bytes_per_token=val_bytes_per_token,
         padded=corpus.kind == "examples",
-        prompts_are_chat=corpus.has_chats or (corpus.task == "text-to-text" and not is_rewriting),
+        prompts_are_chat=corpus.has_chats
+        or corpus.task == "prompts"
+        or (corpus.task == "text-to-text" and not is_rewriting),
         rewrites=is_rewriting,
         resolves_pronouns=corpus.source == "pronouns",
-        scorer=make_scorer(corpus, tokenizer, spec, template) if spec.train.eval_interval else None,
+        scorer=make_scorer(corpus, tokenizer, spec, template) if spec.train.eval_interval and not draws else None,
         state=state,
         resumed=resumed,
         notices=notices,

@@ -11,8 +11,9 @@ import torch
 from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel
+from models.data.corpus import open_run_corpus
 from models.device import is_out_of_memory
-from models.events import Event, Finished, LayerMetrics, Noted, Notice, RunStarted, Saved, TrainMetrics
+from models.events import AlignMetrics, Event, Finished, LayerMetrics, Noted, Notice, RunStarted, Saved, TrainMetrics
 from models.library.library import Library
 from models.metrics.table import METRICS
 from models.runs.checkpoint_state import TrainState
@@ -28,8 +29,11 @@ from models.training.record import Recorder, bits_per_byte
 from models.training.saving import Saver
 from models.training.schedule import lr_factor
 from models.training.setup import TrainingContext, set_up
+from models.training.stages.rollouts import GrpoStage
+from models.training.stages.stage import Stage, TextStage
 from models.training.trials.batch_finder import try_smaller_batches
-from models.training.update import Gradients, apply_gradients, compute_gradients, zero_gradients
+from models.training.tuning import build_from_base
+from models.training.update import Gradients, apply_gradients, zero_gradients
 
 __all__ = ["Trainer", "prepare_run"]
 
@@ -65,6 +69,7 @@ class Trainer:
             self._config, self._record, self._clock, self._saver, lambda: self._stop is not None
         )
         self._forgetting = ForgettingMeter(run, library, lambda: self._stop is not None)
+        self._stage: Stage | None = None
         # Whether model, optimizers, state and logs are of the same step, so that they can be saved:
         self._is_consistent = False
         self._stop: tuple[bool, str] | None = None
@@ -153,6 +158,7 @@ class Trainer:
         if context.resumed:
             self._saver.resume_from(self._state)
         self._clock.set(self._state.elapsed_s)
+        self._stage = self._make_stage(context)
         self._is_consistent = True
         summary = ", ".join(f"{key} {value}" for key, value in context.made_with.items())
         yield from self._record.event("resumed" if context.resumed else "started", self.step, summary)
@@ -173,16 +179,42 @@ class Trainer:
         while not (yield from self._at_boundary(context)):
             yield from self._train_step(context, eta)
 
+    def _make_stage(self, context: TrainingContext) -> Stage:
+        """What makes the steps of this run."""
+        align = self.run.spec.align
+        if align is None:
+            return TextStage(context, self._config, self._evaluator)
+        corpus, reference = open_run_corpus(self._library, self.run), build_from_base(self.run)
+        reference.to(context.device.device).requires_grad_(False).eval()
+        return GrpoStage(
+            context,
+            self._config,
+            align,
+            corpus,
+            reference,
+            self._record,
+            self._clock,
+            lambda: self._stop is not None,
+        )
+
     def _train_step(self, context: TrainingContext, eta: EtaEstimator) -> Generator[Event, None, None]:
         config, state = self._config, self._state
         started_at = self._clock.seconds
-        gradients = yield from compute_gradients(context, config, state.step)
-        if not (math.isfinite(gradients.loss) and math.isfinite(gradients.norm)):
-            self._raise_divergence(context, gradients)
         multiple = lr_factor(state.step, config) * state.lr_scale
-        self._is_consistent = False
         measure_layers = bool(config.layer_interval) and (state.step + 1) % config.layer_interval == 0
-        ratios = apply_gradients(context, config, gradients.norm, multiple, measure_layers=measure_layers)
+        ratios: dict[str, float] | None = None
+
+        def apply(gradients: Gradients) -> None:
+            nonlocal ratios
+            if not (math.isfinite(gradients.loss) and math.isfinite(gradients.norm)):
+                self._raise_divergence(context, gradients)
+            self._is_consistent = False
+            ratios = apply_gradients(context, config, gradients.norm, multiple, measure_layers=measure_layers)
+
+        assert self._stage is not None
+        done = yield from self._stage.step(state.step, apply)
+        gradients = done.gradients
+        self._is_consistent = False
         state.step += 1
         state.tokens += gradients.n_tokens
         now = self._clock.seconds
@@ -202,6 +234,16 @@ class Trainer:
             peak_share=gradients.flops / seconds / context.peak_flops,
         )
         yield from self._record.metrics(metrics)
+        aligned = None
+        if done.figures is not None:
+            aligned = AlignMetrics(
+                step=state.step,
+                tokens=state.tokens,
+                elapsed_s=now,
+                is_look=False,
+                figures=tuple(done.figures.items()),
+            )
+            yield from self._record.alignment(aligned)
         layers = None
         if ratios is not None:
             shares = tuple(ratios.items())
@@ -209,13 +251,15 @@ class Trainer:
             yield from self._record.layers(layers)
         self._is_consistent = True
         yield metrics
-        if layers is not None:
-            yield layers
+        for more in (aligned, layers):
+            if more is not None:
+                yield more
 
     def _at_boundary(self, context: TrainingContext) -> Generator[Event, None, bool]:
         """Evaluate, save and stop where that is due between two steps; True where this session ends here."""
         state, config = self._state, self._config
-        was_validated = yield from self._evaluator.validate(context, state)
+        assert self._stage is not None
+        was_validated = yield from self._stage.validate(state)
         if self._saver.step == state.step == state.validated_step:  # resumed after a stop that skipped this
             yield from self._record.retry_while_full(self._write_checkpoint, context)
         yield from self._evaluator.sample_pinned(context, state, saving=self._save_wanted)

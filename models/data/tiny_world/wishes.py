@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from models.data.corpus import Example
+from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora
 from models.data.tiny_world.english import parse_sentence
 from models.data.tiny_world.events import Feels
 from models.data.tiny_world.judge import story_problem
@@ -20,6 +20,8 @@ from models.data.tiny_world.lexicon import MOODS
 from models.data.tiny_world.questions import REQUESTS, draw
 from models.data.tiny_world.splits import is_held_out
 from models.data.tiny_world.world import World
+from models.events import Event, Progress
+from models.library.library import Library
 
 HAPPY = "happy"
 SHORT = 8
@@ -193,3 +195,30 @@ WISHES: Mapping[str, Wish] = MappingProxyType(
         ),
     }
 )
+_SIZES = {"train": 2000, "val": 128, "test": 512}
+_NAME = re.compile(rf"Tiny World (\d+), wish ({'|'.join(WISHES)})")
+
+
+def parse_wish_name(dataset: str) -> tuple[str, int] | None:
+    """The wish and the world's seed that a dataset's name says: “Tiny World 0, wish happy”; None where it is none."""
+    found = _NAME.fullmatch(dataset)
+    return (found[2], int(found[1])) if found else None
+
+
+def build_wish_corpus(library: Library, name: str, seed: int) -> Generator[Event, None, Corpus]:
+    """The prompts of a wish in the world with that seed, made where the library has none yet. Yields Progress."""
+    label = f"Tiny World {seed}, wish {name}"
+    for corpus in list_corpora(library):
+        if corpus.label == label and corpus.task == "prompts":
+            return corpus
+    world, rng = World(seed), random.Random(f"wish-{name}-{seed}")
+    rows: dict[str, dict[str, Example]] = {split: {} for split in _SIZES}
+    for split, n in _SIZES.items():
+        while len(rows[split]) < n:
+            row = WISHES[name].draw(world, rng, split != "train")
+            prompt = row["messages"][0]["content"]
+            if split != "test" or prompt not in rows["val"]:
+                rows[split].setdefault(prompt, row)
+        yield Progress(done=sum(map(len, rows.values())), total=sum(_SIZES.values()))
+    train, val, test = (list(some.values()) for some in rows.values())
+    return build_examples_corpus(library, train, val, label, seed, test=test, task="prompts", metric="reward")

@@ -1,0 +1,119 @@
+"""Prompts to answer, and batches of the replies that a model drew to them.
+
+Letters in shape comments: B rows (prompts × replies), T tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+
+from models.chat.own_template import encode_messages
+from models.data.batch import Batch
+from models.data.corpus import Corpus, Example
+from models.data.epoch_permutations import EpochPermutations
+from models.inference.many_replies import DrawnReply
+from models.tokenizers.special_tokens import end_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """A row of a dataset of prompts, and its ids with what begins a reply."""
+
+    row: Example
+    ids: tuple[int, ...]
+
+
+class Prompts:
+    """The prompts of a split; in training a new order in every epoch."""
+
+    def __init__(self, corpus: Corpus, split: str, tokenizer: Tokenizer, longest: int, seed: int = 0) -> None:
+        """Read and encode them.
+
+        Args:
+            longest: tokens that a prompt may have.
+
+        Raises:
+            ValueError: where none is short enough, or the tokenizer has no role tokens or no end token.
+        """
+        self.rows = [
+            Prompt(row=row, ids=tuple(ids))
+            for row in corpus.rows(split)
+            if len(ids := encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0]) <= longest
+        ]
+        if not self.rows:
+            raise ValueError(
+                f"Every prompt of {corpus.label!r} ({split}) has more than {longest} tokens, so no reply fits the "
+                "context beside it: use shorter prompts, or lower align.max_tokens."
+            )
+        self._order = EpochPermutations(seed)
+
+    def of_step(self, step: int, n: int) -> list[Prompt]:
+        """The `n` prompts of a step, the same whenever it is asked for."""
+        total = len(self.rows)
+        places = torch.arange(step * n, (step + 1) * n)
+        found: list[Prompt] = []
+        for epoch in (places // total).unique().tolist():
+            here = places[places // total == epoch] % total
+            found += [self.rows[i] for i in self._order.take(epoch, total, here).tolist()]
+        return found
+
+
+class PromptBatches:
+    """How many steps a pass over the prompts takes: what is learned from them is drawn, not read."""
+
+    bytes_per_token: float | None = None
+
+    def __init__(self, corpus: Corpus, n_prompts: int) -> None:
+        self.n_batches = max(1, len(corpus.rows("train")) // n_prompts)
+
+    def batch(self, step: int, micro_step: int = 0) -> Batch:
+        """There are none: a Stage draws replies instead."""
+        raise AssertionError("prompts have no batches")
+
+
+def reply_seeds(seed: int, step: int, n_prompts: int, n_replies: int) -> list[list[int]]:
+    """A seed for each reply of a step, for `draw_batch`."""
+    return [
+        [
+            int.from_bytes(hashlib.blake2b(f"{seed} {step} {i} {j}".encode(), digest_size=7).digest(), "big")
+            for j in range(n_replies)
+        ]
+        for i in range(n_prompts)
+    ]
+
+
+def reply_batch(prompts: Sequence[Prompt], replies: Sequence[DrawnReply]) -> Batch:
+    """One row for each prompt and its reply, padded at the end, of which the reply's tokens have weight 1.
+
+    prompts: as many as replies.
+    """
+    texts = [(*prompt.ids, *reply.ids) for prompt, reply in zip(prompts, replies, strict=True)]
+    width = max(map(len, texts)) - 1
+    inputs = torch.zeros(len(texts), width, dtype=torch.long)
+    targets = torch.zeros_like(inputs)
+    weights = torch.zeros(len(texts), width)
+    for row, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
+        n = len(text) - 1
+        inputs[row, :n] = torch.tensor(text[:-1])
+        targets[row, :n] = torch.tensor(text[1:])
+        weights[row, len(prompt.ids) - 1 : n] = 1.0
+    return Batch(inputs, targets, weights, n_tokens=sum(len(text) - 1 for text in texts))
+
+
+def reply_text(tokenizer: Tokenizer, reply: DrawnReply) -> str:
+    """What a reply says, without its end token."""
+    ids = reply.ids[:-1] if reply.ended else reply.ids
+    return str(tokenizer.decode(list(ids), skip_special_tokens=False)).strip()
+
+
+def reply_end(tokenizer: Tokenizer) -> int:
+    """The token that ends a reply; ValueError where the tokenizer has none."""
+    end = end_id(tokenizer)
+    if end is None:
+        raise ValueError("This model's tokenizer has no token that ends a reply, so replies cannot be told apart.")
+    return end

@@ -1,0 +1,52 @@
+"""What makes a step of a training: gradients of batches of texts here, rewards in the modules beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Protocol
+
+from models.events import Event
+from models.runs.checkpoint_state import TrainState
+from models.settings.run_spec import TrainConfig
+from models.training.evaluator import Evaluator
+from models.training.setup import TrainingContext
+from models.training.update import Gradients, compute_gradients
+
+Apply = Callable[[Gradients], None]
+"""Steps the optimizers with the gradients that are there; ValueError, and nothing done, where they are not finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageStep:
+    """What a step did: `gradients` as of `compute_gradients`, and figures beyond the loss, by TRL's names."""
+
+    gradients: Gradients
+    figures: dict[str, float] | None = None
+
+
+class Stage(Protocol):
+    """Makes the steps of a training. What a step reads or draws depends on its number and the weights alone."""
+
+    def step(self, step: int, apply: Apply) -> Generator[Event, None, StageStep]:
+        """The update after `step` updates; calls `apply` once, more often, or not at all. Yields MicroStep between."""
+
+    def validate(self, state: TrainState) -> Generator[Event, None, bool]:
+        """Measure on held-out data where that is due; whether it did."""
+
+
+@dataclass(frozen=True)
+class TextStage:
+    """Learns from batches of texts, or of a task's rows."""
+
+    context: TrainingContext
+    config: TrainConfig
+    evaluator: Evaluator
+
+    def step(self, step: int, apply: Apply) -> Generator[Event, None, StageStep]:
+        gradients = yield from compute_gradients(self.context, self.config, step)
+        apply(gradients)
+        return StageStep(gradients=gradients)
+
+    def validate(self, state: TrainState) -> Generator[Event, None, bool]:
+        return (yield from self.evaluator.validate(self.context, state))
