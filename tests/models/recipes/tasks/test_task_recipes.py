@@ -23,10 +23,16 @@ from tests.models.recipes.small_recipes import few_rows, small
 OUTCOMES = {"right", "wrong value", "exception", "limit", "not supported"}
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+@pytest.fixture(scope="module", autouse=True)
+def of_few_rows() -> Iterator[None]:
+    """Whichever test comes first: with all rows, the six recipes take two minutes."""
     with few_rows():
-        yield Library(tmp_path_factory.mktemp("home"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return Library(tmp_path_factory.mktemp("home"))
 
 
 Results = Callable[[str], tuple[TaskResult, list[Event]]]
