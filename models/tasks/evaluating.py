@@ -158,8 +158,8 @@ def evaluate_predictions(
 ) -> Generator[Event, None, Evaluation]:
     """The scores of predictions that were made before, with those of the judges that the rows ask for."""
     report = score(data.task, predictions, data.rows, labels, resamples=resamples)
-    judges = judges_of(data.rows) if data.task == "text-to-text" else []
-    for judge in judges:
+    judges = judges_of(data.rows) if data.task == "text-to-text" else {}
+    for judge in judges.values():
         texts = [prediction.value for prediction in predictions]
         judged, details = yield from judge(data.rows, texts, resamples)
         report = judged.joined(report) if judged.item_scores else report.joined(judged)
