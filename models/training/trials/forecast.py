@@ -85,13 +85,17 @@ def _measure(
     prepared: PreparedData, asked: RunSpec, choice: DeviceChoice, batches: Batches, validation: Batches | None
 ) -> Generator[Event, None, None]:
     spec = prepared.spec
-    train, model = spec.train, spec.batch_model
-    precision = str(pick_precision(train, model, choice.device)).removeprefix("torch.")
+    train = spec.train
+    precision = str(pick_precision(train, spec.model, choice.device)).removeprefix("torch.")
+    heaviest = heaviest_batch(batches)
+    n_texts, length = batches.batch(heaviest).inputs.shape
+    source = batches.batch(heaviest).source
     estimate = cost.memory(
-        model,
-        train.batch_size,
-        model.context_length,
+        spec.batch_model,
+        n_texts,
+        length,
         train.optimizer,
+        source_length=None if source is None else source.size(1),
         device=choice.device.type,
         precision=precision,
         tune=spec.tune,
@@ -118,7 +122,7 @@ def _measure(
             steps.append(trial.step(i))
             yield Progress(done=i + 1, total=_N_WORK)
         del steps[0]
-        peak = trial.peak_bytes(heaviest_batch(batches))
+        peak = trial.peak_bytes(heaviest)
         yield Progress(done=_N_WORK - 1, total=_N_WORK)
         validation_s = _validation_seconds(trial, train, validation)
         samples_s = _sample_seconds(trial, prepared)

@@ -37,6 +37,8 @@ def test_the_preview_shows_what_is_read_and_what_is_right(library: Library, task
     assert shown & answer
     cost = [event for event in found if isinstance(event, RunCost)][-1]
     assert cost.fits
+    assert cost.peak_bytes is not None
+    assert 0.8 < cost.estimated_bytes / cost.peak_bytes < 1.3, "for texts as long as these are"
 
 
 def test_learning_rate_and_batch_size(library: Library) -> None:
