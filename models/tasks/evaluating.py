@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,11 @@ from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel
 from models.data.corpus import Corpus, find_dataset
-from models.events import Event, Phase, Progress
+from models.data.formats.registry import open_source
+from models.data.importing.inspection import inspect_events
+from models.data.importing.plan import ImportPlan
+from models.data.importing.task_rows import RowError, task_row
+from models.events import Event, Phase, Progress, result_of
 from models.library.library import Library
 from models.metrics.intervals import RESAMPLES, Comparison
 from models.metrics.report import compare
@@ -32,9 +36,8 @@ _OF_PROBABILITIES = ("auc", "ece")
 
 
 def read_task_rows(library: Library, data: str, task: str = "", split: str = "test") -> TaskRows:
-    """The rows that `data` names: a dataset of the library, or a file of JSON lines, whose task must be given.
-
-    Of a dataset without a test split, the validation is taken.
+    """The rows that `data` names: a dataset of the library, or a file of any format (models.data.formats), whose task
+    must be given. Of a dataset without a test split, the validation is taken.
 
     Raises:
         ValueError: where there is no such file or dataset, or a row has not the form of the task, naming file and line.
@@ -43,7 +46,7 @@ def read_task_rows(library: Library, data: str, task: str = "", split: str = "te
     if path.is_file():
         if not task:
             raise ValueError(f"{path}: it is not known what task its rows are for: say which, as classification.")
-        found = TaskRows(name=path.stem, task=task, metric="", rows=_read_lines(path))
+        found = TaskRows(name=path.stem, task=task, metric="", rows=_read_file(path, task))
         where = str(path)
     else:
         corpus = find_dataset(library, data)
@@ -176,6 +179,32 @@ def evaluate_predictions(
 def _check_scored(task: str, where: str) -> None:
     if not TASKS[task].metrics:
         raise ValueError(f"{where} is for {task}, which has no answers to be scored: choose another dataset.")
+
+
+def _read_file(path: Path, task: str) -> list[Row]:
+    """The rows of a file, which keep what else stands in them. Columns with other names than the task's are guessed."""
+    source = open_source([path])
+    if source.format == "jsonl":
+        rows = _read_lines(path)
+        if not rows or not isinstance(rows[0], Mapping) or set(TASKS[task].columns) & rows[0].keys():
+            return rows  # JSON keeps objects in rows as they are
+    info = result_of(inspect_events([path]))
+    roles = {column: column for column in TASKS[task].columns}
+    if not all(any(column.name == role for column in info.columns) for role in roles):
+        roles = dict(info.roles) if info.task == task else {}
+    if not roles:
+        raise ValueError(
+            f"{path}: nothing says which of its columns are {' and '.join(TASKS[task].columns)}: name them so, or make "
+            "it a dataset first, with `terrarium data import`."
+        )
+    plan = ImportPlan(paths=(str(path),), task=task, columns=roles)
+    found: list[Row] = []
+    for record in source.records():
+        try:
+            found.append({**record.values, **task_row(plan, record.values)})
+        except RowError as error:
+            raise ValueError(f"{record.where}: {error}") from error
+    return found
 
 
 def _read_lines(path: Path) -> list[Row]:

@@ -142,7 +142,7 @@ def test_evaluate_refuses_in_one_sentence(
 ) -> None:
     monkeypatch.setenv("TERRARIUM_HOME", str(run.folder.parent.parent))
     for text, words in (
-        ("", "has no rows"),
+        ("", "is empty: choose a file with data in it"),
         ('{"text": "a", "label": "glad"}\n{"text": "a"\n', "line 2: not JSON"),
         ('{"text": "a"}', "row 1: it has no column 'label'"),
     ):
@@ -161,6 +161,29 @@ def test_rows_of_a_file_need_a_task(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not known what task"):
         read_task_rows(library, str(file))
     assert read_task_rows(library, str(file), "classification").name == "rows"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "text,label\na b,x\n"),
+        ("a.csv", "review,sentiment\na b,x\nb c,y\nc a,x\nd a,y\n"),
+        ("a.json", '[{"text": "a b", "label": "x"}]'),
+        ("a.jsonl", '{"review": "a b", "sentiment": "x"}\n{"review": "b", "sentiment": "y"}\n' * 3),
+    ],
+)
+def test_rows_of_any_format_are_scored(name: str, text: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_text(text, "utf-8")
+    first = read_task_rows(Library(tmp_path / "home"), str(file), "classification").rows[0]
+    assert (first["text"], first["label"]) == ("a b", "x")
+
+
+def test_columns_that_nothing_names_are_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("one,two\n1,2\n3,4\n", "utf-8")
+    with pytest.raises(ValueError, match="nothing says which of its columns are text and label: name them so"):
+        read_task_rows(Library(tmp_path / "home"), str(file), "classification")
 
 
 def test_a_run_keeps_its_labels_when_it_is_imported(run: RunFolder, tmp_path: Path) -> None:
