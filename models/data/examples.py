@@ -142,12 +142,14 @@ def _encode_pair(tokenizer: Tokenizer, source: str, target: str, end: int) -> En
     return [*read, *written], [False] * len(read) + [True] * len(written)
 
 
+def fit_source(ids: list[int], length: int) -> list[int]:
+    """A source cut to `length` tokens; it keeps its end."""
+    return ids if len(ids) <= length else [*ids[: length - 1], ids[-1]]
+
+
 def fit_pair(example: EncodedExample, length: int) -> EncodedExample:
     """A pair, its source and its target cut to `length` tokens: a source keeps its end, a target loses it."""
     ids, is_target = example
     n_source = is_target.index(True)
-    source, target = ids[:n_source], ids[n_source:]
-    if n_source > length:
-        source = [*source[: length - 1], source[-1]]
-    target = target[:length]
+    source, target = fit_source(ids[:n_source], length), ids[n_source:][:length]
     return [*source, *target], [False] * len(source) + [True] * len(target)

@@ -12,6 +12,7 @@ from models.chat.template_config import ChatTemplateConfig
 from models.data.corpus import Corpus
 from models.events import Event
 from models.metrics.table import METRICS
+from models.metrics.tagging import entities
 from models.metrics.texts import TEXT_METRICS
 from models.settings.run_spec import RunSpec
 from models.settings.tasks import TASKS
@@ -56,7 +57,7 @@ def make_scorer(corpus: Corpus, tokenizer: Tokenizer, spec: RunSpec, template: C
     """The scorer of a run's dataset, on `eval_batches` batches' worth of rows, spread over the validation split.
 
     None where it has no task that is scored. A metric whose columns the rows lack, as the cases of pass@1, gives way
-    to exact match.
+    to exact match; that of entities, where the tags mark none (parts of speech), to the accuracy of tags.
     """
     if not TASKS.get(corpus.task) or not TASKS[corpus.task].metrics:
         return None
@@ -66,6 +67,8 @@ def make_scorer(corpus: Corpus, tokenizer: Tokenizer, spec: RunSpec, template: C
     metric = spec.data.metric or corpus.metric or TASKS[corpus.task].metrics[0]
     n = min(len(rows), spec.train.eval_batches * spec.train.batch_size)
     chosen = [rows[i * len(rows) // n] for i in range(n)]
+    if metric == "entity_f1" and not any(entities(row["tags"]) for row in chosen):
+        metric = "token_accuracy"
     longest = 0
     if corpus.task not in LABEL_TASKS:
         if metric not in TEXT_METRICS and metric not in judges_of(chosen):

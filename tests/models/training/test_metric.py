@@ -12,6 +12,7 @@ from models.chat.template_config import ChatTemplateConfig
 from models.data.corpus import build_examples_corpus
 from models.events import result_of
 from models.library.library import Library
+from models.runs.checkpoint_state import TrainState
 from models.settings.run_spec import DataSpec
 from models.tasks.predicting import Prediction
 from models.training.metric import Scorer, make_scorer
@@ -52,3 +53,19 @@ def test_rows_without_cases_are_measured_by_exact_match(library: Library, monkey
     says(monkeypatch, "return n + n")
     assert scorer.metric == "exact_match"
     assert result_of(scorer.measure(None)) == 0.0  # type: ignore[arg-type]
+
+
+def test_tags_that_mark_no_entities_are_measured_one_by_one(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"words": ["anna", "sings"], "tags": ["NOUN", "VERB"]}] * 2
+    scorer = scorer_of(library, rows, "parts", "tagging", "entity_f1")
+    says(monkeypatch, ["NOUN", "NOUN"])
+    assert scorer.metric == "token_accuracy"
+    assert result_of(scorer.measure(None)) == 0.5  # type: ignore[arg-type]
+
+
+def test_where_the_metric_is_undefined_the_loss_says_what_is_an_improvement() -> None:
+    state, counts = TrainState(), []
+    for loss, score in ((2.0, None), (1.0, None), (1.5, None), (1.6, 0.5), (0.9, 0.4)):
+        state.record_validation(loss, score)
+        counts.append(state.n_since_lowest)
+    assert counts == [0, 0, 1, 0, 1]
