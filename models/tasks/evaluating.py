@@ -19,7 +19,7 @@ from models.data.importing.task_rows import RowError, task_row
 from models.events import Event, Phase, Progress, result_of
 from models.library.library import Library
 from models.metrics.intervals import RESAMPLES, Comparison
-from models.metrics.report import compare
+from models.metrics.report import Report, compare
 from models.metrics.table import METRICS
 from models.settings.tasks import TASKS
 from models.tasks.baselines import BASELINES
@@ -31,6 +31,7 @@ from models.tasks.stored_scores import StoredScores
 from models.tasks.writing import Writing
 
 _MAX_TRAINING_ROWS = 20_000
+_MOST_GROUPS = 20
 _OF_PROBABILITIES = ("auc", "ece")
 """Metrics of probabilities, which rules do not give."""
 
@@ -119,21 +120,29 @@ def with_baselines(found: Evaluation, train_rows: Sequence[Row]) -> Generator[Ev
             baselines.append((baseline.title, scored.report.with_headline(headline)))
     sign = -1 if METRICS[headline].higher_is_better is False else 1
     baselines.sort(key=lambda each: -math.inf if each[1].value is None else sign * each[1].value, reverse=True)
+    groups = yield from score_groups(data, found.predictions, found.labels)
+    details = {
+        **found.report.details,
+        "groups": {name: report.to_dict() for name, report in sorted(groups.items())} if len(groups) > 1 else {},
+        "baselines": {title: report.to_dict() for title, report in baselines},
+    }
+    return replace(found, report=replace(found.report, details=details))
+
+
+def score_groups(
+    data: TaskRows, predictions: Sequence[Prediction], labels: Sequence[str] = (), *, resamples: int = RESAMPLES
+) -> Generator[Event, None, dict[str, Report]]:
+    """The reports of the rows of each group, in their order; none where they have none, or each nearly its own."""
     members: dict[str, list[int]] = {}
     for i, row in enumerate(data.rows):
         if "group" in row:
             members.setdefault(str(row["group"]), []).append(i)
-    groups = {}
-    for name, indices in sorted(members.items()) if len(members) > 1 else ():
+    reports = {}
+    for name, indices in members.items() if len(members) <= _MOST_GROUPS else ():
         part = replace(data, rows=[data.rows[i] for i in indices])
-        scored = yield from evaluate_predictions(part, [found.predictions[i] for i in indices], found.labels)
-        groups[name] = scored.report
-    details = {
-        **found.report.details,
-        "groups": {name: report.to_dict() for name, report in groups.items()},
-        "baselines": {title: report.to_dict() for title, report in baselines},
-    }
-    return replace(found, report=replace(found.report, details=details))
+        own = [predictions[i] for i in indices]
+        reports[name] = (yield from evaluate_predictions(part, own, labels, resamples=resamples)).report
+    return reports
 
 
 def compare_scores(a: StoredScores, b: StoredScores, metric: str) -> Generator[Event, None, Comparison]:

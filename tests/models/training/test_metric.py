@@ -23,7 +23,8 @@ CASES = {"cases": [{"arguments": [2], "expected": 4}]}
 
 
 def scorer_of(library: Library, rows: list[dict[str, Any]], name: str, task: str, metric: str = "") -> Scorer:
-    corpus = build_examples_corpus(library, rows, rows, name, None, task=task)
+    labels = tuple(sorted({tag for row in rows for tag in row.get("tags", ())}))
+    corpus = build_examples_corpus(library, rows, rows, name, None, task=task, labels=labels)
     spec = dataclasses.replace(
         make_task_spec(library, task, "decoder-only"), data=DataSpec(source="dataset", dataset=name, metric=metric)
     )
