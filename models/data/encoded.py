@@ -168,7 +168,12 @@ def _examples_in_memory(
         for group in rows.groups(0, GROUP_BYTES):
             if not i:
                 found |= {each: found[each] or any(each in row for row in group) for each in kinds}
-            part = _encode([row for row in group if next(each for each in kinds if each in row) == kind], encoder, form)
+            chosen = {
+                number: row
+                for number, row in enumerate(group, done + 1)
+                if next(each for each in kinds if each in row) == kind
+            }
+            part = _encode([*chosen.values()], encoder, form, [*chosen])
             ids += part.examples.ids.data
             lengths.append(np.diff(part.examples.starts))
             if kind != "text":
@@ -188,11 +193,11 @@ def _examples_in_memory(
     )
 
 
-def _encode(rows: Sequence[Example], encoder: ManyTextsEncoder, form: ExampleForm) -> _Part:
-    """The examples, pairs cut to the context."""
+def _encode(rows: Sequence[Example], encoder: ManyTextsEncoder, form: ExampleForm, numbers: Sequence[int]) -> _Part:
+    """The examples, pairs cut to the context. numbers: of the rows in their split, from 1."""
     if all("text" in row for row in rows):
         return _Part(encode_plain_texts(rows, encoder, form))
-    examples, n_bytes = encode_examples(rows, encoder, form)
+    examples, n_bytes = encode_examples(rows, encoder, form, numbers)
     n_cut = 0
     if form.pairs_apart and form.model is not None and any("target" in row for row in rows):
         fitted = [fit_pair(example, form.model.context_length) for example in examples]
@@ -342,8 +347,9 @@ class _EncodedFiles:
             return
         rows, done = self._corpus.rows(self._split), written.n_rows
         for group in rows.groups(done, GROUP_BYTES):
+            numbers = range(done + 1, done + len(group) + 1)
             done += len(group)
-            yield _encode(group, self._encoder, self._form), rows.offset(done), done
+            yield _encode(group, self._encoder, self._form, numbers), rows.offset(done), done
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{self._split}.{name}"

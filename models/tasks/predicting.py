@@ -67,7 +67,8 @@ def predict(
     """
     check_head(model, task, labels)
     if task not in LABEL_TASKS:
-        texts = yield from write_texts(model, tokenizer, [row["source"] for row in rows], writing or Writing())
+        sources = [row["source"] for row in rows]
+        texts = yield from write_texts(model, tokenizer, sources, writing or Writing(), skips_long=True)
         return [Prediction(value=text) for text in texts]
     return (yield from predict_items(model, TaskEncoder(model.config, tokenizer, task, labels), rows, batch_size))
 
@@ -85,11 +86,10 @@ def predict_items(
         batch = encoder.batch(chosen)
         with evaluating(model):
             logits = task_logits(model, batch).float()
+            check_finite(logits)
             if encoder.task == "span":
                 logits = span_logits(logits, batch)
         logits = logits.cpu()
-        if encoder.task != "span":
-            check_finite(logits)
         for item, row_logits in zip(chosen, logits, strict=True):
             answers[item.row].append(_read(encoder, item, row_logits))
         done += len(chosen)

@@ -15,7 +15,6 @@ from models.data.tiny_world.splits import split_of
 from models.events import Event, Finished, Phase, Progress
 from models.interop.loading import load_model
 from models.library.library import Library
-from models.metrics.intervals import RESAMPLES
 from models.metrics.report import Report
 from models.recipes.tasks.published import PublishedRecipe
 from models.recipes.tasks.results import ALL, GroupScores, TaskResult
@@ -24,7 +23,7 @@ from models.runs.checkpoint_state import BASE
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import DataSpec, RunSpec
 from models.settings.tasks import TASKS
-from models.tasks.evaluating import dataset_rows, evaluate_predictions, read_task_rows
+from models.tasks.evaluating import dataset_rows, evaluate_predictions, read_task_rows, score_groups
 from models.tasks.predicting import Prediction, predict
 from models.tasks.scoring import TaskRows, write_scores
 from models.tasks.writing import Writing
@@ -40,7 +39,6 @@ _THREADS_OF_TUNED = 2
 """Those of published models are larger."""
 _MIN_STEPS, _MOST_TIMES = 20, 4
 """Where the minutes are given: as many steps as fit into them, but not less, nor so many times the recipe's."""
-_MOST_GROUPS = 20
 _OTHER_SHARE = 0.25
 """The share of given minutes that is kept for everything but training."""
 _SPARE = 16
@@ -240,7 +238,7 @@ class TaskRun:
         run, corpus, data = self.run, self._corpus(), self._test_rows()
         labels = run.spec.data.labels
         found = yield from evaluate_predictions(data, (yield from self._predict()), labels)
-        reports = {ALL: found.report} | (yield from self._by_group(data, found.predictions, labels))
+        reports = {ALL: found.report} | (yield from score_groups(data, found.predictions, labels))
         yield Phase(name="Scoring simple rules on the same rows")
         others = dict(beside)
         for make in self.recipe.baselines:
@@ -250,7 +248,7 @@ class TaskRun:
         baselines: dict[str, Mapping[str, Report]] = {}
         for title, predictions in others.items():
             whole = yield from evaluate_predictions(data, predictions, labels, resamples=0)
-            of_group = yield from self._by_group(data, predictions, labels, resamples=0)
+            of_group = yield from score_groups(data, predictions, labels, resamples=0)
             baselines[title] = {ALL: whole.report} | of_group
         groups = {
             group: GroupScores(report=report, baselines={title: own[group] for title, own in baselines.items()})
@@ -263,20 +261,6 @@ class TaskRun:
         }
         write_scores(run.folder, dataclasses.replace(found, report=dataclasses.replace(found.report, details=details)))
         return groups
-
-    def _by_group(
-        self, data: TaskRows, predictions: Sequence[Prediction], labels: Sequence[str], resamples: int = RESAMPLES
-    ) -> Generator[Event, None, dict[str, Report]]:
-        """The reports of the rows of each group; none where rows have no groups, or each nearly its own."""
-        reports: dict[str, Report] = {}
-        names = dict.fromkeys(str(row["group"]) for row in data.rows if "group" in row)
-        for group in names if len(names) <= _MOST_GROUPS else ():
-            chosen = [i for i, row in enumerate(data.rows) if str(row.get("group")) == group]
-            part = dataclasses.replace(data, rows=[data.rows[i] for i in chosen])
-            own = [predictions[i] for i in chosen]
-            found = yield from evaluate_predictions(part, own, labels, resamples=resamples)
-            reports[group] = found.report
-        return reports
 
     def _result(self, run: RunFolder, groups: Mapping[str, GroupScores], seconds: float) -> TaskResult:
         headline = self.recipe.headline

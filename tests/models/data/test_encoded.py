@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from models.chat.template_config import ChatTemplateConfig
 from models.data import batches as batches_module
 from models.data import blocks, encoded
 from models.data.batch import Batch
@@ -23,6 +24,7 @@ from models.data.batches import Batches, objective_batches
 from models.data.corpus import Corpus, CorpusWriter, build_text_corpus, open_corpus
 from models.data.encoded import EncodedSplit, FileArray, TokenArray, encode_split, encode_split_events
 from models.data.epoch_permutations import EpochPermutations, FeistelPermutations
+from models.data.examples import ExampleForm
 from models.data.plain_objectives import NextToken, SpanCorruption
 from models.events import Event, Phase, Progress, result_of
 from models.library.library import Library
@@ -290,3 +292,16 @@ def run_to(work: Generator[Event, None, EncodedSplit], done: int) -> None:
     for event in work:
         if isinstance(event, Progress) and event.done >= done:
             return
+
+
+@pytest.mark.parametrize("is_large", [True, False])
+def test_a_row_that_the_template_refuses_is_named_by_its_number(
+    library: Library, bpe: Tokenizer, is_large: bool
+) -> None:
+    refusing = (
+        "{% for m in messages %}{{ m.content }}{% if '148' in m.content %}{{ raise_exception('No.') }}{% endif %}"
+    )
+    form = ExampleForm(template=ChatTemplateConfig(template=refusing + "{% endfor %}"))
+    corpus = example_corpus(library, chats=True)  # of four rows each three are for training
+    with pytest.raises(ValueError, match=r"^Conversation 112: .*No\."):
+        encode_split(corpus if is_large else small(corpus), bpe, "train", form)
