@@ -58,12 +58,17 @@ def make_scorer(corpus: Corpus, tokenizer: Tokenizer, spec: RunSpec, template: C
         return None
     rows = corpus.rows("val")
     labels = spec.data.labels or corpus.labels
-    check_rows(corpus.task, rows, labels, str(corpus.path("val")))
+    where = str(corpus.path("val"))
+    if not len(rows):
+        check_rows(corpus.task, [], labels, where)
     metric = spec.data.metric or corpus.metric or TASKS[corpus.task].metrics[0]
     if corpus.task not in LABEL_TASKS and metric not in TEXT_METRICS:
         metric = TEXT_METRICS[0]
     n = min(len(rows), spec.train.eval_batches * spec.train.batch_size)
-    chosen = [rows[i * len(rows) // n] for i in range(n)]
+    chosen = []
+    for index in (i * len(rows) // n for i in range(n)):
+        chosen.append(rows[index])
+        check_rows(corpus.task, chosen[-1:], labels, where, index + 1)
     longest = 0
     if corpus.task not in LABEL_TASKS:
         longest = max(len(encode_text(tokenizer, row["target"])) for row in chosen)
