@@ -86,9 +86,9 @@ def predict_items(
 
 
 def _predict_some(
-    model: AnyModel, encoder: TaskEncoder, rows: Sequence[Row], batch_size: int, first: int, total: int
+    model: AnyModel, encoder: TaskEncoder, rows: Sequence[Row], batch_size: int, n_before: int, total: int
 ) -> Generator[Progress, None, list[Prediction]]:
-    """The predictions for those of `total` rows that begin at number `first`."""
+    """The predictions for some of `total` rows, which stand after `n_before` others."""
     items = encoder.items(rows, has_targets=False)
     order = sorted(range(len(items)), key=lambda i: len(items[i].ids))
     answers: list[list[Any]] = [[] for _ in rows]
@@ -106,7 +106,7 @@ def _predict_some(
         for item, row_logits in zip(chosen, logits, strict=True):
             answers[item.row].append(_read(encoder, item, row_logits))
         done += len(chosen)
-        yield Progress(done=first + len(rows) * done // len(items), total=total)
+        yield Progress(done=n_before + len(rows) * done // len(items), total=total)
     if encoder.task == "span":
         return [_best_answer(row["context"], found) for row, found in zip(rows, answers, strict=True)]
     return [found[0] for found in answers]
