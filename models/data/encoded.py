@@ -50,6 +50,9 @@ GROUP_BYTES = 1 << 19
 COMMIT_BYTES = 1 << 24
 """Text after which train.json is written anew: at most so much is encoded again after a kill."""
 
+TAKEN_AT_ONCE = 1 << 16
+"""So many numbers are taken from a file while it is mapped into memory."""
+
 _WAIT_S = 0.2
 
 
@@ -75,12 +78,14 @@ class FileArray:
 
     def take(self, indices: Integers) -> Integers:
         """As of TokenArray; ValueError where the file is gone."""
-        if not indices.size:
-            return np.empty(indices.shape, self.dtype)
+        wanted, taken = indices.reshape(-1), np.empty(indices.size, self.dtype)
         try:
-            return np.asarray(np.memmap(self._path, self.dtype, "r", shape=(self._n,))[indices])
+            for start in range(0, indices.size, TAKEN_AT_ONCE):
+                part = slice(start, start + TAKEN_AT_ONCE)
+                taken[part] = np.memmap(self._path, self.dtype, "r", shape=(self._n,))[wanted[part]]
         except (OSError, ValueError) as error:
             raise ValueError(f"{self._path} cannot be read ({error}): delete its folder, and start again.") from error
+        return taken.reshape(indices.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +120,11 @@ class EncodedSplit:
         """The lengths in tokens of the examples (n,), of more than `at_most` of an evenly spread sample."""
         assert self.starts is not None
         first = np.arange(0, self.n_examples, max(1, -(-self.n_examples // at_most)))
-        return np.asarray(self.starts.take(first + 1) - self.starts.take(first))
+        lengths = np.empty(len(first), np.int64)
+        for start in range(0, len(first), TAKEN_AT_ONCE):
+            some = first[start : start + TAKEN_AT_ONCE]
+            lengths[start : start + len(some)] = self.starts.take(some + 1) - self.starts.take(some)
+        return lengths
 
 
 def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str, form: ExampleForm | None = None) -> EncodedSplit:

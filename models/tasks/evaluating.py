@@ -69,9 +69,8 @@ def dataset_rows(corpus: Corpus, split: str = "test") -> TaskRows:
     _check_scored(corpus.task, corpus.label)
     if split not in corpus.splits:
         split = "val"
-    return TaskRows(
-        name=f"{corpus.label}-{split}", task=corpus.task, metric=corpus.metric, rows=corpus.read_examples(split)
-    )
+    rows = corpus.rows(split) if corpus.is_large else corpus.read_examples(split)
+    return TaskRows(name=f"{corpus.label}-{split}", task=corpus.task, metric=corpus.metric, rows=rows)
 
 
 def evaluate(

@@ -283,6 +283,18 @@ def test_a_feistel_network_shuffles() -> None:
     assert 0.4 < float((large.double() / 10**12).mean()) < 0.6
 
 
+def test_numbers_of_a_file_are_taken_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoded, "TAKEN_AT_ONCE", 7)
+    numbers = np.arange(100, dtype=np.int64) ** 2
+    (tmp_path / "numbers").write_bytes(numbers.tobytes())
+    array = FileArray(tmp_path / "numbers", np.dtype(np.int64))
+    for wanted in (np.array([[99, 0, 5], [7, 7, 1], [3, 98, 50]]), np.arange(100), np.array([], np.int64)):
+        assert np.array_equal(array.take(wanted), numbers[wanted])
+    split = EncodedSplit(split="train", n_bytes=0, ids=array, starts=array, on_disk=True)
+    assert np.array_equal(split.lengths(1000), np.diff(numbers))
+    assert np.array_equal(split.lengths(10), np.diff(numbers)[::10])
+
+
 def values(array: TokenArray | None) -> list[int]:
     taken: list[int] = [] if array is None else array.take(np.arange(len(array))).tolist()
     return taken

@@ -19,12 +19,13 @@ from models.inference.beam import beam_search
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
+from models.tasks import predicting
 from models.tasks.encoding import TaskEncoder
 from models.tasks.evaluating import read_task_rows
 from models.tasks.predicting import predict, predict_items
 from models.tasks.writing import Writing, write_texts
 from models.tokenizers.special_tokens import end_id, start_id
-from tests.models.tasks.small_tasks import DESIGNS, make_dataset, make_row, make_task_run, word_tokenizer
+from tests.models.tasks.small_tasks import DESIGNS, driven, make_dataset, make_row, make_task_run, word_tokenizer
 from tests.models.training.support import train
 
 
@@ -44,6 +45,22 @@ def test_a_batch_predicts_what_each_row_alone_does(topology: str) -> None:
         assert alone.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
         assert sum(alone.probabilities.values()) == pytest.approx(1, abs=1e-5)
         assert alone.score == max(alone.probabilities.values())
+
+
+@pytest.mark.parametrize("task", ["classification", "span"])
+def test_very_many_rows_are_predicted_some_at_a_time(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer, rng = make_model("encoder-only", task), word_tokenizer(), random.Random(1)
+    rows = [make_row(task, rng) for _ in range(11)]
+    labels = ("x", "y") if task == "classification" else ()
+    whole = result_of(predict(model, tokenizer, task, rows, labels))
+    monkeypatch.setattr(predicting, "ROWS_AT_ONCE", 4)
+    events, found = driven(predict(model, tokenizer, task, rows, labels, batch_size=2))
+    done = [event.done for event in events]
+    assert done == sorted(done)
+    assert (done[-1], events[-1].total) == (11, 11)
+    for one, other in zip(whole, found, strict=True):
+        assert one.value == other.value
+        assert one.score == pytest.approx(other.score, abs=1e-5)
 
 
 def test_the_best_answer_of_all_windows_is_taken() -> None:
