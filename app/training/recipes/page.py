@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from models.library.run_record import RunInfo
     from models.recipes.tasks.table import TaskRecipe
 
+_WAITS = "A run is training: a recipe can start when it has ended."
 _ABOUT = (
-    "A recipe trains a model and scores it on rows that it has never seen, beside simple rules on the same rows. Drop "
-    "rows of your own on a card to learn from those."
+    "Each trains a model and scores it on rows that it has never seen, beside simple rules. Your own rows: drop them "
+    "on a card."
 )
 
 
@@ -57,7 +58,8 @@ class RecipesPage(QWidget):
         lines.setContentsMargins(0, 0, SPACE, 0)
         lines.setSpacing(SPACE)
         lines.addWidget(label("Learn a task", "title"))
-        lines.addWidget(label(_ABOUT, "muted", wrap=True))
+        self.about = label(_ABOUT, "muted", wrap=True)
+        lines.addWidget(self.about)
         for title, is_published in (("Tiny World", False), ("Real data and published models", True)):
             chosen = [card for card in self.cards.values() if isinstance(card.recipe, PublishedRecipe) == is_published]
             if chosen:
@@ -77,8 +79,10 @@ class RecipesPage(QWidget):
         self._task = LatestTask(self)
         self._task.done.connect(self._on_read)
         self._task.failed.connect(session.notices.fail)
+        session.training.changed.connect(self._show_waits)
         session.runs.changed.connect(self.reload)
         session.datasets.list_changed.connect(self._offer)
+        self._show_waits()
         self.reload()
 
     @property
@@ -96,6 +100,10 @@ class RecipesPage(QWidget):
         super().showEvent(event)
         self._session.datasets.refresh()
         self.reload()  # a command may have learned one meanwhile
+
+    @Slot()
+    def _show_waits(self) -> None:
+        self.about.setText(_WAITS if self._session.training.active else _ABOUT)
 
     @Slot()
     def reload(self) -> None:
