@@ -166,6 +166,9 @@ class Photographer:
         self._shoot_views("training")
         training.show_new_run()
         self._shoot("training-new")
+        training.show_recipes()
+        self._wait_for(lambda: not training.recipes.busy)
+        self._shoot("training-recipes")
         self._chat(run.id)
 
     def _shoot_views(self, tab_name: str) -> None:

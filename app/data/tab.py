@@ -7,9 +7,9 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from app.data.importing.draft import ImportDraft
-from app.data.importing.page import dropped_paths
 from app.data.views import DataViews
 from app.kit.basics import button, frame, label, row
+from app.kit.file_dialogs import dropped_paths
 from app.kit.item_list import Item, ItemList
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session

@@ -68,16 +68,12 @@ def make_scorer(corpus: Corpus, tokenizer: Tokenizer, spec: RunSpec, template: C
         check_rows(corpus.task, [], labels, where)
     metric = spec.data.metric or corpus.metric or TASKS[corpus.task].metrics[0]
     n = min(len(rows), spec.train.eval_batches * spec.train.batch_size)
-<<<<<<< HEAD
-    chosen = [rows[i * len(rows) // n] for i in range(n)]
-    if metric == "entity_f1" and not any(entities(row["tags"]) for row in chosen):
-        metric = "token_accuracy"
-=======
     chosen = []
     for index in (i * len(rows) // n for i in range(n)):
         chosen.append(rows[index])
         check_rows(corpus.task, chosen[-1:], labels, where, index + 1)
->>>>>>> bigdata
+    if metric == "entity_f1" and not any(entities(row["tags"]) for row in chosen):
+        metric = "token_accuracy"
     longest = 0
     if corpus.task not in LABEL_TASKS:
         if metric not in TEXT_METRICS and metric not in judges_of(chosen):

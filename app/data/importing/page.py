@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
@@ -27,6 +25,7 @@ from app.data.importing.draft import ImportDraft
 from app.data.importing.reading_options import ReadingOptions
 from app.data.importing.world_tasks import WorldTasks
 from app.kit.basics import button, column, frame, label, row, scrolling, set_role
+from app.kit.file_dialogs import dropped_paths
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedLabel
 from app.kit.layout.refit import Refit
@@ -446,12 +445,6 @@ class ImportPage(QWidget):
         self.draft.set_split(
             round(self.val_share.value() / 100, 4), round(self.test_share.value() / 100, 4), self.seed.value()
         )
-
-
-def dropped_paths(event: QDropEvent) -> Sequence[str]:
-    """The files and folders that are dragged, if all are local."""
-    urls = event.mimeData().urls()
-    return [url.toLocalFile() for url in urls] if urls and all(url.isLocalFile() for url in urls) else []
 
 
 def _card(title: str, caption: str = "") -> QFrame:

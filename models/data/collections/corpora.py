@@ -98,10 +98,7 @@ def build_collection(library: Library, name: str, path: Path, seed: int) -> Gene
         if corpus.label == label and corpus.task == collection.task:
             return corpus
     yield Phase(name="Reading the data")
-    rows = collection.read(path)
-    if len(rows) < _FEWEST:
-        found = f"only {len(rows):,} of its rows" if rows else "none of its rows"
-        raise ValueError(f"{path} has {found}, so it is not the file that this task learns from: {collection.where}.")
+    rows = read_collection(name, path)
     splits = yield from _split(collection, rows, seed)
     held_out = {normalised(input_text(collection.task, row)) for split in ("val", "test") for row in splits[split]}
     more = [row for row in collection.read_more(path) if normalised(input_text(collection.task, row)) not in held_out]
@@ -116,6 +113,20 @@ def build_collection(library: Library, name: str, path: Path, seed: int) -> Gene
         labels=collection.labels,
         metric=collection.metric,
     )
+
+
+def read_collection(name: str, path: Path) -> list[Example]:
+    """The rows of the collection `name` in its package's file.
+
+    Raises:
+        ValueError: as `build_collection`.
+    """
+    collection = COLLECTIONS[name]
+    rows = collection.read(path)
+    if len(rows) < _FEWEST:
+        found = f"only {len(rows):,} of its rows" if rows else "none of its rows"
+        raise ValueError(f"{path} has {found}, so it is not the file that this task learns from: {collection.where}.")
+    return rows
 
 
 def _split(

@@ -15,9 +15,18 @@ from models.data.tiny_world.splits import split_of
 from models.events import Event, Finished, Phase, Progress
 from models.interop.loading import load_model
 from models.library.library import Library
+from models.library.run_record import inspect_run
 from models.metrics.report import Report
-from models.recipes.tasks.published import PublishedRecipe
-from models.recipes.tasks.results import ALL, GroupScores, TaskResult
+from models.recipes.tasks.published import ALL_RECIPES, PublishedRecipe
+from models.recipes.tasks.results import (
+    ALL,
+    GroupScores,
+    RecipeMark,
+    TaskResult,
+    mark_run,
+    read_mark,
+    write_result,
+)
 from models.recipes.tasks.table import TaskRecipe, with_steps
 from models.runs.checkpoint_state import BASE
 from models.runs.run_folder import RunFolder
@@ -54,7 +63,8 @@ class TaskRun:
     """Carries out a recipe once. After the events, `result` holds the scores, None if it was stopped before.
 
     While it trains, `trainer` is the live Trainer and `run` its folder. The scores are also written there, as by
-    `terrarium evaluate`, with those of the groups and baselines among the details.
+    `terrarium evaluate`, with those of the groups and baselines among the details; and the result, which
+    models.recipes.tasks.results reads.
     """
 
     def __init__(
@@ -86,12 +96,26 @@ class TaskRun:
         self._parent, self._data = parent, data
         if isinstance(recipe, PublishedRecipe) and recipe.needs_parent and not parent:
             self._parent, self._data = data, ""
+        self._has_own_rows = _are_own_rows(recipe, self._data)
         self._stop: tuple[bool, str] | None = None
-        self._is_training = False
+        self._is_training = self._is_resumed = False
         self._threads = THREADS
         self.trainer: Trainer | None = None
         self.run: RunFolder | None = None
         self.result: TaskResult | None = None
+
+    @classmethod
+    def resumed(cls, library: Library, run: RunFolder, *, device: str = "auto") -> TaskRun | None:
+        """The rest of a recipe whose run was stopped or paused, from its last checkpoint; None for a run of no recipe.
+
+        What else it had trained, to stand beside, is not known any more.
+        """
+        mark = read_mark(run.folder)
+        if mark is None or mark.name not in ALL_RECIPES:
+            return None
+        task = cls(library, ALL_RECIPES[mark.name], device=device, seed=mark.seed)
+        task.run, task._is_resumed, task._has_own_rows = run, True, mark.has_own_rows
+        return task
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
         """Stop after the current step, or at the next event before or after training; nothing is scored then."""
@@ -117,6 +141,11 @@ class TaskRun:
             torch.set_num_threads(threads)
 
     def _events(self, began: float) -> Generator[Event, None, None]:
+        if self._is_resumed:
+            assert self.run is not None
+            before_s = inspect_run(self.run.folder).elapsed_s or 0.0
+            yield from self._train_and_score(self.run, {}, began - before_s)
+            return
         spec = yield from self._first_spec()
         if self._minutes is not None:
             spec = yield from self._fitted(spec, began)
@@ -125,22 +154,33 @@ class TaskRun:
             plain = self.recipe.spec(
                 self._library.free_run_name(f"{spec.name}, from scratch"), self.seed, data=spec.data
             )
-            if not (yield from self._train(plain)):
+            run = yield from prepare_run(self._library, plain)
+            if not (yield from self._train(run)):
                 return
             beside[FROM_SCRATCH] = yield from self._predict()
-        if not (yield from self._train(spec)):
+        run = yield from prepare_run(self._library, spec)
+        mark_run(run.folder, RecipeMark(name=self.recipe.name, seed=self.seed, has_own_rows=self._has_own_rows))
+        yield from self._train_and_score(run, beside, began)
+
+    def _train_and_score(
+        self, run: RunFolder, beside: Mapping[str, Sequence[Prediction]], began: float
+    ) -> Generator[Event, None, None]:
+        """The run that is scored. beside: the predictions of other models, by what they are called."""
+        if not (yield from self._train(run)):
             return
+        beside = dict(beside)
         if isinstance(self.recipe, PublishedRecipe) and self.recipe.needs_parent:
             yield Phase(name="Asking the model as it was before")
             beside[BEFORE] = yield from self._predict_before()
         groups = yield from self._score(beside)
-        assert self.run is not None
-        self.result = self._result(self.run, groups, time.perf_counter() - began)
+        result = self._result(run, groups, time.perf_counter() - began)
+        write_result(result)
+        self.result = result
 
-    def _train(self, spec: RunSpec) -> Generator[Event, None, bool]:
-        """Train a run of `spec`; whether it came to its end."""
-        self.run = yield from prepare_run(self._library, spec)
-        allowed = min(_THREADS_OF_TUNED, self._threads) if _is_tuned_as_published(self.recipe, spec) else THREADS
+    def _train(self, run: RunFolder) -> Generator[Event, None, bool]:
+        """Train a run; whether it came to its end."""
+        self.run = run
+        allowed = min(_THREADS_OF_TUNED, self._threads) if _is_tuned_as_published(self.recipe, run.spec) else THREADS
         torch.set_num_threads(allowed)
         self.trainer = Trainer(self.run, self._library, device=self._device, allow_threads=allowed)
         if self._stop is not None:  # Ctrl-C may come between any two lines
@@ -206,14 +246,6 @@ class TaskRun:
         name = self._library.free_run_name(f"{recipe.title}, {about}")
         return recipe.spec(name, self.seed, data=data, parent=self._parent)
 
-    @property
-    def _has_own_rows(self) -> bool:
-        """Whether the data are rows of the user's own: for a recipe that reads a package, JSON lines or a dataset."""
-        if not isinstance(self.recipe, PublishedRecipe):
-            return bool(self._data)
-        path = Path(self._data).expanduser()
-        return bool(self._data) and (path.suffix == ".jsonl" or not (path.exists() or "." in path.name))
-
     def _fitted(self, spec: RunSpec, began: float) -> Generator[Event, None, RunSpec]:
         """The spec with as many steps as fit into the minutes."""
         assert self._minutes is not None
@@ -264,7 +296,6 @@ class TaskRun:
 
     def _result(self, run: RunFolder, groups: Mapping[str, GroupScores], seconds: float) -> TaskResult:
         headline = self.recipe.headline
-        has_bar = not self._has_own_rows
         report = groups[ALL].report
         is_scored = headline.metric in report.scores
         return TaskResult(
@@ -275,8 +306,16 @@ class TaskRun:
             metric=headline.metric if is_scored else report.headline,
             group=headline.group if headline.group in groups else ALL,
             groups=groups,
-            bars=self.recipe.bars if has_bar else (),
+            bars=() if self._has_own_rows else self.recipe.bars,
         )
+
+
+def _are_own_rows(recipe: TaskRecipe, data: str) -> bool:
+    """Whether `data` are rows of the user's own: for a recipe that reads a package, JSON lines or a dataset."""
+    if not isinstance(recipe, PublishedRecipe):
+        return bool(data)
+    path = Path(data).expanduser()
+    return bool(data) and (path.suffix == ".jsonl" or not (path.exists() or "." in path.name))
 
 
 def _is_tuned_as_published(recipe: TaskRecipe, spec: RunSpec) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from models.data.tiny_world.tasks import code
 from models.data.tiny_world.tasks.corpora import WORLD_TASKS, world_task_data
-from models.metrics.table import METRICS
+from models.metrics.table import METRICS, format_score
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.settings.slots import check_complete
@@ -46,6 +46,20 @@ class Bar:
         if score is None:
             return False
         return score <= self.value if METRICS[self.metric].higher_is_better is False else score >= self.value
+
+    @property
+    def what(self) -> str:
+        """What is measured: “Accuracy of “seen””."""
+        return METRICS[self.metric].title + (f" of “{self.group}”" if self.group else "")
+
+    @property
+    def limit(self) -> str:
+        """What it must be: “at least 98.0 %”."""
+        most = "most" if METRICS[self.metric].higher_is_better is False else "least"
+        return f"at {most} {format_score(self.metric, self.value)}"
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.limit}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ def test_a_run_is_shown_on_every_tab(
     tokenizer = ["tokenizer", *(f"tokenizer-{name}" for name in TOKENIZER_VIEWS)]
     data = ["data", "data-dataset", "data-hub"]
     builder = ["builder", *(f"builder-{name}" for name in DESIGN_VIEWS)]
-    training = ["training", *(f"training-{name}" for name in RUN_VIEWS), "training-new"]
+    training = ["training", *(f"training-{name}" for name in RUN_VIEWS), "training-new", "training-recipes"]
     chat = ["chat", *(f"chat-{name}" for name in (*GLASS_PANELS, *CHAT_MODES))]
     screens = [*tokenizer, *data, *builder, *training, *chat]
     assert [path.stem for path in written] == [f"{screen}-dark-1280x720" for screen in screens]

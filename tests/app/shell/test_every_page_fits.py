@@ -209,6 +209,8 @@ def training_pages(window: MainWindow, until: Until) -> Pages:
     training.comparison.show_runs(tuple(runs))
     training.pages.setCurrentWidget(training.comparison)
     yield "runs compared", window
+    training.show_recipes()
+    yield "recipes", window
     training.show_new_run()
     yield from views_of("new run", training.new_run.views, window, until)
     choices = training.new_run.choices

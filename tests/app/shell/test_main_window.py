@@ -72,6 +72,13 @@ def test_the_home_page_leads_everywhere(window: MainWindow, qtbot: QtBot) -> Non
         window.show_welcome()
         qtbot.mouseClick(way, Qt.MouseButton.LeftButton)
         assert window.pages.current == tab
+    data = window.pages.page("data")
+    assert isinstance(data, DataTab)
+    for lead in (welcome.learn.click, action(window, "Learn a task").trigger, data.views.importing.world.learn.click):
+        window.training.show_new_run()
+        window.show_welcome()
+        lead()
+        assert (window.pages.current, window.training.shows_recipes) == ("training", True)
 
 
 @pytest.mark.usefixtures("little_quickstart")

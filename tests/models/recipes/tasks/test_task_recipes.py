@@ -14,7 +14,7 @@ from models.events import Event, Phase, TrainMetrics
 from models.library.library import Library
 from models.metrics.report import report_from_dict
 from models.metrics.table import METRICS
-from models.recipes.tasks.results import ALL, TaskResult, summary_of
+from models.recipes.tasks.results import ALL, TaskResult, read_result, summary_of
 from models.recipes.tasks.running import TaskRun
 from models.recipes.tasks.table import TASK_RECIPES, Bar, with_steps
 from models.runs.run_folder import RunFolder
@@ -118,6 +118,15 @@ def test_scores_are_kept_in_the_run(results: Results, name: str) -> None:
         assert {line["outcome"] for line in lines} <= OUTCOMES
 
 
+@pytest.mark.parametrize("name", TASK_RECIPES)
+def test_the_result_is_kept_in_the_run(results: Results, name: str) -> None:
+    result, _ = results(name)
+    kept = read_result(result.run)
+    assert kept is not None
+    assert kept.to_dict() == result.to_dict()
+    assert kept.bars == result.bars
+
+
 def test_several_seeds_are_averaged(results: Results) -> None:
     one, other = results("mood")[0].to_dict(), results("names")[0].to_dict()
     found = summary_of([results("mood")[0], results("names")[0]])
@@ -184,6 +193,11 @@ def test_stopped(library: Library, moment: type[Event]) -> None:
     if moment is TrainMetrics:
         assert task.run is not None
         assert RunFolder.open(task.run.folder).status == "stopped"
+        assert read_result(task.run.folder) is None
+        rest = TaskRun.resumed(library, RunFolder.open(task.run.folder), device="cpu")
+        assert rest is not None
+        result, _ = run_recipe(rest)
+        assert (result.run, result.bars) == (task.run.folder, small("mood").bars)
 
 
 def test_a_bar_is_reached_from_below_or_above() -> None:
