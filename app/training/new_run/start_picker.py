@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QMenu, QProgressBar, QPushButton, QWidget
+from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QProgressBar, QPushButton, QWidget
 
-from app.kit.basics import button, column, label, row, set_role
+from app.kit.basics import add_menu, button, column, label, row, set_role
 from app.kit.forms.config_form import ConfigForm
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo, ElidedLabel, NumberLabel
@@ -97,22 +97,11 @@ class StartPicker(QWidget):
     def _open_button(self, theme: ThemeProvider) -> QPushButton:
         tip = "Bring a model from outside the library into it, and start from that"
         opens = button("Open…", theme, icon="folder-open", tip=tip)
-        menu = QMenu(opens)
-        for title, icon, about, do in (
-            (
-                "A folder…",
-                "folder-open",
-                "A Hugging Face folder, or a run or checkpoint of Terrarium",
-                self._ask_folder,
-            ),
+        entries = (
+            ("A folder…", "folder-open", "A Hugging Face folder, or a run of Terrarium", self._ask_folder),
             ("A GGUF file…", "file", "A .gguf file", self._ask_file),
-        ):
-            action = menu.addAction(title)
-            action.setToolTip(about)
-            theme.set_icon(action, icon)
-            action.triggered.connect(lambda checked=False, do=do: do())
-        menu.setToolTipsVisible(True)
-        opens.setMenu(menu)
+        )
+        add_menu(opens, theme, entries)
         return opens
 
     def _build_progress(self) -> None:

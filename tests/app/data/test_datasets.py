@@ -38,7 +38,7 @@ def listed(tab: DataTab, letters: Corpus, session: Session, until: Until) -> Dat
 def test_the_list_says_task_rows_labels_and_size(listed: DataTab, letters: Corpus, until: Until) -> None:
     item = listed.list.item_of(letters.sha)
     assert item is not None
-    assert item.detail.startswith("Classification · 40 rows · 2 labels · ")
+    assert item.detail.startswith("40 rows · ")
     listed.list.setCurrentRow(0)
     assert listed.views.current == "dataset"
     view = listed.views.view("dataset")
