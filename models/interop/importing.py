@@ -76,8 +76,8 @@ def import_model(
 
 
 def usual_name(source: Path) -> str:
-    """What the model in a file or folder is called: as the file or folder, or, where that says nothing (“model”), by the
-    title of its card, README.md, or like the first folder above that says something."""
+    """What the model in a file or folder is called: as that; or, where its name says nothing (“model”), by the title of
+    its card, README.md, or like the first folder above that says something."""
     own = source.stem if source.is_file() else source.name
     if _says_something(own):
         return own

@@ -20,6 +20,7 @@ from app.training.run.lineage import lineage_of
 from app.training.run_list.run_query import matches, sort_runs
 from models.data.corpus import build_text_corpus
 from models.library.library import Library, RunInfo
+from models.metrics.table import format_score
 from models.settings.model_config import ModelConfig
 from tests.runs_on_disk import make_run, metrics_line
 
@@ -85,7 +86,7 @@ def test_metrics_are_compared(library: Library, tiny_config: ModelConfig) -> Non
     column = comparison.columns[0]
     assert (column.label, column.is_setting) == ("Accuracy", False)
     cells = {run.name: cell for run, cell in zip(comparison.runs, column.cells, strict=True)}
-    assert (cells["a"], cells["b"]) == ("50.0 %", "90.0 %")
+    assert (cells["a"], cells["b"]) == (format_score("accuracy", 0.5), format_score("accuracy", 0.9))
     assert cells["c"] not in cells["a"]
     keys = {run.name: key for run, key in zip(comparison.runs, column.keys, strict=True)}
     assert keys["b"] < keys["a"], "ascending is the best first"
