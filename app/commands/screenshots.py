@@ -37,6 +37,8 @@ _REPLIES = 3
 _N_DRAWN = 200
 """How often texts are drawn for the dataset that is shown."""
 _PROMPT = "Once upon a time"
+_TABLE = "moods"
+"""The dataset that is imported, shown and deleted."""
 TASKS_SHOWN = ("mood", "names", "qa", "code")
 """Tasks of Tiny World, one for each kind of page in the chat tab: labels, entities, answers and functions."""
 
@@ -208,7 +210,7 @@ class Photographer:
         self._window.show_tab("data")
         tab = self._window.pages.page("data")
         assert isinstance(tab, DataTab)
-        table = self._session.library.home / "moods.csv"
+        table = self._session.library.home / f"{_TABLE}.csv"
         with table.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("story", "mood"), *_moods()])
         tab.views.show_view("import")
@@ -340,7 +342,7 @@ class Photographer:
         (preferences,) = window.findChildren(PreferencesWindow)
         self._shoot("preferences", preferences)
         preferences.close()
-        datasets.delete(datasets.list()[0].corpus.sha)
+        datasets.delete(next(info.corpus.sha for info in datasets.list() if info.name == _TABLE))
         window.show_trash()
         self._shoot("trash", window.trash)
         window.trash.close()

@@ -82,7 +82,7 @@ def usual_name(source: Path) -> str:
     if _says_something(own):
         return own
     folder = source.parent if source.is_file() else source
-    above = (each.name.removeprefix("models--").replace("--", "_") for each in folder.parents)
+    above = (each.name.removeprefix("models--").replace("--", "_") for each in (folder, *folder.parents))
     return _card_title(folder / "README.md") or next(filter(_says_something, above), own or "imported")
 
 
