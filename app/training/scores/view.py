@@ -276,6 +276,7 @@ class ScoresView(QWidget):
         can = bool(self.task) and bool(self.checkpoints.count()) and bool(self.data.count())
         self._bar.setVisible(can or self.stored.count() > 1)
         self.checkpoints.setVisible(can and not self._is_imported)  # which has one only
+        self._on_words.setText("Score it on" if self._is_imported else "on")
         self.evaluate.setVisible(can)
         for shown in (self._shown_words, self.stored):
             shown.setVisible(self.stored.count() > 1)
