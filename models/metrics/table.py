@@ -81,3 +81,8 @@ def format_score(name: str, value: float | None) -> str:
             return f"{value:.1f}"
         case _:
             return f"{value:.3f}".replace("-", "−")
+
+
+def best_first(name: str, value: float) -> float:
+    """The sort key that puts the best value of a metric first; the highest where neither direction is better."""
+    return value if METRICS[name].higher_is_better is False else -value

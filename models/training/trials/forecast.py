@@ -14,6 +14,7 @@ from models.data.objectives import objective_on
 from models.device import DeviceChoice, choose_device, is_out_of_memory, pick_precision
 from models.events import Event, Phase, Progress, result_of
 from models.library.library import Library
+from models.number_words import format_duration
 from models.settings.run_spec import RunSpec, TrainConfig, objective_of
 from models.tasks.rows import LABEL_TASKS
 from models.training.batches import make_batches
@@ -23,10 +24,13 @@ from models.training.prepare import PreparedData, prepare_trial
 from models.training.samples import write_sample
 from models.training.trials.findings import RunCost
 from models.training.trials.preview import encode_splits, preview_encoded, preview_task
-from models.training.trials.trial import Trial, free_bytes, heaviest_batch
+from models.training.trials.trial import Step, Trial, free_bytes, heaviest_batch
 
 TIMED_STEPS = 4
 """Steps after the first, which is slower since the device is cold."""
+
+MAX_TIMED_S = 10.0
+"""Seconds after which no further step is timed: of a large model one step says enough."""
 
 _N_WORK = TIMED_STEPS + 3
 _N_MEASURED_ROWS = 16
@@ -118,12 +122,16 @@ def _measure(
     trial = None
     try:
         trial = Trial(prepared, batches, choice)
-        steps = []
-        for i in range(1 + TIMED_STEPS):
-            steps.append(trial.step(i))
-            yield Progress(done=i + 1, total=_N_WORK)
-        del steps[0]
+        steps: list[Step] = []
+        while len(steps) < 1 + TIMED_STEPS and sum(step.seconds for step in steps) < MAX_TIMED_S:
+            steps.append(trial.step(len(steps)))
+            yield Progress(done=len(steps), total=_N_WORK)
+        yield Phase(name=f"Measuring the memory of a step, which takes about {format_duration(steps[-1].seconds)}")
+        if len(steps) > 1:
+            del steps[0]
+        yield Progress(done=_N_WORK - 2, total=_N_WORK)
         peak = trial.peak_bytes(heaviest)
+        yield Phase(name="Measuring the validation and the samples")
         yield Progress(done=_N_WORK - 1, total=_N_WORK)
         validation_s = _validation_seconds(trial, train, validation)
         samples_s = _sample_seconds(trial, prepared)
