@@ -104,7 +104,7 @@ def _encode_others(
     chats = {n: example["messages"] for n, example in examples.items() if "messages" in example}
     encoded = list[EncodedExample]()
     if form.pairs_apart:
-        encoded += [_encode_pair(tokenizer, source, target, end) for source, target in pairs.values()]
+        encoded += _encode_pairs(encoder, [*pairs.values()], end)
     else:
         chats |= {n: pair_as_messages(source, target) for n, (source, target) in pairs.items()}
     talks, template = [*chats.values()], form.template
@@ -137,9 +137,16 @@ def encode_source(tokenizer: Tokenizer, source: str, end: int) -> list[int]:
     return [*before, *encode_text(tokenizer, source), *(after or [end])]
 
 
-def _encode_pair(tokenizer: Tokenizer, source: str, target: str, end: int) -> EncodedExample:
-    read, written = encode_source(tokenizer, source, end), [*encode_text(tokenizer, target), end]
-    return [*read, *written], [False] * len(read) + [True] * len(written)
+def _encode_pairs(encoder: ManyTextsEncoder, pairs: Sequence[tuple[str, str]], end: int) -> list[EncodedExample]:
+    """Of each pair `encode_source` of its source, then its target with the end token; many times as fast."""
+    before, after = text_marks(encoder.tokenizer)
+    ids, starts = encoder.encode([text for pair in pairs for text in pair])
+    texts = [ids[start:stop].tolist() for start, stop in pairwise(starts.tolist())]
+    encoded = list[EncodedExample]()
+    for source, target in zip(texts[::2], texts[1::2], strict=True):
+        read, written = [*before, *source, *(after or [end])], [*target, end]
+        encoded.append(([*read, *written], [False] * len(read) + [True] * len(written)))
+    return encoded
 
 
 def fit_source(ids: list[int], length: int) -> list[int]:
