@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 CHUNK_ROWS = 1 << 16
 """So many rows are read at once."""
-BUCKET_ROWS = 1 << 19
+BUCKET_ROWS = 1 << 17
 """About so many rows are compared with each other at once."""
 
 _SMALL_BYTES = 1 << 18
