@@ -300,9 +300,10 @@ class Photographer:
         task = TaskRun(session.library, TASK_RECIPES[name], device=session.device.name, minutes=minutes)
         self._run_job("Learn a task", task.events)
         assert task.run is not None
+        run_id = task.run.id
         session.runs.changed.emit()
         window.show_tab("training")
-        window.training.show_run(task.run.id)
+        window.training.show_run(run_id)
         views = window.training.run_view.views
         views.show_view("scores")
         scores, chat = views.view("scores"), window.pages.page("chat")
@@ -318,9 +319,9 @@ class Photographer:
         found = scores.found
         assert found is not None
         window.show_tab("chat")
-        if not session.examples.ask(task.run.id, session.runs.checkpoint_steps(task.run.id)[0], found.rows[0].row):
+        if not session.examples.ask(run_id, session.runs.checkpoint_steps(run_id)[0], found.rows[0].row):
             raise ValueError(self._failure)
-        self._wait_for(lambda: session.chat.model is not None and session.chat.model.run_id == task.run.id)
+        self._wait_for(lambda: session.chat.model is not None and session.chat.model.run_id == run_id)
         self._wait_for(lambda: session.chat.state == "ready" and _has_answers(chat))
         self._shoot(f"chat-{name}")
 
