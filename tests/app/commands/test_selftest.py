@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,16 +10,15 @@ import pytest
 from app.cli import main
 from app.commands import selftest
 from models.library.library import Library
-from tests import ROOT
 
 
-@pytest.mark.slow
-def test_all_checks_pass_one_line_each(tmp_path: Path) -> None:
-    environment = os.environ | {"TERRARIUM_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "app", "selftest", "--device", "cpu"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+@pytest.mark.usefixtures("qapp")
+def test_all_checks_pass_one_line_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path))
+    assert main(["selftest", "--device", "cpu"]) == 0
+    lines = capsys.readouterr().out.splitlines()
     assert [line[:2] for line in lines[:-1]] == ["ok"] * 12
     assert lines[-1] == "All 12 checks passed."
     assert not (tmp_path / "runs").exists(), "it leaves the user's library alone"
