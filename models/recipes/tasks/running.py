@@ -44,8 +44,8 @@ from models.training.trials.forecast import forecast
 
 THREADS = 1
 """Matrices this small are multiplied as fast by one thread as by two, and another program can have the other core."""
-_THREADS_OF_TUNED = 2
-"""Those of published models are larger."""
+_THREADS_OF_LARGE = 2
+"""Those of published models are larger, and so are batches of texts to write: some 4,000 tokens."""
 _MIN_STEPS, _MOST_TIMES = 20, 4
 """Where the minutes are given: as many steps as fit into them, but not less, nor so many times the recipe's."""
 _OTHER_SHARE = 0.25
@@ -180,7 +180,7 @@ class TaskRun:
     def _train(self, run: RunFolder) -> Generator[Event, None, bool]:
         """Train a run; whether it came to its end."""
         self.run = run
-        allowed = min(_THREADS_OF_TUNED, self._threads) if _is_tuned_as_published(self.recipe, run.spec) else THREADS
+        allowed = min(_THREADS_OF_LARGE, self._threads) if _is_large(self.recipe, run.spec) else THREADS
         torch.set_num_threads(allowed)
         self.trainer = Trainer(self.run, self._library, device=self._device, allow_threads=allowed)
         if self._stop is not None:  # Ctrl-C may come between any two lines
@@ -318,8 +318,9 @@ def _are_own_rows(recipe: TaskRecipe, data: str) -> bool:
     return bool(data) and (path.suffix == ".jsonl" or not (path.exists() or "." in path.name))
 
 
-def _is_tuned_as_published(recipe: TaskRecipe, spec: RunSpec) -> bool:
-    return isinstance(recipe, PublishedRecipe) and recipe.tuning is not None and spec.tune is not None
+def _is_large(recipe: TaskRecipe, spec: RunSpec) -> bool:
+    is_tuned = isinstance(recipe, PublishedRecipe) and recipe.tuning is not None and spec.tune is not None
+    return is_tuned or spec.learned_task == "text-to-text"
 
 
 def own_dataset(library: Library, data: str, task: str) -> Corpus:
