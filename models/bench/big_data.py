@@ -238,7 +238,8 @@ class _Log:
             self._phase, self._first_step_s = "", seconds  # what training itself takes is not of the data
 
     def watched(self, peak: int, seconds: float) -> Watched:
-        """All of it."""
+        """All of it; `seconds`: when it ended, and with it its last phase."""
+        self._pass(seconds, self._last_cpu)
         return Watched(
             peak=peak,
             seconds=seconds,

@@ -176,7 +176,7 @@ def test_large_data_are_imported_and_trained_on(tmp_path: Path) -> None:
         assert watched.cpu_s > 0
         assert set(watched.gaps) == set(watched.phases)
         assert all(0 < gap <= watched.phases[name] for name, (gap, _) in watched.gaps.items())
-        assert sum(watched.phases.values()) < watched.seconds
+        assert sum(watched.phases.values()) <= watched.seconds
 
 
 def test_what_four_times_the_data_add_to_the_memory_is_judged() -> None:

@@ -177,7 +177,7 @@ def test_rows_of_another_form_are_one_sentence(library: Library, tmp_path: Path)
     file.write_text('{"text": "a", "label": "b"}\n')
     with pytest.raises(ValueError, match="too few different rows"):
         list(TaskRun(library, small("mood"), data=str(file)).events())
-    with pytest.raises(ValueError, match="row 1: it has no column 'words'"):
+    with pytest.raises(ValueError, match="nothing says which of its columns are words and tags"):
         list(TaskRun(library, small("names"), data=str(file)).events())
     with pytest.raises(ValueError, match="cannot be learned in 0 minutes"):
         TaskRun(library, small("mood"), minutes=0)
