@@ -1,5 +1,7 @@
 # Every target does its own set-up in .venv, once. On a fresh machine: `make run`, or `make test`.
 VENV_PYTHON := .venv/bin/python
+# Where that is set, as it is in many containers, each process that the tests start compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: run test types tests test-real bundle screenshots clean
 
 # The window; on Linux without a display, the quick start on the command line and pictures of the window instead.

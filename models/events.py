@@ -137,7 +137,8 @@ class ValMetrics(Event):
     The latter is None where only some tokens are predicted (masked tokens, span corruption), or where their weights
     differ (prompt loss weight below 1). `loss_error` is the standard error of the loss, a mean over tokens.
 
-    A dataset's task also has its `metric` (models.metrics) and its value, None where it is undefined.
+    A dataset's task also has its `metric` (models.metrics) and its value, None where it is undefined. An alignment has
+    a metric only: its loss is not a number (NaN).
     """
 
     step: int

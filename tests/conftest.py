@@ -25,6 +25,11 @@ from models.training import setup
 torch.set_num_threads(1)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: some wait for timers, or for processes that they have started."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session", autouse=True)
 def disk_need_not_keep_up() -> Iterator[None]:
     """Files are not waited for until the disk has them: no test cuts the power, and each wait takes milliseconds."""

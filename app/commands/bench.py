@@ -38,8 +38,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "training and encoding against plain calls of the tokenizers library, and milliseconds from a key press to the "
         "token pills; gui: late timer ticks of the window while a model trains; builder: milliseconds until a changed "
         "setting is drawn. Not part of all: weights MODEL: speed and perplexity of float32, bfloat16 and int8 weights; "
-        "data: peak memory of importing generated JSONL and of beginning a training on it, at half the size and at the "
-        "whole.",
+        "data: importing generated JSONL and beginning a training on it: peak memory at a quarter of the size and at "
+        "the whole, MB/s, and the longest time between two events.",
     )
     parser.add_argument(
         "part", nargs="?", choices=(*PARTS, "weights", "data", "all"), default="all", help="default: all"

@@ -32,7 +32,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("model", metavar="MODEL", help="a path, or a run's id or name")
     parser.add_argument(
-        "--data", metavar="FILE-or-DATASET", help="JSON lines, or a dataset of the library (default: the run's own)"
+        "--data",
+        metavar="FILE-or-DATASET",
+        help="a file, as for `terrarium data import`, or a dataset of the library (default: the run's own)",
     )
     tasks = [name for name, task in TASKS.items() if task.metrics]
     parser.add_argument(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import shutil
 import signal
@@ -32,6 +33,7 @@ from models.events import (
     ValMetrics,
     VocabularyGrowth,
 )
+from models.files.jsonl import finite
 from models.metrics.table import METRICS, format_score
 from models.number_words import format_duration
 
@@ -78,7 +80,7 @@ class ProgressLine:
         elif isinstance(event, TrainMetrics):
             self._draw_if_due(self._train_text(event), last=event.step >= event.total_steps)
         elif isinstance(event, ValMetrics):
-            self._validation = f" · val {event.loss:.3f}"
+            self._validation = f" · val {event.loss:.3f}" if math.isfinite(event.loss) else ""
             if event.metric is not None:
                 self._validation += f" · {METRICS[event.metric].title} {format_score(event.metric, event.metric_value)}"
         else:
@@ -100,7 +102,8 @@ class ProgressLine:
             if time.monotonic() - self._drawn_at < self._interval:
                 return
             self._drawn_at = time.monotonic()
-        self._stream.write(json.dumps({"event": type(event).__name__, **dataclasses.asdict(event)}) + "\n")
+        row = {"event": type(event).__name__, **dataclasses.asdict(event)}
+        self._stream.write(json.dumps(finite(row)) + "\n")
         self._stream.flush()
 
     def _begin_phase(self, name: str) -> None:

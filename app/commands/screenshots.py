@@ -10,13 +10,13 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import add_common, print_json
+from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine
 from models.library.library import Library
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from app.chat.tab import ChatTab
     from app.kit.layout.views import Views
     from app.shell.main_window import MainWindow
+    from models.events import Event
 
 MODES = ("light", "dark")
 SIZES = ((1440, 900), (1280, 720))
@@ -36,6 +37,10 @@ _REPLIES = 3
 _N_DRAWN = 200
 """How often texts are drawn for the dataset that is shown."""
 _PROMPT = "Once upon a time"
+_TABLE = "moods"
+"""The dataset that is imported, shown and deleted."""
+TASKS_SHOWN = ("mood", "names", "qa", "code")
+"""Tasks of Tiny World, one for each kind of page in the chat tab: labels, entities, answers and functions."""
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -50,6 +55,13 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--minutes", type=float, default=0.5, metavar="M", help="otherwise, how long to train one (default: 0.5)"
     )
+    parser.add_argument(
+        "--task-minutes",
+        type=float,
+        default=0.5,
+        metavar="M",
+        help="how long to learn each of the tasks whose pages are shown (default: 0.5; 0: without them)",
+    )
     add_common(parser)
     return parser
 
@@ -58,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
     """Take the screenshots and print their paths. The user's own library is only read."""
     from app.commands.offscreen import opened_window
 
+    if args.task_minutes < 0:
+        raise UsageError("--task-minutes must be at least 0.")
     with tempfile.TemporaryDirectory(prefix="terrarium-screenshots-", ignore_cleanup_errors=True) as home:
         library = Library(Path(home))
         if args.shown_run:
@@ -65,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         args.folder.mkdir(parents=True, exist_ok=True)
         with opened_window(library, args.device) as window, ProgressLine(as_json=args.json) as line:
             photographer = Photographer(window, args.folder, line)
-            photographer.shoot_all(None if args.shown_run else args.minutes)
+            photographer.shoot_all(None if args.shown_run else args.minutes, args.task_minutes)
     if args.json:
         print_json({"pictures": [str(path) for path in photographer.pictures]})
     else:
@@ -145,8 +159,10 @@ class Photographer:
         self._session.notices.failed.connect(self._on_failed)
         self._session.training.events_received.connect(self._on_training_events)
 
-    def shoot_all(self, minutes: float | None) -> None:
+    def shoot_all(self, minutes: float | None, task_minutes: float) -> None:
         """Shoot every screen, after a quick start of this many minutes, or with the existing run.
+
+        task_minutes: how long to learn each task; 0 leaves their pages out.
 
         Raises:
             ValueError: if training or a reply fails.
@@ -166,7 +182,13 @@ class Photographer:
         self._shoot_views("training")
         training.show_new_run()
         self._shoot("training-new")
+        training.show_recipes()
+        self._wait_for(lambda: not training.recipes.busy)
+        self._shoot("training-recipes")
         self._chat(run.id)
+        for name in TASKS_SHOWN if task_minutes else ():
+            self._task(name, task_minutes)
+        self._dialogs()
 
     def _shoot_views(self, tab_name: str) -> None:
         """Shoot a tab in each of its views; the first is named after the tab."""
@@ -191,9 +213,11 @@ class Photographer:
         self._window.show_tab("data")
         tab = self._window.pages.page("data")
         assert isinstance(tab, DataTab)
-        table = self._session.library.home / "moods.csv"
+        table = self._session.library.home / f"{_TABLE}.csv"
         with table.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("story", "mood"), *_moods()])
+        tab.views.show_view("import")
+        self._shoot("data-start")
         tab.draft.open([str(table)])
         self._wait_for(lambda: tab.draft.can_import and not tab.busy)
         self._shoot("data")
@@ -265,16 +289,81 @@ class Photographer:
                 self._shoot(f"chat-{name}")
         modes.show_view(modes.names[0])
 
-    def _shoot(self, name: str) -> None:
-        """Save the window in all modes and sizes, the current mode first: changing it restyles all."""
+    def _task(self, name: str, minutes: float) -> None:
+        """Learn a task of Tiny World; shoot its scores, and the page of the chat tab with a row that it answers."""
+        from app.chat.tab import ChatTab
+        from app.training.scores.view import ScoreParts, ScoresView
+        from models.recipes.tasks.running import TaskRun
+        from models.recipes.tasks.table import TASK_RECIPES
+
+        window, session = self._window, self._session
+        task = TaskRun(session.library, TASK_RECIPES[name], device=session.device.name, minutes=minutes)
+        self._run_job("Learn a task", task.events)
+        assert task.run is not None
+        run_id = task.run.id
+        session.runs.changed.emit()
+        window.show_tab("training")
+        window.training.show_run(run_id)
+        views = window.training.run_view.views
+        views.show_view("scores")
+        scores, chat = views.view("scores"), window.pages.page("chat")
+        assert isinstance(scores, ScoresView)
+        assert isinstance(chat, ChatTab)
+        self._wait_for(lambda: scores.found is not None and not scores.busy)
+        parts: ScoreParts = scores.parts
+        for part in ("summary", "predictions"):
+            parts.show_view(part)
+            self._wait_for(lambda: not scores.busy)
+            self._shoot(f"training-scores-{name}" if part == "summary" else f"training-scores-{name}-{part}")
+        parts.show_view("summary")
+        found = scores.found
+        assert found is not None
+        window.show_tab("chat")
+        if not session.examples.ask(run_id, session.runs.checkpoint_steps(run_id)[0], found.rows[0].row):
+            raise ValueError(self._failure)
+        self._wait_for(lambda: session.chat.model is not None and session.chat.model.run_id == run_id)
+        self._wait_for(lambda: session.chat.state == "ready" and _has_answers(chat))
+        self._shoot(f"chat-{name}")
+
+    def _run_job(self, name: str, events: Callable[[], Iterator[Event]]) -> None:
+        """Carry out a long job on the worker."""
+        from app.worker.job import BACKGROUND, Job
+        from app.worker.latest_job import LatestJob
+
+        job = LatestJob(self._session.worker, self._window)
+        job.events_received.connect(lambda _, events: self._on_training_events(events))
+        job.failed.connect(self._session.notices.fail)
+        job.submit(Job(name, events, BACKGROUND))
+        self._wait_for(lambda: not job.busy)
+        job.deleteLater()
+
+    def _dialogs(self) -> None:
+        """Shoot the preferences, and the trash with a dataset in it."""
+        from app.shell.preferences_window import PreferencesWindow
+
+        window, datasets = self._window, self._session.datasets
+        window.show_preferences()
+        (preferences,) = window.findChildren(PreferencesWindow)
+        self._shoot("preferences", preferences)
+        preferences.close()
+        datasets.delete(next(info.corpus.sha for info in datasets.list() if info.name == _TABLE))
+        window.show_trash()
+        self._shoot("trash", window.trash)
+        window.trash.close()
+
+    def _shoot(self, name: str, dialog: QWidget | None = None) -> None:
+        """Save the window, or a dialog of it, in all modes, the window also in all sizes; the current mode first:
+        changing it restyles all."""
         self._order = self._order[::-1]
         for mode in self._order:
             self._window.theme.set_mode(mode)
-            for width, height in SIZES:
-                self._window.resize(width, height)
+            for width, height in SIZES if dialog is None else ((0, 0),):
+                if dialog is None:
+                    self._window.resize(width, height)
                 self._wait_for(_seconds_from_now(SETTLE_S))
-                path = self._folder / f"{name}-{mode}-{width}x{height}.png"
-                if not self._window.grab().save(str(path)):
+                size = "" if dialog is not None else f"-{width}x{height}"
+                path = self._folder / f"{name}-{mode}{size}.png"
+                if not (dialog or self._window).grab().save(str(path)):
                     raise OSError(f"{path} could not be written.")
                 self.pictures.append(path)
 

@@ -43,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     bound = bind(args.port)  # before loading the model, which can take a while
     with bound:
         served = open_served(args.model, args.device, args.weights)
+        if served.config.topology == "encoder-only" or served.config.head != "language":
+            raise ValueError(f"“{served.name}” writes no text, so it cannot be served: choose another model.")
         engine = ThreadEngine(served)
         log = RequestLog(log_request)
         server = HttpServer(make_endpoint(engine, log), lambda: engine.close("Serving has been stopped."))

@@ -90,7 +90,7 @@ def _print(tag: str, runs: list[SweepRun], *, as_json: bool) -> None:
         ]
         print_json({"sweep": tag, "runs": rows})
         return
-    print(f"Sweep {tag}, by the lowest validation loss in nats per token:")
+    print(f"Sweep {tag}, by the lowest validation loss:")
     for one in runs:
         loss = "–" if one.best_loss is None else f"{one.best_loss:.4f}"
         print(f"{loss:>8}  {one.status:<9}  " + "  ".join(f"{name}={value}" for name, value in one.values.items()))

@@ -113,9 +113,7 @@ def print_result(result: TaskResult) -> None:
     for note in result.report.notes:
         print(note)
     if result.bars:
-        reached = "; ".join(
-            f"{format_score(bar.metric, result.score_of(bar))} ({bar_text(bar)})" for bar in result.bars
-        )
+        reached = "; ".join(f"{format_score(bar.metric, result.score_of(bar))} ({bar})" for bar in result.bars)
         print(f"{'The bar is met' if result.are_bars_met else 'The bar is NOT met'}: {reached}")
     print(f"took {result.seconds:.0f} s")
     print(result.run)
@@ -123,13 +121,4 @@ def print_result(result: TaskResult) -> None:
 
 def bars_text(bars: tuple[Bar, ...]) -> str:
     """What a task must reach, in one sentence."""
-    return f"Must reach: {'; '.join(map(bar_text, bars))}."
-
-
-def bar_text(bar: Bar) -> str:
-    """A bar in words: “Accuracy of “seen” at least 98.0 %”."""
-    of_group = f" of “{bar.group}”" if bar.group else ""
-    most = METRICS[bar.metric].higher_is_better is False
-    return (
-        f"{METRICS[bar.metric].title}{of_group} at {'most' if most else 'least'} {format_score(bar.metric, bar.value)}"
-    )
+    return f"Must reach: {'; '.join(map(str, bars))}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.settings.spec_changes import changed_spec, parse_change
 from models.settings.spec_file import load_spec
+from models.settings.tasks import TASKS
 from models.settings.tune_spec import TUNE_MODES, TuneSpec, usual_train
 from models.tokenizers import KINDS, find_tokenizer
 from models.training.parallel.join import join
@@ -141,7 +143,7 @@ def _train(args: argparse.Namespace, process_group: ProcessGroup) -> int:
             drive(latest.watch(trainer), line)
         forgetting = read_forgetting(folder.folder)
         if not args.json:
-            line.say(latest.summary())
+            line.say(latest.summary(folder.spec.learned_task))
             if forgetting is not None and forgetting.after is not None:
                 line.say(forgetting.sentence())
     if args.json:
@@ -154,8 +156,7 @@ def _train(args: argparse.Namespace, process_group: ProcessGroup) -> int:
                 "step": trainer.step,
                 "loss": latest.train.loss if latest.train else None,
                 "val_loss": latest.validation.loss if latest.validation else None,
-                "bits_per_byte": latest.validation.bits_per_byte if latest.validation else None,
-                **latest.metric(),
+                **latest.quality(),
                 "forgetting": None if forgetting is None else dataclasses.asdict(forgetting),
             }
         )
@@ -352,21 +353,22 @@ class _Latest:
                 self.validation = event
             yield event
 
-    def metric(self) -> dict[str, Any]:
-        """The metric of a task, and its value; nothing where there is none."""
+    def quality(self) -> dict[str, Any]:
+        """What the last validation says beside its loss: the metric of a task, else bits per byte of text."""
         if self.validation is None or self.validation.metric is None:
-            return {}
+            return {"bits_per_byte": self.validation.bits_per_byte if self.validation else None}
         return {"metric": self.validation.metric, "metric_value": self.validation.metric_value}
 
-    def summary(self) -> str:
-        """The metrics in one line."""
+    def summary(self, task: str) -> str:
+        """The metrics in one line. task: as RunSpec.learned_task."""
         metric = self.validation.metric if self.validation else None
-        unit = "nats/token" if metric is None else "nats"
+        unit = TASKS[task or "language"].loss_unit
         parts = [f"loss {self.train.loss:.3f} {unit}"] if self.train else []
         if self.validation:
             bits = self.validation.bits_per_byte
             also = "" if bits is None else f", {bits:.3f} bits/byte"
-            parts.append(f"validation {self.validation.loss:.3f} {unit}{also}")
+            if math.isfinite(self.validation.loss):
+                parts.append(f"validation {self.validation.loss:.3f} {unit}{also}")
             if metric is not None:
                 parts.append(f"{METRICS[metric].title} {format_score(metric, self.validation.metric_value)}")
         return " · ".join(parts) or "nothing was left to train"

@@ -7,9 +7,9 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from app.data.importing.draft import ImportDraft
-from app.data.importing.page import dropped_paths
 from app.data.views import DataViews
 from app.kit.basics import button, frame, label, row
+from app.kit.file_dialogs import dropped_paths
 from app.kit.item_list import Item, ItemList
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
@@ -49,9 +49,7 @@ class DataTab(QWidget):
         lines.addWidget(label("Datasets", "subheading"))
         lines.addWidget(self.none)
         lines.addWidget(self.list, 1)
-        self.new = button(
-            "Import", self._theme, self._on_new, icon="plus", role="primary", tip="Import files as a dataset"
-        )
+        self.new = button("Import", self._theme, self._on_new, icon="plus", tip="Import files as a dataset")
         self.hub = button(
             "Hub",
             self._theme,
@@ -129,13 +127,13 @@ class DataTab(QWidget):
 
 
 def in_short(info: DatasetInfo) -> str:
-    """A dataset's task, rows, labels, size, and its users, in a line."""
+    """A dataset's rows, size, task, labels, and its users, in a line, whose end may be cut."""
     corpus = info.corpus
     parts = [
-        TASKS[corpus.task].title,
         format_count(sum(info.n_rows.values()), "row"),
-        format_count(len(corpus.labels), "label") if corpus.labels else "",
         format_size(corpus.n_bytes),
+        TASKS[corpus.task].title,
+        format_count(len(corpus.labels), "label") if corpus.labels else "",
         f"used by {format_count(len(info.used_by), 'run')}" if info.used_by else "",
     ]
     return " · ".join(part for part in parts if part)

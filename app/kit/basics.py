@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtWidgets import (
@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QPushButton,
     QScrollArea,
     QSplitter,
@@ -80,6 +81,20 @@ class _Button(QPushButton):
         return super().focusNextPrevChild(next) if self.isEnabled() else True
 
 
+def add_menu(
+    opens: QPushButton, theme: ThemeProvider, entries: Iterable[tuple[str, str, str, Callable[[], object]]]
+) -> None:
+    """Let a button open a menu. entries: words, an icon, a tooltip, and what is done, of each."""
+    menu = QMenu(opens)
+    menu.setToolTipsVisible(True)
+    for words, icon, tip, do in entries:
+        action = menu.addAction(words)
+        action.setToolTip(tip)
+        theme.set_icon(action, icon)
+        action.triggered.connect(lambda checked=False, do=do: do())
+    opens.setMenu(menu)
+
+
 def frame(role: str = "card", *, horizontal: bool = False, margin: int = 2 * SPACE, spacing: int = SPACE) -> QFrame:
     """A framed box with a layout (`box.layout()`). role: card, sunken, banner, top-bar, status-bar."""
     box = QFrame()
@@ -104,6 +119,19 @@ def titled_card(title: str, *widgets: QWidget, trailing: QWidget | None = None) 
     for widget in widgets:
         lines.addWidget(widget)
     lines.setStretch(lines.count() - 1, 1)
+    return box
+
+
+def step_card(title: str, caption: str = "", *widgets: QWidget) -> QFrame:
+    """A card for one step of a form: a large heading, a sentence about it, and widgets."""
+    box = frame("card")
+    lines = box.layout()
+    assert isinstance(lines, QVBoxLayout)
+    lines.addWidget(label(title, "heading"))
+    if caption:
+        lines.addWidget(label(caption, "caption", wrap=True))
+    for widget in widgets:
+        lines.addWidget(widget)
     return box
 
 

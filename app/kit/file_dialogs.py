@@ -1,12 +1,13 @@
-"""File dialogs, and opening folders in the system's file manager."""
+"""File dialogs, files that are dropped, and opening folders in the system's file manager."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QUrl
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtGui import QDesktopServices, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 FILE_FILTER = "Text (*.txt *.md *.jsonl *.csv *.py *.rst *.json *.log);;All files (*)"
@@ -32,3 +33,9 @@ def ask_save_path(parent: QWidget, title: str, name: str, ending: str, filters: 
 def reveal(path: Path) -> bool:
     """Open a folder in the file manager, or a file in its default program; returns whether that worked."""
     return QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
+
+
+def dropped_paths(event: QDropEvent) -> Sequence[str]:
+    """The files and folders that are dragged, if all are local."""
+    urls = event.mimeData().urls()
+    return [url.toLocalFile() for url in urls] if urls and all(url.isLocalFile() for url in urls) else []

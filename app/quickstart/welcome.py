@@ -17,7 +17,8 @@ class Welcome(QWidget):
     """The home screen.
 
     Signals:
-        quickstart_requested(), file_requested(), tokenizer_requested(), design_requested(), runs_requested()
+        quickstart_requested(), file_requested(), tokenizer_requested(), design_requested(), recipes_requested(),
+        runs_requested()
         file_quickstart_requested(), file_run_requested(): train a model on `files` right away, or set up a run on them.
     """
 
@@ -27,6 +28,7 @@ class Welcome(QWidget):
     file_run_requested = Signal()
     tokenizer_requested = Signal()
     design_requested = Signal()
+    recipes_requested = Signal()
     runs_requested = Signal()
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -99,6 +101,14 @@ class Welcome(QWidget):
             self._captions.append(text)
             self.card_buttons.append(card_button)
             grid.addWidget(card, 0, column)
+        self.learn = button(
+            "Learn a task: moods, names, translation, code…",
+            theme,
+            self.recipes_requested.emit,
+            icon="graduation-cap",
+            role="link",
+            tip="A small model learns it in a few minutes, and is scored beside simple rules",
+        )
         self._runs = button("Open earlier runs", theme, self.runs_requested.emit, icon="chart-line", role="link")
         inner = QWidget()
         inner.setProperty("role", "scrolled")
@@ -117,6 +127,7 @@ class Welcome(QWidget):
         cards_row = row(None, None)
         cards_row.insertLayout(1, grid)
         layout.addLayout(cards_row)
+        layout.addWidget(self.learn, 0, centre)
         layout.addWidget(self._runs, 0, centre)
         layout.addStretch(3)
         self._area = QScrollArea()

@@ -30,10 +30,12 @@ class Session(QObject):
 
     Signals:
         tab_requested(name): show the tab "tokenizer", "data", "builder", "training" or "chat".
+        recipes_requested(name): show the recipes, at the one of that name (models.recipes.tasks), '' for none.
         closing(): the worker is about to stop: everything that uses it, or runs beside it, must end now.
     """
 
     tab_requested = Signal(str)
+    recipes_requested = Signal(str)
     closing = Signal()
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:

@@ -23,6 +23,7 @@ from models.library.library import Library
 from models.library.run_index import RunIndex
 
 if TYPE_CHECKING:
+    from models.recipes.tasks.table import TaskRecipe
     from models.runs.run_queue import QueuedRun, RunQueue
     from models.settings.run_spec import RunSpec
 
@@ -130,6 +131,18 @@ class Training(QObject):
 
         return self._may_start() and self._notices.attempt(start)
 
+    def start_recipe(self, recipe: TaskRecipe, seed: int = 0, parent: str = "", data: str = "") -> bool:
+        """Learn a task and score it, with arguments as TaskRun has them; whether it started."""
+        device = self._device.name
+
+        def make() -> Iterator[Event]:
+            from models.recipes.tasks.running import TaskRun
+
+            yield from self.drive(TaskRun(self._library, recipe, device=device, seed=seed, parent=parent, data=data))
+
+        state = TrainingState(name=recipe.title, recipe=recipe.name)
+        return self._may_start() and self._notices.attempt(lambda: self.begin(state, make))
+
     def resume_run(self, run_id: str) -> bool:
         """Resume a paused, stopped or interrupted run from its last checkpoint; whether it started."""
         return self._may_start() and self._notices.attempt(lambda: self.begin_resumed(run_id))
@@ -161,6 +174,7 @@ class Training(QObject):
     def begin_resumed(self, run_id: str) -> None:
         """Resume a run from its last checkpoint; ValueError if it is gone or damaged."""
         from models.library.run_record import checkpoint_step
+        from models.recipes.tasks.results import read_mark
         from models.runs.run_folder import RunFolder
 
         info, device = self._index.find(run_id), self._device.name
@@ -169,19 +183,25 @@ class Training(QObject):
         self.history.is_loading = True
 
         def make() -> Iterator[Event]:
+            from models.recipes.tasks.running import TaskRun
             from models.training.trainer import Trainer
 
             yield HistoryCut(history=RunHistory.read(run))  # shown while the model is being prepared
-            trainer = Trainer(RunFolder.open(info.folder), self._library, device=device)
-            with contextlib.closing(self.drive(trainer)) as events:
+            reopened = RunFolder.open(info.folder)
+            task = TaskRun.resumed(self._library, reopened, device=device)
+            source = Trainer(reopened, self._library, device=device) if task is None else task
+            with contextlib.closing(self.drive(source)) as events:
                 for event in events:
                     if isinstance(event, RunStarted):  # no row has been added since the cut
-                        yield HistoryCut(history=RunHistory.read(trainer.run))
+                        yield HistoryCut(history=RunHistory.read(reopened))
                     yield event
 
         checkpoint = run.latest_checkpoint()
         saved_step = checkpoint_step(checkpoint) if checkpoint is not None else None
-        self.begin(TrainingState(name=info.name, run_id=run.id, saved_step=saved_step), make, keep_history=True)
+        mark = read_mark(run.folder)
+        recipe = mark.name if mark is not None else ""
+        state = TrainingState(name=info.name, run_id=run.id, saved_step=saved_step, recipe=recipe)
+        self.begin(state, make, keep_history=True)
 
     def begin_quickstart(self, minutes: float, seed: int, files: tuple[str, ...] = ()) -> None:
         """Run the whole loop from data to evaluation, on the Tiny World of `seed` or on text files."""
@@ -208,7 +228,7 @@ class Training(QObject):
         self.changed.emit()
 
     def drive(self, source: Any) -> Generator[Event, None, None]:
-        """Worker's thread: run `source`, a Trainer or a QuickStart, and yield its events."""
+        """Worker's thread: run `source`, a Trainer, a QuickStart or a TaskRun, and yield its events."""
         job = self._job
         assert job is not None
         self._source = source
@@ -318,6 +338,8 @@ class Training(QObject):
             return
         state = self.state
         for event in events:
+            if isinstance(event, RunStarted) and state.run_id not in ("", event.run_id):
+                self.history = RunHistory()  # a recipe trains another run: views of the first keep that one's
             state = state.after(event)
             if isinstance(event, HistoryCut):
                 self.history.replace_with(event.history)

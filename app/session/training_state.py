@@ -17,6 +17,7 @@ class TrainingState:
     outcome: the run's own status when training ended; a quick start still evaluates after that.
     elapsed_s: seconds of training without pauses; None before the first step of this launch.
     files: the text files of a quick start; () for Tiny World.
+    recipe: the name of the recipe (models.recipes.tasks) that is carried out, "" for none; it may train several runs.
     """
 
     name: str
@@ -25,6 +26,7 @@ class TrainingState:
     outcome: str = ""
     quickstart: bool = False
     files: tuple[str, ...] = ()
+    recipe: str = ""
     run_id: str = ""
     phase: str = ""
     phases: tuple[str, ...] = ()
@@ -66,7 +68,8 @@ class TrainingState:
             case RunStarted():
                 return change(
                     state,
-                    status="running" if state.status == "preparing" else state.status,
+                    outcome="",
+                    status="running" if state.status in ("preparing", "evaluating") else state.status,
                     run_id=event.run_id,
                     name=event.name,
                     step=event.step,

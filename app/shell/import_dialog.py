@@ -7,8 +7,8 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Qt, Slot
 from PySide6.QtWidgets import QFileDialog, QProgressDialog, QWidget
 
+from app.session.model_importer import ModelImporter
 from app.session.session import Session
-from app.shell.importer import ModelImporter
 from app.shell.toasts import Toasts
 from models.events import Event, Notice, Phase, Progress
 

@@ -80,6 +80,7 @@ class MainWindow(QMainWindow):
         others = ViewAndHelp(self.session, self.toasts)
         actions = MenuActions(
             new_run=self.show_new_run,
+            recipes=self.show_recipes,
             open_text=self.open_text,
             import_folder=self.imports.ask_for_folder,
             import_file=self.imports.ask_for_file,
@@ -105,6 +106,7 @@ class MainWindow(QMainWindow):
         self.top_bar.quickstart_requested.connect(self.show_quickstart)
         self.toasts.report_requested.connect(self.show_report)
         session.tab_requested.connect(self.show_tab)
+        session.recipes_requested.connect(self.show_recipes)
         session.datasets.run_requested.connect(self.show_new_run_on_dataset)
         session.notices.notified.connect(self.toasts.notice)
         session.notices.failed.connect(self._on_failed)
@@ -123,6 +125,7 @@ class MainWindow(QMainWindow):
             page.file_run_requested.connect(self.show_new_run_on_files)
             page.tokenizer_requested.connect(lambda: self.show_tab("tokenizer"))
             page.design_requested.connect(lambda: self.show_tab("builder"))
+            page.recipes_requested.connect(self.show_recipes)
             page.runs_requested.connect(lambda: self.show_tab("training"))
         elif name == "chat" and self._reopens_chat:
             page.conversation.open_last()  # type: ignore[attr-defined]
@@ -201,6 +204,12 @@ class MainWindow(QMainWindow):
         self.show_tab("training")
         self.training.show_new_run()
 
+    @Slot(str)
+    def show_recipes(self, name: str = "") -> None:
+        """Show the tasks that can be learned, at the recipe of that name if there is one."""
+        self.show_tab("training")
+        self.training.show_recipes(name)
+
     @Slot()
     def show_trash(self) -> None:
         """Show what was deleted."""
@@ -265,11 +274,13 @@ class MainWindow(QMainWindow):
 
     @Slot(str, str)
     def _on_failed(self, sentence: str, details: str) -> None:
-        """Show a failure, unless the page in view says why its quick start failed."""
-        state = self.session.training.state
-        said = state is not None and state.quickstart and state.status == "failed" and state.problem == sentence
-        if said and self.pages.current == "quickstart":
-            return
+        """Show a failure, unless the page in view says why its quick start or its recipe failed."""
+        state, current = self.session.training.state, self.pages.current
+        if state is not None and state.status == "failed" and state.problem == sentence:
+            if state.quickstart and current == "quickstart":
+                return
+            if state.recipe and current == "training" and self.training.shows_recipes:
+                return
         remedies = [("Open the trash", self.show_trash)] if sentence.startswith(DISK_FULL) else []
         self.toasts.failure(sentence, details, *remedies)
 

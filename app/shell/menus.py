@@ -19,6 +19,7 @@ class MenuActions:
     """The actions behind the menu entries."""
 
     new_run: Callable[[], object]
+    recipes: Callable[[], object]
     open_text: Callable[[], object]
     import_folder: Callable[[], object]
     import_file: Callable[[], object]
@@ -40,12 +41,13 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     file = bar.addMenu("&File")
     _add(file, "&Quick start", actions.quickstart, "Ctrl+Shift+Q")
     _add(file, "&New run", actions.new_run, "Ctrl+Shift+N")  # Ctrl+N is the chat tab's
+    _add(file, "&Learn a task", actions.recipes, "Ctrl+Shift+L")
     _add(file, "&Open text file…", actions.open_text, QKeySequence.StandardKey.Open)
     file.addSeparator()
     _add(file, "Import a &Hugging Face folder…", actions.import_folder)
     _add(file, "Import a &GGUF file…", actions.import_file)
     file.addSeparator()
-    _add(file, "Reveal &library in folder", actions.reveal_library)
+    _add(file, "Re&veal library in folder", actions.reveal_library)
     _add(file, "&Trash…", actions.show_trash)
     file.addSeparator()
     quit_action = _add(file, "&Quit", window.close, "Ctrl+Q")

@@ -1,4 +1,4 @@
-"""The training tab: the list of runs at the left; at the right one run, a comparison of several, or a new run."""
+"""The training tab: the list of runs at the left; at the right one run, several compared, a new run, or recipes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from app.session.undo import Step
 from app.training.compare.view import CompareRuns
 from app.training.new_run.page import NewRun
 from app.training.queue_panel import QueuePanel
+from app.training.recipes.page import RecipesPage
 from app.training.run.view import RunView
 from app.training.run_list.panel import RunsPanel
 from models.runs.run_queue import QueuedRun
 
 
 class TrainingTab(QWidget):
-    """The list of runs and the queue, and pages for one run, several runs and a new run."""
+    """The list of runs and the queue, and pages for one run, several runs, a new run, and recipes."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -45,6 +46,7 @@ class TrainingTab(QWidget):
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         layout.addWidget(splitter)
         self._followed, self._follows, self._was_active = "", False, False
+        self._recipes: RecipesPage | None = None
         self._connect()
 
     def _left(self) -> QWidget:
@@ -66,6 +68,7 @@ class TrainingTab(QWidget):
         panel.runs_selected.connect(self._on_runs_selected)
         self.comparison.run_asked.connect(self.show_run)
         panel.new_asked.connect(self.show_new_run)
+        panel.recipes_asked.connect(self.show_recipes)
         panel.resume_asked.connect(session.training.resume_run)
         panel.chat_asked.connect(self._on_chat)
         panel.template_asked.connect(self.show_template)
@@ -86,6 +89,29 @@ class TrainingTab(QWidget):
         self.runs.choose("")
         self.pages.setCurrentWidget(self.new_run)
 
+    @property
+    def recipes(self) -> RecipesPage:
+        """The page of the recipes, made now if necessary."""
+        if self._recipes is None:
+            self._recipes = page = RecipesPage(self._session, self._theme)
+            page.run_asked.connect(self.show_run)
+            page.scores_asked.connect(self._on_scores)
+            page.chat_asked.connect(self._on_chat)
+            self.pages.addWidget(page)
+        return self._recipes
+
+    @property
+    def shows_recipes(self) -> bool:
+        """Whether the recipes are shown."""
+        return self.pages.currentWidget() is self._recipes
+
+    def show_recipes(self, name: str = "") -> None:
+        """Show the recipes, and scroll to the one of that name, if there is one."""
+        self.runs.choose("")
+        self.pages.setCurrentWidget(self.recipes)
+        if name in self.recipes.cards:
+            self.recipes.show_recipe(name)
+
     def show_run(self, run_id: str) -> None:
         """Show a run of the list."""
         if not self.runs.choose(run_id):
@@ -100,7 +126,7 @@ class TrainingTab(QWidget):
     @Slot(str)
     def _on_run_chosen(self, run_id: str) -> None:
         if not run_id:
-            if not (self.pages.currentWidget() is self.run_view and self.run_view.live):
+            if not self.shows_recipes and not (self.pages.currentWidget() is self.run_view and self.run_view.live):
                 self.pages.setCurrentWidget(self.new_run)
             return
         if self.run_view.run_id != run_id:
@@ -116,7 +142,8 @@ class TrainingTab(QWidget):
     def _on_training(self) -> None:
         """Show a training when it starts, and select its run in the list as soon as it has one.
 
-        A run that the queue starts by itself is shown only if the page shows the run before it.
+        A run that the queue starts by itself is shown only if the page shows the run before it. That of a recipe is not
+        where its card is shown.
         """
         state, active = self._session.training.state, self._session.training.active
         began, ended = active and not self._was_active, self._was_active and not active
@@ -125,6 +152,7 @@ class TrainingTab(QWidget):
             return
         if began:
             self._follows = not self._session.queue.started_automatically or self._is_showing(self._followed)
+            self._follows = self._follows and not (state.recipe and self.shows_recipes)
             self._followed = ""
             if self._follows and not state.run_id:
                 self.run_view.show_run("")
@@ -167,6 +195,12 @@ class TrainingTab(QWidget):
         self.show_run(run_id)
         if self.run_view.run_id == run_id:  # or it is gone
             self.run_view.ask_for_fork()
+
+    @Slot(str)
+    def _on_scores(self, run_id: str) -> None:
+        self.show_run(run_id)
+        if self.run_view.run_id == run_id:  # or it is gone
+            self.run_view.views.show_view("scores")
 
     @Slot(str)
     def _on_chat(self, which: str) -> None:

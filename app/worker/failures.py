@@ -12,7 +12,8 @@ DISK_FULL = "The disk is full"
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A failure to show: a sentence that says what to do, and the traceback behind “Details”."""
+    """A failure to show: a sentence that says what to do, and the traceback behind “Details”, "" for a user's mistake,
+    which its sentence explains."""
 
     sentence: str
     details: str
@@ -20,7 +21,9 @@ class Failure:
 
 def describe(error: BaseException) -> Failure:
     """The failure as the user should read it."""
-    return Failure(sentence=_sentence(error), details="".join(traceback.format_exception(error)))
+    is_mistake = isinstance(error, ValueError) and str(error).strip().endswith(".")  # written for users: a sentence
+    details = "" if is_mistake else "".join(traceback.format_exception(error))
+    return Failure(sentence=_sentence(error), details=details)
 
 
 def _sentence(error: BaseException) -> str:

@@ -65,13 +65,14 @@ def encode_foreign_conversations(
     template: str,
     named_tokens: Mapping[str, str],
     conversations: Sequence[Sequence[Message]],
+    numbers: Sequence[int] = (),
 ) -> list[tuple[list[int], list[bool]]]:
     """Of each conversation, to train on: its ids, and whether each belongs to a reply, as `foreign_chat_tokens`.
 
     Takes some tenths of a millisecond for each message.
 
     Raises:
-        ValueError: as `foreign_chat_tokens`, naming the conversation, counted from 1.
+        ValueError: as `foreign_chat_tokens`, naming the conversation: by its number, else counted from 1.
     """
     cut = _unused(template, [message for messages in conversations for message in messages])
     specials = special_ids(tokenizer)
@@ -81,6 +82,7 @@ def encode_foreign_conversations(
         mark=cut,
         marked=[_disguised(tokenizer, messages, cut, specials.values()) for messages in conversations],
         named_tokens=named_tokens,
+        numbers=numbers,
     )
     parts = [part for each in rendered for part in each.text.split(cut)]
     located = encode_all_with_offsets(tokenizer, parts)

@@ -81,13 +81,14 @@ def render_conversations(
     mark: str,
     marked: Sequence[Sequence[Message]],
     named_tokens: Mapping[str, str],
+    numbers: Sequence[int] = (),
 ) -> list[RenderedConversation]:
     """As `render_conversation` of each, to train on: without a generation prompt, and `n_before` is not looked for.
 
     They are rendered many at a time, which takes a tenth of a millisecond for each message.
 
     Raises:
-        ChatTemplateError: as `render_template`, naming the conversation, counted from 1.
+        ChatTemplateError: as `render_template`, naming the conversation: by its number, else counted from 1.
     """
     rendered: list[RenderedConversation] = []
     for first in range(0, len(conversations), _AT_A_TIME):
@@ -96,7 +97,8 @@ def render_conversations(
         given = (template, part, dict(named_tokens), mark, of_part)
         *found, problem, line = _call(render_all_or_explain, *given, messages=[m for each in part for m in each])
         if problem:
-            raise ChatTemplateError(f"Conversation {first + len(found[0]) + 1}: {problem}", line)
+            at = first + len(found[0])
+            raise ChatTemplateError(f"Conversation {numbers[at] if numbers else at + 1:,}: {problem}", line)
         rendered += [RenderedConversation(*each) for each in found[0]]
     return rendered
 

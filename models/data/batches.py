@@ -98,22 +98,23 @@ class TextBatches:
     def batch(self, step: int, micro_step: int = 0) -> Batch:
         first = (step * self._accum + micro_step) * self._batch_size if self._shuffled else step * self._batch_size
         last = first + self._batch_size if self._shuffled else min(first + self._batch_size, self._n_windows)
-        positions = self._starts(torch.arange(first, last))[:, None] + torch.arange(self._objective.width)  # (B, L)
+        positions = self._starts(first, last)[:, None] + torch.arange(self._objective.width)  # (B, L)
         real = positions < len(self._ids)
         ids = _take(self._ids, positions.clamp(max=len(self._ids) - 1))
         seed = corruption_seed(self._seed, step, micro_step) if self._shuffled else corruption_seed(0, step, 0)
         return self._objective.batch(Rows(ids, real.float(), real), seed)
 
-    def _starts(self, indices: Tensor) -> Tensor:
+    def _starts(self, first: int, last: int) -> Tensor:
+        """Where the windows from number `first` to before `last` begin; those of each epoch follow one another."""
         if not self._shuffled:
-            return indices * self._length
-        starts, n = torch.empty_like(indices), self._n_windows
-        for epoch in (indices // n).unique().tolist():
-            here = indices // n == epoch
-            windows = self._order.take(epoch, n, torch.cat([torch.tensor([0]), indices[here] % n]))
+            return torch.arange(first, last) * self._length
+        starts, n = [], self._n_windows
+        for epoch in range(first // n, (last - 1) // n + 1):
+            indices = torch.arange(max(first - epoch * n, 0), min(last - epoch * n, n))
+            windows = self._order.take(epoch, n, torch.cat([torch.tensor([0]), indices]))
             offset = int(windows[0]) * 7919 % (self._spare + 1)  # the boundaries move from epoch to epoch
-            starts[here] = offset + windows[1:] * self._length
-        return starts
+            starts.append(offset + windows[1:] * self._length)
+        return torch.cat(starts)
 
 
 class ExampleBatches:

@@ -181,10 +181,30 @@ class BlockFile:
         self._checked[number] = True
 
 
+class StoredOffsets:
+    """Offsets in a file (int64), each read when it is asked for: none is in memory, however many there are."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._n = path, path.stat().st_size // 8
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, index: int) -> int:
+        """One of them; ValueError where it cannot be read."""
+        place = range(self._n)[index]
+        try:
+            with self._path.open("rb") as file:
+                file.seek(8 * place)
+                return int.from_bytes(file.read(8), "little", signed=True)
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
+
+
 class JsonRows(Sequence[dict[str, Any]]):
     """The rows of a .jsonl file, which are read when they are asked for; `offsets` as of `BlockFile.line_offsets`."""
 
-    def __init__(self, file: BlockFile, offsets: Offsets) -> None:
+    def __init__(self, file: BlockFile, offsets: Offsets | StoredOffsets) -> None:
         self._file, self._offsets = file, offsets
 
     def __len__(self) -> int:

@@ -50,6 +50,9 @@ GROUP_BYTES = 1 << 19
 COMMIT_BYTES = 1 << 24
 """Text after which train.json is written anew: at most so much is encoded again after a kill."""
 
+TAKEN_AT_ONCE = 1 << 16
+"""So many numbers are taken from a file while it is mapped into memory."""
+
 _WAIT_S = 0.2
 
 
@@ -75,12 +78,14 @@ class FileArray:
 
     def take(self, indices: Integers) -> Integers:
         """As of TokenArray; ValueError where the file is gone."""
-        if not indices.size:
-            return np.empty(indices.shape, self.dtype)
+        wanted, taken = indices.reshape(-1), np.empty(indices.size, self.dtype)
         try:
-            return np.asarray(np.memmap(self._path, self.dtype, "r", shape=(self._n,))[indices])
+            for start in range(0, indices.size, TAKEN_AT_ONCE):
+                part = slice(start, start + TAKEN_AT_ONCE)
+                taken[part] = np.memmap(self._path, self.dtype, "r", shape=(self._n,))[wanted[part]]
         except (OSError, ValueError) as error:
             raise ValueError(f"{self._path} cannot be read ({error}): delete its folder, and start again.") from error
+        return taken.reshape(indices.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +120,11 @@ class EncodedSplit:
         """The lengths in tokens of the examples (n,), of more than `at_most` of an evenly spread sample."""
         assert self.starts is not None
         first = np.arange(0, self.n_examples, max(1, -(-self.n_examples // at_most)))
-        return np.asarray(self.starts.take(first + 1) - self.starts.take(first))
+        lengths = np.empty(len(first), np.int64)
+        for start in range(0, len(first), TAKEN_AT_ONCE):
+            some = first[start : start + TAKEN_AT_ONCE]
+            lengths[start : start + len(some)] = self.starts.take(some + 1) - self.starts.take(some)
+        return lengths
 
 
 def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str, form: ExampleForm | None = None) -> EncodedSplit:
@@ -168,7 +177,12 @@ def _examples_in_memory(
         for group in rows.groups(0, GROUP_BYTES):
             if not i:
                 found |= {each: found[each] or any(each in row for row in group) for each in kinds}
-            part = _encode([row for row in group if next(each for each in kinds if each in row) == kind], encoder, form)
+            chosen = {
+                number: row
+                for number, row in enumerate(group, done + 1)
+                if next(each for each in kinds if each in row) == kind
+            }
+            part = _encode([*chosen.values()], encoder, form, [*chosen])
             ids += part.examples.ids.data
             lengths.append(np.diff(part.examples.starts))
             if kind != "text":
@@ -188,11 +202,11 @@ def _examples_in_memory(
     )
 
 
-def _encode(rows: Sequence[Example], encoder: ManyTextsEncoder, form: ExampleForm) -> _Part:
-    """The examples, pairs cut to the context."""
+def _encode(rows: Sequence[Example], encoder: ManyTextsEncoder, form: ExampleForm, numbers: Sequence[int]) -> _Part:
+    """The examples, pairs cut to the context. numbers: of the rows in their split, from 1."""
     if all("text" in row for row in rows):
         return _Part(encode_plain_texts(rows, encoder, form))
-    examples, n_bytes = encode_examples(rows, encoder, form)
+    examples, n_bytes = encode_examples(rows, encoder, form, numbers)
     n_cut = 0
     if form.pairs_apart and form.model is not None and any("target" in row for row in rows):
         fitted = [fit_pair(example, form.model.context_length) for example in examples]
@@ -342,8 +356,9 @@ class _EncodedFiles:
             return
         rows, done = self._corpus.rows(self._split), written.n_rows
         for group in rows.groups(done, GROUP_BYTES):
+            numbers = range(done + 1, done + len(group) + 1)
             done += len(group)
-            yield _encode(group, self._encoder, self._form), rows.offset(done), done
+            yield _encode(group, self._encoder, self._form, numbers), rows.offset(done), done
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{self._split}.{name}"

@@ -154,6 +154,7 @@ class Hub:
             wanted["language"] = language.strip().lower()
 
         def ask() -> tuple[HubDataset, ...]:
+            self._reach()
             return tuple(_dataset(info) for info in self._api().list_datasets(**wanted))
 
         return (yield from self._waited_for(ask, "The hub"))
@@ -199,6 +200,7 @@ class Hub:
         """
 
         def ask() -> list[Any]:
+            self._reach()
             tree = self._api().list_repo_tree(id, recursive=True, revision=PARQUET_REVISION, repo_type="dataset")
             return [file for file in tree if str(file.path).endswith(".parquet")]
 
@@ -329,6 +331,12 @@ class Hub:
         from huggingface_hub import HfApi
 
         return HfApi(endpoint=self.endpoint)
+
+    def _reach(self) -> None:
+        """Raise at once where the hub cannot be reached: for a list its library tries again for 23 seconds."""
+        from huggingface_hub import get_session
+
+        get_session().head(self.endpoint, timeout=_TIMEOUT_S)
 
     def _view(self, what: str, **wanted: str) -> dict[str, Any]:
         """An answer of the dataset viewer, {} or {"error": …} where it has none."""

@@ -45,6 +45,12 @@ def answer_position(config: ModelConfig, position: int) -> int | None:
     return position - 1 if position > 0 else None
 
 
+def ids_read(config: ModelConfig, ids: Sequence[int]) -> tuple[int, ...]:
+    """The tokens of a text that the model has read: all, except that a reply can end with one that fills no place in
+    the context any more. It was drawn after everything before it, and nothing has followed it."""
+    return tuple(ids[:-1] if config.is_causal and len(ids) == config.context_length + 1 else ids)
+
+
 def read_up_to(config: ModelConfig, text: Text, at: int) -> Text:
     """The text up to position `at` for a causal model, which sees nothing later; else all of it."""
     if not config.is_causal:

@@ -136,6 +136,11 @@ class _Dequantised:
 
 def _config(about: dict[str, Any], tensors: Mapping[str, GgufTensor], path: Path) -> ModelConfig:
     """The design that the metadata describes."""
+    if about.get("general.type") == "adapter":
+        raise ValueError(
+            f"{path} is an adapter as a GGUF file, which is not supported: import its PEFT folder, or merge it into "
+            "its model with llama.cpp (llama-export-lora) first."
+        )
     architecture = about.get("general.architecture")
     if architecture != "llama":
         raise ValueError(f"{path}: the architecture {architecture!r} is not supported: it can be llama.")

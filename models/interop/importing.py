@@ -28,6 +28,12 @@ from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 
 _CHUNK_BYTES = 1 << 22
+_GENERIC_NAMES = frozenset(
+    ("model", "models", "main", "snapshots", "checkpoint", "weights", "pytorch_model", "output", "export", "hf")
+)
+"""Names of files and folders that say nothing of the model in them."""
+_MAX_CARD, _MAX_TITLE = 65_536, 60
+"""Characters that are read of a card, and of a name."""
 
 
 def import_model(
@@ -39,13 +45,13 @@ def import_model(
 
     Args:
         source: a Hugging Face folder, a .gguf file, or a run or checkpoint from elsewhere.
-        name: what to call the run; by default the source's name.
+        name: what to call the run; by default as `usual_name` has it.
 
     Raises:
         ValueError: where the source cannot be read (as `load_model`), or `out` exists already.
     """
     source = source.absolute()
-    name = name or (source.stem if source.is_file() else source.name) or "imported"
+    name = name or usual_name(source)
     identity = library.new_run_id(name) if out is None else out.name
     target = library.runs / identity if out is None else out.absolute()
     with new_folder(target) as folder:
@@ -67,6 +73,34 @@ def import_model(
             write_template_config(folder, (yield from read_template_config_events(source)))
         atomic_write_json(folder / "run.json", _record(identity, name, source, config, tokenizer, digest))
     return RunFolder.open(target)
+
+
+def usual_name(source: Path) -> str:
+    """What the model in a file or folder is called: as that; or, where its name says nothing (“model”), by the title of
+    its card, README.md, or like the first folder above that says something."""
+    own = source.stem if source.is_file() else source.name
+    if _says_something(own):
+        return own
+    folder = source.parent if source.is_file() else source
+    above = (each.name.removeprefix("models--").replace("--", "_") for each in (folder, *folder.parents))
+    return _card_title(folder / "README.md") or next(filter(_says_something, above), own or "imported")
+
+
+def _says_something(name: str) -> bool:
+    is_revision = len(name) >= 7 and set(name) <= set("0123456789abcdef")
+    return bool(name) and not is_revision and name.lower() not in _GENERIC_NAMES
+
+
+def _card_title(card: Path) -> str:
+    """The first heading of a model card, "" without one that can be a name."""
+    try:
+        with card.open(encoding="utf-8") as file:
+            head = file.read(_MAX_CARD)
+    except (OSError, UnicodeDecodeError):
+        return ""
+    titles = (line[2:].strip() for line in head.splitlines() if line.startswith("# "))
+    title = next(titles, "").removeprefix("Model Card for ").strip()
+    return title if 0 < len(title) <= _MAX_TITLE and _says_something(title) else ""
 
 
 def _copy_model(source: Path, checkpoint: Path) -> Generator[Event, None, tuple[ModelConfig, Tokenizer | None]]:

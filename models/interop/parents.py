@@ -61,7 +61,7 @@ def open_parent(library: Library, text: str) -> Generator[Event, None, Parent]:
 
     Args:
         text: the path, id or name of a run, with @STEP or @best where its last checkpoint is not meant; or the path of
-            a checkpoint, a Hugging Face folder or a .gguf file.
+            a checkpoint, of what a run has kept of its parent (BASE), a Hugging Face folder or a .gguf file.
 
     Raises:
         ValueError: where there is no such model, it has no tokenizer, or a file of it is damaged.
@@ -70,6 +70,8 @@ def open_parent(library: Library, text: str) -> Generator[Event, None, Parent]:
     path, step = _find(library, text)
     if (path / "run.json").is_file():
         return (yield from _open_checkpoint(library, _checkpoint_of(RunFolder.open(path), step)))
+    if path.name == BASE and (path.parent / "run.json").is_file():
+        return (yield from _open_base(path.absolute()))
     if (path / "state.json").is_file():
         return (yield from _open_checkpoint(library, path.absolute()))
     return (yield from _open_foreign(path.absolute()))
@@ -163,6 +165,28 @@ def _open_checkpoint(library: Library, checkpoint: Path) -> Generator[Event, Non
         labels=() if run is None else run.spec.data.labels,
         file=file,
         weights=weights,
+    )
+
+
+def _open_base(base: Path) -> Generator[Event, None, Parent]:
+    """What a run has kept of its parent, under the parent's name, with the run's own tokenizer."""
+    run, config, about = RunFolder.open(base.parent), read_model_config(base), read_about(base)
+    read_header(base / "model.safetensors")  # raises where it is damaged
+    parent = run.lineage.get("parent") or {}
+    if parent.get("kind") != "weights":  # a fork, whose own parent is the run that it was forked from
+        parent = {"kind": "weights", "name": f"{run.name}/{BASE}", "path": str(base), "format": "terrarium"}
+    name = str(parent.get("name") or run.name)
+    return Parent(
+        name=name,
+        reference=str(base),
+        config=config,
+        tokenizer=read_tokenizer(run.tokenizer_file),
+        tokenizer_name=str((run.lineage.get("tokenizer") or {}).get("name") or name),
+        tokenizer_spec=run.spec.tokenizer,
+        template_config=(yield from read_template_config_events(run.folder)),
+        lineage={"parent": parent, "parent_corpus": run.lineage.get("parent_corpus")},
+        labels=tuple(about.get("labels", ())),
+        file=base / "model.safetensors",
     )
 
 

@@ -12,71 +12,62 @@ class Metric:
     """What a metric is called and how it is read.
 
     title: its name on screen. help: what it says, in one line. unit: “share” (0 to 1, shown in percent), “points” (0 to
-    100, as its papers print it) or “number”. higher_is_better: None where neither direction is. family: the module of
-    models.metrics that computes it, or “judging” for what models.tasks.judging finds in a row's own columns.
+    100, as its papers print it) or “number”. higher_is_better: None where neither direction is.
     """
 
     title: str
     help: str
     unit: str
-    family: str
     higher_is_better: bool | None = True
 
 
-def _share(title: str, family: str, help: str, higher_is_better: bool | None = True) -> Metric:
-    return Metric(title=title, help=help, unit="share", family=family, higher_is_better=higher_is_better)
+def _share(title: str, help: str, higher_is_better: bool | None = True) -> Metric:
+    return Metric(title=title, help=help, unit="share", higher_is_better=higher_is_better)
 
 
 METRICS = {
-    "accuracy": _share("Accuracy", "classification", "items whose label is right"),
-    "macro_f1": _share(
-        "Macro F1", "classification", "F1 of each label, averaged: a rare label counts like a common one"
-    ),
-    "micro_f1": _share("Micro F1", "classification", "F1 of all labels of all items together"),
-    "weighted_f1": _share("Weighted F1", "classification", "F1 of each label, weighted by how common it is"),
+    "accuracy": _share("Accuracy", "items whose label is right"),
+    "macro_f1": _share("Macro F1", "F1 of each label, averaged: a rare label counts like a common one"),
+    "micro_f1": _share("Micro F1", "F1 of all labels of all items together"),
+    "weighted_f1": _share("Weighted F1", "F1 of each label, weighted by how common it is"),
     "mcc": Metric(
         title="MCC",
         help="Matthews' correlation of labels: 0 is chance, also if one label is rare",
         unit="number",
-        family="classification",
     ),
-    "auc": _share("AUC", "classification", "how often an item of a label has a higher probability of it than another"),
-    "ece": _share("Calibration error", "classification", "how far confidence is from accuracy, on average", False),
-    "pearson": Metric(title="Pearson r", help="linear correlation", unit="number", family="regression"),
-    "spearman": Metric(title="Spearman ρ", help="correlation of ranks", unit="number", family="regression"),
+    "auc": _share("AUC", "how often an item of a label has a higher probability of it than another"),
+    "ece": _share("Calibration error", "how far confidence is from accuracy, on average", False),
+    "pearson": Metric(title="Pearson r", help="linear correlation", unit="number"),
+    "spearman": Metric(title="Spearman ρ", help="correlation of ranks", unit="number"),
     "mae": Metric(
         title="Mean absolute error",
         help="how far off a score is, on average",
         unit="number",
-        family="regression",
         higher_is_better=False,
     ),
-    "entity_f1": _share("Entity F1", "tagging", "entities with exactly the right words and type"),
-    "token_accuracy": _share("Token accuracy", "tagging", "words whose tag is right"),
-    "exact_match": _share("Exact match", "answers", "items that are wholly right"),
-    "token_f1": _share("Word F1", "answers", "words that the answer shares with the right one"),
-    "no_answer_f1": _share("No-answer F1", "answers", "recognising questions without an answer"),
-    "chrf2": Metric(title="chrF2", help="overlap of character n-grams", unit="points", family="translation"),
-    "bleu": Metric(title="BLEU", help="overlap of word n-grams", unit="points", family="translation"),
-    "rouge_1": _share("ROUGE-1", "rouge", "words shared with the reference"),
-    "rouge_2": _share("ROUGE-2", "rouge", "pairs of words shared with the reference"),
-    "rouge_l": _share("ROUGE-L", "rouge", "longest common subsequence of words"),
-    "rouge_lsum": _share("ROUGE-Lsum", "rouge", "longest common subsequences, sentence by sentence"),
+    "entity_f1": _share("Entity F1", "entities with exactly the right words and type"),
+    "token_accuracy": _share("Token accuracy", "words whose tag is right"),
+    "exact_match": _share("Exact match", "items that are wholly right"),
+    "token_f1": _share("Word F1", "words that the answer shares with the right one"),
+    "no_answer_f1": _share("No-answer F1", "recognising questions without an answer"),
+    "chrf2": Metric(title="chrF2", help="overlap of character n-grams", unit="points"),
+    "bleu": Metric(title="BLEU", help="overlap of word n-grams", unit="points"),
+    "rouge_1": _share("ROUGE-1", "words shared with the reference"),
+    "rouge_2": _share("ROUGE-2", "pairs of words shared with the reference"),
+    "rouge_l": _share("ROUGE-L", "longest common subsequence of words"),
+    "rouge_lsum": _share("ROUGE-Lsum", "longest common subsequences, sentence by sentence"),
     "length_ratio": Metric(
         title="Length ratio",
         help="words written per word of the reference",
         unit="number",
-        family="texts",
         higher_is_better=None,
     ),
-    "copied_ngrams": _share("Copied", "texts", "runs of four words that stand in the source", None),
-    "pass_at_1": _share("pass@1", "code", "functions that pass all of their cases at the first try"),
-    "facts_right": _share("All facts right", "judging", "summaries that say all that they must, and nothing else"),
-    "valid_form": _share("Valid", "judging", "replies that are a JSON object with the wanted fields and no others"),
-    "case_errors": _share("Case errors", "judging", "German articles, endings and pronouns in a wrong case", False),
-    "reward": Metric(
-        title="Reward", help="what replies to held-out prompts earn, on average", unit="number", family="alignment"
-    ),
+    "copied_ngrams": _share("Copied", "runs of four words that stand in the source", None),
+    "pass_at_1": _share("pass@1", "functions that pass all of their cases at the first try"),
+    "facts_right": _share("All facts right", "summaries that say all that they must, and nothing else"),
+    "valid_form": _share("Valid", "replies that are a JSON object with the wanted fields and no others"),
+    "case_errors": _share("Case errors", "German articles, endings and pronouns in a wrong case", False),
+    "reward": Metric(title="Reward", help="what replies to held-out prompts earn, on average", unit="number"),
 }
 
 
@@ -91,3 +82,8 @@ def format_score(name: str, value: float | None) -> str:
             return f"{value:.1f}"
         case _:
             return f"{value:.3f}".replace("-", "−")
+
+
+def best_first(name: str, value: float) -> float:
+    """The sort key that puts the best value of a metric first; the highest where neither direction is better."""
+    return value if METRICS[name].higher_is_better is False else -value

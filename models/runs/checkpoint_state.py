@@ -62,8 +62,9 @@ class TrainState:
     made_with: dict[str, Any] = field(default_factory=dict)
     """Device, precision, threads and torch version: what the last digits of a loss depend on."""
 
-    def record_validation(self, loss: float, score: float | None = None, *, is_scored: bool = False) -> None:
-        """Take in the validation loss of this step, not finite for none, and the score of a task that `is_scored`."""
+    def record_validation(self, loss: float, score: float | None = None) -> None:
+        """Take in the validation loss of this step, not finite for none, and the score of a task, None where undefined:
+        then the loss says whether this is an improvement."""
         self.validated_step, self.val_loss = self.step, loss if math.isfinite(loss) else None
         is_lower = self.val_loss is not None and (self.lowest_loss is None or self.val_loss < self.lowest_loss)
         is_higher = score is not None and (self.highest_score is None or score > self.highest_score)
@@ -72,7 +73,7 @@ class TrainState:
         if is_higher:
             self.highest_score = score
         self.val_score = score
-        self.n_since_lowest = 0 if (is_higher if is_scored else is_lower) else self.n_since_lowest + 1
+        self.n_since_lowest = 0 if (is_lower if score is None else is_higher) else self.n_since_lowest + 1
 
     def take_if_best(self) -> None:
         """Make this step the best one if its validation was the best of all checkpoints.

@@ -102,6 +102,8 @@ def fork_run(
 def spec_like(library: Library, source: RunFolder, name: str | None = None) -> RunSpec:
     """The spec of a new run with the settings of `source` and its exact tokenizer.
 
+    Where the model that `source` started from is gone, it starts from the weights that `source` has kept of it.
+
     Raises:
         ValueError: where the run's tokenizer is gone.
     """
@@ -114,7 +116,20 @@ def spec_like(library: Library, source: RunFolder, name: str | None = None) -> R
     else:
         raise ValueError(f"{source.tokenizer_file} is missing, so no other run can use its tokenizer.")
     name = name or library.free_run_name(source.name)
-    return dataclasses.replace(source.spec, name=name, tokenizer=TokenizerSpec(path=path))
+    tune = source.spec.tune
+    if tune is not None and not _is_there(library, tune.parent):
+        tune = dataclasses.replace(tune, parent=str(source.folder / BASE))
+    return dataclasses.replace(source.spec, name=name, tokenizer=TokenizerSpec(path=path), tune=tune)
+
+
+def _is_there(library: Library, parent: str) -> bool:
+    """Whether the model that `parent` names is there: a path, or a run's path or id with @ and a step."""
+    name, _, step = parent.rpartition("@")
+    if Path(parent).exists() or not step.isdecimal():
+        return Path(parent).exists()
+    with suppress(ValueError):
+        return RunFolder.open(library.find_run(name)).checkpoint_path(int(step)).is_dir()
+    return False
 
 
 def _find_checkpoint(source: RunFolder, step: int | None) -> Path:

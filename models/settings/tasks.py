@@ -43,6 +43,7 @@ class Task:
     heads: dict[str, str]
     metrics: tuple[str, ...] = ()
     label_column: str | None = None
+    loss_unit: str = "nats per token"
 
 
 def heads_of(topology: str) -> tuple[str, ...]:
@@ -74,6 +75,7 @@ TASKS = {
         heads=_SEQUENCE,
         metrics=("macro_f1", "accuracy", "mcc", "weighted_f1", "auc", "ece"),
         label_column="label",
+        loss_unit="nats per row",
     ),
     "multi-label": Task(
         title="Several labels",
@@ -83,6 +85,7 @@ TASKS = {
         heads=_SEQUENCE,
         metrics=("micro_f1", "macro_f1", "exact_match"),
         label_column="labels",
+        loss_unit="nats per label",
     ),
     "regression": Task(
         title="A score",
@@ -91,6 +94,7 @@ TASKS = {
         optional_columns=("text_pair",),
         heads=_SEQUENCE,
         metrics=("pearson", "spearman", "mae"),
+        loss_unit="squared error per row",
     ),
     "tagging": Task(
         title="Tagging",
@@ -99,6 +103,7 @@ TASKS = {
         heads={"encoder-only": "token", "decoder-only": "token"},
         metrics=("entity_f1", "token_accuracy"),
         label_column="tags",
+        loss_unit="nats per word",
     ),
     "span": Task(
         title="Question answering",
@@ -106,6 +111,7 @@ TASKS = {
         columns=("question", "context", "answers"),
         heads=dict.fromkeys(ALL_TOPOLOGIES, "span"),
         metrics=("exact_match", "token_f1", "no_answer_f1"),
+        loss_unit="nats per start or end",
     ),
     "text-to-text": Task(
         title="Text to text",
@@ -136,6 +142,7 @@ TASKS = {
         optional_columns=("wish",),
         heads={"decoder-only": "language"},
         metrics=("reward",),
+        loss_unit="policy loss",
     ),
 }
 check_complete(METRICS, (name for task in TASKS.values() for name in task.metrics), "metrics of the tasks")

@@ -124,6 +124,10 @@ class TaskBatches:
     def n_batches(self) -> int:
         return self._order.n_batches
 
+    def resized(self, train: TrainConfig) -> TaskBatches:
+        """The same items in the batches of other settings."""
+        return TaskBatches(self.items, train, self._class_weights, shuffled=self._shuffled)
+
     def batch(self, step: int, micro_step: int = 0) -> Batch:
         chosen = self._order.items(step * self._accum + micro_step if self._shuffled else step)
         return self.encoder.batch([self.items[i] for i in chosen.tolist()], self._class_weights)

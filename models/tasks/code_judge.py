@@ -21,8 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from models.events import Event, Progress
-from models.metrics.code import pass_score
-from models.metrics.report import Report, Score, check_lengths
+from models.metrics.report import Report, Score, check_lengths, proportion
 from models.number_words import format_percent
 
 if TYPE_CHECKING:
@@ -161,7 +160,7 @@ def score_code(judgements: Sequence[Judgement]) -> Report:
     return Report(
         headline="pass_at_1",
         n=n,
-        scores={"pass_at_1": pass_score([[p] for p in passed], note=note)},
+        scores={"pass_at_1": proportion(passed, note)},
         details={
             "outcomes": {outcome.value: counts[outcome] for outcome in Outcome},
             "defined": sum(defined) / n if n else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +12,14 @@ from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel
 from models.data.corpus import Corpus, find_dataset
-from models.events import Event, Phase, Progress
+from models.data.formats.registry import open_source
+from models.data.importing.inspection import inspect_events
+from models.data.importing.plan import ImportPlan
+from models.data.importing.task_rows import RowError, task_row
+from models.events import Event, Phase, Progress, result_of
 from models.library.library import Library
 from models.metrics.intervals import RESAMPLES, Comparison
-from models.metrics.report import compare
+from models.metrics.report import Report, compare
 from models.metrics.table import METRICS
 from models.settings.tasks import TASKS
 from models.tasks.baselines import BASELINES
@@ -27,14 +31,14 @@ from models.tasks.stored_scores import StoredScores
 from models.tasks.writing import Writing
 
 _MAX_TRAINING_ROWS = 20_000
+_MOST_GROUPS = 20
 _OF_PROBABILITIES = ("auc", "ece")
 """Metrics of probabilities, which rules do not give."""
 
 
 def read_task_rows(library: Library, data: str, task: str = "", split: str = "test") -> TaskRows:
-    """The rows that `data` names: a dataset of the library, or a file of JSON lines, whose task must be given.
-
-    Of a dataset without a test split, the validation is taken.
+    """The rows that `data` names: a dataset of the library, or a file of any format (models.data.formats), whose task
+    must be given. Of a dataset without a test split, the validation is taken.
 
     Raises:
         ValueError: where there is no such file or dataset, or a row has not the form of the task, naming file and line.
@@ -43,7 +47,7 @@ def read_task_rows(library: Library, data: str, task: str = "", split: str = "te
     if path.is_file():
         if not task:
             raise ValueError(f"{path}: it is not known what task its rows are for: say which, as classification.")
-        found = TaskRows(name=path.stem, task=task, metric="", rows=_read_lines(path))
+        found = TaskRows(name=path.stem, task=task, metric="", rows=_read_file(path, task))
         where = str(path)
     else:
         corpus = find_dataset(library, data)
@@ -65,9 +69,8 @@ def dataset_rows(corpus: Corpus, split: str = "test") -> TaskRows:
     _check_scored(corpus.task, corpus.label)
     if split not in corpus.splits:
         split = "val"
-    return TaskRows(
-        name=f"{corpus.label}-{split}", task=corpus.task, metric=corpus.metric, rows=corpus.read_examples(split)
-    )
+    rows = corpus.rows(split) if corpus.is_large else corpus.read_examples(split)
+    return TaskRows(name=f"{corpus.label}-{split}", task=corpus.task, metric=corpus.metric, rows=rows)
 
 
 def evaluate(
@@ -116,21 +119,29 @@ def with_baselines(found: Evaluation, train_rows: Sequence[Row]) -> Generator[Ev
             baselines.append((baseline.title, scored.report.with_headline(headline)))
     sign = -1 if METRICS[headline].higher_is_better is False else 1
     baselines.sort(key=lambda each: -math.inf if each[1].value is None else sign * each[1].value, reverse=True)
+    groups = yield from score_groups(data, found.predictions, found.labels)
+    details = {
+        **found.report.details,
+        "groups": {name: report.to_dict() for name, report in sorted(groups.items())} if len(groups) > 1 else {},
+        "baselines": {title: report.to_dict() for title, report in baselines},
+    }
+    return replace(found, report=replace(found.report, details=details))
+
+
+def score_groups(
+    data: TaskRows, predictions: Sequence[Prediction], labels: Sequence[str] = (), *, resamples: int = RESAMPLES
+) -> Generator[Event, None, dict[str, Report]]:
+    """The reports of the rows of each group, in their order; none where they have none, or each nearly its own."""
     members: dict[str, list[int]] = {}
     for i, row in enumerate(data.rows):
         if "group" in row:
             members.setdefault(str(row["group"]), []).append(i)
-    groups = {}
-    for name, indices in sorted(members.items()) if len(members) > 1 else ():
+    reports = {}
+    for name, indices in members.items() if len(members) <= _MOST_GROUPS else ():
         part = replace(data, rows=[data.rows[i] for i in indices])
-        scored = yield from evaluate_predictions(part, [found.predictions[i] for i in indices], found.labels)
-        groups[name] = scored.report
-    details = {
-        **found.report.details,
-        "groups": {name: report.to_dict() for name, report in groups.items()},
-        "baselines": {title: report.to_dict() for title, report in baselines},
-    }
-    return replace(found, report=replace(found.report, details=details))
+        own = [predictions[i] for i in indices]
+        reports[name] = (yield from evaluate_predictions(part, own, labels, resamples=resamples)).report
+    return reports
 
 
 def compare_scores(a: StoredScores, b: StoredScores, metric: str) -> Generator[Event, None, Comparison]:
@@ -158,8 +169,8 @@ def evaluate_predictions(
 ) -> Generator[Event, None, Evaluation]:
     """The scores of predictions that were made before, with those of the judges that the rows ask for."""
     report = score(data.task, predictions, data.rows, labels, resamples=resamples)
-    judges = judges_of(data.rows) if data.task == "text-to-text" else []
-    for judge in judges:
+    judges = judges_of(data.rows) if data.task == "text-to-text" else {}
+    for judge in judges.values():
         texts = [prediction.value for prediction in predictions]
         judged, details = yield from judge(data.rows, texts, resamples)
         report = judged.joined(report) if judged.item_scores else report.joined(judged)
@@ -176,6 +187,32 @@ def evaluate_predictions(
 def _check_scored(task: str, where: str) -> None:
     if not TASKS[task].metrics:
         raise ValueError(f"{where} is for {task}, which has no answers to be scored: choose another dataset.")
+
+
+def _read_file(path: Path, task: str) -> list[Row]:
+    """The rows of a file, which keep what else stands in them. Columns with other names than the task's are guessed."""
+    source = open_source([path])
+    if source.format == "jsonl":
+        rows = _read_lines(path)
+        if not rows or not isinstance(rows[0], Mapping) or set(TASKS[task].columns) & rows[0].keys():
+            return rows  # JSON keeps objects in rows as they are
+    info = result_of(inspect_events([path]))
+    roles = {column: column for column in TASKS[task].columns}
+    if not all(any(column.name == role for column in info.columns) for role in roles):
+        roles = dict(info.roles) if info.task == task else {}
+    if not roles:
+        raise ValueError(
+            f"{path}: nothing says which of its columns are {' and '.join(TASKS[task].columns)}: name them so, or make "
+            "it a dataset first, with `terrarium data import`."
+        )
+    plan = ImportPlan(paths=(str(path),), task=task, columns=roles)
+    found: list[Row] = []
+    for record in source.records():
+        try:
+            found.append({**record.values, **task_row(plan, record.values)})
+        except RowError as error:
+            raise ValueError(f"{record.where}: {error}") from error
+    return found
 
 
 def _read_lines(path: Path) -> list[Row]:

@@ -22,12 +22,17 @@ Judge = Callable[[Sequence[Row], Sequence[str], int], Generator[Event, None, tup
 """Judges the texts that were written for rows; the number is that of the resamples of a bootstrap."""
 
 
-def judges_of(rows: Sequence[Row]) -> list[Judge]:
-    """The judges that rows ask for by their columns: code “cases”, summaries “facts”, JSON “fields”; German ones."""
+def judges_of(rows: Sequence[Row]) -> dict[str, Judge]:
+    """The judges that rows ask for by their columns: code “cases”, summaries “facts”, JSON “fields”; German ones.
+
+    By the name of the metric that each measures.
+    """
     if not rows:
-        return []
-    found = [judge for column, judge in _OF_COLUMN.items() if all(column in row for row in rows)]
-    return [*found, _judge_german] if any(row.get("language") == "German" for row in rows) else found
+        return {}
+    found = {metric: judge for metric, (column, judge) in _BY_COLUMN.items() if all(column in row for row in rows)}
+    if any(row.get("language") == "German" for row in rows):
+        found["case_errors"] = _judge_german
+    return found
 
 
 def _judge_code(
@@ -92,8 +97,9 @@ def _judge_german(
     return Report(headline="case_errors", n=len(found), scores={"case_errors": score}), []
 
 
-_OF_COLUMN: Mapping[str, Judge] = {
-    "cases": _judge_code,
-    "facts": _judge_facts,
-    "fields": _judge_fields,
+_BY_COLUMN: Mapping[str, tuple[str, Judge]] = {
+    "pass_at_1": ("cases", _judge_code),
+    "facts_right": ("facts", _judge_facts),
+    "valid_form": ("fields", _judge_fields),
 }
+"""Metric -> the column that asks for it, and its judge."""

@@ -26,6 +26,8 @@ from models.tasks.rows import LABEL_TASKS, Row
 from models.tasks.writing import Writing, write_texts
 
 BATCH_SIZE = 32
+ROWS_AT_ONCE = 2048
+"""Of one length within a batch, and in memory as tokens."""
 _LONGEST_ANSWER = 30  # tokens, as in SQuAD's baselines
 _IS_LABEL = 0.5
 
@@ -67,7 +69,8 @@ def predict(
     """
     check_head(model, task, labels)
     if task not in LABEL_TASKS:
-        texts = yield from write_texts(model, tokenizer, [row["source"] for row in rows], writing or Writing())
+        sources = [row["source"] for row in rows]
+        texts = yield from write_texts(model, tokenizer, sources, writing or Writing(), skips_long=True)
         return [Prediction(value=text) for text in texts]
     return (yield from predict_items(model, TaskEncoder(model.config, tokenizer, task, labels), rows, batch_size))
 
@@ -75,7 +78,18 @@ def predict(
 def predict_items(
     model: AnyModel, encoder: TaskEncoder, rows: Sequence[Row], batch_size: int = BATCH_SIZE
 ) -> Generator[Progress, None, list[Prediction]]:
-    """As `predict`, for a label task whose rows `encoder` reads."""
+    """As `predict`, for a label task whose rows `encoder` reads: some at a time, since they may be very many."""
+    predictions = list[Prediction]()
+    for first in range(0, len(rows), ROWS_AT_ONCE):
+        some = rows[first : first + ROWS_AT_ONCE]
+        predictions += yield from _predict_some(model, encoder, some, batch_size, first, len(rows))
+    return predictions
+
+
+def _predict_some(
+    model: AnyModel, encoder: TaskEncoder, rows: Sequence[Row], batch_size: int, n_before: int, total: int
+) -> Generator[Progress, None, list[Prediction]]:
+    """The predictions for some of `total` rows, which stand after `n_before` others."""
     items = encoder.items(rows, has_targets=False)
     order = sorted(range(len(items)), key=lambda i: len(items[i].ids))
     answers: list[list[Any]] = [[] for _ in rows]
@@ -85,15 +99,14 @@ def predict_items(
         batch = encoder.batch(chosen)
         with evaluating(model):
             logits = task_logits(model, batch).float()
+            check_finite(logits)
             if encoder.task == "span":
                 logits = span_logits(logits, batch)
         logits = logits.cpu()
-        if encoder.task != "span":
-            check_finite(logits)
         for item, row_logits in zip(chosen, logits, strict=True):
             answers[item.row].append(_read(encoder, item, row_logits))
         done += len(chosen)
-        yield Progress(done=len(rows) * done // len(items), total=len(rows))
+        yield Progress(done=n_before + len(rows) * done // len(items), total=total)
     if encoder.task == "span":
         return [_best_answer(row["context"], found) for row, found in zip(rows, answers, strict=True)]
     return [found[0] for found in answers]

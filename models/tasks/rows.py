@@ -51,15 +51,19 @@ def row_labels(task: str, row: Row) -> Sequence[str]:
     return [value] if isinstance(value, str) else value
 
 
-def labels_of(corpus: Corpus) -> tuple[str, ...]:
-    """The labels of a dataset in the order of a model's outputs: as it lists them, else those in training, sorted."""
+def find_labels(corpus: Corpus) -> Generator[Event, None, tuple[str, ...]]:
+    """The labels of a dataset in the order of a model's outputs: as it lists them, else those in training, sorted.
+
+    Yields Progress (bytes), where it has to read the rows. Raises ValueError for a row that has not the task's form.
+    """
     if corpus.labels or TASKS[corpus.task].label_column is None:
         return corpus.labels
-    found = set[str]()
-    for number, row in enumerate(corpus.rows("train"), start=1):
-        if problem := _problem(corpus.task, row):
-            raise ValueError(f"{corpus.path('train')}, row {number}: {problem}")
-        found.update(row_labels(corpus.task, row))
+    rows, done, found = corpus.rows("train"), 0, set[str]()
+    for group in rows.groups():
+        check_rows(corpus.task, group, None, str(corpus.path("train")), done + 1)
+        found.update(label for row in group for label in row_labels(corpus.task, row))
+        done += len(group)
+        yield Progress(done=rows.offset(done), total=rows.offset(len(rows)))
     return tuple(sorted(found))
 
 

@@ -15,11 +15,11 @@ from models.architecture.cache import KVCache
 from models.architecture.transformer import AnyModel, Decoder, EncoderDecoder
 from models.chat.prompting import PromptSettings, encode_untruncated
 from models.chat.template_config import ChatTemplateConfig, reply_ends
+from models.data.examples import encode_source, fit_source
 from models.events import Progress
 from models.inference.beam import beam_search
 from models.inference.continuation import check_prompt, evaluating
 from models.inference.many_replies import generate_batch
-from models.inference.prompts import encode_for
 from models.tokenizers import decode
 from models.tokenizers.special_tokens import end_id, start_id
 
@@ -40,9 +40,14 @@ class Writing:
 
 
 def write_texts(
-    model: AnyModel, tokenizer: Tokenizer, sources: Sequence[str], writing: Writing
+    model: AnyModel, tokenizer: Tokenizer, sources: Sequence[str], writing: Writing, *, skips_long: bool = False
 ) -> Generator[Progress, None, list[str]]:
     """The texts that a model writes after the sources, in order. Yields Progress (texts).
+
+    A source of an encoder-decoder is cut to its context as in training.
+
+    Args:
+        skips_long: the text after a decoder's prompt that does not fit its context is empty.
 
     Raises:
         ValueError: where the model writes no texts, the tokenizer has no end token, or a decoder's prompt does not fit.
@@ -53,10 +58,12 @@ def write_texts(
     if isinstance(model, Decoder):
         ends = reply_ends(model.config, tokenizer, writing.template).ids
         end = ends[0] if ends else end
-    prompts = [_prompt(model, tokenizer, source, writing) for source in sources]
+    prompts = [_prompt(model, tokenizer, source, writing, end) for source in sources]
     start = start_id(model.config, tokenizer) if isinstance(model, EncoderDecoder) else -1
     texts = [""] * len(sources)
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
+    if skips_long:
+        order = [i for i in order if len(prompts[i]) <= model.config.context_length]
     size = 1 if writing.n_beam > 1 else _BATCH_SIZE
     for first in range(0, len(order), size):
         chosen = order[first : first + size]
@@ -74,9 +81,9 @@ def write_texts(
     return texts
 
 
-def _prompt(model: AnyModel, tokenizer: Tokenizer, source: str, writing: Writing) -> list[int]:
+def _prompt(model: AnyModel, tokenizer: Tokenizer, source: str, writing: Writing, end: int) -> list[int]:
     if isinstance(model, EncoderDecoder):
-        return encode_for(model.config, tokenizer, source)[-model.config.context_length :]
+        return fit_source(encode_source(tokenizer, source, end), model.config.context_length)
     messages = [{"role": "user", "content": source}]
     length = model.config.context_length
     return encode_untruncated(length, tokenizer, messages, PromptSettings(), writing.template).ids.tolist()  # type: ignore[no-any-return]

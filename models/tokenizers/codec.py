@@ -139,7 +139,7 @@ def _cut_point(tokenizer: Tokenizer) -> re.Pattern[str] | None:
     """Where a text can be cut so that its parts have the same ids; None for nowhere."""
     if not {step["type"] for step in component_steps(tokenizer.normalizer)} <= _LOCAL_NORMALIZERS:
         return None
-    return next((pattern for pattern, probe in _CUT_POINTS if _can_be_cut(tokenizer, *probe)), None)
+    return next((pattern for pattern, probe in _CUT_POINTS if _can_be_cut(tokenizer, [probe])), None)
 
 
 def can_be_cut_at_spaces(tokenizer: Tokenizer) -> bool:
@@ -151,21 +151,27 @@ def can_be_cut_at_spaces(tokenizer: Tokenizer) -> bool:
     for token in tokenizer.get_added_tokens_decoder().values():
         if re.search(r"\S ", token.content) or token.single_word or token.lstrip or token.rstrip:
             return False
-    return all(_can_be_cut(tokenizer, before, f" {after}") for before in _PROBES for after in _PROBES)
+    return _can_be_cut(tokenizer, [(before, f" {after}") for before in _PROBES for after in _PROBES])
 
 
-def _can_be_cut(tokenizer: Tokenizer, before: str, after: str) -> bool:
-    """Whether this tokenizer has a word boundary between `before` and `after`."""
-    if tokenizer.pre_tokenizer is not None:
-        spans = [span for _, span in tokenizer.pre_tokenizer.pre_tokenize_str(before + after)]
-        if any(start < len(before) < end for start, end in spans) and has_merges(tokenizer):
-            return False
-    elif has_merges(tokenizer):
+def _can_be_cut(tokenizer: Tokenizer, probes: Sequence[tuple[str, str]]) -> bool:
+    """Whether this tokenizer has a word boundary between the two texts of each probe."""
+
+    def can_cross(before: str, after: str) -> bool:
+        """Whether a token may, as far as the pre-tokenizer goes."""
+        if tokenizer.pre_tokenizer is None:
+            return True
+        spans = tokenizer.pre_tokenizer.pre_tokenize_str(before + after)
+        return any(start < len(before) < end for _, (start, end) in spans)
+
+    if any(can_cross(*probe) for probe in probes) and has_merges(tokenizer):
         return False
+    ids = {part: encode_prompt(tokenizer, part) for probe in probes for part in probe}
     # Some imported ones prepend a space to every text.
-    return encode_prompt(tokenizer, before) + encode_prompt(tokenizer, after) == encode_prompt(
-        tokenizer, before + after
-    )
+    texts = list(dict.fromkeys(text for before, after in probes for text in (before, after, before + after)))
+    encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+    ids = {text: encoding.ids for text, encoding in zip(texts, encodings, strict=True)}
+    return all(ids[before] + ids[after] == ids[before + after] for before, after in probes)
 
 
 def has_merges(tokenizer: Tokenizer) -> bool:

@@ -60,7 +60,7 @@ class ManyTextsEncoder:
     def _learn(self, parts: Sequence[Sequence[str]]) -> None:
         if self._n_known > _MAX_KNOWN:
             self._known, self._n_known = {}, 0
-        new = [word for word in dict.fromkeys(chain.from_iterable(parts)) if word not in self._known]
+        new = list(set(chain.from_iterable(parts)).difference(self._known))
         texts = [word[1:] if word.startswith(" ") else " " + word for word in new]
         encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         for word, encoding in zip(new, encodings, strict=True):

@@ -22,7 +22,7 @@ from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.settings.tune_spec import TuneSpec
 from models.tasks.batches import make_task_batches
-from models.tasks.rows import LABEL_TASKS, labels_of
+from models.tasks.rows import LABEL_TASKS, find_labels
 
 REPLY_TASKS = ("chat", "text-to-text")
 """Tasks that a decoder learns as replies in conversations."""
@@ -75,7 +75,7 @@ def make_batches_events(
     if corpus.task in LABEL_TASKS:
         if old is not None and old_share:
             _check_old_rows(corpus, old, config)
-        known = labels or labels_of(corpus)
+        known = labels or (yield from find_labels(corpus))
         return (yield from make_task_batches(corpus, tokenizer, config, train, split, known))
     objective = objective_on(corpus, config, tokenizer, train.objective)
     form = ExampleForm(template=template or ChatTemplateConfig(), model=config)

@@ -78,11 +78,8 @@ class Evaluator:
             metric_value=score,
         )
         yield from self.record.validation(metrics)
-        if scorer is None:
-            state.record_validation(estimate.loss)
-        else:
-            merit = score if score is None or scorer.higher_is_better else -score
-            state.record_validation(estimate.loss, merit, is_scored=True)
+        merit = score if score is None or scorer is None or scorer.higher_is_better else -score
+        state.record_validation(estimate.loss, merit)
         yield metrics
         return True
 

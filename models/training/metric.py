@@ -10,14 +10,17 @@ from tokenizers import Tokenizer
 from models.architecture.transformer import AnyModel
 from models.chat.template_config import ChatTemplateConfig
 from models.data.corpus import Corpus
-from models.events import Progress
+from models.events import Event
 from models.metrics.table import METRICS
+from models.metrics.tagging import entities
 from models.metrics.texts import TEXT_METRICS
 from models.settings.run_spec import RunSpec
 from models.settings.tasks import TASKS
+from models.tasks.evaluating import evaluate_predictions
+from models.tasks.judging import judges_of
 from models.tasks.predicting import predict
 from models.tasks.rows import LABEL_TASKS, Row, check_rows
-from models.tasks.scoring import score
+from models.tasks.scoring import TaskRows
 from models.tasks.writing import Writing
 from models.tokenizers import encode_text
 
@@ -42,30 +45,39 @@ class Scorer:
         """Whether a larger value is a better one."""
         return METRICS[self.metric].higher_is_better is not False
 
-    def measure(self, model: AnyModel) -> Generator[Progress, None, float | None]:
+    def measure(self, model: AnyModel) -> Generator[Event, None, float | None]:
         """The metric's value; None where it is undefined (no entities anywhere). Leaves the model's mode as it is."""
         predictions = yield from predict(model, self.tokenizer, self.task, self.rows, self.labels, writing=self.writing)
-        report = score(self.task, predictions, self.rows, self.labels, self.metric, resamples=0)
-        return report.value
+        data = TaskRows(name="validation", task=self.task, metric=self.metric, rows=self.rows)
+        found = yield from evaluate_predictions(data, predictions, self.labels, resamples=0)
+        return found.report.scores[self.metric].value
 
 
 def make_scorer(corpus: Corpus, tokenizer: Tokenizer, spec: RunSpec, template: ChatTemplateConfig) -> Scorer | None:
     """The scorer of a run's dataset, on `eval_batches` batches' worth of rows, spread over the validation split.
 
-    None where it has no task that is scored. pass@1, which needs code to be run, is measured as exact match.
+    None where it has no task that is scored. A metric whose columns the rows lack, as the cases of pass@1, gives way
+    to exact match; that of entities, where the tags mark none (parts of speech), to the accuracy of tags.
     """
     if not TASKS.get(corpus.task) or not TASKS[corpus.task].metrics:
         return None
     rows = corpus.rows("val")
     labels = spec.data.labels or corpus.labels
-    check_rows(corpus.task, rows, labels, str(corpus.path("val")))
+    where = str(corpus.path("val"))
+    if not len(rows):
+        check_rows(corpus.task, [], labels, where)
     metric = spec.data.metric or corpus.metric or TASKS[corpus.task].metrics[0]
-    if corpus.task not in LABEL_TASKS and metric not in TEXT_METRICS:
-        metric = TEXT_METRICS[0]
     n = min(len(rows), spec.train.eval_batches * spec.train.batch_size)
-    chosen = [rows[i * len(rows) // n] for i in range(n)]
+    chosen = []
+    for index in (i * len(rows) // n for i in range(n)):
+        chosen.append(rows[index])
+        check_rows(corpus.task, chosen[-1:], labels, where, index + 1)
+    if metric == "entity_f1" and not any(entities(row["tags"]) for row in chosen):
+        metric = "token_accuracy"
     longest = 0
     if corpus.task not in LABEL_TASKS:
+        if metric not in TEXT_METRICS and metric not in judges_of(chosen):
+            metric = TEXT_METRICS[0]
         longest = max(len(encode_text(tokenizer, row["target"])) for row in chosen)
     return Scorer(
         task=corpus.task,

@@ -27,7 +27,7 @@ from models.pronouns.pointing import check_pointing
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import QueuedRun, RunQueue
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, objective_of
-from models.tasks.rows import LABEL_TASKS, check_split, labels_of
+from models.tasks.rows import LABEL_TASKS, check_split, find_labels
 from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens
 from models.training.batches import REPLY_TASKS, find_old_rows, make_old_rows
@@ -178,7 +178,7 @@ def _with_task(data: DataSpec, corpus: Corpus, known: Sequence[str] = ()) -> Gen
     known: the labels of a parent, whose order is kept if they are the same. Raises ValueError for a row that does not
     suit the task.
     """
-    labels = labels_of(corpus)
+    labels = yield from find_labels(corpus)
     for split in SPLITS if corpus.task in LABEL_TASKS else ():
         yield from check_split(corpus, split, labels)
     if set(known) == set(labels):

@@ -16,7 +16,7 @@ from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderD
 from models.chat.foreign import foreign_chat_tokens
 from models.chat.own_template import encode_messages
 from models.chat.template_config import ChatTemplateConfig
-from models.data.examples import encode_source
+from models.data.examples import encode_source, fit_source
 from models.events import ARROW, TokenMade, result_of
 from models.inference.fill_mask import fill_mask
 from models.inference.generate import generate
@@ -231,8 +231,7 @@ def _fill_gaps(
 def _source_ids(model: EncoderDecoder, tokenizer: Tokenizer, prompt: str) -> list[int]:
     end = end_id(tokenizer, model.config)
     assert end is not None
-    ids, length = encode_source(tokenizer, prompt, end), model.config.context_length
-    return ids if len(ids) <= length else [*ids[: length - 1], ids[-1]]
+    return fit_source(encode_source(tokenizer, prompt, end), model.config.context_length)
 
 
 def _rewrite(

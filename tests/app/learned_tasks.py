@@ -26,7 +26,7 @@ def learn_tasks(library: Library) -> None:
     """Train a run for each task, called as the task and its topology."""
     for task, topology, steps in _RUNS:
         make_dataset(library, task)
-        spec = make_task_spec(library, task, topology, steps=steps, eval_interval=20, checkpoint_interval=20)
+        spec = make_task_spec(library, task, topology, steps=steps, eval_interval=steps, checkpoint_interval=steps)
         if (task, topology) == ("text-to-text", "decoder-only"):
             spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, metric="pass_at_1"))
         train(result_of(prepare_run(library, spec)), library)

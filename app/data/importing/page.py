@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFileDialog,
-    QFrame,
     QGridLayout,
     QLineEdit,
     QProgressBar,
@@ -26,7 +23,8 @@ from app.data.importing.column_table import ColumnTable
 from app.data.importing.draft import ImportDraft
 from app.data.importing.reading_options import ReadingOptions
 from app.data.importing.world_tasks import WorldTasks
-from app.kit.basics import button, column, frame, label, row, scrolling, set_role
+from app.kit.basics import button, column, frame, label, row, scrolling, set_role, step_card
+from app.kit.file_dialogs import dropped_paths
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedLabel
 from app.kit.layout.refit import Refit
@@ -135,7 +133,7 @@ class ImportPage(QWidget):
         self._known.setLayout(known)
         self._unknown = QWidget()
         self._unknown.setLayout(self._hints())
-        card = _card("1  Source")
+        card = step_card("1  Source")
         lines = card.layout()
         assert isinstance(lines, QVBoxLayout)
         self.reading = ReadingOptions(self._theme)
@@ -177,7 +175,9 @@ class ImportPage(QWidget):
         self.task.setToolTip("What the model learns from these rows")
         keep_wheel_for_scrolling(self.task)
         self.reason = label("", "caption", wrap=True)
-        card = _card("2  Columns", "What the rows are for, and above each column what it is. Click a row to see it.")
+        card = step_card(
+            "2  Columns", "What the rows are for, and above each column what it is. Click a row to see it."
+        )
         lines = card.layout()
         assert isinstance(lines, QVBoxLayout)
         caption = label("Task")
@@ -199,7 +199,7 @@ class ImportPage(QWidget):
         self.split_note = label("", "caption", wrap=True)
         self.val_share.setToolTip("The share of the rows on which the model is measured while it learns")
         self.test_share.setToolTip("The share of the rows that is kept for the final score")
-        card = _card("4  Split and name")
+        card = step_card("4  Split and name")
         lines = card.layout()
         assert isinstance(lines, QVBoxLayout)
         lines.addWidget(self.split_note)
@@ -446,22 +446,6 @@ class ImportPage(QWidget):
         self.draft.set_split(
             round(self.val_share.value() / 100, 4), round(self.test_share.value() / 100, 4), self.seed.value()
         )
-
-
-def dropped_paths(event: QDropEvent) -> Sequence[str]:
-    """The files and folders that are dragged, if all are local."""
-    urls = event.mimeData().urls()
-    return [url.toLocalFile() for url in urls] if urls and all(url.isLocalFile() for url in urls) else []
-
-
-def _card(title: str, caption: str = "") -> QFrame:
-    card = frame("card")
-    lines = card.layout()
-    assert isinstance(lines, QVBoxLayout)
-    lines.addWidget(label(title, "heading"))
-    if caption:
-        lines.addWidget(label(caption, "caption", wrap=True))
-    return card
 
 
 def _share(name: str) -> QDoubleSpinBox:

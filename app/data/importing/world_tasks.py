@@ -69,6 +69,15 @@ class WorldTasks(QWidget):
             )
         )
         lines.addLayout(grid)
+        self.learn = button(
+            "Learn one of these tasks…",
+            theme,
+            lambda: session.recipes_requested.emit(""),
+            icon="graduation-cap",
+            role="link",
+            tip="Recipes that make the data, train a model, and score it",
+        )
+        lines.addLayout(row(self.learn, None))
         lines.addWidget(self._going)
         self.setLayout(lines)
         self._going.hide()

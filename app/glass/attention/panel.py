@@ -233,8 +233,10 @@ class AttentionPanel(AnswerPanel):
 
     def _draw_row(self) -> int:
         """Draw the row of the token in focus; returns its index."""
-        row = shown_row(self._texts[0], self._pointed.position, self._which_row)
+        row = shown_row(self._texts[0], self._pointed.position, self._which_row, int(self.stack.rows[-1]))
         weights = self._row_weights(row.query)
+        if weights is not None and self._kind != "cross":  # a token drawn when the context was full is in no map
+            weights = np.pad(weights, (0, len(self._texts[0]) - len(weights)), constant_values=np.nan)
         missing = "" if weights is not None else " Click a token to read its exact row."
         self.detail.row_caption.setText(row.words + missing)
         self.detail.arcs.show_row(weights, row.query, row.marked)

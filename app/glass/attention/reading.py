@@ -85,12 +85,14 @@ class AttentionReading(QObject):
         def question(model: AnyModel, tokenizer: Tokenizer) -> Generator[Event, None, tuple[StackMaps, ...]]:
             from models.inference.prefill import PrefixCache
             from models.inspect.attention import read_attention
+            from models.inspect.reading import ids_read
 
             self._prefix_cache = cache = PrefixCache()
             special = {id for id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
             n_ids = min(tokenizer.get_vocab_size(), model.config.vocab_size)
             ordinary = [id for id in range(n_ids) if id not in special]
-            return read_attention(model, text.ids, text.source_ids, ordinary, cache)
+            ids = ids_read(model.config, text.ids)
+            return read_attention(model, ids, text.source_ids, ordinary, cache)
 
         self._map_examiner.ask(question)
 
@@ -101,8 +103,10 @@ class AttentionReading(QObject):
 
         def question(model: AnyModel, tokenizer: Tokenizer) -> Generator[Event, None, Window]:
             from models.inspect.attention import read_window
+            from models.inspect.reading import ids_read
 
-            weights = yield from read_window(model, text.ids, text.source_ids, kind, rows, columns, self._prefix_cache)
+            ids = ids_read(model.config, text.ids)
+            weights = yield from read_window(model, ids, text.source_ids, kind, rows, columns, self._prefix_cache)
             return Window(kind=kind, rows=rows, columns=columns, weights=weights)
 
         self._window_examiner.ask(question)

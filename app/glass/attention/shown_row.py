@@ -24,11 +24,12 @@ class ShownRow:
     words: str
 
 
-def shown_row(words: Sequence[str], position: int | None, which: str | None) -> ShownRow:
+def shown_row(words: Sequence[str], position: int | None, which: str | None, n_rows: int) -> ShownRow:
     """The row for the token at `position` (None: the last one) of a text with these words.
 
     Args:
         which: one of ROWS; None for bidirectional attention.
+        n_rows: how many of the tokens were read, and have a row: a token drawn when the context was full has none.
     """
     hint = ""
     if position is None:
@@ -36,6 +37,9 @@ def shown_row(words: Sequence[str], position: int | None, which: str | None) -> 
     at = f"{quoted(words[position])} ({position + 1:,})"
     if which is None:
         return ShownRow(query=position, marked=None, words=f"{hint}Row of {at}.")
+    if position >= n_rows:
+        sentence = f"{hint}Row of {quoted(words[n_rows - 1])} ({n_rows:,}), which predicts {at}: the context was full"
+        return ShownRow(query=n_rows - 1, marked=position, words=f"{sentence}, so {at} itself was not read.")
     if which == "own":
         return ShownRow(query=position, marked=None, words=f"{hint}Row of {at}, which predicts what comes after it.")
     if position == 0:

@@ -71,14 +71,12 @@ def read_lens_at(
     """The lens at `missing` positions and the target's, and the contributions there. Runs on the worker's thread."""
     from models.inspect.logit_attribution import contributions
     from models.inspect.logit_lens import read_lens
-    from models.inspect.reading import answering_stack
+    from models.inspect.reading import answering_stack, ids_read
 
     positions, at = [*missing, target.position], target.at(model)
     back = target.position - at
     whole = target.to_text()
-    # After a full context one more token can be generated, which is not read.
-    fits = dataclasses.replace(whole, ids=whole.ids[: model.config.context_length])
-    streams = reader.streams(model, fits)
+    streams = reader.streams(model, dataclasses.replace(whole, ids=ids_read(model.config, whole.ids)))
     own = [max(TargetToken(target.text, position).token(model, tokenizer), 0) for position in positions]
     lens = read_lens(model, streams, [position - back for position in positions], own, _N_BEST)
     answer = lens.best[-1, -1].tolist()

@@ -11,10 +11,12 @@ from app.kit.words.slot_words import UNUSED, differs, format_setting, format_slo
 from models import cost
 from models.library.library import RunInfo
 from models.library.run_record import read_record
+from models.metrics.table import METRICS, best_first, format_score
 from models.number_words import format_compact, format_duration
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
 from models.settings.slots import is_used
+from models.settings.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,38 @@ def compare_runs(runs: Sequence[RunInfo]) -> RunComparison:
             all_fields = dataclasses.fields(settings[0])
             n_settings += len(all_fields)
             slots += [_setting(settings, f) for f in all_fields if len({_used(one, f) for one in settings}) > 1]
-    return RunComparison(tuple(readable), (*_results(readable, models), *slots), n_settings - len(slots))
+    units = list(dict.fromkeys(TASKS[spec.data.task].loss_unit for spec in specs))
+    return RunComparison(tuple(readable), (*_results(readable, models, units), *slots), n_settings - len(slots))
 
 
-def _results(runs: Sequence[RunInfo], models: Sequence[ModelConfig]) -> tuple[ComparedColumn, ...]:
+def _results(
+    runs: Sequence[RunInfo], models: Sequence[ModelConfig], units: Sequence[str]
+) -> tuple[ComparedColumn, ...]:
+    """units: those of the losses."""
+    metrics = dict.fromkeys(run.best_metric[0] for run in runs if run.best_metric is not None)
     return (
+        *(_metric(name, runs) for name in metrics),
         _result(
-            "Best loss", "Lowest validation loss, nats per token", [run.best_loss for run in runs], "{:.3f}".format
+            "Best loss",
+            f"Lowest validation loss, in {' or '.join(units)}",
+            [run.best_loss for run in runs],
+            "{:.3f}".format,
         ),
         _result("Steps", "Steps trained", [run.step for run in runs], "{:,}".format),
         _result("Time", "Training time", [run.elapsed_s for run in runs], format_duration),
         _result("Parameters", "Trainable numbers", [cost.total_parameters(model) for model in models], _format_count),
+    )
+
+
+def _metric(name: str, runs: Sequence[RunInfo]) -> ComparedColumn:
+    """The best values of a metric; its ascending order is the best first."""
+    values = [run.best_metric[1] if run.best_metric and run.best_metric[0] == name else None for run in runs]
+    return ComparedColumn(
+        METRICS[name].title,
+        f"The best on validation: {METRICS[name].help}",
+        tuple(UNUSED if value is None else format_score(name, value) for value in values),
+        tuple(None if value is None else best_first(name, value) for value in values),
+        is_setting=False,
     )
 
 

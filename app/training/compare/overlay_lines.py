@@ -33,8 +33,12 @@ class ComparedQuantity:
 
 
 COMPARED = {
-    "loss": ComparedQuantity(kind="train", column="loss", label="Training loss", unit="nats per token", form=".3f"),
-    "val": ComparedQuantity(kind="val", column="loss", label="Validation loss", unit="nats per token", form=".3f"),
+    "loss": ComparedQuantity(
+        kind="train", column="loss", label="Training loss", unit="nats per token or row", form=".3f"
+    ),
+    "val": ComparedQuantity(
+        kind="val", column="loss", label="Validation loss", unit="nats per token or row", form=".3f"
+    ),
     "bits": ComparedQuantity(
         kind="val", column="bits_per_byte", label="Bits per byte", unit="of validation text", form=".3f"
     ),

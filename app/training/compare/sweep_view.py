@@ -123,7 +123,7 @@ class SweepView(QWidget):
         best = runs[0] if runs else None
         if best is not None and best.best_loss is not None:
             self._words.setText(
-                f"{format_count(len(runs), 'run')}, the lowest validation loss is {best.best_loss:.4f} nats per token: "
+                f"{format_count(len(runs), 'run')}, the lowest validation loss is {best.best_loss:.4f}: "
                 f"“{best.name}” (the thick line)."
             )
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -130,6 +131,7 @@ class LossChart(RunChart):
         vocab_size: int,
         measured: Mapping[str, float] | None = None,
         noun: str = "token",
+        unit: str = LOSS.unit,
     ) -> None:
         """Draw another run.
 
@@ -137,8 +139,11 @@ class LossChart(RunChart):
             vocab_size: places the line of a uniform guess; 0 = unknown.
             measured: numbers of its run.json, for the line of the unigram entropy.
             noun: what is predicted, “token” or “label”.
+            unit: of the loss; perplexity is offered where it is in nats per token.
         """
         self._vocab_size, self._measured, self._noun = vocab_size, measured or {}, noun
+        self.quantities.setItemText(QUANTITIES.index(LOSS), dataclasses.replace(LOSS, unit=unit).label)
+        self._offer(PERPLEXITY, known=unit == LOSS.unit)
         self.history = history
         self.chart.show_whole()
         self.refresh()
@@ -161,7 +166,8 @@ class LossChart(RunChart):
 
     def _draw(self) -> None:
         train, val, axis = self.history.train, self.history.val, self.axis
-        self._offer_bits(bool(np.isfinite(train[BITS_PER_BYTE.column]).any()))
+        bits_known = bool(np.isfinite(train[BITS_PER_BYTE.column]).any())
+        self._offer(BITS_PER_BYTE, known=bits_known, keep=not len(train))
         quantity = self.quantity
         self.chart.getPlotItem().setLabel("bottom", axis.title)
         x, x_val = axis.of_rows(train), axis.of_rows(val)
@@ -195,12 +201,13 @@ class LossChart(RunChart):
             f"the entropy of {self._measured.get('unigram_tokens', 0):,.0f} {self._noun}s of the training data"
         )
 
-    def _offer_bits(self, known: bool) -> None:
-        index = QUANTITIES.index(BITS_PER_BYTE)
+    def _offer(self, quantity: Quantity, *, known: bool, keep: bool = False) -> None:
+        """Let it be chosen, or not; `keep`: also then it stays if it is chosen."""
+        index = QUANTITIES.index(quantity)
         model = self.quantities.model()
         assert isinstance(model, QStandardItemModel)
         model.item(index).setEnabled(known)
-        if not known and len(self.history.train) and self.quantities.currentIndex() == index:
+        if not known and not keep and self.quantities.currentIndex() == index:
             self.quantities.setCurrentIndex(0)
 
     def _heights(self, first: float, last: float) -> tuple[float, float]:

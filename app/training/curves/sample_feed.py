@@ -13,6 +13,12 @@ from models.events import SampleMade
 from models.settings.run_spec import RunSpec, objective_of
 
 _EMPTY = "None yet. The outputs for the pinned prompts appear here as the model learns."
+_EMPTY_LABELS = "None yet. What the model predicts for the pinned texts appears here as it learns."
+_NO_PROMPTS = "This run has no pinned prompts, so nothing is sampled while it learns."
+_NO_TEXTS = (
+    "This model predicts labels and writes no text. This run has no pinned texts whose labels are shown here as it "
+    "learns; Scores has its predictions for rows of data."
+)
 _ANSWERS = {
     "masked-tokens": "filled in",
     "span-corruption": "in the gaps",
@@ -31,7 +37,7 @@ class SampleFeed(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._history = RunHistory()
-        self._answer = ""
+        self._answer, self._nothing_yet = "", _EMPTY
         self._n_known = 0
         self._steps: list[int] = []
         self.texts: list[QLabel] = []
@@ -83,6 +89,11 @@ class SampleFeed(QWidget):
         elif spec is not None and spec.model.head not in ("language", "none"):
             objective = "labels"
         self._answer = _ANSWERS.get(objective, "")
+        has_prompts = spec is None or (bool(spec.train.prompts) and spec.train.sample_interval > 0)
+        if objective == "labels":
+            self._nothing_yet = _EMPTY_LABELS if has_prompts else _NO_TEXTS
+        else:
+            self._nothing_yet = _EMPTY if has_prompts else _NO_PROMPTS
         with QSignalBlocker(self._slider):
             self._slider.setRange(0, 0)
         self.refresh()
@@ -99,7 +110,7 @@ class SampleFeed(QWidget):
             if followed:
                 self._slider.setValue(self._slider.maximum())
         self._slider.setEnabled(len(self._steps) > 1)
-        self.empty.setText(self._history.empty_reason or _EMPTY)
+        self.empty.setText(self._history.empty_reason or self._nothing_yet)
         self._pages.setCurrentIndex(1 if self._steps else 0)
         self._show()
 

@@ -21,7 +21,7 @@ from app.session.run_history import RunHistory, Table
 from app.session.session import Session
 from app.training.curves.curve_choices import CurveChoices
 from app.training.curves.layer_heat import LayerHeat
-from app.training.curves.loss_chart import LossChart
+from app.training.curves.loss_chart import LOSS, LossChart
 from app.training.curves.metric_chart import MetricChart
 from app.training.curves.run_axis import RunAxis
 from app.training.curves.run_chart import RunChart
@@ -31,6 +31,7 @@ from app.training.shown_run import ShownRun
 from models.events import Noted
 from models.number_words import format_duration, format_percent, format_size, size_unit
 from models.runs.run_folder import RunFolder
+from models.settings.tasks import TASKS
 
 _CHARTS_HIGH = 19
 """Minimum height of the charts, in lines of text; where the samples do not fit below, the view scrolls."""
@@ -192,10 +193,11 @@ class CurvesView(QWidget):
         run = self._run
         assert run is not None
         self._has_begun = len(run.history.train) > 0
-        n_classes, noun = 0, "token"
+        n_classes, noun, unit = 0, "token", LOSS.unit
         if run.spec is not None:
             n_classes, noun = run.spec.n_classes, "label" if run.spec.model.head in ("sequence", "token") else "token"
-        self.loss.show_history(run.history, n_classes, initial_measurements(run), noun)
+            unit = TASKS[run.spec.data.task].loss_unit
+        self.loss.show_history(run.history, n_classes, initial_measurements(run), noun, unit)
 
     @Slot()
     def refresh(self) -> None:

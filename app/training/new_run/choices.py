@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, frame, label, row, separator
+from app.kit.basics import button, column, label, row, separator, step_card
 from app.kit.forms.config_form import ConfigForm
 from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
@@ -155,12 +155,12 @@ class RunChoices(QScrollArea):
     def _model_card(self) -> QWidget:
         caption = label("Start from")
         caption.setBuddy(self.start.choice)
-        return _card(
+        return step_card(
             "1  Model", "The architecture, and what its weights are at first", caption, self.start, self.design
         )
 
     def _data_card(self) -> QWidget:
-        return _card(
+        return step_card(
             "2  Data",
             "What the model reads, and how text becomes tokens",
             self.data,
@@ -171,7 +171,7 @@ class RunChoices(QScrollArea):
         )
 
     def _settings_card(self) -> QWidget:
-        card = _card("3  Settings", "How it learns. Folded groups are advanced, with good defaults.")
+        card = step_card("3  Settings", "How it learns. Folded groups are advanced, with good defaults.")
         lines = card.layout()
         assert isinstance(lines, QVBoxLayout)
         rate = button(
@@ -233,14 +233,3 @@ class RunChoices(QScrollArea):
             self._source = source
             self.tokenizer.set_source(source)
         self.changed.emit()
-
-
-def _card(title: str, caption: str, *widgets: QWidget) -> QFrame:
-    card = frame("card")
-    lines = card.layout()
-    assert isinstance(lines, QVBoxLayout)
-    lines.addWidget(label(title, "heading"))
-    lines.addWidget(label(caption, "caption", wrap=True))
-    for widget in widgets:
-        lines.addWidget(widget)
-    return card

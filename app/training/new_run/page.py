@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QSize, QTimer, Slot
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QPushButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
 
-from app.kit.basics import button
+from app.kit.basics import add_menu, button
 from app.kit.layout.refit import Refit
 from app.kit.layout.views import Side
 from app.kit.theme import SPACE, ThemeProvider
@@ -80,8 +80,7 @@ class NewRun(QWidget):
 
     def _file_button(self, theme: ThemeProvider) -> QPushButton:
         more = button("", theme, icon="dots-three", role="quiet", tip="Load or save all settings as a file")
-        menu = QMenu(more)
-        for words, icon, tip, do in (
+        entries = (
             (
                 "Load settings…",
                 "folder-open",
@@ -94,13 +93,8 @@ class NewRun(QWidget):
                 "Save all settings to a TOML file for “terrarium train”, here or on another computer",
                 self.save,
             ),
-        ):
-            action = menu.addAction(words)
-            action.setToolTip(tip)
-            theme.set_icon(action, icon)
-            action.triggered.connect(lambda checked=False, do=do: do())
-        menu.setToolTipsVisible(True)
-        more.setMenu(menu)
+        )
+        add_menu(more, theme, entries)
         return more
 
     def minimumSizeHint(self) -> QSize:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QGridLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QProgressBar, QPushButton, QWidget
 
-from app.kit.basics import column, label, set_role
+from app.kit.basics import add_menu, button, column, label, row, set_role
 from app.kit.forms.config_form import ConfigForm
 from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo, NumberLabel
+from app.kit.labels import ElidedCombo, ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.preset_words import format_parameter_count
 from app.kit.words.value_words import words
+from app.session.model_importer import ModelImporter
 from app.session.session import Session
 from models import cost
+from models.events import Event, Notice, Phase, Progress
 from models.number_words import format_compact, format_size
 from models.settings.model_config import ModelConfig
 from models.settings.tune_spec import TUNE_MODES, TuneSpec
@@ -32,8 +35,11 @@ _UNCHANGED = "The architecture and the tokenizer are those of this model."
 _HELD = TuneSpec(parent="-")
 
 
+_PROGRESS_STEPS = 1000
+
+
 class StartPicker(QWidget):
-    """Chooses a TuneSpec, or none. Models of others are imported first (menu File), and are then in the list.
+    """Chooses a TuneSpec, or none. A model of others is imported first, and is then in the list and chosen.
 
     Signals:
         changed(): `spec` or `problem` is new.
@@ -50,8 +56,12 @@ class StartPicker(QWidget):
         self.choice.setAccessibleName("Start from")
         self.choice.setToolTip(
             "Nothing, with random weights at first; or a model that has learned something already: one of your runs, "
-            "or an imported model (menu File)."
+            "or an imported model."
         )
+        self.importer = ModelImporter(session.library, session.runs, session.notices, self)
+        self.open = self._open_button(theme)
+        self.cancel = button("Cancel", theme, self.importer.cancel, role="link", tip="Stop; nothing of it is kept")
+        self.phase, self.progress, self._importing = ElidedLabel(), QProgressBar(), QWidget()
         self.checkpoint = QComboBox()
         self.checkpoint.setAccessibleName("Checkpoint to start from")
         self.checkpoint.setToolTip("The weights after which step")
@@ -66,14 +76,76 @@ class StartPicker(QWidget):
         self.costs = {mode: (NumberLabel(7, "mono-small"), NumberLabel(9, "mono-small")) for mode in TUNE_MODES}
         self._modes = {mode: label(words(mode), "small") for mode in TUNE_MODES}
         self._tuning.setLayout(column(self.checkpoint, self._about, self.form, self._why, self._cost_table()))
-        self.setLayout(column(self.choice, self._tuning))
+        chosen = row(self.choice, self.open)
+        chosen.setStretch(0, 1)
+        whole = column(self._importing, self._tuning)
+        whole.insertLayout(0, chosen)
+        self.setLayout(whole)
+        self._build_progress()
         self.choice.activated.connect(self._on_choice)
         self.checkpoint.activated.connect(lambda: self.changed.emit())
         self.form.changed.connect(self._on_form)
         self.form.problem_changed.connect(lambda _: self.changed.emit())
+        self.importer.events_received.connect(self._on_import_events)
+        self.importer.changed.connect(self._show_import)
+        self.importer.imported.connect(lambda run_id, name: self.start_from(run_id))
+        session.closing.connect(self.importer.close)
         session.runs.changed.connect(self.reload)
         session.training.ended.connect(self.reload)
         self.reload()
+
+    def _open_button(self, theme: ThemeProvider) -> QPushButton:
+        tip = "Bring a model from outside the library into it, and start from that"
+        opens = button("Open…", theme, icon="folder-open", tip=tip)
+        entries = (
+            ("A folder…", "folder-open", "A Hugging Face folder, or a run of Terrarium", self._ask_folder),
+            ("A GGUF file…", "file", "A .gguf file", self._ask_file),
+        )
+        add_menu(opens, theme, entries)
+        return opens
+
+    def _build_progress(self) -> None:
+        self.progress.setRange(0, _PROGRESS_STEPS)
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress of the import")
+        self.phase.setProperty("role", "caption")
+        head = row(self.phase, self.cancel)
+        head.setStretch(0, 1)
+        lines = column(self.progress, spacing=SPACE // 2)
+        lines.insertLayout(0, head)
+        self._importing.setLayout(lines)
+        self._show_import()
+
+    def _ask_folder(self) -> None:
+        if folder := QFileDialog.getExistingDirectory(self, "Choose the folder of a model"):
+            self.import_from(Path(folder))
+
+    def _ask_file(self) -> None:
+        file, _ = QFileDialog.getOpenFileName(self, "Choose a GGUF file", "", "GGUF models (*.gguf)")
+        if file:
+            self.import_from(Path(file))
+
+    def import_from(self, source: Path) -> None:
+        """Import a model into the library, then start from it."""
+        if self.importer.start(source):
+            self.phase.setText(f"Reading {source.name}")
+            self.progress.setValue(0)
+            self._show_import()
+
+    @Slot(object)
+    def _on_import_events(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            if isinstance(event, Notice):
+                self._session.notices.say(event.sentence)
+            elif isinstance(event, Phase):
+                self.phase.setText(event.name)
+            elif isinstance(event, Progress) and event.total:
+                self.progress.setValue(round(_PROGRESS_STEPS * event.done / event.total))
+
+    @Slot()
+    def _show_import(self) -> None:
+        self._importing.setVisible(self.importer.busy)
+        self.open.setEnabled(not self.importer.busy)
 
     def _cost_table(self) -> QWidget:
         table = QWidget()

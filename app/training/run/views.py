@@ -13,6 +13,8 @@ from app.session.session import Session
 from app.training.curves.view import CurvesView
 from app.training.shown_run import ShownRun
 
+_VIEWS_OF_IMPORTED = ("scores", "lineage")
+
 
 class RunViews(Views):
     """Views of the same run; the visible one is updated while the run grows.
@@ -54,16 +56,17 @@ class RunViews(Views):
         self._update(self.current)
 
     def _offer_views(self, run: ShownRun) -> None:
-        """An imported model has a lineage only; the earlier view comes back with the next run."""
+        """An imported model has scores and a lineage only; the earlier view comes back with the next run."""
         info = self._session.runs.look_up(run.id) if run.id else None
         is_trained = info is None or info.status != "imported"
         if is_trained == self.bar.isTabEnabled(self.names.index("curves")):
             return
         if not is_trained:
             self._view_before_import = self.current
-            self.show_view("lineage")
+            if self.current not in _VIEWS_OF_IMPORTED:
+                self.show_view("lineage")
         for i, name in enumerate(self.names):
-            self.bar.setTabEnabled(i, is_trained or name == "lineage")
+            self.bar.setTabEnabled(i, is_trained or name in _VIEWS_OF_IMPORTED)
         if is_trained:
             self.show_view(self._view_before_import)
 

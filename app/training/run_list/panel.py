@@ -24,13 +24,14 @@ class RunsPanel(QFrame):
     Signals:
         run_chosen(run_id): show this run; '' for none. Emitted again when the chosen run is clicked.
         runs_selected(run_ids): compare these, a tuple of ids.
-        new_asked(): set up a new run.
+        new_asked(), recipes_asked(): set up a new run; learn a task.
         resume_asked(run_id), chat_asked(run_id), template_asked(run_id), fork_asked(run_id)
     """
 
     run_chosen = Signal(str)
     runs_selected = Signal(object)
     new_asked = Signal()
+    recipes_asked = Signal()
     resume_asked = Signal(str)
     chat_asked = Signal(str)
     template_asked = Signal(str)
@@ -56,6 +57,13 @@ class RunsPanel(QFrame):
         self.order.setAccessibleName("Sort order")
         self.order.setToolTip("Sort order of the list")
         self.new = button("New run", theme, self.new_asked.emit, icon="plus", tip="Set up a new run")
+        self.learn = button(
+            "Learn a task",
+            theme,
+            self.recipes_asked.emit,
+            icon="graduation-cap",
+            tip="Recipes: moods, names, questions, translation, summaries, code, mails …, each with its score",
+        )
         self._tools = QWidget()
         self._count = ElidedLabel()
         self._count.setProperty("role", "caption")
@@ -84,6 +92,7 @@ class RunsPanel(QFrame):
         lines.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
         lines.setSpacing(SPACE)
         lines.addLayout(row(title, None, self.new))
+        lines.addWidget(self.learn)
         lines.addWidget(self._tools)
         lines.addWidget(self.pages, 1)
         foot = row(self._count, self.compare_button)

@@ -226,7 +226,8 @@ class RunModel(QAbstractListModel):
         return known[1]
 
     def _tip(self, run: RunInfo) -> str:
-        best = "" if run.best_loss is None else f"lowest validation loss {run.best_loss:.4f} nats per token"
+        unit = " nats per token" if run.best_metric is None else ""  # of a task: per row, word or token
+        best = "" if run.best_loss is None else f"lowest validation loss {run.best_loss:.4f}{unit}"
         trained = "" if run.elapsed_s is None else f"trained for {format_duration(run.elapsed_s)}"
         size = "" if run.size_bytes is None else f"{format_size(run.size_bytes)} on disk"
         how = "started from the weights of" if run.is_tuned else "forked from"

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from models.library.library import RunInfo
+from models.metrics.table import METRICS, best_first
 
 SORTS = {
     "newest": "Newest first",
     "name": "Name",
     "best": "Best loss",
+    "metric": "Best metric",
     "duration": "Longest",
     "size": "Largest on disk",
     "status": "Status",
@@ -21,6 +23,8 @@ SORTS = {
 RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
 """Statuses in which a run can be resumed from its last checkpoint."""
 
+_LAST = chr(0x10FFFF)
+"""Sorts after every title."""
 _FIRST = (
     "running",
     "preparing",
@@ -58,12 +62,21 @@ def sort_runs(runs: Sequence[RunInfo], order: str, status_of: Callable[[RunInfo]
         "newest": lambda run: 0,
         "name": lambda run: run.name.casefold(),
         "best": lambda run: math.inf if run.best_loss is None else run.best_loss,
+        "metric": _metric_key,
         "duration": lambda run: math.inf if run.elapsed_s is None else -run.elapsed_s,
         "size": lambda run: math.inf if run.size_bytes is None else -run.size_bytes,
         "status": lambda run: _rank(status_of(run)),
     }
     newest = sorted(runs, key=lambda run: (run.created, run.id), reverse=True)
     return sorted(newest, key=keys[order])
+
+
+def _metric_key(run: RunInfo) -> tuple[str, float]:
+    """Runs with the same metric stand together, the best first."""
+    if run.best_metric is None:
+        return _LAST, 0.0
+    name, value = run.best_metric
+    return METRICS[name].title, best_first(name, value)
 
 
 def _rank(status: str) -> tuple[int, str]:

@@ -264,15 +264,15 @@ class Headline(QWidget):
         step = "" if found.step is None else f", step {found.step:,}"
         self.interval.setText(f"{about}\n{format_count(report.n, 'row')} of {found.name}{step}")
         name, best = report.headline, list(found.baselines.items())[:_MOST_BASELINES]
-        share = _shares(name, [report.scores[name], *(each.scores[name] for _, each in best)])
-        bars = [_bar("This model", name, report.scores[name], share, "accent")]
-        bars += [_bar(title, name, each.scores[name], share, "faint", HELP.get(title, "")) for title, each in best]
+        share = shares_of(name, [report.scores[name], *(each.scores[name] for _, each in best)])
+        bars = [make_bar("This model", name, report.scores[name], share, "accent")]
+        bars += [make_bar(title, name, each.scores[name], share, "faint", HELP.get(title, "")) for title, each in best]
         self.baselines.show_bars(bars)
         self.verdict.setText(words := describe_lead(found))
         self.verdict.setVisible(bool(words))
         set_role(self.verdict, "warning" if words.startswith("No better") else "")
         groups = [
-            _bar(f"{group} ({each.n:,})", name, each.scores[name], share, "info")
+            make_bar(f"{group} ({each.n:,})", name, each.scores[name], share, "info")
             for group, each in found.groups.items()
         ]
         self.groups.show_bars(groups)
@@ -333,7 +333,7 @@ def format_points(difference: float) -> str:
     return f"{100 * difference:+.1f} points".replace("-", "−")
 
 
-def _shares(name: str, scores: Sequence[Score]) -> Callable[[float], float]:
+def shares_of(name: str, scores: Sequence[Score]) -> Callable[[float], float]:
     """Turns values of a metric into lengths of bars: of its own range, or of the largest value of an error."""
     unit = METRICS[name].unit
     if unit == "points":
@@ -344,7 +344,8 @@ def _shares(name: str, scores: Sequence[Score]) -> Callable[[float], float]:
     return lambda value: 0.8 * value / top
 
 
-def _bar(title: str, name: str, score: Score, share: Callable[[float], float], tone: str, tip: str = "") -> Bar:
+def make_bar(title: str, name: str, score: Score, share: Callable[[float], float], tone: str, tip: str = "") -> Bar:
+    """A row for a score; share: from `shares_of`."""
     interval = score.interval
     words = format_interval(name, score)
     return Bar(

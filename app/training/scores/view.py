@@ -35,9 +35,12 @@ from models.settings.tasks import TASKS
 from models.tasks.stored_scores import StoredScores, list_scores, read_scores
 
 _NO_TASK = (
-    "This run has no task to be scored",
-    "Scores are for runs on a dataset with right answers: classification, names, questions, translation, summaries or "
-    "code.",
+    "This model has no task to be scored",
+    "It neither writes text nor has learned from a dataset with right answers: fine-tune it on one.",
+)
+_NO_DATA = (
+    "No dataset to score it on yet",
+    "{title} is what this model can be scored on: bring such a dataset into the library in the data tab.",
 )
 _NO_MODEL = ("No model yet", "The run can be evaluated as soon as it has a checkpoint.")
 
@@ -169,10 +172,23 @@ class ScoresView(QWidget):
 
     @property
     def task(self) -> str:
-        """The run's task, "" for one that is not scored."""
+        """What the run is scored on: its own task, or for another model that writes text what is answered in text; ""
+        for one that cannot be scored."""
         spec = self._run.spec if self._run is not None else None
-        task = spec.data.task if spec is not None else ""
-        return task if task in TASKS and TASKS[task].metrics else ""
+        if spec is None or TASKS[spec.data.task].metrics:
+            return spec.data.task if spec is not None else ""
+        return "text-to-text" if TASKS["text-to-text"].heads.get(spec.model.topology) == spec.model.head else ""
+
+    @property
+    def _is_imported(self) -> bool:
+        info = self._session.runs.look_up(self._run.id) if self._run is not None and self._run.id else None
+        return info is not None and info.status == "imported"
+
+    @property
+    def _has_own_data(self) -> bool:
+        """Whether the run has learned its task from a dataset of its own."""
+        spec = self._run.spec if self._run is not None else None
+        return spec is not None and spec.data.task == self.task and not self._is_imported
 
     def _offer_checkpoints(self) -> None:
         """Offer the best checkpoint first, then the others from the newest."""
@@ -215,8 +231,9 @@ class ScoresView(QWidget):
             self.stored.setCurrentIndex(self.stored.findData(stored.shown))
             chosen = self.data.currentData()
             self.data.clear()
-            own = run.spec.data.dataset if run.spec is not None else ""
-            self.data.addItem(own or "Its own data", "")
+            own = run.spec.data.dataset if run.spec is not None and self._has_own_data else ""
+            if self._has_own_data:
+                self.data.addItem(own or "Its own data", "")
             for name in stored.datasets:
                 if name != own:
                     self.data.addItem(name, name)
@@ -224,14 +241,16 @@ class ScoresView(QWidget):
         if stored.found is not None:
             self.parts.show_scores(run.name, stored.found, stored.forgetting, stored.others)
             self._pages.setCurrentWidget(self.parts)
+        elif not self._has_own_data and stored.forgetting is not None and stored.forgetting.changes:
+            self.parts.show_forgetting(stored.forgetting)
+            self._pages.setCurrentWidget(self.parts)
         elif not self.task:
-            if stored.forgetting is not None and stored.forgetting.changes:
-                self.parts.show_forgetting(stored.forgetting)
-                self._pages.setCurrentWidget(self.parts)
-            else:
-                self._say(*_NO_TASK)
+            self._say(*_NO_TASK)
         elif not self.checkpoints.count():
             self._say(*_NO_MODEL)
+        elif not self.data.count():
+            heading, sentence = _NO_DATA
+            self._say(heading, sentence.format(title=TASKS[self.task].title))
         else:
             title = TASKS[self.task].title
             self._say(
@@ -254,12 +273,15 @@ class ScoresView(QWidget):
     def _show_state(self) -> None:
         evaluator, run = self.evaluator, self._run
         is_own = run is not None and evaluator.request is not None and evaluator.request.run_id == run.id
-        can = bool(self.task) and bool(self.checkpoints.count())
-        self._bar.setVisible(can)
+        can = bool(self.task) and bool(self.checkpoints.count()) and bool(self.data.count())
+        self._bar.setVisible(can or self.stored.count() > 1)
+        self.checkpoints.setVisible(can and not self._is_imported)  # which has one only
+        self._on_words.setText("Score it on" if self._is_imported else "on")
+        self.evaluate.setVisible(can)
         for shown in (self._shown_words, self.stored):
             shown.setVisible(self.stored.count() > 1)
         for on in (self._on_words, self.data):
-            on.setVisible(self.data.count() > 1)
+            on.setVisible(self.data.count() > 1 or (can and not self._has_own_data))
         trains = self._session.training.active
         self.evaluate.setEnabled(can and not evaluator.busy and not trains)
         self.evaluate.setText("Evaluate again" if self.found is not None else "Evaluate")

@@ -23,6 +23,12 @@ _EMPTY = (
     "A run with pinned prompts records its outputs for them as it learns. For a new run, enter some under “Pinned "
     "prompts”, and set “Sample every” above 0.",
 )
+_EMPTY_LABELS = (
+    "Nothing recorded yet",
+    "This model predicts labels and writes no text. A run records what it predicts for a few texts as it learns: for a "
+    "new run, enter them under “Pinned prompts”, and set “Sample every” above 0. Scores has its predictions for rows "
+    "of data.",
+)
 
 
 class TimeMachine(QWidget):
@@ -107,7 +113,10 @@ class TimeMachine(QWidget):
     def _offer_prompts(self, prompts: tuple[str, ...]) -> None:
         self._pages.setCurrentIndex(0 if prompts else 1)
         why = self._run.history.empty_reason if self._run is not None else ""
-        self._empty.set_words(*(("Nothing to show", why) if why else _EMPTY))
+        spec = self._run.spec if self._run is not None else None
+        predicts_labels = spec is not None and spec.model.head not in ("language", "none")
+        advice = _EMPTY_LABELS if predicts_labels else _EMPTY
+        self._empty.set_words(*(("Nothing to show", why) if why else advice))
         if prompts == tuple(self.prompt.itemData(i) for i in range(self.prompt.count())):
             return
         chosen = self.prompt.currentData()

@@ -15,6 +15,7 @@ from app.training.trials.finder_view import FinderView
 from app.training.trials.trials import Trials, TrialState
 from models.settings.optimizers import OPTIMIZERS
 from models.settings.run_spec import RunSpec, TrainConfig
+from models.settings.tasks import TASKS
 
 _ABOUT = (
     "A short training on this run's own data, in which the learning rate grows with every step. The loss falls at "
@@ -32,7 +33,7 @@ class LrFinderView(FinderView):
         super().__init__(trials, training, theme, "lr", title=title, about=_ABOUT, start=start)
         self._choice: float | None = None
         self._suggested: float | None = None
-        self.chart = Chart(theme, x=_axis_title(TrainConfig()), y="Loss (nats per token)")
+        self.chart = Chart(theme, x=_axis_title(TrainConfig()), y="Loss")
         self.chart.setAccessibleName("Loss by learning rate")
         self._band = pg.LinearRegionItem(movable=False)
         # Plain items: few points, and the fast curves do not support a logarithmic x axis.
@@ -71,6 +72,8 @@ class LrFinderView(FinderView):
         return bool(state.lr_points)
 
     def _draw(self, state: TrialState) -> None:
+        task = state.lr_of.data.task if state.lr_of is not None else "language"
+        self.chart.getPlotItem().setLabel("left", f"Loss ({TASKS[task].loss_unit})")
         rates = np.array([point.lr for point in state.lr_points])
         smoothed = np.array([point.smoothed for point in state.lr_points])
         losses = np.array([point.loss for point in state.lr_points])

@@ -10,11 +10,11 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO, cast
+from typing import IO, BinaryIO, NoReturn, cast
 
 from models.number_words import format_size
 
@@ -24,7 +24,10 @@ MAX_FILES = 100_000
 """The most files of one source, and members of one archive."""
 MAX_RATIO = 200
 FREE_BYTES = 1 << 26
-"""What is packed may become MAX_RATIO times its size, and as much as FREE_BYTES in any case."""
+"""What is packed may become MAX_RATIO times its size, and as much as FREE_BYTES in any case; so may all files of a
+source together."""
+MAX_UNPACKED_BYTES = 1 << 38
+"""The most that is read out of packed files of one source, however large they are."""
 
 _PART_BYTES = 1 << 16
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -95,7 +98,8 @@ class SourceFile:
         """
         try:
             with self._raw() as (raw, limit):
-                yield cast(BinaryIO, io.BufferedReader(_Counted(raw, self.name, limit, meter), _PART_BYTES))
+                counted = _Counted(raw, self.name, limit, meter, is_packed=self.is_packed)
+                yield cast(BinaryIO, io.BufferedReader(counted, _PART_BYTES))
         except OSError as error:
             if isinstance(error, gzip.BadGzipFile):
                 raise FormatError(self.name, 0, "it is not a .gz file, or damaged: pack it again.") from error
@@ -126,19 +130,26 @@ class SourceFile:
 
 @dataclass(kw_only=True)
 class Meter:
-    """How many bytes were read from all files of a source, against their `total`."""
+    """How many bytes were read from all files of a source, against their `total`, and against what may be unpacked."""
 
     total: int = 0
     done: int = 0
+    limit: int = MAX_UNPACKED_BYTES
+
+
+def unpacking_limit(paths: Collection[Path]) -> int:
+    """How many bytes files on disk may become."""
+    return min(MAX_UNPACKED_BYTES, max(FREE_BYTES, MAX_RATIO * sum(map(_size, paths))))
 
 
 class _Counted(io.RawIOBase):
-    """A stream that counts what is read from it and refuses to give more than `limit` bytes."""
+    """A stream that counts what is read from it and refuses to give more than `limit` bytes; if it is packed, more than
+    the meter's limit too."""
 
-    def __init__(self, stream: IO[bytes], name: str, limit: int, meter: Meter | None) -> None:
+    def __init__(self, stream: IO[bytes], name: str, limit: int, meter: Meter | None, *, is_packed: bool) -> None:
         super().__init__()
         self._stream, self._name, self._limit, self._meter = stream, name, limit, meter
-        self._n_read = 0
+        self._n_read, self._is_packed = 0, is_packed
 
     def readable(self) -> bool:
         return True
@@ -147,16 +158,21 @@ class _Counted(io.RawIOBase):
         data = self._stream.read(len(buffer))
         buffer[: len(data)] = data
         self._n_read += len(data)
+        if self._n_read > self._limit:
+            self._refuse("it unpacks", self._limit)
         if self._meter is not None:
             self._meter.done += len(data)
-        if self._n_read > self._limit:
-            raise FormatError(
-                self._name,
-                0,
-                f"it unpacks to more than {format_size(self._limit)}, which a data set would not: "
-                "if that is meant, unpack it yourself.",
-            )
+            if self._is_packed and self._meter.done > self._meter.limit:
+                self._refuse("with the files before it, it unpacks", self._meter.limit)
         return len(data)
+
+    def _refuse(self, what: str, limit: int) -> NoReturn:
+        raise FormatError(
+            self._name,
+            0,
+            f"{what} to more than {format_size(limit)}, which a data set would not: if that is meant, unpack it "
+            "yourself.",
+        )
 
 
 def read_lines(file: SourceFile, encoding: str = "", meter: Meter | None = None) -> Iterator[tuple[int, str]]:
@@ -351,8 +367,8 @@ def _in_archive(path: Path) -> Iterator[SourceFile]:
             )
         if info.flag_bits & 1:
             raise FormatError(str(path), 0, "it is encrypted: unpack it with its password, and choose the folder.")
-    unpacked, packed = sum(info.file_size for info in members), sum(info.compress_size for info in members)
-    if unpacked > max(FREE_BYTES, MAX_RATIO * packed):
+    unpacked, packed = sum(info.file_size for info in members), _size(path)  # members may share bytes
+    if unpacked > unpacking_limit([path]):
         raise FormatError(
             str(path), 0, f"it unpacks from {format_size(packed)} to {format_size(unpacked)}, which no data set does."
         )

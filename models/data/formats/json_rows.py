@@ -10,6 +10,8 @@ from models.data.formats.files import MAX_LINE_BYTES, FormatError, Meter, Source
 from models.data.formats.rows import ReadOptions, Row, flatten
 from models.number_words import format_size
 
+_DECODER = json.JSONDecoder()
+
 _ARRAYS = ("data", "rows", "examples", "train", "items", "records", "instances", "conversations")
 """Keys of an outer object under which the array of rows may stand."""
 
@@ -70,7 +72,6 @@ class _Scanner:
         self._file = file
         self._chunks = read_chunks(file, options.encoding, meter)
         self._text, self._at, self._line = "", 0, 1
-        self._decoder = json.JSONDecoder()
 
     def peek(self) -> str:
         """The next character that is no white space; FormatError at the end."""
@@ -93,7 +94,7 @@ class _Scanner:
         line, want = self._line, 1 << 16
         while True:
             try:
-                value, end = self._decoder.raw_decode(self._text, self._at)
+                value, end = _DECODER.raw_decode(self._text, self._at)
             except ValueError as error:
                 # Is it wrong, or only cut off by what was read so far? A number at the very end may go on, too.
                 if self._more(want):
@@ -144,6 +145,10 @@ class _Scanner:
 
 def _loads(file: SourceFile, line: int, text: str) -> Any:
     try:
+        if text.startswith("{"):  # by far the most often, and json.loads takes half as long again
+            value, end = _DECODER.raw_decode(text)
+            if text[end:] in ("\n", ""):
+                return value
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise FormatError(file.name, line, f"it is no valid JSON ({error.msg}, column {error.colno}).") from error

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from models.data.formats.catalogues import read_mo, read_po, read_qm
-from models.data.formats.files import FormatError, Meter, SourceFile, find_files, read_chunks, read_lines
+from models.data.formats.files import (
+    FormatError,
+    Meter,
+    SourceFile,
+    find_files,
+    read_chunks,
+    read_lines,
+    unpacking_limit,
+)
 from models.data.formats.hub_folder import read_hub_folder, refuse_arrow_folder
 from models.data.formats.json_rows import read_json, read_jsonl
 from models.data.formats.parallel import pair_files, read_parallel, read_tmx
@@ -206,7 +214,10 @@ def open_source(paths: Sequence[Path | str], options: ReadOptions | None = None)
         left_out=tuple(file.name for file in found if file.name not in read),
         configs=configs,
         labels=labels,
-        meter=Meter(total=sum(each.size for file in files for each in (file, *file.beside))),
+        meter=Meter(
+            total=sum(each.size for file in files for each in (file, *file.beside)),
+            limit=unpacking_limit({each.path for file in files for each in (file, *file.beside)}),
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Row = dict[str, Any]
 """Column → value: a text, a number, a truth value, None, or a list."""
@@ -37,8 +37,7 @@ class ReadOptions:
     config: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One row as read. `line`: where it begins in its file, from 1 (of Parquet: the row). `split`: as of SourceFile."""
 
     values: Row
@@ -68,6 +67,8 @@ def flatten(value: Mapping[str, Any]) -> Row:
     Raises:
         ValueError: where it is too deep or has too many columns.
     """
+    if len(value) <= MAX_COLUMNS and not any(isinstance(inner, dict) for inner in value.values()):
+        return dict(value)
     row: Row = {}
     _flatten_into(row, value, "", 0)
     return row

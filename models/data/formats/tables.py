@@ -58,7 +58,7 @@ def sniff(file: SourceFile, options: ReadOptions) -> Dialect:
     """How the table is written, from its first lines.
 
     Raises:
-        FormatError: where it is empty, or its header names two columns alike.
+        FormatError: where it is empty or has only a header, or that names two columns alike.
     """
     sample = [text for _, text in itertools.islice(read_lines(file, options.encoding), 4 * _N_SAMPLE)]
     if not any(text.strip() for text in sample):
@@ -80,6 +80,8 @@ def sniff(file: SourceFile, options: ReadOptions) -> Dialect:
     twice = [name for name, n in Counter(columns).items() if n > 1]
     if twice:
         raise FormatError(file.name, 1, f"two columns are called {twice[0]!r}: rename one.")
+    if len(rows) == 1:
+        raise FormatError(file.name, 1, "it names columns, but no rows follow: choose a file with data in it.")
     return Dialect(delimiter=delimiter, is_quoted=is_quoted, has_header=True, columns=columns)
 
 
@@ -130,10 +132,14 @@ def _cells(
 
 
 def _is_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row names the columns: names, unlike what stands below them."""
+    """Whether the first row names the columns: names, unlike what stands below them, if anything does."""
     first, below = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
     names = [cell.strip() for cell in first]
-    if not below or any(not _IDENTIFIER.fullmatch(name) for name in names) or len(set(names)) < len(names):
+    if (
+        (len(rows) > 1 and not below)
+        or any(not _IDENTIFIER.fullmatch(name) for name in names)
+        or len(set(names)) < len(names)
+    ):
         return False
     for index, name in enumerate(names):
         cells = [row[index].strip() for row in below]

@@ -11,7 +11,7 @@ from models.data.formats.registry import open_source
 from models.data.formats.rows import Record
 from models.data.importing.columns import Rows, parts
 from models.data.importing.plan import MENDS, ImportPlan
-from models.data.importing.scan import MAX_NEAR, PROGRESS_ROWS, TRAIN, Scan, input_text, row_labels, scan_events
+from models.data.importing.scan import MAX_NEAR, TRAIN, Scan, input_text, paced, row_labels, scan_events
 from models.data.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows
 from models.data.importing.task_rows import RowError, task_row
 from models.events import Event, Phase, Progress
@@ -175,8 +175,8 @@ def _examples(plan: ImportPlan, found_rows: Mapping[str, Rows]) -> Generator[Eve
     if not wanted:
         return found
     source, last = open_source(plan.paths, plan.read), max(wanted)
-    for index, record in enumerate(source.records()):
-        if index % PROGRESS_ROWS == 0:
+    for index, (record, is_due) in enumerate(paced(source)):
+        if is_due:
             yield Progress(done=source.meter.done, total=source.meter.total)
         for name in wanted.get(index, ()):
             found[name].append(f"{record.where}: {_shown(plan, record)}")

@@ -14,10 +14,10 @@ from models.data.importing.plan import ImportPlan, source_name
 from models.data.importing.scan import (
     EMPTY,
     GOOD,
-    PROGRESS_ROWS,
     TRAIN,
     VAL,
     Scan,
+    paced,
     row_labels,
     scan_events,
     sorted_labels,
@@ -73,19 +73,21 @@ def _write(
     library: Library, plan: ImportPlan, name: str, source: Source, scan: Scan, codes: Codes
 ) -> Generator[Event, None, Corpus]:
     task, labels, n_read, pace = TASKS[plan.task], set[str](), 0, Pace(source.meter.total)
+    has_labels = task.label_column is not None
     with CorpusWriter(library, seed=plan.seed, n_bytes=scan.n_bytes) as writer:
         faults = chain.from_iterable(fault.tolist() for _, (fault,) in parts(scan.fault))
-        for record in source.records():
+        for record, is_due in paced(source):
             fault = next(faults, None)
             if fault is None:
                 break
-            if n_read % PROGRESS_ROWS == 0:
+            if is_due:
                 yield pace.progress(source.meter.done)
             if fault != GOOD:
                 _check_is_mended(plan, record, "empty" if fault == EMPTY else "invalid")
             elif codes[n_read] != LEFT_OUT:
                 row = task_row(plan, record.values)
-                labels.update(row_labels(plan.task, row))
+                if has_labels:
+                    labels.update(row_labels(plan.task, row))
                 writer.add(SPLIT_NAMES[codes[n_read]], row)
             n_read += 1
         if n_read != len(scan):
@@ -93,7 +95,7 @@ def _write(
         return writer.finish(
             name,
             task=plan.task,
-            labels=sorted_labels(labels) if task.label_column is not None else (),
+            labels=sorted_labels(labels) if has_labels else (),
             metric=task.metrics[0] if task.metrics else "",
         )
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from array import array
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from models.data.corpus import Example
+from models.data.corpus import Example, json_line
 from models.data.formats.registry import Source, open_source
+from models.data.formats.rows import Record
 from models.data.importing.columns import Column, Rows
 from models.data.importing.near_duplicates import MAX_CHARACTERS, N_HASHES, MinHash, near_groups
 from models.data.importing.plan import GROUP, ImportPlan
@@ -32,7 +33,8 @@ GOOD, EMPTY, INVALID = 0, 1, 2
 TRAIN, VAL, TEST = 0, 1, 2
 SPLIT_CODES = {"": TRAIN, "train": TRAIN, "val": VAL, "test": TEST}
 PROGRESS_ROWS = 100
-"""So many rows are read between two events."""
+PROGRESS_BYTES = 1 << 20
+"""No more rows, and about no more bytes, are read between two events."""
 
 _INPUTS = frozenset({"text", "text_pair", "messages", "words", "question", "context", "source"})
 """The columns of tasks that a model reads: the others it has to find out."""
@@ -90,13 +92,24 @@ def scan_events(library: Library, plan: ImportPlan) -> Generator[Event, None, Sc
     library.corpora.mkdir(parents=True, exist_ok=True)
     columns = _Columns(plan, tokenizer, library.corpora)
     pace = Pace(source.meter.total)
-    for n, record in enumerate(source.records(), 1):
-        columns.add(record.values, record.split)
-        if n % PROGRESS_ROWS == 0:
+    for record, is_due in paced(source):
+        if is_due:
             yield pace.progress(source.meter.done)
+        columns.add(record.values, record.split)
     if not len(columns.fault):
         raise ValueError(f"{source.files[0].name} has no rows: choose a file with data in it.")
     return (yield from columns.scan(source_stamp(source, plan)))
+
+
+def paced(source: Source) -> Iterator[tuple[Record, bool]]:
+    """The records of a source, each with whether it is time for an event."""
+    n = seen = 0
+    for record in source.records():
+        n, read = n + 1, source.meter.done
+        is_due = n >= PROGRESS_ROWS or read - seen >= PROGRESS_BYTES
+        if is_due:
+            n, seen = 0, read
+        yield record, is_due
 
 
 def input_text(task: str, row: Example) -> str:
@@ -127,6 +140,9 @@ def hash_text(text: str) -> int:
 
 def normalised(text: str) -> str:
     """Without capitals, with one space for any white space."""
+    # Of the characters that are printable, only the space is white: most texts have nothing to be joined anew.
+    if text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " ":
+        return text.casefold()
     return " ".join(text.casefold().split())
 
 
@@ -156,7 +172,7 @@ class _Columns:
         self._n_given[SPLIT_CODES[split]] += 1
         try:
             row = task_row(self._plan, values)
-            data = json.dumps(row, ensure_ascii=False).encode()
+            data = json_line(row).encode()
         except (RowError, UnicodeEncodeError) as error:
             self.fault.append(EMPTY if isinstance(error, EmptyRowError) else INVALID)
             self._add_hashes(0, 0, 0)
@@ -165,7 +181,7 @@ class _Columns:
             return
         task = self._plan.task
         self.fault.append(GOOD)
-        self._n_bytes += len(data) + 1
+        self._n_bytes += len(data)
         text, labels = input_text(task, row), row_labels(task, row)
         key = hash_text(text)
         answer = [value for name, value in row.items() if name not in _INPUTS]
@@ -173,7 +189,8 @@ class _Columns:
         group = values.get(self._plan.columns[GROUP]) if self._plan.columns.get(GROUP) else None
         together = str(group) if group is not None else row["context"] if task == "span" else None
         self._add_hashes(whole, key, key if together is None else hash_text(f"group:{together}"))
-        self._counts.update(labels)
+        if labels:
+            self._counts.update(labels)
         name = "; ".join(labels) if task in ("classification", "multi-label") else None
         self._label.append(-1 if name is None else self._labels.setdefault(name, len(self._labels)))
         self._add_near(key, text)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.metrics.report import Report
+from models.files.atomic import atomic_write_json, read_json
+from models.metrics.report import Report, report_from_dict
+from models.metrics.table import METRICS
 from models.recipes.tasks.table import Bar
 
 ALL = ""
 """The group of all rows."""
+_FILE = "recipe.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,3 +114,92 @@ def summary_of(results: Sequence[TaskResult]) -> dict[str, Any]:
         "seconds": sum(one["seconds"] for one in each),
         "seeds": each,
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeMark:
+    """Which recipe a run is of. name: in ALL_RECIPES. has_own_rows: whether its rows are the user's own."""
+
+    name: str
+    seed: int
+    has_own_rows: bool
+
+
+def mark_run(run: Path, mark: RecipeMark) -> None:
+    """Write into the folder of a run that it is one of a recipe, which is not scored yet."""
+    atomic_write_json(run / _FILE, {"name": mark.name, "seed": mark.seed, "own_rows": mark.has_own_rows})
+
+
+def read_mark(run: Path) -> RecipeMark | None:
+    """The recipe of the run in this folder; None where it is of none, or what says so is damaged."""
+    try:
+        about = read_json(run / _FILE)
+        return RecipeMark(name=str(about["name"]), seed=int(about["seed"]), has_own_rows=bool(about["own_rows"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_result(result: TaskResult) -> None:
+    """Add the result to what `mark_run` wrote, without the details of its reports, which stand in the run's scores."""
+    about = read_json(result.run / _FILE)
+    found = {
+        "seconds": result.seconds,
+        "metric": result.metric,
+        "group": result.group,
+        "bars": [{"metric": bar.metric, "value": bar.value, "group": bar.group} for bar in result.bars],
+        "groups": [
+            {
+                "name": name,
+                "report": _plain(scores.report),
+                "baselines": {title: _plain(report) for title, report in scores.baselines.items()},
+            }
+            for name, scores in result.groups.items()
+        ],
+    }
+    atomic_write_json(result.run / _FILE, {**about, "result": found})
+
+
+def read_result(run: Path) -> TaskResult | None:
+    """What the run in this folder came to; None where it is not of a recipe, or has no scores yet.
+
+    Raises:
+        ValueError: where they are damaged, naming the file.
+    """
+    if not (run / _FILE).is_file():
+        return None
+    about = read_json(run / _FILE)
+    if about.get("result") is None:
+        return None
+    try:
+        found = about["result"]
+        result = TaskResult(
+            name=str(about["name"]),
+            seed=int(about["seed"]),
+            run=run,
+            seconds=float(found["seconds"]),
+            metric=found["metric"],
+            group=found["group"],
+            groups={
+                str(each["name"]): GroupScores(
+                    report=report_from_dict(each["report"]),
+                    baselines={str(title): report_from_dict(own) for title, own in each["baselines"].items()},
+                )
+                for each in found["groups"]
+            },
+            bars=tuple(
+                Bar(metric=str(bar["metric"]), value=float(bar["value"]), group=str(bar["group"]))
+                for bar in found["bars"]
+                if bar["metric"] in METRICS
+            ),
+        )
+        result.groups[result.group].report.with_headline(result.metric)
+        _ = result.are_bars_met  # each has a score
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{run / _FILE} is damaged ({error!r}): learn the task again.") from error
+    return result
+
+
+def _plain(report: Report) -> dict[str, Any]:
+    """A report for JSON, of whose details only the outcomes of code are kept."""
+    outcomes = {name: value for name, value in report.details.items() if name == "outcomes"}
+    return dataclasses.replace(report, details=outcomes).to_dict()

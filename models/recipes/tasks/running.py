@@ -15,16 +15,24 @@ from models.data.tiny_world.splits import split_of
 from models.events import Event, Finished, Phase, Progress
 from models.interop.loading import load_model
 from models.library.library import Library
-from models.metrics.intervals import RESAMPLES
+from models.library.run_record import inspect_run
 from models.metrics.report import Report
-from models.recipes.tasks.published import PublishedRecipe
-from models.recipes.tasks.results import ALL, GroupScores, TaskResult
+from models.recipes.tasks.published import ALL_RECIPES, PublishedRecipe
+from models.recipes.tasks.results import (
+    ALL,
+    GroupScores,
+    RecipeMark,
+    TaskResult,
+    mark_run,
+    read_mark,
+    write_result,
+)
 from models.recipes.tasks.table import TaskRecipe, with_steps
 from models.runs.checkpoint_state import BASE
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import DataSpec, RunSpec
 from models.settings.tasks import TASKS
-from models.tasks.evaluating import dataset_rows, evaluate_predictions, read_task_rows
+from models.tasks.evaluating import dataset_rows, evaluate_predictions, read_task_rows, score_groups
 from models.tasks.predicting import Prediction, predict
 from models.tasks.scoring import TaskRows, write_scores
 from models.tasks.writing import Writing
@@ -36,11 +44,10 @@ from models.training.trials.forecast import forecast
 
 THREADS = 1
 """Matrices this small are multiplied as fast by one thread as by two, and another program can have the other core."""
-_THREADS_OF_TUNED = 2
-"""Those of published models are larger."""
+_THREADS_OF_LARGE = 2
+"""Those of published models are larger, and so are batches of texts to write: some 4,000 tokens."""
 _MIN_STEPS, _MOST_TIMES = 20, 4
 """Where the minutes are given: as many steps as fit into them, but not less, nor so many times the recipe's."""
-_MOST_GROUPS = 20
 _OTHER_SHARE = 0.25
 """The share of given minutes that is kept for everything but training."""
 _SPARE = 16
@@ -56,7 +63,8 @@ class TaskRun:
     """Carries out a recipe once. After the events, `result` holds the scores, None if it was stopped before.
 
     While it trains, `trainer` is the live Trainer and `run` its folder. The scores are also written there, as by
-    `terrarium evaluate`, with those of the groups and baselines among the details.
+    `terrarium evaluate`, with those of the groups and baselines among the details; and the result, which
+    models.recipes.tasks.results reads.
     """
 
     def __init__(
@@ -88,12 +96,26 @@ class TaskRun:
         self._parent, self._data = parent, data
         if isinstance(recipe, PublishedRecipe) and recipe.needs_parent and not parent:
             self._parent, self._data = data, ""
+        self._has_own_rows = _are_own_rows(recipe, self._data)
         self._stop: tuple[bool, str] | None = None
-        self._is_training = False
+        self._is_training = self._is_resumed = False
         self._threads = THREADS
         self.trainer: Trainer | None = None
         self.run: RunFolder | None = None
         self.result: TaskResult | None = None
+
+    @classmethod
+    def resumed(cls, library: Library, run: RunFolder, *, device: str = "auto") -> TaskRun | None:
+        """The rest of a recipe whose run was stopped or paused, from its last checkpoint; None for a run of no recipe.
+
+        What else it had trained, to stand beside, is not known any more.
+        """
+        mark = read_mark(run.folder)
+        if mark is None or mark.name not in ALL_RECIPES:
+            return None
+        task = cls(library, ALL_RECIPES[mark.name], device=device, seed=mark.seed)
+        task.run, task._is_resumed, task._has_own_rows = run, True, mark.has_own_rows
+        return task
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
         """Stop after the current step, or at the next event before or after training; nothing is scored then."""
@@ -119,6 +141,11 @@ class TaskRun:
             torch.set_num_threads(threads)
 
     def _events(self, began: float) -> Generator[Event, None, None]:
+        if self._is_resumed:
+            assert self.run is not None
+            before_s = inspect_run(self.run.folder).elapsed_s or 0.0
+            yield from self._train_and_score(self.run, {}, began - before_s)
+            return
         spec = yield from self._first_spec()
         if self._minutes is not None:
             spec = yield from self._fitted(spec, began)
@@ -127,22 +154,33 @@ class TaskRun:
             plain = self.recipe.spec(
                 self._library.free_run_name(f"{spec.name}, from scratch"), self.seed, data=spec.data
             )
-            if not (yield from self._train(plain)):
+            run = yield from prepare_run(self._library, plain)
+            if not (yield from self._train(run)):
                 return
             beside[FROM_SCRATCH] = yield from self._predict()
-        if not (yield from self._train(spec)):
+        run = yield from prepare_run(self._library, spec)
+        mark_run(run.folder, RecipeMark(name=self.recipe.name, seed=self.seed, has_own_rows=self._has_own_rows))
+        yield from self._train_and_score(run, beside, began)
+
+    def _train_and_score(
+        self, run: RunFolder, beside: Mapping[str, Sequence[Prediction]], began: float
+    ) -> Generator[Event, None, None]:
+        """The run that is scored. beside: the predictions of other models, by what they are called."""
+        if not (yield from self._train(run)):
             return
+        beside = dict(beside)
         if isinstance(self.recipe, PublishedRecipe) and self.recipe.needs_parent:
             yield Phase(name="Asking the model as it was before")
             beside[BEFORE] = yield from self._predict_before()
         groups = yield from self._score(beside)
-        assert self.run is not None
-        self.result = self._result(self.run, groups, time.perf_counter() - began)
+        result = self._result(run, groups, time.perf_counter() - began)
+        write_result(result)
+        self.result = result
 
-    def _train(self, spec: RunSpec) -> Generator[Event, None, bool]:
-        """Train a run of `spec`; whether it came to its end."""
-        self.run = yield from prepare_run(self._library, spec)
-        allowed = min(_THREADS_OF_TUNED, self._threads) if _is_tuned_as_published(self.recipe, spec) else THREADS
+    def _train(self, run: RunFolder) -> Generator[Event, None, bool]:
+        """Train a run; whether it came to its end."""
+        self.run = run
+        allowed = min(_THREADS_OF_LARGE, self._threads) if _is_large(self.recipe, run.spec) else THREADS
         torch.set_num_threads(allowed)
         self.trainer = Trainer(self.run, self._library, device=self._device, allow_threads=allowed)
         if self._stop is not None:  # Ctrl-C may come between any two lines
@@ -208,14 +246,6 @@ class TaskRun:
         name = self._library.free_run_name(f"{recipe.title}, {about}")
         return recipe.spec(name, self.seed, data=data, parent=self._parent)
 
-    @property
-    def _has_own_rows(self) -> bool:
-        """Whether the data are rows of the user's own: for a recipe that reads a package, JSON lines or a dataset."""
-        if not isinstance(self.recipe, PublishedRecipe):
-            return bool(self._data)
-        path = Path(self._data).expanduser()
-        return bool(self._data) and (path.suffix == ".jsonl" or not (path.exists() or "." in path.name))
-
     def _fitted(self, spec: RunSpec, began: float) -> Generator[Event, None, RunSpec]:
         """The spec with as many steps as fit into the minutes."""
         assert self._minutes is not None
@@ -240,7 +270,7 @@ class TaskRun:
         run, corpus, data = self.run, self._corpus(), self._test_rows()
         labels = run.spec.data.labels
         found = yield from evaluate_predictions(data, (yield from self._predict()), labels)
-        reports = {ALL: found.report} | (yield from self._by_group(data, found.predictions, labels))
+        reports = {ALL: found.report} | (yield from score_groups(data, found.predictions, labels))
         yield Phase(name="Scoring simple rules on the same rows")
         others = dict(beside)
         for make in self.recipe.baselines:
@@ -250,7 +280,7 @@ class TaskRun:
         baselines: dict[str, Mapping[str, Report]] = {}
         for title, predictions in others.items():
             whole = yield from evaluate_predictions(data, predictions, labels, resamples=0)
-            of_group = yield from self._by_group(data, predictions, labels, resamples=0)
+            of_group = yield from score_groups(data, predictions, labels, resamples=0)
             baselines[title] = {ALL: whole.report} | of_group
         groups = {
             group: GroupScores(report=report, baselines={title: own[group] for title, own in baselines.items()})
@@ -264,23 +294,8 @@ class TaskRun:
         write_scores(run.folder, dataclasses.replace(found, report=dataclasses.replace(found.report, details=details)))
         return groups
 
-    def _by_group(
-        self, data: TaskRows, predictions: Sequence[Prediction], labels: Sequence[str], resamples: int = RESAMPLES
-    ) -> Generator[Event, None, dict[str, Report]]:
-        """The reports of the rows of each group; none where rows have no groups, or each nearly its own."""
-        reports: dict[str, Report] = {}
-        names = dict.fromkeys(str(row["group"]) for row in data.rows if "group" in row)
-        for group in names if len(names) <= _MOST_GROUPS else ():
-            chosen = [i for i, row in enumerate(data.rows) if str(row.get("group")) == group]
-            part = dataclasses.replace(data, rows=[data.rows[i] for i in chosen])
-            own = [predictions[i] for i in chosen]
-            found = yield from evaluate_predictions(part, own, labels, resamples=resamples)
-            reports[group] = found.report
-        return reports
-
     def _result(self, run: RunFolder, groups: Mapping[str, GroupScores], seconds: float) -> TaskResult:
         headline = self.recipe.headline
-        has_bar = not self._has_own_rows
         report = groups[ALL].report
         is_scored = headline.metric in report.scores
         return TaskResult(
@@ -291,12 +306,21 @@ class TaskRun:
             metric=headline.metric if is_scored else report.headline,
             group=headline.group if headline.group in groups else ALL,
             groups=groups,
-            bars=self.recipe.bars if has_bar else (),
+            bars=() if self._has_own_rows else self.recipe.bars,
         )
 
 
-def _is_tuned_as_published(recipe: TaskRecipe, spec: RunSpec) -> bool:
-    return isinstance(recipe, PublishedRecipe) and recipe.tuning is not None and spec.tune is not None
+def _are_own_rows(recipe: TaskRecipe, data: str) -> bool:
+    """Whether `data` are rows of the user's own: for a recipe that reads a package, JSON lines or a dataset."""
+    if not isinstance(recipe, PublishedRecipe):
+        return bool(data)
+    path = Path(data).expanduser()
+    return bool(data) and (path.suffix == ".jsonl" or not (path.exists() or "." in path.name))
+
+
+def _is_large(recipe: TaskRecipe, spec: RunSpec) -> bool:
+    is_tuned = isinstance(recipe, PublishedRecipe) and recipe.tuning is not None and spec.tune is not None
+    return is_tuned or spec.learned_task == "text-to-text"
 
 
 def own_dataset(library: Library, data: str, task: str) -> Corpus:

@@ -1,6 +1,6 @@
 """The recipes behind `terrarium task`: one entry a task, with all that a screen needs to offer and to judge it.
 
-No torch import. Designs and steps were found on world 0; those of summaries are not proven at full length yet.
+No torch import. Designs and steps were found on worlds 0 and 2.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from models.data.tiny_world.tasks import code
 from models.data.tiny_world.tasks.corpora import WORLD_TASKS, world_task_data
-from models.metrics.table import METRICS
+from models.metrics.table import METRICS, format_score
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.settings.slots import check_complete
@@ -46,6 +46,20 @@ class Bar:
         if score is None:
             return False
         return score <= self.value if METRICS[self.metric].higher_is_better is False else score >= self.value
+
+    @property
+    def what(self) -> str:
+        """What is measured: “Accuracy of “seen””."""
+        return METRICS[self.metric].title + (f" of “{self.group}”" if self.group else "")
+
+    @property
+    def limit(self) -> str:
+        """What it must be: “at least 98.0 %”."""
+        most = "most" if METRICS[self.metric].higher_is_better is False else "least"
+        return f"at {most} {format_score(self.metric, self.value)}"
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.limit}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,9 +179,9 @@ _RECIPES = (
         title="Questions",
         help="Marks the answer to a question in a text, or says that it has none. Which facts go together is held "
         "out: nothing but the text can tell.",
-        model=dataclasses.replace(_ENCODER, context_length=160, n_segment=2),
+        model=dataclasses.replace(_ENCODER, context_length=160, n_segment=2, n_layer=3),
         tokenizer=_bpe(1024),
-        train=_train(2400, batch_size=8, eval_batches=16),
+        train=_train(1200, eval_batches=8),
         baselines=(LastMentioned,),
         bars=(Bar(metric="exact_match", value=0.95), Bar(metric="no_answer_f1", value=0.90)),
         minutes=3,
@@ -193,9 +207,9 @@ _RECIPES = (
         title="Summaries",
         help="Says in a line how a story ends, or what became of the thing that changed hands most. Neither is a "
         "sentence of the story: who has what has to be followed.",
-        model=dataclasses.replace(_ENCODER_DECODER, context_length=192),
+        model=dataclasses.replace(_DECODER, context_length=192),
         tokenizer=_bpe(1024),
-        train=_train(2000, batch_size=8, eval_batches=8),
+        train=_train(1500, batch_size=8, eval_batches=8, context_loss_weight=0.2),
         baselines=(LeadSentence, LastSentences),
         bars=(Bar(metric="facts_right", value=0.90), Bar(metric="rouge_l", value=0.97)),
         minutes=4,

@@ -22,7 +22,7 @@ from models.architecture.transformer import AnyModel, Decoder
 from models.data.batch import Batch
 from models.data.corpus import Corpus
 from models.data.tiny_world.wishes import WISHES
-from models.events import AlignMetrics, Event, MicroStep
+from models.events import AlignMetrics, Event, MicroStep, ValMetrics
 from models.inference.many_replies import DrawnReply, draw_batch
 from models.runs.checkpoint_state import TrainState
 from models.settings.align_spec import AlignSpec
@@ -141,13 +141,14 @@ class GrpoStage:
                 loss += float(part.detach())
             first += rows
         gradients = self._gradients(loss, rollouts)
+        kl = self._exact_kl(batches)  # of the policy that drew them
         if has_any:
             apply(gradients)
         updated = time.perf_counter()
         figures = rollouts.figures()
         figures |= {
             "entropy": entropy / max(n, 1),
-            "kl": self._exact_kl(batches) / len(rollouts.replies),
+            "kl": kl / len(rollouts.replies),
             "sampling/logp_difference": gap,
             "seconds/rollout": rollouts.seconds[0],
             "seconds/score": rollouts.seconds[1],
@@ -170,7 +171,7 @@ class GrpoStage:
             if name in ("reward", "completions/mean_length", "completions/clipped_ratio")
         }
         figures["kl"] = self._exact_kl(self._batches(rollouts)) / len(rollouts.replies)
-        state.record_validation(math.nan, figures["reward"], is_scored=True)
+        state.record_validation(math.nan, figures["reward"])
         look = AlignMetrics(
             step=state.step,
             tokens=state.tokens,
@@ -179,6 +180,17 @@ class GrpoStage:
             figures=tuple(figures.items()),
         )
         yield from self._record.alignment(look)
+        metrics = ValMetrics(
+            step=state.step,
+            tokens=state.tokens,
+            elapsed_s=self._clock.seconds,
+            loss=math.nan,
+            bits_per_byte=None,
+            metric="reward",
+            metric_value=figures["reward"],
+        )
+        yield from self._record.validation(metrics)
+        yield metrics
         yield look
         return True
 

@@ -17,8 +17,8 @@ from models.events import Event, Phase, Progress
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec, TrainConfig
+from models.tasks.batches import make_task_batches
 from models.tasks.rows import LABEL_TASKS
-from models.training.batches import make_batches
 from models.training.prepare import PreparedData, prepare_trial
 from models.training.trials.findings import BatchFound, BatchPoint
 from models.training.trials.trial import Trial, free_bytes, heaviest_batch, prepared_run
@@ -67,10 +67,13 @@ def try_batches(
 
 
 def _batches_of_size(prepared: PreparedData) -> Generator[Event, None, Callable[[TrainConfig], Batches]]:
-    """What makes the training batches for another batch size; the text is encoded once, where it can be."""
+    """What makes the training batches for another batch size; the text is encoded once."""
     spec, corpus, tokenizer = prepared.spec, prepared.corpus, prepared.tokenizer
     if corpus.task in LABEL_TASKS:
-        return lambda train: make_batches(corpus, tokenizer, spec.batch_model, train, labels=spec.data.labels)
+        batches = yield from make_task_batches(
+            corpus, tokenizer, spec.batch_model, spec.train, "train", spec.data.labels
+        )
+        return batches.resized
     objective = objective_on(corpus, spec.batch_model, tokenizer, spec.train.objective)
     encoded = yield from encode_split_events(corpus, tokenizer, "train", prepared.form)
     old = prepared.old_rows()

@@ -12,8 +12,9 @@ from models import cost
 from models.data.batches import Batches, objective_batches
 from models.data.objectives import objective_on
 from models.device import DeviceChoice, choose_device, is_out_of_memory, pick_precision
-from models.events import Event, Phase, Progress
+from models.events import Event, Phase, Progress, result_of
 from models.library.library import Library
+from models.number_words import format_duration
 from models.settings.run_spec import RunSpec, TrainConfig, objective_of
 from models.tasks.rows import LABEL_TASKS
 from models.training.batches import make_batches
@@ -23,12 +24,16 @@ from models.training.prepare import PreparedData, prepare_trial
 from models.training.samples import write_sample
 from models.training.trials.findings import RunCost
 from models.training.trials.preview import encode_splits, preview_encoded, preview_task
-from models.training.trials.trial import Trial, free_bytes, heaviest_batch
+from models.training.trials.trial import Step, Trial, free_bytes, heaviest_batch
 
 TIMED_STEPS = 4
 """Steps after the first, which is slower since the device is cold."""
 
+MAX_TIMED_S = 10.0
+"""Seconds after which no further step is timed: of a large model one step says enough."""
+
 _N_WORK = TIMED_STEPS + 3
+_N_MEASURED_ROWS = 16
 
 
 def forecast(
@@ -85,13 +90,17 @@ def _measure(
     prepared: PreparedData, asked: RunSpec, choice: DeviceChoice, batches: Batches, validation: Batches | None
 ) -> Generator[Event, None, None]:
     spec = prepared.spec
-    train, model = spec.train, spec.batch_model
-    precision = str(pick_precision(train, model, choice.device)).removeprefix("torch.")
+    train = spec.train
+    precision = str(pick_precision(train, spec.model, choice.device)).removeprefix("torch.")
+    heaviest = heaviest_batch(batches)
+    n_texts, length = batches.batch(heaviest).inputs.shape
+    source = batches.batch(heaviest).source
     estimate = cost.memory(
-        model,
-        train.batch_size,
-        model.context_length,
+        spec.batch_model,
+        n_texts,
+        length,
         train.optimizer,
+        source_length=None if source is None else source.size(1),
         device=choice.device.type,
         precision=precision,
         tune=spec.tune,
@@ -113,15 +122,20 @@ def _measure(
     trial = None
     try:
         trial = Trial(prepared, batches, choice)
-        steps = []
-        for i in range(1 + TIMED_STEPS):
-            steps.append(trial.step(i))
-            yield Progress(done=i + 1, total=_N_WORK)
-        del steps[0]
-        peak = trial.peak_bytes(heaviest_batch(batches))
+        steps: list[Step] = []
+        while len(steps) < 1 + TIMED_STEPS and sum(step.seconds for step in steps) < MAX_TIMED_S:
+            steps.append(trial.step(len(steps)))
+            yield Progress(done=len(steps), total=_N_WORK)
+        yield Phase(name=f"Measuring the memory of a step, which takes about {format_duration(steps[-1].seconds)}")
+        if len(steps) > 1:
+            del steps[0]
+        yield Progress(done=_N_WORK - 2, total=_N_WORK)
+        peak = trial.peak_bytes(heaviest)
+        yield Phase(name="Measuring the validation and the samples")
         yield Progress(done=_N_WORK - 1, total=_N_WORK)
         validation_s = _validation_seconds(trial, train, validation)
         samples_s = _sample_seconds(trial, prepared)
+        validation_s += _metric_seconds(trial, prepared)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -153,22 +167,41 @@ def _validation_seconds(trial: Trial, train: TrainConfig, validation: Batches | 
     return trial.validate(batches[len(batches) // 2]) * len(batches) * times_due(train.steps, train.eval_interval)
 
 
+def _metric_seconds(trial: Trial, prepared: PreparedData) -> float:
+    """Seconds of all measurements of a task's metric, extrapolated from a few rows; a text is as long as it may be."""
+    train = prepared.spec.train
+    if not train.eval_interval:
+        return 0.0
+    scorer = make_scorer(prepared.corpus, prepared.tokenizer, prepared.spec, prepared.template)
+    if scorer is None:
+        return 0.0
+    few = dataclasses.replace(scorer, rows=scorer.rows[:: -(-len(scorer.rows) // _N_MEASURED_ROWS)])
+    began = time.perf_counter()
+    result_of(few.measure(trial.model))
+    share = len(scorer.rows) / len(few.rows)
+    return (time.perf_counter() - began) * share * times_due(train.steps, train.eval_interval)
+
+
 def _sample_seconds(trial: Trial, prepared: PreparedData) -> float:
     """Seconds of all samples of the run, extrapolated from one prompt."""
-    spec = prepared.spec
+    spec, corpus = prepared.spec, prepared.corpus
     train = spec.train
     if not (train.sample_interval and train.prompts):
         return 0.0
+    is_pair = corpus.task == "text-to-text"
+    rewrites = is_pair and spec.model.topology == "encoder-decoder"
     began = time.perf_counter()
     write_sample(
         trial.model,
         prepared.tokenizer,
         train.prompts[0],
-        as_chat=prepared.corpus.has_chats,
+        as_chat=corpus.has_chats or (is_pair and not rewrites),
         seed=train.seed,
         max_tokens=train.sample_tokens,
         denoises=objective_of(spec.model, train.objective) == "denoising",
-        scorer=make_scorer(prepared.corpus, prepared.tokenizer, spec, prepared.template),
+        rewrites=rewrites,
+        template=prepared.template,
+        scorer=make_scorer(corpus, prepared.tokenizer, spec, prepared.template),
     )
     n = times_due(train.steps, train.sample_interval, train.checkpoint_interval)
     return (time.perf_counter() - began) * len(train.prompts) * n

@@ -15,7 +15,7 @@ import pytest
 from app.cli import COMMANDS, main
 from app.commands.progress import ProgressLine
 from app.commands.replying import add_sampling_options, sampling_from
-from models.events import Event, RunStarted
+from models.events import Event, RunStarted, TrainMetrics
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import RunQueue
@@ -207,14 +207,9 @@ def test_ctrl_c_stops_and_saves_and_the_run_resumes(
 ) -> None:
     spec = home / "long.toml"
     spec.write_text(SPEC.format(steps=100_000).replace("eval_interval = 2", "eval_interval = 0"))
-    arguments = [sys.executable, "-m", "app", "train", str(spec), "--name", "long", "--json"]
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-    child = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=one_thread)
-    assert child.stderr is not None
-    assert any('"TrainMetrics"' in line for line in child.stderr)  # waits until it trains
-    child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=240)
-    assert child.returncode == 130, err
+    press_at(TrainMetrics, monkeypatch)
+    assert main(["train", str(spec), "--name", "long", "--json"]) == 130
+    out, _ = capsys.readouterr()
     result = json.loads(out)
     run = RunFolder.open(Path(result["run"]))
     assert (run.status, result["status"]) == ("stopped", "stopped")
@@ -222,16 +217,24 @@ def test_ctrl_c_stops_and_saves_and_the_run_resumes(
     assert checkpoint is not None
     assert int(checkpoint.name.removeprefix("step-")) == result["step"] > 0
 
-    class StartingLine(ProgressLine):
-        def show(self, event: Event) -> None:
-            super().show(event)
-            if isinstance(event, RunStarted):
-                signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr("app.commands.train.ProgressLine", StartingLine)
+    press_at(RunStarted, monkeypatch)
     assert main(["train", "--resume", "long", "--json"]) == 130
     started = next(json.loads(line) for line in capsys.readouterr().err.splitlines() if "RunStarted" in line)
     assert started["step"] == result["step"]
+
+
+def press_at(kind: type[Event], monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on Ctrl-C is pressed when a training says this for the first time."""
+    said: list[Event] = []
+
+    class PressingLine(ProgressLine):
+        def show(self, event: Event) -> None:
+            super().show(event)
+            if isinstance(event, kind) and not said:
+                said.append(event)
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("app.commands.train.ProgressLine", PressingLine)
 
 
 def test_generate_prints_the_completion_only(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,8 @@ from app.cli import main
 from app.commands import screenshots, selftest
 from app.kit.theme import ThemeProvider
 from models.library.library import Library
+from models.recipes.tasks import table
+from tests.models.recipes.small_recipes import few_rows, small
 
 TOKENIZER_VIEWS = ("steps", "vocabulary", "compare", "decode", "chat", "about", "train")
 DESIGN_VIEWS = ("positions", "mask", "compare", "code")
@@ -34,17 +36,26 @@ def test_a_run_is_shown_on_every_tab(
     selftest.check_training(library, "cpu")
     before = {path: path.stat().st_mtime_ns for path in library.runs.rglob("*")}
 
-    assert main(["screenshots", str(pictures), "--run", "selftest", "--device", "cpu"]) == 0
+    monkeypatch.setattr(table, "TASK_RECIPES", {name: small(name) for name in screenshots.TASKS_SHOWN})
+    with few_rows():
+        arguments = ["--run", "selftest", "--device", "cpu", "--task-minutes", "0.01"]
+        assert main(["screenshots", str(pictures), *arguments]) == 0
 
     written = [Path(line) for line in capsys.readouterr().out.splitlines()]
     tokenizer = ["tokenizer", *(f"tokenizer-{name}" for name in TOKENIZER_VIEWS)]
-    data = ["data", "data-dataset", "data-hub"]
+    data = ["data-start", "data", "data-dataset", "data-hub"]
     builder = ["builder", *(f"builder-{name}" for name in DESIGN_VIEWS)]
-    training = ["training", *(f"training-{name}" for name in RUN_VIEWS), "training-new"]
+    training = ["training", *(f"training-{name}" for name in RUN_VIEWS), "training-new", "training-recipes"]
     chat = ["chat", *(f"chat-{name}" for name in (*GLASS_PANELS, *CHAT_MODES))]
-    screens = [*tokenizer, *data, *builder, *training, *chat]
-    assert [path.stem for path in written] == [f"{screen}-dark-1280x720" for screen in screens]
-    for picture in map(QImage, map(str, written)):
+    tasks = [
+        each.format(task)
+        for task in screenshots.TASKS_SHOWN
+        for each in ("training-scores-{}", "training-scores-{}-predictions", "chat-{}")
+    ]
+    screens = [*tokenizer, *data, *builder, *training, *chat, *tasks]
+    dialogs = ["preferences-dark", "trash-dark"]
+    assert [path.stem for path in written] == [*(f"{screen}-dark-1280x720" for screen in screens), *dialogs]
+    for picture in map(QImage, map(str, written[: -len(dialogs)])):
         assert (picture.width(), picture.height()) == (1280, 720)
         assert picture.pixelColor(640, 700).lightness() < 100
     assert {path: path.stat().st_mtime_ns for path in library.runs.rglob("*")} == before, "the library is only read"

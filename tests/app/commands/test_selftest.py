@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from app.cli import main
 from app.commands import selftest
-from tests import ROOT
-
-pytestmark = pytest.mark.slow
+from models.library.library import Library
 
 
-def test_all_checks_pass_one_line_each(tmp_path: Path) -> None:
-    environment = os.environ | {"TERRARIUM_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "app", "selftest", "--device", "cpu"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert [line[:2] for line in lines[:-1]] == ["ok"] * 9
-    assert lines[-1] == "All 9 checks passed."
+@pytest.mark.usefixtures("qapp")
+def test_all_checks_pass_one_line_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path))
+    assert main(["selftest", "--device", "cpu"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:2] for line in lines[:-1]] == ["ok"] * 12
+    assert lines[-1] == "All 12 checks passed."
     assert not (tmp_path / "runs").exists(), "it leaves the user's library alone"
 
 
@@ -52,3 +48,12 @@ def test_a_failure_names_the_check(
     assert "colour maps" in captured.err
     assert "CET-CBL2.csv is missing" in captured.err
     assert "passed" not in captured.out
+
+
+def test_what_a_bundle_must_carry_besides_is_checked(library: Library) -> None:
+    found = selftest.checks(library, "cpu")
+    assert {name: found[name]() for name in ("parquet", "functions")} == {
+        "parquet": "a table written and read",
+        "functions": "a function passed its case in the sandbox",
+    }
+    assert "tok:13a" in found["scores of texts"]()

@@ -52,6 +52,24 @@ def test_a_model_of_conversations_has_nothing_to_score(library: Library, capsys:
     assert "talks is for chat, which has no answers to be scored" in capsys.readouterr().err
 
 
+def test_a_task_is_told_by_its_metric_and_not_by_bits_per_byte(
+    library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"text": "anna smiles", "label": "glad"}, {"text": "ben cries", "label": "sad"}]
+    build_examples_corpus(library, rows * 4, rows, "moods", None, task="classification")
+    words = ["train", "--preset", "bert-tiny", "--dataset", "moods", "--tokenizer", "byte", "--set", "model.n_layer=1"]
+    words += ["--set", "model.d_model=16", "--set", "model.vocab_size=261", "--device", "cpu", "--steps", "1"]
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["metric"] == "macro_f1"
+    assert told.keys().isdisjoint({"bits_per_byte", "perplexity"})
+    assert main(words) == 0
+    said = capsys.readouterr().err
+    assert "nats per row" in said
+    assert "Macro F1" in said
+    assert "bits/byte" not in said
+
+
 def test_a_settings_file_with_a_parent(library: Library, parent: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "more.txt").write_text(TEXT, encoding="utf-8")
     spec = tmp_path / "tuned.toml"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.data.importing import world_tasks
@@ -14,6 +15,7 @@ from app.data.tab import DataTab
 from app.session.session import Session
 from models.data.corpus import Corpus, build_examples_corpus
 from models.data.tiny_world.tasks import corpora
+from models.number_words import format_size
 from models.settings.run_spec import DataSpec, RunSpec
 
 Until = Callable[[Callable[[], bool]], None]
@@ -35,10 +37,18 @@ def listed(tab: DataTab, letters: Corpus, session: Session, until: Until) -> Dat
     return tab
 
 
+def test_a_single_button_stands_out(listed: DataTab) -> None:
+    importing = listed.views.importing
+    listed.views.show_view("import")
+    buttons = [each for each in listed.findChildren(QPushButton) if each.isVisible()]
+    assert [each for each in buttons if each.property("role") == "primary"] == [importing.open_files]
+
+
 def test_the_list_says_task_rows_labels_and_size(listed: DataTab, letters: Corpus, until: Until) -> None:
     item = listed.list.item_of(letters.sha)
     assert item is not None
-    assert item.detail.startswith("Classification · 40 rows · 2 labels · ")
+    rows, size, *_ = item.detail.split(" · ")
+    assert (rows, size) == ("40 rows", format_size(letters.n_bytes)), "what may be cut off comes last"
     listed.list.setCurrentRow(0)
     assert listed.views.current == "dataset"
     view = listed.views.view("dataset")

@@ -113,20 +113,14 @@ def task_window(learned_library: Library, theme: ThemeProvider, qtbot: QtBot, un
     session.close()
 
 
-@pytest.mark.parametrize(
-    "grid",
-    [
-        pytest.param(TWO, id="two"),
-        pytest.param(OTHERS, id="all others", marks=pytest.mark.slow),
-    ],
-)
-def test_pages_for_tasks_can_be_read(task_window: MainWindow, grid: Grid, until: Until) -> None:
+@pytest.mark.slow
+def test_pages_for_tasks_can_be_read(task_window: MainWindow, until: Until) -> None:
     window, found = task_window, []
-    for scale, sizes in grid.items():
+    for scale in SCALES:
         window.theme.set_text_scale(scale)
-        window.resize(*sizes[0])
+        window.resize(*SIZES[0])
         for name, shown in itertools.chain(score_pages(window, until), task_pages(window, until)):
-            for size in sizes if window.size() == QSize(*sizes[0]) else sizes[::-1]:  # there and back
+            for size in SIZES if window.size() == QSize(*SIZES[0]) else SIZES[::-1]:  # there and back
                 window.resize(*size)
                 found += complaints_at(name, shown, scale, size)
     assert not found, "\n".join(found)
@@ -209,6 +203,8 @@ def training_pages(window: MainWindow, until: Until) -> Pages:
     training.comparison.show_runs(tuple(runs))
     training.pages.setCurrentWidget(training.comparison)
     yield "runs compared", window
+    training.show_recipes()
+    yield "recipes", window
     training.show_new_run()
     yield from views_of("new run", training.new_run.views, window, until)
     choices = training.new_run.choices

@@ -10,8 +10,8 @@ import pytest
 from PySide6.QtWidgets import QPushButton
 
 from app.kit.theme import ThemeProvider
+from app.session.model_importer import ModelImporter
 from app.session.session import Session
-from app.shell.importer import ModelImporter
 from app.shell.main_window import MainWindow
 from models.events import Event, Progress, ReplyFinished, TokenMade
 from models.interop.export import export_hf

@@ -72,6 +72,13 @@ def test_the_home_page_leads_everywhere(window: MainWindow, qtbot: QtBot) -> Non
         window.show_welcome()
         qtbot.mouseClick(way, Qt.MouseButton.LeftButton)
         assert window.pages.current == tab
+    data = window.pages.page("data")
+    assert isinstance(data, DataTab)
+    for lead in (welcome.learn.click, action(window, "Learn a task").trigger, data.views.importing.world.learn.click):
+        window.training.show_new_run()
+        window.show_welcome()
+        lead()
+        assert (window.pages.current, window.training.shows_recipes) == ("training", True)
 
 
 @pytest.mark.usefixtures("little_quickstart")
@@ -187,13 +194,6 @@ def test_failures_and_notices_are_shown_and_closed(window: MainWindow, qtbot: Qt
     assert window.toasts.sentences.count("The same.") == 1
 
 
-def test_messages_lie_over_each_page(window: MainWindow) -> None:
-    window.session.notices.say("Another Terrarium is training.")
-    for name, *_ in TABS:
-        window.show_tab(name)
-        assert window.pages.children()[-1] is window.toasts
-
-
 def test_deletions_can_be_undone(window: MainWindow, qtbot: QtBot) -> None:
     window.session.designs.save("mine")
     window.session.designs.delete("mine")
@@ -203,19 +203,17 @@ def test_deletions_can_be_undone(window: MainWindow, qtbot: QtBot) -> None:
     assert window.toasts.sentences == []
 
 
-def test_every_button_has_a_name_for_screen_readers(window: MainWindow) -> None:
-    for name, *_ in TABS:
-        for button in window.pages.page(name).findChildren(QPushButton):
-            assert button.accessibleName() or button.text() or button.toolTip()
-
-
-def test_the_window_fits_a_small_screen(window: MainWindow) -> None:
+def test_each_tab_fits_a_small_screen_lies_under_messages_and_names_its_buttons(window: MainWindow) -> None:
     window.resize(1280, 720)
+    window.session.notices.say("Another Terrarium is training.")
     for name, *_ in TABS:
         window.show_tab(name)
         assert (window.width(), window.height()) == (1280, 720)
         assert window.minimumSizeHint().width() <= 1280
         assert window.minimumSizeHint().height() <= 720
+        assert window.pages.children()[-1] is window.toasts
+        for button in window.pages.page(name).findChildren(QPushButton):
+            assert button.accessibleName() or button.text() or button.toolTip(), "for screen readers"
 
 
 def test_the_status_bar_shows_the_device_and_the_current_work(

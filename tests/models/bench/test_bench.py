@@ -18,7 +18,7 @@ from app.commands import bench
 from app.commands.bench_parts.window import late_and_due
 from models.architecture.transformer import Decoder, build_model
 from models.bench import generation, overhead, reference, training
-from models.bench.big_data import PEAK_MB, Measured, compare_sizes, measure_data
+from models.bench.big_data import PEAK_MB, Measured, Watched, compare_sizes, measure_data
 from models.bench.decoding import PRESET, decode_greedily
 from models.bench.encoding import bench_encoding
 from models.bench.overhead import BareLoop, bench_overhead
@@ -169,20 +169,48 @@ def test_large_data_are_imported_and_trained_on(tmp_path: Path) -> None:
     names = [event.name.split()[0] for event in phases if isinstance(event, Phase)]
     assert names == ["Generating", "Importing", "Beginning"]
     assert 300_000 < measured.n_bytes < 600_000
-    assert 20e6 < measured.import_peak < measured.train_peak < PEAK_MB * 1e6
+    assert 20e6 < measured.imported.peak < measured.trained.peak < PEAK_MB * 1e6
+    assert {"Checking the rows", "Comparing the rows", "Importing the rows"} <= set(measured.imported.phases)
+    assert 0 < measured.trained.first_step_s < measured.trained.seconds
+    for watched in (measured.imported, measured.trained):
+        assert watched.cpu_s > 0
+        assert set(watched.gaps) == set(watched.phases)
+        assert all(0 < gap <= watched.phases[name] for name, (gap, _) in watched.gaps.items())
+        assert sum(watched.phases.values()) <= watched.seconds
 
 
-def test_what_twice_the_data_add_to_the_memory_is_judged() -> None:
-    half = Measured(n_bytes=10**9, import_peak=10**8, import_s=1.0, train_peak=5 * 10**8, train_s=1.0)
-    whole = Measured(n_bytes=2 * 10**9, import_peak=104 * 10**6, import_s=100.0, train_peak=8 * 10**8, train_s=200.0)
-    assert [(result.ours, result.met) for result in compare_sizes(half, whole)] == [
-        (104.0, True),
-        (pytest.approx(4), True),
-        (20.0, None),
-        (800.0, False),
-        (pytest.approx(60), False),
-        (10.0, None),
-    ]
+def test_what_four_times_the_data_add_to_the_memory_is_judged() -> None:
+    def watched(peak: int, seconds: float, first_step_s: float = 0.0) -> Watched:
+        phases = {"Reading": seconds / 2}
+        gaps = {"Reading": (1.5 if first_step_s else 0.5, 0.25)}
+        return Watched(peak=peak, seconds=seconds, cpu_s=seconds, phases=phases, gaps=gaps, first_step_s=first_step_s)
+
+    quarter = Measured(n_bytes=5 * 10**8, imported=watched(10**8, 1.0), trained=watched(5 * 10**8, 1.0, 0.5))
+    whole = Measured(n_bytes=2 * 10**9, imported=watched(104 * 10**6, 100.0), trained=watched(8 * 10**8, 200.0, 150.0))
+    results = {result.name: result for result in compare_sizes(quarter, whole)}
+    assert {name: (result.ours, result.met) for name, result in results.items()} == {
+        "data import: peak memory": (104.0, True),
+        "data import: peak memory of a quarter of the data": (100.0, None),
+        "data import: growth from a quarter of the data": (pytest.approx(4), True),
+        "data import: speed": (20.0, None),
+        "data import: processor time": (50.0, None),
+        "data import: Reading": (40.0, None),
+        "data import: longest time between events: Reading": (0.5, True),
+        "begin training: peak memory": (800.0, False),
+        "begin training: peak memory of a quarter of the data": (500.0, None),
+        "begin training: growth from a quarter of the data": (pytest.approx(60), False),
+        "begin training: speed": (10.0, None),
+        "begin training: processor time": (100.0, None),
+        "begin training: first step after": (150.0, None),
+        "begin training: Reading": (20.0, None),
+        "begin training: longest time between events: Reading": (1.5, False),
+    }
+    assert results["data import: longest time between events: Reading"].unit == "s (0.25 s of processor time)"
+
+
+def test_a_command_that_fails_is_quoted(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"terrarium train failed: .*no setting called 'no\.such'"):
+        finish(measure_data(tmp_path / "data", 0.0001, ("no.such=1",)))
 
 
 def test_the_command_prints_one_json_object(

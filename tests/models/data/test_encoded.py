@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from models.chat.template_config import ChatTemplateConfig
 from models.data import batches as batches_module
 from models.data import blocks, encoded
 from models.data.batch import Batch
@@ -23,6 +24,7 @@ from models.data.batches import Batches, objective_batches
 from models.data.corpus import Corpus, CorpusWriter, build_text_corpus, open_corpus
 from models.data.encoded import EncodedSplit, FileArray, TokenArray, encode_split, encode_split_events
 from models.data.epoch_permutations import EpochPermutations, FeistelPermutations
+from models.data.examples import ExampleForm
 from models.data.plain_objectives import NextToken, SpanCorruption
 from models.events import Event, Phase, Progress, result_of
 from models.library.library import Library
@@ -281,6 +283,18 @@ def test_a_feistel_network_shuffles() -> None:
     assert 0.4 < float((large.double() / 10**12).mean()) < 0.6
 
 
+def test_numbers_of_a_file_are_taken_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoded, "TAKEN_AT_ONCE", 7)
+    numbers = np.arange(100, dtype=np.int64) ** 2
+    (tmp_path / "numbers").write_bytes(numbers.tobytes())
+    array = FileArray(tmp_path / "numbers", np.dtype(np.int64))
+    for wanted in (np.array([[99, 0, 5], [7, 7, 1], [3, 98, 50]]), np.arange(100), np.array([], np.int64)):
+        assert np.array_equal(array.take(wanted), numbers[wanted])
+    split = EncodedSplit(split="train", n_bytes=0, ids=array, starts=array, on_disk=True)
+    assert np.array_equal(split.lengths(1000), np.diff(numbers))
+    assert np.array_equal(split.lengths(10), np.diff(numbers)[::10])
+
+
 def values(array: TokenArray | None) -> list[int]:
     taken: list[int] = [] if array is None else array.take(np.arange(len(array))).tolist()
     return taken
@@ -290,3 +304,16 @@ def run_to(work: Generator[Event, None, EncodedSplit], done: int) -> None:
     for event in work:
         if isinstance(event, Progress) and event.done >= done:
             return
+
+
+@pytest.mark.parametrize("is_large", [True, False])
+def test_a_row_that_the_template_refuses_is_named_by_its_number(
+    library: Library, bpe: Tokenizer, is_large: bool
+) -> None:
+    refusing = (
+        "{% for m in messages %}{{ m.content }}{% if '148' in m.content %}{{ raise_exception('No.') }}{% endif %}"
+    )
+    form = ExampleForm(template=ChatTemplateConfig(template=refusing + "{% endfor %}"))
+    corpus = example_corpus(library, chats=True)  # of four rows each three are for training
+    with pytest.raises(ValueError, match=r"^Conversation 112: .*No\."):
+        encode_split(corpus if is_large else small(corpus), bpe, "train", form)

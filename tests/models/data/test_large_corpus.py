@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -82,6 +83,23 @@ def test_a_large_corpus_comes_back_row_by_row(library: Library) -> None:
     ]
     (corpus.folder / "train.offsets").unlink()  # it can be made again
     assert corpus.rows("train")[41] == train[41]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": 'Zeile "1"\\\n\u2028\x00\x7fé'},
+        {'te"xt': "", "label": "x"},
+        {},
+        {"text": "a", "n": 1.5},
+        {"a": [{"b": "c"}]},
+    ],
+)
+def test_a_row_is_stored_as_json_writes_it(library: Library, row: dict[str, Any]) -> None:
+    with CorpusWriter(library) as writer:
+        writer.add("train", row)
+        corpus = writer.finish("one")
+    assert corpus.path("train").read_bytes() == (json.dumps(row, ensure_ascii=False) + "\n").encode()
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -233,6 +233,20 @@ def test_unsupported_files_are_refused(bpe: Tokenizer, tmp_path: Path) -> None:
     assert "contradicts its config: 'blk.0.ffn_gate.weight'" in refusal()
 
 
+def test_an_adapter_is_refused_as_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "adapter.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_tensor("blk.0.attn_q.weight.lora_a", np.zeros((2, 8), dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(ValueError, match=r"adapter\.gguf is an adapter as a GGUF file, which is not supported"):
+        load_model(path)
+
+
 def test_other_architectures_and_damage(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     writer = gguf.GGUFWriter(path, "mamba")

@@ -15,7 +15,7 @@ from app.cli import main
 from models import load_model
 from models.events import Progress, result_of
 from models.files.atomic import MAX_JSON_BYTES
-from models.interop.importing import import_model
+from models.interop.importing import import_model, usual_name
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
@@ -51,6 +51,27 @@ def test_an_import_is_a_run_like_any_other(source: Path, library: Library) -> No
     assert again.get_vocab() == tokenizer.get_vocab()
     with pytest.raises(ValueError, match="was imported and cannot be resumed"):
         drive(Trainer(RunFolder.open(run.folder), library).events())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("path", "card", "name"),
+    [
+        ("small llama", "# Another", "small llama"),
+        ("minilm/model", "---\nlicense: apache-2.0\n---\n\n# all-MiniLM-L6-v2\nThis is", "all-MiniLM-L6-v2"),
+        ("minilm/model", "# Model Card for small\n", "small"),
+        ("minilm/model", None, "minilm"),
+        ("minilm/model.gguf", None, "minilm"),
+        ("models--sentences--MiniLM/snapshots/c9745ed1d9f207416be6d2e6f8de32d1f16199bf", None, "sentences_MiniLM"),
+    ],
+)
+def test_a_model_is_called_by_what_says_something(tmp_path: Path, path: str, card: str | None, name: str) -> None:
+    source = tmp_path / path
+    (source.parent if source.suffix else source).mkdir(parents=True)
+    if source.suffix:
+        source.touch()
+    elif card is not None:
+        (source / "README.md").write_text(card, "utf-8")
+    assert usual_name(source) == name
 
 
 def test_closing_an_import_leaves_nothing(source: Path, library: Library) -> None:

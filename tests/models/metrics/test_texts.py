@@ -13,7 +13,6 @@ from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.significance import PairedTest
 
 from models.metrics.answers import exact_match, score_answers, token_f1
-from models.metrics.code import pass_at_k, pass_score
 from models.metrics.report import compare
 from models.metrics.rouge import rouge
 from models.metrics.texts import TEXT_METRICS, score_texts
@@ -157,13 +156,3 @@ def test_without_unanswerable_questions_no_answer_f1_says_so() -> None:
     assert report.scores["no_answer_f1"].value is None
     assert report.details["no_answer"]["exact_match"] is None
     assert "Every question has an answer" in report.notes[0]
-
-
-def test_pass_at_k_is_the_unbiased_estimate() -> None:
-    assert pass_at_k(5, 2, 1) == pytest.approx(0.4)
-    assert pass_at_k(5, 2, 2) == pytest.approx(1 - 3 / 10)
-    assert pass_at_k(5, 4, 2) == 1
-    assert pass_score([[True, False], [False, False]], 2).value == 0.5
-    assert pass_score([[True], [False]]).interval == pytest.approx((0.0945, 0.9055), abs=1e-4)
-    with pytest.raises(ValueError, match="at least 3 samples"):
-        pass_at_k(2, 1, 3)

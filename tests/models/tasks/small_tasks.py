@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Generator
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -65,6 +66,16 @@ def make_row(task: str, rng: random.Random) -> dict[str, Any]:
             return {"question": f"what has {who} ?", "context": context, "answers": answers}
         case _:
             return {"source": text, "target": " ".join(reversed(text.split()))}
+
+
+def driven(work: Generator[Any, None, Any]) -> tuple[list[Any], Any]:
+    """All events of a generator, and its result."""
+    seen = []
+    while True:
+        try:
+            seen.append(next(work))
+        except StopIteration as end:
+            return seen, end.value
 
 
 def make_dataset(library: Library, task: str, n: int = 300, **options: Any) -> Corpus:

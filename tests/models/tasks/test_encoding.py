@@ -12,8 +12,9 @@ from tokenizers import Tokenizer
 
 from models.data import blocks
 from models.data.batch import Batch
+from models.data.blocks import JsonRows
 from models.data.corpus import build_examples_corpus
-from models.events import result_of
+from models.events import Progress, result_of
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
@@ -22,9 +23,9 @@ from models.tasks.batches import balanced_weights, count_labels, make_task_batch
 from models.tasks.encoding import TaskEncoder
 from models.tasks.losses import task_nll
 from models.tasks.row_reader import Item, marked_tokenizer
-from models.tasks.rows import check_rows
+from models.tasks.rows import check_rows, find_labels
 from models.tokenizers import SPECIAL_TOKENS, train_tokenizer
-from tests.models.tasks.small_tasks import DESIGNS, word_tokenizer
+from tests.models.tasks.small_tasks import DESIGNS, driven, word_tokenizer
 
 BERT = dataclasses.replace(PRESETS["bert-tiny"], context_length=16, d_model=32, vocab_size=64)
 
@@ -198,6 +199,23 @@ def test_of_a_large_dataset_items_are_made_when_needed(
         assert torch.equal(small.inputs, large.inputs)
         assert torch.equal(small.targets, large.targets)
         assert torch.equal(small.weights, large.weights)
+
+
+def test_labels_that_a_dataset_does_not_list_are_found_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(JsonRows.groups, "__defaults__", (0, 200))
+    rows = [{"text": f"text {i}", "label": "cab"[i % 3]} for i in range(60)]
+    corpus = build_examples_corpus(Library(tmp_path), rows, rows[:5], "unlisted", 1, task="classification")
+    events, labels = driven(find_labels(corpus))
+    assert labels == ("a", "b", "c")
+    assert len(events) > 5
+    size = corpus.path("train").stat().st_size
+    assert events[-1] == Progress(done=size, total=size)
+    rows[40] = {"text": "text 40", "label": 3}
+    damaged = build_examples_corpus(Library(tmp_path), rows, rows[:5], "damaged", 1, task="classification")
+    with pytest.raises(ValueError, match=r"train\.jsonl, row 41: label must be a text, not 3"):
+        result_of(find_labels(damaged))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from models.events import result_of
 from models.tasks import evaluating
-from models.tasks.evaluating import compare_scores, evaluate, with_baselines
+from models.tasks.evaluating import compare_scores, evaluate, score_groups, with_baselines
 from models.tasks.predicting import Prediction
 from models.tasks.scoring import TaskRows, write_scores
 from models.tasks.stored_scores import list_scores, read_scores
@@ -123,3 +123,15 @@ def test_scores_written_before_baselines_are_read(tmp_path: Path, monkeypatch: p
     path.write_text(json.dumps(about), "utf-8")
     found = read_scores(path)
     assert (found.baselines, found.groups, found.step, found.name) == ({}, {}, None, "moods-test")
+
+
+def test_rows_that_each_have_a_group_of_their_own_have_none() -> None:
+    rows = [{"text": "a", "label": "x", "group": i} for i in range(30)]
+    data = TaskRows(name="stories", task="classification", metric="", rows=rows)
+    assert result_of(score_groups(data, [Prediction(value="x")] * 30, ("x",))) == {}
+    few = dataclasses.replace(data, rows=rows[:3] * 2)
+    assert {name: report.n for name, report in result_of(score_groups(few, [Prediction(value="x")] * 6)).items()} == {
+        "0": 2,
+        "1": 2,
+        "2": 2,
+    }

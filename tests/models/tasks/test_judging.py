@@ -54,9 +54,9 @@ def test_only_german_has_cases() -> None:
 
 
 def test_rows_without_such_columns_have_no_judge() -> None:
-    assert judges_of([]) == []
-    assert judges_of([{"source": "a", "target": "b"}]) == []
-    assert judges_of([CODE, {"source": "a", "target": "b"}]) == []
+    assert judges_of([]) == {}
+    assert judges_of([{"source": "a", "target": "b"}]) == {}
+    assert judges_of([CODE, {"source": "a", "target": "b"}]) == {}
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from models import load_model
-from models.data.corpus import build_examples_corpus
+from models.chat.template_config import ChatTemplateConfig
+from models.data import blocks
+from models.data.corpus import build_examples_corpus, open_corpus
 from models.events import ValMetrics, result_of
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
@@ -17,8 +20,9 @@ from models.settings.tasks import TASKS
 from models.tasks.predicting import predict
 from models.tasks.scoring import score
 from models.tasks.writing import Writing
+from models.training.metric import make_scorer
 from models.training.trainer import Trainer, prepare_run
-from tests.models.tasks.small_tasks import make_dataset, make_task_run, make_task_spec
+from tests.models.tasks.small_tasks import make_dataset, make_task_run, make_task_spec, word_tokenizer
 from tests.models.training.support import final_weights, numbers, train
 
 CASES = [
@@ -142,3 +146,19 @@ def test_a_label_that_only_validation_has_is_one_sentence(library: Library) -> N
         ValueError, match=r"val.jsonl, row 3: the label 'angry' is none that the model can give: add rows"
     ):
         result_of(prepare_run(library, spec))
+
+
+def test_a_validation_scores_some_rows_and_reads_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1000)
+    library = Library(tmp_path)
+    spec = make_task_spec(library, "classification", "encoder-only", batch_size=1, eval_batches=2)
+    corpus = make_dataset(library, "classification", labels=("angry", "glad", "sad"))
+    path = corpus.path("val")
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    scorer = make_scorer(open_corpus(library, corpus.sha), word_tokenizer(), spec, ChatTemplateConfig())
+    assert scorer is not None
+    assert len(scorer.rows) == 2
+    with pytest.raises(ValueError, match=r"val\.jsonl was changed"):
+        list(corpus.rows("val"))

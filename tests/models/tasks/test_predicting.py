@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -12,17 +13,19 @@ import torch
 from app.cli import main
 from models import load_model
 from models.architecture.transformer import build_model
+from models.data.examples import fit_source
 from models.events import result_of
 from models.inference.beam import beam_search
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
+from models.tasks import predicting
 from models.tasks.encoding import TaskEncoder
 from models.tasks.evaluating import read_task_rows
 from models.tasks.predicting import predict, predict_items
 from models.tasks.writing import Writing, write_texts
 from models.tokenizers.special_tokens import end_id, start_id
-from tests.models.tasks.small_tasks import DESIGNS, make_dataset, make_task_run, word_tokenizer
+from tests.models.tasks.small_tasks import DESIGNS, driven, make_dataset, make_row, make_task_run, word_tokenizer
 from tests.models.training.support import train
 
 
@@ -42,6 +45,22 @@ def test_a_batch_predicts_what_each_row_alone_does(topology: str) -> None:
         assert alone.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
         assert sum(alone.probabilities.values()) == pytest.approx(1, abs=1e-5)
         assert alone.score == max(alone.probabilities.values())
+
+
+@pytest.mark.parametrize("task", ["classification", "span"])
+def test_very_many_rows_are_predicted_some_at_a_time(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer, rng = make_model("encoder-only", task), word_tokenizer(), random.Random(1)
+    rows = [make_row(task, rng) for _ in range(11)]
+    labels = ("x", "y") if task == "classification" else ()
+    whole = result_of(predict(model, tokenizer, task, rows, labels))
+    monkeypatch.setattr(predicting, "ROWS_AT_ONCE", 4)
+    events, found = driven(predict(model, tokenizer, task, rows, labels, batch_size=2))
+    done = [event.done for event in events]
+    assert done == sorted(done)
+    assert (done[-1], events[-1].total) == (11, 11)
+    for one, other in zip(whole, found, strict=True):
+        assert one.value == other.value
+        assert one.score == pytest.approx(other.score, abs=1e-5)
 
 
 def test_the_best_answer_of_all_windows_is_taken() -> None:
@@ -92,12 +111,41 @@ def test_texts_written_in_a_batch_are_those_written_alone() -> None:
     assert beams == [tokenizer.decode(list(best.ids)).strip()]
 
 
+def test_a_long_source_is_cut_as_in_training() -> None:
+    model, tokenizer = make_model("encoder-decoder", "text-to-text"), word_tokenizer()
+    n = model.config.context_length
+    long, as_read = (" ".join(["anna", *["smiles"] * n, *tail]) for tail in (["rome"], []))
+    written = result_of(write_texts(model, tokenizer, [long, as_read], Writing(max_tokens=8)))
+    assert written[0] == written[1], "both are read up to the same word"
+    end = end_id(tokenizer, model.config)
+    assert fit_source([*range(n + 5), end], n) == [*range(n - 1), end]
+
+
+def test_a_prompt_that_does_not_fit_is_answered_with_nothing() -> None:
+    model, tokenizer = make_model("decoder-only", "text-to-text"), word_tokenizer()
+    rows = [{"source": "anna smiles " * 20}, {"source": "ben cries"}]
+    found = result_of(predict(model, tokenizer, "text-to-text", rows, writing=Writing(max_tokens=4)))
+    assert found[0].value == ""
+    assert found[1] == result_of(predict(model, tokenizer, "text-to-text", rows[1:], writing=Writing(max_tokens=4)))[0]
+    with pytest.raises(ValueError, match="the model's context takes 24"):
+        result_of(write_texts(model, tokenizer, [rows[0]["source"]], Writing()))
+
+
 def test_another_head_or_number_of_labels_is_one_sentence() -> None:
     tokenizer = word_tokenizer()
     with pytest.raises(ValueError, match="cannot be predicted by this model, which is with the head 'token'"):
         result_of(predict(make_model("encoder-only", "tagging"), tokenizer, "classification", [], ("x", "y")))
     with pytest.raises(ValueError, match="The model has 2 outputs, but there are 3 labels"):
         result_of(predict(make_model("encoder-only", "tagging"), tokenizer, "tagging", [], ("x", "y", "z")))
+
+
+@pytest.mark.parametrize("task", ["tagging", "span"])
+def test_a_model_whose_weights_diverged_is_one_sentence(task: str) -> None:
+    model, row = make_model("encoder-only", task), make_row(task, random.Random(0))
+    with torch.no_grad():
+        model.embedding.weight.fill_(float("nan"))
+    with pytest.raises(ValueError, match=r"not finite|diverged"):
+        result_of(predict(model, word_tokenizer(), task, [row], ("x", "y") if task == "tagging" else ()))
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +190,7 @@ def test_evaluate_refuses_in_one_sentence(
 ) -> None:
     monkeypatch.setenv("TERRARIUM_HOME", str(run.folder.parent.parent))
     for text, words in (
-        ("", "has no rows"),
+        ("", "is empty: choose a file with data in it"),
         ('{"text": "a", "label": "glad"}\n{"text": "a"\n', "line 2: not JSON"),
         ('{"text": "a"}', "row 1: it has no column 'label'"),
     ):
@@ -161,6 +209,29 @@ def test_rows_of_a_file_need_a_task(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not known what task"):
         read_task_rows(library, str(file))
     assert read_task_rows(library, str(file), "classification").name == "rows"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "text,label\na b,x\n"),
+        ("a.csv", "review,sentiment\na b,x\nb c,y\nc a,x\nd a,y\n"),
+        ("a.json", '[{"text": "a b", "label": "x"}]'),
+        ("a.jsonl", '{"review": "a b", "sentiment": "x"}\n{"review": "b", "sentiment": "y"}\n' * 3),
+    ],
+)
+def test_rows_of_any_format_are_scored(name: str, text: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_text(text, "utf-8")
+    first = read_task_rows(Library(tmp_path / "home"), str(file), "classification").rows[0]
+    assert (first["text"], first["label"]) == ("a b", "x")
+
+
+def test_columns_that_nothing_names_are_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("one,two\n1,2\n3,4\n", "utf-8")
+    with pytest.raises(ValueError, match="nothing says which of its columns are text and label: name them so"):
+        read_task_rows(Library(tmp_path / "home"), str(file), "classification")
 
 
 def test_a_run_keeps_its_labels_when_it_is_imported(run: RunFolder, tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Generator
 
 import pytest
 
 from models.data.corpus import build_examples_corpus
-from models.events import result_of
+from models.events import Progress, result_of
 from models.library.library import Library
+from models.training.metric import Scorer
 from models.training.trials.batch_finder import find_batch
 from models.training.trials.findings import DataPreview, RunCost
 from models.training.trials.forecast import forecast
@@ -37,6 +39,25 @@ def test_the_preview_shows_what_is_read_and_what_is_right(library: Library, task
     assert shown & answer
     cost = [event for event in found if isinstance(event, RunCost)][-1]
     assert cost.fits
+    assert cost.peak_bytes is not None
+    assert 0.8 < cost.estimated_bytes / cost.peak_bytes < 1.3, "for texts as long as these are"
+
+
+def test_the_metric_of_a_task_counts_in_the_time_of_validations(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def measure(scorer: Scorer, model: object) -> Generator[Progress, None, float]:
+        asked.append(len(scorer.rows))
+        yield from ()
+        return 0.0
+
+    monkeypatch.setattr(Scorer, "measure", measure)
+    make_dataset(library, "text-to-text", n=40)
+    spec = make_task_spec(library, "text-to-text", "encoder-decoder", prompts=("anna smiles",), sample_interval=5)
+    assert [event for event in forecast(library, spec) if isinstance(event, RunCost)][-1].samples_s > 0
+    assert asked == [15], "some of 60 rows"
 
 
 def test_learning_rate_and_batch_size(library: Library) -> None:

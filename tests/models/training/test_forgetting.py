@@ -25,6 +25,7 @@ from models.settings.tune_spec import TuneSpec
 from models.training import forgetting
 from models.training.batches import about_new_turns
 from models.training.trainer import Trainer, prepare_run
+from models.training.trials.batch_finder import find_batch
 from models.training.trials.findings import DataPreview
 from models.training.trials.forecast import forecast
 from models.training.trials.lr_finder import find_lr
@@ -165,6 +166,7 @@ def test_old_rows_are_in_what_is_tried_out_before(library: Library, tiny_config:
         run = RunFolder.open(tuned(library, parent, old_share=share).folder)
         assert result_of(preview_data(prepared_run(library, run))) == preview
         assert list(find_lr(library, spec, "cpu", n_steps=2))
+        assert result_of(find_batch(library, spec, "cpu", below=2)).largest == 1
     assert shown[0.0] == {b"<|user|> S"}
     assert shown[0.5] - shown[0.0]
     assert read[0.5] < read[0.0]

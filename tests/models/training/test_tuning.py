@@ -211,6 +211,20 @@ def test_any_step_and_any_tuned_run_can_be_a_parent(library: Library, parent: Ru
         assert child.spec.tune.parent == f"{run.id}@{checkpoint_step(path)}"
 
 
+def test_a_run_like_one_whose_parent_is_gone_starts_from_what_that_has_kept(
+    library: Library, tmp_path: Path, parent: RunFolder
+) -> None:
+    gone = RunFolder.open(shutil.copytree(parent.folder, tmp_path / "gone"))
+    run = tuned_run(library, gone, "lora")
+    assert run.spec.tune is not None
+    assert spec_like(library, run).tune == run.spec.tune
+    shutil.rmtree(gone.folder)
+    for _ in range(2):  # also of one that was made so
+        run = result_of(prepare_run(library, spec_like(library, run)))
+        assert_same_weights(weights_of(run.folder / "base"), weights_of(parent.checkpoint_path(6)))
+        assert run.lineage["parent"] == {"kind": "weights", "run": parent.id, "name": parent.name, "step": 6}
+
+
 def test_the_weights_of_a_run_on_the_same_disk_take_no_room(library: Library, parent: RunFolder) -> None:
     run = tuned_run(library, parent, "all")
     kept, own = run.folder / "base" / "model.safetensors", parent.checkpoint_path(6) / "model.safetensors"

@@ -10,18 +10,21 @@ WORDS = ("the", "cat", "sat")
 
 
 def test_the_row_before_predicts_a_token() -> None:
-    row = shown_row(WORDS, 2, "before")
+    row = shown_row(WORDS, 2, "before", 3)
     assert (row.query, row.marked) == (1, 2)
     assert row.words == "Row of “cat” (2), which predicts “sat” (3)."
-    row = shown_row(WORDS, 1, "own")
+    row = shown_row(WORDS, 1, "own", 3)
     assert (row.query, row.marked) == (1, None)
     assert "what comes after it" in row.words
-    row = shown_row(WORDS, 0, "before")
+    row = shown_row(WORDS, 0, "before", 3)
     assert (row.query, row.marked) == (0, None)
     assert "no row predicts it" in row.words
-    assert shown_row(WORDS, 1, None).words == "Row of “cat” (2)."
-    assert shown_row(WORDS, None, None).query == 2
-    assert shown_row(WORDS, None, None).words.startswith("Point at a token")
+    row = shown_row(WORDS, 2, "own", 2)
+    assert (row.query, row.marked) == (1, 2), "the context was full before it"
+    assert row.words.endswith("the context was full, so “sat” (3) itself was not read.")
+    assert shown_row(WORDS, 1, None, 3).words == "Row of “cat” (2)."
+    assert shown_row(WORDS, None, None, 3).query == 2
+    assert shown_row(WORDS, None, None, 3).words.startswith("Point at a token")
 
 
 @pytest.mark.parametrize("which", ["before", "own", None])
@@ -31,4 +34,4 @@ def test_position_of_row_inverts_shown_row(which: str | None) -> None:
         if position is None:
             assert (query, which) == (2, "before")
         else:
-            assert shown_row(WORDS, position, which).query == query
+            assert shown_row(WORDS, position, which, 3).query == query

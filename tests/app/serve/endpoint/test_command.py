@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -39,6 +40,22 @@ def test_the_address_goes_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     printed = json.loads(capsys.readouterr().out)
     assert set(printed) == {"url", "model"}
     assert printed["model"] == "tiny"
+
+
+@pytest.mark.parametrize("change", [{"topology": "encoder-only"}, {"head": "sequence"}])
+def test_a_model_that_writes_no_text_is_refused(
+    change: dict[str, str],
+    byte_tokenizer: Tokenizer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    served = tiny_served_model(byte_tokenizer)[0]
+    served = dataclasses.replace(served, config=dataclasses.replace(served.config, **change))
+    monkeypatch.setattr(serve, "open_served", lambda *rest: served)
+    assert main(["serve", "tiny", "--port", "0"]) == 1
+    out, err = capsys.readouterr()
+    assert not out
+    assert err == "terrarium: “tiny” writes no text, so it cannot be served: choose another model.\n"
 
 
 def test_each_request_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ from app.training.run.lineage import lineage_of
 from app.training.run_list.run_query import matches, sort_runs
 from models.data.corpus import build_text_corpus
 from models.library.library import Library, RunInfo
+from models.metrics.table import format_score
 from models.settings.model_config import ModelConfig
 from tests.runs_on_disk import make_run, metrics_line
 
@@ -66,6 +67,31 @@ def test_runs_are_sorted() -> None:
         "size": "cAb",
         "status": "cbA",
     }
+
+
+def test_runs_are_sorted_by_their_metric_the_best_first() -> None:
+    values = {"low": ("accuracy", 0.5), "high": ("accuracy", 0.9), "near": ("mae", 0.1), "far": ("mae", 0.4)}
+    runs = [info(name, created=name, best_metric=metric) for name, metric in values.items()]
+    runs.insert(1, info("none", created="0", best_loss=0.1))
+    shown = [run.name for run in sort_runs(runs, "metric", lambda run: run.status)]
+    assert shown == ["high", "low", "near", "far", "none"]
+
+
+def test_metrics_are_compared(library: Library, tiny_config: ModelConfig) -> None:
+    for name in ("a", "b", "c"):
+        make_run(library, tiny_config, name, losses=(3.0, 2.0))
+    metrics = {"a": ("accuracy", 0.5), "b": ("accuracy", 0.9), "c": None}
+    runs = [dataclasses.replace(run, best_metric=metrics[run.name]) for run in library.list_runs()]
+    comparison = compare_runs(runs)
+    column = comparison.columns[0]
+    assert (column.label, column.is_setting) == ("Accuracy", False)
+    cells = {run.name: cell for run, cell in zip(comparison.runs, column.cells, strict=True)}
+    assert (cells["a"], cells["b"]) == (format_score("accuracy", 0.5), format_score("accuracy", 0.9))
+    assert cells["c"] not in cells["a"]
+    keys = {run.name: key for run, key in zip(comparison.runs, column.keys, strict=True)}
+    assert keys["b"] < keys["a"], "ascending is the best first"
+    assert keys["c"] is None
+    assert comparison.columns[1].tip == "Lowest validation loss, in nats per token"
 
 
 def test_only_differing_settings_are_compared(library: Library, tiny_config: ModelConfig) -> None:

@@ -16,6 +16,7 @@ from app.session.run_history import RunHistory
 from app.training.curves.loss_chart import BITS_PER_BYTE, PERPLEXITY, QUANTITIES, LossChart
 from app.training.curves.run_axis import RunAxis, nearest_row
 from app.training.curves.small_chart import SmallChart
+from models.settings.tasks import TASKS
 from tests.app.training.curves.runs import history
 
 MEASURED = {"unigram_entropy": 5.214, "unigram_tokens": 200_000}
@@ -54,6 +55,17 @@ def test_what_is_drawn_is_what_was_measured(chart: LossChart) -> None:
         assert np.array_equal(curve.xData, run.train["step"])
         assert np.array_equal(curve.yData, y)
     assert np.array_equal(chart.val.getData(), (run.val["step"], run.val["loss"]))
+
+
+def test_the_loss_of_labels_is_not_per_token(chart: LossChart) -> None:
+    chart.show_history(history(), 1024)
+    choose(chart, PERPLEXITY)
+    assert chart.quantities.itemText(0) == "Loss (nats per token)"
+    chart.show_history(history(), 3, None, "label", TASKS["classification"].loss_unit)
+    assert chart.quantities.currentText() == "Loss (nats per row)"
+    assert not chart.quantities.model().item(QUANTITIES.index(PERPLEXITY)).isEnabled()
+    chart.show_history(history(), 1024)
+    assert chart.quantities.model().item(QUANTITIES.index(PERPLEXITY)).isEnabled()
 
 
 def test_perplexity_is_e_to_the_loss(chart: LossChart) -> None:

@@ -35,3 +35,16 @@ def test_outputs_are_labelled_by_objective(
     spec = dataclasses.replace(tiny_spec, model=PRESETS[preset])
     feed.show_history(history, spec)
     assert " ".join(re.sub("<[^>]+>", "", feed.texts[0].text()).split()) == shown
+
+
+def test_what_is_missing_is_said_as_it_is(qtbot: QtBot, theme: ThemeProvider, tiny_spec: RunSpec) -> None:
+    feed = SampleFeed(theme)
+    qtbot.addWidget(feed)
+    feed.show_history(RunHistory(), tiny_spec)
+    assert feed.empty.text().startswith("None yet.")
+    no_prompts = dataclasses.replace(tiny_spec, train=dataclasses.replace(tiny_spec.train, prompts=()))
+    feed.show_history(RunHistory(), no_prompts)
+    assert feed.empty.text() == "This run has no pinned prompts, so nothing is sampled while it learns."
+    classifier = dataclasses.replace(tiny_spec.model, head="sequence", n_label=3)
+    feed.show_history(RunHistory(), dataclasses.replace(no_prompts, model=classifier))
+    assert feed.empty.text().startswith("This model predicts labels and writes no text.")

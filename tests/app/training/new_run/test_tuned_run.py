@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from PySide6.QtWidgets import QLabel
@@ -85,6 +87,25 @@ def test_labels_give_the_model_its_head(form: NewRun, session: Session, until: U
     until(lambda: form.review.fact("guess") == f"{math.log(3):.3f}")
     form.data.source.setCurrentIndex(form.data.source.findData("tiny-world"))
     until(lambda: form.review.fact("guess") == f"{math.log(form.draft.model.vocab_size):.3f}")
+
+
+def test_a_model_from_outside_the_library_is_opened_in_the_form(
+    form: NewRun, session: Session, parent: str, until: Until, heard: Heard, tmp_path: Path
+) -> None:
+    start = form.choices.start
+    elsewhere = tmp_path / "from elsewhere"
+    shutil.copytree(session.runs.find(parent).folder, elsewhere)
+    start.import_from(elsewhere)
+    assert start.cancel.isVisible()
+    assert not start.open.isEnabled()
+    until(lambda: not start.importer.busy)
+    assert not heard.failures
+    assert (start.name, start.spec is not None) == ("from elsewhere", True)
+    assert session.runs.find(start.run_id).status == "imported"
+    assert not start.cancel.isVisible()
+    start.import_from(tmp_path / "nothing")
+    until(lambda: bool(heard.failures))
+    assert start.name == "from elsewhere", "the choice stays"
 
 
 def test_a_small_parent_is_tuned_whole_with_a_sentence_why(form: NewRun, parent: str, until: Until) -> None:

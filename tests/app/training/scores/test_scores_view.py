@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,19 +12,23 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.training.scores.view import ScoresView
 from app.training.tab import TrainingTab
+from models.data.corpus import list_corpora
 from models.evaluation.record import Forgetting, write_forgetting
-from models.events import KnowledgeMeasured, KnownFigure
+from models.events import KnowledgeMeasured, KnownFigure, result_of
+from models.interop.importing import import_model
 from models.library.library import Library
 from models.metrics.texts import score_texts
 from models.tasks.predicting import Prediction
 from models.tasks.scoring import Evaluation, TaskRows, write_scores
 from models.tasks.stored_scores import list_scores
 from tests.app.heard import Heard, Until
+from tests.app.small_models import put_model
 from tests.models.tasks.small_tasks import make_row
 
 
@@ -92,6 +97,48 @@ def test_a_run_is_evaluated_and_shown(
     again = opened(tab, best, until)
     assert again.found is not None, "they are kept with the run"
     assert not heard.failures
+
+
+def test_an_imported_model_is_scored_on_a_dataset(
+    tab: TrainingTab, session: Session, library: Library, until: Until, qtbot: QtBot, heard: Heard
+) -> None:
+    trained = session.runs.find(runs(session, "classification")[0])
+    imported = result_of(import_model(trained.folder, library, name="from elsewhere"))
+    view = opened(tab, imported.id, until)
+    assert tab.run_view.views.current == "scores"
+    assert view.words.startswith("Not evaluated yet")
+    assert view.data.isVisibleTo(view)
+    assert not view.checkpoints.isVisibleTo(view), "it has one only"
+    qtbot.mouseClick(view.evaluate, Qt.MouseButton.LeftButton)
+    until(lambda: view.found is not None and not view.busy)
+    assert view.found is not None
+    assert view.found.report.value is not None
+    assert view.found.report.value > 0.9, "it knows what its outputs stand for"
+    assert not heard.failures
+
+
+def test_a_model_that_writes_is_scored_on_any_texts(
+    tab: TrainingTab, session: Session, library: Library, byte_tokenizer: Tokenizer, until: Until, qtbot: QtBot
+) -> None:
+    base = put_model(library, byte_tokenizer, "decoder-only", context_length=256)
+    view = opened(tab, base, until)
+    offered = [view.data.itemText(i) for i in range(view.data.count())]
+    assert offered == [corpus.label for corpus in list_corpora(library) if corpus.task == "text-to-text"]
+    qtbot.mouseClick(view.evaluate, Qt.MouseButton.LeftButton)
+    until(lambda: not view.busy)
+    assert view.found is not None, view.evaluator.problem
+    assert {"chrf2", "exact_match"} <= view.found.report.scores.keys()
+    for corpus in list_corpora(library):
+        if corpus.task == "text-to-text":
+            shutil.rmtree(corpus.folder)
+    opened(tab, runs(session, "classification")[0], until)
+    assert opened(tab, base, until).found is not None, "its scores stay"
+    for path in list_scores(session.runs.find(base).folder):
+        path.unlink()
+    opened(tab, runs(session, "classification")[0], until)
+    assert "No dataset to score it on yet" in opened(tab, base, until).words
+    encoder = put_model(library, byte_tokenizer, "encoder-only")
+    assert "no task to be scored" in opened(tab, encoder, until).words
 
 
 def test_predictions_are_searched_and_filtered_and_one_is_opened(

@@ -13,6 +13,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
+from app.kit.basics import EmptyState
 from app.kit.figures.attention_pictures import head_picture, side_of
 from app.kit.theme import ThemeProvider
 from app.session.run_history import RunHistory
@@ -79,6 +80,19 @@ def machine(view: TimeMachine, run: RunFolder, until: Until) -> TimeMachine:
     view.show_run(shown(run))
     until(lambda: not view.busy)
     return view
+
+
+def test_a_run_that_records_nothing_says_why(view: TimeMachine, run: RunFolder) -> None:
+    view.show_run(shown(run, RunHistory()))
+    assert "enter some under “Pinned prompts”" in empty_words(view)
+    classifier = dataclasses.replace(run.spec, model=dataclasses.replace(run.spec.model, head="sequence", n_label=3))
+    view.show_run(dataclasses.replace(shown(run, RunHistory()), spec=classifier))
+    assert "predicts labels and writes no text" in empty_words(view)
+
+
+def empty_words(view: TimeMachine) -> str:
+    (empty,) = (each for each in view.findChildren(EmptyState) if each.isVisible())
+    return empty.words
 
 
 def test_a_step_shows_exactly_what_was_recorded_of_it(machine: TimeMachine, run: RunFolder, qtbot: QtBot) -> None:

@@ -293,6 +293,15 @@ def test_a_header_and_a_delimiter_can_be_said(tmp_path: Path) -> None:
         read(path, delimiter="::")
 
 
+def test_a_table_that_only_names_columns_has_no_rows(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "text,label\n")
+    for header in (None, True):
+        with pytest.raises(ValueError, match=r"a\.csv, line 1: it names columns, but no rows follow"):
+            read(path, header=header)
+    assert read(path, header=False) == [{"column1": "text", "column2": "label"}]
+    assert read(write(path, "1,a film\n")) == [{"column1": "1", "column2": "a film"}]
+
+
 @pytest.mark.parametrize(("unit", "n"), [("line", 3), ("paragraph", 2), ("file", 1)])
 def test_a_text_is_cut_into_units(unit: str, n: int, tmp_path: Path) -> None:
     path = write(tmp_path / "story.txt", "a\nb\n\nc\n")

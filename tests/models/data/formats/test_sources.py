@@ -110,6 +110,18 @@ def test_bombs_are_refused_before_they_grow(tmp_path: Path, monkeypatch: pytest.
             pass
 
 
+def test_many_small_bombs_are_refused_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "FREE_BYTES", 1 << 20)
+    rows = gzip.compress(b"text,label\n" + b"aaaaaaaa,b\n" * 50_000)
+    path = archive(tmp_path / "bombs.zip", {f"{i}.csv.gz": rows for i in range(4)})
+    with pytest.raises(ValueError, match=r"bombs\.zip/1\.csv\.gz: with the files before it, it unpacks to more than"):
+        records(path)
+    monkeypatch.setattr(files, "FREE_BYTES", 1 << 26)
+    monkeypatch.setattr(files, "MAX_UNPACKED_BYTES", 1 << 19)
+    with pytest.raises(ValueError, match=r"it unpacks to more than 512 KiB"):
+        records(path)
+
+
 def test_an_archive_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
     data = archive(tmp_path / "a.zip", {"a.csv": b"text,label\n" + b"aaaa,b\n" * 1000}).read_bytes()
     size = (7011).to_bytes(4, "little")

@@ -6,6 +6,7 @@ import json
 import random
 import tracemalloc
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,14 @@ from hypothesis import strategies as st
 
 from models.data.corpus import Corpus, Example, find_dataset, list_corpora
 from models.data.formats.rows import ReadOptions, Row
-from models.data.importing import columns
+from models.data.importing import columns, scan
 from models.data.importing.checks import Checks, check_events, revise_events
 from models.data.importing.importer import import_events
 from models.data.importing.inspection import inspect_events
 from models.data.importing.near_duplicates import MinHash, components, near_groups
 from models.data.importing.plan import MENDS, ImportPlan, source_name
 from models.data.importing.task_rows import RowError, task_row, to_iob2
-from models.events import Phase, result_of
+from models.events import Phase, Progress, result_of
 from models.library.library import Library
 from models.settings.tasks import TASKS
 
@@ -385,10 +386,36 @@ def test_nothing_stays_of_an_import_that_was_cancelled_or_failed(tmp_path: Path,
     assert any(library.corpora.iterdir())
     work.close()
     assert list(library.corpora.iterdir()) == []
+    phases = ("Checking the rows", "Comparing the rows", "Importing the rows")
+    for phase in phases:
+        work = import_events(library, plan)
+        next(event for event in work if event == Phase(name=phase))
+        assert isinstance(next(work), Progress)
+        work.close()
+        assert list(library.corpora.iterdir()) == []
     path.write_text(path.read_text() + "{broken\n")
     with pytest.raises(ValueError, match=r"a\.jsonl, line 1001: it is no valid JSON"):
         imported(library, plan)
     assert list(library.corpora.glob("*")) == []
+
+
+def test_long_rows_are_read_with_as_many_events(
+    tmp_path: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a cancellation would wait for a hundred of them, of up to 16 MiB each."""
+    monkeypatch.setattr(scan, "PROGRESS_BYTES", 1 << 16)
+    path = write_rows(tmp_path / "a.jsonl", [{"text": f"{index} " + "word " * 4_000} for index in range(200)])
+    plan = plan_of(path)
+    seen, phase = dict[str, list[Progress]](), ""
+    for event in import_events(library, plan):
+        if isinstance(event, Phase):
+            phase = event.name
+        elif isinstance(event, Progress):
+            seen.setdefault(phase, []).append(event)
+    for phase in ("Checking the rows", "Importing the rows"):
+        done = [event.done for event in seen[phase] if event.total == path.stat().st_size]
+        assert len(done) > 20
+        assert max(after - before for before, after in pairwise(done)) < 3 << 16
 
 
 def test_a_source_is_not_held_in_memory(tmp_path: Path, library: Library) -> None:

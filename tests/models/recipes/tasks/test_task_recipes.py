@@ -14,7 +14,7 @@ from models.events import Event, Phase, TrainMetrics
 from models.library.library import Library
 from models.metrics.report import report_from_dict
 from models.metrics.table import METRICS
-from models.recipes.tasks.results import ALL, TaskResult, summary_of
+from models.recipes.tasks.results import ALL, TaskResult, read_result, summary_of
 from models.recipes.tasks.running import TaskRun
 from models.recipes.tasks.table import TASK_RECIPES, Bar, with_steps
 from models.runs.run_folder import RunFolder
@@ -23,10 +23,16 @@ from tests.models.recipes.small_recipes import few_rows, small
 OUTCOMES = {"right", "wrong value", "exception", "limit", "not supported"}
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+@pytest.fixture(scope="module", autouse=True)
+def of_few_rows() -> Iterator[None]:
+    """Whichever test comes first: with all rows, the six recipes take two minutes."""
     with few_rows():
-        yield Library(tmp_path_factory.mktemp("home"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return Library(tmp_path_factory.mktemp("home"))
 
 
 Results = Callable[[str], tuple[TaskResult, list[Event]]]
@@ -112,6 +118,15 @@ def test_scores_are_kept_in_the_run(results: Results, name: str) -> None:
         assert {line["outcome"] for line in lines} <= OUTCOMES
 
 
+@pytest.mark.parametrize("name", TASK_RECIPES)
+def test_the_result_is_kept_in_the_run(results: Results, name: str) -> None:
+    result, _ = results(name)
+    kept = read_result(result.run)
+    assert kept is not None
+    assert kept.to_dict() == result.to_dict()
+    assert kept.bars == result.bars
+
+
 def test_several_seeds_are_averaged(results: Results) -> None:
     one, other = results("mood")[0].to_dict(), results("names")[0].to_dict()
     found = summary_of([results("mood")[0], results("names")[0]])
@@ -162,7 +177,7 @@ def test_rows_of_another_form_are_one_sentence(library: Library, tmp_path: Path)
     file.write_text('{"text": "a", "label": "b"}\n')
     with pytest.raises(ValueError, match="too few different rows"):
         list(TaskRun(library, small("mood"), data=str(file)).events())
-    with pytest.raises(ValueError, match="row 1: it has no column 'words'"):
+    with pytest.raises(ValueError, match="nothing says which of its columns are words and tags"):
         list(TaskRun(library, small("names"), data=str(file)).events())
     with pytest.raises(ValueError, match="cannot be learned in 0 minutes"):
         TaskRun(library, small("mood"), minutes=0)
@@ -178,6 +193,11 @@ def test_stopped(library: Library, moment: type[Event]) -> None:
     if moment is TrainMetrics:
         assert task.run is not None
         assert RunFolder.open(task.run.folder).status == "stopped"
+        assert read_result(task.run.folder) is None
+        rest = TaskRun.resumed(library, RunFolder.open(task.run.folder), device="cpu")
+        assert rest is not None
+        result, _ = run_recipe(rest)
+        assert (result.run, result.bars) == (task.run.folder, small("mood").bars)
 
 
 def test_a_bar_is_reached_from_below_or_above() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from models.events import Event
+from models.events import Event, Phase
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec, TrainConfig
@@ -19,6 +19,7 @@ from models.training.trials import batch_finder, forecast, lr_finder, trial
 from models.training.trials.batch_finder import find_batch, remedy_sentence
 from models.training.trials.findings import BatchFound, BatchPoint, DataPreview, LrPoint, RunCost
 from models.training.trials.lr_finder import find_lr, lr_from_trial, rounded
+from models.training.trials.trial import Step, Trial
 from tests.models.training.support import make_spec, result_of
 
 MODEL = ModelConfig(context_length=32, n_layer=1, d_model=32, n_head=2)
@@ -217,6 +218,24 @@ def test_a_forecast_shows_the_data_and_measures_the_run(library: Library, spec: 
     assert cost.available_bytes is not None
     assert torch.equal(torch.get_rng_state(), state)
     assert library.list_runs() == []
+
+
+def test_of_a_slow_run_a_single_step_is_timed(library: Library, spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+    step = Trial.step
+
+    def counted(trial: Trial, number: int, multiple: float = 1.0) -> Step:
+        steps.append(number)
+        return dataclasses.replace(step(trial, number, multiple), seconds=60.0)
+
+    monkeypatch.setattr(Trial, "step", counted)
+    events = list(forecast.forecast(library, spec, "cpu"))
+    (cost,) = (event for event in events if isinstance(event, RunCost))
+    assert steps == [0]
+    assert cost.ms_per_step == 60_000
+    assert cost.peak_bytes is not None
+    phases = [event.name for event in events if isinstance(event, Phase)]
+    assert "Measuring the memory of a step, which takes about 1 min 0 s" in phases
 
 
 @pytest.mark.parametrize(("steps", "intervals"), [(12, (4,)), (13, (4,)), (3, (4,)), (24, (4, 6)), (25, (4, 6))])

@@ -1,0 +1,1 @@
+"""Tasks to learn at the press of a button, with what they came to."""

@@ -1,0 +1,51 @@
+"""A reply that ends because the context is full: its last token was drawn, but has no place in the context."""
+
+from __future__ import annotations
+
+import pytest
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
+
+from app.glass.answer_panel import AnswerPanel
+from app.glass.attention.panel import AttentionPanel
+from app.glass.causes.ablation_panel import AblationPanel
+from app.glass.causes.attribution_panel import AttributionPanel
+from app.glass.focus import Focus
+from app.glass.layers.panel import LensPanel
+from app.glass.next_token.panel import NextTokenPanel
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from tests.app.glass.opened import open_random, text_of
+from tests.app.heard import Until
+
+
+@pytest.mark.parametrize("panel_class", [AttentionPanel, AblationPanel, AttributionPanel, LensPanel, NextTokenPanel])
+@pytest.mark.parametrize("design", ["gpt2-tiny", "t5-tiny"])
+def test_a_reply_that_fills_the_context_can_be_inspected(
+    panel_class: type[AnswerPanel],
+    design: str,
+    qtbot: QtBot,
+    session: Session,
+    theme: ThemeProvider,
+    focus: Focus,
+    byte_tokenizer: Tokenizer,
+    until: Until,
+) -> None:
+    model, tokenizer = open_random(session, design, byte_tokenizer)
+    full = "the cat sat on the mat, and so on"[: model.config.context_length + 1]
+    panel = panel_class(session, theme, focus)  # type: ignore[call-arg]
+    qtbot.addWidget(panel)
+    panel.resize(460, 900)
+    panel.show()
+    focus.show(text_of(tokenizer, full, 10, "a source" if design == "t5-tiny" else ""))
+    focus.lock(len(full) - 1)
+    until(lambda: not panel.examiner.busy)
+    assert not panel.message
+    panel.grab()
+    if isinstance(panel, AttentionPanel):
+        assert int(panel.stack.rows[-1]) == model.config.context_length
+        assert "the context was full" in panel.detail.row_caption.text()
+        panel.detail.which_row.choose("own")
+        panel.detail.which_row.changed.emit("own")
+        assert "the context was full" in panel.detail.row_caption.text()
+        panel.numbers()()

@@ -1,0 +1,166 @@
+"""GRPO in a run: it learns what is rewarded, moves nothing where nothing is, and resumes exactly."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+import torch
+
+from models.data.corpus import Example
+from models.data.tiny_world.wishes import WISHES
+from models.events import AlignMetrics, Event, TrainMetrics, ValMetrics
+from models.files.jsonl import read_rows
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.align_spec import AlignSpec
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import DataSpec, RunSpec
+from models.settings.tune_spec import TuneSpec
+from models.training.stages import rollouts
+from models.training.trainer import Trainer, prepare_run
+from tests.models.training.support import final_weights, make_spec, result_of, train
+
+Trained = Callable[..., RunFolder]
+CONFIG = ModelConfig(n_layer=1, n_head=2, d_model=16, context_length=128)
+
+
+@pytest.fixture
+def parent(trained_at_once: Trained) -> RunFolder:
+    return trained_at_once(CONFIG, steps=6)
+
+
+@pytest.fixture
+def reward(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], float]], None]:
+    """Sets what every reply earns."""
+
+    def judge_by(function: Callable[[str], float]) -> None:
+        def earn(row: Example, reply: str) -> float:
+            return function(reply)
+
+        changed = {name: dataclasses.replace(wish, reward=earn) for name, wish in WISHES.items()}
+        monkeypatch.setattr(rollouts, "WISHES", MappingProxyType(changed))
+
+    return judge_by
+
+
+def spec_of(library: Library, parent: RunFolder, align: Mapping[str, Any] | None = None, **settings: Any) -> RunSpec:
+    common = {
+        "optimizer": "adamw",
+        "lr": 0.02,
+        "weight_decay": 0.0,
+        "schedule": "constant",
+        "warmup_steps": 0,
+        "steps": 6,
+        "eval_interval": 0,
+        "sample_interval": 0,
+        "layer_interval": 0,
+        "checkpoint_interval": 3,
+    }
+    drawn = {"n_prompts": 3, "n_replies": 4, "max_tokens": 12, "end_penalty": 0.0}
+    return dataclasses.replace(
+        make_spec(library.home, CONFIG, **common | settings),
+        name="rewarded",
+        data=DataSpec(source="dataset", dataset="Tiny World 0, wish mentions", task="prompts", metric="reward"),
+        tune=TuneSpec(parent=str(parent.folder), measure_forgetting=False),
+        align=AlignSpec(**drawn | dict(align or {})),
+    )
+
+
+def run_of(library: Library, parent: RunFolder, align: Mapping[str, Any] | None = None, **settings: Any) -> RunFolder:
+    return result_of(prepare_run(library, spec_of(library, parent, align, **settings)))
+
+
+def share_of_a(reply: str) -> float:
+    return reply.count("a") / max(1, len(reply))
+
+
+def figures(events: list[Event], *, looks: bool = False) -> list[dict[str, float]]:
+    return [dict(event.figures) for event in events if isinstance(event, AlignMetrics) and event.is_look == looks]
+
+
+def rows_of(run: RunFolder) -> list[dict[str, Any]]:
+    """The rows of alignment.jsonl without what depends on the clock."""
+    kept = []
+    for row in read_rows(run.folder / "alignment.jsonl"):
+        timed = {name for name in row["figures"] if "seconds" in name or name.endswith("_per_s")}
+        kept.append({"step": row["step"], **{k: v for k, v in row["figures"].items() if k not in timed}})
+    return kept
+
+
+def test_what_is_rewarded_becomes_likelier(library: Library, parent: RunFolder, reward: Callable[..., None]) -> None:
+    reward(share_of_a)
+    run = run_of(library, parent, steps=25, eval_interval=25)
+    events = train(run, library)
+    looks, steps = figures(events, looks=True), figures(events)
+    assert looks[1]["reward"] > 3 * looks[0]["reward"] > 0
+    assert steps[0]["kl"] == 0
+    assert steps[-1]["kl"] > 0.1
+    assert all(step["sampling/logp_difference"] < 1e-4 for step in steps), "what is learned from was drawn by the model"
+    assert RunFolder.open(run.folder).best_step == 25
+    validations = [event.metric_value for event in events if isinstance(event, ValMetrics)]
+    assert validations == [look["reward"] for look in looks]
+
+
+def test_a_step_without_signal_moves_no_weight(
+    library: Library, parent: RunFolder, reward: Callable[..., None]
+) -> None:
+    reward(lambda reply: 1.0)
+    run = run_of(library, parent)
+    events = train(run, library)
+    before = final_weights(parent)
+    assert all(torch.equal(weight, before[name]) for name, weight in final_weights(run).items())
+    assert [event.grad_norm for event in events if isinstance(event, TrainMetrics)] == [0.0] * 6
+    assert [step["frac_reward_zero_std"] for step in figures(events)] == [1.0] * 6
+
+
+@pytest.mark.parametrize("align", [{}, {"beta": 0.1}, {"beta": 0.1, "kl_in": "loss", "aggregate": "dapo"}])
+def test_resumes_exactly(
+    library: Library, parent: RunFolder, reward: Callable[..., None], align: dict[str, Any]
+) -> None:
+    reward(share_of_a)
+    whole, parts = (run_of(library, parent, align, eval_interval=3) for _ in range(2))
+    train(whole, library)
+    trainer = Trainer(parts, library, device="cpu")
+    for event in trainer.events():
+        if isinstance(event, TrainMetrics) and event.step == 4:
+            trainer.request_stop(keep=False)
+    train(parts, library)
+    assert rows_of(parts) == rows_of(whole)
+    expected = final_weights(whole)
+    assert all(torch.equal(weight, expected[name]) for name, weight in final_weights(parts).items())
+
+
+@pytest.mark.parametrize("how", ["dr_grpo", "dapo", "grpo"])
+def test_rows_in_parts_are_the_whole(
+    library: Library,
+    parent: RunFolder,
+    reward: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    reward(share_of_a)
+    ends = []
+    for rows in (5, 64):
+        monkeypatch.setattr(rollouts, "_ROWS_AT_ONCE", rows)
+        run = run_of(library, parent, {"aggregate": how, "scale": "group"}, steps=2)
+        norms = [event.grad_norm for event in train(run, library) if isinstance(event, TrainMetrics)]
+        ends.append(norms)
+    assert ends[0] == pytest.approx(ends[1], rel=1e-3)
+    assert ends[0][0] > 0
+
+
+def test_mistakes_are_sentences(library: Library, parent: RunFolder) -> None:
+    with pytest.raises(ValueError, match="so no reply fits the context"):
+        train(run_of(library, parent, {"max_tokens": 120}), library)
+    with pytest.raises(ValueError, match=r"set train\.optimizer to adamw"):
+        spec_of(library, parent, optimizer="muon", muon_lr=0.02)
+    with pytest.raises(ValueError, match="set n_replies to 2 or more"):
+        AlignSpec(n_replies=1)
+    with pytest.raises(ValueError, match=r"choose one \(tune\.parent\)"):
+        dataclasses.replace(spec_of(library, parent), tune=None)
+    spec = spec_of(library, parent)
+    assert RunSpec.from_dict(spec.to_dict()) == spec
