@@ -209,7 +209,7 @@ _RECIPES = (
         "sentence of the story: who has what has to be followed.",
         model=dataclasses.replace(_DECODER, context_length=192),
         tokenizer=_bpe(1024),
-        train=_train(1500, batch_size=8, eval_batches=8, context_loss_weight=0.2),
+        train=_train(1300, eval_batches=4, context_loss_weight=0.2),
         baselines=(LeadSentence, LastSentences),
         bars=(Bar(metric="facts_right", value=0.90), Bar(metric="rouge_l", value=0.97)),
         minutes=4,
