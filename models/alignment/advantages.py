@@ -5,9 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SCALES = ("none", "group", "batch")
-"""What GRPO divides the advantages by: see `group_advantages`."""
-
 _EPSILON = 1e-4
 """TRL's, added to a standard deviation."""
 
@@ -30,17 +27,6 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float = 1.0, la
         later_value = torch.where(here, values[:, t], later_value)
         advantages[:, t] = torch.where(here, later, torch.zeros_like(later))
     return advantages
-
-
-def whiten(numbers: Tensor, mask: Tensor, *, shift_mean: bool = True) -> Tensor:
-    """The numbers (B, T) with mean 0 and variance 1 over all tokens of `mask`, 0 elsewhere.
-
-    shift_mean: False keeps their mean, as suits rewards, whose sign would change otherwise.
-    """
-    chosen = numbers[mask]
-    mean, spread = chosen.mean(), chosen.var(unbiased=False)
-    whitened = (numbers - mean) * (spread + 1e-8).rsqrt()
-    return torch.where(mask, whitened if shift_mean else whitened + mean, torch.zeros_like(numbers))
 
 
 def group_advantages(rewards: Tensor, scale: str = "none") -> Tensor:

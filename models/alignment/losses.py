@@ -1,7 +1,7 @@
-"""The losses of alignment: reward models, DPO, KTO, clipped policies (PPO, GRPO) and values.
+"""The losses of alignment: of preferences (DPO) and of clipped policies (GRPO, PPO), and KL to a reference.
 
-Those that TRL has too are equal to its own (tests/models/alignment/test_trl.py). Log-probabilities of a reply are sums
-over its tokens and its end token, never means. Letters in shape comments: B rows, T tokens of replies.
+A world whose replies can all be listed proves them (tests/models/alignment). Log-probabilities of a reply are sums over
+its tokens and its end token, never means. Letters in shape comments: B rows, T tokens of replies.
 """
 
 from __future__ import annotations
@@ -9,25 +9,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-AGGREGATES = ("grpo", "dapo", "dr_grpo")
-"""How GRPO makes one number of the losses of tokens: see `aggregate`."""
-
-KL_KINDS = ("k1", "k2", "k3")
-
-
-def reward_loss(chosen: Tensor, rejected: Tensor, *, margin: Tensor | float = 0.0, centre: float = 0.0) -> Tensor:
-    """−log σ(r_chosen − r_rejected − margin) of each pair (B), after Bradley and Terry (arXiv:2203.02155).
-
-    centre: adds centre · (r_chosen + r_rejected)², which keeps rewards around 0 (arXiv:2312.09244).
-    """
-    loss = -F.logsigmoid(chosen - rejected - margin)
-    return loss + centre * (chosen + rejected).square() if centre else loss
-
-
-def tied_reward_loss(first: Tensor, second: Tensor) -> Tensor:
-    """The loss (B) of pairs that are about equal: half of `reward_loss` either way."""
-    return -0.5 * (F.logsigmoid(first - second) + F.logsigmoid(second - first))
 
 
 def dpo_loss(
@@ -49,18 +30,6 @@ def dpo_loss(
     return -(1 - label_noise) * F.logsigmoid(z) - label_noise * F.logsigmoid(-z)
 
 
-def kto_loss(policy: Tensor, reference: Tensor, is_good: Tensor, kl: Tensor, *, beta: float) -> Tensor:
-    """The loss (B) of replies with a thumb up or down (KTO, arXiv:2402.01306).
-
-    Args:
-        policy, reference: (B), log-probabilities of the replies. is_good: (B) bool.
-        kl: how far the policy is from its reference, without gradient: the mean log-ratio of replies that belong to
-            other prompts, at least 0.
-    """
-    ratio = policy - reference
-    return 1 - torch.sigmoid(beta * torch.where(is_good, ratio - kl, kl - ratio))
-
-
 def policy_loss(
     log_probs: Tensor, old: Tensor, advantages: Tensor, *, clip_low: float = 0.2, clip_high: float = 0.2
 ) -> Tensor:
@@ -71,12 +40,6 @@ def policy_loss(
     """
     ratio = (log_probs - old).exp()
     return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip_low, 1 + clip_high) * advantages)
-
-
-def value_loss(values: Tensor, old: Tensor, returns: Tensor, *, clip: float = 0.2) -> Tensor:
-    """½ max((V − R)², (V clipped to V_old ± clip − R)²) of each token (B, T), as OpenAI's PPO has it."""
-    clipped = old + (values - old).clamp(-clip, clip)
-    return 0.5 * torch.maximum((values - returns).square(), (clipped - returns).square())
 
 
 def kl_estimate(log_probs: Tensor, reference: Tensor, kind: str = "k1") -> Tensor:

@@ -359,6 +359,11 @@ class RunSpec:
             raise ValueError("The run has no name: give it one.")
         if self.align is not None and self.tune is None:
             raise ValueError("An alignment starts from a model that has learned to reply: choose one (tune.parent).")
+        if (self.align is not None) != (self.learned_task == "prompts"):
+            raise ValueError(
+                "Prompts without replies are learned from by an alignment, and an alignment learns from nothing else: "
+                "set [align], and in [data] source to dataset and task to prompts."
+            )
         if self.align is not None and self.train.optimizer != "adamw":
             raise ValueError(
                 f"An alignment is not trained with {self.train.optimizer}, whose updates have full length where there "

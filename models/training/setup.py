@@ -26,7 +26,6 @@ from models.files.atomic import DamagedError
 from models.library.library import Library
 from models.runs.checkpoint_state import TrainState
 from models.runs.run_folder import RunFolder
-from models.settings.align_spec import ROLLOUT_STAGES
 from models.settings.run_spec import RunSpec
 from models.tokenizers import read_tokenizer
 from models.training.batches import about_cut_replies, about_new_turns, make_batches_events, open_parent_corpus
@@ -124,6 +123,8 @@ def set_up(
             f"A batch of {spec.train.batch_size} cannot be shared by {process_group.size} processes: use a larger "
             "batch_size or fewer processes."
         )
+    if spec.align is not None and process_group.size > 1:
+        raise ValueError("An alignment runs in one process: start it without torchrun.")
     notices: list[str] = []
     device = choose_device(process_group.device_name(device_name), process_group.local_rank)
     if process_group.size > 1:
@@ -140,9 +141,9 @@ def set_up(
     corpus = open_run_corpus(library, run)
     template = read_kept_template_config(run.folder) or ChatTemplateConfig()
     parent_corpus = None if spec.tune is None else open_parent_corpus(library, run.lineage)
-    draws = spec.align is not None and spec.align.stage in ROLLOUT_STAGES
+    draws = spec.align is not None
     train_batches: Batches
-    if spec.align is not None and draws:
+    if spec.align is not None:
         train_batches = PromptBatches(corpus, spec.align.n_prompts)
     else:
         train_batches = yield from make_batches_events(

@@ -22,6 +22,7 @@ from models.settings.run_spec import DataSpec, RunSpec
 from models.settings.tune_spec import TuneSpec
 from models.training.stages import rollouts
 from models.training.trainer import Trainer, prepare_run
+from models.training.trials.forecast import forecast
 from tests.models.training.support import final_weights, make_spec, result_of, train
 
 Trained = Callable[..., RunFolder]
@@ -163,4 +164,8 @@ def test_mistakes_are_sentences(library: Library, parent: RunFolder) -> None:
     with pytest.raises(ValueError, match=r"choose one \(tune\.parent\)"):
         dataclasses.replace(spec_of(library, parent), tune=None)
     spec = spec_of(library, parent)
+    with pytest.raises(ValueError, match="Prompts without replies are learned from by an alignment"):
+        dataclasses.replace(spec, align=None)
+    with pytest.raises(ValueError, match="nothing to measure or preview"):
+        result_of(forecast(library, spec, "cpu"))
     assert RunSpec.from_dict(spec.to_dict()) == spec
