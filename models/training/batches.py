@@ -77,10 +77,6 @@ def make_batches_events(
             _check_old_rows(corpus, old, config)
         known = labels or (yield from find_labels(corpus))
         return (yield from make_task_batches(corpus, tokenizer, config, train, split, known))
-    if corpus.task == "prompts":
-        raise ValueError(
-            f"{corpus.label!r} has prompts without replies, of which there is nothing to measure or preview."
-        )
     objective = objective_on(corpus, config, tokenizer, train.objective)
     form = ExampleForm(template=template or ChatTemplateConfig(), model=config)
     old_rows = None

@@ -116,6 +116,10 @@ def prepare_trial(library: Library, spec: RunSpec) -> Generator[Event, None, Pre
         raise ValueError(
             "Runs on pronoun pairs can be neither previewed nor measured before they start: they take seconds."
         )
+    if spec.align is not None:
+        raise ValueError(
+            "Alignments can be neither previewed nor measured before they start: what they learn from is drawn then."
+        )
     ready, _ = yield from _prepare(library, spec)
     return ready
 

@@ -166,6 +166,6 @@ def test_mistakes_are_sentences(library: Library, parent: RunFolder) -> None:
     spec = spec_of(library, parent)
     with pytest.raises(ValueError, match="Prompts without replies are learned from by an alignment"):
         dataclasses.replace(spec, align=None)
-    with pytest.raises(ValueError, match="nothing to measure or preview"):
+    with pytest.raises(ValueError, match="neither previewed nor measured"):
         result_of(forecast(library, spec, "cpu"))
     assert RunSpec.from_dict(spec.to_dict()) == spec
