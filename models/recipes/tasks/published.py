@@ -150,6 +150,11 @@ _RECIPES = (
         baselines=(MostFrequentTag,),
         bars=(Bar(metric="token_accuracy", value=0.95),),
         minutes=2,
+        tuning=Tuning(
+            where=MINILM,
+            settings={"mode": "last", "n_last": 6, "max_length": 64, "measure_forgetting": False},
+            train=_tuned(400, lr=5e-4),
+        ),
     ),
     PublishedRecipe(
         name="format",
