@@ -84,6 +84,11 @@ def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels:
             what_counts=f"Replies and their end tokens count: {len(predicted):,} of {len(ids):,} tokens. The rest is "
             "only read.",
         )
+    if task == "prompts":
+        return SeenExample(
+            texts=(SeenText(title="The prompt", tokens=token_row(tokenizer, ids)),),
+            what_counts="The model draws replies to it, and learns from what each of them earns.",
+        )
     source, target = ids[: -len(predicted)], ids[-len(predicted) :]
     return SeenExample(
         texts=(
