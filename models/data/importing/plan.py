@@ -47,6 +47,9 @@ OPTIONAL_ROLES: dict[str, tuple[str, ...]] = {
 GROUP = "group"
 """The role of a column whose equal values must not be divided between training and validation."""
 
+SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
+"""What the splits are called in sentences."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImportPlan:

@@ -273,3 +273,23 @@ def test_what_is_not_guessed_is_not_called_guessed(tab: DataTab, tmp_path: Path,
     until(lambda: not tab.busy and tab.draft.info is not None)
     assert tab.draft.task == ""
     assert tab.views.importing.reason.text() == "Nothing says which column is to be learned."
+
+
+def test_splits_of_the_source_are_kept_and_need_no_share(tab: DataTab, tmp_path: Path, until: Until) -> None:
+    for name, labels in (("train", "ab"), ("test", "abc")):
+        lines = (f"{name} sentence {i},{labels[i % len(labels)]}" for i in range(30))
+        (tmp_path / "own").mkdir(exist_ok=True)
+        (tmp_path / "own" / f"{name}.csv").write_text("\n".join(("text,label", *lines)), "utf-8")
+    tab.draft.open([str(tmp_path / "own")])
+    until(lambda: tab.draft.can_import and not tab.busy)
+    page = tab.views.importing
+    assert page.split_note.text().endswith("which are kept: 30 for training, 30 for test.")
+    assert page.val_share.isEnabled(), "validation is taken from training"
+    assert not page.test_share.isEnabled()
+    assert "10 rows of validation or test with a label that training never shows." in words(page)
+
+
+def test_the_longest_texts_have_the_room(opened: DataTab) -> None:
+    rows = opened.views.importing.table.rows
+    texts = [rows.item(at, 0).text() for at in range(rows.rowCount())]
+    assert rows.columnWidth(0) > max(rows.fontMetrics().horizontalAdvance(text) for text in texts)
