@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.data.formats.rows import ReadOptions
-from models.settings.tasks import TASKS
+from models.settings.tasks import JUDGED_BY, TASKS
 
 MENDS = {
     "empty": "leave out rows without a text or an answer",
@@ -41,6 +41,7 @@ OPTIONAL_ROLES: dict[str, tuple[str, ...]] = {
     "classification": ("text_pair",),
     "multi-label": ("text_pair",),
     "regression": ("text_pair",),
+    "text-to-text": tuple(JUDGED_BY),
 }
 """Task → further roles. For chats, `input` is added to the prompt as alpaca does. Each task has also "group"."""
 
