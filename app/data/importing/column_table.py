@@ -156,7 +156,7 @@ class ColumnTable(QWidget):
             for found in columns
         ]
         longest = max(range(len(columns)), key=lambda at: columns[at].lengths[1])
-        needed = wide * (columns[longest].lengths[2] + 4) - widths[longest]
+        needed = wide * (columns[longest].lengths[2] + 4) * 8 // 7 - widths[longest]  # some texts are wider than others
         widths[longest] += max(0, min(needed, self.rows.viewport().width() - sum(widths)))
         for at, width in enumerate(widths):
             for table in (self._head, self.rows):

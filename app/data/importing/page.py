@@ -28,6 +28,7 @@ from app.kit.file_dialogs import dropped_paths
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedLabel
 from app.kit.layout.refit import Refit
+from app.kit.layout.tab_order import put_after
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.data.formats.registry import FORMATS
@@ -343,6 +344,7 @@ class ImportPage(QWidget):
             self._example_row = 0
             self.reading.show_configs(info.configs)
             self.table.show_source(info)
+            put_after(self.task, *self.table.roles.values(), self.table.rows)
             guessed = f"Guessed: {info.reason}." if info.task else f"{info.reason[:1].upper()}{info.reason[1:]}."
             self.reason.setText(guessed if info.reason else "")
             given = ", ".join(

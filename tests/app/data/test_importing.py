@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.data.tab import DataTab
+from app.kit.layout.tab_order import stops_in
 from app.session.session import Session
 from models.data.corpus import Corpus, list_corpora
 from models.data.importing import checks as checking
@@ -293,3 +294,14 @@ def test_the_longest_texts_have_the_room(opened: DataTab) -> None:
     rows = opened.views.importing.table.rows
     texts = [rows.item(at, 0).text() for at in range(rows.rowCount())]
     assert rows.columnWidth(0) > max(rows.fontMetrics().horizontalAdvance(text) for text in texts)
+
+
+def test_tab_goes_through_an_import_from_top_to_bottom(tab: DataTab, films: Path, until: Until) -> None:
+    tab.draft.open([str(films)])
+    until(lambda: tab.draft.can_import and not tab.busy)
+    page = tab.views.importing
+    ticks = [finding.tick for finding in page.checks.findings.values()]
+    expected = [page.task, *page.table.roles.values(), page.table.rows, *ticks, page.val_share, page.name]
+    assert ticks
+    assert [stop for stop in stops_in(page) if stop in expected] == expected
+    assert stops_in(page)[-1] is page.import_button
