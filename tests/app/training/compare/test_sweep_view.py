@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
@@ -16,7 +17,7 @@ from models.runs.sweep_result import SweepRun
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
 from tests.app.heard import Until
-from tests.runs_on_disk import make_run, metrics_line
+from tests.runs_on_disk import make_run, metrics_line, metrics_row
 
 
 def run_of(loss: float | None, **values: object) -> SweepRun:
@@ -136,3 +137,25 @@ def test_progress_is_compared_again_while_visible(
     list(session.runs.index.measure())
     view.poll.timeout.emit()
     until(lambda: view.table.item(0, 0).text() == "a")
+
+
+def test_runs_of_a_task_are_ranked_by_its_metric(
+    session: Session, theme: ThemeProvider, tiny_config: ModelConfig, until: Until, qtbot: QtBot
+) -> None:
+    for name, loss, accuracy, seed in (("a", 0.5, 0.9, 1), ("b", 0.2, 0.8, 2), ("c", None, None, 3)):
+        run = make_run(session.library, tiny_config, name, seed=seed)
+        if loss is not None:
+            row = metrics_row(
+                "val", step=1, tokens=64, elapsed_s=1, loss=loss, metric="accuracy", metric_value=accuracy
+            )
+            (run / "metrics.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
+    session.runs.index.refresh()
+    view = SweepView(session, theme)
+    qtbot.addWidget(view)
+    view.show()
+    view.show_runs(("a", "b", "c"))
+    until(lambda: view.table.rowCount() == 3)
+    assert view.table.horizontalHeaderItem(1).text() == "Best Accuracy"
+    texts = [[view.table.item(row, column).text() for column in (0, 1)] for row in range(3)]
+    assert texts == [["a", "90.0\N{NO-BREAK SPACE}%"], ["b", "80.0\N{NO-BREAK SPACE}%"], ["c", "–"]]
+    assert "Best Accuracy" in view.plot.accessibleName()
