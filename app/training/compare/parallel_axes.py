@@ -13,8 +13,15 @@ from models.metrics.table import METRICS, format_score
 from models.runs.sweep_result import SweepRun
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig
+from models.settings.tune_spec import TuneSpec
 
-_TABLES: dict[str, Any] = {"train": TrainConfig, "model": ModelConfig, "data": DataSpec, "tokenizer": TokenizerSpec}
+_TABLES: dict[str, Any] = {
+    "train": TrainConfig,
+    "model": ModelConfig,
+    "data": DataSpec,
+    "tokenizer": TokenizerSpec,
+    "tune": TuneSpec,
+}
 BEST = "best"
 """The name of the last axis."""
 _MAX_TICKS = 6
