@@ -17,6 +17,7 @@ from app.session.session import Session
 from app.worker.failures import Failure
 
 _LATE_MS = 300
+_NO_TOKENS = "This model answers about a text or its words, and predicts no tokens. Attention shows how it reads them."
 
 
 class AnswerPanel(GlassPanel):
@@ -89,9 +90,11 @@ class AnswerPanel(GlassPanel):
         self.show_message("Point at a token", "Hover over a token of the text; click to keep it.")
 
     def show_position(self) -> None:
-        target = self.target
-        if self._session.chat.model is None:
+        target, model = self.target, self._session.chat.model
+        if model is None:
             self.show_message("No model is open", "Choose a model above: it will read the text again for inspection.")
+        elif model.config.head != "language":
+            self.show_message("No token is predicted", _NO_TOKENS)
         elif self.focus.text is None:
             self.show_message("Nothing to inspect yet", "Ask the model something, then point at a token of its text.")
         elif target is not None:
