@@ -24,7 +24,11 @@ class AnswerPanel(GlassPanel):
     """A head above `body`, which subclasses fill, or a message if there is nothing to show.
 
     Subclasses implement `ask`, called when the target token changes, and `forget`, called when text or model change.
+
+    is_about_predictions: whether it asks how a token was predicted, which not all models do.
     """
+
+    is_about_predictions = True
 
     def __init__(
         self,
@@ -93,7 +97,7 @@ class AnswerPanel(GlassPanel):
         target, model = self.target, self._session.chat.model
         if model is None:
             self.show_message("No model is open", "Choose a model above: it will read the text again for inspection.")
-        elif model.config.head != "language":
+        elif self.is_about_predictions and model.config.head != "language":
             self.show_message("No token is predicted", _NO_TOKENS)
         elif self.focus.text is None:
             self.show_message("Nothing to inspect yet", "Ask the model something, then point at a token of its text.")

@@ -76,6 +76,7 @@ def test_a_row_is_opened_in_the_glass_box(tab: ChatTab, session: Session, until:
     tab.resize(1500, 800)
     opened(tab, session, "classification encoder-only", until, {"text": "anna smiles", "label": "glad"})
     assert tab.side.current == "attention"
+    until(lambda: not tab.side.view("attention").message)
     tab.side.show_view("layers")
     until(lambda: "predicts no tokens" in tab.side.view("layers").message)
     opened(tab, session, "text-to-text decoder-only", until, {"source": "def f(x):", "target": "    return x"})
