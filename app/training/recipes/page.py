@@ -92,10 +92,11 @@ class RecipesPage(QWidget):
         return self._task.busy or any(card.busy for card in self.cards.values())
 
     def show_recipe(self, name: str) -> None:
-        """Scroll to a recipe, and put the keyboard on its button."""
+        """Scroll to the top of a recipe, and put the keyboard on its button, or on that which opens what it needs."""
         card = self.cards[name]
-        card.start.setFocus()
-        self._scroll_to(card)
+        (card.open if card.choices.missing else card.start).setFocus()
+        bar = self.area.verticalScrollBar()
+        QTimer.singleShot(0, card, lambda: bar.setValue(card.y() - SPACE))  # once it is laid out
 
     def _scroll_to(self, widget: QWidget) -> None:
         QTimer.singleShot(0, widget, partial(self.area.ensureWidgetVisible, widget, 0, SPACE))  # once it is laid out

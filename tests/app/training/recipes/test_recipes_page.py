@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
@@ -154,6 +154,14 @@ def test_every_recipe_has_a_card(all_page: RecipesPage) -> None:
     for name, card in all_page.cards.items():
         assert card.start.accessibleName() == f"Learn {ALL_RECIPES[name].title}"
         assert card.start.isEnabled() == (not card.choices.missing)
+
+
+def test_a_recipe_is_shown_from_its_top(all_page: RecipesPage, until: Until) -> None:
+    for name in ("sentiment", "names"):
+        card = all_page.cards[name]
+        all_page.show_recipe(name)
+        until(lambda card=card: 0 <= card.mapTo(all_page.area.viewport(), QPoint()).y() <= 20)  # type: ignore[misc]
+        assert (card.open if name == "sentiment" else card.start).hasFocus(), "the file is to be opened first"
 
 
 def test_what_a_recipe_needs(all_page: RecipesPage, until: Until, tmp_path: Path) -> None:
