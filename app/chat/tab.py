@@ -122,6 +122,7 @@ class ChatTab(QWidget):
         self.prompting.changed.connect(conversation.set_prompting)
         self.modes.view_changed.connect(self._on_mode)
         self.modes.example_asked.connect(self.page.composer.field.setPlainText)
+        self.modes.example_shown.connect(self._on_example)
         self.side.view_changed.connect(self._show_sides)
         self.side.folded_changed.connect(self._on_folded)
         self.page.legend.chosen.connect(self.replies.set_quantity)
@@ -188,6 +189,12 @@ class ChatTab(QWidget):
     def _on_mode(self, name: str) -> None:
         self.side.set_glass_enabled(name != "compare")  # the panels inspect the open model, not these
         self._show_sides()
+
+    @Slot()
+    def _on_example(self) -> None:
+        """A row of a dataset was opened to be looked into: show the glass box, where there is room for it."""
+        if not self.side.is_glass and not self._is_narrow:
+            self.side.show_view("attention")
 
     @Slot()
     def _show_sides(self) -> None:

@@ -44,6 +44,7 @@ class ChatModes(Views):
 
     Signals:
         example_asked(text): write the source of a dataset's row as the next message.
+        example_shown(): the page for its task shows a dataset's row.
 
     Args:
         chat: the page of the conversation. draw: returns the sampling settings of the next reply. system: returns
@@ -51,6 +52,7 @@ class ChatModes(Views):
     """
 
     example_asked = Signal(str)
+    example_shown = Signal()
 
     def __init__(
         self,
@@ -126,6 +128,7 @@ class ChatModes(Views):
             return
         page: Any = self.pages.page(first)
         page.show_example(row)
+        self.example_shown.emit()
 
     def _update(self, name: str) -> None:
         """Nothing to do: each view follows the open model by itself."""

@@ -10,6 +10,7 @@ from app.commands.progress import ProgressLine
 from app.commands.queue import DONE, FAILED, INTERRUPTED, print_queue, work_through
 from app.commands.train import add_spec_options, spec_to_queue
 from models.library.library import Library
+from models.metrics.table import METRICS
 from models.runs.run_queue import RunQueue
 from models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
 from models.runs.sweep_result import SweepRun, sweep_runs, sweep_tag
@@ -86,11 +87,15 @@ def _print(tag: str, runs: list[SweepRun], *, as_json: bool) -> None:
     if as_json:
         rows = [
             {"run": one.id, "name": one.name, "status": one.status, "best_loss": one.best_loss, "values": one.values}
+            | ({one.metric: one.best_metric} if one.metric else {})
             for one in runs
         ]
         print_json({"sweep": tag, "runs": rows})
         return
-    print(f"Sweep {tag}, by the lowest validation loss:")
+    metric = runs[0].metric if runs else ""
+    print(f"Sweep {tag}, by {f'{METRICS[metric].title} on validation' if metric else 'the lowest validation loss'}:")
     for one in runs:
-        loss = "–" if one.best_loss is None else f"{one.best_loss:.4f}"
-        print(f"{loss:>8}  {one.status:<9}  " + "  ".join(f"{name}={value}" for name, value in one.values.items()))
+        print(
+            f"{one.best_words:>8}  {one.status:<9}  "
+            + "  ".join(f"{name}={value}" for name, value in one.values.items())
+        )

@@ -20,7 +20,7 @@ from app.session.session import Session
 from app.worker.background import LatestTask
 from models.data.datasets import DatasetInfo
 from models.number_words import format_count, format_size
-from models.settings.tasks import TASKS
+from models.settings.tasks import JUDGED_BY, TASKS
 
 _N_ROWS = 20
 _MAX_LABELS = 12
@@ -167,7 +167,8 @@ class DatasetView(QWidget):
         info = self._info
         assert info is not None
         task = TASKS[info.corpus.task]
-        names = [name for name in (*task.columns, *task.optional_columns) if any(name in row for row in found)]
+        judged = JUDGED_BY if info.corpus.task == "text-to-text" else ()
+        names = [name for name in (*task.columns, *task.optional_columns, *judged) if any(name in row for row in found)]
         self.rows.clear()
         self.rows.setRowCount(len(found))
         self.rows.setColumnCount(len(names))

@@ -17,13 +17,18 @@ from app.session.session import Session
 from app.worker.failures import Failure
 
 _LATE_MS = 300
+_NO_TOKENS = "This model answers about a text or its words, and predicts no tokens. Attention shows how it reads them."
 
 
 class AnswerPanel(GlassPanel):
     """A head above `body`, which subclasses fill, or a message if there is nothing to show.
 
     Subclasses implement `ask`, called when the target token changes, and `forget`, called when text or model change.
+
+    is_about_predictions: whether it asks how a token was predicted, which not all models do.
     """
+
+    is_about_predictions = True
 
     def __init__(
         self,
@@ -89,9 +94,11 @@ class AnswerPanel(GlassPanel):
         self.show_message("Point at a token", "Hover over a token of the text; click to keep it.")
 
     def show_position(self) -> None:
-        target = self.target
-        if self._session.chat.model is None:
+        target, model = self.target, self._session.chat.model
+        if model is None:
             self.show_message("No model is open", "Choose a model above: it will read the text again for inspection.")
+        elif self.is_about_predictions and model.config.head != "language":
+            self.show_message("No token is predicted", _NO_TOKENS)
         elif self.focus.text is None:
             self.show_message("Nothing to inspect yet", "Ask the model something, then point at a token of its text.")
         elif target is not None:

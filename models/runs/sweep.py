@@ -41,7 +41,7 @@ def grid(base: RunSpec, axes: Sequence[SweepValues]) -> list[RunSpec]:
     Raises:
         ValueError: where a value is not possible, or there would be too many runs.
     """
-    _check(axes)
+    _check(base, axes)
     n = math.prod(len(axis.values) for axis in axes)
     if n > MAX_RUNS:
         raise ValueError(f"The grid has {n:,} combinations, more than {MAX_RUNS:,}: use fewer values.")
@@ -57,7 +57,7 @@ def random_search(base: RunSpec, axes: Sequence[SweepValues | SweepRange], n: in
     Raises:
         ValueError: where a value is not possible, or `n` is.
     """
-    _check(axes)
+    _check(base, axes)
     if not 1 <= n <= MAX_RUNS:
         raise ValueError(f"A search needs between 1 and {MAX_RUNS:,} runs, not {n:,}.")
     rng = random.Random(seed)
@@ -125,13 +125,18 @@ def _format_value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _check(axes: Sequence[SweepValues | SweepRange]) -> None:
+def _check(base: RunSpec, axes: Sequence[SweepValues | SweepRange]) -> None:
     names = [axis.name for axis in axes]
     if not names:
         raise ValueError("This sweep varies nothing: choose at least one setting.")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise ValueError(f"{twice} is varied twice in this sweep: name it once.")
+    fixed = next((name for name in names if name.startswith(("model.", "tokenizer."))), None)
+    if base.tune is not None and fixed:
+        raise ValueError(
+            f"{fixed} cannot vary: the design and the tokenizer of this run are those of the model that it starts from."
+        )
     for axis in axes:
         if isinstance(axis, SweepValues) and any(axis.values.count(value) > 1 for value in axis.values):
             raise ValueError(f"A value of {axis.name} occurs twice in this sweep: name it once.")

@@ -12,6 +12,7 @@ from models.library.library import Library
 from models.library.run_index import RunIndex
 from models.library.run_notes import clean_tags
 from models.library.run_record import RunInfo
+from models.metrics.table import best_first, format_score
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import RunQueue
 from models.settings.spec_changes import differing_settings
@@ -23,7 +24,8 @@ PREFIX = "sweep-"
 class SweepRun:
     """One run of a sweep; `values` are those of the settings that vary, as "train.lr" -> 0.003.
 
-    `best_loss` is its lowest validation loss in nats per token, None before the first validation.
+    `best_loss` is its lowest validation loss, None before the first validation. `metric`: the metric of its task by
+    which the runs are ranked, "" where that is the loss; `best_metric`: its best value on validation.
     """
 
     id: str
@@ -31,6 +33,20 @@ class SweepRun:
     status: str
     best_loss: float | None
     values: dict[str, Any]
+    metric: str = ""
+    best_metric: float | None = None
+
+    @property
+    def best(self) -> float | None:
+        """What it is ranked by."""
+        return self.best_metric if self.metric else self.best_loss
+
+    @property
+    def best_words(self) -> str:
+        """The same, for the user."""
+        if self.best is None:
+            return "–"
+        return format_score(self.metric, self.best) if self.metric else f"{self.best:.4f}"
 
 
 def sweep_tag(library: Library, name: str) -> str:
@@ -44,7 +60,7 @@ def sweep_tag(library: Library, name: str) -> str:
 
 
 def sweep_runs(library: Library, tag: str) -> list[SweepRun]:
-    """The runs with this tag, the best first, those without a loss last; damaged ones are left out."""
+    """The runs with this tag, the best first, those without a validation last; damaged ones are left out."""
     index = RunIndex(library.runs)
     index.refresh()
     for _ in index.measure():
@@ -53,11 +69,16 @@ def sweep_runs(library: Library, tag: str) -> list[SweepRun]:
 
 
 def compare_runs(infos: Sequence[RunInfo]) -> list[SweepRun]:
-    """Any runs with the settings that vary among them, the best first; damaged ones are left out."""
+    """Any runs with the settings that vary among them, the best first; damaged ones are left out.
+
+    The best are those by the metric of their task where all that are validated have the same one, else by their loss.
+    """
     whole = [info for info in infos if info.problem is None]
     if not whole:
         return []
     names = differing_settings([RunFolder.open(info.folder).spec for info in whole])
+    metrics = {info.best_metric[0] if info.best_metric else "" for info in whole if info.best_loss is not None}
+    metric = metrics.pop() if len(metrics) == 1 else ""
     runs = [
         SweepRun(
             id=info.id,
@@ -65,7 +86,14 @@ def compare_runs(infos: Sequence[RunInfo]) -> list[SweepRun]:
             status=info.status,
             best_loss=info.best_loss,
             values={name: values[i] for name, values in names.items()},
+            metric=metric,
+            best_metric=info.best_metric[1] if metric and info.best_metric else None,
         )
         for i, info in enumerate(whole)
     ]
-    return sorted(runs, key=lambda run: (run.best_loss is None, run.best_loss or 0.0, run.name))
+    return sorted(runs, key=lambda run: (run.best is None, _rank(run), run.name))
+
+
+def _rank(run: SweepRun) -> float:
+    best = run.best or 0.0
+    return best_first(run.metric, best) if run.metric else best

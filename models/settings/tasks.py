@@ -9,7 +9,9 @@ Their code, by the same names: models.tasks. A row of a dataset is a JSON object
 - tagging: {"words": [str, …], "tags": [str, …]}, one tag per word, entities as IOB2
 - span: {"question": str, "context": str, "answers": [{"text": str, "start": int}, …]}, `start` in characters of the
   context; without answers the question has none
-- text-to-text: {"source": str, "target": str}
+- text-to-text: {"source": str, "target": str}; what is written can be judged by more (JUDGED_BY): "cases":
+  [{"arguments": [], "expected"}, …] of the function whose head is in the source; "facts": [[str, …], …] that a summary
+  must say; "fields": {str: str}, name → type (Python's) of a JSON object; "language": str
 - prompts: {"messages": [{"role": str, "content": str}, …]}, ending with the user; "wish" says what judges a reply
 
 Other keys of a row are kept and do not reach the model.
@@ -146,3 +148,6 @@ TASKS = {
     ),
 }
 check_complete(METRICS, (name for task in TASKS.values() for name in task.metrics), "metrics of the tasks")
+
+JUDGED_BY = {"cases": "pass_at_1", "facts": "facts_right", "fields": "valid_form", "language": "case_errors"}
+"""A column of text-to-text rows by which what is written can be judged → the metric that this gives."""

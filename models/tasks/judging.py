@@ -13,6 +13,7 @@ from models.data.tiny_world.tasks.summary import are_all_facts_right
 from models.events import Event
 from models.metrics.intervals import additive, divide
 from models.metrics.report import Report, bootstrapped, proportion
+from models.settings.tasks import JUDGED_BY
 from models.tasks.code_judge import judge_code
 from models.tasks.rows import Row
 
@@ -29,9 +30,9 @@ def judges_of(rows: Sequence[Row]) -> dict[str, Judge]:
     """
     if not rows:
         return {}
-    found = {metric: judge for metric, (column, judge) in _BY_COLUMN.items() if all(column in row for row in rows)}
+    found = {JUDGED_BY[column]: judge for column, judge in _BY_COLUMN.items() if all(column in row for row in rows)}
     if any(row.get("language") == "German" for row in rows):
-        found["case_errors"] = _judge_german
+        found[JUDGED_BY["language"]] = _judge_german
     return found
 
 
@@ -97,9 +98,4 @@ def _judge_german(
     return Report(headline="case_errors", n=len(found), scores={"case_errors": score}), []
 
 
-_BY_COLUMN: Mapping[str, tuple[str, Judge]] = {
-    "pass_at_1": ("cases", _judge_code),
-    "facts_right": ("facts", _judge_facts),
-    "valid_form": ("fields", _judge_fields),
-}
-"""Metric -> the column that asks for it, and its judge."""
+_BY_COLUMN: Mapping[str, Judge] = {"cases": _judge_code, "facts": _judge_facts, "fields": _judge_fields}

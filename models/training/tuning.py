@@ -77,7 +77,7 @@ def what_is_new(spec: RunSpec, n_new: int, parent: ModelConfig, labels: Sequence
         tokens = format_count(n_new, "token")
         yield f"This data needs {tokens} that the parent does not know: their rows start from random numbers."
     if spec.model.head != "language" and not keeps_head_of(parent, labels, spec):
-        yield "The head starts from random numbers, since the parent has another one."
+        yield "The head starts from random numbers: the parent has none for this task and these labels."
 
 
 def build_run_model(spec: RunSpec, weights: Mapping[str, Tensor] | None = None, *, keeps_head: bool = True) -> AnyModel:

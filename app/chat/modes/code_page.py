@@ -169,7 +169,10 @@ class CodePage(ModePage):
     @Slot(object)
     def _on_written(self, body: str) -> None:
         self.function.set_text(f"{self._asked}{body}".rstrip("\n"))
-        self._on_run()
+        if self.cases.text.strip():
+            self._on_run()
+        else:
+            self._show_state()
 
     def _on_stop(self) -> None:
         self._examiner.forget()

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QPushButto
 
 from app.data.importing.draft import ImportDraft
 from app.kit.basics import button, column, label, row, separator
+from app.kit.layout.tab_order import put_after
 from app.kit.theme import SPACE, ThemeProvider
 from models.data.importing.checks import Checks, Finding
 from models.data.importing.plan import MENDS
@@ -77,6 +78,7 @@ class ChecksCard(QFrame):
                 if self._rows.count():
                     self._rows.addWidget(separator())
                 self._rows.addWidget(line)
+            put_after(self.again, *(stop for line in self.findings.values() for stop in line.stops))
         for finding in checks.findings:
             self.findings[finding.name].show_finding(finding)
         total = max(1, sum(checks.labels.values()))
@@ -119,6 +121,11 @@ class FindingRow(QWidget):
         lines.addLayout(top)
         lines.addWidget(self.tick)
         lines.addWidget(self.examples)
+
+    @property
+    def stops(self) -> tuple[QWidget, ...]:
+        """Its tab stops, in order."""
+        return self.examples_button, self.tick
 
     def show_finding(self, finding: Finding) -> None:
         """Show another finding of the same name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from app.data.importing.role_words import role_title
@@ -132,11 +132,7 @@ class ColumnTable(QWidget):
         if info is None:
             return
         metrics = QFontMetrics(self._theme.font())
-        wide = metrics.averageCharWidth()
-        for at, found in enumerate(info.columns):
-            characters = min(max(round(found.lengths[1]), len(found.name) + 4, _MIN_CHARACTERS), _MAX_CHARACTERS)
-            for table in (self._head, self.rows):
-                table.setColumnWidth(at, characters * wide)
+        self._fit_columns()
         top = max(_COMBO, metrics.height()) + 10 + SPACE  # with the paddings of box and cell (see the style sheet)
         facts = 2 * QFontMetrics(self._theme.font(0.9)).height() + _HISTOGRAM + 2 * SPACE
         self._head.setRowHeight(0, top)
@@ -148,6 +144,27 @@ class ColumnTable(QWidget):
         self._head.setFixedHeight(top + facts + header.sizeHint().height() + 2)
         self.rows.verticalHeader().setDefaultSectionSize(metrics.height() + 10)
         self.rows.setMinimumHeight(5 * (metrics.height() + 10))
+
+    def _fit_columns(self) -> None:
+        """Each column by its texts; the one with the longest texts takes what is left, as far as they need it."""
+        columns = self._info.columns if self._info is not None else ()
+        if not columns:
+            return
+        wide = QFontMetrics(self._theme.font()).averageCharWidth()
+        widths = [
+            wide * min(max(round(found.lengths[1]), len(found.name) + 4, _MIN_CHARACTERS), _MAX_CHARACTERS)
+            for found in columns
+        ]
+        longest = max(range(len(columns)), key=lambda at: columns[at].lengths[1])
+        needed = wide * (columns[longest].lengths[2] + 4) * 8 // 7 - widths[longest]  # some texts are wider than others
+        widths[longest] += max(0, min(needed, self.rows.viewport().width() - sum(widths)))
+        for at, width in enumerate(widths):
+            for table in (self._head, self.rows):
+                table.setColumnWidth(at, width)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit_columns()
 
 
 class ColumnFacts(QWidget):

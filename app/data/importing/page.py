@@ -28,10 +28,12 @@ from app.kit.file_dialogs import dropped_paths
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedLabel
 from app.kit.layout.refit import Refit
+from app.kit.layout.tab_order import put_after
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.data.formats.registry import FORMATS
 from models.data.formats.rows import ReadOptions
+from models.data.importing.plan import SPLIT_WORDS
 from models.number_words import format_count, format_size
 from models.settings.tasks import TASKS
 
@@ -342,9 +344,12 @@ class ImportPage(QWidget):
             self._example_row = 0
             self.reading.show_configs(info.configs)
             self.table.show_source(info)
+            put_after(self.task, *self.table.roles.values(), self.table.rows)
             guessed = f"Guessed: {info.reason}." if info.task else f"{info.reason[:1].upper()}{info.reason[1:]}."
             self.reason.setText(guessed if info.reason else "")
-            given = ", ".join(f"{split} {n:,}" for split, n in info.splits.items())
+            given = ", ".join(
+                f"{info.splits[name]:,} for {word}" for name, word in SPLIT_WORDS.items() if name in info.splits
+            )
             self.split_note.setText(
                 f"The files have splits of their own, which are kept: {given}."
                 if given
@@ -379,6 +384,9 @@ class ImportPage(QWidget):
         self.table.show_roles(draft.roles_of_task(), draft.roles)
         for editor in (self.task, self.table, self.val_share, self.test_share, self.seed, self.name):
             editor.setEnabled(is_free)
+        for editor, split in ((self.val_share, "val"), (self.test_share, "test")):
+            if draft.info is not None and draft.info.splits.get(split):
+                editor.setEnabled(False)
         self._show_example()
 
     def _show_footer(self) -> None:

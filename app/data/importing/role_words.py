@@ -20,6 +20,10 @@ _ROLES = {
     "reply": "Reply",
     "system": "System prompt",
     "input": "More of the prompt",
+    "cases": "Cases of a function",
+    "facts": "Facts of a summary",
+    "fields": "Fields of a JSON object",
+    "language": "Language",
     "group": "Group (not divided)",
 }
 

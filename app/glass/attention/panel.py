@@ -47,6 +47,8 @@ ABOUT = About(
 class AttentionPanel(AnswerPanel):
     """Overview, head and row; the chosen head is `focus.head`."""
 
+    is_about_predictions = False
+
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, ABOUT, self.numbers, parent)
         self.reading = AttentionReading(session, self.examiner, self)

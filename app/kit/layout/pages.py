@@ -97,7 +97,8 @@ class _PageArea(QScrollArea):
         self._fit()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if watched is self._page and event.type() == QEvent.Type.LayoutRequest:
+        # While hidden, layouts within layouts go by the sizes of before: what a page needs is known when it is shown.
+        if watched is self._page and event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Show):
             self.updateGeometry()
             self._fit()
         return super().eventFilter(watched, event)

@@ -1,4 +1,4 @@
-"""Parallel axes: one for each setting that varies among runs, and one for the loss. No Qt."""
+"""Parallel axes: one for each setting that varies among runs, and one for what they are ranked by. No Qt."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.kit.words.slot_words import format_setting, label_of
+from models.metrics.table import METRICS, format_score
 from models.runs.sweep_result import SweepRun
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig
+from models.settings.tune_spec import TuneSpec
 
-_TABLES: dict[str, Any] = {"train": TrainConfig, "model": ModelConfig, "data": DataSpec, "tokenizer": TokenizerSpec}
-LOSS = "loss"
+_TABLES: dict[str, Any] = {
+    "train": TrainConfig,
+    "model": ModelConfig,
+    "data": DataSpec,
+    "tokenizer": TokenizerSpec,
+    "tune": TuneSpec,
+}
+BEST = "best"
+"""The name of the last axis."""
 _MAX_TICKS = 6
 _LOG_FROM = 8
 """An axis of positive numbers is logarithmic from this ratio of its ends on."""
@@ -43,11 +52,18 @@ def setting_title(name: str) -> str:
 
 
 def parallel_axes(runs: Sequence[SweepRun]) -> list[ParallelAxis]:
-    """An axis for each setting that varies among the runs, and the lowest validation loss as the last one."""
+    """An axis for each setting that varies among the runs, and the best metric or the lowest loss as the last."""
     names = list(runs[0].values) if runs else []
     axes = [_setting_axis(name, [run.values[name] for run in runs]) for name in names]
-    losses = [run.best_loss for run in runs]
-    return [*axes, _number_axis(LOSS, "Lowest loss", losses, ticks=None)]
+    metric = runs[0].metric if runs else ""
+    best = _number_axis(BEST, best_title(runs), [run.best for run in runs], ticks=None, metric=metric)
+    return [*axes, best]
+
+
+def best_title(runs: Sequence[SweepRun]) -> str:
+    """What the runs are ranked by: “Best accuracy”."""
+    metric = runs[0].metric if runs else ""
+    return f"Best {METRICS[metric].title}" if metric else "Lowest loss"
 
 
 def _setting_axis(name: str, values: Sequence[Any]) -> ParallelAxis:
@@ -63,12 +79,14 @@ def _setting_axis(name: str, values: Sequence[Any]) -> ParallelAxis:
     )
 
 
-def _number_axis(name: str, title: str, values: Sequence[float | None], ticks: Sequence[float] | None) -> ParallelAxis:
+def _number_axis(
+    name: str, title: str, values: Sequence[float | None], ticks: Sequence[float] | None, metric: str = ""
+) -> ParallelAxis:
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return ParallelAxis(name=name, title=title, positions=(None,) * len(values), ticks=())
     low, high = min(known), max(known)
-    is_log = low > 0 and high >= _LOG_FROM * low
+    is_log = low > 0 and high >= _LOG_FROM * low and not metric
 
     def position(value: float) -> float:
         if low == high:
@@ -81,7 +99,10 @@ def _number_axis(name: str, title: str, values: Sequence[float | None], ticks: S
         middle = math.sqrt(low * high) if is_log else (low + high) / 2
         ticks = [low] if low == high else [low, middle, high]
     whole = all(isinstance(value, int) for value in known)
-    words = [format_setting(round(value)) if whole else f"{value:.3g}" for value in ticks]
+    if metric:
+        words = [format_score(metric, value) for value in ticks]
+    else:
+        words = [format_setting(round(value)) if whole else f"{value:.3g}" for value in ticks]
     return ParallelAxis(
         name=name,
         title=title,

@@ -1,4 +1,4 @@
-"""Parallel coordinates: each run is a line through its settings to its loss."""
+"""Parallel coordinates: each run is a line through its settings to its loss, or to the metric of its task."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QWidget
 from app.kit.figures.figure import Figure
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.slot_words import format_setting
-from app.training.compare.parallel_axes import LOSS, ParallelAxis, parallel_axes, setting_title
+from app.training.compare.parallel_axes import BEST, ParallelAxis, parallel_axes, setting_title
 from models.runs.sweep_result import SweepRun
 
 _NEAR = 8.0
@@ -56,8 +56,8 @@ class ParallelPlot(Figure):
 
     def _words(self, spot: tuple[int, int]) -> str:
         run = self._runs[spot[0]]
-        loss = "no validation" if run.best_loss is None else f"validation {run.best_loss:.4f}"
-        lines = [run.name, f"{spot[0] + 1} of {len(self._runs)}: {loss}, {run.status}"]
+        best = "no validation" if run.best is None else f"validation {run.best_words}"
+        lines = [run.name, f"{spot[0] + 1} of {len(self._runs)}: {best}, {run.status}"]
         return "\n".join(
             lines + [f"{setting_title(name)} {format_setting(value)}" for name, value in run.values.items()]
         )
@@ -131,7 +131,7 @@ class ParallelPlot(Figure):
             self._draw_read_out(painter, self.points(read)[-1], self._words(self.spot))
 
     def _colour(self, run: int) -> QColor:
-        """The colour of its loss; muted where it has none."""
+        """The colour of what it is ranked by; muted where that is not known."""
         position = self._axes[-1].positions[run]
         if position is None:
             return self._theme.theme.color("faint")
@@ -143,7 +143,7 @@ class ParallelPlot(Figure):
         colour = self._colour(run)
         colour.setAlphaF(1.0 if wide else 0.75)
         pen = QPen(self._theme.theme.color("text") if wide else colour, 3.0 if wide else 1.5)
-        if self._runs[run].best_loss is None:
+        if self._runs[run].best is None:
             pen.setStyle(Qt.PenStyle.DashLine)
         painter.setPen(pen)
         painter.drawPolyline(QPolygonF(self.points(run)))
@@ -156,7 +156,7 @@ class ParallelPlot(Figure):
 
     def _draw_title(self, painter: QPainter, i: int, axis: ParallelAxis) -> None:
         """Draw the title above its axis, aligned to the edge for the first and the last."""
-        painter.setFont(self._theme.font(0.9, bold=axis.name == LOSS))
+        painter.setFont(self._theme.font(0.9, bold=axis.name == BEST))
         painter.setPen(self._theme.theme.color("text"))
         half = self._plot_area().width() / max(len(self._axes) - 1, 1) / 2 - SPACE / 2
         is_first, is_last = i == 0, i == len(self._axes) - 1

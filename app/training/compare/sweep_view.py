@@ -1,4 +1,4 @@
-"""Runs compared by their settings: parallel coordinates and a table, by lowest loss."""
+"""Runs compared by their settings: parallel coordinates and a table, by the metric of their task or the lowest loss."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from app.kit.basics import EmptyState, frame, label
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.slot_words import format_setting
 from app.session.session import Session
-from app.training.compare.parallel_axes import setting_title
+from app.training.compare.parallel_axes import best_title, setting_title
 from app.training.compare.parallel_plot import ParallelPlot
 from app.worker.background import LatestTask
 from models.library.library import RunInfo
 from models.library.lowest_loss import LowestLoss, find_lowest_loss
+from models.metrics.table import METRICS
 from models.number_words import format_count
 from models.runs.sweep_result import SweepRun, compare_runs
 
@@ -51,14 +52,14 @@ class SweepView(QWidget):
         self.plot = ParallelPlot(theme)
         self._words = label("", "muted", wrap=True)
         self.table = QTableWidget()
-        self.table.setAccessibleName("Runs by their lowest validation loss")
+        self.table.setAccessibleName("Runs, the best first")
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.verticalHeader().hide()
         self.table.setShowGrid(False)
         self.table.setProperty("role", "plain")  # framed by its card
         self.table.setTabKeyNavigation(False)  # Tab moves to the next widget
-        self.table.setToolTip("The lowest loss first. Enter or a double click opens a run.")
+        self.table.setToolTip("The best first. Enter or a double click opens a run.")
         self._none = EmptyState("Nothing to compare", "These runs have the same settings, or cannot be read.")
         self._none.hide()
         chart = frame("card")
@@ -121,10 +122,10 @@ class SweepView(QWidget):
         self.plot.setVisible(varies)
         self._none.setVisible(not varies)
         best = runs[0] if runs else None
-        if best is not None and best.best_loss is not None:
+        if best is not None and best.best is not None:
+            what = f"best {METRICS[best.metric].title} on validation" if best.metric else "lowest validation loss"
             self._words.setText(
-                f"{format_count(len(runs), 'run')}, the lowest validation loss is {best.best_loss:.4f}: "
-                f"“{best.name}” (the thick line)."
+                f"{format_count(len(runs), 'run')}, the {what} is {best.best_words}: “{best.name}” (the thick line)."
             )
         else:
             self._words.setText(f"{format_count(len(runs), 'run')}, none of them validated yet.")
@@ -133,7 +134,7 @@ class SweepView(QWidget):
 
     def _fill(self, runs: Sequence[SweepRun]) -> None:
         names = list(runs[0].values) if runs else []
-        titles = ["Run", "Lowest loss", "Status", *map(setting_title, names)]
+        titles = ["Run", best_title(runs), "Status", *map(setting_title, names)]
         self.table.setColumnCount(len(titles))
         for column, title in enumerate(titles):
             head = QTableWidgetItem(title)
@@ -141,8 +142,7 @@ class SweepView(QWidget):
             self.table.setHorizontalHeaderItem(column, head)
         self.table.setRowCount(len(runs))
         for row, run in enumerate(runs):
-            loss = "–" if run.best_loss is None else f"{run.best_loss:.4f}"
-            texts = [run.name, loss, run.status, *(format_setting(run.values[name]) for name in names)]
+            texts = [run.name, run.best_words, run.status, *(format_setting(run.values[name]) for name in names)]
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
                 item.setTextAlignment(_alignment(column))
@@ -164,7 +164,8 @@ def _alignment(column: int) -> Qt.AlignmentFlag:
 
 
 def _measured(info: RunInfo) -> RunInfo:
-    """The run with its lowest loss, in case the index has not measured it yet."""
+    """The run with its lowest loss and best metric, in case the index has not measured it yet."""
     if info.best_loss is not None or info.problem is not None:
         return info
-    return dataclasses.replace(info, best_loss=find_lowest_loss(info.folder, LowestLoss()).loss)
+    found = find_lowest_loss(info.folder, LowestLoss())
+    return dataclasses.replace(info, best_loss=found.loss, best_metric=found.metric)

@@ -43,11 +43,13 @@ class RecipeCard(QFrame):
     Signals:
         run_asked(run_id): show a run as it learns.
         scores_asked(run_id), chat_asked(run_id): show what a run is worth, or use its model.
+        problem_shown(): `problem` says something new.
     """
 
     run_asked = Signal(str)
     scores_asked = Signal(str)
     chat_asked = Signal(str)
+    problem_shown = Signal()
 
     def __init__(
         self, recipe: TaskRecipe, session: Session, theme: ThemeProvider, parent: QWidget | None = None
@@ -196,9 +198,12 @@ class RecipeCard(QFrame):
                 problem = state.problem
             elif state.status in ("stopped", "paused"):
                 note = "It was stopped before its score. Resume the run in the list, or start anew."
+        is_new = bool(problem) and problem != self.problem.text()
         for line, words in ((self.note, note), (self.problem, problem)):
             line.setText(words)
             line.setVisible(bool(words))
+        if is_new:
+            self.problem_shown.emit()
 
     @Slot()
     def _on_training(self) -> None:
@@ -211,7 +216,9 @@ class RecipeCard(QFrame):
     def _show_progress(self, state: TrainingState) -> None:
         is_training = state.status == "running"
         done, total = (state.step, state.total_steps) if is_training else (state.done, state.total)
-        words = f"Training: step {state.step:,} of {state.total_steps:,}" if is_training else state.phase or "Preparing"
+        words = state.phase or "Preparing"
+        if is_training:  # a recipe may train one from scratch first, to stand beside
+            words = f"Training “{state.name}”: step {state.step:,} of {state.total_steps:,}"
         if state.status == "blocked":
             words = state.problem
         self.phase.setText(_STATES.get(state.status, words))

@@ -70,6 +70,7 @@ class RecipesPage(QWidget):
                 card.run_asked.connect(self.run_asked)
                 card.scores_asked.connect(self.scores_asked)
                 card.chat_asked.connect(self.chat_asked)
+                card.problem_shown.connect(partial(self._scroll_to, card.problem))
         lines.addStretch(1)
         self.area = scrolling(inner)
         layout = QVBoxLayout(self)
@@ -91,10 +92,14 @@ class RecipesPage(QWidget):
         return self._task.busy or any(card.busy for card in self.cards.values())
 
     def show_recipe(self, name: str) -> None:
-        """Scroll to a recipe, and put the keyboard on its button."""
+        """Scroll to the top of a recipe, and put the keyboard on its button, or on that which opens what it needs."""
         card = self.cards[name]
-        card.start.setFocus()
-        QTimer.singleShot(0, card, partial(self.area.ensureWidgetVisible, card, 0, SPACE))  # once it is laid out
+        (card.open if card.choices.missing else card.start).setFocus()
+        bar = self.area.verticalScrollBar()
+        QTimer.singleShot(0, card, lambda: bar.setValue(card.y() - SPACE))  # once it is laid out
+
+    def _scroll_to(self, widget: QWidget) -> None:
+        QTimer.singleShot(0, widget, partial(self.area.ensureWidgetVisible, widget, 0, SPACE))  # once it is laid out
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

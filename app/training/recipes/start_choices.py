@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QSizePolicy, QWidget
 
 from app.kit.basics import label
@@ -23,7 +23,7 @@ _MODEL_ENDINGS = (".gguf", ".safetensors")
 
 
 class StartChoices(QWidget):
-    """Rows, model and seed of a recipe. What is usually left as it is shows only if `set_all_shown`.
+    """Rows, model and seed of a recipe. What is as usual, and need not be chosen, shows only if `set_all_shown`.
 
     Signals:
         changed(): one of them is another one.
@@ -62,7 +62,8 @@ class StartChoices(QWidget):
             caption = label(words, "muted")
             caption.setBuddy(editor)
             grid.addWidget(caption, at, 0)
-            grid.addWidget(editor, at, 1)
+            # Aligned, a small editor does not limit the column to its own width.
+            grid.addWidget(editor, at, 1, Qt.AlignmentFlag.AlignLeft if editor is self.seed else Qt.AlignmentFlag(0))
             self._lines.append((caption, editor))
         grid.setColumnStretch(1, 1)
         self.rows.activated.connect(self._on_choice)
@@ -90,11 +91,12 @@ class StartChoices(QWidget):
         return ""
 
     def set_all_shown(self, shown: bool) -> None:
-        """Show all choices, or only those without which the recipe cannot start."""
-        for (caption, editor), needed in zip(self._lines, (self.needs_file, self.needs_parent, False), strict=True):
+        """Show all choices, or only those without which the recipe cannot start, and those that are not as usual."""
+        chosen = (self.needs_file or self.data, self.needs_parent or self.parent_model, self.seed.value())
+        for (caption, editor), needed in zip(self._lines, chosen, strict=True):
             for widget in (caption, editor):
-                widget.setVisible(shown or needed)
-        self.setVisible(shown or self.needs_file or self.needs_parent)
+                widget.setVisible(shown or bool(needed))
+        self.setVisible(shown or any(chosen))
 
     def take(self, paths: Sequence[str]) -> str:
         """Use what was dropped: a model as what is started from, anything else as rows. Returns why not, "" if so."""
@@ -176,7 +178,7 @@ class _Choice(ElidedCombo):
         """Offer these and the files that were opened; the usual one is chosen where the chosen one is gone."""
         with QSignalBlocker(self):
             self.clear()
-            paths = [(Path(path).name, path) for path in self._paths]
+            paths = [(name, path) for path, name in self._paths.items()]
             for words, data in (usual, *paths, *known, *opening):
                 self.addItem(words, data)
         self.choose(self.chosen)
@@ -190,8 +192,9 @@ class _Choice(ElidedCombo):
     def add_path(self, path: Path) -> None:
         """Offer a file or folder, and choose it."""
         if self.findData(str(path)) < 0:
-            self._paths[str(path)] = path.name
-            self.insertItem(1, path.name, str(path))
+            # The folder of a model is often called “model”.
+            self._paths[str(path)] = name = f"{path.parent.name}/{path.name}" if path.is_dir() else path.name
+            self.insertItem(1, name, str(path))
         self.choose(str(path))
         self.keep_chosen()
 

@@ -23,11 +23,10 @@ from models.settings.run_spec import RunSpec, inactive_fields
 from models.settings.slots import is_used
 from models.settings.spec_changes import value_of
 
-_TABLES = ("train", "model")
 _FIRST = ("train.lr", "train.batch_size", "model.n_layer", "model.d_model", "train.weight_decay", "train.seed")
 """Settings that are proposed first, in this order."""
 _NOW_CHARACTERS = 14
-_LEFT_OUT = ("train.prompts", "model.topology", "model.vocab_size", "model.start_id", "model.end_id")
+_LEFT_OUT = ("train.prompts", "model.topology", "model.vocab_size", "model.start_id", "model.end_id", "tune.parent")
 """Settings that cannot vary, or belong to the tokenizer."""
 
 
@@ -161,7 +160,11 @@ class SweepDialog(QDialog):
         titles = {f"{table}.{f.name}": str(f.metadata.get("label", f.name)) for table, f in _fields(self._base)}
         sentence = re.sub(r"\b[a-z]+\.\w+", lambda found: titles.get(found[0], found[0]), sentence)
         table, _, rest = sentence.partition(": ")
-        return with_labels(rest, [f for of, f in _fields(self._base) if of == table]) if table in _TABLES else sentence
+        return (
+            with_labels(rest, [f for of, f in _fields(self._base) if of == table])
+            if table in _tables(self._base)
+            else sentence
+        )
 
     def _on_wait(self) -> None:
         self._queue(starts=False)
@@ -284,4 +287,9 @@ def _as_typed(value: Any) -> str:
 
 def _fields(base: RunSpec) -> list[tuple[str, dataclasses.Field[Any]]]:
     """(table, field) of all settings."""
-    return [(table, f) for table in _TABLES for f in dataclasses.fields(getattr(base, table))]
+    return [(table, f) for table in _tables(base) for f in dataclasses.fields(getattr(base, table))]
+
+
+def _tables(base: RunSpec) -> tuple[str, str]:
+    """The tables whose settings can vary: a run from weights has its parent's design."""
+    return ("train", "model") if base.tune is None else ("train", "tune")

@@ -69,7 +69,7 @@ class RunsPanel(QFrame):
         self._count.setProperty("role", "caption")
         self.compare_button = button("Compare", theme, self._on_compare, icon="chart-line", tip="Overlay their curves")
         self.pages = QStackedWidget()
-        self._none = EmptyState("No runs yet", "Set up a run at the right, and press Start training.")
+        self._none = EmptyState("No runs yet", "Set up a new run and press Start training, or learn a task.")
         clear = button("Show all runs", theme, self.search.clear, role="link")
         self.no_match = EmptyState("Nothing found", "No run matches all these words.", clear)
         self._reading = EmptyState("", "Reading the runs…")

@@ -180,10 +180,10 @@ class PredictionDetail(QWidget):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.open = button(
-            "Open in the chat tab",
+            "Open in the glass box",
             theme,
             icon="arrow-square-out",
-            tip="Open this row where you use the model: change it, and look into the model with the glass box (Enter)",
+            tip="Open this row in the chat tab, where you can change it and look into the model (Enter)",
         )
         self.worth = label("", "pill")
         self.values = {name: label("", selectable=True, wrap=True) for name in ("Read", "Right", "Model", "Details")}

@@ -16,6 +16,7 @@ LANGUAGES = frozenset(
 )
 """Codes of languages that name a column, or a file of a pair: “x.en” and “x.fr”."""
 
+_TYPES = frozenset({"str", "int", "float", "bool", "list", "dict", "NoneType"})
 MAX_DEPTH = 8
 MAX_COLUMNS = 500
 
@@ -62,7 +63,7 @@ def is_number(text: str) -> bool:
 def flatten(value: Mapping[str, Any]) -> Row:
     """An object with objects in it as one row, with dotted columns: {"a": {"b": 1}} → {"a.b": 1}.
 
-    Answers of a question, {"text": […], "answer_start": […]}, stay one column.
+    Answers of a question, {"text": […], "answer_start": […]}, stay one column, and so do types of fields, {"a": "str"}.
 
     Raises:
         ValueError: where it is too deep or has too many columns.
@@ -74,11 +75,18 @@ def flatten(value: Mapping[str, Any]) -> Row:
     return row
 
 
+def _is_one_value(value: Mapping[str, Any]) -> bool:
+    """Whether an object is one value: the answers of a question, or the types of another object's fields."""
+    return {"text", "answer_start"} <= value.keys() or all(
+        isinstance(each, str) and each in _TYPES for each in value.values()
+    )
+
+
 def _flatten_into(row: Row, value: Mapping[str, Any], prefix: str, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise ValueError(f"its objects are nested more than {MAX_DEPTH} deep.")
     for key, inner in value.items():
-        if isinstance(inner, dict) and inner and not {"text", "answer_start"} <= inner.keys():
+        if isinstance(inner, dict) and inner and not _is_one_value(inner):
             _flatten_into(row, inner, f"{prefix}{key}.", depth + 1)
         else:
             row[prefix + key] = inner

@@ -10,7 +10,7 @@ import numpy as np
 from models.data.formats.registry import open_source
 from models.data.formats.rows import Record
 from models.data.importing.columns import Rows, parts
-from models.data.importing.plan import MENDS, ImportPlan
+from models.data.importing.plan import MENDS, SPLIT_WORDS, ImportPlan
 from models.data.importing.scan import MAX_NEAR, TRAIN, Scan, input_text, paced, row_labels, scan_events
 from models.data.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows
 from models.data.importing.task_rows import RowError, task_row
@@ -22,7 +22,6 @@ N_EXAMPLES = 5
 SPLIT_NAMES = ("train", "val", "test")
 """By their codes in a scan."""
 
-_SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 _EXAMPLE_LENGTH = 80
 _IMBALANCED = 0.9
 _SENTENCES = {
@@ -40,9 +39,9 @@ _SENTENCES = {
 _SHORT = {
     "empty": "empty",
     "invalid": "unreadable",
-    "duplicates": "exact duplicates",
+    "duplicates": "exact duplicate{s}",
     "leaks": "that are also held out",
-    "near-duplicates": "near duplicates",
+    "near-duplicates": "near duplicate{s}",
     "contradictions": "contradictory",
     "rare-labels": "with a rare label",
     "too-long": "too long",
@@ -210,7 +209,7 @@ def _label_counts(scan: Scan, plan: ImportPlan, codes: Codes) -> dict[str, int]:
 def _offer(plan: ImportPlan, scan: Scan) -> str:
     shares = {"val": plan.val_fraction, "test": plan.test_fraction}
     taken = [
-        f"{format_percent(shares[name])} for {_SPLIT_WORDS[name]}"
+        f"{format_percent(shares[name])} for {SPLIT_WORDS[name]}"
         for code, name in enumerate(SPLIT_NAMES)
         if name in shares and shares[name] and not scan.n_given[code]
     ]
@@ -228,11 +227,15 @@ def _sentence(
 ) -> str:
     """All of it in one line."""
     n = int((codes != LEFT_OUT).sum())
-    shares = ", ".join(f"{splits[name]:,} for {word}" for name, word in _SPLIT_WORDS.items() if splits[name])
+    shares = ", ".join(f"{splits[name]:,} for {word}" for name, word in SPLIT_WORDS.items() if splits[name])
     parts = [f"{format_count(n, 'row')} ({shares})" if shares else format_count(n, "row")]
     if plan.task == "classification":
         parts += [f"{format_percent(count / max(n, 1))} {label}" for label, count in list(labels.items())[:3]]
     if n_tokens is not None:
         parts.append(f"{format_compact(n_tokens)} tokens")
-    parts += [f"{finding.n:,} {_SHORT[finding.name]} left out" for finding in findings if finding.is_mended]
+    parts += [
+        f"{finding.n:,} {_SHORT[finding.name].format(s='' if finding.n == 1 else 's')} left out"
+        for finding in findings
+        if finding.is_mended
+    ]
     return ", ".join(parts)

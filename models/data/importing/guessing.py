@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from models.data.formats.rows import LANGUAGES, Row
+from models.settings.tasks import JUDGED_BY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +97,7 @@ def guess_task(columns: Mapping[str, Column], rows: Sequence[Row], *, is_text: b
     """
     for guess in (_chat, _span, _tagging, _pairs, _labelled):
         if found := guess(columns, rows):
+            found = _with_judged(found, columns)
             group = _named(columns, "group")
             if group and columns[group].n_unique >= _MIN_GROUPS and group not in found.roles.values():
                 return replace(found, roles={**found.roles, "group": group})
@@ -104,6 +106,19 @@ def guess_task(columns: Mapping[str, Column], rows: Sequence[Row], *, is_text: b
     if text and (is_text or len(columns) == 1 or text in _NAMES["text"]):
         return Guess(task="language", roles={"text": text}, reason=f"plain text in {text!r}")
     return Guess(roles={"text": text} if text else {}, reason="nothing says which column is to be learned")
+
+
+def _with_judged(guess: Guess, columns: Mapping[str, Column]) -> Guess:
+    """With the columns of a text-to-text task by which what is written is judged, as they are called."""
+    if guess.task != "text-to-text":
+        return guess
+    kinds = {"cases": ("list", "text"), "facts": ("list", "text"), "fields": ("object", "text"), "language": ("text",)}
+    judged = {
+        role: role
+        for role in JUDGED_BY
+        if role in columns and columns[role].type in kinds[role] and role not in guess.roles.values()
+    }
+    return replace(guess, roles={**guess.roles, **judged})
 
 
 def _named(columns: Mapping[str, Column], role: str, kinds: Sequence[str] = ()) -> str:

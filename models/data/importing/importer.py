@@ -27,7 +27,7 @@ from models.data.importing.splitting import LEFT_OUT, Codes, assign_splits, find
 from models.data.importing.task_rows import RowError, task_row
 from models.events import Event, Pace, Phase
 from models.library.library import Library
-from models.settings.tasks import TASKS
+from models.settings.tasks import JUDGED_BY, TASKS
 
 
 def import_events(library: Library, plan: ImportPlan, checks: Checks | None = None) -> Generator[Event, None, Corpus]:
@@ -72,8 +72,8 @@ def dataset_name(library: Library, plan: ImportPlan) -> str:
 def _write(
     library: Library, plan: ImportPlan, name: str, source: Source, scan: Scan, codes: Codes
 ) -> Generator[Event, None, Corpus]:
-    task, labels, n_read, pace = TASKS[plan.task], set[str](), 0, Pace(source.meter.total)
-    has_labels = task.label_column is not None
+    labels, n_read, pace = set[str](), 0, Pace(source.meter.total)
+    has_labels = TASKS[plan.task].label_column is not None
     with CorpusWriter(library, seed=plan.seed, n_bytes=scan.n_bytes) as writer:
         faults = chain.from_iterable(fault.tolist() for _, (fault,) in parts(scan.fault))
         for record, is_due in paced(source):
@@ -96,8 +96,14 @@ def _write(
             name,
             task=plan.task,
             labels=sorted_labels(labels) if has_labels else (),
-            metric=task.metrics[0] if task.metrics else "",
+            metric=_headline(plan),
         )
+
+
+def _headline(plan: ImportPlan) -> str:
+    """The metric of the dataset: what its rows are judged by, where they say it; else the usual one of the task."""
+    judged = [JUDGED_BY[role] for role in ("cases", "facts", "fields") if plan.columns.get(role)]
+    return next(iter((*judged, *TASKS[plan.task].metrics)), "")
 
 
 def _check_is_mended(plan: ImportPlan, record: Record, mend: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.data.formats.rows import ReadOptions
-from models.settings.tasks import TASKS
+from models.settings.tasks import JUDGED_BY, TASKS
 
 MENDS = {
     "empty": "leave out rows without a text or an answer",
@@ -41,11 +41,15 @@ OPTIONAL_ROLES: dict[str, tuple[str, ...]] = {
     "classification": ("text_pair",),
     "multi-label": ("text_pair",),
     "regression": ("text_pair",),
+    "text-to-text": tuple(JUDGED_BY),
 }
 """Task → further roles. For chats, `input` is added to the prompt as alpaca does. Each task has also "group"."""
 
 GROUP = "group"
 """The role of a column whose equal values must not be divided between training and validation."""
+
+SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
+"""What the splits are called in sentences."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from models.data.corpus import Example
 from models.data.formats.rows import Row
 from models.data.importing.plan import ImportPlan
+from models.settings.tasks import JUDGED_BY
 
 _SPEAKERS = {
     "system": "system",
@@ -177,7 +179,49 @@ def _answer(value: Any, context: str) -> dict[str, Any]:
 
 
 def _paired(cells: Mapping[str, Any]) -> Example:
-    return {"source": _text(cells, "source"), "target": _text(cells, "target")}
+    row: Example = {"source": _text(cells, "source"), "target": _text(cells, "target")}
+    return row | {role: _judged(cells, role) for role in JUDGED_BY if role in cells}
+
+
+def _judged(cells: Mapping[str, Any], role: str) -> Any:
+    """What a text is judged by; in tables it is written as JSON."""
+    value = cells[role]
+    if role == "language":
+        return _text(cells, role)
+    if isinstance(value, str) and value.strip():
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise RowError(f"its {role} are no JSON but {_short(value)}.") from None
+    if not value:
+        raise EmptyRowError(f"it has no {role}.")
+    form, is_right = _JUDGED_FORMS[role]
+    if not is_right(value):
+        raise RowError(f"its {role} are not {form} but {_short(value)}.")
+    return value
+
+
+def _are_cases(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(case, dict) and isinstance(case.get("arguments"), list) and "expected" in case for case in value
+    )
+
+
+def _are_facts(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(fact, list) and all(isinstance(part, str) for part in fact) for fact in value
+    )
+
+
+def _are_fields(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(kind, str) for kind in value.values())
+
+
+_JUDGED_FORMS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "cases": ('[{"arguments": […], "expected": …}, …]', _are_cases),
+    "facts": ("lists of texts", _are_facts),
+    "fields": ('{"name": "type", …}', _are_fields),
+}
 
 
 def _conversation(cells: Mapping[str, Any]) -> Example:

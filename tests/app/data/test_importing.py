@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.data.tab import DataTab
+from app.kit.layout.tab_order import stops_in
 from app.session.session import Session
 from models.data.corpus import Corpus, list_corpora
 from models.data.importing import checks as checking
@@ -273,3 +274,34 @@ def test_what_is_not_guessed_is_not_called_guessed(tab: DataTab, tmp_path: Path,
     until(lambda: not tab.busy and tab.draft.info is not None)
     assert tab.draft.task == ""
     assert tab.views.importing.reason.text() == "Nothing says which column is to be learned."
+
+
+def test_splits_of_the_source_are_kept_and_need_no_share(tab: DataTab, tmp_path: Path, until: Until) -> None:
+    for name, labels in (("train", "ab"), ("test", "abc")):
+        lines = (f"{name} sentence {i},{labels[i % len(labels)]}" for i in range(30))
+        (tmp_path / "own").mkdir(exist_ok=True)
+        (tmp_path / "own" / f"{name}.csv").write_text("\n".join(("text,label", *lines)), "utf-8")
+    tab.draft.open([str(tmp_path / "own")])
+    until(lambda: tab.draft.can_import and not tab.busy)
+    page = tab.views.importing
+    assert page.split_note.text().endswith("which are kept: 30 for training, 30 for test.")
+    assert page.val_share.isEnabled(), "validation is taken from training"
+    assert not page.test_share.isEnabled()
+    assert "10 rows of validation or test with a label that training never shows." in words(page)
+
+
+def test_the_longest_texts_have_the_room(opened: DataTab) -> None:
+    rows = opened.views.importing.table.rows
+    texts = [rows.item(at, 0).text() for at in range(rows.rowCount())]
+    assert rows.columnWidth(0) > max(rows.fontMetrics().horizontalAdvance(text) for text in texts)
+
+
+def test_tab_goes_through_an_import_from_top_to_bottom(tab: DataTab, films: Path, until: Until) -> None:
+    tab.draft.open([str(films)])
+    until(lambda: tab.draft.can_import and not tab.busy)
+    page = tab.views.importing
+    ticks = [finding.tick for finding in page.checks.findings.values()]
+    expected = [page.task, *page.table.roles.values(), page.table.rows, *ticks, page.val_share, page.name]
+    assert ticks
+    assert [stop for stop in stops_in(page) if stop in expected] == expected
+    assert stops_in(page)[-1] is page.import_button

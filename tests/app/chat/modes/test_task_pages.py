@@ -72,6 +72,21 @@ def test_labels_follow_as_one_types(tab: ChatTab, session: Session, until: Until
     assert not heard.failures
 
 
+def test_a_row_is_opened_in_the_glass_box(tab: ChatTab, session: Session, until: Until) -> None:
+    tab.resize(1500, 800)
+    opened(tab, session, "classification encoder-only", until, {"text": "anna smiles", "label": "glad"})
+    assert tab.side.current == "attention"
+    until(lambda: not tab.side.view("attention").message)
+    tab.side.show_view("layers")
+    until(lambda: "predicts no tokens" in tab.side.view("layers").message)
+    opened(tab, session, "text-to-text decoder-only", until, {"source": "def f(x):", "target": "    return x"})
+    assert tab.side.current == "layers", "what was chosen stays"
+    page = tab.modes.pages.page("code")
+    assert isinstance(page, CodePage)
+    until(lambda: bool(page.function.text) and not page.busy)
+    assert not page.problem.isVisible(), "nobody asked for cases to be run"
+
+
 def test_several_labels_and_numbers(tab: ChatTab, session: Session, until: Until) -> None:
     page = opened(tab, session, "multi-label encoder-only", until, {"text": "anna smiles in rome", "labels": []})
     assert page.text.text == "anna smiles in rome"

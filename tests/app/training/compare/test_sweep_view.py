@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
+import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
@@ -12,11 +14,13 @@ from app.session.session import Session
 from app.training.compare.parallel_axes import parallel_axes, setting_title
 from app.training.compare.sweep_view import SweepView
 from app.training.run.sweep_dialog import SweepDialog
+from models.runs.sweep import SweepValues, grid
 from models.runs.sweep_result import SweepRun
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
+from models.settings.tune_spec import TuneSpec
 from tests.app.heard import Until
-from tests.runs_on_disk import make_run, metrics_line
+from tests.runs_on_disk import make_run, metrics_line, metrics_row
 
 
 def run_of(loss: float | None, **values: object) -> SweepRun:
@@ -136,3 +140,45 @@ def test_progress_is_compared_again_while_visible(
     list(session.runs.index.measure())
     view.poll.timeout.emit()
     until(lambda: view.table.item(0, 0).text() == "a")
+
+
+def test_runs_of_a_task_are_ranked_by_its_metric(
+    session: Session, theme: ThemeProvider, tiny_config: ModelConfig, until: Until, qtbot: QtBot
+) -> None:
+    for name, loss, accuracy, seed in (("a", 0.5, 0.9, 1), ("b", 0.2, 0.8, 2), ("c", None, None, 3)):
+        run = make_run(session.library, tiny_config, name, seed=seed)
+        if loss is not None:
+            row = metrics_row(
+                "val", step=1, tokens=64, elapsed_s=1, loss=loss, metric="accuracy", metric_value=accuracy
+            )
+            (run / "metrics.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
+    session.runs.index.refresh()
+    view = SweepView(session, theme)
+    qtbot.addWidget(view)
+    view.show()
+    view.show_runs(("a", "b", "c"))
+    until(lambda: view.table.rowCount() == 3)
+    assert view.table.horizontalHeaderItem(1).text() == "Best Accuracy"
+    texts = [[view.table.item(row, column).text() for column in (0, 1)] for row in range(3)]
+    assert texts == [["a", "90.0\N{NO-BREAK SPACE}%"], ["b", "80.0\N{NO-BREAK SPACE}%"], ["c", "–"]]
+    assert "Best Accuracy" in view.plot.accessibleName()
+
+
+def test_a_tuned_run_varies_its_tuning_and_not_its_design(
+    session: Session, theme: ThemeProvider, tiny_spec: RunSpec, qtbot: QtBot
+) -> None:
+    tuned = dataclasses.replace(tiny_spec, tune=TuneSpec(parent="a", mode="lora"))
+    dialog = SweepDialog(session, theme, tuned)
+    qtbot.addWidget(dialog)
+    (axis,) = dialog.axes
+    offered = [axis.setting.itemData(at) for at in range(axis.setting.count())]
+    assert {"train.lr", "tune.lora_r", "tune.mode"} <= set(offered)
+    assert not any(name.startswith("model.") or name == "tune.parent" for name in offered)
+    axis.setting.setCurrentIndex(axis.setting.findData("tune.lora_r"))
+    axis.values.setText("4, 8")
+    specs = dialog.specs()
+    assert [spec.tune.lora_r for spec in specs if spec.tune is not None] == [4, 8]
+    ranks, _ = parallel_axes([run_of(1.0, tune_lora_r=4), run_of(2.0, tune_lora_r=None)])
+    assert ranks.title == "LoRA rank"
+    with pytest.raises(ValueError, match=r"model\.n_layer cannot vary"):
+        grid(tuned, [SweepValues("model.n_layer", (1, 2))])

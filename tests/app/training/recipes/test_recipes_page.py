@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
@@ -156,6 +156,14 @@ def test_every_recipe_has_a_card(all_page: RecipesPage) -> None:
         assert card.start.isEnabled() == (not card.choices.missing)
 
 
+def test_a_recipe_is_shown_from_its_top(all_page: RecipesPage, until: Until) -> None:
+    for name in ("sentiment", "names"):
+        card = all_page.cards[name]
+        all_page.show_recipe(name)
+        until(lambda card=card: 0 <= card.mapTo(all_page.area.viewport(), QPoint()).y() <= 20)  # type: ignore[misc]
+        assert (card.open if name == "sentiment" else card.start).hasFocus(), "the file is to be opened first"
+
+
 def test_what_a_recipe_needs(all_page: RecipesPage, until: Until, tmp_path: Path) -> None:
     film, form = all_page.cards["sentiment"], all_page.cards["format"]
     for card, words in ((film, "Drop the file here"), (form, "Drop the model here")):
@@ -167,6 +175,7 @@ def test_what_a_recipe_needs(all_page: RecipesPage, until: Until, tmp_path: Path
     film.take([str(damaged)])
     until(lambda: film.problem.isVisible())
     assert "damaged or no package" in film.problem.text()
+    until(lambda: not film.problem.visibleRegion().isEmpty())  # it is scrolled to
     assert not film.start.isEnabled()
     film.take([str(tmp_path)])
     assert "folder without a model" in film.problem.text()
@@ -179,6 +188,23 @@ def test_what_a_recipe_needs(all_page: RecipesPage, until: Until, tmp_path: Path
     form.take([str(model)])
     assert form.choices.parent_model == str(model)
     assert form.start.isEnabled()
+
+
+def test_what_was_chosen_stays_in_view(all_page: RecipesPage, until: Until, tmp_path: Path) -> None:
+    card = all_page.cards["mood"]
+    (tmp_path / "minilm" / "model").mkdir(parents=True)
+    (tmp_path / "minilm" / "model" / "config.json").write_text("{}")
+    card.take([str(tmp_path / "minilm" / "model")])
+    assert card.choices.start.currentText() == "minilm/model"
+    until(lambda: card.choices.start.width() > 2 * card.choices.seed.width())  # not as narrow as a number
+    card.more.setChecked(False)
+    assert card.choices.start.isVisible()
+    assert not card.choices.seed.isVisible()
+    card.choices.start.setCurrentIndex(0)
+    card.choices.start.activated.emit(0)
+    card.more.setChecked(True)
+    card.more.setChecked(False)
+    assert not card.choices.isVisible()
 
 
 def report(metric: str, value: float, n: int = 600, **details: object) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 import tracemalloc
@@ -26,7 +27,8 @@ from models.data.importing.plan import MENDS, ImportPlan, source_name
 from models.data.importing.task_rows import RowError, task_row, to_iob2
 from models.events import Phase, Progress, result_of
 from models.library.library import Library
-from models.settings.tasks import TASKS
+from models.settings.tasks import JUDGED_BY, TASKS
+from models.tasks.judging import judges_of
 
 WORDS = ("win", "money", "free", "hello", "friend", "meeting", "lunch", "offer", "click", "please", "report", "key")
 
@@ -454,6 +456,11 @@ def test_a_source_is_not_held_in_memory(tmp_path: Path, library: Library) -> Non
         ("chat", {"messages": [{"role": "user", "content": "Hi"}]}, "no reply"),
         ("chat", {"messages": []}, "no messages"),
         ("text-to-text", {"source": "a", "target": ""}, "its target is empty"),
+        ("text-to-text", {"source": "a", "target": "b", "cases": "[1"}, "cases are no JSON but"),
+        ("text-to-text", {"source": "a", "target": "b", "cases": [{"arguments": 1}]}, "cases are not .*expected"),
+        ("text-to-text", {"source": "a", "target": "b", "cases": []}, "it has no cases"),
+        ("text-to-text", {"source": "a", "target": "b", "facts": ["x"]}, "facts are not lists of texts"),
+        ("text-to-text", {"source": "a", "target": "b", "fields": {"x": 1}}, "fields are not"),
     ],
 )
 def test_a_record_that_is_no_row_of_the_task_is_refused(task: str, values: Row, sentence: str) -> None:
@@ -527,3 +534,30 @@ def test_files_line_by_line_are_one_source_with_one_name(tmp_path: Path, library
     assert imported(library, plan).label == "x"
     assert source_name([str(tmp_path / "a.b.jsonl.gz"), "c.jsonl"]) == "a and 1 more"
     assert source_name([str(tmp_path)]) == tmp_path.name
+
+
+@pytest.mark.parametrize(
+    ("judged", "metric"),
+    [
+        ({"cases": [{"arguments": [1], "expected": 2}]}, "pass_at_1"),
+        ({"facts": [["Anna", "in", "mill"]]}, "facts_right"),
+        ({"fields": {"name": "str", "n": "int"}}, "valid_form"),
+        ({"language": "German"}, "exact_match"),
+    ],
+)
+@pytest.mark.parametrize("is_table", [False, True])
+def test_what_texts_are_judged_by_is_kept(
+    judged: Row, metric: str, is_table: bool, tmp_path: Path, library: Library
+) -> None:
+    rows = [{"source": f"def add{i}(x):", "target": f"    return x + {i}", **judged} for i in range(60)]
+    path = write_rows(tmp_path / "a.jsonl", rows)
+    if is_table:
+        path = tmp_path / "a.csv"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            cells = ([value if isinstance(value, str) else json.dumps(value) for value in row.values()] for row in rows)
+            csv.writer(file).writerows([list(rows[0]), *cells])
+    corpus = imported(library, plan_of(path))
+    kept = [row for split in rows_of(corpus).values() for row in split]
+    assert all(row.items() >= judged.items() for row in kept)
+    assert corpus.metric == metric
+    assert set(judges_of(kept)) == {JUDGED_BY[name] for name in judged}
