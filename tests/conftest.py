@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import stat
 import sys
@@ -23,15 +24,25 @@ from models.tokenizers import train_tokenizer
 from models.training import setup
 
 torch.set_num_threads(1)
+gc.disable()  # until all tests are known: what is imported stays, and looking through it takes seconds
+
+
+def pytest_collection_finish() -> None:
+    """What the tests themselves consist of is not looked through for garbage while they run."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def disk_need_not_keep_up() -> Iterator[None]:
-    """Files are not waited for until the disk has them: no test cuts the power, and each wait takes milliseconds."""
+    """Files and folders are not waited for until the disk has them: no test cuts the power, and each wait takes
+    milliseconds."""
     fsync = os.fsync
 
     def sync_devices_only(descriptor: int) -> None:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             fsync(descriptor)
 
     with pytest.MonkeyPatch.context() as patch:
