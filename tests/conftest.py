@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import stat
 import sys
@@ -11,18 +12,24 @@ from collections.abc import Iterator
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before anything imports Qt
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
-from tokenizers import Tokenizer
 
-from models import device
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.tokenizers import train_tokenizer
-from models.training import setup
+if TYPE_CHECKING:  # what hands tests out to others needs no torch, and waits for it before it does
+    from tokenizers import Tokenizer
 
-torch.set_num_threads(1)
+    from models.library.library import Library
+    from models.settings.model_config import ModelConfig
+
+gc.disable()  # until all tests are known: what is imported stays, and looking through it takes seconds
+
+
+def pytest_collection_finish() -> None:
+    """What the tests themselves consist of is not looked through for garbage while they run."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -32,11 +39,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.fixture(scope="session", autouse=True)
 def disk_need_not_keep_up() -> Iterator[None]:
-    """Files are not waited for until the disk has them: no test cuts the power, and each wait takes milliseconds."""
+    """Files and folders are not waited for until the disk has them: no test cuts the power, and each wait takes
+    milliseconds."""
     fsync = os.fsync
 
     def sync_devices_only(descriptor: int) -> None:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             fsync(descriptor)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -48,6 +57,12 @@ def disk_need_not_keep_up() -> Iterator[None]:
 def one_core_of_known_speed() -> Iterator[None]:
     """One thread, also after a window has set torch's threads; and the speed of this machine is measured only once,
     which every training does in its beginning for a sixth of a second."""
+    import torch
+
+    from models import device
+    from models.training import setup
+
+    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device, "core_count", lambda: 1)
         patch.setattr(setup, "peak_matmul_flops", functools.cache(setup.peak_matmul_flops))
@@ -69,6 +84,8 @@ def examples_that_the_sources_do_not_change() -> Iterator[None]:
 @pytest.fixture
 def tiny_config() -> ModelConfig:
     """Two layers, 32 wide, a byte vocabulary: trains a step in milliseconds."""
+    from models.settings.model_config import ModelConfig
+
     return ModelConfig(
         vocab_size=261,
         context_length=32,
@@ -87,11 +104,15 @@ def tiny_config() -> ModelConfig:
 @pytest.fixture(scope="session")
 def byte_tokenizer() -> Tokenizer:
     """One token per byte after the five special tokens."""
+    from models.tokenizers import train_tokenizer
+
     return train_tokenizer((), "byte", 0)
 
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
     """An empty library, which is also the default one while the test runs."""
+    from models.library.library import Library
+
     monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "home"))
     return Library()

@@ -62,9 +62,12 @@ class RunIndex:
         """The run with this id; ValueError where it is gone."""
         folder = self._runs / run_id
         if run_id and folder.parent == self._runs and folder.is_dir():  # the usual place, unless the folder was renamed
-            info = inspect_run(folder)
-            if info.id == run_id:
-                return info
+            with self._lock:
+                entry = self._seen(folder, _stamps(folder))
+                if folder.name not in self._known:  # a new dictionary: another thread may go through this one
+                    self._known = {**self._known, folder.name: entry}
+            if entry.info.id == run_id:
+                return entry.info
         for info in self.refresh():
             if info.id == run_id:
                 return info
@@ -107,7 +110,11 @@ class RunIndex:
         for name in names:
             if not name.startswith("."):
                 folder = self._runs / name
-                yield folder, tuple(_stamp(f"{folder}{os.sep}{file}") for file in _WATCHED)
+                yield folder, _stamps(folder)
+
+
+def _stamps(folder: Path) -> Stamp:
+    return tuple(_stamp(f"{folder}{os.sep}{file}") for file in _WATCHED)
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:

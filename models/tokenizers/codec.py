@@ -166,7 +166,6 @@ def _can_be_cut(tokenizer: Tokenizer, probes: Sequence[tuple[str, str]]) -> bool
 
     if any(can_cross(*probe) for probe in probes) and has_merges(tokenizer):
         return False
-    ids = {part: encode_prompt(tokenizer, part) for probe in probes for part in probe}
     # Some imported ones prepend a space to every text.
     texts = list(dict.fromkeys(text for before, after in probes for text in (before, after, before + after)))
     encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)

@@ -110,10 +110,10 @@ def little_quickstart(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def tiny_spec(text_file: Path, tiny_config: ModelConfig) -> RunSpec:
-    """A run of 12 quick steps on bytes, with two pinned prompts."""
+    """A run of 12 quick steps of one layer on bytes, with two pinned prompts."""
     return RunSpec(
         name="tiny",
-        model=tiny_config,
+        model=dataclasses.replace(tiny_config, n_layer=1),
         tokenizer=TokenizerSpec(kind="byte"),
         data=DataSpec(source="files", files=(str(text_file),)),
         train=TrainConfig(

@@ -113,7 +113,7 @@ def test_a_run_shows_its_own_settings_not_the_forms(
     run_id = session.runs.list()[0].id
     tab.show_new_run()
     tab.show_run(run_id)
-    assert "2 layers × 32" in tab.run_view.head.summary.text()
+    assert "1 layer × 32" in tab.run_view.head.summary.text()
     assert "step 12 of 12" in tab.run_view.head.count.text()
 
 

@@ -19,20 +19,19 @@ def needed(config: ModelConfig, batch_size: int, optimizer: str) -> int:
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_proposals_are_legal_and_fit(topology: str, seed: int) -> None:
-    config = random_design(topology, seed)[0]
-    for optimizer in ("muon", "adamw"):
-        whole = needed(config, 24, optimizer)
-        for share in (0.9, 0.5, 0.05):
-            budget = int(share * whole)
-            found = proposals(config, 24, optimizer, budget)
-            assert found
-            for proposal in found:
-                changed = dataclasses.replace(config, **proposal.model)
-                assert not ModelConfig.problems(changed.to_dict())
-                train = TrainConfig(**{"batch_size": 24, "optimizer": optimizer, **proposal.train})
-                assert train.batch_size * train.grad_accum_steps >= 24
-                assert proposal.bytes == needed(changed, train.batch_size, train.optimizer) <= budget
-                assert proposal.sentence.endswith(".")
+    config, optimizer = random_design(topology, seed)[0], ("muon", "adamw")[seed % 2]
+    whole = needed(config, 24, optimizer)
+    for share in (0.9, 0.5, 0.05):
+        budget = int(share * whole)
+        found = proposals(config, 24, optimizer, budget)
+        assert found
+        for proposal in found:
+            changed = dataclasses.replace(config, **proposal.model)
+            assert not ModelConfig.problems(changed.to_dict())
+            train = TrainConfig(**{"batch_size": 24, "optimizer": optimizer, **proposal.train})
+            assert train.batch_size * train.grad_accum_steps >= 24
+            assert proposal.bytes == needed(changed, train.batch_size, train.optimizer) <= budget
+            assert proposal.sentence.endswith(".")
 
 
 def test_nothing_is_proposed_where_it_fits() -> None:

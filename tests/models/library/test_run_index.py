@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from models.library.library import Library
 from models.library.lowest_loss import find_lowest_loss
 from models.library.run_index import RunIndex, size_on_disk
 from models.library.run_notes import RunNotes, read_notes, write_notes
-from models.library.run_record import lock_of
+from models.library.run_record import RunInfo, inspect_run, lock_of
 from models.settings.model_config import ModelConfig
 from tests.runs_on_disk import make_run, metrics_line
 
@@ -125,6 +126,30 @@ def test_an_index_reads_only_changed_runs(library: Library, tiny_config: ModelCo
     assert [info.best_loss for info in index.measure()] == [1.0]
     os.rename(new, new.with_name("gone"))
     assert {info.folder.name for info in index.refresh()} == {old.name, "gone"}
+
+
+def test_finding_a_run_reads_it_only_where_it_has_changed(
+    library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_run(library, tiny_config, "asked for often", losses=(3.0,), created="2026-01-01T00:00:00")
+    index, read = RunIndex(library.runs), list[Path]()
+
+    def counted(folder: Path) -> RunInfo:
+        read.append(folder)
+        return inspect_run(folder)
+
+    monkeypatch.setattr("models.library.run_index.inspect_run", counted)
+    run_id = inspect_run(folder).id
+    assert [index.find(run_id).step for _ in range(5)] == [1] * 5
+    assert read == [folder]
+    assert index.n_unseen(9) == 0
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(metrics_line("val", 9, 1.0))
+    assert [index.find(run_id).step for _ in range(5)] == [9] * 5
+    assert read == [folder, folder]
+    shutil.rmtree(folder)
+    with pytest.raises(ValueError, match="no longer in the library"):
+        index.find(run_id)
 
 
 def test_a_dead_writer_is_noticed_without_a_change_of_files(library: Library, tiny_config: ModelConfig) -> None:

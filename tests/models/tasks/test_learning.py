@@ -37,14 +37,25 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     return Library(tmp_path_factory.mktemp("home"))
 
 
+def train_until_learned(run: RunFolder, library: Library) -> list[ValMetrics]:
+    """The validations of a training, which ends as soon as two of them running miss nothing."""
+    trainer, seen = Trainer(run, library, device="cpu"), list[ValMetrics]()
+    for event in trainer.events():
+        if isinstance(event, ValMetrics):
+            seen.append(event)
+            if all((each.metric_value or 0) > 0.98 for each in seen[-2:]) and len(seen) > 1:
+                trainer.request_stop()
+    return seen
+
+
 @pytest.mark.parametrize(("task", "topology"), CASES)
 def test_learned_from_scratch(library: Library, task: str, topology: str) -> None:
     corpus = make_dataset(library, task)
     is_slower = task == "multi-label" or topology == "encoder-decoder"
     steps = 180 if task == "span" else 120 if is_slower else 60
-    run = make_task_run(library, task, topology, steps=steps, eval_interval=steps // 2, checkpoint_interval=steps // 2)
+    run = make_task_run(library, task, topology, steps=steps, eval_interval=10, checkpoint_interval=steps)
     assert run.spec.model.head == TASKS[task].heads[topology]
-    events = [event for event in train(run, library) if isinstance(event, ValMetrics)]
+    events = train_until_learned(run, library)
     assert {event.metric for event in events} == {TASKS[task].metrics[0]}
     rows = corpus.read_examples("test")
     model, tokenizer = load_model(run.folder)

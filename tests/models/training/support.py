@@ -45,7 +45,7 @@ def make_spec(folder: Path, config: ModelConfig, **train: Any) -> RunSpec:
         "eval_batches": 2,
         "sample_interval": 5,
         "prompts": ("Anna has",),
-        "sample_tokens": 4,
+        "sample_tokens": 2,
         "checkpoint_interval": 3,
         "keep_checkpoints": 2,
     }

@@ -106,7 +106,7 @@ def test_a_random_search_in_the_dialog(
     axis = dialog.axes[0]
     for name, hint in (
         ("train.lr", "0.002, 0.006, 0.02 or 0.002..0.02"),
-        ("model.n_layer", "1, 2, 4 or 1..4"),
+        ("model.n_layer", "1, 2, 3 or 1..3"),
         ("train.schedule", "cosine, linear"),
         ("model.qk_norm", "true, false"),
     ):
