@@ -143,11 +143,12 @@ TASKS = {
         columns=("messages",),
         optional_columns=("wish",),
         heads={"decoder-only": "language"},
-        metrics=("reward",),
         loss_unit="policy loss",
     ),
 }
-check_complete(METRICS, (name for task in TASKS.values() for name in task.metrics), "metrics of the tasks")
+REWARD = "reward"
+"""The metric of replies to prompts, which have no right answers: what they earn."""
+check_complete(METRICS, (REWARD, *(name for task in TASKS.values() for name in task.metrics)), "metrics of the tasks")
 
 JUDGED_BY = {"cases": "pass_at_1", "facts": "facts_right", "fields": "valid_form", "language": "case_errors"}
 """A column of text-to-text rows by which what is written can be judged → the metric that this gives."""

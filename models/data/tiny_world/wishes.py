@@ -221,4 +221,4 @@ def build_wish_corpus(library: Library, name: str, seed: int) -> Generator[Event
                 rows[split].setdefault(prompt, row)
         yield Progress(done=sum(map(len, rows.values())), total=sum(_SIZES.values()))
     train, val, test = (list(some.values()) for some in rows.values())
-    return build_examples_corpus(library, train, val, label, seed, test=test, task="prompts", metric="reward")
+    return build_examples_corpus(library, train, val, label, seed, test=test, task="prompts")

@@ -27,6 +27,7 @@ from models.inference.many_replies import DrawnReply, draw_batch
 from models.runs.checkpoint_state import TrainState
 from models.settings.align_spec import AlignSpec
 from models.settings.run_spec import TrainConfig
+from models.settings.tasks import REWARD
 from models.training.clock import Clock
 from models.training.record import Recorder
 from models.training.setup import TrainingContext
@@ -186,7 +187,7 @@ class GrpoStage:
             elapsed_s=self._clock.seconds,
             loss=math.nan,
             bits_per_byte=None,
-            metric="reward",
+            metric=REWARD,
             metric_value=figures["reward"],
         )
         yield from self._record.validation(metrics)

@@ -37,7 +37,8 @@ SMALL: dict[str, Any] = {
 
 
 def load(source: str, folder: Path) -> ModuleType:
-    path = folder / "generated.py"
+    # A name of its own: Python takes a module of the same size and second for the one that it has compiled.
+    path = folder / f"generated_{len([*folder.iterdir()])}.py"
     path.write_text(source, encoding="utf-8")
     spec = importlib.util.spec_from_file_location("generated", path)
     assert spec is not None

@@ -54,7 +54,9 @@ def test_the_actions_of_a_chat_are_in_a_menu(qtbot: QtBot, asked: Bench) -> None
 
 
 def test_an_unreadable_chat_is_reported_and_the_open_one_stays(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
-    asked.conversation.chat_library.store.path("bad").write_text("no chat")
+    bad = asked.conversation.chat_library.store.path("bad")
+    bad.parent.mkdir(parents=True, exist_ok=True)  # the open one may not be saved yet
+    bad.write_text("no chat")
     asked.chats.refresh()
     qtbot.waitUntil(lambda: asked.chats.list.count() == 2)
     lines = [asked.chats.list.item(i) for i in range(2)]

@@ -65,7 +65,7 @@ def spec_of(library: Library, parent: RunFolder, align: Mapping[str, Any] | None
     return dataclasses.replace(
         make_spec(library.home, CONFIG, **common | settings),
         name="rewarded",
-        data=DataSpec(source="dataset", dataset="Tiny World 0, wish mentions", task="prompts", metric="reward"),
+        data=DataSpec(source="dataset", dataset="Tiny World 0, wish mentions", task="prompts"),
         tune=TuneSpec(parent=str(parent.folder), measure_forgetting=False),
         align=AlignSpec(**drawn | dict(align or {})),
     )
