@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import shutil
 import weakref
 from pathlib import Path
@@ -22,6 +23,7 @@ from models.events import Event
 from models.inference.reply import ReplyStarted
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
 from models.settings.sampling_config import SamplingConfig
 from tests.app.heard import Until
@@ -29,9 +31,11 @@ from tests.app.small_models import put_model
 
 
 @pytest.fixture
-def page(qtbot: QtBot, session: Session, theme: ThemeProvider, tiny_spec: RunSpec, until: Until) -> SideBySidePage:
-    """Two sides: the newest checkpoint of a run of 12 steps, and one before it."""
-    session.training.start(tiny_spec)
+def page(
+    qtbot: QtBot, session: Session, theme: ThemeProvider, tiny_spec: RunSpec, tiny_config: ModelConfig, until: Until
+) -> SideBySidePage:
+    """Two sides: the newest checkpoint of a run of 12 steps, and one before it, of two layers: one says only spaces."""
+    session.training.start(dataclasses.replace(tiny_spec, model=tiny_config))
     until(lambda: not session.training.active)
     page = SideBySidePage(session, theme, lambda: SamplingConfig(max_tokens=12, temperature=0.0), str)
     qtbot.addWidget(page)
