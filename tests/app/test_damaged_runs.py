@@ -55,7 +55,7 @@ def damaged_runs(whole: Path, library: Library, file: str) -> Iterator[tuple[str
     damages += [f"{what} {key}" for key in KEYS.get(file, ()) for what in ("without", "strange")]
     for damage in damages:
         shutil.rmtree(library.home, ignore_errors=True)
-        shutil.copytree(whole, library.home)
+        shutil.copytree(whole, library.home, dirs_exist_ok=True)  # the window may have made it anew
         (folder,) = library.runs.iterdir()
         (path,) = {*folder.rglob(file), *library.corpora.rglob(file)}
         do_damage(path, damage)

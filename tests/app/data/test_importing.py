@@ -287,7 +287,7 @@ def test_splits_of_the_source_are_kept_and_need_no_share(tab: DataTab, tmp_path:
     assert page.split_note.text().endswith("which are kept: 30 for training, 30 for test.")
     assert page.val_share.isEnabled(), "validation is taken from training"
     assert not page.test_share.isEnabled()
-    assert "10 rows of validation or test with a label that training never shows." in words(page)
+    until(lambda: "10 rows of validation or test with a label that training never shows." in words(page))
 
 
 def test_the_longest_texts_have_the_room(opened: DataTab) -> None:
