@@ -84,8 +84,14 @@ def test_cancelling_and_closing_end_the_child_and_leave_nothing(
     sleep = "import time; time.sleep(600)"
     monkeypatch.setattr("models.tokenizers.making.child.own_command", lambda: [sys.executable, "-c", sleep])
 
+    def is_ours(child: psutil.Process) -> bool:
+        try:
+            return sleep in child.cmdline()
+        except psutil.NoSuchProcess:  # it has ended meanwhile
+            return False
+
     def children() -> list[psutil.Process]:
-        return [child for child in psutil.Process().children() if sleep in child.cmdline()]
+        return [child for child in psutil.Process().children() if is_ours(child)]
 
     text = tmp_path / "story.txt"
     text.write_text("Anna gives the kite to Ben.\n" * 200)
