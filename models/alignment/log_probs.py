@@ -5,6 +5,7 @@ Letters in shape comments: B rows, T tokens, V vocab_size.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -19,54 +20,63 @@ _CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplyLogProbs:
-    """Of each counted target of a batch (N of them, in the order of rows and positions), float32 with gradients.
+class ReadReplies:
+    """What a model and its reference say of each counted target of a batch (N of them, in the order of rows and
+    positions), float32 without gradients.
 
-    log_probs: of the target. entropy: of the distribution it is from, in nats, without gradient. where: (N, 2), row and
-    position.
+    log_probs, reference: (N), of the target. entropy: (N), of the model's distribution, in nats. kl: (N), KL(model ‖
+    reference) over the whole vocabulary, in nats; summed over a reply that the model drew, its mean is the KL of whole
+    replies (arXiv:2504.10637).
     """
 
     log_probs: Tensor
+    reference: Tensor
     entropy: Tensor
-    where: Tensor
-
-    def by_row(self, n_rows: int) -> Tensor:
-        """The sum of each row's log-probabilities: (n_rows)."""
-        sums = torch.zeros(n_rows, dtype=self.log_probs.dtype, device=self.log_probs.device)
-        return sums.index_add(0, self.where[:, 0], self.log_probs)
+    kl: Tensor
 
 
-def counted_logits(model: AnyModel, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The final states of the targets that count (N, C), and where they are: row and position (N, 2)."""
-    where = batch.weights.nonzero().to(model.embedding.weight.device)
-    return batch_states(model, batch)[where[:, 0], where[:, 1]], where
+def counted(batch: Batch) -> Tensor:
+    """Where the targets with a weight are: row and position (N, 2)."""
+    return batch.weights.nonzero()
 
 
-def reply_log_probs(model: AnyModel, batch: Batch) -> ReplyLogProbs:
-    """Of the targets of `batch` that have a weight, with float32 softmax. Uses the model's mode as it is."""
-    states, where = counted_logits(model, batch)
-    targets = batch.targets.to(states.device)[where[:, 0], where[:, 1]]
-    found, entropies = list[Tensor](), list[Tensor]()
-    step = max(1, _CHUNK // model.config.vocab_size)
-    for some, wanted in zip(states.split(step), targets.split(step), strict=True):
-        logs = torch.log_softmax(model.logits(some).float(), dim=-1)
-        found.append(logs.gather(1, wanted[:, None])[:, 0])
-        entropies.append(-(logs.detach().exp() * logs.detach()).sum(1))
-    return ReplyLogProbs(log_probs=torch.cat(found), entropy=torch.cat(entropies), where=where)
+def by_row(batch: Batch, values: Tensor) -> Tensor:
+    """Values of counted targets (N), summed for each row: (B)."""
+    return torch.zeros(len(batch.inputs)).index_add(0, counted(batch)[:, 0], values.cpu())
 
 
-def exact_kl(model: AnyModel, reference: AnyModel, batch: Batch) -> Tensor:
-    """KL(model ‖ reference) over the whole vocabulary at each counted target (N), in nats; never negative.
+def reply_log_probs(model: AnyModel, batch: Batch) -> Tensor:
+    """The log-probability of each counted target (N), with gradients, the softmax in float32.
 
-    Summed over a reply that the model drew, its mean is the KL of whole replies (arXiv:2504.10637). No gradient.
+    Uses the model's mode as it is.
     """
-    with torch.no_grad():
-        states, _ = counted_logits(model, batch)
-        others, _ = counted_logits(reference, batch)
-        step = max(1, _CHUNK // model.config.vocab_size)
-        parts = []
-        for some, other in zip(states.split(step), others.split(step), strict=True):
-            own = torch.log_softmax(model.logits(some).float(), dim=-1)
-            ref = torch.log_softmax(reference.logits(other).float(), dim=-1)
-            parts.append((own.exp() * (own - ref)).sum(1).clamp(min=0))
-        return torch.cat(parts) if parts else torch.zeros(0)
+    parts = [logs.gather(1, wanted[:, None])[:, 0] for logs, wanted in _log_softmax(model, batch)]
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def read_replies(model: AnyModel, reference: AnyModel, batch: Batch) -> ReadReplies:
+    """What both models say of the counted targets, in eval mode; their modes are restored."""
+    was_training = model.training, reference.training
+    model.eval()
+    reference.eval()
+    parts = []
+    for (own, wanted), (ref, _) in zip(_log_softmax(model, batch), _log_softmax(reference, batch), strict=True):
+        p, at = own.exp(), wanted[:, None]
+        parts.append(
+            (own.gather(1, at)[:, 0], ref.gather(1, at)[:, 0], -(p * own).sum(1), (p * (own - ref)).sum(1).clamp(min=0))
+        )
+    model.train(was_training[0])
+    reference.train(was_training[1])
+    log_probs, of_reference, entropy, kl = (torch.cat(values) for values in zip(*parts, strict=True))
+    return ReadReplies(log_probs=log_probs, reference=of_reference, entropy=entropy, kl=kl)
+
+
+def _log_softmax(model: AnyModel, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of some counted targets after others: the log-probabilities of all tokens there (n, V), and the targets (n)."""
+    where = counted(batch).to(model.embedding.weight.device)
+    states = batch_states(model, batch)[where[:, 0], where[:, 1]]  # (N, C)
+    targets = batch.targets.to(states.device)[where[:, 0], where[:, 1]]
+    n = max(1, _CHUNK // model.config.vocab_size)
+    for some, wanted in zip(states.split(n), targets.split(n), strict=True):
+        yield torch.log_softmax(model.logits(some).float(), dim=-1), wanted

@@ -29,7 +29,7 @@ from models.training.record import Recorder, bits_per_byte
 from models.training.saving import Saver
 from models.training.schedule import lr_factor
 from models.training.setup import TrainingContext, set_up
-from models.training.stages.rollouts import GrpoStage
+from models.training.stages.grpo import GrpoStage
 from models.training.stages.stage import Stage, TextStage
 from models.training.trials.batch_finder import try_smaller_batches
 from models.training.tuning import build_from_base

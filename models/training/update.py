@@ -74,7 +74,7 @@ def _compute_gradients(
         loss=process_group.all_reduce_numbers([loss_here])[0],
         norm=norm,
         n_tokens=sum(batch.count_tokens(padded=context.padded) for batch in batches),
-        flops=round(context.training_factor * sum(_flops(context.model.config, batch) for batch in batches)),
+        flops=round(context.training_factor * sum(batch_flops(context.model.config, batch) for batch in batches)),
     )
 
 
@@ -106,7 +106,8 @@ def _micro_step_seed(seed: int, step: int, micro_step: int, rank: int) -> int:
     return ((seed * 1_000_003 + step) * 65_537 + micro_step + rank * 0x9E3779B97F4A7) % 2**63
 
 
-def _flops(config: ModelConfig, batch: Batch) -> int:
+def batch_flops(config: ModelConfig, batch: Batch) -> int:
+    """The estimated operations of a forward pass."""
     n, length = batch.inputs.shape
     return n * _flops_of_text(config, length, None if batch.source is None else batch.source.shape[1])
 

@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora
@@ -59,23 +60,22 @@ def marks_of(row: Example, story: str) -> StoryMarks:
 
 
 def is_gold_story(marks: StoryMarks) -> bool:
-    """Whether a story is what was wished for: right, with a happy end, short, and saying nothing twice.
-
-    Stricter than what is rewarded, so that a reward that is gamed shows.
-    """
+    """Whether a story is what was wished for: right, with a happy end, short, and saying nothing twice."""
     return marks.is_right and marks.mood == HAPPY and marks.n_sentences <= SHORT and not marks.repeats
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
     """Something to be rewarded. draw: a row of a world, held out or not. reward: of a reply to a row, the more the
-    better; at most 1 where `is_bounded`, and 1 is right then."""
+    better; at most 1 where `is_bounded`, and 1 is right then. is_meant: whether a reply is what was meant, where more
+    is meant than is rewarded: so a reward that is gamed shows."""
 
     title: str
     help: str
     draw: Callable[[World, random.Random, bool], Example]
     reward: Callable[[Example, str], float]
     is_bounded: bool = True
+    is_meant: Callable[[Example, str], bool] | None = None
 
 
 def _topic(world: World, rng: random.Random, held_out: bool, more: str = "") -> tuple[str, str, str]:
@@ -89,15 +89,7 @@ def _row(wish: str, prompt: str, **more: object) -> Example:
     return {"messages": [{"role": "user", "content": prompt}], "wish": wish, **more}
 
 
-def _draw_happy(world: World, rng: random.Random, held_out: bool) -> Example:
-    return _story_row(HAPPY, world, rng, held_out)
-
-
-def _draw_mentions(world: World, rng: random.Random, held_out: bool) -> Example:
-    return _story_row("mentions", world, rng, held_out)
-
-
-def _story_row(wish: str, world: World, rng: random.Random, held_out: bool) -> Example:
+def _draw_story(wish: str, world: World, rng: random.Random, held_out: bool) -> Example:
     person, thing, place = _topic(world, rng, held_out)
     prompt = rng.choice(REQUESTS).format(person=person, thing=thing, place=place)
     return _row(wish, prompt, topic=[person, thing, place])
@@ -158,8 +150,9 @@ WISHES: Mapping[str, Wish] = MappingProxyType(
         HAPPY: Wish(
             title="Happy ends",
             help="Stories that end happily, and are right. One story in ten does so by itself.",
-            draw=_draw_happy,
+            draw=partial(_draw_story, HAPPY),
             reward=_is_happy,
+            is_meant=lambda row, reply: is_gold_story(marks_of(row, reply)),
         ),
         "mood": Wish(
             title="The mood that is asked for",
@@ -189,9 +182,10 @@ WISHES: Mapping[str, Wish] = MappingProxyType(
             title="Mentions (bad on purpose)",
             help="One point for each mention of the person, the thing or the place, right or not: see what becomes of "
             "stories.",
-            draw=_draw_mentions,
+            draw=partial(_draw_story, "mentions"),
             reward=_mentions,
             is_bounded=False,
+            is_meant=lambda row, reply: marks_of(row, reply).is_right,
         ),
     }
 )

@@ -20,7 +20,7 @@ from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec
 from models.settings.tune_spec import TuneSpec
-from models.training.stages import rollouts
+from models.training.stages import grpo
 from models.training.trainer import Trainer, prepare_run
 from models.training.trials.forecast import forecast
 from tests.models.training.support import final_weights, make_spec, result_of, train
@@ -43,7 +43,7 @@ def reward(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], float]]
             return function(reply)
 
         changed = {name: dataclasses.replace(wish, reward=earn) for name, wish in WISHES.items()}
-        monkeypatch.setattr(rollouts, "WISHES", MappingProxyType(changed))
+        monkeypatch.setattr(grpo, "WISHES", MappingProxyType(changed))
 
     return judge_by
 
@@ -99,6 +99,9 @@ def test_what_is_rewarded_becomes_likelier(library: Library, parent: RunFolder, 
     looks, steps = figures(events, looks=True), figures(events)
     assert looks[1]["reward"] > 3 * looks[0]["reward"] > 0
     assert steps[0]["kl"] == 0
+    assert all(event.peak_share and event.peak_share > 0 for event in events if isinstance(event, TrainMetrics))
+    assert "pass@1" not in steps[0], "a reward without a limit has no right replies"
+    assert all(look["gold"] == 0 for look in looks), "letters are no story"
     assert steps[-1]["kl"] > 0.1
     assert all(step["sampling/logp_difference"] < 1e-4 for step in steps), "what is learned from was drawn by the model"
     assert RunFolder.open(run.folder).best_step == 25
@@ -146,7 +149,7 @@ def test_rows_in_parts_are_the_whole(
     reward(share_of_a)
     ends = []
     for rows in (5, 64):
-        monkeypatch.setattr(rollouts, "_ROWS_AT_ONCE", rows)
+        monkeypatch.setattr(grpo, "_ROWS_AT_ONCE", rows)
         run = run_of(library, parent, {"aggregate": how, "scale": "group"}, steps=2)
         norms = [event.grad_norm for event in train(run, library) if isinstance(event, TrainMetrics)]
         ends.append(norms)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.alignment.advantages import group_advantages, has_signal
-from models.alignment.log_probs import ReplyLogProbs, exact_kl, reply_log_probs
+from models.alignment.log_probs import ReadReplies, by_row, counted, read_replies, reply_log_probs
 from models.alignment.losses import aggregate, kl_estimate, policy_loss
 from models.alignment.rollouts import Prompt, Prompts, reply_batch, reply_end, reply_seeds, reply_text
 from models.architecture.transformer import AnyModel, Decoder
@@ -32,22 +32,26 @@ from models.training.clock import Clock
 from models.training.record import Recorder
 from models.training.setup import TrainingContext
 from models.training.stages.stage import Apply, StageStep
-from models.training.update import Gradients
+from models.training.update import Gradients, batch_flops
 
 _TOKENS_BETWEEN = 400
 """Tokens that are drawn between two events, so that a chat beside it is served."""
 _ROWS_AT_ONCE = 16
 """Rows of a forward and backward pass: more fall out of a CPU's cache."""
+_PASSES = 3
+"""Forward passes over all replies, but for that of the update: as they are drawn, and as both models read them."""
 _LOOK = 1 << 40
 """A step that no training has: the draws of looks at held-out prompts are always the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rollouts:
-    """The replies of a step: rows prompt by prompt. rewards: (P, G). seconds: of drawing, and of rewarding."""
+    """The replies of a step: rows prompt by prompt. texts: what they say. rewards: (P, G). seconds: of drawing, and of
+    rewarding."""
 
     prompts: Sequence[Prompt]
     replies: Sequence[DrawnReply]
+    texts: Sequence[str]
     rewards: Tensor
     seconds: tuple[float, float]
 
@@ -57,15 +61,25 @@ class Rollouts:
         return sum(len(reply.ids) for reply in self.replies)
 
     def figures(self) -> dict[str, float]:
-        """By TRL's names; pass@k is the share of prompts with a right reply, where a right reply earns 1."""
+        """By TRL's names. pass@k: the share of prompts with a right reply among k, where 1 is right. gold: the share of
+        replies that are what was meant, where that is stricter than the reward."""
         lengths = [len(reply.ids) for reply in self.replies]
-        rewards = self.rewards
-        return {
+        rewards, wishes = self.rewards, [WISHES[prompt.row["wish"]] for prompt in self.prompts]
+        more: dict[str, float] = {}
+        if all(wish.is_bounded for wish in wishes):
+            more["pass@1"] = float((rewards >= 1).float().mean())
+            more[f"pass@{rewards.size(1)}"] = float((rewards.amax(1) >= 1).float().mean())
+        meant = [
+            wish.is_meant(prompt.row, text)
+            for wish, prompt, text in zip(wishes, self.prompts, self.texts, strict=True)
+            if wish.is_meant is not None
+        ]
+        if meant:
+            more["gold"] = sum(meant) / len(meant)
+        return more | {
             "reward": float(rewards.mean()),
             "reward_std": float(rewards.std(1).mean()) if rewards.size(1) > 1 else 0.0,
             "frac_reward_zero_std": float((~has_signal(rewards)).float().mean()),
-            "pass@1": float((rewards >= 1).float().mean()),
-            f"pass@{rewards.size(1)}": float((rewards.amax(1) >= 1).float().mean()),
             "completions/mean_length": sum(lengths) / len(lengths),
             "completions/clipped_ratio": sum(not reply.ended for reply in self.replies) / len(lengths),
             "completions/distinct": len({reply.ids for reply in self.replies}) / len(lengths),
@@ -110,47 +124,34 @@ class GrpoStage:
             self._prompts.of_step(step, align.n_prompts), step, align.n_replies, self._config.seed
         )
         began = time.perf_counter()
-        rewards = rollouts.rewards
         batches = self._batches(rollouts)
-        advantages = group_advantages(rewards, align.scale)  # (P, G)
-        of_reference: list[Tensor | None] = [None] * len(batches)
-        if align.beta:
-            known = [self._log_probs_of(self._reference, batch).log_probs for batch in batches]
-            if align.kl_in == "loss":
-                of_reference = [*known]
-            else:
-                costs = [
-                    self._by_row(batch, self._log_probs_of(self._model, batch).log_probs - ref)
-                    for batch, ref in zip(batches, known, strict=True)
-                ]
-                advantages = group_advantages(rewards - align.beta * torch.cat(costs).view_as(rewards), align.scale)
-        flat = advantages.flatten()  # (B)
-        has_any = bool((flat != 0).any())
-        loss, entropy, gap, n = 0.0, 0.0, 0.0, 0
-        first = 0
+        read: list[ReadReplies] = []
         for i, batch in enumerate(batches):
             yield MicroStep(step=step + 1, micro_step=i)
-            rows = len(batch.inputs)
+            read.append(read_replies(self._model, self._reference, batch))
+        rewards = rollouts.rewards
+        if align.beta and align.kl_in == "reward":
+            costs = [by_row(batch, of.log_probs - of.reference) for batch, of in zip(batches, read, strict=True)]
+            rewards = rewards - align.beta * torch.cat(costs).view_as(rewards)
+        advantages = group_advantages(rewards, align.scale).flatten()  # (B)
+        loss, has_any = 0.0, bool((advantages != 0).any())
+        if has_any:
             self._model.eval()
-            found = reply_log_probs(self._model, batch)
-            entropy, n = entropy + float(found.entropy.sum()), n + len(found.entropy)
-            drawn = [value for reply in rollouts.replies[first : first + rows] for value in reply.log_probs]
-            gap = max(gap, float((found.log_probs.detach().cpu() - torch.tensor(drawn)).abs().max()))
-            if has_any:
-                part = self._loss(found, of_reference[i], flat[first : first + rows], rows, rollouts)
+            for i, (batch, of, own) in enumerate(zip(batches, read, advantages.split(_ROWS_AT_ONCE), strict=True)):
+                yield MicroStep(step=step + 1, micro_step=len(batches) + i)
+                part = self._loss(batch, of, own, rollouts)
                 part.backward()
                 loss += float(part.detach())
-            first += rows
-        gradients = self._gradients(loss, rollouts)
-        kl = self._exact_kl(batches)  # of the policy that drew them
+        gradients = self._gradients(loss, rollouts, batches, has_any)
         if has_any:
             apply(gradients)
         updated = time.perf_counter()
-        figures = rollouts.figures()
-        figures |= {
-            "entropy": entropy / max(n, 1),
-            "kl": kl / len(rollouts.replies),
-            "sampling/logp_difference": gap,
+        drawn = torch.tensor([value for reply in rollouts.replies for value in reply.log_probs])
+        forced = torch.cat([of.log_probs for of in read]).cpu()
+        figures = rollouts.figures() | {
+            "entropy": float(torch.cat([of.entropy for of in read]).mean()),
+            "kl": float(torch.cat([of.kl for of in read]).sum()) / len(rollouts.replies),
+            "sampling/logp_difference": float((forced - drawn).abs().max()),
             "seconds/rollout": rollouts.seconds[0],
             "seconds/score": rollouts.seconds[1],
             "seconds/update": updated - began,
@@ -169,9 +170,13 @@ class GrpoStage:
         figures = {
             name: value
             for name, value in rollouts.figures().items()
-            if name in ("reward", "completions/mean_length", "completions/clipped_ratio")
+            if name in ("reward", "gold", "completions/mean_length", "completions/clipped_ratio")
         }
-        figures["kl"] = self._exact_kl(self._batches(rollouts)) / len(rollouts.replies)
+        kl = 0.0
+        for i, batch in enumerate(self._batches(rollouts)):
+            yield MicroStep(step=state.step, micro_step=i)
+            kl += float(read_replies(self._model, self._reference, batch).kl.sum())
+        figures["kl"] = kl / len(rollouts.replies)
         state.record_validation(math.nan, figures["reward"])
         look = AlignMetrics(
             step=state.step,
@@ -212,21 +217,20 @@ class GrpoStage:
                 n_told, micro_step = n_made, micro_step + 1
                 yield MicroStep(step=step + 1, micro_step=micro_step)
         drawn = time.perf_counter()
-        rewards = torch.tensor(
-            [
-                [self._reward(prompt, reply) for reply in replies]
-                for prompt, replies in zip(prompts, by_prompt, strict=True)
-            ]
-        )
+        asked = [prompt for prompt in prompts for _ in range(n_replies)]
+        replies = [reply for some in by_prompt for reply in some]
+        texts = [reply_text(self._context.tokenizer, reply) for reply in replies]
+        rewards = [self._reward(*each) for each in zip(asked, replies, texts, strict=True)]
         return Rollouts(
-            prompts=[prompt for prompt in prompts for _ in range(n_replies)],
-            replies=[reply for replies in by_prompt for reply in replies],
-            rewards=rewards,
+            prompts=asked,
+            replies=replies,
+            texts=texts,
+            rewards=torch.tensor(rewards).view(len(prompts), n_replies),
             seconds=(drawn - began, time.perf_counter() - drawn),
         )
 
-    def _reward(self, prompt: Prompt, reply: DrawnReply) -> float:
-        earned = WISHES[prompt.row["wish"]].reward(prompt.row, reply_text(self._context.tokenizer, reply))
+    def _reward(self, prompt: Prompt, reply: DrawnReply, text: str) -> float:
+        earned = WISHES[prompt.row["wish"]].reward(prompt.row, text)
         return earned if reply.ended else earned - self._align.end_penalty
 
     def _batches(self, rollouts: Rollouts) -> list[Batch]:
@@ -235,52 +239,35 @@ class GrpoStage:
             reply_batch(rollouts.prompts[i : i + _ROWS_AT_ONCE], rollouts.replies[i : i + _ROWS_AT_ONCE]) for i in rows
         ]
 
-    def _log_probs_of(self, model: AnyModel, batch: Batch) -> ReplyLogProbs:
-        was_training = model.training
-        model.eval()
-        with torch.no_grad():
-            found = reply_log_probs(model, batch)
-        model.train(was_training)
-        return found
-
-    def _by_row(self, batch: Batch, values: Tensor) -> Tensor:
-        where = batch.weights.nonzero()
-        return torch.zeros(len(batch.inputs)).index_add(0, where[:, 0], values.cpu())
-
-    def _loss(
-        self, found: ReplyLogProbs, reference: Tensor | None, advantages: Tensor, n_rows: int, rollouts: Rollouts
-    ) -> Tensor:
-        """The share of some rows in the loss of the step."""
-        align, device = self._align, found.log_probs.device
-        rows, columns = found.where.unbind(1)
-        shape = n_rows, int(columns.max()) + 1
-        old = found.log_probs.detach()
+    def _loss(self, batch: Batch, read: ReadReplies, advantages: Tensor, rollouts: Rollouts) -> Tensor:
+        """The share of some rows, with these advantages (rows), in the loss of the step."""
+        align = self._align
+        log_probs = reply_log_probs(self._model, batch)
+        rows, columns = counted(batch).to(log_probs.device).unbind(1)
         losses = policy_loss(
-            found.log_probs,
-            old,
-            advantages.to(device)[rows],
+            log_probs,
+            read.log_probs,
+            advantages.to(log_probs.device)[rows],
             clip_low=align.clip_low,
             clip_high=align.clip_high,
         )
-        if reference is not None:
-            losses = losses + align.beta * kl_estimate(found.log_probs, reference, "k3")
-        spread = torch.zeros(shape, device=device).index_put((rows, columns), losses)
-        mask = torch.zeros(shape, device=device).index_put((rows, columns), torch.ones_like(losses))
-        share = n_rows / len(rollouts.replies)
-        if align.aggregate == "dapo":
-            share = len(losses) / rollouts.n_tokens
+        if align.beta and align.kl_in == "loss":
+            losses = losses + align.beta * kl_estimate(log_probs, read.reference, "k3")
+        mask = batch.weights.to(log_probs.device)  # (rows, T), 1 for each counted target
+        spread = torch.zeros_like(mask).index_put((rows, columns), losses)
+        n_rows, n_tokens = len(rollouts.replies), rollouts.n_tokens
+        share = len(losses) / n_tokens if align.aggregate == "dapo" else len(mask) / n_rows
         return aggregate(spread, mask, align.aggregate, max_tokens=align.max_tokens) * share
 
-    def _exact_kl(self, batches: Sequence[Batch]) -> float:
-        """The KL to the reference of all rows together, in nats."""
-        was_training = self._model.training
-        self._model.eval()
-        total = sum(float(exact_kl(self._model, self._reference, batch).sum()) for batch in batches)
-        self._model.train(was_training)
-        return total
-
-    def _gradients(self, loss: float, rollouts: Rollouts) -> Gradients:
-        grads = [p.grad for p in self._context.parameters if p.grad is not None]
-        norm = float(self._context.layout.norm(grads)) if grads else 0.0
-        n_tokens = sum(len(p.ids) for p in rollouts.prompts) + rollouts.n_tokens
-        return Gradients(loss=loss, norm=norm, n_tokens=n_tokens, flops=0)
+    def _gradients(self, loss: float, rollouts: Rollouts, batches: Sequence[Batch], has_any: bool) -> Gradients:
+        """What is known of the gradients, whose operations are those of drawing, of both models' reading, and of the
+        update where there is one."""
+        context = self._context
+        grads = [p.grad for p in context.parameters if p.grad is not None]
+        forward = sum(batch_flops(self._model.config, batch) for batch in batches)
+        return Gradients(
+            loss=loss,
+            norm=float(context.layout.norm(grads)) if grads else 0.0,
+            n_tokens=sum(len(p.ids) for p in rollouts.prompts) + rollouts.n_tokens,
+            flops=round((_PASSES + (context.training_factor if has_any else 0)) * forward),
+        )
