@@ -19,12 +19,15 @@ from app.session.session import Session
 from app.worker.worker import Worker
 from models.data.tiny_world import corpus
 from models.evaluation import held_out_questions
+from models.events import result_of
 from models.library.library import Library
 from models.recipes import quickstart
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.training.prepare import prepare_run
 from tests.app.heard import Heard
-from tests.app.learned_tasks import learn_tasks
+from tests.models.tasks.small_tasks import make_dataset, make_task_spec
+from tests.models.training.support import train
 
 
 class PatientBot(QtBot):
@@ -130,11 +133,29 @@ def tiny_spec(text_file: Path, tiny_config: ModelConfig) -> RunSpec:
     )
 
 
+_LEARNED = (
+    ("classification", "encoder-only", 6),  # has learned little
+    ("classification", "encoder-only", 40),
+    ("multi-label", "encoder-only", 20),
+    ("regression", "decoder-only", 4),
+    ("tagging", "encoder-only", 40),
+    ("span", "encoder-only", 150),
+    ("text-to-text", "encoder-decoder", 4),
+    ("text-to-text", "decoder-only", 4),  # said to write code
+)
+"""Task, topology and steps of the runs that have really learned, for all tests that look at such runs."""
+
+
 @pytest.fixture(scope="session")
 def learned_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of a library with a small run for each task; to be read only."""
+    """The home of a library with a small run for each task, called as the task and its topology; to be read only."""
     library = Library(tmp_path_factory.mktemp("learned"))
-    learn_tasks(library)
+    for task, topology, steps in _LEARNED:
+        make_dataset(library, task)
+        spec = make_task_spec(library, task, topology, steps=steps, eval_interval=steps, checkpoint_interval=steps)
+        if (task, topology) == ("text-to-text", "decoder-only"):
+            spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, metric="pass_at_1"))
+        train(result_of(prepare_run(library, spec)), library)
     return library.home
 
 
