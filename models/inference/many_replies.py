@@ -38,10 +38,18 @@ Choose = Callable[[Tensor, Tensor, int], Tensor]
 def generate_batch(
     model: Decoder, prompts: Sequence[Sequence[int]], max_tokens: int, end_id: int, batch_size: int = 64
 ) -> list[list[int]]:
+    """Run `generate_batch_steps` to its end."""
+    return result_of(generate_batch_steps(model, prompts, max_tokens, end_id, batch_size))
+
+
+def generate_batch_steps(
+    model: Decoder, prompts: Sequence[Sequence[int]], max_tokens: int, end_id: int, batch_size: int = 64
+) -> Generator[int, None, list[list[int]]]:
     """Greedy replies to many prompts, without end tokens; the same as `generate` at temperature 0, but faster.
 
     Prompts are sorted by length and processed `batch_size` at a time (measured on a CPU: 32 to 64 is fastest, larger
-    batches fall out of its cache).
+    batches fall out of its cache). Yields the number of tokens made in the batch after each position, and can be closed
+    there.
 
     Raises:
         ValueError: if a prompt is empty or longer than the context.
@@ -52,7 +60,7 @@ def generate_batch(
     replies: list[list[int]] = [[] for _ in prompts]
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        found = result_of(_one_batch(model, [prompts[i] for i in rows], 1, max_tokens, end_id, _most_likely))
+        found = yield from _one_batch(model, [prompts[i] for i in rows], 1, max_tokens, end_id, _most_likely)
         for row, reply in zip(rows, found, strict=True):
             replies[row] = reply[:-1] if reply[-1:] == [end_id] else reply
     return replies

@@ -5,6 +5,7 @@ Letters in shape comments: B batch, S source tokens, V vocab_size.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
@@ -17,13 +18,16 @@ from models.chat.prompting import PromptSettings, encode_untruncated
 from models.chat.template_config import ChatTemplateConfig, reply_ends
 from models.data.examples import encode_source, fit_source
 from models.events import Progress
-from models.inference.beam import beam_search
+from models.inference.beam import beam_events
 from models.inference.continuation import check_prompt, evaluating
-from models.inference.many_replies import generate_batch
+from models.inference.many_replies import generate_batch_steps
+from models.inference.prefill import chunk_size
 from models.tokenizers import decode
 from models.tokenizers.special_tokens import end_id, start_id
 
 _BATCH_SIZE = 32
+CHUNKS_AT_ONCE = 8
+"""A decoder reads no more of its prompts at once than these chunks: that takes about two seconds on two cores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +46,7 @@ class Writing:
 def write_texts(
     model: AnyModel, tokenizer: Tokenizer, sources: Sequence[str], writing: Writing, *, skips_long: bool = False
 ) -> Generator[Progress, None, list[str]]:
-    """The texts that a model writes after the sources, in order. Yields Progress (texts).
+    """The texts that a model writes after the sources, in order. Yields Progress (texts) after each token of a batch.
 
     A source of an encoder-decoder is cut to its context as in training.
 
@@ -64,20 +68,16 @@ def write_texts(
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     if skips_long:
         order = [i for i in order if len(prompts[i]) <= model.config.context_length]
-    size = 1 if writing.n_beam > 1 else _BATCH_SIZE
-    for first in range(0, len(order), size):
-        chosen = order[first : first + size]
-        given = [prompts[i] for i in chosen]
-        if writing.n_beam > 1:
-            found = [list(_beam(model, given[0], writing, start, end))]
-        elif isinstance(model, EncoderDecoder):
-            found = _targets(model, given, writing.max_tokens, start, end)
-        else:
-            assert isinstance(model, Decoder)
-            found = generate_batch(model, given, writing.max_tokens, end)
+    done = 0
+    while done < len(order):
+        size = _batch_size(model, writing, len(prompts[order[done]]))
+        chosen = order[done : done + size]
+        with contextlib.closing(_write(model, [prompts[i] for i in chosen], writing, start, end)) as steps:
+            found = yield from _with_progress(steps, Progress(done=done, total=len(order)))
         for i, ids in zip(chosen, found, strict=True):
             texts[i] = decode(tokenizer, [id for id in ids if id != end]).strip()
-        yield Progress(done=min(first + size, len(order)), total=len(order))
+        done += len(chosen)
+        yield Progress(done=done, total=len(order))
     return texts
 
 
@@ -89,23 +89,53 @@ def _prompt(model: AnyModel, tokenizer: Tokenizer, source: str, writing: Writing
     return encode_untruncated(length, tokenizer, messages, PromptSettings(), writing.template).ids.tolist()  # type: ignore[no-any-return]
 
 
-def _beam(model: AnyModel, ids: Sequence[int], writing: Writing, start: int, end: int) -> Sequence[int]:
-    found = beam_search(
-        model,
-        ids,
-        n_beam=writing.n_beam,
-        max_tokens=writing.max_tokens,
-        start_id=start,
-        end_id=end,
-        length_penalty=writing.length_penalty,
-    )
-    return found[0].ids
+def _batch_size(model: AnyModel, writing: Writing, longest: int) -> int:
+    """Texts to write at once, the longest of whose prompts has so many tokens."""
+    if writing.n_beam > 1:
+        return 1
+    if isinstance(model, Decoder):
+        return min(_BATCH_SIZE, max(1, CHUNKS_AT_ONCE * chunk_size(model) // longest))
+    return _BATCH_SIZE
+
+
+Steps = Generator[object, None, Sequence[Sequence[int]]]
+"""The token ids of a batch of texts; what is yielded between tokens only says that it can be closed there."""
+
+
+def _write(model: AnyModel, prompts: Sequence[Sequence[int]], writing: Writing, start: int, end: int) -> Steps:
+    """The texts after a batch of prompts; with beams, after a single one."""
+    if writing.n_beam > 1:
+        [prompt] = prompts
+        beams = yield from beam_events(
+            model,
+            prompt,
+            n_beam=writing.n_beam,
+            max_tokens=writing.max_tokens,
+            start_id=start,
+            end_id=end,
+            length_penalty=writing.length_penalty,
+        )
+        return [beams[0].ids]
+    if isinstance(model, EncoderDecoder):
+        return (yield from _targets(model, prompts, writing.max_tokens, start, end))
+    assert isinstance(model, Decoder)
+    return (yield from generate_batch_steps(model, prompts, writing.max_tokens, end))
+
+
+def _with_progress(steps: Steps, progress: Progress) -> Generator[Progress, None, Sequence[Sequence[int]]]:
+    """The result of `steps`; yields `progress` wherever they yield."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            return finished.value  # type: ignore[no-any-return]
+        yield progress
 
 
 def _targets(
     model: EncoderDecoder, sources: Sequence[Sequence[int]], max_tokens: int, start: int, end: int
-) -> list[list[int]]:
-    """Greedy targets of a batch of sources, without end tokens."""
+) -> Generator[int, None, list[list[int]]]:
+    """Greedy targets of a batch of sources, without end tokens; yields the length of the longest after each token."""
     device = model.embedding.weight.device
     for source in sources:
         check_prompt(len(source), model.config.context_length)
@@ -119,16 +149,18 @@ def _targets(
     written: list[list[int]] = [[] for _ in sources]
     with evaluating(model):
         memory = model.encode(ids.to(device), mask=mask.to(device))
-        for _ in range(min(max_tokens, model.config.context_length)):
+    for n_written in range(1, min(max_tokens, model.config.context_length) + 1):
+        with evaluating(model):  # not around the `yield`
             hidden = model.decode(
                 last, memory if not cache.has_source else None, source_mask=mask.to(device), cache=cache
             )
             chosen = model.logits(hidden[:, -1]).argmax(dim=-1)  # (B)
-            has_ended |= chosen.cpu() == end
-            for row, id in enumerate(chosen.tolist()):
-                if not has_ended[row]:
-                    written[row].append(id)
-            if bool(has_ended.all()):
-                break
-            last = chosen[:, None]
+        has_ended |= chosen.cpu() == end
+        for row, id in enumerate(chosen.tolist()):
+            if not has_ended[row]:
+                written[row].append(id)
+        if bool(has_ended.all()):
+            break
+        last = chosen[:, None]
+        yield n_written
     return written

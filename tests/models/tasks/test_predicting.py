@@ -14,12 +14,13 @@ from app.cli import main
 from models import load_model
 from models.architecture.transformer import build_model
 from models.data.examples import fit_source
-from models.events import result_of
+from models.events import Progress, result_of
+from models.inference import prefill
 from models.inference.beam import beam_search
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
-from models.tasks import predicting
+from models.tasks import predicting, writing
 from models.tasks.encoding import TaskEncoder
 from models.tasks.evaluating import read_task_rows
 from models.tasks.predicting import predict, predict_items
@@ -109,6 +110,34 @@ def test_texts_written_in_a_batch_are_those_written_alone() -> None:
         end_id=end_id(tokenizer, model.config),
     )[0]
     assert beams == [tokenizer.decode(list(best.ids)).strip()]
+
+
+@pytest.mark.parametrize("topology", ["encoder-decoder", "decoder-only"])
+@pytest.mark.parametrize("n_beam", [1, 2])
+def test_writing_can_be_closed_between_tokens(topology: str, n_beam: int) -> None:
+    """Stop acts at an event, and a batch of long texts takes long."""
+    model, tokenizer = make_model(topology, "text-to-text").train(), word_tokenizer()
+    sources = ["anna smiles", "ben cries in rome"]
+    how = Writing(max_tokens=6, n_beam=n_beam)
+    steps = write_texts(model, tokenizer, sources, how)
+    assert next(steps) == Progress(done=0, total=2), "before the first text ended"
+    assert not torch.is_inference_mode_enabled()
+    assert model.training
+    steps.close()
+    *_, last = write_texts(model, tokenizer, sources, how)
+    assert last == Progress(done=2, total=2)
+
+
+def test_of_a_large_model_fewer_texts_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading the prompts of a batch must not take long either; the texts are the same."""
+    model, tokenizer = make_model("decoder-only", "text-to-text"), word_tokenizer()
+    sources = ["anna smiles", "ben cries in rome", "carl took key", "dora"]
+    expected = result_of(write_texts(model, tokenizer, sources, Writing(max_tokens=4)))
+    monkeypatch.setattr(prefill, "CHUNK_FLOPS", {"cpu": 0.0})
+    monkeypatch.setattr(writing, "CHUNKS_AT_ONCE", 1)
+    events, texts = driven(write_texts(model, tokenizer, sources, Writing(max_tokens=4)))
+    assert texts == expected
+    assert len({event.done for event in events}) > 2, "in several batches"
 
 
 def test_a_long_source_is_cut_as_in_training() -> None:
