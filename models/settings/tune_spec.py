@@ -71,7 +71,7 @@ class TuneSpec:
     train_embeddings: bool = slot(
         False,
         "Train token rows",
-        "Trains the embedding table too, without which frozen and tied embeddings cannot say new words.",
+        "Trains the embedding table too; without it, a model that writes with tied embeddings cannot say new words.",
         group=_GROUP,
         only_if=("mode", ("lora", "last", "head")),
     )

@@ -221,7 +221,11 @@ class RunChoices(QScrollArea):
     @Slot()
     def _on_design(self) -> None:
         self.form.set_inactive(inactive_fields(self.design_config))
+        self._show_task()
         self.changed.emit()
+
+    def _show_task(self) -> None:
+        self.start.show_task(writes=self.design_config.head == "language")
 
     @Slot()
     def _on_data(self) -> None:
@@ -232,4 +236,5 @@ class RunChoices(QScrollArea):
                 self.form.set_config(dataclasses.replace(self.form.config, prompts=DEFAULT_PROMPTS[source]))
             self._source = source
             self.tokenizer.set_source(source)
+        self._show_task()
         self.changed.emit()

@@ -26,20 +26,16 @@ from models.settings.tune_spec import TUNE_MODES, TuneSpec
 
 _SMALL = 1_000_000
 """Up to this many parameters, all weights are the better choice (see _WHY_ALL)."""
-_WHY_ALL = (
-    "For a model this small, training all weights is the best choice: LoRA makes it forget more, and with tied and "
-    "frozen token rows it cannot say new words."
-)
+_WHY_ALL = "For a model this small, training all weights is the best choice: LoRA makes it forget more"
+_WHY_ALL_OF_WRITER = ", and with tied and frozen token rows it cannot say new words"
 _WHY_LORA = "LoRA trains few numbers beside the frozen weights, so that a large model fits into memory."
 _UNCHANGED = "The architecture and the tokenizer are those of this model."
 _HELD = TuneSpec(parent="-")
-
-
 _PROGRESS_STEPS = 1000
 
 
 class StartPicker(QWidget):
-    """Chooses a TuneSpec, or none. A model of others is imported first, and is then in the list and chosen.
+    """Chooses a TuneSpec, or none. A model from outside the library is imported first, then listed and chosen.
 
     Signals:
         changed(): `spec` or `problem` is new.
@@ -52,11 +48,11 @@ class StartPicker(QWidget):
         self._session = session
         self._config: ModelConfig | None = None
         self._mode_is_chosen = False
+        self._writes = True
         self.choice: QComboBox = ElidedCombo()
         self.choice.setAccessibleName("Start from")
         self.choice.setToolTip(
-            "Nothing, with random weights at first; or a model that has learned something already: one of your runs, "
-            "or an imported model."
+            "Random weights; or a model that has learned something already: one of your runs, or an imported model."
         )
         self.importer = ModelImporter(session.library, session.runs, session.notices, self)
         self.open = self._open_button(theme)
@@ -280,16 +276,22 @@ class StartPicker(QWidget):
         self._show_why()
         self.changed.emit()
 
+    def show_task(self, *, writes: bool) -> None:
+        """What is to be learned is another task: one of writing texts, or not."""
+        self._writes = writes
+        self._show_why()
+
     def _show_why(self) -> None:
         """Say why this mode is proposed, or what speaks against another."""
         config, tune = self._config, self.form.config
+        is_small = config is not None and cost.total_parameters(config) <= _SMALL
         why = ""
-        if config is not None and cost.total_parameters(config) <= _SMALL:
-            why = _WHY_ALL
+        if is_small:
+            why = f"{_WHY_ALL}{_WHY_ALL_OF_WRITER if self._writes else ''}."
         elif tune.mode == "lora":
             why = _WHY_LORA
         self._why.setText(why)
         self._why.setVisible(bool(why))
-        is_against = why == _WHY_ALL and tune.mode != "all"
+        is_against = is_small and tune.mode != "all"
         self._why.setProperty("tone", "warning" if is_against else "")
         self._why.style().polish(self._why)

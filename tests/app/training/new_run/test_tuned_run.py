@@ -71,15 +71,24 @@ def test_a_dataset_brings_its_task(form: NewRun, session: Session, dialogues: Co
     assert form.draft.problem.startswith("Conversations cannot be learned by a model that is encoder-only")
 
 
-def test_labels_give_the_model_its_head(form: NewRun, session: Session, until: Until) -> None:
+@pytest.fixture
+def letters(session: Session) -> Corpus:
+    """A dataset of 20 texts with one of three labels each."""
     rows = [{"text": f"Letter {n}", "label": "abc"[n % 3]} for n in range(20)]
-    corpus = build_examples_corpus(
+    return build_examples_corpus(
         session.library, rows[:15], rows[15:], "letters", None, task="classification", labels=("a", "b", "c")
     )
-    session.designs.choose("bert-tiny")
-    form.data.set_dataset(corpus.sha)
+
+
+def choose_letters(form: NewRun, session: Session, letters: Corpus, until: Until) -> None:
+    form.data.set_dataset(letters.sha)
     session.datasets.refresh()
     until(lambda: form.data.info is not None and form.data.info.name == "letters")
+
+
+def test_labels_give_the_model_its_head(form: NewRun, session: Session, letters: Corpus, until: Until) -> None:
+    session.designs.choose("bert-tiny")
+    choose_letters(form, session, letters, until)
     spec = form.draft.spec()
     assert (spec.data.task, spec.data.labels) == ("classification", ("a", "b", "c"))
     assert (spec.model.head, spec.model.n_label) == ("sequence", 3)
@@ -130,6 +139,18 @@ def test_a_small_parent_is_tuned_whole_with_a_sentence_why(form: NewRun, parent:
     assert form.draft.spec().tune is None
     assert form.form.config.optimizer == TrainConfig().optimizer
     assert form.design.isVisible()
+
+
+def test_of_labels_nothing_is_said_about_new_words(
+    form: NewRun, session: Session, parent: str, letters: Corpus, until: Until
+) -> None:
+    form.choices.start.start_from(parent)
+    assert "cannot say new words." in words(form)
+    choose_letters(form, session, letters, until)
+    assert "LoRA makes it forget more." in words(form)
+    assert "new words" not in words(form)
+    form.data.source.setCurrentIndex(form.data.source.findData("tiny-world"))
+    assert "cannot say new words." in words(form)
 
 
 def test_a_large_parent_is_tuned_by_lora(form: NewRun, session: Session) -> None:
