@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,22 +20,23 @@ from app.training.scores.summary import format_difference
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.events import result_of
-from models.metrics.intervals import Comparison
+from models.library.run_record import RunInfo
+from models.metrics.intervals import RESAMPLES, Comparison
 from models.metrics.table import METRICS, format_score
-from models.number_words import format_count
+from models.number_words import format_count, format_date
 from models.tasks.stored_scores import ScoredRow, StoredScores, read_scores
 
 _CERTAIN = 0.05
 _ABOUT = (
-    "By paired bootstrap: both are scored on the same 1,000 drawings of the rows with replacement. The interval has "
-    "the middle 95 % of the differences; p is how often a difference at least as large comes by chance where both are "
-    "equally good."
+    f"By paired bootstrap: both are scored on the same {RESAMPLES:,} resamples of the rows, drawn with replacement. "
+    "The interval holds the middle 95 % of the differences; p is how often a difference at least as large would come by "
+    "chance if both were equally good."
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class OtherScores:
-    """Scores of another run on data of the same name: the run's name, and the path of its report."""
+    """Scores of another run on data of the same name: what the run is called, and the path of its report."""
 
     name: str
     path: Path
@@ -180,6 +182,18 @@ class ScoresComparison(QWidget):
         self.counts.show_rows(("Who is right", "Rows"), [[words, f"{pairs.count(pair):,}"] for words, pair in rows])
 
 
+def distinct_names(runs: Sequence[RunInfo]) -> list[str]:
+    """What to call each run: its name, with its date where several have that name, or its id where also that is one."""
+    names = [run.name for run in runs]
+    for tell_apart in (lambda run: format_date(run.created), lambda run: run.id):
+        counts = Counter(names)
+        names = [
+            f"{run.name} ({tell_apart(run)})" if counts[name] > 1 else name
+            for run, name in zip(runs, names, strict=True)
+        ]
+    return names
+
+
 def describe_comparison(metric: str, found: Comparison, name: str, other: str) -> str:
     """A sentence: which run is better, or that the difference could be chance."""
     if found.difference == 0:
@@ -193,7 +207,7 @@ def describe_comparison(metric: str, found: Comparison, name: str, other: str) -
 
 
 def is_certain(found: Comparison) -> bool:
-    """Whether the interval of the difference leaves out zero, and chance explains it in less than 5 % of drawings."""
+    """Whether the interval of the difference leaves out zero, and p is below 5 %."""
     low, high = found.interval or (0.0, 0.0)
     return not low <= 0 <= high and found.p_value < _CERTAIN
 

@@ -18,7 +18,7 @@ from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.views import View, Views
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
-from app.training.scores.comparison import OtherScores, ScoresComparison
+from app.training.scores.comparison import OtherScores, ScoresComparison, distinct_names
 from app.training.scores.evaluator import EvaluationRequest, RunEvaluator
 from app.training.scores.predictions import Predictions
 from app.training.scores.summary import ScoresSummary
@@ -28,7 +28,7 @@ from app.worker.failures import Failure
 from models.data.corpus import list_corpora
 from models.evaluation.record import Forgetting, read_forgetting
 from models.library.library import Library
-from models.library.run_record import RunInfo
+from models.library.run_record import RunInfo, inspect_run
 from models.number_words import format_percent
 from models.runs.run_folder import RunFolder
 from models.settings.tasks import TASKS
@@ -47,9 +47,13 @@ _NO_MODEL = ("No model yet", "The run can be evaluated as soon as it has a check
 
 @dataclass(frozen=True, eq=False)
 class _Stored:
-    """What was read: all scores of a run, and those shown; other runs' on the same data; other datasets of its task."""
+    """What was read: all scores of a run, and those shown; other runs' on the same data; other datasets of its task.
+
+    name: what the run is called beside the others.
+    """
 
     run_id: str
+    name: str
     paths: tuple[Path, ...]
     names: tuple[str, ...]
     shown: Path | None
@@ -100,7 +104,11 @@ class ScoresView(QWidget):
         for box, name, tip in (
             (self.stored, "Scores", "The evaluation that is shown"),
             (self.checkpoints, "Checkpoint", "The checkpoint to evaluate"),
-            (self.data, "Data", "The dataset to evaluate on: its test rows, or those of the validation without any"),
+            (
+                self.data,
+                "Data",
+                "The dataset to evaluate on: its test rows, or its validation rows if it has no others",
+            ),
         ):
             box.setAccessibleName(name)
             box.setToolTip(tip)
@@ -154,7 +162,6 @@ class ScoresView(QWidget):
     def show_run(self, run: ShownRun) -> None:
         """Show the scores of a run."""
         self._run, self._stored, self._wanted = run, None, None
-        self.evaluator.problem = "" if self.evaluator.request is None else self.evaluator.problem
         self._offer_checkpoints()
         self._say(*(_NO_MODEL if run.folder is None else ("Reading the scores", "")))
         self._show_state()
@@ -172,8 +179,7 @@ class ScoresView(QWidget):
 
     @property
     def task(self) -> str:
-        """What the run is scored on: its own task, or for another model that writes text what is answered in text; ""
-        for one that cannot be scored."""
+        """What the run is scored on: its own task; “text-to-text” for another model that writes; "" for neither."""
         spec = self._run.spec if self._run is not None else None
         if spec is None or TASKS[spec.data.task].metrics:
             return spec.data.task if spec is not None else ""
@@ -239,7 +245,7 @@ class ScoresView(QWidget):
                     self.data.addItem(name, name)
             self.data.setCurrentIndex(max(self.data.findData(chosen), 0))
         if stored.found is not None:
-            self.parts.show_scores(run.name, stored.found, stored.forgetting, stored.others)
+            self.parts.show_scores(stored.name, stored.found, stored.forgetting, stored.others)
             self._pages.setCurrentWidget(self.parts)
         elif not self._has_own_data and stored.forgetting is not None and stored.forgetting.changes:
             self.parts.show_forgetting(stored.forgetting)
@@ -378,19 +384,21 @@ def _read_stored(
     paths = list_scores(folder)
     shown = wanted if wanted in paths else next(iter(paths), None)
     found = read_scores(shown) if shown is not None else None
-    others: list[OtherScores] = []
-    if found is not None and shown is not None:
-        for run in runs:
-            path = run.folder / shown.parent.name / shown.name
-            if run.id != run_id and run.problem is None and path.is_file():
-                others.append(OtherScores(name=run.name, path=path))
+    own, others = inspect_run(folder), list[RunInfo]()
+    if shown is not None:
+        name_in_run = shown.relative_to(folder)
+        others = [run for run in runs if run.id != run_id and not run.problem and (run.folder / name_in_run).is_file()]
+    name, *other_names = distinct_names([own, *others])
     return _Stored(
         run_id=run_id,
+        name=name,
         paths=tuple(paths),
         names=tuple(path.stem for path in paths),
         shown=shown,
         found=found,
         forgetting=read_forgetting(folder),
-        others=tuple(others),
+        others=tuple(
+            OtherScores(name=each, path=run.folder / name_in_run) for each, run in zip(other_names, others, strict=True)
+        ),
         datasets=tuple(corpus.label for corpus in list_corpora(library) if task and corpus.task == task),
     )

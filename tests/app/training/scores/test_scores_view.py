@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,13 +18,14 @@ from tokenizers import Tokenizer
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from app.training.scores.comparison import distinct_names
 from app.training.scores.view import ScoresView
 from app.training.tab import TrainingTab
 from models.data.corpus import list_corpora
 from models.evaluation.record import Forgetting, write_forgetting
 from models.events import KnowledgeMeasured, KnownFigure, result_of
 from models.interop.importing import import_model
-from models.library.library import Library
+from models.library.library import Library, RunInfo
 from models.metrics.texts import score_texts
 from models.tasks.predicting import Prediction
 from models.tasks.scoring import Evaluation, TaskRows, write_scores
@@ -192,6 +195,39 @@ def test_two_runs_are_compared(tab: TrainingTab, session: Session, until: Until,
     path.with_suffix(".jsonl").write_text("\n".join([json.dumps(first), *lines[1:]]), "utf-8")
     page.metrics.setCurrentIndex(page.metrics.findData("accuracy"))
     until(lambda: page.result is None)
+
+
+def test_two_runs_of_one_name_are_told_apart(tab: TrainingTab, session: Session, until: Until, qtbot: QtBot) -> None:
+    best, weak = runs(session, "classification")
+    for run_id in (best, weak):
+        session.runs.rename(run_id, "twin")
+    evaluated(tab, weak, until, qtbot)
+    page = evaluated(tab, best, until, qtbot).parts.comparison
+    until(lambda: page.result is not None)
+    better, worse = re.findall("“(.*?)”", page.sentence.text())
+    assert better != worse
+    assert better.startswith("twin (")
+    assert worse == page.others.currentText()
+    assert [bar.name for bar in page.bars.bars] == [better, worse]
+
+
+def test_only_runs_of_one_name_are_given_a_date_or_else_an_id() -> None:
+    def info(name: str, run_id: str, created: str) -> RunInfo:
+        folder = Path(run_id)
+        return RunInfo(id=run_id, name=name, folder=folder, status="finished", created=created, step=1, total_steps=1)
+
+    early, late = "2020-05-01T10:00:00", "2020-05-02T10:00:00"
+    other = info("other", "c", early)
+    assert distinct_names([info("twin", "a", early), info("twin", "b", late), other]) == [
+        "twin (1 May 2020, 10:00)",
+        "twin (2 May 2020, 10:00)",
+        "other",
+    ]
+    assert distinct_names([info("twin", "a", early), info("twin", "b", early), other]) == [
+        "twin (a)",
+        "twin (b)",
+        "other",
+    ]
 
 
 def test_names_have_a_table_of_types(tab: TrainingTab, session: Session, until: Until, qtbot: QtBot) -> None:
