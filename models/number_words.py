@@ -1,4 +1,4 @@
-"""Formatting of numbers, sizes and times for screen and sentences. No torch import."""
+"""Formatting of numbers, sizes, times and words for screen and sentences. No torch import."""
 
 from __future__ import annotations
 
@@ -69,3 +69,8 @@ def format_date(written: str) -> str:
         return written
     year = "" if moment.year == datetime.now().year else f" {moment.year}"
     return f"{moment.day} {moment:%b}{year}, {moment:%H:%M}"
+
+
+def capitalized(text: str) -> str:
+    """A text with a capital at its start; other capitals stay, which str.capitalize lowers: “a JSON object”."""
+    return text[:1].upper() + text[1:]

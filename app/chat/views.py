@@ -12,6 +12,7 @@ from app.glass.focus import Focus
 from app.kit.layout.views import View, Views
 from app.kit.theme import ThemeProvider
 from app.session.chat_model import ChatModel
+from app.session.chat_model import ChatModel
 from app.session.session import Session
 from models.settings.sampling_config import SamplingConfig
 
@@ -103,7 +104,7 @@ class ChatModes(Views):
             if is_offered != self.bar.isTabVisible(i):  # setting the same value again would suppress the layout
                 self.bar.setTabVisible(i, is_offered)
         self.bar.setElideMode(self.bar.elideMode())  # forces a new layout of the tabs
-        first = _CODE if model is not None and model.writes_code else _FIRST.get(mode, "chat")
+        first = _first_view(model) if model is not None else "chat"
         if mode and (mode, first) != self._mode:
             self._mode = (mode, first)
             if first != "chat" or not self.bar.isTabVisible(self.names.index(self.current)):
@@ -121,7 +122,7 @@ class ChatModes(Views):
         row = self._session.examples.take(model)
         if row is None:
             return
-        first = _CODE if model.writes_code else _FIRST.get(model.mode, "chat")
+        first = _first_view(model)
         self.show_view(first)
         if first == "chat":
             self.example_asked.emit(str(row.get("source", "")))
@@ -187,3 +188,8 @@ class ChatModes(Views):
         from app.glass.embeddings.page import EmbeddingsPage
 
         return EmbeddingsPage(self._session, self._theme, self._focus)
+
+
+def _first_view(model: ChatModel) -> str:
+    """The view for what a model was trained to do."""
+    return _CODE if model.writes_code else _FIRST.get(model.mode, "chat")

@@ -20,7 +20,7 @@ from models.data.importing.importer import dataset_name, import_events
 from models.data.importing.inspection import SourceInfo, inspect_events
 from models.data.importing.plan import DEFAULT_MENDS, GROUP, MENDS, ImportPlan
 from models.library.library import Library
-from models.number_words import format_count, format_size
+from models.number_words import capitalized, format_count, format_size
 from models.settings.tasks import TASKS
 
 DONE = 0
@@ -201,7 +201,7 @@ def _print_source(
     for warning in info.warnings:
         print(_printable(warning))
     if checks is None:
-        print(f"{info.reason[:1].upper()}{info.reason[1:]}: say it with --task and --role.")
+        print(f"{capitalized(info.reason)}: say it with --task and --role.")
         return
     roles = ", ".join(f"{role}={_printable(column)}" for role, column in plan.columns.items())
     print(f"Task: {plan.task} ({roles})" + (f", since {_printable(info.reason)}" if plan.task == info.task else ""))

@@ -124,8 +124,8 @@ def _print(found: Evaluation, written: Path | None, worst: list[int]) -> None:
     report = found.report
     print(f"{TASKS[found.data.task].title} · {found.data.name} · {report.n:,} rows")
     names = [report.headline, *(name for name in report.scores if name != report.headline)]
-    of_rules = report.details["baselines"].items()
-    baselines = {title: each["scores"][report.headline]["value"] for title, each in of_rules}
+    reports = report.details["baselines"]
+    baselines = {title: each["scores"][report.headline]["value"] for title, each in reports.items()}
     width = max(map(len, (*(METRICS[name].title for name in names), *baselines)))
     for name in names:
         result = report.scores[name]

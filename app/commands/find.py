@@ -67,7 +67,7 @@ def _lr(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, An
 
     found: LrFound = yield from find_lr(Library(), spec, device)
     lines = [f"{point.lr:9.2e}  {point.smoothed:7.3f}" for point in found.points[:: max(1, len(found.points) // 24)]]
-    lines = ["       lr  loss, smoothed", *lines]
+    lines = [f"       lr  loss, smoothed ({TASKS[spec.data.task].loss_unit})", *lines]
     if found.suggestion is None:
         lines.append("The loss hardly fell at any rate, so there is no suggestion.")
     else:

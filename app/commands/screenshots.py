@@ -352,9 +352,8 @@ class Photographer:
         window.trash.close()
 
     def _shoot(self, name: str, dialog: QWidget | None = None) -> None:
-        """Save the window, or a dialog of it, in all modes, the window also in all sizes; the current mode first:
-        changing it restyles all."""
-        self._order = self._order[::-1]
+        """Save the window in all modes and sizes, or a dialog of it in all modes."""
+        self._order = self._order[::-1]  # the current mode first: changing it restyles everything
         for mode in self._order:
             self._window.theme.set_mode(mode)
             for width, height in SIZES if dialog is None else ((0, 0),):

@@ -134,10 +134,10 @@ class HubPage(QWidget):
             self.start_download,
             icon="cloud-arrow-down",
             role="primary",
-            tip="Download the selected parts, then choose the columns; a stopped download resumes where it was",
+            tip="Download the selected parts, then choose the columns; a stopped download resumes where it left off",
         )
         self.cancel = button(
-            "Stop", self._theme, self._stop, icon="x", tip="Stop; what is loaded is kept for the next time"
+            "Stop", self._theme, self._stop, icon="x", tip="Stop; what is downloaded is kept for the next time"
         )
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
@@ -332,7 +332,7 @@ class HubPage(QWidget):
 
     def _stop(self) -> None:
         self._download_task.cancel()
-        self.download_state.setText("Stopped. What was loaded is kept: the next download resumes there.")
+        self.download_state.setText("Stopped. What was downloaded is kept, and the next download resumes there.")
         self.download_state.show()
 
     @Slot()

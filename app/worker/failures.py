@@ -12,8 +12,10 @@ DISK_FULL = "The disk is full"
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A failure to show: a sentence that says what to do, and the traceback behind “Details”, "" for a user's mistake,
-    which its sentence explains."""
+    """A failure to show: a sentence that says what to do, and `details`, the traceback.
+
+    details: "" for a user's mistake, which its sentence explains.
+    """
 
     sentence: str
     details: str

@@ -1,5 +1,5 @@
 """Reads and writes what was measured of a run, in its folder: its held-out evaluation (evaluation.json), and what it
-unlearned in a fine-tuning (forgetting.json). No torch import."""
+forgot in a fine-tuning (forgetting.json). No torch import."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def write_forgetting(folder: Path, forgetting: Forgetting) -> None:
 
 
 def read_forgetting(folder: Path) -> Forgetting | None:
-    """What the run unlearned; None where that was never measured.
+    """What the run forgot; None where that was never measured.
 
     Raises:
         ValueError: where the file is damaged, naming it.

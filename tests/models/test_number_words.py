@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.number_words import format_compact, format_duration, format_percent, format_size, size_unit
+from models.number_words import capitalized, format_compact, format_duration, format_percent, format_size, size_unit
 
 
 def test_times() -> None:
@@ -36,3 +36,8 @@ def test_counts_and_shares() -> None:
     ]
     assert format_compact(7e9, billion="B") == "7.00 B"
     assert format_percent(0.5312, 1) == "53.1\N{NO-BREAK SPACE}%"
+
+
+def test_only_the_first_letter_is_made_a_capital() -> None:
+    assert capitalized("replies that are a JSON object") == "Replies that are a JSON object"
+    assert capitalized("") == ""

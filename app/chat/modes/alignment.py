@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _PAD, _GAP = 5, 4  # pixels inside and between tokens
 _NAMED = 0.01
 """Weights from here on are written under their token."""
-_MOST_SPOKEN = 3
+_MAX_SPOKEN = 3
 _HINT = "Point at a word of one side to see which words of the other it goes with."
 _ABOUT = (
     "Cross-attention, the mean of all heads and layers: where it looked, not why. The Attention panel has each head."
@@ -156,7 +156,7 @@ class AlignedTokens(QWidget):
             return ""
         side, weights = other
         sides = (self._found.source, self._found.target)
-        best = np.argsort(-weights, kind="stable")[:_MOST_SPOKEN].tolist()
+        best = np.argsort(-weights, kind="stable")[:_MAX_SPOKEN].tolist()
         parts = ", ".join(f"{quoted(sides[side][i])} {format_percent(float(weights[i]))}" for i in best)
         word = quoted(sides[1 - side][self.at[1]])
         return f"Writing {word} it looked at {parts}." if side == 0 else f"{word} was looked at when writing {parts}."

@@ -20,30 +20,16 @@ from app.kit.basics import button, column, label, plain_tip, row, set_role
 from app.kit.layout.turning_splitter import TurningSplitter
 from app.kit.text.code_editor import CodeColours
 from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.code_outcomes import OUTCOME_HELP, OUTCOME_TONES, SANDBOX
 from app.session.chat_model import ChatModel
 from app.session.session import Session
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.tasks.code_judge import NOT_INSTALLED, CodeJudge, Judgement, Outcome, row_cases
 
-_SANDBOX = "Run by Monty, a small Python with no way to your files or the network; it is young software."
 _HINT = 'def double(n):\n    """Double the number."""'
 _CASES = "One case a line, as JSON: the arguments, and what must come out\n[2] → 4"
 _ARROW = "→"
-_TONES = {
-    Outcome.RIGHT: "accent",
-    Outcome.WRONG_VALUE: "validation",
-    Outcome.EXCEPTION: "danger",
-    Outcome.LIMIT: "warning",
-    Outcome.NOT_SUPPORTED: "muted",
-}
-_MEANINGS = {
-    Outcome.RIGHT: "The value and its type are the expected ones",
-    Outcome.WRONG_VALUE: "Another value came out",
-    Outcome.EXCEPTION: "It raised an exception, or cannot be read as Python",
-    Outcome.LIMIT: "It ran for more than a second, or took too much memory",
-    Outcome.NOT_SUPPORTED: "The sandbox does not know this part of Python: neither right nor wrong",
-}
 
 
 @dataclass(frozen=True)
@@ -65,7 +51,7 @@ class CodePage(ModePage):
         super().__init__(session, theme, focus, parent)
         self._examiner, self._judging = Examiner(session.worker, session.chat, self), LatestTask(self)
         self.judged: tuple[JudgedCase, ...] = ()
-        """What came of the cases, in order; empty before they were run."""
+        """Outcomes of the cases, in order; empty before they were run."""
         self._asked = ""
         self.head = text_box("Head of the function", _HINT, 4)
         self.cases = text_box("Cases", _CASES, 4)
@@ -104,9 +90,9 @@ class CodePage(ModePage):
         left.setLayout(lines)
         beside = column(label("Function", "subheading"), self.function)
         beside.setStretch(1, 2)
-        beside.addLayout(row(label("What came of the cases", "subheading"), self.verdict, None, self.run))
+        beside.addLayout(row(label("Outcomes of the cases", "subheading"), self.verdict, None, self.run))
         beside.addWidget(self.outcomes, 2)
-        beside.addWidget(label(_SANDBOX, "caption", wrap=True))
+        beside.addWidget(label(f"{SANDBOX}.", "caption", wrap=True))
         right.setLayout(beside)
         layout = QVBoxLayout(self.body)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -245,7 +231,7 @@ class OutcomeTable(QTableWidget):
         self._theme = theme
         self._judged: Sequence[JudgedCase] = ()
         self.setHorizontalHeaderLabels(["Arguments", "Expected", "Outcome", "What happened"])
-        self.setAccessibleName("What came of the cases")
+        self.setAccessibleName("Outcomes of the cases")
         self.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
@@ -272,9 +258,9 @@ class OutcomeTable(QTableWidget):
             texts = (each.arguments, each.expected, outcome.value, each.judgement.detail)
             for j, text in enumerate(texts):
                 item = QTableWidgetItem(text)
-                item.setToolTip(plain_tip(_MEANINGS[outcome] if j == 2 else text))
+                item.setToolTip(plain_tip(OUTCOME_HELP[outcome] if j == 2 else text))
                 if j == 2:
-                    item.setForeground(QColor(getattr(self._theme.theme, _TONES[outcome])))
+                    item.setForeground(QColor(getattr(self._theme.theme, OUTCOME_TONES[outcome])))
                 self.setItem(i, j, item)
         for j in range(3):
             self.resizeColumnToContents(j)

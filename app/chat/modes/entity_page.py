@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from PySide6.QtCore import QSize
@@ -25,7 +26,7 @@ from app.session.session import Session
 from models.metrics.tagging import entities
 
 _WORDS = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
-_MOST_TAGS = 40
+_MAX_TAGS = 40
 """Entities that are listed."""
 
 
@@ -86,10 +87,10 @@ class EntityPage(TaskPage):
         self.found.show_bars(
             [
                 Bar(name=f"{s.type} · {text[s.start : s.end]}", share=s.score, text=format_prob(s.score), tone="info")
-                for s in self.spans[:_MOST_TAGS]
+                for s in self.spans[:_MAX_TAGS]
             ]
         )
-        more = len(self.spans) - _MOST_TAGS
+        more = len(self.spans) - _MAX_TAGS
         words = "Nothing was found." if answered is not None and not self.spans else ""
         words = words or ("" if answered is not None else "Write a text: what the model finds stands here.")
         self.nothing.setText(f"{more} more." if more > 0 else words)
@@ -168,13 +169,13 @@ class TypeLegend(QWidget):
         self._layout = FlowLayout(self)
         self.entries: dict[str, _Entry] = {}
 
-    def show_types(self, types: Sequence[str], colour_of: Any) -> None:
-        """Show an entry for each type."""
+    def show_types(self, types: Sequence[str], colour_of: Callable[[str], QColor]) -> None:
+        """Show an entry for each type. colour_of: its colour, in the present theme."""
         for entry in self.entries.values():
             self._layout.removeWidget(entry)
             entry.hide()
             entry.deleteLater()
-        self.entries = {kind: _Entry(kind, lambda kind=kind: colour_of(kind), self._theme) for kind in types}
+        self.entries = {kind: _Entry(kind, partial(colour_of, kind), self._theme) for kind in types}
         for entry in self.entries.values():
             self._layout.addWidget(entry)
 
@@ -185,7 +186,7 @@ class TypeLegend(QWidget):
 
 
 class _Entry(QWidget):
-    def __init__(self, kind: str, colour: Any, theme: ThemeProvider) -> None:
+    def __init__(self, kind: str, colour: Callable[[], QColor], theme: ThemeProvider) -> None:
         super().__init__()
         self._kind, self.words = kind, label(kind, "small")
         layout = QHBoxLayout(self)
@@ -198,7 +199,7 @@ class _Entry(QWidget):
 
 
 class _Swatch(QWidget):
-    def __init__(self, colour: Any, theme: ThemeProvider) -> None:
+    def __init__(self, colour: Callable[[], QColor], theme: ThemeProvider) -> None:
         super().__init__()
         self._colour = colour
         self.setFixedSize(QSize(14, 14))

@@ -18,7 +18,7 @@ from app.session.chat_model import ChatModel
 from app.session.session import Session
 from models.number_words import format_count
 
-_MOST_BARS = 24
+_MAX_BARS = 24
 _NOTHING = "Write a text: the answer follows as you type."
 _ABOUT = {
     "classification": "Probabilities of {n}, which sum to 100 %. The run's Scores say how far they can be trusted.",
@@ -89,7 +89,7 @@ class LabelPage(TaskPage):
         if found is None:
             self.verdict.setText("")
             self.sure.setText(_NOTHING)
-            self.bars.show_bars([Bar(name=name, share=None, text="–") for name in labels[:_MOST_BARS]])
+            self.bars.show_bars([Bar(name=name, share=None, text="–") for name in labels[:_MAX_BARS]])
             return
         if isinstance(found.value, float):
             self.verdict.setText(f"{found.value:.3f}".replace("-", "−"))
@@ -100,8 +100,8 @@ class LabelPage(TaskPage):
         sure = "" if found.score is None else f"{format_prob(found.score)} sure"
         self.sure.setText(f"{sure} on average over the labels" if isinstance(found.value, list) and sure else sure)
         shown = list(found.probabilities.items())
-        if len(shown) > _MOST_BARS:  # in the model's order if all of them fit: then they stay in their places
-            shown = sorted(shown, key=lambda item: -item[1])[:_MOST_BARS]
+        if len(shown) > _MAX_BARS:  # in the model's order if all of them fit: then they stay in their places
+            shown = sorted(shown, key=lambda item: -item[1])[:_MAX_BARS]
         self.bars.show_bars(
             [
                 Bar(name=name, share=p, text=format_prob(p), tone="accent" if name in given else "faint")

@@ -11,7 +11,7 @@ from app.kit.layout.tab_order import put_after
 from app.kit.theme import SPACE, ThemeProvider
 from models.data.importing.checks import Checks, Finding
 from models.data.importing.plan import MENDS
-from models.number_words import format_percent
+from models.number_words import capitalized, format_percent
 
 _MAX_LABELS = 8
 
@@ -131,7 +131,7 @@ class FindingRow(QWidget):
         """Show another finding of the same name."""
         self.sentence.setText(finding.sentence)
         words = MENDS.get(finding.name, "")
-        self.tick.setText(f"{words[:1].upper()}{words[1:]}")
+        self.tick.setText(capitalized(words))
         self.tick.setAccessibleName(f"{words}: {finding.sentence}")
         self.tick.setVisible(finding.can_mend)
         self.tick.setChecked(finding.is_mended)

@@ -34,7 +34,7 @@ from app.session.session import Session
 from models.data.formats.registry import FORMATS
 from models.data.formats.rows import ReadOptions
 from models.data.importing.plan import SPLIT_WORDS
-from models.number_words import format_count, format_size
+from models.number_words import capitalized, format_count, format_size
 from models.settings.tasks import TASKS
 
 _EXAMPLES = (
@@ -345,7 +345,7 @@ class ImportPage(QWidget):
             self.reading.show_configs(info.configs)
             self.table.show_source(info)
             put_after(self.task, *self.table.roles.values(), self.table.rows)
-            guessed = f"Guessed: {info.reason}." if info.task else f"{info.reason[:1].upper()}{info.reason[1:]}."
+            guessed = f"Guessed: {info.reason}." if info.task else f"{capitalized(info.reason)}."
             self.reason.setText(guessed if info.reason else "")
             given = ", ".join(
                 f"{info.splits[name]:,} for {word}" for name, word in SPLIT_WORDS.items() if name in info.splits

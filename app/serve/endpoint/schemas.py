@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from app.serve.endpoint.errors import ApiError
+from models.number_words import capitalized
 from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
 
 MAX_CHOICES = 32
@@ -211,5 +212,5 @@ def _first_error(error: ValidationError) -> ApiError:
     problem = (
         first["msg"].removeprefix("Value error, ").replace("Input should", "it should").replace(" after validation", "")
     )
-    sentence = f"“{path}”: {problem}." if path else f"{problem[:1].upper()}{problem[1:]}."
+    sentence = f"“{path}”: {problem}." if path else f"{capitalized(problem)}."
     return ApiError(400, sentence, param=path or None, code="invalid_value")

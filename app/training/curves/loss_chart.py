@@ -202,7 +202,7 @@ class LossChart(RunChart):
         )
 
     def _offer(self, quantity: Quantity, *, known: bool, keep: bool = False) -> None:
-        """Let it be chosen, or not; `keep`: also then it stays if it is chosen."""
+        """Offer a quantity if it is known. keep: if it is not known but already chosen, it stays chosen."""
         index = QUANTITIES.index(quantity)
         model = self.quantities.model()
         assert isinstance(model, QStandardItemModel)

@@ -13,6 +13,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.training.curves.loss_chart import LossChart
 from app.training.curves.run_chart import RunChart, finite_between
 from models.metrics.table import METRICS, format_score
+from models.number_words import capitalized
 
 _BEST = "★ best checkpoint"
 
@@ -58,7 +59,7 @@ class MetricChart(RunChart):
         known = np.isfinite(val["metric_value"])
         self._x, self._values = self.axis.of_rows(val)[known], self._scale * val["metric_value"][known]
         self.title.setText(METRICS[metric].title if metric else "")
-        self.title.setToolTip(METRICS[metric].help.capitalize() if metric else "")
+        self.title.setToolTip(capitalized(METRICS[metric].help) if metric else "")
         self.show_unit("%, validation" if self._scale == 100 else "validation")
         self.chart.setAccessibleName(f"{METRICS[metric].title} on validation" if metric else "Metric")
         self.line.setData(self._x, self._values)

@@ -69,11 +69,10 @@ class RecipeCard(QFrame):
         self.more.setAccessibleName(f"Options of {recipe.title}")
         self.more.toggled.connect(self.choices.set_all_shown)
         self.note, self.problem = label("", "caption", wrap=True), label("", "error", wrap=True)
-        self._dropped = ""
+        self._drop_problem = self._file_note = ""  # sentences
         self._checking = LatestTask(self)
         self._checking.done.connect(self._on_checked)
         self._checking.failed.connect(self._on_unreadable)
-        self._checked_path = ""
         self.outcome = RecipeOutcome(theme)
         self.outcome.scores_asked.connect(self.scores_asked)
         self.outcome.chat_asked.connect(self.chat_asked)
@@ -190,7 +189,7 @@ class RecipeCard(QFrame):
         self.start.setToolTip(waits or "Learn this task, and score it")
         if is_going and state is not None:
             self._show_progress(state)
-        note, problem = self._checked_path, self._dropped
+        note, problem = self._file_note, self._drop_problem
         if missing and not problem and self._has_result:
             note = missing
         if state is not None and state.over and not problem:
@@ -232,7 +231,7 @@ class RecipeCard(QFrame):
     # -- What is done --------------------------------------------------------------------------------------------------
 
     def _on_start(self) -> None:
-        self._dropped = ""
+        self._drop_problem = ""
         self.more.setChecked(False)
         choices = self.choices
         if self._session.training.start_recipe(self.recipe, choices.seed.value(), choices.parent_model, choices.data):
@@ -258,18 +257,18 @@ class RecipeCard(QFrame):
 
     def take(self, paths: Sequence[str]) -> None:
         """Use a file or a model that was dropped."""
-        self._dropped = self.choices.take(paths)
-        if not self._dropped and (self.choices.parent_model or not self.choices.needs_file):
+        self._drop_problem = self.choices.take(paths)
+        if not self._drop_problem and (self.choices.parent_model or not self.choices.needs_file):
             self.more.setChecked(True)
         self.show_state()
 
     @Slot()
     def _on_choices(self) -> None:
         """Another choice: a file that is to be a package's is looked into."""
-        self._dropped = self._checked_path = ""
+        self._drop_problem = self._file_note = ""
         path, name = Path(self.choices.data), self.recipe.name
         if self.choices.needs_file and path.is_file() and path.suffix != ".jsonl":
-            self._checked_path = f"Reading {path.name}…"
+            self._file_note = f"Reading {path.name}…"
             self._checking.ask(lambda: f"{path.name}: {format_count(len(read_collection(name, path)), 'row')}.")
         else:
             self._checking.cancel()
@@ -277,13 +276,13 @@ class RecipeCard(QFrame):
 
     @Slot(object)
     def _on_checked(self, words: str) -> None:
-        self._checked_path = words
+        self._file_note = words
         self.show_state()
 
     @Slot(object)
     def _on_unreadable(self, failure: Failure) -> None:
         self.choices.rows.remove_path(self.choices.data)
-        self._checked_path, self._dropped = "", failure.sentence
+        self._file_note, self._drop_problem = "", failure.sentence
         self.show_state()
 
     @property

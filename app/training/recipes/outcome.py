@@ -11,12 +11,12 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from app.kit.basics import button, label, row, set_role
 from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.theme import SPACE, ThemeProvider
-from app.training.scores.summary import HELP, OUTCOME_TONES, format_interval, make_bar, shares_of
+from app.training.scores.summary import HELP, format_interval, make_bar, outcome_bars, shares_of
 from models.metrics.table import METRICS, format_score
-from models.number_words import format_count, format_duration
+from models.number_words import capitalized, format_count, format_duration
 from models.recipes.tasks.results import ALL, TaskResult
 
-_MOST_EARLIER = 4
+_MAX_EARLIER = 4
 
 
 class ScoredRun(NamedTuple):
@@ -43,9 +43,9 @@ class RecipeOutcome(QWidget):
         self.about = label("", "caption", wrap=True)
         self.verdict, self.reached = label("", "accent"), label("", "small", wrap=True)
         self.bars = IntervalBars("The model beside simple rules", theme)
-        self.groups, self.outcomes = IntervalBars("By group", theme), IntervalBars("What came of the functions", theme)
+        self.groups, self.outcomes = IntervalBars("By group", theme), IntervalBars("Outcomes of the functions", theme)
         self._group_title = label("By group", "subheading")
-        self._outcome_title = label("What came of the functions", "subheading")
+        self._outcome_title = label("Outcomes of the functions", "subheading")
         self.earlier = label("", "caption", wrap=True)
         self.chat = button("Try it", theme, self._on_chat, icon="chat-circle", tip="Use this model in the chat tab")
         self.scores = button(
@@ -76,7 +76,7 @@ class RecipeOutcome(QWidget):
         self.number.setAccessibleName(f"{metric.title} of {title}")
         of_group = f" of “{result.group}”" if result.group else ""
         self.title.setText(f"{metric.title}{of_group}")
-        self.title.setToolTip(metric.help.capitalize())
+        self.title.setToolTip(capitalized(metric.help))
         interval = format_interval(result.metric, report.scores[result.metric])
         between = f"95 % interval {interval}" if interval else "without an interval"
         facts = (format_count(report.n, "row"), f"seed {result.seed}", f"took {format_duration(result.seconds)}")
@@ -86,8 +86,8 @@ class RecipeOutcome(QWidget):
         self._show_groups(result)
         self._show_outcomes(result)
         earlier = [format_score(each.metric, each.report.value) + _seed(each) for _, each in runs[1:]]
-        more = "" if len(earlier) <= _MOST_EARLIER else f" and {len(earlier) - _MOST_EARLIER} more"
-        self.earlier.setText(f"Before: {', '.join(earlier[:_MOST_EARLIER])}{more}.")
+        more = "" if len(earlier) <= _MAX_EARLIER else f" and {len(earlier) - _MAX_EARLIER} more"
+        self.earlier.setText(f"Before: {', '.join(earlier[:_MAX_EARLIER])}{more}.")
         self.earlier.setVisible(bool(earlier))
         for each, what in ((self.chat, "Try the model of"), (self.scores, "Open the scores of")):
             each.setAccessibleName(f"{what} {title}")
@@ -95,7 +95,7 @@ class RecipeOutcome(QWidget):
     def _show_bars(self, result: TaskResult) -> None:
         name, group = result.metric, result.groups[result.group]
         beside = {title: report.scores[name] for title, report in group.baselines.items() if name in report.scores}
-        share = shares_of(name, [result.report.scores[name], *beside.values()])
+        share = shares_of(name, [score.value for score in (result.report.scores[name], *beside.values())])
         bars = [make_bar("This model", name, result.report.scores[name], share, "accent")]
         bars += [make_bar(title, name, score, share, "faint", HELP.get(title, "")) for title, score in beside.items()]
         wanted = next((bar for bar in result.bars if (bar.metric, bar.group) == (name, result.group)), None)
@@ -106,8 +106,9 @@ class RecipeOutcome(QWidget):
 
     def _show_verdict(self, result: TaskResult) -> None:
         met = result.are_bars_met
-        several = "All bars are met" if len(result.bars) > 1 else "The bar is met"
-        self.verdict.setText(several if met else "The bar is NOT met")
+        is_one = len(result.bars) == 1
+        words = ("The bar is met" if is_one else "All bars are met") if met else "The bar is NOT met"
+        self.verdict.setText(words)
         set_role(self.verdict, "accent" if met else "error")
         self.verdict.setVisible(bool(result.bars))
         lines = [
@@ -124,7 +125,7 @@ class RecipeOutcome(QWidget):
             for group, scores in result.groups.items()
             if name in scores.report.scores and group != result.group
         }
-        share = shares_of(name, [result.report.scores[name], *parts.values()])
+        share = shares_of(name, [score.value for score in (result.report.scores[name], *parts.values())])
         n_rows = {group or "All": scores.report.n for group, scores in result.groups.items()}
         self.groups.show_bars(
             [make_bar(f"{group} ({n_rows[group]:,})", name, score, share, "info") for group, score in parts.items()]
@@ -135,13 +136,7 @@ class RecipeOutcome(QWidget):
     def _show_outcomes(self, result: TaskResult) -> None:
         report = result.groups[ALL].report
         outcomes = report.details.get("outcomes", {})
-        self.outcomes.show_bars(
-            [
-                Bar(name=name.capitalize(), share=n / max(report.n, 1), text=f"{n:,}", tone=OUTCOME_TONES[name])
-                for name, n in outcomes.items()
-                if name in OUTCOME_TONES
-            ]
-        )
+        self.outcomes.show_bars(outcome_bars(outcomes, report.n))
         for widget in (self._outcome_title, self.outcomes):
             widget.setVisible(bool(outcomes))
 

@@ -28,8 +28,6 @@ def describe_source(spec: RunSpec, dataset: str = "") -> str:
         return f"{dataset or data.dataset} ({TASKS[data.task].title if data.task in TASKS else 'dataset'})"
     if data.source == "tiny-world":
         return f"Tiny World {data.seed}"
-    if data.source == "dataset":
-        return data.dataset
     if data.source in ("stdlib", "pronouns"):
         return words(data.source)
     first = data.files[0].replace("\\", "/").rpartition("/")[2] if data.files else "files"

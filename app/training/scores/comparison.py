@@ -16,7 +16,7 @@ from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.scores.score_table import ScoreTable
-from app.training.scores.summary import format_difference
+from app.training.scores.summary import format_difference, shares_of
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.events import result_of
@@ -28,8 +28,8 @@ from models.tasks.stored_scores import ScoredRow, StoredScores, read_scores
 
 _CERTAIN = 0.05
 _ABOUT = (
-    f"By paired bootstrap: both are scored on the same {RESAMPLES:,} resamples of the rows, drawn with replacement. "
-    "The interval holds the middle 95 % of the differences; p is how often a difference at least as large would come by "
+    f"By paired bootstrap: both are scored on the same {RESAMPLES:,} resamples of the rows, with replacement. The "
+    "interval holds the middle 95 % of the differences; p is how often a difference at least as large would come by "
     "chance if both were equally good."
 )
 
@@ -155,12 +155,10 @@ class ScoresComparison(QWidget):
         self._say("")
         self.sentence.setText(describe_comparison(metric, compared.result, self._name, other))
         self.detail.setText(_describe_interval(metric, compared.result))
-        top = 100.0 if METRICS[metric].unit == "points" else 1.0
-        if METRICS[metric].higher_is_better is False and METRICS[metric].unit == "number":
-            top = 1.25 * max(compared.result.a, compared.result.b, 1e-9)
+        share = shares_of(metric, [compared.result.a, compared.result.b])
         self.bars.show_bars(
             [
-                Bar(name=name, share=value / top, text=format_score(metric, value), tone=tone)
+                Bar(name=name, share=share(value), text=format_score(metric, value), tone=tone)
                 for name, value, tone in ((self._name, compared.result.b, "accent"), (other, compared.result.a, "info"))
             ]
         )

@@ -88,7 +88,7 @@ class RunEvaluator(QObject):
 
 def _evaluate(library: Library, request: EvaluationRequest, device: str) -> Iterator[Event]:
     """On the worker's thread: load a checkpoint, predict, score, and write the scores."""
-    from models.data.corpus import find_dataset, open_corpus
+    from models.data.corpus import find_dataset, open_run_corpus
     from models.device import choose_device
     from models.interop.chat_templates import read_template_config
     from models.interop.importing import task_of
@@ -101,8 +101,7 @@ def _evaluate(library: Library, request: EvaluationRequest, device: str) -> Iter
 
     run = RunFolder.open(request.folder)
     yield Phase(name="Reading the data")
-    own = open_corpus(library, run.made_from("corpus")) if not request.dataset else None
-    corpus = own or find_dataset(library, request.dataset)
+    corpus = find_dataset(library, request.dataset) if request.dataset else open_run_corpus(library, run)
     data = dataset_rows(corpus)
     check_rows(data.task, data.rows, None, data.name)
     yield Phase(name="Loading the model")

@@ -18,11 +18,11 @@ from models.number_words import format_count, format_percent
 
 _NAMES = 0.3
 """The part of the width that names of labels take, at most."""
-_LEAST_CELL = 20  # pixels
+_MIN_CELL = 20  # pixels
 
 
 class ConfusionMap(HeatMap):
-    """How often texts of each label (rows) were given each label (columns), as a share of the row, with the counts."""
+    """How often each label (rows) was predicted as each (columns), as a share of the row, with the counts."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
@@ -30,7 +30,7 @@ class ConfusionMap(HeatMap):
         self._counts = np.zeros((0, 0), np.int64)
 
     def show_confusion(self, labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> None:
-        """Show counts [right label][given label]."""
+        """Show counts [true label][predicted label]."""
         self._labels, self._counts = labels, np.array(confusion, dtype=np.int64)
         totals = self._counts.sum(axis=1, keepdims=True)
         shares = np.divide(self._counts, totals, out=np.zeros(self._counts.shape), where=totals > 0)
@@ -40,15 +40,15 @@ class ConfusionMap(HeatMap):
         def describe(row: int, column: int) -> str:
             count, total = int(self._counts[row, column]), int(totals[row, 0])
             share = f" of {total:,} ({format_percent(count / total)})" if total else ""
-            return f"right: {labels[row]}\ngiven: {labels[column]}\n{count:,}{share}"
+            return f"true: {labels[row]}\npredicted: {labels[column]}\n{count:,}{share}"
 
-        self.setMinimumHeight(int((n + 5) * max(_LEAST_CELL, self._metrics().height())))
+        self.setMinimumHeight(int((n + 5) * max(_MIN_CELL, self._metrics().height())))
         self.set_picture(
             HeatPicture(
                 title="Confusion matrix",
                 values=shares.astype(np.float32),
-                x=Axis(title="Given label", low=0, high=n, ticks=ticks),
-                y=Axis(title="Right label", low=n, high=0, ticks=ticks),
+                x=Axis(title="Predicted label", low=0, high=n, ticks=ticks),
+                y=Axis(title="True label", low=n, high=0, ticks=ticks),
                 colours="sequential",
                 low=0.0,
                 high=1.0,
@@ -92,7 +92,7 @@ class ConfusionMap(HeatMap):
 
 
 class ReliabilityPlot(Figure):
-    """Of the answers that the model is so sure of, so many are right: a bar for each tenth, and the line to be on."""
+    """Accuracy by confidence: a bar for each tenth of confidence, and the line on which both are equal."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)

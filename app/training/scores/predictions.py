@@ -29,10 +29,11 @@ from models.number_words import format_count, format_percent
 from models.tasks.stored_scores import ScoredRow, StoredScores
 
 _WIDTHS = {"gold": 190, "prediction": 190, "score": 80, "worth": 110}
-_LEAST = 120
-"""Pixels of columns at the usual text size, and of a narrow one; the text takes the rest."""
-_LEAST_ROWS = 4
-_MOST_SHOWN = 5
+"""Pixels of columns at the usual text size; the text takes the rest."""
+_MIN_WIDTH = 120
+"""Pixels of the narrowest column."""
+_MIN_ROWS = 4
+_MAX_SHOWN = 5
 """Probabilities of labels that are written out."""
 
 
@@ -154,14 +155,14 @@ class Predictions(QWidget):
         scale, room = self._theme.text_scale, self.table.viewport().width()
         widths = {name: int(width * scale) for name, width in _WIDTHS.items()}
         for name in ("gold", "prediction"):
-            widths[name] = max(int(_LEAST * scale), min(widths[name], room // 5))
+            widths[name] = max(int(_MIN_WIDTH * scale), min(widths[name], room // 5))
         others = sum(width for name, width in widths.items() if name in self.model.columns)
-        widths["text"] = max(int(2 * _LEAST * scale), room - others)
+        widths["text"] = max(int(2 * _MIN_WIDTH * scale), room - others)
         for i, name in enumerate(self.model.columns):
             self.table.setColumnWidth(i, widths[name])
         line = self.table.fontMetrics().height() + SPACE
         self.table.verticalHeader().setDefaultSectionSize(line)
-        self.table.setMinimumHeight((_LEAST_ROWS + 2) * line)
+        self.table.setMinimumHeight((_MIN_ROWS + 2) * line)
 
     @Slot(QModelIndex)
     def _on_current(self, current: QModelIndex) -> None:
@@ -248,9 +249,9 @@ def _details(found: ScoredRow) -> str:
     parts = []
     if found.probabilities:
         best = sorted(found.probabilities.items(), key=lambda item: -item[1])
-        parts.append(", ".join(f"{name} {format_percent(p, 1)}" for name, p in best[:_MOST_SHOWN]))
-    if len(found.probabilities) > _MOST_SHOWN:
-        parts[-1] += f" and {len(found.probabilities) - _MOST_SHOWN} more"
+        parts.append(", ".join(f"{name} {format_percent(p, 1)}" for name, p in best[:_MAX_SHOWN]))
+    if len(found.probabilities) > _MAX_SHOWN:
+        parts[-1] += f" and {len(found.probabilities) - _MAX_SHOWN} more"
     if detail := found.details.get("detail"):
         parts.append(str(detail))
     if group := found.row.get("group"):

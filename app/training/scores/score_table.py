@@ -12,15 +12,17 @@ from app.kit.basics import plain_tip
 from app.kit.theme import ThemeProvider
 from models.number_words import format_percent
 
-_MOST_ROWS = 16
+_MAX_ROWS = 16
 """More rows than these scroll."""
-FIGURES = (("Precision", "precision"), ("Recall", "recall"), ("F1", "f1"))
+_SHARES = (("Precision", "precision"), ("Recall", "recall"), ("F1", "f1"))
+FIGURE_TITLES = (*(title for title, _ in _SHARES), "Support", "Predicted")
+"""The titles of `figure_row` without its name."""
 _TIPS = {
     "Precision": "Of those that the model gave, the share that is right",
     "Recall": "Of those that are there, the share that the model found",
     "F1": "The harmonic mean of precision and recall",
-    "Right ones": "How many there are",
-    "Given": "How many the model gave",
+    "Support": "How many there are",
+    "Predicted": "How many the model gave",
 }
 
 
@@ -83,7 +85,7 @@ class ScoreTable(QTableWidget):
         self.setFixedHeight(self.sizeHint().height())
 
     def sizeHint(self) -> QSize:
-        shown = min(self.rowCount(), _MOST_ROWS)
+        shown = min(self.rowCount(), _MAX_ROWS)
         rows = sum(self.rowHeight(i) for i in range(shown))
         header = self.horizontalHeader()
         return QSize(320, max(header.sizeHint().height(), header.height()) + rows + 2 * self.frameWidth() + 4)
@@ -100,9 +102,6 @@ def _alignment(column: int) -> Qt.AlignmentFlag:
 
 def figure_row(name: str, row: dict[str, float]) -> list[str]:
     """A name with precision, recall, F1, and how many there are and were given."""
-    shares = [format_percent(row[key], 1) for _, key in FIGURES]
+    shares = [format_percent(row[key], 1) for _, key in _SHARES]
     counts = [f"{row[key]:,.0f}" for key in ("n_gold", "n_predicted") if key in row]
     return [name, *shares, *counts]
-
-
-FIGURE_TITLES = (*(title for title, _ in FIGURES), "Right ones", "Given")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from PySide6.QtCore import QSize
@@ -13,17 +13,18 @@ from app.kit.basics import button, label, row, set_role, titled_card
 from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.code_outcomes import OUTCOME_TONES, SANDBOX
 from app.training.scores.figures import ConfusionMap, ReliabilityPlot
 from app.training.scores.score_table import FIGURE_TITLES, ScoreTable, figure_row
 from models.evaluation.record import Forgetting
 from models.metrics.report import Score
 from models.metrics.table import METRICS, format_score
-from models.number_words import format_count, format_percent
+from models.number_words import capitalized, format_count, format_percent
 from models.tasks.baselines import BASELINES
 from models.tasks.stored_scores import StoredScores
 
-_MOST_BASELINES = 3
-_MOST_LABELS = 40
+_MAX_BASELINES = 3
+_MAX_LABELS = 40
 """A confusion matrix of more labels would have cells that nobody can see."""
 _WIDE = 780
 """Pixels from which on two columns of cards fit, at the usual text size."""
@@ -33,20 +34,8 @@ _LENIENT = {
     "partial": ("Some words", "Entities that share words with a right one, which count a half"),
     "type": ("Type", "Entities of the right type that share words with a right one"),
 }
-SANDBOX = (
-    "Run by Monty, a small Python with no way to your files or the network; it is young software. What it cannot run "
-    "is told apart, and counts as not passed."
-)
 HELP = {kind.title: kind.help for kinds in BASELINES.values() for kind in kinds}
 """How each rule answers, by its title."""
-OUTCOME_TONES = {
-    "right": "accent",
-    "wrong value": "validation",
-    "exception": "danger",
-    "limit": "warning",
-    "not supported": "faint",
-}
-"""The outcomes of code (models.tasks.code_judge.Outcome), with their colours in the theme."""
 
 
 class ScoresSummary(QWidget):
@@ -62,19 +51,19 @@ class ScoresSummary(QWidget):
         self.confusion, self.calibration = ConfusionMap(theme), ReliabilityPlot(theme)
         self.calibration_note = label("", "caption", wrap=True)
         self.figures, self.lenient = ScoreTable("Figures of each label", theme), ScoreTable("Lenient", theme)
-        self.outcomes = IntervalBars("What came of the functions", theme)
-        self.unlearned = ScoreTable("What the model unlearned", theme)
-        self.unlearned_note = label("", "caption", wrap=True)
+        self.outcomes = IntervalBars("Outcomes of the functions", theme)
+        self.forgotten = ScoreTable("What the model forgot", theme)
+        self.forgotten_note = label("", "caption", wrap=True)
         self._figures_title = label("", "subheading")
         self._cards: dict[str, QFrame] = {
             "headline": titled_card("", self.headline),
             "scores": titled_card("All scores", self.scores, self.notes, self.signatures),
-            "outcomes": titled_card("What came of the functions", self.outcomes, label(SANDBOX, "caption", wrap=True)),
+            "outcomes": titled_card("Outcomes of the functions", self.outcomes, label(f"{SANDBOX}, and counts as not passed.", "caption", wrap=True)),
             "confusion": titled_card("", self.confusion),
             "calibration": titled_card("", self.calibration, self.calibration_note),
             "figures": titled_card("", self._figures_title, self.figures),
             "lenient": titled_card("Nearly right", self.lenient),
-            "unlearned": titled_card("What it unlearned", self.unlearned_note, self.unlearned),
+            "forgotten": titled_card("What it forgot", self.forgotten_note, self.forgotten),
         }
         self._columns = (QVBoxLayout(), QVBoxLayout())
         grid = QGridLayout(self)
@@ -93,23 +82,23 @@ class ScoresSummary(QWidget):
         return QSize(widest + SPACE, super().minimumSizeHint().height())
 
     def show_scores(self, found: StoredScores, forgetting: Forgetting | None) -> None:
-        """Show an evaluation, and what the run has unlearned if that was measured."""
+        """Show an evaluation, and what the run has forgotten if that was measured."""
         report, details = found.report, found.report.details
         self.headline.show_scores(found)
         self._show_all(found)
         shown = ["headline", "scores"]
         if outcomes := details.get("outcomes"):
-            self._show_outcomes(outcomes, report.n)
+            self.outcomes.show_bars(outcome_bars(outcomes, report.n))
             shown.append("outcomes")
         labels = details.get("labels", ())
-        if "confusion" in details and len(labels) <= _MOST_LABELS:
+        if "confusion" in details and len(labels) <= _MAX_LABELS:
             self.confusion.show_confusion(labels, details["confusion"])
             shown.append("confusion")
         if "calibration" in details:
             self.calibration.show_bins(details["calibration"])
             error = format_score("ece", report.scores["ece"].value)
             self.calibration_note.setText(
-                f"On the dashed line, confidence is what it says. Calibration error {error}: how far the bars are from "
+                f"On the dashed line, confidence equals accuracy. Calibration error {error}: how far the bars are from "
                 "it on average. The numbers count the answers."
             )
             shown.append("calibration")
@@ -120,15 +109,15 @@ class ScoresSummary(QWidget):
             self.lenient.show_rows(("Asked for", *FIGURE_TITLES[:3]), rows, [tip for _, tip in _LENIENT.values()])
             shown.append("lenient")
         if forgetting is not None and forgetting.changes:
-            self._show_unlearned(forgetting)
-            shown.append("unlearned")
+            self._show_forgotten(forgetting)
+            shown.append("forgotten")
         self._shown, self._n_columns = tuple(shown), 0
         self._arrange()
 
     def show_forgetting(self, forgetting: Forgetting) -> None:
-        """Show only what a run has unlearned."""
-        self._show_unlearned(forgetting)
-        self._shown, self._n_columns = ("unlearned",), 0
+        """Show only what a run has forgotten."""
+        self._show_forgotten(forgetting)
+        self._shown, self._n_columns = ("forgotten",), 0
         self._arrange()
 
     def _show_all(self, found: StoredScores) -> None:
@@ -145,20 +134,11 @@ class ScoresSummary(QWidget):
             "Root mean squared error": ("mae", details.get("rmse")),
         }
         rows += [[title, format_score(name, value), ""] for title, (name, value) in extra.items() if value is not None]
-        tips = [METRICS[name].help.capitalize() for name in names]
+        tips = [capitalized(METRICS[name].help) for name in names]
         self.scores.show_rows(("Metric", "Score", "95 % interval"), rows, tips + [""] * (len(rows) - len(tips)))
         self.notes.setText(" ".join(report.notes))
         self.notes.setVisible(bool(report.notes))
         self.signatures.show_signatures(report.details.get("signatures", {}))
-
-    def _show_outcomes(self, outcomes: dict[str, int], n: int) -> None:
-        self.outcomes.show_bars(
-            [
-                Bar(name=name.capitalize(), share=count / max(n, 1), text=f"{count:,}", tone=OUTCOME_TONES[name])
-                for name, count in outcomes.items()
-                if name in OUTCOME_TONES
-            ]
-        )
 
     def _show_figures(self, task: str, details: Any) -> bool:
         """Precision, recall and F1 of each label, entity type or tag; or questions with and without an answer."""
@@ -185,9 +165,9 @@ class ScoresSummary(QWidget):
         self.figures.show_rows(head, rows)
         return bool(rows)
 
-    def _show_unlearned(self, forgetting: Forgetting) -> None:
+    def _show_forgotten(self, forgetting: Forgetting) -> None:
         assert forgetting.after is not None
-        self.unlearned_note.setText(
+        self.forgotten_note.setText(
             f"What it had learned from {forgetting.before.corpus}, before the fine-tuning and after step "
             f"{forgetting.after.step:,}."
         )
@@ -199,7 +179,7 @@ class ScoresSummary(QWidget):
             else:
                 values = [format_percent(was.value), format_percent(now.value)]
                 rows.append([was.kind.capitalize(), *values, format_points(now.value - was.value)])
-        self.unlearned.show_rows(("", "Before", "After", "Change"), rows)
+        self.forgotten.show_rows(("", "Before", "After", "Change"), rows)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -254,7 +234,7 @@ class Headline(QWidget):
         """Show the headline of an evaluation."""
         report, metric = found.report, METRICS[found.report.headline]
         self.title.setText(metric.title)
-        self.title.setToolTip(metric.help.capitalize())
+        self.title.setToolTip(capitalized(metric.help))
         self.number.setText(format_score(report.headline, report.value))
         self.number.setAccessibleName(metric.title)
         interval = format_interval(report.headline, report.scores[report.headline])
@@ -263,8 +243,8 @@ class Headline(QWidget):
             about = report.scores[report.headline].note or ""
         step = "" if found.step is None else f", step {found.step:,}"
         self.interval.setText(f"{about}\n{format_count(report.n, 'row')} of {found.name}{step}")
-        name, best = report.headline, list(found.baselines.items())[:_MOST_BASELINES]
-        share = shares_of(name, [report.scores[name], *(each.scores[name] for _, each in best)])
+        name, best = report.headline, list(found.baselines.items())[:_MAX_BASELINES]
+        share = shares_of(name, [report.value, *(each.scores[name].value for _, each in best)])
         bars = [make_bar("This model", name, report.scores[name], share, "accent")]
         bars += [make_bar(title, name, each.scores[name], share, "faint", HELP.get(title, "")) for title, each in best]
         self.baselines.show_bars(bars)
@@ -333,15 +313,24 @@ def format_points(difference: float) -> str:
     return f"{100 * difference:+.1f} points".replace("-", "−")
 
 
-def shares_of(name: str, scores: Sequence[Score]) -> Callable[[float], float]:
+def shares_of(name: str, values: Iterable[float | None]) -> Callable[[float], float]:
     """Turns values of a metric into lengths of bars: of its own range, or of the largest value of an error."""
     unit = METRICS[name].unit
     if unit == "points":
         return lambda value: value / 100
     if unit == "share" or METRICS[name].higher_is_better:
         return lambda value: value
-    top = max((abs(score.value) for score in scores if score.value is not None), default=0.0) or 1.0
+    top = max((abs(value) for value in values if value is not None), default=0.0) or 1.0
     return lambda value: 0.8 * value / top
+
+
+def outcome_bars(outcomes: Mapping[str, int], n: int) -> list[Bar]:
+    """A row for each outcome of `n` functions (of models.tasks.code_judge) that occurred."""
+    return [
+        Bar(name=outcome.capitalize(), share=outcomes[outcome] / max(n, 1), text=f"{outcomes[outcome]:,}", tone=tone)
+        for outcome, tone in OUTCOME_TONES.items()
+        if outcome in outcomes
+    ]
 
 
 def make_bar(title: str, name: str, score: Score, share: Callable[[float], float], tone: str, tip: str = "") -> Bar:
@@ -354,5 +343,5 @@ def make_bar(title: str, name: str, score: Score, share: Callable[[float], float
         text=format_score(name, score.value),
         interval=None if interval is None else (share(interval[0]), share(interval[1])),
         tone=tone,
-        tip="\n".join(filter(None, (f"95 % interval: {words}" if words else score.note or "", tip.capitalize()))),
+        tip="\n".join(filter(None, (f"95 % interval: {words}" if words else score.note or "", capitalized(tip)))),
     )

@@ -208,12 +208,13 @@ class ScoresView(QWidget):
                 steps = []
         steps.sort(key=lambda step: (step != best, -step))
         chosen = self.checkpoints.currentData()
-        if steps == [self.checkpoints.itemData(i) for i in range(self.checkpoints.count())]:
+        titles = [f"Step {step:,}{' (best)' if step == best else ''}" for step in steps]
+        if titles == [self.checkpoints.itemText(i) for i in range(self.checkpoints.count())]:
             return
         with QSignalBlocker(self.checkpoints):
             self.checkpoints.clear()
-            for step in steps:
-                self.checkpoints.addItem(f"Step {step:,}{' (best)' if step == best else ''}", step)
+            for title, step in zip(titles, steps, strict=True):
+                self.checkpoints.addItem(title, step)
             self.checkpoints.setCurrentIndex(max(self.checkpoints.findData(chosen), 0) if steps else -1)
 
     def _read(self) -> None:
@@ -358,7 +359,7 @@ class ScoreParts(Views):
         self.comparison.show_scores(name, found, others)
 
     def show_forgetting(self, forgetting: Forgetting) -> None:
-        """Show what a run without scores has unlearned."""
+        """Show what a run without scores has forgotten."""
         self._offer(is_scored=False)
         self.summary.show_forgetting(forgetting)
 

@@ -1,4 +1,4 @@
-"""What a fine-tuning unlearns: measured before and after, kept in the run's folder, and said in a sentence."""
+"""What a model forgets in fine-tuning: measured before and after, kept in the run's folder, and said in a sentence."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_a_run_is_evaluated_and_shown(
     assert summary.confusion.picture is not None
     assert summary.confusion.picture.values.shape == (3, 3)
     summary.confusion.set_spot((0, 0))
-    assert "right: angry" in summary.confusion.accessibleDescription()
+    assert "true: angry" in summary.confusion.accessibleDescription()
     summary.calibration.set_spot((9, 0))
     assert "sure" in summary.calibration.accessibleDescription()
     view.grab()
@@ -241,7 +241,7 @@ def test_names_have_a_table_of_types(tab: TrainingTab, session: Session, until: 
     summary = view.parts.summary
     assert [row[0] for row in summary.figures.texts()] == ["LOC", "PER", "All together"]
     assert summary.lenient.texts()[0][0] == "Words and type"
-    changes = {row[0]: row[-1] for row in summary.unlearned.texts()}
+    changes = {row[0]: row[-1] for row in summary.forgotten.texts()}
     assert changes == {"State": "−46.0 points", "Loss (nats per token)": "+0.250"}
     assert not summary.confusion.isVisibleTo(summary)
 
