@@ -16,7 +16,7 @@ from torch import Tensor
 from models.data.batch import Batch
 from models.data.corpus import Corpus
 from models.data.epoch_permutations import POOL_BATCHES, BatchOrder, EpochPermutations
-from models.events import Event, Pace
+from models.events import Event, ProgressMeter
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.tasks.encoding import TaskEncoder
@@ -42,7 +42,7 @@ class TaskItems(Sequence[Item]):
     def read(self) -> Generator[Event, None, None]:
         """Encode all rows. Yields Progress; ValueError as `make_task_batches`."""
         where = str(self._corpus.path(self._split))
-        pace, done = Pace(self._rows.offset(self.n_rows)), 0
+        meter, done = ProgressMeter(self._rows.offset(self.n_rows)), 0
         if not self.n_rows:
             check_rows(self._corpus.task, [], self.encoder.labels, where)
         for group in self._rows.groups(0, _GROUP_BYTES):
@@ -55,7 +55,7 @@ class TaskItems(Sequence[Item]):
             if not self._corpus.is_large:
                 self._kept += items
             done += len(group)
-            yield pace.progress(self._rows.offset(done))
+            yield meter.progress(self._rows.offset(done))
 
     @property
     def lengths(self) -> npt.NDArray[np.int32]:

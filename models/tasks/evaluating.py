@@ -31,7 +31,7 @@ from models.tasks.stored_scores import StoredScores
 from models.tasks.writing import Writing
 
 _MAX_TRAINING_ROWS = 20_000
-_MOST_GROUPS = 20
+_MAX_GROUPS = 20
 _OF_PROBABILITIES = ("auc", "ece")
 """Metrics of probabilities, which rules do not give."""
 
@@ -137,7 +137,7 @@ def score_groups(
         if "group" in row:
             members.setdefault(str(row["group"]), []).append(i)
     reports = {}
-    for name, indices in members.items() if len(members) <= _MOST_GROUPS else ():
+    for name, indices in members.items() if len(members) <= _MAX_GROUPS else ():
         part = replace(data, rows=[data.rows[i] for i in indices])
         own = [predictions[i] for i in indices]
         reports[name] = (yield from evaluate_predictions(part, own, labels, resamples=resamples)).report

@@ -240,7 +240,7 @@ class Trainer:
                 step=state.step,
                 tokens=state.tokens,
                 elapsed_s=now,
-                is_look=False,
+                is_validation=False,
                 figures=tuple(done.figures.items()),
             )
             yield from self._record.alignment(aligned)

@@ -36,12 +36,12 @@ from models.training.update import Gradients, batch_flops
 
 _TOKENS_BETWEEN = 400
 """Tokens that are drawn between two events, so that a chat beside it is served."""
-_ROWS_AT_ONCE = 16
+_MICRO_BATCH_SIZE = 16
 """Rows of a forward and backward pass: more fall out of a CPU's cache."""
 _PASSES = 3
 """Forward passes over all replies, but for that of the update: as they are drawn, and as both models read them."""
-_LOOK = 1 << 40
-"""A step that no training has: the draws of looks at held-out prompts are always the same."""
+_VALIDATION_STEP = 1 << 40
+"""A step that no training has: the draws of each validation are the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,7 @@ class GrpoStage:
         loss, has_any = 0.0, bool((advantages != 0).any())
         if has_any:
             self._model.eval()
-            for i, (batch, of, own) in enumerate(zip(batches, read, advantages.split(_ROWS_AT_ONCE), strict=True)):
+            for i, (batch, of, own) in enumerate(zip(batches, read, advantages.split(_MICRO_BATCH_SIZE), strict=True)):
                 yield MicroStep(step=step + 1, micro_step=len(batches) + i)
                 part = self._loss(batch, of, own, rollouts)
                 part.backward()
@@ -164,7 +164,7 @@ class GrpoStage:
         last = state.step == self._config.steps
         if not interval or state.validated_step == state.step or (state.step % interval and not last):
             return False
-        rollouts = yield from self._roll_out(self._held_out.rows, _LOOK, 1, 0)
+        rollouts = yield from self._roll_out(self._held_out.rows, _VALIDATION_STEP, 1, 0)
         if self._is_stopping():
             return False
         figures = {
@@ -178,14 +178,14 @@ class GrpoStage:
             kl += float(read_replies(self._model, self._reference, batch).kl.sum())
         figures["kl"] = kl / len(rollouts.replies)
         state.record_validation(math.nan, figures["reward"])
-        look = AlignMetrics(
+        aligned = AlignMetrics(
             step=state.step,
             tokens=state.tokens,
             elapsed_s=self._clock.seconds,
-            is_look=True,
+            is_validation=True,
             figures=tuple(figures.items()),
         )
-        yield from self._record.alignment(look)
+        yield from self._record.alignment(aligned)
         metrics = ValMetrics(
             step=state.step,
             tokens=state.tokens,
@@ -197,7 +197,7 @@ class GrpoStage:
         )
         yield from self._record.validation(metrics)
         yield metrics
-        yield look
+        yield aligned
         return True
 
     def _roll_out(
@@ -234,9 +234,10 @@ class GrpoStage:
         return earned if reply.ended else earned - self._align.end_penalty
 
     def _batches(self, rollouts: Rollouts) -> list[Batch]:
-        rows = range(0, len(rollouts.replies), _ROWS_AT_ONCE)
+        rows = range(0, len(rollouts.replies), _MICRO_BATCH_SIZE)
         return [
-            reply_batch(rollouts.prompts[i : i + _ROWS_AT_ONCE], rollouts.replies[i : i + _ROWS_AT_ONCE]) for i in rows
+            reply_batch(rollouts.prompts[i : i + _MICRO_BATCH_SIZE], rollouts.replies[i : i + _MICRO_BATCH_SIZE])
+            for i in rows
         ]
 
     def _loss(self, batch: Batch, read: ReadReplies, advantages: Tensor, rollouts: Rollouts) -> Tensor:
