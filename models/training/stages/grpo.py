@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,8 +28,7 @@ from models.runs.checkpoint_state import TrainState
 from models.settings.align_spec import AlignSpec
 from models.settings.run_spec import TrainConfig
 from models.settings.tasks import REWARD
-from models.training.clock import Clock
-from models.training.record import Recorder
+from models.training.evaluator import Evaluator
 from models.training.setup import TrainingContext
 from models.training.stages.stage import Apply, StageStep
 from models.training.update import Gradients, batch_flops
@@ -97,15 +96,12 @@ class GrpoStage:
         align: AlignSpec,
         corpus: Corpus,
         reference: AnyModel,
-        record: Recorder,
-        clock: Clock,
-        is_stopping: Callable[[], bool],
+        evaluator: Evaluator,
     ) -> None:
         """Raises ValueError where no prompt leaves room for a reply, or nothing judges the replies."""
         assert isinstance(context.model, Decoder)
         self._context, self._config, self._align = context, config, align
-        self._model, self._reference = context.model, reference
-        self._record, self._clock, self._is_stopping = record, clock, is_stopping
+        self._model, self._reference, self._evaluator = context.model, reference, evaluator
         longest = max(1, context.model.config.context_length - align.max_tokens + 1)
         self._prompts = Prompts(corpus, "train", context.tokenizer, longest, config.seed)
         self._held_out = Prompts(corpus, "val", context.tokenizer, longest)
@@ -160,12 +156,11 @@ class GrpoStage:
 
     def validate(self, state: TrainState) -> Generator[Event, None, bool]:
         """Answer the held-out prompts with always the same random numbers, where that is due."""
-        interval = self._config.eval_interval
-        last = state.step == self._config.steps
-        if not interval or state.validated_step == state.step or (state.step % interval and not last):
+        evaluator = self._evaluator
+        if not evaluator.is_validation_due(state):
             return False
         rollouts = yield from self._roll_out(self._held_out.rows, _VALIDATION_STEP, 1, 0)
-        if self._is_stopping():
+        if evaluator.is_stopping():
             return False
         figures = {
             name: value
@@ -177,25 +172,25 @@ class GrpoStage:
             yield MicroStep(step=state.step, micro_step=i)
             kl += float(read_replies(self._model, self._reference, batch).kl.sum())
         figures["kl"] = kl / len(rollouts.replies)
-        state.record_validation(math.nan, figures["reward"])
         aligned = AlignMetrics(
             step=state.step,
             tokens=state.tokens,
-            elapsed_s=self._clock.seconds,
+            elapsed_s=evaluator.clock.seconds,
             is_validation=True,
             figures=tuple(figures.items()),
         )
-        yield from self._record.alignment(aligned)
+        yield from evaluator.record.alignment(aligned)
         metrics = ValMetrics(
             step=state.step,
             tokens=state.tokens,
-            elapsed_s=self._clock.seconds,
+            elapsed_s=evaluator.clock.seconds,
             loss=math.nan,
             bits_per_byte=None,
             metric=REWARD,
             metric_value=figures["reward"],
         )
-        yield from self._record.validation(metrics)
+        yield from evaluator.record.validation(metrics)
+        state.record_validation(math.nan, figures["reward"])
         yield metrics
         yield aligned
         return True

@@ -140,6 +140,23 @@ def test_resumes_exactly(
     assert all(torch.equal(weight, expected[name]) for name, weight in final_weights(parts).items())
 
 
+def test_a_stop_where_a_validation_is_due_draws_no_replies(
+    library: Library, parent: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, draw_batch = list[int](), grpo.draw_batch
+
+    def counted(model: Any, prompts: Any, *rest: Any) -> Any:
+        drawn.append(len(prompts))
+        return draw_batch(model, prompts, *rest)
+
+    monkeypatch.setattr(grpo, "draw_batch", counted)
+    trainer = Trainer(run_of(library, parent, eval_interval=3), library, device="cpu")
+    for event in trainer.events():
+        if isinstance(event, TrainMetrics) and event.step == 3:
+            trainer.request_stop()
+    assert drawn[1:] == [3, 3, 3], "after the validation before the first step"
+
+
 @pytest.mark.parametrize("how", ["dr_grpo", "dapo", "grpo"])
 def test_rows_in_parts_are_the_whole(
     library: Library,
