@@ -9,8 +9,8 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 
-_LEAST_S = 1.0
-"""What took less says nothing of what is left."""
+_MIN_S = 1.0
+"""After less time nothing is said of what is left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,18 +44,18 @@ class Progress(Event):
     seconds_left: float | None = None
 
 
-class Pace:
-    """Makes the Progress of a phase that begins now, with the time that is left as it went so far."""
+class ProgressMeter:
+    """Makes the Progress of a phase that begins now, with the seconds left at the average speed so far."""
 
     def __init__(self, total: int) -> None:
         self._total, self._began, self._first = total, time.monotonic(), -1
 
     def progress(self, done: int) -> Progress:
-        """What was done when it was first asked, by an earlier try, took no time."""
+        """Progress at `done`; what was done at the first call, by an earlier try, is not counted in the speed."""
         if self._first < 0:
             self._first = done
         seconds, n = time.monotonic() - self._began, done - self._first
-        left = seconds / n * (self._total - done) if n > 0 and seconds > _LEAST_S else None
+        left = seconds / n * (self._total - done) if n > 0 and seconds > _MIN_S else None
         return Progress(done=done, total=self._total, seconds_left=left)
 
 
@@ -153,12 +153,12 @@ class ValMetrics(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class AlignMetrics(Event):
-    """Figures of a step of an alignment, or of a look at held-out prompts after it (`is_look`), by TRL's names."""
+    """Figures of a step of an alignment, or of the validation after it (`is_validation`), by TRL's names."""
 
     step: int
     tokens: int
     elapsed_s: float
-    is_look: bool
+    is_validation: bool
     figures: tuple[tuple[str, float], ...]
 
 

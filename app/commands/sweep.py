@@ -96,6 +96,6 @@ def _print(tag: str, runs: list[SweepRun], *, as_json: bool) -> None:
     print(f"Sweep {tag}, by {f'{METRICS[metric].title} on validation' if metric else 'the lowest validation loss'}:")
     for one in runs:
         print(
-            f"{one.best_words:>8}  {one.status:<9}  "
+            f"{one.best_text:>8}  {one.status:<9}  "
             + "  ".join(f"{name}={value}" for name, value in one.values.items())
         )

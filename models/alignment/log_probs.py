@@ -13,6 +13,7 @@ from torch import Tensor
 
 from models.architecture.transformer import AnyModel
 from models.data.batch import Batch
+from models.inference.continuation import evaluating
 from models.tasks.forward import batch_states
 
 _CHUNK = 1 << 22
@@ -54,20 +55,14 @@ def reply_log_probs(model: AnyModel, batch: Batch) -> Tensor:
     return torch.cat(parts)
 
 
-@torch.no_grad()
 def read_replies(model: AnyModel, reference: AnyModel, batch: Batch) -> ReadReplies:
     """What both models say of the counted targets, in eval mode; their modes are restored."""
-    was_training = model.training, reference.training
-    model.eval()
-    reference.eval()
     parts = []
-    for (own, wanted), (ref, _) in zip(_log_softmax(model, batch), _log_softmax(reference, batch), strict=True):
-        p, at = own.exp(), wanted[:, None]
-        parts.append(
-            (own.gather(1, at)[:, 0], ref.gather(1, at)[:, 0], -(p * own).sum(1), (p * (own - ref)).sum(1).clamp(min=0))
-        )
-    model.train(was_training[0])
-    reference.train(was_training[1])
+    with evaluating(model), evaluating(reference):
+        for (own, wanted), (ref, _) in zip(_log_softmax(model, batch), _log_softmax(reference, batch), strict=True):
+            p, at = own.exp(), wanted[:, None]
+            of_model, of_reference = own.gather(1, at)[:, 0], ref.gather(1, at)[:, 0]
+            parts.append((of_model, of_reference, -(p * own).sum(1), (p * (own - ref)).sum(1).clamp(min=0)))
     log_probs, of_reference, entropy, kl = (torch.cat(values) for values in zip(*parts, strict=True))
     return ReadReplies(log_probs=log_probs, reference=of_reference, entropy=entropy, kl=kl)
 

@@ -55,10 +55,10 @@ class Prompts:
     def of_step(self, step: int, n: int) -> list[Prompt]:
         """The `n` prompts of a step, the same whenever it is asked for."""
         total = len(self.rows)
-        places = torch.arange(step * n, (step + 1) * n)
+        positions = torch.arange(step * n, (step + 1) * n)
         found: list[Prompt] = []
-        for epoch in (places // total).unique().tolist():
-            here = places[places // total == epoch] % total
+        for epoch in (positions // total).unique().tolist():
+            here = positions[positions // total == epoch] % total
             found += [self.rows[i] for i in self._order.take(epoch, total, here).tolist()]
         return found
 

@@ -50,9 +50,9 @@ _POLL_S = 0.05
 _ON_DISK = 2.5
 """What the file and its library take, as a multiple of the file."""
 _N_WORDS, _N_SENTENCES, _PER_ROW = 5_000, 5_000, 5
-_ROWS_AT_ONCE = 500
-_LAST_WORDS = 500
-"""Characters of a command's messages that are shown where it fails."""
+_BLOCK_ROWS = 500
+_MAX_MESSAGE = 500
+"""The last characters of a failed command's messages are shown, at most so many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +162,7 @@ def _blocks(n_bytes: int) -> Iterator[tuple[int, str]]:
     sentences = [" ".join(rng.choices(words, k=rng.randint(6, 20))).capitalize() + "." for _ in range(_N_SENTENCES)]
     written, number = 0, 0
     while written < n_bytes:
-        chosen, lines = rng.choices(sentences, k=_ROWS_AT_ONCE * _PER_ROW), []
+        chosen, lines = rng.choices(sentences, k=_BLOCK_ROWS * _PER_ROW), []
         for start in range(0, len(chosen), _PER_ROW):
             number += 1
             lines.append(f'{{"text": "Story {number}. {" ".join(chosen[start : start + _PER_ROW])}"}}\n')
@@ -198,7 +198,7 @@ def _watch(arguments: list[str], home: Path) -> Generator[Event, None, Watched]:
     while not lines.empty():
         log.add(*lines.get())
     if child.returncode:
-        raise ValueError(f"terrarium {arguments[0]} failed: {log.words.strip()[-_LAST_WORDS:]}")
+        raise ValueError(f"terrarium {arguments[0]} failed: {log.words.strip()[-_MAX_MESSAGE:]}")
     return log.watched(peak, seconds)
 
 

@@ -192,10 +192,10 @@ class StoredOffsets:
 
     def __getitem__(self, index: int) -> int:
         """One of them; ValueError where it cannot be read."""
-        place = range(self._n)[index]
+        index = range(self._n)[index]
         try:
             with self._path.open("rb") as file:
-                file.seek(8 * place)
+                file.seek(8 * index)
                 return int.from_bytes(file.read(8), "little", signed=True)
         except OSError as error:
             raise _unreadable(self._path, error) from error

@@ -35,7 +35,7 @@ from models.data.examples import (
     fit_pair,
     pack_examples,
 )
-from models.events import Event, Pace, Phase, Progress, result_of
+from models.events import Event, Phase, Progress, ProgressMeter, result_of
 from models.files.atomic import atomic_write_json, read_json
 from models.tokenizers.codec import text_parts
 from models.tokenizers.many_texts import ManyTextsEncoder
@@ -50,8 +50,8 @@ GROUP_BYTES = 1 << 19
 COMMIT_BYTES = 1 << 24
 """Text after which train.json is written anew: at most so much is encoded again after a kill."""
 
-TAKEN_AT_ONCE = 1 << 16
-"""So many numbers are taken from a file while it is mapped into memory."""
+TAKE_SIZE = 1 << 16
+"""Numbers that are taken while a file is mapped into memory: its pages stay resident until it is unmapped."""
 
 _WAIT_S = 0.2
 
@@ -80,8 +80,8 @@ class FileArray:
         """As of TokenArray; ValueError where the file is gone."""
         wanted, taken = indices.reshape(-1), np.empty(indices.size, self.dtype)
         try:
-            for start in range(0, indices.size, TAKEN_AT_ONCE):
-                part = slice(start, start + TAKEN_AT_ONCE)
+            for start in range(0, indices.size, TAKE_SIZE):
+                part = slice(start, start + TAKE_SIZE)
                 taken[part] = np.memmap(self._path, self.dtype, "r", shape=(self._n,))[wanted[part]]
         except (OSError, ValueError) as error:
             raise ValueError(f"{self._path} cannot be read ({error}): delete its folder, and start again.") from error
@@ -121,8 +121,8 @@ class EncodedSplit:
         assert self.starts is not None
         first = np.arange(0, self.n_examples, max(1, -(-self.n_examples // at_most)))
         lengths = np.empty(len(first), np.int64)
-        for start in range(0, len(first), TAKEN_AT_ONCE):
-            some = first[start : start + TAKEN_AT_ONCE]
+        for start in range(0, len(first), TAKE_SIZE):
+            some = first[start : start + TAKE_SIZE]
             lengths[start : start + len(some)] = self.starts.take(some + 1) - self.starts.take(some)
         return lengths
 
@@ -154,10 +154,10 @@ def encode_split_events(
 def _text_in_memory(corpus: Corpus, encoder: ManyTextsEncoder, split: str) -> Generator[Event, None, EncodedSplit]:
     """A text of a small corpus, encoded part by part: of one that can be cut, that changes no token."""
     size = corpus.path(split).stat().st_size
-    ids, n_bytes, pace = bytearray(), 0, Pace(size)
+    ids, n_bytes, meter = bytearray(), 0, ProgressMeter(size)
     for part, n_bytes in _text_parts(corpus, split, encoder, 0, size + 1):
         ids += part.examples.ids.data
-        yield pace.progress(n_bytes)
+        yield meter.progress(n_bytes)
     return EncodedSplit(split=split, n_bytes=n_bytes, ids=np.frombuffer(ids, encoder.dtype))
 
 
@@ -171,7 +171,7 @@ def _examples_in_memory(
     ids, reply, lengths = bytearray(), bytearray(), [np.zeros(1, np.int64)]
     n_bytes, n_cut = 0, 0
     for i, kind in enumerate(kinds):
-        done, pace = 0, Pace(size)
+        done, meter = 0, ProgressMeter(size)
         if i and not found[kind]:
             continue
         for group in rows.groups(0, GROUP_BYTES):
@@ -189,7 +189,7 @@ def _examples_in_memory(
                 reply += part.examples.reply.data
             n_bytes, n_cut = n_bytes + part.examples.n_bytes, n_cut + part.n_cut
             done += len(group)
-            yield pace.progress(rows.offset(done))
+            yield meter.progress(rows.offset(done))
     n_tokens = len(ids) // encoder.dtype.itemsize
     return EncodedSplit(
         split=split,
@@ -315,9 +315,9 @@ class _EncodedFiles:
             if not written.offset and not self._is_text:
                 files["starts"].seek(0)
                 files["starts"].write(bytes(8))
-            committed, pace = written.offset, Pace(total)
+            committed, meter = written.offset, ProgressMeter(total)
             is_first = True
-            yield pace.progress(written.offset)
+            yield meter.progress(written.offset)
             for part, offset, n_rows in self._parts(written):
                 packed, n_examples = part.examples, len(part.examples.starts) - 1
                 if is_first:
@@ -338,7 +338,7 @@ class _EncodedFiles:
                 if offset - committed >= COMMIT_BYTES:
                     self._commit(written, files)
                     committed = offset
-                yield pace.progress(offset)
+                yield meter.progress(offset)
             written.done = True
             self._commit(written, files)
 

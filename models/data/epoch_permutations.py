@@ -98,13 +98,13 @@ class BatchOrder:
 
     def _members(self, epoch: int, index: int) -> Tensor:
         """The items of batch `index` of an epoch, before its batches are shuffled."""
-        pool, place = divmod(index, self._pool_batches)
+        pool, position = divmod(index, self._pool_batches)
         size = self._pool_batches * self._size
         members = torch.arange(pool * size, min((pool + 1) * size, self._n, self.n_batches * self._size))
         if self._is_shuffled:
             members = self._shuffle(epoch, members)
         by_length = members[torch.argsort(self._lengths(members), stable=True)]
-        return by_length[place * self._size : (place + 1) * self._size]
+        return by_length[position * self._size : (position + 1) * self._size]
 
 
 _ROUNDS = 6

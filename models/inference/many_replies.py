@@ -118,8 +118,8 @@ def draw_batch(
         for ids, logs in zip(found, log_probs, strict=True)
     ]
     by_prompt: list[list[DrawnReply]] = [[] for _ in prompts]
-    for place, i in enumerate(order):
-        by_prompt[i] = replies[place * n_copies : (place + 1) * n_copies]
+    for position, i in enumerate(order):
+        by_prompt[i] = replies[position * n_copies : (position + 1) * n_copies]
     return by_prompt
 
 

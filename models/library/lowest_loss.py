@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from models.files.atomic import read_json
 from models.library.run_record import checkpoint_step
-from models.metrics.table import METRICS
+from models.metrics.table import METRICS, best_first
 
 _START = b'{"kind": "val"'
 _BLOCK = 1 << 20
@@ -92,8 +92,7 @@ def _better(best: tuple[str, float] | None, row: dict[str, Any]) -> tuple[str, f
     name, value = row.get("metric"), _number(row.get("metric_value"))
     if value is None or not isinstance(name, str) or name not in METRICS:
         return best
-    sign = -1 if METRICS[name].higher_is_better is False else 1
-    return (name, value) if best is None or sign * value > sign * best[1] else best
+    return (name, value) if best is None or best_first(name, value) < best_first(name, best[1]) else best
 
 
 def _from_checkpoint(folder: Path) -> LowestLoss:

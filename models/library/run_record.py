@@ -104,7 +104,7 @@ def parent_of(record: dict[str, Any]) -> tuple[str, int] | None:
 
 
 def is_from_weights(record: dict[str, Any]) -> bool:
-    """Whether a run started anew from the weights of a model (RunSpec.tune), by run.json; a fork goes on instead."""
+    """Whether a run started anew from the weights of a model (RunSpec.tune), by run.json; a fork continues a run."""
     match record.get("lineage", {}).get("parent"):
         case {"kind": "weights"}:
             return True

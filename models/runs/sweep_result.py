@@ -42,7 +42,7 @@ class SweepRun:
         return self.best_metric if self.metric else self.best_loss
 
     @property
-    def best_words(self) -> str:
+    def best_text(self) -> str:
         """The same, for the user."""
         if self.best is None:
             return "–"

@@ -16,12 +16,12 @@ from torch import Tensor
 from models.data.batch import Batch
 from models.data.corpus import Corpus
 from models.data.epoch_permutations import POOL_BATCHES, BatchOrder, EpochPermutations
-from models.events import Event, Pace
+from models.events import Event, ProgressMeter
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.tasks.encoding import TaskEncoder
 from models.tasks.row_reader import Item
-from models.tasks.rows import check_rows
+from models.tasks.rows import checked_groups
 
 _GROUP_BYTES = 1 << 16
 """Text that is encoded between two events: one text at a time, unlike texts to be learned."""
@@ -41,12 +41,8 @@ class TaskItems(Sequence[Item]):
 
     def read(self) -> Generator[Event, None, None]:
         """Encode all rows. Yields Progress; ValueError as `make_task_batches`."""
-        where = str(self._corpus.path(self._split))
-        pace, done = Pace(self._rows.offset(self.n_rows)), 0
-        if not self.n_rows:
-            check_rows(self._corpus.task, [], self.encoder.labels, where)
-        for group in self._rows.groups(0, _GROUP_BYTES):
-            check_rows(self._corpus.task, group, self.encoder.labels, where, done + 1)
+        meter, done = ProgressMeter(self._rows.offset(self.n_rows)), 0
+        for group, progress in checked_groups(self._corpus, self._split, self.encoder.labels, _GROUP_BYTES):
             items = self.encoder.items(group, first_row=done)
             self._lengths.extend(len(item.ids) for item in items)
             self._row_of.extend(item.row for item in items)
@@ -55,7 +51,7 @@ class TaskItems(Sequence[Item]):
             if not self._corpus.is_large:
                 self._kept += items
             done += len(group)
-            yield pace.progress(self._rows.offset(done))
+            yield meter.progress(progress.done)
 
     @property
     def lengths(self) -> npt.NDArray[np.int32]:

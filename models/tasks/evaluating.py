@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,18 +19,17 @@ from models.events import Event, Phase, Progress, result_of
 from models.library.library import Library
 from models.metrics.intervals import RESAMPLES, Comparison
 from models.metrics.report import Report, compare
-from models.metrics.table import METRICS
 from models.settings.tasks import TASKS
 from models.tasks.baselines import BASELINES
 from models.tasks.judging import judges_of
 from models.tasks.predicting import Prediction, predict
 from models.tasks.rows import Row, check_rows
 from models.tasks.scoring import Evaluation, TaskRows, score
-from models.tasks.stored_scores import StoredScores
+from models.tasks.stored_scores import StoredScores, sort_best_first
 from models.tasks.writing import Writing
 
 _MAX_TRAINING_ROWS = 20_000
-_MOST_GROUPS = 20
+_MAX_GROUPS = 20
 _OF_PROBABILITIES = ("auc", "ece")
 """Metrics of probabilities, which rules do not give."""
 
@@ -107,7 +105,7 @@ def with_baselines(found: Evaluation, train_rows: Sequence[Row]) -> Generator[Ev
     yield Phase(name="Scoring simple rules on the same rows")
     n = min(len(train_rows), _MAX_TRAINING_ROWS)
     learned = [train_rows[i * len(train_rows) // n] for i in range(n)]
-    baselines = []
+    baselines = dict[str, Report]()
     kinds = BASELINES.get(data.task, ()) if learned and headline not in _OF_PROBABILITIES else ()
     for i, kind in enumerate(kinds):
         yield Progress(done=i, total=len(kinds))
@@ -116,14 +114,12 @@ def with_baselines(found: Evaluation, train_rows: Sequence[Row]) -> Generator[Ev
         predictions = [Prediction(value=value) for value in baseline.predict(data.rows)]
         scored = yield from evaluate_predictions(data, predictions)
         if headline in scored.report.scores:
-            baselines.append((baseline.title, scored.report.with_headline(headline)))
-    sign = -1 if METRICS[headline].higher_is_better is False else 1
-    baselines.sort(key=lambda each: -math.inf if each[1].value is None else sign * each[1].value, reverse=True)
+            baselines[baseline.title] = scored.report.with_headline(headline)
     groups = yield from score_groups(data, found.predictions, found.labels)
     details = {
         **found.report.details,
         "groups": {name: report.to_dict() for name, report in sorted(groups.items())} if len(groups) > 1 else {},
-        "baselines": {title: report.to_dict() for title, report in baselines},
+        "baselines": {title: report.to_dict() for title, report in sort_best_first(baselines).items()},
     }
     return replace(found, report=replace(found.report, details=details))
 
@@ -137,7 +133,7 @@ def score_groups(
         if "group" in row:
             members.setdefault(str(row["group"]), []).append(i)
     reports = {}
-    for name, indices in members.items() if len(members) <= _MOST_GROUPS else ():
+    for name, indices in members.items() if len(members) <= _MAX_GROUPS else ():
         part = replace(data, rows=[data.rows[i] for i in indices])
         own = [predictions[i] for i in indices]
         reports[name] = (yield from evaluate_predictions(part, own, labels, resamples=resamples)).report

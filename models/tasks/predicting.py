@@ -26,8 +26,8 @@ from models.tasks.rows import LABEL_TASKS, Row
 from models.tasks.writing import Writing, write_texts
 
 BATCH_SIZE = 32
-ROWS_AT_ONCE = 2048
-"""Of one length within a batch, and in memory as tokens."""
+POOL_SIZE = 2048
+"""Rows whose tokens are in memory together, and that are sorted by length into batches."""
 _LONGEST_ANSWER = 30  # tokens, as in SQuAD's baselines
 _IS_LABEL = 0.5
 
@@ -80,8 +80,8 @@ def predict_items(
 ) -> Generator[Progress, None, list[Prediction]]:
     """As `predict`, for a label task whose rows `encoder` reads: some at a time, since they may be very many."""
     predictions = list[Prediction]()
-    for first in range(0, len(rows), ROWS_AT_ONCE):
-        some = rows[first : first + ROWS_AT_ONCE]
+    for first in range(0, len(rows), POOL_SIZE):
+        some = rows[first : first + POOL_SIZE]
         predictions += yield from _predict_some(model, encoder, some, batch_size, first, len(rows))
     return predictions
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
+from models.data.blocks import CHUNK_BYTES
 from models.data.corpus import Corpus
 from models.events import Event, Progress
 from models.settings.tasks import TASKS
@@ -32,15 +33,24 @@ def check_rows(task: str, rows: Sequence[Row], labels: Sequence[str] | None, whe
             raise ValueError(f"{where}, row {number}: {problem}")
 
 
-def check_split(corpus: Corpus, split: str, labels: Sequence[str]) -> Generator[Event, None, None]:
-    """As `check_rows`, of all rows of a dataset's split, of which only some are in memory. Yields Progress (bytes)."""
+def checked_groups(
+    corpus: Corpus, split: str, labels: Sequence[str] | None, n_bytes: int = CHUNK_BYTES
+) -> Iterator[tuple[list[dict[str, Any]], Progress]]:
+    """The rows of a dataset's split in groups of about `n_bytes`, checked as by `check_rows`: only one is in memory.
+
+    Each with the Progress (bytes) after it.
+    """
     rows, done, where = corpus.rows(split), 0, str(corpus.path(split))
-    if not len(rows):
-        check_rows(corpus.task, [], labels, where)
-    for group in rows.groups():
+    for group in rows.groups(0, n_bytes) if len(rows) else [[]]:
         check_rows(corpus.task, group, labels, where, done + 1)
         done += len(group)
-        yield Progress(done=rows.offset(done), total=rows.offset(len(rows)))
+        yield group, Progress(done=rows.offset(done), total=rows.offset(len(rows)))
+
+
+def check_split(corpus: Corpus, split: str, labels: Sequence[str]) -> Generator[Event, None, None]:
+    """As `check_rows`, of all rows of a dataset's split. Yields Progress (bytes)."""
+    for _, progress in checked_groups(corpus, split, labels):
+        yield progress
 
 
 def row_labels(task: str, row: Row) -> Sequence[str]:
@@ -58,12 +68,10 @@ def find_labels(corpus: Corpus) -> Generator[Event, None, tuple[str, ...]]:
     """
     if corpus.labels or TASKS[corpus.task].label_column is None:
         return corpus.labels
-    rows, done, found = corpus.rows("train"), 0, set[str]()
-    for group in rows.groups():
-        check_rows(corpus.task, group, None, str(corpus.path("train")), done + 1)
+    found = set[str]()
+    for group, progress in checked_groups(corpus, "train", None):
         found.update(label for row in group for label in row_labels(corpus.task, row))
-        done += len(group)
-        yield Progress(done=rows.offset(done), total=rows.offset(len(rows)))
+        yield progress
     return tuple(sorted(found))
 
 

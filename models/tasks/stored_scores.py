@@ -11,7 +11,7 @@ from typing import Any
 
 from models.files.atomic import read_json
 from models.metrics.report import Report, report_from_dict
-from models.metrics.table import METRICS
+from models.metrics.table import best_first
 from models.settings.tasks import TASKS
 
 FOLDER = "scores"
@@ -85,7 +85,7 @@ def read_scores(path: Path) -> StoredScores:
             step=step if isinstance(step, int) else None,
             labels=tuple(map(str, about.get("labels", ()))),
             report=(report := report_from_dict(about)),
-            baselines=_best_first(_read_reports(report.details.get("baselines", {}), report.headline)),
+            baselines=sort_best_first(_read_reports(report.details.get("baselines", {}), report.headline)),
             groups=_read_reports(report.details.get("groups", {}), report.headline),
             rows=_read_rows(path.with_suffix(".jsonl")),
         )
@@ -130,9 +130,11 @@ def _read_reports(data: Mapping[str, Any], headline: str) -> dict[str, Report]:
     return {name: report.with_headline(headline) for name, report in reports.items() if headline in report.scores}
 
 
-def _best_first(reports: Mapping[str, Report]) -> dict[str, Report]:
-    def worth(report: Report) -> float:
-        sign = -1 if METRICS[report.headline].higher_is_better is False else 1
-        return -math.inf if report.value is None else sign * report.value
+def sort_best_first(reports: Mapping[str, Report]) -> dict[str, Report]:
+    """Reports with the same headline in the order of its value, those without one last."""
 
-    return dict(sorted(reports.items(), key=lambda item: worth(item[1]), reverse=True))
+    def key(item: tuple[str, Report]) -> float:
+        report = item[1]
+        return math.inf if report.value is None else best_first(report.headline, report.value)
+
+    return dict(sorted(reports.items(), key=key))

@@ -45,7 +45,7 @@ class Evaluator:
 
     def validate(self, context: TrainingContext, state: TrainState) -> Generator[Event, None, bool]:
         """Compute the validation loss and a task's metric where due; returns whether it did (a stop cuts it short)."""
-        if not context.val_batches or not self._is_due(self.config.eval_interval, state.validated_step, state.step):
+        if not context.val_batches or not self.is_validation_due(state):
             return False
         self._check(context, state)
         estimate = Estimate(math.nan, math.nan)
@@ -82,6 +82,10 @@ class Evaluator:
         state.record_validation(estimate.loss, merit)
         yield metrics
         return True
+
+    def is_validation_due(self, state: TrainState) -> bool:
+        """Whether the step of `state` is to be validated, and no stop is near."""
+        return self._is_due(self.config.eval_interval, state.validated_step, state.step)
 
     def is_enough(self, state: TrainState) -> bool:
         """Whether to stop early: the loss (with a task, the metric) has not improved for `patience` validations."""

@@ -16,6 +16,7 @@ from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderD
 from models.chat.foreign import foreign_chat_tokens
 from models.chat.own_template import encode_messages
 from models.chat.template_config import ChatTemplateConfig
+from models.data.corpus import Corpus
 from models.data.examples import encode_source, fit_source
 from models.events import ARROW, TokenMade, result_of
 from models.inference.fill_mask import fill_mask
@@ -79,6 +80,18 @@ def write_sample(
     if isinstance(model, EncoderDecoder):
         return _fill_gaps(model, tokenizer, prompt, as_chat, sampling, denoises)
     return _continue_prompt(model, tokenizer, prompt, as_chat, sampling, template)
+
+
+def learns_to_rewrite(corpus: Corpus, topology: str) -> bool:
+    """Whether a model of this topology learns a target for each source of the corpus (`rewrites`)."""
+    return corpus.task == "text-to-text" and topology == "encoder-decoder"
+
+
+def prompts_are_chat(corpus: Corpus, topology: str) -> bool:
+    """Whether a pinned prompt is a user turn for a model that learns from the corpus (`as_chat`)."""
+    if corpus.has_chats or corpus.task == "prompts":
+        return True
+    return corpus.task == "text-to-text" and not learns_to_rewrite(corpus, topology)
 
 
 def prompt_input_ids(

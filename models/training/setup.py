@@ -36,6 +36,7 @@ from models.training.objective import validation_slice
 from models.training.optim import make_optimizers
 from models.training.parallel.layout import Layout
 from models.training.parallel.process_group import SINGLE_PROCESS, ProcessGroup
+from models.training.samples import learns_to_rewrite, prompts_are_chat
 from models.training.tuning import build_from_base, build_run_model
 from models.training.unigram import unigram_entropy
 
@@ -141,7 +142,7 @@ def set_up(
     corpus = open_run_corpus(library, run)
     template = read_kept_template_config(run.folder) or ChatTemplateConfig()
     parent_corpus = None if spec.tune is None else open_parent_corpus(library, run.lineage)
-    draws = spec.align is not None
+    is_alignment = spec.align is not None
     train_batches: Batches
     if spec.align is not None:
         train_batches = PromptBatches(corpus, spec.align.n_prompts)
@@ -163,7 +164,7 @@ def set_up(
     val_batches: list[Batch] = []
     val_bytes_per_token: float | None = None
     measured: dict[str, float] = {"train_batches": train_batches.n_batches, "val_batches": 0}
-    if spec.train.eval_interval and not draws:
+    if spec.train.eval_interval and not is_alignment:
         validation = yield from make_batches_events(
             corpus, tokenizer, spec.batch_model, spec.train, "val", template=template, labels=spec.data.labels
         )
@@ -172,7 +173,7 @@ def set_up(
         measured["val_batches"] = validation.n_batches
     measured["val_batches_used"] = len(val_batches)
     measured["val_targets"] = sum(float(batch.weights.sum()) for batch in val_batches)
-    measured |= {} if draws else _unigram(run, train_batches)
+    measured |= {} if is_alignment else _unigram(run, train_batches)
 
     yield Phase(name="Building the model")
     torch.manual_seed(spec.train.seed)
@@ -182,7 +183,6 @@ def set_up(
         model.to(device.device)  # shards move there one by one
     whole_optimizers = make_optimizers(model, spec.train)
     state, resumed = _restore(run, model, whole_optimizers, notices, process_group)
-    is_rewriting = corpus.task == "text-to-text" and spec.model.topology == "encoder-decoder"
     layout, optimizers = _make_layout(model, whole_optimizers, spec, process_group, device.device)
     dtype = pick_precision(spec.train, spec.model, device.device)
     context = TrainingContext(
@@ -200,12 +200,12 @@ def set_up(
         val_batches=val_batches,
         val_bytes_per_token=val_bytes_per_token,
         padded=corpus.kind == "examples",
-        prompts_are_chat=corpus.has_chats
-        or corpus.task == "prompts"
-        or (corpus.task == "text-to-text" and not is_rewriting),
-        rewrites=is_rewriting,
+        prompts_are_chat=prompts_are_chat(corpus, spec.model.topology),
+        rewrites=learns_to_rewrite(corpus, spec.model.topology),
         resolves_pronouns=corpus.source == "pronouns",
-        scorer=make_scorer(corpus, tokenizer, spec, template) if spec.train.eval_interval and not draws else None,
+        scorer=make_scorer(corpus, tokenizer, spec, template)
+        if spec.train.eval_interval and not is_alignment
+        else None,
         state=state,
         resumed=resumed,
         notices=notices,

@@ -185,17 +185,8 @@ class Trainer:
         if align is None:
             return TextStage(context, self._config, self._evaluator)
         corpus, reference = open_run_corpus(self._library, self.run), build_from_base(self.run)
-        reference.to(context.device.device).requires_grad_(False).eval()
-        return GrpoStage(
-            context,
-            self._config,
-            align,
-            corpus,
-            reference,
-            self._record,
-            self._clock,
-            lambda: self._stop is not None,
-        )
+        reference.to(context.device.device).requires_grad_(False)
+        return GrpoStage(context, self._config, align, corpus, reference, self._evaluator)
 
     def _train_step(self, context: TrainingContext, eta: EtaEstimator) -> Generator[Event, None, None]:
         config, state = self._config, self._state
@@ -240,7 +231,7 @@ class Trainer:
                 step=state.step,
                 tokens=state.tokens,
                 elapsed_s=now,
-                is_look=False,
+                is_validation=False,
                 figures=tuple(done.figures.items()),
             )
             yield from self._record.alignment(aligned)

@@ -56,7 +56,7 @@ class ParallelPlot(Figure):
 
     def _words(self, spot: tuple[int, int]) -> str:
         run = self._runs[spot[0]]
-        best = "no validation" if run.best is None else f"validation {run.best_words}"
+        best = "no validation" if run.best is None else f"validation {run.best_text}"
         lines = [run.name, f"{spot[0] + 1} of {len(self._runs)}: {best}, {run.status}"]
         return "\n".join(
             lines + [f"{setting_title(name)} {format_setting(value)}" for name, value in run.values.items()]

@@ -125,7 +125,7 @@ class SweepView(QWidget):
         if best is not None and best.best is not None:
             what = f"best {METRICS[best.metric].title} on validation" if best.metric else "lowest validation loss"
             self._words.setText(
-                f"{format_count(len(runs), 'run')}, the {what} is {best.best_words}: “{best.name}” (the thick line)."
+                f"{format_count(len(runs), 'run')}, the {what} is {best.best_text}: “{best.name}” (the thick line)."
             )
         else:
             self._words.setText(f"{format_count(len(runs), 'run')}, none of them validated yet.")
@@ -142,7 +142,7 @@ class SweepView(QWidget):
             self.table.setHorizontalHeaderItem(column, head)
         self.table.setRowCount(len(runs))
         for row, run in enumerate(runs):
-            texts = [run.name, run.best_words, run.status, *(format_setting(run.values[name]) for name in names)]
+            texts = [run.name, run.best_text, run.status, *(format_setting(run.values[name]) for name in names)]
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
                 item.setTextAlignment(_alignment(column))

@@ -22,7 +22,7 @@ EDITION = 2
 """Raised whenever what is made of a file changes, so that a dataset made before is not taken for its own."""
 N_ORDERS = (400, 8, 500)
 """The number of orders in train, val and test; a model of 135 M takes two to three minutes for the test."""
-_FEWEST = 30
+_MIN_ROWS = 30
 """With fewer rows a file is not that of a collection."""
 _PROGRESS_ROWS = 200
 
@@ -123,7 +123,7 @@ def read_collection(name: str, path: Path) -> list[Example]:
     """
     collection = COLLECTIONS[name]
     rows = collection.read(path)
-    if len(rows) < _FEWEST:
+    if len(rows) < _MIN_ROWS:
         found = f"only {len(rows):,} of its rows" if rows else "none of its rows"
         raise ValueError(f"{path} has {found}, so it is not the file that this task learns from: {collection.where}.")
     return rows
@@ -145,13 +145,13 @@ def _split(
     for row, text, group in zip(rows, texts, groups, strict=True):
         if text not in seen:
             seen.add(text)
-            place = _place(texts[group], seed)
-            splits["test" if place < test else "val" if place < test + val else "train"].append(row)
+            position = _hash_fraction(texts[group], seed)
+            splits["test" if position < test else "val" if position < test + val else "train"].append(row)
     return splits
 
 
-def _place(text: str, seed: int) -> float:
-    """0 to 1, by a hash."""
+def _hash_fraction(text: str, seed: int) -> float:
+    """A number in [0, 1), by a hash of the text and the seed."""
     digest = hashlib.blake2b(f"{seed}\n{text}".encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") / 2**64
 

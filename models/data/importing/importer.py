@@ -25,7 +25,7 @@ from models.data.importing.scan import (
 )
 from models.data.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows
 from models.data.importing.task_rows import RowError, task_row
-from models.events import Event, Pace, Phase
+from models.events import Event, Phase, ProgressMeter
 from models.library.library import Library
 from models.settings.tasks import JUDGED_BY, TASKS
 
@@ -72,7 +72,7 @@ def dataset_name(library: Library, plan: ImportPlan) -> str:
 def _write(
     library: Library, plan: ImportPlan, name: str, source: Source, scan: Scan, codes: Codes
 ) -> Generator[Event, None, Corpus]:
-    labels, n_read, pace = set[str](), 0, Pace(source.meter.total)
+    labels, n_read, meter = set[str](), 0, ProgressMeter(source.meter.total)
     has_labels = TASKS[plan.task].label_column is not None
     with CorpusWriter(library, seed=plan.seed, n_bytes=scan.n_bytes) as writer:
         faults = chain.from_iterable(fault.tolist() for _, (fault,) in parts(scan.fault))
@@ -81,7 +81,7 @@ def _write(
             if fault is None:
                 break
             if is_due:
-                yield pace.progress(source.meter.done)
+                yield meter.progress(source.meter.done)
             if fault != GOOD:
                 _check_is_mended(plan, record, "empty" if fault == EMPTY else "invalid")
             elif codes[n_read] != LEFT_OUT:

@@ -21,7 +21,7 @@ from models.data.importing.columns import Column, Rows
 from models.data.importing.near_duplicates import MAX_CHARACTERS, N_HASHES, MinHash, near_groups
 from models.data.importing.plan import GROUP, ImportPlan
 from models.data.importing.task_rows import EmptyRowError, RowError, task_row
-from models.events import Event, Pace
+from models.events import Event, ProgressMeter
 from models.files.atomic import file_stamp
 from models.library.library import Library
 from models.tokenizers.special_tokens import unknown_ids
@@ -91,10 +91,10 @@ def scan_events(library: Library, plan: ImportPlan) -> Generator[Event, None, Sc
     tokenizer = load_tokenizer(plan.tokenizer, library) if plan.tokenizer else None
     library.corpora.mkdir(parents=True, exist_ok=True)
     columns = _Columns(plan, tokenizer, library.corpora)
-    pace = Pace(source.meter.total)
+    meter = ProgressMeter(source.meter.total)
     for record, is_due in paced(source):
         if is_due:
-            yield pace.progress(source.meter.done)
+            yield meter.progress(source.meter.done)
         columns.add(record.values, record.split)
     if not len(columns.fault):
         raise ValueError(f"{source.files[0].name} has no rows: choose a file with data in it.")

@@ -46,7 +46,7 @@ THREADS = 1
 """Matrices this small are multiplied as fast by one thread as by two, and another program can have the other core."""
 _THREADS_OF_LARGE = 2
 """Those of published models are larger, and so are batches of texts to write: some 4,000 tokens."""
-_MIN_STEPS, _MOST_TIMES = 20, 4
+_MIN_STEPS, _MAX_TIMES = 20, 4
 """Where the minutes are given: as many steps as fit into them, but not less, nor so many times the recipe's."""
 _OTHER_SHARE = 0.25
 """The share of given minutes that is kept for everything but training."""
@@ -258,7 +258,7 @@ class TaskRun:
         if cost is None or not cost.ms_per_step:
             return spec
         left = 60 * self._minutes * (1 - _OTHER_SHARE) - (time.perf_counter() - began) - cost.validation_s
-        steps = max(_MIN_STEPS, min(_MOST_TIMES * spec.train.steps, int(1000 * left / cost.ms_per_step)))
+        steps = max(_MIN_STEPS, min(_MAX_TIMES * spec.train.steps, int(1000 * left / cost.ms_per_step)))
         return dataclasses.replace(spec, train=with_steps(spec.train, steps))
 
     def _score(self, beside: Mapping[str, Sequence[Prediction]]) -> Generator[Event, None, Mapping[str, GroupScores]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,20 +28,19 @@ from models.runs.checkpoint_state import TrainState
 from models.settings.align_spec import AlignSpec
 from models.settings.run_spec import TrainConfig
 from models.settings.tasks import REWARD
-from models.training.clock import Clock
-from models.training.record import Recorder
+from models.training.evaluator import Evaluator
 from models.training.setup import TrainingContext
 from models.training.stages.stage import Apply, StageStep
 from models.training.update import Gradients, batch_flops
 
 _TOKENS_BETWEEN = 400
 """Tokens that are drawn between two events, so that a chat beside it is served."""
-_ROWS_AT_ONCE = 16
+_MICRO_BATCH_SIZE = 16
 """Rows of a forward and backward pass: more fall out of a CPU's cache."""
 _PASSES = 3
 """Forward passes over all replies, but for that of the update: as they are drawn, and as both models read them."""
-_LOOK = 1 << 40
-"""A step that no training has: the draws of looks at held-out prompts are always the same."""
+_VALIDATION_STEP = 1 << 40
+"""A step that no training has: the draws of each validation are the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,15 +96,12 @@ class GrpoStage:
         align: AlignSpec,
         corpus: Corpus,
         reference: AnyModel,
-        record: Recorder,
-        clock: Clock,
-        is_stopping: Callable[[], bool],
+        evaluator: Evaluator,
     ) -> None:
         """Raises ValueError where no prompt leaves room for a reply, or nothing judges the replies."""
         assert isinstance(context.model, Decoder)
         self._context, self._config, self._align = context, config, align
-        self._model, self._reference = context.model, reference
-        self._record, self._clock, self._is_stopping = record, clock, is_stopping
+        self._model, self._reference, self._evaluator = context.model, reference, evaluator
         longest = max(1, context.model.config.context_length - align.max_tokens + 1)
         self._prompts = Prompts(corpus, "train", context.tokenizer, longest, config.seed)
         self._held_out = Prompts(corpus, "val", context.tokenizer, longest)
@@ -137,7 +133,7 @@ class GrpoStage:
         loss, has_any = 0.0, bool((advantages != 0).any())
         if has_any:
             self._model.eval()
-            for i, (batch, of, own) in enumerate(zip(batches, read, advantages.split(_ROWS_AT_ONCE), strict=True)):
+            for i, (batch, of, own) in enumerate(zip(batches, read, advantages.split(_MICRO_BATCH_SIZE), strict=True)):
                 yield MicroStep(step=step + 1, micro_step=len(batches) + i)
                 part = self._loss(batch, of, own, rollouts)
                 part.backward()
@@ -160,12 +156,11 @@ class GrpoStage:
 
     def validate(self, state: TrainState) -> Generator[Event, None, bool]:
         """Answer the held-out prompts with always the same random numbers, where that is due."""
-        interval = self._config.eval_interval
-        last = state.step == self._config.steps
-        if not interval or state.validated_step == state.step or (state.step % interval and not last):
+        evaluator = self._evaluator
+        if not evaluator.is_validation_due(state):
             return False
-        rollouts = yield from self._roll_out(self._held_out.rows, _LOOK, 1, 0)
-        if self._is_stopping():
+        rollouts = yield from self._roll_out(self._held_out.rows, _VALIDATION_STEP, 1, 0)
+        if evaluator.is_stopping():
             return False
         figures = {
             name: value
@@ -177,27 +172,27 @@ class GrpoStage:
             yield MicroStep(step=state.step, micro_step=i)
             kl += float(read_replies(self._model, self._reference, batch).kl.sum())
         figures["kl"] = kl / len(rollouts.replies)
-        state.record_validation(math.nan, figures["reward"])
-        look = AlignMetrics(
+        aligned = AlignMetrics(
             step=state.step,
             tokens=state.tokens,
-            elapsed_s=self._clock.seconds,
-            is_look=True,
+            elapsed_s=evaluator.clock.seconds,
+            is_validation=True,
             figures=tuple(figures.items()),
         )
-        yield from self._record.alignment(look)
+        yield from evaluator.record.alignment(aligned)
         metrics = ValMetrics(
             step=state.step,
             tokens=state.tokens,
-            elapsed_s=self._clock.seconds,
+            elapsed_s=evaluator.clock.seconds,
             loss=math.nan,
             bits_per_byte=None,
             metric=REWARD,
             metric_value=figures["reward"],
         )
-        yield from self._record.validation(metrics)
+        yield from evaluator.record.validation(metrics)
+        state.record_validation(math.nan, figures["reward"])
         yield metrics
-        yield look
+        yield aligned
         return True
 
     def _roll_out(
@@ -234,9 +229,10 @@ class GrpoStage:
         return earned if reply.ended else earned - self._align.end_penalty
 
     def _batches(self, rollouts: Rollouts) -> list[Batch]:
-        rows = range(0, len(rollouts.replies), _ROWS_AT_ONCE)
+        rows = range(0, len(rollouts.replies), _MICRO_BATCH_SIZE)
         return [
-            reply_batch(rollouts.prompts[i : i + _ROWS_AT_ONCE], rollouts.replies[i : i + _ROWS_AT_ONCE]) for i in rows
+            reply_batch(rollouts.prompts[i : i + _MICRO_BATCH_SIZE], rollouts.replies[i : i + _MICRO_BATCH_SIZE])
+            for i in rows
         ]
 
     def _loss(self, batch: Batch, read: ReadReplies, advantages: Tensor, rollouts: Rollouts) -> Tensor:

@@ -18,10 +18,10 @@ from models.number_words import format_duration
 from models.settings.run_spec import RunSpec, TrainConfig, objective_of
 from models.tasks.rows import LABEL_TASKS
 from models.training.batches import make_batches
-from models.training.metric import make_scorer
+from models.training.metric import Scorer, make_scorer
 from models.training.objective import validation_slice
 from models.training.prepare import PreparedData, prepare_trial
-from models.training.samples import write_sample
+from models.training.samples import learns_to_rewrite, prompts_are_chat, write_sample
 from models.training.trials.findings import RunCost
 from models.training.trials.preview import encode_splits, preview_encoded, preview_task
 from models.training.trials.trial import Step, Trial, free_bytes, heaviest_batch
@@ -34,6 +34,7 @@ MAX_TIMED_S = 10.0
 
 _N_WORK = TIMED_STEPS + 3
 _N_MEASURED_ROWS = 16
+"""Rows from which the time of a metric is extrapolated."""
 
 
 def forecast(
@@ -134,8 +135,9 @@ def _measure(
         yield Phase(name="Measuring the validation and the samples")
         yield Progress(done=_N_WORK - 1, total=_N_WORK)
         validation_s = _validation_seconds(trial, train, validation)
-        samples_s = _sample_seconds(trial, prepared)
-        validation_s += _metric_seconds(trial, prepared)
+        scorer = make_scorer(prepared.corpus, prepared.tokenizer, spec, prepared.template)
+        samples_s = _sample_seconds(trial, prepared, scorer)
+        validation_s += _metric_seconds(trial, train, scorer)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -167,13 +169,9 @@ def _validation_seconds(trial: Trial, train: TrainConfig, validation: Batches | 
     return trial.validate(batches[len(batches) // 2]) * len(batches) * times_due(train.steps, train.eval_interval)
 
 
-def _metric_seconds(trial: Trial, prepared: PreparedData) -> float:
+def _metric_seconds(trial: Trial, train: TrainConfig, scorer: Scorer | None) -> float:
     """Seconds of all measurements of a task's metric, extrapolated from a few rows; a text is as long as it may be."""
-    train = prepared.spec.train
-    if not train.eval_interval:
-        return 0.0
-    scorer = make_scorer(prepared.corpus, prepared.tokenizer, prepared.spec, prepared.template)
-    if scorer is None:
+    if scorer is None or not train.eval_interval:
         return 0.0
     few = dataclasses.replace(scorer, rows=scorer.rows[:: -(-len(scorer.rows) // _N_MEASURED_ROWS)])
     began = time.perf_counter()
@@ -182,26 +180,24 @@ def _metric_seconds(trial: Trial, prepared: PreparedData) -> float:
     return (time.perf_counter() - began) * share * times_due(train.steps, train.eval_interval)
 
 
-def _sample_seconds(trial: Trial, prepared: PreparedData) -> float:
+def _sample_seconds(trial: Trial, prepared: PreparedData, scorer: Scorer | None) -> float:
     """Seconds of all samples of the run, extrapolated from one prompt."""
     spec, corpus = prepared.spec, prepared.corpus
     train = spec.train
     if not (train.sample_interval and train.prompts):
         return 0.0
-    is_pair = corpus.task == "text-to-text"
-    rewrites = is_pair and spec.model.topology == "encoder-decoder"
     began = time.perf_counter()
     write_sample(
         trial.model,
         prepared.tokenizer,
         train.prompts[0],
-        as_chat=corpus.has_chats or (is_pair and not rewrites),
+        as_chat=prompts_are_chat(corpus, spec.model.topology),
         seed=train.seed,
         max_tokens=train.sample_tokens,
         denoises=objective_of(spec.model, train.objective) == "denoising",
-        rewrites=rewrites,
+        rewrites=learns_to_rewrite(corpus, spec.model.topology),
         template=prepared.template,
-        scorer=make_scorer(corpus, prepared.tokenizer, spec, prepared.template),
+        scorer=scorer,
     )
     n = times_due(train.steps, train.sample_interval, train.checkpoint_interval)
     return (time.perf_counter() - began) * len(train.prompts) * n

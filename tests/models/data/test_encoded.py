@@ -284,7 +284,7 @@ def test_a_feistel_network_shuffles() -> None:
 
 
 def test_numbers_of_a_file_are_taken_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoded, "TAKEN_AT_ONCE", 7)
+    monkeypatch.setattr(encoded, "TAKE_SIZE", 7)
     numbers = np.arange(100, dtype=np.int64) ** 2
     (tmp_path / "numbers").write_bytes(numbers.tobytes())
     array = FileArray(tmp_path / "numbers", np.dtype(np.int64))

@@ -12,7 +12,6 @@ from tokenizers import Tokenizer
 
 from models.data import blocks
 from models.data.batch import Batch
-from models.data.blocks import JsonRows
 from models.data.corpus import build_examples_corpus
 from models.events import Progress, result_of
 from models.library.library import Library
@@ -23,7 +22,7 @@ from models.tasks.batches import balanced_weights, count_labels, make_task_batch
 from models.tasks.encoding import TaskEncoder
 from models.tasks.losses import task_nll
 from models.tasks.row_reader import Item, marked_tokenizer
-from models.tasks.rows import check_rows, find_labels
+from models.tasks.rows import check_rows, checked_groups, find_labels
 from models.tokenizers import SPECIAL_TOKENS, train_tokenizer
 from tests.models.tasks.small_tasks import DESIGNS, driven, word_tokenizer
 
@@ -204,7 +203,7 @@ def test_of_a_large_dataset_items_are_made_when_needed(
 def test_labels_that_a_dataset_does_not_list_are_found_in_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(JsonRows.groups, "__defaults__", (0, 200))
+    monkeypatch.setattr(checked_groups, "__defaults__", (200,))
     rows = [{"text": f"text {i}", "label": "cab"[i % 3]} for i in range(60)]
     corpus = build_examples_corpus(Library(tmp_path), rows, rows[:5], "unlisted", 1, task="classification")
     events, labels = driven(find_labels(corpus))

@@ -54,7 +54,7 @@ def test_very_many_rows_are_predicted_some_at_a_time(task: str, monkeypatch: pyt
     rows = [make_row(task, rng) for _ in range(11)]
     labels = ("x", "y") if task == "classification" else ()
     whole = result_of(predict(model, tokenizer, task, rows, labels))
-    monkeypatch.setattr(predicting, "ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(predicting, "POOL_SIZE", 4)
     events, found = driven(predict(model, tokenizer, task, rows, labels, batch_size=2))
     done = [event.done for event in events]
     assert done == sorted(done)

@@ -79,8 +79,10 @@ def share_of_a(reply: str) -> float:
     return reply.count("a") / max(1, len(reply))
 
 
-def figures(events: list[Event], *, looks: bool = False) -> list[dict[str, float]]:
-    return [dict(event.figures) for event in events if isinstance(event, AlignMetrics) and event.is_look == looks]
+def figures(events: list[Event], *, validation: bool = False) -> list[dict[str, float]]:
+    return [
+        dict(event.figures) for event in events if isinstance(event, AlignMetrics) and event.is_validation == validation
+    ]
 
 
 def rows_of(run: RunFolder) -> list[dict[str, Any]]:
@@ -96,17 +98,17 @@ def test_what_is_rewarded_becomes_likelier(library: Library, parent: RunFolder, 
     reward(share_of_a)
     run = run_of(library, parent, steps=25, eval_interval=25)
     events = train(run, library)
-    looks, steps = figures(events, looks=True), figures(events)
-    assert looks[1]["reward"] > 3 * looks[0]["reward"] > 0
+    held_out, steps = figures(events, validation=True), figures(events)
+    assert held_out[1]["reward"] > 3 * held_out[0]["reward"] > 0
     assert steps[0]["kl"] == 0
     assert all(event.peak_share and event.peak_share > 0 for event in events if isinstance(event, TrainMetrics))
     assert "pass@1" not in steps[0], "a reward without a limit has no right replies"
-    assert all(look["gold"] == 0 for look in looks), "letters are no story"
+    assert all(each["gold"] == 0 for each in held_out), "letters are no story"
     assert steps[-1]["kl"] > 0.1
     assert all(step["sampling/logp_difference"] < 1e-4 for step in steps), "what is learned from was drawn by the model"
     assert RunFolder.open(run.folder).best_step == 25
     validations = [event.metric_value for event in events if isinstance(event, ValMetrics)]
-    assert validations == [look["reward"] for look in looks]
+    assert validations == [each["reward"] for each in held_out]
 
 
 def test_a_step_without_signal_moves_no_weight(
@@ -138,6 +140,23 @@ def test_resumes_exactly(
     assert all(torch.equal(weight, expected[name]) for name, weight in final_weights(parts).items())
 
 
+def test_a_stop_where_a_validation_is_due_draws_no_replies(
+    library: Library, parent: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, draw_batch = list[int](), grpo.draw_batch
+
+    def counted(model: Any, prompts: Any, *rest: Any) -> Any:
+        drawn.append(len(prompts))
+        return draw_batch(model, prompts, *rest)
+
+    monkeypatch.setattr(grpo, "draw_batch", counted)
+    trainer = Trainer(run_of(library, parent, eval_interval=3), library, device="cpu")
+    for event in trainer.events():
+        if isinstance(event, TrainMetrics) and event.step == 3:
+            trainer.request_stop()
+    assert drawn[1:] == [3, 3, 3], "after the validation before the first step"
+
+
 @pytest.mark.parametrize("how", ["dr_grpo", "dapo", "grpo"])
 def test_rows_in_parts_are_the_whole(
     library: Library,
@@ -149,7 +168,7 @@ def test_rows_in_parts_are_the_whole(
     reward(share_of_a)
     ends = []
     for rows in (5, 64):
-        monkeypatch.setattr(grpo, "_ROWS_AT_ONCE", rows)
+        monkeypatch.setattr(grpo, "_MICRO_BATCH_SIZE", rows)
         run = run_of(library, parent, {"aggregate": how, "scale": "group"}, steps=2)
         norms = [event.grad_norm for event in train(run, library) if isinstance(event, TrainMetrics)]
         ends.append(norms)
