@@ -12,7 +12,6 @@ from app.glass.focus import Focus
 from app.kit.layout.views import View, Views
 from app.kit.theme import ThemeProvider
 from app.session.chat_model import ChatModel
-from app.session.chat_model import ChatModel
 from app.session.session import Session
 from models.settings.sampling_config import SamplingConfig
 

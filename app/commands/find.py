@@ -14,6 +14,7 @@ from models.events import Event, Notice
 from models.library.library import Library
 from models.number_words import format_duration, format_size
 from models.settings.run_spec import RunSpec
+from models.settings.tasks import TASKS
 from models.training.trials.findings import DataPreview, RunCost
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What a model forgets in fine-tuning: what a run knows of its parent's corpus, before the first step and at the end."""
+"""What a model forgets in fine-tuning: what it knows of its parent's corpus, before the first step and at the end."""
 
 from __future__ import annotations
 
