@@ -134,6 +134,10 @@ def test_the_answer_is_marked_in_its_context(tab: ChatTab, session: Session, unt
     page.question.set_text("what has fred ?")
     until(lambda: page.verdict.text() == "No answer in this text")
     assert page.mark.place == (0, 0)
+    attention = tab.side.view("attention")
+    until(lambda: not attention.message)
+    page.context.set_text("ben has lamp and " * 40)
+    until(lambda: "several windows" in attention.message)
 
 
 def test_source_and_target_are_aligned(tab: ChatTab, session: Session, until: Until, qtbot: QtBot) -> None:
