@@ -31,7 +31,9 @@ def pytest_collection_modifyitems(config: pytest.Config) -> None:
     first, and what it draws would depend on them. It does so when all tests are known, before any fixture."""
     if "hypothesis" in sys.modules:  # it takes a second to import, which tests without it need not wait for
         patch = pytest.MonkeyPatch()
-        patch.setattr("hypothesis.internal.conjecture.providers.is_local_module_file", lambda path: False, raising=False)
+        patch.setattr(
+            "hypothesis.internal.conjecture.providers.is_local_module_file", lambda path: False, raising=False
+        )
         config.add_cleanup(patch.undo)
 
 
