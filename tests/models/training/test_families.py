@@ -98,8 +98,9 @@ def test_rows_have_no_bits_per_byte_and_count_real_tokens(library: Library, conf
     assert [event.tokens for event in events if isinstance(event, TrainMetrics)][-1] == expected
 
 
-@pytest.mark.parametrize("name", DESIGNS)
-@pytest.mark.parametrize("how", ["stop", "close", "discard"])
+@pytest.mark.parametrize(
+    ("name", "how"), [("encoder-only", "stop"), ("encoder-decoder", "discard"), ("mixture", "close")]
+)
 def test_resume_is_exact(library: Library, name: str, how: str, trained_at_once: Callable[..., RunFolder]) -> None:
     config = dataclasses.replace(DESIGNS[name], dropout=0.1)
     settings = {"grad_accum_steps": 2, "keep_checkpoints": 9, "prompts": ("Anna has [MASK] apples", "Ben has")}
