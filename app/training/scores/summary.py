@@ -58,11 +58,7 @@ class ScoresSummary(QWidget):
         self._cards: dict[str, QFrame] = {
             "headline": titled_card("", self.headline),
             "scores": titled_card("All scores", self.scores, self.notes, self.signatures),
-            "outcomes": titled_card(
-                "Outcomes of the functions",
-                self.outcomes,
-                label(f"{SANDBOX}, and counts as not passed.", "caption", wrap=True),
-            ),
+            "outcomes": titled_card("Outcomes of the functions", self.outcomes, label(f"{SANDBOX}, and counts as not passed.", "caption", wrap=True)),
             "confusion": titled_card("", self.confusion),
             "calibration": titled_card("", self.calibration, self.calibration_note),
             "figures": titled_card("", self._figures_title, self.figures),

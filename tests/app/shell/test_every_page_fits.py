@@ -52,8 +52,8 @@ SIZES: dict[float, Sizes] = {
     1.25: ((960, 600), (1280, 720)),
     1.5: ((960, 600), (1440, 900)),
 }
-"""Text scale → sizes of the window in pixels, the smallest of which is also shown with the largest text: what fits there
-fits with smaller text, too."""
+"""Text scale → sizes of the window in pixels. The smallest window has the largest text, too: what fits there fits with
+smaller text."""
 _TOLERANCE = 2
 """Pixels: a style rounds, and a frame may lie on its neighbour's edge."""
 _PADDING = 16
