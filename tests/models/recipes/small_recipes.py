@@ -11,8 +11,7 @@ import pytest
 from models.data.tiny_world.tasks import corpora
 from models.recipes.tasks.table import TASK_RECIPES, TaskRecipe, with_steps
 
-N_ROWS = 20
-"""Of each split and group; in training four times as many."""
+_N_ROWS = 20
 
 
 def small(name: str) -> TaskRecipe:
@@ -25,11 +24,11 @@ def small(name: str) -> TaskRecipe:
 
 
 @contextmanager
-def few_rows() -> Iterator[None]:
-    """Datasets of N_ROWS."""
+def few_rows(n: int = _N_ROWS) -> Iterator[None]:
+    """Datasets of `n` rows in each split and group; in training four times as many."""
     tasks = {
         name: dataclasses.replace(
-            task, sizes={(split, group): N_ROWS * (4 if split == "train" else 1) for split, group in task.sizes}
+            task, sizes={(split, group): n * (4 if split == "train" else 1) for split, group in task.sizes}
         )
         for name, task in corpora.WORLD_TASKS.items()
     }
