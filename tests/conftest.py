@@ -79,6 +79,8 @@ def one_core_of_known_speed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device, "core_count", lambda: 1)
         patch.setattr(setup, "peak_matmul_flops", functools.cache(setup.peak_matmul_flops))
+        # To compare tensors, torch would import what splits them among machines, which takes most of a second.
+        patch.setattr("torch.testing._comparison._HAS_DTENSOR", False, raising=False)
         yield
 
 

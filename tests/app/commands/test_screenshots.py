@@ -42,7 +42,7 @@ def test_a_run_is_shown_on_every_tab(
     assert set(TASKS) < set(screenshots.TASKS_SHOWN) <= table.TASK_RECIPES.keys()
     monkeypatch.setattr(screenshots, "TASKS_SHOWN", TASKS)
     monkeypatch.setattr(table, "TASK_RECIPES", {name: small(name) for name in TASKS})
-    with few_rows(10):
+    with few_rows():
         arguments = ["--run", "selftest", "--device", "cpu", "--task-minutes", "0.001"]
         assert main(["screenshots", str(pictures), *arguments]) == 0
 

@@ -138,7 +138,7 @@ def test_ours_computes_the_same_there(case: Case, tmp_path: Path, tune: dict[str
         assert_close(weight, theirs[name])
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     r=st.integers(1, 5), alpha=st.integers(1, 8), is_rs=st.booleans(), seed=st.integers(0, 99), patterned=st.booleans()
 )

@@ -11,7 +11,8 @@ import pytest
 from models.data.tiny_world.tasks import corpora
 from models.recipes.tasks.table import TASK_RECIPES, TaskRecipe, with_steps
 
-_N_ROWS = 20
+N_ROWS = 10
+"""Of each split and group; in training four times as many."""
 
 
 def small(name: str) -> TaskRecipe:
@@ -24,11 +25,11 @@ def small(name: str) -> TaskRecipe:
 
 
 @contextmanager
-def few_rows(n: int = _N_ROWS) -> Iterator[None]:
-    """Datasets of `n` rows in each split and group; in training four times as many."""
+def few_rows() -> Iterator[None]:
+    """Datasets of N_ROWS."""
     tasks = {
         name: dataclasses.replace(
-            task, sizes={(split, group): n * (4 if split == "train" else 1) for split, group in task.sizes}
+            task, sizes={(split, group): N_ROWS * (4 if split == "train" else 1) for split, group in task.sizes}
         )
         for name, task in corpora.WORLD_TASKS.items()
     }
