@@ -235,6 +235,8 @@ class Trainer:
                 figures=tuple(done.figures.items()),
             )
             yield from self._record.alignment(aligned)
+        if done.rollouts is not None:
+            yield from self._record.rollouts(done.rollouts)
         layers = None
         if ratios is not None:
             shares = tuple(ratios.items())

@@ -17,12 +17,14 @@ from torch import Tensor
 from models.alignment.advantages import group_advantages, has_signal
 from models.alignment.log_probs import ReadReplies, by_row, counted, read_replies, reply_log_probs
 from models.alignment.losses import aggregate, kl_estimate, policy_loss
+from models.alignment.rollout_log import KeptReply, is_kept, step_row
 from models.alignment.rollouts import Prompt, Prompts, reply_batch, reply_end, reply_seeds, reply_text
 from models.architecture.transformer import AnyModel, Decoder
 from models.data.batch import Batch
 from models.data.corpus import Corpus
 from models.data.tiny_world.wishes import WISHES
 from models.events import AlignMetrics, Event, MicroStep, ValMetrics
+from models.files.jsonl import Row
 from models.inference.many_replies import DrawnReply, draw_batch
 from models.runs.checkpoint_state import TrainState
 from models.settings.align_spec import AlignSpec
@@ -59,6 +61,11 @@ class Rollouts:
         """Of all replies, with their end tokens."""
         return sum(len(reply.ids) for reply in self.replies)
 
+    def is_meant(self, i: int) -> bool | None:
+        """Whether reply `i` is what was meant; None where its wish says no more than its reward."""
+        judge = WISHES[self.prompts[i].row["wish"]].is_meant
+        return None if judge is None else judge(self.prompts[i].row, self.texts[i])
+
     def figures(self) -> dict[str, float]:
         """By TRL's names. pass@k: the share of prompts with a right reply among k, where 1 is right. gold: the share of
         replies that are what was meant, where that is stricter than the reward."""
@@ -68,11 +75,7 @@ class Rollouts:
         if all(wish.is_bounded for wish in wishes):
             more["pass@1"] = float((rewards >= 1).float().mean())
             more[f"pass@{rewards.size(1)}"] = float((rewards.amax(1) >= 1).float().mean())
-        meant = [
-            wish.is_meant(prompt.row, text)
-            for wish, prompt, text in zip(wishes, self.prompts, self.texts, strict=True)
-            if wish.is_meant is not None
-        ]
+        meant = [known for known in map(self.is_meant, range(len(self.texts))) if known is not None]
         if meant:
             more["gold"] = sum(meant) / len(meant)
         return more | {
@@ -152,7 +155,33 @@ class GrpoStage:
             "seconds/score": rollouts.seconds[1],
             "seconds/update": updated - began,
         }
-        return StageStep(gradients=gradients, figures=figures)
+        kept = self._kept_replies(step + 1, rollouts, batches, read, advantages)
+        return StageStep(gradients=gradients, figures=figures, rollouts=kept)
+
+    def _kept_replies(
+        self, step: int, rollouts: Rollouts, batches: Sequence[Batch], read: Sequence[ReadReplies], advantages: Tensor
+    ) -> Row | None:
+        """The replies as they are kept, None where those of this step are not. advantages: (B)."""
+        if not is_kept(step, self._config.steps):
+            return None
+        n_replies = rollouts.rewards.size(1)
+        lengths = [len(reply.ids) for reply in rollouts.replies]
+        ratios = torch.cat([of.log_probs - of.reference for of in read]).cpu().split(lengths)
+        kl = torch.cat([by_row(batch, of.kl) for batch, of in zip(batches, read, strict=True)])
+        kept = [
+            KeptReply(
+                ids=reply.ids,
+                ended=reply.ended,
+                reward=float(reward),
+                gold=rollouts.is_meant(i),
+                kl=float(kl[i]),
+                advantage=float(advantages[i]),
+                log_ratio=tuple(ratios[i].tolist()),
+            )
+            for i, (reply, reward) in enumerate(zip(rollouts.replies, rollouts.rewards.flatten(), strict=True))
+        ]
+        groups = [kept[i : i + n_replies] for i in range(0, len(kept), n_replies)]
+        return step_row(step, [prompt.row for prompt in rollouts.prompts[::n_replies]], groups)
 
     def validate(self, state: TrainState) -> Generator[Event, None, bool]:
         """Answer the held-out prompts with always the same random numbers, where that is due."""

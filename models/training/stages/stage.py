@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from models.events import Event
+from models.files.jsonl import Row
 from models.runs.checkpoint_state import TrainState
 from models.settings.run_spec import TrainConfig
 from models.training.evaluator import Evaluator
@@ -19,10 +20,12 @@ Apply = Callable[[Gradients], None]
 
 @dataclass(frozen=True, kw_only=True)
 class StageStep:
-    """What a step did: `gradients` as of `compute_gradients`, and figures beyond the loss, by TRL's names."""
+    """What a step did: `gradients` as of `compute_gradients`, figures beyond the loss, by TRL's names, and a row of
+    models.alignment.rollout_log where the replies of the step are kept."""
 
     gradients: Gradients
     figures: dict[str, float] | None = None
+    rollouts: Row | None = None
 
 
 class Stage(Protocol):
