@@ -1,8 +1,8 @@
 """The replies that an alignment drew, as rollouts.jsonl keeps them: of some steps, so that it stays small. No torch.
 
 A row is {"step", "n_prompts", "prompts": [{"row", "replies": [{"ids", "ended", "reward", "gold"?, "kl", "advantage",
-"log_ratio": [of each id]}, …]}, …]}: `n_prompts` were answered, of which the first ones are there; "row" is that of the
-dataset.
+"log_ratio": [of each id], "token_advantages"?, "values"?}, …]}, …]}: `n_prompts` were answered, of which the first ones
+are there; "row" is that of the dataset.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _MOST_STEPS = 100
 _MOST_TOKENS = 8_000
 """Of a step: with 20 bytes a token, that makes 16 MB of a whole run at most."""
 _DIGITS = 4
+_OF_TOKENS = ("token_advantages", "values")
 _STEP = re.compile(rb'\{"step": (\d+),')
 
 
@@ -30,7 +31,8 @@ _STEP = re.compile(rb'\{"step": (\d+),')
 class KeptReply:
     """A reply as it was drawn. gold: whether it is what was meant, None where nothing says that. kl: to the parent, in
     nats, summed over its tokens. advantage: by which its tokens were weighed. log_ratio: of each id, how much likelier
-    the model made it than the parent would have (log π/ref, nats)."""
+    the model made it than the parent would have (log π/ref, nats). token_advantages, values: of each id, what it was
+    weighed by and what the critic foresaw there; () where all tokens count alike, and there is no critic."""
 
     ids: tuple[int, ...]
     ended: bool
@@ -39,6 +41,8 @@ class KeptReply:
     kl: float
     advantage: float
     log_ratio: tuple[float, ...]
+    token_advantages: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
 
     def to_row(self) -> Row:
         """As it is written."""
@@ -50,6 +54,9 @@ class KeptReply:
             "advantage": round(self.advantage, _DIGITS),
             "log_ratio": [round(value, _DIGITS) for value in self.log_ratio],
         }
+        for name in _OF_TOKENS:
+            if of_tokens := getattr(self, name):
+                row[name] = [round(value, _DIGITS) for value in of_tokens]
         return row if self.gold is None else row | {"gold": self.gold}
 
 
@@ -155,8 +162,8 @@ def _parse(row: Row) -> KeptStep:
 
 def _parse_reply(row: dict[str, Any]) -> KeptReply:
     ids = tuple(int(id) for id in row["ids"])
-    log_ratio = tuple(math.nan if value is None else float(value) for value in row["log_ratio"])
-    if len(log_ratio) != len(ids):
+    of_tokens = {name: tuple(map(_number, row.get(name) or ())) for name in ("log_ratio", *_OF_TOKENS)}
+    if any(len(values) not in (len(ids), 0) for values in of_tokens.values()) or not of_tokens["log_ratio"]:
         raise ValueError("as many numbers as tokens")
     return KeptReply(
         ids=ids,
@@ -165,7 +172,7 @@ def _parse_reply(row: dict[str, Any]) -> KeptReply:
         gold=row.get("gold"),
         kl=_number(row["kl"]),
         advantage=_number(row["advantage"]),
-        log_ratio=log_ratio,
+        **of_tokens,
     )
 
 

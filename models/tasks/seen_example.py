@@ -8,6 +8,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from models.chat.own_template import encode_reply
 from models.chat.template_config import ChatTemplateConfig, template_to_teach
 from models.data.examples import ExampleForm, encode_examples
 from models.settings.model_config import ModelConfig
@@ -70,6 +71,8 @@ def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels:
         return _labelled(task, row, tokenizer, labels)
     topology = "encoder-decoder" if task == "text-to-text" else "decoder-only"
     config = ModelConfig(topology=topology, context_length=_MAX_CONTEXT)
+    if task == "preference":
+        return _compared(row, tokenizer)
     form = ExampleForm(template=template_to_teach(ChatTemplateConfig(), config, tokenizer), model=config)
     [(ids, counts)], _ = encode_examples([dict(row)], ManyTextsEncoder(tokenizer), form)
     predicted = {i for i, each in enumerate(counts) if each}
@@ -97,6 +100,23 @@ def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels:
         ),
         what_counts=f"The {len(target):,} tokens that it writes count, its end included. The {len(source):,} before "
         "are only read.",
+    )
+
+
+def _compared(row: Mapping[str, Any], tokenizer: Tokenizer) -> SeenExample:
+    """Each reply after the prompt, with its end token."""
+    titles = {"chosen": "The better reply", "rejected": "The other reply"}
+    if row.get("choice") == "tie":
+        titles = dict.fromkeys(titles, "One of two that are about equal")
+    texts = []
+    for side, title in titles.items():
+        prompt, reply = encode_reply(tokenizer, row["messages"], row[side])
+        ids = [*prompt, *reply]
+        texts.append(SeenText(title=title, tokens=token_row(tokenizer, ids, predicted=range(len(prompt), len(ids)))))
+    return SeenExample(
+        texts=tuple(texts),
+        what_counts="A reward model reads each to its end and scores it; DPO compares how likely the tokens of both "
+        "replies are, their end tokens included.",
     )
 
 

@@ -23,10 +23,13 @@ from models.data.tiny_world.wishes import explain
 from models.number_words import format_count
 
 _NOTHING = "The replies of the first step appear here as soon as it is done."
-_COLOURS = {"log_ratio": "Against the parent", "advantage": "Advantage"}
+_COLOURS = {"log_ratio": "Against the parent", "advantage": "Advantage", "values": "Value"}
 _ABOUT = {
     "log_ratio": "How much likelier the model makes each token than its parent would: log π/ref, in nats.",
-    "advantage": "By how much the reply earned more than the others to its prompt. GRPO weighs all its tokens alike.",
+    "advantage": "By how much the reply earned more than the others to its prompt. All its tokens are weighed alike.",
+    "token_advantages": "By how much more the reply earned from this token on than the critic had foreseen, in "
+    "standard deviations of the step.",
+    "values": "What the critic foresaw at each token that the reply would earn from there on.",
 }
 
 
@@ -237,10 +240,16 @@ class RepliesView(QWidget):
         replies = [reply for group in (self.kept.groups if self.kept is not None else ()) for reply in group.replies]
         if by == "advantage":
             return max((abs(reply.advantage) for reply in replies), default=0.0) or 1.0
-        ratios = np.abs(np.array([value for reply in replies for value in reply.log_ratio]))
-        ratios = ratios[np.isfinite(ratios)]
-        return max(float(np.quantile(ratios, 0.99)) if len(ratios) else 0.0, 0.1)
+        every = np.abs(np.array([value for reply in replies for value in _values(reply, by)]))
+        every = every[np.isfinite(every)]
+        return max(float(np.quantile(every, 0.99)) if len(every) else 0.0, 0.1)
 
     def _show_token(self) -> None:
         at = self.tokens.current
         self.token.setText(self.tokens.describe(at) if at >= 0 else "Point at a token for its numbers.")
+
+
+def _values(reply: KeptReply, by: str) -> tuple[float, ...]:
+    """A number for each token; what all tokens share is that of each."""
+    own: tuple[float, ...] = () if by == "advantage" else getattr(reply, by)
+    return own or (reply.advantage if by != "values" else 0.0,) * len(reply.ids)

@@ -46,8 +46,8 @@ _SMALL = (
 """The charts beside, in this order; those of other figures follow."""
 _UNDRAWN = frozenset({"sampling/logp_difference"})
 """Always nearly zero: only its alarm is shown."""
-_LINES_HIGH = 21
-"""Minimum height of the charts, in lines of text; where they do not fit, the view scrolls."""
+_LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 4
+"""Minimum heights of all, a tall and a small chart, in lines of text; where they do not fit, the view scrolls."""
 _REST = 40
 _LONGEST_REST_S = 2.0
 _NOTHING = "It shows the reward beside what is meant, from the first step on."
@@ -88,6 +88,7 @@ class RewardsView(QWidget):
         self._picture.setLayout(self._place)
         self._place.setContentsMargins(0, 0, 0, 0)
         self._charts: QWidget | None = None
+        self._n_lines = _LEAST_LINES
         self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
         self._empty = EmptyState("Nothing measured yet", _NOTHING)
         self._pages = Pages({"empty": lambda: self._empty, "charts": self._make_page})
@@ -130,7 +131,7 @@ class RewardsView(QWidget):
                 tall = [self._chart((first,), tall=True), self._chart(beside, tall=True)]
             else:
                 tall = [self._chart((first, *beside), is_share=is_share, tall=True)]
-        tall += [self._chart((Series(name=name),), tall=True) for name in _KL if name in names]
+        tall += [self._chart((Series(name=name),), tall=True) for name in [n for n in _KL if n in names][:1]]
         seconds = [series for series in _SECONDS if series.name in names]
         names -= {each.name for chart in tall for each in chart.series} | {each.name for each in seconds} | _UNDRAWN
         small: list[FigureChart] = []
@@ -173,6 +174,8 @@ class RewardsView(QWidget):
         assert isinstance(beside, QVBoxLayout)
         for i, chart in enumerate(tall):
             lines.addWidget(chart, 2 if i else 3)
+        self._n_lines = max(_TALL_LINES * len(tall), _SMALL_LINES * (len(small) + 1) // 2, _LEAST_LINES)
+        self._restyle()
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * SPACE)
         grid.setVerticalSpacing(SPACE)
@@ -276,7 +279,7 @@ class RewardsView(QWidget):
 
     @Slot()
     def _restyle(self) -> None:
-        self._picture.setMinimumHeight(_LINES_HIGH * QFontMetrics(self._theme.font()).height())
+        self._picture.setMinimumHeight(self._n_lines * QFontMetrics(self._theme.font()).height())
 
     def _numbers(self) -> Callable[[], Columns]:
         columns = self.history.columns()  # copied now: the run may grow while they are written

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from models.alignment import judges
 from models.data.corpus import Example
 from models.data.tiny_world.wishes import WISHES
 from models.events import AlignMetrics, Event, TrainMetrics, ValMetrics
@@ -20,7 +21,7 @@ from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec
 from models.settings.tune_spec import TuneSpec
-from models.training.stages import grpo
+from models.training.stages import replies
 from models.training.trainer import Trainer, prepare_run
 from models.training.trials.forecast import forecast
 from tests.models.training.support import final_weights, make_spec, result_of, train
@@ -43,7 +44,7 @@ def reward(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], float]]
             return function(reply)
 
         changed = {name: dataclasses.replace(wish, reward=earn) for name, wish in WISHES.items()}
-        monkeypatch.setattr(grpo, "WISHES", MappingProxyType(changed))
+        monkeypatch.setattr(judges, "WISHES", MappingProxyType(changed))
 
     return judge_by
 
@@ -143,13 +144,13 @@ def test_resumes_exactly(
 def test_a_stop_where_a_validation_is_due_draws_no_replies(
     library: Library, parent: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn, draw_batch = list[int](), grpo.draw_batch
+    drawn, draw_batch = list[int](), replies.draw_batch
 
     def counted(model: Any, prompts: Any, *rest: Any) -> Any:
         drawn.append(len(prompts))
         return draw_batch(model, prompts, *rest)
 
-    monkeypatch.setattr(grpo, "draw_batch", counted)
+    monkeypatch.setattr(replies, "draw_batch", counted)
     trainer = Trainer(run_of(library, parent, eval_interval=3), library, device="cpu")
     for event in trainer.events():
         if isinstance(event, TrainMetrics) and event.step == 3:
@@ -168,7 +169,7 @@ def test_rows_in_parts_are_the_whole(
     reward(share_of_a)
     ends = []
     for rows in (5, 64):
-        monkeypatch.setattr(grpo, "_MICRO_BATCH_SIZE", rows)
+        monkeypatch.setattr(replies, "_MICRO_BATCH_SIZE", rows)
         run = run_of(library, parent, {"aggregate": how, "scale": "group"}, steps=2)
         norms = [event.grad_norm for event in train(run, library) if isinstance(event, TrainMetrics)]
         ends.append(norms)
@@ -186,7 +187,7 @@ def test_mistakes_are_sentences(library: Library, parent: RunFolder) -> None:
     with pytest.raises(ValueError, match=r"choose one \(tune\.parent\)"):
         dataclasses.replace(spec_of(library, parent), tune=None)
     spec = spec_of(library, parent)
-    with pytest.raises(ValueError, match="Prompts without replies are learned from by an alignment"):
+    with pytest.raises(ValueError, match="Prompts are learned from by an alignment"):
         dataclasses.replace(spec, align=None)
     with pytest.raises(ValueError, match="neither previewed nor measured"):
         result_of(forecast(library, spec, "cpu"))
