@@ -245,4 +245,5 @@ def usual_align_train(stage: str) -> dict[str, Any]:
     if stage in _PAIRS:
         return {"lr": 1e-3, "batch_size": 16, "warmup_steps": 0, "steps": 60, "eval_interval": 20}
     lr = 3e-4 if stage == "ppo" else 1e-3
-    return {"lr": lr, "schedule": "constant", "warmup_steps": 0, "steps": 60, "eval_interval": 10}
+    often = {"eval_interval": 10, "sample_interval": 10, "checkpoint_interval": 10, "keep_checkpoints": 8}
+    return {"lr": lr, "schedule": "constant", "warmup_steps": 0, "steps": 60, **often}

@@ -458,8 +458,14 @@ def objective_of(model: ModelConfig, wanted: str = "auto") -> str:
     return "denoising" if model.position == "learned" else "span-corruption"
 
 
-def inactive_fields(model: ModelConfig) -> frozenset[str]:
-    """The TrainConfig settings without effect for a design, because of its topology."""
+_NOT_ALIGNED = frozenset({"objective", "class_weights", "context_loss_weight"})
+_NOT_DRAWN = frozenset({"batch_size", "grad_accum_steps", "eval_batches"})
+
+
+def inactive_fields(model: ModelConfig, align: AlignSpec | None = None) -> frozenset[str]:
+    """The TrainConfig settings without effect for a design, because of its topology, or for what it learns from."""
+    if align is not None:
+        return _NOT_ALIGNED | _NOT_DRAWN if align.task == "prompts" else _NOT_ALIGNED
     inactive = set() if model.topology == "encoder-decoder" and model.head == "language" else {"objective"}
     return frozenset(inactive if model.head in ("sequence", "token") else {*inactive, "class_weights"})
 

@@ -118,13 +118,16 @@ def _text_of(tokenizer: Tokenizer) -> bytes:
     return tokenizer.to_str(pretty=True).encode()
 
 
-def prepare_trial(library: Library, spec: RunSpec) -> Generator[Event, None, PreparedData]:
-    """Text, tokenizer and parent of a run of `spec`, without creating the run. Yields and raises like `prepare_run`."""
+def prepare_trial(library: Library, spec: RunSpec, *, draws: bool = False) -> Generator[Event, None, PreparedData]:
+    """Text, tokenizer and parent of a run of `spec`, without creating the run. Yields and raises like `prepare_run`.
+
+    draws: whether it is to draw replies, as an alignment does, instead of reading batches.
+    """
     if spec.data.source == "pronouns":
         raise ValueError(
             "Runs on pronoun pairs can be neither previewed nor measured before they start: they take seconds."
         )
-    if spec.align is not None:
+    if spec.align is not None and not draws:
         raise ValueError(
             "Alignments can be neither previewed nor measured before they start: what they learn from is drawn then."
         )
