@@ -36,9 +36,9 @@ class RunViews(Views):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
+            "curves": View("Curves", "Measurements, step by step", self._make_curves),
             "rewards": View("Rewards", "Reward beside what is meant, KL to the parent, lengths …", self._make_rewards),
             "replies": View("Replies", "What it wrote, and what each reply earned", self._make_replies),
-            "curves": View("Curves", "Measurements, step by step", self._make_curves),
             "machine": View("Time machine", "Samples, predictions and attention at any step", self._make_machine),
             "scores": View("Scores", "What it is worth on data that it has never seen", self._make_scores),
             "data": View("Data", "What it reads and predicts, token by token", self._make_data),
@@ -83,12 +83,12 @@ class RunViews(Views):
         at = self.names.index("rewards")
         if is_offered == self.bar.isTabVisible(at):
             return
+        if not is_offered and self.current in _VIEWS_OF_ALIGNED:
+            self.show_view("curves")  # a bar whose current tab is hidden chooses one by itself
         for name in _VIEWS_OF_ALIGNED:
             self.bar.setTabVisible(self.names.index(name), is_offered)
         if is_offered and self.current == "curves":
             self.show_view("rewards")
-        elif not is_offered and self.current in _VIEWS_OF_ALIGNED:
-            self.show_view("curves")
 
     def refresh(self) -> None:
         """The run has grown: redraw the visible view."""
