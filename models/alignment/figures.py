@@ -178,6 +178,10 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
                 has_gone_off=stays_below(0.25, 3),
             ),
         ),
+        "kl_coef": Figure(
+            title="KL weight β",
+            help="How much each nat of distance from the parent costs, in units of the reward.",
+        ),
         "rollouts_per_s": Figure(title="Replies", help="How many replies are drawn each second.", unit="per s"),
         "seconds/rollout": Figure(title="Drawing", help="The seconds that a step spends drawing replies.", unit="s"),
         "seconds/score": Figure(title="Rewarding", help="The seconds that a step spends on rewards.", unit="s"),

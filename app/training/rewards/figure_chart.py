@@ -89,7 +89,7 @@ class FigureChart(RunChart):
         super().__init__(theme, Chart(theme, x="Steps" if tall else ""), titles)
         self._tall = tall
         self._scale = 100.0 if is_share or self._figure.unit == "share" else 1.0
-        self.show_unit("%" if self._scale == 100 else self._figure.unit)
+        self.show_unit(self._figure.unit if self._scale != 100 else "%" if len(self.series) == 1 else "")
         self.alarm = label("look", "pill")
         set_role(self.alarm, "pill", tone="warning")
         self.head.addWidget(self.alarm)

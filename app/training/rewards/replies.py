@@ -226,10 +226,19 @@ class RepliesView(QWidget):
         self.prompt.setText(f"“{line.group.prompt}”")
         self.facts.setText(about_reply(reply))
         self.verdict.setText(explain(line.group.row, self.text_of(reply)))
-        by = self.colours.value
-        values = reply.log_ratio if by == "log_ratio" else (reply.advantage,) * len(reply.ids)
-        limit = self._limit(by)
-        tips = [f"{value:+.2f} nats: {as_odds(value)}   advantage {reply.advantage:+.2f}" for value in reply.log_ratio]
+        has_critic = bool(reply.values)
+        self.colours.buttons.button(2).setVisible(has_critic)
+        by = self.colours.value if has_critic or self.colours.value != "values" else "log_ratio"
+        self.colours.choose(by)
+        if by == "advantage" and reply.token_advantages:
+            by = "token_advantages"
+        values, limit = _values(reply, by), self._limit(by)
+        weighed, foreseen = _values(reply, "token_advantages"), _values(reply, "values")
+        tips = [
+            f"{ratio:+.2f} nats: {as_odds(ratio)}   advantage {weight:+.2f}"
+            + (f"   value {value:+.2f}" if has_critic else "")
+            for ratio, weight, value in zip(reply.log_ratio, weighed, foreseen, strict=True)
+        ]
         self.scale.show_limit(limit)
         self.about_colours.setText(_ABOUT[by])
         self.tokens.show_reply(self._names.pieces(reply.ids), values, limit, tips)

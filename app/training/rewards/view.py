@@ -15,7 +15,7 @@ from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
 from app.kit.layout.pages import Pages
 from app.kit.theme import SPACE, ThemeProvider
-from app.session.run_history import RunHistory
+from app.session.run_history import RunHistory, Table
 from app.session.session import Session
 from app.training.curves.curve_choices import CurveChoices
 from app.training.curves.run_axis import RunAxis
@@ -179,8 +179,12 @@ class RewardsView(QWidget):
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * SPACE)
         grid.setVerticalSpacing(SPACE)
-        for i, chart in enumerate(small):
-            grid.addWidget(chart, i // 2, i % 2, 1, 2 if len(chart.series) > 2 else 1)
+        wide = [chart for chart in small if len(chart.series) > 2]
+        narrow = [chart for chart in small if chart not in wide]
+        for i, chart in enumerate(narrow):
+            grid.addWidget(chart, i // 2, i % 2)
+        for i, chart in enumerate(wide, start=(len(narrow) + 1) // 2):
+            grid.addWidget(chart, i, 0, 1, 2)
         for at in (0, 1):
             grid.setColumnStretch(at, 1)
         beside.addLayout(grid)
@@ -217,7 +221,7 @@ class RewardsView(QWidget):
             self._rest_until = time.perf_counter() + min(_REST * took, _LONGEST_REST_S)
 
     def _draw(self) -> None:
-        names = frozenset(name for name, _ in self.history.figures)
+        names = frozenset(name for (name, _), table in self.history.figures.items() if _says_something(name, table))
         if names != self._names:
             self._names = names
             self._rebuild()
@@ -301,3 +305,8 @@ class RewardsView(QWidget):
         at = len(train) - 1 if self._row is None or self._row >= len(train) else self._row
         words = f"Step {train['step'][at]:,.0f}, {format_duration(float(train['elapsed_s'][at]))}"
         return words if self._row is None else f"{words}. Click for its replies."
+
+
+def _says_something(name: str, table: Table) -> bool:
+    """Whether a figure is drawn: not a weight that stays what the settings say."""
+    return name != "kl_coef" or len(set(table["value"].tolist())) > 1

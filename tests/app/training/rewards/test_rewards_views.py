@@ -161,3 +161,27 @@ def test_damage_is_a_sentence_and_a_run_that_kept_none_says_so(
     view = tab.run_view.views.view("replies")
     assert not view.list.replies.lines
     assert not view.list.isVisible(), "a sentence stands there instead"
+
+
+def test_with_a_critic_its_values_and_the_advantages_of_tokens_are_colours_too(
+    tab: TrainingTab, session: Session, run_id: str, until: Until
+) -> None:
+    view = replies_of(tab, run_id, until)
+    value = view.colours.buttons.button(2)
+    assert not value.isVisible(), "GRPO has no critic"
+    log = session.runs.find(run_id).folder / "rollouts.jsonl"
+    row = read_rows(log)[-1] | {"step": 7}
+    for group in row["prompts"]:
+        for reply in group["replies"]:
+            n = len(reply["ids"])
+            reply |= {"values": [0.5] * n, "token_advantages": [i / n for i in range(n)]}
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    view.refresh()
+    until(lambda: view.step == 7 and not view.busy)
+    assert value.isVisible()
+    value.click()
+    assert set(view.tokens.values) == {0.5}
+    view.colours.buttons.button(1).click()
+    assert list(view.tokens.values) == sorted(set(view.tokens.values)), "each token has its own"
+    assert "than the critic had foreseen" in view.about_colours.text()
