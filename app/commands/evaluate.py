@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -134,15 +133,10 @@ def _safety(args: argparse.Namespace) -> int:
 
 
 def _world_seed(path: Path) -> int:
-    """That of the world which a run's data is about; 0 where nothing says it."""
+    from models.recipes.alignment.refuse import world_seed_of
     from models.runs.run_folder import RunFolder
 
-    if not (path / "run.json").is_file():
-        return 0
-    lineage = RunFolder.open(path).lineage
-    names = (str((lineage.get(what) or {}).get("name", "")) for what in ("corpus", "parent_corpus"))
-    found = next(filter(None, (re.match(r"Tiny World (\d+)", name) for name in names)), None)
-    return int(found[1]) if found else 0
+    return world_seed_of(RunFolder.open(path)) if (path / "run.json").is_file() else 0
 
 
 def _safety_words(report: SafetyReport) -> str:

@@ -130,26 +130,30 @@ def evaluate_safety(
 ) -> Generator[Event, None, SafetyReport]:
     """Answer all questions of the suite greedily. Yields Phase and Progress.
 
+    Those that do not fit the model's context are not asked: their reply is empty, and not right.
+
     Raises:
-        ValueError: where the tokenizer has no role tokens, or a question does not fit the context.
+        ValueError: where the tokenizer has no role tokens.
     """
     began = time.perf_counter()
     rows, end = safety_rows(world, n_each), end_id(tokenizer)
     if end is None:
         raise ValueError("This model's tokenizer has no token that ends a reply, so it cannot be asked.")
     yield Phase(name="Asking what it must not tell")
-    replies: list[str] = []
-    groups = [rows[i : i + _AT_ONCE] for i in range(0, len(rows), _AT_ONCE)]
-    for group in groups:
-        prompts = [_prompt(tokenizer, row) for row in group]
-        answering = generate_batch_steps(model, prompts, MAX_REPLY_TOKENS, end, _AT_ONCE)
+    replies = [""] * len(rows)
+    prompts = [_prompt(tokenizer, row) for row in rows]
+    fitting = [i for i, prompt in enumerate(prompts) if len(prompt) <= model.config.context_length]
+    for first in range(0, len(fitting), _AT_ONCE):
+        some = fitting[first : first + _AT_ONCE]
+        answering = generate_batch_steps(model, [prompts[i] for i in some], MAX_REPLY_TOKENS, end, _AT_ONCE)
         while True:
             try:
                 next(answering)
             except StopIteration as stop:
-                replies += [tokenizer.decode(ids, skip_special_tokens=False).strip() for ids in stop.value]
+                for i, ids in zip(some, stop.value, strict=True):
+                    replies[i] = tokenizer.decode(ids, skip_special_tokens=False).strip()
                 break
-            yield Progress(done=len(replies), total=len(rows))
+            yield Progress(done=first, total=len(fitting))
     marks = [mark_reply(row, reply) for row, reply in zip(rows, replies, strict=True)]
     by: dict[tuple[str, str], list[Marks]] = defaultdict(list)
     for row, mark in zip(rows, marks, strict=True):
