@@ -101,7 +101,8 @@ class _Maker:
         reward_model, of_judge = None, dict[str, Tensor]()
         if align.reward_model:
             reward_model = yield from self._scaled_model(prompts)
-            judge, of_judge = ModelJudge(reward_model), {_SCALE: torch.tensor([reward_model.mean, reward_model.std])}
+            scale = torch.tensor([reward_model.mean, reward_model.std], dtype=torch.float64)
+            judge, of_judge = ModelJudge(reward_model), {_SCALE: scale}
         else:
             judge = WishJudge([*prompts.rows, *held_out.rows], corpus.label)
         replies = self._held_out(held_out, judge)
