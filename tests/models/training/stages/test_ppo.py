@@ -118,7 +118,7 @@ def test_a_reward_model_is_learned_from_and_kept(
     assert abs(before["reward"]) < 1
     train_in_two(parts, library)
     assert rows_of(parts) == rows_of(whole)
-    forked = fork_run(library, whole, 6)
+    forked = fork_run(library, whole, 12)
     train(forked, library)
     assert rows_of(forked) == rows_of(whole)
     again = spec_like(library, whole)
