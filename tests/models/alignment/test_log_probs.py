@@ -35,9 +35,9 @@ def test_each_token_of_a_reply_counts_with_its_end() -> None:
     where = counted(batch)
     assert [int(batch.targets[row, column]) for row, column in where] == [*REPLIES[0], *REPLIES[1]]
     model = build()
-    whole = by_row(batch, reply_log_probs(model, batch))
+    whole = by_row(batch, reply_log_probs(model, batch)).detach()
     for prompt, reply, found in zip(PROMPTS, REPLIES, whole.tolist(), strict=True):
-        logs = torch.log_softmax(model(torch.tensor([[*prompt, *reply]])), dim=-1)[0]
+        logs = torch.log_softmax(model(torch.tensor([[*prompt, *reply]])).detach(), dim=-1)[0]
         wanted = sum(float(logs[len(prompt) - 1 + i, id]) for i, id in enumerate(reply))
         assert found == pytest.approx(wanted, abs=1e-5)
 
