@@ -18,7 +18,7 @@ from models.data.formats.rows import ReadOptions
 from models.data.importing.checks import Checks, check_events
 from models.data.importing.importer import dataset_name, import_events
 from models.data.importing.inspection import SourceInfo, inspect_events
-from models.data.importing.plan import DEFAULT_MENDS, GROUP, MENDS, ImportPlan
+from models.data.importing.plan import DEFAULT_MENDS, GROUP, MENDS, ROLES, ImportPlan
 from models.library.library import Library
 from models.number_words import capitalized, format_count, format_size
 from models.settings.tasks import TASKS
@@ -60,7 +60,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def _add_source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sources", nargs="+", metavar="SRC", help="a file, a folder, or a .zip")
-    parser.add_argument("--task", choices=tuple(TASKS), help="what is to be learned (default: guessed)")
+    parser.add_argument("--task", choices=tuple(ROLES), help="what is to be learned (default: guessed)")
     parser.add_argument(
         "--role",
         action="append",

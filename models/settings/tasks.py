@@ -12,6 +12,8 @@ Their code, by the same names: models.tasks. A row of a dataset is a JSON object
 - text-to-text: {"source": str, "target": str}; what is written can be judged by more (JUDGED_BY): "cases":
   [{"arguments": [], "expected"}, …] of the function whose head is in the source; "facts": [[str, …], …] that a summary
   must say; "fields": {str: str}, name → type (Python's) of a JSON object; "language": str
+- preference: {"messages": [… ending with the user], "chosen": str, "rejected": str}, the better reply and the worse;
+  "choice": "tie" where neither is better; "source": who chose, "person", "simulated", "gold", or a file's name
 - prompts: {"messages": [{"role": str, "content": str}, …]}, ending with the user; "wish" says what judges a reply
 
 Other keys of a row are kept and do not reach the model.
@@ -136,6 +138,14 @@ TASKS = {
             "valid_form",
             "case_errors",
         ),
+    ),
+    "preference": Task(
+        title="Preferences",
+        help="tell the better of two replies from the worse",
+        columns=("messages", "chosen", "rejected"),
+        optional_columns=("choice", "source"),
+        heads={"decoder-only": "sequence"},
+        loss_unit="nats per pair",
     ),
     "prompts": Task(
         title="Prompts",
