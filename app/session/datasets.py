@@ -23,11 +23,13 @@ class Datasets(QObject):
     Signals:
         list_changed(): `list` is new.
         changed(): `sha` is another one.
+        added(sha): a dataset was added to the library, and is the one that is looked at.
         run_requested(sha): a run is to be set up on this dataset.
     """
 
     list_changed = Signal()
     changed = Signal()
+    added = Signal(str)
     run_requested = Signal(str)
 
     def __init__(self, library: Library, trash: Trash, notices: Notices, parent: QObject) -> None:
@@ -75,6 +77,7 @@ class Datasets(QObject):
         """A dataset was added to the library: look at it."""
         self.refresh()
         self.choose(sha)
+        self.added.emit(sha)
 
     def delete(self, sha: str) -> None:
         """Move a dataset to the trash. Runs on it stay, but cannot be resumed until it is restored."""

@@ -56,7 +56,11 @@ def self_agreement(pairs: Sequence[Pair]) -> Share:
 
 def left_share(pairs: Iterable[Pair]) -> Share:
     """How often a person who chose a side chose the left one. Sides are drawn by chance, so half is no bias."""
-    sides = [pair.chosen_side for pair in pairs if pair.by == PERSON and pair.chosen_side]
+    sides = [
+        pair.chosen_side
+        for pair in pairs
+        if pair.by == PERSON and pair.chosen_side and not (pair.a.edited or pair.b.edited)
+    ]
     return Share(n_yes=sides.count("left"), n=len(sides))
 
 
@@ -80,7 +84,7 @@ def matches(pairs: Iterable[Pair]) -> list[Match]:
 
 
 def makers(pairs: Iterable[Pair]) -> Mapping[str, int]:
-    """Who judged how many pairs, repeats and skipped ones apart."""
+    """Who judged how many pairs, without repeats and skipped ones."""
     counts: dict[str, int] = {}
     for pair in pairs:
         if not pair.repeats and pair.choice != "skip":
