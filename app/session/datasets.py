@@ -23,7 +23,7 @@ class Datasets(QObject):
     Signals:
         list_changed(): `list` is new.
         changed(): `sha` is another one.
-        added(sha): a dataset was added to the library, and is the one that is looked at.
+        added(sha): a dataset that was added to the library is in the list, and is the one that is looked at.
         run_requested(sha): a run is to be set up on this dataset.
     """
 
@@ -36,7 +36,7 @@ class Datasets(QObject):
         super().__init__(parent)
         self._library, self._trash = library, trash
         self._list: tuple[DatasetInfo, ...] | None = None
-        self.sha = ""
+        self.sha = self._added = ""
         self._reader = LatestTask(self)
         self._reader.done.connect(self._on_read)
         self._reader.failed.connect(notices.fail)
@@ -75,9 +75,9 @@ class Datasets(QObject):
 
     def add(self, sha: str) -> None:
         """A dataset was added to the library: look at it."""
+        self._added = sha
         self.refresh()
         self.choose(sha)
-        self.added.emit(sha)
 
     def delete(self, sha: str) -> None:
         """Move a dataset to the trash. Runs on it stay, but cannot be resumed until it is restored."""
@@ -104,3 +104,7 @@ class Datasets(QObject):
     def _on_read(self, found: builtins.list[DatasetInfo]) -> None:
         self._list = tuple(found)
         self.list_changed.emit()
+        if self._added and self.info(self._added) is not None:
+            added, self._added = self._added, ""
+            self.choose(added)
+            self.added.emit(added)

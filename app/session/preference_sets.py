@@ -45,10 +45,10 @@ class PreferenceSets(QObject):
         return self._pairs
 
     def names(self) -> list[str]:
-        """The sets of the library, and the current one."""
+        """The sets of the library, the current one, and the usual one."""
         from models.data.preferences.store import list_sets
 
-        return sorted({*list_sets(self._library), self.name}, key=str.casefold)
+        return sorted({*list_sets(self._library), self.name, DEFAULT_NAME}, key=str.casefold)
 
     def choose(self, name: str) -> bool:
         """Make a set the current one; it is made with its first pair. Returns whether its name can be one."""

@@ -15,7 +15,7 @@ from typing import Any
 from models.data.tiny_world.wishes import HAPPY, SHORT, WISHES, marks_of
 from models.settings.slots import check_settings, slot
 
-_GROUP = "Annotator"
+_GROUP = "What it likes"
 
 
 @dataclass(frozen=True, kw_only=True)

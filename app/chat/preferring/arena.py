@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from PySide6.QtCore import QPoint, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QTextCursor
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import EmptyState, button, column, label, row, scrolling
 from app.kit.labels import ElidedLabel
 from app.kit.layout.flow_layout import FlowLayout
-from app.kit.text.growing_field import GrowingField
 from app.kit.text.word_difference import ComparedText
 from app.kit.theme import SPACE, ThemeProvider
 from models.data.preferences.store import Pair, Reply
@@ -24,6 +23,27 @@ _KEYS = {
     Qt.Key.Key_Up: "bad",
     Qt.Key.Key_S: "skip",
 }
+
+
+class ReplyEditor(QPlainTextEdit):
+    """A reply that is improved.
+
+    Signals:
+        entered(): Enter was pressed, without Shift.
+    """
+
+    entered = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setTabChangesFocus(True)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        is_enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if is_enter and not event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            self.entered.emit()
+        else:
+            super().keyPressEvent(event)
 
 
 class ReplyCard(QFrame):
@@ -47,7 +67,7 @@ class ReplyCard(QFrame):
         self.reply: Reply | None = None
         self.text = ComparedText(f"{side.capitalize()} reply", theme)
         self.note = label(_CUT, "caption")
-        self.field = GrowingField()
+        self.field = ReplyEditor()
         self.field.setAccessibleName("Improved reply")
         self.save = button("Save", theme, self._save, role="primary", tip="It beats both replies (Enter)")
         self.cancel = button("Cancel", theme, self.closed.emit, tip="Leave it as it is (Esc)")
@@ -57,7 +77,6 @@ class ReplyCard(QFrame):
         line.setStretch(0, 1)
         edited = column(self.field, spacing=SPACE // 2)
         edited.addLayout(line)
-        edited.addStretch(1)
         self._editor.setLayout(edited)
         self._editor.hide()
         inside = QWidget()
@@ -71,7 +90,7 @@ class ReplyCard(QFrame):
         lines.addWidget(label(side.capitalize(), "caption"))
         lines.addWidget(self._area, 1)
         lines.addWidget(self._editor, 1)
-        self.field.send_pressed.connect(self._save)
+        self.field.entered.connect(self._save)
 
     def show_reply(self, reply: Reply, other: Reply, *, marked: bool) -> None:
         """Show a reply, with what `other` does not say marked or not."""

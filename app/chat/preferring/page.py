@@ -363,6 +363,7 @@ class ComparePage(QWidget):
             return
         self._steps.append(step)
         self._n_chosen += 1
+        self.arena.stop_editing()
         self.arena.pair = None
         self._show_next()
         self.arena.say(revealed(pairs[0], is_edited=len(pairs) > 1))

@@ -50,6 +50,7 @@ class Results(QFrame):
         super().__init__(parent)
         self.setProperty("role", "card")
         self._session = session
+        self._made = ""
         self.sets = ElidedCombo()
         self.sets.setAccessibleName("Set of pairs")
         self.sets.setToolTip("The set that your choices are added to")
@@ -86,6 +87,7 @@ class Results(QFrame):
         lines.addWidget(self.make)
         self.sets.activated.connect(self._on_set)
         session.preferences.changed.connect(self.refresh)
+        session.datasets.added.connect(self._on_added)
         self.refresh()
 
     @property
@@ -137,12 +139,17 @@ class Results(QFrame):
 
     @Slot(object)
     def _on_made(self, made: tuple[str, str, dict[str, int]]) -> None:
-        sha, name, left = made
+        self._made, name, left = made
         behind = ", ".join(f"{n:,} {reason}" for reason, n in left.items())
         more = f" Left behind: {behind}." if behind else ""
-        self._session.datasets.add(sha)
+        self._session.datasets.add(self._made)
         self._session.notices.say(f"“{name}” is a dataset now.{more}")
-        self.dataset_made.emit()
+
+    @Slot(str)
+    def _on_added(self, sha: str) -> None:
+        if sha == self._made:
+            self._made = ""
+            self.dataset_made.emit()
 
 
 def result_bars(pairs: Sequence[Pair]) -> list[Bar]:
