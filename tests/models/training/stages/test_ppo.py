@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shutil
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 
 from models.alignment import reward_model
 from models.alignment.reward_model import RewardModel, check_reward_model
+from models.data.corpus import build_examples_corpus
 from models.events import Notice, TrainMetrics
 from models.interop.loading import load_model
 from models.library.library import Library
@@ -30,7 +32,7 @@ from tests.models.training.stages.support import (
     spec_of,
     train_in_two,
 )
-from tests.models.training.support import final_weights, make_run, result_of, train
+from tests.models.training.support import final_weights, fork, make_run, result_of, train, train_alone
 
 Reward = Callable[[Callable[[str], float]], None]
 
@@ -98,6 +100,30 @@ def test_resumes_exactly(library: Library, parent: RunFolder, reward: Reward, al
     assert rows_of(parts) == rows_of(whole)
     expected = final_weights(whole)
     assert all(torch.equal(weight, expected[name]) for name, weight in final_weights(parts).items())
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_resumes_exactly(library: Library, parent: RunFolder) -> None:
+    """What a process learns from that nobody can patch: replies that end by themselves earn more than others."""
+    align = {"stage": "ppo", "end_penalty": 1.0, "max_tokens": 60, "beta": 0.05}
+    whole, parts = (run_of(library, parent, align, steps=14, checkpoint_interval=2) for _ in range(2))
+    steps = figures(train(whole, library))
+    assert max(step["val/n_updates"] for step in steps) > 0
+    for n_rows in (1, 4, 5, 8, 11):
+        process = fork(train_alone, str(parts.folder), str(library.home))
+        while process.is_alive() and n_of_rows(parts) < n_rows:
+            time.sleep(0.001)  # a core is all it may have
+        process.kill()
+        process.join()
+    train(parts, library)
+    assert rows_of(parts) == rows_of(whole)
+    expected = final_weights(whole)
+    assert all(torch.equal(weight, expected[name]) for name, weight in final_weights(parts).items())
+
+
+def n_of_rows(run: RunFolder) -> int:
+    path = run.folder / "alignment.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 @pytest.mark.parametrize("stage", ["ppo", "grpo"])
@@ -205,8 +231,6 @@ def test_advantages_of_replies_of_different_lengths() -> None:
 
 
 def test_a_wish_is_needed_where_there_is_no_reward_model(library: Library, parent: RunFolder) -> None:
-    from models.data.corpus import build_examples_corpus
-
     rows = [{"messages": [{"role": "user", "content": f"Say {i}"}]} for i in range(4)]
     build_examples_corpus(library, rows[:2], rows[2:], "plain", None, task="prompts")
     with pytest.raises(ValueError, match=r"choose a reward model \(align\.reward_model\)"):
