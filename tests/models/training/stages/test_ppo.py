@@ -235,4 +235,7 @@ def test_a_wish_is_needed_where_there_is_no_reward_model(library: Library, paren
     build_examples_corpus(library, rows[:2], rows[2:], "plain", None, task="prompts")
     with pytest.raises(ValueError, match=r"choose a reward model \(align\.reward_model\)"):
         train(run_of(library, parent, {"stage": "ppo"}, "plain"), library)
+    build_examples_corpus(library, rows, [], "no held-out ones", None, task="prompts")
+    with pytest.raises(ValueError, match="'no held-out ones' has no prompts for validation: use another dataset"):
+        train(run_of(library, parent, {"stage": "ppo"}, "no held-out ones"), library)
     assert spec_of(library, parent, {"stage": "ppo"}).align is not None
