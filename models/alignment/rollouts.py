@@ -16,6 +16,7 @@ from models.chat.own_template import encode_messages
 from models.data.batch import Batch
 from models.data.corpus import Corpus, Example
 from models.data.epoch_permutations import EpochOrder, EpochPermutations
+from models.data.importing.plan import SPLIT_WORDS
 from models.inference.many_replies import DrawnReply
 from models.tokenizers.special_tokens import end_id
 
@@ -46,10 +47,13 @@ class Prompts:
             longest: tokens that a prompt may have. at_most: so many of them, the first ones.
 
         Raises:
-            ValueError: where none is short enough, or the tokenizer has no role tokens or no end token.
+            ValueError: where there are none, none is short enough, or the tokenizer has no role tokens or no end token.
         """
         found: dict[tuple[int, ...], Prompt] = {}
-        for row in corpus.rows(split) if split in corpus.splits else ():
+        rows = corpus.rows(split)
+        if not len(rows):
+            raise ValueError(f"{corpus.label!r} has no prompts for {SPLIT_WORDS[split]}: use another dataset.")
+        for row in rows:
             ids = tuple(encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0])
             if len(ids) <= longest:
                 found.setdefault(ids, Prompt(row=row, ids=ids))

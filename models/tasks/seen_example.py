@@ -8,7 +8,6 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.chat.own_template import encode_reply
 from models.chat.template_config import ChatTemplateConfig, template_to_teach
 from models.data.examples import ExampleForm, encode_examples
 from models.settings.model_config import ModelConfig
@@ -71,9 +70,9 @@ def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels:
         return _labelled(task, row, tokenizer, labels)
     topology = "encoder-decoder" if task == "text-to-text" else "decoder-only"
     config = ModelConfig(topology=topology, context_length=_MAX_CONTEXT)
-    if task == "preference":
-        return _compared(row, tokenizer)
     form = ExampleForm(template=template_to_teach(ChatTemplateConfig(), config, tokenizer), model=config)
+    if task == "preference":
+        return _compared(row, tokenizer, form)
     [(ids, counts)], _ = encode_examples([dict(row)], ManyTextsEncoder(tokenizer), form)
     predicted = {i for i, each in enumerate(counts) if each}
     if task == "language":
@@ -103,20 +102,23 @@ def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels:
     )
 
 
-def _compared(row: Mapping[str, Any], tokenizer: Tokenizer) -> SeenExample:
-    """Each reply after the prompt, with its end token."""
-    titles = {"chosen": "The better reply", "rejected": "The other reply"}
-    if row.get("choice") == "tie":
-        titles = dict.fromkeys(titles, "One of two that are about equal")
-    texts = []
-    for side, title in titles.items():
-        prompt, reply = encode_reply(tokenizer, row["messages"], row[side])
-        ids = [*prompt, *reply]
-        texts.append(SeenText(title=title, tokens=token_row(tokenizer, ids, predicted=range(len(prompt), len(ids)))))
+def _compared(row: Mapping[str, Any], tokenizer: Tokenizer, form: ExampleForm) -> SeenExample:
+    is_tie = row.get("choice") == "tie"
+    titles = ("One reply", "The other") if is_tie else ("The better reply", "The worse reply")
+    sides = [
+        {"messages": [*row["messages"], {"role": "assistant", "content": row[side]}]} for side in ("chosen", "rejected")
+    ]
+    read, _ = encode_examples(sides, ManyTextsEncoder(tokenizer), form)
+    # Of the conversation, what counts are all replies; a preference is about the last one.
+    lasts = [max((i for i, each in enumerate(counts) if not each), default=-1) + 1 for _, counts in read]
+    texts = [
+        SeenText(title=title, tokens=token_row(tokenizer, ids, predicted=range(last, len(ids))))
+        for title, (ids, _), last in zip(titles, read, lasts, strict=True)
+    ]
+    what = "neither is better" if is_tie else "the first one is better"
     return SeenExample(
         texts=tuple(texts),
-        what_counts="A reward model reads each to its end and scores it; DPO compares how likely the tokens of both "
-        "replies are, their end tokens included.",
+        what_counts=f"Both replies to one prompt, each with its end token: {what}. The prompt is only read.",
     )
 
 

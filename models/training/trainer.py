@@ -275,7 +275,9 @@ class Trainer:
         if was_validated and self._evaluator.is_enough(state) and self._stop is None:
             yield from self._forgetting.measure(context, self.step, is_end=True)
             n, scorer = state.n_since_lowest, context.scorer
-            better = "a new lowest loss" if scorer is None else f"a better {METRICS[scorer.metric].title}"
+            better = "a new lowest loss" if self.run.spec.align is None else "a better result"
+            if scorer is not None:
+                better = f"a better {METRICS[scorer.metric].title}"
             yield from self._record.event("early stop", self.step, f"{n} validations without {better}")
             self._stop = (True, "stopped")
         keep, status = self._stop or (True, "finished" if self.step == config.steps else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -50,9 +51,7 @@ def make_stage(
     align = run.spec.align
     if align is None:
         return TextStage(context, run.spec.train, evaluator)
-    reference = build_from_base(run)
-    reference.to(context.device.device).requires_grad_(False).eval()
-    maker = _Maker(run=run, align=align, context=context, evaluator=evaluator, reference=reference)
+    maker = _Maker(run=run, align=align, context=context, evaluator=evaluator)
     corpus = open_run_corpus(library, run)
     return (yield from (maker.of_pairs(corpus) if align.task == "preference" else maker.of_prompts(corpus)))
 
@@ -63,7 +62,11 @@ class _Maker:
     align: AlignSpec
     context: TrainingContext
     evaluator: Evaluator
-    reference: AnyModel
+
+    @cached_property
+    def reference(self) -> AnyModel:
+        """The model as it was before the first step."""
+        return build_from_base(self.run).to(self.context.device.device).requires_grad_(False).eval()
 
     def of_pairs(self, corpus: Corpus) -> Generator[Event, None, Stage]:
         yield Phase(name="Reading the pairs")
@@ -101,7 +104,8 @@ class _Maker:
         reward_model, of_judge = None, dict[str, Tensor]()
         if align.reward_model:
             reward_model = yield from self._scaled_model(prompts)
-            judge, of_judge = ModelJudge(reward_model), {_SCALE: torch.tensor([reward_model.mean, reward_model.std])}
+            scale = torch.tensor([reward_model.mean, reward_model.std], dtype=torch.float64)
+            judge, of_judge = ModelJudge(reward_model), {_SCALE: scale}
         else:
             judge = WishJudge([*prompts.rows, *held_out.rows], corpus.label)
         replies = self._held_out(held_out, judge)
