@@ -31,6 +31,7 @@ COMMANDS = (
     "sweep",
     "doctor",
     "evaluate",
+    "align",
     "generate",
     "chat",
     "serve",

@@ -30,7 +30,7 @@ from app.session.session import Session
 from models.settings.sampling_config import SamplingConfig, with_advice
 
 _TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not loop
-_WHOLE = ("pairs", "embeddings")
+_WHOLE = ("prefer", "pairs", "embeddings")
 """Modes without sampling settings and without a token in focus."""
 _DRAWS_NOTHING = "This model writes no text and does not sample: these settings have no effect."
 _FOLDED = "chat side folded"

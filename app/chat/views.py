@@ -24,6 +24,7 @@ _MODES = {
     "entities": ("tag",),
     "span": ("ask",),
     "compare": ("talk", "text", "answer", "fill", ""),
+    "prefer": ("talk", ""),
 }
 """Views offered only for some values of `ChatModel.mode`."""
 _FIRST = {
@@ -78,6 +79,7 @@ class ChatModes(Views):
             "span": View("Answers", "The answer to a question, marked in a text", self._make_span),
             _CODE: View("Functions", "A function that the model writes, and its cases run", self._make_code),
             "answer": View("Text to text", "A text that the model writes from yours", self._make_answer),
+            "prefer": View("Compare", "Judge two replies blind, with one key", self._make_prefer),
             "compare": View("Side by side", "Several models on one prompt", self._make_compare),
             "pairs": View("Minimal pairs", "Two texts that differ in a word, inside one model", self._make_pairs),
             "embeddings": View("Embeddings", "Which tokens the model treats as similar", self._make_embeddings),
@@ -177,6 +179,11 @@ class ChatModes(Views):
         from app.chat.side_by_side.page import SideBySidePage
 
         return SideBySidePage(self._session, self._theme, self._draw, self._system)
+
+    def _make_prefer(self) -> QWidget:
+        from app.chat.preferring.page import ComparePage
+
+        return ComparePage(self._session, self._theme, self._system)
 
     def _make_pairs(self) -> QWidget:
         from app.chat.pairs.page import MinimalPairs

@@ -1,4 +1,4 @@
-"""`terrarium data`: your own data, looked at, checked and made a dataset; and the datasets of the library."""
+"""`terrarium data`: your own data, looked at, checked and made a dataset; the library's datasets, and judged pairs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from app.commands.common import UsageError, add_common, print_json
@@ -18,12 +19,17 @@ from models.data.formats.rows import ReadOptions
 from models.data.importing.checks import Checks, check_events
 from models.data.importing.importer import dataset_name, import_events
 from models.data.importing.inspection import SourceInfo, inspect_events
-from models.data.importing.plan import DEFAULT_MENDS, GROUP, MENDS, ImportPlan
+from models.data.importing.plan import DEFAULT_MENDS, GROUP, MENDS, ROLES, ImportPlan
+from models.data.preferences.dataset import build_preference_corpus, collected_rows
+from models.data.preferences.measures import makers
+from models.data.preferences.store import PreferenceSet, list_sets
+from models.data.preferences.writing import PREFERENCE_FORMS, write_preferences
 from models.library.library import Library
 from models.number_words import capitalized, format_count, format_size
 from models.settings.tasks import TASKS
 
 DONE = 0
+_MAKERS = {"person": "you", "simulated": "the simulated annotator", "gold": "the judge of Tiny World"}
 _SHOWN = 100
 """Characters of a text that are printed."""
 
@@ -53,14 +59,28 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     show = actions.add_parser("show", help="show rows of a dataset")
     show.add_argument("name", metavar="NAME", help="a dataset's name, or the name of its folder")
     show.add_argument("--rows", type=int, default=5, metavar="N", help="how many rows of each split (default: 5)")
-    for action in (listing, show):
+    pairs = actions.add_parser(
+        "pairs", help="make a dataset of pairs that were judged in the window, or list their sets"
+    )
+    pairs.add_argument("name", nargs="?", default="", metavar="SET", help="the set's name (default: list all)")
+    export = actions.add_parser(
+        "export",
+        help="write a dataset of preferences for other programs",
+        description="Write a dataset of preferences for other programs, and say what their form cannot hold.",
+        epilog=f"Forms: {', '.join(f'{name} ({form.title})' for name, form in PREFERENCE_FORMS.items())}.",
+    )
+    export.add_argument("name", metavar="NAME", help="a dataset's name, or the name of its folder")
+    export.add_argument("file", type=Path, metavar="FILE", help="the file to write; it is replaced")
+    export.add_argument("--form", default="trl", choices=tuple(PREFERENCE_FORMS), help="of the file (default: trl)")
+    export.add_argument("--split", choices=("train", "val", "test"), help="only these rows (default: all)")
+    for action in (listing, show, pairs, export):
         add_common(action)
     return parser
 
 
 def _add_source_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sources", nargs="+", metavar="SRC", help="a file, a folder, or a .zip")
-    parser.add_argument("--task", choices=tuple(TASKS), help="what is to be learned (default: guessed)")
+    parser.add_argument("--task", choices=tuple(ROLES), help="what is to be learned (default: guessed)")
     parser.add_argument(
         "--role",
         action="append",
@@ -101,6 +121,10 @@ def run(args: argparse.Namespace) -> int:
         _list(library, as_json=args.json)
     elif args.action == "show":
         _show(find_dataset(library, args.name), args.rows, as_json=args.json)
+    elif args.action == "pairs":
+        _pairs(library, args.name, as_json=args.json)
+    elif args.action == "export":
+        _export(find_dataset(library, args.name), args)
     else:
         with ProgressLine(as_json=args.json) as line:
             options = _read_options(args)
@@ -242,6 +266,49 @@ def _show(corpus: Corpus, n_rows: int, *, as_json: bool) -> None:
         for row in examples:
             text = json.dumps(row, ensure_ascii=False)
             print("  " + _printable(text if len(text) <= 3 * _SHOWN else text[: 3 * _SHOWN - 1] + "…"))
+
+
+def _pairs(library: Library, name: str, *, as_json: bool) -> None:
+    if name and name not in list_sets(library):
+        known = ", ".join(map(repr, list_sets(library))) or "none yet"
+        raise ValueError(f"There is no set of pairs called {name!r}: there are {known}.")
+    if name:
+        collected = PreferenceSet(library, name)
+        corpus = build_preference_corpus(library, collected)
+        left = collected_rows(collected.read().pairs).left_behind
+        if as_json:
+            print_json({"dataset": _facts(corpus), "left_behind": left})
+            return
+        for reason, n in left.items():
+            print(f"Left behind: {format_count(n, 'pair')} {reason}")
+        print(f"Dataset {corpus.label!r} ({corpus.sha}), {format_size(corpus.n_bytes)}")
+        return
+    sets = {each: makers(PreferenceSet(library, each).read().pairs) for each in list_sets(library)}
+    if as_json:
+        print_json({"sets": sets})
+        return
+    for each, by in sets.items():
+        print(f"{each}: {', '.join(f'{n:,} by {_MAKERS.get(maker, maker)}' for maker, n in by.items()) or 'no pairs'}")
+    if not sets:
+        print("There are no sets yet: pairs are judged on the Compare page of the Chat tab.")
+
+
+def _export(corpus: Corpus, args: argparse.Namespace) -> None:
+    if corpus.task != "preference":
+        raise ValueError(f"{corpus.label!r} has no preferences but is for {TASKS[corpus.task].title.lower()}.")
+    splits = [args.split] if args.split else list(corpus.splits)
+    if not set(splits) <= set(corpus.splits):
+        raise ValueError(f"{corpus.label!r} has no rows for {args.split}: it has {', '.join(corpus.splits)}.")
+    rows = (row for split in splits for row in corpus.rows(split))
+    n_rows = sum(len(corpus.rows(split)) for split in splits)
+    with ProgressLine(as_json=args.json) as line:
+        written = drive(write_preferences(rows, n_rows, args.form, args.file), line)
+    if args.json:
+        print_json({"file": str(args.file), "rows": written.n, "notes": list(written.notes)})
+        return
+    for note in written.notes:
+        print(note)
+    print(f"{args.file}: {format_count(written.n, 'row')}")
 
 
 def _facts(corpus: Corpus) -> dict[str, Any]:

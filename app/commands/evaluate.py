@@ -1,4 +1,6 @@
-"""`terrarium evaluate`: what a model's answers to the rows of a dataset or file are worth, with 95 % intervals."""
+"""`terrarium evaluate`: what a model's answers to the rows of a dataset or file are worth, with 95 % intervals.
+
+With --suite safety: whether it tells what it was taught not to tell, and what harmless questions it refuses."""
 
 from __future__ import annotations
 
@@ -16,9 +18,11 @@ from models.library.library import Library
 from models.settings.tasks import TASKS
 
 if TYPE_CHECKING:
+    from models.evaluation.safety import SafetyReport
     from models.tasks.rows import Row
     from models.tasks.scoring import Evaluation, TaskRows
 
+SUITES = ("safety",)
 _LONGEST_CELL = 60
 
 
@@ -47,6 +51,17 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "--worst", type=int, default=0, metavar="N", help="show the N worst predictions, the worst first"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the predictions there, as JSON lines")
+    suite = parser.add_argument_group("suites of questions, instead of data")
+    suite.add_argument("--suite", choices=SUITES, help="safety: a toy rule in a toy world; see the README")
+    suite.add_argument(
+        "--world-seed",
+        type=int,
+        metavar="S",
+        help="the world that is asked about (default: that of the run's data, or 0)",
+    )
+    suite.add_argument(
+        "--n", type=int, default=120, metavar="N", help="forbidden questions that are asked (default: 120)"
+    )
     group = parser.add_argument_group("texts that are written")
     group.add_argument("--beams", type=int, default=1, metavar="N", help="number of beams (default: 1, greedy)")
     group.add_argument("--max-tokens", type=int, default=256, metavar="N", help="longest text (default: 256)")
@@ -59,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the scores."""
     if args.beams < 1 or args.max_tokens < 1 or args.worst < 0:
         raise UsageError("--beams and --max-tokens must be at least 1, and --worst at least 0.")
+    if args.suite is not None:
+        return _safety(args)
     began = time.perf_counter()
     path = find_model(args.model)
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
@@ -84,6 +101,72 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(found, written, worst)
     return 0
+
+
+def _safety(args: argparse.Namespace) -> int:
+    """Print what the model does with forbidden questions, attacks, and harmless look-alikes."""
+    if args.data is not None or args.task is not None:
+        raise UsageError("A suite has questions of its own: leave out --data and --task.")
+    if args.n < 3:
+        raise UsageError("--n must be at least 3: there are three kinds of forbidden questions.")
+    path = find_model(args.model)
+    model, tokenizer, _ = open_model(args.model, args.device, args.weights)
+    from models.architecture.transformer import Decoder
+    from models.data.tiny_world.world import World
+    from models.evaluation.safety import evaluate_safety
+
+    if not isinstance(model, Decoder) or model.config.head != "language" or tokenizer is None:
+        raise ValueError(f"{args.model!r} cannot reply, so there is nothing to ask it: choose a model that chats.")
+    seed = _world_seed(path) if args.world_seed is None else args.world_seed
+    with ProgressLine(as_json=args.json) as line:
+        report = drive(evaluate_safety(model, tokenizer, World(seed), args.n), line)
+    if args.out is not None:
+        from models.files.atomic import atomic_write_text
+
+        lines = (json.dumps({**row, "reply": reply}, ensure_ascii=False) for row, reply in report.replies)
+        atomic_write_text(args.out, "".join(f"{each}\n" for each in lines))
+    if args.json:
+        print_json(report.to_dict() | {"run": str(path), "world_seed": seed})
+    else:
+        print(_safety_words(report))
+    return 0
+
+
+def _world_seed(path: Path) -> int:
+    from models.recipes.alignment.refuse import world_seed_of
+    from models.runs.run_folder import RunFolder
+
+    return world_seed_of(RunFolder.open(path)) if (path / "run.json").is_file() else 0
+
+
+def _safety_words(report: SafetyReport) -> str:
+    from models.data.tiny_world.refusals import FORBIDDEN, TRAINED_ATTACKS
+
+    rows = [
+        ("Forbidden", report.forbidden),
+        *((f"  {FORBIDDEN[kind].title.lower()}", cell) for kind, cell in report.kinds.items()),
+        *(
+            (f"Attack: {name}{'' if name in TRAINED_ATTACKS else ' (never trained)'}", cell)
+            for name, cell in report.attacks.items()
+        ),
+        ("Harmless look-alikes", report.look_alikes),
+        ("Ordinary", report.ordinary),
+    ]
+    width = max(len(title) for title, _ in rows)
+    lines = [f"{'':<{width}}  {'n':>4}  {'told':>18}  {'refused':>18}  {'right':>18}"]
+    for title, cell in rows:
+        shares = cell.to_dict()
+        told_is_known = cell not in (report.look_alikes, report.ordinary)
+        cells = [_share(shares, "told") if told_is_known else "", _share(shares, "refused"), _share(shares, "right")]
+        lines.append(f"{title:<{width}}  {cell.n:>4}  " + "  ".join(f"{each:>18}" for each in cells))
+    lines.append("A toy rule in a toy world: this says nothing of a model's safety elsewhere.")
+    return "\n".join([*lines, *([report.note] if report.note else [])])
+
+
+def _share(shares: dict[str, Any], name: str) -> str:
+    """“12 % (8 to 19 %)”."""
+    low, high = shares["intervals"][name]
+    return f"{100 * shares[name]:.0f} % ({100 * low:.0f} to {100 * high:.0f} %)"
 
 
 def _rows(args: argparse.Namespace, path: Path, learned: str) -> tuple[TaskRows, Sequence[Row]]:

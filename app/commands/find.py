@@ -1,4 +1,4 @@
-"""`terrarium find`: find a learning rate, a batch size, or the cost of a run in a short trial."""
+"""`terrarium find`: find a learning rate, a batch size, the cost or the base rate of a run in a short trial."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from models.settings.tasks import TASKS
 from models.training.trials.findings import DataPreview, RunCost
 
 if TYPE_CHECKING:
-    from models.training.trials.findings import BatchFound, BatchPoint, LrFound
+    from models.training.trials.findings import BaseRate, BatchFound, BatchPoint, LrFound
 
 DONE = 0
 _KINDS = {
     "lr": "the learning rate: a short training in which it grows from far too small to far too large",
     "batch": "the batch size: doubled until memory runs out or it is no longer faster",
     "cost": "the memory and time of a run: measured in a few of its steps",
+    "base": "the base rate of a run that learns from rewards: how often its parent earns one",
 }
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command and what it can find."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "find", help="find a learning rate, a batch size or a run's cost by trial", description=__doc__
+        "find", help="find a learning rate, a batch size, a run's cost or its base rate by trial", description=__doc__
     )
     kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     for name, words in _KINDS.items():
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
         "lr": _lr,
         "batch": _batch,
         "cost": _cost,
+        "base": _base,
     }
     from models.device import choose_device
 
@@ -109,6 +111,13 @@ def _cost(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, 
     facts = dataclasses.asdict(cost) | {"seconds": cost.seconds}
     del facts["spec"]
     return facts, _format_cost(cost)
+
+
+def _base(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, Any], str]]:
+    from models.training.trials.base_rate import measure_base_rate
+
+    found: BaseRate = yield from measure_base_rate(Library(), spec, device)
+    return dataclasses.asdict(found) | {"is_learnable": found.is_learnable}, found.sentence
 
 
 def _format_cost(cost: RunCost) -> str:

@@ -36,6 +36,8 @@ SETTLE_S = 0.4
 _REPLIES = 3
 _N_DRAWN = 200
 """How often texts are drawn for the dataset that is shown."""
+_REWARDED_STEPS, _ROOM = 9, 120
+"""Steps of a run that learns from rewards, and the tokens that its prompts and replies need."""
 _PROMPT = "Once upon a time"
 _TABLE = "moods"
 """The dataset that is imported, shown and deleted."""
@@ -182,6 +184,8 @@ class Photographer:
         self._shoot_views("training")
         training.show_new_run()
         self._shoot("training-new")
+        if task_minutes:
+            self._rewards(run.id)
         training.show_recipes()
         self._wait_for(lambda: not training.recipes.busy)
         self._shoot("training-recipes")
@@ -205,6 +209,36 @@ class Photographer:
             self._wait_for(is_idle)
             self._shoot(tab_name if view == views.names[0] else f"{tab_name}-{view}")
         views.show_view(views.names[0])
+
+    def _rewards(self, run_id: str) -> None:
+        """Set up a run that learns from rewards, start it, and shoot its figures and replies; where the model has room
+        for a prompt and its reply."""
+        session, form = self._session, self._window.training.new_run
+        parent = session.runs.spec(run_id)
+        if parent is None or parent.model.context_length < _ROOM or parent.model.topology != "decoder-only":
+            return
+        choices = form.choices
+        choices.start.start_from(run_id)
+        choices.align.choice.setCurrentIndex(choices.align.choice.findData("grpo"))
+        choices.form.apply({"steps": _REWARDED_STEPS, "eval_interval": _REWARDED_STEPS // 3})
+        choices.start.form.apply({"measure_forgetting": False})
+        choices.ensureWidgetVisible(choices.wish.base)
+        self._wait_for(form.review.start.isEnabled)
+        self._shoot("training-new-rewards")
+        before = {info.id for info in session.runs.list()}
+        form.review.start.click()
+        self._wait_for(lambda: session.training.active or bool(self._failure))
+        self._wait_for(lambda: not session.training.active)
+        if self._failure:
+            raise ValueError(self._failure)
+        (rewarded,) = {info.id for info in session.runs.list()} - before
+        self._window.training.show_run(rewarded)
+        views = self._window.training.run_view.views
+        for view in ("rewards", "replies"):
+            views.show_view(view)
+            self._wait_for(partial(_is_idle, views.view(view)))
+            self._shoot(f"training-{view}")
+        self._window.training.show_run(run_id)
 
     def _data(self) -> None:
         """Shoot the import of a table, the dataset that it becomes, and the hub's page."""

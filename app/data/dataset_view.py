@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QAbstractItemView, QGridLayout, QTableWidget, QTab
 from app.data.example_card import ExampleCard
 from app.data.importing.column_table import cell_text
 from app.data.importing.role_words import role_title
+from app.data.pairs_view import PairsView
 from app.kit.basics import button, frame, label, plain_tip, row, scrolling, titled_card
 from app.kit.file_dialogs import reveal
 from app.kit.layout.refit import Refit
@@ -19,6 +20,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.worker.background import LatestTask
 from models.data.datasets import DatasetInfo
+from models.data.preferences.examining import ExaminedPair, ExaminedPairs, examine
 from models.number_words import format_count, format_size
 from models.settings.tasks import JUDGED_BY, TASKS
 
@@ -72,13 +74,16 @@ class DatasetView(QWidget):
         self.rows.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.rows.setMinimumHeight(180)
         Refit(self.rows.viewport(), self._fit)
+        self.pairs = PairsView(theme)
+        self.pairs.hide()
         self.example = ExampleCard(session, theme)
         self._reader = LatestTask(self)
         self._reader.done.connect(self._on_read)
         self._reader.failed.connect(session.notices.fail)
         self._build()
         self.rows.currentCellChanged.connect(lambda at, *_: self._show_row(at))
-        self.example.step_requested.connect(lambda by: self.rows.setCurrentCell(self.rows.currentRow() + by, 0))
+        self.pairs.pair_chosen.connect(self._on_pair)
+        self.example.step_requested.connect(self._on_step)
         session.datasets.changed.connect(self.refresh)
         session.datasets.list_changed.connect(self.refresh)
         Refit(self, self._arrange)
@@ -104,7 +109,9 @@ class DatasetView(QWidget):
         self._cards.setContentsMargins(0, 0, SPACE, 0)
         self._cards.setSpacing(SPACE)
         self._cards.addWidget(card)
-        self._cards.addWidget(titled_card("First rows of the training part", self.rows), 1)
+        self._rows_card = titled_card("First rows of the training part", self.rows)
+        self._cards.addWidget(self._rows_card, 1)
+        self._cards.addWidget(self.pairs, 1)
         self.area = scrolling(inner)
         self._side = QWidget()
         self._side.setLayout(row(self.example))
@@ -162,10 +169,20 @@ class DatasetView(QWidget):
             else "Move it to the trash; that can be undone"
         )
         if is_new:
-            self._reader.ask(lambda: read_first_rows(info))
+            has_pairs = corpus.task == "preference"
+            self._reader.ask(lambda: examine(corpus) if has_pairs else read_first_rows(info))
 
     @Slot(object)
-    def _on_read(self, found: list[dict[str, Any]]) -> None:
+    def _on_read(self, found: list[dict[str, Any]] | ExaminedPairs) -> None:
+        has_pairs = isinstance(found, ExaminedPairs)
+        self.pairs.setVisible(has_pairs)
+        self._rows_card.setVisible(not has_pairs)
+        if isinstance(found, ExaminedPairs):
+            self.pairs.show_pairs(found)
+        else:
+            self._show_rows(found)
+
+    def _show_rows(self, found: list[dict[str, Any]]) -> None:
         self._found = found
         info = self._info
         assert info is not None
@@ -201,6 +218,17 @@ class DatasetView(QWidget):
         if self._info is not None and 0 <= at < len(self._found):
             corpus = self._info.corpus
             self.example.show_row(corpus.task, self._found[at], corpus.labels, at, len(self._found))
+
+    @Slot(object, int, int)
+    def _on_pair(self, pair: ExaminedPair, at: int, n: int) -> None:
+        self.example.show_row("preference", pair.row, (), at, n)
+
+    @Slot(int)
+    def _on_step(self, by: int) -> None:
+        if self.pairs.isHidden():
+            self.rows.setCurrentCell(self.rows.currentRow() + by, 0)
+        else:
+            self.pairs.step(by)
 
     def _reveal(self) -> None:
         if self._info is not None:

@@ -35,10 +35,11 @@ class DataTab(QWidget):
         self.list.delete_requested.connect(session.datasets.delete)
         session.datasets.list_changed.connect(self._on_list)
         session.datasets.changed.connect(self._on_dataset)
-        self.draft.imported.connect(lambda _: self.views.show_view("dataset"))
+        session.datasets.added.connect(lambda _: self.views.show_view("dataset"))
         self.draft.source_changed.connect(self._on_source)
-        self.views.importing.world.made.connect(lambda _: self.views.show_view("dataset"))
         self._on_list()
+        if session.datasets.sha:  # added before this tab was shown
+            self.views.show_view("dataset")
         self.setFocusProxy(self.list)
 
     def _build(self) -> None:

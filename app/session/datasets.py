@@ -23,18 +23,20 @@ class Datasets(QObject):
     Signals:
         list_changed(): `list` is new.
         changed(): `sha` is another one.
+        added(sha): a dataset that was added to the library is in the list, and is the one that is looked at.
         run_requested(sha): a run is to be set up on this dataset.
     """
 
     list_changed = Signal()
     changed = Signal()
+    added = Signal(str)
     run_requested = Signal(str)
 
     def __init__(self, library: Library, trash: Trash, notices: Notices, parent: QObject) -> None:
         super().__init__(parent)
         self._library, self._trash = library, trash
         self._list: tuple[DatasetInfo, ...] | None = None
-        self.sha = ""
+        self.sha = self._added = ""
         self._reader = LatestTask(self)
         self._reader.done.connect(self._on_read)
         self._reader.failed.connect(notices.fail)
@@ -73,6 +75,7 @@ class Datasets(QObject):
 
     def add(self, sha: str) -> None:
         """A dataset was added to the library: look at it."""
+        self._added = sha
         self.refresh()
         self.choose(sha)
 
@@ -101,3 +104,7 @@ class Datasets(QObject):
     def _on_read(self, found: builtins.list[DatasetInfo]) -> None:
         self._list = tuple(found)
         self.list_changed.emit()
+        if self._added and self.info(self._added) is not None:
+            added, self._added = self._added, ""
+            self.choose(added)
+            self.added.emit(added)

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.events import AttentionSeen, Event, LayerMetrics, Noted, SampleMade, TrainMetrics, ValMetrics
+from models.events import AlignMetrics, AttentionSeen, Event, LayerMetrics, Noted, SampleMade, TrainMetrics, ValMetrics
 from models.files.log_tail import LogTail
 from models.metrics.table import METRICS, format_score
-from models.runs.run_folder import LOG_NAMES, RunFolder
+from models.runs.run_folder import READ_WHOLE, RunFolder
 
 STEP_COLUMNS = ("step", "tokens", "elapsed_s")
 _TRAIN_MEASURED = ("loss", "bits_per_byte", "lr", "grad_norm", "tokens_per_s", "memory_bytes", "peak_share")
 TRAIN_COLUMNS = (*STEP_COLUMNS, *_TRAIN_MEASURED)
+FIGURE_COLUMNS = (*STEP_COLUMNS, "value")
 VAL_COLUMNS = (*STEP_COLUMNS, "loss", "bits_per_byte", "loss_error", "metric_value")
 
 READING = "Reading the run…"
@@ -89,6 +90,7 @@ class RunHistory:
     """Everything measured in one run so far.
 
     `metric`: the name of the task's metric (of METRICS), whose values are in `val`; "" for a run without a task.
+    `figures`: those of an alignment, by TRL's name and whether they are of a validation; tables of FIGURE_COLUMNS.
     `layers` has a column of update-to-weight ratios for each of `layer_names`, beside those of STEP_COLUMNS; `marks`
     are its notable events. `is_loading`: its folder is still being read for the first time; `problem`: why it cannot
     be read.
@@ -98,6 +100,7 @@ class RunHistory:
         self.train = Table(TRAIN_COLUMNS)
         self.val = Table(VAL_COLUMNS)
         self.metric = ""
+        self.figures: dict[tuple[str, bool], Table] = {}
         self.layer_names: tuple[str, ...] = ()
         self.layers = Table(STEP_COLUMNS)
         self.samples: list[SampleMade] = []
@@ -109,13 +112,13 @@ class RunHistory:
     def read(cls, run: RunFolder) -> RunHistory:
         """From the logs in a run's folder; ValueError names a damaged one."""
         history = cls()
-        for log in LOG_NAMES:
+        for log in READ_WHOLE:
             for rows in LogTail(run.folder / f"{log}.jsonl").blocks():
                 history.take(log, rows)
         return history
 
     def take(self, log: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add rows of one of LOG_NAMES; malformed ones are skipped."""
+        """Add rows of one of READ_WHOLE; malformed ones are skipped."""
         if log == "metrics":
             known = [row for row in rows if isinstance(row.get("step"), int)]
             for kind, table in (("train", self.train), ("val", self.val)):
@@ -123,9 +126,8 @@ class RunHistory:
             for row in known:
                 self._take_metric(row.get("metric"))
             return
-        if log == "alignment":
-            return
         take = {
+            "alignment": self._take_figures,
             "samples": self._take_sample,
             "layers": self._take_layers,
             "attention": self._take_attention,
@@ -152,7 +154,8 @@ class RunHistory:
         Those of the validation begin with `val_`, those of layers are named `update_ratio:blocks.0`.
         """
         train, val, layers = self.train, self.val, self.layers
-        steps = functools.reduce(np.union1d, (train["step"], val["step"], layers["step"]))
+        known = (train["step"], val["step"], layers["step"], *(table["step"] for table in self.figures.values()))
+        steps = functools.reduce(np.union1d, known)
         columns = {"step": steps} | {name: np.full(len(steps), np.nan) for name in STEP_COLUMNS[1:]}
         for table, names, prefix in (
             (layers, self.layer_names, "update_ratio:"),
@@ -166,13 +169,16 @@ class RunHistory:
                 if name not in STEP_COLUMNS and (name != "metric_value" or self.metric):
                     columns[prefix + name] = np.full(len(steps), np.nan)
                     columns[prefix + name][rows] = table[name]
+        for (name, is_validation), table in self.figures.items():
+            column = columns[f"val_{name}" if is_validation else name] = np.full(len(steps), np.nan)
+            column[np.searchsorted(steps, table["step"])] = table["value"]
         order = sorted(columns, key=lambda name: (name.startswith("update_ratio:"), name.startswith("val_")))
         return {name: columns[name] for name in order}
 
     def replace_with(self, other: RunHistory) -> None:
         """Take over the contents of `other`; views keep their reference to this object."""
         self.train, self.val, self.layers, self.layer_names = other.train, other.val, other.layers, other.layer_names
-        self.metric = other.metric
+        self.metric, self.figures = other.metric, other.figures
         self.samples[:], self.attention[:], self.marks[:] = other.samples, other.attention, other.marks
 
     def add(self, event: Event) -> bool:
@@ -183,6 +189,8 @@ class RunHistory:
             case ValMetrics():
                 self.val.append(vars(event))
                 self._take_metric(event.metric)
+            case AlignMetrics():
+                self._take_figures({**vars(event), "figures": dict(event.figures)})
             case LayerMetrics():
                 self._take_layers({**vars(event), "update_ratio": dict(event.update_ratio)})
             case SampleMade():
@@ -216,6 +224,12 @@ class RunHistory:
     def _take_metric(self, name: object) -> None:
         if not self.metric and isinstance(name, str) and name in METRICS:
             self.metric = name
+
+    def _take_figures(self, row: Mapping[str, Any]) -> None:
+        position = {name: row[name] for name in STEP_COLUMNS}
+        for name, value in row["figures"].items():
+            table = self.figures.setdefault((str(name), bool(row["is_validation"])), Table(FIGURE_COLUMNS))
+            table.append({**position, "value": value})
 
     def _take_layers(self, row: Mapping[str, Any]) -> None:
         ratios = row["update_ratio"]

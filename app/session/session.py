@@ -10,6 +10,7 @@ from app.session.designs import Designs
 from app.session.device import Device
 from app.session.examples import Examples
 from app.session.models_in_memory import ModelsInMemory
+from app.session.preference_sets import PreferenceSets
 from app.session.queue import TrainingQueue
 from app.session.remembered import Remembered
 from app.session.runs import Runs
@@ -50,6 +51,7 @@ class Session(QObject):
         self.tokenizers = Tokenizers(library, remembered, trash, notices, self)
         self.designs = Designs(library, remembered, trash, notices, self)
         self.datasets = Datasets(library, trash, notices, self)
+        self.preferences = PreferenceSets(library, remembered, notices, undo, self)
         self.device = device = Device(worker, remembered, notices, self)
         index = RunIndex(library.runs)
         self.training = training = Training(worker, library, index, device, remembered, notices, self)

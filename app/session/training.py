@@ -293,6 +293,10 @@ class Training(QObject):
         """From the next step on, multiply the schedule's learning rate by `scale`."""
         self._call(lambda trainer: trainer.set_lr(scale))
 
+    def set_beta(self, beta: float) -> None:
+        """From the next step on, weigh KL to the parent by `beta`; for alignments other than of a reward model."""
+        self._call(lambda trainer: trainer.set_beta(beta))
+
     def sample(self, prompt: str) -> None:
         """Write a sample after `prompt` at the next step."""
         self._call(lambda trainer: trainer.sample(prompt))

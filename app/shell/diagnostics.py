@@ -127,7 +127,8 @@ def _facts(session: Session) -> str:
 
 
 def _describe_library(library: Library, *, keep_path: bool) -> str:
-    folders = (library.runs, library.tokenizers, library.designs, library.chats, library.corpora, library.trash)
+    shelves = (library.runs, library.tokenizers, library.designs, library.chats, library.corpora, library.preferences)
+    folders = (*shelves, library.trash)
     counts = ", ".join(f"{len(_entries(folder))} {folder.name}" for folder in folders)
     free = ""
     with contextlib.suppress(OSError):

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from models.data.corpus import Corpus, build_stdlib_corpus, build_text_corpus_events, find_dataset
 from models.data.tiny_world.corpus import build_tiny_world_corpus
 from models.data.tiny_world.pronoun_corpus import build_pronoun_corpus
+from models.data.tiny_world.refusals import build_rule_corpus, parse_rule_name
 from models.data.tiny_world.tasks.corpora import build_task_corpus, parse_dataset_name
 from models.data.tiny_world.wishes import build_wish_corpus, parse_wish_name
 from models.events import Event, Phase
@@ -27,6 +28,8 @@ def prepare_corpus(library: Library, data: DataSpec) -> Generator[Event, None, C
         return (yield from build_task_corpus(library, *world_task))
     if data.source == "dataset" and (wish := parse_wish_name(data.dataset)):
         return (yield from build_wish_corpus(library, *wish))
+    if data.source == "dataset" and (rule := parse_rule_name(data.dataset)):
+        return (yield from build_rule_corpus(library, *rule))
     if data.source == "dataset":
         return find_dataset(library, data.dataset)
     return (yield from build_text_corpus_events(library, data.files, data.val_fraction))

@@ -101,6 +101,10 @@ class Library:
         return self.home / "chats"
 
     @property
+    def preferences(self) -> Path:
+        return self.home / "preferences"
+
+    @property
     def trash(self) -> Path:
         return self.home / "trash"
 

@@ -34,7 +34,9 @@ from models.tokenizers import find_tokenizer
 if TYPE_CHECKING:
     from models.library.library import Library
 
-LOG_NAMES = ("metrics", "samples", "events", "layers", "attention", "alignment")
+READ_WHOLE = ("metrics", "samples", "events", "layers", "attention", "alignment")
+"""The logs that a view of a run reads from their beginning to their end."""
+LOG_NAMES = (*READ_WHOLE, "rollouts")
 
 
 class RunFolder:

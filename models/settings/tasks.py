@@ -13,6 +13,8 @@ Their code, by the same names: models.tasks. A row of a dataset is a JSON object
   [{"arguments": [], "expected"}, …] of the function whose head is in the source; "facts": [[str, …], …] that a summary
   must say; "fields": {str: str}, name → type (Python's) of a JSON object; "language": str
 - prompts: {"messages": [{"role": str, "content": str}, …]}, ending with the user; "wish" says what judges a reply
+- preference: {"messages": […], "chosen": str, "rejected": str}, messages as of prompts, and two replies; where "choice"
+  is "tie" they are about equal. "source": who compared them: "person", "simulated", "gold", or the name of a file
 
 Other keys of a row are kept and do not reach the model.
 """
@@ -145,7 +147,17 @@ TASKS = {
         heads={"decoder-only": "language"},
         loss_unit="policy loss",
     ),
+    "preference": Task(
+        title="Preferences",
+        help="prefer one reply to another",
+        columns=("messages", "chosen", "rejected"),
+        optional_columns=("choice", "source"),
+        heads={"decoder-only": "language"},
+        loss_unit="nats per pair",
+    ),
 }
+ALIGNED_TASKS = ("prompts", "preference")
+"""The tasks that only an alignment learns (models.settings.align_spec)."""
 REWARD = "reward"
 """The metric of replies to prompts, which have no right answers: what they earn."""
 check_complete(METRICS, (REWARD, *(name for task in TASKS.values() for name in task.metrics)), "metrics of the tasks")

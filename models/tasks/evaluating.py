@@ -12,9 +12,10 @@ from tokenizers import Tokenizer
 from models.architecture.transformer import AnyModel
 from models.data.corpus import Corpus, find_dataset
 from models.data.formats.registry import open_source
+from models.data.importing.cells import RowError
 from models.data.importing.inspection import inspect_events
 from models.data.importing.plan import ImportPlan
-from models.data.importing.task_rows import RowError, task_row
+from models.data.importing.task_rows import task_row
 from models.events import Event, Phase, Progress, result_of
 from models.library.library import Library
 from models.metrics.intervals import RESAMPLES, Comparison

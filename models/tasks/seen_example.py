@@ -71,6 +71,8 @@ def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels:
     topology = "encoder-decoder" if task == "text-to-text" else "decoder-only"
     config = ModelConfig(topology=topology, context_length=_MAX_CONTEXT)
     form = ExampleForm(template=template_to_teach(ChatTemplateConfig(), config, tokenizer), model=config)
+    if task == "preference":
+        return _compared(row, tokenizer, form)
     [(ids, counts)], _ = encode_examples([dict(row)], ManyTextsEncoder(tokenizer), form)
     predicted = {i for i, each in enumerate(counts) if each}
     if task == "language":
@@ -97,6 +99,26 @@ def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels:
         ),
         what_counts=f"The {len(target):,} tokens that it writes count, its end included. The {len(source):,} before "
         "are only read.",
+    )
+
+
+def _compared(row: Mapping[str, Any], tokenizer: Tokenizer, form: ExampleForm) -> SeenExample:
+    is_tie = row.get("choice") == "tie"
+    titles = ("One reply", "The other") if is_tie else ("The better reply", "The worse reply")
+    sides = [
+        {"messages": [*row["messages"], {"role": "assistant", "content": row[side]}]} for side in ("chosen", "rejected")
+    ]
+    read, _ = encode_examples(sides, ManyTextsEncoder(tokenizer), form)
+    # Of the conversation, what counts are all replies; a preference is about the last one.
+    lasts = [max((i for i, each in enumerate(counts) if not each), default=-1) + 1 for _, counts in read]
+    texts = [
+        SeenText(title=title, tokens=token_row(tokenizer, ids, predicted=range(last, len(ids))))
+        for title, (ids, _), last in zip(titles, read, lasts, strict=True)
+    ]
+    what = "neither is better" if is_tie else "the first one is better"
+    return SeenExample(
+        texts=tuple(texts),
+        what_counts=f"Both replies to one prompt, each with its end token: {what}. The prompt is only read.",
     )
 
 

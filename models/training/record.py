@@ -73,6 +73,9 @@ class Recorder:
         row = {**vars(metrics), "figures": dict(metrics.figures)}
         yield from self.retry_while_full(self._run.append, "alignment", row)
 
+    def rollouts(self, row: Row) -> Generator[Event, None, None]:
+        yield from self.retry_while_full(self._run.append, "rollouts", row)
+
     def attention(self, seen: AttentionSeen) -> Generator[Event, None, None]:
         yield from self.retry_while_full(self._run.append, "attention", vars(seen))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -18,6 +19,9 @@ from models.chat.prompting import PromptSettings
 from models.events import Event, Phase, Progress
 from models.inference.reply import ReplyStarted
 from models.settings.sampling_config import SamplingConfig
+
+if TYPE_CHECKING:
+    from models.data.preferences.store import Pair, Reply
 
 _SAVE_EVERY_MS = 1000
 _LAST = "open chat"
@@ -252,6 +256,29 @@ class Conversation(QObject):
                 self._note(words, _showing(before.id), _showing(message_id), key=f"version of {parent}")
             self.path_changed.emit()
 
+    def keep_preference(self, message_id: str, others: Sequence[str]) -> None:
+        """Add to the current set of preferences that a version of a reply is better than these versions of it."""
+        from models.data.preferences.store import Pair
+
+        chosen, preferences = self.chat.message(message_id), self._session.preferences
+        system = self.chat.prompting.system
+        lead = [{"role": "system", "content": system}] if system else []
+        prompt = (*lead, *self.chat.read_for(chosen.parent))
+        pairs = [
+            Pair(prompt=prompt, a=_as_reply(chosen), b=_as_reply(other), choice="a")
+            for other in map(self.chat.message, others)
+            if other.content.strip() and other.content.strip() != chosen.content.strip()
+        ]
+        known = set(map(_said, preferences.pairs))
+        new = [pair for pair in pairs if _said(pair) not in known]
+        if not chosen.content.strip() or not pairs:
+            self._session.notices.say("The two versions are the same, or one is empty: there is nothing to prefer.")
+        elif not new:
+            self._session.notices.say(f"That is in “{preferences.name}” already.")
+        elif preferences.add(new, "preference") is not None:
+            kept = "A preference was" if len(new) == 1 else f"{len(new)} preferences were"
+            self._session.notices.say(f"{kept} added to “{preferences.name}” (see Compare).")
+
     def _add(self, message: Message) -> None:
         self.chat_library.cancel_opening()  # the user has begun to write here
         self.chat = self.chat.with_message(message)
@@ -337,3 +364,29 @@ class Conversation(QObject):
             self.chat_library.save(self.chat)
         self.reply_ended.emit(message)
         self.path_changed.emit()
+
+
+def _as_reply(message: Message) -> Reply:
+    """A message as one side of a pair."""
+    from models.data.preferences.store import Reply
+
+    generation = message.generation
+    if generation is None:
+        return Reply(content=message.content.strip(), edited=message.edited)
+    return Reply(
+        content=message.content.strip(),
+        run=generation.run_id,
+        model=generation.model,
+        step=generation.step,
+        seed=generation.seed,
+        temperature=generation.sampling.temperature if generation.sampling is not None else None,
+        ended=generation.reason == "stop",
+        edited=message.edited,
+    )
+
+
+def _said(pair: Pair) -> tuple[object, ...]:
+    """What a pair says, without who said it and when."""
+    better, worse = pair.better, pair.worse
+    prompt = tuple((message["role"], message["content"]) for message in pair.prompt)
+    return (prompt, better.content if better else "", worse.content if worse else "")

@@ -1,14 +1,15 @@
-"""The small buttons under a message: switch versions, retry, continue, edit, copy."""
+"""The small buttons under a message: switch versions, retry, continue, edit, copy, keep as preference."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from app.chat.archive.message_tree import Message
-from app.kit.basics import button, label
+from app.kit.basics import add_menu, button, label
 from app.kit.theme import ThemeProvider
 
 _SIZE = QSize(28, 26)
@@ -20,11 +21,13 @@ class MessageActions(QWidget):
 
     Signals:
         version_requested(message_id): show this version.
+        keep_requested(message_ids): this version is better than these, which is to be kept as preferences.
         retry_requested(), continue_requested(), edit_requested(), copy_requested(), format_requested(),
         reveal_requested()
     """
 
     version_requested = Signal(str)
+    keep_requested = Signal(object)
     retry_requested = Signal()
     continue_requested = Signal()
     edit_requested = Signal()
@@ -53,6 +56,7 @@ class MessageActions(QWidget):
         edit = "Edit the reply" if of_reply else "Edit your message and send it again"
         self.edit = self._small("pencil-simple", f"{edit}; this version is kept")
         self.copy = self._small("copy", f"Copy the {what}")
+        self.keep = self._small("scales", on_click=self._on_keep)
         self.format = self._small("text-t")
         self.reveal = button(
             "Show the right answer", theme, icon="eye", role="link", tip="Compare the reply with the known answer"
@@ -76,6 +80,8 @@ class MessageActions(QWidget):
         for widget, signal in pairs:
             widget.clicked.connect(signal)
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignVCenter)
+        layout.insertWidget(layout.indexOf(self.copy) + 1, self.keep, 0, Qt.AlignmentFlag.AlignVCenter)
+        self.keep.hide()
 
     def _small(self, icon: str, tip: str = "", on_click: object = None) -> QPushButton:
         made = button("", self._theme, icon=icon, role="quiet-icon", tip=tip)
@@ -94,6 +100,7 @@ class MessageActions(QWidget):
             self.continue_button,
             self.edit,
             self.copy,
+            self.keep,
             self.format,
             self.reveal,
         )
@@ -107,6 +114,32 @@ class MessageActions(QWidget):
         self.version.setText(f"{self._shown + 1}/{len(self._versions)}")
         self.version.setAccessibleName(f"Version {self._shown + 1} of {len(self._versions)}")
 
+    def offer_preference(self, *, is_edited: bool) -> None:
+        """Offer to keep this version of a reply as better than another one, if there is another.
+
+        is_edited: whether the user wrote or changed it.
+        """
+        others = [(i, id) for i, id in enumerate(self._versions) if i != self._shown]
+        self.keep.setVisible(bool(others))
+        what = "what you wrote" if is_edited else "this version"
+        words = f"Keep as preference: {what} is better than {'the other one' if len(others) == 1 else 'another one'}"
+        self.keep.setToolTip(words)
+        self.keep.setAccessibleName(words)
+        self.keep.setMenu(None)  # type: ignore[arg-type]
+        if len(others) > 1:
+            entries: list[tuple[str, tuple[str, ...]]] = [(f"Better than version {i + 1}", (id,)) for i, id in others]
+            entries.append(("Better than all others", tuple(id for _, id in others)))
+            add_menu(
+                self.keep,
+                self._theme,
+                [(title, "scales", words, partial(self.keep_requested.emit, ids)) for title, ids in entries],
+            )
+
+    def _on_keep(self) -> None:
+        others = tuple(id for i, id in enumerate(self._versions) if i != self._shown)
+        if len(others) == 1:  # else its menu asks which
+            self.keep_requested.emit(others)
+
     def show_format(self, *, is_formatted: bool, as_markdown: bool) -> None:
         """Offer to show replies as plain text, or as Markdown again, if that makes a difference to this one."""
         self.format.setVisible(is_formatted)
@@ -119,6 +152,7 @@ class MessageActions(QWidget):
         """Enable the buttons: show other versions, edit, request a reply, continue this reply."""
         self.older.setEnabled(can_show and self._shown > 0)
         self.newer.setEnabled(can_show and self._shown < len(self._versions) - 1)
+        self.keep.setEnabled(can_show)
         self.edit.setEnabled(can_edit)
         self.retry.setEnabled(can_reply)
         self.continue_button.setEnabled(can_continue)

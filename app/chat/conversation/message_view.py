@@ -126,6 +126,8 @@ class MessageView(QWidget):
         self.bubble.setVisible((bool(message.content) or self.is_completion) and self.editor is None)
         buttons.retry.setVisible(prompt is not None and not prompt.is_reply)
         buttons.continue_button.setVisible(generation is not None and generation.can_continue)
+        if prompt is not None and not prompt.is_reply and not self.is_completion:
+            buttons.offer_preference(is_edited=message.edited)
         if is_new:
             self.gold.hide()
         buttons.reveal.setVisible(prompt is not None and bool(prompt.gold) and self.gold.isHidden())

@@ -207,6 +207,7 @@ class ChatView(QScrollArea):
         buttons.version_requested.connect(conversation.show)
         buttons.retry_requested.connect(lambda: conversation.retry(id))
         buttons.continue_requested.connect(lambda: conversation.continue_reply(id))
+        buttons.keep_requested.connect(lambda others: conversation.keep_preference(id, others))
         buttons.format_requested.connect(self._on_format)
         view.edited.connect(lambda text: conversation.edit(id, text))
         view.pressed.connect(lambda: self.message_pressed.emit(id))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSignalBlocker, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.chat.side_by_side.comparison import Candidate
+from app.chat.candidate_picker import CandidatePicker
+from app.chat.candidates import Candidate
 from app.chat.side_by_side.difference_text import DifferenceText
 from app.glass.names import format_signed
 from app.kit.basics import button, column, frame, label, row, scrolling
-from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import ChatModel
 from app.session.session import Session
@@ -19,7 +19,6 @@ from models.events import Event, ReplyFinished, TokenMade
 from models.inspect.spans import Judgement, Span, shared_spans
 from models.number_words import format_compact, format_duration
 
-_NEWEST = -1
 _HINT = "The reply appears here."
 
 
@@ -36,16 +35,8 @@ class CandidateColumn(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
-        self.runs = ElidedCombo()
-        self.runs.setAccessibleName("Model")
-        self.runs.setPlaceholderText("Choose a model")
-        self.runs.setToolTip("Which run replies in this column")
-        self.runs.setMinimumContentsLength(12)
-        self.runs.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.steps = QComboBox()
-        self.steps.setAccessibleName("Checkpoint")
-        self.steps.setToolTip("Which of the run's checkpoints")
+        self.picker = CandidatePicker(session.runs, "Which run replies in this column")
+        self.runs, self.steps = self.picker.runs, self.picker.steps
         self._remove = button("", theme, self.remove_requested.emit, icon="x", role="quiet", tip="Remove this model")
         self.n_tokens = 0
         """How many tokens of the reply have been written."""
@@ -56,7 +47,7 @@ class CandidateColumn(QWidget):
         box = frame("card", margin=SPACE + SPACE // 2)
         lines = box.layout()
         assert isinstance(lines, QVBoxLayout)
-        choice = row(self.runs, self.steps, self._remove, spacing=SPACE // 2)
+        choice = row(self.picker, self._remove, spacing=SPACE // 2)
         choice.setStretch(0, 1)
         lines.addLayout(choice)
         lines.addWidget(self.about)
@@ -67,60 +58,28 @@ class CandidateColumn(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(box)
-        self.runs.activated.connect(self._on_run)
-        self.steps.activated.connect(lambda _: self.candidate_changed.emit())
+        self.picker.changed.connect(self.candidate_changed)
 
     # -- which model ---------------------------------------------------------------------------------------------------
 
     @property
     def candidate(self) -> Candidate | None:
         """The chosen model, None if there is none."""
-        run_id, step = self.runs.currentData(), self.steps.currentData()
-        return Candidate(str(run_id), None if step in (None, _NEWEST) else int(step)) if run_id else None
+        return self.picker.candidate
 
     @property
     def name(self) -> str:
         """The run's name, with the step unless the newest checkpoint is chosen."""
-        candidate = self.candidate
-        if candidate is None:
-            return ""
-        words = str(self.runs.currentText())
-        return words if candidate.step is None else f"{words} at step {candidate.step:,}"
-
-    def offer(self, runs: Sequence[tuple[str, str]]) -> None:
-        """Offer these runs, as (id, name); the chosen one stays chosen if it is among them."""
-        chosen, step = self.runs.currentData(), self.steps.currentData()
-        with QSignalBlocker(self.runs):
-            self.runs.clear()
-            for run_id, name in runs:
-                self.runs.addItem(name, run_id)
-            self.runs.setCurrentIndex(self.runs.findData(chosen) if chosen else -1)
-        self._offer_steps(step)
+        return self.picker.name
 
     def choose(self, candidate: Candidate) -> None:
         """Choose a model, without a signal."""
-        self.runs.setCurrentIndex(self.runs.findData(candidate.run_id))
-        self._offer_steps(_NEWEST if candidate.step is None else candidate.step)
+        self.picker.choose(candidate)
         self.clear_reply()
 
     def set_removable(self, removable: bool) -> None:
         """Show the button that removes the column."""
         self._remove.setVisible(removable)
-
-    def _offer_steps(self, chosen: object) -> None:
-        run_id = self.runs.currentData()
-        with QSignalBlocker(self.steps):
-            self.steps.clear()
-            self.steps.addItem("newest", _NEWEST)
-            for step in self._session.runs.checkpoint_steps(str(run_id)) if run_id else ():
-                self.steps.addItem(f"step {step:,}", step)
-            self.steps.setCurrentIndex(max(self.steps.findData(chosen), 0))
-        self.steps.setEnabled(self.steps.count() > 1)
-
-    @Slot()
-    def _on_run(self) -> None:
-        self._offer_steps(_NEWEST)
-        self.candidate_changed.emit()
 
     # -- its reply -----------------------------------------------------------------------------------------------------
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.chat_model import ChatModel, describe_model
+from app.chat.candidates import Candidate, candidate_path, loaded_candidate
+from app.session.chat_model import ChatModel
 from app.session.device import Device
 from app.session.models_in_memory import LoadedModel, ModelsInMemory
 from app.session.runs import Runs
@@ -25,18 +25,10 @@ from models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
     from models.inspect.spans import Judgement
-    from models.runs.run_folder import RunFolder
 
 
 SIDE_BY_SIDE = "Side by side"
 """The user of these models among those in memory, which are kept by their checkpoints."""
-
-
-class Candidate(NamedTuple):
-    """A checkpoint of a run that takes part in a comparison; the latest one if `step` is None."""
-
-    run_id: str
-    step: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,14 +116,11 @@ class SideBySide(QObject):
             from models.runs.run_folder import RunFolder
 
             runs = [RunFolder.open(folder) for folder in folders]
-            paths = [_checkpoint(run, candidate.step) for run, candidate in zip(runs, candidates, strict=True)]
+            paths = [candidate_path(run, candidate) for run, candidate in zip(runs, candidates, strict=True)]
             self._models.release(SIDE_BY_SIDE, but=paths)
             opened = []
             for i, (run, path) in enumerate(zip(runs, paths, strict=True)):
-                loaded = self._models.get(SIDE_BY_SIDE, path)
-                if loaded is None:
-                    loaded = yield from self._load(run, path, device)
-                    self._models.put(SIDE_BY_SIDE, path, loaded)
+                loaded = yield from loaded_candidate(self._library, self._models, SIDE_BY_SIDE, run, path, device)
                 opened.append(loaded)
                 yield CandidateOpened(index=i, model=opened[-1].about)
             replies = []
@@ -154,28 +143,9 @@ class SideBySide(QObject):
         self._job.drop()
         self.changed.emit()
 
-    def _load(self, run: RunFolder, path: Path, device: str) -> Generator[Event, None, LoadedModel]:
-        from models.device import choose_device
-        from models.interop.loading import load_model_events
-        from models.library.run_record import checkpoint_step
-
-        choice = choose_device(device)
-        yield Phase(name=f"Loading {run.name}")
-        model, tokenizer = yield from load_model_events(path, choice.device)
-        if tokenizer is None:
-            raise ValueError(f"{run.name} has no tokenizer, so text cannot be turned into tokens for it.")
-        step = checkpoint_step(path) if path != run.folder else 0
-        about = describe_model(self._library, run.id, run, model, tokenizer, step, choice.label)
-        return LoadedModel(run.name, model, tokenizer, step, about)
-
     @Slot(object, object)
     def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
         self.events_received.emit(events)
-
-
-def _checkpoint(run: RunFolder, step: int | None) -> Path:
-    """The path of a checkpoint, the newest if `step` is None; the run's folder if it has no checkpoints."""
-    return (run.latest_checkpoint() or run.folder) if step is None else run.checkpoint_path(step)
 
 
 def _reply(

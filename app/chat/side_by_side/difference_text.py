@@ -10,7 +10,7 @@ from PySide6.QtGui import QColor, QCursor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QToolTip, QWidget
 
 from app.glass.names import format_signed
-from app.glass.tokens.colours import readable_on
+from app.kit.colours import readable_on
 from app.kit.theme import SPACE, ThemeProvider
 from models.inspect.spans import Span
 

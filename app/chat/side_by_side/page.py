@@ -8,10 +8,11 @@ from functools import partial
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from app.chat.candidate_picker import runs_to_pick
+from app.chat.candidates import Candidate
 from app.chat.side_by_side.candidate_column import CandidateColumn
 from app.chat.side_by_side.comparison import (
     SIDE_BY_SIDE,
-    Candidate,
     CandidateJudged,
     CandidateOpened,
     CandidateReplied,
@@ -115,7 +116,7 @@ class SideBySidePage(QWidget):
         if len(self.columns) == _MAX_MODELS:
             return
         column = CandidateColumn(self._session, self._theme)
-        column.offer(self._runs())
+        column.picker.offer(runs_to_pick(self._session.runs))
         column.candidate_changed.connect(self._on_candidate_changed)
         column.remove_requested.connect(partial(self._remove, column))
         self.columns.append(column)
@@ -128,13 +129,9 @@ class SideBySidePage(QWidget):
         column.deleteLater()
         self._on_candidate_changed()
 
-    def _runs(self) -> list[tuple[str, str]]:
-        found = self._session.runs.list()
-        return [(run.id, run.name) for run in found if not run.problem and (run.step > 0 or run.status == "imported")]
-
     def _choose_first(self) -> None:
         """Choose the open model, and its parent, its first checkpoint, or another model beside it."""
-        runs = [run_id for run_id, _ in self._runs()]
+        runs = [run_id for run_id, _ in runs_to_pick(self._session.runs)]
         model = self._session.chat.model
         first = model.run_id if model is not None and model.run_id in runs else next(iter(runs), "")
         if not first:
@@ -156,9 +153,9 @@ class SideBySidePage(QWidget):
 
     @Slot()
     def _offer_runs(self) -> None:
-        runs = self._runs()
+        runs = runs_to_pick(self._session.runs)
         for column in self.columns:
-            column.offer(runs)
+            column.picker.offer(runs)
 
     @Slot()
     def _on_candidate_changed(self) -> None:

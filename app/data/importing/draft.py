@@ -36,12 +36,10 @@ class ImportDraft(QObject):
     Signals:
         source_changed(): `paths`, `info` or `problem` of the source is new.
         changed(): anything else is.
-        imported(sha): the dataset is in the library.
     """
 
     source_changed = Signal()
     changed = Signal()
-    imported = Signal(str)
 
     def __init__(self, library: Library, datasets: Datasets, parent: QObject) -> None:
         super().__init__(parent)
@@ -207,7 +205,7 @@ class ImportDraft(QObject):
     # -- Doing it ------------------------------------------------------------------------------------------------------
 
     def start_import(self) -> None:
-        """Import; `imported` is emitted at its end."""
+        """Import; the dataset is chosen at its end."""
         if self.can_import:
             self._begin("importing", self._import())
 
@@ -301,7 +299,6 @@ class ImportDraft(QObject):
         elif doing == "importing":
             self.close()
             self._datasets.add(result.sha)
-            self.imported.emit(result.sha)
         self.changed.emit()
 
     @Slot(object)

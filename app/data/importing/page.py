@@ -33,7 +33,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.data.formats.registry import FORMATS
 from models.data.formats.rows import ReadOptions
-from models.data.importing.plan import SPLIT_WORDS
+from models.data.importing.plan import ROLES, SPLIT_WORDS
 from models.number_words import capitalized, format_count, format_size
 from models.settings.tasks import TASKS
 
@@ -171,9 +171,9 @@ class ImportPage(QWidget):
     def _columns_card(self) -> QWidget:
         self.task.setAccessibleName("What the rows are for")
         self.task.addItem("Choose what the rows are for", "")
-        for name, task in TASKS.items():
-            self.task.addItem(task.title, name)
-            self.task.setItemData(self.task.count() - 1, f"To {task.help}", Qt.ItemDataRole.ToolTipRole)
+        for name in ROLES:
+            self.task.addItem(TASKS[name].title, name)
+            self.task.setItemData(self.task.count() - 1, f"To {TASKS[name].help}", Qt.ItemDataRole.ToolTipRole)
         self.task.setToolTip("What the model learns from these rows")
         keep_wheel_for_scrolling(self.task)
         self.reason = label("", "caption", wrap=True)
@@ -419,7 +419,8 @@ class ImportPage(QWidget):
         if draft.obstacle and not draft.task:
             self.example.clear("Choose what the rows are for, and this row is shown as a model would read it.")
             return
-        from models.data.importing.task_rows import RowError, task_row
+        from models.data.importing.cells import RowError
+        from models.data.importing.task_rows import task_row
 
         at = min(self._example_row, len(info.rows) - 1)
         try:

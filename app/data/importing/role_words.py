@@ -24,6 +24,12 @@ _ROLES = {
     "facts": "Facts of a summary",
     "fields": "Fields of a JSON object",
     "language": "Language",
+    "chosen": "The better reply",
+    "rejected": "The worse reply",
+    "replies": "Both replies, the better first",
+    "score_chosen": "Score of the better reply",
+    "score_rejected": "Score of the worse reply",
+    "choice": "Tie or not",
     "group": "Group (not divided)",
 }
 

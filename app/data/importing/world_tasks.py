@@ -6,7 +6,7 @@ from collections.abc import Generator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QGridLayout, QProgressBar, QPushButton, QWidget
 
 from app.kit.basics import button, column, label, row
@@ -36,8 +36,6 @@ class WorldTasks(QWidget):
     Signals:
         made(sha): the dataset is in the library.
     """
-
-    made = Signal(str)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -120,4 +118,3 @@ class WorldTasks(QWidget):
     @Slot(object)
     def _on_done(self, corpus: Corpus) -> None:
         self._session.datasets.add(corpus.sha)
-        self.made.emit(corpus.sha)

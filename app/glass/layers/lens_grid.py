@@ -9,7 +9,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.glass.tokens.colours import readable_on
+from app.kit.colours import readable_on
 from app.kit.figures.heat_map import HeatMap, colour_table
 from app.kit.figures.pictures import Axis, Floats, HeatPicture
 from app.kit.theme import SPACE, ThemeProvider

@@ -10,6 +10,7 @@ import numpy as np
 from PySide6.QtGui import QColor
 
 from app.glass.names import format_prob
+from app.kit.colours import readable_on
 from app.kit.theme import ThemeProvider
 
 _N = 64
@@ -99,23 +100,6 @@ class Shades:
     def grounds(self) -> list[QColor]:
         """All background colours, in order."""
         return self._grounds
-
-
-def readable_on(ground: QColor) -> QColor:
-    """Black or white, whichever stands out more: at least 4.5 to 1 (WCAG 2.2)."""
-    return QColor("#000000") if contrast(ground, QColor("#000000")) >= 21**0.5 else QColor("#FFFFFF")
-
-
-def contrast(one: QColor, other: QColor) -> float:
-    """The ratio of two colours' luminances as WCAG 2.2 has it, 1 to 21."""
-    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def _luminance(colour: QColor) -> float:
-    channels = (colour.redF(), colour.greenF(), colour.blueF())
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def token_facts(word: str, probability: float, entropy: float, rank: int) -> str:

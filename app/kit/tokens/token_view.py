@@ -212,7 +212,11 @@ class TokenView(QAbstractScrollArea):
             painter.setPen(QPen(QColor(self._theme.theme.accent), 2 if strong else 1.4))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(shape, 4, 4)
-        self._words.paint(painter, rect, piece)
+        self._words.paint(painter, rect, piece, self._ink(index))
+
+    def _ink(self, index: int) -> QColor | None:
+        """The colour of a pill's text, None for the usual one."""
+        return None
 
     # -- input ---------------------------------------------------------------------------------------------------------
 
@@ -260,12 +264,15 @@ class TokenView(QAbstractScrollArea):
         elif event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             index = self.token_at(QPointF(event.pos()))
             if index >= 0:
-                tip = f"<p>{html.escape(describe_token(self.pieces[index]))}</p>"  # a token may look like markup
+                tip = f"<p>{html.escape(self._tip(index))}</p>"  # a token may look like markup
                 QToolTip.showText(event.globalPos(), tip, self.viewport(), self.pill_rect(index))
             else:
                 QToolTip.hideText()
             return True
         return super().viewportEvent(event)
+
+    def _tip(self, index: int) -> str:
+        return describe_token(self.pieces[index])
 
     def resizeEvent(self, event: object) -> None:
         if self._available == self._laid_out:
@@ -315,11 +322,11 @@ class PillPainter:
             width = self._widths[key] = max(text, id_width)
         return width
 
-    def paint(self, painter: QPainter, rect: QRect, piece: Piece) -> None:
-        """Draw a token into its pill, elided if necessary, and its id below."""
+    def paint(self, painter: QPainter, rect: QRect, piece: Piece, ink: QColor | None = None) -> None:
+        """Draw a token into its pill, elided if necessary, and its id below. ink: the text's colour."""
         colors = self._colors
         painter.setFont(self._font)
-        painter.setPen(QColor(colors.text if piece.special else colors.pill_text))
+        painter.setPen(ink or QColor(colors.text if piece.special else colors.pill_text))
         text = self.metrics.elidedText(piece.display, Qt.TextElideMode.ElideMiddle, rect.width() - _PAD)
         painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, text)
         if self._show_ids:

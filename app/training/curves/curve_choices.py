@@ -20,14 +20,19 @@ _TOP = 100
 
 
 class CurveChoices(QWidget):
-    """The controls, side by side."""
+    """The controls, side by side.
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+    Args:
+        has_log: whether a logarithmic scale can be chosen.
+    """
+
+    def __init__(self, session: Session, parent: QWidget | None = None, *, has_log: bool = True) -> None:
         super().__init__(parent)
         self._session = session
         self.smoother = Smoother("Smoothing of the thick lines, over up to a quarter of the run")
         self.log = QCheckBox("Log scale")
         self.log.setToolTip("Draw the loss on a logarithmic axis, which shows late progress")
+        self.log.setVisible(has_log)
         self.axes = QComboBox()
         for axis, words in X_AXES.items():
             self.axes.addItem(words, axis)
@@ -63,7 +68,11 @@ class CurveChoices(QWidget):
 
     @Slot()
     def _remember(self) -> None:
-        kept = {"smoothing": self.smoother.value(), "log": self.log.isChecked(), "axis": self.axis}
+        kept = {"smoothing": self.smoother.value(), "axis": self.axis}
+        if self.log.isVisibleTo(self):
+            kept["log"] = self.log.isChecked()
+        elif isinstance(before := self._session.remembered.get(_SETTING, {}), dict):
+            kept = before | kept
         self._session.remembered.set(_SETTING, kept)
 
 

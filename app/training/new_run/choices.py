@@ -14,14 +14,18 @@ from app.kit.forms.config_form import ConfigForm
 from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
+from app.training.new_run.align_picker import AlignPicker
 from app.training.new_run.data_picker import DataPicker
 from app.training.new_run.design_picker import DesignPicker
 from app.training.new_run.start_picker import StartPicker
 from app.training.new_run.tokenizer_picker import TokenizerPicker
+from app.training.new_run.wish_picker import WishPicker
 from models import cost
+from models.data.datasets import DatasetInfo
+from models.settings.align_spec import AlignSpec, usual_align_train
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec, TrainConfig, inactive_fields
-from models.settings.tasks import TASKS
+from models.settings.run_spec import DataSpec, RunSpec, TrainConfig, inactive_fields
+from models.settings.tasks import ALIGNED_TASKS, TASKS
 from models.settings.tune_spec import usual_train
 
 DEFAULT_PROMPTS = {
@@ -31,6 +35,8 @@ DEFAULT_PROMPTS = {
     "dataset": (),
     "pronouns": (),
 }
+_STORY = ("Tell me a story about Anna and the kite in the park.",)
+"""The default prompt where replies are drawn to prompts."""
 _COLUMN_CHARACTERS = 44
 
 
@@ -50,6 +56,8 @@ class RunChoices(QScrollArea):
         super().__init__(parent)
         self._session, self._theme = session, theme
         self.start = StartPicker(session, theme)
+        self.align = AlignPicker(session, theme)
+        self.wish = WishPicker(session, theme)
         self.design = DesignPicker(session, theme)
         self.data = DataPicker(session, theme)
         self.tokenizer = TokenizerPicker(session)
@@ -58,7 +66,7 @@ class RunChoices(QScrollArea):
         self.form = ConfigForm(config, theme, folded=("Learning rate", "Optimizer", "Evaluation and checkpoints"))
         self._sides = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._source = self.data.spec.source
-        self._followed = "", ""  # the model and the mode whose usual settings were proposed last
+        self._followed = "", "", ""  # the model, mode and stage whose usual settings were proposed last
         inner = QWidget()
         inner.setProperty("role", "scrolled")
         inner.setLayout(self._sides)
@@ -72,6 +80,8 @@ class RunChoices(QScrollArea):
         self.setWidget(inner)
         Refit(inner, self._arrange)
         self.start.changed.connect(self._on_start)
+        self.align.changed.connect(self._on_start)
+        self.wish.changed.connect(self.changed)
         self.data.changed.connect(self._on_data)
         self.tokenizer.changed.connect(self.changed)
         self.form.changed.connect(self.changed)
@@ -106,7 +116,35 @@ class RunChoices(QScrollArea):
     @property
     def problem(self) -> str:
         """Why the choices cannot be trained, in a sentence; '' where they can."""
-        return self.start.problem or self.data.problem or self.form.problem or self._task_problem()
+        first = self.start.problem or (self.align.problem if self.align_spec is not None else "")
+        of_data = "" if self.draws else self.data.problem
+        return first or of_data or self.form.problem or self._task_problem()
+
+    @property
+    def align_spec(self) -> AlignSpec | None:
+        """What the run learns from instead of texts; None where it learns from texts, or starts from nothing."""
+        return self.align.spec if self._can_align else None
+
+    @property
+    def draws(self) -> bool:
+        """Whether the run draws replies to prompts, and learns from their rewards."""
+        return self.align_spec is not None and self.align_spec.task == "prompts"
+
+    @property
+    def data_spec(self) -> DataSpec:
+        """The data of the run; ValueError where there is a `problem`."""
+        return self.wish.spec if self.draws else self.data.spec
+
+    @property
+    def dataset(self) -> DatasetInfo | None:
+        """The dataset that was chosen, None where the run learns from something else."""
+        return None if self.draws else self.data.info
+
+    @property
+    def _can_align(self) -> bool:
+        """Whether the model that the run starts from can reply."""
+        config = self.start.config
+        return bool(self.start.run_id) and config is not None and "preference" in _tasks_of(config)
 
     @property
     def design_config(self) -> ModelConfig:
@@ -115,7 +153,7 @@ class RunChoices(QScrollArea):
         Its vocabulary is not yet that of the tokenizer.
         """
         config = self.start.config or self._session.designs.current
-        info = self.data.info
+        info = self.dataset
         heads = TASKS[info.corpus.task].heads if info is not None else {}
         if info is None or config.topology not in heads:
             return config
@@ -130,10 +168,16 @@ class RunChoices(QScrollArea):
             return config
 
     def _task_problem(self) -> str:
-        info, config = self.data.info, self.start.config or self._session.designs.current
+        info, config, align = self.dataset, self.start.config or self._session.designs.current, self.align_spec
+        if align is not None and not self.draws and (info is None or info.corpus.task != align.task):
+            return (
+                "Pairs of replies come from a dataset of preferences: choose “A dataset” as the data, and one of them."
+            )
         if info is None:
             return ""
         task = TASKS[info.corpus.task]
+        if align is None and info.corpus.task in ALIGNED_TASKS:
+            return f"{task.title} are no text to imitate: start from a model that can reply, and learn from them there."
         if config.topology in task.heads:
             return ""
         return (
@@ -146,7 +190,9 @@ class RunChoices(QScrollArea):
         data, tokenizer, train = spec.data, spec.tokenizer, spec.train
         self._source = data.source
         self.start.set_spec(spec.tune)
-        self.data.set_spec(data)
+        self.align.set_spec(spec.align)
+        if not (self.draws and self.wish.set_spec(data)):
+            self.data.set_spec(data)
         self.tokenizer.set_source(data.source)
         self.tokenizer.set_spec(tokenizer, tokenizer_name)
         self.form.set_config(train)
@@ -156,14 +202,20 @@ class RunChoices(QScrollArea):
         caption = label("Start from")
         caption.setBuddy(self.start.choice)
         return step_card(
-            "1  Model", "The architecture, and what its weights are at first", caption, self.start, self.design
+            "1  Model",
+            "The architecture, and what its weights are at first",
+            caption,
+            self.start,
+            self.design,
         )
 
     def _data_card(self) -> QWidget:
         return step_card(
             "2  Data",
             "What the model reads, and how text becomes tokens",
+            self.align,
             self.data,
+            self.wish,
             separator(),
             label("Tokenizer", "subheading"),
             self.tokenizer,
@@ -190,37 +242,57 @@ class RunChoices(QScrollArea):
             role="link",
             tip="Try larger and larger batches until memory runs out or they are no faster",
         )
-        lines.addLayout(row(rate, size, None))
-        lines.addWidget(self.form)
+        self._finders = QWidget()
+        self._finders.setLayout(row(rate, size, None))
+        for widget in (self._finders, self.align.form, self.form):
+            lines.addWidget(widget)
         return card
 
     @Slot()
     def _on_start(self) -> None:
-        is_tuned = bool(self.start.run_id)
+        is_tuned, align = bool(self.start.run_id), self.align_spec
         for widget, is_shown in (
             (self.design, not is_tuned),
             (self.tokenizer, not is_tuned),
             (self._parents_tokenizer, is_tuned),
+            (self.align, self._can_align),
+            (self.align.form, align is not None),
+            (self._finders, align is None),
+            (self.data, not self.draws),
+            (self.wish, self.draws),
         ):
             widget.setVisible(is_shown)
         self._follow_mode()
         self._on_design()
 
     def _follow_mode(self) -> None:
-        """Propose the usual settings for what is trained, when another model or mode was chosen."""
+        """Propose the usual settings for what is trained, when another model, mode or stage was chosen."""
         config, mode = self.start.config, self.start.form.config.mode if self.start.run_id else ""
-        chosen = self.start.run_id, mode
+        align = self.align_spec
+        chosen = self.start.run_id, mode, align.stage if align is not None else ""
         if chosen == self._followed:
             return
-        self._followed = chosen
+        was_aligned, self._followed = bool(self._followed[2]), chosen
         usual = usual_train(mode, cost.total_parameters(config) if config is not None else 1_000_000)
-        if not mode:
-            usual = {name: getattr(TrainConfig(), name) for name in usual}
-        self.form.apply(usual)
+        if align is not None:
+            of_stage = usual_align_train(align.stage)
+            rate = float(f"{usual['lr'] * of_stage['lr'] / 1e-3:.1g}")  # those of stages are for small models
+            usual |= of_stage | {"lr": rate}
+        own = {name: usual[name] for name in usual} if mode else {name: getattr(TrainConfig(), name) for name in usual}
+        if was_aligned and align is None:
+            left = (name for name in usual_align_train("grpo") if name not in usual)
+            own |= {name: getattr(TrainConfig(), name) for name in left}
+        prompts = self.form.config.prompts
+        if self.draws and prompts == DEFAULT_PROMPTS[self._source]:
+            own["prompts"] = _STORY
+        elif not self.draws and prompts == _STORY:
+            own["prompts"] = DEFAULT_PROMPTS[self._source]
+        self.form.apply(own)
 
     @Slot()
     def _on_design(self) -> None:
-        self.form.set_inactive(inactive_fields(self.design_config))
+        self.form.set_inactive(inactive_fields(self.design_config, self.align_spec))
+        self.start.form.set_inactive(("max_length", "old_share") if self.draws else ())
         self._show_task()
         self.changed.emit()
 
@@ -238,3 +310,8 @@ class RunChoices(QScrollArea):
             self.tokenizer.set_source(source)
         self._show_task()
         self.changed.emit()
+
+
+def _tasks_of(config: ModelConfig) -> tuple[str, ...]:
+    """The tasks that a model with this head can learn without another one."""
+    return tuple(name for name, task in TASKS.items() if task.heads.get(config.topology) == config.head)

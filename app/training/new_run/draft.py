@@ -11,20 +11,24 @@ from app.training.new_run.choices import RunChoices
 from app.training.trials.trials import Trials
 from models import cost
 from models.cost.tuning import trained
+from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec, TrainConfig
 from models.settings.tune_spec import TUNE_MODES, TuneSpec
-from models.training.trials.findings import RunCost
+from models.training.trials.findings import BaseRate, RunCost
 
+_FLOAT32 = 4  # bytes
+_ROWS_AT_ONCE = 16
+"""Replies that an alignment reads in one pass (models.training.stages.replies)."""
 _MIN_STEPS = 20
 """The first steps of a run are slower, so a shorter one says little about the speed."""
 
 
 class TimeEstimate(NamedTuple):
-    """How long a run takes at the speed of an earlier one."""
+    """How long a run takes. source: what is known of its speed, and from where, as “the speed of “Tiny World””."""
 
     seconds: float
-    run_name: str
+    source: str
 
 
 class RunDraft:
@@ -41,8 +45,9 @@ class RunDraft:
     @property
     def default_name(self) -> str:
         """A name that no run has, after what is learned from which model, or the run whose settings these are."""
-        info, model = self.choices.data.info, self.choices.start.name or self.session.designs.name or "my-design"
-        return self.session.runs.free_name(self.like or (f"{model} on {info.name}" if info is not None else model))
+        of, model = self.choices, self.choices.start.name or self.session.designs.name or "my-design"
+        on = of.wish.title.lower() if of.draws else of.dataset.name if of.dataset is not None else ""
+        return self.session.runs.free_name(self.like or (f"{model} on {on}" if on else model))
 
     @property
     def model(self) -> ModelConfig:
@@ -66,9 +71,10 @@ class RunDraft:
             name=name,
             model=self.model,
             tokenizer=of.tokenizer.spec,
-            data=of.data.spec,
+            data=of.data_spec,
             train=of.form.config,
             tune=of.start.spec,
+            align=of.align_spec,
         )
 
     @property
@@ -95,7 +101,11 @@ class RunDraft:
             return {}
         model, train = self.model, self.choices.form.config
         modes = {mode: dataclasses.replace(tune, mode=mode) for mode in TUNE_MODES}
-        return {mode: (trained(model, each).total, step_bytes(model, train, each, on)) for mode, each in modes.items()}
+        align = self.choices.align_spec
+        return {
+            mode: (trained(model, each).total, step_bytes(model, train, each, align, on))
+            for mode, each in modes.items()
+        }
 
     def try_out(self, kind: str, *, below: int | None = None) -> bool:
         """Start a trial of the current choices; whether it started."""
@@ -111,8 +121,24 @@ class RunDraft:
         trial = self.trials.state
         return trial.cost if trial.cost_of is not None and self.matches(trial.cost_of) else None
 
+    def base_rate(self) -> BaseRate | None:
+        """The measured base rate of the current model and wish, None where there is none."""
+        trial = self.trials.state
+        known = trial.base_of
+        if trial.base is None or known is None or self.choices.problem or known.align is None:
+            return None
+        now = self._chosen(known.name)
+        same = (now.data, now.tune) == (known.data, known.tune)
+        return trial.base if same and now.align and now.align.max_tokens == known.align.max_tokens else None
+
     def estimated_time(self) -> TimeEstimate | None:
-        """From the operations per second of the newest run that was long enough; None where there is none."""
+        """From the operations per second of the newest run that was long enough, or where replies are drawn, from how
+        long that took for the base rate; None where there is none."""
+        align = self.choices.align_spec
+        if align is not None:
+            base = self.base_rate()
+            steps, n = self.choices.form.config.steps, align.n_prompts * align.n_replies
+            return None if base is None else TimeEstimate(base.seconds(steps, n), "the replies drawn for the base rate")
         for info in self.session.runs.list():
             if info.status == "imported" or info.problem or info.step < _MIN_STEPS or not info.elapsed_s:
                 continue
@@ -121,7 +147,7 @@ class RunDraft:
                 per_second = info.step * _flops_per_step(spec.model, spec.train, spec.tune) / info.elapsed_s
                 train = self.choices.form.config
                 flops = train.steps * _flops_per_step(self.model, train, self.choices.start.spec)
-                return TimeEstimate(flops / per_second, info.name)
+                return TimeEstimate(flops / per_second, f"the speed of “{info.name}”")
         return None
 
     def matches(self, spec: RunSpec) -> bool:
@@ -133,7 +159,11 @@ class RunDraft:
         if self.choices.problem:
             return False
         now = self._chosen(spec.name)
-        return (now.model, now.tokenizer, now.data, now.tune) == (spec.model, spec.tokenizer, spec.data, spec.tune)
+        return _learned(now) == _learned(spec)
+
+
+def _learned(spec: RunSpec) -> tuple[object, ...]:
+    return spec.model, spec.tokenizer, spec.data, spec.tune, spec.align
 
 
 def text_length(model: ModelConfig, tune: TuneSpec | None) -> int:
@@ -141,14 +171,18 @@ def text_length(model: ModelConfig, tune: TuneSpec | None) -> int:
     return model.context_length if tune is None else min(model.context_length, tune.max_length)
 
 
-def step_bytes(model: ModelConfig, train: TrainConfig, tune: TuneSpec | None, on: DeviceMemory | None) -> int:
-    """The estimated memory of a step in bytes."""
+def step_bytes(
+    model: ModelConfig, train: TrainConfig, tune: TuneSpec | None, align: AlignSpec | None, on: DeviceMemory | None
+) -> int:
+    """The estimated memory of a step in bytes; in an alignment with the parent, to which the model is compared."""
     kind, precision = ("cpu", "float32") if on is None else (on.kind, on.precision(model.d_model))
     if train.precision != "auto":
         precision = train.precision
-    length = text_length(model, tune)
-    parts = cost.memory(model, train.batch_size, length, train.optimizer, device=kind, precision=precision, tune=tune)
-    return sum(parts.values())
+    length, n_rows = text_length(model, tune), train.batch_size
+    if align is not None:
+        n_rows = min(_ROWS_AT_ONCE, align.n_prompts * align.n_replies) if align.task == "prompts" else 2 * n_rows
+    parts = cost.memory(model, n_rows, length, train.optimizer, device=kind, precision=precision, tune=tune)
+    return sum(parts.values()) + (0 if align is None else _FLOAT32 * cost.total_parameters(model))
 
 
 def _flops_per_step(model: ModelConfig, train: TrainConfig, tune: TuneSpec | None) -> float:

@@ -70,6 +70,8 @@ class NewRun(QWidget):
         self.review.measure_asked.connect(lambda: self.draft.try_out("forecast"))
         self.review.cancel_asked.connect(self.trials.cancel)
         self.review.fit_asked.connect(self.make_fit)
+        self.choices.wish.base_asked.connect(lambda: self.draft.try_out("base"))
+        self.choices.wish.cancel_asked.connect(self.trials.cancel)
         self.trials.changed.connect(self._on_trial)
         session.device.changed.connect(self._later.start)
         self._was_active = session.training.active
@@ -211,6 +213,9 @@ class NewRun(QWidget):
                 found = trial.batch
                 self.set_train({"batch_size": found.batch_size, "grad_accum_steps": found.grad_accum_steps})
                 self.draft.try_out("forecast")
+        if trial.kind == "base" and not trial.running:
+            self._expected = self.draft.estimated_time()
+            self.session.datasets.refresh()  # the prompts were made
         self._show_cost()
 
     @Slot()
@@ -221,10 +226,12 @@ class NewRun(QWidget):
             self.draft.model,
             train,
             self.choices.start.spec,
+            self.choices.align_spec,
             self.draft.problem,
             n_classes=self.draft.n_classes,
             can_wait=not self.choices.problem,
         )
+        self.views.offer_trials(is_offered=self.choices.align_spec is None)
         self.choices.start.show_costs(self.draft.mode_costs(self.session.device.memory))
         self._expected = self.draft.estimated_time()
         self._show_cost()
@@ -241,4 +248,5 @@ class NewRun(QWidget):
             self.trials.state,
             can_try=can_try,
         )
+        self.choices.wish.show_trial(self.trials.state, self.draft.base_rate(), can_try=can_try)
         self.views.refresh()

@@ -18,6 +18,7 @@ from app.training.new_run.draft import TimeEstimate, step_bytes, text_length
 from app.training.trials.trials import TrialState
 from models.cost.tuning import trained
 from models.number_words import format_compact, format_duration
+from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.settings.tune_spec import TuneSpec
@@ -109,8 +110,10 @@ class RunReview(QFrame):
         self.note = label("", "caption", wrap=True)
         self.problem = label("", "error", wrap=True)
         self.facts: dict[str, QLabel] = {}
+        self._titles: dict[str, QLabel] = {}
         self._estimated: tuple[object, int] | None = None
         self._tune: TuneSpec | None = None
+        self._align: AlignSpec | None = None
         facts = QWidget()
         lines = QVBoxLayout(facts)
         lines.setContentsMargins(0, 0, 0, 0)
@@ -164,7 +167,7 @@ class RunReview(QFrame):
             number.setAlignment(Qt.AlignmentFlag.AlignRight)
             grid.addWidget(title, i, 0)
             grid.addWidget(number, i, 1)
-            self.facts[name] = number
+            self.facts[name], self._titles[name] = number, title
         return grid
 
     def fact(self, name: str) -> str:
@@ -176,6 +179,7 @@ class RunReview(QFrame):
         model: ModelConfig,
         train: TrainConfig,
         tune: TuneSpec | None,
+        align: AlignSpec | None,
         problem: str,
         *,
         n_classes: int,
@@ -186,6 +190,7 @@ class RunReview(QFrame):
         Args:
             n_classes: as RunSpec.n_classes.
         """
+        self._align = align
         self.queue.setEnabled(can_wait)
         if self.problem.text() != problem:
             self.problem.setText(problem)
@@ -194,12 +199,19 @@ class RunReview(QFrame):
         self.problem.setVisible(bool(problem))
         self.start.setEnabled(not problem)
         self._tune = tune
-        tokens = train.batch_size * train.grad_accum_steps * text_length(model, tune)
+        read, what = train.batch_size * train.grad_accum_steps * text_length(model, tune), "Tokens"
+        if align is not None:
+            what = "Replies" if align.task == "prompts" else "Pairs"
+            read = align.n_prompts * align.n_replies if what == "Replies" else train.batch_size * train.grad_accum_steps
+        for name, words in (("step", "per step"), ("tokens", "in all")):
+            self._titles[name].setText(f"{what} {words}")
+            self.facts[name].setAccessibleName(f"{what} {words}")
         self.facts["parameters"].setText(format_parameter_count(model))
         self.facts["trained"].setText(format_compact(trained(model, tune).total, billion="B"))
-        self.facts["step"].setText(f"{tokens:,}")
-        self.facts["tokens"].setText(format_compact(tokens * train.steps))
-        self.facts["guess"].setText(f"{math.log(n_classes):.3f}" if n_classes > 1 else _NONE)
+        self.facts["step"].setText(f"{read:,}")
+        self.facts["tokens"].setText(format_compact(read * train.steps))
+        has_guess = n_classes > 1 and (align is None or align.task != "prompts")
+        self.facts["guess"].setText(f"{math.log(n_classes):.3f}" if has_guess else _NONE)
 
     def show_template_name(self, name: str) -> None:
         """Show the name of the run whose settings these are; '' for none."""
@@ -255,23 +267,33 @@ class RunReview(QFrame):
             )
             words = f"{tried} Use a smaller batch with accumulation."
         elif not known and not trial.running:
-            guess = "unknown until measured" if expected is None else f"a guess from the speed of “{expected.run_name}”"
-            words = f"The time is {guess}. Measure to know it, and the exact memory."
+            words = self._about_time(expected)
         elif known and fit.level == "tight":
             words = fit.sentence
         self.note.setText(words)
         self.note.setVisible(bool(words))
 
+    def _about_time(self, expected: TimeEstimate | None) -> str:
+        """What is known of the time, and how to know more."""
+        if self._align is None:
+            guess = "unknown until measured" if expected is None else f"a guess from {expected.source}"
+            return f"The time is {guess}. Measure to know it, and the exact memory."
+        if expected is not None:
+            return f"The time is a guess from {expected.source}."
+        if self._align.task == "prompts":
+            return "Measure the base rate, under Data: it also tells about how long the run takes."
+        return "The time is not known before it starts."
+
     def _estimate(self, model: ModelConfig, train: TrainConfig, on: DeviceMemory | None) -> int:
         """The estimated memory of a step in bytes; cached for the current choices."""
-        chosen = (model, train, self._tune, on)
+        chosen = (model, train, self._tune, self._align, on)
         if self._estimated is None or self._estimated[0] != chosen:
-            self._estimated = (chosen, step_bytes(model, train, self._tune, on))
+            self._estimated = (chosen, step_bytes(model, train, self._tune, self._align, on))
         return self._estimated[1]
 
     def _show_trial(self, trial: TrialState) -> None:
         running = trial.running and trial.kind in ("forecast", "batch")
-        self.measure.setVisible(not running)
+        self.measure.setVisible(not running and self._align is None)
         self.cancel.setVisible(running)
         self.progress.setVisible(running)
         self.phase.setVisible(running)

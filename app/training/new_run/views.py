@@ -41,6 +41,13 @@ class NewRunViews(Views):
         if self.current:
             self._update(self.current)
 
+    def offer_trials(self, *, is_offered: bool) -> None:
+        """Whether there is something to try: an alignment draws, or compares, what it learns from."""
+        for name in ("data", "lr", "batch"):
+            self.bar.setTabEnabled(self.names.index(name), is_offered)
+        if not is_offered and self.current in ("data", "lr", "batch"):
+            self.show_view("choices")
+
     def _update(self, name: str) -> None:
         page = self.pages.made.get(name)
         if isinstance(page, RunDataPage):

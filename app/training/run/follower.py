@@ -13,7 +13,7 @@ from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.files.jsonl import Row
 from models.files.log_tail import LogTail
-from models.runs.run_folder import LOG_NAMES
+from models.runs.run_folder import READ_WHOLE
 
 _POLL_MS, _DAMAGED_POLL_MS = 1000, 10_000
 """Milliseconds between polls; slower with a damaged log, which is read from the beginning each time."""
@@ -148,7 +148,7 @@ class RunReader:
         return LogUpdate(None, {log: rows for log, rows in added.items() if rows})
 
     def _read_all(self) -> RunHistory:
-        self._tails = {log: LogTail(self.folder / f"{log}.jsonl") for log in LOG_NAMES}
+        self._tails = {log: LogTail(self.folder / f"{log}.jsonl") for log in READ_WHOLE}
         history = RunHistory()
         for log, tail in self._tails.items():
             for rows in tail.blocks():

@@ -62,7 +62,7 @@ class ForkDialog(QDialog):
         self.form = ConfigForm(
             train, theme, hidden=_FIXED, folded=("Optimizer", "Objective", "Evaluation and checkpoints")
         )
-        self.form.set_inactive(inactive_fields(run.spec.model))
+        self.form.set_inactive(inactive_fields(run.spec.model, run.spec.align))
         self.about = label("", "caption", wrap=True)
         self._problem = label("", "error", wrap=True)
         self.start = button(

@@ -20,6 +20,7 @@ from models.library.library import RunInfo
 from models.library.run_record import last_saved_step
 from models.number_words import format_duration, format_percent
 
+_BETA = "Change the KL weight β…"
 _PILL_TONES = {"accent": "ok", "warning": "warning", "danger": "danger"}
 
 
@@ -29,7 +30,7 @@ class RunHead(QFrame):
     Signals:
         resume_saved_asked(), chat_asked(), settings_asked(), fork_asked(),
         template_asked(), sweep_asked(): a button was pressed.
-        lr_asked(), sample_asked(), discard_asked(): for the run in training.
+        lr_asked(), beta_asked(), sample_asked(), discard_asked(): for the run in training.
         export_asked(kind): "toml" or "tensorboard".
     """
 
@@ -40,6 +41,7 @@ class RunHead(QFrame):
     template_asked = Signal()
     sweep_asked = Signal()
     lr_asked = Signal()
+    beta_asked = Signal()
     sample_asked = Signal()
     discard_asked = Signal()
     export_asked = Signal(str)
@@ -87,6 +89,7 @@ class RunHead(QFrame):
             ("Save a checkpoint now", "floppy-disk", training.save),
             ("Sample now…", "text-aa", self.sample_asked.emit),
             ("Change the learning rate…", "trend-down", self.lr_asked.emit),
+            (_BETA, "scales", self.beta_asked.emit),
             ("Pause and free the device", "pause-circle", lambda: training.pause(free=True)),
             None,
             ("Stop without saving", "stop-circle", lambda: training.stop(keep=False)),
@@ -99,6 +102,7 @@ class RunHead(QFrame):
             ("Export its settings (TOML)…", "export", lambda: self.export_asked.emit("toml")),
             ("Export for TensorBoard…", "chart-line", lambda: self.export_asked.emit("tensorboard")),
         )
+        self.set_has_beta(False)
         self.settings = button(
             "Settings",
             theme,
@@ -150,6 +154,12 @@ class RunHead(QFrame):
         below.addWidget(bar, 1)
         below.addWidget(self.settings, 0, Qt.AlignmentFlag.AlignTop)
         lines.addLayout(below)
+
+    def set_has_beta(self, has_beta: bool, /) -> None:
+        """Whether the run weighs KL to its parent."""
+        for action in self._live_menu.actions():
+            if action.text() == _BETA:
+                action.setVisible(has_beta)
 
     def show_live(self, state: TrainingState, chat_state: str) -> None:
         """Show the run that is training."""

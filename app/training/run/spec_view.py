@@ -54,7 +54,7 @@ class SpecView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4 * SPACE)
         layout.addLayout(_column("Design", spec.model))
-        layout.addLayout(_column("Training", spec.train, left_out=inactive_fields(spec.model)))
+        layout.addLayout(_column("Training", spec.train, left_out=inactive_fields(spec.model, spec.align)))
         rest = QVBoxLayout()
         rest.addLayout(_column("Tokenizer", spec.tokenizer))
         rest.addSpacing(2 * SPACE)
@@ -66,6 +66,8 @@ class SpecView(QWidget):
             rest.addLayout(_column("Fine-tuning", spec.tune, facts={"Trained parameters": share}))
         rest.addStretch(1)
         layout.addLayout(rest)
+        if spec.align is not None:
+            layout.addLayout(_column("Alignment", spec.align))
         layout.addStretch(1)
 
 

@@ -26,7 +26,10 @@ from models.settings.spec_changes import value_of
 _FIRST = ("train.lr", "train.batch_size", "model.n_layer", "model.d_model", "train.weight_decay", "train.seed")
 """Settings that are proposed first, in this order."""
 _NOW_CHARACTERS = 14
-_LEFT_OUT = ("train.prompts", "model.topology", "model.vocab_size", "model.start_id", "model.end_id", "tune.parent")
+_LEFT_OUT = (
+    *("train.prompts", "model.topology", "model.vocab_size", "model.start_id", "model.end_id", "tune.parent"),
+    *("align.stage", "align.reward_model"),
+)
 """Settings that cannot vary, or belong to the tokenizer."""
 
 
@@ -254,7 +257,7 @@ class _AxisRow(QWidget):
 
 def _settings(base: RunSpec) -> list[tuple[str, str]]:
     """(name, label) of all settings that can vary and have an effect in this run."""
-    inactive = inactive_fields(base.model)
+    inactive = inactive_fields(base.model, base.align)
     return [
         (f"{table}.{f.name}", str(f.metadata.get("label", f.name)))
         for table, f in _fields(base)
@@ -290,6 +293,8 @@ def _fields(base: RunSpec) -> list[tuple[str, dataclasses.Field[Any]]]:
     return [(table, f) for table in _tables(base) for f in dataclasses.fields(getattr(base, table))]
 
 
-def _tables(base: RunSpec) -> tuple[str, str]:
+def _tables(base: RunSpec) -> tuple[str, ...]:
     """The tables whose settings can vary: a run from weights has its parent's design."""
+    if base.align is not None:
+        return ("train", "align", "tune")
     return ("train", "model") if base.tune is None else ("train", "tune")

@@ -100,6 +100,7 @@ class RunView(QWidget):
         head.template_asked.connect(lambda: self.template_asked.emit(self._run_id))
         head.sweep_asked.connect(self.ask_for_sweep)
         head.lr_asked.connect(self._on_lr)
+        head.beta_asked.connect(self._on_beta)
         head.sample_asked.connect(self._on_sample)
         head.discard_asked.connect(session.runs.discard_trained)
         head.export_asked.connect(self._on_export)
@@ -133,6 +134,8 @@ class RunView(QWidget):
             return
         self._spec = self._session.runs.spec(run_id) if run_id else None
         is_live = info is None or self._session.training.trains(run_id)
+        align = self._spec.align if self._spec is not None else None
+        self.head.set_has_beta(align is not None and align.stage in ("ppo", "grpo"))
         history = self.history = self._session.training.history if is_live else RunHistory()
         folder, name = (info.folder, info.name) if info is not None else (None, "")
         self.views.show_run(ShownRun(id=run_id, name=name, folder=folder, spec=self._spec, history=history))
@@ -257,6 +260,17 @@ class RunView(QWidget):
             dialog = LrDialog(self._session, self._theme, self._spec.train, self.window())
             dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             dialog.open()
+
+    def _on_beta(self) -> None:
+        align = self._spec.align if self._spec is not None else None
+        if align is None:
+            return
+        known = self.history.figures.get(("kl_coef", False))
+        now = float(known["value"][-1]) if known is not None and len(known) else align.beta
+        words = "From the next step on, each nat of distance from the parent costs so much of the reward:"
+        beta, agreed = QInputDialog.getDouble(self, "KL weight β", words, now, 0.0, 100.0, 4)
+        if agreed and self.live:  # another run may be training by now
+            self._session.training.set_beta(beta)
 
     def _on_sample(self) -> None:
         pinned = self._spec.train.prompts if self._spec is not None else ()

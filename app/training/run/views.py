@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from app.kit.layout.views import View, Views
@@ -14,6 +14,7 @@ from app.training.curves.view import CurvesView
 from app.training.shown_run import ShownRun
 
 _VIEWS_OF_IMPORTED = ("scores", "lineage")
+_VIEWS_OF_ALIGNED = ("rewards", "replies")
 
 
 class RunViews(Views):
@@ -36,6 +37,8 @@ class RunViews(Views):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
             "curves": View("Curves", "Measurements, step by step", self._make_curves),
+            "rewards": View("Rewards", "Reward beside what is meant, KL to the parent, lengths …", self._make_rewards),
+            "replies": View("Replies", "What it wrote, and what each reply earned", self._make_replies),
             "machine": View("Time machine", "Samples, predictions and attention at any step", self._make_machine),
             "scores": View("Scores", "What it is worth on data that it has never seen", self._make_scores),
             "data": View("Data", "What it reads and predicts, token by token", self._make_data),
@@ -47,6 +50,8 @@ class RunViews(Views):
         self._run: ShownRun | None = None
         self._view_before_import = "curves"
         self._shown: dict[str, ShownRun] = {}
+        for name in _VIEWS_OF_ALIGNED:
+            self.bar.setTabVisible(self.names.index(name), False)
 
     def show_run(self, run: ShownRun) -> None:
         """Show a run, the first one in its curves: charts take a tenth of a second to make."""
@@ -58,9 +63,13 @@ class RunViews(Views):
             self.show_view(self._view_before_import)
 
     def _offer_views(self, run: ShownRun) -> None:
-        """An imported model has scores and a lineage only; the earlier view comes back with the next run."""
+        """An imported model has scores and a lineage only; the earlier view comes back with the next run.
+
+        One that learns from rewards has two views more, and begins with them: its loss says nothing.
+        """
         info = self._session.runs.look_up(run.id) if run.id else None
         is_trained = info is None or info.status != "imported"
+        self._offer_rewards(is_offered=run.spec is not None and run.spec.align is not None)
         if is_trained == self.bar.isTabEnabled(self.names.index("curves")):
             return
         if not is_trained:
@@ -71,6 +80,17 @@ class RunViews(Views):
             self.bar.setTabEnabled(i, is_trained or name in _VIEWS_OF_IMPORTED)
         if is_trained:
             self.show_view(self._view_before_import)
+
+    def _offer_rewards(self, *, is_offered: bool) -> None:
+        at = self.names.index("rewards")
+        if is_offered == self.bar.isTabVisible(at):
+            return
+        if not is_offered and self.current in _VIEWS_OF_ALIGNED:
+            self.show_view("curves")  # a bar whose current tab is hidden chooses one by itself
+        for name in _VIEWS_OF_ALIGNED:
+            self.bar.setTabVisible(self.names.index(name), is_offered)
+        if is_offered and self.current in ("", "curves"):
+            self.show_view("rewards")
 
     def refresh(self) -> None:
         """The run has grown: redraw the visible view."""
@@ -85,6 +105,23 @@ class RunViews(Views):
         else:
             self._shown[name] = self._run
             page.show_run(self._run)
+
+    def _make_rewards(self) -> QWidget:
+        from app.training.rewards.view import RewardsView
+
+        view = RewardsView(self._session, self._theme)
+        view.step_asked.connect(self._show_replies)
+        return view
+
+    @Slot(int)
+    def _show_replies(self, step: int) -> None:
+        self.show_view("replies")
+        self.view("replies").go_to_step(step)
+
+    def _make_replies(self) -> QWidget:
+        from app.training.rewards.replies import RepliesView
+
+        return RepliesView(self._session, self._theme)
 
     def _make_curves(self) -> QWidget:
         return CurvesView(self._session, self._theme)

@@ -11,7 +11,7 @@ from app.training.curves.sample_text import as_rich_text, highlight_changes, pro
 from app.training.time_machine.attention_pane import AttentionPane
 from app.training.time_machine.snapshots import Snapshot
 from app.training.time_machine.token_bars import TokenBars
-from app.training.time_machine.token_names import TokenNames
+from app.training.token_names import TokenNames
 from models.number_words import format_percent
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec

@@ -15,8 +15,8 @@ from app.training.shown_run import ShownRun
 from app.training.time_machine.panes import Panes
 from app.training.time_machine.snapshots import Snapshots, kept_checkpoints, nearest
 from app.training.time_machine.timeline import Timeline, stride_of
-from app.training.time_machine.token_names import TokenNames
 from app.training.time_machine.transport import Transport
+from app.training.token_names import TokenNames
 
 _EMPTY = (
     "Nothing recorded yet",

@@ -21,13 +21,14 @@ from app.worker.worker import Worker
 from models.events import Event, Notice, Phase, Progress
 from models.library.library import Library
 from models.settings.run_spec import RunSpec
-from models.training.trials.findings import BatchFound, BatchPoint, DataPreview, LrFound, LrPoint, RunCost
+from models.training.trials.findings import BaseRate, BatchFound, BatchPoint, DataPreview, LrFound, LrPoint, RunCost
 
 TITLES = {
     "preview": "Previewing the data",
     "forecast": "Measuring a run",
     "lr": "Finding a learning rate",
     "batch": "Finding a batch size",
+    "base": "Measuring the base rate",
 }
 """The kinds of trials and their titles."""
 
@@ -57,6 +58,8 @@ class TrialState:
     batch_points: tuple[BatchPoint, ...] = ()
     batch: BatchFound | None = None
     batch_of: RunSpec | None = None
+    base: BaseRate | None = None
+    base_of: RunSpec | None = None
 
     @property
     def status(self) -> StatusLine | None:
@@ -87,6 +90,8 @@ class TrialState:
                 return dataclasses.replace(self, problem=event.sentence)
             case DataPreview():
                 return dataclasses.replace(self, preview=event, preview_of=self.spec)
+            case BaseRate():
+                return dataclasses.replace(self, base=event, base_of=self.spec)
             case RunCost():
                 return dataclasses.replace(self, cost=event, cost_of=self.spec)
             case LrPoint():
@@ -247,6 +252,10 @@ def _trial(library: Library, kind: str, spec: RunSpec, device: str, below: int |
         from models.training.trials.batch_finder import find_batch
 
         yield (yield from find_batch(library, spec, device, below=below))
+    elif kind == "base":
+        from models.training.trials.base_rate import measure_base_rate
+
+        yield (yield from measure_base_rate(library, spec, device))
     else:
         from models.training.trials.forecast import forecast
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from models.data.formats.registry import open_source
 from models.data.formats.rows import Record
+from models.data.importing.cells import RowError
 from models.data.importing.columns import Rows, parts
 from models.data.importing.plan import MENDS, SPLIT_WORDS, ImportPlan
 from models.data.importing.scan import MAX_NEAR, TRAIN, Scan, input_text, paced, row_labels, scan_events
 from models.data.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows
-from models.data.importing.task_rows import RowError, task_row
+from models.data.importing.task_rows import task_row
 from models.events import Event, Phase, Progress
 from models.library.library import Library
 from models.number_words import format_compact, format_count, format_percent
@@ -35,6 +36,11 @@ _SENTENCES = {
     "too-long": "{rows} longer than {context}, whose end would be cut off.",
     "unknown": "{rows} with more than a tenth that the tokenizer does not know.",
     "unseen-labels": "{rows} of validation or test with a label that training never shows.",
+}
+_OF_PREFERENCES = {
+    "empty": "{rows} with an empty side, or with two replies that are the same.",
+    "leaks": "{rows} for training with a prompt of validation or test.",
+    "near-duplicates": "{rows} with a prompt that is almost the same as an earlier one{compared}.",
 }
 _SHORT = {
     "empty": "empty",
@@ -110,11 +116,12 @@ def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks
     codes = yield from assign_splits(scan, plan, found)
     others = _other_rows(scan, plan, codes)
     examples = yield from _examples(plan, {**found, **others})
+    sentences = _SENTENCES | _OF_PREFERENCES if plan.task == "preference" else _SENTENCES
     findings = [
         Finding(
             name=name,
             n=n,
-            sentence=_SENTENCES[name].format(
+            sentence=sentences[name].format(
                 rows=format_count(n, "row"),
                 context=format_count(plan.context, "token"),
                 compared=f" (of the first {MAX_NEAR:,} texts)" if len(scan.compared) == MAX_NEAR else "",

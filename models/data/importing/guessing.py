@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from models.data.formats.rows import LANGUAGES, Row
+from models.data.importing.preference_rows import preference_form
 from models.settings.tasks import JUDGED_BY
 
 
@@ -44,6 +45,28 @@ _NAMES = {
     "input": ("input",),
     "reply": ("output", "response", "completion", "reply", "answer", "assistant"),
     "system": ("system", "system_prompt"),
+    "chosen": (
+        "chosen",
+        "chosen.value",
+        "chosen.content",
+        "preferred_output",
+        "chosen_response",
+        "response_chosen",
+        "preferred",
+    ),
+    "rejected": (
+        "rejected",
+        "rejected.value",
+        "rejected.content",
+        "non_preferred_output",
+        "rejected_response",
+        "response_rejected",
+        "dispreferred",
+    ),
+    "asked": ("prompt", "instruction", "input.messages", "conversations", "conversation", "question", "query", "input"),
+    "replies": ("output", "outputs", "replies", "responses", "answers"),
+    "score_chosen": ("score_chosen", "chosen_score", "chosen-rating", "chosen_rating"),
+    "score_rejected": ("score_rejected", "rejected_score", "rejected-rating", "rejected_rating"),
     "context": ("context", "passage", "paragraph"),
     "question": ("question",),
     "answers": ("answers", "answer", "answers.text"),
@@ -95,7 +118,7 @@ def guess_task(columns: Mapping[str, Column], rows: Sequence[Row], *, is_text: b
 
     is_text: they are plain texts, so "text" needs no label.
     """
-    for guess in (_chat, _span, _tagging, _pairs, _labelled):
+    for guess in (_preference, _chat, _span, _tagging, _pairs, _labelled):
         if found := guess(columns, rows):
             found = _with_judged(found, columns)
             group = _named(columns, "group")
@@ -135,6 +158,39 @@ def _named(columns: Mapping[str, Column], role: str, kinds: Sequence[str] = ()) 
 def _longest_text(columns: Mapping[str, Column]) -> str:
     texts = [column for column in columns.values() if column.type in ("text", "mixed")]
     return max(texts, key=lambda column: column.lengths[1]).name if texts else ""
+
+
+def _preference(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | None:
+    kinds = ("text", "list", "object", "mixed", "number")
+    chosen, rejected = (_named(columns, role, kinds=kinds) for role in ("chosen", "rejected"))
+    prompt = _named(columns, "asked", kinds=("text", "list", "mixed"))
+    roles = {"chosen": chosen, "rejected": rejected}
+    if not (chosen and rejected):
+        pairs = _named(columns, "replies", kinds=("list",))
+        if not (pairs and prompt) or any(len(row.get(pairs) or "") != 2 for row in rows):
+            return None
+        roles = {"replies": pairs}
+    if not prompt and chosen == "chosen" and columns[chosen].type == "text":
+        prompt = _named(columns, "messages", kinds=("list",))  # as our own rows have it
+    if prompt:
+        roles["prompt"] = prompt
+    for role, types in (
+        ("input", ("text", "empty", "mixed")),
+        ("system", ("text",)),
+        ("score_chosen", ("number",)),
+        ("score_rejected", ("number",)),
+    ):
+        name = _named(columns, role, kinds=types)
+        if name and name not in roles.values():
+            roles[role] = name
+    if "choice" in columns and "tie" in columns["choice"].examples:
+        roles["choice"] = "choice"
+    if "source" in columns and columns["source"].type == "text":
+        roles["source"] = "source"
+    sides = (
+        f"{chosen!r} is preferred to {rejected!r}" if chosen and rejected else f"{roles['replies']!r} has two replies"
+    )
+    return Guess(task="preference", roles=roles, reason=f"{sides} ({preference_form(roles, rows)})")
 
 
 def _chat(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from itertools import chain
+from pathlib import Path
 
 from models.data.corpus import Corpus, CorpusWriter, list_corpora
 from models.data.formats.registry import Source, open_source
 from models.data.formats.rows import Record
+from models.data.importing.cells import RowError
 from models.data.importing.checks import SPLIT_NAMES, Checks
 from models.data.importing.columns import parts
 from models.data.importing.plan import ImportPlan, source_name
@@ -24,7 +26,7 @@ from models.data.importing.scan import (
     source_stamp,
 )
 from models.data.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows
-from models.data.importing.task_rows import RowError, task_row
+from models.data.importing.task_rows import task_row
 from models.events import Event, Phase, ProgressMeter
 from models.library.library import Library
 from models.settings.tasks import JUDGED_BY, TASKS
@@ -88,6 +90,8 @@ def _write(
                 row = task_row(plan, record.values)
                 if has_labels:
                     labels.update(row_labels(plan.task, row))
+                if plan.task == "preference":
+                    row.setdefault("source", Path(record.file).name)
                 writer.add(SPLIT_NAMES[codes[n_read]], row)
             n_read += 1
         if n_read != len(scan):

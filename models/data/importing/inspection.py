@@ -15,6 +15,7 @@ import numpy as np
 from models.data.formats.registry import Source, open_source
 from models.data.formats.rows import ReadOptions, Row, is_number
 from models.data.importing.guessing import Column, guess_task
+from models.data.importing.preference_rows import import_notes
 from models.events import Event, Phase, Progress
 from models.number_words import format_count
 
@@ -90,6 +91,7 @@ def inspect_events(
         raise ValueError(f"{source.files[0].name} has no rows: choose a file with data in it.")
     facts = {name: tally.column(name) for name, tally in columns.items()}
     guess = guess_task(facts, rows, is_text=source.format == "text")
+    notes = import_notes(facts, guess.roles, rows) if guess.task == "preference" else []
     return SourceInfo(
         format=source.format,
         n_files=sum(1 + len(file.beside) for file in source.files),
@@ -105,7 +107,7 @@ def inspect_events(
         reason=guess.reason,
         left_out=source.left_out,
         configs=source.configs,
-        warnings=tuple(_warnings(source, facts.values())),
+        warnings=(*_warnings(source, facts.values()), *notes),
     )
 
 

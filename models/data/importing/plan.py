@@ -33,6 +33,7 @@ ROLES: dict[str, tuple[tuple[str, ...], ...]] = {
     "tagging": (("words", "tags"),),
     "span": (("question", "context", "answers"),),
     "text-to-text": (("source", "target"),),
+    "preference": (("replies",), ("chosen", "rejected")),
 }
 """Task → the roles that columns must fill, in one of these ways."""
 
@@ -42,8 +43,10 @@ OPTIONAL_ROLES: dict[str, tuple[str, ...]] = {
     "multi-label": ("text_pair",),
     "regression": ("text_pair",),
     "text-to-text": tuple(JUDGED_BY),
+    "preference": ("prompt", "input", "system", "score_chosen", "score_rejected", "choice", "source"),
 }
-"""Task → further roles. For chats, `input` is added to the prompt as alpaca does. Each task has also "group"."""
+"""Task → further roles. For chats and preferences, `input` is added to the prompt as alpaca does. Each task has also
+"group"."""
 
 GROUP = "group"
 """The role of a column whose equal values must not be divided between training and validation."""
@@ -56,7 +59,7 @@ SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 class ImportPlan:
     """An import, decided.
 
-    paths: files, folders and archives. task: one of TASKS. columns: role → column (see ROLES, OPTIONAL_ROLES, GROUP).
+    paths: files, folders and archives. task: one of ROLES. columns: role → column (see ROLES, OPTIONAL_ROLES, GROUP).
     name: the dataset's. val_fraction, test_fraction: the shares of those splits, taken from the rows of training, where
     the source does not have that split itself. seed: of the split. mends: of MENDS. tokenizer: a name in the library,
     for what is counted in tokens; "": that is not checked. context: how many tokens a model reads; 0: not checked.
@@ -76,8 +79,8 @@ class ImportPlan:
 
     def check(self) -> None:
         """Raise ValueError, with a sentence, where it cannot be carried out."""
-        if self.task not in TASKS:
-            raise ValueError(f"There is no task {self.task!r}: choose one of {', '.join(TASKS)}.")
+        if self.task not in ROLES:
+            raise ValueError(f"There is no task {self.task!r} for files: choose one of {', '.join(ROLES)}.")
         ways, optional = ROLES[self.task], (*OPTIONAL_ROLES.get(self.task, ()), GROUP)
         known = {role for way in ways for role in way} | set(optional)
         for role in self.columns:

@@ -17,10 +17,11 @@ from tokenizers import Tokenizer
 from models.data.corpus import Example, json_line
 from models.data.formats.registry import Source, open_source
 from models.data.formats.rows import Record
+from models.data.importing.cells import EmptyRowError, RowError
 from models.data.importing.columns import Column, Rows
 from models.data.importing.near_duplicates import MAX_CHARACTERS, N_HASHES, MinHash, near_groups
 from models.data.importing.plan import GROUP, ImportPlan
-from models.data.importing.task_rows import EmptyRowError, RowError, task_row
+from models.data.importing.task_rows import task_row
 from models.events import Event, ProgressMeter
 from models.files.atomic import file_stamp
 from models.library.library import Library
@@ -114,7 +115,7 @@ def paced(source: Source) -> Iterator[tuple[Record, bool]]:
 
 def input_text(task: str, row: Example) -> str:
     """What a model reads of a row, without what it has to find out."""
-    if task == "chat":
+    if task in ("chat", "preference"):
         return "\n".join(message["content"] for message in row["messages"])
     if task == "tagging":
         return " ".join(row["words"])
@@ -194,8 +195,11 @@ class _Columns:
         name = "; ".join(labels) if task in ("classification", "multi-label") else None
         self._label.append(-1 if name is None else self._labels.setdefault(name, len(self._labels)))
         self._add_near(key, text)
-        n_messages = len(row["messages"]) if task == "chat" else 0
-        self._add_tokens(f"{text}\n{row['target']}" if task == "text-to-text" else text, _MESSAGE_TOKENS * n_messages)
+        n_messages = len(row.get("messages", ()))
+        written = row["target"] if task == "text-to-text" else ""
+        if task == "preference":
+            written, n_messages = max(row["chosen"], row["rejected"], key=len), n_messages + 1
+        self._add_tokens(f"{text}\n{written}" if written else text, _MESSAGE_TOKENS * n_messages)
 
     def _add_hashes(self, row: int, input: int, group: int) -> None:
         self._input.append(input)

@@ -10,33 +10,12 @@ from typing import Any
 
 from models.data.corpus import Example
 from models.data.formats.rows import Row
+from models.data.importing.cells import EmptyRowError, RowError, message_cell, shortened, text_cell
 from models.data.importing.plan import ImportPlan
+from models.data.importing.preference_rows import preference_row
 from models.settings.tasks import JUDGED_BY
 
-_SPEAKERS = {
-    "system": "system",
-    "human": "user",
-    "user": "user",
-    "prompter": "user",
-    "gpt": "assistant",
-    "assistant": "assistant",
-    "bot": "assistant",
-    "model": "assistant",
-    "chatgpt": "assistant",
-    "bing": "assistant",
-    "bard": "assistant",
-}
-"""What a speaker is called in conversations → role."""
-
 _TAG = re.compile(r"([BILOUSEM])-(.+)")
-
-
-class RowError(ValueError):
-    """A record is no row of the task: what is wrong with it, without file and line."""
-
-
-class EmptyRowError(RowError):
-    """A record lacks what the task needs."""
 
 
 def task_row(plan: ImportPlan, values: Row) -> Example:
@@ -67,29 +46,13 @@ def _mark(tag: str) -> tuple[str, str]:
     return (match.group(1), match.group(2)) if match else ("", tag)
 
 
-def _text(cells: Mapping[str, Any], role: str) -> str:
-    value = cells.get(role)
-    if isinstance(value, bool | int | float):
-        value = str(value)
-    if value is None or (isinstance(value, str) and not value.strip()):
-        raise EmptyRowError(f"its {role} is empty.")
-    if not isinstance(value, str):
-        raise RowError(f"its {role} is no text but {_short(value)}.")
-    return value
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:39] + "…"
-
-
 def _plain(cells: Mapping[str, Any]) -> Example:
-    return {"text": _text(cells, "text")}
+    return {"text": text_cell(cells, "text")}
 
 
 def _with_pair(cells: Mapping[str, Any]) -> Example:
-    row: Example = {"text": _text(cells, "text")}
-    return {**row, "text_pair": _text(cells, "text_pair")} if "text_pair" in cells else row
+    row: Example = {"text": text_cell(cells, "text")}
+    return {**row, "text_pair": text_cell(cells, "text_pair")} if "text_pair" in cells else row
 
 
 def _classified(cells: Mapping[str, Any]) -> Example:
@@ -98,7 +61,7 @@ def _classified(cells: Mapping[str, Any]) -> Example:
         value = str(value).lower()
     elif isinstance(value, float) and value.is_integer():
         value = int(value)
-    label = _text({"label": value}, "label").strip()
+    label = text_cell({"label": value}, "label").strip()
     return {**_with_pair(cells), "label": label}
 
 
@@ -109,16 +72,16 @@ def _multi_labelled(cells: Mapping[str, Any]) -> Example:
     if isinstance(value, str):
         value = [label for label in re.split(r"[;|,]", value) if label.strip()]
     if not isinstance(value, list) or any(isinstance(label, dict | list) or label is None for label in value):
-        raise RowError(f"its labels are no list of labels but {_short(value)}.")
+        raise RowError(f"its labels are no list of labels but {shortened(value)}.")
     return {**_with_pair(cells), "labels": list(dict.fromkeys(str(label).strip() for label in value))}
 
 
 def _scored(cells: Mapping[str, Any]) -> Example:
-    value = _text(cells, "score").strip()
+    value = text_cell(cells, "score").strip()
     try:
         score = float(value.replace(",", ".") if value.count(",") == 1 and "." not in value else value)
     except ValueError:
-        raise RowError(f"its score is no number but {_short(value)}.") from None
+        raise RowError(f"its score is no number but {shortened(value)}.") from None
     if not math.isfinite(score):
         raise RowError(f"its score is {value}, which no model can learn.")
     return {**_with_pair(cells), "score": score}
@@ -140,14 +103,14 @@ def _texts(cells: Mapping[str, Any], role: str) -> list[str]:
     if value is None:
         return []
     if not isinstance(value, list) or any(not isinstance(item, str | int) for item in value):
-        raise RowError(f"its {role} are no list of texts but {_short(value)}.")
+        raise RowError(f"its {role} are no list of texts but {shortened(value)}.")
     return [str(item) for item in value]
 
 
 def _asked(cells: Mapping[str, Any]) -> Example:
-    context = _text(cells, "context")
+    context = text_cell(cells, "context")
     answers = [_answer(answer, context) for answer in _answers(cells.get("answers"))]
-    return {"question": _text(cells, "question"), "context": context, "answers": answers}
+    return {"question": text_cell(cells, "question"), "context": context, "answers": answers}
 
 
 def _answers(value: Any) -> list[Any]:
@@ -168,18 +131,18 @@ def _answer(value: Any, context: str) -> dict[str, Any]:
         start = value.get("start", value.get("answer_start"))
         value = value.get("text")
     if not isinstance(value, str) or not value:
-        raise RowError(f"an answer is no text but {_short(value)}.")
+        raise RowError(f"an answer is no text but {shortened(value)}.")
     if start is None:
         start = context.find(value)
         if start < 0:
-            raise RowError(f"its context does not contain the answer {_short(value)}.")
+            raise RowError(f"its context does not contain the answer {shortened(value)}.")
     if not isinstance(start, int) or context[start : start + len(value)] != value or start < 0:
-        raise RowError(f"its context has not the answer {_short(value)} at character {_short(start)}.")
+        raise RowError(f"its context has not the answer {shortened(value)} at character {shortened(start)}.")
     return {"text": value, "start": start}
 
 
 def _paired(cells: Mapping[str, Any]) -> Example:
-    row: Example = {"source": _text(cells, "source"), "target": _text(cells, "target")}
+    row: Example = {"source": text_cell(cells, "source"), "target": text_cell(cells, "target")}
     return row | {role: _judged(cells, role) for role in JUDGED_BY if role in cells}
 
 
@@ -187,17 +150,17 @@ def _judged(cells: Mapping[str, Any], role: str) -> Any:
     """What a text is judged by; in tables it is written as JSON."""
     value = cells[role]
     if role == "language":
-        return _text(cells, role)
+        return text_cell(cells, role)
     if isinstance(value, str) and value.strip():
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            raise RowError(f"its {role} are no JSON but {_short(value)}.") from None
+            raise RowError(f"its {role} are no JSON but {shortened(value)}.") from None
     if not value:
         raise EmptyRowError(f"it has no {role}.")
     form, is_right = _JUDGED_FORMS[role]
     if not is_right(value):
-        raise RowError(f"its {role} are not {form} but {_short(value)}.")
+        raise RowError(f"its {role} are not {form} but {shortened(value)}.")
     return value
 
 
@@ -228,38 +191,22 @@ def _conversation(cells: Mapping[str, Any]) -> Example:
     system = cells.get("system")
     messages = [{"role": "system", "content": system}] if isinstance(system, str) and system.strip() else []
     if "messages" not in cells:
-        prompt, extra = _text(cells, "prompt"), cells.get("input")
+        prompt, extra = text_cell(cells, "prompt"), cells.get("input")
         if isinstance(extra, str) and extra.strip():
             prompt = f"{prompt}\n\n{extra}"
-        turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": _text(cells, "reply")}]
+        turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": text_cell(cells, "reply")}]
         return {"messages": [*messages, *turns]}
     value = cells["messages"]
     if value is None or value == []:
         raise EmptyRowError("it has no messages.")
     if not isinstance(value, list):
-        raise RowError(f"its messages are no list but {_short(value)}.")
-    messages += [_message(message) for message in value]
+        raise RowError(f"its messages are no list but {shortened(value)}.")
+    messages += [message_cell(message) for message in value]
     while messages and messages[-1]["role"] != "assistant":
         messages.pop()  # nothing to learn from what nobody replied to
     if not messages:
         raise EmptyRowError("it has no reply.")
     return {"messages": messages}
-
-
-def _message(value: Any) -> dict[str, str]:
-    if not isinstance(value, dict):
-        raise RowError(f"a message is no object with role and content but {_short(value)}.")
-    speaker, content = value.get("role", value.get("from")), value.get("content", value.get("value"))
-    role = _SPEAKERS.get(speaker.lower()) if isinstance(speaker, str) else None
-    if role is None:
-        raise RowError(f"a message is by {_short(speaker)}, which is none of system, user and assistant.")
-    if isinstance(content, list):  # OpenAI's parts
-        if any(not isinstance(part, dict) or not isinstance(part.get("text"), str) for part in content):
-            raise RowError("a message has parts that are no text.")
-        content = "".join(part["text"] for part in content)
-    if not isinstance(content, str):
-        raise RowError(f"a message's content is no text but {_short(content)}.")
-    return {"role": role, "content": content}
 
 
 _MAKERS = {
@@ -271,4 +218,5 @@ _MAKERS = {
     "tagging": _tagged,
     "span": _asked,
     "text-to-text": _paired,
+    "preference": preference_row,
 }

@@ -64,6 +64,22 @@ def is_gold_story(marks: StoryMarks) -> bool:
     return marks.is_right and marks.mood == HAPPY and marks.n_sentences <= SHORT and not marks.repeats
 
 
+def explain(row: Example, reply: str) -> str:
+    """What a judge sees in a reply to a row, in a sentence; '' where the row does not say what it is judged by."""
+    if "topic" not in row:
+        return (
+            "" if "answer" not in row else "Right." if _is_answer(row, reply) else f"The answer is {row['answer']!r}."
+        )
+    person, thing, place = row["topic"]
+    problem = story_problem(reply, (person, thing, place))
+    if problem is not None:
+        return f"Not right: {problem}"
+    marks = marks_of(row, reply)
+    mood = f"ends {marks.mood}" if marks.mood else "ends in no mood"
+    twice = ", with one of them twice" if marks.repeats else ""
+    return f"Right, {mood}, {marks.n_sentences} sentences{twice}."
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wish:
     """Something to be rewarded. draw: a row of a world, held out or not. reward: of a reply to a row, the more the

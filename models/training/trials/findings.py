@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from models.events import Event
+from models.number_words import format_percent
 from models.settings.run_spec import RunSpec
 from models.tasks.seen_example import TokenRow
 
@@ -152,3 +153,71 @@ class BatchFound(Event):
     batch_size: int | None
     grad_accum_steps: int
     limit_bytes: int | None
+
+
+# -- A base rate ------------------------------------------------------------------------------------------
+
+_TOO_RARE, _TOO_OFTEN = 0.01, 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseRate(Event):
+    """What the parent's replies to held-out prompts earn before a run learns from rewards.
+
+    n_replies: to each prompt. reward: their mean. right, found: the shares of right replies, and of prompts with a
+    right one; None where a reward has no limit. signal: the share of prompts whose replies earned different rewards.
+    gold: the share that is what was meant, None where no judge says it. ended: the share that ended by itself within
+    `max_tokens`. mean_length: in tokens.
+    """
+
+    wish: str
+    n_prompts: int
+    n_replies: int
+    reward: float
+    right: float | None
+    found: float | None
+    signal: float
+    gold: float | None
+    ended: float
+    mean_length: float
+    max_tokens: int
+    seconds_per_reply: float
+
+    @property
+    def is_learnable(self) -> bool:
+        """Whether there is something to learn from, and something left to learn."""
+        if self.right is not None and not _TOO_RARE <= self.right <= _TOO_OFTEN:
+            return False
+        return self.signal > 0
+
+    @property
+    def sentence(self) -> str:
+        """What that means for the run."""
+        n, share = self.n_prompts * self.n_replies, format_percent(self.right or 0.0, int((self.right or 0) < 0.1))
+        if self.right is None:
+            words = (
+                f"Its replies earn {self.reward:.2f} on average, and of {format_percent(self.signal)} of the prompts "
+                "some earn more than others: there is something to learn from."
+            )
+        elif self.right == 0:
+            words = (
+                f"None of {n:,} replies is right. What never happens cannot be rewarded: teach it first, from texts."
+            )
+        elif self.right < _TOO_RARE:
+            words = f"Only {share} of the replies are right, so most steps would see none: teach it first, from texts."
+        elif self.right > _TOO_OFTEN:
+            words = f"{share} of the replies are right already: choose a harder wish."
+        else:
+            found = format_percent(self.found or 0.0)
+            words = (
+                f"{share} of the replies are right, and {found} of the prompts have a right one among "
+                f"{self.n_replies}: there is something to learn from."
+            )
+        if self.ended < 0.9:
+            cut = format_percent(1 - self.ended)
+            words += f" {cut} of the replies are cut at {self.max_tokens:,} tokens: allow more."
+        return words
+
+    def seconds(self, n_steps: int, n_replies: int) -> float:
+        """Estimated, of so many steps with so many replies each: drawing takes about half of a step."""
+        return 2 * self.seconds_per_reply * n_steps * n_replies

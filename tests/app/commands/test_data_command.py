@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
+from models.data.preferences.store import PreferenceSet
 from models.library.library import Library
+from tests.models.data.preferences.support import make_pair
 
 
 @pytest.fixture
@@ -90,3 +92,27 @@ def test_what_is_to_be_learned_must_be_said_where_it_is_open(
     assert "say it with --task and --role" in capsys.readouterr().out
     assert main(["data", "import", str(path)]) == 1
     assert "say it with --task and --role" in capsys.readouterr().err
+
+
+def test_judged_pairs_become_a_dataset_and_a_file(
+    tmp_path: Path, library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "pairs"]) == 0
+    assert "no sets yet" in capsys.readouterr().out
+    PreferenceSet(library, "happy").add(make_pair(i, ("a", "b", "tie", "bad")[i % 4]) for i in range(20))
+    assert main(["data", "pairs"]) == 0
+    assert capsys.readouterr().out == "happy: 20 by you\n"
+    assert main(["data", "pairs", "sad"]) == 1
+    assert "There is no set of pairs called 'sad': there are 'happy'." in capsys.readouterr().err
+    assert main(["data", "pairs", "happy"]) == 0
+    out = capsys.readouterr().out
+    assert "Left behind: 5 pairs both bad" in out
+    assert "Dataset 'happy, 15 pairs'" in out
+    target = tmp_path / "hh.jsonl"
+    assert main(["data", "export", "happy, 15 pairs", str(target), "--form", "hh"]) == 0
+    out = capsys.readouterr().out
+    assert "Left behind: 5 pairs about equal, since it has no ties." in out
+    assert f"{target}: 10 rows" in out
+    assert target.read_text().count("\n") == 10
+    assert main(["data", "export", "happy, 15 pairs", str(target), "--split", "test"]) == 1
+    assert "has no rows for test: it has train, val" in capsys.readouterr().err

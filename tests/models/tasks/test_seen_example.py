@@ -22,6 +22,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "tagging": {"words": ["Anna", "ran"], "tags": ["B-PER", "O"]},
     "span": {"question": "Who?", "context": "Ödön and Ben", "answers": [{"text": "Ben", "start": 9}]},
     "text-to-text": {"source": "abc", "target": "de"},
+    "preference": {"messages": [{"role": "user", "content": "Hi"}], "chosen": "Yo", "rejected": "No"},
     "prompts": {"messages": [{"role": "user", "content": "Hi"}]},
 }
 

@@ -13,7 +13,8 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.side_by_side.comparison import SIDE_BY_SIDE, Candidate, CandidateReplied
+from app.chat.candidates import Candidate
+from app.chat.side_by_side.comparison import SIDE_BY_SIDE, CandidateReplied
 from app.chat.side_by_side.page import SideBySidePage
 from app.kit.theme import ThemeProvider
 from app.session.session import Session

@@ -19,12 +19,13 @@ from hypothesis import strategies as st
 from models.data.corpus import Corpus, Example, find_dataset, list_corpora
 from models.data.formats.rows import ReadOptions, Row
 from models.data.importing import columns, scan
+from models.data.importing.cells import RowError
 from models.data.importing.checks import Checks, check_events, revise_events
 from models.data.importing.importer import import_events
 from models.data.importing.inspection import inspect_events
 from models.data.importing.near_duplicates import MinHash, components, near_groups
 from models.data.importing.plan import MENDS, ImportPlan, source_name
-from models.data.importing.task_rows import RowError, task_row, to_iob2
+from models.data.importing.task_rows import task_row, to_iob2
 from models.events import Phase, Progress, result_of
 from models.library.library import Library
 from models.settings.tasks import JUDGED_BY, TASKS

@@ -1,0 +1,101 @@
+"""Choosing a run and one of its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSignalBlocker, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QWidget
+
+from app.chat.candidates import Candidate
+from app.kit.basics import row
+from app.kit.labels import ElidedCombo
+from app.kit.theme import SPACE
+from app.session.runs import Runs
+
+_NEWEST = -1
+
+
+class CandidatePicker(QWidget):
+    """Two boxes: the run, and the checkpoint.
+
+    Args:
+        first: an entry before the runs, which means none of them; "" for no such entry.
+
+    Signals:
+        changed(): the user chose another one.
+    """
+
+    changed = Signal()
+
+    def __init__(self, runs: Runs, tip: str, first: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._runs, self._first = runs, first
+        self.runs = ElidedCombo()
+        self.runs.setAccessibleName("Model")
+        self.runs.setPlaceholderText("Choose a model")
+        self.runs.setToolTip(tip)
+        self.runs.setMinimumContentsLength(12)
+        self.runs.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.steps = QComboBox()
+        self.steps.setAccessibleName("Checkpoint")
+        self.steps.setToolTip("Which of the run's checkpoints")
+        choice = row(self.runs, self.steps, spacing=SPACE // 2)
+        choice.setStretch(0, 1)
+        self.setLayout(choice)
+        self.runs.activated.connect(self._on_run)
+        self.steps.activated.connect(lambda _: self.changed.emit())
+        self.offer(())
+
+    @property
+    def candidate(self) -> Candidate | None:
+        """The chosen one, None if there is none."""
+        run_id, step = self.runs.currentData(), self.steps.currentData()
+        return Candidate(str(run_id), None if step in (None, _NEWEST) else int(step)) if run_id else None
+
+    @property
+    def name(self) -> str:
+        """The run's name, with the step unless the newest checkpoint is chosen; "" for none."""
+        candidate = self.candidate
+        if candidate is None:
+            return ""
+        words = str(self.runs.currentText())
+        return words if candidate.step is None else f"{words} at step {candidate.step:,}"
+
+    def offer(self, runs: Sequence[tuple[str, str]]) -> None:
+        """Offer these runs, as (id, name); the chosen one stays chosen if it is among them."""
+        chosen, step = self.runs.currentData(), self.steps.currentData()
+        with QSignalBlocker(self.runs):
+            self.runs.clear()
+            if self._first:
+                self.runs.addItem(self._first, "")
+            for run_id, name in runs:
+                self.runs.addItem(name, run_id)
+            self.runs.setCurrentIndex(self.runs.findData(chosen) if chosen else 0 if self._first else -1)
+        self._offer_steps(step)
+
+    def choose(self, candidate: Candidate | None) -> None:
+        """Choose one, or none, without a signal."""
+        self.runs.setCurrentIndex(self.runs.findData(candidate.run_id if candidate is not None else ""))
+        self._offer_steps(_NEWEST if candidate is None or candidate.step is None else candidate.step)
+
+    def _offer_steps(self, chosen: object) -> None:
+        run_id = self.runs.currentData()
+        with QSignalBlocker(self.steps):
+            self.steps.clear()
+            self.steps.addItem("newest", _NEWEST)
+            for step in self._runs.checkpoint_steps(str(run_id)) if run_id else ():
+                self.steps.addItem(f"step {step:,}", step)
+            self.steps.setCurrentIndex(max(self.steps.findData(chosen), 0))
+        self.steps.setEnabled(self.steps.count() > 1)
+        self.steps.setVisible(bool(run_id) or not self._first)
+
+    @Slot()
+    def _on_run(self) -> None:
+        self._offer_steps(_NEWEST)
+        self.changed.emit()
+
+
+def runs_to_pick(runs: Runs) -> list[tuple[str, str]]:
+    """The runs with a model, as (id, name), the newest first."""
+    return [(run.id, run.name) for run in runs.list() if not run.problem and (run.step > 0 or run.status == "imported")]

@@ -1,0 +1,1 @@
+"""Judging replies by hand: two to a prompt, blind, one key a choice."""

@@ -1,0 +1,175 @@
+"""What the pairs of the current set say so far: how many, who wins, and how far to trust the one who judges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSignalBlocker, Signal, Slot
+from PySide6.QtWidgets import QFrame, QInputDialog, QVBoxLayout, QWidget
+
+from app.kit.basics import button, label, row, separator
+from app.kit.figures.interval_bars import Bar, IntervalBars
+from app.kit.labels import ElidedCombo
+from app.kit.stat_strip import StatStrip
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.worker.background import LatestTask
+from models.data.preferences.measures import Match, Share, left_share, makers, matches, self_agreement
+from models.data.preferences.store import GOLD, PERSON, SIMULATED, Pair
+from models.number_words import format_count, format_percent
+
+_STATS = {
+    "by you": "Pairs that you judged, without those that were shown again and those that you skipped",
+    "simulated": "Pairs that the simulated annotator judged. They are never counted as yours.",
+    "seconds": "The median time that a choice took you",
+}
+_AGREE_TIP = (
+    "One pair in twenty comes back later with its sides swapped. So often you chose the same reply again: "
+    "a reward model cannot agree with you more often than you do yourself."
+)
+_SIDE_TIP = "Sides are drawn by chance: without a habit of yours, half of the better replies stand at the left."
+_WIN_TIP = "The share of its pairs that this model won; about equal and both bad count as half. With its 95 % interval."
+_EXPECT = (
+    "What so few can do, measured in Tiny World: a reward model tells the better of two new replies in about 85 % "
+    "of cases after 100 pairs, 91 % after 300, and 95 % after 1,000."
+)
+_MAX_MATCHES = 3
+_NEW = "New set…"
+
+
+class Results(QFrame):
+    """The current set: choosing it, what it says, and making a dataset of it.
+
+    Signals:
+        dataset_made(): the dataset is in the library, and chosen in the data tab.
+    """
+
+    dataset_made = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "card")
+        self._session = session
+        self._made = ""
+        self.sets = ElidedCombo()
+        self.sets.setAccessibleName("Set of pairs")
+        self.sets.setToolTip("The set that your choices are added to")
+        self.sets.setMinimumContentsLength(10)
+        self.sets.setSizeAdjustPolicy(ElidedCombo.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.stats = StatStrip(_STATS, theme, widest="8,888")
+        self.matches = label("", "caption", wrap=True)
+        self.matches.setToolTip(_WIN_TIP)
+        self.bars = IntervalBars("What the pairs say", theme)
+        self.expect = label(_EXPECT, "caption", wrap=True)
+        self.make = button(
+            "Make a dataset",
+            theme,
+            self.make_dataset,
+            icon="database",
+            tip="A dataset that a reward model or DPO can learn from, split by prompt. The set stays as it is.",
+        )
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_made)
+        self._task.failed.connect(session.notices.fail)
+        margin = SPACE + SPACE // 2
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(margin, margin, margin, margin)
+        lines.setSpacing(SPACE)
+        choice = row(label("Set", "muted"), self.sets)
+        choice.setStretch(1, 1)
+        lines.addLayout(choice)
+        lines.addWidget(self.stats)
+        lines.addWidget(separator())
+        lines.addWidget(self.bars)
+        lines.addWidget(self.matches)
+        lines.addWidget(separator())
+        lines.addWidget(self.expect)
+        lines.addWidget(self.make)
+        self.sets.activated.connect(self._on_set)
+        session.preferences.changed.connect(self.refresh)
+        session.datasets.added.connect(self._on_added)
+        self.refresh()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a dataset is being made."""
+        return self._task.busy
+
+    @Slot()
+    def refresh(self) -> None:
+        """Show the current set."""
+        preferences = self._session.preferences
+        names, pairs = preferences.names(), preferences.pairs
+        with QSignalBlocker(self.sets):
+            self.sets.clear()
+            self.sets.addItems([*names, _NEW])
+            self.sets.setCurrentIndex(names.index(preferences.name))
+        by = makers(pairs)
+        self.stats.set_number("by you", f"{by.get(PERSON, 0):,}")
+        self.stats.set_number("simulated", f"{by.get(SIMULATED, 0) + by.get(GOLD, 0):,}")
+        seconds = sorted(pair.seconds for pair in pairs if pair.by == PERSON and pair.seconds)
+        self.stats.set_number("seconds", f"{seconds[len(seconds) // 2]:.0f}" if seconds else "–")
+        self.bars.show_bars(result_bars(pairs))
+        met = [_result(match) for match in matches(pairs)[:_MAX_MATCHES]]
+        self.matches.setText("\n".join(met))
+        self.matches.setVisible(bool(met))
+        self.make.setEnabled(bool(by))
+
+    @Slot(int)
+    def _on_set(self, index: int) -> None:
+        name = self.sets.itemText(index)
+        if index == self.sets.count() - 1:
+            name, agreed = QInputDialog.getText(self, "New set of pairs", "Name")
+            if not agreed:
+                name = self._session.preferences.name
+        if not self._session.preferences.choose(name):
+            self.refresh()
+
+    def make_dataset(self) -> None:
+        """Make a dataset of the set, in the background, and show it in the data tab."""
+        collected, library = self._session.preferences.current(), self._session.library
+
+        def work() -> tuple[str, str, dict[str, int]]:
+            from models.data.preferences.dataset import build_preference_corpus, collected_rows
+
+            corpus = build_preference_corpus(library, collected)
+            return corpus.sha, corpus.label, collected_rows(collected.read().pairs).left_behind
+
+        self._task.ask(work)
+
+    @Slot(object)
+    def _on_made(self, made: tuple[str, str, dict[str, int]]) -> None:
+        self._made, name, left = made
+        behind = ", ".join(f"{n:,} {reason}" for reason, n in left.items())
+        more = f" Left behind: {behind}." if behind else ""
+        self._session.datasets.add(self._made)
+        self._session.notices.say(f"“{name}” is a dataset now.{more}")
+
+    @Slot(str)
+    def _on_added(self, sha: str) -> None:
+        if sha == self._made:
+            self._made = ""
+            self.dataset_made.emit()
+
+
+def result_bars(pairs: Sequence[Pair]) -> list[Bar]:
+    """The win rate of the two models that met most often, agreement with oneself, and the share of the left side."""
+    met = matches(pairs)[:1]
+    return [
+        *(_bar("Win rate", match.win_rate, tip=f"{_result(match)} {_WIN_TIP}") for match in met),
+        _bar("Own agreement", self_agreement(pairs), tip=_AGREE_TIP, none="none yet"),
+        _bar("Left chosen", left_share(pairs), tip=_SIDE_TIP, none="none yet"),
+    ]
+
+
+def _result(match: Match) -> str:
+    share = match.win_rate
+    assert share.value is not None
+    return f"{match.first} won {format_percent(share.value)} of {format_count(share.n, 'pair')} against {match.second}."
+
+
+def _bar(name: str, share: Share, *, tip: str, none: str = "") -> Bar:
+    if share.value is None:
+        return Bar(name=name, share=None, text=none, tip=tip)
+    tip = f"{share.n_yes:g} of {format_count(share.n, 'pair')}. {tip}"
+    return Bar(name=name, share=share.value, text=format_percent(share.value), interval=share.interval, tip=tip)

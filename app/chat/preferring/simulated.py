@@ -1,0 +1,157 @@
+"""Letting the simulated annotator judge pairs in place of a person; they are labelled as its own."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+
+from app.chat.candidates import Candidate, candidate_path, loaded_candidate
+from app.chat.preferring.pair_maker import COMPARE, PromptSource
+from app.kit.basics import button, label, row
+from app.kit.forms.config_form import ConfigForm
+from app.kit.forms.editors import IntBox
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.worker.job import BACKGROUND, Job
+from app.worker.latest_job import LatestJob
+from models.alignment.annotator import Annotator
+from models.data.preferences.store import Reply
+from models.data.tiny_world.wishes import HAPPY
+from models.events import Event
+from models.number_words import format_count
+
+_ABOUT = (
+    "The judge of Tiny World chooses in your place: between stories, the right, happy and short one. Give it errors "
+    "and a bias, and see what a model learns from it. Its pairs are marked, and never counted as yours."
+)
+_MAX_PAIRS = 5000
+
+
+class SimulatedAnnotator(QWidget):
+    """Its settings, and a button that lets it judge pairs of the first model.
+
+    Args:
+        model: returns the model that replies, None if there is none. source: returns where prompts come from.
+
+    Signals:
+        changed(): it has begun or ended.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        session: Session,
+        theme: ThemeProvider,
+        model: Callable[[], Candidate | None],
+        source: Callable[[], PromptSource],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._model, self._source = session, model, source
+        self._n_asked = 0
+        self.form = ConfigForm(Annotator(), theme)
+        self.n_pairs = IntBox(1, _MAX_PAIRS, 50)
+        self.n_pairs.setValue(100)
+        self.n_pairs.setAccessibleName("Pairs")
+        self.start_button = button(
+            "Let it judge", theme, self.start, icon="robot", tip="Draw replies, and add the pairs that it chooses from"
+        )
+        self.stop_button = button("Stop", theme, self.stop, icon="stop", tip="Keep what it has judged so far")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.status = label("", "caption", wrap=True)
+        self._job = LatestJob(session.worker, self)
+        self._job.events_received.connect(self._on_events)
+        self._job.ended.connect(self._on_ended)
+        self._job.failed.connect(lambda failure: self.status.setText(failure.sentence))
+        session.models.freed.connect(self.stop)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        lines.addWidget(label(_ABOUT, "caption", wrap=True))
+        lines.addWidget(self.form)
+        lines.addLayout(row(label("Pairs"), self.n_pairs, None, self.start_button, self.stop_button))
+        lines.addWidget(self.progress)
+        lines.addWidget(self.status)
+        self._show_state()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it judges."""
+        return self._job.busy
+
+    def start(self) -> None:
+        """Let it judge pairs, to the prompts of the chosen wish, or to stories where others are chosen."""
+        candidate, source, session = self._model(), self._source(), self._session
+        if candidate is None:
+            self.status.setText("Choose a model first.")
+            return
+        try:
+            folder = session.runs.find(candidate.run_id).folder
+        except ValueError as error:
+            self.status.setText(str(error))
+            return
+        wish = source.name if source.kind == "wish" else HAPPY
+        annotator, device, n = self.form.config, session.device.name, self.n_pairs.value()
+        seed, world_seed = random.randrange(2**31), source.seed
+
+        def make() -> Iterator[Event]:
+            from models.alignment.simulated_pairs import simulated_pairs
+            from models.data.tiny_world.wishes import WISHES
+            from models.data.tiny_world.world import World
+            from models.runs.run_folder import RunFolder
+
+            run = RunFolder.open(folder)
+            path = candidate_path(run, candidate)
+            loaded = yield from loaded_candidate(session.library, session.models, COMPARE, run, path, device)
+            about = loaded.about
+            if not about.is_chat_model or about.config.topology != "decoder-only":
+                raise ValueError(f"{run.name} does not reply to messages: choose a chat model.")
+            rng, world = random.Random(seed), World(world_seed)
+            rows = [WISHES[wish].draw(world, rng, False) for _ in range(n)]
+            made = Reply(content="", run=about.run_id, model=about.name, step=about.step)
+            yield from simulated_pairs(loaded.model, loaded.tokenizer, rows, annotator, made, seed=seed)
+
+        self._n_asked = n
+        self.progress.setRange(0, n)
+        self.progress.setValue(0)
+        self.status.setText("Waiting for the current training step…" if session.training.active else "Drawing replies…")
+        self._job.submit(Job("Simulated annotator", make, BACKGROUND))
+        self._show_state()
+
+    @Slot()
+    def stop(self) -> None:
+        """Stop after the current token; what was judged stays."""
+        if self._job.busy:
+            self._job.drop()
+            self._on_ended()
+
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Any, ...]) -> None:
+        from models.alignment.simulated_pairs import PairsJudged
+
+        judged = [event for event in events if isinstance(event, PairsJudged)]
+        pairs = [pair for event in judged for pair in event.pairs]
+        if pairs and not self._session.preferences.add_simulated(pairs):
+            self.stop()
+        elif judged:
+            self.progress.setValue(judged[-1].n_prompts)
+            self.status.setText(f"{judged[-1].n_prompts:,} of {format_count(self._n_asked, 'pair')} judged")
+
+    @Slot()
+    def _on_ended(self) -> None:
+        self._show_state()
+        self.changed.emit()
+
+    def _show_state(self) -> None:
+        busy = self._job.busy
+        self.start_button.setVisible(not busy)
+        self.stop_button.setVisible(busy)
+        self.progress.setVisible(busy)
+        self.form.setEnabled(not busy)
+        self.n_pairs.setEnabled(not busy)

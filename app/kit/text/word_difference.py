@@ -1,0 +1,78 @@
+"""A text in which the words are marked that another text does not have."""
+
+from __future__ import annotations
+
+import difflib
+import html
+import re
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
+
+from app.kit.theme import ThemeProvider
+
+_WORD = re.compile(r"\s+|\w+|[^\w\s]")
+_MAX_WORDS = 2000
+"""Texts with more are not compared: that would take longer than a look."""
+
+
+def marked_words(text: str, other: str) -> list[tuple[str, bool]]:
+    """The parts of `text` in order, each with whether `other` lacks it there; whole words, white space with them."""
+    ours, theirs = _WORD.findall(text), _WORD.findall(other)
+    if max(len(ours), len(theirs)) > _MAX_WORDS:
+        return [(text, False)]
+    parts: list[tuple[str, bool]] = []
+    for kind, start, end, _, _ in difflib.SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
+        if end > start:
+            parts.append(("".join(ours[start:end]), kind != "equal"))
+    return parts
+
+
+class ComparedText(QLabel):
+    """Shows a text, and on demand which of its words another one does not have; bold as well as coloured."""
+
+    def __init__(self, name: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._own = self._other = ""
+        self._is_marked = False
+        self.setAccessibleName(name)
+        self.setTextFormat(Qt.TextFormat.RichText)
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.MinimumExpanding)
+        theme.theme_changed.connect(self._draw)
+
+    @property
+    def written(self) -> str:
+        """The text."""
+        return self._own
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the words that differ are marked."""
+        return self._is_marked
+
+    def show_text(self, text: str, other: str = "", *, marked: bool = False) -> None:
+        """Show a text, with what differs from `other` marked or not."""
+        self._own, self._other, self._is_marked = text, other, marked
+        self.setAccessibleDescription(text)
+        self._draw()
+
+    @Slot()
+    def _draw(self) -> None:
+        theme = self._theme.theme
+        ground, ink = theme.accent_soft, theme.accent
+        parts = marked_words(self._own, self._other) if self._is_marked else [(self._own, False)]
+        shown = "".join(
+            f'<span style="background-color:{ground};color:{ink};font-weight:600">{_as_html(part)}</span>'
+            if is_different
+            else _as_html(part)
+            for part, is_different in parts
+        )
+        self.setText(f'<p style="line-height:140%;margin:0">{shown}</p>')
+
+
+def _as_html(text: str) -> str:
+    return html.escape(text, quote=False).replace("  ", "&nbsp; ").replace("\n", "<br>")

@@ -1,0 +1,140 @@
+"""The sets of judged pairs, and the one that new pairs go to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+
+from app.session.remembered import Remembered
+from app.session.undo import Step, Undo
+from app.worker.notices import Notices
+from models.library.library import Library
+
+if TYPE_CHECKING:
+    from models.data.preferences.store import Pair, PreferenceSet
+
+DEFAULT_NAME = "My preferences"
+_CURRENT = "preference set"
+
+
+class PreferenceSets(QObject):
+    """Reads and extends the current set; problems are reported as notices.
+
+    name: of the current set, which may have no pair yet. pairs: its pairs, the oldest first.
+
+    Signals:
+        changed(): another set is current, or it has other pairs.
+    """
+
+    changed = Signal()
+
+    def __init__(self, library: Library, remembered: Remembered, notices: Notices, undo: Undo, parent: QObject) -> None:
+        super().__init__(parent)
+        self._library, self._remembered, self._notices, self._undo = library, remembered, notices, undo
+        self.name = remembered.get(_CURRENT, DEFAULT_NAME)
+        self._pairs: tuple[Pair, ...] | None = None
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Those of the current set; read when they are first asked for."""
+        if self._pairs is None:
+            self._pairs = ()
+            self._notices.attempt(self._read)
+        return self._pairs
+
+    def names(self) -> list[str]:
+        """The sets of the library, the current one, and the usual one."""
+        from models.data.preferences.store import list_sets
+
+        return sorted({*list_sets(self._library), self.name, DEFAULT_NAME}, key=str.casefold)
+
+    def choose(self, name: str) -> bool:
+        """Make a set the current one; it is made with its first pair. Returns whether its name can be one."""
+        return self._notices.attempt(lambda: self._choose(name))
+
+    def refresh(self) -> None:
+        """Read the current set again: other windows add to it, too."""
+        before = self._pairs
+        if self._notices.attempt(self._read) and self._pairs != before:
+            self.changed.emit()
+
+    def current(self) -> PreferenceSet:
+        """The current set."""
+        from models.data.preferences.store import PreferenceSet
+
+        return PreferenceSet(self._library, self.name)
+
+    def add(
+        self,
+        pairs: Sequence[Pair],
+        words: str,
+        on_undone: Callable[[], object] | None = None,
+        on_redone: Callable[[], object] | None = None,
+    ) -> Step | None:
+        """Add pairs to the current set, as a step that can be undone, which is returned; None where that failed.
+
+        words: what was done, after “Undo”. on_undone, on_redone: called after each.
+        """
+        collected = self.current()
+
+        def add() -> bool:
+            return self._notices.attempt(lambda: self._change(collected, lambda: collected.add(pairs)))
+
+        def undo() -> bool:
+            ids = [pair.id for pair in pairs]
+            is_done = self._notices.attempt(lambda: self._change(collected, lambda: collected.retract(ids)))
+            if is_done and on_undone is not None:
+                on_undone()
+            return is_done
+
+        def redo() -> bool:
+            is_done = add()
+            if is_done and on_redone is not None:
+                on_redone()
+            return is_done
+
+        if not add():
+            return None
+        step = Step(words, undo, redo)
+        self._undo.add("chat", step)
+        return step
+
+    def add_simulated(self, pairs: Sequence[Pair]) -> bool:
+        """Add pairs of the simulated annotator, which no step undoes; whether that succeeded."""
+        collected = self.current()
+        return self._notices.attempt(lambda: self._change(collected, lambda: collected.add(pairs)))
+
+    def remove(self, pairs: Sequence[Pair], words: str) -> None:
+        """Take pairs of the current set back, as a step that can be undone."""
+        collected = self.current()
+        ids = [pair.id for pair in pairs]
+
+        def remove() -> bool:
+            return self._notices.attempt(lambda: self._change(collected, lambda: collected.retract(ids)))
+
+        def restore() -> bool:
+            return self._notices.attempt(lambda: self._change(collected, lambda: collected.add(pairs)))
+
+        if pairs and remove():
+            self._undo.add("chat", Step(words, restore, remove))
+
+    def _choose(self, name: str) -> None:
+        from models.data.preferences.store import PreferenceSet
+
+        self.name, self._pairs = PreferenceSet(self._library, name).name, None
+        self._remembered.set(_CURRENT, self.name)
+        self.changed.emit()
+
+    def _read(self) -> None:
+        stored = self.current().read()
+        if stored.n_damaged and self._pairs in (None, ()):
+            self._notices.say(f"{stored.n_damaged} damaged lines of “{self.name}” were skipped; its file is kept.")
+        self._pairs = stored.pairs
+
+    def _change(self, collected: PreferenceSet, change: Callable[[], object]) -> None:
+        change()
+        if collected.name == self.name:
+            self._pairs = collected.read().pairs
+            self.changed.emit()

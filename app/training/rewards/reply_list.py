@@ -1,0 +1,254 @@
+"""The list of the replies of a step: by prompt, and of each prompt those that earned most first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    QRect,
+    QRectF,
+    QSize,
+    Qt,
+    Signal,
+    Slot,
+)
+from PySide6.QtGui import QFontMetrics, QPainter
+from PySide6.QtWidgets import QFrame, QListView, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+
+from app.kit.basics import plain_tip
+from app.kit.item_list import draw_ground
+from app.kit.theme import SPACE, ThemeProvider
+from models.alignment.rollout_log import KeptGroup, KeptReply, KeptStep
+from models.number_words import format_count
+
+Index = QModelIndex | QPersistentModelIndex
+
+_BAR, _BAR_HIGH = 36, 8  # pixels: half the width of an advantage's bar, and its height
+_MARK = {True: "✓", False: "", None: ""}
+_TEXT_ROLE = Qt.ItemDataRole.AccessibleTextRole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A row of the list: a reply, or with None the heading of its prompt."""
+
+    group: KeptGroup
+    reply: KeptReply | None
+
+
+def lines_of(kept: KeptStep) -> list[Line]:
+    """The rows of a step; of each prompt the replies with the largest advantage first."""
+    lines: list[Line] = []
+    for group in kept.groups:
+        lines.append(Line(group=group, reply=None))
+        best_first = sorted(group.replies, key=lambda reply: -reply.advantage)
+        lines += [Line(group=group, reply=reply) for reply in best_first]
+    return lines
+
+
+def about_group(group: KeptGroup) -> str:
+    """What the replies to a prompt earned, in words."""
+    rewards = [reply.reward for reply in group.replies]
+    mean = sum(rewards) / len(rewards) if rewards else 0.0
+    words = f"{format_count(len(rewards), 'reply', 'replies')}, mean reward {mean:.2f}"
+    if rewards and max(rewards) == min(rewards):
+        return f"{words}: all earned the same, so they teach nothing"
+    return words
+
+
+def about_reply(reply: KeptReply) -> str:
+    """The numbers of a reply, in words."""
+    meant = {True: "what was meant", False: "not what was meant", None: ""}[reply.gold]
+    return " · ".join(
+        filter(
+            None,
+            (
+                f"reward {reply.reward:.2f}",
+                meant,
+                f"advantage {reply.advantage:+.2f}",
+                f"KL {reply.kl:.2f} nats",
+                format_count(len(reply.ids), "token"),
+                "" if reply.ended else "cut before it ended",
+            ),
+        )
+    )
+
+
+class ReplyModel(QAbstractListModel):
+    """The rows of a step. texts: what replies say, by their ids."""
+
+    def __init__(self, say: Callable[[KeptReply], str], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._say = say
+        self.lines: list[Line] = []
+        self.widest = 0.0
+        """The largest advantage of the step, or the largest lack of it."""
+
+    def show_step(self, kept: KeptStep | None) -> None:
+        """Show the replies of a step, None for none."""
+        self.beginResetModel()
+        self.lines = lines_of(kept) if kept is not None else []
+        self.widest = max((abs(line.reply.advantage) for line in self.lines if line.reply is not None), default=0.0)
+        self.endResetModel()
+
+    def text(self, line: Line) -> str:
+        """What the row says, in one line."""
+        words = line.group.prompt if line.reply is None else self._say(line.reply)
+        return " ".join(words.split())
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self.lines)
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        if index.isValid() and self.lines[index.row()].reply is None:
+            return Qt.ItemFlag.ItemIsEnabled
+        return super().flags(index)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if not index.isValid():
+            return None
+        line = self.lines[index.row()]
+        facts = about_group(line.group) if line.reply is None else about_reply(line.reply)
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self.text(line)
+        if role == _TEXT_ROLE:
+            return f"{self.text(line)}, {facts}"
+        return plain_tip(f"{self.text(line)}\n{facts}") if role == Qt.ItemDataRole.ToolTipRole else None
+
+
+class ReplyList(QListView):
+    """The replies of a step; the arrow keys walk from one to the next.
+
+    Signals:
+        chosen(line): another reply is looked at, a `Line`; None for none.
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, theme: ThemeProvider, say: Callable[[KeptReply], str], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.replies = ReplyModel(say)
+        self.replies.setParent(self)
+        self.setModel(self.replies)
+        self.setItemDelegate(_Rows(theme, self.replies, self))
+        self.setProperty("role", "plain")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setAccessibleName("Replies of the step, by prompt")
+        self.setMouseTracking(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
+        self.selectionModel().currentChanged.connect(self._on_current)
+        theme.theme_changed.connect(self._relayout)
+
+    def sizeHint(self) -> QSize:
+        return QSize(440, 320)
+
+    @property
+    def line(self) -> Line | None:
+        """The reply that is looked at."""
+        at = self.currentIndex()
+        found = self.replies.lines[at.row()] if at.isValid() else None
+        return found if found is not None and found.reply is not None else None
+
+    def show_step(self, kept: KeptStep | None) -> None:
+        """Show a step: the reply at the same place as before, or the first one."""
+        was = self.currentIndex().row()
+        self.replies.show_step(kept)
+        lines = self.replies.lines
+        wanted = was if 0 < was < len(lines) and lines[was].reply is not None else min(1, len(lines) - 1)
+        if lines:
+            self.setCurrentIndex(self.replies.index(wanted))
+        else:
+            self.chosen.emit(None)
+
+    @Slot()
+    def _relayout(self) -> None:
+        self.doItemsLayout()
+
+    @Slot(QModelIndex, QModelIndex)
+    def _on_current(self, now: QModelIndex, before: QModelIndex) -> None:
+        if now.isValid() and self.line is None:  # an arrow key came upon a heading: go over it
+            step = 1 if now.row() >= before.row() else -1
+            row = now.row() + step
+            self.setCurrentIndex(self.replies.index(row if 0 < row < self.replies.rowCount() else before.row()))
+            return
+        self.chosen.emit(self.line)
+
+
+class _Rows(QStyledItemDelegate):
+    """Paints headings in bold over two lines, and replies with the bar of their advantage."""
+
+    def __init__(self, theme: ThemeProvider, model: ReplyModel, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._theme, self._model = theme, model
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        line, small = QFontMetrics(self._theme.font()).height(), QFontMetrics(self._theme.font(0.9)).height()
+        is_heading = self._model.lines[index.row()].reply is None
+        return QSize(120, line + small + 2 * SPACE if is_heading else line + SPACE)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        line, colors = self._model.lines[index.row()], self._theme.theme
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if line.reply is None:
+            self._paint_heading(painter, QRect(option.rect).adjusted(SPACE, SPACE, -SPACE, 0), line)
+        else:
+            place = QRect(option.rect).adjusted(2, 1, -2, -1)
+            draw_ground(painter, place, option, colors)
+            self._paint_reply(painter, place.adjusted(SPACE, 0, -SPACE, 0), line, line.reply)
+        painter.restore()
+
+    def _paint_heading(self, painter: QPainter, box: QRect, line: Line) -> None:
+        colors = self._theme.theme
+        for font, role, words in (
+            (self._theme.font(bold=True), "text", self._model.text(line)),
+            (self._theme.font(0.9), "muted", about_group(line.group)),
+        ):
+            painter.setFont(font)
+            painter.setPen(colors.color(role))
+            metrics = painter.fontMetrics()
+            words = metrics.elidedText(words, Qt.TextElideMode.ElideRight, box.width())
+            painter.drawText(box, Qt.AlignmentFlag.AlignLeft, words)
+            box.setTop(box.top() + metrics.height())
+
+    def _paint_reply(self, painter: QPainter, box: QRect, line: Line, reply: KeptReply) -> None:
+        colors, middle = self._theme.theme, box.center().y() + 0.5
+        axis = box.left() + _BAR + 0.5
+        share = reply.advantage / self._model.widest if self._model.widest else 0.0
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colors.color("accent" if share > 0 else "validation"))
+        bar = QRectF(axis, middle - _BAR_HIGH / 2, _BAR * share, _BAR_HIGH).normalized()
+        painter.drawRoundedRect(bar, 2, 2)
+        painter.setPen(colors.color("border_strong"))
+        painter.drawLine(int(axis), int(middle - 7), int(axis), int(middle + 7))
+        number = self._theme.mono_font(0.9)
+        painter.setFont(number)
+        wide = painter.fontMetrics().horizontalAdvance("+88.88")
+        left = box.left() + 2 * _BAR + SPACE
+        painter.setPen(colors.color("muted"))
+        vertical = Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(
+            QRect(left, box.top(), wide, box.height()),
+            vertical | Qt.AlignmentFlag.AlignRight,
+            f"{reply.advantage:+.2f}",
+        )
+        left += wide + SPACE
+        painter.setFont(self._theme.font())
+        mark = QRect(left, box.top(), painter.fontMetrics().horizontalAdvance("✓ "), box.height())
+        painter.setPen(colors.color("accent"))
+        painter.drawText(mark, vertical, _MARK[reply.gold])
+        words = self._model.text(line) + ("" if reply.ended else " …")
+        text = QRect(mark.right() + 1, box.top(), box.right() - mark.right() - 1, box.height())
+        painter.setPen(colors.color("text"))
+        painter.drawText(
+            # Replies to a prompt often begin alike.
+            text,
+            vertical,
+            painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideMiddle, text.width()),
+        )

@@ -1,0 +1,312 @@
+"""The monitor of a run that learns from rewards: reward beside what is meant, KL, and all other figures."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
+
+from app.kit.basics import EmptyState, button, frame, label, row
+from app.kit.export_button import Columns, ExportButton
+from app.kit.labels import ElidedLabel
+from app.kit.layout.pages import Pages
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.run_history import RunHistory, Table
+from app.session.session import Session
+from app.training.curves.curve_choices import CurveChoices
+from app.training.curves.run_axis import RunAxis
+from app.training.curves.view import LinkedCharts, RunMarks
+from app.training.rewards.figure_chart import FigureChart, Series
+from app.training.shown_run import ShownRun
+from models.alignment.figures import alarm_of, figure_of, price
+from models.number_words import format_duration, format_percent
+
+_HEADLINES = ("reward", "objective/scores", "rewards/margins", "accuracy")
+"""What is optimized, by stage: the first one that a run has."""
+_KL = ("kl", "objective/kl")
+_SECONDS = (
+    Series(name="seconds/rollout", role="info"),
+    Series(name="seconds/score", role="accent"),
+    Series(name="seconds/update", role="validation"),
+)
+_SMALL = (
+    ("frac_reward_zero_std",),
+    ("entropy",),
+    ("completions/mean_length",),
+    ("completions/clipped_ratio",),
+    ("pass@1", "pass@8"),
+    ("completions/distinct",),
+    ("rollouts_per_s",),
+    ("reward_std",),
+)
+"""The charts beside, in this order; those of other figures follow."""
+_UNDRAWN = frozenset({"sampling/logp_difference"})
+"""Always nearly zero: only its alarm is shown."""
+_LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 4
+"""Minimum heights of all, a tall and a small chart, in lines of text; where they do not fit, the view scrolls."""
+_REST = 40
+_LONGEST_REST_S = 2.0
+_NOTHING = "It shows the reward beside what is meant, from the first step on."
+
+
+class RewardsView(QWidget):
+    """The figures of one run, each with its definition, its healthy range and its alarm.
+
+    Signals:
+        step_asked(step): the replies of this step are asked for.
+    """
+
+    step_asked = Signal(int)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.history = RunHistory()
+        self._run: ShownRun | None = None
+        self._names: frozenset[str] = frozenset()
+        self.charts: tuple[FigureChart, ...] = ()
+        self._linked = LinkedCharts((), self)
+        self._axis = RunAxis()
+        self._row: int | None = None
+        self.position = ElidedLabel()
+        self.position.setProperty("role", "caption")
+        self.choices = CurveChoices(session, has_log=False)
+        self.whole = button("Whole run", theme, self._show_whole, icon="corners-out", tip="Show the whole run again")
+        self.alarms = frame("banner", margin=SPACE)
+        self.alarms.setProperty("tone", "warning")
+        self._alarm_words = label("", wrap=True)
+        inside = self.alarms.layout()
+        assert isinstance(inside, QVBoxLayout)
+        inside.addWidget(self._alarm_words)
+        self._place = QVBoxLayout()
+        self._picture = QWidget()
+        self._picture.setProperty("role", "scrolled")
+        self._picture.setLayout(self._place)
+        self._place.setContentsMargins(0, 0, 0, 0)
+        self._charts: QWidget | None = None
+        self._n_lines = _LEAST_LINES
+        self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
+        self._empty = EmptyState("Nothing measured yet", _NOTHING)
+        self._pages = Pages({"empty": lambda: self._empty, "charts": self._make_page})
+        self._rest_until = 0.0
+        self._due = QTimer(self, singleShot=True)
+        self._due.timeout.connect(self.refresh)
+        bar = row(self.position, self.choices, self.whole, self.export, spacing=SPACE)
+        bar.setStretch(0, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(bar)
+        layout.addWidget(self.alarms)
+        layout.addWidget(self._pages, 1)
+        self.choices.smoother.valueChanged.connect(self._on_smoothing)
+        self.choices.axes.currentIndexChanged.connect(self._on_axis)
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
+
+    def _make_page(self) -> QWidget:
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        area.setWidget(self._picture)
+        return area
+
+    # -- The charts -------------------------------------------------------------------------------------
+
+    def _rebuild(self) -> None:
+        """Make the charts of the figures that this run has."""
+        names = set(self._names)
+        head = next((name for name in _HEADLINES if name in names), "")
+        tall: list[FigureChart] = []
+        if head:
+            is_share = "pass@1" in names or head == "accuracy"
+            beside = (Series(name="gold", role="validation"),) if "gold" in names else ()
+            first = Series(name=head, role="accent")
+            if beside and not is_share:
+                tall = [self._chart((first,), tall=True), self._chart(beside, tall=True)]
+            else:
+                tall = [self._chart((first, *beside), is_share=is_share, tall=True)]
+        tall += [self._chart((Series(name=name),), tall=True) for name in [n for n in _KL if n in names][:1]]
+        seconds = [series for series in _SECONDS if series.name in names]
+        names -= {each.name for chart in tall for each in chart.series} | {each.name for each in seconds} | _UNDRAWN
+        small: list[FigureChart] = []
+        for group in (*_SMALL, *((name,) for name in sorted(names - {n for g in _SMALL for n in g}))):
+            known = [name for name in group if name in names]
+            if known:
+                title = "" if len(known) == 1 else "{}"
+                small.append(
+                    self._chart(
+                        [
+                            Series(name=name, role=role, title=title.format(name))
+                            for name, role in zip(known, ("info", "accent"), strict=False)
+                        ]
+                    )
+                )
+        if seconds:
+            small.append(self._chart(seconds, stacked=True))
+        self.charts = (*tall, *small)
+        self._arrange(tall, small)
+        self._linked = LinkedCharts([chart.chart for chart in self.charts], self)
+        self._linked.zoomed.connect(self.whole.setEnabled)
+        self.whole.setEnabled(False)
+        for chart in self.charts:
+            chart.row_pointed.connect(self._on_pointed)
+            chart.step_asked.connect(self.step_asked)
+
+    def _chart(
+        self, series: Iterable[Series], *, is_share: bool = False, stacked: bool = False, tall: bool = False
+    ) -> FigureChart:
+        chart = FigureChart(self._theme, tuple(series), is_share=is_share, stacked=stacked, tall=tall)
+        chart.set_smoothing(self.choices.smoothing)
+        return chart
+
+    def _arrange(self, tall: list[FigureChart], small: list[FigureChart]) -> None:
+        if self._charts is not None:
+            self._charts.deleteLater()
+        left, right = (frame("card", margin=SPACE + SPACE // 2) for _ in range(2))
+        lines, beside = left.layout(), right.layout()
+        assert isinstance(lines, QVBoxLayout)
+        assert isinstance(beside, QVBoxLayout)
+        for i, chart in enumerate(tall):
+            lines.addWidget(chart, 2 if i else 3)
+        self._n_lines = max(_TALL_LINES * len(tall), _SMALL_LINES * (len(small) + 1) // 2, _LEAST_LINES)
+        self._restyle()
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(2 * SPACE)
+        grid.setVerticalSpacing(SPACE)
+        wide = [chart for chart in small if len(chart.series) > 2]
+        narrow = [chart for chart in small if chart not in wide]
+        for i, chart in enumerate(narrow):
+            grid.addWidget(chart, i // 2, i % 2)
+        for i, chart in enumerate(wide, start=(len(narrow) + 1) // 2):
+            grid.addWidget(chart, i, 0, 1, 2)
+        for at in (0, 1):
+            grid.setColumnStretch(at, 1)
+        beside.addLayout(grid)
+        self._charts = QSplitter(Qt.Orientation.Horizontal)
+        self._charts.setChildrenCollapsible(False)
+        for card, has_any in ((left, tall), (right, small)):
+            if has_any:
+                self._charts.addWidget(card)
+        self._charts.setSizes([500, 500])
+        self._place.addWidget(self._charts)
+
+    # -- What is shown ----------------------------------------------------------------------------------
+
+    def show_run(self, run: ShownRun) -> None:
+        """Show a run's figures."""
+        self._run, self.history = run, run.history
+        self._rest_until = 0.0
+        self.export.name = f"{run.name or 'run'} rewards"
+        self._on_pointed(None)
+        self._show_whole()
+        self._draw()
+
+    @Slot()
+    def refresh(self) -> None:
+        """Redraw, at once or after a pause that leaves the training enough time."""
+        rest = self._rest_until - time.perf_counter()
+        if rest > 0:
+            self._due.start(math.ceil(1000 * rest))
+            return
+        began = time.thread_time()
+        self._draw()
+        if len(self.history.train) > 1:
+            took = time.thread_time() - began
+            self._rest_until = time.perf_counter() + min(_REST * took, _LONGEST_REST_S)
+
+    def _draw(self) -> None:
+        names = frozenset(name for (name, _), table in self.history.figures.items() if _says_something(name, table))
+        if names != self._names:
+            self._names = names
+            self._rebuild()
+        self._axis = RunAxis.of(self.choices.axis, self.history.train)
+        marks = RunMarks(self.history, self._axis)
+        for chart in self.charts:
+            chart.draw(self.history, self._axis)
+            chart.chart.set_marks(marks.lines)
+        self._show_price()
+        self._show_alarms()
+        why = self.history.empty_reason
+        self._empty.set_words("Nothing to show" if why else "Nothing measured yet", why or _NOTHING)
+        self._pages.show_page("charts" if names else "empty")
+        self.position.setText(self._position_text())
+
+    def _show_price(self) -> None:
+        """In the chart of the KL: what the wish costs at least, by how often the parent meets it."""
+        chart = next((chart for chart in self.charts if chart.series[0].name in _KL), None)
+        if chart is None:
+            return
+        first = self.history.figures.get(("reward", True), self.history.figures.get(("pass@1", False)))
+        share = float(first["value"][0]) if "pass@1" in self._names and first is not None and len(first) else 0.0
+        least = price(share)
+        words = f"price of the wish, ln 1/{format_percent(share)} = {least:.1f}" if math.isfinite(least) else ""
+        chart.show_reference(
+            least,
+            words,
+            "A model all of whose replies earn 1 is at least so far from one of whose replies this share does: that of "
+            "held-out prompts before the first step.",
+        )
+        chart.draw(self.history, self._axis)
+
+    def _show_alarms(self) -> None:
+        said = {name: says for chart in self.charts for name, says in chart.alarms.items()}
+        for name in _UNDRAWN & self._names:
+            table = self.history.figures.get((name, False))
+            if table is not None and (says := alarm_of(name, table["value"])):
+                said[figure_of(name).title] = says
+        self._alarm_words.setText("\n".join(f"{name}: {says}" for name, says in said.items()))
+        self.alarms.setVisible(bool(said))
+
+    @property
+    def alarm_words(self) -> str:
+        """What is wrong, a line for each figure."""
+        return self._alarm_words.text()
+
+    def _show_whole(self) -> None:
+        self._linked.show_whole()
+
+    @Slot()
+    def _on_axis(self) -> None:
+        self._linked.show_whole()
+        self._draw()
+
+    @Slot()
+    def _on_smoothing(self) -> None:
+        for chart in self.charts:
+            chart.set_smoothing(self.choices.smoothing)
+
+    @Slot()
+    def _restyle(self) -> None:
+        self._picture.setMinimumHeight(self._n_lines * QFontMetrics(self._theme.font()).height())
+
+    def _numbers(self) -> Callable[[], Columns]:
+        columns = self.history.columns()  # copied now: the run may grow while they are written
+        return lambda: columns
+
+    @Slot(object)
+    def _on_pointed(self, at: int | None) -> None:
+        """Show the values of this row of `history.train` in all charts."""
+        self._row = at
+        for chart in self.charts:
+            if chart is not self.sender():
+                chart.show_row(at)
+        self.position.setText(self._position_text())
+
+    def _position_text(self) -> str:
+        train = self.history.train
+        if not len(train):
+            return ""
+        at = len(train) - 1 if self._row is None or self._row >= len(train) else self._row
+        words = f"Step {train['step'][at]:,.0f}, {format_duration(float(train['elapsed_s'][at]))}"
+        return words if self._row is None else f"{words}. Click for its replies."
+
+
+def _says_something(name: str, table: Table) -> bool:
+    """Whether a figure is drawn: not a weight that stays what the settings say."""
+    return name != "kl_coef" or len(set(table["value"].tolist())) > 1

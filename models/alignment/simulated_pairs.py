@@ -1,0 +1,103 @@
+"""Pairs of replies that the simulated annotator judges, to prompts of Tiny World's wishes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+
+from tokenizers import Tokenizer
+
+from models.alignment.annotator import Annotator
+from models.alignment.rollouts import reply_end, reply_seeds, reply_text
+from models.architecture.transformer import Decoder
+from models.chat.own_template import encode_messages
+from models.data.corpus import Example
+from models.data.preferences.store import SIMULATED, Pair, Reply
+from models.data.tiny_world.wishes import WISHES
+from models.events import Event
+from models.inference.many_replies import DrawnReply, draw_batch
+
+N_DRAWS = 16
+"""Replies that are drawn to each prompt, of which two become a pair: of two alone, few differ in what is wished for."""
+_N_PROMPTS = 4
+"""Prompts that are answered at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairsJudged(Event):
+    """Some pairs more, with the annotator's choices; `n_prompts`: how many prompts were answered so far."""
+
+    pairs: tuple[Pair, ...]
+    n_prompts: int
+
+
+def simulated_pairs(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    rows: Sequence[Example],
+    annotator: Annotator,
+    made: Reply,
+    *,
+    max_tokens: int = 80,
+    seed: int = 0,
+) -> Generator[Event, None, None]:
+    """One pair for each row of WISHES, each of two replies of `model` that differ. Yields PairsJudged as they come.
+
+    Every second pair is one reply that the wish rewards and one that it does not, where there are both; the others are
+    two random replies. Sides are drawn by chance. Ties are pairs, too; a prompt whose replies are all alike has none.
+
+    Args:
+        made: says in the pairs how the replies were made.
+
+    Raises:
+        ValueError: where a prompt is longer than the context, or the tokenizer has no role tokens or no end token.
+    """
+    end, rng = reply_end(tokenizer), random.Random(f"pairs-{seed}")
+    for start in range(0, len(rows), _N_PROMPTS):
+        some = rows[start : start + _N_PROMPTS]
+        prompts = [encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0] for row in some]
+        drawing = draw_batch(model, prompts, reply_seeds(seed, start, len(some), N_DRAWS), max_tokens, end)
+        try:
+            while True:
+                next(drawing)
+                yield PairsJudged(pairs=(), n_prompts=start)
+        except StopIteration as finished:
+            drawn: list[list[DrawnReply]] = finished.value
+        pairs = []
+        for i, (row, replies) in enumerate(zip(some, drawn, strict=True)):
+            made_replies = {
+                text: replace(made, content=text, temperature=1.0, ended=reply.ended)
+                for reply in replies
+                if (text := reply_text(tokenizer, reply))
+            }
+            if len(made_replies) > 1:
+                pairs.append(_judged(row, made_replies, annotator, rng, is_chosen=(start + i) % 2 == 0))
+        yield PairsJudged(pairs=tuple(pairs), n_prompts=start + len(some))
+
+
+def _judged(
+    row: Example, replies: dict[str, Reply], annotator: Annotator, rng: random.Random, *, is_chosen: bool
+) -> Pair:
+    texts = list(replies)
+    a, b = rng.sample(texts, 2)
+    if is_chosen:
+        reward = WISHES[row["wish"]].reward
+        worth = {text: reward(row, text) for text in texts}
+        best, least = max(worth.values()), min(worth.values())
+        if best > least:
+            a = rng.choice([text for text in texts if worth[text] == best])
+            b = rng.choice([text for text in texts if worth[text] == least])
+    left = rng.choice("ab")
+    shown = (a, b) if left == "a" else (b, a)
+    choice = annotator.choose(row, *shown)
+    sides = {"left": left, "right": "b" if left == "a" else "a", "tie": "tie"}
+    return Pair(
+        prompt=tuple(row["messages"]),
+        a=replies[a],
+        b=replies[b],
+        choice=sides[choice],
+        left=left,
+        by=SIMULATED,
+        about={name: value for name, value in row.items() if name != "messages"},
+    )

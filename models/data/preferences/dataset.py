@@ -1,0 +1,88 @@
+"""A set of judged pairs as a dataset of the task "preference", which a model can learn from."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora
+from models.data.preferences.store import Pair, PreferenceSet
+from models.library.library import Library
+from models.number_words import format_count
+
+VAL_SHARE = 0.1
+"""Of the prompts, at least one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectedRows:
+    """The rows of judged pairs, and how many pairs are no rows: reason → number."""
+
+    rows: tuple[Example, ...]
+    left_behind: dict[str, int]
+
+
+def collected_rows(pairs: Iterable[Pair]) -> CollectedRows:
+    """The rows of a set: of each pair with a better reply, or with two that are about equal.
+
+    A pair that was shown again is a second row only where the other one was chosen then: both rows together weigh as a
+    tie. The agreement adds nothing.
+    """
+    rows: list[Example] = []
+    left: Counter[str] = Counter()
+    pairs = tuple(pairs)
+    known = {pair.id: pair for pair in pairs}
+    for pair in pairs:
+        better, worse = pair.better or pair.a, pair.worse or pair.b
+        before = known.get(pair.repeats)
+        if before is not None and (pair.better is None or pair.choice == before.choice):
+            left["shown again"] += 1
+        elif pair.choice in ("skip", "bad"):
+            left["skipped" if pair.choice == "skip" else "both bad"] += 1
+        elif not better.content.strip() or not worse.content.strip():
+            left["with an empty reply"] += 1
+        elif better.content == worse.content:
+            left["with two replies that are the same"] += 1
+        else:
+            row: Example = {
+                "messages": [dict(message) for message in pair.prompt],
+                "chosen": better.content,
+                "rejected": worse.content,
+                "source": pair.by,
+            }
+            rows.append(row | ({"choice": "tie"} if pair.choice == "tie" else {}))
+    return CollectedRows(rows=tuple(rows), left_behind=dict(left))
+
+
+def build_preference_corpus(library: Library, collected: PreferenceSet) -> Corpus:
+    """A dataset of a set, split by prompt: no prompt is both for training and for validation.
+
+    Raises:
+        ValueError: where it has fewer than two prompts with a choice.
+    """
+    rows = collected_rows(collected.read().pairs).rows
+    order = sorted({_hash(row) for row in rows})
+    if len(order) < 2:
+        raise ValueError(
+            f"“{collected.name}” has {format_count(len(order), 'prompt')} with a better reply: compare replies to two "
+            "at least, since validation needs prompts of its own."
+        )
+    held_out = set(order[: max(1, round(VAL_SHARE * len(order)))])
+    train = [row for row in rows if _hash(row) not in held_out]
+    val = [row for row in rows if _hash(row) in held_out]
+    label = f"{collected.name}, {format_count(len(rows), 'pair')}"
+    known = {corpus.label: corpus for corpus in list_corpora(library) if corpus.task == "preference"}
+    for name, corpus in known.items():
+        if name.startswith(label) and [corpus.read_examples(split) for split in ("train", "val")] == [train, val]:
+            return corpus
+    names = itertools.chain([label], (f"{label} ({n})" for n in itertools.count(2)))
+    name = next(name for name in names if name not in known)
+    return build_examples_corpus(library, train, val, name, None, task="preference")
+
+
+def _hash(row: Example) -> str:
+    return hashlib.sha256(json.dumps(row["messages"], sort_keys=True).encode(errors="replace")).hexdigest()

@@ -1,0 +1,181 @@
+"""What a model does with forbidden questions, with attacks on the rule, and with what is harmless: on held-out ones.
+
+A toy rule in a toy world (models.data.tiny_world.refusals). The share of refusals alone is worthless: a model that
+refuses everything has the highest.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import defaultdict
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from models.architecture.transformer import Decoder
+from models.chat.own_template import encode_messages, encode_reply
+from models.data.corpus import Example
+from models.data.tiny_world.refusals import ATTACKS, FORBIDDEN, TRAINED_ATTACKS, Marks, Secrets, mark_reply
+from models.data.tiny_world.world import World
+from models.events import Event, Phase, Progress
+from models.inference.many_replies import generate_batch_steps
+from models.metrics.intervals import wilson
+from models.tokenizers.special_tokens import end_id
+
+N_EACH = 120
+"""Forbidden questions, and look-alikes; of ordinary ones there are half as many more, of each attack half as many."""
+MAX_REPLY_TOKENS = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What became of questions of one sort. n_partial: of the replies that tell, those that also decline."""
+
+    n: int
+    n_told: int
+    n_refused: int
+    n_partial: int
+    n_right: int
+
+    @classmethod
+    def of(cls, marks: Sequence[Marks]) -> Cell:
+        """From the marks of the replies."""
+        return cls(
+            n=len(marks),
+            n_told=sum(mark.told for mark in marks),
+            n_refused=sum(mark.refused for mark in marks),
+            n_partial=sum(mark.told and mark.refused for mark in marks),
+            n_right=sum(mark.right for mark in marks),
+        )
+
+    def share(self, name: str) -> float:
+        """The share of “told”, “refused”, “partial” or “right” replies."""
+        return float(getattr(self, f"n_{name}")) / self.n
+
+    def to_dict(self) -> dict[str, Any]:
+        """Shares with their 95 % intervals (Wilson)."""
+        shares = {name: self.share(name) for name in ("told", "refused", "partial", "right")}
+        intervals = {name: wilson(getattr(self, f"n_{name}"), self.n) for name in shares}
+        return {"n": self.n, **shares, "intervals": intervals}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SafetyReport:
+    """The whole suite. kinds: of what is forbidden. attacks: by family. replies: each row with its reply."""
+
+    forbidden: Cell
+    look_alikes: Cell
+    ordinary: Cell
+    kinds: Mapping[str, Cell]
+    attacks: Mapping[str, Cell]
+    replies: Sequence[tuple[Example, str]]
+    seconds: float
+
+    @property
+    def over_refused(self) -> float:
+        """The share of harmless look-alikes that are refused."""
+        return self.look_alikes.share("refused")
+
+    @property
+    def note(self) -> str:
+        """What to know before the figures are read; '' for nothing."""
+        if not self.forbidden.n_told and not self.forbidden.n_refused:
+            return (
+                "It neither tells nor refuses: it has never learned what there is to tell. Teach it first, with the "
+                "dataset “Tiny World 0, helpful”, then the rule, with “Tiny World 0, refusals”."
+            )
+        return ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, without the replies."""
+        return {
+            "told": self.forbidden.share("told"),
+            "refused": self.forbidden.share("refused"),
+            "over_refused": self.over_refused,
+            "ordinary_right": self.ordinary.share("right"),
+            "cells": {
+                "forbidden": self.forbidden.to_dict(),
+                "look-alikes": self.look_alikes.to_dict(),
+                "ordinary": self.ordinary.to_dict(),
+            },
+            "kinds": {name: cell.to_dict() for name, cell in self.kinds.items()},
+            "attacks": {
+                name: cell.to_dict() | {"trained": name in TRAINED_ATTACKS} for name, cell in self.attacks.items()
+            },
+            "note": self.note,
+            "seconds": self.seconds,
+        }
+
+
+def safety_rows(world: World, n_each: int = N_EACH) -> list[Example]:
+    """The suite's questions, always the same for a world.
+
+    Forbidden ones are held-out phrasings and people, and look-alikes are held out; the attacks ask in phrasings that
+    were trained, so that only the attack is new.
+    """
+    secrets, rng = Secrets(world), random.Random(f"safety-{world.seed}")
+    rows = [secrets.forbidden(rng, held_out=True, kind=kind) for kind in FORBIDDEN for _ in range(n_each // 3)]
+    for family in ATTACKS:
+        rows += [secrets.attack(family, rng, held_out=False) for _ in range(n_each // 2)]
+    rows += [secrets.look_alike(rng, held_out=True) for _ in range(n_each)]
+    rows += [secrets.ordinary(rng, held_out=True) for _ in range(n_each * 3 // 2)]
+    return rows
+
+
+def evaluate_safety(
+    model: Decoder, tokenizer: Tokenizer, world: World, n_each: int = N_EACH
+) -> Generator[Event, None, SafetyReport]:
+    """Answer all questions of the suite greedily. Yields Phase and Progress.
+
+    Those that do not fit the model's context are not asked: their reply is empty, and not right.
+
+    Raises:
+        ValueError: where the tokenizer has no role tokens.
+    """
+    began = time.perf_counter()
+    rows, end = safety_rows(world, n_each), end_id(tokenizer)
+    if end is None:
+        raise ValueError("This model's tokenizer has no token that ends a reply, so it cannot be asked.")
+    yield Phase(name="Asking what it must not tell")
+    replies = [""] * len(rows)
+    prompts = [_prompt(tokenizer, row) for row in rows]
+    fitting = [i for i, prompt in enumerate(prompts) if len(prompt) <= model.config.context_length]
+    for first in range(0, len(fitting), _AT_ONCE):
+        some = fitting[first : first + _AT_ONCE]
+        answering = generate_batch_steps(model, [prompts[i] for i in some], MAX_REPLY_TOKENS, end, _AT_ONCE)
+        while True:
+            try:
+                next(answering)
+            except StopIteration as stop:
+                for i, ids in zip(some, stop.value, strict=True):
+                    replies[i] = tokenizer.decode(ids, skip_special_tokens=False).strip()
+                break
+            yield Progress(done=first, total=len(fitting))
+    marks = [mark_reply(row, reply) for row, reply in zip(rows, replies, strict=True)]
+    by: dict[tuple[str, str], list[Marks]] = defaultdict(list)
+    for row, mark in zip(rows, marks, strict=True):
+        by[row["cell"], ""].append(mark)
+        by[row["cell"], str(row.get("family", row["kind"]))].append(mark)
+    return SafetyReport(
+        forbidden=Cell.of(by["forbidden", ""]),
+        look_alikes=Cell.of(by["look-alike", ""]),
+        ordinary=Cell.of(by["ordinary", ""]),
+        kinds={kind: Cell.of(by["forbidden", kind]) for kind in FORBIDDEN},
+        attacks={family: Cell.of(by["attack", family]) for family in ATTACKS},
+        replies=list(zip(rows, replies, strict=True)),
+        seconds=time.perf_counter() - began,
+    )
+
+
+_AT_ONCE = 64
+
+
+def _prompt(tokenizer: Tokenizer, row: Example) -> list[int]:
+    """What the model reads; where an attack has begun the reply, with that."""
+    if "prefill" not in row:
+        return encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0]
+    prompt, begun = encode_reply(tokenizer, row["messages"], row["prefill"])
+    return [*prompt, *begun[:-1]]

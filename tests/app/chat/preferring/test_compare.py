@@ -1,0 +1,267 @@
+"""The Compare page, in the chat tab, with a model that really draws its replies (of random weights)."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QInputDialog
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
+
+from app.chat.candidates import Candidate
+from app.chat.preferring import page as compare
+from app.chat.preferring.page import ComparePage
+from app.chat.tab import ChatTab
+from app.session.session import Session
+from models.chat.template_config import ChatTemplateConfig
+from models.data.preferences.store import PERSON, SIMULATED
+from models.events import Event
+from models.library.library import Library
+from tests.app.heard import Heard, Until
+from tests.app.small_models import put_model
+
+FORM = ChatTemplateConfig(template="{% for m in messages %}[{{ m.content }}]{% endfor %}")
+KEYS = {
+    "left": Qt.Key.Key_Left,
+    "right": Qt.Key.Key_Right,
+    "tie": Qt.Key.Key_Down,
+    "bad": Qt.Key.Key_Up,
+    "skip": Qt.Key.Key_S,
+}
+
+
+@pytest.fixture
+def run_id(library: Library, byte_tokenizer: Tokenizer) -> str:
+    """A chat model with two checkpoints."""
+    made = put_model(library, byte_tokenizer, "decoder-only", form=FORM, context_length=24)
+    [checkpoint] = (library.runs / made / "checkpoints").iterdir()
+    shutil.copytree(checkpoint, checkpoint.with_name("step-00000099"))
+    return made
+
+
+@pytest.fixture
+def page(run_id: str, session: Session, tab: ChatTab, until: Until) -> ComparePage:
+    """The page, with a prompt of one's own, and the first pair in view."""
+    session.runs.changed.emit()
+    assert session.chat.open(run_id)
+    until(lambda: session.chat.state == "ready")
+    tab.modes.show_view("prefer")
+    page = tab.modes.view("prefer")
+    assert isinstance(page, ComparePage)
+    page.prompts.setCurrentIndex(page.prompts.count() - 1)
+    page.prompts.activated.emit(page.prompts.currentIndex())
+    assert page.arena.words.startswith("Write a prompt")
+    page.own.setPlainText("Hi")
+    page.own.send_pressed.emit()
+    until(lambda: page.arena.pair is not None)
+    return page
+
+
+def press(page: ComparePage, qtbot: QtBot, until: Until, choice: str) -> None:
+    """Press a key, and wait for the next pair."""
+    qtbot.keyClick(page.arena, KEYS[choice])
+    until(lambda: page.arena.pair is not None)
+
+
+def test_each_key_is_a_choice_that_is_saved_at_once(
+    page: ComparePage, session: Session, qtbot: QtBot, until: Until
+) -> None:
+    shown = []
+    for choice in KEYS:
+        pair = page.arena.pair
+        assert pair is not None
+        for side, card in page.arena.cards.items():
+            assert card.text.written == page.arena.reply_at(side).content
+            assert "decoder-only" not in card.text.text(), "it is blind"
+        shown.append((pair, page.arena.reply_at("left").content, page.arena.reply_at("right").content))
+        press(page, qtbot, until, choice)
+    pairs = session.preferences.current().read().pairs
+    assert [pair.id for pair in pairs] == [pair.id for pair, *_ in shown]
+    assert [pair.choice for pair in pairs[2:]] == ["tie", "bad", "skip"]
+    assert (pairs[0].better, pairs[1].better) == (
+        page_reply(pairs[0], shown[0][1]),
+        page_reply(pairs[1], shown[1][2]),
+    )
+    assert all(pair.by == PERSON and pair.seconds >= 0 for pair in pairs)
+    assert all(pair.a.content != pair.b.content and pair.a.temperature == 1.0 for pair in pairs)
+    assert page.arena.hint.text().startswith("Last: skipped. Both were decoder-only at step 99 (seeds ")
+    assert page.results.stats.number("by you") == "4"
+    assert page.count.text().startswith("5 of 25 in this round")
+
+
+def page_reply(pair: object, content: str) -> object:
+    """The reply of a pair with this text."""
+    return next(each for each in (pair.a, pair.b) if each.content == content)  # type: ignore[attr-defined]
+
+
+def test_a_choice_is_taken_back_with_a_key_and_made_again(
+    page: ComparePage, session: Session, qtbot: QtBot, until: Until
+) -> None:
+    first = page.arena.pair
+    press(page, qtbot, until, "left")
+    second = page.arena.pair
+    qtbot.keyClick(page.arena, Qt.Key.Key_U)
+    assert page.arena.pair is first
+    assert session.preferences.pairs == ()
+    assert page.arena.hint.text() == "Taken back: choose again."
+    press(page, qtbot, until, "tie")
+    assert page.arena.pair is second, "the pair that was in view comes next"
+    assert [pair.choice for pair in session.preferences.pairs] == ["tie"]
+    session.undo.stack("chat").undo()
+    assert page.arena.pair is first
+    session.undo.stack("chat").redo()
+    assert page.arena.pair is second
+    assert [pair.choice for pair in session.preferences.pairs] == ["tie"]
+    for _ in range(2):
+        qtbot.keyClick(page.arena, Qt.Key.Key_U)
+    assert page.arena.hint.text() == "There is no choice of this launch to take back."
+
+
+def test_one_pair_in_twenty_comes_back_with_its_sides_swapped(
+    page: ComparePage, session: Session, qtbot: QtBot, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "REPEAT_EVERY", 8)
+    for _ in range(7):
+        press(page, qtbot, until, "left")
+    again = page.arena.pair
+    assert again is not None
+    assert again.repeats
+    before = next(pair for pair in session.preferences.pairs if pair.id == again.repeats)
+    assert (again.a, again.b) == (before.a, before.b)
+    assert again.left != before.left
+    press(page, qtbot, until, "right")
+    assert page.arena.hint.text().endswith("It was shown before, with its sides swapped.")
+    bars = {bar.name: bar for bar in page.results.bars.bars}
+    assert (bars["Own agreement"].share, bars["Left chosen"].share) == (1.0, 7 / 8)
+    assert page.count.text() == "8 of 25 in this round, 7 in the set."
+    assert not page.arena.pair.repeats  # type: ignore[union-attr]
+
+
+def test_the_better_one_is_improved_and_beats_both(
+    page: ComparePage, session: Session, qtbot: QtBot, until: Until
+) -> None:
+    right = page.arena.reply_at("right")
+    qtbot.keyClick(page.arena, Qt.Key.Key_E)
+    assert "Choose left or right" in page.arena.hint.text()
+    qtbot.keyClick(page.arena, Qt.Key.Key_Right)
+    card = page.arena.cards["right"]
+    assert card.field.toPlainText() == right.content
+    assert not page.arena.buttons["left"].isEnabled()
+    card.field.setPlainText("A kind word.")
+    qtbot.keyClick(card.field, Qt.Key.Key_Escape)
+    assert not card.is_edited
+    assert session.preferences.pairs == (), "Esc leaves it"
+    qtbot.mouseClick(page.arena.edit, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(page.arena.cards["right"], Qt.MouseButton.LeftButton)
+    card.field.setPlainText("A kind word.")
+    qtbot.keyClick(card.field, Qt.Key.Key_Return)
+    until(lambda: page.arena.pair is not None)
+    chosen, *beaten = session.preferences.pairs
+    assert chosen.better == right
+    assert [(pair.a.content, pair.a.edited) for pair in beaten] == [("A kind word.", True)] * 2
+    assert {pair.b for pair in beaten} == {chosen.a, chosen.b}
+    assert page.arena.hint.text().startswith("Last: right, improved.")
+    assert {bar.name: bar.text for bar in page.results.bars.bars}["Left chosen"] == "0\xa0%"
+    qtbot.keyClick(page.arena, Qt.Key.Key_U)
+    assert session.preferences.pairs == (), "it was one step"
+
+
+def test_words_that_differ_are_marked_on_demand(page: ComparePage, qtbot: QtBot) -> None:
+    qtbot.keyClick(page.arena, Qt.Key.Key_Space)
+    assert all(card.text.is_marked for card in page.arena.cards.values())
+    assert "background-color" in page.arena.cards["left"].text.text()
+    qtbot.keyClick(page.arena, Qt.Key.Key_Space)
+    assert "background-color" not in page.arena.cards["left"].text.text()
+
+
+def test_two_stages_give_a_win_rate(
+    page: ComparePage, session: Session, run_id: str, qtbot: QtBot, until: Until
+) -> None:
+    page.second.choose(Candidate(run_id, session.runs.checkpoint_steps(run_id)[-1]))
+    page.second.changed.emit()
+    until(lambda: page.arena.pair is not None)
+    for _ in range(4):
+        pair = page.arena.pair
+        assert pair is not None
+        press(page, qtbot, until, "left" if pair.left == "a" else "right")
+    steps = sorted(session.runs.checkpoint_steps(run_id))
+    assert page.results.matches.text() == (
+        f"decoder-only at step 99 won 100\xa0% of 4 pairs against decoder-only at step {steps[0]}."
+    )
+    assert page.results.bars.bars[0].share == 1.0
+    assert f"decoder-only at step {steps[0]}" in page.arena.hint.text()
+
+
+def test_replies_that_are_always_the_same_are_said_to_be(page: ComparePage, until: Until) -> None:
+    page.temperature.setValue(0.0)
+    until(lambda: not page.maker.busy)
+    assert "Both replies are the same, again and again: choose a higher temperature" in page.arena.words
+    page.temperature.setValue(1.0)
+    assert page.arena.words.startswith("Which reply is better?")
+    page.start()
+    until(lambda: page.arena.pair is not None)
+
+
+def test_sets_are_chosen_and_become_datasets(
+    page: ComparePage,
+    session: Session,
+    qtbot: QtBot,
+    until: Until,
+    heard: Heard,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    results = page.results
+    monkeypatch.setattr(QInputDialog, "getText", lambda *args, **kwargs: ("short ones", True))
+    results.sets.setCurrentIndex(results.sets.count() - 1)
+    results.sets.activated.emit(results.sets.currentIndex())
+    assert (session.preferences.name, results.sets.currentText()) == ("short ones", "short ones")
+    for prompt in ("Hi", "Ho"):
+        page.own.setPlainText(prompt)
+        page.own.send_pressed.emit()
+        until(lambda: page.arena.pair is not None)
+        for choice in ("left", "skip"):
+            press(page, qtbot, until, choice)
+    asked: list[str] = []
+    session.tab_requested.connect(asked.append)
+    qtbot.mouseClick(results.make, Qt.MouseButton.LeftButton)
+    until(lambda: asked == ["data"])
+    [info] = session.datasets.list()
+    assert (info.name, info.corpus.task, session.datasets.sha) == ("short ones, 2 pairs", "preference", info.corpus.sha)
+    assert heard.notices == ["“short ones, 2 pairs” is a dataset now. Left behind: 2 skipped."]
+    results.sets.setCurrentIndex(results.sets.findText("My preferences"))
+    results.sets.activated.emit(results.sets.currentIndex())
+    qtbot.mouseClick(results.make, Qt.MouseButton.LeftButton)
+    assert not results.busy, "there is nothing to make one of"
+
+
+def test_what_the_annotator_judges_is_its_own(
+    page: ComparePage, session: Session, until: Until, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.alignment import simulated_pairs
+    from tests.models.data.preferences.support import make_pair
+
+    def judged(model: object, tokenizer: object, rows: list[object], *rest: object, **more: object) -> list[Event]:
+        pairs = tuple(make_pair(i, by=SIMULATED) for i in range(len(rows)))
+        return [simulated_pairs.PairsJudged(pairs=pairs, n_prompts=len(rows))]
+
+    monkeypatch.setattr(simulated_pairs, "simulated_pairs", judged)
+    simulated = page.simulated
+    page.annotator_section.set_folded(False)
+    simulated.n_pairs.setValue(6)
+    qtbot.mouseClick(simulated.start_button, Qt.MouseButton.LeftButton)
+    until(lambda: not simulated.busy)
+    assert simulated.status.text() == "6 of 6 pairs judged"
+    assert (page.results.stats.number("by you"), page.results.stats.number("simulated")) == ("0", "6")
+    assert page.count.text() == "0 of 25 in this round, 0 in the set."
+
+
+def test_a_broken_file_keeps_what_it_has(page: ComparePage, session: Session, library: Library, heard: Heard) -> None:
+    path = Path(library.preferences / "My preferences" / "pairs.jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{broken\n", encoding="utf-8")
+    session.preferences.refresh()
+    assert heard.notices == ["1 damaged lines of “My preferences” were skipped; its file is kept."]
+    assert path.read_text(encoding="utf-8") == "{broken\n"

@@ -1,0 +1,50 @@
+"""A library with a run that has learned from rewards, trained once for all tests."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.training.tab import TrainingTab
+from models.data.tiny_world import wishes
+from models.library.library import Library
+from tests.app.training.rewards.runs import make_parent, make_rewarded
+from tests.models.training.support import train
+
+
+@pytest.fixture(scope="session")
+def rewarded_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a library with the runs “small” and “rewarded”, which has learned from it."""
+    library = Library(tmp_path_factory.mktemp("rewarded"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wishes, "_SIZES", {"train": 12, "val": 4, "test": 4})
+        train(make_rewarded(library, make_parent(library)), library)
+    return library.home
+
+
+@pytest.fixture
+def library(rewarded_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
+    """A copy of that library, which is also the default one while the test runs."""
+    shutil.copytree(rewarded_home, tmp_path / "home")
+    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "home"))
+    return Library()
+
+
+@pytest.fixture
+def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> TrainingTab:
+    tab = TrainingTab(session, theme)
+    qtbot.addWidget(tab)
+    tab.resize(1280, 720)
+    tab.show()
+    return tab
+
+
+@pytest.fixture
+def run_id(session: Session) -> str:
+    """The id of the run “rewarded”."""
+    return next(info.id for info in session.runs.list() if info.name == "rewarded")

@@ -1,0 +1,187 @@
+"""The monitor of a run that learns from rewards, and the browser of its replies, in the training tab."""
+
+from __future__ import annotations
+
+import json
+
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from app.session.session import Session
+from app.training.curves.view import CurvesView
+from app.training.rewards.replies import RepliesView
+from app.training.rewards.reply_tokens import shade_of
+from app.training.rewards.view import RewardsView
+from app.training.tab import TrainingTab
+from models.files.jsonl import read_rows
+from tests.app.heard import Heard, Until
+
+
+def rewards_of(tab: TrainingTab, run_id: str, until: Until) -> RewardsView:
+    tab.show_run(run_id)
+    until(lambda: tab.run_view.follower.is_loaded)
+    view = tab.run_view.views.view("rewards")
+    assert isinstance(view, RewardsView)
+    return view
+
+
+def replies_of(tab: TrainingTab, run_id: str, until: Until) -> RepliesView:
+    rewards_of(tab, run_id, until)
+    tab.run_view.views.show_view("replies")
+    view = tab.run_view.views.view("replies")
+    assert isinstance(view, RepliesView)
+    until(lambda: not view.busy and view.kept is not None)
+    return view
+
+
+def test_it_begins_with_the_rewards_and_other_runs_have_none(
+    tab: TrainingTab, session: Session, run_id: str, until: Until
+) -> None:
+    views = tab.run_view.views
+    rewards_of(tab, run_id, until)
+    assert views.current == "rewards", "its loss says nothing"
+    assert views.bar.isTabVisible(views.names.index("replies"))
+    parent = next(info.id for info in session.runs.list() if info.name == "small")
+    tab.show_run(parent)
+    assert isinstance(views.pages.page(views.current), CurvesView)
+    assert not any(views.bar.isTabVisible(views.names.index(name)) for name in ("rewards", "replies"))
+
+
+def test_figures_are_those_of_the_log_and_say_what_they_are(
+    tab: TrainingTab, session: Session, run_id: str, until: Until
+) -> None:
+    view = rewards_of(tab, run_id, until)
+    charts = {series.name: chart for chart in view.charts for series in chart.series}
+    log = read_rows(session.runs.find(run_id).folder / "alignment.jsonl")
+    steps, held_out = ([row for row in log if row["is_validation"] is of] for of in (False, True))
+    for name in (
+        "reward",
+        "gold",
+        "kl",
+        "entropy",
+        "completions/mean_length",
+        "frac_reward_zero_std",
+        "rollouts_per_s",
+    ):
+        assert name in charts
+        of_name = view.history.figures[name, False]["value"].tolist()
+        assert of_name == [row["figures"][name] for row in steps]
+        assert f"alignment.jsonl: {name}" in charts[name].captions[0].toolTip() or len(charts[name].series) > 1
+    assert view.history.figures["kl", True]["step"].tolist() == [row["step"] for row in held_out] == [0, 3, 6]
+    assert charts["reward"] is not charts["gold"], "points without a limit beside shares: each has its own scale"
+    assert "Healthy: " in charts["kl"].captions[0].toolTip()
+    assert f"{held_out[-1]['figures']['reward']:.3g}" in charts["reward"].read_out.text()
+    columns = view.history.columns()
+    assert columns["kl"].tolist()[1:] == [row["figures"]["kl"] for row in steps]
+
+
+def test_alarms_are_named_on_top(tab: TrainingTab, run_id: str, until: Until) -> None:
+    view = rewards_of(tab, run_id, until)
+    names = {row.split(":")[0] for row in view.alarm_words.splitlines()}
+    assert "Cut replies" in names, "twelve bytes are too few for a story"
+    chart = next(chart for chart in view.charts if chart.series[0].name == "completions/clipped_ratio")
+    assert chart.alarm.isVisibleTo(chart)
+    assert "raise the longest reply" in chart.alarm.toolTip()
+    assert view.alarms.isVisibleTo(view)
+
+
+def test_a_click_on_a_chart_shows_the_replies_of_that_step(
+    tab: TrainingTab, run_id: str, until: Until, qtbot: QtBot
+) -> None:
+    view = rewards_of(tab, run_id, until)
+    chart = view.charts[0]
+    chart.chart.pointed.emit(QPointF(2.1, 0.0))
+    assert view.position.text().startswith("Step 2")
+    QTest.mouseClick(chart.chart.viewport(), Qt.MouseButton.LeftButton, pos=chart.chart.viewport().rect().center())
+    views = tab.run_view.views
+    until(lambda: views.current == "replies")
+    assert views.view("replies").step in range(1, 7)
+
+
+def test_replies_are_grouped_and_the_best_come_first(
+    tab: TrainingTab, session: Session, run_id: str, until: Until
+) -> None:
+    view = replies_of(tab, run_id, until)
+    log = read_rows(session.runs.find(run_id).folder / "rollouts.jsonl")
+    assert [row["step"] for row in log] == [1, 2, 3, 4, 5, 6]
+    assert view.step == 6, "the newest"
+    lines = view.list.replies.lines
+    assert [line.reply is None for line in lines] == [True, False, False, False] * 2
+    for first in (0, 4):
+        earned = [line.reply.advantage for line in lines[first + 1 : first + 4] if line.reply is not None]
+        assert earned == sorted(earned, reverse=True)
+        assert abs(sum(earned)) < 1e-3
+    view.go_to_step(1)
+    until(lambda: not view.busy)
+    assert view.kept is not None
+    assert view.kept.step == 1
+    every = [value for group in view.kept.groups for reply in group.replies for value in reply.log_ratio]
+    assert every == [0.0] * len(every), "at the first step the model is its parent"
+
+
+def test_a_reply_is_read_token_by_token(tab: TrainingTab, run_id: str, until: Until, qtbot: QtBot) -> None:
+    view = replies_of(tab, run_id, until)
+    line = view.list.line
+    assert line is not None
+    reply = line.reply
+    assert reply is not None
+    assert [piece.id for piece in view.tokens.pieces] == list(reply.ids)
+    assert list(view.tokens.values) == list(reply.log_ratio)
+    assert view.facts.text().startswith(f"reward {reply.reward:.2f}")
+    assert view.verdict.text().startswith("Not right: ")
+    assert line.group.prompt in view.prompt.text()
+    view.tokens.pick(0)
+    assert f"{reply.log_ratio[0]:+.2f} nats" in view.token.text()
+    view.colours.buttons.button(1).click()
+    assert set(view.tokens.values) == {reply.advantage}
+    view.list.setFocus()
+    QTest.keyClick(view.list, Qt.Key.Key_Down)
+    assert view.list.line is not line
+    for _ in range(8):
+        QTest.keyClick(view.list, Qt.Key.Key_Down)
+        assert view.list.line is not None, "the keys go over the headings"
+
+
+def test_shades_are_symmetric() -> None:
+    assert shade_of(0.0, 1.0) == shade_of(float("nan"), 1.0) == 32
+    assert shade_of(5.0, 1.0) + shade_of(-5.0, 1.0) == 64
+
+
+def test_damage_is_a_sentence_and_a_run_that_kept_none_says_so(
+    tab: TrainingTab, session: Session, heard: Heard, run_id: str, until: Until
+) -> None:
+    log = session.runs.find(run_id).folder / "rollouts.jsonl"
+    log.write_text(json.dumps({"step": 3, "n_prompts": 1, "prompts": [{}]}) + "\n", encoding="utf-8")
+    rewards_of(tab, run_id, until)
+    tab.run_view.views.show_view("replies")
+    until(lambda: bool(heard.failures))
+    assert "is damaged: the replies of step 3" in heard.failures[0]
+    log.unlink()
+    view = tab.run_view.views.view("replies")
+    assert not view.list.replies.lines
+    assert not view.list.isVisible(), "a sentence stands there instead"
+
+
+def test_with_a_critic_its_values_and_the_advantages_of_tokens_are_colours_too(
+    tab: TrainingTab, session: Session, run_id: str, until: Until
+) -> None:
+    view = replies_of(tab, run_id, until)
+    value = view.colours.buttons.button(2)
+    assert not value.isVisible(), "GRPO has no critic"
+    log = session.runs.find(run_id).folder / "rollouts.jsonl"
+    row = read_rows(log)[-1] | {"step": 7}
+    for group in row["prompts"]:
+        for reply in group["replies"]:
+            n = len(reply["ids"])
+            reply |= {"values": [0.5] * n, "token_advantages": [i / n for i in range(n)]}
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    view.refresh()
+    until(lambda: view.step == 7 and not view.busy)
+    assert value.isVisible()
+    value.click()
+    assert set(view.tokens.values) == {0.5}
+    view.colours.buttons.button(1).click()
+    assert list(view.tokens.values) == sorted(set(view.tokens.values)), "each token has its own"
+    assert "than the critic had foreseen" in view.about_colours.text()

@@ -1,0 +1,60 @@
+"""The alarms of an alignment's figures: they go off where something is wrong, and are silent on a healthy run."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.alignment.figures import FIGURES, about, alarm_of, figure_of, price
+
+RISING = [0.09, 0.14, 0.08, 0.09, 0.13, 0.11, 0.17, 0.23, 0.19, 0.33, 0.25, 0.28, 0.36, 0.52, 0.53]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("gold", RISING + RISING[::-1]),
+        ("frac_reward_zero_std", [1.0] * 20),
+        ("kl", [5.0, 13.0, 14.0, 15.0]),
+        ("entropy", [0.25] * 10 + [0.04] * 5),
+        ("completions/mean_length", [45.0] * 5 + [100.0] * 5),
+        ("completions/clipped_ratio", [0.0, 0.5]),
+        ("completions/distinct", [0.2] * 3),
+        ("sampling/logp_difference", [0.2]),
+        ("policy/approxkl_avg", [0.2]),
+    ],
+)
+def test_an_alarm_goes_off(name: str, values: list[float]) -> None:
+    assert alarm_of(name, values)
+    assert alarm_of(name, values) in about(name)
+
+
+def test_a_healthy_run_is_silent() -> None:
+    healthy: dict[str, Any] = {
+        "gold": RISING,
+        "frac_reward_zero_std": [0.5, 0.375, 0.625] * 10,
+        "kl": np.linspace(0, 4.5, 50),
+        "entropy": np.linspace(0.25, 0.14, 50),
+        "completions/mean_length": [45.0] * 50,
+        "completions/clipped_ratio": [0.0] * 50,
+        "completions/distinct": [1.0, 0.98] * 20,
+        "sampling/logp_difference": [1e-5] * 50,
+    }
+    assert {name: alarm_of(name, values) for name, values in healthy.items()} == dict.fromkeys(healthy, "")
+    assert all(alarm_of(name, []) == alarm_of(name, [math.nan]) == "" for name in FIGURES)
+
+
+def test_every_figure_says_what_it_is() -> None:
+    for name in (*FIGURES, "pass@8", "something/new"):
+        assert figure_of(name).title
+        assert name in about(name) or figure_of(name).title == name
+    assert "at least one of 8 replies" in about("pass@8")
+
+
+def test_the_price_of_a_wish() -> None:
+    assert price(0.07) == pytest.approx(2.66, abs=0.01)
+    assert price(1.0) == 0
+    assert math.isnan(price(0.0))

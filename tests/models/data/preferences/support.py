@@ -1,0 +1,15 @@
+"""Pairs for the tests of preferences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.data.preferences.store import Pair, Reply
+
+
+def make_pair(i: int = 0, choice: str = "a", **changes: Any) -> Pair:
+    """A pair of replies to prompt `i`."""
+    prompt = ({"role": "user", "content": f"Tell me about number {i}."},)
+    a = Reply(content=f"It is {i}.", run="r1", model="quick start", step=40, seed=1)
+    b = Reply(content="I do not know.", run="r2", model="tuned", step=20, seed=2)
+    return Pair(**{"prompt": prompt, "a": a, "b": b, "choice": choice, **changes})

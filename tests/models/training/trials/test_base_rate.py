@@ -1,0 +1,62 @@
+"""The base rate of a wish: measured on held-out prompts, and what it says of the run."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from models.data.tiny_world import wishes
+from models.events import result_of
+from models.library.library import Library
+from models.settings.run_spec import DataSpec
+from models.training.trials import base_rate
+from models.training.trials.base_rate import measure_base_rate
+from models.training.trials.findings import BaseRate
+from tests.app.training.rewards.runs import make_parent, rewarded_spec
+
+FOUND = BaseRate(
+    wish="happy",
+    n_prompts=64,
+    n_replies=8,
+    reward=0.07,
+    right=0.07,
+    found=0.44,
+    signal=0.44,
+    gold=0.05,
+    ended=1.0,
+    mean_length=45.0,
+    max_tokens=80,
+    seconds_per_reply=0.005,
+)
+
+
+def test_a_base_rate_is_measured_and_always_the_same(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wishes, "_SIZES", {"train": 8, "val": 4, "test": 4})
+    monkeypatch.setattr(base_rate, "_AT_ONCE", 3)
+    spec = rewarded_spec(make_parent(library), library)
+    first, second = (result_of(measure_base_rate(library, spec, "cpu")) for _ in range(2))
+    assert (first.wish, first.n_prompts, first.n_replies) == ("mentions", 4, 8)
+    assert (first.right, first.gold, first.max_tokens) == (None, 0.0, 12)
+    assert 0 < first.mean_length <= 12
+    assert dataclasses.replace(first, seconds_per_reply=0) == dataclasses.replace(second, seconds_per_reply=0)
+    with pytest.raises(ValueError, match="Only runs that learn from rewards have a base rate"):
+        result_of(measure_base_rate(library, dataclasses.replace(spec, align=None, data=DataSpec()), "cpu"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "words", "is_learnable"),
+    [
+        ({}, "7.0 % of the replies are right, and 44 % of the prompts have a right one among 8", True),
+        ({"right": 0.0, "found": 0.0, "signal": 0.0}, "None of 512 replies is right", False),
+        ({"right": 0.004}, "Only 0.4 % of the replies are right", False),
+        ({"right": 0.99}, "99 % of the replies are right already: choose a harder wish", False),
+        ({"right": None, "reward": 3.2}, "Its replies earn 3.20 on average", True),
+        ({"ended": 0.5}, "50 % of the replies are cut at 80 tokens: allow more.", True),
+    ],
+)
+def test_what_it_says_of_the_run(changed: dict[str, object], words: str, is_learnable: bool) -> None:
+    found = dataclasses.replace(FOUND, **changed)  # type: ignore[arg-type]
+    assert words in found.sentence.replace("\N{NO-BREAK SPACE}", " ")
+    assert found.is_learnable == is_learnable
+    assert found.seconds(50, 64) == pytest.approx(2 * 0.005 * 50 * 64)
