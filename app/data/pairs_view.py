@@ -43,13 +43,13 @@ _COLUMNS = {
     "chosen": ("Better reply", "The reply that was preferred"),
     "rejected": ("Worse reply", "The other one"),
     "source": ("By", "Who chose: you, the simulated annotator, or a file"),
-    "longer": ("Longer by", "Words that the better reply has more than the worse one"),
-    "against": ("Against it", "Pairs that say the opposite, or that both are about equal; a circle counts once"),
+    "longer": ("Longer", "Words that the better reply has more than the worse one"),
+    "against": ("Against", "Pairs that say the opposite, or that both are about equal; a circle counts once"),
 }
 _NUMBERS = ("longer", "against")
-_WIDTHS = {"source": 84, "longer": 84, "against": 88}
+_WIDTHS = {"source": 84, "longer": 72, "against": 76}
 """Pixels at the usual text size; the texts share the rest."""
-_MIN_TEXT = 110
+_MIN_TEXT = 100
 _MAX_CHARACTERS = 200
 _MIN_ROWS = 5
 
@@ -209,7 +209,7 @@ class PairsView(QFrame):
             flow.addWidget(widget)
         sides = row(spacing=SPACE)
         for side, text in self.texts.items():
-            box = frame("sunken", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
+            box = frame("card", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
             inside = box.layout()
             assert inside is not None
             inside.addWidget(self.titles[side])
