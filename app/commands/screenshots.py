@@ -139,7 +139,7 @@ def _add_pairs(library: Library) -> None:
         pairs.append(Pair(prompt=tuple(row["messages"]), a=a, b=b, choice=choice, by=SIMULATED))
     again = [pair.swapped() for pair in pairs[:_N_AGAIN]]
     others = [
-        dataclasses.replace(pair, choice="b" if first.choice == "a" else "a")
+        dataclasses.replace(pair, choice="b" if first.choice == "a" else "a", by=SIMULATED)
         for pair, first in zip(again, pairs, strict=False)
     ]
     collected = PreferenceSet(library, _PAIRS)

@@ -28,6 +28,8 @@ from models.number_words import format_count, format_size
 from models.settings.tasks import JUDGED_BY, TASKS
 
 _N_ROWS = 20
+_MIN_CHARACTERS, _MAX_CHARACTERS = 12, 50
+"""Of a column, in average characters, before what is left is given away."""
 _MAX_LABELS = 12
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 _FACTS = ("Task", "Rows", "Labels", "Size", "Used by")
@@ -91,6 +93,7 @@ class DatasetView(QWidget):
         self.rows.setMinimumHeight(180)
         self.pairs = PairsView(theme)
         self.pairs.hide()
+        Refit(self.rows.viewport(), self._fit)
         self.example = ExampleCard(session, theme)
         self._writing = ""
         self._writer = LatestTask(self)
@@ -219,11 +222,20 @@ class DatasetView(QWidget):
                 item = QTableWidgetItem(text.replace("\n", " ⏎ "))
                 item.setToolTip(plain_tip(text))
                 self.rows.setItem(at, i, item)
-        wide = self.fontMetrics().averageCharWidth()
-        for i, name in enumerate(names):
-            longest = max((len(cell_text(values.get(name))) for values in found), default=10)
-            self.rows.setColumnWidth(i, min(max(longest + 6, 14), 56) * wide * 8 // 7)
+        self._fit()
         self.rows.setCurrentCell(0, 0)
+
+    def _fit(self) -> None:
+        """Give each column the width of its contents within limits, and what is left to the one that lacks most."""
+        widths = [self.rows.sizeHintForColumn(i) + 2 * SPACE for i in range(self.rows.columnCount())]
+        if not widths:
+            return
+        least, most = (n * self.fontMetrics().averageCharWidth() for n in (_MIN_CHARACTERS, _MAX_CHARACTERS))
+        given = [min(max(width, least), most) for width in widths]
+        lacks = [width - got for width, got in zip(widths, given, strict=True)]
+        given[lacks.index(max(lacks))] += max(self.rows.viewport().width() - sum(given), 0)
+        for i, width in enumerate(given):
+            self.rows.setColumnWidth(i, width)
 
     def _show_row(self, at: int) -> None:
         if self._info is not None and 0 <= at < len(self._found):

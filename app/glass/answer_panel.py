@@ -99,6 +99,8 @@ class AnswerPanel(GlassPanel):
             self.show_message("No model is open", "Choose a model above: it will read the text again for inspection.")
         elif self.is_about_predictions and model.config.head != "language":
             self.show_message("No token is predicted", _NO_TOKENS)
+        elif self.focus.absence:
+            self.show_message("This text cannot be inspected", self.focus.absence)
         elif self.focus.text is None:
             self.show_message("Nothing to inspect yet", "Ask the model something, then point at a token of its text.")
         elif target is not None:

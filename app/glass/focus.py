@@ -36,6 +36,7 @@ class Focus(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._text: ReadText | None = None
+        self._absence = ""
         self._hovered: int | None = None
         self._locked: int | None = None
         self._head: Head | None = None
@@ -62,10 +63,18 @@ class Focus(QObject):
         """The selected attention head."""
         return self._head
 
-    def show(self, text: ReadText | None) -> None:
-        """Inspect another text; if it is the branch that was requested, lock the token where it branches off."""
-        if text is not self._text:
-            self._text, self._hovered, self._locked = text, None, None
+    @property
+    def absence(self) -> str:
+        """A sentence: why what is on screen cannot be inspected; "" if it can, or if nothing is there."""
+        return self._absence
+
+    def show(self, text: ReadText | None, absence: str = "") -> None:
+        """Inspect another text; if it is the branch that was requested, lock the token where it branches off.
+
+        absence: see there; for no text.
+        """
+        if (text, absence) != (self._text, self._absence):
+            self._text, self._absence, self._hovered, self._locked = text, absence, None, None
             if text is not None:
                 position, id = self._branch
                 self._locked = position if 0 <= position < len(text.ids) and text.ids[position] == id else None

@@ -69,7 +69,7 @@ def dataset_rows(corpus: Corpus, split: str = "test") -> TaskRows:
     if split not in corpus.splits:
         split = "val"
     rows = corpus.rows(split) if corpus.is_large else corpus.read_examples(split)
-    return TaskRows(name=f"{corpus.label}-{split}", task=corpus.task, metric=corpus.metric, rows=rows)
+    return TaskRows(name=f"{corpus.label}, {split}", task=corpus.task, metric=corpus.metric, rows=rows)
 
 
 def evaluate(

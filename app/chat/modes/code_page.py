@@ -12,11 +12,11 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from app.chat.modes.mode_page import ErrorLabel, ModePage
+from app.chat.modes.one_reply import OneReply, Prompt
 from app.chat.modes.task_page import text_box
-from app.chat.modes.task_questions import write_function
-from app.glass.examiner import Examiner
 from app.glass.focus import Focus
 from app.kit.basics import button, column, label, plain_tip, row, set_role
+from app.kit.layout.refit import Refit
 from app.kit.layout.turning_splitter import TurningSplitter
 from app.kit.text.code_editor import CodeColours
 from app.kit.theme import SPACE, ThemeProvider
@@ -25,11 +25,16 @@ from app.session.chat_model import ChatModel
 from app.session.session import Session
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
+from models.settings.sampling_config import SamplingConfig
 from models.tasks.code_judge import NOT_INSTALLED, CodeJudge, Judgement, Outcome, row_cases
 
 _HINT = 'def double(n):\n    """Double the number."""'
 _CASES = "One case a line, as JSON: the arguments, and what must come out\n[2] → 4"
 _ARROW = "→"
+_SHARES = (0.35, 0.2, 0.2)
+"""Of the width, for the arguments, the expected value and the outcome at most; the last column has the rest."""
+_GREEDY = SamplingConfig(temperature=0.0)
+"""As in the score of the model."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,11 @@ class CodePage(ModePage):
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, parent)
-        self._examiner, self._judging = Examiner(session.worker, session.chat, self), LatestTask(self)
+        self.reply, self._judging = OneReply(session, self), LatestTask(self)
         self.judged: tuple[JudgedCase, ...] = ()
         """Outcomes of the cases, in order; empty before they were run."""
-        self._asked = ""
+        self._asked, self._prefix = "", ""
+        self._prompt: Prompt = ""
         self.head = text_box("Head of the function", _HINT, 4)
         self.cases = text_box("Cases", _CASES, 4)
         self.function = text_box("Function", "The model writes its body here; you can change it.", 6)
@@ -72,9 +78,10 @@ class CodePage(ModePage):
         self._build()
         for box in (self.head, self.cases, self.function):
             box.text_changed.connect(self._on_edited)
-        self._examiner.done.connect(self._on_written)
-        self._examiner.failed.connect(self._on_failed)
-        self._examiner.changed.connect(self._show_state)
+        self.reply.started.connect(self._on_started)
+        self.reply.appended.connect(self._on_appended)
+        self.reply.ended.connect(self._on_written)
+        focus.branch_requested.connect(self._on_branch)
         self._judging.done.connect(self._on_judged)
         self._judging.failed.connect(self._on_failed)
         self._judging.busy_changed.connect(self._show_state)
@@ -103,7 +110,7 @@ class CodePage(ModePage):
     @property
     def busy(self) -> bool:
         """Whether the model writes, or the cases are run."""
-        return self._examiner.busy or self._judging.busy
+        return self.reply.busy or self._judging.busy
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
         if not model.writes_code:
@@ -113,7 +120,7 @@ class CodePage(ModePage):
     @Slot()
     def on_model_changed(self) -> None:
         super().on_model_changed()
-        self._examiner.forget()
+        self.reply.stop()
         self._show_state()
 
     def show_example(self, example: Mapping[str, Any]) -> None:
@@ -148,20 +155,46 @@ class CodePage(ModePage):
         if model is None or not source.strip():
             return
         self.problem.say("")
-        self._asked, template = source, model.template_config
-        self._examiner.ask(lambda model, tokenizer: write_function(model, tokenizer, source, template))
+        self.inspect(None)
+        self._asked = source
+        is_chat = model.config.topology == "decoder-only"
+        self._prompt = [{"role": "user", "content": source}] if is_chat else source
+        self.reply.ask(self._prompt, _GREEDY)
         self._show_state()
 
-    @Slot(object)
-    def _on_written(self, body: str) -> None:
-        self.function.set_text(f"{self._asked}{body}".rstrip("\n"))
-        if self.cases.text.strip():
-            self._on_run()
-        else:
+    @Slot(int, int)
+    def _on_branch(self, position: int, id: int) -> None:
+        """Write the function anew from another token on."""
+        read = self._read
+        if read is not None and self.focus.text is read and self._session.chat.state == "ready":
+            self.reply.ask(self._prompt, _GREEDY, (*read.ids[read.n_prompt : position], id))
             self._show_state()
 
+    @Slot(str)
+    def _on_started(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.function.set_text(self._asked)
+
+    @Slot(object)
+    def _on_appended(self, tokens: object) -> None:
+        from models.tasks.judging import as_body
+
+        assert self.reply.written is not None
+        body = as_body(self._prefix + self.reply.written.text)
+        self.function.set_text(f"{self._asked}{body}".rstrip("\n"))
+
+    @Slot()
+    def _on_written(self) -> None:
+        written, tokenizer = self.reply.written, self._session.chat.tokenizer
+        read = written.read(tokenizer) if written is not None and tokenizer is not None else None
+        if written is not None and read is not None:
+            self.inspect(read)
+            if written.finished is not None and self.cases.text.strip():
+                self._on_run()
+        self._show_state()
+
     def _on_stop(self) -> None:
-        self._examiner.forget()
+        self.reply.stop()
         self._judging.cancel()
         self._show_state()
 
@@ -244,6 +277,7 @@ class OutcomeTable(QTableWidget):
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setStretchLastSection(True)
+        Refit(self.viewport(), self._fit)
         theme.theme_changed.connect(lambda: self.show_cases(self._judged))
 
     def minimumSizeHint(self) -> QSize:
@@ -262,5 +296,9 @@ class OutcomeTable(QTableWidget):
                 if j == 2:
                     item.setForeground(QColor(getattr(self._theme.theme, OUTCOME_TONES[outcome])))
                 self.setItem(i, j, item)
-        for j in range(3):
-            self.resizeColumnToContents(j)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Columns as wide as their contents, but so that the last one has room."""
+        for j, share in enumerate(_SHARES):
+            self.setColumnWidth(j, min(self.sizeHintForColumn(j) + SPACE, int(share * self.viewport().width())))

@@ -23,6 +23,7 @@ class ModePage(QWidget):
         super().__init__(parent)
         self._session, self._theme, self.focus = session, theme, focus
         self._read: ReadText | None = None
+        self._absence = ""
         self.body = QWidget()
         self._empty = EmptyState(*_NO_MODEL)
         self._pages = QStackedWidget()
@@ -42,15 +43,15 @@ class ModePage(QWidget):
         """The sentence shown instead of the page; "" while the page is shown."""
         return "" if self._pages.currentWidget() is self.body else self._empty.words
 
-    def inspect(self, read: ReadText | None) -> None:
-        """Set the text that the glass box inspects while this page is in view."""
-        self._read = read
+    def inspect(self, read: ReadText | None, absence: str = "") -> None:
+        """Set the text that the glass box inspects while this page is in view, or why it cannot inspect it."""
+        self._read, self._absence = read, absence
         if self.isVisible():
-            self.focus.show(read)
+            self.focus.show(read, absence)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        self.focus.show(self._read)
+        self.focus.show(self._read, self._absence)
 
     @Slot()
     def on_model_changed(self) -> None:

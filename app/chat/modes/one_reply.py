@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,16 +18,18 @@ from models.settings.sampling_config import SamplingConfig
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+Prompt = str | Sequence[Mapping[str, str]]
+
 
 @dataclass(eq=False)
 class PartialReply:
     """A reply so far.
 
-    prompt: the request. prefix_ids: the tokens that the reply was given to begin with. started, finished: None until
-    these events have arrived; `finished` stays None if the reply was stopped.
+    prompt: the request, a text or messages [{"role", "content"}]. prefix_ids: the tokens that the reply was given to
+    begin with. started, finished: None until these events have arrived; `finished` stays None if the reply was stopped.
     """
 
-    prompt: str
+    prompt: Prompt
     sampling: SamplingConfig
     prefix_ids: tuple[int, ...] = ()
     started: ReplyStarted | None = None
@@ -83,8 +85,8 @@ class OneReply(QObject):
         """Whether a reply is being written."""
         return self._busy
 
-    def ask(self, prompt: str, sampling: SamplingConfig, prefix_ids: Sequence[int] = ()) -> bool:
-        """Request a reply to a text; whether it started. Problems are reported by the session."""
+    def ask(self, prompt: Prompt, sampling: SamplingConfig, prefix_ids: Sequence[int] = ()) -> bool:
+        """Request a reply to a text or messages; whether it started. Problems are reported by the session."""
         if self._busy:
             return False
         self.written = PartialReply(prompt, sampling, tuple(prefix_ids))

@@ -13,7 +13,7 @@ from app.chat.modes.mode_page import ErrorLabel, ModePage
 from app.chat.modes.task_questions import Answered, answer_row
 from app.glass.examiner import Examiner
 from app.glass.focus import Focus
-from app.kit.basics import label, scrolling
+from app.kit.basics import scrolling
 from app.kit.layout.turning_splitter import TurningSplitter
 from app.kit.text.text_box import TextBox
 from app.kit.theme import SPACE, ThemeProvider
@@ -22,7 +22,7 @@ from app.session.session import Session
 from app.worker.failures import Failure
 
 _PATIENCE_MS = 120
-_UNSEEN = "The glass box cannot show this text: the model reads it in two segments, or in several windows."
+_UNSEEN = "The model reads it in two segments, or in several windows; the glass box shows one text at a time."
 
 
 class TaskPage(ModePage):
@@ -40,7 +40,6 @@ class TaskPage(ModePage):
         """The latest answer; None while there is none to what is written."""
         self._examiner = Examiner(session.worker, session.chat, self)
         self.problem = ErrorLabel()
-        self.about = label("", "caption", wrap=True)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._patience.timeout.connect(self._ask)
         self._examiner.done.connect(self._on_answered)
@@ -52,8 +51,7 @@ class TaskPage(ModePage):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
         layout.addWidget(TurningSplitter(left, scrolling(right), sizes=(460, 380), grows=0), 1)
-        for widget in (self.problem, self.about):
-            layout.addWidget(widget)
+        layout.addWidget(self.problem)
         self.on_model_changed()
 
     # -- For subclasses ------------------------------------------------------------------------------------------------
@@ -126,9 +124,10 @@ class TaskPage(ModePage):
     def _show(self, answered: Answered | None) -> None:
         self.answered = answered
         read = answered.read if answered is not None else None
-        self.inspect(None if read is None else read(self._examiner.step))
-        self.about.setText(_UNSEEN if answered is not None and read is None else "")
-        self.about.setVisible(bool(self.about.text()))
+        if read is None:
+            self.inspect(None, _UNSEEN if answered is not None else "")
+        else:
+            self.inspect(read(self._examiner.step))
         self.show_answer(answered)
 
     @Slot(object)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from app.glass.names import token_names
 from app.glass.read_text import ReadText
-from models.events import Event, result_of
+from models.events import result_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.architecture.transformer import AnyModel
-    from models.chat.template_config import ChatTemplateConfig
     from models.tasks.predicting import Prediction
 
 
@@ -58,14 +57,3 @@ def answer_row(
         )
 
     return Answered(row, prediction, read if is_plain else None)
-
-
-def write_function(
-    model: AnyModel, tokenizer: Tokenizer, source: str, template: ChatTemplateConfig
-) -> Generator[Event, None, str]:
-    """The body that a model writes for the head of a function, indented; ValueError as `write_texts`."""
-    from models.tasks.judging import as_body
-    from models.tasks.writing import Writing, write_texts
-
-    [text] = yield from write_texts(model, tokenizer, [source], Writing(template=template))
-    return as_body(text)

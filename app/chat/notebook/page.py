@@ -283,6 +283,7 @@ class Notebook(ModePage):
         if read is None or self.focus.text is not read or written is None or self._session.chat.state != "ready":
             return
         index = position - read.n_prompt
+        assert isinstance(written.prompt, str)
         first, before = self.editor.text_before(0), self.editor.text_before(index)
         if first is None or before is None or not first.endswith(written.prompt):
             self.problem.say("The text has changed here, so it cannot continue from this token.")

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QWidget
 from app.kit.painted_rows import PaintedRows
 from app.kit.theme import SPACE, ThemeProvider
 
-_NAMES = 0.42
+_NAMES = 0.5
 """The names' part of the width, at most."""
 _BAR, _CAP = 9, 3  # pixels: a bar's height, and half that of an interval's ends
 _RADIUS = 3

@@ -90,6 +90,7 @@ class Predictions(QWidget):
         self.detail.open.clicked.connect(self._ask)
         theme.theme_changed.connect(self._fit)
         Refit(self.table, self._fit)
+        Refit(self.table.viewport(), self._fit)
 
     def _build(self) -> None:
         card = frame("card", margin=SPACE)

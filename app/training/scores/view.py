@@ -40,7 +40,7 @@ _NO_TASK = (
 )
 _NO_DATA = (
     "No dataset to score it on yet",
-    "{title} is what this model can be scored on: bring such a dataset into the library in the data tab.",
+    "This model can be scored on {title}: import or make such a dataset in the Data tab.",
 )
 _NO_MODEL = ("No model yet", "The run can be evaluated as soon as it has a checkpoint.")
 
@@ -257,7 +257,7 @@ class ScoresView(QWidget):
             self._say(*_NO_MODEL)
         elif not self.data.count():
             heading, sentence = _NO_DATA
-            self._say(heading, sentence.format(title=TASKS[self.task].title))
+            self._say(heading, sentence.format(title=TASKS[self.task].title.lower()))
         else:
             title = TASKS[self.task].title
             self._say(

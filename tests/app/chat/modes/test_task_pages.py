@@ -134,6 +134,10 @@ def test_the_answer_is_marked_in_its_context(tab: ChatTab, session: Session, unt
     page.question.set_text("what has fred ?")
     until(lambda: page.verdict.text() == "No answer in this text")
     assert page.mark.place == (0, 0)
+    attention = tab.side.view("attention")
+    until(lambda: not attention.message)
+    page.context.set_text("ben has lamp and " * 40)
+    until(lambda: "several windows" in attention.message)
 
 
 def test_source_and_target_are_aligned(tab: ChatTab, session: Session, until: Until, qtbot: QtBot) -> None:
@@ -194,4 +198,13 @@ def test_the_body_is_written_for_the_head(tab: ChatTab, session: Session, until:
     assert page.cases.text == '[1] → "é"'
     assert page.function.text.startswith(row["source"])
     assert len(page.judged) == 1
+    table = page.outcomes
+    assert table.columnViewportPosition(3) < table.viewport().width() * 0.8, "what happened is in view"
+    read = tab.focus.text
+    assert read is not None
+    assert read.draws[0] is None, "the most likely tokens, as in the score"
+    other = (read.ids[read.n_prompt] + 1) % 50 + 10
+    tab.focus.branch_requested.emit(read.n_prompt, other)
+    until(lambda: tab.focus.text is not read and tab.focus.text is not None and not page.busy)
+    assert tab.focus.text.ids[: read.n_prompt + 1] == (*read.ids[: read.n_prompt], other)
     assert not heard.failures
