@@ -57,7 +57,7 @@ def test_a_run_is_shown_on_every_tab(
     assert [path.stem for path in written] == [*(f"{screen}-dark-1280x720" for screen in screens), *dialogs]
     for picture in map(QImage, map(str, written[: -len(dialogs)])):
         assert (picture.width(), picture.height()) == (1280, 720)
-        assert picture.pixelColor(640, 700).lightness() < 100
+        assert picture.pixelColor(1270, 700).lightness() < 100, "the status bar, where no words are"
     assert {path: path.stat().st_mtime_ns for path in library.runs.rglob("*")} == before, "the library is only read"
     assert not library.chats.exists()
 
