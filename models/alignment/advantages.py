@@ -7,6 +7,7 @@ from torch import Tensor
 
 _EPSILON = 1e-4
 """TRL's, added to a standard deviation."""
+_TINY = 1e-8
 
 
 def gae(rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float = 1.0, lam: float = 0.95) -> Tensor:
@@ -27,6 +28,11 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float = 1.0, la
         later_value = torch.where(here, values[:, t], later_value)
         advantages[:, t] = torch.where(here, later, torch.zeros_like(later))
     return advantages
+
+
+def whiten(numbers: Tensor) -> Tensor:
+    """The numbers (N) with mean 0 and variance 1."""
+    return (numbers - numbers.mean()) * (numbers.var(unbiased=False) + _TINY).rsqrt()
 
 
 def group_advantages(rewards: Tensor, scale: str = "none") -> Tensor:

@@ -1,7 +1,8 @@
-"""The losses of alignment: of preferences (DPO) and of clipped policies (GRPO, PPO), and KL to a reference.
+"""The losses of alignment: of reward models, of preferences (DPO, KTO), of clipped policies (GRPO, PPO) and values.
 
-A world whose replies can all be listed proves them (tests/models/alignment). Log-probabilities of a reply are sums over
-its tokens and its end token, never means. Letters in shape comments: B rows, T tokens of replies.
+A world whose replies can all be listed proves them, and TRL's, where it has them (tests/models/alignment).
+Log-probabilities of a reply are sums over its tokens and its end token, never means. Letters in shape comments: B rows,
+T tokens of replies.
 """
 
 from __future__ import annotations
@@ -9,6 +10,19 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def reward_loss(chosen: Tensor, rejected: Tensor, *, label_noise: Tensor | float = 0.0, centre: float = 0.0) -> Tensor:
+    """−log σ(r_chosen − r_rejected) of each pair (B), after Bradley and Terry (arXiv:2203.02155).
+
+    Args:
+        chosen, rejected: (B), the scores of the replies.
+        label_noise: as of `dpo_loss`: ½ is a tie.
+        centre: adds centre · (r_chosen + r_rejected)², which keeps scores around 0 (arXiv:2312.09244).
+    """
+    gap = chosen - rejected
+    loss = -(1 - label_noise) * F.logsigmoid(gap) - label_noise * F.logsigmoid(-gap)
+    return loss + centre * (chosen + rejected).square() if centre else loss
 
 
 def dpo_loss(
@@ -30,6 +44,18 @@ def dpo_loss(
     return -(1 - label_noise) * F.logsigmoid(z) - label_noise * F.logsigmoid(-z)
 
 
+def kto_loss(policy: Tensor, reference: Tensor, is_good: Tensor, kl: Tensor, *, beta: float) -> Tensor:
+    """The loss (B) of replies that are good or bad by themselves (KTO, arXiv:2402.01306).
+
+    Args:
+        policy, reference: (B), log-probabilities of the replies. is_good: (B) bool.
+        kl: how far the policy is from its reference, without gradient: the mean log-ratio of replies to other prompts
+            than their own, at least 0.
+    """
+    ratio = policy - reference
+    return 1 - torch.sigmoid(beta * torch.where(is_good, ratio - kl, kl - ratio))
+
+
 def policy_loss(
     log_probs: Tensor, old: Tensor, advantages: Tensor, *, clip_low: float = 0.2, clip_high: float = 0.2
 ) -> Tensor:
@@ -40,6 +66,12 @@ def policy_loss(
     """
     ratio = (log_probs - old).exp()
     return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip_low, 1 + clip_high) * advantages)
+
+
+def value_loss(values: Tensor, old: Tensor, returns: Tensor, *, clip: float = 0.2) -> Tensor:
+    """½ max((V − R)², (V clipped to V_old ± clip − R)²) of each token, as OpenAI's PPO has it."""
+    clipped = old + (values - old).clamp(-clip, clip)
+    return 0.5 * torch.maximum((values - returns).square(), (clipped - returns).square())
 
 
 def kl_estimate(log_probs: Tensor, reference: Tensor, kind: str = "k1") -> Tensor:

@@ -15,7 +15,8 @@ from tokenizers import Tokenizer
 from models.chat.own_template import encode_messages
 from models.data.batch import Batch
 from models.data.corpus import Corpus, Example
-from models.data.epoch_permutations import EpochPermutations
+from models.data.epoch_permutations import EpochOrder, EpochPermutations
+from models.data.importing.plan import SPLIT_WORDS
 from models.inference.many_replies import DrawnReply
 from models.tokenizers.special_tokens import end_id
 
@@ -29,22 +30,36 @@ class Prompt:
 
 
 class Prompts:
-    """The prompts of a split; in training a new order in every epoch."""
+    """Prompts of a split, each once; in training a new order in every epoch."""
 
-    def __init__(self, corpus: Corpus, split: str, tokenizer: Tokenizer, longest: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        split: str,
+        tokenizer: Tokenizer,
+        longest: int,
+        seed: int = 0,
+        at_most: int | None = None,
+    ) -> None:
         """Read and encode them.
 
         Args:
-            longest: tokens that a prompt may have.
+            longest: tokens that a prompt may have. at_most: so many of them, the first ones.
 
         Raises:
-            ValueError: where none is short enough, or the tokenizer has no role tokens or no end token.
+            ValueError: where there are none, none is short enough, or the tokenizer has no role tokens or no end token.
         """
-        self.rows = [
-            Prompt(row=row, ids=tuple(ids))
-            for row in corpus.rows(split)
-            if len(ids := encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0]) <= longest
-        ]
+        found: dict[tuple[int, ...], Prompt] = {}
+        rows = corpus.rows(split)
+        if not len(rows):
+            raise ValueError(f"{corpus.label!r} has no prompts for {SPLIT_WORDS[split]}: use another dataset.")
+        for row in rows:
+            ids = tuple(encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0])
+            if len(ids) <= longest:
+                found.setdefault(ids, Prompt(row=row, ids=ids))
+            if len(found) == at_most:
+                break
+        self.rows = list(found.values())
         if not self.rows:
             raise ValueError(
                 f"Every prompt of {corpus.label!r} ({split}) has more than {longest} tokens, so no reply fits the "
@@ -54,26 +69,29 @@ class Prompts:
 
     def of_step(self, step: int, n: int) -> list[Prompt]:
         """The `n` prompts of a step, the same whenever it is asked for."""
-        total = len(self.rows)
-        positions = torch.arange(step * n, (step + 1) * n)
-        found: list[Prompt] = []
-        for epoch in (positions // total).unique().tolist():
-            here = positions[positions // total == epoch] % total
-            found += [self.rows[i] for i in self._order.take(epoch, total, here).tolist()]
-        return found
+        return [self.rows[i] for i in items_of_step(self._order, len(self.rows), step, n)]
 
 
-class PromptBatches:
-    """How many steps a pass over the prompts takes: what is learned from them is drawn, not read."""
+def items_of_step(order: EpochOrder, total: int, step: int, n: int) -> list[int]:
+    """Which `n` of `total` items a step takes: every epoch has each of them once, in an order of its own."""
+    positions = torch.arange(step * n, (step + 1) * n)
+    found: list[int] = []
+    for epoch in (positions // total).unique().tolist():
+        found += order.take(epoch, total, positions[positions // total == epoch] % total).tolist()
+    return found
+
+
+class RowBatches:
+    """How many steps a pass over the rows of an alignment takes: a Stage makes the batches of a step."""
 
     bytes_per_token: float | None = None
 
-    def __init__(self, corpus: Corpus, n_prompts: int) -> None:
-        self.n_batches = max(1, len(corpus.rows("train")) // n_prompts)
+    def __init__(self, corpus: Corpus, n_rows: int) -> None:
+        self.n_batches = max(1, len(corpus.rows("train")) // n_rows)
 
     def batch(self, step: int, micro_step: int = 0) -> Batch:
-        """There are none: a Stage draws replies instead."""
-        raise AssertionError("prompts have no batches")
+        """There are none here."""
+        raise AssertionError("a Stage makes the batches of an alignment")
 
 
 def reply_seeds(seed: int, step: int, n_prompts: int, n_replies: int) -> list[list[int]]:
@@ -87,12 +105,9 @@ def reply_seeds(seed: int, step: int, n_prompts: int, n_replies: int) -> list[li
     ]
 
 
-def reply_batch(prompts: Sequence[Prompt], replies: Sequence[DrawnReply]) -> Batch:
-    """One row for each prompt and its reply, padded at the end, of which the reply's tokens have weight 1.
-
-    prompts: as many as replies.
-    """
-    texts = [(*prompt.ids, *reply.ids) for prompt, reply in zip(prompts, replies, strict=True)]
+def reply_batch(prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]]) -> Batch:
+    """One row for the ids of each prompt and its reply, padded at the end; the reply's tokens have weight 1."""
+    texts = [(*prompt, *reply) for prompt, reply in zip(prompts, replies, strict=True)]
     width = max(map(len, texts)) - 1
     inputs = torch.zeros(len(texts), width, dtype=torch.long)
     targets = torch.zeros_like(inputs)
@@ -101,7 +116,7 @@ def reply_batch(prompts: Sequence[Prompt], replies: Sequence[DrawnReply]) -> Bat
         n = len(text) - 1
         inputs[row, :n] = torch.tensor(text[:-1])
         targets[row, :n] = torch.tensor(text[1:])
-        weights[row, len(prompt.ids) - 1 : n] = 1.0
+        weights[row, len(prompt) - 1 : n] = 1.0
     return Batch(inputs, targets, weights, n_tokens=sum(len(text) - 1 for text in texts))
 
 

@@ -68,6 +68,16 @@ def encode_messages(
     return _joined(tokenizer, _segments(messages, add_generation_prompt), {})
 
 
+def encode_reply(tokenizer: Tokenizer, messages: Sequence[Message], reply: str) -> tuple[list[int], list[int]]:
+    """The ids of a conversation that ends with the user, with what begins a reply; and those of a reply with its end.
+
+    Together they are those of `encode_messages`. Raises ValueError as that.
+    """
+    prompt, _ = encode_messages(tokenizer, messages, add_generation_prompt=True)
+    whole, _ = encode_messages(tokenizer, [*messages, {"role": "assistant", "content": reply}])
+    return prompt, whole[len(prompt) :]
+
+
 def max_prompt_tokens(context_length: int) -> int:
     """How many tokens the prompt may have; a quarter of the context is reserved for the reply."""
     return context_length * 3 // 4

@@ -136,7 +136,10 @@ def task_of(source: Path, config: ModelConfig) -> dict[str, Any]:
     """
     folder = source.absolute().parent.parent if (source / "state.json").is_file() else source
     if (folder / "run.json").is_file():
-        data = RunFolder.open(folder).spec.data
+        spec = RunFolder.open(folder).spec
+        data = spec.data
+        if spec.align is not None:  # what it has become: a model that chats, or one that gives a score
+            return {"task": "regression"} if spec.align.stage == "reward" else {}
         return {"task": data.task, "labels": data.labels} if data.task != "language" else {}
     if config.head in ("language", "none"):
         return {}

@@ -20,7 +20,7 @@ from models.interop.stored import read_header, read_tensors
 from models.interop.writing import write_tensors
 from models.library.library import Library
 from models.library.run_record import checkpoint_step
-from models.runs.checkpoint_state import BASE, FORMAT, TrainState, read_about, read_model_config
+from models.runs.checkpoint_state import BASE, FORMAT, REWARD_MODEL, TrainState, read_about, read_model_config
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TokenizerSpec
@@ -61,7 +61,8 @@ def open_parent(library: Library, text: str) -> Generator[Event, None, Parent]:
 
     Args:
         text: the path, id or name of a run, with @STEP or @best where its last checkpoint is not meant; or the path of
-            a checkpoint, of what a run has kept of its parent (BASE), a Hugging Face folder or a .gguf file.
+            a checkpoint, of what a run has kept of its parent (BASE) or its reward model (REWARD_MODEL), a Hugging Face
+            folder or a .gguf file.
 
     Raises:
         ValueError: where there is no such model, it has no tokenizer, or a file of it is damaged.
@@ -70,8 +71,8 @@ def open_parent(library: Library, text: str) -> Generator[Event, None, Parent]:
     path, step = _find(library, text)
     if (path / "run.json").is_file():
         return (yield from _open_checkpoint(library, _checkpoint_of(RunFolder.open(path), step)))
-    if path.name == BASE and (path.parent / "run.json").is_file():
-        return (yield from _open_base(path.absolute()))
+    if path.name in (BASE, REWARD_MODEL) and (path.parent / "run.json").is_file():
+        return (yield from _open_kept(path.absolute()))
     if (path / "state.json").is_file():
         return (yield from _open_checkpoint(library, path.absolute()))
     return (yield from _open_foreign(path.absolute()))
@@ -86,9 +87,18 @@ def parent_config(library: Library, text: str) -> ModelConfig:
 def write_parent(parent: Parent, folder: Path) -> Generator[Event, None, None]:
     """Write into `folder` what a run keeps of its parent: its weights as BASE, and its chat template where it has one.
 
-    Weights that are one file already are linked to it. Yields Progress (bytes).
+    Yields Progress (bytes).
     """
-    base = folder / BASE
+    yield from write_kept(parent, folder / BASE)
+    if parent.template_config != ChatTemplateConfig():
+        write_template_config(folder, parent.template_config)
+
+
+def write_kept(parent: Parent, base: Path) -> Generator[Event, None, None]:
+    """Write the folder `base` with a model's weights, which a run keeps of it; linked where they are one file already.
+
+    Yields Progress (bytes).
+    """
     base.mkdir(parents=True)
     if parent.file is not None:
         link_or_copy(parent.file, base / "model.safetensors")
@@ -99,8 +109,6 @@ def write_parent(parent: Parent, folder: Path) -> Generator[Event, None, None]:
             yield Progress(done=done, total=total)
     about = {"format": FORMAT, **dataclasses.asdict(TrainState()), "optimizer": {}, "model": parent.config.to_dict()}
     atomic_write_json(base / "state.json", about | {"labels": list(parent.labels)})
-    if parent.template_config != ChatTemplateConfig():
-        write_template_config(folder, parent.template_config)
 
 
 def _find(library: Library, text: str) -> tuple[Path, str]:
@@ -168,13 +176,13 @@ def _open_checkpoint(library: Library, checkpoint: Path) -> Generator[Event, Non
     )
 
 
-def _open_base(base: Path) -> Generator[Event, None, Parent]:
-    """What a run has kept of its parent, under the parent's name, with the run's own tokenizer."""
+def _open_kept(base: Path) -> Generator[Event, None, Parent]:
+    """What a run has kept of another model, under that model's name, with the run's own tokenizer."""
     run, config, about = RunFolder.open(base.parent), read_model_config(base), read_about(base)
     read_header(base / "model.safetensors")  # raises where it is damaged
-    parent = run.lineage.get("parent") or {}
+    parent = run.lineage.get("reward_model" if base.name == REWARD_MODEL else "parent") or {}
     if parent.get("kind") != "weights":  # a fork, whose own parent is the run that it was forked from
-        parent = {"kind": "weights", "name": f"{run.name}/{BASE}", "path": str(base), "format": "terrarium"}
+        parent = {"kind": "weights", "name": f"{run.name}/{base.name}", "path": str(base), "format": "terrarium"}
     name = str(parent.get("name") or run.name)
     return Parent(
         name=name,

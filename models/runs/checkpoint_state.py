@@ -25,11 +25,14 @@ PART_FORMAT = 4
 BASE = "base"
 """The folder of a run that holds the weights it started from."""
 
+REWARD_MODEL = "reward"
+"""The folder of a run that holds the reward model that it learns from, like BASE."""
+
 _SINCE_2: dict[str, Any] = {"lowest_loss": None, "n_since_lowest": 0}
 """Fields that checkpoints of format 1 lack, with their values."""
 
-_OF_TASKS: dict[str, Any] = {"val_score": None, "best_score": None, "highest_score": None}
-"""Fields that checkpoints from before tasks lack, with their values."""
+_LATER: dict[str, Any] = {"val_score": None, "best_score": None, "highest_score": None, "beta": None}
+"""Fields that checkpoints from before tasks, or before the stages of alignment, lack, with their values."""
 
 
 @dataclass(kw_only=True)
@@ -41,12 +44,15 @@ class TrainState:
 
     Where a task is scored, its metric decides instead of the loss which checkpoint is the best and when to stop:
     `val_score` is its value at the last validation, negated where less is better, `highest_score` the highest of all.
+
+    `beta` is the KL weight of an alignment that was set while it ran, None for that of its spec.
     """
 
     step: int = 0
     tokens: int = 0
     elapsed_s: float = 0.0
     lr_scale: float = 1.0
+    beta: float | None = None
     validated_step: int = -1
     val_loss: float | None = None
     sampled_step: int = -1
@@ -96,9 +102,9 @@ def base_of(checkpoint: Path) -> Path:
     return checkpoint.parent.parent / BASE
 
 
-def write_lr_scale(path: Path, lr_scale: float) -> None:
-    """Change the learning-rate scale of a checkpoint, which nothing else in it depends on."""
-    atomic_write_json(path / "state.json", {**read_about(path), "lr_scale": lr_scale})
+def write_steering(path: Path, state: TrainState) -> None:
+    """Change the learning-rate scale and the KL weight of a checkpoint, which nothing else in it depends on."""
+    atomic_write_json(path / "state.json", {**read_about(path), "lr_scale": state.lr_scale, "beta": state.beta})
 
 
 def read_model_config(path: Path) -> ModelConfig:
@@ -113,7 +119,7 @@ def read_about(path: Path) -> dict[str, Any]:
         raise DamagedError(f"{path / 'state.json'} is damaged: it has no format.")
     if about["format"] > PART_FORMAT:
         raise ValueError(f"{path / 'state.json'} is from a newer Terrarium: update this one.")
-    return _OF_TASKS | about if about["format"] >= 2 else _OF_TASKS | _SINCE_2 | about
+    return _LATER | about if about["format"] >= 2 else _LATER | _SINCE_2 | about
 
 
 def read_state(path: Path, about: dict[str, Any]) -> TrainState:

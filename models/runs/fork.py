@@ -22,7 +22,7 @@ from models.files.atomic import (
 )
 from models.library.library import Library
 from models.library.run_record import CHAT_FORM, checkpoint_step, read_record
-from models.runs.checkpoint_state import BASE
+from models.runs.checkpoint_state import BASE, REWARD_MODEL
 from models.runs.run_folder import LOG_NAMES, RunFolder
 from models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig, objective_of
 
@@ -102,7 +102,7 @@ def fork_run(
 def spec_like(library: Library, source: RunFolder, name: str | None = None) -> RunSpec:
     """The spec of a new run with the settings of `source` and its exact tokenizer.
 
-    Where the model that `source` started from is gone, it starts from the weights that `source` has kept of it.
+    Where the model that `source` started from, or its reward model, is gone, what `source` has kept of it is used.
 
     Raises:
         ValueError: where the run's tokenizer is gone.
@@ -119,7 +119,10 @@ def spec_like(library: Library, source: RunFolder, name: str | None = None) -> R
     tune = source.spec.tune
     if tune is not None and not _is_there(library, tune.parent):
         tune = dataclasses.replace(tune, parent=str(source.folder / BASE))
-    return dataclasses.replace(source.spec, name=name, tokenizer=TokenizerSpec(path=path), tune=tune)
+    align = source.spec.align
+    if align is not None and align.reward_model and not _is_there(library, align.reward_model):
+        align = dataclasses.replace(align, reward_model=str(source.folder / REWARD_MODEL))
+    return dataclasses.replace(source.spec, name=name, tokenizer=TokenizerSpec(path=path), tune=tune, align=align)
 
 
 def _is_there(library: Library, parent: str) -> bool:
@@ -202,8 +205,11 @@ def _copy(source: RunFolder, checkpoint: Path, target: Path) -> None:
 
 
 def _copy_start(source: RunFolder, target: Path) -> None:
-    """What a run from weights has beside its checkpoints: those weights, and the parent's chat template."""
+    """What a run from weights has beside its checkpoints: those weights, those of its reward model, and the parent's
+    chat template."""
     shutil.copytree(source.folder / BASE, target / BASE, copy_function=link_or_copy)
+    if (source.folder / REWARD_MODEL).is_dir():
+        shutil.copytree(source.folder / REWARD_MODEL, target / REWARD_MODEL, copy_function=link_or_copy)
     if (source.folder / CHAT_FORM).is_file():
         shutil.copyfile(source.folder / CHAT_FORM, target / CHAT_FORM)
 

@@ -3,43 +3,96 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from models.settings.slots import check_settings, slot
 
-STAGES = ("grpo",)
+_PAIRS, _REPLIES = ("reward", "dpo", "kto"), ("ppo", "grpo")
+STAGES = (*_PAIRS, *_REPLIES)
 _GROUP = "Alignment"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlignSpec:
-    """What a step of an alignment does. Defaults suit a model of some 500,000 parameters."""
+    """What a step of an alignment does. Defaults suit a model of some 500,000 parameters; see `usual_align`."""
 
     stage: str = slot(
         "grpo",
         "Stage",
-        "GRPO draws several replies to each prompt, and makes those likelier that earn more than the others.",
+        "reward: a model learns from pairs to score replies. DPO makes the preferred reply of each pair likelier; KTO "
+        "takes each reply alone, as good or bad. PPO draws replies, and makes those likelier that earn more than its "
+        "critic expected; GRPO, those that earn more than others to the same prompt.",
         group=_GROUP,
         choices=STAGES,
     )
     beta: float = slot(
         0.0,
         "KL weight β",
-        "How much each nat of distance from the parent costs, in units of the reward.",
+        "How much each nat of distance from the parent costs, in units of the reward. In DPO and KTO the larger, the "
+        "closer to the parent.",
         group=_GROUP,
         range=(0.0, 100.0),
+        only_if=("stage", STAGES[1:]),
+    )
+    centre: float = slot(
+        0.01,
+        "Centring",
+        "Keeps the scores of a reward model around 0: how much the square of the sum of a pair's scores costs.",
+        group=_GROUP,
+        range=(0.0, 100.0),
+        only_if=("stage", "reward"),
+        omit_default=True,
+    )
+    label_noise: float = slot(
+        0.0,
+        "Label noise",
+        "The share of pairs that is thought to be the wrong way round, so that none is believed too much (cDPO).",
+        group=_GROUP,
+        range=(0.0, 0.5),
+        only_if=("stage", "dpo"),
+        omit_default=True,
+    )
+    nll_weight: float = slot(
+        0.0,
+        "Hold the chosen",
+        "How much the negative log-likelihood per token of the chosen replies counts beside DPO's loss, which alone "
+        "may make both replies of a pair less likely.",
+        group=_GROUP,
+        range=(0.0, 100.0),
+        only_if=("stage", "dpo"),
+        omit_default=True,
+    )
+    reward_model: str = slot(
+        "",
+        "Reward model",
+        "The run whose model scores the replies. Empty = the judge that the prompts name, their wish.",
+        group=_GROUP,
+        only_if=("stage", _REPLIES),
+        omit_default=True,
     )
     n_prompts: int = slot(
-        8, "Prompts a step", "How many prompts are answered in each step.", group=_GROUP, range=(1, 4096)
+        8,
+        "Prompts a step",
+        "How many prompts are answered in each step.",
+        group=_GROUP,
+        range=(1, 4096),
+        only_if=("stage", _REPLIES),
     )
     n_replies: int = slot(
         8,
         "Replies a prompt",
-        "How many replies are drawn to each prompt, to be compared with one another: 2 at least.",
+        "How many replies are drawn to each prompt. GRPO compares them with one another: 2 at least.",
         group=_GROUP,
         range=(1, 1024),
+        only_if=("stage", _REPLIES),
     )
     max_tokens: int = slot(
-        80, "Longest reply", "Replies are cut after so many tokens.", group=_GROUP, range=(1, 100_000)
+        80,
+        "Longest reply",
+        "Replies that are drawn are cut after so many tokens.",
+        group=_GROUP,
+        range=(1, 100_000),
+        only_if=("stage", STAGES[1:]),
     )
     end_penalty: float = slot(
         1.0,
@@ -47,6 +100,64 @@ class AlignSpec:
         "What is taken off the reward of a reply that is cut before it ended by itself.",
         group=_GROUP,
         range=(0.0, 100.0),
+        only_if=("stage", _REPLIES),
+    )
+    n_epochs: int = slot(
+        2,
+        "Passes over replies",
+        "How often PPO learns from the replies of a step.",
+        group=_GROUP,
+        range=(1, 100),
+        only_if=("stage", "ppo"),
+        omit_default=True,
+    )
+    n_minibatches: int = slot(
+        2,
+        "Minibatches",
+        "Into how many parts the replies of a step are divided, with one update for each in every pass.",
+        group=_GROUP,
+        range=(1, 1024),
+        only_if=("stage", "ppo"),
+        omit_default=True,
+    )
+    critic_lr: float = slot(
+        1e-3,
+        "Critic learning rate",
+        "The learning rate of the critic, a model of its own that learns how much a reply will earn.",
+        group=_GROUP,
+        range=(1e-9, 10.0),
+        only_if=("stage", "ppo"),
+        omit_default=True,
+    )
+    lam: float = slot(
+        0.95,
+        "GAE λ",
+        "How far a reward is credited to earlier tokens: 1 = fully, 0 = as far as the critic foresees it.",
+        group=_GROUP,
+        range=(0.0, 1.0),
+        only_if=("stage", "ppo"),
+        advanced=True,
+        omit_default=True,
+    )
+    value_clip: float = slot(
+        0.2,
+        "Clip values",
+        "How far the critic's value of a token may move in a step before that earns nothing.",
+        group=_GROUP,
+        range=(0.0, 1e6),
+        only_if=("stage", "ppo"),
+        advanced=True,
+        omit_default=True,
+    )
+    max_kl: float = slot(
+        0.03,
+        "KL that ends a step",
+        "Passes end where the policy is so far (nats per token) from the one that drew the replies. 0 = never.",
+        group=_GROUP,
+        range=(0.0, 1e6),
+        only_if=("stage", "ppo"),
+        advanced=True,
+        omit_default=True,
     )
     kl_in: str = slot(
         "reward",
@@ -54,6 +165,7 @@ class AlignSpec:
         "The reward, as is right; or the loss, as GRPO's paper has it (k3), which pulls in the other direction of KL.",
         group=_GROUP,
         choices=("reward", "loss"),
+        only_if=("stage", "grpo"),
         advanced=True,
     )
     aggregate: str = slot(
@@ -63,6 +175,7 @@ class AlignSpec:
         "the mean over all tokens of the step.",
         group=_GROUP,
         choices=("dr_grpo", "dapo", "grpo"),
+        only_if=("stage", "grpo"),
         advanced=True,
     )
     scale: str = slot(
@@ -71,6 +184,7 @@ class AlignSpec:
         "Nothing; the spread of the rewards of their prompt, as GRPO's paper has it; or that of the whole step.",
         group=_GROUP,
         choices=("none", "group", "batch"),
+        only_if=("stage", "grpo"),
         advanced=True,
     )
     clip_low: float = slot(
@@ -79,6 +193,7 @@ class AlignSpec:
         "How far the probability of a token may fall in a step before more of it earns nothing.",
         group=_GROUP,
         range=(0.0, 1.0),
+        only_if=("stage", _REPLIES),
         advanced=True,
     )
     clip_high: float = slot(
@@ -87,10 +202,47 @@ class AlignSpec:
         "How far it may rise.",
         group=_GROUP,
         range=(0.0, 100.0),
+        only_if=("stage", _REPLIES),
         advanced=True,
     )
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.n_replies < 2:
+        if self.stage == "grpo" and self.n_replies < 2:
             raise ValueError("GRPO compares replies to one prompt with one another: set n_replies to 2 or more.")
+        if self.stage in ("dpo", "kto") and self.beta == 0:
+            raise ValueError(
+                f"With a β of 0 {self.stage.upper()} learns nothing, since nothing ties the model to its parent: set "
+                "beta above 0, as 0.1."
+            )
+        if self.stage == "ppo" and self.n_minibatches > self.n_prompts * self.n_replies:
+            raise ValueError(
+                f"{self.n_prompts * self.n_replies} replies a step cannot be divided into {self.n_minibatches} "
+                "minibatches: lower n_minibatches, or draw more replies."
+            )
+
+    @property
+    def task(self) -> str:
+        """What it learns from: pairs of replies, or prompts."""
+        return "preference" if self.stage in _PAIRS else "prompts"
+
+
+def usual_align(stage: str) -> dict[str, Any]:
+    """The usual settings of AlignSpec for a stage, where they differ from its defaults."""
+    usual: dict[str, dict[str, Any]] = {
+        "dpo": {"beta": 0.1},
+        "kto": {"beta": 0.1},
+        "ppo": {"beta": 0.05, "n_prompts": 32, "n_replies": 2, "clip_high": 0.2},
+    }
+    return {"stage": stage, **usual.get(stage, {})}
+
+
+def usual_align_train(stage: str) -> dict[str, Any]:
+    """The usual settings of TrainConfig for a stage, where they differ from those of a fine-tuning.
+
+    One pass over 1,000 pairs, or as many steps as show an effect, at rates for a model of some 500,000 parameters.
+    """
+    if stage in _PAIRS:
+        return {"lr": 1e-3, "batch_size": 16, "warmup_steps": 0, "steps": 60, "eval_interval": 20}
+    lr = 3e-4 if stage == "ppo" else 1e-3
+    return {"lr": lr, "schedule": "constant", "warmup_steps": 0, "steps": 60, "eval_interval": 10}

@@ -10,7 +10,7 @@ from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig, upgraded
 from models.settings.optimizers import OPTIMIZERS, Optimizer
 from models.settings.slots import check_settings, settings_from_dict, settings_to_dict, slot
-from models.settings.tasks import TASKS
+from models.settings.tasks import ALIGNED_TASKS, TASKS
 from models.settings.tokenizer_options import KINDS
 from models.settings.tune_spec import TuneSpec
 
@@ -359,10 +359,20 @@ class RunSpec:
             raise ValueError("The run has no name: give it one.")
         if self.align is not None and self.tune is None:
             raise ValueError("An alignment starts from a model that has learned to reply: choose one (tune.parent).")
-        if (self.align is not None) != (self.learned_task == "prompts"):
+        wanted = "" if self.align is None else self.align.task
+        if self.align is None and self.learned_task in ALIGNED_TASKS:
             raise ValueError(
-                "Prompts without replies are learned from by an alignment, and an alignment learns from nothing else: "
-                "set [align], and in [data] source to dataset and task to prompts."
+                f"{TASKS[self.learned_task].title} are learned from by an alignment, since they are no text to "
+                "imitate: add [align] with its stage."
+            )
+        if self.align is not None and self.learned_task != wanted:
+            raise ValueError(
+                f"The stage {self.align.stage} learns from {TASKS[wanted].title.lower()}, and from nothing else: in "
+                f"[data] set source to dataset and task to {wanted}, with a dataset of them."
+            )
+        if self.align is not None and self.align.stage == "kto" and self.train.batch_size < 2:
+            raise ValueError(
+                "KTO reads each reply after another prompt of its batch, too: set train.batch_size to 2 or more."
             )
         if self.align is not None and self.train.optimizer != "adamw":
             raise ValueError(
@@ -374,10 +384,10 @@ class RunSpec:
     def n_classes(self) -> int:
         """The number of classes of a prediction; 0 where a uniform guess has no fixed loss (scores, spans).
 
-        They are all tokens, the labels of a task (each of several: there or not), or the two nouns that a pronoun may
-        refer to.
+        They are all tokens, the labels of a task (each of several: there or not), the two nouns that a pronoun may
+        refer to, or the two replies of which one is preferred.
         """
-        if self.data.source == "pronouns" or self.learned_task == "multi-label":
+        if self.data.source == "pronouns" or self.learned_task in ("multi-label", "preference"):
             return 2
         return 0 if self.learned_task in ("regression", "span") else self.model.n_output or self.model.vocab_size
 

@@ -10,7 +10,7 @@ from typing import Any
 import tomli_w
 
 from models.files.atomic import atomic_write_text
-from models.settings.align_spec import AlignSpec
+from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
 from models.settings.model_config import ModelConfig, upgraded
 from models.settings.presets import PRESETS
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig, check_keys
@@ -21,8 +21,9 @@ from models.settings.tune_spec import TuneSpec, usual_train
 def load_spec(path: Path) -> RunSpec:
     """Read a SPEC.toml: tables [model] (preset= and/or settings), [tokenizer], [data], [train], [tune], [align], [run].
 
-    Relative paths are relative to the file's folder. A `[tokenizer] path` or `[tune] parent` that is not a file or
-    folder there names a tokenizer or run in the library. With [tune], the model and the tokenizer are the parent's.
+    Relative paths are relative to the file's folder. A `[tokenizer] path`, `[tune] parent` or `[align] reward_model`
+    that is not a file or folder there names a tokenizer or run in the library. With [tune], the model and the tokenizer
+    are the parent's.
 
     Raises:
         ValueError: naming the file, the table and the remedy.
@@ -49,10 +50,13 @@ def load_spec(path: Path) -> RunSpec:
     }
     if "tune" in tables:
         tune = parts["tune"] = _tune_from_table(tables["tune"], path)
-        train = usual_train(tune.mode) | tables.get("train", {})
-        parts["train"] = settings_from_dict(TrainConfig, train, f"{path} [train]")
-    if "align" in tables:
-        parts["align"] = settings_from_dict(AlignSpec, tables["align"], f"{path} [align]")
+        usual = usual_train(tune.mode)
+        if "align" in tables:
+            align = parts["align"] = _align_from_table(tables["align"], path)
+            usual |= usual_align_train(align.stage)
+        parts["train"] = settings_from_dict(TrainConfig, usual | tables.get("train", {}), f"{path} [train]")
+    elif "align" in tables:
+        parts["align"] = _align_from_table(tables["align"], path)
     try:
         return RunSpec(name=run.get("name", path.stem), **parts)
     except ValueError as error:
@@ -80,6 +84,8 @@ def spec_to_toml(spec: RunSpec, folder: Path) -> str:
     tables["tokenizer"]["path"] = _from_folder(spec.tokenizer.path, folder)
     if spec.tune is not None:
         tables["tune"]["parent"] = _from_folder(spec.tune.parent, folder)
+    if spec.align is not None and spec.align.reward_model:
+        tables["align"]["reward_model"] = _from_folder(spec.align.reward_model, folder)
     tables["data"]["files"] = [_from_folder(file, folder) for file in spec.data.files]
     return tomli_w.dumps({"run": {"name": spec.name}, **tables}, multiline_strings=False)
 
@@ -112,6 +118,14 @@ def _tune_from_table(table: dict[str, Any], path: Path) -> TuneSpec:
     spec = settings_from_dict(TuneSpec, table, f"{path} [tune]")
     if (path.parent / spec.parent).exists():
         spec = dataclasses.replace(spec, parent=str((path.parent / spec.parent).resolve()))
+    return spec
+
+
+def _align_from_table(table: dict[str, Any], path: Path) -> AlignSpec:
+    usual = usual_align(str(table.get("stage", AlignSpec.stage)))
+    spec = settings_from_dict(AlignSpec, usual | table, f"{path} [align]")
+    if spec.reward_model and (path.parent / spec.reward_model).exists():
+        spec = dataclasses.replace(spec, reward_model=str((path.parent / spec.reward_model).resolve()))
     return spec
 
 

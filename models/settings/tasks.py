@@ -12,9 +12,9 @@ Their code, by the same names: models.tasks. A row of a dataset is a JSON object
 - text-to-text: {"source": str, "target": str}; what is written can be judged by more (JUDGED_BY): "cases":
   [{"arguments": [], "expected"}, …] of the function whose head is in the source; "facts": [[str, …], …] that a summary
   must say; "fields": {str: str}, name → type (Python's) of a JSON object; "language": str
-- preference: {"messages": [… ending with the user], "chosen": str, "rejected": str}, the better reply and the worse;
-  "choice": "tie" where neither is better; "source": who chose, "person", "simulated", "gold", or a file's name
 - prompts: {"messages": [{"role": str, "content": str}, …]}, ending with the user; "wish" says what judges a reply
+- preference: {"messages": […], "chosen": str, "rejected": str}, messages as of prompts, and two replies; where "choice"
+  is "tie" they are about equal. "source": who compared them: "person", "simulated", "gold", or the name of a file
 
 Other keys of a row are kept and do not reach the model.
 """
@@ -139,14 +139,6 @@ TASKS = {
             "case_errors",
         ),
     ),
-    "preference": Task(
-        title="Preferences",
-        help="tell the better of two replies from the worse",
-        columns=("messages", "chosen", "rejected"),
-        optional_columns=("choice", "source"),
-        heads={"decoder-only": "sequence"},
-        loss_unit="nats per pair",
-    ),
     "prompts": Task(
         title="Prompts",
         help="earn rewards with its replies",
@@ -155,7 +147,17 @@ TASKS = {
         heads={"decoder-only": "language"},
         loss_unit="policy loss",
     ),
+    "preference": Task(
+        title="Preferences",
+        help="prefer one reply to another",
+        columns=("messages", "chosen", "rejected"),
+        optional_columns=("choice", "source"),
+        heads={"decoder-only": "language"},
+        loss_unit="nats per pair",
+    ),
 }
+ALIGNED_TASKS = ("prompts", "preference")
+"""The tasks that only an alignment learns (models.settings.align_spec)."""
 REWARD = "reward"
 """The metric of replies to prompts, which have no right answers: what they earn."""
 check_complete(METRICS, (REWARD, *(name for task in TASKS.values() for name in task.metrics)), "metrics of the tasks")

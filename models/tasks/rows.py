@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
+from models.chat.own_template import check_messages
 from models.data.blocks import CHUNK_BYTES
 from models.data.corpus import Corpus
 from models.events import Event, Progress
@@ -16,6 +19,9 @@ Row = Mapping[str, Any]
 
 LABEL_TASKS = ("classification", "multi-label", "regression", "tagging", "span")
 """The tasks of label and span heads; the others are learned as text."""
+
+CHECKED_TASKS = (*LABEL_TASKS, "preference")
+"""The tasks whose rows are all checked before they are learned from."""
 
 
 def check_rows(task: str, rows: Sequence[Row], labels: Sequence[str] | None, where: str, first: int = 1) -> None:
@@ -51,6 +57,34 @@ def check_split(corpus: Corpus, split: str, labels: Sequence[str]) -> Generator[
     """As `check_rows`, of all rows of a dataset's split. Yields Progress (bytes)."""
     for _, progress in checked_groups(corpus, split, labels):
         yield progress
+
+
+def check_prompts_apart(corpus: Corpus) -> Generator[Event, None, None]:
+    """Check that no prompt ("messages") of a dataset is in both training and validation. Yields Progress (bytes).
+
+    Raises:
+        ValueError: where one is, with the rows of both: what is known by heart says nothing about new prompts.
+    """
+    held_out: dict[bytes, int] = {}
+    for split in ("val", "train"):
+        number = 0
+        for group, progress in checked_groups(corpus, split, None):
+            for row in group:
+                number += 1
+                digest = _prompt_digest(row)
+                if split == "val":
+                    held_out.setdefault(digest, number)
+                elif digest in held_out:
+                    raise ValueError(
+                        f"{corpus.path('train')}, row {number}: its prompt is also in the validation, in row "
+                        f"{held_out[digest]}: divide the rows by their prompts."
+                    )
+            yield progress
+
+
+def _prompt_digest(row: Row) -> bytes:
+    said = json.dumps([[message["role"], message["content"]] for message in row["messages"]], ensure_ascii=False)
+    return hashlib.blake2b(said.encode(errors="surrogatepass"), digest_size=12).digest()
 
 
 def row_labels(task: str, row: Row) -> Sequence[str]:
@@ -93,7 +127,32 @@ def _problem(task: str, row: Row) -> str | None:
         return f"it has {len(row['words'])} words but {len(row['tags'])} tags: give each word one."
     if task == "regression" and not _is_number(row["score"]):
         return f"score must be a number, not {row['score']!r}."
+    if task == "preference":
+        return _pair_problem(row)
     return _answer_problem(row) if task == "span" else None
+
+
+def _pair_problem(row: Row) -> str | None:
+    """What is wrong with a prompt and its two replies."""
+    messages = row["messages"]
+    if not isinstance(messages, list) or not all(isinstance(each, Mapping) for each in messages):
+        return 'messages must be a list of {"role": …, "content": …}.'
+    try:
+        check_messages(messages)
+    except ValueError as error:
+        return str(error)
+    if not messages or messages[-1]["role"] != "user":
+        return "its messages do not end with the user, so there is nothing to reply to: leave out the replies in them."
+    for column in ("chosen", "rejected"):
+        if not isinstance(row[column], str):
+            return f"{column} must be a text, not {row[column]!r}."
+        if not row[column].strip():
+            return f"{column} is empty, so there is nothing to compare: give both replies, or leave the row out."
+    if row["chosen"].strip() == row["rejected"].strip():
+        return "chosen and rejected are the same reply, from which nothing can be learned: leave the row out."
+    if row.get("choice", "chosen") not in ("chosen", "tie"):
+        return f'choice is {row["choice"]!r}: write "chosen", or "tie" where both are about equal.'
+    return None
 
 
 def _answer_problem(row: Row) -> str | None:

@@ -1,7 +1,8 @@
 """A checkpoint: everything needed to resume a run exactly, as safetensors and JSON.
 
 The folder step-00000200/ holds model.safetensors, optimizer.safetensors (the tensors of the optimizers' states, named
-“optimizer.parameter.key”) and state.json (the rest). It is written under a temporary name, and renamed when complete.
+“optimizer.parameter.key”) and state.json (the rest); of a stage that learns more than the model, as PPO's critic, also
+stage.safetensors. It is written under a temporary name, and renamed when complete.
 
 Where a run trains a part of its model only, model.safetensors holds that part: the rest is in the run's base.
 """
@@ -10,9 +11,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import safetensors.torch
@@ -27,6 +29,8 @@ from models.runs.checkpoint_state import FORMAT, PART_FORMAT, TrainState, check_
 from models.settings.model_config import ModelConfig
 from models.training.parallel.layout import Layout
 
+_STAGE = "stage.safetensors"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
@@ -36,12 +40,21 @@ class Checkpoint:
     weights: dict[str, Tensor]
     optimizer_tensors: dict[str, Tensor]
     optimizer_numbers: dict[str, Any]
+    of_stage: dict[str, Tensor]
 
 
 def write_checkpoint(
-    path: Path, layout: Layout, config: ModelConfig, optimizers: Sequence[Optimizer], state: TrainState
+    path: Path,
+    layout: Layout,
+    config: ModelConfig,
+    optimizers: Sequence[Optimizer],
+    state: TrainState,
+    of_stage: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> None:
-    """Write the folder `path` so that it exists complete, or not at all; OSError where the disk is full."""
+    """Write the folder `path` so that it exists complete, or not at all; OSError where the disk is full.
+
+    of_stage: what the run's stage needs beside the model.
+    """
     weights, tensors, numbers = gather(layout, optimizers)
     is_part = bool(_frozen(layout.model))
     about = {
@@ -50,10 +63,13 @@ def write_checkpoint(
         "optimizer": numbers,
         "model": config.to_dict(),
         **({"lora_scale": scale_of(layout.model)} if is_part else {}),
+        **({"has_stage": True} if of_stage else {}),
     }
     with atomic_folder(path) as half_made:
         write_synced(half_made / "model.safetensors", safetensors.torch.save(weights, {"format": "pt"}))
         write_synced(half_made / "optimizer.safetensors", safetensors.torch.save(tensors, {"format": "pt"}))
+        if of_stage:
+            write_synced(half_made / _STAGE, safetensors.torch.save(dict(of_stage), {"format": "pt"}))
         atomic_write_json(half_made / "state.json", about)
 
 
@@ -84,15 +100,23 @@ def read_checkpoint(path: Path, model: AnyModel) -> Checkpoint:
         weights=weights,
         optimizer_tensors=optimizer_tensors,
         optimizer_numbers=numbers,
+        of_stage=read_tensors(path / _STAGE) if about.get("has_stage") else {},
     )
 
 
 def restore(checkpoint: Checkpoint, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
     """Load a checkpoint into the model, whose frozen weights stay as they are, and its new optimizers."""
     model.load_state_dict(checkpoint.weights, strict=False)  # `read_checkpoint` has compared the names
+    restore_optimizers(optimizers, checkpoint.optimizer_tensors, checkpoint.optimizer_numbers)
+
+
+def restore_optimizers(
+    optimizers: Sequence[Optimizer], tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]
+) -> None:
+    """Give new optimizers the states that `gather` found."""
     for i, optimizer in enumerate(optimizers):
         state: dict[int, dict[str, Any]] = {}
-        for values in (checkpoint.optimizer_tensors, checkpoint.optimizer_numbers):
+        for values in (tensors, numbers):
             for name, value in values.items():
                 which, parameter, key = name.split(".", 2)
                 if int(which) == i:

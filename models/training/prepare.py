@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tokenizers import Tokenizer
 
+from models.alignment.reward_model import check_reward_model
 from models.architecture.transformer import AnyModel
 from models.chat.template_config import ChatTemplateConfig, template_to_teach
 from models.data.corpus import SPLITS, Corpus
@@ -20,14 +21,15 @@ from models.data.old_rows import OldRows
 from models.data.sources import prepare_corpus
 from models.events import Event, Notice
 from models.files.atomic import TEMPORARY_PREFIX, atomic_write_json, read_json, remove_folder
-from models.interop.parents import Parent, open_parent, write_parent
+from models.interop.parents import Parent, open_parent, write_kept, write_parent
 from models.library.library import Library
 from models.library.run_notes import write_notes
 from models.pronouns.pointing import check_pointing
+from models.runs.checkpoint_state import REWARD_MODEL
 from models.runs.run_folder import RunFolder
 from models.runs.run_queue import QueuedRun, RunQueue
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, objective_of
-from models.tasks.rows import LABEL_TASKS, check_split, find_labels
+from models.tasks.rows import CHECKED_TASKS, LABEL_TASKS, check_prompts_apart, check_split, find_labels
 from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens
 from models.training.batches import REPLY_TASKS, find_old_rows, make_old_rows
@@ -38,6 +40,7 @@ from models.training.tuning import build_run_model, check_tuning, keeps_head_of,
 class PreparedData:
     """The data of a run, and the model that it starts from, if it does. `spec.model` is complete.
 
+    reward_model: what scores its replies, where a model does.
     old: the corpus of which `spec.old_share` is mixed in; None where nothing is.
     """
 
@@ -45,6 +48,7 @@ class PreparedData:
     tokenizer: Tokenizer
     corpus: Corpus
     parent: Parent | None = None
+    reward_model: Parent | None = None
     old: Corpus | None = None
     template: ChatTemplateConfig = field(default_factory=ChatTemplateConfig)
 
@@ -93,6 +97,10 @@ def _create_tuned(library: Library, ready: PreparedData, parent: Parent) -> Gene
     contents = library.runs / f"{TEMPORARY_PREFIX}parent-{uuid.uuid4().hex[:8]}"
     try:
         yield from write_parent(parent, contents)
+        lineage = parent.lineage
+        if ready.reward_model is not None:
+            yield from write_kept(ready.reward_model, contents / REWARD_MODEL)
+            lineage = {**lineage, "reward_model": ready.reward_model.lineage["parent"]}
         return RunFolder.create(
             library,
             ready.spec,
@@ -100,7 +108,7 @@ def _create_tuned(library: Library, ready: PreparedData, parent: Parent) -> Gene
             ready.corpus.sha,
             own_tokenizer=_text_of(ready.tokenizer),
             contents=contents,
-            lineage=parent.lineage,
+            lineage=lineage,
         )
     finally:
         shutil.rmtree(contents, ignore_errors=True)
@@ -161,18 +169,28 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
     n_known = tokenizer.get_vocab_size()
     spec = dataclasses.replace(spec, model=parent.config, tokenizer=parent.tokenizer_spec, data=data)
     _add_special_tokens(tokenizer, spec, parent.config.topology)
-    spec = dataclasses.replace(
-        spec,
-        model=tuned_design(parent.config, tokenizer, data.task, data.labels),
-        tune=dataclasses.replace(tune, parent=parent.reference),
-    )
+    align = spec.align
+    head_of = "regression" if align is not None and align.stage == "reward" else data.task
+    design = tuned_design(parent.config, tokenizer, head_of, data.labels)
+    reward_model = None
+    if align is not None and align.reward_model:
+        reward_model = yield from open_parent(library, align.reward_model)
+        check_reward_model(reward_model.config, reward_model.tokenizer, design, tokenizer, reward_model.name)
+        align = dataclasses.replace(align, reward_model=reward_model.reference)
+    spec = dataclasses.replace(spec, model=design, tune=dataclasses.replace(tune, parent=parent.reference), align=align)
     _check(spec)
     n_new = tokenizer.get_vocab_size() - n_known
     check_tuning(spec, n_new)
     for sentence in what_is_new(spec, n_new, parent.config, parent.labels):
         yield Notice(sentence=sentence)
     return PreparedData(
-        spec=spec, tokenizer=tokenizer, corpus=corpus, parent=parent, old=old, template=parent.template_config
+        spec=spec,
+        tokenizer=tokenizer,
+        corpus=corpus,
+        parent=parent,
+        reward_model=reward_model,
+        old=old,
+        template=parent.template_config,
     )
 
 
@@ -183,8 +201,10 @@ def _with_task(data: DataSpec, corpus: Corpus, known: Sequence[str] = ()) -> Gen
     suit the task.
     """
     labels = yield from find_labels(corpus)
-    for split in SPLITS if corpus.task in LABEL_TASKS else ():
+    for split in SPLITS if corpus.task in CHECKED_TASKS else ():
         yield from check_split(corpus, split, labels)
+    if corpus.task == "preference":
+        yield from check_prompts_apart(corpus)
     if set(known) == set(labels):
         labels = tuple(known)
     return dataclasses.replace(data, task=corpus.task, labels=labels, metric=data.metric or corpus.metric)
@@ -192,7 +212,7 @@ def _with_task(data: DataSpec, corpus: Corpus, known: Sequence[str] = ()) -> Gen
 
 def _check(spec: RunSpec) -> None:
     """Raise ValueError where a design cannot learn from the data."""
-    if spec.learned_task in LABEL_TASKS:
+    if spec.learned_task in LABEL_TASKS or spec.align is not None:
         return  # `for_task` has checked it
     check = check_pointing if spec.data.source == "pronouns" else check_trainable
     check(spec.model)

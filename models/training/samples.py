@@ -25,6 +25,7 @@ from models.inference.sampling import SamplingConfig
 from models.number_words import format_percent
 from models.pronouns.reading import prepare_text, read_sentence
 from models.pronouns.resolving import resolve
+from models.settings.tasks import ALIGNED_TASKS
 from models.tasks.encoding import TaskEncoder
 from models.tasks.predicting import predict
 from models.tasks.rows import LABEL_TASKS, Row
@@ -74,6 +75,8 @@ def write_sample(
         return ARROW + _label(model, tokenizer, prompt, scorer), ()
     if isinstance(model, Encoder):
         return _fill_masks(model, tokenizer, prompt, as_chat)
+    if model.config.head != "language":
+        return f"{ARROW}this model scores replies, and writes none", ()
     sampling = SamplingConfig(temperature=0.8, top_k=50, seed=seed, max_tokens=max_tokens)
     if isinstance(model, EncoderDecoder) and rewrites:
         return _rewrite(model, tokenizer, prompt, sampling)
@@ -89,7 +92,7 @@ def learns_to_rewrite(corpus: Corpus, topology: str) -> bool:
 
 def prompts_are_chat(corpus: Corpus, topology: str) -> bool:
     """Whether a pinned prompt is a user turn for a model that learns from the corpus (`as_chat`)."""
-    if corpus.has_chats or corpus.task == "prompts":
+    if corpus.has_chats or corpus.task in ALIGNED_TASKS:
         return True
     return corpus.task == "text-to-text" and not learns_to_rewrite(corpus, topology)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from models.runs.checkpoint_state import TrainState, write_lr_scale
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from models.runs.checkpoint_state import TrainState, write_steering
 from models.runs.run_folder import RunFolder
 from models.training.checkpoint import write_checkpoint
 from models.training.parallel.process_group import Command
@@ -14,29 +18,32 @@ class Saver:
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
-        self._lr_scale = 1.0
+        self._steering: tuple[float, float | None] = (1.0, None)
         self.step = -1
 
     def resume_from(self, state: TrainState) -> None:
         """Start from a run that was resumed from a checkpoint with this state."""
-        self.step, self._lr_scale = state.step, state.lr_scale
+        self.step, self._steering = state.step, (state.lr_scale, state.beta)
 
     def holds(self, state: TrainState) -> bool:
         """Whether the last checkpoint has this state."""
-        return (self.step, self._lr_scale) == (state.step, state.lr_scale)
+        return (self.step, *self._steering) == (state.step, state.lr_scale, state.beta)
 
-    def write(self, context: TrainingContext, state: TrainState) -> None:
-        """Write whatever is missing of this step's checkpoint; may be called again after the disk was full."""
+    def write(self, context: TrainingContext, state: TrainState, of_stage: Mapping[str, Tensor]) -> None:
+        """Write whatever is missing of this step's checkpoint; may be called again after the disk was full.
+
+        of_stage: what the stage needs beside the model (Stage.tensors).
+        """
         path = self._run.checkpoint_path(state.step)
         state.take_if_best()
         if not path.exists():
             state.log_sizes = self._run.sync_logs()
             with context.process_group.together(Command.SAVE):
                 context.process_group.barrier()
-                write_checkpoint(path, context.layout, self._run.spec.model, context.optimizers, state)
+                write_checkpoint(path, context.layout, self._run.spec.model, context.optimizers, state, of_stage)
         elif not self.holds(state):
-            write_lr_scale(path, state.lr_scale)
-        self.step, self._lr_scale = state.step, state.lr_scale
+            write_steering(path, state)
+        self.step, self._steering = state.step, (state.lr_scale, state.beta)
         if self._run.best_step != state.best_step:
             self._run.update(best_step=state.best_step)
         self._run.prune_checkpoints(self._run.spec.train.keep_checkpoints)

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from models.alignment.rollouts import PromptBatches
+from models.alignment.rollouts import RowBatches
 from models.architecture.transformer import AnyModel
 from models.chat.template_config import ChatTemplateConfig, read_kept_template_config
 from models.cost import training_factor
@@ -70,6 +70,8 @@ class TrainingContext:
     """What measures the metric of a task on validation; None where there is no task."""
     state: TrainState
     resumed: bool
+    of_stage: Mapping[str, Tensor]
+    """What the checkpoint kept of the stage (Stage.tensors); empty before the first step."""
     notices: Sequence[str]
     measured: Mapping[str, float]
     """Numbers kept in run.json, to judge the run by: `train_batches` and `val_batches` in one pass over each split
@@ -145,7 +147,8 @@ def set_up(
     is_alignment = spec.align is not None
     train_batches: Batches
     if spec.align is not None:
-        train_batches = PromptBatches(corpus, spec.align.n_prompts)
+        n_pairs = spec.train.batch_size * spec.train.grad_accum_steps
+        train_batches = RowBatches(corpus, n_pairs if spec.align.task == "preference" else spec.align.n_prompts)
     else:
         train_batches = yield from make_batches_events(
             corpus,
@@ -182,7 +185,7 @@ def set_up(
     if process_group.size == 1 or spec.train.parallel == "ddp":
         model.to(device.device)  # shards move there one by one
     whole_optimizers = make_optimizers(model, spec.train)
-    state, resumed = _restore(run, model, whole_optimizers, notices, process_group)
+    state, resumed, of_stage = _restore(run, model, whole_optimizers, notices, process_group)
     layout, optimizers = _make_layout(model, whole_optimizers, spec, process_group, device.device)
     dtype = pick_precision(spec.train, spec.model, device.device)
     context = TrainingContext(
@@ -208,6 +211,7 @@ def set_up(
         else None,
         state=state,
         resumed=resumed,
+        of_stage=of_stage,
         notices=notices,
         measured=measured,
         training_factor=training_factor(spec.model, spec.tune),
@@ -285,23 +289,24 @@ def _read_own_tokenizer(run: RunFolder) -> Tokenizer:
 
 def _restore(
     run: RunFolder, model: AnyModel, optimizers: Sequence[Optimizer], notices: list[str], process_group: ProcessGroup
-) -> tuple[TrainState, bool]:
+) -> tuple[TrainState, bool, Mapping[str, Tensor]]:
     """Restore the main process with `_restore_last`, and all others from the same checkpoint."""
-    state, resumed = (
-        _restore_last(run, model, optimizers, notices) if process_group.is_main_process else (TrainState(), False)
-    )
-    step = process_group.broadcast(state.step if resumed else -1)
+    found: tuple[TrainState, bool, Mapping[str, Tensor]] = TrainState(), False, {}
+    if process_group.is_main_process:
+        found = _restore_last(run, model, optimizers, notices)
+    step = process_group.broadcast(found[0].step if found[1] else -1)
     if process_group.is_main_process or step < 0:
-        return state, resumed
+        return found
     checkpoint = read_checkpoint(run.checkpoint_path(step), model)
     restore(checkpoint, model, optimizers)
-    return checkpoint.state, True
+    return checkpoint.state, True, checkpoint.of_stage
 
 
 def _restore_last(
     run: RunFolder, model: AnyModel, optimizers: Sequence[Optimizer], notices: list[str]
-) -> tuple[TrainState, bool]:
-    """Load the newest good checkpoint; a fresh state and False where there is none. Damaged ones are put aside."""
+) -> tuple[TrainState, bool, Mapping[str, Tensor]]:
+    """Load the newest good checkpoint: its state, True, and what it kept of the stage; a fresh state and False where
+    there is none. Damaged ones are put aside."""
     for path in reversed(run.checkpoints()):
         try:
             checkpoint = read_checkpoint(path, model)
@@ -314,7 +319,7 @@ def _restore_last(
         notices.extend(run.cut_after(state.step, state.log_sizes))
         if run.best_step != state.best_step:
             run.update(best_step=state.best_step)
-        return state, True
+        return state, True, checkpoint.of_stage
     parent = run.lineage.get("parent")
     if isinstance(parent, dict) and parent.get("kind") != "weights":  # a fork
         raise ValueError(
@@ -322,4 +327,4 @@ def _restore_last(
             "intact checkpoint left: fork that run again."
         )
     run.cut_after(-1, {})
-    return TrainState(), False
+    return TrainState(), False, {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Generator
 from contextlib import suppress
@@ -11,7 +12,6 @@ import torch
 from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel
-from models.data.corpus import open_run_corpus
 from models.device import is_out_of_memory
 from models.events import AlignMetrics, Event, Finished, LayerMetrics, Noted, Notice, RunStarted, Saved, TrainMetrics
 from models.library.library import Library
@@ -29,10 +29,9 @@ from models.training.record import Recorder, bits_per_byte
 from models.training.saving import Saver
 from models.training.schedule import lr_factor
 from models.training.setup import TrainingContext, set_up
-from models.training.stages.grpo import GrpoStage
-from models.training.stages.stage import Stage, TextStage
+from models.training.stages.make import make_stage
+from models.training.stages.stage import Stage
 from models.training.trials.batch_finder import try_smaller_batches
-from models.training.tuning import build_from_base
 from models.training.update import Gradients, apply_gradients, zero_gradients
 
 __all__ = ["Trainer", "prepare_run"]
@@ -44,8 +43,8 @@ _MEMORY_INTERVAL = 10
 class Trainer:
     """Trains a run from its current step to its last. One object per session.
 
-    `events` does the work. `save`, `sample`, `set_lr` and `request_stop` may be called between two events, on the same
-    thread, and act at the next step boundary; `model`, `tokenizer` and `step` can be read there.
+    `events` does the work. `save`, `sample`, `set_lr`, `set_beta` and `request_stop` may be called between two events,
+    on the same thread, and act at the next step boundary; `model`, `tokenizer` and `step` can be read there.
     """
 
     def __init__(
@@ -76,6 +75,7 @@ class Trainer:
         self._save_wanted = False
         self._prompts_wanted: list[str] = []
         self._lr_scale_wanted: float | None = None
+        self._beta_wanted: float | None = None
 
     @property
     def step(self) -> int:
@@ -114,6 +114,17 @@ class Trainer:
         if not (math.isfinite(scale) and scale >= 0):
             raise ValueError(f"The learning rate cannot be multiplied by {scale}: use a number from 0 up.")
         self._lr_scale_wanted = float(scale)
+
+    def set_beta(self, beta: float) -> None:
+        """Weigh KL to the parent by `beta` from the next step on; checkpoints keep it.
+
+        Raises:
+            ValueError: where the run has no such weight, or its stage cannot have this one.
+        """
+        align = self.run.spec.align
+        if align is None or align.stage == "reward":
+            raise ValueError(f"The run {self.run.name!r} has no KL weight β: it belongs to DPO, KTO, PPO and GRPO.")
+        self._beta_wanted = dataclasses.replace(align, beta=float(beta)).beta
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
         """Stop after the current step; `keep` saves a checkpoint first, else the run stays at its last one."""
@@ -158,11 +169,16 @@ class Trainer:
         if context.resumed:
             self._saver.resume_from(self._state)
         self._clock.set(self._state.elapsed_s)
-        self._stage = self._make_stage(context)
+        notices = [*context.notices]
+        for event in self._making_stage(context):
+            if isinstance(event, Notice):
+                notices.append(event.sentence)
+            else:
+                yield event
         self._is_consistent = True
         summary = ", ".join(f"{key} {value}" for key, value in context.made_with.items())
         yield from self._record.event("resumed" if context.resumed else "started", self.step, summary)
-        for sentence in context.notices:
+        for sentence in notices:
             yield from self._record.event("notice", self.step, sentence)
             yield Notice(sentence=sentence)
         yield RunStarted(
@@ -179,14 +195,8 @@ class Trainer:
         while not (yield from self._at_boundary(context)):
             yield from self._train_step(context, eta)
 
-    def _make_stage(self, context: TrainingContext) -> Stage:
-        """What makes the steps of this run."""
-        align = self.run.spec.align
-        if align is None:
-            return TextStage(context, self._config, self._evaluator)
-        corpus, reference = open_run_corpus(self._library, self.run), build_from_base(self.run)
-        reference.to(context.device.device).requires_grad_(False)
-        return GrpoStage(context, self._config, align, corpus, reference, self._evaluator)
+    def _making_stage(self, context: TrainingContext) -> Generator[Event, None, None]:
+        self._stage = yield from make_stage(self.run, self._library, context, self._evaluator)
 
     def _train_step(self, context: TrainingContext, eta: EtaEstimator) -> Generator[Event, None, None]:
         config, state = self._config, self._state
@@ -203,7 +213,7 @@ class Trainer:
             ratios = apply_gradients(context, config, gradients.norm, multiple, measure_layers=measure_layers)
 
         assert self._stage is not None
-        done = yield from self._stage.step(state.step, apply)
+        done = yield from self._stage.step(state.step, multiple, apply)
         gradients = done.gradients
         self._is_consistent = False
         state.step += 1
@@ -258,12 +268,14 @@ class Trainer:
             sample = self._evaluator.sample(context, state, self._prompts_wanted.pop(0))
             yield from self._record.sample(sample)
             yield sample
-        yield from self._apply_lr_scale()
+        yield from self._apply_steering()
         # Only right after a validation: a run resumed after an early stop trains at least until the next one.
         if was_validated and self._evaluator.is_enough(state) and self._stop is None:
             yield from self._forgetting.measure(context, self.step, is_end=True)
             n, scorer = state.n_since_lowest, context.scorer
-            better = "a new lowest loss" if scorer is None else f"a better {METRICS[scorer.metric].title}"
+            better = "a new lowest loss" if self.run.spec.align is None else "a better result"
+            if scorer is not None:
+                better = f"a better {METRICS[scorer.metric].title}"
             yield from self._record.event("early stop", self.step, f"{n} validations without {better}")
             self._stop = (True, "stopped")
         keep, status = self._stop or (True, "finished" if self.step == config.steps else None)
@@ -272,7 +284,7 @@ class Trainer:
             yield from self._save(context)
         if status is None:
             return False
-        yield from self._apply_lr_scale()  # set while handling Saved
+        yield from self._apply_steering()  # set while handling Saved
         if keep and not self._saver.holds(state):
             yield from self._record.retry_while_full(self._write_checkpoint, context)
         if status == "finished":
@@ -282,20 +294,23 @@ class Trainer:
         yield Finished(run_id=self.run.id, status=status, step=self.step)
         return True
 
-    def _apply_lr_scale(self) -> Generator[Event, None, None]:
-        noted = yield from self._record.retry_while_full(self._set_lr_scale)
-        if noted is not None:
-            yield noted
+    def _apply_steering(self) -> Generator[Event, None, None]:
+        yield from (yield from self._record.retry_while_full(self._steer))
 
-    def _set_lr_scale(self) -> Noted | None:
-        """Apply `set_lr`; may be called again after the disk was full."""
-        scale = self._lr_scale_wanted
-        if scale is None:
-            return None
-        noted = Noted(step=self.step, event="learning rate", detail=f"multiplied by {scale:g} from here on")
-        self.run.append_event(noted.event, noted.step, noted.detail)
-        self._state.lr_scale, self._lr_scale_wanted = scale, None
-        return noted
+    def _steer(self) -> list[Noted]:
+        """Apply `set_lr` and `set_beta`; may be called again after the disk was full."""
+        found, scale, beta = list[Noted](), self._lr_scale_wanted, self._beta_wanted
+        if scale is not None:
+            found.append(self._note("learning rate", f"multiplied by {scale:g} from here on"))
+            self._state.lr_scale, self._lr_scale_wanted = scale, None
+        if beta is not None:
+            found.append(self._note("beta", f"set to {beta:g} from here on"))
+            self._state.beta, self._beta_wanted = beta, None
+        return found
+
+    def _note(self, event: str, detail: str) -> Noted:
+        self.run.append_event(event, self.step, detail)
+        return Noted(step=self.step, event=event, detail=detail)
 
     def _save(self, context: TrainingContext) -> Generator[Event, None, None]:
         yield from self._record.retry_while_full(self._write_checkpoint, context)
@@ -307,7 +322,8 @@ class Trainer:
         """Write whatever is missing of this step's checkpoint; may be called again after the disk was full."""
         check_weights(context, self._config, self._state.step, self._saver.step)
         self._state.elapsed_s = self._clock.seconds
-        self._saver.write(context, self._state)
+        assert self._stage is not None
+        self._saver.write(context, self._state, self._stage.tensors())
 
     # Unplanned ends
 
@@ -321,7 +337,7 @@ class Trainer:
         ):
             return
         with suppress(OSError, ValueError):
-            self._set_lr_scale()
+            self._steer()
             if not self._saver.holds(self._state):
                 self._write_checkpoint(self._context)
             self.run.update(status="paused")

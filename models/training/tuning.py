@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.architecture.lora import DOWN, UP, add_adapters
 from models.architecture.transformer import AnyModel, EncoderDecoder, build_model
@@ -90,6 +90,9 @@ def build_run_model(spec: RunSpec, weights: Mapping[str, Tensor] | None = None, 
         ValueError: where `weights` are not those of the parent's design.
     """
     model = build_model(spec.model)
+    if spec.align is not None and spec.align.stage == "reward":  # as Stiennon et al. have it (arXiv:2009.01325)
+        for parameter in model.check_head().parameters():
+            nn.init.normal_(parameter, std=(spec.model.d_model + 1) ** -0.5)
     if weights is not None:
         _take_over(model, weights, keeps_head=keeps_head)
     if spec.tune is not None:

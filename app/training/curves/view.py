@@ -56,6 +56,7 @@ _NEAR = 4
 
 _LINES = {
     "learning rate": "learning rate",
+    "beta": "β",
     "resumed": "resumed",
     "forked": "forked",
     "early stop": "stopped early:",
@@ -353,7 +354,7 @@ class RunMarks:
 def _describe_mark(mark: Noted) -> str:
     if mark.event == _SAVED:
         return "checkpoint saved"
-    detailed = mark.event in ("learning rate", "forked", "early stop")
+    detailed = mark.event in ("learning rate", "beta", "forked", "early stop")
     detail = mark.detail.removesuffix(" from here on") if detailed else ""  # the mark's position says it
     return f"{_LINES[mark.event]} {detail}".rstrip()
 

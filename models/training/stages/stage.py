@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from torch import Tensor
+
 from models.events import Event
 from models.runs.checkpoint_state import TrainState
+from models.settings.align_spec import AlignSpec
 from models.settings.run_spec import TrainConfig
 from models.training.evaluator import Evaluator
 from models.training.setup import TrainingContext
@@ -25,14 +28,26 @@ class StageStep:
     figures: dict[str, float] | None = None
 
 
-class Stage(Protocol):
-    """Makes the steps of a training. What a step reads or draws depends on its number and the weights alone."""
+def beta_now(context: TrainingContext, align: AlignSpec) -> float:
+    """The KL weight: that of the settings, or the one that was set while the run trained."""
+    return align.beta if context.state.beta is None else context.state.beta
 
-    def step(self, step: int, apply: Apply) -> Generator[Event, None, StageStep]:
-        """The update after `step` updates; calls `apply` once, more often, or not at all. Yields MicroStep between."""
+
+class Stage(Protocol):
+    """Makes the steps of a training. What one reads or draws depends on its number, the weights and `tensors` alone."""
+
+    def step(self, step: int, lr_multiple: float, apply: Apply) -> Generator[Event, None, StageStep]:
+        """The update after `step` updates; calls `apply` once, more often, or not at all. Yields MicroStep between.
+
+        Args:
+            lr_multiple: what `apply` multiplies the base learning rates by.
+        """
 
     def validate(self, state: TrainState) -> Generator[Event, None, bool]:
         """Measure on held-out data where that is due; whether it did."""
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """What a checkpoint keeps of the stage beside the model and its optimizers."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +58,13 @@ class TextStage:
     config: TrainConfig
     evaluator: Evaluator
 
-    def step(self, step: int, apply: Apply) -> Generator[Event, None, StageStep]:
+    def step(self, step: int, lr_multiple: float, apply: Apply) -> Generator[Event, None, StageStep]:
         gradients = yield from compute_gradients(self.context, self.config, step)
         apply(gradients)
         return StageStep(gradients=gradients)
 
     def validate(self, state: TrainState) -> Generator[Event, None, bool]:
         return (yield from self.evaluator.validate(self.context, state))
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        return {}

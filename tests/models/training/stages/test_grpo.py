@@ -3,95 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 
-from models.data.corpus import Example
-from models.data.tiny_world.wishes import WISHES
-from models.events import AlignMetrics, Event, TrainMetrics, ValMetrics
-from models.files.jsonl import read_rows
+from models.events import TrainMetrics, ValMetrics
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec
-from models.settings.tune_spec import TuneSpec
-from models.training.stages import grpo
-from models.training.trainer import Trainer, prepare_run
+from models.settings.run_spec import RunSpec
+from models.training.stages import replies
+from models.training.trainer import Trainer
 from models.training.trials.forecast import forecast
-from tests.models.training.support import final_weights, make_spec, result_of, train
-
-Trained = Callable[..., RunFolder]
-CONFIG = ModelConfig(n_layer=1, n_head=2, d_model=16, context_length=128)
-
-
-@pytest.fixture
-def parent(trained_at_once: Trained) -> RunFolder:
-    return trained_at_once(CONFIG, steps=6)
-
-
-@pytest.fixture
-def reward(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], float]], None]:
-    """Sets what every reply earns."""
-
-    def judge_by(function: Callable[[str], float]) -> None:
-        def earn(row: Example, reply: str) -> float:
-            return function(reply)
-
-        changed = {name: dataclasses.replace(wish, reward=earn) for name, wish in WISHES.items()}
-        monkeypatch.setattr(grpo, "WISHES", MappingProxyType(changed))
-
-    return judge_by
-
-
-def spec_of(library: Library, parent: RunFolder, align: Mapping[str, Any] | None = None, **settings: Any) -> RunSpec:
-    common = {
-        "optimizer": "adamw",
-        "lr": 0.02,
-        "weight_decay": 0.0,
-        "schedule": "constant",
-        "warmup_steps": 0,
-        "steps": 6,
-        "eval_interval": 0,
-        "sample_interval": 0,
-        "layer_interval": 0,
-        "checkpoint_interval": 3,
-    }
-    drawn = {"n_prompts": 3, "n_replies": 4, "max_tokens": 12, "end_penalty": 0.0}
-    return dataclasses.replace(
-        make_spec(library.home, CONFIG, **common | settings),
-        name="rewarded",
-        data=DataSpec(source="dataset", dataset="Tiny World 0, wish mentions", task="prompts"),
-        tune=TuneSpec(parent=str(parent.folder), measure_forgetting=False),
-        align=AlignSpec(**drawn | dict(align or {})),
-    )
-
-
-def run_of(library: Library, parent: RunFolder, align: Mapping[str, Any] | None = None, **settings: Any) -> RunFolder:
-    return result_of(prepare_run(library, spec_of(library, parent, align, **settings)))
-
-
-def share_of_a(reply: str) -> float:
-    return reply.count("a") / max(1, len(reply))
-
-
-def figures(events: list[Event], *, validation: bool = False) -> list[dict[str, float]]:
-    return [
-        dict(event.figures) for event in events if isinstance(event, AlignMetrics) and event.is_validation == validation
-    ]
-
-
-def rows_of(run: RunFolder) -> list[dict[str, Any]]:
-    """The rows of alignment.jsonl without what depends on the clock."""
-    kept = []
-    for row in read_rows(run.folder / "alignment.jsonl"):
-        timed = {name for name in row["figures"] if "seconds" in name or name.endswith("_per_s")}
-        kept.append({"step": row["step"], **{k: v for k, v in row["figures"].items() if k not in timed}})
-    return kept
+from tests.models.training.stages.support import figures, rows_of, run_of, share_of_a, spec_of, train_in_two
+from tests.models.training.support import final_weights, result_of, train
 
 
 def test_what_is_rewarded_becomes_likelier(library: Library, parent: RunFolder, reward: Callable[..., None]) -> None:
@@ -130,11 +57,7 @@ def test_resumes_exactly(
     reward(share_of_a)
     whole, parts = (run_of(library, parent, align, eval_interval=3) for _ in range(2))
     train(whole, library)
-    trainer = Trainer(parts, library, device="cpu")
-    for event in trainer.events():
-        if isinstance(event, TrainMetrics) and event.step == 4:
-            trainer.request_stop(keep=False)
-    train(parts, library)
+    train_in_two(parts, library)
     assert rows_of(parts) == rows_of(whole)
     expected = final_weights(whole)
     assert all(torch.equal(weight, expected[name]) for name, weight in final_weights(parts).items())
@@ -143,13 +66,13 @@ def test_resumes_exactly(
 def test_a_stop_where_a_validation_is_due_draws_no_replies(
     library: Library, parent: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn, draw_batch = list[int](), grpo.draw_batch
+    drawn, draw_batch = list[int](), replies.draw_batch
 
     def counted(model: Any, prompts: Any, *rest: Any) -> Any:
         drawn.append(len(prompts))
         return draw_batch(model, prompts, *rest)
 
-    monkeypatch.setattr(grpo, "draw_batch", counted)
+    monkeypatch.setattr(replies, "draw_batch", counted)
     trainer = Trainer(run_of(library, parent, eval_interval=3), library, device="cpu")
     for event in trainer.events():
         if isinstance(event, TrainMetrics) and event.step == 3:
@@ -168,7 +91,7 @@ def test_rows_in_parts_are_the_whole(
     reward(share_of_a)
     ends = []
     for rows in (5, 64):
-        monkeypatch.setattr(grpo, "_MICRO_BATCH_SIZE", rows)
+        monkeypatch.setattr(replies, "_MICRO_BATCH_SIZE", rows)
         run = run_of(library, parent, {"aggregate": how, "scale": "group"}, steps=2)
         norms = [event.grad_norm for event in train(run, library) if isinstance(event, TrainMetrics)]
         ends.append(norms)
@@ -186,7 +109,7 @@ def test_mistakes_are_sentences(library: Library, parent: RunFolder) -> None:
     with pytest.raises(ValueError, match=r"choose one \(tune\.parent\)"):
         dataclasses.replace(spec_of(library, parent), tune=None)
     spec = spec_of(library, parent)
-    with pytest.raises(ValueError, match="Prompts without replies are learned from by an alignment"):
+    with pytest.raises(ValueError, match="Prompts are learned from by an alignment"):
         dataclasses.replace(spec, align=None)
     with pytest.raises(ValueError, match="neither previewed nor measured"):
         result_of(forecast(library, spec, "cpu"))

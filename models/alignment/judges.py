@@ -1,0 +1,67 @@
+"""What rewards replies: the judge of a wish, which is never wrong, or a reward model."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Protocol
+
+from models.alignment.reward_model import RewardModel
+from models.alignment.rollouts import Prompt
+from models.data.tiny_world.wishes import WISHES
+from models.inference.many_replies import DrawnReply
+
+
+class Judge(Protocol):
+    """Rewards replies; the more the better."""
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether a reward is at most 1, and 1 is right."""
+
+    def rewards(
+        self, prompts: Sequence[Prompt], replies: Sequence[DrawnReply], texts: Sequence[str]
+    ) -> Generator[None, None, list[float]]:
+        """What each reply earns to its prompt. Yields now and then; ValueError where that is not finite.
+
+        Args:
+            texts: what the replies say.
+        """
+
+
+class WishJudge:
+    """Rewards by the wish that each prompt names."""
+
+    def __init__(self, prompts: Sequence[Prompt], label: str) -> None:
+        """Raises ValueError, in the words of `label`, where a prompt names none."""
+        unjudged = next((prompt for prompt in prompts if prompt.row.get("wish") not in WISHES), None)
+        if unjudged is not None:
+            raise ValueError(
+                f"Nothing judges replies to the prompts of {label!r}: choose a reward model (align.reward_model), or "
+                "use a wish of Tiny World, such as “Tiny World 0, wish happy”."
+            )
+        self.is_bounded = all(WISHES[prompt.row["wish"]].is_bounded for prompt in prompts)
+
+    def rewards(
+        self, prompts: Sequence[Prompt], replies: Sequence[DrawnReply], texts: Sequence[str]
+    ) -> Generator[None, None, list[float]]:
+        """As of Judge."""
+        yield from ()
+        return [
+            WISHES[prompt.row["wish"]].reward(prompt.row, text) for prompt, text in zip(prompts, texts, strict=True)
+        ]
+
+
+class ModelJudge:
+    """Rewards by the scores of a reward model."""
+
+    is_bounded = False
+
+    def __init__(self, model: RewardModel) -> None:
+        self.model = model
+
+    def rewards(
+        self, prompts: Sequence[Prompt], replies: Sequence[DrawnReply], texts: Sequence[str]
+    ) -> Generator[None, None, list[float]]:
+        """As of Judge."""
+        read = [(*prompt.ids, *reply.ids) for prompt, reply in zip(prompts, replies, strict=True)]
+        return (yield from self.model.scores(read))

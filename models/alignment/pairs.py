@@ -1,0 +1,97 @@
+"""Pairs of replies to one prompt, of which one is preferred."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.alignment.rollouts import items_of_step
+from models.chat.own_template import encode_reply
+from models.data.corpus import Corpus, Example
+from models.data.epoch_permutations import EpochPermutations
+from models.events import Event, ProgressMeter
+from models.tasks.rows import checked_groups
+
+_GROUP_BYTES = 1 << 16
+"""Rows that are encoded between two events."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """The ids of a prompt, with what begins a reply, and of two replies with their end tokens."""
+
+    prompt: tuple[int, ...]
+    chosen: tuple[int, ...]
+    rejected: tuple[int, ...]
+    is_tie: bool
+
+
+class Pairs:
+    """The pairs of a split that a context has room for; only where they are is kept, and each is encoded when it is
+    asked for. n_left_out: those that are too long. n_ties: those that are about equal."""
+
+    def __init__(self, corpus: Corpus, split: str, tokenizer: Tokenizer, seed: int = 0) -> None:
+        """Nothing is read before `read`."""
+        self._corpus, self._split, self._tokenizer = corpus, split, tokenizer
+        self._rows = corpus.rows(split)
+        self._fitting = array("q")
+        self._order = EpochPermutations(seed)
+        self.n_left_out = self.n_ties = 0
+
+    def read(self, context_length: int) -> Generator[Event, None, None]:
+        """Find the pairs whose longer text fits the context. Yields Progress (bytes).
+
+        Raises:
+            ValueError: where none does, a row has not the form of its task, or the tokenizer has no role tokens.
+        """
+        meter, number = ProgressMeter(self._rows.offset(len(self._rows))), 0
+        for group, progress in checked_groups(self._corpus, self._split, None, _GROUP_BYTES):
+            for row in group:
+                pair = self._encode(row)
+                if len(pair.prompt) + max(len(pair.chosen), len(pair.rejected)) <= context_length:
+                    self._fitting.append(number)
+                    self.n_ties += pair.is_tie
+                else:
+                    self.n_left_out += 1
+                number += 1
+            yield meter.progress(progress.done)
+        if not self._fitting:
+            raise ValueError(
+                f"Every pair of {self._corpus.label!r} ({self._split}) is longer than the context of {context_length} "
+                "tokens: use shorter replies, or a model with a longer context."
+            )
+
+    def __len__(self) -> int:
+        return len(self._fitting)
+
+    def __getitem__(self, index: int) -> Pair:
+        return self._encode(self._rows[self._fitting[index]])
+
+    def of_step(self, step: int, n: int) -> list[Pair]:
+        """The `n` pairs of a step, the same whenever it is asked for."""
+        return [self[i] for i in items_of_step(self._order, len(self), step, n)]
+
+    def spread(self, n: int) -> list[Pair]:
+        """At most `n` of them, always the same, from all parts of the split."""
+        n = min(n, len(self))
+        return [self[i * len(self) // n] for i in range(n)]
+
+    def _encode(self, row: Example) -> Pair:
+        sides = [encode_reply(self._tokenizer, row["messages"], row[side]) for side in ("chosen", "rejected")]
+        (prompt, chosen), (_, rejected) = sides
+        return Pair(
+            prompt=tuple(prompt),
+            chosen=tuple(chosen),
+            rejected=tuple(rejected),
+            is_tie=row.get("choice") == "tie",
+        )
+
+
+def label_noise(pairs: Sequence[Pair], noise: float = 0.0) -> Tensor:
+    """Of each pair (B) how likely it is the wrong way round: ½ of a tie, else `noise`."""
+    return torch.tensor([0.5 if pair.is_tie else noise for pair in pairs])

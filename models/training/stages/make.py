@@ -1,0 +1,159 @@
+"""Makes the stage of a run: what its steps are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from models.alignment.judges import Judge, ModelJudge, WishJudge
+from models.alignment.pairs import Pairs
+from models.alignment.reward_model import RewardModel
+from models.alignment.rollouts import Prompts
+from models.architecture.transformer import AnyModel
+from models.data.corpus import Corpus, open_run_corpus
+from models.data.tiny_world.wishes import WISHES
+from models.events import Event, Notice, Phase
+from models.interop.loading import load_model_events
+from models.library.library import Library
+from models.runs.checkpoint_state import REWARD_MODEL
+from models.runs.run_folder import RunFolder
+from models.settings.align_spec import AlignSpec
+from models.training.evaluator import Evaluator
+from models.training.setup import TrainingContext
+from models.training.stages.critic import Critic
+from models.training.stages.grpo import GrpoStage
+from models.training.stages.ppo import PpoStage
+from models.training.stages.preference import DpoObjective, KtoObjective, PreferenceStage, RewardObjective
+from models.training.stages.replies import HeldOutReplies, ReplyDrawer
+from models.training.stages.stage import Stage, TextStage
+from models.training.tuning import build_from_base
+
+_SCALE = "judge.scale"
+"""What a checkpoint calls the mean and the standard deviation of a reward model's scores before the first step."""
+_SCALE_STEP = 1 << 41
+"""A step that no training has: what is drawn for that scale is always the same."""
+_SCALE_PROMPTS, _SCALE_REPLIES = 128, 2
+_HELD_OUT_PROMPTS = 128
+
+
+def make_stage(
+    run: RunFolder, library: Library, context: TrainingContext, evaluator: Evaluator
+) -> Generator[Event, None, Stage]:
+    """The stage of a run that was set up. Yields Phase, Progress, MicroStep and Notice.
+
+    Raises:
+        ValueError: where its data, its reward model or what its checkpoint kept of the stage does not suffice.
+    """
+    align = run.spec.align
+    if align is None:
+        return TextStage(context, run.spec.train, evaluator)
+    maker = _Maker(run=run, align=align, context=context, evaluator=evaluator)
+    corpus = open_run_corpus(library, run)
+    return (yield from (maker.of_pairs(corpus) if align.task == "preference" else maker.of_prompts(corpus)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Maker:
+    run: RunFolder
+    align: AlignSpec
+    context: TrainingContext
+    evaluator: Evaluator
+
+    @cached_property
+    def reference(self) -> AnyModel:
+        """The model as it was before the first step."""
+        return build_from_base(self.run).to(self.context.device.device).requires_grad_(False).eval()
+
+    def of_pairs(self, corpus: Corpus) -> Generator[Event, None, Stage]:
+        yield Phase(name="Reading the pairs")
+        config, tokenizer = self.run.spec.train, self.context.tokenizer
+        found: list[Pairs | None] = []
+        for split in ("train", "val"):
+            if split == "val" and not (config.eval_interval and len(corpus.rows(split))):
+                found.append(None)
+                continue
+            pairs = Pairs(corpus, split, tokenizer, config.seed)
+            yield from pairs.read(self.context.model.config.context_length)
+            if pairs.n_left_out:
+                sentence = (
+                    f"{pairs.n_left_out:,} of {pairs.n_left_out + len(pairs):,} pairs ({split}) are longer than the "
+                    "context, and are left out."
+                )
+                yield Notice(sentence=sentence)
+            found.append(pairs)
+        train, held_out = found
+        assert train is not None
+        yield Phase(name="Training")
+        if self.align.stage == "reward":
+            scoring = RewardObjective(self.context.model, self.align)
+            return PreferenceStage(self.context, config, scoring, train, held_out, None, self.evaluator)
+        kind = DpoObjective if self.align.stage == "dpo" else KtoObjective
+        objective = kind(self.context, self.align, self.reference)
+        replies = None if held_out is None else self._wished(corpus)
+        return PreferenceStage(self.context, config, objective, train, held_out, replies, self.evaluator)
+
+    def of_prompts(self, corpus: Corpus) -> Generator[Event, None, Stage]:
+        align, context, config = self.align, self.context, self.run.spec.train
+        prompts = Prompts(corpus, "train", context.tokenizer, self._longest, config.seed)
+        held_out = Prompts(corpus, "val", context.tokenizer, self._longest)
+        judge: Judge
+        reward_model, of_judge = None, dict[str, Tensor]()
+        if align.reward_model:
+            reward_model = yield from self._scaled_model(prompts)
+            scale = torch.tensor([reward_model.mean, reward_model.std], dtype=torch.float64)
+            judge, of_judge = ModelJudge(reward_model), {_SCALE: scale}
+        else:
+            judge = WishJudge([*prompts.rows, *held_out.rows], corpus.label)
+        replies = self._held_out(held_out, judge)
+        if align.stage == "grpo":
+            return GrpoStage(context, config, align, prompts, replies, of_judge)
+        critic = Critic(context.model, config, align.critic_lr, reward_model)
+        if context.resumed and context.state.step:
+            critic.restore(context.of_stage)
+        return PpoStage(context, config, align, prompts, replies, critic, of_judge)
+
+    @property
+    def _longest(self) -> int:
+        """Tokens that a prompt may have, so that the longest reply fits beside it."""
+        return max(1, self.context.model.config.context_length - self.align.max_tokens + 1)
+
+    def _held_out(self, prompts: Prompts, judge: Judge) -> HeldOutReplies:
+        drawer = ReplyDrawer(self.context, self.align, judge, self.reference)
+        return HeldOutReplies(drawer=drawer, prompts=prompts.rows, evaluator=self.evaluator)
+
+    def _wished(self, corpus: Corpus) -> HeldOutReplies | None:
+        """What is drawn at the validations of a stage that learns from pairs: replies to held-out prompts that name a
+        wish; None where they name none, or are too long."""
+        try:
+            prompts = Prompts(corpus, "val", self.context.tokenizer, self._longest, at_most=_HELD_OUT_PROMPTS)
+        except ValueError:
+            return None
+        if any(prompt.row.get("wish") not in WISHES for prompt in prompts.rows):
+            return None
+        return self._held_out(prompts, WishJudge(prompts.rows, corpus.label))
+
+    def _scaled_model(self, prompts: Prompts) -> Generator[Event, None, RewardModel]:
+        """The reward model that the run keeps, in standard deviations of what it says of the parent's replies."""
+        yield Phase(name="Loading the reward model")
+        context = self.context
+        folder = self.run.folder / REWARD_MODEL
+        if not folder.is_dir():
+            raise ValueError(f"{folder} is missing, which holds the run's reward model: put it back.")
+        loaded, _ = yield from load_model_events(folder, context.device.device)
+        model = RewardModel(model=loaded)
+        scale = context.of_stage.get(_SCALE)
+        if scale is not None:
+            mean, std = scale.tolist()
+            return RewardModel(model=loaded, mean=mean, std=std)
+        if context.resumed and context.state.step:
+            raise ValueError("The checkpoint does not hold the scale of the rewards: resume from an earlier one.")
+        yield Phase(name="Scoring what the parent replies")
+        drawer = ReplyDrawer(context, self.align, ModelJudge(model), self.reference)
+        some = prompts.rows[:_SCALE_PROMPTS]
+        rollouts = yield from drawer.draw(some, _SCALE_STEP, _SCALE_REPLIES, self.run.spec.train.seed)
+        yield Phase(name="Training")
+        return model.standardised(rollouts.earned.flatten().tolist())

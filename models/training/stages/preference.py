@@ -1,0 +1,283 @@
+"""Stages that learn from pairs of replies: a reward model, DPO and KTO.
+
+Letters in shape comments: B pairs, 2B replies (the chosen ones first).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from models.alignment.log_probs import by_row, reply_log_probs
+from models.alignment.losses import dpo_loss, kto_loss, reward_loss
+from models.alignment.pairs import Pair, Pairs, label_noise
+from models.alignment.reward_model import score_batch, scores_of
+from models.alignment.rollouts import reply_batch
+from models.architecture.transformer import AnyModel
+from models.data.batch import Batch
+from models.events import Event, MicroStep
+from models.metrics.regression import score_regression
+from models.runs.checkpoint_state import TrainState
+from models.settings.align_spec import AlignSpec
+from models.settings.run_spec import TrainConfig
+from models.settings.tasks import REWARD
+from models.training.evaluator import Evaluator
+from models.training.setup import TrainingContext
+from models.training.stages.replies import HeldOutReplies, record_validation
+from models.training.stages.stage import Apply, StageStep, beta_now
+from models.training.update import Gradients, batch_flops
+
+PAIRS_AT_ONCE = 8
+"""Pairs of a forward and backward pass: more fall out of a CPU's cache."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What an objective makes of some pairs: losses (B), with gradients; scores: (2, B), of the chosen and the rejected
+    replies, without. more: (2, B) or (B), by TRL's names. batches: what was read."""
+
+    losses: Tensor
+    scores: Tensor
+    batches: Sequence[Batch]
+    more: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Objective(Protocol):
+    """What is learned from pairs."""
+
+    n_passes: int
+    """Forward passes beside that of the model."""
+
+    def begin(self, pairs: Sequence[Pair]) -> Generator[None, None, None]:
+        """What all pairs of a step have to be read for at once."""
+
+    def outcome(self, pairs: Sequence[Pair]) -> Outcome:
+        """Of some of its pairs."""
+
+    def figures(self, pairs: Sequence[Pair], outcome: Outcome) -> dict[str, float]:
+        """By TRL's names."""
+
+
+class RewardObjective:
+    """A reward model scores the chosen reply of a pair higher."""
+
+    n_passes = 0
+
+    def __init__(self, model: AnyModel, align: AlignSpec) -> None:
+        self._model, self._align = model, align
+
+    def begin(self, pairs: Sequence[Pair]) -> Generator[None, None, None]:
+        yield from ()
+
+    def outcome(self, pairs: Sequence[Pair]) -> Outcome:
+        sides = [pair.chosen for pair in pairs], [pair.rejected for pair in pairs]
+        batch = score_batch([(*pair.prompt, *reply) for side in sides for pair, reply in zip(pairs, side, strict=True)])
+        chosen, rejected = scores_of(self._model, batch).chunk(2)
+        noise = label_noise(pairs).to(chosen.device)
+        losses = reward_loss(chosen, rejected, label_noise=noise, centre=self._align.centre)
+        return Outcome(losses=losses, scores=torch.stack((chosen, rejected)).detach().cpu(), batches=[batch])
+
+    def figures(self, pairs: Sequence[Pair], outcome: Outcome) -> dict[str, float]:
+        """confidence: how sure it is on average of the reply that it prefers; where that is more than its accuracy, it
+        is too sure. spearman_length: of its scores and the numbers of tokens."""
+        scores = outcome.scores
+        gap = (scores[0] - scores[1]).abs()
+        lengths = [len(pair.chosen) for pair in pairs] + [len(pair.rejected) for pair in pairs]
+        correlation = score_regression(lengths, scores.flatten().tolist(), resamples=0).scores["spearman"]
+        return {
+            "accuracy": _accuracy(pairs, scores),
+            "margin": float((scores[0] - scores[1]).mean()),
+            "mean_reward": float(scores.mean()),
+            "min_reward": float(scores.min()),
+            "max_reward": float(scores.max()),
+            "confidence": float(torch.sigmoid(gap).mean()),
+            "spearman_length": correlation.value or 0.0,
+        }
+
+
+class _PolicyObjective:
+    """What DPO and KTO share: the log-probabilities of replies, by a model and by its reference."""
+
+    n_passes = 1
+
+    def __init__(self, context: TrainingContext, align: AlignSpec, reference: AnyModel) -> None:
+        self._model, self._context, self._align, self._reference = context.model, context, align, reference
+
+    def begin(self, pairs: Sequence[Pair]) -> Generator[None, None, None]:
+        yield from ()
+
+    def _read(self, pairs: Sequence[Pair]) -> tuple[Batch, Tensor, Tensor]:
+        """The batch of some pairs, and the log-probabilities of its replies (2, B): of the model, with gradients, and
+        of the reference."""
+        replies = [*(pair.chosen for pair in pairs), *(pair.rejected for pair in pairs)]
+        batch = reply_batch([pair.prompt for pair in pairs] * 2, replies)
+        of_model, of_reference = log_probs_of_rows(self._model, self._reference, batch)
+        return batch, of_model.view(2, -1), of_reference.view(2, -1)
+
+    def _outcome(
+        self, pairs: Sequence[Pair], batch: Batch, losses: Tensor, policy: Tensor, reference: Tensor
+    ) -> Outcome:
+        lengths = torch.tensor([[len(pair.chosen) for pair in pairs], [len(pair.rejected) for pair in pairs]])
+        change = (policy - reference).detach()
+        more = {"logps": policy.detach(), "change": change / lengths}
+        return Outcome(losses=losses, scores=beta_now(self._context, self._align) * change, batches=[batch], more=more)
+
+    def figures(self, pairs: Sequence[Pair], outcome: Outcome) -> dict[str, float]:
+        """logps/…_change: in nats per token, since the start."""
+        found = {}
+        for i, side in enumerate(("chosen", "rejected")):
+            found[f"rewards/{side}"] = float(outcome.scores[i].mean())
+            found[f"logps/{side}"] = float(outcome.more["logps"][i].mean())
+            found[f"logps/{side}_change"] = float(outcome.more["change"][i].mean())
+        return found | {
+            "rewards/margins": float((outcome.scores[0] - outcome.scores[1]).mean()),
+            "rewards/accuracies": _accuracy(pairs, outcome.scores),
+            "kl_coef": beta_now(self._context, self._align),
+        }
+
+
+class DpoObjective(_PolicyObjective):
+    """The chosen reply of a pair becomes likelier than the rejected one, compared with the reference."""
+
+    def outcome(self, pairs: Sequence[Pair]) -> Outcome:
+        batch, policy, reference = self._read(pairs)
+        beta = beta_now(self._context, self._align)
+        noise = label_noise(pairs, self._align.label_noise)
+        losses = dpo_loss(*policy, *reference, beta=beta, label_noise=noise)
+        if self._align.nll_weight:  # as in Iterative RPO (arXiv:2404.19733)
+            losses = losses - self._align.nll_weight * policy[0] / torch.tensor([len(pair.chosen) for pair in pairs])
+        return self._outcome(pairs, batch, losses, policy, reference)
+
+
+class KtoObjective(_PolicyObjective):
+    """Each reply by itself becomes likelier where it is good, and less likely where it is bad; ties say nothing."""
+
+    n_passes = 3
+
+    def __init__(self, context: TrainingContext, align: AlignSpec, reference: AnyModel) -> None:
+        super().__init__(context, align, reference)
+        self._kl = torch.zeros(())
+
+    def begin(self, pairs: Sequence[Pair]) -> Generator[None, None, None]:
+        """Measure how far the model is from its reference, on each reply after the prompt of another pair."""
+        others = [*pairs[1:], pairs[0]]
+        ratios = []
+        for i in range(0, len(pairs), PAIRS_AT_ONCE):
+            yield
+            some, other = pairs[i : i + PAIRS_AT_ONCE], others[i : i + PAIRS_AT_ONCE]
+            replies = [*(pair.chosen for pair in some), *(pair.rejected for pair in some)]
+            with torch.no_grad():
+                batch = reply_batch([pair.prompt for pair in other] * 2, replies)
+                policy, reference = log_probs_of_rows(self._model, self._reference, batch)
+            ratios.append(policy - reference)
+        self._kl = torch.cat(ratios).mean().clamp(min=0)
+
+    def outcome(self, pairs: Sequence[Pair]) -> Outcome:
+        batch, policy, reference = self._read(pairs)
+        is_good = torch.tensor([[True], [False]]).expand_as(policy)
+        beta = beta_now(self._context, self._align)
+        losses = kto_loss(policy, reference, is_good, self._kl, beta=beta).mean(0)
+        losses = torch.where(torch.tensor([pair.is_tie for pair in pairs]), losses.detach(), losses)
+        return self._outcome(pairs, batch, losses, policy, reference)
+
+    def figures(self, pairs: Sequence[Pair], outcome: Outcome) -> dict[str, float]:
+        return super().figures(pairs, outcome) | {"kl_mismatched": float(self._kl)}
+
+
+class PreferenceStage:
+    """Steps on pairs, `batch_size` · `grad_accum_steps` of them in each."""
+
+    def __init__(
+        self,
+        context: TrainingContext,
+        config: TrainConfig,
+        objective: Objective,
+        pairs: Pairs,
+        held_out: Pairs | None,
+        replies: HeldOutReplies | None,
+        evaluator: Evaluator,
+    ) -> None:
+        """held_out: pairs to validate on; None: it is never validated. replies: what is drawn at validations."""
+        self._context, self._config, self._objective, self._pairs = context, config, objective, pairs
+        self._replies, self._evaluator = replies, evaluator
+        self._held_out = held_out.spread(config.eval_batches * config.batch_size) if held_out is not None else []
+
+    def step(self, step: int, lr_multiple: float, apply: Apply) -> Generator[Event, None, StageStep]:
+        """One update; where there is no gradient at all, as among ties, nothing is moved."""
+        began = time.perf_counter()
+        pairs = self._pairs.of_step(step, self._config.batch_size * self._config.grad_accum_steps)
+        outcome = yield from self._outcome(pairs, step, learns=True)
+        context = self._context
+        grads = [p.grad for p in context.parameters if p.grad is not None]
+        norm = float(context.layout.norm(grads)) if grads else 0.0
+        forward = sum(batch_flops(context.model.config, batch) for batch in outcome.batches)
+        gradients = Gradients(
+            loss=float(outcome.losses.mean()),
+            norm=norm,
+            n_tokens=sum(batch.count_tokens(padded=True) for batch in outcome.batches),
+            flops=round((context.training_factor + self._objective.n_passes) * forward),
+        )
+        if norm != 0:
+            apply(gradients)
+        figures = self._objective.figures(pairs, outcome)
+        return StageStep(gradients=gradients, figures=figures | {"seconds/update": time.perf_counter() - began})
+
+    def validate(self, state: TrainState) -> Generator[Event, None, bool]:
+        """Measure the held-out pairs, and what is replied to their prompts, where that is due."""
+        if not self._held_out or not self._evaluator.is_validation_due(state):
+            return False
+        outcome = yield from self._outcome(self._held_out, state.step, learns=False)
+        figures = self._objective.figures(self._held_out, outcome)
+        drawn: dict[str, float] | None = {}
+        if self._replies is not None:
+            drawn = yield from self._replies.measure(state)
+        if drawn is None or self._evaluator.is_stopping():
+            return False
+        loss = float(outcome.losses.mean())
+        metric, value = "accuracy", figures.get("accuracy", figures.get("rewards/accuracies", 0.0))
+        if "reward" in drawn:
+            metric, value = REWARD, drawn["reward"]
+        yield from record_validation(self._evaluator, state, figures | drawn | {"loss": loss}, metric, value, loss)
+        return True
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        return {}
+
+    def _outcome(self, pairs: Sequence[Pair], step: int, *, learns: bool) -> Generator[Event, None, Outcome]:
+        """Of all these pairs, without gradients; those of the mean loss are added to the weights' where it `learns`."""
+        self._context.model.eval()  # dropout would make a difference between two equal models
+        for _ in self._objective.begin(pairs):
+            yield MicroStep(step=step + 1, micro_step=0)
+        parts: list[Outcome] = []
+        for i in range(0, len(pairs), PAIRS_AT_ONCE):
+            if i:
+                yield MicroStep(step=step + 1, micro_step=i // PAIRS_AT_ONCE)
+            with torch.set_grad_enabled(learns):
+                part = self._objective.outcome(pairs[i : i + PAIRS_AT_ONCE])
+                if learns and part.losses.requires_grad:
+                    (part.losses.sum() / len(pairs)).backward()
+            parts.append(part)
+        return Outcome(
+            losses=torch.cat([part.losses.detach().cpu() for part in parts]),
+            scores=torch.cat([part.scores for part in parts], dim=1),
+            batches=[batch for part in parts for batch in part.batches],
+            more={name: torch.cat([part.more[name] for part in parts], dim=1) for name in parts[0].more},
+        )
+
+
+def log_probs_of_rows(model: AnyModel, reference: AnyModel, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The log-probabilities of whole replies (rows): of a model, with gradients, and of its reference, without."""
+    with torch.no_grad():
+        of_reference = by_row(batch, reply_log_probs(reference, batch))
+    return by_row(batch, reply_log_probs(model, batch)), of_reference
+
+
+def _accuracy(pairs: Sequence[Pair], scores: Tensor) -> float:
+    """The share of pairs, but for ties, of which the chosen reply has the higher of two scores (2, B)."""
+    right = [float(a > b) for pair, a, b in zip(pairs, *scores.tolist(), strict=True) if not pair.is_tie]
+    return sum(right) / len(right) if right else 0.0

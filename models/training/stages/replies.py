@@ -1,0 +1,226 @@
+"""Replies that a stage draws: rewarded, read by the model and its reference, and measured on held-out prompts.
+
+Letters in shape comments: P prompts, G replies to each, B = P · G rows, N tokens of all replies.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.alignment.advantages import has_signal
+from models.alignment.judges import Judge
+from models.alignment.log_probs import ReadReplies, read_replies
+from models.alignment.rollouts import Prompt, reply_batch, reply_end, reply_seeds, reply_text
+from models.architecture.transformer import AnyModel, Decoder
+from models.data.batch import Batch
+from models.data.tiny_world.wishes import WISHES
+from models.events import AlignMetrics, Event, MicroStep, Notice, ValMetrics
+from models.inference.many_replies import DrawnReply, draw_batch
+from models.runs.checkpoint_state import TrainState
+from models.settings.align_spec import AlignSpec
+from models.training.evaluator import Evaluator
+from models.training.setup import TrainingContext
+
+_MICRO_BATCH_SIZE = 16
+"""Rows of a forward and backward pass: more fall out of a CPU's cache."""
+_TOKENS_BETWEEN = 400
+"""Tokens that are drawn between two events, so that a chat beside it is served."""
+_VALIDATION_STEP = 1 << 40
+"""A step that no training has: the draws of each validation are the same."""
+_HELD_OUT_FIGURES = ("reward", "gold", "completions/mean_length", "completions/clipped_ratio")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollouts:
+    """The replies of a step: rows prompt by prompt. texts: what they say. rewards: (P, G), of each, without the penalty
+    for no end in `earned`. seconds: of drawing, and of rewarding."""
+
+    prompts: Sequence[Prompt]
+    replies: Sequence[DrawnReply]
+    texts: Sequence[str]
+    earned: Tensor
+    rewards: Tensor
+    is_bounded: bool
+    seconds: tuple[float, float]
+
+    @property
+    def n_tokens(self) -> int:
+        """Of all replies, with their end tokens."""
+        return sum(len(reply.ids) for reply in self.replies)
+
+    def batches(self) -> list[Batch]:
+        """Its rows, in order, in parts for a forward pass each."""
+        return [self.batch(rows) for rows in in_parts(range(len(self.replies)))]
+
+    def batch(self, rows: Sequence[int]) -> Batch:
+        """Some of its rows."""
+        return reply_batch([self.prompts[i].ids for i in rows], [self.replies[i].ids for i in rows])
+
+    def figures(self) -> dict[str, float]:
+        """By TRL's names. pass@k: the share of prompts with a right reply among k, where 1 is right. gold: the share of
+        replies that are what was meant, where that is stricter than the reward."""
+        lengths = [len(reply.ids) for reply in self.replies]
+        rewards = self.rewards
+        more: dict[str, float] = {}
+        if self.is_bounded:
+            more["pass@1"] = float((rewards >= 1).float().mean())
+            more[f"pass@{rewards.size(1)}"] = float((rewards.amax(1) >= 1).float().mean())
+        judged = [
+            (WISHES[prompt.row["wish"]], prompt.row, text)
+            for prompt, text in zip(self.prompts, self.texts, strict=True)
+            if prompt.row.get("wish") in WISHES
+        ]
+        meant = [wish.is_meant(row, text) for wish, row, text in judged if wish.is_meant is not None]
+        if meant:
+            more["gold"] = sum(meant) / len(meant)
+        return more | {
+            "reward": float(rewards.mean()),
+            "reward_std": float(rewards.std(1).mean()) if rewards.size(1) > 1 else 0.0,
+            "frac_reward_zero_std": float((~has_signal(rewards)).float().mean()),
+            "completions/mean_length": sum(lengths) / len(lengths),
+            "completions/clipped_ratio": sum(not reply.ended for reply in self.replies) / len(lengths),
+            "completions/distinct": len({reply.ids for reply in self.replies}) / len(lengths),
+            "rollouts_per_s": len(lengths) / max(self.seconds[0], 1e-9),
+        }
+
+
+class ReplyDrawer:
+    """Draws replies from the model as it is, rewards them, and reads them with its reference."""
+
+    def __init__(self, context: TrainingContext, align: AlignSpec, judge: Judge, reference: AnyModel) -> None:
+        """Raises ValueError where the tokenizer has no token that ends a reply."""
+        assert isinstance(context.model, Decoder)
+        self.model, self.reference = context.model, reference
+        self._tokenizer, self._align, self._judge = context.tokenizer, align, judge
+        self._end = reply_end(context.tokenizer)
+
+    def draw(self, prompts: Sequence[Prompt], step: int, n_replies: int, seed: int) -> Generator[Event, None, Rollouts]:
+        """`n_replies` rewarded replies to each prompt, which depend on (seed, step) and the weights alone."""
+        began = time.perf_counter()
+        seeds = reply_seeds(seed, step, len(prompts), n_replies)
+        drawing = draw_batch(self.model, [prompt.ids for prompt in prompts], seeds, self._align.max_tokens, self._end)
+        n_told, micro_step = 0, 0
+        while True:
+            try:
+                n_made = next(drawing)
+            except StopIteration as end:
+                by_prompt: list[list[DrawnReply]] = end.value
+                break
+            if n_made - n_told >= _TOKENS_BETWEEN:
+                n_told, micro_step = n_made, micro_step + 1
+                yield MicroStep(step=step + 1, micro_step=micro_step)
+        drawn = time.perf_counter()
+        asked = [prompt for prompt in prompts for _ in range(n_replies)]
+        replies = [reply for some in by_prompt for reply in some]
+        texts = [reply_text(self._tokenizer, reply) for reply in replies]
+        judging = self._judge.rewards(asked, replies, texts)
+        while True:
+            try:
+                next(judging)
+            except StopIteration as end:
+                earned = torch.tensor(end.value)
+                break
+            yield MicroStep(step=step + 1, micro_step=micro_step)
+        penalty = torch.tensor([0.0 if reply.ended else self._align.end_penalty for reply in replies])
+        return Rollouts(
+            prompts=asked,
+            replies=replies,
+            texts=texts,
+            earned=earned.view(len(prompts), n_replies),
+            rewards=(earned - penalty).view(len(prompts), n_replies),
+            is_bounded=self._judge.is_bounded,
+            seconds=(drawn - began, time.perf_counter() - drawn),
+        )
+
+    def read(self, batches: Sequence[Batch], step: int) -> Generator[Event, None, list[ReadReplies]]:
+        """What the model and its reference say of each batch."""
+        found = []
+        for i, batch in enumerate(batches):
+            yield MicroStep(step=step + 1, micro_step=i)
+            found.append(read_replies(self.model, self.reference, batch))
+        return found
+
+
+def in_parts(rows: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Rows in parts for a forward and backward pass each."""
+    for i in range(0, len(rows), _MICRO_BATCH_SIZE):
+        yield rows[i : i + _MICRO_BATCH_SIZE]
+
+
+def reading_figures(rollouts: Rollouts, read: Sequence[ReadReplies]) -> dict[str, float]:
+    """Exact entropy per token and KL to the reference per reply; how far what was drawn is from what is read."""
+    drawn = torch.tensor([value for reply in rollouts.replies for value in reply.log_probs])
+    forced = torch.cat([of.log_probs for of in read]).cpu()
+    return {
+        "entropy": float(torch.cat([of.entropy for of in read]).mean()),
+        "kl": float(torch.cat([of.kl for of in read]).sum()) / len(rollouts.replies),
+        "sampling/logp_difference": float((forced - drawn).abs().max()),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutReplies:
+    """Validates a model by one reply to each held-out prompt, always with the same random numbers."""
+
+    drawer: ReplyDrawer
+    prompts: Sequence[Prompt]
+    evaluator: Evaluator
+
+    def measure(self, state: TrainState) -> Generator[Event, None, dict[str, float] | None]:
+        """Figures of its replies, with the exact KL to the reference; None where a stop cut it short. Says so at first
+        where the parent's replies do not suffice to learn from."""
+        rollouts = yield from self.drawer.draw(self.prompts, _VALIDATION_STEP, 1, 0)
+        if self.evaluator.is_stopping():
+            return None
+        figures = {name: value for name, value in rollouts.figures().items() if name in _HELD_OUT_FIGURES}
+        kl = 0.0
+        for i, batch in enumerate(rollouts.batches()):
+            yield MicroStep(step=state.step, micro_step=i)
+            kl += float(read_replies(self.drawer.model, self.drawer.reference, batch).kl.sum())
+        figures["kl"] = kl / len(rollouts.replies)
+        for sentence in _about_start(rollouts) if state.step == 0 else ():
+            yield from self.evaluator.record.event("notice", 0, sentence)
+            yield Notice(sentence=sentence)
+        return figures
+
+
+def _about_start(rollouts: Rollouts) -> Generator[str, None, None]:
+    """What is wrong with a parent's replies."""
+    n, cut = len(rollouts.replies), sum(not reply.ended for reply in rollouts.replies)
+    if cut == n:
+        longest = max(len(reply.ids) for reply in rollouts.replies)
+        yield (
+            f"The parent never ends its replies: all {n} that were drawn were cut at {longest} tokens. Raise "
+            "align.max_tokens, or teach it to reply first."
+        )
+    if rollouts.is_bounded and not (rollouts.earned > 0).any():
+        yield (
+            f"None of the {n} replies that the parent drew to held-out prompts earned anything, and what never happens "
+            "cannot be rewarded: teach it first, by fine-tuning on examples."
+        )
+
+
+def record_validation(
+    evaluator: Evaluator,
+    state: TrainState,
+    figures: Mapping[str, float],
+    metric: str,
+    value: float,
+    loss: float = math.nan,
+) -> Generator[Event, None, None]:
+    """Write down a validation, and yield it. metric, value: what says which one is the best."""
+    position: dict[str, Any] = {"step": state.step, "tokens": state.tokens, "elapsed_s": evaluator.clock.seconds}
+    aligned = AlignMetrics(**position, is_validation=True, figures=tuple(figures.items()))
+    yield from evaluator.record.alignment(aligned)
+    metrics = ValMetrics(**position, loss=loss, bits_per_byte=None, metric=metric, metric_value=value)
+    yield from evaluator.record.validation(metrics)
+    state.record_validation(loss, value)
+    yield metrics
+    yield aligned

@@ -1,0 +1,34 @@
+"""What alignments start from, and what their replies earn."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from types import MappingProxyType
+
+import pytest
+
+from models.alignment import judges
+from models.data.corpus import Example
+from models.data.tiny_world.wishes import WISHES
+from models.runs.run_folder import RunFolder
+from tests.models.training.stages.support import CONFIG
+
+
+@pytest.fixture
+def parent(trained_at_once: Callable[..., RunFolder]) -> RunFolder:
+    return trained_at_once(CONFIG, steps=6)
+
+
+@pytest.fixture
+def reward(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], float]], None]:
+    """Sets what every reply earns."""
+
+    def judge_by(function: Callable[[str], float]) -> None:
+        def earn(row: Example, reply: str) -> float:
+            return function(reply)
+
+        changed = {name: dataclasses.replace(wish, reward=earn) for name, wish in WISHES.items()}
+        monkeypatch.setattr(judges, "WISHES", MappingProxyType(changed))
+
+    return judge_by
