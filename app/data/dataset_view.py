@@ -91,7 +91,7 @@ class DatasetView(QWidget):
         self.rows.horizontalHeader().setStretchLastSection(True)
         self.rows.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.rows.setMinimumHeight(180)
-        self.pairs = PairsView(theme)
+        self.pairs = PairsView(session, theme)
         self.pairs.hide()
         Refit(self.rows.viewport(), self._fit)
         self.example = ExampleCard(session, theme)
@@ -160,7 +160,7 @@ class DatasetView(QWidget):
     @property
     def busy(self) -> bool:
         """Whether rows are being read."""
-        return self._reader.busy or self._writer.busy or self.example.busy
+        return any(work.busy for work in (self._reader, self._writer, self.example, self.pairs.scorer))
 
     @Slot()
     def refresh(self) -> None:

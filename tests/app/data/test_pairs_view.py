@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
+from tokenizers import Tokenizer
 
 from app.data.dataset_view import DatasetView
 from app.data.tab import DataTab
 from app.session.session import Session
 from models.data.corpus import Corpus, Example, build_examples_corpus
 from tests.app.heard import Heard
+from tests.app.small_models import put_model
 
 Until = Callable[[Callable[[], bool]], None]
 
@@ -51,7 +53,7 @@ def shown(view: DatasetView, column: int) -> list[str]:
 def test_contradicted_pairs_come_first_and_are_seen_side_by_side(view: DatasetView, until: Until) -> None:
     assert view.pairs.isVisible()
     assert not view.rows.isVisible()
-    assert shown(view, 5)[:3] == ["1", "1", "–"]
+    assert shown(view, 5)[:3] == ["1", "1", "–"], "no model was asked"
     assert shown(view, 3)[:2] == ["you", "simulated"]
     bars = {bar.name: bar for bar in view.pairs.bars.bars}
     assert bars["The longer one wins"].share == pytest.approx(6 / 7)
@@ -114,3 +116,33 @@ def test_other_datasets_keep_their_rows(view: DatasetView, session: Session, unt
     assert view.rows.isVisible()
     assert not view.pairs.isVisible()
     assert view.export.isHidden()
+
+
+def test_a_model_says_which_pairs_it_doubts(
+    view: DatasetView, session: Session, byte_tokenizer: Tokenizer, until: Until, heard: Heard
+) -> None:
+    run_id = put_model(session.library, byte_tokenizer, "decoder-only", context_length=40)
+    session.runs.changed.emit()
+    models = view.pairs.models
+    models.setCurrentIndex(models.findData(run_id))
+    models.activated.emit(models.currentIndex())
+    until(lambda: not view.busy and view.pairs.model.columnCount() == 7)
+    assert heard.failures == []
+    header = [view.pairs.model.headerData(i, Qt.Orientation.Horizontal) for i in range(7)]
+    assert header[5:] == ["Model", "Against"]
+    margins = [float(text.replace("−", "-")) for text in shown(view, 5) if text != "–"]
+    assert margins == sorted(margins)
+    assert shown(view, 5)[-6:] == ["–"] * 6, "those that are longer than the context"
+    assert view.pairs.order.currentData() == "doubted"
+    assert view.pairs.titles["chosen"].text().startswith("Better, log-probability −")
+    agrees = next(bar for bar in view.pairs.bars.bars if bar.name == "The model agrees")
+    decided = [
+        float(margin.replace("−", "-"))
+        for margin, longer in zip(shown(view, 5), shown(view, 4), strict=True)
+        if margin != "–" and longer != "tie"
+    ]
+    assert agrees.share == pytest.approx(sum(margin > 0 for margin in decided) / len(decided))
+    assert session.models.uses == (), "it is released"
+    models.setCurrentIndex(0)
+    models.activated.emit(0)
+    assert view.pairs.model.columnCount() == 6
