@@ -63,7 +63,7 @@ _COLUMNS = {
 _NUMBERS = ("longer", "model", "against")
 _WIDTHS = {"source": 84, "longer": 72, "model": 72, "against": 76}
 """Pixels at the usual text size; the texts share the rest."""
-_MIN_TEXT = 100
+_MIN_TEXT = 84
 _MAX_CHARACTERS = 200
 _MIN_ROWS = 5
 
@@ -206,7 +206,7 @@ class PairsView(QFrame):
         self.models = ElidedCombo()
         self.models.setAccessibleName("Model that scores the pairs")
         self.models.setToolTip("A reward model's rewards, or another model's log-probabilities, of both replies")
-        self.models.setMinimumContentsLength(12)
+        self.models.setMinimumContentsLength(18)
         self.models.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.scoring = label("", "caption")
         self._found: ExaminedPairs | None = None
