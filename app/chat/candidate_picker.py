@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QWidget
 
-from app.chat.candidates import Candidate
 from app.kit.basics import row
 from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE
+from app.session.candidates import Candidate
 from app.session.runs import Runs
 
 _NEWEST = -1

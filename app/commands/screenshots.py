@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import dataclasses
 import random
 import shutil
 import signal
@@ -41,6 +42,10 @@ _REWARDED_STEPS, _ROOM = 9, 120
 _PROMPT = "Once upon a time"
 _TABLE = "moods"
 """The dataset that is imported, shown and deleted."""
+_PAIRS, _N_PAIRS, _N_AGAIN = "happy and short", 60, 6
+"""The set of judged pairs that is shown, its pairs, and those of them that are contradicted."""
+_N_JUDGED = 8
+"""Pairs that are judged on the Compare page."""
 TASKS_SHOWN = ("mood", "names", "qa", "code")
 """Tasks of Tiny World, one for each kind of page in the chat tab: labels, entities, answers and functions."""
 
@@ -114,6 +119,34 @@ def _moods() -> list[tuple[str, str]]:
     world, rng = World(0), random.Random(0)
     drawn = [each.row for _ in range(_N_DRAWN) for each in mood.draw(world, rng)]
     return [(str(row["text"]), str(row["label"])) for row in drawn]
+
+
+def _add_pairs(library: Library) -> None:
+    """Make a dataset of pairs of stories that the simulated annotator chooses between; some of them twice."""
+    from models.alignment.annotator import Annotator
+    from models.data.preferences.dataset import build_preference_corpus
+    from models.data.preferences.store import SIMULATED, Pair, PreferenceSet, Reply
+    from models.data.tiny_world.english import tell
+    from models.data.tiny_world.stories import requested_story
+    from models.data.tiny_world.wishes import HAPPY, WISHES
+    from models.data.tiny_world.world import World
+
+    world, rng, annotator, pairs = World(0), random.Random(0), Annotator(noise=0.2), list[Pair]()
+    for _ in range(_N_PAIRS):
+        row = WISHES[HAPPY].draw(world, rng, False)
+        person, thing, place = row["topic"]
+        left, right = (tell(requested_story(world, person, thing, place, rng), rng) for _ in range(2))
+        choice = {"left": "a", "right": "b", "tie": "tie"}[annotator.choose(row, left, right)]
+        a, b = Reply(content=left), Reply(content=right)
+        pairs.append(Pair(prompt=tuple(row["messages"]), a=a, b=b, choice=choice, by=SIMULATED))
+    again = [pair.swapped() for pair in pairs[:_N_AGAIN]]
+    others = [
+        dataclasses.replace(pair, choice="b" if first.choice == "a" else "a", by=SIMULATED)
+        for pair, first in zip(again, pairs, strict=False)
+    ]
+    collected = PreferenceSet(library, _PAIRS)
+    collected.add([*pairs, *others])
+    build_preference_corpus(library, collected)
 
 
 def _is_idle(view: QWidget) -> bool:
@@ -259,6 +292,13 @@ class Photographer:
         self._wait_for(lambda: bool(self._session.datasets.list()) and tab.views.current == "dataset")
         self._wait_for(lambda: not tab.views.view("dataset").busy)
         self._shoot("data-dataset")
+        _add_pairs(self._session.library)
+        datasets = self._session.datasets
+        datasets.refresh()
+        self._wait_for(lambda: len(datasets.list()) > 1)
+        datasets.choose(next(info.corpus.sha for info in datasets.list() if info.name != _TABLE))
+        self._wait_for(lambda: not tab.views.view("dataset").busy)
+        self._shoot("data-pairs")
         tab.views.show_view("hub")
         self._shoot("data-hub")
 
@@ -319,9 +359,20 @@ class Photographer:
             if modes.bar.isTabVisible(index):
                 modes.show_view(name)
                 _begin(name, modes.view(name))
+                if name == "prefer":
+                    self._judge(modes.view(name))
                 self._wait_for(lambda: _has_answers(tab) and self._session.chat.state == "ready")
                 self._shoot(f"chat-{name}")
         modes.show_view(modes.names[0])
+
+    def _judge(self, page: Any) -> None:
+        """Judge some pairs of the Compare page, and mark the words in which the next ones differ."""
+        page.start()
+        for i in range(_N_JUDGED):
+            self._wait_for(lambda: page.arena.pair is not None or not page.busy)
+            page.arena.choose(("left", "right", "tie")[i % 3])
+        self._wait_for(lambda: page.arena.pair is not None or not page.busy)
+        page.arena.differences.click()
 
     def _task(self, name: str, minutes: float) -> None:
         """Learn a task of Tiny World; shoot its scores, and the page of the chat tab with a row that it answers."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+from functools import partial
+from itertools import chain
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Slot
@@ -13,14 +15,15 @@ from app.data.example_card import ExampleCard
 from app.data.importing.column_table import cell_text
 from app.data.importing.role_words import role_title
 from app.data.pairs_view import PairsView
-from app.kit.basics import button, frame, label, plain_tip, row, scrolling, titled_card
-from app.kit.file_dialogs import reveal
+from app.kit.basics import add_menu, button, frame, label, plain_tip, row, scrolling, titled_card
+from app.kit.file_dialogs import ask_save_path, reveal
 from app.kit.layout.refit import Refit
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.worker.background import LatestTask
 from models.data.datasets import DatasetInfo
 from models.data.preferences.examining import ExaminedPair, ExaminedPairs, examine
+from models.data.preferences.writing import PREFERENCE_FORMS, Written, write_preferences
 from models.number_words import format_count, format_size
 from models.settings.tasks import JUDGED_BY, TASKS
 
@@ -57,6 +60,21 @@ class DatasetView(QWidget):
             icon="folder-open",
             tip="Open its folder: its rows are plain text files",
         )
+        self.export = button(
+            "Export",
+            theme,
+            icon="export",
+            tip="Write these pairs for other programs; what their form cannot hold is said",
+        )
+        add_menu(
+            self.export,
+            theme,
+            [
+                (f"{form.title}…", "file", "", partial(self.export_pairs, name))
+                for name, form in PREFERENCE_FORMS.items()
+            ],
+        )
+        self.export.hide()
         self.delete = button(
             "Delete", theme, self._delete, icon="trash", tip="Move it to the trash; that can be undone"
         )
@@ -73,10 +91,14 @@ class DatasetView(QWidget):
         self.rows.horizontalHeader().setStretchLastSection(True)
         self.rows.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.rows.setMinimumHeight(180)
-        Refit(self.rows.viewport(), self._fit)
-        self.pairs = PairsView(theme)
+        self.pairs = PairsView(session, theme)
         self.pairs.hide()
+        Refit(self.rows.viewport(), self._fit)
         self.example = ExampleCard(session, theme)
+        self._writing = ""
+        self._writer = LatestTask(self)
+        self._writer.done.connect(self._on_written)
+        self._writer.failed.connect(session.notices.fail)
         self._reader = LatestTask(self)
         self._reader.done.connect(self._on_read)
         self._reader.failed.connect(session.notices.fail)
@@ -103,7 +125,7 @@ class DatasetView(QWidget):
         grid.setColumnStretch(1, 1)
         lines.addLayout(grid)
         lines.addSpacing(SPACE)
-        lines.addLayout(row(self.train, self.show_folder, self.delete, None))
+        lines.addLayout(row(self.train, self.show_folder, self.export, self.delete, None))
         inner = QWidget()
         self._cards = QVBoxLayout(inner)
         self._cards.setContentsMargins(0, 0, SPACE, 0)
@@ -138,7 +160,7 @@ class DatasetView(QWidget):
     @property
     def busy(self) -> bool:
         """Whether rows are being read."""
-        return self._reader.busy or self.example.busy
+        return any(work.busy for work in (self._reader, self._writer, self.example, self.pairs.scorer))
 
     @Slot()
     def refresh(self) -> None:
@@ -163,6 +185,7 @@ class DatasetView(QWidget):
         used = ", ".join(f"“{name}”" for name in info.used_by[:3])
         count = format_count(len(info.used_by), "run")
         self.facts["Used by"].setText(f"{count}: {used}{' …' if len(info.used_by) > 3 else ''}" if used else "no run")
+        self.export.setVisible(corpus.task == "preference")
         self.delete.setToolTip(
             f"Move it to the trash. {count} could then not be resumed until it is restored."
             if used
@@ -229,6 +252,24 @@ class DatasetView(QWidget):
             self.rows.setCurrentCell(self.rows.currentRow() + by, 0)
         else:
             self.pairs.step(by)
+
+    def export_pairs(self, form: str) -> None:
+        """Ask for a file, and write the pairs of this dataset in one of PREFERENCE_FORMS."""
+        if self._info is None:
+            return
+        corpus, known = self._info.corpus, PREFERENCE_FORMS[form]
+        ending = known.suffix.removeprefix(".")
+        path = ask_save_path(self, f"Export as {known.title}", corpus.label, ending, f"{known.title} (*{known.suffix})")
+        if path is None:
+            return
+        rows = [corpus.rows(split) for split in corpus.splits]
+        self._writing = str(path)
+        self._writer.drive(lambda: write_preferences(chain.from_iterable(rows), sum(map(len, rows)), form, path))
+
+    @Slot(object)
+    def _on_written(self, written: Written) -> None:
+        notes = " ".join(("", *written.notes))
+        self._session.notices.say(f"{format_count(written.n, 'pair')} written to {self._writing}.{notes}")
 
     def _reveal(self) -> None:
         if self._info is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QColor
@@ -18,15 +20,25 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.data.pair_scorer import PairScorer
 from app.kit.basics import column, frame, label, plain_tip, row
 from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.labels import ElidedCombo
 from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.refit import Refit
 from app.kit.text.word_difference import ComparedText
 from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
 from models.data.preferences.examining import ALIKE, ExaminedPair, ExaminedPairs
+from models.data.preferences.measures import Share
 from models.number_words import format_count, format_percent
+
+if TYPE_CHECKING:
+    from models.alignment.pair_scores import PairScore, PairScores
+
+    Scores = Mapping[tuple[str, int], PairScore]
+    """Split and index of a row → what a model thinks of it."""
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -37,19 +49,21 @@ ORDERS = {
     "longest": "Longest wins first",
     "alike": "Most alike first",
     "data": "As in the data",
+    "doubted": "Doubted by the model first",
 }
 _COLUMNS = {
     "prompt": ("Prompt", "The last message of the user"),
     "chosen": ("Better reply", "The reply that was preferred"),
     "rejected": ("Worse reply", "The other one"),
     "source": ("By", "Who chose: you, the simulated annotator, or a file"),
-    "longer": ("Longer by", "Words that the better reply has more than the worse one"),
-    "against": ("Against it", "Pairs that say the opposite, or that both are about equal; a circle counts once"),
+    "longer": ("Longer", "Words that the better reply has more than the worse one"),
+    "model": ("Model", "By how much the model prefers the better reply; below 0 it prefers the other one"),
+    "against": ("Against", "Pairs that say the opposite, or that both are about equal; a circle counts once"),
 }
-_NUMBERS = ("longer", "against")
-_WIDTHS = {"source": 84, "longer": 84, "against": 88}
+_NUMBERS = ("longer", "model", "against")
+_WIDTHS = {"source": 84, "longer": 72, "model": 72, "against": 76}
 """Pixels at the usual text size; the texts share the rest."""
-_MIN_TEXT = 110
+_MIN_TEXT = 84
 _MAX_CHARACTERS = 200
 _MIN_ROWS = 5
 
@@ -69,11 +83,12 @@ class PairModel(QAbstractTableModel):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._pairs: tuple[ExaminedPair, ...] = ()
         self._shown: list[ExaminedPair] = []
+        self._scores: Scores = {}
+        self.columns: tuple[str, ...] = ()
 
-    def show_pairs(self, pairs: tuple[ExaminedPair, ...], filters: PairFilters) -> None:
-        """Show those of these pairs that match."""
+    def show_pairs(self, pairs: Sequence[ExaminedPair], filters: PairFilters, scores: Scores) -> None:
+        """Show those of these pairs that match. scores: what a model thinks of them, where it was asked."""
         wanted = filters.text.lower().strip()
         shown = [
             pair
@@ -87,8 +102,11 @@ class PairModel(QAbstractTableModel):
             shown.sort(key=lambda pair: -pair.longer)
         elif filters.order == "alike":
             shown.sort(key=lambda pair: -pair.alike)
+        elif filters.order == "doubted":
+            shown.sort(key=lambda pair: _margin(scores, pair, math.inf))
         self.beginResetModel()
-        self._pairs, self._shown = pairs, shown
+        self._shown, self._scores = shown, scores
+        self.columns = tuple(name for name in _COLUMNS if name != "model" or scores)
         self.endResetModel()
 
     def pair(self, at: int) -> ExaminedPair:
@@ -99,12 +117,13 @@ class PairModel(QAbstractTableModel):
         return 0 if parent.isValid() else len(self._shown)
 
     def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(_COLUMNS)
+        return 0 if parent.isValid() else len(self.columns)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation != Qt.Orientation.Horizontal or section >= len(_COLUMNS):
+        if orientation != Qt.Orientation.Horizontal or section >= len(self.columns):
             return None
-        name, (title, tip) = list(_COLUMNS.items())[section]
+        name = self.columns[section]
+        title, tip = _COLUMNS[name]
         if role == Qt.ItemDataRole.DisplayRole:
             return title
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -114,16 +133,33 @@ class PairModel(QAbstractTableModel):
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if not index.isValid():
             return None
-        name, pair = list(_COLUMNS)[index.column()], self._shown[index.row()]
+        name, pair = self.columns[index.column()], self._shown[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
-            return " ".join(_cell(pair, name)[:_MAX_CHARACTERS].split())
+            return " ".join(self._cell(pair, name)[:_MAX_CHARACTERS].split())
         if role == Qt.ItemDataRole.ToolTipRole:
-            return plain_tip(_cell(pair, name)[: 5 * _MAX_CHARACTERS])
+            return plain_tip(self._cell(pair, name)[: 5 * _MAX_CHARACTERS])
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _alignment(name)
         if role == Qt.ItemDataRole.ForegroundRole and name == "against" and pair.n_against:
             return QColor(self._theme.theme.warning)
         return None
+
+    def _cell(self, pair: ExaminedPair, name: str) -> str:
+        if name != "model":
+            return _cell(pair, name)
+        margin = _margin(self._scores, pair, math.nan)
+        return "–" if math.isnan(margin) else format_signed(margin)
+
+
+def _margin(scores: Scores, pair: ExaminedPair, none: float) -> float:
+    """By how much the model agrees with a pair; `none` where that is not known."""
+    score = scores.get((pair.split, pair.index))
+    return none if score is None else score.margin
+
+
+def format_signed(value: float) -> str:
+    """A number with its sign, as people write it."""
+    return f"{value:+.2f}".replace("-", "−")
 
 
 def _alignment(name: str) -> Qt.AlignmentFlag:
@@ -158,10 +194,21 @@ class PairsView(QFrame):
 
     pair_chosen = Signal(object, int, int)
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("role", "card")
-        self._theme = theme
+        self._session, self._theme = session, theme
+        self._kind = ""
+        self._scores: Scores = {}
+        self.scorer = PairScorer(session, self)
+        self.scorer.scored.connect(self._on_scored)
+        self.scorer.changed.connect(self._show_scoring)
+        self.models = ElidedCombo()
+        self.models.setAccessibleName("Model that scores the pairs")
+        self.models.setToolTip("A reward model's rewards, or another model's log-probabilities, of both replies")
+        self.models.setMinimumContentsLength(18)
+        self.models.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.scoring = label("", "caption")
         self._found: ExaminedPairs | None = None
         self.bars = IntervalBars("What the pairs have in common", theme)
         self.warnings = label("", "caption", wrap=True)
@@ -195,7 +242,11 @@ class PairsView(QFrame):
         self.table.horizontalHeader().setHighlightSections(False)
         self.titles = {side: label("", "caption") for side in ("chosen", "rejected")}
         self.texts = {side: ComparedText(words, theme) for side, words in (("chosen", "Better"), ("rejected", "Worse"))}
+        keep_wheel_for_scrolling(self.models)
         self._build()
+        self.models.activated.connect(self._on_model)
+        session.runs.changed.connect(self._offer_models)
+        self._offer_models()
         for changed in (self.search.textChanged, self.order.currentIndexChanged, self.source.currentIndexChanged):
             changed.connect(self._filter)
         self.table.selectionModel().currentRowChanged.connect(self._on_current)
@@ -205,11 +256,11 @@ class PairsView(QFrame):
     def _build(self) -> None:
         bar = QWidget()
         flow = FlowLayout(bar)
-        for widget in (self.search, self.order, self.source, self.count):
+        for widget in (self.search, self.order, self.source, self.models, self.scoring, self.count):
             flow.addWidget(widget)
         sides = row(spacing=SPACE)
         for side, text in self.texts.items():
-            box = frame("sunken", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
+            box = frame("card", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
             inside = box.layout()
             assert inside is not None
             inside.addWidget(self.titles[side])
@@ -225,8 +276,10 @@ class PairsView(QFrame):
 
     def show_pairs(self, found: ExaminedPairs) -> None:
         """Show the pairs of a dataset."""
-        self._found = found
-        self.bars.show_bars(pair_bars(found))
+        self.scorer.drop()
+        self._found, self._scores = found, {}
+        self.models.setCurrentIndex(0)
+        self._show_bars()
         warnings = pair_warnings(found)
         self.warnings.setText("\n".join(warnings))
         self.warnings.setVisible(bool(warnings))
@@ -251,7 +304,7 @@ class PairsView(QFrame):
         filters = PairFilters(
             text=self.search.text(), source=self.source.currentData() or "", order=self.order.currentData()
         )
-        self.model.show_pairs(self._found.pairs, filters)
+        self.model.show_pairs(self._found.pairs, filters, self._scores)
         n, total = self.model.rowCount(), len(self._found.pairs)
         self.count.setText(format_count(n, "pair") if n == total else f"{n:,} of {format_count(total, 'pair')}")
         if n:
@@ -264,18 +317,78 @@ class PairsView(QFrame):
         pair = self.model.pair(current.row())
         better, worse = str(pair.row["chosen"]), str(pair.row["rejected"])
         titles = ("One reply", "The other") if pair.is_tie else ("Better", "Worse")
-        for side, title in zip(self.titles, titles, strict=True):
-            self.titles[side].setText(title)
+        score = self._scores.get((pair.split, pair.index))
+        values = (None, None) if score is None else (score.chosen, score.rejected)
+        for side, title, value in zip(self.titles, titles, values, strict=True):
+            unit = "" if self._kind == "reward" else " nats"
+            self.titles[side].setText(title if value is None else f"{title}, {self._kind} {format_signed(value)}{unit}")
         self.texts["chosen"].show_text(better, worse, marked=True)
         self.texts["rejected"].show_text(worse, better, marked=True)
         self.pair_chosen.emit(pair, current.row(), self.model.rowCount())
+
+    # -- What a model thinks -------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _offer_models(self) -> None:
+        chosen = self.models.currentData()
+        self.models.clear()
+        self.models.addItem("Not scored by a model", "")
+        for run in self._session.runs.list():
+            if not run.problem and (run.step > 0 or run.status == "imported"):
+                self.models.addItem(f"Scored by {run.name}", run.id)
+        self.models.setCurrentIndex(max(0, self.models.findData(chosen)))
+
+    @Slot()
+    def _on_model(self) -> None:
+        run_id = self.models.currentData()
+        self._scores = {}
+        self.scorer.drop()
+        self._show_bars()
+        self._filter()
+        if run_id and self._found is not None:
+            self.scorer.start(run_id, [dict(pair.row) for pair in self._found.pairs])
+
+    @Slot(object)
+    def _on_scored(self, found: PairScores) -> None:
+        assert self._found is not None
+        keys = [(pair.split, pair.index) for pair in self._found.pairs]
+        self._kind = found.kind
+        self._scores = {key: score for key, score in zip(keys, found.scores, strict=True) if score is not None}
+        self._show_bars()
+        with QSignalBlocker(self.order):
+            self.order.setCurrentIndex(self.order.findData("doubted"))
+        self._filter()
+        self._fit()
+
+    @Slot()
+    def _show_scoring(self) -> None:
+        self.scoring.setText(f"{self.scorer.done:,} scored" if self.scorer.busy else "")
+
+    def _show_bars(self) -> None:
+        assert self._found is not None
+        bars = pair_bars(self._found)
+        margins = [
+            score.margin
+            for pair in self._found.pairs
+            if not pair.is_tie and (score := self._scores.get((pair.split, pair.index))) is not None
+        ]
+        if margins:
+            share = Share(n_yes=sum(margin > 0 for margin in margins), n=len(margins))
+            tip = (
+                f"{share.n_yes:g} of {format_count(share.n, 'pair')}. A log-probability is higher for shorter replies."
+            )
+            value = format_percent(share.value or 0.0)
+            name = "The model agrees"
+            bars.append(Bar(name=name, share=share.value, text=value, interval=share.interval, tip=tip))
+        self.bars.show_bars(bars)
 
     @Slot()
     def _fit(self) -> None:
         scale, room = self._theme.text_scale, self.table.viewport().width()
         widths = {name: int(width * scale) for name, width in _WIDTHS.items()}
-        text = max(int(_MIN_TEXT * scale), (room - sum(widths.values())) // 3)
-        for i, name in enumerate(_COLUMNS):
+        taken = sum(width for name, width in widths.items() if name in self.model.columns)
+        text = max(int(_MIN_TEXT * scale), (room - taken) // 3)
+        for i, name in enumerate(self.model.columns):
             self.table.setColumnWidth(i, widths.get(name, text))
         line = self.table.fontMetrics().height() + SPACE
         self.table.verticalHeader().setDefaultSectionSize(line)

@@ -80,11 +80,10 @@ class PreferenceSets(QObject):
         collected = self.current()
 
         def add() -> bool:
-            return self._notices.attempt(lambda: self._change(collected, lambda: collected.add(pairs)))
+            return self._notices.attempt(lambda: self._extend(collected, pairs))
 
         def undo() -> bool:
-            ids = [pair.id for pair in pairs]
-            is_done = self._notices.attempt(lambda: self._change(collected, lambda: collected.retract(ids)))
+            is_done = self._notices.attempt(lambda: self._take_back(collected, pairs))
             if is_done and on_undone is not None:
                 on_undone()
             return is_done
@@ -104,21 +103,7 @@ class PreferenceSets(QObject):
     def add_simulated(self, pairs: Sequence[Pair]) -> bool:
         """Add pairs of the simulated annotator, which no step undoes; whether that succeeded."""
         collected = self.current()
-        return self._notices.attempt(lambda: self._change(collected, lambda: collected.add(pairs)))
-
-    def remove(self, pairs: Sequence[Pair], words: str) -> None:
-        """Take pairs of the current set back, as a step that can be undone."""
-        collected = self.current()
-        ids = [pair.id for pair in pairs]
-
-        def remove() -> bool:
-            return self._notices.attempt(lambda: self._change(collected, lambda: collected.retract(ids)))
-
-        def restore() -> bool:
-            return self._notices.attempt(lambda: self._change(collected, lambda: collected.add(pairs)))
-
-        if pairs and remove():
-            self._undo.add("chat", Step(words, restore, remove))
+        return self._notices.attempt(lambda: self._extend(collected, pairs))
 
     def _choose(self, name: str) -> None:
         from models.data.preferences.store import PreferenceSet
@@ -133,8 +118,21 @@ class PreferenceSets(QObject):
             self._notices.say(f"{stored.n_damaged} damaged lines of “{self.name}” were skipped; its file is kept.")
         self._pairs = stored.pairs
 
-    def _change(self, collected: PreferenceSet, change: Callable[[], object]) -> None:
-        change()
+    def _extend(self, collected: PreferenceSet, pairs: Sequence[Pair]) -> None:
+        known = self._pairs_of(collected)
+        collected.add(pairs)
+        self._set_pairs(collected, (*known, *pairs))
+
+    def _take_back(self, collected: PreferenceSet, pairs: Sequence[Pair]) -> None:
+        known, gone = self._pairs_of(collected), {pair.id for pair in pairs}
+        collected.retract(gone)
+        self._set_pairs(collected, tuple(pair for pair in known if pair.id not in gone))
+
+    def _pairs_of(self, collected: PreferenceSet) -> tuple[Pair, ...]:
+        """What is known of a set, which is not read again for each choice; () if it is not the current one."""
+        return self.pairs if collected.name == self.name else ()
+
+    def _set_pairs(self, collected: PreferenceSet, pairs: tuple[Pair, ...]) -> None:
         if collected.name == self.name:
-            self._pairs = collected.read().pairs
+            self._pairs = pairs
             self.changed.emit()

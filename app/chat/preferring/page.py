@@ -13,7 +13,6 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QComboBox, QProgressBar, QToolButton, QVBoxLayout, QWidget
 
 from app.chat.candidate_picker import CandidatePicker, runs_to_pick
-from app.chat.candidates import Candidate
 from app.chat.preferring.arena import SIDES, Arena
 from app.chat.preferring.pair_maker import COMPARE, Contest, PairMaker, PromptSource
 from app.chat.preferring.results import Results
@@ -25,6 +24,7 @@ from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.section import Section
 from app.kit.text.growing_field import GrowingField
 from app.kit.theme import SPACE, ThemeProvider
+from app.session.candidates import Candidate
 from app.session.session import Session
 from app.session.undo import Step
 from app.worker.failures import Failure

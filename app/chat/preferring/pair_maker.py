@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.chat.candidates import Candidate, candidate_path, loaded_candidate
+from app.session.candidates import Candidate, candidate_path, loaded_candidate
 from app.session.models_in_memory import LoadedModel
 from app.session.session import Session
 from app.worker.job import INTERACTIVE, Job

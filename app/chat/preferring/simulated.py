@@ -9,12 +9,12 @@ from typing import Any
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from app.chat.candidates import Candidate, candidate_path, loaded_candidate
 from app.chat.preferring.pair_maker import COMPARE, PromptSource
 from app.kit.basics import button, label, row
 from app.kit.forms.config_form import ConfigForm
 from app.kit.forms.editors import IntBox
 from app.kit.theme import SPACE, ThemeProvider
+from app.session.candidates import Candidate, candidate_path, loaded_candidate
 from app.session.session import Session
 from app.worker.job import BACKGROUND, Job
 from app.worker.latest_job import LatestJob

@@ -8,11 +8,11 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.chat.candidate_picker import CandidatePicker
-from app.chat.candidates import Candidate
 from app.chat.side_by_side.difference_text import DifferenceText
 from app.glass.names import format_signed
 from app.kit.basics import button, column, frame, label, row, scrolling
 from app.kit.theme import SPACE, ThemeProvider
+from app.session.candidates import Candidate
 from app.session.chat_model import ChatModel
 from app.session.session import Session
 from models.events import Event, ReplyFinished, TokenMade

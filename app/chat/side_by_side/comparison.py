@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.chat.candidates import Candidate, candidate_path, loaded_candidate
+from app.session.candidates import Candidate, candidate_path, loaded_candidate
 from app.session.chat_model import ChatModel
 from app.session.device import Device
 from app.session.models_in_memory import LoadedModel, ModelsInMemory

@@ -9,7 +9,6 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.chat.candidate_picker import runs_to_pick
-from app.chat.candidates import Candidate
 from app.chat.side_by_side.candidate_column import CandidateColumn
 from app.chat.side_by_side.comparison import (
     SIDE_BY_SIDE,
@@ -25,6 +24,7 @@ from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
 from app.kit.text.growing_field import GrowingField
 from app.kit.theme import SPACE, ThemeProvider
+from app.session.candidates import Candidate
 from app.session.session import Session
 from app.worker.failures import Failure
 from models.events import Event, Phase, TokenMade

@@ -41,6 +41,7 @@ _EXAMPLES = (
     ("Tables", "a .csv, .tsv or Parquet file with one row per example: spam.csv with the columns text and label"),
     ("JSON", "a .jsonl or .json file: one object per example, conversations (messages, ShareGPT, alpaca) too"),
     ("Tagged words", "CoNLL or CoNLL-U files: one word and its tag per line"),
+    ("Preferences", "pairs of replies as TRL, HH, UltraFeedback, ShareGPT, Alpaca and OpenAI have them"),
     ("Questions", "SQuAD's JSON: questions, a text, and where the answer stands"),
     ("Translations", "two files line by line (x.en and x.fr), or TMX, .po, .mo and .qm"),
     ("Texts", "text files or a folder of them, one folder per label if you like; also in .zip and .gz"),

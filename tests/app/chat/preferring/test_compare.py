@@ -11,10 +11,10 @@ from PySide6.QtWidgets import QInputDialog
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.candidates import Candidate
 from app.chat.preferring import page as compare
 from app.chat.preferring.page import ComparePage
 from app.chat.tab import ChatTab
+from app.session.candidates import Candidate
 from app.session.session import Session
 from models.chat.template_config import ChatTemplateConfig
 from models.data.preferences.store import PERSON, SIMULATED

@@ -13,10 +13,10 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.candidates import Candidate
 from app.chat.side_by_side.comparison import SIDE_BY_SIDE, CandidateReplied
 from app.chat.side_by_side.page import SideBySidePage
 from app.kit.theme import ThemeProvider
+from app.session.candidates import Candidate
 from app.session.session import Session
 from app.worker.job import INTERACTIVE, Job
 from models.chat.template_config import ChatTemplateConfig

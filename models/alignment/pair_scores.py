@@ -1,0 +1,87 @@
+"""What a model thinks of pairs: the rewards of a reward model, or the log-probabilities of another one."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+
+from models.alignment.log_probs import by_row, reply_log_probs
+from models.alignment.reward_model import RewardModel
+from models.alignment.rollouts import reply_batch
+from models.architecture.transformer import AnyModel
+from models.chat.own_template import encode_reply
+from models.data.corpus import Example
+from models.events import Event, Progress
+from models.inference.continuation import evaluating
+
+REWARD, LOG_PROB = "reward", "log-probability"
+_ROWS = 16
+"""Pairs that are read at once."""
+_SIDES = ("chosen", "rejected")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairScore:
+    """A model's score of both replies of a pair, the more the better."""
+
+    chosen: float
+    rejected: float
+
+    @property
+    def margin(self) -> float:
+        """By how much it agrees with the choice; below 0 it would have chosen the other one."""
+        return self.chosen - self.rejected
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairScores:
+    """The scores of some pairs, None for those that are longer than the model's context. kind: REWARD (raw), or
+    LOG_PROB: nats of the whole reply with its end token."""
+
+    kind: str
+    scores: tuple[PairScore | None, ...]
+
+
+def pair_scores(model: AnyModel, tokenizer: Tokenizer, rows: Sequence[Example]) -> Generator[Event, None, PairScores]:
+    """Score both replies of each row of the task "preference". Yields Progress (rows).
+
+    Raises:
+        ValueError: where it is neither a reward model nor a decoder that writes, or its tokenizer has no role tokens.
+    """
+    config = model.config
+    is_reward = config.head == "sequence" and config.n_label == 1
+    if config.topology != "decoder-only" or not (is_reward or config.head == "language"):
+        raise ValueError("This model neither scores replies nor writes them: choose a reward model, or a chat model.")
+    found: list[PairScore | None] = []
+    for start in range(0, len(rows), _ROWS):
+        yield Progress(done=start, total=len(rows))
+        texts = [
+            [encode_reply(tokenizer, row["messages"], row[side]) for side in _SIDES]
+            for row in rows[start : start + _ROWS]
+        ]
+        fits = [all(len(prompt) + len(reply) <= config.context_length for prompt, reply in sides) for sides in texts]
+        read = [side for sides, fit in zip(texts, fits, strict=True) if fit for side in sides]
+        values = iter((yield from _values(model, read, is_reward=is_reward)) if read else ())
+        found += [PairScore(chosen=next(values), rejected=next(values)) if fit else None for fit in fits]
+    return PairScores(kind=REWARD if is_reward else LOG_PROB, scores=tuple(found))
+
+
+def _values(
+    model: AnyModel, texts: Sequence[tuple[list[int], list[int]]], *, is_reward: bool
+) -> Generator[Event, None, list[float]]:
+    """The reward of each text, a prompt and its reply, or the log-probability of its reply."""
+    if is_reward:
+        scoring = RewardModel(model=model).scores([[*prompt, *reply] for prompt, reply in texts])
+        while True:
+            try:
+                next(scoring)
+            except StopIteration as end:
+                scores: list[float] = end.value
+                return scores
+            yield Progress(done=0, total=0)
+    batch = reply_batch(*zip(*texts, strict=True))
+    with evaluating(model), torch.inference_mode():
+        return [float(value) for value in by_row(batch, reply_log_probs(model, batch))]

@@ -1,0 +1,59 @@
+"""The set that judged pairs go to: read once, extended, and the same for all windows."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.session.session import Session
+from models.data.preferences import store
+from models.data.preferences.store import PreferenceSet, StoredPairs
+from models.library.library import Library
+from tests.app.heard import Heard
+from tests.models.data.preferences.support import make_pair
+
+
+def test_a_choice_does_not_read_all_others_again(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, read = list[str](), PreferenceSet.read
+
+    def counted(self: PreferenceSet) -> StoredPairs:
+        reads.append(self.name)
+        return read(self)
+
+    monkeypatch.setattr(store.PreferenceSet, "read", counted)
+    preferences = session.preferences
+    for i in range(20):
+        preferences.add([make_pair(i)], "choice")
+    assert preferences.add_simulated([make_pair(i) for i in range(20, 30)])
+    session.undo.stack("chat").undo()
+    assert (len(preferences.pairs), len(reads)) == (29, 1)
+    assert preferences.pairs == read(preferences.current()).pairs
+
+
+def test_what_another_window_adds_is_seen(session: Session, library: Library) -> None:
+    heard: list[int] = []
+    session.preferences.changed.connect(lambda: heard.append(len(session.preferences.pairs)))
+    assert session.preferences.pairs == ()
+    PreferenceSet(library, session.preferences.name).add([make_pair()])
+    session.preferences.refresh()
+    session.preferences.refresh()
+    assert heard == [1]
+
+
+def test_a_step_of_another_set_is_undone_there(session: Session, library: Library) -> None:
+    preferences = session.preferences
+    preferences.add([make_pair()], "choice")
+    assert preferences.choose("others")
+    preferences.add([make_pair(1), make_pair(2)], "choice")
+    stack = session.undo.stack("chat")
+    stack.undo()
+    stack.undo()
+    assert preferences.pairs == PreferenceSet(library, "My preferences").read().pairs == ()
+    stack.redo()
+    assert len(PreferenceSet(library, "My preferences").read().pairs) == 1
+    assert preferences.names() == ["My preferences", "others"]
+
+
+def test_a_name_that_cannot_be_one_is_said(session: Session, heard: Heard) -> None:
+    assert not session.preferences.choose("a/b")
+    assert session.preferences.name == "My preferences"
+    assert "may not contain" in heard.failures[0]
