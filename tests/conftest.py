@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before anything imports Qt
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before anything imports huggingface_hub
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,18 @@ if TYPE_CHECKING:  # what hands tests out to others needs no torch, and waits fo
     from models.settings.model_config import ModelConfig
 
 gc.disable()  # until all tests are known: what is imported stays, and looking through it takes seconds
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config) -> None:
+    """Hypothesis draws no constants of our sources: it would parse all that are imported, which takes 20 seconds at
+    first, and what it draws would depend on them. It does so when all tests are known, before any fixture."""
+    if "hypothesis" in sys.modules:  # it takes a second to import, which tests without it need not wait for
+        patch = pytest.MonkeyPatch()
+        patch.setattr(
+            "hypothesis.internal.conjecture.providers.is_local_module_file", lambda path: False, raising=False
+        )
+        config.add_cleanup(patch.undo)
 
 
 def pytest_collection_finish() -> None:
@@ -66,18 +79,8 @@ def one_core_of_known_speed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device, "core_count", lambda: 1)
         patch.setattr(setup, "peak_matmul_flops", functools.cache(setup.peak_matmul_flops))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def examples_that_the_sources_do_not_change() -> Iterator[None]:
-    """Hypothesis draws no constants of our sources: it would parse all that are imported, which takes 20 seconds at
-    first, and what it draws would depend on them."""
-    with pytest.MonkeyPatch.context() as patch:
-        if "hypothesis" in sys.modules:  # it takes a second to import, which tests without it need not wait for
-            patch.setattr(
-                "hypothesis.internal.conjecture.providers.is_local_module_file", lambda path: False, raising=False
-            )
+        # To compare tensors, torch would import what splits them among machines, which takes most of a second.
+        patch.setattr("torch.testing._comparison._HAS_DTENSOR", False, raising=False)
         yield
 
 

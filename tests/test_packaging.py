@@ -14,6 +14,7 @@ from importlib.metadata import packages_distributions
 from importlib.resources import files
 from pathlib import Path
 
+import grimp
 import pytest
 
 from app.cli import COMMANDS
@@ -201,17 +202,12 @@ def test_every_import_is_declared() -> None:
     lines = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["bench"]]
     declared = {re.split(r"[<>=;\[ ]", line)[0].lower().replace("_", "-") for line in lines}
     owners = packages_distributions()
-    imported: dict[str, str] = {}
-    for path in [path for top in ("app", "models") for path in sorted((ROOT / top).rglob("*.py"))]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0]: str(path) for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                imported[node.module.split(".")[0]] = str(path)
+    graph = grimp.build_graph("app", "models", include_external_packages=True, cache_dir=None)
+    imported = {module.split(".")[0]: graph.find_modules_that_directly_import(module) for module in graph.modules}
     ours = {"app", "models", "resources", *sys.stdlib_module_names}
     undeclared = {
-        name: path
-        for name, path in imported.items()
+        name: importers
+        for name, importers in imported.items()
         # A distribution may bring its code in another one, as pydantic-monty does: then the name is enough.
         if name not in ours
         and not declared & {owner.lower().replace("_", "-") for owner in (*owners.get(name, []), name)}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QEvent
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
 from models.library.library import Library
@@ -49,7 +50,7 @@ def opened_window(library: Library, device: str = "") -> Iterator[MainWindow]:
         yield window
     finally:
         window.quit()
-        theme.set_mode("system")
-        # No event loop runs that would do it, and a theme that is set later would be applied to all its widgets.
+        # No event loop runs that would do it. The theme stays as it is: another would be applied to all widgets.
         window.deleteLater()
         QCoreApplication.sendPostedEvents(window, QEvent.Type.DeferredDelete.value)
+        QGuiApplication.styleHints().unsetColorScheme()

@@ -14,7 +14,6 @@ from models.chat.template_config import (
 )
 from models.events import Event, result_of
 from models.files.atomic import read_json
-from models.files.gguf_file import read_gguf_header
 from models.interop.loading import is_gguf, is_hugging_face
 from models.tokenizers.foreign.isolated_reading import read_isolated
 
@@ -74,6 +73,8 @@ def _folder_settings(folder: Path) -> tuple[tuple[int, ...], dict[str, float]]:
 
 
 def _gguf_settings(file: Path) -> tuple[tuple[int, ...], dict[str, float]]:
+    from models.files.gguf_file import read_gguf_header  # its package takes half a second to import
+
     about, _ = read_gguf_header(file)
     sampling = plain_numbers(
         about, {f"general.sampling.{remote}": local for remote, local in _GGUF_SAMPLING_KEYS.items()}

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tokenizers import Tokenizer
@@ -15,13 +15,15 @@ from torch import Tensor
 from models.architecture.positions import inverse_frequencies
 from models.architecture.transformer import AnyModel
 from models.events import Event, Phase, result_of
-from models.files.gguf_file import GgufTensor, read_gguf_header
 from models.interop.building import build_model_from, check_tensors
 from models.interop.family import Weight
 from models.interop.options import integer, number
 from models.settings.model_config import ModelConfig
 from models.tokenizers.foreign.gguf_tokenizer import has_tokenizer
 from models.tokenizers.foreign.isolated_reading import read_isolated
+
+if TYPE_CHECKING:
+    from models.files.gguf_file import GgufTensor
 
 _LLAMA3_SCALING = (1.0, 4.0, 8192)
 """RoPE scaling of all Llama 3 models; their GGUF files contain only the result."""
@@ -57,7 +59,7 @@ def check_gguf(path: Path) -> Generator[Event, None, tuple[ModelConfig, Tokenize
         ValueError: as `read_gguf`; only the weights themselves are not read.
     """
     yield Phase(name="Reading the file's metadata")
-    about, tensors = read_gguf_header(path)
+    about, tensors = _header(path)
     config = _config(about, tensors, path)
     check_tensors(config, _weights(config), _dequantised(config, tensors), where=str(path), ignored=_IGNORED)
     for tensor in {tensor.kind: tensor for tensor in tensors.values()}.values():
@@ -70,7 +72,7 @@ def read_gguf_model(
     path: Path, device: torch.device, dtype: torch.dtype, weights: str
 ) -> Generator[Event, None, AnyModel]:
     """The model of a GGUF file, dequantised. Yields Phase and Progress (bytes); ValueError as `read_gguf`."""
-    about, tensors = read_gguf_header(path)
+    about, tensors = _header(path)
     config = _config(about, tensors, path)
     return (
         yield from build_model_from(
@@ -96,7 +98,13 @@ def _dequantised(config: ModelConfig, tensors: Mapping[str, GgufTensor]) -> dict
 
 def read_gguf_config(path: Path) -> ModelConfig:
     """The design in a GGUF file; ValueError as for `read_gguf`."""
-    return _config(*read_gguf_header(path), path)
+    return _config(*_header(path), path)
+
+
+def _header(path: Path) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
+    from models.files.gguf_file import read_gguf_header  # its package takes half a second to import
+
+    return read_gguf_header(path)
 
 
 @dataclass(frozen=True)

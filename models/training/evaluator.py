@@ -14,6 +14,7 @@ from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel, EncoderDecoder
 from models.chat.template_config import ChatTemplateConfig
 from models.events import AttentionSeen, Event, MicroStep, SampleMade, ValMetrics
+from models.inference.continuation import evaluating
 from models.runs.checkpoint_state import TrainState
 from models.settings.run_spec import TrainConfig, objective_of
 from models.training.clock import Clock
@@ -167,6 +168,8 @@ class Evaluator:
 
     def _check(self, context: TrainingContext, state: TrainState) -> None:
         check_weights(context, self.config, state.step, self.saver.step)
+        if context.model.training:  # once for all that follows, until the next update sets it back
+            context.model.eval()
 
 
 def check_weights(context: TrainingContext, config: TrainConfig, step: int, saved_step: int) -> None:
@@ -235,15 +238,12 @@ def capture_attention(
     n_layer = (model.config.n_encoder_layer if stack else 0) or model.config.n_layer
     site = f"{stack}blocks.{min(layer, n_layer) - 1}.attention"
     trace = Trace(wanted=frozenset({"attention"}))
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
+    with evaluating(model):
         read = torch.tensor([ids], device=model.embedding.weight.device)
         if isinstance(model, EncoderDecoder):
             model.encode(read, trace=trace)
         else:
             model.hidden(read, trace=trace)
-    model.train(was_training)
     weights = trace.attention[site][0].tolist()  # (H, T, S)
     rounded = tuple(tuple(tuple(round(value, _ATTENTION_DIGITS) for value in row) for row in head) for head in weights)
     return AttentionSeen(step=step, prompt=prompt, site=site, ids=tuple(ids), weights=rounded)

@@ -76,13 +76,15 @@ def validation_sums(model: AnyModel, batch: Batch) -> tuple[float, ...]:
     In float32 and eval mode, regardless of the training precision. Leaves the model's mode as it is.
     """
     was_training = model.training
-    model.eval()
+    if was_training:
+        model.eval()
     with torch.no_grad():
         nll, weights = _nll(model, batch, torch.float32, None)
         weighted = nll * weights
         products = weighted, weighted.square(), weighted * weights, weights.square()
         sums = tuple(float(product.sum()) for product in products)
-    model.train(was_training)
+    if was_training:
+        model.train()
     return (*sums, float(batch.weights.sum()))
 
 

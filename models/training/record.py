@@ -6,7 +6,6 @@ import errno
 import math
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any, ParamSpec, TypeVar
 
 from models.events import (
@@ -58,24 +57,24 @@ class Recorder:
         yield Noted(step=step, event=event, detail=detail)
 
     def metrics(self, metrics: TrainMetrics) -> Generator[Event, None, None]:
-        yield from self.retry_while_full(self._run.append, "metrics", metrics_row("train", **asdict(metrics)))
+        yield from self.retry_while_full(self._run.append, "metrics", metrics_row("train", **vars(metrics)))
 
     def validation(self, metrics: ValMetrics) -> Generator[Event, None, None]:
-        yield from self.retry_while_full(self._run.append, "metrics", metrics_row("val", **asdict(metrics)))
+        yield from self.retry_while_full(self._run.append, "metrics", metrics_row("val", **vars(metrics)))
 
     def sample(self, sample: SampleMade) -> Generator[Event, None, None]:
-        yield from self.retry_while_full(self._run.append, "samples", asdict(sample))
+        yield from self.retry_while_full(self._run.append, "samples", vars(sample))
 
     def layers(self, metrics: LayerMetrics) -> Generator[Event, None, None]:
-        row = {**asdict(metrics), "update_ratio": dict(metrics.update_ratio)}
+        row = {**vars(metrics), "update_ratio": dict(metrics.update_ratio)}
         yield from self.retry_while_full(self._run.append, "layers", row)
 
     def alignment(self, metrics: AlignMetrics) -> Generator[Event, None, None]:
-        row = {**asdict(metrics), "figures": dict(metrics.figures)}
+        row = {**vars(metrics), "figures": dict(metrics.figures)}
         yield from self.retry_while_full(self._run.append, "alignment", row)
 
     def attention(self, seen: AttentionSeen) -> Generator[Event, None, None]:
-        yield from self.retry_while_full(self._run.append, "attention", asdict(seen))
+        yield from self.retry_while_full(self._run.append, "attention", vars(seen))
 
     def nonfinite_step(self, **values: float) -> None:
         """Write the row of a step that was not applied, since it is not finite; skipped on a full disk."""

@@ -7,6 +7,7 @@ but decoders is shown behind an arrow.
 
 from __future__ import annotations
 
+import math
 import re
 
 import torch
@@ -19,6 +20,7 @@ from models.chat.template_config import ChatTemplateConfig
 from models.data.corpus import Corpus
 from models.data.examples import encode_source, fit_source
 from models.events import ARROW, TokenMade, result_of
+from models.inference.continuation import evaluating
 from models.inference.fill_mask import fill_mask
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
@@ -181,8 +183,7 @@ def _continue_prompt(
     sampling: SamplingConfig,
     template: ChatTemplateConfig | None,
 ) -> tuple[str, TopTokens]:
-    ids = _prefix_ids(model, tokenizer, prompt, as_chat, template)
-    return _generated_text(model, tokenizer, ids, sampling), _top_next_tokens(model, ids, ())
+    return _write(model, tokenizer, _prefix_ids(model, tokenizer, prompt, as_chat, template), sampling)
 
 
 def _masked(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> tuple[list[int], list[int], list[int]]:
@@ -240,8 +241,8 @@ def _fill_gaps(
 ) -> tuple[str, TopTokens]:
     """The text that the model puts in the prompt's gaps; a denoising one rewrites the whole prompt."""
     source, shown, written = _gapped(model, tokenizer, prompt, as_chat, denoises)
-    top = _top_next_tokens(model, source, written)
-    return shown + ARROW + _generated_text(model, tokenizer, source, sampling), top
+    top = _top_target_tokens(model, source, written)
+    return shown + ARROW + _write(model, tokenizer, source, sampling)[0], top
 
 
 def _source_ids(model: EncoderDecoder, tokenizer: Tokenizer, prompt: str) -> list[int]:
@@ -254,9 +255,8 @@ def _rewrite(
     model: EncoderDecoder, tokenizer: Tokenizer, prompt: str, sampling: SamplingConfig
 ) -> tuple[str, TopTokens]:
     """The target that the model writes for the prompt."""
-    source = _source_ids(model, tokenizer, prompt)
-    top = _top_next_tokens(model, source, (start_id(model.config, tokenizer),))
-    return ARROW + _generated_text(model, tokenizer, source, sampling), top
+    text, top = _write(model, tokenizer, _source_ids(model, tokenizer, prompt), sampling)
+    return ARROW + text, top
 
 
 def _turn_markers(tokenizer: Tokenizer, as_chat: bool) -> tuple[list[int], list[int]]:
@@ -274,24 +274,19 @@ def _mask_last_word(tokenizer: Tokenizer, prompt: str, mask: int) -> list[int]:
     return [*encode_text(tokenizer, before), *[mask] * n_masks, *encode_text(tokenizer, after)]
 
 
-def _generated_text(
+def _write(
     model: Decoder | EncoderDecoder, tokenizer: Tokenizer, ids: list[int], sampling: SamplingConfig
-) -> str:
-    return "".join(event.text for event in generate(model, tokenizer, ids, sampling) if isinstance(event, TokenMade))
+) -> tuple[str, TopTokens]:
+    """The text that the model writes, and the most probable tokens at its first position."""
+    made = [event for event in generate(model, tokenizer, ids, sampling, n_top=N_TOP) if isinstance(event, TokenMade)]
+    return "".join(event.text for event in made), tuple((id, math.exp(log)) for id, log in made[0].top)
 
 
-def _top_next_tokens(model: Decoder | EncoderDecoder, ids: list[int], written: tuple[int, ...]) -> TopTokens:
-    """The most probable next tokens after `ids` (decoder), or after the target prefix `written` for them
-    (encoder-decoder)."""
-    device, was_training = model.embedding.weight.device, model.training
-    model.eval()
-    with torch.no_grad():
-        read = torch.tensor([ids], device=device)
-        if isinstance(model, EncoderDecoder):
-            hidden = model.hidden(read, torch.tensor([written], device=device))
-        else:
-            hidden = model.hidden(read)
+def _top_target_tokens(model: EncoderDecoder, ids: list[int], written: tuple[int, ...]) -> TopTokens:
+    """The most probable next tokens after the target prefix `written` for the source `ids`."""
+    device = model.embedding.weight.device
+    with evaluating(model):
+        hidden = model.hidden(torch.tensor([ids], device=device), torch.tensor([written], device=device))
         probabilities = model.logits(hidden[:, -1])[0].float().softmax(dim=-1)
         top = probabilities.topk(min(N_TOP, len(probabilities)))
-    model.train(was_training)
     return tuple(zip(top.indices.tolist(), top.values.tolist(), strict=True))

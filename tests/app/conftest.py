@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
@@ -147,16 +148,27 @@ _LEARNED = (
 
 
 @pytest.fixture(scope="session")
-def learned_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of a library with a small run for each task, called as the task and its topology; to be read only."""
-    library = Library(tmp_path_factory.mktemp("learned"))
-    for task, topology, steps in _LEARNED:
-        make_dataset(library, task)
-        spec = make_task_spec(library, task, topology, steps=steps, eval_interval=steps, checkpoint_interval=steps)
-        if (task, topology) == ("text-to-text", "decoder-only"):
-            spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, metric="pass_at_1"))
-        train(result_of(prepare_run(library, spec)), library)
-    return library.home
+def learned_home(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The home of a library with a small run for each task, called as the task and its topology; to be read only.
+
+    Made once: the first of several workers that needs it trains the runs, and the others wait for it.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent  # of all workers
+    home = folder / "learned"
+    with FileLock(folder / "learned.lock"):
+        if not home.exists():
+            half_made = Library(tmp_path_factory.mktemp("learned"))
+            for task, topology, steps in _LEARNED:
+                make_dataset(half_made, task)
+                settings = {"steps": steps, "eval_interval": steps, "checkpoint_interval": steps}
+                spec = make_task_spec(half_made, task, topology, **settings)
+                if (task, topology) == ("text-to-text", "decoder-only"):
+                    spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, metric="pass_at_1"))
+                train(result_of(prepare_run(half_made, spec)), half_made)
+            half_made.home.rename(home)
+    return home
 
 
 @pytest.fixture

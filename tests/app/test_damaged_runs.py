@@ -49,10 +49,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library.home
 
 
-def damaged_runs(whole: Path, library: Library, file: str) -> Iterator[tuple[str, Path]]:
-    """The run with each damage to one of its files in turn, as the only one in `library`: what was done, its folder."""
+def damaged_runs(whole: Path, library: Library, file: str, by: str) -> Iterator[tuple[str, Path]]:
+    """The run with each damage to one of its files in turn, as the only one in `library`: what was done, its folder.
+
+    A key is missing `by` the one reader, commands or window, and strange by the other, in turns: they share what reads
+    the file.
+    """
     damages = ["gone", "empty", "half", "less a byte"]
-    damages += [f"{what} {key}" for key in KEYS.get(file, ()) for what in ("without", "strange")]
+    whats = ("without", "strange") if by == "commands" else ("strange", "without")
+    damages += [f"{whats[i % 2]} {key}" for i, key in enumerate(KEYS.get(file, ()))]
     for damage in damages:
         shutil.rmtree(library.home, ignore_errors=True)
         shutil.copytree(whole, library.home, dirs_exist_ok=True)  # the window may have made it anew
@@ -94,7 +99,7 @@ def is_sentence(text: str) -> bool:
 def test_commands_say_it_in_a_sentence(
     whole: Path, library: Library, capsys: pytest.CaptureFixture[str], file: str
 ) -> None:
-    for damage, folder in damaged_runs(whole, library, file):
+    for damage, folder in damaged_runs(whole, library, file, "commands"):
         generate = ["generate", str(folder), "--prompt", "Anna", "--max-tokens", "1"]
         for command in (["describe", str(folder)], generate, ["train", "--resume", str(folder)]):
             code = main(command)
@@ -111,7 +116,7 @@ def test_the_window_says_it_in_a_sentence(
     until: Callable[[Callable[[], bool]], None],
     file: str,
 ) -> None:
-    for damage, _ in damaged_runs(whole, library, file):
+    for damage, _ in damaged_runs(whole, library, file, "window"):
         heard.failures.clear()
         session.runs.check()
         (info,) = session.runs.list()

@@ -69,7 +69,7 @@ class CostPanel(QWidget):
         self.proposals.chosen.connect(self._on_chosen)
         self._proposer.found.connect(self._on_found)
         self._pause.timeout.connect(self._on_pause)
-        self.set_design(config, DEFAULT_BATCH, config.context_length)
+        self._show()
 
     def _build(self) -> None:
         lines = QVBoxLayout(self)
@@ -107,15 +107,18 @@ class CostPanel(QWidget):
 
     def set_design(self, config: ModelConfig, batch: int, length: int) -> None:
         """Show the costs of training `config` on `batch` texts of `length` tokens."""
-        if (config, batch, length) != (self._config, self._batch, self._length) and not self._running:
+        if (config, batch, length) == (self._config, self._batch, self._length):
+            return
+        if not self._running:
             self._phase = ""  # the reason concerned another design
         self._config, self._batch, self._length = config, batch, length
         self._show()
 
     def set_device_memory(self, device_memory: DeviceMemory | None) -> None:
         """Set the memory of the device, see Device.memory."""
-        self._device_memory = device_memory
-        self._show()
+        if device_memory != self._device_memory:
+            self._device_memory = device_memory
+            self._show()
 
     def set_dry_run(self, result: DryRunMeasured | None, running: bool, phase: str) -> None:
         """Show the last result, whether a dry run is active, and its phase, or why it ended without a result."""

@@ -77,6 +77,8 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         if y:
             plot.setLabel("left", y)
         plot.disableAutoRange()
+        for side in ("top", "right"):  # hidden, but they would write their labels anew whenever the view moves
+            plot.getAxis(side).unlinkFromView()
         self.mark_lines, self.mark_ticks = pg.VTickGroup([], [0.0, 1.0]), pg.VTickGroup([], [0.0, _TICK])
         self.cursor_line = pg.InfiniteLine(angle=90, movable=False)
         self.message = pg.TextItem(anchor=(0.5, 0.5))

@@ -31,12 +31,14 @@ class CompareRuns(Views):
         self._session, self._theme = session, theme
         self._ids: tuple[str, ...] = ()
         self._shown: dict[str, tuple[str, ...]] = {}
-        self.show_view("curves")
 
     def show_runs(self, run_ids: Sequence[str]) -> None:
         """Compare these runs."""
         self._ids = tuple(run_ids)
-        self._update(self.current)
+        if self.current:
+            self._update(self.current)
+        else:
+            self.show_view("curves")
 
     def _update(self, name: str) -> None:
         page: Any = self.pages.page(name)

@@ -82,8 +82,10 @@ def _column(
         value = getattr(settings, field.name)
         text = format_slot(settings, field) if isinstance(settings, ModelConfig) else _format_value(value)
         shown = label(text, "mono" if value == field.default else "accent", selectable=True)
-        shown.setMaximumWidth(260)
-        shown.setWordWrap(isinstance(value, tuple))
+        if isinstance(value, tuple):
+            shown.setWordWrap(True)  # without a maximum: a layout asks for the height of the column's whole width
+        else:
+            shown.setMaximumWidth(260)
         _add_row(grid, field.metadata.get("label", field.name), shown, field.metadata.get("help", ""))
     for name, text in (facts or {}).items():
         _add_row(grid, name, label(text, "mono", selectable=True))

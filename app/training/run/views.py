@@ -47,13 +47,15 @@ class RunViews(Views):
         self._run: ShownRun | None = None
         self._view_before_import = "curves"
         self._shown: dict[str, ShownRun] = {}
-        self.show_view("curves")
 
     def show_run(self, run: ShownRun) -> None:
-        """Show a run."""
+        """Show a run, the first one in its curves: charts take a tenth of a second to make."""
         self._run = run
         self._offer_views(run)
-        self._update(self.current)
+        if self.current:
+            self._update(self.current)
+        else:
+            self.show_view(self._view_before_import)
 
     def _offer_views(self, run: ShownRun) -> None:
         """An imported model has scores and a lineage only; the earlier view comes back with the next run."""
@@ -62,7 +64,7 @@ class RunViews(Views):
         if is_trained == self.bar.isTabEnabled(self.names.index("curves")):
             return
         if not is_trained:
-            self._view_before_import = self.current
+            self._view_before_import = self.current or self._view_before_import
             if self.current not in _VIEWS_OF_IMPORTED:
                 self.show_view("lineage")
         for i, name in enumerate(self.names):
@@ -72,11 +74,7 @@ class RunViews(Views):
 
     def refresh(self) -> None:
         """The run has grown: redraw the visible view."""
-        if self._shown.get(self.current) is self._run:
-            page: Any = self.pages.page(self.current)
-            page.refresh()
-        else:
-            self._update(self.current)
+        self._update(self.current)
 
     def _update(self, name: str) -> None:
         if self._run is None:

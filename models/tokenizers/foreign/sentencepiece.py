@@ -74,7 +74,8 @@ def _normalizers(model: SentencePieceModel) -> list[normalizers.Normalizer]:
         raise DamagedError(f"{model.where} is damaged: its table of replacements does not parse.") from error
     symbols = model.of_kind(_DEFINED)
     replacing = replacement_steps(rules, symbols)
-    if replacing is None or any(key[0] == " " or "  " in text for key, text in rules.items()):
+    begins_with_space = "\0 " in "\0" + "\0".join(rules)
+    if replacing is None or begins_with_space or "  " in "\0".join(rules.values()):
         raise ValueError(
             f"{model.where} cannot be read: its normaliser ({model.normalizer or 'its own rules'}) cannot be "
             f"converted exactly{' together with its symbols' if symbols else ''}."

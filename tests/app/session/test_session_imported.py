@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from app.session.session import Session
+from models.architecture.transformer import build_model
 from models.events import ReplyFinished
+from models.interop.export import export_hf
 from models.interop.importing import import_model
 from models.library.library import Library
+from models.settings.presets import PRESETS
 from models.settings.sampling_config import SamplingConfig
 from models.tokenizers import train_tokenizer
 from tests.app.heard import Heard, Until
-from tests.models.interop.support import drive, save_theirs
-from tests.models.interop.test_decoders import llama
+from tests.models.interop.support import drive
 
 
 def test_an_imported_model_writes(
     session: Session, heard: Heard, library: Library, until: Until, tmp_path: Path
 ) -> None:
-    source = save_theirs(llama(0, vocab_size=261), tmp_path / "llama")
+    config = dataclasses.replace(
+        PRESETS["llama-tiny"], vocab_size=261, context_length=24, n_layer=2, d_model=32, n_head=4, n_kv_head=4
+    )
+    _, source = drive(export_hf(build_model(config), None, tmp_path / "llama"))
     train_tokenizer((), "byte", 0).save(str(source / "tokenizer.json"))
     _, run = drive(import_model(source, library))
     [info] = session.runs.list()

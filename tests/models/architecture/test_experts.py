@@ -9,8 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from transformers import MixtralConfig
-from transformers.models.mixtral.modeling_mixtral import MixtralSparseMoeBlock
 
 from models.architecture.experts import FeedForward, MixtureOfExperts, balance_loss
 from models.architecture.trace import Trace
@@ -50,6 +48,9 @@ def test_each_token_goes_through_its_experts(n_expert: int, data: st.DataObject,
 
 
 def test_it_is_mixtrals_block() -> None:
+    from transformers import MixtralConfig
+    from transformers.models.mixtral.modeling_mixtral import MixtralSparseMoeBlock
+
     config = dataclasses.replace(PRESETS["moe-tiny"], d_model=16, n_head=2, n_kv_head=2, d_ff=12, n_expert=4)
     layer = make(config).float()
     theirs = MixtralSparseMoeBlock(

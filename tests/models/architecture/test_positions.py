@@ -10,9 +10,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import LlamaConfig
-from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
-from transformers.models.t5.modeling_t5 import T5Attention
 
 from models.architecture.positions import (
     Alibi,
@@ -48,6 +45,9 @@ def rope_config(**slots: Any) -> ModelConfig:
 
 def reference(config: ModelConfig, length: int | None, **parameters: Any) -> tuple[torch.Tensor, float]:
     """transformers' frequencies and score factor."""
+    from transformers import LlamaConfig
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
     theirs = LlamaConfig(
         hidden_size=config.d_model,
         num_attention_heads=config.n_head,
@@ -228,6 +228,8 @@ def test_alibi_adds_the_negative_distance_times_the_slope(n_head: int) -> None:
 )
 @settings(max_examples=60, deadline=None)
 def test_buckets_are_those_of_t5(n_bucket: int, extra: int, both_ways: bool) -> None:
+    from transformers.models.t5.modeling_t5 import T5Attention
+
     max_distance = n_bucket // 2 + extra
     distance = torch.arange(-400, 401)
     ours = relative_bucket(distance, n_bucket, max_distance, both_ways=both_ways)

@@ -95,7 +95,7 @@ def test_both_have_about_the_same_size(text: CharText) -> None:
 
 
 def test_training_is_compared_at_the_same_loss(text: CharText) -> None:
-    events, result = finish(training.bench_training(text, CPU, [0], reference_steps=6, our_steps=8))
+    events, result = finish(training.bench_training(text, CPU, [0], reference_steps=3, our_steps=5))
     assert result.name == "train"
     assert result.reference is not None
     assert result.ours is not None
@@ -108,7 +108,7 @@ def test_training_is_compared_at_the_same_loss(text: CharText) -> None:
 
 
 def test_a_loss_that_is_not_reached_misses_the_target(text: CharText) -> None:
-    events, result = finish(training.bench_training(text, CPU, [0], reference_steps=12, our_steps=1))
+    events, result = finish(training.bench_training(text, CPU, [0], reference_steps=4, our_steps=1))
     assert (result.ours, result.ratio, result.met) == (None, None, False)
     assert "not reached" in events[-1].sentence
     assert "not reached" in bench.format_result(result)

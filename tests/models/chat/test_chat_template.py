@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import psutil
 import pytest
-from transformers.utils.chat_template_utils import render_jinja_template
 
 from models.chat.own_template import render_chat
 from models.chat.sandbox import ChatTemplateError
@@ -52,6 +51,8 @@ NAMED_TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("asks", [True, False])
 def test_texts_equal_those_of_transformers(template: str, first: int, asks: bool) -> None:
+    from transformers.utils.chat_template_utils import render_jinja_template
+
     expected, _ = render_jinja_template(
         conversations=[TALK[first:]], chat_template=template, add_generation_prompt=asks, tools=None, **NAMED_TOKENS
     )

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from tokenizers import AddedToken, Tokenizer
-from transformers import PreTrainedTokenizerFast
 
 from models.chat import template as template_module
 from models.chat.foreign import foreign_chat_tokens
@@ -45,6 +44,8 @@ def tokenizer() -> Tokenizer:
 @pytest.mark.parametrize("template", [CHATML, LLAMA])
 @pytest.mark.parametrize("asks", [True, False])
 def test_ids_equal_those_of_transformers(tokenizer: Tokenizer, template: str, asks: bool) -> None:
+    from transformers import PreTrainedTokenizerFast
+
     reference = PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=template, **NAMED_TOKENS)
     expected = reference.apply_chat_template(TALK, add_generation_prompt=asks, return_dict=False)
     found = foreign_chat_tokens(tokenizer, template, NAMED_TOKENS, TALK, add_generation_prompt=asks)

@@ -6,7 +6,6 @@ import re
 
 import pytest
 from tokenizers import AddedToken, Tokenizer
-from transformers import PreTrainedTokenizerFast
 
 from models.chat.foreign import encode_foreign_conversations, foreign_chat_tokens
 from models.chat.own_template import Message
@@ -88,6 +87,8 @@ def tokenizer() -> Tokenizer:
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_replies_are_those_that_transformers_marks(tokenizer: Tokenizer, name: str) -> None:
+    from transformers import PreTrainedTokenizerFast
+
     marked = TEMPLATES[name]
     plain = re.sub(r"{% (end)?generation %}", "", marked)
     reference = PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=marked, **NAMED_TOKENS)

@@ -99,7 +99,7 @@ def by_component(model: AnyModel) -> dict[str, int]:
 
 @pytest.mark.slow
 @given(config=configs())
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_parameters_are_exact(config: ModelConfig) -> None:
     model = model_without_data(config)
     assert {part: n for part, n in cost.parameters(config).items() if n} == by_component(model)
@@ -159,7 +159,7 @@ def test_windows_and_experts_save_work() -> None:
 def test_activations_are_what_a_step_allocates(topology: str) -> None:
     torch.manual_seed(0)
     errors = []
-    for seed in range(100, 106):  # the estimate is derived from what autograd saves: no design was fitted to
+    for seed in range(100, 104):  # the estimate is derived from what autograd saves: no design was fitted to
         config, batch_size, length, source_length = random_design(topology, seed)
         measured = measured_activations(config, batch_size, length, source_length)
         parts = cost.activation_bytes(config, batch_size, length, source_length=source_length)

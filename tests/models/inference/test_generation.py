@@ -7,16 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import (
-    BartConfig,
-    BartForConditionalGeneration,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    T5Config,
-    T5ForConditionalGeneration,
-)
 
 from models.architecture.transformer import AnyModel
 from models.inference.beam import beam_search
@@ -27,11 +17,16 @@ V, END, PAD = 40, 1, 0
 PROMPT = [5, 9, 30, 7, 12, 3]
 TOKENS = {"eos_token_id": END, "pad_token_id": PAD, "bos_token_id": 2}
 
-MODELS: dict[str, tuple[type[Any], Any]] = {
-    "gpt2": (GPT2LMHeadModel, GPT2Config(vocab_size=V, n_positions=64, n_embd=32, n_layer=2, n_head=4, **TOKENS)),
+MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "gpt2": (
+        "GPT2LMHeadModel",
+        "GPT2Config",
+        dict(vocab_size=V, n_positions=64, n_embd=32, n_layer=2, n_head=4, **TOKENS),
+    ),
     "llama": (
-        LlamaForCausalLM,
-        LlamaConfig(
+        "LlamaForCausalLM",
+        "LlamaConfig",
+        dict(
             vocab_size=V,
             hidden_size=32,
             intermediate_size=48,
@@ -43,14 +38,16 @@ MODELS: dict[str, tuple[type[Any], Any]] = {
         ),
     ),
     "t5": (
-        T5ForConditionalGeneration,
-        T5Config(
+        "T5ForConditionalGeneration",
+        "T5Config",
+        dict(
             vocab_size=V, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, decoder_start_token_id=PAD, **TOKENS
         ),
     ),
     "bart": (
-        BartForConditionalGeneration,
-        BartConfig(
+        "BartForConditionalGeneration",
+        "BartConfig",
+        dict(
             vocab_size=V,
             d_model=32,
             encoder_layers=2,
@@ -66,13 +63,16 @@ MODELS: dict[str, tuple[type[Any], Any]] = {
         ),
     ),
 }
+"""By name: the class, that of its options, and these."""
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[AnyModel, Any]:
     """The same weights as our model and as theirs."""
-    kind, config = MODELS[request.param]
-    theirs = shake(kind(config), seed=1)
+    import transformers
+
+    kind, config, options = MODELS[request.param]
+    theirs = shake(getattr(transformers, kind)(getattr(transformers, config)(**options)), seed=1)
     folder: Path = save_theirs(theirs, tmp_path_factory.mktemp(request.param))
     ours, _ = load_model(folder)
     return ours, theirs

@@ -10,16 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers.generation.logits_process import (
-    LogitsProcessor,
-    MinPLogitsWarper,
-    RepetitionPenaltyLogitsProcessor,
-    SequenceBiasLogitsProcessor,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-    TypicalLogitsWarper,
-)
 
 from models.inference.sampling import SamplingConfig, as_floats, sample
 from models.inference.sampling_steps import SamplingState, drawn_token, sampling_steps, state_at
@@ -109,6 +99,17 @@ def test_bad_settings_are_refused() -> None:
 
 def warped(logits: torch.Tensor, seen: list[int], config: SamplingConfig) -> torch.Tensor:
     """The probabilities that transformers draws from, its steps in our order."""
+    from transformers.generation.logits_process import (
+        LogitsProcessor,
+        MinPLogitsWarper,
+        RepetitionPenaltyLogitsProcessor,
+        SequenceBiasLogitsProcessor,
+        TemperatureLogitsWarper,
+        TopKLogitsWarper,
+        TopPLogitsWarper,
+        TypicalLogitsWarper,
+    )
+
     steps: list[LogitsProcessor] = []
     if config.logit_bias:
         steps.append(SequenceBiasLogitsProcessor([[[id], float(bias)] for id, bias in config.logit_bias]))

@@ -12,8 +12,6 @@ from models import load_model
 from models.architecture.transformer import Encoder
 from tests.models.interop.support import assert_close, padding_masks, shake
 
-from transformers import BertConfig  # isort: skip  (after support, which keeps it offline)
-
 VOCAB, CONTEXT = 61, 20
 ACTIVATIONS = ("gelu", "gelu_new", "relu", "relu2", "gelu_python", "gelu_pytorch_tanh", "gelu_fast")
 
@@ -34,6 +32,8 @@ def _random_options(seed: int) -> dict[str, Any]:
 
 
 def make_bert(architecture: Any, seed: int, *arguments: Any, **options: Any) -> Any:
+    from transformers import BertConfig
+
     return shake(architecture(BertConfig(**{**_random_options(seed), **options}), *arguments), seed)
 
 

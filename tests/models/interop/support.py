@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before anything imports transformers
-
 import json
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path

@@ -17,16 +17,11 @@ from tests.models.interop.support import (
     save_theirs,
 )
 
-from transformers import (  # isort: skip  (after support, which keeps it offline)
-    BertForMaskedLM,
-    BertForSequenceClassification,
-    BertForTokenClassification,
-    BertModel,
-)
-
 
 @pytest.mark.parametrize("seed", range(7))
 def test_masked_tokens(tmp_path: Path, seed: int) -> None:
+    from transformers import BertForMaskedLM
+
     theirs = make_bert(BertForMaskedLM, seed)
     ours = compare(save_theirs(theirs, tmp_path, sharded=seed == 0), theirs)
     assert ours.config.head == "language"
@@ -35,6 +30,8 @@ def test_masked_tokens(tmp_path: Path, seed: int) -> None:
 
 
 def test_an_untied_output_embedding(tmp_path: Path) -> None:
+    from transformers import BertForMaskedLM
+
     theirs = make_bert(BertForMaskedLM, 1, tie_word_embeddings=False)
     ours = compare(save_theirs(theirs, tmp_path), theirs)
     assert not ours.config.tied_embeddings
@@ -42,6 +39,8 @@ def test_an_untied_output_embedding(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("has_pooler", [True, False])
 def test_hidden_states(tmp_path: Path, has_pooler: bool) -> None:
+    from transformers import BertModel
+
     theirs = make_bert(BertModel, 2, has_pooler)
     ours = compare(save_theirs(theirs, tmp_path), theirs)
     assert ours.head is None
@@ -49,15 +48,19 @@ def test_hidden_states(tmp_path: Path, has_pooler: bool) -> None:
 
 
 @pytest.mark.parametrize("n_label", [1, 2, 5])
-@pytest.mark.parametrize("architecture", [BertForSequenceClassification, BertForTokenClassification])
-def test_labels(tmp_path: Path, architecture: Any, n_label: int) -> None:
-    theirs = make_bert(architecture, n_label, num_labels=n_label)
+@pytest.mark.parametrize("architecture", ["BertForSequenceClassification", "BertForTokenClassification"])
+def test_labels(tmp_path: Path, architecture: str, n_label: int) -> None:
+    import transformers
+
+    theirs = make_bert(getattr(transformers, architecture), n_label, num_labels=n_label)
     ours = compare(save_theirs(theirs, tmp_path), theirs)
     assert ours.config.n_label == n_label
 
 
 def test_older_spellings(tmp_path: Path) -> None:
     """Files from TensorFlow, without the prefix, with copies of what is tied, and with leftovers of pretraining."""
+    from transformers import BertForMaskedLM
+
     theirs = make_bert(BertForMaskedLM, 3)
     save_theirs(theirs, tmp_path)
 
@@ -76,6 +79,8 @@ def test_older_spellings(tmp_path: Path) -> None:
 
 
 def test_a_model_without_its_prefix(tmp_path: Path) -> None:
+    from transformers import BertForMaskedLM
+
     theirs = make_bert(BertForMaskedLM, 4)
     save_theirs(theirs, tmp_path)
     rename_tensors(tmp_path, lambda name: [name.removeprefix("bert.")])
@@ -83,6 +88,8 @@ def test_a_model_without_its_prefix(tmp_path: Path) -> None:
 
 
 def test_a_headless_model_with_a_prefix(tmp_path: Path) -> None:
+    from transformers import BertModel
+
     theirs = make_bert(BertModel, 4)
     save_theirs(theirs, tmp_path)
     rename_tensors(tmp_path, lambda name: [f"bert.{name}"])
@@ -108,6 +115,8 @@ def test_a_headless_model_with_a_prefix(tmp_path: Path) -> None:
     ],
 )
 def test_unsupported_options_are_named(tmp_path: Path, options: dict[str, Any], named: str) -> None:
+    from transformers import BertForMaskedLM
+
     save_theirs(make_bert(BertForMaskedLM, 5, num_attention_heads=2), tmp_path)
     change_config(tmp_path, **options)
     with pytest.raises(ValueError, match=named) as caught:
@@ -116,6 +125,8 @@ def test_unsupported_options_are_named(tmp_path: Path, options: dict[str, Any], 
 
 
 def test_a_copy_that_differs_is_refused(tmp_path: Path) -> None:
+    from transformers import BertForMaskedLM
+
     theirs = make_bert(BertForMaskedLM, 6, tie_word_embeddings=False)
     save_theirs(theirs, tmp_path)
     change_config(tmp_path, tie_word_embeddings=True)

@@ -14,20 +14,13 @@ from models import load_model
 from models.settings.model_config import ModelConfig
 from tests.models.interop.support import assert_close, padding_masks, save_theirs, shake
 
-from transformers import (  # isort: skip  (after support, which keeps it offline)
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-)
-
 VOCAB = 97
 CONTEXT = 24
 
 
 def gpt2(seed: int, **options: Any) -> Any:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
     config = GPT2Config(
         **{"vocab_size": VOCAB, "n_positions": CONTEXT, "n_embd": 32, "n_layer": 2, "n_head": 4, **options}
     )
@@ -48,10 +41,14 @@ def _sizes(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def llama(seed: int, **options: Any) -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     return shake(LlamaForCausalLM(LlamaConfig(**_sizes(options))), seed)
 
 
 def mistral(seed: int, **options: Any) -> Any:
+    from transformers import MistralConfig, MistralForCausalLM
+
     return shake(MistralForCausalLM(MistralConfig(**_sizes({"num_key_value_heads": 2, **options}))), seed)
 
 

@@ -19,8 +19,6 @@ from models.settings.presets import PRESETS
 from models.tokenizers import train_tokenizer
 from tests.models.interop.support import assert_close, drive
 
-from transformers import AutoModelForCausalLM, AutoTokenizer  # isort: skip  (after support, which keeps it offline)
-
 VOCAB = 300
 GPT2 = dataclasses.replace(PRESETS["gpt2-tiny"], vocab_size=VOCAB, context_length=20, n_layer=2, d_model=24)
 LLAMA = dataclasses.replace(PRESETS["llama-tiny"], vocab_size=VOCAB, context_length=20, n_layer=2, d_model=32)
@@ -66,6 +64,8 @@ def random_model(config: ModelConfig, seed: int = 0) -> AnyModel:
 
 @pytest.mark.parametrize("name", DESIGNS)
 def test_transformers_computes_the_same(name: str, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
     model = random_model(DESIGNS[name])
     events, out = drive(export_hf(model, None, tmp_path / "out", shard_bytes=20_000 if "bias" in name else 10**9))
     progress = [event for event in events if isinstance(event, Progress)]
@@ -89,6 +89,8 @@ def test_transformers_computes_the_same(name: str, tmp_path: Path) -> None:
 
 
 def test_the_tokenizer_goes_along(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     tokenizer = train_tokenizer(["Anna has a red ball. Ben has a blue ball."] * 20, "bpe", VOCAB)
     model = random_model(dataclasses.replace(LLAMA, vocab_size=tokenizer.get_vocab_size()))
     _, out = drive(export_hf(model.to(torch.bfloat16), tokenizer, tmp_path / "out"))

@@ -20,8 +20,6 @@ from models.training.objective import weighted_nll
 from tests.models.interop.support import padding_masks, save_theirs, shake
 from tests.models.interop.test_round_trips import build, export
 
-import transformers  # isort: skip  (after support, which keeps it offline)
-
 VOCAB, CONTEXT, PAD, END = 41, 24, 0, 1
 _SIZES = {"vocab_size": VOCAB, "pad_token_id": PAD, "eos_token_id": END}
 _GPT2 = {"n_positions": CONTEXT, "n_embd": 32, "n_layer": 2, "n_head": 4, **_SIZES}
@@ -65,6 +63,8 @@ CLASSES = [
 
 
 def make_theirs(family: str, ending: str) -> Any:
+    import transformers
+
     n_label = 2 if ending == "ForQuestionAnswering" else 3
     config = getattr(transformers, f"{family}Config")(**FAMILIES[family], num_labels=n_label)
     return shake(getattr(transformers, family + ending)(config), 3)

@@ -19,13 +19,13 @@ from tests.models.interop import one_text
 from tests.models.interop.support import assert_close, padding_masks, save_theirs
 from tests.models.interop.two_texts import compare, make_bart, make_t5
 
-import transformers  # isort: skip  (after support, which keeps it offline)
-
 SMALL = {"vocab_size": 41, "context_length": 24, "d_model": 32, "init_std": 0.3}
 
 
 def export(model: AnyModel, out: Path, labels: Sequence[str] = ()) -> Any:
     """Export, and load with the class that config.json names; nothing may be missing, left over or of another shape."""
+    import transformers
+
     events: Generator[Any, None, Path] = export_hf(model, None, out, labels=labels)
     for _ in events:
         pass
@@ -104,6 +104,8 @@ def test_encoder_decoders(tmp_path: Path, name: str) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("seed", range(3))
 def test_imported_models_are_exported_unchanged(tmp_path: Path, seed: int) -> None:
+    import transformers
+
     for make in (make_bart, make_t5):
         theirs = make(seed)
         folder = tmp_path / make.__name__

@@ -12,13 +12,6 @@ from models import load_model
 from models.architecture.transformer import EncoderDecoder
 from tests.models.interop.support import assert_close, padding_masks, shake
 
-from transformers import (  # isort: skip  (after support, which keeps it offline)
-    BartConfig,
-    BartForConditionalGeneration,
-    T5Config,
-    T5ForConditionalGeneration,
-)
-
 T5_CONTEXT = 40
 T5_ACTIVATIONS = ("relu", "gated-gelu", "gelu", "gated-silu", "gelu_new", "gated-gelu_python", "relu2")
 
@@ -45,6 +38,8 @@ def _t5_options(seed: int) -> dict[str, Any]:
 
 def make_t5(seed: int, *, own_table: bool = False, **options: Any) -> Any:
     """`own_table`: with one for the logits, as in the published weights of version 1.1."""
+    from transformers import T5Config, T5ForConditionalGeneration
+
     theirs = T5ForConditionalGeneration(T5Config(**{**_t5_options(seed), **options}))
     if own_table:
         theirs.lm_head.weight = torch.nn.Parameter(torch.empty_like(theirs.shared.weight))
@@ -73,6 +68,8 @@ def _bart_options(seed: int) -> dict[str, Any]:
 
 
 def make_bart(seed: int, **options: Any) -> Any:
+    from transformers import BartConfig, BartForConditionalGeneration
+
     theirs = shake(BartForConditionalGeneration(BartConfig(**{**_bart_options(seed), **options})), seed)
     if seed % 3:
         torch.nn.init.normal_(theirs.final_logits_bias)

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn import metrics as sk
-from sklearn.calibration import calibration_curve
 
 from models.metrics.classification import score_classification, score_multi_label
 
@@ -29,6 +27,8 @@ def _draw(n: int, k: int = 4, seed: int = 0) -> tuple[list[str], list[str], np.n
 @settings(max_examples=30, deadline=None)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_one_label_per_item_equals_scikit_learn(pairs: list[tuple[str, str]]) -> None:
+    from sklearn import metrics as sk
+
     gold, predicted = map(list, zip(*pairs, strict=True))
     report = score_classification(gold, predicted, resamples=0)
     averages = report.details["averages"]
@@ -47,6 +47,9 @@ def test_one_label_per_item_equals_scikit_learn(pairs: list[tuple[str, str]]) ->
 
 
 def test_probabilities_give_auc_and_calibration() -> None:
+    from sklearn import metrics as sk
+    from sklearn.calibration import calibration_curve
+
     gold, predicted, probabilities = _draw(400)
     report = score_classification(gold, predicted, labels=LABELS, probabilities=probabilities, resamples=0)
     assert report.scores["auc"].value == pytest.approx(
@@ -63,6 +66,8 @@ def test_probabilities_give_auc_and_calibration() -> None:
 
 
 def test_auc_with_ties_and_two_labels() -> None:
+    from sklearn import metrics as sk
+
     gold = ["no", "yes", "no", "yes", "yes"]
     probabilities = np.array([[0.5, 0.5], [0.5, 0.5], [0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
     report = score_classification(gold, gold, labels=("no", "yes"), probabilities=probabilities, resamples=0)
@@ -123,6 +128,8 @@ def test_unequal_lengths_are_refused() -> None:
 @given(st.lists(st.tuples(st.sets(st.sampled_from(LABELS)), st.sets(st.sampled_from(LABELS))), max_size=12))
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_several_labels_equal_scikit_learn(pairs: list[tuple[set[str], set[str]]]) -> None:
+    from sklearn import metrics as sk
+
     gold, predicted = [g for g, _ in pairs], [p for _, p in pairs]
     report = score_multi_label(gold, predicted, labels=LABELS, resamples=0)
     if not any(g or p for g, p in pairs):

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
-from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
 from models.metrics.regression import score_regression
 
@@ -17,6 +15,9 @@ scores = st.floats(-1e6, 1e6).map(lambda x: round(x, 2))
 @given(st.lists(st.tuples(scores, scores), min_size=2, max_size=30))
 @settings(deadline=None)
 def test_values_equal_the_references(pairs: list[tuple[float, float]]) -> None:
+    from scipy import stats
+    from sklearn.metrics import mean_absolute_error, root_mean_squared_error
+
     gold, predicted = map(list, zip(*pairs, strict=True))
     report = score_regression(gold, predicted, resamples=0)
     assert report.scores["mae"].value == pytest.approx(mean_absolute_error(gold, predicted))
@@ -31,6 +32,8 @@ def test_values_equal_the_references(pairs: list[tuple[float, float]]) -> None:
 
 def test_a_drawing_of_items_has_its_own_ranks() -> None:
     """The interval of Spearman's ρ is that of drawings that are ranked anew."""
+    from scipy import stats
+
     rng = np.random.default_rng(3)
     x = rng.normal(size=25).round(1)
     y = (x + rng.normal(size=25)).round(1)

@@ -5,10 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nervaluate import Evaluator
-from seqeval import scheme as reference_schemes
-from seqeval.metrics import accuracy_score, classification_report, f1_score
-from seqeval.metrics.sequence_labeling import get_entities
 
 from models.metrics.tagging import Entity, entities, iob2, score_tagging
 
@@ -25,6 +21,8 @@ def _tag_lists(prefixes: str, **sizes: int) -> st.SearchStrategy[list[str]]:
 @given(data=st.data())
 @settings(deadline=None)
 def test_strict_entities_equal_seqeval(scheme: str, data: st.DataObject) -> None:
+    from seqeval import scheme as reference_schemes
+
     tags = data.draw(_tag_lists(PREFIXES[scheme], max_size=12))
     found = reference_schemes.Tokens(tags, scheme=getattr(reference_schemes, scheme)).entities
     assert entities(tags, scheme) == [Entity(e.start, e.end, e.tag) for e in found]
@@ -33,6 +31,8 @@ def test_strict_entities_equal_seqeval(scheme: str, data: st.DataObject) -> None
 @given(_tag_lists("IBES", max_size=12))
 @settings(deadline=None)
 def test_forgiving_entities_equal_seqeval(tags: list[str]) -> None:
+    from seqeval.metrics.sequence_labeling import get_entities
+
     assert entities(tags) == [Entity(start, end + 1, kind) for kind, start, end in get_entities(tags)]
 
 
@@ -75,6 +75,8 @@ tagged_rows = st.lists(
 @settings(max_examples=50, deadline=None)
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
 def test_scores_equal_seqeval(rows: list[tuple[list[str], list[str]]]) -> None:
+    from seqeval.metrics import accuracy_score, classification_report, f1_score
+
     gold, predicted = map(list, zip(*rows, strict=True))
     report = score_tagging(gold, predicted, resamples=0)
     assert report.scores["token_accuracy"].value == pytest.approx(accuracy_score(gold, predicted))
@@ -93,6 +95,8 @@ def test_scores_equal_seqeval(rows: list[tuple[list[str], list[str]]]) -> None:
 @given(tagged_rows)
 @settings(max_examples=50, deadline=None)
 def test_nearly_right_entities_equal_nervaluate(rows: list[tuple[list[str], list[str]]]) -> None:
+    from nervaluate import Evaluator
+
     gold, predicted = map(list, zip(*rows, strict=True))
 
     def as_spans(tags: list[str]) -> list[dict[str, str | int]]:

@@ -5,12 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
-import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rouge_score.rouge_scorer import RougeScorer
-from sacrebleu.metrics import BLEU, CHRF
-from sacrebleu.significance import PairedTest
 
 from models.metrics.answers import exact_match, score_answers, token_f1
 from models.metrics.report import compare
@@ -38,6 +34,8 @@ some_words = st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join)
 @given(some_words, some_words)
 @settings(deadline=None)
 def test_rouge_equals_rouge_score(reference: str, predicted: str) -> None:
+    from rouge_score.rouge_scorer import RougeScorer
+
     names = {"rouge1": "rouge_1", "rouge2": "rouge_2", "rougeL": "rouge_l", "rougeLsum": "rouge_lsum"}
     expected = RougeScorer(list(names)).score(reference, predicted)
     found = rouge(reference, predicted)
@@ -47,6 +45,9 @@ def test_rouge_equals_rouge_score(reference: str, predicted: str) -> None:
 
 
 def test_bleu_and_chrf_are_sacrebleus_with_its_signature() -> None:
+    import sacrebleu
+    from sacrebleu.metrics import BLEU, CHRF
+
     report = score_texts(ENGLISH, FRENCH, FOUND, resamples=0)
     for name, metric in (("bleu", BLEU()), ("chrf2", CHRF())):
         assert report.scores[name].value == pytest.approx(metric.corpus_score(FOUND, [FRENCH]).score)
@@ -67,6 +68,9 @@ def test_other_scores_of_texts() -> None:
 
 
 def test_paired_bootstrap_agrees_with_sacrebleu() -> None:
+    from sacrebleu.metrics import CHRF
+    from sacrebleu.significance import PairedTest
+
     gold, better, worse = FRENCH * 12, (FRENCH[:3] + FOUND[3:]) * 12, FOUND * 12
     ours = compare(*(score_texts(ENGLISH * 12, gold, texts, resamples=0) for texts in (worse, better)), metric="chrf2")
     test = PairedTest([("a", worse), ("b", better)], {"chrF2": CHRF(references=[gold])}, None, "bs", 1000)

@@ -200,6 +200,7 @@ def test_the_recipe_trains_and_evaluates_both(
         specs.TRAINING, steps=60, optimizer="muon", eval_interval=60, sample_interval=60, eval_batches=2
     )
     monkeypatch.setattr(specs, "TRAINING", training)
+    monkeypatch.setattr("models.pronouns.resolving.evaluation_pairs", lambda: evaluation_pairs(200))
     recipe = PronounRecipe(library, device="cpu")
     events = drive(recipe.events())
     assert [event.status for event in events if isinstance(event, Finished)] == ["finished", "finished"]

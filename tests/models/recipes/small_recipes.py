@@ -11,7 +11,7 @@ import pytest
 from models.data.tiny_world.tasks import corpora
 from models.recipes.tasks.table import TASK_RECIPES, TaskRecipe, with_steps
 
-N_ROWS = 20
+N_ROWS = 10
 """Of each split and group; in training four times as many."""
 
 

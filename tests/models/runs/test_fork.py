@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -19,12 +20,21 @@ from models.training.trainer import Trainer
 from tests.models.training.support import final_weights, make_run, numbers, result_of, train
 
 
-@pytest.fixture
-def source(library: Library, tiny_config: ModelConfig) -> RunFolder:
-    """A run of ten steps, with checkpoints of 3, 6, 9 and 10."""
-    run = make_run(library, dataclasses.replace(tiny_config, dropout=0.1), keep_checkpoints=9)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of ten steps, with checkpoints of 3, 6, 9 and 10, in a library of its own."""
+    library = Library(tmp_path_factory.mktemp("trained"))
+    small = ModelConfig(vocab_size=261, context_length=32, n_layer=2, n_head=2, d_model=32, conv_width=4, dropout=0.1)
+    run = make_run(library, small, keep_checkpoints=9)
     train(run, library)
     return RunFolder.open(run.folder)
+
+
+@pytest.fixture
+def source(library: Library, trained: RunFolder) -> RunFolder:
+    """A copy of it, in this test's library."""
+    shutil.copytree(trained.folder.parents[1], library.home, dirs_exist_ok=True)
+    return RunFolder.open(library.runs / trained.id)
 
 
 @pytest.mark.parametrize("step", [3, 6, None])

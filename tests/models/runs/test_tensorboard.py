@@ -4,7 +4,6 @@ import errno
 from pathlib import Path
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
@@ -14,6 +13,8 @@ from tests.models.training.support import make_run, train
 
 
 def test_tensorboard_reads_the_logged_values(library: Library, tiny_config: ModelConfig, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     run = make_run(library, tiny_config, layer_interval=5)
     train(run, library)
     run = RunFolder.open(run.folder)

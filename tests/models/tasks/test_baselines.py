@@ -6,8 +6,6 @@ import random
 from typing import Any
 
 import pytest
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.naive_bayes import MultinomialNB
 
 from models.settings.tasks import TASKS
 from models.tasks.baselines import (
@@ -41,6 +39,9 @@ def _sources(*texts: str) -> list[dict[str, Any]]:
 
 
 def test_naive_bayes_equals_scikit_learn() -> None:
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.naive_bayes import MultinomialNB
+
     rng = random.Random(0)
     rows = [
         {"text": " ".join(rng.choices(WORDS, k=6)).title(), "label": rng.choice(["ham", "spam", "spam"])}

@@ -211,7 +211,7 @@ def test_evaluate(run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert json.loads(path.with_suffix(".json").read_text("utf-8"))["headline"] == "macro_f1"
 
     assert main(["evaluate", run.id, "--data", "classification", "--split", "val"]) == 0
-    assert capsys.readouterr().out.startswith("Classification · classification-val · 60 rows\nMacro F1 ")
+    assert capsys.readouterr().out.startswith("Classification · classification, val · 60 rows\nMacro F1 ")
 
 
 def test_evaluate_refuses_in_one_sentence(

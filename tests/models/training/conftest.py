@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from models.events import TrainMetrics
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
+from models.training.trainer import Trainer
 from tests.models.training.support import make_run, train
 
 
@@ -27,3 +30,24 @@ def trained_at_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., R
         return runs[key]
 
     return run_of
+
+
+@pytest.fixture(scope="session")
+def stopped_at(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Library, ModelConfig, int], RunFolder]:
+    """A run in a library, stopped after a step: a copy of one that is trained once for all tests."""
+    originals: dict[str, RunFolder] = {}
+
+    def copy_to(library: Library, config: ModelConfig, step: int) -> RunFolder:
+        key = f"{config} {step}"
+        if key not in originals:
+            original = Library(tmp_path_factory.mktemp("stopped"))
+            originals[key] = make_run(original, config)
+            trainer = Trainer(originals[key], original, device="cpu")
+            for event in trainer.events():
+                if isinstance(event, TrainMetrics) and event.step == step:
+                    trainer.request_stop()
+        home = originals[key].folder.parent.parent
+        shutil.copytree(home, library.home, dirs_exist_ok=True)
+        return RunFolder.open(library.runs / originals[key].id)
+
+    return copy_to

@@ -21,6 +21,16 @@ from models.training.trainer import Trainer, prepare_run
 R = TypeVar("R")
 
 TEXT = "".join(f"Anna has {n} apples and Ben has {n * 7 % 31} pears.\n" for n in range(120))
+PRELOADED = (
+    "tests.models.training.support",
+    "tests.models.training.parallel.several",
+    "app.commands.train",
+    "models.training.parallel.sharding",
+    "torch._dynamo",  # DDP imports it
+    "torch.distributed.run",
+)
+"""What the process has in memory that others are forked off, so that they start at once."""
+
 TIMING = ("elapsed_s", "tokens_per_s", "memory_bytes", "peak_share")
 
 
@@ -93,7 +103,7 @@ def assert_same_end(run: RunFolder, reference: RunFolder) -> None:
 def fork(target: Callable[..., None], *args: Any, daemon: bool = True) -> ForkServerProcess:
     """A real process that calls `target(*args)`, forked off one that has torch in memory already: it takes no time."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.models.training.support", "tests.models.training.parallel.several"])
+    context.set_forkserver_preload(list(PRELOADED))
     process = context.Process(target=target, args=args, daemon=daemon)
     process.start()
     return process

@@ -21,7 +21,7 @@ from models.training.objective import weighted_nll
 from models.training.trainer import prepare_run
 from tests.models.training.support import result_of, train
 
-STEPS = 20
+STEPS = 12
 TRAIN = TrainConfig(
     steps=STEPS, batch_size=6, lr=0.01, warmup_steps=3, schedule="constant", eval_interval=0, sample_interval=0
 )

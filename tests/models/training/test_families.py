@@ -98,8 +98,9 @@ def test_rows_have_no_bits_per_byte_and_count_real_tokens(library: Library, conf
     assert [event.tokens for event in events if isinstance(event, TrainMetrics)][-1] == expected
 
 
-@pytest.mark.parametrize("name", DESIGNS)
-@pytest.mark.parametrize("how", ["stop", "close", "discard"])
+@pytest.mark.parametrize(
+    ("name", "how"), [("encoder-only", "stop"), ("encoder-decoder", "discard"), ("mixture", "close")]
+)
 def test_resume_is_exact(library: Library, name: str, how: str, trained_at_once: Callable[..., RunFolder]) -> None:
     config = dataclasses.replace(DESIGNS[name], dropout=0.1)
     settings = {"grad_accum_steps": 2, "keep_checkpoints": 9, "prompts": ("Anna has [MASK] apples", "Ben has")}
@@ -197,14 +198,14 @@ def test_chats_train_and_are_sampled(library: Library, config: ModelConfig) -> N
     assert samples(library, spec, run)["Say 3"].startswith(ARROW)
 
 
-LETTERS = "abcdefgh" * 300
+LETTERS = "abcd" * 600
 LOCAL: dict[str, Any] = {"position": "rope", "conv_width": 3}
 
 
 @pytest.mark.parametrize("norm_place", [{}, POST], ids=["pre", "post"])
 def test_an_encoder_masters_a_regular_text(library: Library, norm_place: dict[str, Any]) -> None:
-    config = dataclasses.replace(ENCODER, **LOCAL, **norm_place)
-    model, tokenizer, run = trained(library, config, LETTERS, steps=100, batch_size=8)
+    config = dataclasses.replace(ENCODER, n_layer=1, **LOCAL, **norm_place)
+    model, tokenizer, run = trained(library, config, LETTERS, steps=80, batch_size=8, lr=0.01, muon_lr=0.05)
     corpus = open_corpus(library, run.lineage["corpus"]["sha256"])
     batch = make_batches(corpus, tokenizer, run.spec.model, run.spec.train, "val").batch(0)
     with torch.no_grad():
@@ -214,10 +215,10 @@ def test_an_encoder_masters_a_regular_text(library: Library, norm_place: dict[st
     assert (guesses == batch.targets)[hidden].float().mean() > 0.95
 
 
-@pytest.mark.parametrize(("norm_place", "steps"), [({}, 200), (POST, 130)], ids=["pre", "post"])
+@pytest.mark.parametrize(("norm_place", "steps"), [({}, 130), (POST, 160)], ids=["pre", "post"])
 def test_an_encoder_decoder_masters_a_regular_text(library: Library, norm_place: dict[str, Any], steps: int) -> None:
     config = dataclasses.replace(PAIR, **LOCAL, **norm_place)
-    model, tokenizer, _ = trained(library, config, LETTERS, steps=steps, batch_size=16, lr=0.01, muon_lr=0.05)
+    model, tokenizer, _ = trained(library, config, LETTERS, steps=steps, batch_size=12, lr=0.01, muon_lr=0.05)
     assert isinstance(model, EncoderDecoder)
     sentinels, end = sentinel_ids(tokenizer), end_id(tokenizer)
     assert end is not None
@@ -232,7 +233,7 @@ def test_an_encoder_decoder_masters_a_regular_text(library: Library, norm_place:
 
 
 def test_a_denoiser_masters_a_regular_text(library: Library) -> None:
-    model, tokenizer, run = trained(library, DENOISER, LETTERS, steps=90, batch_size=16)
+    model, tokenizer, run = trained(library, DENOISER, LETTERS, steps=60, batch_size=16)
     corpus = open_corpus(library, run.lineage["corpus"]["sha256"])
     batch = make_batches(corpus, tokenizer, run.spec.model, run.spec.train, "val").batch(0)
     assert isinstance(model, EncoderDecoder)

@@ -15,20 +15,38 @@ from tests.models.training.support import assert_same_end, make_run, train
 SETTINGS = {"eval_interval": 3, "sample_interval": 3, "keep_checkpoints": 9}
 
 
+def train_with_change(run: RunFolder, library: Library, kind: type[Event], *, stops: bool) -> None:
+    """Train with another learning rate from an event of step 6 on, at which the training may end, too."""
+    trainer = Trainer(run, library, device="cpu")
+    for event in trainer.events():
+        if isinstance(event, kind) and trainer.step == 6:
+            trainer.set_lr(0.25)
+            if stops:
+                trainer.request_stop()
+
+
+@pytest.fixture(scope="module")
+def references(tmp_path_factory: pytest.TempPathFactory) -> tuple[Library, dict[type[Event], RunFolder]]:
+    """A library for the runs that were not stopped, once a test has trained them."""
+    return Library(tmp_path_factory.mktemp("reference")), {}
+
+
 @pytest.mark.parametrize("kind", [MicroStep, TrainMetrics, ValMetrics, SampleMade, Saved])
 def test_a_learning_rate_set_with_a_stop_at_a_checkpoint_is_saved(
-    library: Library, tiny_config: ModelConfig, kind: type[Event]
+    library: Library,
+    tiny_config: ModelConfig,
+    kind: type[Event],
+    references: tuple[Library, dict[type[Event], RunFolder]],
 ) -> None:
-    reference, run = make_run(library, tiny_config, **SETTINGS), make_run(library, tiny_config, **SETTINGS)
-    for folder, stops in ((reference, False), (run, True)):
-        trainer = Trainer(folder, library, device="cpu")
-        for event in trainer.events():
-            if isinstance(event, kind) and trainer.step == 6:
-                trainer.set_lr(0.25)
-                if stops:
-                    trainer.request_stop()
+    elsewhere, trained = references
+    when = Saved if kind is Saved else TrainMetrics  # only what is set at a Saved comes a step later
+    if when not in trained:
+        trained[when] = make_run(elsewhere, tiny_config, **SETTINGS)
+        train_with_change(trained[when], elsewhere, when, stops=False)
+    run = make_run(library, tiny_config, **SETTINGS)
+    train_with_change(run, library, kind, stops=True)
     train(run, library)
-    assert_same_end(run, reference)
+    assert_same_end(run, trained[when])
     state = json.loads((run.checkpoint_path(10) / "state.json").read_text())
     assert state["lr_scale"] == 0.25
 

@@ -35,8 +35,6 @@ from models.training.update import compute_gradients
 from tests.models.interop.support import drive
 from tests.models.training.support import result_of
 
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM  # isort: skip  (after support: keeps it offline)
-
 CONTEXT = 48
 SMALL: dict[str, Any] = {"context_length": CONTEXT, "n_layer": 2, "d_model": 32, "n_head": 2}
 DESIGNS = {
@@ -118,6 +116,8 @@ def masked(targets: Tensor, weights: Tensor) -> Tensor:
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 def test_loss_and_gradients_of_replies_are_those_of_transformers(name: str, library: Library, tmp_path: Path) -> None:
     """Over three micro-batches of different lengths: num_items_in_batch is that of all of them together."""
+    from transformers import AutoModelForCausalLM
+
     run = prepared(library, DESIGNS[name], CHATS[:12], "chat")
     context, loss = with_gradients(run, library)
     theirs = exported(context.model, context.tokenizer, tmp_path / "weights", AutoModelForCausalLM)
@@ -141,6 +141,8 @@ def test_loss_and_gradients_of_replies_are_those_of_transformers(name: str, libr
 
 @pytest.mark.parametrize("name", ["t5", "bart"])
 def test_loss_and_gradients_of_targets_are_those_of_transformers(name: str, library: Library, tmp_path: Path) -> None:
+    from transformers import AutoModelForSeq2SeqLM
+
     run = prepared(library, DESIGNS[name], PAIRS, "text-to-text", context_loss_weight=1.0)
     context, loss = with_gradients(run, library)
     theirs = exported(context.model, context.tokenizer, tmp_path / "weights", AutoModelForSeq2SeqLM)

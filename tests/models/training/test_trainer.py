@@ -61,7 +61,7 @@ def test_events_and_logs_agree(library: Library, tiny_config: ModelConfig) -> No
 
 
 def test_the_loss_starts_at_chance_and_a_batch_can_be_overfitted(library: Library, tiny_config: ModelConfig) -> None:
-    run = make_run(library, tiny_config, steps=60, batch_size=32, lr=0.01, muon_lr=0.05)
+    run = make_run(library, tiny_config, steps=60, batch_size=12, lr=0.01, muon_lr=0.05, sample_interval=0)
     losses = [event.loss for event in of_kind(train(run, library), TrainMetrics)]
     assert losses[0] == pytest.approx(math.log(261), rel=0.02)
     assert losses[-1] < 1.2
@@ -245,11 +245,11 @@ def test_the_time_left_is_that_of_this_session() -> None:
 
 
 def test_metrics_are_the_same_on_every_first_run(library: Library, tiny_config: ModelConfig) -> None:
-    one, two = make_run(library, tiny_config), make_run(library, tiny_config)
+    one, two = (make_run(library, tiny_config, steps=5) for _ in range(2))
     train(one, library)
     torch.rand(3)
     train(two, library)
     assert numbers(one) == numbers(two)
-    other_seed = make_run(library, tiny_config, seed=1)
+    other_seed = make_run(library, tiny_config, steps=5, seed=1)
     train(other_seed, library)
     assert numbers(other_seed) != numbers(one)

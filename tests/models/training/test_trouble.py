@@ -30,7 +30,9 @@ def train_with(run: RunFolder, library: Library, meddle: Callable[[Trainer, Even
     return seen
 
 
-def test_a_nonfinite_loss_stops_at_once(library: Library, tiny_config: ModelConfig) -> None:
+def test_a_nonfinite_loss_stops_at_once(
+    library: Library, tiny_config: ModelConfig, trained_at_once: Callable[..., RunFolder]
+) -> None:
     run = make_run(library, tiny_config, grad_accum_steps=2)
 
     def break_it(trainer: Trainer, event: Event) -> None:
@@ -49,8 +51,7 @@ def test_a_nonfinite_loss_stops_at_once(library: Library, tiny_config: ModelConf
     assert event["event"] == "failed"
     assert "step 6" in event["detail"]
 
-    reference = make_run(library, tiny_config, grad_accum_steps=2)
-    train(reference, library)
+    reference = trained_at_once(tiny_config, grad_accum_steps=2)
     train(run, library)  # the weights are those of the checkpoint again
     assert numbers(run) == numbers(reference)
 
@@ -142,14 +143,24 @@ def test_an_unexpected_error_is_raised_unchanged(
     assert RunFolder.open(run.folder).status == "failed"  # and the lock is free
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize("what", ["rows", "checkpoints", "run.json"])
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [
+        ("rows", errno.ENOSPC),
+        ("rows", errno.EDQUOT),
+        ("checkpoints", errno.ENOSPC),
+        ("run.json", errno.ENOSPC),
+    ],
+)
 def test_a_full_disk_blocks_and_loses_nothing(
-    library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch, code: int, what: str
+    library: Library,
+    tiny_config: ModelConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    code: int,
+    trained_at_once: Callable[..., RunFolder],
 ) -> None:
-    reference = make_run(library, tiny_config)
-    train(reference, library)
-    run = make_run(library, tiny_config)
+    reference, run = trained_at_once(tiny_config), make_run(library, tiny_config)
     full = [False]
     real_write, real_write_synced, real_replace = os.write, checkpoint.write_synced, os.replace
 

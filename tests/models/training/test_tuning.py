@@ -5,7 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -63,6 +63,36 @@ def tuned_run(library: Library, parent: RunFolder, mode: str, **settings: Any) -
     return result_of(prepare_run(library, tuned_spec(library, parent, mode, **settings)))
 
 
+class Tuned(NamedTuple):
+    """A run that was trained to its end in `library`, and the model as it was in memory then."""
+
+    library: Library
+    run: RunFolder
+    model: AnyModel
+
+
+@pytest.fixture(scope="module")
+def all_tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Library, dict[str, Tuned]]:
+    """What `tuned` has trained so far, and the library of it."""
+    return Library(tmp_path_factory.mktemp("tuned")), {}
+
+
+@pytest.fixture
+def tuned(all_tuned: tuple[Library, dict[str, Tuned]], parent: RunFolder) -> Callable[[str], Tuned]:
+    """The run of a mode, trained in one go, once for all tests; they must leave it as it is."""
+    library, done = all_tuned
+
+    def tuned_in(mode: str) -> Tuned:
+        if mode not in done:
+            run = tuned_run(library, parent, mode, keep_checkpoints=9)
+            trainer = Trainer(run, library, device="cpu")
+            list(trainer.events())
+            done[mode] = Tuned(library, RunFolder.open(run.folder), trainer.model)
+        return done[mode]
+
+    return tuned_in
+
+
 def weights_of(path: Path) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in load_model(path)[0].state_dict().items()}
 
@@ -103,12 +133,11 @@ TRAINED = {
 
 @pytest.mark.parametrize("mode", MODES)
 def test_what_is_frozen_stays_bit_for_bit_and_only_the_rest_is_saved(
-    library: Library, parent: RunFolder, mode: str
+    parent: RunFolder, mode: str, tuned: Callable[[str], Tuned]
 ) -> None:
-    run = tuned_run(library, parent, mode)
-    train(run, library)
+    run = tuned(mode).run
     counted = cost.trained(run.spec.model, run.spec.tune).total
-    assert RunFolder.open(run.folder).measured["trained_parameters"] == counted
+    assert run.measured["trained_parameters"] == counted
     before, after, saved = weights_of(parent.folder), weights_of(run.folder), final_weights(run)
     changed = {name for name in after if not torch.equal(before[name], after[name])}
     assert all(re.match(TRAINED[mode], name) for name in saved)
@@ -121,11 +150,9 @@ def test_what_is_frozen_stays_bit_for_bit_and_only_the_rest_is_saved(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_loaded_run_computes_what_was_trained(library: Library, parent: RunFolder, mode: str) -> None:
-    run = tuned_run(library, parent, mode)
-    trainer = Trainer(run, library, device="cpu")
-    list(trainer.events())
-    trained, loaded = logits(trainer.model), logits(load_model(run.folder)[0])
+def test_a_loaded_run_computes_what_was_trained(parent: RunFolder, mode: str, tuned: Callable[[str], Tuned]) -> None:
+    _, run, model = tuned(mode)
+    trained, loaded = logits(model), logits(load_model(run.folder)[0])
     assert (trained - loaded).abs().max() < 1e-5
     if mode in ("all", "last", "head"):
         assert torch.equal(trained, loaded)
@@ -134,10 +161,9 @@ def test_a_loaded_run_computes_what_was_trained(library: Library, parent: RunFol
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_tuned_run_resumes_exactly_without_its_parent(
-    library: Library, tmp_path: Path, parent: RunFolder, mode: str
+    library: Library, tmp_path: Path, parent: RunFolder, mode: str, tuned: Callable[[str], Tuned]
 ) -> None:
-    reference = tuned_run(library, parent, mode, keep_checkpoints=9)
-    train(reference, library)
+    reference = tuned(mode).run
     copy = shutil.copytree(parent.folder, tmp_path / "parent")
     run = tuned_run(library, RunFolder.open(copy), mode, keep_checkpoints=9)
     shutil.rmtree(copy)
@@ -167,9 +193,8 @@ def test_its_lineage_names_the_parent_and_what_that_learned(library: Library, pa
 
 
 @pytest.mark.parametrize("mode", ["all", "lora"])
-def test_a_fork_and_a_run_like_a_tuned_one(library: Library, parent: RunFolder, mode: str) -> None:
-    run = tuned_run(library, parent, mode, keep_checkpoints=9)
-    train(run, library)
+def test_a_fork_and_a_run_like_a_tuned_one(parent: RunFolder, mode: str, tuned: Callable[[str], Tuned]) -> None:
+    library, run, _ = tuned(mode)
     fork = fork_run(library, run, 6)
     train(fork, library)
     assert_same_weights(weights_of(fork.folder), weights_of(run.folder))
@@ -179,11 +204,9 @@ def test_a_fork_and_a_run_like_a_tuned_one(library: Library, parent: RunFolder, 
     assert_same_weights(weights_of(again.folder), weights_of(run.folder))
 
 
-def test_adapters_are_merged_and_put_back_bit_for_bit(library: Library, parent: RunFolder) -> None:
-    run = tuned_run(library, parent, "lora")
-    trainer = Trainer(run, library, device="cpu")
-    list(trainer.events())
-    model, before = trainer.model, {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+def test_adapters_are_merged_and_put_back_bit_for_bit(tuned: Callable[[str], Tuned]) -> None:
+    _, run, model = tuned("lora")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     apart = logits(model)
     with merged(model):
         assert_same_weights(dict(model.state_dict()), weights_of(run.folder))

@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import openai
 import pytest
 import torch
 from tokenizers import Tokenizer
@@ -22,6 +22,9 @@ from models.architecture.transformer import AnyModel, Decoder, Encoder
 from models.chat.template_config import ChatTemplateConfig
 from models.settings.model_config import ModelConfig
 from models.tokenizers import MIN_VOCAB_SIZE
+
+if TYPE_CHECKING:
+    import openai
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ def encoder_endpoint(byte_tokenizer: Tokenizer) -> Iterator[Endpoint]:
 @pytest.fixture
 def client(endpoint: Endpoint) -> Iterator[openai.OpenAI]:
     """The official client."""
+    import openai
+
     with openai.OpenAI(base_url=endpoint.url, api_key="none", max_retries=0, timeout=240) as client:
         yield client
 

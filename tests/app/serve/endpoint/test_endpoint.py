@@ -8,8 +8,8 @@ import itertools
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from typing import TYPE_CHECKING
 
-import openai
 import pytest
 import torch
 
@@ -25,6 +25,9 @@ from models.tokenizers import IncrementalDecoder, TokenBytes, decode, encode_tex
 from models.tokenizers.special_tokens import end_id
 from tests.app.serve.endpoint.conftest import Endpoint, until
 from tests.models.every_cut import EVERY_CUT
+
+if TYPE_CHECKING:
+    import openai
 
 ASKED = [{"role": "user", "content": "Where is Ben?"}]
 
@@ -51,6 +54,8 @@ def no_end(endpoint: Endpoint) -> dict[str, int]:
 
 
 def test_models(client: openai.OpenAI) -> None:
+    import openai
+
     assert [model.id for model in client.models.list()] == ["tiny"]
     assert client.models.retrieve("20260101-000000-tiny").id == "tiny"
     with pytest.raises(openai.NotFoundError, match="no model “gpt-5” here"):
@@ -192,6 +197,7 @@ def test_penalties_and_biases_arrive(client: openai.OpenAI, endpoint: Endpoint) 
 
 
 def test_two_clients_are_served_at_the_same_time(client: openai.OpenAI, endpoint: Endpoint) -> None:
+
     def ask() -> openai.Stream[openai.types.chat.ChatCompletionChunk]:
         return client.chat.completions.create(
             model="tiny", messages=ASKED, logit_bias=no_end(endpoint), max_tokens=20_000, stream=True

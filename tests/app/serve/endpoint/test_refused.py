@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-import openai
 import pytest
 import torch
 from tokenizers import Tokenizer
@@ -201,6 +200,8 @@ def test_a_request_that_fails_is_no_longer_open(endpoint: Endpoint, monkeypatch:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_diverged_model_is_an_error_with_a_message(endpoint: Endpoint, stream: bool) -> None:
+    import openai
+
     weight = next(endpoint.model.parameters())
     before = weight.detach().clone()
     with torch.no_grad():

@@ -120,14 +120,14 @@ def test_the_corpus_is_that_of_its_edition() -> None:
 
 
 def test_a_corpus_is_generated_once(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiny_world, "N_TRAIN", 2100)
+    monkeypatch.setattr(tiny_world, "N_TRAIN", 1990)
     monkeypatch.setattr(tiny_world, "N_VAL", 20)
     building = tiny_world.build_tiny_world_corpus(library, 5)
-    assert next(building) == Progress(done=2000, total=2120)
+    assert next(building) == Progress(done=2000, total=2010)
     corpus = result_of(building)
     assert (corpus.seed, corpus.has_chats) == (5, True)
     train, val = corpus.read_examples("train"), corpus.read_examples("val")
-    assert (len(train), len(val)) == (2100, 20)
+    assert (len(train), len(val)) == (1990, 20)
     assert not {json.dumps(row) for row in train} & {json.dumps(row) for row in val}
     with pytest.raises(StopIteration) as done:
         next(tiny_world.build_tiny_world_corpus(library, 5))

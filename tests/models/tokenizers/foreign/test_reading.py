@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, implementations, models, pre_tokenizers
-from transformers import BertTokenizer
 
 from models.tokenizers import train_tokenizer
 from models.tokenizers.foreign.reading import find_tokenizer_file, read_foreign
@@ -110,6 +109,8 @@ def test_other_kinds_of_bpe_are_rejected(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lower", [True, False])
 def test_word_pieces(lower: bool, word_pieces: list[str], tmp_path: Path) -> None:
+    from transformers import BertTokenizer
+
     folder = write_words(tmp_path / "it", word_pieces, do_lower_case=lower, tokenizer_class="BertTokenizer")
     theirs = implementations.BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=lower)
     theirs_too = BertTokenizer(str(folder / "vocab.txt"), do_lower_case=lower)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 from tokenizers import Tokenizer
-from transformers import PreTrainedTokenizerFast
 
 from models.settings.tokenizer_options import UNKNOWN, pre_tokenizers_of, used_options
 from models.tokenizers import (
@@ -50,6 +49,8 @@ def combinations() -> list[tuple[str, TokenizerOptions]]:
 
 @pytest.mark.parametrize(("kind", "options"), combinations(), ids=str)
 def test_every_combination_works_and_can_be_saved(kind: str, options: TokenizerOptions, tmp_path: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
     options = dataclasses.replace(options, special_tokens=("<|mine|>",))
     tokenizer = train_tokenizer([TEXT], kind, 400, options)
     assert [tokenizer.token_to_id(token) for token in (*SPECIAL_TOKENS, "<|mine|>")] == [0, 1, 2, 3, 4, 5]

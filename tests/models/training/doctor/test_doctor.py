@@ -111,7 +111,7 @@ def test_a_fork_remedy_works(shared_library: Library, trained: Callable[[Recipe]
 
 def test_an_early_stopped_run_is_not_overfitting(shared_library: Library) -> None:
     recipe = next(recipe for recipe in FAULTY if recipe.name == "llama on few stories")
-    patient = dataclasses.replace(recipe, train={**recipe.train, "patience": 5})
+    patient = dataclasses.replace(recipe, train={**recipe.train, "patience": 2})
     log = RunLog.read(train_recipe(patient, shared_library))
     assert log.last_step < recipe.train["steps"]
     assert "overfitting" not in kinds(log)

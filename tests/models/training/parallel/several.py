@@ -1,4 +1,4 @@
-"""What runs in several processes, forked by tests. They have in memory what is imported here, so they start at once."""
+"""What runs in several processes, forked by tests off one that has in memory what they import."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-import torch._dynamo  # DDP imports it
-import torch.distributed.run
 
-import app.commands.train  # noqa: F401
-import models.training.parallel.sharding  # noqa: F401
 from models.events import TrainMetrics
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
@@ -58,6 +54,8 @@ def torchrun(arguments: Sequence[str], environment: Mapping[str, str], output: P
 
     Its processes are forks of this one where that is safe.
     """
+    import torch.distributed.run
+
     os.environ |= environment
     with output.open("wb") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())

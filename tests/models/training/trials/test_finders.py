@@ -58,7 +58,7 @@ def ramp(losses: list[float]) -> list[LrPoint]:
 
 @pytest.mark.parametrize("model", [MODEL, PAIR], ids=["decoder", "denoiser"])
 def test_rates_are_tried_from_small_to_large_and_one_is_suggested(library: Library, model: ModelConfig) -> None:
-    spec = make_spec(library.home, model, batch_size=4)
+    spec = make_spec(library.home, dataclasses.replace(model, context_length=16), batch_size=4)
     events: list[Event] = []
     generator = find_lr(library, spec, "cpu")
     torch.manual_seed(5)

@@ -15,7 +15,7 @@ from models.events import Progress, result_of
 from models.library.library import Library
 from models.settings.run_spec import DataSpec
 from models.settings.tasks import TASKS
-from tests.models.data.tiny_world.tasks.conftest import Splits
+from tests.models.data.tiny_world.tasks.conftest import Splits, shrunk
 
 
 @pytest.mark.parametrize("name", WORLD_TASKS)
@@ -57,7 +57,8 @@ def test_names_of_datasets(dataset: str, found: tuple[str, int] | None) -> None:
     assert parse_dataset_name(dataset) == found
 
 
-def test_a_run_names_its_dataset(library: Library) -> None:
+def test_a_run_names_its_dataset(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpora, "WORLD_TASKS", shrunk("mood", 40))
     data = world_task_data("mood", 3)
     assert data == DataSpec(
         source="dataset",
@@ -80,6 +81,7 @@ def test_a_run_names_its_dataset(library: Library) -> None:
 
 
 def test_a_world_gives_the_same_rows_each_time(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpora, "WORLD_TASKS", shrunk("mood", 4))
     first = result_of(build_task_corpus(library, "mood", 1))
     monkeypatch.setattr(corpora, "EDITION", 99)
     building = build_task_corpus(library, "mood", 1)
@@ -93,7 +95,7 @@ def test_a_world_gives_the_same_rows_each_time(library: Library, monkeypatch: py
 @pytest.mark.parametrize("name", ["mood", "code"])
 def test_another_world_has_enough_too(library: Library, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of those tasks whose sentences and functions are not without number."""
-    monkeypatch.setattr(code, "N_CASES", 1)  # rows differ by their functions, not by what these are given
+    monkeypatch.setattr(code, "N_CASES", 0)  # rows differ by their functions, not by what these are given
     corpus = result_of(build_task_corpus(library, name, 1))
     assert {split: len(corpus.read_examples(split)) for split in corpus.splits} == {
         wanted: sum(n for (split, _), n in WORLD_TASKS[name].sizes.items() if split == wanted)
