@@ -76,6 +76,7 @@ class ReplyCard(QFrame):
         self.setAccessibleName(f"{side.capitalize()} reply")
         self.setMinimumWidth(220)
         self.reply: Reply | None = None
+        self._before = ""
         self.text = ComparedText(f"{side.capitalize()} reply", theme)
         self.note = label(_CUT, "caption")
         self.field = ReplyEditor()
@@ -118,6 +119,7 @@ class ReplyCard(QFrame):
         """Let the user improve it."""
         assert self.reply is not None
         self.field.setPlainText(self.reply.content)
+        self._before = self.field.toPlainText().strip()  # which has other line ends and spaces
         self._area.hide()
         self._editor.show()
         self.field.setFocus()
@@ -131,7 +133,7 @@ class ReplyCard(QFrame):
     @Slot()
     def _save(self) -> None:
         text = self.field.toPlainText().strip()
-        if self.reply is not None and text and text != self.reply.content:
+        if text and text != self._before:
             self.saved.emit(text)
         else:
             self.closed.emit()

@@ -148,7 +148,17 @@ def test_the_better_one_is_improved_and_beats_both(
     assert "Choose left or right" in page.arena.hint.text()
     qtbot.keyClick(page.arena, Qt.Key.Key_Right)
     card = page.arena.cards["right"]
-    assert card.field.toPlainText() == right.content
+    assert card.is_edited
+    qtbot.keyClick(card.field, Qt.Key.Key_Return)
+    assert not card.is_edited
+    assert session.preferences.pairs == (), "what was not changed is no edit"
+    qtbot.keyClick(page.arena, Qt.Key.Key_E)
+    qtbot.keyClick(page.arena, Qt.Key.Key_Right)
+    qtbot.keyClick(card.field, Qt.Key.Key_Return)
+    assert not card.is_edited
+    assert session.preferences.pairs == (), "what was not changed is no edit"
+    qtbot.keyClick(page.arena, Qt.Key.Key_E)
+    qtbot.keyClick(page.arena, Qt.Key.Key_Right)
     assert not page.arena.buttons["left"].isEnabled()
     card.field.setPlainText("A kind word.")
     qtbot.keyClick(card.field, Qt.Key.Key_Escape)
