@@ -10,7 +10,7 @@ import pytest
 from app.cli import main
 from app.commands import task
 from models.library.library import Library
-from tests.models.recipes.small_recipes import few_rows, small
+from tests.models.recipes.small_recipes import N_ROWS, few_rows, small
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def test_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "The bar is NOT met: " in printed
     assert "(Accuracy of “seen” at least 98.0\N{NO-BREAK SPACE}%)" in printed
     assert "Naive Bayes" in printed
-    assert "unseen: 20 rows" in printed
+    assert f"unseen: {N_ROWS} rows" in printed
 
 
 def test_bad_numbers_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

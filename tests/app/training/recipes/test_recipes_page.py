@@ -33,7 +33,7 @@ from models.recipes.tasks.results import (
 from models.recipes.tasks.table import Bar, TaskRecipe, with_steps
 from models.settings.model_config import ModelConfig
 from tests.app.heard import Until
-from tests.models.recipes.small_recipes import few_rows, small
+from tests.models.recipes.small_recipes import N_ROWS, few_rows, small
 from tests.runs_on_disk import make_run
 
 STEPS = 6
@@ -81,7 +81,7 @@ def test_learned_at_the_press_of_a_button(
     assert (run.step, run.status) == (STEPS, "finished")
     outcome = card.outcome
     assert "95 % interval" in outcome.about.text()
-    assert "20 rows, seed 0" in outcome.about.text()
+    assert f"{N_ROWS} rows, seed 0" in outcome.about.text()
     assert [bar.name for bar in outcome.bars.bars] == [
         "This model",
         "Most frequent label",
