@@ -90,7 +90,7 @@ def test_learned_at_the_press_of_a_button(
     ]
     assert outcome.verdict.text() == "The bar is NOT met"
     assert outcome.reached.text().startswith("✗  Accuracy of “seen”")
-    assert [bar.name for bar in outcome.groups.bars] == ["All (40)", "unseen (20)"]
+    assert [bar.name for bar in outcome.groups.bars] == [f"All ({2 * N_ROWS})", f"unseen ({N_ROWS})"]
     asked: list[str] = []
     page.scores_asked.connect(asked.append)
     page.chat_asked.connect(asked.append)
