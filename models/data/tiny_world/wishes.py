@@ -205,7 +205,8 @@ WISHES: Mapping[str, Wish] = MappingProxyType(
         ),
     }
 )
-_SIZES = {"train": 2000, "val": 128, "test": 512}
+SIZES = {"train": 2000, "val": 128, "test": 512}
+"""Prompts of each split."""
 _NAME = re.compile(rf"Tiny World (\d+), wish ({'|'.join(WISHES)})")
 
 
@@ -222,13 +223,13 @@ def build_wish_corpus(library: Library, name: str, seed: int) -> Generator[Event
         if corpus.label == label and corpus.task == "prompts":
             return corpus
     world, rng = World(seed), random.Random(f"wish-{name}-{seed}")
-    rows: dict[str, dict[str, Example]] = {split: {} for split in _SIZES}
-    for split, n in _SIZES.items():
+    rows: dict[str, dict[str, Example]] = {split: {} for split in SIZES}
+    for split, n in SIZES.items():
         while len(rows[split]) < n:
             row = WISHES[name].draw(world, rng, split != "train")
             prompt = row["messages"][0]["content"]
             if split != "test" or prompt not in rows["val"]:
                 rows[split].setdefault(prompt, row)
-        yield Progress(done=sum(map(len, rows.values())), total=sum(_SIZES.values()))
+        yield Progress(done=sum(map(len, rows.values())), total=sum(SIZES.values()))
     train, val, test = (list(some.values()) for some in rows.values())
     return build_examples_corpus(library, train, val, label, seed, test=test, task="prompts")

@@ -30,7 +30,7 @@ SHORT: dict[str, Any] = {"n_prompts": 2, "n_replies": 2, "max_tokens": 6}
 
 @pytest.fixture(autouse=True)
 def few_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wishes, "_SIZES", {"train": 8, "val": 4, "test": 4})
+    monkeypatch.setattr(wishes, "SIZES", {"train": 8, "val": 4, "test": 4})
     monkeypatch.setattr(base_rate, "N_REPLIES", 2)
 
 

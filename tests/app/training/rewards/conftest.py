@@ -22,7 +22,7 @@ def rewarded_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a library with the runs “small” and “rewarded”, which has learned from it."""
     library = Library(tmp_path_factory.mktemp("rewarded"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wishes, "_SIZES", {"train": 12, "val": 4, "test": 4})
+        patch.setattr(wishes, "SIZES", {"train": 12, "val": 4, "test": 4})
         train(make_rewarded(library, make_parent(library)), library)
     return library.home
 

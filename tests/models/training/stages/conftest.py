@@ -10,9 +10,16 @@ import pytest
 
 from models.alignment import judges
 from models.data.corpus import Example
+from models.data.tiny_world import wishes
 from models.data.tiny_world.wishes import WISHES
 from models.runs.run_folder import RunFolder
 from tests.models.training.stages.support import CONFIG
+
+
+@pytest.fixture(autouse=True)
+def few_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough for a few steps: all of them are drawn, and encoded for each training."""
+    monkeypatch.setattr(wishes, "SIZES", {"train": 160, "val": 32, "test": 8})
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_what_is_rewarded_becomes_likelier(library: Library, parent: RunFolder, 
 
 
 def test_the_first_minibatch_has_a_ratio_of_1(library: Library, parent: RunFolder, reward: Reward) -> None:
-    reward(share_of_a)
+    reward(lambda reply: len(reply) / 10)
     align = {"stage": "ppo", "n_epochs": 1, "n_minibatches": 1}
     steps = figures(train(run_of(library, parent, align, steps=2), library))
     assert [step["val/ratio"] for step in steps] == pytest.approx([1.0, 1.0], abs=1e-5)
@@ -207,10 +207,10 @@ def test_a_parent_that_earns_nothing_or_never_ends_is_named(
         if isinstance(event, Notice):
             said.append(event.sentence)
     assert any(
-        "None of the 128 replies that the parent drew to held-out prompts earned anything" in each for each in said
+        "None of the 32 replies that the parent drew to held-out prompts earned anything" in each for each in said
     )
     assert any(
-        "The parent never ends its replies: all 128 that were drawn were cut at 1 tokens" in each for each in said
+        "The parent never ends its replies: all 32 that were drawn were cut at 1 tokens" in each for each in said
     )
 
 
