@@ -130,7 +130,7 @@ def fillings() -> st.SearchStrategy[ModelConfig]:
     return drawn.filter(lambda values: not ModelConfig.problems(values)).map(lambda values: ModelConfig(**values))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(config=fillings())
 def test_any_filling(config: ModelConfig, tmp_path: Path) -> None:
     check_equal(config, tmp_path)

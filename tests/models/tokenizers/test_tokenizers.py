@@ -95,9 +95,11 @@ def test_streaming_an_incomplete_character() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_long_texts_are_split_without_changing_a_token(kind: str) -> None:
+def test_long_texts_are_split_without_changing_a_token(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.tokenizers.codec._CUT_ABOVE", 20_000)
+    monkeypatch.setattr("models.tokenizers.codec._CUT_EVERY", 5_000)
     tokenizer = train_tokenizer([TEXT], kind, 400)
-    text = "A line. \nAnother  one\n\nand\r\n more 12 \n" * 5_500 + TEXT
+    text = ("A line. \nAnother  one\n\nand\r\n more 12 \n" + TEXT[:1000]) * 40  # so long that it is cut
     assert encode_text(tokenizer, text) == encode_prompt(tokenizer, text)
 
 

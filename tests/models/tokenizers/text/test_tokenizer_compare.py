@@ -92,9 +92,13 @@ def test_figures_are_those_of_direct_counting(trained: dict[str, Tokenizer], kin
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_long_texts_are_split_without_a_difference(trained: dict[str, Tokenizer], kind: str) -> None:
-    text = TEXT * 1300  # so long that it is cut
-    whole, once = measured(trained[kind], [text]), measured(trained[kind], [TEXT] * 1300)
+def test_long_texts_are_split_without_a_difference(
+    trained: dict[str, Tokenizer], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.tokenizers.codec._CUT_ABOVE", 20_000)
+    monkeypatch.setattr("models.tokenizers.codec._CUT_EVERY", 5_000)
+    text = TEXT * 130  # so long that it is cut
+    whole, once = measured(trained[kind], [text]), measured(trained[kind], [TEXT] * 130)
     assert whole.n_tokens == len(encode_text(trained[kind], text))
     assert (whole.n_bytes, whole.n_words, whole.n_bare_words) == (once.n_bytes, once.n_words, once.n_bare_words)
     assert whole.n_whole == once.n_whole
