@@ -11,9 +11,10 @@ from pytestqt.qtbot import QtBot
 
 from app.glass.focus import Focus
 from app.glass.read_text import ReadText
-from app.glass.tokens.colours import QUANTITIES, Shades, contrast, surprisal
+from app.glass.tokens.colours import QUANTITIES, Shades, surprisal
 from app.glass.tokens.legend import TokenLegend
 from app.glass.tokens.token_text import TokenText
+from app.kit.colours import contrast
 from app.kit.theme import ThemeProvider
 
 
