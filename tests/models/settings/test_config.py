@@ -203,7 +203,9 @@ def test_any_values_give_a_design_or_a_sentence(values: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match=r"^the design: .*\.$"):
             ModelConfig.from_dict(values)
     else:
-        assert ModelConfig.from_dict(values).to_dict() == {**ModelConfig().to_dict(), **upgraded(values)}
+        found = ModelConfig.from_dict(values)
+        assert found == ModelConfig(**upgraded(values))
+        assert ModelConfig.from_dict(found.to_dict()) == found
 
 
 def test_conditions_name_slots_and_their_values() -> None:
