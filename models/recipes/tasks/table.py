@@ -223,7 +223,7 @@ _RECIPES = (
         "is right three times in four: that group proves little.)",
         model=_ENCODER_DECODER,
         tokenizer=_bpe(1024),
-        train=_train(800, eval_batches=4),
+        train=_train(660, eval_batches=4),
         baselines=(SwappedWords,),
         bars=(Bar(metric="pass_at_1", value=0.90, group=code.UNSEEN_COMPOSITION),),
         minutes=4,
