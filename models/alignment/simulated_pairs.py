@@ -18,10 +18,11 @@ from models.data.tiny_world.wishes import WISHES
 from models.events import Event
 from models.inference.many_replies import DrawnReply, draw_batch
 
-N_DRAWS = 16
-"""Replies that are drawn to each prompt, of which two become a pair: of two alone, few differ in what is wished for."""
-_N_PROMPTS = 4
-"""Prompts that are answered at once."""
+N_DRAWS, N_RANDOM = 16, 4
+"""Replies that are drawn to a prompt of which two become a pair: of two alone, few differ in what is wished for. Fewer,
+where any two will do."""
+_N_PROMPTS = 8
+"""Prompts that are answered between two PairsJudged with pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +58,18 @@ def simulated_pairs(
     for start in range(0, len(rows), _N_PROMPTS):
         some = rows[start : start + _N_PROMPTS]
         prompts = [encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0] for row in some]
-        drawing = draw_batch(model, prompts, reply_seeds(seed, start, len(some), N_DRAWS), max_tokens, end)
-        try:
+        drawn: list[list[DrawnReply]] = [[] for _ in some]
+        for offset, n_draws in enumerate((N_DRAWS, N_RANDOM)):
+            asked = prompts[offset::2]
+            seeds = reply_seeds(seed, start + offset, len(asked), n_draws)
+            drawing = draw_batch(model, asked, seeds, max_tokens, end) if asked else iter(())
             while True:
-                next(drawing)
+                try:
+                    next(drawing)
+                except StopIteration as finished:
+                    drawn[offset::2] = finished.value or []
+                    break
                 yield PairsJudged(pairs=(), n_prompts=start)
-        except StopIteration as finished:
-            drawn: list[list[DrawnReply]] = finished.value
         pairs = []
         for i, (row, replies) in enumerate(zip(some, drawn, strict=True)):
             made_replies = {
@@ -72,7 +78,7 @@ def simulated_pairs(
                 if (text := reply_text(tokenizer, reply))
             }
             if len(made_replies) > 1:
-                pairs.append(_judged(row, made_replies, annotator, rng, is_chosen=(start + i) % 2 == 0))
+                pairs.append(_judged(row, made_replies, annotator, rng, is_chosen=i % 2 == 0))
         yield PairsJudged(pairs=tuple(pairs), n_prompts=start + len(some))
 
 
