@@ -21,8 +21,8 @@ from models.events import Event, Progress
 from models.inference.many_replies import DrawnReply, draw_batch
 
 Floats = NDArray[np.float64]
-_ROWS = 64
-"""Replies that are drawn at once."""
+_ROWS = 256
+"""Replies that are drawn at once: on a CPU, more of them a second than in smaller groups."""
 
 
 @dataclass(frozen=True, kw_only=True)

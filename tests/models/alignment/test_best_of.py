@@ -62,9 +62,9 @@ def writer() -> tuple[Decoder, Tokenizer]:
 
 def test_more_replies_begin_with_those_of_fewer(writer: tuple[Decoder, Tokenizer]) -> None:
     few, many = (
-        result_of(draw_replies(*writer, [[5, 6], [7, 8, 9]], n, seed=3, max_tokens=6)) for n in (2, 70)
-    )  # 70 are more than are drawn at once
-    assert [len(own) for own in many] == [70, 70]
+        result_of(draw_replies(*writer, [[5, 6], [7, 8, 9]], n, seed=3, max_tokens=6)) for n in (2, 270)
+    )  # 270 are more than are drawn at once
+    assert [len(own) for own in many] == [270, 270]
     assert [[reply.ids for reply in own] for own in few] == [[reply.ids for reply in own[:2]] for own in many]
 
 
