@@ -21,7 +21,7 @@ from models.inference.many_replies import DrawnReply, draw_batch
 N_DRAWS, N_RANDOM = 16, 4
 """Replies that are drawn to a prompt of which two become a pair: of two alone, few differ in what is wished for. Fewer,
 where any two will do."""
-_N_PROMPTS = 8
+AT_ONCE = 8
 """Prompts that are answered between two PairsJudged with pairs."""
 
 
@@ -42,6 +42,7 @@ def simulated_pairs(
     *,
     max_tokens: int = 80,
     seed: int = 0,
+    at_once: int = AT_ONCE,
 ) -> Generator[Event, None, None]:
     """One pair for each row of WISHES, each of two replies of `model` that differ. Yields PairsJudged as they come.
 
@@ -49,14 +50,15 @@ def simulated_pairs(
     two random replies. Sides are drawn by chance. Ties are pairs, too; a prompt whose replies are all alike has none.
 
     Args:
-        made: says in the pairs how the replies were made.
+        made: says in the pairs how the replies were made. at_once: prompts that are answered between two PairsJudged
+            with pairs; many are faster.
 
     Raises:
         ValueError: where a prompt is longer than the context, or the tokenizer has no role tokens or no end token.
     """
     end, rng = reply_end(tokenizer), random.Random(f"pairs-{seed}")
-    for start in range(0, len(rows), _N_PROMPTS):
-        some = rows[start : start + _N_PROMPTS]
+    for start in range(0, len(rows), at_once):
+        some = rows[start : start + at_once]
         prompts = [encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0] for row in some]
         drawn: list[list[DrawnReply]] = [[] for _ in some]
         for offset, n_draws in enumerate((N_DRAWS, N_RANDOM)):

@@ -304,7 +304,10 @@ class Bench:
             found: list[Pair] = []
             seed = _seed_of(self.seed, _prompt_of(some[0]["messages"]))
             fair = Annotator(noise=0.0)
-            for event in simulated_pairs(model, tokenizer, some, fair, made, max_tokens=_MAX_TOKENS, seed=seed):
+            judging = simulated_pairs(
+                model, tokenizer, some, fair, made, max_tokens=_MAX_TOKENS, seed=seed, at_once=_AT_ONCE // 2
+            )
+            for event in judging:
                 if isinstance(event, PairsJudged):
                     found += event.pairs
                 yield Progress(done=first, total=len(rows))
