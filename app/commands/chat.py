@@ -20,6 +20,7 @@ from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from models.alignment.reward_model import RewardModel
     from models.architecture.transformer import AnyModel
     from models.chat.template_config import ChatTemplateConfig
     from models.settings.sampling_config import SamplingConfig
@@ -50,6 +51,15 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         default=PromptSettings().when_full,
         help=f"what happens when the context is full: {_CHOICES}. Default: {PromptSettings().when_full}",
     )
+    group = parser.add_argument_group("best of several replies")
+    group.add_argument(
+        "--best-of",
+        type=int,
+        default=1,
+        metavar="N",
+        help="draw N replies at temperature 1 from all tokens, and show the one that --reward-model likes best",
+    )
+    group.add_argument("--reward-model", metavar="RUN", help="what scores them: a run of the stage reward")
     add_sampling_options(parser)
     add_weights(parser)
     add_common(parser)
@@ -59,6 +69,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Talk until the input ends."""
     sampling_from(args)  # report wrong options before loading a model
+    if args.best_of < 1 or (args.best_of > 1) != (args.reward_model is not None):
+        raise UsageError("--best-of takes 2 replies or more, and --reward-model the run that scores them: give both.")
     prompting = PromptSettings(system=args.system, template=_template(args.template), when_full=args.when_full)
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
     if model.config.topology == "encoder-only":
@@ -68,8 +80,10 @@ def run(args: argparse.Namespace) -> int:
     from models.interop.chat_templates import read_template_config
 
     template_config = read_template_config(find_model(args.model))
+    sampling = sampling_from(args, template_config.sampling)
+    judge = None if args.reward_model is None else _judge(args.reward_model, model, tokenizer, args.device)
     chat = _Chat(
-        model, tokenizer, template_config, sampling_from(args, template_config.sampling), prompting, quiet=args.json
+        model, tokenizer, template_config, sampling, prompting, quiet=args.json, best_of=args.best_of, judge=judge
     )
     is_terminal = sys.stdin.isatty()
     if is_terminal:
@@ -88,6 +102,15 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"messages": chat.messages})
     return 0
+
+
+def _judge(name: str, model: AnyModel, tokenizer: Tokenizer, device: str) -> RewardModel:
+    """The reward model of that name; ValueError where it cannot score what this model writes."""
+    from models.alignment.reward_model import RewardModel, check_reward_model
+
+    judge, own, _ = open_model(name, device)
+    check_reward_model(judge.config, own, model.config, tokenizer, name)
+    return RewardModel(model=judge)
 
 
 def _template(file: str | None) -> str:
@@ -114,6 +137,8 @@ class _Chat:
         prompting: PromptSettings,
         *,
         quiet: bool,
+        best_of: int = 1,
+        judge: RewardModel | None = None,
     ) -> None:
         from models.inference.prefill import PrefixCache
         from models.inference.summarising import SummaryCache
@@ -121,6 +146,8 @@ class _Chat:
         self._model, self._tokenizer, self._template_config = model, tokenizer, template_config
         self._sampling, self._prompting, self._quiet = sampling, prompting, quiet
         self._summaries, self._prefix_cache = SummaryCache(), PrefixCache()
+        self._best_of, self._judge = best_of, judge
+        self._seed = sampling.seed
         self._prompt_ids: tuple[int, ...] = ()
         self.messages: list[Message] = []
 
@@ -147,7 +174,10 @@ class _Chat:
         self.messages.append({"role": "user", "content": text})
         made: list[str] = []
         try:
-            reply, _, _ = write_reply(self._events(made), quiet=self._quiet, stripper=ReplyStripper())
+            if self._judge is None:
+                reply, _, _ = write_reply(self._events(made), quiet=self._quiet, stripper=ReplyStripper())
+            else:
+                reply = self._best_reply(self._judge)
         except KeyboardInterrupt:
             reply = ReplyStripper().add("".join(made))
             print(" …", file=sys.stderr)
@@ -158,6 +188,37 @@ class _Chat:
             del self.messages[-1]
             return
         self.messages.append({"role": "assistant", "content": reply})
+
+    def _best_reply(self, judge: RewardModel) -> str:
+        """Of several replies the one with the highest score, printed; what it cost, on stderr."""
+        from models.alignment.best_of import best_of
+        from models.architecture.transformer import Decoder
+        from models.events import result_of
+
+        assert isinstance(self._model, Decoder)
+        system = [{"role": "system", "content": self._prompting.system}] if self._prompting.system else []
+        replies = result_of(
+            best_of(
+                self._model,
+                self._tokenizer,
+                judge,
+                [*system, *self.messages],
+                self._best_of,
+                seed=self._seed,
+                max_tokens=self._sampling.max_tokens,
+            )
+        )
+        self._seed += 1  # else the same question had the same replies
+        best, worst = replies[0], replies[-1]
+        if not self._quiet:
+            print(best.text, flush=True)
+        n_tokens = sum(reply.n_tokens for reply in replies)
+        print(
+            f"(The best of {len(replies)} replies, with a score of {best.score:.2f}; the worst has {worst.score:.2f}. "
+            f"Together they took {n_tokens:,} tokens.)",
+            file=sys.stderr,
+        )
+        return best.text
 
     def _events(self, made: list[str]) -> Iterator[Event]:
         """The reply to all messages. Its texts also go to `made`, so that an interrupted reply is not lost, and notes

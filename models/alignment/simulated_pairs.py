@@ -18,10 +18,11 @@ from models.data.tiny_world.wishes import WISHES
 from models.events import Event
 from models.inference.many_replies import DrawnReply, draw_batch
 
-N_DRAWS = 16
-"""Replies that are drawn to each prompt, of which two become a pair: of two alone, few differ in what is wished for."""
-_N_PROMPTS = 4
-"""Prompts that are answered at once."""
+N_DRAWS, N_RANDOM = 16, 4
+"""Replies that are drawn to a prompt of which two become a pair: of two alone, few differ in what is wished for. Fewer,
+where any two will do."""
+AT_ONCE = 8
+"""Prompts that are answered between two PairsJudged with pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ def simulated_pairs(
     *,
     max_tokens: int = 80,
     seed: int = 0,
+    at_once: int = AT_ONCE,
 ) -> Generator[Event, None, None]:
     """One pair for each row of WISHES, each of two replies of `model` that differ. Yields PairsJudged as they come.
 
@@ -48,22 +50,28 @@ def simulated_pairs(
     two random replies. Sides are drawn by chance. Ties are pairs, too; a prompt whose replies are all alike has none.
 
     Args:
-        made: says in the pairs how the replies were made.
+        made: says in the pairs how the replies were made. at_once: prompts that are answered between two PairsJudged
+            with pairs; many are faster.
 
     Raises:
         ValueError: where a prompt is longer than the context, or the tokenizer has no role tokens or no end token.
     """
     end, rng = reply_end(tokenizer), random.Random(f"pairs-{seed}")
-    for start in range(0, len(rows), _N_PROMPTS):
-        some = rows[start : start + _N_PROMPTS]
+    for start in range(0, len(rows), at_once):
+        some = rows[start : start + at_once]
         prompts = [encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0] for row in some]
-        drawing = draw_batch(model, prompts, reply_seeds(seed, start, len(some), N_DRAWS), max_tokens, end)
-        try:
+        drawn: list[list[DrawnReply]] = [[] for _ in some]
+        for offset, n_draws in enumerate((N_DRAWS, N_RANDOM)):
+            asked = prompts[offset::2]
+            seeds = reply_seeds(seed, start + offset, len(asked), n_draws)
+            drawing = draw_batch(model, asked, seeds, max_tokens, end) if asked else iter(())
             while True:
-                next(drawing)
+                try:
+                    next(drawing)
+                except StopIteration as finished:
+                    drawn[offset::2] = finished.value or []
+                    break
                 yield PairsJudged(pairs=(), n_prompts=start)
-        except StopIteration as finished:
-            drawn: list[list[DrawnReply]] = finished.value
         pairs = []
         for i, (row, replies) in enumerate(zip(some, drawn, strict=True)):
             made_replies = {
@@ -72,7 +80,7 @@ def simulated_pairs(
                 if (text := reply_text(tokenizer, reply))
             }
             if len(made_replies) > 1:
-                pairs.append(_judged(row, made_replies, annotator, rng, is_chosen=(start + i) % 2 == 0))
+                pairs.append(_judged(row, made_replies, annotator, rng, is_chosen=i % 2 == 0))
         yield PairsJudged(pairs=tuple(pairs), n_prompts=start + len(some))
 
 

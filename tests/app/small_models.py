@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -22,8 +23,10 @@ def put_model(
     *,
     form: ChatTemplateConfig | None = None,
     context_length: int = 64,
+    name: str = "",
+    **settings: Any,
 ) -> str:
-    """A run with one checkpoint, called as its topology; returns its id."""
+    """A run with one checkpoint, called as its topology or `name`; returns its id. settings: of ModelConfig."""
     tokenizer = Tokenizer.from_str(tokenizer.to_str())
     add_missing_special_tokens(tokenizer, topology)
     config = ModelConfig(
@@ -34,8 +37,9 @@ def put_model(
         n_head=2,
         d_model=16,
         position="rope" if topology != "encoder-decoder" else "learned",
+        **settings,
     )
-    folder = put_run(library, topology, config)
+    folder = put_run(library, name or topology, config)
     tokenizer.save(str(folder / "tokenizer.json"))
     [checkpoint] = (folder / "checkpoints").iterdir()
     about = {"format": FORMAT, **dataclasses.asdict(TrainState()), "optimizer": {}, "model": config.to_dict()}

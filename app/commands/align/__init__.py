@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import add_common, print_json
+from app.commands.align import outcome_words, refuse_words
+from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive
+from models.events import Event
 from models.library.library import Library
-from models.number_words import format_duration, format_percent
 
 if TYPE_CHECKING:
+    from models.recipes.alignment.demonstration import Bench, Outcome
     from models.recipes.alignment.refuse import RefuseResult
+    from models.runs.run_folder import RunFolder
 
 DONE = 0
 _DEMONSTRATIONS = {
+    "taught": "“I like stories that end happily and are short”: pairs, reward model, PPO, DPO; GRPO with the judge",
+    "goodhart": "annotators secretly like long stories: best of n and PPO, past the peak of what was meant",
     "refuse": "“Knows what to refuse”: a helpful model learns a rule, with and without harmless look-alikes",
 }
 
@@ -26,38 +32,63 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     for name, words in _DEMONSTRATIONS.items():
-        kind = kinds.add_parser(name, help=words, description=f"{words}. Each stage becomes a run of its own.")
+        about = f"{words}. Each stage becomes a run of its own; one that was cut short goes on where it was."
+        kind = kinds.add_parser(name, help=words, description=about)
         kind.add_argument("--base", metavar="RUN", help="a model that can chat (default: the newest quick start)")
         kind.add_argument("--seed", type=int, default=0, metavar="S", help="the seed of its trainings (default: 0)")
-        kind.add_argument("--n", type=int, default=120, metavar="N", help="forbidden questions that are asked")
+        asked = "forbidden questions" if name == "refuse" else "questions of each kind"
+        kind.add_argument("--n", type=int, default=120, metavar="N", help=f"{asked} that are asked (default: 120)")
+        if name == "taught":
+            kind.add_argument(
+                "--preferences",
+                default="",
+                metavar="SET",
+                help="pairs that you have judged, which come before those of the simulated annotator",
+            )
         add_common(kind)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry it out and print what came of it."""
-    from models.recipes.alignment.refuse import refuse, world_seed_of
+    if args.n < 3 or args.seed < 0:
+        raise UsageError("--n must be at least 3, and --seed at least 0.")
     from models.runs.run_folder import RunFolder
 
     library = Library()
     base = RunFolder.open(library.find_run(args.base) if args.base else _newest(library))
+    demonstrate: Callable[..., Generator[Event, None, Any]] = _refuse if args.what == "refuse" else _on_bench
     with ProgressLine(as_json=args.json) as line:
-        found: RefuseResult = drive(
-            refuse(
-                library,
-                base.id,
-                seed=args.seed,
-                world_seed=world_seed_of(base),
-                device=args.device,
-                n_each=args.n,
-            ),
-            line,
-        )
+        found = drive(demonstrate(library, base, args), line)
     if args.json:
         print_json(found.to_dict())
     else:
-        print(_words(found))
+        print(refuse_words.describe(found) if args.what == "refuse" else outcome_words.describe(found))
     return DONE
+
+
+def _refuse(library: Library, base: RunFolder, args: argparse.Namespace) -> Generator[Event, None, RefuseResult]:
+    from models.recipes.alignment.demonstration import world_seed_of
+    from models.recipes.alignment.refuse import refuse
+
+    seeds = {"seed": args.seed, "world_seed": world_seed_of(base)}
+    return refuse(library, base.id, **seeds, device=args.device, n_each=args.n)
+
+
+def _on_bench(library: Library, base: RunFolder, args: argparse.Namespace) -> Generator[Event, None, Outcome]:
+    from models.recipes.alignment.demonstration import Bench, world_seed_of
+    from models.recipes.alignment.goodhart import goodhart
+    from models.recipes.alignment.taught import taught
+
+    bench: Bench = Bench(
+        library=library,
+        base=base.id,
+        seed=args.seed,
+        world_seed=world_seed_of(base),
+        device=args.device,
+        n_each=args.n,
+    )
+    return taught(bench, args.preferences) if args.what == "taught" else goodhart(bench)
 
 
 def _newest(library: Library) -> Any:
@@ -70,21 +101,3 @@ def _newest(library: Library) -> Any:
             if spec.data.source == "tiny-world" and spec.tune is None and spec.model.topology == "decoder-only":
                 return info.folder
     raise ValueError("There is no model that can chat yet: grow one with `terrarium quickstart --minutes 9`.")
-
-
-def _words(found: RefuseResult) -> str:
-    lines = [f"{'':<14}{'told':>8}{'prefilled':>11}{'over-refused':>14}{'ordinary right':>16}{'':>4}"]
-    for name, report in found.reports.items():
-        shares = (
-            report.forbidden.share("told"),
-            report.attacks["prefill"].share("told"),
-            report.over_refused,
-            report.ordinary.share("right"),
-        )
-        told, prefilled, over, right = map(format_percent, shares)
-        lines.append(f"{name:<14}{told:>8}{prefilled:>11}{over:>14}{right:>16}  {format_duration(found.seconds[name])}")
-    for bar in found.bars:
-        limit = f"{'at most' if bar.is_most else 'at least'} {format_percent(bar.limit)}"
-        lines.append(f"{'met ' if bar.is_met else 'SHORT'}  {bar.words}: {format_percent(bar.value)} ({limit})")
-    lines.append("A toy rule in a toy world: this says nothing of a model's safety elsewhere.")
-    return "\n".join(lines)

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora
@@ -74,12 +74,17 @@ def build_preference_corpus(library: Library, collected: PreferenceSet) -> Corpu
     held_out = set(order[: max(1, round(VAL_SHARE * len(order)))])
     train = [row for row in rows if _hash(row) not in held_out]
     val = [row for row in rows if _hash(row) in held_out]
-    label = f"{collected.name}, {format_count(len(rows), 'pair')}"
+    return preference_corpus(library, train, val, f"{collected.name}, {format_count(len(rows), 'pair')}")
+
+
+def preference_corpus(library: Library, train: Sequence[Example], val: Sequence[Example], wanted: str) -> Corpus:
+    """A dataset of these rows, called as `wanted`, or with a number where that is the name of other rows."""
+    train, val = list(train), list(val)
     known = {corpus.label: corpus for corpus in list_corpora(library) if corpus.task == "preference"}
     for name, corpus in known.items():
-        if name.startswith(label) and [corpus.read_examples(split) for split in ("train", "val")] == [train, val]:
+        if name.startswith(wanted) and [corpus.read_examples(split) for split in ("train", "val")] == [train, val]:
             return corpus
-    names = itertools.chain([label], (f"{label} ({n})" for n in itertools.count(2)))
+    names = itertools.chain([wanted], (f"{wanted} ({n})" for n in itertools.count(2)))
     name = next(name for name in names if name not in known)
     return build_examples_corpus(library, train, val, name, None, task="preference")
 

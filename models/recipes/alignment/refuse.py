@@ -6,8 +6,6 @@ with as many look-alikes), refuses all (without look-alikes), and eroded (20 inn
 
 from __future__ import annotations
 
-import contextlib
-import re
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
@@ -17,16 +15,12 @@ from models.architecture.transformer import Decoder
 from models.data.tiny_world.refusals import HELPFUL, REFUSALS, REFUSALS_ONLY, TRAINED_ATTACKS
 from models.data.tiny_world.world import World
 from models.evaluation.safety import N_EACH, SafetyReport, evaluate_safety
-from models.events import Event, Finished, Phase
+from models.events import Event
 from models.interop.loading import load_model
 from models.interop.parents import parent_config
 from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.settings.tune_spec import TuneSpec, usual_train
-from models.training.prepare import prepare_run
-from models.training.trainer import Trainer
+from models.recipes.alignment.demonstration import Bar, stage_spec, train_stage
+from models.settings.run_spec import DataSpec, RunSpec
 
 NAME = "refuse"
 _BATCH, _RATE = 20, 1e-3
@@ -49,21 +43,6 @@ LESSONS: Mapping[str, Lesson] = {
     "eroded": Lesson(title="After 20 innocent steps", start="refuses", dataset="", steps=20),
 }
 """Stage → how it comes about, in this order; the stage “base” is the model that is given."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """What is to be reached: a share that is at most, or at least, a limit."""
-
-    words: str
-    value: float
-    limit: float
-    is_most: bool = True
-
-    @property
-    def is_met(self) -> bool:
-        """Whether it is reached."""
-        return self.value <= self.limit if self.is_most else self.value >= self.limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +77,13 @@ class RefuseResult:
             name: report.to_dict() | {"run": self.runs.get(name, ""), "seconds": self.seconds[name]}
             for name, report in self.reports.items()
         }
-        bars = [
-            {"words": bar.words, "value": bar.value, "limit": bar.limit, "is_most": bar.is_most, "met": bar.is_met}
-            for bar in self.bars
-        ]
-        return {"name": NAME, "base": self.base, "seed": self.seed, "stages": stages, "bars": bars}
+        return {
+            "name": NAME,
+            "base": self.base,
+            "seed": self.seed,
+            "stages": stages,
+            "bars": [bar.to_dict() for bar in self.bars],
+        }
 
 
 def refuse(
@@ -133,13 +114,8 @@ def refuse(
     seconds["base"] = time.perf_counter() - began
     for name, lesson in LESSONS.items():
         began = time.perf_counter()
-        yield Phase(name=lesson.title)
-        spec = _spec(lesson, models[lesson.start], config, seed, world_seed, library)
-        run = yield from prepare_run(library, spec)
-        with contextlib.closing(Trainer(run, library, device).events()) as events:
-            for event in events:
-                if not isinstance(event, Finished):  # what follows is not the end
-                    yield event
+        spec = _spec(lesson, models[lesson.start], seed, world_seed, library)
+        run = yield from train_stage(library, spec, device)
         models[name] = run.id
         reports[name] = yield from _measure(library, run.id, world_seed, device, n_each)
         seconds[name] = time.perf_counter() - began
@@ -147,29 +123,20 @@ def refuse(
     return RefuseResult(base=base, seed=seed, reports=reports, runs=runs, seconds=seconds)
 
 
-def _spec(lesson: Lesson, parent: str, config: ModelConfig, seed: int, world_seed: int, library: Library) -> RunSpec:
+def _spec(lesson: Lesson, parent: str, seed: int, world_seed: int, library: Library) -> RunSpec:
     data = DataSpec(source="tiny-world", seed=world_seed)
     if lesson.dataset:
         data = DataSpec(source="dataset", dataset=f"Tiny World {world_seed}, {lesson.dataset}", task="chat")
-    train = usual_train("all") | {
+    train = {
         "lr": _RATE,
         "schedule": "linear",
-        "warmup_steps": 0,
         "batch_size": _BATCH,
         "steps": lesson.steps,
         "seed": seed,
         "eval_interval": 0,
-        "sample_interval": 0,
         "checkpoint_interval": lesson.steps,
     }
-    return RunSpec(
-        name=library.free_run_name(lesson.title),
-        model=config,
-        tokenizer=TokenizerSpec(),
-        data=data,
-        train=TrainConfig(**train),
-        tune=TuneSpec(parent=parent, measure_forgetting=False),
-    )
+    return stage_spec(library, lesson.title, parent, data, train)
 
 
 def _measure(
@@ -181,11 +148,3 @@ def _measure(
     if tokenizer is None:
         raise ValueError(f"{model!r} has no tokenizer, so it cannot be asked: choose another model.")
     return (yield from evaluate_safety(loaded, tokenizer, World(world_seed), n_each))
-
-
-def world_seed_of(run: RunFolder) -> int:
-    """The seed of the world that a run's data, or its parent's, is about; 0 where nothing says it."""
-    lineage = run.lineage
-    names = (str((lineage.get(what) or {}).get("name", "")) for what in ("corpus", "parent_corpus"))
-    found = next(filter(None, (re.match(r"Tiny World (\d+)", name) for name in names)), None)
-    return int(found[1]) if found else 0

@@ -84,3 +84,42 @@ def test_a_full_context(chat: Chat) -> None:
     assert code == 0
     assert "(Summarising the oldest" in err
     assert len(json.loads(out)["messages"]) == 6
+
+
+def put_judge(library: Library, tokenizer: Tokenizer, context_length: int) -> None:
+    """A run called “judge” with a reward model of random weights."""
+    put_model(
+        library, tokenizer, "decoder-only", context_length=context_length, name="judge", head="sequence", n_label=1
+    )
+
+
+def test_the_best_of_several_replies_is_shown(
+    library: Library, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = train_tokenizer([""], "byte", 0)
+    put_model(library, plain, "decoder-only", context_length=300)
+    put_judge(library, plain, 300)
+    options = ["--best-of", "4", "--reward-model", "judge", "--max-tokens", "3", "--device", "cpu"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Hi\n"))
+    assert main(["chat", "decoder-only", *options, "--json"]) == 0
+    told = capsys.readouterr()
+    assert [message["role"] for message in json.loads(told.out)["messages"]] == ["user", "assistant"]
+    assert "The best of 4 replies" in told.err
+
+
+def test_a_reward_model_that_cannot_score_the_replies(chat: Chat, library: Library, tokenizer: Tokenizer) -> None:
+    put_judge(library, tokenizer, 64)
+    options = ("--best-of", "4", "--reward-model", "judge", "--device", "cpu")
+    code, _, err = chat("Hi\n", *options)
+    assert code == 1
+    assert "reads 64 tokens" in err
+    code, _, err = chat("Hi\n", "--best-of", "4", "--reward-model", "decoder-only", "--device", "cpu")
+    assert code == 1
+    assert "is no reward model" in err
+
+
+def test_best_of_needs_what_scores(chat: Chat) -> None:
+    for options in (("--best-of", "4"), ("--reward-model", "judge"), ("--best-of", "0")):
+        code, _, err = chat("Hi\n", *options)
+        assert code == 2
+        assert "give both" in err

@@ -81,7 +81,7 @@ def test_pairs_of_a_model_are_judged_and_labelled(row: Example, byte_tokenizer: 
     )
     model = build_model(config)
     assert isinstance(model, Decoder)
-    rows = [WISHES["mentions"].draw(World(0), random.Random(i), False) for i in range(6)]
+    rows = [WISHES["mentions"].draw(World(0), random.Random(i), False) for i in range(10)]
     made = Reply(content="", run="r1", model="tiny", step=3)
 
     def pairs_of(seed: int) -> list[PairsJudged]:
@@ -89,9 +89,9 @@ def test_pairs_of_a_model_are_judged_and_labelled(row: Example, byte_tokenizer: 
         return [event for event in events if isinstance(event, PairsJudged) and event.pairs]
 
     events = pairs_of(0)
-    assert [event.n_prompts for event in events] == [4, 6]
+    assert [event.n_prompts for event in events] == [8, 10]
     pairs = [pair for event in events for pair in event.pairs]
-    assert len(pairs) == 6
+    assert len(pairs) == 10
     assert {pair.by for pair in pairs} == {SIMULATED}
     for pair, each in zip(pairs, rows, strict=True):
         assert (list(pair.prompt), pair.about["topic"]) == (each["messages"], each["topic"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from tokenizers import Tokenizer
@@ -21,9 +23,15 @@ def row(i: int, chosen: str, rejected: str) -> Example:
 ROWS = [row(i, "yes " * (i % 3 + 1), "no") for i in range(20)]
 
 
-def model_of(tokenizer: Tokenizer, **settings: object) -> AnyModel:
+def model_of(tokenizer: Tokenizer, **settings: Any) -> AnyModel:
     torch.manual_seed(0)
-    size = {"n_layer": 1, "n_head": 2, "d_model": 16, "context_length": 48, "vocab_size": tokenizer.get_vocab_size()}
+    size: dict[str, Any] = {
+        "n_layer": 1,
+        "n_head": 2,
+        "d_model": 16,
+        "context_length": 48,
+        "vocab_size": tokenizer.get_vocab_size(),
+    }
     return build_model(ModelConfig(**{**size, **settings}))
 
 

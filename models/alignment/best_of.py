@@ -1,0 +1,153 @@
+"""Best-of-n: the reply, of n that a model draws, that a score likes best; and what that buys, for every n at once.
+
+Letters in shape comments: P prompts, N replies to each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from models.alignment.reward_model import RewardModel
+from models.alignment.rollouts import reply_end, reply_seeds, reply_text
+from models.architecture.transformer import Decoder
+from models.chat.own_template import Message, encode_messages
+from models.events import Event, Progress
+from models.inference.many_replies import DrawnReply, draw_batch
+
+Floats = NDArray[np.float64]
+_ROWS = 256
+"""Replies that are drawn at once: on a CPU, more of them a second than in smaller groups."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestOfPoint:
+    """What the best of n replies is worth on average. kl: nats, at most (arXiv:2401.01879)."""
+
+    n: int
+    proxy: float
+    gold: float
+    kl: float
+
+    def to_dict(self) -> dict[str, float]:
+        """JSON-able."""
+        return {"n": self.n, "proxy": self.proxy, "gold": self.gold, "kl": self.kl}
+
+
+def best_of_curve(proxy: Sequence[Sequence[float]], gold: Sequence[Sequence[float]]) -> list[BestOfPoint]:
+    """Of n = 1, 2, 4, … replies that of the highest proxy, averaged over all choices of n among the N and over prompts.
+
+    That is unbiased, as the estimator of pass@k is. Among replies of the same proxy each is as likely to be taken.
+
+    Args:
+        proxy, gold: (P, N), of each reply to each prompt.
+    """
+    proxies, golds = np.asarray(proxy, np.float64), np.asarray(gold, np.float64)
+    assert proxies.shape == golds.shape
+    assert proxies.ndim == 2
+    ranked = [_ranked(*rows) for rows in zip(proxies, golds, strict=True)]
+    of_proxy, of_gold = (np.mean([pair[i] for pair in ranked], axis=0) for i in range(2))
+    total = proxies.shape[1]
+    points = []
+    for n in (1 << power for power in range(total.bit_length())):
+        weights = _chosen(n, total)
+        kl = math.log(n) - (n - 1) / n
+        points.append(BestOfPoint(n=n, proxy=float(weights @ of_proxy), gold=float(weights @ of_gold), kl=kl))
+    return points
+
+
+def _ranked(proxy: Floats, gold: Floats) -> tuple[Floats, Floats]:
+    """Both (N) by rising proxy; the gold of equals is their mean."""
+    values, group = np.unique(proxy, return_inverse=True)
+    means = np.bincount(group, weights=gold) / np.bincount(group)
+    order = np.sort(group)
+    return values[order], means[order]
+
+
+def _chosen(n: int, total: int) -> Floats:
+    """How likely each of `total` ranked replies, the worst first, is the best of n: C(i - 1, n - 1) / C(total, n)."""
+    below = [math.comb(i, n - 1) / math.comb(total, n) for i in range(total)]
+    return np.asarray(below, np.float64)
+
+
+def draw_replies(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    prompts: Sequence[Sequence[int]],
+    n: int,
+    *,
+    seed: int = 0,
+    step: int = 0,
+    max_tokens: int = 80,
+) -> Generator[Event, None, list[list[DrawnReply]]]:
+    """n replies to each prompt, which depend on (seed, step) and the weights alone. Yields Progress (replies).
+
+    Raises:
+        ValueError: where a prompt is longer than the context, or the tokenizer has no end token.
+    """
+    end, seeds = reply_end(tokenizer), reply_seeds(seed, step, len(prompts), n)
+    found: list[list[DrawnReply]] = [[] for _ in prompts]
+    n_prompts, n_copies = max(1, _ROWS // n), min(n, _ROWS)
+    for first in range(0, len(prompts), n_prompts):
+        some = slice(first, first + n_prompts)
+        for start in range(0, n, n_copies):
+            yield Progress(done=first * n + start, total=len(prompts) * n)
+            drawing = draw_batch(
+                model, prompts[some], [each[start : start + n_copies] for each in seeds[some]], max_tokens, end
+            )
+            while True:
+                try:
+                    next(drawing)
+                except StopIteration as stop:
+                    for own, replies in zip(found[some], stop.value, strict=True):
+                        own += replies
+                    break
+                yield Progress(done=first * n + start, total=len(prompts) * n)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredReply:
+    """A reply that was drawn. score: of the reward model, raw. ended: whether it ended by itself."""
+
+    text: str
+    score: float
+    n_tokens: int
+    ended: bool
+
+
+def best_of(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    reward_model: RewardModel,
+    messages: Sequence[Message],
+    n: int,
+    *,
+    seed: int = 0,
+    max_tokens: int = 80,
+) -> Generator[Event, None, list[ScoredReply]]:
+    """n replies to a conversation, the best first. Yields Progress (replies).
+
+    Raises:
+        ValueError: as `draw_replies`, and where a score is not finite.
+    """
+    prompt = encode_messages(tokenizer, messages, add_generation_prompt=True)[0]
+    [replies] = yield from draw_replies(model, tokenizer, [prompt], n, seed=seed, max_tokens=max_tokens)
+    scoring = reward_model.scores([(*prompt, *reply.ids) for reply in replies])
+    while True:
+        try:
+            next(scoring)
+        except StopIteration as stop:
+            scores: list[float] = stop.value
+            break
+        yield Progress(done=n, total=n)
+    scored = [
+        ScoredReply(text=reply_text(tokenizer, reply), score=score, n_tokens=len(reply.ids), ended=reply.ended)
+        for reply, score in zip(replies, scores, strict=True)
+    ]
+    return sorted(scored, key=lambda reply: -reply.score)

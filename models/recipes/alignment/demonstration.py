@@ -1,0 +1,549 @@
+"""What the demonstrations of alignment share: stages that are runs of their own, and what is measured of each.
+
+A demonstration that was cut short goes on where it was: its runs are found again by their settings and data, and pairs
+that were judged are kept in sets of the library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import re
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from models.alignment.annotator import Annotator
+from models.alignment.best_of import draw_replies
+from models.alignment.log_probs import read_replies
+from models.alignment.pair_scores import pair_scores
+from models.alignment.reward_model import RewardModel
+from models.alignment.rollouts import Prompts, reply_batch, reply_text
+from models.alignment.simulated_pairs import PairsJudged, simulated_pairs
+from models.architecture.transformer import AnyModel, Decoder
+from models.data.corpus import Corpus, Example
+from models.data.preferences.dataset import collected_rows, preference_corpus
+from models.data.preferences.store import SIMULATED, Pair, PreferenceSet, Reply
+from models.data.tiny_world.questions import HEADLINE_KINDS
+from models.data.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold_story, marks_of
+from models.data.tiny_world.world import World
+from models.device import choose_device
+from models.evaluation.held_out_questions import answer_in_rounds
+from models.events import Event, Finished, Notice, Phase, Progress
+from models.files.jsonl import read_rows
+from models.inference.many_replies import DrawnReply
+from models.interop.loading import load_model
+from models.interop.parents import parent_config
+from models.library.library import Library
+from models.library.run_record import checkpoint_step
+from models.number_words import format_percent
+from models.runs.run_folder import RunFolder
+from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.settings.tune_spec import TuneSpec, usual_train
+from models.training.prepare import prepare_run
+from models.training.trainer import Trainer
+
+N_PAIRS, N_HELD_OUT = 1000, 200
+"""Pairs that a reward model learns from, and held-out ones that it is measured on, which are free of errors."""
+N_EACH = 120
+"""Questions of each kind that a stage is asked."""
+N_REPLIES = 4
+"""Replies to each of 128 held-out prompts by which a stage is measured."""
+STRONG = 0.97
+"""Held-out accuracy of a base from which on the bars mean something."""
+NOISE = 0.1
+"""The share of choices of the simulated annotator that are wrong."""
+_AT_ONCE = 64
+"""Prompts whose pairs are kept together; and rows that are read at once."""
+_MAX_TOKENS = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """What is to be reached: a value that is at most, or at least, a limit; a share unless it has a `unit`."""
+
+    words: str
+    value: float
+    limit: float
+    is_most: bool = True
+    unit: str = ""
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it is reached."""
+        return self.value <= self.limit if self.is_most else self.value >= self.limit
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "words": self.words,
+            "value": self.value,
+            "limit": self.limit,
+            "is_most": self.is_most,
+            "met": self.is_met,
+        }
+
+    def sentence(self) -> str:
+        """Whether it is met, and by how much."""
+        value, limit = (f"{x:.2f} {self.unit}" if self.unit else format_percent(x) for x in (self.value, self.limit))
+        bound = f"{'at most' if self.is_most else 'at least'} {limit}"
+        return f"{'met ' if self.is_met else 'SHORT'}  {self.words}: {value} ({bound})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """What was measured of a stage; None and empty: what it has not.
+
+    gold: the share of stories that are as wished: right, short, with a happy end and nothing twice. happy: of those
+    that are right and end happily. right, ended: of right ones, and of those that end by themselves. proxy: the mean
+    score of the reward model, in standard deviations of its scores of the base's stories. kl: to the base, nats per
+    story, exact. kinds: of questions, the share of right answers. accuracy: of a reward model on held-out pairs;
+    accuracy_happy: on those of which one story ends happily. seconds: of its training or drawing. curve: what was
+    measured on the way. step: of the checkpoint, None for the last.
+    """
+
+    gold: float | None = None
+    happy: float | None = None
+    right: float | None = None
+    ended: float | None = None
+    proxy: float | None = None
+    kl: float | None = None
+    kinds: Mapping[str, float] = field(default_factory=dict)
+    accuracy: float | None = None
+    accuracy_happy: float | None = None
+    n: int = 0
+    seconds: float = 0.0
+    curve: Sequence[Mapping[str, float]] = ()
+    run: str = ""
+    step: int | None = None
+
+    @property
+    def headline(self) -> float:
+        """The mean share of right answers over the kinds that count."""
+        return sum(self.kinds[kind] for kind in HEADLINE_KINDS) / len(HEADLINE_KINDS)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of a demonstration. note: a sentence where the base is weak. n_own: pairs that people have judged, and
+    n_simulated: the others."""
+
+    name: str
+    base: str
+    seed: int
+    stages: Mapping[str, Stage]
+    bars: Sequence[Bar]
+    note: str = ""
+    n_own: int = 0
+    n_simulated: int = 0
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; shares from 0 to 1."""
+        return {
+            "name": self.name,
+            "base": self.base,
+            "seed": self.seed,
+            "stages": {name: stage.to_dict() for name, stage in self.stages.items()},
+            "bars": [bar.to_dict() for bar in self.bars],
+            "note": self.note,
+            "pairs": {"own": self.n_own, "simulated": self.n_simulated},
+            **self.more,
+        }
+
+
+def stage_spec(
+    library: Library,
+    title: str,
+    parent: str,
+    data: DataSpec,
+    train: Mapping[str, Any],
+    align: AlignSpec | None = None,
+) -> RunSpec:
+    """A run of a demonstration, from the weights of `parent`, with the usual settings but for those in `train`."""
+    quiet = {"sample_interval": 0, "layer_interval": 0, "warmup_steps": 0}
+    return RunSpec(
+        name=title,
+        model=parent_config(library, parent),
+        tokenizer=TokenizerSpec(),
+        data=data,
+        train=TrainConfig(**usual_train("all") | quiet | dict(train)),
+        tune=TuneSpec(parent=checkpoint_of(library, parent), measure_forgetting=False),
+        align=align,
+    )
+
+
+def checkpoint_of(library: Library, model: str) -> str:
+    """A model as settings of runs name it: a run with the step of its last checkpoint, or, as it is, what is no run."""
+    path = library.find_run(model)
+    if path.parent != library.runs or not (path / "run.json").is_file():
+        return model
+    last = RunFolder.open(path).latest_checkpoint()
+    return model if last is None else f"{path.name}@{checkpoint_step(last)}"
+
+
+def train_stage(
+    library: Library, spec: RunSpec, device: str, corpus: Corpus | None = None
+) -> Generator[Event, None, RunFolder]:
+    """The finished run of a spec: where there is one already, with the data `corpus`, that one, trained on if need be.
+
+    corpus: None where its name says it. Yields the events of the training; Finished, too, is not among them.
+
+    Raises:
+        ValueError: where the training fails, or was stopped.
+    """
+    yield Phase(name=spec.name)
+    run = _known_run(library, spec, corpus)
+    if run is None:
+        free = dataclasses.replace(spec, name=library.free_run_name(spec.name))
+        run = yield from prepare_run(library, free)
+    if run.status != "finished":
+        with contextlib.closing(Trainer(run, library, device).events()) as events:
+            for event in events:
+                if not isinstance(event, Finished):  # what follows is not the end
+                    yield event
+        run = RunFolder.open(run.folder)
+    if run.status != "finished":
+        raise ValueError(f"The run {run.name!r} was stopped before its end: start the demonstration again to go on.")
+    return run
+
+
+def _known_run(library: Library, spec: RunSpec, corpus: Corpus | None) -> RunFolder | None:
+    """The newest run of the same settings and data."""
+    for info in library.list_runs():
+        if info.problem is not None or not info.is_tuned:
+            continue
+        run = RunFolder.open(info.folder)
+        same = (run.spec.data, run.spec.train, run.spec.tune, run.spec.align)
+        if same != (spec.data, spec.train, spec.tune, spec.align) or run.status == "failed":
+            continue
+        if corpus is None or run.made_from("corpus").startswith(corpus.sha):
+            return run
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Where the stages of a demonstration are trained and measured.
+
+    base: a run, or a path. n_each: questions of each kind that a stage is asked.
+    """
+
+    library: Library
+    base: str
+    seed: int = 0
+    world_seed: int = 0
+    device: str = "auto"
+    n_each: int = N_EACH
+
+    def __post_init__(self) -> None:
+        config = parent_config(self.library, self.base)
+        if config.topology != "decoder-only" or config.head != "language":
+            raise ValueError(
+                f"{self.base!r} cannot reply, so it cannot learn what to reply: choose a model that chats."
+            )
+        if config.context_length <= _MAX_TOKENS:
+            raise ValueError(
+                f"{self.base!r} has a context of {config.context_length} tokens, but stories have up to {_MAX_TOKENS}, "
+                "beside what is asked: choose a model with a longer one."
+            )
+
+    @cached_property
+    def _device(self) -> torch.device:
+        return choose_device(self.device).device
+
+    def load(self, model: str) -> tuple[Decoder, Any]:
+        """A model that can reply, and its tokenizer; ValueError where it has none."""
+        loaded, tokenizer = load_model(self.library.find_run(model), self._device)
+        assert isinstance(loaded, Decoder)
+        if tokenizer is None:
+            raise ValueError(f"{model!r} has no tokenizer, so it cannot be asked: choose another model.")
+        return loaded, tokenizer
+
+    @cached_property
+    def base_model(self) -> tuple[Decoder, Any]:
+        """The base with its tokenizer."""
+        return self.load(self.base)
+
+    # Pairs
+
+    def pairs(
+        self, title: str, rows: Sequence[Example], annotator: Annotator
+    ) -> Generator[Event, None, tuple[Pair, ...]]:
+        """Pairs of stories by the base, one for each row at most, that the simulated annotator judges; kept as a set of
+        that title. Yields Progress (prompts).
+
+        The stories of a seed are drawn once, and judged by each annotator: they are kept as a set of their own.
+        """
+        stories = yield from self._drawn_pairs(rows)
+        kept = PreferenceSet(self.library, title)
+        known = {pair.id for pair in kept.read().pairs}
+        kept.add(_judged(pair, annotator) for pair in stories if pair.id not in known)
+        wanted = {pair.id for pair in stories}
+        return tuple(pair for pair in kept.read().pairs if pair.id in wanted)
+
+    def _drawn_pairs(self, rows: Sequence[Example]) -> Generator[Event, None, list[Pair]]:
+        """A pair for each of these rows at most, in their order: those that are missing in the set are added to it."""
+        kept = PreferenceSet(self.library, f"Stories of {self.base}, seed {self.seed}")
+        known = {_prompt_of(pair.prompt): pair for pair in kept.read().pairs}
+        model, tokenizer = self.base_model
+        made = Reply(content="", run=self.base, model=self.base)
+        for first in range(0, len(rows), _AT_ONCE):
+            some = [row for row in rows[first : first + _AT_ONCE] if _prompt_of(row["messages"]) not in known]
+            if len(some) < min(_AT_ONCE, len(rows) - first) / 2:
+                continue  # drawn already; two stories that were the same are no pair
+            found: list[Pair] = []
+            seed = _seed_of(self.seed, _prompt_of(some[0]["messages"]))
+            fair = Annotator(noise=0.0)
+            judging = simulated_pairs(
+                model, tokenizer, some, fair, made, max_tokens=_MAX_TOKENS, seed=seed, at_once=_AT_ONCE // 2
+            )
+            for event in judging:
+                if isinstance(event, PairsJudged):
+                    found += event.pairs
+                yield Progress(done=first, total=len(rows))
+            kept.add(found)
+            known |= {_prompt_of(pair.prompt): pair for pair in found}
+        return [known[prompt] for row in rows if (prompt := _prompt_of(row["messages"])) in known]
+
+    def pair_corpus(
+        self, title: str, annotator: Annotator, n_pairs: int, own: str = ""
+    ) -> Generator[Event, None, tuple[Corpus, int]]:
+        """A dataset of `n_pairs` pairs, and how many of them people have judged: those of the set `own`, which come
+        first; the annotator judges the others. It is validated on pairs that the annotator judges without errors.
+
+        Raises:
+            ValueError: where the set `own` has no pair with a better reply.
+        """
+        wish = yield from build_wish_corpus(self.library, HAPPY, self.world_seed)
+        yield Phase(name="Drawing stories, and judging pairs")
+        judged = self._own_pairs(own)
+        prompts = {_prompt_of(row["messages"]) for row in judged}
+        asked = [row for row in wish.rows("train") if _prompt_of(row["messages"]) not in prompts]
+        # Some pairs are ties, or of stories that are the same: more are drawn than are used.
+        n_drawn = n_pairs - len(judged) + _AT_ONCE
+        simulated = yield from self.pairs(title, asked[: max(0, n_drawn)], annotator)
+        rows = [*judged, *collected_rows(simulated).rows][:n_pairs]
+        held_out = [row for split in ("val", "test") for row in wish.rows(split)]
+        held_out = [row for row in held_out if _prompt_of(row["messages"]) not in prompts][:N_HELD_OUT]
+        yield Phase(name="Drawing held-out stories, and judging pairs")
+        exact = dataclasses.replace(annotator, noise=0.0)
+        known = {_prompt_of(row["messages"]): row for row in held_out}
+        validation = [
+            known[_prompt_of(row["messages"])] | row
+            for row in collected_rows((yield from self.pairs(f"{title}, held out", held_out, exact))).rows
+            if _prompt_of(row["messages"]) in known
+        ]
+        n_own = min(len(judged), n_pairs)
+        label = f"{title}, {n_own} + {len(rows) - n_own} pairs"
+        return preference_corpus(self.library, rows, validation, label), n_own
+
+    def _own_pairs(self, name: str) -> list[Example]:
+        if not name:
+            return []
+        rows = collected_rows(PreferenceSet(self.library, name).read().pairs).rows
+        own = [row for row in rows if row["source"] != SIMULATED]
+        if not own:
+            raise ValueError(
+                f"“{name}” has no pair of which somebody has chosen the better reply: compare some in Chat, or leave "
+                "it out."
+            )
+        return own
+
+    # Training
+
+    def train(
+        self, title: str, corpus: Corpus, align: Mapping[str, Any], train: Mapping[str, Any] | None = None
+    ) -> Generator[Event, None, RunFolder]:
+        """A stage from the base with the usual settings, but for those in `align`, which names it, and in `train`."""
+        stage = str(align["stage"])
+        aligned = AlignSpec(**usual_align(stage) | {"max_tokens": _MAX_TOKENS} | dict(align))
+        data = DataSpec(source="dataset", dataset=corpus.label, task=aligned.task)
+        values = usual_align_train(stage) | {"seed": self.seed} | dict(train or {})
+        spec = stage_spec(self.library, title, self.base, data, values, aligned)
+        return (yield from train_stage(self.library, spec, self.device, corpus))
+
+    # Measuring
+
+    def stories(
+        self, model: Decoder, judge: RewardModel | None = None
+    ) -> Generator[Event, None, tuple[Stage, list[Any]]]:
+        """Draw stories to held-out prompts and measure them; and the ids of each, with what was asked."""
+        base, tokenizer = self.base_model
+        prompts = yield from self.prompts("val")
+        drawn = yield from draw_replies(
+            model, tokenizer, [prompt.ids for prompt in prompts.rows], N_REPLIES, seed=self.seed, max_tokens=_MAX_TOKENS
+        )
+        asked = [(prompt, reply) for prompt, own in zip(prompts.rows, drawn, strict=True) for reply in own]
+        marks = [(prompt.row, reply_text(tokenizer, reply)) for prompt, reply in asked]
+        found = [marks_of(row, text) for row, text in marks]
+        n = len(asked)
+        texts = [(*prompt.ids, *reply.ids) for prompt, reply in asked]
+        kl = yield from _kl(model, base, [(prompt.ids, reply) for prompt, reply in asked])
+        scores = (yield from _scores(judge, texts)) if judge is not None else []
+        stage = Stage(
+            gold=sum(map(is_gold_story, found)) / n,
+            happy=sum(one.is_right and one.mood == HAPPY for one in found) / n,
+            right=sum(one.is_right for one in found) / n,
+            ended=sum(reply.ended for _, reply in asked) / n,
+            proxy=sum(scores) / n if scores else None,
+            kl=kl,
+            n=n,
+        )
+        return stage, texts
+
+    def prompts(self, split: str) -> Generator[Event, None, Prompts]:
+        """Those of the wish for a happy end that leave room for a story; 128 at most."""
+        wish = yield from build_wish_corpus(self.library, HAPPY, self.world_seed)
+        model, tokenizer = self.base_model
+        return Prompts(wish, split, tokenizer, model.config.context_length - _MAX_TOKENS + 1, at_most=128)
+
+    def kinds(self, model: Decoder, tokenizer: Any) -> Generator[Event, None, dict[str, float]]:
+        """The share of right answers to held-out questions of each kind."""
+        per_round = min(20, self.n_each)
+        shares: dict[str, float] = {}
+        n_each = self.n_each - self.n_each % per_round
+        rounds = answer_in_rounds(model, tokenizer, World(self.world_seed), n_each, per_round)
+        for i, found in enumerate(rounds, start=1):
+            shares = found
+            yield Progress(done=i * per_round, total=n_each)
+        return shares
+
+    def measured(
+        self, run: RunFolder | None, judge: RewardModel | None = None, step: int | None = None
+    ) -> Generator[Event, None, tuple[Stage, list[Any]]]:
+        """A stage that writes, or (None) the base: its stories, what else it knows, and its curve."""
+        yield Phase(name=f"Measuring {self.base if run is None else run.name}")
+        if run is None:
+            model, tokenizer = self.base_model
+        else:
+            path = run.folder if step is None else run.checkpoint_path(step)
+            loaded, _ = load_model(path, self._device)
+            assert isinstance(loaded, Decoder)
+            model, tokenizer = loaded, self.base_model[1]
+        stage, texts = yield from self.stories(model, judge)
+        kinds = yield from self.kinds(model, tokenizer)
+        curve, seconds = ([], 0.0) if run is None else curve_of(run)
+        return dataclasses.replace(
+            stage, kinds=kinds, curve=curve, seconds=seconds, run="" if run is None else run.id, step=step
+        ), texts
+
+    def reward_model(
+        self, run: RunFolder, texts: Sequence[Sequence[int]], corpus: Corpus
+    ) -> Generator[Event, None, tuple[RewardModel, Stage]]:
+        """The reward model of a run, in standard deviations of its scores of `texts`; and how often it is right."""
+        yield Phase(name=f"Measuring {run.name}")
+        loaded, tokenizer = load_model(run.folder, self._device)
+        assert tokenizer is not None
+        raw = RewardModel(model=loaded)
+        judge = raw.standardised((yield from _scores(raw, texts)))
+        rows = [row for row in corpus.rows("val") if row.get("choice") != "tie"]
+        scored = yield from pair_scores(loaded, tokenizer, rows)
+        right = [(row, score.margin > 0) for row, score in zip(rows, scored.scores, strict=True) if score is not None]
+        one_happy = [is_right for row, is_right in right if _n_happy(row) == 1]
+        curve, seconds = curve_of(run)
+        stage = Stage(
+            accuracy=_share([is_right for _, is_right in right]),
+            accuracy_happy=_share(one_happy),
+            n=len(right),
+            curve=curve,
+            seconds=seconds,
+            run=run.id,
+        )
+        return judge, stage
+
+
+def weakness(base: str, stage: Stage) -> str:
+    """What is to be said of a base that is too weak for the bars, "" of a strong one."""
+    if stage.headline >= STRONG:
+        return ""
+    return (
+        f"{base} answers {format_percent(stage.headline)} of the held-out questions; on a base below "
+        f"{format_percent(STRONG)} the bars mean little. Train it on with `terrarium train --fork {base} --set "
+        "train.steps=3400`, or grow one with `terrarium quickstart --minutes 9`, and name that as --base."
+    )
+
+
+def weak_notice(base: str, stage: Stage) -> Iterator[Event]:
+    """That, as an event, where there is something to say."""
+    if sentence := weakness(base, stage):
+        yield Notice(sentence=sentence)
+
+
+_SHOWN = {"reward": "proxy", "gold": "gold", "kl": "kl", "accuracy": "accuracy", "loss": "loss"}
+
+
+def curve_of(run: RunFolder) -> tuple[list[dict[str, float]], float]:
+    """What was measured at the validations of an alignment (step, and of _SHOWN what there is), and its seconds."""
+    rows = list(read_rows(run.folder / "alignment.jsonl"))
+    curve = [
+        {"step": row["step"], **{_SHOWN[name]: value for name, value in row["figures"].items() if name in _SHOWN}}
+        for row in rows
+        if row["is_validation"]
+    ]
+    return curve, max((float(row["elapsed_s"]) for row in rows), default=0.0)
+
+
+def world_seed_of(run: RunFolder) -> int:
+    """The seed of the world that a run's data, or its parent's, is about; 0 where nothing says it."""
+    lineage = run.lineage
+    names = (str((lineage.get(what) or {}).get("name", "")) for what in ("corpus", "parent_corpus"))
+    found = next(filter(None, (re.match(r"Tiny World (\d+)", name) for name in names)), None)
+    return int(found[1]) if found else 0
+
+
+def _kl(
+    model: AnyModel, base: AnyModel, asked: Sequence[tuple[Sequence[int], DrawnReply]]
+) -> Generator[Event, None, float]:
+    total = 0.0
+    for first in range(0, len(asked), _AT_ONCE):
+        yield Progress(done=first, total=len(asked))
+        some = asked[first : first + _AT_ONCE]
+        batch = reply_batch([prompt for prompt, _ in some], [reply.ids for _, reply in some])
+        total += float(read_replies(model, base, batch).kl.sum())
+    return total / len(asked)
+
+
+def _scores(judge: RewardModel, texts: Sequence[Sequence[int]]) -> Generator[Event, None, list[float]]:
+    scoring = judge.scores(texts)
+    while True:
+        try:
+            next(scoring)
+        except StopIteration as stop:
+            scores: list[float] = stop.value
+            return scores
+        yield Progress(done=0, total=len(texts))
+
+
+def _n_happy(row: Example) -> int:
+    return sum(marks_of(row, row[side]).mood == HAPPY for side in ("chosen", "rejected"))
+
+
+def _share(flags: Sequence[bool]) -> float | None:
+    return sum(flags) / len(flags) if flags else None
+
+
+def _prompt_of(messages: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(str(message["content"]) for message in messages)
+
+
+def _judged(pair: Pair, annotator: Annotator) -> Pair:
+    """The same pair with the choice of another annotator."""
+    row = {"messages": list(pair.prompt), **pair.about}
+    left, right = (pair.a, pair.b) if pair.left == "a" else (pair.b, pair.a)
+    choice = annotator.choose(row, left.content, right.content)
+    sides = {"left": pair.left, "right": "b" if pair.left == "a" else "a", "tie": "tie"}
+    return dataclasses.replace(pair, choice=sides[choice], by=SIMULATED)
+
+
+def _seed_of(seed: int, prompt: str) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{seed} {prompt}".encode(), digest_size=4).digest(), "big") >> 1

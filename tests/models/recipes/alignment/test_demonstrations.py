@@ -1,0 +1,194 @@
+"""The demonstrations “taught by hand” and “Goodhart”: stages, bars, going on and bad input, in very few steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from app.cli import main
+from models.alignment.annotator import Annotator
+from models.data.preferences.store import Pair, PreferenceSet, Reply
+from models.data.tiny_world import wishes
+from models.events import Event, Finished, Notice, TrainMetrics
+from models.library.library import Library
+from models.recipes.alignment import demonstration, goodhart, taught
+from models.recipes.alignment.demonstration import Bench, Stage
+from models.runs.run_folder import RunFolder
+from models.tokenizers import train_tokenizer
+from tests.app.small_models import put_model
+
+_KINDS = ("knowledge", "requests", "reading", "state", "sums", "translation")
+
+
+@pytest.fixture(autouse=True)
+def little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wishes, "_SIZES", {"train": 8, "val": 3, "test": 3})
+    monkeypatch.setattr(demonstration, "N_PAIRS", 6)
+    monkeypatch.setattr(demonstration, "N_HELD_OUT", 4)
+    monkeypatch.setattr(demonstration, "N_REPLIES", 2)
+    monkeypatch.setattr(demonstration, "_MAX_TOKENS", 8)
+    monkeypatch.setattr(demonstration, "_AT_ONCE", 4)
+    monkeypatch.setattr(taught, "N_FEW", 3)
+    monkeypatch.setattr(taught, "STEPS", dict.fromkeys(taught.STEPS, 1))
+    monkeypatch.setattr(goodhart, "STEPS", {"rm": 1, "ppo": 2})
+    monkeypatch.setattr(goodhart, "LOOK", 1)
+    monkeypatch.setattr(goodhart, "BEST_OF", 4)
+    # Random letters are no stories, and all are worth the same to the annotator: let them differ.
+    monkeypatch.setattr(Annotator, "worth", lambda self, row, reply, is_left=False: float(len(set(reply))))
+
+
+@pytest.fixture
+def base(library: Library) -> str:
+    return put_model(library, train_tokenizer([""], "byte", 0), "decoder-only", context_length=400)
+
+
+def align(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    assert main(["align", *words, "--n", "3", "--device", "cpu", "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_taught_has_each_stage_with_its_figures(
+    library: Library, base: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = align(capsys, "taught", "--base", base, "--seed", "2")
+    assert (found["name"], found["base"], found["seed"]) == ("taught", base, 2)
+    assert list(found["stages"]) == ["base", "rm_few", "rm", "ppo", "dpo", "grpo"]
+    for name in ("base", "ppo", "dpo", "grpo"):
+        stage = found["stages"][name]
+        assert all(0 <= stage[share] <= 1 for share in ("gold", "happy", "right", "ended"))
+        assert set(stage["kinds"]) == set(_KINDS)
+        assert stage["proxy"] is not None
+        assert stage["kl"] >= 0
+    assert found["stages"]["base"]["kl"] == pytest.approx(0, abs=1e-6)
+    assert 0 <= found["stages"]["rm"]["accuracy"] <= 1
+    assert [point["step"] for point in found["stages"]["ppo"]["curve"]] == [0, 1]
+    assert found["pairs"] == {"own": 0, "simulated": 6}
+    assert "97\u00a0%" in found["note"], "random weights are a weak base"
+    runs = {
+        name: RunFolder.open(library.find_run(stage["run"])) for name, stage in found["stages"].items() if stage["run"]
+    }
+    assert all(run.lineage["parent"]["run"] == base for run in runs.values())
+    assert runs["ppo"].spec.align is not None
+    assert runs["ppo"].spec.align.reward_model == f"{runs['rm'].id}@1"
+
+
+def test_what_people_have_judged_comes_first(library: Library, base: str, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = [
+        Pair(prompt=({"role": "user", "content": f"Say {i}"},), a=Reply(content="a"), b=Reply(content="b"), choice="a")
+        for i in range(2)
+    ]
+    PreferenceSet(library, "Mine").add([*mine, dataclasses.replace(mine[0], id="x", choice="skip")])
+    found = align(capsys, "taught", "--base", base, "--preferences", "Mine")
+    assert found["pairs"] == {"own": 2, "simulated": 4}
+
+
+def test_a_set_without_choices_is_refused_in_a_sentence(
+    library: Library, base: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["align", "taught", "--base", base, "--preferences", "None", "--n", "3", "--device", "cpu"]) == 1
+    assert "has no pair of which somebody has chosen the better reply" in capsys.readouterr().err
+
+
+def test_a_model_that_cannot_reply_is_refused(library: Library) -> None:
+    encoder = put_model(library, train_tokenizer([""], "byte", 0), "encoder-only")
+    with pytest.raises(ValueError, match="cannot reply"):
+        Bench(library=library, base=encoder)
+
+
+def test_a_short_context_is_refused(library: Library) -> None:
+    short = put_model(library, train_tokenizer([""], "byte", 0), "decoder-only", context_length=8)
+    with pytest.raises(ValueError, match="context of 8 tokens"):
+        Bench(library=library, base=short)
+
+
+def test_goodhart_has_its_curves_and_the_step_to_fork_from(
+    library: Library, base: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = align(capsys, "goodhart", "--base", base)
+    assert list(found["stages"]) == ["base", "best_of", "rm", "ppo", "stopped"]
+    best = found["stages"]["best_of"]["curve"]
+    assert [point["n"] for point in best] == [1, 2, 4]
+    assert all(a["proxy"] <= b["proxy"] for a, b in itertools.pairwise(best))
+    assert [point["step"] for point in found["stages"]["ppo"]["curve"]] == [0, 1, 2]
+    assert all({"proxy", "gold", "kl"} <= point.keys() for point in found["stages"]["ppo"]["curve"])
+    run, _, step = found["peak"]["fork"].rpartition("@")
+    assert (run, int(step)) == (found["stages"]["ppo"]["run"], found["peak"]["step"])
+    assert found["stages"]["stopped"]["run"] == run
+
+
+def test_words_say_what_came_of_it(library: Library, base: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["align", "goodhart", "--base", base, "--n", "3", "--device", "cpu"]) == 0
+    words = capsys.readouterr().out
+    for part in ("best_of", "Best of n by the annotator's own score", "SHORT", "Stop at the peak", "bars mean little"):
+        assert part in words
+
+
+def test_it_goes_on_where_it_was_cut_short(library: Library, base: str) -> None:
+    bench = Bench(library=library, base=base, n_each=3, device="cpu")
+    events = goodhart.goodhart(bench)
+    for event in events:
+        if isinstance(event, TrainMetrics) and event.total_steps == 2:
+            break
+    events.close()
+    before = {run.name: run.status for run in map(RunFolder.open, library.runs.iterdir())}
+    sets = {path: path.read_bytes() for path in library.preferences.rglob("pairs.jsonl")}
+    seen = list[Event]()
+    running = goodhart.goodhart(bench)
+    while True:
+        try:
+            seen.append(next(running))
+        except StopIteration as stop:
+            found = stop.value
+            break
+    after = {run.name: run.status for run in map(RunFolder.open, library.runs.iterdir())}
+    assert before.keys() == after.keys(), "no run is made again"
+    assert set(after.values()) == {"finished"}
+    assert {path: path.read_bytes() for path in sets} == sets, "no pair is judged again"
+    assert not any(isinstance(event, Finished) for event in seen), "what follows is not the end"
+    assert any(isinstance(event, Notice) and "bars mean little" in event.sentence for event in seen)
+    assert found.stages["ppo"].curve[-1]["step"] == 2
+
+
+def stage(share: float = 0.0, **more: Any) -> Stage:
+    values: dict[str, Any] = {"gold": share, "happy": share, "right": 0.85, "ended": 0.99, "proxy": 0.0, "kl": 0.0}
+    return Stage(**values | {"kinds": dict.fromkeys(_KINDS, 1.0), "accuracy": 0.95} | more)
+
+
+def test_bars_of_taught_are_those_of_the_issue() -> None:
+    good = {name: stage(0.85) for name in ("rm", "rm_few", "ppo", "dpo", "grpo")} | {"base": stage(0.06)}
+    assert all(bar.is_met for bar in taught.bars(good))
+    dull = {"knowledge": 0.9, "requests": 0.9, "reading": 1.0, "state": 1.0}
+    bad = {name: stage(0.4, kinds=dull, right=0.7, ended=0.9, accuracy=0.7) for name in good} | {"base": stage(0.06)}
+    assert not any(bar.is_met for bar in taught.bars(bad))
+
+
+def test_bars_of_goodhart_are_those_of_the_issue() -> None:
+    def best(*golds: float) -> list[dict[str, float]]:
+        return [{"n": 4**i, "gold": gold, "proxy": float(i), "kl": 0.0} for i, gold in enumerate(golds)]
+
+    def looks(*golds: float) -> list[dict[str, float]]:
+        return [{"step": 5 * i, "gold": gold, "proxy": float(i), "kl": 0.0} for i, gold in enumerate(golds)]
+
+    good = {
+        "base": stage(0.05),
+        "best_of": stage(curve=best(0.05, 0.2, 0.4, 0.2, 0.05)),
+        "ppo": stage(0.02, proxy=2.5, curve=looks(0.05, 0.3, 0.32, 0.1, 0.02)),
+    }
+    assert all(bar.is_met for bar in goodhart.bars(good))
+    assert goodhart.peak_of(good["ppo"].curve) == 10
+    never = {
+        "base": stage(0.05),
+        "best_of": stage(curve=best(0.05, 0.2, 0.3, 0.35, 0.4)),
+        "ppo": stage(0.1, proxy=0.5, curve=looks(0.05, 0.1, 0.12)),
+    }
+    met = [bar.is_met for bar in goodhart.bars(never)]
+    assert met == [True, False, False, True, False, False, False]
+
+
+def test_a_strong_base_needs_no_word() -> None:
+    assert demonstration.weakness("base", stage()) == ""
