@@ -15,6 +15,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
 from app.training.shown_run import ShownRun
 from models.alignment.figures import figure_of
+from models.number_words import with_minus
 from models.training.doctor import Diagnosis
 
 GRAVE = frozenset({"nan", "divergence", "exploding", "dead"})
@@ -109,7 +110,7 @@ class DiagnosisCard(QFrame):
             self._make_figures(list(evidence))
         for (number, _), value in zip(self._figures, evidence.values(), strict=True):
             words = f"{value:,.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.3g}"
-            number.setText(words.replace("-", "−"))
+            number.setText(with_minus(words))
 
     def _make_figures(self, names: list[str]) -> None:
         while (item := self._numbers.takeAt(0)) is not None:

@@ -24,7 +24,7 @@ from app.kit.basics import plain_tip
 from app.kit.item_list import draw_ground
 from app.kit.theme import SPACE, ThemeProvider
 from models.alignment.rollout_log import KeptGroup, KeptReply, KeptStep
-from models.number_words import format_count
+from models.number_words import format_count, with_minus
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -53,11 +53,11 @@ def lines_of(kept: KeptStep) -> list[Line]:
 
 def signed(value: float) -> str:
     """With a sign, as “+0.25” or “−0.25”."""
-    return f"{value:+.2f}".replace("-", "−")
+    return with_minus(f"{value:+.2f}")
 
 
 def _two_digits(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")
+    return with_minus(f"{value:.2f}")
 
 
 def about_group(group: KeptGroup) -> str:

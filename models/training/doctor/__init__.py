@@ -11,7 +11,7 @@ from models.training.doctor.findings import TITLES, Check, Diagnosis, Examinatio
 from models.training.doctor.log import RunLog
 from models.training.doctor.signs import Signs
 
-__all__ = ["TITLES", "Check", "Diagnosis", "Examination", "Remedy", "RunLog", "examine"]
+__all__ = ["TITLES", "Check", "Diagnosis", "Examination", "Remedy", "RunLog", "examine", "kinds_of"]
 
 _Checks = dict[str, Callable[[Signs], Finding]]
 
@@ -77,7 +77,7 @@ _EXPLAINS = {
     "little_data": {"plateau"},
     "wrong_reference": _OF_ALIGNMENT - {"wrong_reference", "cut"},
     "reward_hacking": {"kl_high", "collapse", "critic"},
-    "large_updates": {"kl_high", "collapse", "critic"},
+    "large_updates": {"kl_high", "collapse", "critic", "no_signal", "length"},
     "kl_high": {"collapse", "critic"},
     "collapse": {"no_signal", "critic"},
     "cut": {"no_signal", "length", "kl_low"},
@@ -86,6 +86,11 @@ _EXPLAINS = {
     "kl_low": {"pairs_unlearned"},
 }
 """The diagnoses that each one explains, and that are left out beside it."""
+
+
+def kinds_of(stage: str = "") -> tuple[str, ...]:
+    """The diagnoses that a run can get: by the stage of its alignment, "" for one that learns from texts."""
+    return tuple(_CHECKS[stage])
 
 
 def examine(log: RunLog) -> Examination:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from models.number_words import format_percent
+from models.number_words import format_percent, with_minus
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.remedies import (
     STRONG_DECAY,
@@ -174,6 +174,5 @@ def _decay_evidence(signs: Signs) -> dict[str, float]:
 
 def format_figure(value: float, digits: int = 3) -> str:
     """Rounded to this many significant digits; large numbers in full: “1.41”, “−26,031”."""
-    size = abs(value)
-    words = f"{size:,.0f}" if math.isfinite(value) and size >= 10**digits else f"{size:.{digits}g}"
-    return f"−{words}" if value < 0 else words
+    is_large = math.isfinite(value) and abs(value) >= 10**digits
+    return with_minus(f"{value:,.0f}" if is_large else f"{value:.{digits}g}")

@@ -30,6 +30,8 @@ _IDLE_SHARE = 0.9
 _MOST_REPLIES = 64
 _SURER = 0.2
 """Entropy has collapsed below this share of what it was at the start."""
+_DONE = 0.95
+"""Where this share of the replies is right, they may be alike."""
 _FALL = 0.1
 """What was meant has become rarer where its share has fallen by so much …"""
 _ERRORS = 2.5
@@ -51,6 +53,8 @@ _STILL, _STILL_PER_TOKEN = 0.02, 0.005
 """A model has hardly moved below so many nats per reply, or per token of the pairs' replies."""
 _FEW_UPDATES = 0.3
 """Updates are too large where the others of a step, all but this share, are given up because of the first."""
+_WILD = 1.0
+"""Nats per token: one update that moves the policy so far is enough."""
 _FORESEEN = 0.02
 """A critic is of use from this share of the variance on."""
 
@@ -135,12 +139,12 @@ def collapse(signs: Signs) -> Finding:
     entropy, distinct = log.figure("entropy"), log.figure("completions/distinct")
     if len(entropy) < 2 * SOME:
         return Check(kind="collapse", words=f"Needs {2 * SOME} steps.", possible=False)
-    first, now = entropy.first(SOME), entropy.last(SOME)
+    first, now = entropy.first(1), entropy.last(SOME)
     is_sure, are_alike = now < _SURER * first, bool(alarm_of("completions/distinct", distinct.value))
-    if not is_sure and not are_alike:
-        return Check(
-            kind="collapse", words=f"The entropy is {format_percent(now / first if first else 1)} of its start."
-        )
+    is_done = log.figure("pass@1").last(SOME) >= _DONE
+    if is_done or not (is_sure or are_alike):
+        words = f"The entropy is {format_percent(now / first if first else 1)} of its start."
+        return Check(kind="collapse", words=words)
     means = entropy.smoothed(SOME)
     onset = _last_step(means, means.value >= first / 2)
     sentence = (
@@ -178,7 +182,8 @@ def reward_hacking(signs: Signs) -> Finding:
     sentence = (
         f"Since step {step:,} what was meant has become rarer, from {format_percent(peak)} of the replies to "
         f"{format_percent(now)}, while the {title} went on from {format_figure(then, 2)} to "
-        f"{format_figure(latest, 2)}: it is being gamed. The best model is that of the peak."
+        f"{format_figure(latest, 2)}: it is being gamed. "
+        + ("The best model is that of the peak." if step else "Its parent is better than all that came after it.")
     )
     evidence = {
         "meant at the peak": peak,
@@ -186,7 +191,7 @@ def reward_hacking(signs: Signs) -> Finding:
         f"{title} at the peak": then,
         f"{title} now": latest,
     }
-    remedy = _stop_at(signs, step)
+    remedy = _stop_at(signs, step) if step else None
     return Diagnosis(kind="reward_hacking", sentence=sentence, step=step, evidence=evidence, remedy=remedy)
 
 
@@ -196,10 +201,10 @@ def length(signs: Signs) -> Finding:
     lengths, reward, gold = (log.figure(name) for name in ("completions/mean_length", "reward", "gold"))
     if len(lengths) < 2 * SOME or len(reward) < 2 * SOME:
         return Check(kind="length", words=f"Needs {2 * SOME} steps.", possible=False)
-    first, now = lengths.first(SOME), lengths.last(SOME)
+    first, now = lengths.first(1), lengths.last(SOME)
     changed = not _SHORTER < now / first < _LONGER
-    better = len(gold) >= 2 * SOME and gold.last(SOME) > gold.first(SOME) + _FALL
-    earns = reward.last(SOME) > reward.first(SOME)
+    better = len(gold) >= 2 * SOME and gold.last(SOME) > gold.first(1) + _FALL
+    earns = reward.last(SOME) > reward.first(1)
     if not changed or better or not earns:
         words = f"Replies have {now:.0f} tokens; they had {first:.0f} at the start."
         return Check(kind="length", words=words)
@@ -207,7 +212,7 @@ def length(signs: Signs) -> Finding:
     onset = _last_step(means, np.abs(np.log(means.value / first)) < abs(math.log(now / first)) / 4)
     sentence = (
         f"Replies have {now:.0f} tokens instead of {first:.0f}, and the reward rose from "
-        f"{format_figure(reward.first(SOME), 2)} to {format_figure(reward.last(SOME), 2)}"
+        f"{format_figure(reward.first(1), 2)} to {format_figure(reward.last(SOME), 2)}"
         + (", though what was meant is no more frequent" if len(gold) else "")
         + ": it seems to be their length that pays. Pairs whose better and worse replies are equally long would help "
         "most."
@@ -215,7 +220,7 @@ def length(signs: Signs) -> Finding:
     evidence = {
         "tokens at the start": first,
         "tokens now": now,
-        "reward at the start": reward.first(SOME),
+        "reward at the start": reward.first(1),
         "reward now": reward.last(SOME),
     }
     if align.stage == "grpo" and align.aggregate == "grpo":
@@ -235,16 +240,16 @@ def cut(signs: Signs) -> Finding:
     n = 1 if held_out else SOME
     if len(curve) < n:
         return Check(kind="cut", words="Needs replies, which are drawn to prompts that name a wish.", possible=False)
-    first, now = curve.first(n), curve.last(n)
+    first, now = curve.first(1), curve.last(n)
     was_whole = first < _CUT_NOW / 2
     if not (now > _CUT or (was_whole and now > _CUT_NOW)):
         return Check(kind="cut", words=f"{format_percent(1 - now, 1)} of the replies end by themselves.")
     means = curve.smoothed(n)
-    onset = _last_step(means, means.value <= (_CUT_NOW / 2 if was_whole else _CUT))
+    onset = _last_step(means, means.value <= max(_CUT_NOW / 2, 1.5 * first))
     sentence = f"{format_percent(now)} of the replies are cut at {align.max_tokens} tokens before they end"
     longer = 2 * align.max_tokens
     fits = longer < log.spec.model.context_length
-    if not was_whole:
+    if first > _CUT:
         sentence += ", as many of its parent's were: they may be too short to say what is rewarded."
         remedy = new_run({"align.max_tokens": longer}) if fits else None
         if not fits:
@@ -324,23 +329,26 @@ def large_updates(signs: Signs) -> Finding:
     far, clipped, made = (
         log.figure(f"{name}") for name in ("policy/approxkl_avg", "policy/clipfrac_avg", "val/n_updates")
     )
-    if len(far) < SOME:
+    wild = np.flatnonzero(far.value > _WILD)
+    if len(far) < SOME and not len(wild):
         return Check(kind="large_updates", words=f"Needs {SOME} steps.", possible=False)
     planned = align.n_epochs * align.n_minibatches
     kl, share, n = far.last(SOME), clipped.last(SOME), made.last(SOME)
     are_given_up = planned > 1 and 0 < n <= max(1.0, _FEW_UPDATES * planned) and kl > align.max_kl > 0
-    words = (
-        f"The updates of a step move the policy by {format_figure(kl, 2)} nats a token and clip "
-        f"{format_percent(share, 1)} of the tokens"
-    )
-    if not (alarm_of("policy/approxkl_avg", [kl]) or alarm_of("policy/clipfrac_avg", [share]) or are_given_up):
-        return Check(kind="large_updates", words=f"{words}.")
-    onset = int(far.step[-SOME])
-    means = clipped.smoothed(SOME)
-    onset = _last_step(means, means.value <= share / 2) if len(means) > 1 else onset
+    is_large = alarm_of("policy/approxkl_avg", [kl]) or alarm_of("policy/clipfrac_avg", [share])
+    if not (is_large or are_given_up or len(wild)):
+        words = f"The updates of a step move the policy by {format_figure(kl, 2)} nats a token."
+        return Check(kind="large_updates", words=words)
+    if len(wild):
+        at = int(wild[0])
+        onset, kl, share, n = int(far.step[at]), *(float(each.value[at]) for each in (far, clipped, made))
+    else:
+        means = clipped.smoothed(SOME)
+        onset = _last_step(means, means.value <= share / 2)
     sentence = (
-        f"{words}; {n:.2g} of {planned} updates of a step were made. What is learned from is no longer what the model "
-        "does: smaller steps learn more."
+        f"The updates of a step move the policy by {format_figure(kl, 2)} nats a token and clip "
+        f"{format_percent(share)} of the tokens; {n:.2g} of {planned} updates were made. What is learned "
+        "from is no longer what the model does: smaller steps learn more."
     )
     evidence = {"KL of an update": kl, "clipped tokens": share, "updates a step": n}
     return Diagnosis(
@@ -355,8 +363,8 @@ def critic(signs: Signs) -> Finding:
     least = max(_IDLE, math.ceil(log.planned_steps / 3))
     if len(curve) < least or not made.last(SOME) > 0:
         return Check(kind="critic", words=f"Needs {least} steps with something to learn.", possible=False)
-    now = curve.last(SOME)
-    if now >= _FORESEEN:
+    now = float(np.median(curve.value[-2 * SOME :]))  # where rewards hardly differ, it says nothing
+    if now >= _FORESEEN or log.figure("pass@1").last(SOME) >= _DONE:
         return Check(kind="critic", words=f"It foresees {format_percent(now)} of what replies earn.")
     sentence = (
         f"After {log.last_step:,} steps the critic explains {format_figure(now, 2)} of the variance of what replies "
