@@ -12,6 +12,11 @@ def format_percent(share: float, digits: int = 0) -> str:
     return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
+def with_minus(number: str) -> str:
+    """A formatted number with a real minus sign, “−0.25” for “-0.25”; an exponent keeps its hyphen."""
+    return f"−{number[1:]}" if number.startswith("-") else number
+
+
 def format_compact(n: float, *, billion: str = "G") -> str:
     """A count in three digits: “812”, “12.3 k”, “124 M”, “1.20 G”; `billion`: the suffix for 10⁹."""
     for factor, letter in ((1e12, "T"), (1e9, billion), (1e6, "M"), (1e3, "k")):

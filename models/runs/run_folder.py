@@ -284,6 +284,10 @@ class RunFolder:
         """Rows {step, tokens, elapsed_s, update_ratio: {layer: ratio}}; ValueError names a damaged file."""
         return read_rows(self.folder / "layers.jsonl", {"step": int, "update_ratio": dict})
 
+    def read_alignment(self) -> list[Row]:
+        """Rows {step, tokens, elapsed_s, is_validation, figures: {name: value}}; ValueError names a damaged file."""
+        return read_rows(self.folder / "alignment.jsonl", {"step": int, "figures": dict})
+
     def read_attention(self) -> list[Row]:
         """Rows {step, prompt, site, ids, weights: H × T × S}; ValueError names a damaged file."""
         return read_rows(self.folder / "attention.jsonl")

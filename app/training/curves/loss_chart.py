@@ -20,6 +20,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory, Table
 from app.training.curves.run_axis import RunAxis
 from app.training.curves.run_chart import Floats, RunChart, finite_between, span_of
+from models.number_words import with_minus
 
 _GAP = 6
 """Pixels between the end of a curve and its label."""
@@ -64,7 +65,7 @@ class Quantity:
         """A value as text, “–” where it is not finite."""
         if not math.isfinite(value):
             return "–"
-        return f"{value:,.0f}" if self.is_exponential and value >= 100 else format(value, self.form)
+        return f"{value:,.0f}" if self.is_exponential and value >= 100 else with_minus(format(value, self.form))
 
 
 LOSS = Quantity("Loss", "nats per token", ".3f")

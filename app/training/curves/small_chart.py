@@ -14,6 +14,7 @@ from app.kit.charts.curve_points import SMOOTHING, moving_average
 from app.kit.theme import ThemeProvider
 from app.session.run_history import Table
 from app.training.curves.run_chart import RunChart, finite_between, span_of
+from models.number_words import with_minus
 
 RowFormat = Callable[[Table, int], str]
 """Formats the value of a row of a table."""
@@ -110,4 +111,4 @@ class SmallChart(RunChart):
 
 def format_number(value: float, form: str) -> str:
     """A formatted number, “–” where it is not finite."""
-    return format(value, form) if math.isfinite(value) else "–"
+    return with_minus(format(value, form)) if math.isfinite(value) else "–"

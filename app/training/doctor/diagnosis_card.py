@@ -12,7 +12,10 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLay
 
 from app.kit.basics import button, label, row
 from app.kit.theme import SPACE, ThemeProvider
+from app.session.run_history import RunHistory
 from app.training.shown_run import ShownRun
+from models.alignment.figures import figure_of
+from models.number_words import with_minus
 from models.training.doctor import Diagnosis
 
 GRAVE = frozenset({"nan", "divergence", "exploding", "dead"})
@@ -22,6 +25,22 @@ _CURVES = {
     **dict.fromkeys(("overfitting", "little_data", "small_validation"), ("Validation loss", "val", "loss")),
 }
 _LOSS = ("Training loss", "train", "loss")
+_FIGURES = {
+    "reward_hacking": ("gold",),
+    "large_updates": ("policy/clipfrac_avg",),
+    "kl_high": ("kl",),
+    "collapse": ("entropy",),
+    "cut": ("completions/clipped_ratio",),
+    "no_signal": ("frac_reward_zero_std",),
+    "chosen_falls": ("logps/chosen_change",),
+    "weak_judge": ("accuracy",),
+    "length": ("completions/mean_length",),
+    "critic": ("val/explained_variance",),
+    "kl_low": ("kl", "rewards/margins"),
+    "pairs_unlearned": ("rewards/accuracies",),
+    "wrong_reference": ("kl", "rewards/margins"),
+}
+"""What is drawn of an alignment: the first one that the run has."""
 
 
 _WIDTH, _HEIGHT = 176, 56
@@ -84,15 +103,14 @@ class DiagnosisCard(QFrame):
             self.remedy.setToolTip(
                 "Fork that checkpoint with these settings" if is_fork else "Repeat the run with these settings"
             )
-        name, table, column = _CURVES.get(self.kind, _LOSS)
-        rows = run.history.train if table == "train" else run.history.val
-        self._chart.set_curve(name, rows["step"], rows[column], diagnosis.step)
+        self._chart.set_curve(*_curve(self.kind, run.history), diagnosis.step)
 
     def _show_evidence(self, evidence: dict[str, float]) -> None:
         if [caption.text() for _, caption in self._figures] != list(evidence):
             self._make_figures(list(evidence))
         for (number, _), value in zip(self._figures, evidence.values(), strict=True):
-            number.setText(f"{value:,.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.3g}")
+            words = f"{value:,.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.3g}"
+            number.setText(with_minus(words))
 
     def _make_figures(self, names: list[str]) -> None:
         while (item := self._numbers.takeAt(0)) is not None:
@@ -116,6 +134,18 @@ class DiagnosisCard(QFrame):
     def _on_remedy(self) -> None:
         assert self.diagnosis is not None
         self.remedy_asked.emit(self.diagnosis.remedy)
+
+
+def _curve(kind: str, history: RunHistory) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
+    """The name of what is drawn beside a diagnosis, its steps and its values; a figure where it is often measured."""
+    for name in _FIGURES.get(kind, ()):
+        for is_validation in (False, True):
+            table = history.figures.get((name, is_validation))
+            if table is not None:
+                return figure_of(name).title, table["step"], table["value"]
+    title, of, column = _CURVES.get(kind, _LOSS)
+    rows = history.train if of == "train" else history.val
+    return title, rows["step"], rows[column]
 
 
 class SymptomChart(QWidget):

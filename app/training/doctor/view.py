@@ -19,6 +19,7 @@ from app.worker.failures import Failure
 from models.number_words import format_count
 from models.runs.run_folder import RunFolder
 from models.training.doctor import TITLES, Check, Diagnosis, Examination, Remedy, RunLog, examine
+from models.training.doctor.log import curve_of
 
 _EMPTY = ("Nothing to examine yet", "The doctor reads the log of a run, step by step.")
 _WIDEST = 880
@@ -160,6 +161,7 @@ class _Columns:
         self.layer_step = history.layers["step"]
         ratios = [history.layers[name] for name in self.layers]
         self.update_ratio = np.stack(ratios, axis=1) if ratios else np.zeros((len(self.layer_step), 0))
+        self.figures = {key: curve_of(table["step"].copy(), table["value"]) for key, table in history.figures.items()}
         self.events = tuple((mark.step, mark.event, mark.detail) for mark in history.marks)
 
 
@@ -173,6 +175,7 @@ def _examination(run: ShownRun, columns: _Columns) -> Examination:
         layer_step=columns.layer_step,
         layers=columns.layers,
         update_ratio=columns.update_ratio,
+        figures=columns.figures,
         events=columns.events,
     )
     return examine(log)

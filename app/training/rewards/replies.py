@@ -12,7 +12,7 @@ from app.kit.layout.pages import Pages
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
-from app.training.rewards.reply_list import Line, ReplyList, about_reply
+from app.training.rewards.reply_list import Line, ReplyList, about_reply, signed
 from app.training.rewards.reply_tokens import DivergingScale, ReplyTokens, as_odds
 from app.training.shown_run import ShownRun
 from app.training.token_names import TokenNames
@@ -235,8 +235,8 @@ class RepliesView(QWidget):
         values, limit = _values(reply, by), self._limit(by)
         weighed, foreseen = _values(reply, "token_advantages"), _values(reply, "values")
         tips = [
-            f"{ratio:+.2f} nats: {as_odds(ratio)}   advantage {weight:+.2f}"
-            + (f"   value {value:+.2f}" if has_critic else "")
+            f"{signed(ratio)} nats: {as_odds(ratio)}   advantage {signed(weight)}"
+            + (f"   value {signed(value)}" if has_critic else "")
             for ratio, weight, value in zip(reply.log_ratio, weighed, foreseen, strict=True)
         ]
         self.scale.show_limit(limit)

@@ -24,7 +24,7 @@ from app.kit.basics import plain_tip
 from app.kit.item_list import draw_ground
 from app.kit.theme import SPACE, ThemeProvider
 from models.alignment.rollout_log import KeptGroup, KeptReply, KeptStep
-from models.number_words import format_count
+from models.number_words import format_count, with_minus
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -51,11 +51,20 @@ def lines_of(kept: KeptStep) -> list[Line]:
     return lines
 
 
+def signed(value: float) -> str:
+    """With a sign, as “+0.25” or “−0.25”."""
+    return with_minus(f"{value:+.2f}")
+
+
+def _two_digits(value: float) -> str:
+    return with_minus(f"{value:.2f}")
+
+
 def about_group(group: KeptGroup) -> str:
     """What the replies to a prompt earned, in words."""
     rewards = [reply.reward for reply in group.replies]
     mean = sum(rewards) / len(rewards) if rewards else 0.0
-    words = f"{format_count(len(rewards), 'reply', 'replies')}, mean reward {mean:.2f}"
+    words = f"{format_count(len(rewards), 'reply', 'replies')}, mean reward {_two_digits(mean)}"
     if rewards and max(rewards) == min(rewards):
         return f"{words}: all earned the same, so they teach nothing"
     return words
@@ -68,10 +77,10 @@ def about_reply(reply: KeptReply) -> str:
         filter(
             None,
             (
-                f"reward {reply.reward:.2f}",
+                f"reward {_two_digits(reply.reward)}",
                 meant,
-                f"advantage {reply.advantage:+.2f}",
-                f"KL {reply.kl:.2f} nats",
+                f"advantage {signed(reply.advantage)}",
+                f"KL {_two_digits(reply.kl)} nats",
                 format_count(len(reply.ids), "token"),
                 "" if reply.ended else "cut before it ended",
             ),
@@ -236,7 +245,7 @@ class _Rows(QStyledItemDelegate):
         painter.drawText(
             QRect(left, box.top(), wide, box.height()),
             vertical | Qt.AlignmentFlag.AlignRight,
-            f"{reply.advantage:+.2f}",
+            signed(reply.advantage),
         )
         left += wide + SPACE
         painter.setFont(self._theme.font())

@@ -44,8 +44,8 @@ _SMALL = (
     ("reward_std",),
 )
 """The charts beside, in this order; those of other figures follow."""
-_UNDRAWN = frozenset({"sampling/logp_difference"})
-"""Always nearly zero: only its alarm is shown."""
+_UNDRAWN = frozenset({"sampling/logp_difference", "held_out/pairs", "held_out/replies"})
+"""Always the same, or nearly zero: only their alarms are shown."""
 _LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 4
 """Minimum heights of all, a tall and a small chart, in lines of text; where they do not fit, the view scrolls."""
 _REST = 40

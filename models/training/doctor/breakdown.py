@@ -7,14 +7,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from models.number_words import format_percent
+from models.number_words import format_percent, with_minus
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.remedies import (
     STRONG_DECAY,
     beta2_below_beta1,
     decay_share,
-    format_changes,
     gentler_remedy,
+    new_run,
     scaled_rates,
 )
 from models.training.doctor.signs import Signs
@@ -150,7 +150,7 @@ def _restart_gently(signs: Signs) -> Remedy:
     std = signs.log.spec.model.init_std
     usual = 1e-3 <= std <= 0.3
     changes = scaled_rates(signs, 0.1) if usual else {"model.init_std": 0.02}
-    return Remedy(words=f"New run with {format_changes(changes)}", changes=changes)
+    return new_run(changes)
 
 
 def _why(signs: Signs) -> str:
@@ -173,5 +173,6 @@ def _decay_evidence(signs: Signs) -> dict[str, float]:
 
 
 def format_figure(value: float, digits: int = 3) -> str:
-    """Rounded to this many significant digits; large numbers in full: “1.41”, “26,031”."""
-    return f"{value:,.0f}" if math.isfinite(value) and abs(value) >= 10**digits else f"{value:.{digits}g}"
+    """Rounded to this many significant digits; large numbers in full: “1.41”, “−26,031”."""
+    is_large = math.isfinite(value) and abs(value) >= 10**digits
+    return with_minus(f"{value:,.0f}" if is_large else f"{value:.{digits}g}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.number_words import format_percent
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
-from models.training.doctor.remedies import format_changes
+from models.training.doctor.remedies import format_changes, new_run
 from models.training.doctor.signs import Signs
 
 _RISE = 0.01
@@ -55,7 +55,7 @@ def overfitting(signs: Signs) -> Finding:
     )
     evidence = {"lowest validation loss": best, "validation loss now": now, "training loss now": train_now}
     changes = _regularised(signs) | {"train.patience": 3}
-    remedy = Remedy(words=f"New run with {format_changes(changes)}", changes=changes)
+    remedy = new_run(changes)
     return Diagnosis(kind="overfitting", sentence=sentence, step=step, evidence=evidence, remedy=remedy)
 
 
@@ -160,4 +160,4 @@ def _validate_more(signs: Signs, times: float) -> Remedy | None:
     if log.spec.data.source != "files" or share <= log.spec.data.val_fraction:
         return None
     changes = {"data.val_fraction": share, "train.eval_batches": max(log.spec.train.eval_batches, int(wanted))}
-    return Remedy(words=f"New run with {format_changes(changes)}", changes=changes)
+    return new_run(changes)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,39 @@ from models.settings.run_spec import RunSpec
 from models.training.schedule import lr_factor
 
 Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """The finite values (N) of a figure, and their steps (N)."""
+
+    step: Numbers
+    value: Numbers
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def first(self, n: int) -> float:
+        """The mean of the first `n` values; NaN where there are none."""
+        return float(self.value[:n].mean()) if len(self) else math.nan
+
+    def last(self, n: int = 1) -> float:
+        """The mean of the last `n` values; NaN where there are none."""
+        return float(self.value[-n:].mean()) if len(self) else math.nan
+
+    def smoothed(self, n: int) -> Curve:
+        """The mean of each value and the `n` − 1 before it, without the first ones, which have fewer before them."""
+        if len(self) < n:
+            return Curve(step=self.step[:0], value=self.value[:0])
+        return Curve(step=self.step[n - 1 :], value=np.convolve(self.value, np.full(n, 1 / n), mode="valid"))
+
+    def until(self, step: int) -> Curve:
+        """As it was after `step` updates."""
+        seen = self.step <= step
+        return Curve(step=self.step[seen], value=self.value[seen])
+
+
+NO_CURVE = Curve(step=np.zeros(0), value=np.zeros(0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +83,9 @@ class RunLog:
     """The step at which this run started: above 0 for a fork."""
     is_fork: bool = False
     """Whether it started from another run's weights."""
+    figures: Mapping[tuple[str, bool], Curve] = field(default_factory=dict)
+    """Those of an alignment, by TRL's name and whether they are of a validation; of a fork with those of its source,
+    since they are measured from the parent of both."""
     measured: Mapping[str, float]
     """Numbers recorded when the training was set up: see `TrainingContext.measured`."""
 
@@ -66,6 +103,7 @@ class RunLog:
             layer_step=np.array([row["step"] for row in layers], dtype=np.float64),
             layers=names,
             update_ratio=np.array(ratios, dtype=np.float64).reshape(len(layers), len(names)),
+            figures=_figures(run.read_alignment()),
             events=[(row["step"], row["event"], row.get("detail", "")) for row in run.read_events()],
         )
 
@@ -79,6 +117,7 @@ class RunLog:
         layer_step: Numbers,
         layers: Sequence[str],
         update_ratio: Numbers,
+        figures: Mapping[tuple[str, bool], Curve],
         events: Iterable[tuple[int, str, str]],
     ) -> RunLog:
         """From curves in memory and the rest of the run's folder.
@@ -103,6 +142,7 @@ class RunLog:
             layer_step=layer_step[own_layers],
             layers=tuple(layers),
             update_ratio=update_ratio[own_layers],
+            figures=figures,
             events=events,
             checkpoints=tuple(checkpoint_step(path) for path in run.checkpoints()),
             begin=begin,
@@ -125,6 +165,10 @@ class RunLog:
         """Whether early stopping ended the run."""
         return any(event == "early stop" and step >= self.last_step for step, event, _ in self.events)
 
+    def figure(self, name: str, *, held_out: bool = False) -> Curve:
+        """A figure of the steps or, `held_out`, of the validations."""
+        return self.figures.get((name, held_out), NO_CURVE)
+
     def until(self, step: int) -> RunLog:
         """The log as it was after `step` updates."""
         seen, val, layer = self.step <= step, self.val_step <= step, self.layer_step <= step
@@ -140,6 +184,7 @@ class RunLog:
             val_error=self.val_error[val],
             layer_step=self.layer_step[layer],
             update_ratio=self.update_ratio[layer],
+            figures={name: curve.until(step) for name, curve in self.figures.items()},
             events=tuple(event for event in self.events if event[0] <= step),
             checkpoints=tuple(saved for saved in self.checkpoints if saved <= step),
         )
@@ -173,6 +218,21 @@ _VAL = ("step", "loss", "loss_error")
 def _columns(rows: Iterable[Row], names: Sequence[str]) -> dict[str, Numbers]:
     kept = list(rows)
     return {name: np.array([_number(row.get(name)) for row in kept], dtype=np.float64) for name in names}
+
+
+def curve_of(steps: Sequence[float] | Numbers, values: Sequence[float] | Numbers) -> Curve:
+    """The finite ones of values, which may be NaN."""
+    step, value = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    known = np.isfinite(value)
+    return Curve(step=step[known], value=value[known])
+
+
+def _figures(rows: Iterable[Row]) -> dict[tuple[str, bool], Curve]:
+    found: dict[tuple[str, bool], list[tuple[float, float]]] = {}
+    for row in rows:
+        for name, value in row["figures"].items():
+            found.setdefault((name, bool(row.get("is_validation"))), []).append((row["step"], _number(value)))
+    return {key: curve_of(*zip(*points, strict=True)) for key, points in found.items()}
 
 
 def _number(value: Any) -> float:

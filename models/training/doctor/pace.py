@@ -11,7 +11,7 @@ from models.number_words import format_percent
 from models.settings.spec_changes import value_of
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.log import Numbers
-from models.training.doctor.remedies import GOOD_MOVEMENT, format_changes, restart_remedy, scaled_rates
+from models.training.doctor.remedies import GOOD_MOVEMENT, format_changes, new_run, restart_remedy, scaled_rates
 from models.training.doctor.signs import Signs
 from models.training.schedule import DECAY_SHARE
 
@@ -92,7 +92,7 @@ def lr_low(signs: Signs) -> Finding:
         sentence=sentence,
         step=int(signs.log.step[0]),
         evidence={"movement of the weights": movement, "loss": loss, "loss of guessing": signs.guessing},
-        remedy=Remedy(words=f"New run with {format_changes(changes)}", changes=changes),
+        remedy=new_run(changes),
     )
 
 
@@ -170,4 +170,4 @@ def _unstick(signs: Signs) -> Remedy:
         changes = {"train.optimizer": _STEADIEST}
     else:
         changes = {"model.d_model": 2 * log.spec.model.d_model}
-    return Remedy(words=f"New run with {format_changes(changes)}", changes=changes)
+    return new_run(changes)

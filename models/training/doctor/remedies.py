@@ -38,6 +38,11 @@ def restart_remedy(signs: Signs) -> Remedy:
     elif signs.largest_ratio > GOOD_RATIO:
         factor = min(factor, GOOD_RATIO / signs.largest_ratio)
     changes = scaled_rates(signs, factor) | stabilizing_changes(signs)
+    return new_run(changes)
+
+
+def new_run(changes: dict[str, Any]) -> Remedy:
+    """A new run with these changes."""
     return Remedy(words=f"New run with {format_changes(changes)}", changes=changes)
 
 
@@ -91,11 +96,19 @@ _FORMATS = {
     "model.d_model": "width {}",
     "model.n_layer": "{} layers",
     "model.init_std": "init std {:g}",
+    "align.beta": "KL weight {:g}",
+    "align.nll_weight": "the chosen replies held by {:g}",
+    "align.n_prompts": "{} prompts a step",
+    "align.n_replies": "{} replies a prompt",
+    "align.max_tokens": "replies of up to {} tokens",
+    "align.end_penalty": "a penalty of {:g} for no end",
+    "align.critic_lr": "critic learning rate {:g}",
+    "align.aggregate": "mean over tokens {}",
 }
 
 
 check_complete(
-    (name for name in _FORMATS if name.endswith("lr")),
+    (name for name in _FORMATS if name.startswith("train.") and name.endswith("lr")),
     (f"train.{name}" for rule in OPTIMIZERS.values() for name in rule.lr_names),
     "words for learning rates",
 )

@@ -232,7 +232,7 @@ class PreferenceStage:
         if not self._held_out or not self._evaluator.is_validation_due(state):
             return False
         outcome = yield from self._outcome(self._held_out, state.step, learns=False)
-        figures = self._objective.figures(self._held_out, outcome)
+        figures = self._objective.figures(self._held_out, outcome) | {"held_out/pairs": float(len(self._held_out))}
         drawn: dict[str, float] | None = {}
         if self._replies is not None:
             drawn = yield from self._replies.measure(state)

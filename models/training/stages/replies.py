@@ -226,7 +226,7 @@ class HeldOutReplies:
         for i, batch in enumerate(rollouts.batches()):
             yield MicroStep(step=state.step, micro_step=i)
             kl += float(read_replies(self.drawer.model, self.drawer.reference, batch).kl.sum())
-        figures["kl"] = kl / len(rollouts.replies)
+        figures |= {"kl": kl / len(rollouts.replies), "held_out/replies": float(len(rollouts.replies))}
         for sentence in _about_start(rollouts) if state.step == 0 else ():
             yield from self.evaluator.record.event("notice", 0, sentence)
             yield Notice(sentence=sentence)

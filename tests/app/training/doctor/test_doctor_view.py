@@ -16,7 +16,9 @@ from app.training.shown_run import ShownRun
 from models.events import TrainMetrics
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec
+from models.settings.align_spec import AlignSpec
+from models.settings.run_spec import DataSpec, RunSpec
+from models.settings.tune_spec import TuneSpec
 from tests.models.training.doctor.doctor_suite import train_spec
 
 Until = Callable[[Callable[[], bool]], None]
@@ -65,6 +67,30 @@ def test_a_problem_is_a_card_whose_button_requests_the_remedy(
     view.show_run(shown(healthy))
     until(lambda: not view.cards)
     assert view.heading.text() in ("No problems found", "Too early to tell")
+
+
+def test_an_alignment_is_examined_by_its_figures(
+    view: DoctorView, spec: RunSpec, library: Library, until: Until
+) -> None:
+    """The run of a text, whose figures and stage are those of an alignment."""
+    run = train_spec(spec, library)
+    aligned = dataclasses.replace(run.spec, data=DataSpec(source="dataset", dataset="any", task="prompts"))
+    aligned = dataclasses.replace(aligned, tune=TuneSpec(parent="any"), align=AlignSpec(stage="grpo"))
+    run.acquire()
+    run.update(spec=aligned.to_dict())
+    for step in range(1, 21):
+        figures = {"frac_reward_zero_std": 1.0, "pass@1": 0.0, "reward": -0.5, "entropy": 0.5}
+        row = {"step": step, "tokens": step, "elapsed_s": 0.1 * step, "is_validation": False, "figures": figures}
+        run.append("alignment", row)
+    run.release()
+    view.show_run(shown(RunFolder.open(run.folder)))
+    until(lambda: "no_signal" in view.cards)
+    card = view.cards["no_signal"]
+    assert "none of the 1,280 replies was right" in card.diagnosis.sentence if card.diagnosis else False
+    assert not card.remedy.isVisible(), "no setting teaches what never happens"
+    words = dict(line.split(": ", 1) for line in view.checks.words())
+    assert words["Entropy collapse"].startswith("The entropy is 100")
+    assert "Plateau" not in words, "the loss of such a run says nothing"
 
 
 def test_passed_checks_are_listed_with_their_values(

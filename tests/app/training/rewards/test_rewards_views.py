@@ -11,9 +11,11 @@ from pytestqt.qtbot import QtBot
 from app.session.session import Session
 from app.training.curves.view import CurvesView
 from app.training.rewards.replies import RepliesView
+from app.training.rewards.reply_list import about_group, about_reply
 from app.training.rewards.reply_tokens import shade_of
 from app.training.rewards.view import RewardsView
 from app.training.tab import TrainingTab
+from models.alignment.rollout_log import KeptGroup, KeptReply
 from models.files.jsonl import read_rows
 from tests.app.heard import Heard, Until
 
@@ -141,6 +143,12 @@ def test_a_reply_is_read_token_by_token(tab: TrainingTab, run_id: str, until: Un
     for _ in range(8):
         QTest.keyClick(view.list, Qt.Key.Key_Down)
         assert view.list.line is not None, "the keys go over the headings"
+
+
+def test_numbers_below_zero_have_a_minus_sign() -> None:
+    reply = KeptReply(ids=(1, 2), ended=True, reward=-0.75, gold=None, kl=0.5, advantage=-0.25, log_ratio=(0.0, 0.0))
+    assert about_reply(reply) == "reward −0.75 · advantage −0.25 · KL 0.50 nats · 2 tokens"
+    assert "mean reward −0.75" in about_group(KeptGroup(row={}, prompt="Hi", replies=(reply,)))
 
 
 def test_shades_are_symmetric() -> None:

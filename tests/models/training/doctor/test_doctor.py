@@ -16,7 +16,7 @@ from models.runs.fork import fork_run
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.spec_changes import changed_spec
-from models.training.doctor import TITLES, RunLog, examine
+from models.training.doctor import RunLog, examine, kinds_of
 from models.training.doctor.breakdown import format_figure
 from tests.models.training.doctor.doctor_suite import Recipe, faulty, healthy, train_recipe, train_spec
 from tests.models.training.support import make_run, train
@@ -50,7 +50,7 @@ def kinds(log: RunLog) -> set[str]:
 def test_the_suite_is_large_enough() -> None:
     assert len(HEALTHY) >= 10
     assert len({recipe.family for recipe in HEALTHY}) == 8
-    for kind in TITLES:
+    for kind in kinds_of():
         assert sum(recipe.found == kind for recipe in FAULTY) >= 2, kind
 
 
@@ -62,7 +62,7 @@ def test_a_healthy_run_is_left_alone_at_any_time(recipe: Recipe, shared_library:
     for step in (*range(3, 20), *range(20, steps, max(1, steps // 25)), steps):
         assert kinds(log.until(step)) == set(), f"at step {step}"
     examination = examine(log)
-    assert {check.kind for check in examination.checks if check.possible} == set(TITLES)
+    assert {check.kind for check in examination.checks if check.possible} == set(kinds_of())
     assert log.loss[-1] < 0.8 * log.loss[0], "or it would not be healthy"
 
 
@@ -200,10 +200,12 @@ def test_large_figures_are_formatted_in_full() -> None:
         format_figure(140.2, 2),
         format_figure(9.24, 2),
         format_figure(0.00012),
+        format_figure(-0.25),
     ] == [
         "26,031",
         "1.41",
         "140",
         "9.2",
         "0.00012",
+        "−0.25",
     ]
