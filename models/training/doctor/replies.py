@@ -271,7 +271,7 @@ def kl_high(signs: Signs) -> Finding:
     meets = log.figure("reward", held_out=True)
     least = price(float(meets.value[0])) if len(meets) and len(log.figure("pass@1")) else math.nan
     tokens = log.figure("completions/mean_length", held_out=not len(steps)).last(n)
-    limit = max(_FAR, *(known for known in (_FAR_PER_TOKEN * tokens, _FAR_PRICES * least) if math.isfinite(known)))
+    limit = max(known for known in (_FAR, _FAR_PER_TOKEN * tokens, _FAR_PRICES * least) if math.isfinite(known))
     now = curve.last()
     words = f"{format_figure(max(now, 0.0), 2)} nats a reply"
     cost = f", and its wish costs {format_figure(least, 2)} at least" if math.isfinite(least) else ""

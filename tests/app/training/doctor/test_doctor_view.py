@@ -74,8 +74,10 @@ def test_an_alignment_is_examined_by_its_figures(
 ) -> None:
     """The run of a text, whose figures and stage are those of an alignment."""
     run = train_spec(spec, library)
-    aligned = dataclasses.replace(run.spec, data=DataSpec(source="dataset", dataset="any", task="prompts"))
-    aligned = dataclasses.replace(aligned, tune=TuneSpec(parent="any"), align=AlignSpec(stage="grpo"))
+    data = DataSpec(source="dataset", dataset="any", task="prompts")
+    tune, align = TuneSpec(parent="any"), AlignSpec(stage="grpo")
+    settings = dataclasses.replace(run.spec.train, optimizer="adamw")
+    aligned = dataclasses.replace(run.spec, data=data, tune=tune, align=align, train=settings)
     run.acquire()
     run.update(spec=aligned.to_dict())
     for step in range(1, 21):

@@ -17,6 +17,7 @@ from app.training.rewards.view import RewardsView
 from app.training.tab import TrainingTab
 from models.alignment.rollout_log import KeptGroup, KeptReply
 from models.files.jsonl import read_rows
+from models.number_words import with_minus
 from tests.app.heard import Heard, Until
 
 
@@ -73,7 +74,7 @@ def test_figures_are_those_of_the_log_and_say_what_they_are(
     assert view.history.figures["kl", True]["step"].tolist() == [row["step"] for row in held_out] == [0, 3, 6]
     assert charts["reward"] is not charts["gold"], "points without a limit beside shares: each has its own scale"
     assert "Healthy: " in charts["kl"].captions[0].toolTip()
-    assert f"{held_out[-1]['figures']['reward']:.3g}" in charts["reward"].read_out.text()
+    assert with_minus(f"{held_out[-1]['figures']['reward']:.3g}") in charts["reward"].read_out.text()
     columns = view.history.columns()
     assert columns["kl"].tolist()[1:] == [row["figures"]["kl"] for row in steps]
 

@@ -218,7 +218,12 @@ RISING = [0.1 + i / 30 for i in range(30)]
             {"val/explained_variance": [-9.0 + i / 10 for i in range(30)], "val/n_updates": [4.0] * 30},
             None,
         ),
-        ("kto", "chosen_falls", {"logps/chosen_change": [-i / 60 for i in range(30)], "rewards/margins": RISING}, None),
+        (
+            "kto",
+            "chosen_falls",
+            {"logps/chosen_change": [-i / 60 for i in range(30)], "rewards/margins": [0.0, *RISING]},
+            None,
+        ),
         ("grpo", "collapse", {"entropy": [0.24 * 0.9**i for i in range(30)], "reward": RISING}, None),
         ("dpo", "kl_high", {}, {"kl": [0.0, 4.0, 9.0, 19.0]}),
         ("reward", "weak_judge", {}, {"accuracy": [0.5, 0.6, 0.7, 0.7], "confidence": [0.5, 0.7, 0.8, 0.93]}),
