@@ -131,7 +131,7 @@ def test_a_reply_is_read_token_by_token(tab: TrainingTab, run_id: str, until: Un
     assert reply is not None
     assert [piece.id for piece in view.tokens.pieces] == list(reply.ids)
     assert list(view.tokens.values) == list(reply.log_ratio)
-    assert view.facts.text().startswith(f"reward {reply.reward:.2f}")
+    assert view.facts.text().startswith(f"reward {with_minus(f'{reply.reward:.2f}')}")
     assert view.verdict.text().startswith("Not right: ")
     assert line.group.prompt in view.prompt.text()
     view.tokens.pick(0)

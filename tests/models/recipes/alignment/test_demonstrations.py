@@ -26,7 +26,7 @@ _KINDS = ("knowledge", "requests", "reading", "state", "sums", "translation")
 
 @pytest.fixture(autouse=True)
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wishes, "_SIZES", {"train": 8, "val": 3, "test": 3})
+    monkeypatch.setattr(wishes, "SIZES", {"train": 8, "val": 3, "test": 3})
     monkeypatch.setattr(demonstration, "N_PAIRS", 6)
     monkeypatch.setattr(demonstration, "N_HELD_OUT", 4)
     monkeypatch.setattr(demonstration, "N_REPLIES", 2)
