@@ -135,7 +135,7 @@ def test_a_reply_is_read_token_by_token(tab: TrainingTab, run_id: str, until: Un
     assert view.verdict.text().startswith("Not right: ")
     assert line.group.prompt in view.prompt.text()
     view.tokens.pick(0)
-    assert f"{reply.log_ratio[0]:+.2f} nats" in view.token.text()
+    assert with_minus(f"{reply.log_ratio[0]:+.2f} nats") in view.token.text()
     view.colours.buttons.button(1).click()
     assert set(view.tokens.values) == {reply.advantage}
     view.list.setFocus()
