@@ -212,8 +212,8 @@ class AlignSpec:
             raise ValueError("GRPO compares replies to one prompt with one another: set n_replies to 2 or more.")
         if self.stage in ("dpo", "kto") and self.beta == 0:
             raise ValueError(
-                f"With a β of 0 {self.stage.upper()} learns nothing, since nothing ties the model to its parent: set "
-                "beta above 0, as 0.1."
+                f"With a β of 0 {self.stage.upper()} learns nothing, since its loss is the same for all weights: set "
+                "beta above 0, such as 0.1."
             )
         if self.stage == "ppo" and self.n_minibatches > self.n_prompts * self.n_replies:
             raise ValueError(

@@ -186,11 +186,11 @@ class PpoStage:
             if i:
                 yield MicroStep(step=step + 1, micro_step=i)
             batch = rollouts.batch(rows)
+            log_probs = reply_log_probs(self._model, batch)
             old, before, advantages, returns = (
-                torch.cat([of_replies[row] for row in rows])
+                torch.cat([of_replies[row] for row in rows]).to(log_probs.device)
                 for of_replies in (experience.old, experience.values, experience.advantages, experience.returns)
             )
-            log_probs = reply_log_probs(self._model, batch)
             losses = policy_loss(log_probs, old, advantages, clip_low=align.clip_low, clip_high=align.clip_high)
             (losses.sum() / n_tokens).backward()
             values = self._critic.values_to_learn(batch)
