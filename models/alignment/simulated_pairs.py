@@ -15,7 +15,7 @@ from models.chat.own_template import encode_messages
 from models.data.corpus import Example
 from models.data.preferences.store import SIMULATED, Pair, Reply
 from models.data.tiny_world.wishes import WISHES
-from models.events import Event
+from models.events import Event, reporting
 from models.inference.many_replies import DrawnReply, draw_batch
 
 N_DRAWS, N_RANDOM = 16, 4
@@ -64,14 +64,9 @@ def simulated_pairs(
         for offset, n_draws in enumerate((N_DRAWS, N_RANDOM)):
             asked = prompts[offset::2]
             seeds = reply_seeds(seed, start + offset, len(asked), n_draws)
-            drawing = draw_batch(model, asked, seeds, max_tokens, end) if asked else iter(())
-            while True:
-                try:
-                    next(drawing)
-                except StopIteration as finished:
-                    drawn[offset::2] = finished.value or []
-                    break
-                yield PairsJudged(pairs=(), n_prompts=start)
+            if asked:
+                drawing = draw_batch(model, asked, seeds, max_tokens, end)
+                drawn[offset::2] = yield from reporting(drawing, PairsJudged(pairs=(), n_prompts=start))
         pairs = []
         for i, (row, replies) in enumerate(zip(some, drawn, strict=True)):
             made_replies = {

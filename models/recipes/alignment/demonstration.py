@@ -18,11 +18,10 @@ from typing import Any
 import torch
 
 from models.alignment.annotator import Annotator
-from models.alignment.best_of import draw_replies
 from models.alignment.log_probs import read_replies
 from models.alignment.pair_scores import pair_scores
 from models.alignment.reward_model import RewardModel
-from models.alignment.rollouts import Prompts, reply_batch, reply_text
+from models.alignment.rollouts import Prompts, draw_replies, reply_batch, reply_text
 from models.alignment.simulated_pairs import PairsJudged, simulated_pairs
 from models.architecture.transformer import AnyModel, Decoder
 from models.data.corpus import Corpus, Example
@@ -33,7 +32,7 @@ from models.data.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold_stor
 from models.data.tiny_world.world import World
 from models.device import choose_device
 from models.evaluation.held_out_questions import answer_in_rounds
-from models.events import Event, Finished, Notice, Phase, Progress
+from models.events import Event, Finished, Notice, Phase, Progress, reporting
 from models.files.jsonl import read_rows
 from models.inference.many_replies import DrawnReply
 from models.interop.loading import load_model
@@ -389,7 +388,7 @@ class Bench:
         n = len(asked)
         texts = [(*prompt.ids, *reply.ids) for prompt, reply in asked]
         kl = yield from _kl(model, base, [(prompt.ids, reply) for prompt, reply in asked])
-        scores = (yield from _scores(judge, texts)) if judge is not None else []
+        scores = (yield from reporting(judge.scores(texts), Progress(done=0, total=n))) if judge is not None else []
         stage = Stage(
             gold=sum(map(is_gold_story, found)) / n,
             happy=sum(one.is_right and one.mood == HAPPY for one in found) / n,
@@ -445,7 +444,7 @@ class Bench:
         loaded, tokenizer = load_model(run.folder, self._device)
         assert tokenizer is not None
         raw = RewardModel(model=loaded)
-        judge = raw.standardised((yield from _scores(raw, texts)))
+        judge = raw.standardised((yield from reporting(raw.scores(texts), Progress(done=0, total=len(texts)))))
         rows = [row for row in corpus.rows("val") if row.get("choice") != "tie"]
         scored = yield from pair_scores(loaded, tokenizer, rows)
         right = [(row, score.margin > 0) for row, score in zip(rows, scored.scores, strict=True) if score is not None]
@@ -511,17 +510,6 @@ def _kl(
         batch = reply_batch([prompt for prompt, _ in some], [reply.ids for _, reply in some])
         total += float(read_replies(model, base, batch).kl.sum())
     return total / len(asked)
-
-
-def _scores(judge: RewardModel, texts: Sequence[Sequence[int]]) -> Generator[Event, None, list[float]]:
-    scoring = judge.scores(texts)
-    while True:
-        try:
-            next(scoring)
-        except StopIteration as stop:
-            scores: list[float] = stop.value
-            return scores
-        yield Progress(done=0, total=len(texts))
 
 
 def _n_happy(row: Example) -> int:

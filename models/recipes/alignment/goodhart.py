@@ -13,8 +13,8 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from models.alignment.annotator import Annotator
-from models.alignment.best_of import BestOfPoint, best_of_curve, draw_replies
-from models.alignment.rollouts import reply_text
+from models.alignment.best_of import BestOfPoint, best_of_curve
+from models.alignment.rollouts import draw_replies, reply_text
 from models.data.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold_story, marks_of
 from models.events import Event, Phase
 from models.recipes.alignment import demonstration

@@ -21,17 +21,15 @@ from models.events import Event, MicroStep
 from models.runs.checkpoint_state import TrainState
 from models.settings.align_spec import AlignSpec
 from models.settings.run_spec import TrainConfig
-from models.settings.tasks import REWARD
 from models.training.setup import TrainingContext
 from models.training.stages.replies import (
     HeldOutReplies,
     ReplyDrawer,
     Rollouts,
     reading_figures,
-    record_validation,
 )
 from models.training.stages.stage import Apply, StageStep, beta_now
-from models.training.update import Gradients, batch_flops
+from models.training.update import Gradients, batch_flops, gradient_norm
 
 _PASSES = 3
 """Forward passes over all replies, but for that of the update: as they are drawn, and as both models read them."""
@@ -79,25 +77,15 @@ class GrpoStage:
         gradients = self._gradients(loss, rollouts, batches, has_any)
         if has_any:
             apply(gradients)
-        figures = rollouts.figures() | reading_figures(rollouts, read) | {"kl_coef": beta}
-        figures |= {
-            "seconds/rollout": rollouts.seconds[0],
-            "seconds/score": rollouts.seconds[1],
-            "seconds/update": time.perf_counter() - began,
-        }
+        figures = rollouts.figures() | reading_figures(rollouts, read)
+        figures |= {"kl_coef": beta, "seconds/update": time.perf_counter() - began}
         return StageStep(
             gradients=gradients, figures=figures, rollouts=self._drawer.kept(step + 1, rollouts, read, advantages)
         )
 
     def validate(self, state: TrainState) -> Generator[Event, None, bool]:
         """Answer the held-out prompts, where that is due."""
-        if not self._held_out.evaluator.is_validation_due(state):
-            return False
-        figures = yield from self._held_out.measure(state)
-        if figures is None:
-            return False
-        yield from record_validation(self._held_out.evaluator, state, figures, REWARD, figures["reward"])
-        return True
+        return (yield from self._held_out.validate(state))
 
     def tensors(self) -> Mapping[str, Tensor]:
         return self._of_judge
@@ -114,12 +102,11 @@ class GrpoStage:
         """What is known of the gradients, whose operations are those of drawing, of both models' reading, and of the
         update where there is one."""
         context = self._context
-        grads = [p.grad for p in context.parameters if p.grad is not None]
         forward = sum(batch_flops(context.model.config, batch) for batch in batches)
         return Gradients(
             loss=loss,
-            norm=float(context.layout.norm(grads)) if grads else 0.0,
-            n_tokens=sum(len(p.ids) for p in rollouts.prompts) + rollouts.n_tokens,
+            norm=gradient_norm(context),
+            n_tokens=rollouts.n_tokens_read,
             flops=round((_PASSES + (context.training_factor if has_any else 0)) * forward),
         )
 

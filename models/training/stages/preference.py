@@ -30,7 +30,7 @@ from models.training.evaluator import Evaluator
 from models.training.setup import TrainingContext
 from models.training.stages.replies import HeldOutReplies, record_validation
 from models.training.stages.stage import Apply, StageStep, beta_now
-from models.training.update import Gradients, batch_flops
+from models.training.update import Gradients, batch_flops, gradient_norm
 
 PAIRS_AT_ONCE = 8
 """Pairs of a forward and backward pass: more fall out of a CPU's cache."""
@@ -213,8 +213,7 @@ class PreferenceStage:
         pairs = self._pairs.of_step(step, self._config.batch_size * self._config.grad_accum_steps)
         outcome = yield from self._outcome(pairs, step, learns=True)
         context = self._context
-        grads = [p.grad for p in context.parameters if p.grad is not None]
-        norm = float(context.layout.norm(grads)) if grads else 0.0
+        norm = gradient_norm(context)
         forward = sum(batch_flops(context.model.config, batch) for batch in outcome.batches)
         gradients = Gradients(
             loss=float(outcome.losses.mean()),

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from models.alignment.best_of import best_of, best_of_curve, draw_replies
+from models.alignment.best_of import best_of, best_of_curve
 from models.alignment.reward_model import RewardModel
+from models.alignment.rollouts import draw_replies
 from models.architecture.transformer import Decoder, build_model
 from models.events import Progress, result_of
 from models.settings.model_config import ModelConfig

@@ -33,7 +33,7 @@ FOUND = BaseRate(
 
 def test_a_base_rate_is_measured_and_always_the_same(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wishes, "SIZES", {"train": 8, "val": 4, "test": 4})
-    monkeypatch.setattr(base_rate, "_AT_ONCE", 3)
+    monkeypatch.setattr(base_rate, "_ROWS", 24)
     spec = rewarded_spec(make_parent(library), library)
     first, second = (result_of(measure_base_rate(library, spec, "cpu")) for _ in range(2))
     assert (first.wish, first.n_prompts, first.n_replies) == ("mentions", 4, 8)
