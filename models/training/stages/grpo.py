@@ -12,7 +12,7 @@ from collections.abc import Generator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from models.alignment.advantages import group_advantages
+from models.alignment.advantages import group_advantages, has_signal
 from models.alignment.log_probs import ReadReplies, by_row, counted, reply_log_probs
 from models.alignment.losses import aggregate, kl_estimate, policy_loss
 from models.alignment.rollouts import Prompts
@@ -65,13 +65,16 @@ class GrpoStage:
             costs = [by_row(batch, of.log_probs - of.reference) for batch, of in zip(batches, read, strict=True)]
             rewards = rewards - beta * torch.cat(costs).view_as(rewards)
         advantages = group_advantages(rewards, align.scale).flatten()  # (B)
+        # Replies to a prompt that teaches nothing are not drawn to the parent either (trl#5588).
+        weights = beta * has_signal(rewards).float().repeat_interleave(align.n_replies)  # (B)
         loss, has_any = 0.0, bool((advantages != 0).any())
         if has_any:
             model.eval()
-            parts = advantages.split([len(batch.inputs) for batch in batches])
-            for i, (batch, of, own) in enumerate(zip(batches, read, parts, strict=True)):
+            n_rows = [len(batch.inputs) for batch in batches]
+            parts = zip(batches, read, advantages.split(n_rows), weights.split(n_rows), strict=True)
+            for i, (batch, of, own, of_kl) in enumerate(parts):
                 yield MicroStep(step=step + 1, micro_step=len(batches) + i)
-                part = self._loss(batch, of, own, rollouts, beta)
+                part = self._loss(batch, of, own, of_kl, rollouts)
                 part.backward()
                 loss += float(part.detach())
         gradients = self._gradients(loss, rollouts, batches, has_any)
@@ -90,13 +93,13 @@ class GrpoStage:
     def tensors(self) -> Mapping[str, Tensor]:
         return self._of_judge
 
-    def _loss(self, batch: Batch, read: ReadReplies, advantages: Tensor, rollouts: Rollouts, beta: float) -> Tensor:
-        """The share of some rows, with these advantages (rows), in the loss of the step."""
+    def _loss(self, batch: Batch, read: ReadReplies, advantages: Tensor, betas: Tensor, rollouts: Rollouts) -> Tensor:
+        """The share of some rows, with these advantages and KL weights (rows), in the loss of the step."""
         share = len(batch.inputs) / len(rollouts.replies)
         if self._align.aggregate == "dapo":
             share = int(batch.weights.count_nonzero()) / rollouts.n_tokens
         log_probs = reply_log_probs(self._drawer.model, batch)
-        return grpo_loss(batch, log_probs, read.log_probs, read.reference, advantages, self._align, beta) * share
+        return grpo_loss(batch, log_probs, read.log_probs, read.reference, advantages, betas, self._align) * share
 
     def _gradients(self, loss: float, rollouts: Rollouts, batches: Sequence[Batch], has_any: bool) -> Gradients:
         """What is known of the gradients, whose operations are those of drawing, of both models' reading, and of the
@@ -117,20 +120,21 @@ def grpo_loss(
     old: Tensor,
     reference: Tensor,
     advantages: Tensor,
+    betas: Tensor,
     align: AlignSpec,
-    beta: float,
 ) -> Tensor:
     """The loss of a batch of replies by itself.
 
     Args:
         log_probs: (N), of the model, with gradients. old, reference: (N), of the one that drew them, and its reference.
-        advantages: (B), of each reply. align: how they are clipped and added up. beta: the weight of KL in the loss.
+        advantages: (B), of each reply. betas: (B), the weight of its KL, where `align` counts that in the loss. align:
+            how ratios are clipped, and losses added up.
     """
     rows, columns = counted(batch).to(log_probs.device).unbind(1)
-    chosen = advantages.to(log_probs.device)[rows]
-    losses = policy_loss(log_probs, old, chosen, clip_low=align.clip_low, clip_high=align.clip_high)
-    if beta and align.kl_in == "loss":
-        losses = losses + beta * kl_estimate(log_probs, reference, "k3")
+    of_tokens, of_kl = (values.to(log_probs.device)[rows] for values in (advantages, betas))
+    losses = policy_loss(log_probs, old, of_tokens, clip_low=align.clip_low, clip_high=align.clip_high)
+    if align.kl_in == "loss":
+        losses = losses + of_kl * kl_estimate(log_probs, reference, "k3")
     mask = batch.weights.to(log_probs.device)  # (B, T), 1 for each counted target
     spread = torch.zeros_like(mask).index_put((rows, columns), losses)
     return aggregate(spread, mask, align.aggregate, max_tokens=align.max_tokens)

@@ -227,7 +227,7 @@ def test_grpo(made_grpo: Any, how: str, beta: float, is_old: bool) -> None:
         },
     )
     align = AlignSpec(beta=beta, kl_in="loss", aggregate=how, max_tokens=7, clip_high=0.2)
-    ours = grpo_loss(batch, own, old, reference, advantages, align, beta)
+    ours = grpo_loss(batch, own, old, reference, advantages, torch.full((3,), beta), align)
     assert len(counted(batch)) == int(mask.sum())
     assert ours.item() == pytest.approx(loss.item(), abs=1e-5)
     (found,) = torch.autograd.grad(ours, [model.embedding.weight])
