@@ -164,15 +164,18 @@ class KtoObjective(_PolicyObjective):
         self._kl = torch.zeros(())
 
     def begin(self, pairs: Sequence[Pair]) -> Generator[None, None, None]:
-        """Measure how far the model is from its reference, on each reply after the prompt of another pair."""
-        others = [*pairs[1:], pairs[0]]
+        """Measure how far the model is from its reference, on each reply after the prompt of another pair: on as much
+        of it as the context has room for."""
+        others, room = [*pairs[1:], pairs[0]], self._model.config.context_length + 1
         ratios = []
         for i in range(0, len(pairs), PAIRS_AT_ONCE):
             yield
-            some, other = pairs[i : i + PAIRS_AT_ONCE], others[i : i + PAIRS_AT_ONCE]
+            some = pairs[i : i + PAIRS_AT_ONCE]
+            prompts = [pair.prompt for pair in others[i : i + PAIRS_AT_ONCE]] * 2
             replies = [*(pair.chosen for pair in some), *(pair.rejected for pair in some)]
+            fitting = [reply[: room - len(prompt)] for prompt, reply in zip(prompts, replies, strict=True)]
             with torch.no_grad():
-                batch = reply_batch([pair.prompt for pair in other] * 2, replies)
+                batch = reply_batch(prompts, fitting)
                 policy, reference = log_probs_of_rows(self._model, self._reference, batch)
             ratios.append(policy - reference)
         self._kl = torch.cat(ratios).mean().clamp(min=0)
