@@ -95,10 +95,18 @@ def best_of(
     """n replies to a conversation, the best first. Yields Progress (replies).
 
     Raises:
-        ValueError: as `draw_replies`, and where a score is not finite.
+        ValueError: as `draw_replies`; where the reward model's context has no room for a reply; and where a score is
+            not finite.
     """
     prompt = encode_messages(tokenizer, messages, add_generation_prompt=True)[0]
-    [replies] = yield from draw_replies(model, tokenizer, [prompt], n, seed=seed, max_tokens=max_tokens)
+    context_length = reward_model.model.config.context_length
+    room = context_length - len(prompt)  # the reward model also reads a reply's last token
+    if room < 1:
+        raise ValueError(
+            f"The conversation has {len(prompt):,} tokens, and the reward model reads {context_length:,}, so there is "
+            "no room for a reply: start a new conversation."
+        )
+    [replies] = yield from draw_replies(model, tokenizer, [prompt], n, seed=seed, max_tokens=min(max_tokens, room))
     scoring = reward_model.scores([(*prompt, *reply.ids) for reply in replies])
     scores = yield from reporting(scoring, Progress(done=n, total=n))
     scored = [

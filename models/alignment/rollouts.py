@@ -83,6 +83,12 @@ def items_of_step(order: EpochOrder, total: int, step: int, n: int) -> list[int]
     return found
 
 
+def longest_prompt(context_length: int, max_tokens: int) -> int:
+    """Tokens that a prompt may have (1 at least), so that it fits a context with a reply of `max_tokens`, both of which
+    a reward model reads as a whole."""
+    return max(1, context_length - max_tokens)
+
+
 class RowBatches:
     """How many steps a pass over the rows of an alignment takes: a Stage makes the batches of a step."""
 

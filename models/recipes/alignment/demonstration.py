@@ -21,7 +21,7 @@ from models.alignment.annotator import Annotator
 from models.alignment.log_probs import read_replies
 from models.alignment.pair_scores import pair_scores
 from models.alignment.reward_model import RewardModel
-from models.alignment.rollouts import Prompts, draw_replies, reply_batch, reply_text
+from models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_batch, reply_text
 from models.alignment.simulated_pairs import PairsJudged, simulated_pairs
 from models.architecture.transformer import AnyModel, Decoder
 from models.data.corpus import Corpus, Example
@@ -404,7 +404,8 @@ class Bench:
         """Those of the wish for a happy end that leave room for a story; 128 at most."""
         wish = yield from build_wish_corpus(self.library, HAPPY, self.world_seed)
         model, tokenizer = self.base_model
-        return Prompts(wish, split, tokenizer, model.config.context_length - _MAX_TOKENS + 1, at_most=128)
+        longest = longest_prompt(model.config.context_length, _MAX_TOKENS)
+        return Prompts(wish, split, tokenizer, longest, at_most=128)
 
     def kinds(self, model: Decoder, tokenizer: Any) -> Generator[Event, None, dict[str, float]]:
         """The share of right answers to held-out questions of each kind."""

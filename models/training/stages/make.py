@@ -12,7 +12,7 @@ from torch import Tensor
 from models.alignment.judges import Judge, ModelJudge, WishJudge
 from models.alignment.pairs import Pairs
 from models.alignment.reward_model import RewardModel
-from models.alignment.rollouts import Prompts
+from models.alignment.rollouts import Prompts, longest_prompt
 from models.architecture.transformer import AnyModel
 from models.data.corpus import Corpus, open_run_corpus
 from models.events import Event, Notice, Phase
@@ -117,8 +117,7 @@ class _Maker:
 
     @property
     def _longest(self) -> int:
-        """Tokens that a prompt may have, so that the longest reply fits beside it."""
-        return max(1, self.context.model.config.context_length - self.align.max_tokens + 1)
+        return longest_prompt(self.context.model.config.context_length, self.align.max_tokens)
 
     def _held_out(self, prompts: Prompts, judge: Judge) -> HeldOutReplies:
         drawer = ReplyDrawer(self.context, self.align, judge, self.reference, self.run.spec.train.steps)

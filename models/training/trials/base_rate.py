@@ -12,7 +12,7 @@ import torch
 
 from models.alignment.advantages import has_signal
 from models.alignment.judges import WishJudge, is_meant
-from models.alignment.rollouts import Prompts, draw_replies, reply_text
+from models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_text
 from models.architecture.transformer import Decoder
 from models.device import choose_device
 from models.events import Event, Phase, result_of
@@ -44,7 +44,7 @@ def measure_base_rate(library: Library, spec: RunSpec, device: str = "auto") -> 
     chosen = choose_device(device)
     model = ready.build_model().to(chosen.device).eval()
     assert isinstance(model, Decoder)
-    longest = max(1, ready.spec.model.context_length - align.max_tokens + 1)
+    longest = longest_prompt(ready.spec.model.context_length, align.max_tokens)
     prompts = Prompts(ready.corpus, "val", ready.tokenizer, longest, at_most=N_PROMPTS).rows
     judge = WishJudge(prompts, ready.corpus.label)
     yield Phase(name="Drawing replies")
