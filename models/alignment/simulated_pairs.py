@@ -75,13 +75,22 @@ def simulated_pairs(
                 if (text := reply_text(tokenizer, reply))
             }
             if len(made_replies) > 1:
-                pairs.append(_judged(row, made_replies, annotator, rng, is_chosen=i % 2 == 0))
+                pairs.append(judged(_pair(row, made_replies, rng, is_chosen=i % 2 == 0), annotator))
         yield PairsJudged(pairs=tuple(pairs), n_prompts=start + len(some))
 
 
-def _judged(
-    row: Example, replies: dict[str, Reply], annotator: Annotator, rng: random.Random, *, is_chosen: bool
-) -> Pair:
+def judged(pair: Pair, annotator: Annotator) -> Pair:
+    """The same pair with the choice of the annotator."""
+    row = {"messages": list(pair.prompt), **pair.about}
+    left, right = (pair.a, pair.b) if pair.left == "a" else (pair.b, pair.a)
+    choice = annotator.choose(row, left.content, right.content)
+    sides = {"left": pair.left, "right": "b" if pair.left == "a" else "a", "tie": "tie"}
+    return replace(pair, choice=sides[choice], by=SIMULATED)
+
+
+def _pair(row: Example, replies: dict[str, Reply], rng: random.Random, *, is_chosen: bool) -> Pair:
+    """Two replies to a row, which nobody has judged; `is_chosen`: one that its wish rewards, and one that it does not,
+    where there are both."""
     texts = list(replies)
     a, b = rng.sample(texts, 2)
     if is_chosen:
@@ -91,16 +100,11 @@ def _judged(
         if best > least:
             a = rng.choice([text for text in texts if worth[text] == best])
             b = rng.choice([text for text in texts if worth[text] == least])
-    left = rng.choice("ab")
-    shown = (a, b) if left == "a" else (b, a)
-    choice = annotator.choose(row, *shown)
-    sides = {"left": left, "right": "b" if left == "a" else "a", "tie": "tie"}
     return Pair(
         prompt=tuple(row["messages"]),
         a=replies[a],
         b=replies[b],
-        choice=sides[choice],
-        left=left,
-        by=SIMULATED,
+        choice="skip",
+        left=rng.choice("ab"),
         about={name: value for name, value in row.items() if name != "messages"},
     )

@@ -161,8 +161,8 @@ class BatchFound(Event):
 _TOO_RARE, _TOO_OFTEN = 0.01, 0.95
 _PASS, _PASSES_TO_LEARN = 0.22, 3
 """A forward pass over replies, as a share of the time that drawing them takes: 0.2 to 0.3, measured on a CPU with
-models of 500,000 parameters (a step takes twice as long as its drawing with GRPO, 4 to 6 times as long with PPO); and how many
-forward passes one with its backward pass is worth."""
+500,000 parameters (a step takes twice as long as its drawing with GRPO, 4 to 6 times as long with PPO). How many of
+them a forward and backward pass is worth."""
 
 
 @dataclass(frozen=True, kw_only=True)

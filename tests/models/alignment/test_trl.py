@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.alignment.log_probs import counted, reply_log_probs
-from models.alignment.pairs import Pair
+from models.alignment.pairs import EncodedPair
 from models.alignment.rollouts import reply_batch
 from models.architecture.transformer import AnyModel, build_model
 from models.interop.export import export_hf
@@ -33,7 +33,9 @@ pytestmark = [
 PAD, END = 0, 3
 ROWS = [((5, 6, 7, 8), (9, 10, END), (11, 12, 13, 14, END)), ((15, 16), (17, END), (18, END)), ((5,), (6, 7, 8), (9,))]
 """Prompts with two replies; the last pair is cut, and has no end."""
-PAIRS = [Pair(prompt=prompt, chosen=chosen, rejected=rejected, is_tie=False) for prompt, chosen, rejected in ROWS]
+PAIRS = [
+    EncodedPair(prompt=prompt, chosen=chosen, rejected=rejected, is_tie=False) for prompt, chosen, rejected in ROWS
+]
 
 
 @pytest.fixture(scope="module")
