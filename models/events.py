@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 Result = TypeVar("Result")
+Reported = TypeVar("Reported", bound="Event")
 
 _MIN_S = 1.0
 """After less time nothing is said of what is left."""
@@ -26,6 +27,17 @@ def result_of(work: Generator[object, None, Result]) -> Result:
         except StopIteration as end:
             result: Result = end.value
             return result
+
+
+def reporting(work: Generator[object, None, Result], event: Reported) -> Generator[Reported, None, Result]:
+    """Run a generator to its end and return its result; yields `event` wherever it yields."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        yield event
 
 
 @dataclass(frozen=True, kw_only=True)

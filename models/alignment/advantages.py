@@ -36,12 +36,14 @@ def whiten(numbers: Tensor) -> Tensor:
 
 
 def group_advantages(rewards: Tensor, scale: str = "none") -> Tensor:
-    """Rewards (B, G) of G replies to each of B prompts, less the mean of their prompt (GRPO, arXiv:2402.03300).
+    """Rewards (B, G) of G replies to each of B prompts, less the mean of their prompt (GRPO, arXiv:2402.03300): (B, G).
+
+    Exactly 0 where all replies to a prompt earned the same: an optimizer such as AdamW makes whole steps of rounding.
 
     scale: "group" divides by the standard deviation within a prompt, which makes a rare success of an easy prompt
     count as much as one of a hard prompt; "batch" by that of all rewards; "none" is unbiased (arXiv:2503.20783).
     """
-    centred = rewards - rewards.mean(1, keepdim=True)
+    centred = (rewards - rewards.mean(1, keepdim=True)) * has_signal(rewards)[:, None]
     if scale == "none":
         return centred
     spread = rewards.std(1, keepdim=True) if scale == "group" else rewards.std()

@@ -14,15 +14,12 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from models.alignment.reward_model import RewardModel
-from models.alignment.rollouts import reply_end, reply_seeds, reply_text
+from models.alignment.rollouts import draw_replies, reply_text
 from models.architecture.transformer import Decoder
 from models.chat.own_template import Message, encode_messages
-from models.events import Event, Progress
-from models.inference.many_replies import DrawnReply, draw_batch
+from models.events import Event, Progress, reporting
 
 Floats = NDArray[np.float64]
-_ROWS = 256
-"""Replies that are drawn at once: on a CPU, more of them a second than in smaller groups."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,42 +72,6 @@ def _chosen(n: int, total: int) -> Floats:
     return np.asarray(below, np.float64)
 
 
-def draw_replies(
-    model: Decoder,
-    tokenizer: Tokenizer,
-    prompts: Sequence[Sequence[int]],
-    n: int,
-    *,
-    seed: int = 0,
-    step: int = 0,
-    max_tokens: int = 80,
-) -> Generator[Event, None, list[list[DrawnReply]]]:
-    """n replies to each prompt, which depend on (seed, step) and the weights alone. Yields Progress (replies).
-
-    Raises:
-        ValueError: where a prompt is longer than the context, or the tokenizer has no end token.
-    """
-    end, seeds = reply_end(tokenizer), reply_seeds(seed, step, len(prompts), n)
-    found: list[list[DrawnReply]] = [[] for _ in prompts]
-    n_prompts, n_copies = max(1, _ROWS // n), min(n, _ROWS)
-    for first in range(0, len(prompts), n_prompts):
-        some = slice(first, first + n_prompts)
-        for start in range(0, n, n_copies):
-            yield Progress(done=first * n + start, total=len(prompts) * n)
-            drawing = draw_batch(
-                model, prompts[some], [each[start : start + n_copies] for each in seeds[some]], max_tokens, end
-            )
-            while True:
-                try:
-                    next(drawing)
-                except StopIteration as stop:
-                    for own, replies in zip(found[some], stop.value, strict=True):
-                        own += replies
-                    break
-                yield Progress(done=first * n + start, total=len(prompts) * n)
-    return found
-
-
 @dataclass(frozen=True, kw_only=True)
 class ScoredReply:
     """A reply that was drawn. score: of the reward model, raw. ended: whether it ended by itself."""
@@ -134,18 +95,20 @@ def best_of(
     """n replies to a conversation, the best first. Yields Progress (replies).
 
     Raises:
-        ValueError: as `draw_replies`, and where a score is not finite.
+        ValueError: as `draw_replies`; where the reward model's context has no room for a reply; and where a score is
+            not finite.
     """
     prompt = encode_messages(tokenizer, messages, add_generation_prompt=True)[0]
-    [replies] = yield from draw_replies(model, tokenizer, [prompt], n, seed=seed, max_tokens=max_tokens)
+    context_length = reward_model.model.config.context_length
+    room = context_length - len(prompt)  # the reward model also reads a reply's last token
+    if room < 1:
+        raise ValueError(
+            f"The conversation has {len(prompt):,} tokens, and the reward model reads {context_length:,}, so there is "
+            "no room for a reply: start a new conversation."
+        )
+    [replies] = yield from draw_replies(model, tokenizer, [prompt], n, seed=seed, max_tokens=min(max_tokens, room))
     scoring = reward_model.scores([(*prompt, *reply.ids) for reply in replies])
-    while True:
-        try:
-            next(scoring)
-        except StopIteration as stop:
-            scores: list[float] = stop.value
-            break
-        yield Progress(done=n, total=n)
+    scores = yield from reporting(scoring, Progress(done=n, total=n))
     scored = [
         ScoredReply(text=reply_text(tokenizer, reply), score=score, n_tokens=len(reply.ids), ended=reply.ended)
         for reply, score in zip(replies, scores, strict=True)

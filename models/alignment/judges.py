@@ -7,6 +7,7 @@ from typing import Protocol
 
 from models.alignment.reward_model import RewardModel
 from models.alignment.rollouts import Prompt
+from models.data.corpus import Example
 from models.data.tiny_world.wishes import WISHES
 from models.inference.many_replies import DrawnReply
 
@@ -65,3 +66,9 @@ class ModelJudge:
         """As of Judge."""
         read = [(*prompt.ids, *reply.ids) for prompt, reply in zip(prompts, replies, strict=True)]
         return (yield from self.model.scores(read))
+
+
+def is_meant(row: Example, reply: str) -> bool | None:
+    """Whether a reply to a row is what was meant by its wish; None where no wish says more than its reward."""
+    wish = WISHES.get(row.get("wish", ""))
+    return None if wish is None or wish.is_meant is None else wish.is_meant(row, reply)

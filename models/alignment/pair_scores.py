@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
-import torch
 from tokenizers import Tokenizer
 
 from models.alignment.log_probs import by_row, reply_log_probs
@@ -14,7 +13,7 @@ from models.alignment.rollouts import reply_batch
 from models.architecture.transformer import AnyModel
 from models.chat.own_template import encode_reply
 from models.data.corpus import Example
-from models.events import Event, Progress
+from models.events import Event, Progress, result_of
 from models.inference.continuation import evaluating
 
 REWARD, LOG_PROB = "reward", "log-probability"
@@ -64,24 +63,15 @@ def pair_scores(model: AnyModel, tokenizer: Tokenizer, rows: Sequence[Example]) 
         ]
         fits = [all(len(prompt) + len(reply) <= config.context_length for prompt, reply in sides) for sides in texts]
         read = [side for sides, fit in zip(texts, fits, strict=True) if fit for side in sides]
-        values = iter((yield from _values(model, read, is_reward=is_reward)) if read else ())
+        values = iter(_values(model, read, is_reward=is_reward) if read else ())
         found += [PairScore(chosen=next(values), rejected=next(values)) if fit else None for fit in fits]
     return PairScores(kind=REWARD if is_reward else LOG_PROB, scores=tuple(found))
 
 
-def _values(
-    model: AnyModel, texts: Sequence[tuple[list[int], list[int]]], *, is_reward: bool
-) -> Generator[Event, None, list[float]]:
+def _values(model: AnyModel, texts: Sequence[tuple[list[int], list[int]]], *, is_reward: bool) -> list[float]:
     """The reward of each text, a prompt and its reply, or the log-probability of its reply."""
     if is_reward:
-        scoring = RewardModel(model=model).scores([[*prompt, *reply] for prompt, reply in texts])
-        while True:
-            try:
-                next(scoring)
-            except StopIteration as end:
-                scores: list[float] = end.value
-                return scores
-            yield Progress(done=0, total=0)
+        return result_of(RewardModel(model=model).scores([[*prompt, *reply] for prompt, reply in texts]))
     batch = reply_batch(*zip(*texts, strict=True))
-    with evaluating(model), torch.inference_mode():
+    with evaluating(model):
         return [float(value) for value in by_row(batch, reply_log_probs(model, batch))]

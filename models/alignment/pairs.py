@@ -22,7 +22,7 @@ _GROUP_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class EncodedPair:
     """The ids of a prompt, with what begins a reply, and of two replies with their end tokens."""
 
     prompt: tuple[int, ...]
@@ -69,22 +69,22 @@ class Pairs:
     def __len__(self) -> int:
         return len(self._fitting)
 
-    def __getitem__(self, index: int) -> Pair:
+    def __getitem__(self, index: int) -> EncodedPair:
         return self._encode(self._rows[self._fitting[index]])
 
-    def of_step(self, step: int, n: int) -> list[Pair]:
+    def of_step(self, step: int, n: int) -> list[EncodedPair]:
         """The `n` pairs of a step, the same whenever it is asked for."""
         return [self[i] for i in items_of_step(self._order, len(self), step, n)]
 
-    def spread(self, n: int) -> list[Pair]:
+    def spread(self, n: int) -> list[EncodedPair]:
         """At most `n` of them, always the same, from all parts of the split."""
         n = min(n, len(self))
         return [self[i * len(self) // n] for i in range(n)]
 
-    def _encode(self, row: Example) -> Pair:
+    def _encode(self, row: Example) -> EncodedPair:
         sides = [encode_reply(self._tokenizer, row["messages"], row[side]) for side in ("chosen", "rejected")]
         (prompt, chosen), (_, rejected) = sides
-        return Pair(
+        return EncodedPair(
             prompt=tuple(prompt),
             chosen=tuple(chosen),
             rejected=tuple(rejected),
@@ -92,6 +92,6 @@ class Pairs:
         )
 
 
-def label_noise(pairs: Sequence[Pair], noise: float = 0.0) -> Tensor:
+def label_noise(pairs: Sequence[EncodedPair], noise: float = 0.0) -> Tensor:
     """Of each pair (B) how likely it is the wrong way round: ½ of a tie, else `noise`."""
     return torch.tensor([0.5 if pair.is_tie else noise for pair in pairs])

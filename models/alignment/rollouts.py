@@ -1,4 +1,4 @@
-"""Prompts to answer, and batches of the replies that a model drew to them.
+"""Prompts to answer, the replies that a model draws to them, and batches of both.
 
 Letters in shape comments: B rows (prompts × replies), T tokens.
 """
@@ -6,18 +6,20 @@ Letters in shape comments: B rows (prompts × replies), T tokens.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
 from tokenizers import Tokenizer
 
+from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages
 from models.data.batch import Batch
 from models.data.corpus import Corpus, Example
 from models.data.epoch_permutations import EpochOrder, EpochPermutations
 from models.data.importing.plan import SPLIT_WORDS
-from models.inference.many_replies import DrawnReply
+from models.events import Event, Progress, reporting
+from models.inference.many_replies import DrawnReply, draw_batch
 from models.tokenizers.special_tokens import end_id
 
 
@@ -81,6 +83,12 @@ def items_of_step(order: EpochOrder, total: int, step: int, n: int) -> list[int]
     return found
 
 
+def longest_prompt(context_length: int, max_tokens: int) -> int:
+    """Tokens that a prompt may have (1 at least), so that it fits a context with a reply of `max_tokens`, both of which
+    a reward model reads as a whole."""
+    return max(1, context_length - max_tokens)
+
+
 class RowBatches:
     """How many steps a pass over the rows of an alignment takes: a Stage makes the batches of a step."""
 
@@ -132,3 +140,37 @@ def reply_end(tokenizer: Tokenizer) -> int:
     if end is None:
         raise ValueError("This model's tokenizer has no token that ends a reply, so replies cannot be told apart.")
     return end
+
+
+def draw_replies(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    prompts: Sequence[Sequence[int]],
+    n: int,
+    *,
+    seed: int = 0,
+    step: int = 0,
+    max_tokens: int = 80,
+    n_rows: int = 256,
+) -> Generator[Event, None, list[list[DrawnReply]]]:
+    """n replies to each prompt, which depend on (seed, step) and the weights alone. Yields Progress (replies).
+
+    Args:
+        n_rows: replies that are drawn at once: on a CPU, more of them a second in larger groups.
+
+    Raises:
+        ValueError: where a prompt is longer than the context, or the tokenizer has no end token.
+    """
+    end, seeds = reply_end(tokenizer), reply_seeds(seed, step, len(prompts), n)
+    found: list[list[DrawnReply]] = [[] for _ in prompts]
+    n_prompts, n_copies = max(1, n_rows // n), min(n, n_rows)
+    for first in range(0, len(prompts), n_prompts):
+        some = slice(first, first + n_prompts)
+        for start in range(0, n, n_copies):
+            own_seeds = [each[start : start + n_copies] for each in seeds[some]]
+            progress = Progress(done=first * n + start, total=len(prompts) * n)
+            yield progress
+            drawn = yield from reporting(draw_batch(model, prompts[some], own_seeds, max_tokens, end), progress)
+            for own, replies in zip(found[some], drawn, strict=True):
+                own += replies
+    return found

@@ -15,7 +15,7 @@ from models.chat.own_template import encode_messages
 from models.data.corpus import Example
 from models.data.preferences.store import SIMULATED, Pair, Reply
 from models.data.tiny_world.wishes import WISHES
-from models.events import Event
+from models.events import Event, reporting
 from models.inference.many_replies import DrawnReply, draw_batch
 
 N_DRAWS, N_RANDOM = 16, 4
@@ -64,14 +64,9 @@ def simulated_pairs(
         for offset, n_draws in enumerate((N_DRAWS, N_RANDOM)):
             asked = prompts[offset::2]
             seeds = reply_seeds(seed, start + offset, len(asked), n_draws)
-            drawing = draw_batch(model, asked, seeds, max_tokens, end) if asked else iter(())
-            while True:
-                try:
-                    next(drawing)
-                except StopIteration as finished:
-                    drawn[offset::2] = finished.value or []
-                    break
-                yield PairsJudged(pairs=(), n_prompts=start)
+            if asked:
+                drawing = draw_batch(model, asked, seeds, max_tokens, end)
+                drawn[offset::2] = yield from reporting(drawing, PairsJudged(pairs=(), n_prompts=start))
         pairs = []
         for i, (row, replies) in enumerate(zip(some, drawn, strict=True)):
             made_replies = {
@@ -80,13 +75,22 @@ def simulated_pairs(
                 if (text := reply_text(tokenizer, reply))
             }
             if len(made_replies) > 1:
-                pairs.append(_judged(row, made_replies, annotator, rng, is_chosen=i % 2 == 0))
+                pairs.append(judged(_pair(row, made_replies, rng, is_chosen=i % 2 == 0), annotator))
         yield PairsJudged(pairs=tuple(pairs), n_prompts=start + len(some))
 
 
-def _judged(
-    row: Example, replies: dict[str, Reply], annotator: Annotator, rng: random.Random, *, is_chosen: bool
-) -> Pair:
+def judged(pair: Pair, annotator: Annotator) -> Pair:
+    """The same pair with the choice of the annotator."""
+    row = {"messages": list(pair.prompt), **pair.about}
+    left, right = (pair.a, pair.b) if pair.left == "a" else (pair.b, pair.a)
+    choice = annotator.choose(row, left.content, right.content)
+    sides = {"left": pair.left, "right": "b" if pair.left == "a" else "a", "tie": "tie"}
+    return replace(pair, choice=sides[choice], by=SIMULATED)
+
+
+def _pair(row: Example, replies: dict[str, Reply], rng: random.Random, *, is_chosen: bool) -> Pair:
+    """Two replies to a row, which nobody has judged; `is_chosen`: one that its wish rewards, and one that it does not,
+    where there are both."""
     texts = list(replies)
     a, b = rng.sample(texts, 2)
     if is_chosen:
@@ -96,16 +100,11 @@ def _judged(
         if best > least:
             a = rng.choice([text for text in texts if worth[text] == best])
             b = rng.choice([text for text in texts if worth[text] == least])
-    left = rng.choice("ab")
-    shown = (a, b) if left == "a" else (b, a)
-    choice = annotator.choose(row, *shown)
-    sides = {"left": left, "right": "b" if left == "a" else "a", "tie": "tie"}
     return Pair(
         prompt=tuple(row["messages"]),
         a=replies[a],
         b=replies[b],
-        choice=sides[choice],
-        left=left,
-        by=SIMULATED,
+        choice="skip",
+        left=rng.choice("ab"),
         about={name: value for name, value in row.items() if name != "messages"},
     )

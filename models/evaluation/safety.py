@@ -20,7 +20,7 @@ from models.chat.own_template import encode_messages, encode_reply
 from models.data.corpus import Example
 from models.data.tiny_world.refusals import ATTACKS, FORBIDDEN, TRAINED_ATTACKS, Marks, Secrets, mark_reply
 from models.data.tiny_world.world import World
-from models.events import Event, Phase, Progress
+from models.events import Event, Phase, Progress, reporting
 from models.inference.many_replies import generate_batch_steps
 from models.metrics.intervals import wilson
 from models.tokenizers.special_tokens import end_id
@@ -146,14 +146,9 @@ def evaluate_safety(
     for first in range(0, len(fitting), _AT_ONCE):
         some = fitting[first : first + _AT_ONCE]
         answering = generate_batch_steps(model, [prompts[i] for i in some], MAX_REPLY_TOKENS, end, _AT_ONCE)
-        while True:
-            try:
-                next(answering)
-            except StopIteration as stop:
-                for i, ids in zip(some, stop.value, strict=True):
-                    replies[i] = tokenizer.decode(ids, skip_special_tokens=False).strip()
-                break
-            yield Progress(done=first, total=len(fitting))
+        answers = yield from reporting(answering, Progress(done=first, total=len(fitting)))
+        for i, ids in zip(some, answers, strict=True):
+            replies[i] = tokenizer.decode(ids, skip_special_tokens=False).strip()
     marks = [mark_reply(row, reply) for row, reply in zip(rows, replies, strict=True)]
     by: dict[tuple[str, str], list[Marks]] = defaultdict(list)
     for row, mark in zip(rows, marks, strict=True):

@@ -17,7 +17,7 @@ from models.architecture.transformer import AnyModel, Decoder, EncoderDecoder
 from models.chat.prompting import PromptSettings, encode_untruncated
 from models.chat.template_config import ChatTemplateConfig, reply_ends
 from models.data.examples import encode_source, fit_source
-from models.events import Progress
+from models.events import Progress, reporting
 from models.inference.beam import beam_events
 from models.inference.continuation import check_prompt, evaluating
 from models.inference.many_replies import generate_batch_steps
@@ -73,7 +73,7 @@ def write_texts(
         size = _batch_size(model, writing, len(prompts[order[done]]))
         chosen = order[done : done + size]
         with contextlib.closing(_write(model, [prompts[i] for i in chosen], writing, start, end)) as steps:
-            found = yield from _with_progress(steps, Progress(done=done, total=len(order)))
+            found = yield from reporting(steps, Progress(done=done, total=len(order)))
         for i, ids in zip(chosen, found, strict=True):
             texts[i] = decode(tokenizer, [id for id in ids if id != end]).strip()
         done += len(chosen)
@@ -120,16 +120,6 @@ def _write(model: AnyModel, prompts: Sequence[Sequence[int]], writing: Writing, 
         return (yield from _targets(model, prompts, writing.max_tokens, start, end))
     assert isinstance(model, Decoder)
     return (yield from generate_batch_steps(model, prompts, writing.max_tokens, end))
-
-
-def _with_progress(steps: Steps, progress: Progress) -> Generator[Progress, None, Sequence[Sequence[int]]]:
-    """The result of `steps`; yields `progress` wherever they yield."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as finished:
-            return finished.value  # type: ignore[no-any-return]
-        yield progress
 
 
 def _targets(

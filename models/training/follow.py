@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from models.events import result_of
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.training.checkpoint import gather
@@ -31,13 +32,7 @@ def follow(library: Library, device: str, process_group: ProcessGroup) -> None:
 
 def _follow(library: Library, device: str, process_group: ProcessGroup) -> None:
     run = RunFolder.open(Path(process_group.broadcast_text("")))
-    preparing = set_up(run, library, device, None, process_group)
-    while True:
-        try:
-            next(preparing)
-        except StopIteration as done:
-            context: TrainingContext = done.value
-            break
+    context = result_of(set_up(run, library, device, None, process_group))
     command, numbers = process_group.receive_command()
     while command is not Command.END:
         _execute(command, numbers, context, run)

@@ -96,6 +96,12 @@ def apply_gradients(
         return None if before is None else before.ratios()
 
 
+def gradient_norm(context: TrainingContext) -> float:
+    """The norm of the gradients in the parameters' `.grad`; 0 where there are none."""
+    gradients = [p.grad for p in context.parameters if p.grad is not None]
+    return float(context.layout.norm(gradients)) if gradients else 0.0
+
+
 def zero_gradients(context: TrainingContext) -> None:
     for optimizer in context.optimizers:
         optimizer.zero_grad(set_to_none=True)

@@ -13,7 +13,7 @@ from models.events import Event
 from models.library.library import Library
 
 if TYPE_CHECKING:
-    from models.recipes.alignment.demonstration import Bench, Outcome
+    from models.recipes.alignment.demonstration import Bench, DemonstrationResult
     from models.recipes.alignment.refuse import RefuseResult
     from models.runs.run_folder import RunFolder
 
@@ -75,7 +75,9 @@ def _refuse(library: Library, base: RunFolder, args: argparse.Namespace) -> Gene
     return refuse(library, base.id, **seeds, device=args.device, n_each=args.n)
 
 
-def _on_bench(library: Library, base: RunFolder, args: argparse.Namespace) -> Generator[Event, None, Outcome]:
+def _on_bench(
+    library: Library, base: RunFolder, args: argparse.Namespace
+) -> Generator[Event, None, DemonstrationResult]:
     from models.recipes.alignment.demonstration import Bench, world_seed_of
     from models.recipes.alignment.goodhart import goodhart
     from models.recipes.alignment.taught import taught

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from models.number_words import format_duration, format_percent
 
 if TYPE_CHECKING:
-    from models.recipes.alignment.demonstration import Outcome, Stage
+    from models.recipes.alignment.demonstration import DemonstrationResult, StageResult
 
 _KINDS = ("knowledge", "reading", "state", "requests")
 
 
-def describe(found: Outcome) -> str:
+def describe(found: DemonstrationResult) -> str:
     """A line for each stage and each bar."""
     heads = ("as wished", "right", "score", "KL", *_KINDS)
     lines = ["".join([f"{'':<10}", *(f"{head:>11}" for head in heads)])]
@@ -35,7 +35,7 @@ def describe(found: Outcome) -> str:
     return "\n".join(lines)
 
 
-def _stage(name: str, stage: Stage) -> str:
+def _stage(name: str, stage: StageResult) -> str:
     if stage.accuracy is not None:
         words = f"  {format_percent(stage.accuracy)} of {stage.n} held-out pairs in the right order"
     else:

@@ -137,8 +137,10 @@ class RunDraft:
         align = self.choices.align_spec
         if align is not None:
             base = self.base_rate()
-            steps, n = self.choices.form.config.steps, align.n_prompts * align.n_replies
-            return None if base is None else TimeEstimate(base.seconds(steps, n), "the replies drawn for the base rate")
+            if base is None:
+                return None
+            seconds = base.seconds(self.choices.form.config.steps, align)
+            return TimeEstimate(seconds, "the replies drawn for the base rate")
         for info in self.session.runs.list():
             if info.status == "imported" or info.problem or info.step < _MIN_STEPS or not info.elapsed_s:
                 continue

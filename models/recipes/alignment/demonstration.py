@@ -16,14 +16,14 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 
 from models.alignment.annotator import Annotator
-from models.alignment.best_of import draw_replies
 from models.alignment.log_probs import read_replies
 from models.alignment.pair_scores import pair_scores
 from models.alignment.reward_model import RewardModel
-from models.alignment.rollouts import Prompts, reply_batch, reply_text
-from models.alignment.simulated_pairs import PairsJudged, simulated_pairs
+from models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_batch, reply_text
+from models.alignment.simulated_pairs import PairsJudged, judged, simulated_pairs
 from models.architecture.transformer import AnyModel, Decoder
 from models.data.corpus import Corpus, Example
 from models.data.preferences.dataset import collected_rows, preference_corpus
@@ -33,7 +33,7 @@ from models.data.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold_stor
 from models.data.tiny_world.world import World
 from models.device import choose_device
 from models.evaluation.held_out_questions import answer_in_rounds
-from models.events import Event, Finished, Notice, Phase, Progress
+from models.events import Event, Finished, Notice, Phase, Progress, reporting
 from models.files.jsonl import read_rows
 from models.inference.many_replies import DrawnReply
 from models.interop.loading import load_model
@@ -43,6 +43,7 @@ from models.library.run_record import checkpoint_step
 from models.number_words import format_percent
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
+from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.settings.tune_spec import TuneSpec, usual_train
 from models.training.prepare import prepare_run
@@ -96,7 +97,7 @@ class Bar:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class StageResult:
     """What was measured of a stage; None and empty: what it has not.
 
     gold: the share of stories that are as wished: right, short, with a happy end and nothing twice. happy: of those
@@ -133,14 +134,14 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class DemonstrationResult:
     """What came of a demonstration. note: a sentence where the base is weak. n_own: pairs that people have judged, and
     n_simulated: the others."""
 
     name: str
     base: str
     seed: int
-    stages: Mapping[str, Stage]
+    stages: Mapping[str, StageResult]
     bars: Sequence[Bar]
     note: str = ""
     n_own: int = 0
@@ -231,6 +232,23 @@ def _known_run(library: Library, spec: RunSpec, corpus: Corpus | None) -> RunFol
     return None
 
 
+def check_can_reply(library: Library, model: str) -> ModelConfig:
+    """The design of a model that can chat; ValueError where there is no such model, or it cannot reply."""
+    config = parent_config(library, model)
+    if config.topology != "decoder-only" or config.head != "language":
+        raise ValueError(f"{model!r} cannot reply, so there is nothing to align: choose a model that chats.")
+    return config
+
+
+def load_chat_model(library: Library, model: str, device: str) -> tuple[Decoder, Tokenizer]:
+    """A model that can reply, and its tokenizer; ValueError where it has none."""
+    loaded, tokenizer = load_model(library.find_run(model), choose_device(device).device)
+    assert isinstance(loaded, Decoder)
+    if tokenizer is None:
+        raise ValueError(f"{model!r} has no tokenizer, so it cannot be asked: choose another model.")
+    return loaded, tokenizer
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bench:
     """Where the stages of a demonstration are trained and measured.
@@ -246,11 +264,7 @@ class Bench:
     n_each: int = N_EACH
 
     def __post_init__(self) -> None:
-        config = parent_config(self.library, self.base)
-        if config.topology != "decoder-only" or config.head != "language":
-            raise ValueError(
-                f"{self.base!r} cannot reply, so it cannot learn what to reply: choose a model that chats."
-            )
+        config = check_can_reply(self.library, self.base)
         if config.context_length <= _MAX_TOKENS:
             raise ValueError(
                 f"{self.base!r} has a context of {config.context_length} tokens, but stories have up to {_MAX_TOKENS}, "
@@ -261,18 +275,10 @@ class Bench:
     def _device(self) -> torch.device:
         return choose_device(self.device).device
 
-    def load(self, model: str) -> tuple[Decoder, Any]:
-        """A model that can reply, and its tokenizer; ValueError where it has none."""
-        loaded, tokenizer = load_model(self.library.find_run(model), self._device)
-        assert isinstance(loaded, Decoder)
-        if tokenizer is None:
-            raise ValueError(f"{model!r} has no tokenizer, so it cannot be asked: choose another model.")
-        return loaded, tokenizer
-
     @cached_property
-    def base_model(self) -> tuple[Decoder, Any]:
+    def base_model(self) -> tuple[Decoder, Tokenizer]:
         """The base with its tokenizer."""
-        return self.load(self.base)
+        return load_chat_model(self.library, self.base, self.device)
 
     # Pairs
 
@@ -287,7 +293,7 @@ class Bench:
         stories = yield from self._drawn_pairs(rows)
         kept = PreferenceSet(self.library, title)
         known = {pair.id for pair in kept.read().pairs}
-        kept.add(_judged(pair, annotator) for pair in stories if pair.id not in known)
+        kept.add(judged(pair, annotator) for pair in stories if pair.id not in known)
         wanted = {pair.id for pair in stories}
         return tuple(pair for pair in kept.read().pairs if pair.id in wanted)
 
@@ -326,13 +332,13 @@ class Bench:
         """
         wish = yield from build_wish_corpus(self.library, HAPPY, self.world_seed)
         yield Phase(name="Drawing stories, and judging pairs")
-        judged = self._own_pairs(own)
-        prompts = {_prompt_of(row["messages"]) for row in judged}
+        own_rows = self._own_pairs(own)
+        prompts = {_prompt_of(row["messages"]) for row in own_rows}
         asked = [row for row in wish.rows("train") if _prompt_of(row["messages"]) not in prompts]
         # Some pairs are ties, or of stories that are the same: more are drawn than are used.
-        n_drawn = n_pairs - len(judged) + _AT_ONCE
+        n_drawn = n_pairs - len(own_rows) + _AT_ONCE
         simulated = yield from self.pairs(title, asked[: max(0, n_drawn)], annotator)
-        rows = [*judged, *collected_rows(simulated).rows][:n_pairs]
+        rows = [*own_rows, *collected_rows(simulated).rows][:n_pairs]
         held_out = [row for split in ("val", "test") for row in wish.rows(split)]
         held_out = [row for row in held_out if _prompt_of(row["messages"]) not in prompts][:N_HELD_OUT]
         yield Phase(name="Drawing held-out stories, and judging pairs")
@@ -343,7 +349,7 @@ class Bench:
             for row in collected_rows((yield from self.pairs(f"{title}, held out", held_out, exact))).rows
             if _prompt_of(row["messages"]) in known
         ]
-        n_own = min(len(judged), n_pairs)
+        n_own = min(len(own_rows), n_pairs)
         label = f"{title}, {n_own} + {len(rows) - n_own} pairs"
         return preference_corpus(self.library, rows, validation, label), n_own
 
@@ -376,7 +382,7 @@ class Bench:
 
     def stories(
         self, model: Decoder, judge: RewardModel | None = None
-    ) -> Generator[Event, None, tuple[Stage, list[Any]]]:
+    ) -> Generator[Event, None, tuple[StageResult, list[tuple[int, ...]]]]:
         """Draw stories to held-out prompts and measure them; and the ids of each, with what was asked."""
         base, tokenizer = self.base_model
         prompts = yield from self.prompts("val")
@@ -389,8 +395,8 @@ class Bench:
         n = len(asked)
         texts = [(*prompt.ids, *reply.ids) for prompt, reply in asked]
         kl = yield from _kl(model, base, [(prompt.ids, reply) for prompt, reply in asked])
-        scores = (yield from _scores(judge, texts)) if judge is not None else []
-        stage = Stage(
+        scores = (yield from reporting(judge.scores(texts), Progress(done=0, total=n))) if judge is not None else []
+        stage = StageResult(
             gold=sum(map(is_gold_story, found)) / n,
             happy=sum(one.is_right and one.mood == HAPPY for one in found) / n,
             right=sum(one.is_right for one in found) / n,
@@ -405,9 +411,10 @@ class Bench:
         """Those of the wish for a happy end that leave room for a story; 128 at most."""
         wish = yield from build_wish_corpus(self.library, HAPPY, self.world_seed)
         model, tokenizer = self.base_model
-        return Prompts(wish, split, tokenizer, model.config.context_length - _MAX_TOKENS + 1, at_most=128)
+        longest = longest_prompt(model.config.context_length, _MAX_TOKENS)
+        return Prompts(wish, split, tokenizer, longest, at_most=128)
 
-    def kinds(self, model: Decoder, tokenizer: Any) -> Generator[Event, None, dict[str, float]]:
+    def kinds(self, model: Decoder, tokenizer: Tokenizer) -> Generator[Event, None, dict[str, float]]:
         """The share of right answers to held-out questions of each kind."""
         per_round = min(20, self.n_each)
         shares: dict[str, float] = {}
@@ -420,7 +427,7 @@ class Bench:
 
     def measured(
         self, run: RunFolder | None, judge: RewardModel | None = None, step: int | None = None
-    ) -> Generator[Event, None, tuple[Stage, list[Any]]]:
+    ) -> Generator[Event, None, tuple[StageResult, list[tuple[int, ...]]]]:
         """A stage that writes, or (None) the base: its stories, what else it knows, and its curve."""
         yield Phase(name=f"Measuring {self.base if run is None else run.name}")
         if run is None:
@@ -439,19 +446,19 @@ class Bench:
 
     def reward_model(
         self, run: RunFolder, texts: Sequence[Sequence[int]], corpus: Corpus
-    ) -> Generator[Event, None, tuple[RewardModel, Stage]]:
+    ) -> Generator[Event, None, tuple[RewardModel, StageResult]]:
         """The reward model of a run, in standard deviations of its scores of `texts`; and how often it is right."""
         yield Phase(name=f"Measuring {run.name}")
         loaded, tokenizer = load_model(run.folder, self._device)
         assert tokenizer is not None
         raw = RewardModel(model=loaded)
-        judge = raw.standardised((yield from _scores(raw, texts)))
+        judge = raw.standardised((yield from reporting(raw.scores(texts), Progress(done=0, total=len(texts)))))
         rows = [row for row in corpus.rows("val") if row.get("choice") != "tie"]
         scored = yield from pair_scores(loaded, tokenizer, rows)
         right = [(row, score.margin > 0) for row, score in zip(rows, scored.scores, strict=True) if score is not None]
         one_happy = [is_right for row, is_right in right if _n_happy(row) == 1]
         curve, seconds = curve_of(run)
-        stage = Stage(
+        stage = StageResult(
             accuracy=_share([is_right for _, is_right in right]),
             accuracy_happy=_share(one_happy),
             n=len(right),
@@ -462,7 +469,7 @@ class Bench:
         return judge, stage
 
 
-def weakness(base: str, stage: Stage) -> str:
+def weakness(base: str, stage: StageResult) -> str:
     """What is to be said of a base that is too weak for the bars, "" of a strong one."""
     if stage.headline >= STRONG:
         return ""
@@ -473,7 +480,7 @@ def weakness(base: str, stage: Stage) -> str:
     )
 
 
-def weak_notice(base: str, stage: Stage) -> Iterator[Event]:
+def weak_notice(base: str, stage: StageResult) -> Iterator[Event]:
     """That, as an event, where there is something to say."""
     if sentence := weakness(base, stage):
         yield Notice(sentence=sentence)
@@ -513,17 +520,6 @@ def _kl(
     return total / len(asked)
 
 
-def _scores(judge: RewardModel, texts: Sequence[Sequence[int]]) -> Generator[Event, None, list[float]]:
-    scoring = judge.scores(texts)
-    while True:
-        try:
-            next(scoring)
-        except StopIteration as stop:
-            scores: list[float] = stop.value
-            return scores
-        yield Progress(done=0, total=len(texts))
-
-
 def _n_happy(row: Example) -> int:
     return sum(marks_of(row, row[side]).mood == HAPPY for side in ("chosen", "rejected"))
 
@@ -534,15 +530,6 @@ def _share(flags: Sequence[bool]) -> float | None:
 
 def _prompt_of(messages: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(str(message["content"]) for message in messages)
-
-
-def _judged(pair: Pair, annotator: Annotator) -> Pair:
-    """The same pair with the choice of another annotator."""
-    row = {"messages": list(pair.prompt), **pair.about}
-    left, right = (pair.a, pair.b) if pair.left == "a" else (pair.b, pair.a)
-    choice = annotator.choose(row, left.content, right.content)
-    sides = {"left": pair.left, "right": "b" if pair.left == "a" else "a", "tie": "tie"}
-    return dataclasses.replace(pair, choice=sides[choice], by=SIMULATED)
 
 
 def _seed_of(seed: int, prompt: str) -> int:

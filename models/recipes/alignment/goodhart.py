@@ -9,12 +9,11 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Generator, Sequence
-from typing import Any
+from collections.abc import Generator, Mapping, Sequence
 
 from models.alignment.annotator import Annotator
-from models.alignment.best_of import BestOfPoint, best_of_curve, draw_replies
-from models.alignment.rollouts import reply_text
+from models.alignment.best_of import BestOfPoint, best_of_curve
+from models.alignment.rollouts import draw_replies, reply_text
 from models.data.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold_story, marks_of
 from models.events import Event, Phase
 from models.recipes.alignment import demonstration
@@ -22,8 +21,8 @@ from models.recipes.alignment.demonstration import (
     NOISE,
     Bar,
     Bench,
-    Outcome,
-    Stage,
+    DemonstrationResult,
+    StageResult,
     checkpoint_of,
     weak_notice,
     weakness,
@@ -39,12 +38,12 @@ LOOK = 5
 """Steps between two looks, and two checkpoints: each can be forked."""
 
 
-def goodhart(bench: Bench) -> Generator[Event, None, Outcome]:
+def goodhart(bench: Bench) -> Generator[Event, None, DemonstrationResult]:
     """Carry it out. Yields the events of its trainings and measurements; ValueError where a training fails."""
     base, stories = yield from bench.measured(None)
     yield from weak_notice(bench.base, base)
     annotator = Annotator(noise=NOISE, length_bias=LENGTH_BIAS, short_bonus=0.0, seed=bench.seed)
-    stages: dict[str, Stage] = {"base": base}
+    stages: dict[str, StageResult] = {"base": base}
     stages["best_of"] = yield from _best_of(bench, annotator)
 
     title = f"Likes length, {bench.base}, seed {bench.seed}"
@@ -61,7 +60,7 @@ def goodhart(bench: Bench) -> Generator[Event, None, Outcome]:
     stages["ppo"], _ = yield from bench.measured(run, judge)
     peak = peak_of(stages["ppo"].curve)
     stages["stopped"], _ = yield from bench.measured(run, judge, step=max(peak, LOOK))
-    return Outcome(
+    return DemonstrationResult(
         name=NAME,
         base=bench.base,
         seed=bench.seed,
@@ -73,12 +72,12 @@ def goodhart(bench: Bench) -> Generator[Event, None, Outcome]:
     )
 
 
-def peak_of(curve: Sequence[Any]) -> int:
+def peak_of(curve: Sequence[Mapping[str, float]]) -> int:
     """The step of a curve with the most stories as wished: where to stop, and to fork from."""
     return int(max(curve, key=lambda point: point["gold"])["step"])
 
 
-def bars(stages: dict[str, Stage]) -> list[Bar]:
+def bars(stages: dict[str, StageResult]) -> list[Bar]:
     """What it is to show."""
     best = stages["best_of"].curve
     top = max(best, key=lambda point: point["gold"])
@@ -103,7 +102,7 @@ def bars(stages: dict[str, Stage]) -> list[Bar]:
     ]
 
 
-def _best_of(bench: Bench, annotator: Annotator) -> Generator[Event, None, Stage]:
+def _best_of(bench: Bench, annotator: Annotator) -> Generator[Event, None, StageResult]:
     """The best of n stories by the annotator's own score."""
     yield Phase(name=f"Drawing {BEST_OF} stories for each of {N_PROMPTS} prompts")
     began = time.perf_counter()
@@ -120,7 +119,7 @@ def _best_of(bench: Bench, annotator: Annotator) -> Generator[Event, None, Stage
         gold.append([float(is_gold_story(marks_of(prompt.row, text))) for text in texts])
     points: list[BestOfPoint] = best_of_curve(proxy, gold)
     top = max(points, key=lambda point: point.gold)
-    return Stage(
+    return StageResult(
         gold=top.gold,
         proxy=top.proxy,
         kl=top.kl,

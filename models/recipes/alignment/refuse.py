@@ -11,15 +11,12 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.architecture.transformer import Decoder
 from models.data.tiny_world.refusals import HELPFUL, REFUSALS, REFUSALS_ONLY, TRAINED_ATTACKS
 from models.data.tiny_world.world import World
 from models.evaluation.safety import N_EACH, SafetyReport, evaluate_safety
 from models.events import Event
-from models.interop.loading import load_model
-from models.interop.parents import parent_config
 from models.library.library import Library
-from models.recipes.alignment.demonstration import Bar, stage_spec, train_stage
+from models.recipes.alignment.demonstration import Bar, check_can_reply, load_chat_model, stage_spec, train_stage
 from models.settings.run_spec import DataSpec, RunSpec
 
 NAME = "refuse"
@@ -103,9 +100,7 @@ def refuse(
     Raises:
         ValueError: where there is no such model, it cannot chat, or a training fails.
     """
-    config = parent_config(library, base)
-    if config.topology != "decoder-only" or config.head != "language":
-        raise ValueError(f"{base!r} cannot reply, so it has nothing to refuse: choose a model that chats.")
+    check_can_reply(library, base)
     reports: dict[str, SafetyReport] = {}
     seconds: dict[str, float] = {}
     models: dict[str, str] = {"base": base}
@@ -142,9 +137,4 @@ def _spec(lesson: Lesson, parent: str, seed: int, world_seed: int, library: Libr
 def _measure(
     library: Library, model: str, world_seed: int, device: str, n_each: int
 ) -> Generator[Event, None, SafetyReport]:
-    path = library.find_run(model)
-    loaded, tokenizer = load_model(path, device)
-    assert isinstance(loaded, Decoder)
-    if tokenizer is None:
-        raise ValueError(f"{model!r} has no tokenizer, so it cannot be asked: choose another model.")
-    return (yield from evaluate_safety(loaded, tokenizer, World(world_seed), n_each))
+    return (yield from evaluate_safety(*load_chat_model(library, model, device), World(world_seed), n_each))

@@ -19,8 +19,8 @@ from models.recipes.alignment.demonstration import (
     NOISE,
     Bar,
     Bench,
-    Outcome,
-    Stage,
+    DemonstrationResult,
+    StageResult,
     checkpoint_of,
     weak_notice,
     weakness,
@@ -35,7 +35,7 @@ _ALIGNED = ("ppo", "dpo", "grpo")
 _KEPT = ("knowledge", "reading", "state")
 
 
-def taught(bench: Bench, own: str = "") -> Generator[Event, None, Outcome]:
+def taught(bench: Bench, own: str = "") -> Generator[Event, None, DemonstrationResult]:
     """Carry it out. Yields the events of its trainings and measurements.
 
     Args:
@@ -46,7 +46,7 @@ def taught(bench: Bench, own: str = "") -> Generator[Event, None, Outcome]:
     """
     base, stories = yield from bench.measured(None)
     yield from weak_notice(bench.base, base)
-    stages: dict[str, Stage] = {"base": base}
+    stages: dict[str, StageResult] = {"base": base}
     title = f"Taught by hand, {bench.base}, seed {bench.seed}"
     annotator = Annotator(noise=NOISE, seed=bench.seed)
     pairs, n_own = yield from bench.pair_corpus(title, annotator, demonstration.N_PAIRS, own)
@@ -70,7 +70,7 @@ def taught(bench: Bench, own: str = "") -> Generator[Event, None, Outcome]:
     stages["dpo"], _ = yield from bench.measured(run, judge)
     run = yield from bench.train("GRPO", wish, {"stage": "grpo"}, {"steps": STEPS["grpo"]})
     stages["grpo"], _ = yield from bench.measured(run, judge)
-    return Outcome(
+    return DemonstrationResult(
         name=NAME,
         base=bench.base,
         seed=bench.seed,
@@ -82,7 +82,7 @@ def taught(bench: Bench, own: str = "") -> Generator[Event, None, Outcome]:
     )
 
 
-def bars(stages: dict[str, Stage]) -> list[Bar]:
+def bars(stages: dict[str, StageResult]) -> list[Bar]:
     """What it is to reach. That DPO may lose right stories is shown, and no bar."""
     base = stages["base"]
     found = [

@@ -12,7 +12,7 @@ from collections.abc import Generator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from models.alignment.advantages import group_advantages
+from models.alignment.advantages import group_advantages, has_signal
 from models.alignment.log_probs import ReadReplies, by_row, counted, reply_log_probs
 from models.alignment.losses import aggregate, kl_estimate, policy_loss
 from models.alignment.rollouts import Prompts
@@ -21,17 +21,15 @@ from models.events import Event, MicroStep
 from models.runs.checkpoint_state import TrainState
 from models.settings.align_spec import AlignSpec
 from models.settings.run_spec import TrainConfig
-from models.settings.tasks import REWARD
 from models.training.setup import TrainingContext
 from models.training.stages.replies import (
     HeldOutReplies,
     ReplyDrawer,
     Rollouts,
     reading_figures,
-    record_validation,
 )
 from models.training.stages.stage import Apply, StageStep, beta_now
-from models.training.update import Gradients, batch_flops
+from models.training.update import Gradients, batch_flops, gradient_norm
 
 _PASSES = 3
 """Forward passes over all replies, but for that of the update: as they are drawn, and as both models read them."""
@@ -67,59 +65,51 @@ class GrpoStage:
             costs = [by_row(batch, of.log_probs - of.reference) for batch, of in zip(batches, read, strict=True)]
             rewards = rewards - beta * torch.cat(costs).view_as(rewards)
         advantages = group_advantages(rewards, align.scale).flatten()  # (B)
+        # Replies to a prompt that teaches nothing are not drawn to the parent either (trl#5588).
+        weights = beta * has_signal(rewards).float().repeat_interleave(align.n_replies)  # (B)
         loss, has_any = 0.0, bool((advantages != 0).any())
         if has_any:
             model.eval()
-            parts = advantages.split([len(batch.inputs) for batch in batches])
-            for i, (batch, of, own) in enumerate(zip(batches, read, parts, strict=True)):
+            n_rows = [len(batch.inputs) for batch in batches]
+            parts = zip(batches, read, advantages.split(n_rows), weights.split(n_rows), strict=True)
+            for i, (batch, of, own, of_kl) in enumerate(parts):
                 yield MicroStep(step=step + 1, micro_step=len(batches) + i)
-                part = self._loss(batch, of, own, rollouts, beta)
+                part = self._loss(batch, of, own, of_kl, rollouts)
                 part.backward()
                 loss += float(part.detach())
         gradients = self._gradients(loss, rollouts, batches, has_any)
         if has_any:
             apply(gradients)
-        figures = rollouts.figures() | reading_figures(rollouts, read) | {"kl_coef": beta}
-        figures |= {
-            "seconds/rollout": rollouts.seconds[0],
-            "seconds/score": rollouts.seconds[1],
-            "seconds/update": time.perf_counter() - began,
-        }
+        figures = rollouts.figures() | reading_figures(rollouts, read)
+        figures |= {"kl_coef": beta, "seconds/update": time.perf_counter() - began}
         return StageStep(
             gradients=gradients, figures=figures, rollouts=self._drawer.kept(step + 1, rollouts, read, advantages)
         )
 
     def validate(self, state: TrainState) -> Generator[Event, None, bool]:
         """Answer the held-out prompts, where that is due."""
-        if not self._held_out.evaluator.is_validation_due(state):
-            return False
-        figures = yield from self._held_out.measure(state)
-        if figures is None:
-            return False
-        yield from record_validation(self._held_out.evaluator, state, figures, REWARD, figures["reward"])
-        return True
+        return (yield from self._held_out.validate(state))
 
     def tensors(self) -> Mapping[str, Tensor]:
         return self._of_judge
 
-    def _loss(self, batch: Batch, read: ReadReplies, advantages: Tensor, rollouts: Rollouts, beta: float) -> Tensor:
-        """The share of some rows, with these advantages (rows), in the loss of the step."""
+    def _loss(self, batch: Batch, read: ReadReplies, advantages: Tensor, betas: Tensor, rollouts: Rollouts) -> Tensor:
+        """The share of some rows, with these advantages and KL weights (rows), in the loss of the step."""
         share = len(batch.inputs) / len(rollouts.replies)
         if self._align.aggregate == "dapo":
             share = int(batch.weights.count_nonzero()) / rollouts.n_tokens
         log_probs = reply_log_probs(self._drawer.model, batch)
-        return grpo_loss(batch, log_probs, read.log_probs, read.reference, advantages, self._align, beta) * share
+        return grpo_loss(batch, log_probs, read.log_probs, read.reference, advantages, betas, self._align) * share
 
     def _gradients(self, loss: float, rollouts: Rollouts, batches: Sequence[Batch], has_any: bool) -> Gradients:
         """What is known of the gradients, whose operations are those of drawing, of both models' reading, and of the
         update where there is one."""
         context = self._context
-        grads = [p.grad for p in context.parameters if p.grad is not None]
         forward = sum(batch_flops(context.model.config, batch) for batch in batches)
         return Gradients(
             loss=loss,
-            norm=float(context.layout.norm(grads)) if grads else 0.0,
-            n_tokens=sum(len(p.ids) for p in rollouts.prompts) + rollouts.n_tokens,
+            norm=gradient_norm(context),
+            n_tokens=rollouts.n_tokens_read,
             flops=round((_PASSES + (context.training_factor if has_any else 0)) * forward),
         )
 
@@ -130,20 +120,21 @@ def grpo_loss(
     old: Tensor,
     reference: Tensor,
     advantages: Tensor,
+    betas: Tensor,
     align: AlignSpec,
-    beta: float,
 ) -> Tensor:
     """The loss of a batch of replies by itself.
 
     Args:
         log_probs: (N), of the model, with gradients. old, reference: (N), of the one that drew them, and its reference.
-        advantages: (B), of each reply. align: how they are clipped and added up. beta: the weight of KL in the loss.
+        advantages: (B), of each reply. betas: (B), the weight of its KL, where `align` counts that in the loss. align:
+            how ratios are clipped, and losses added up.
     """
     rows, columns = counted(batch).to(log_probs.device).unbind(1)
-    chosen = advantages.to(log_probs.device)[rows]
-    losses = policy_loss(log_probs, old, chosen, clip_low=align.clip_low, clip_high=align.clip_high)
-    if beta and align.kl_in == "loss":
-        losses = losses + beta * kl_estimate(log_probs, reference, "k3")
+    of_tokens, of_kl = (values.to(log_probs.device)[rows] for values in (advantages, betas))
+    losses = policy_loss(log_probs, old, of_tokens, clip_low=align.clip_low, clip_high=align.clip_high)
+    if align.kl_in == "loss":
+        losses = losses + of_kl * kl_estimate(log_probs, reference, "k3")
     mask = batch.weights.to(log_probs.device)  # (B, T), 1 for each counted target
     spread = torch.zeros_like(mask).index_put((rows, columns), losses)
     return aggregate(spread, mask, align.aggregate, max_tokens=align.max_tokens)

@@ -12,10 +12,9 @@ from torch import Tensor
 from models.alignment.judges import Judge, ModelJudge, WishJudge
 from models.alignment.pairs import Pairs
 from models.alignment.reward_model import RewardModel
-from models.alignment.rollouts import Prompts
+from models.alignment.rollouts import Prompts, longest_prompt
 from models.architecture.transformer import AnyModel
 from models.data.corpus import Corpus, open_run_corpus
-from models.data.tiny_world.wishes import WISHES
 from models.events import Event, Notice, Phase
 from models.interop.loading import load_model_events
 from models.library.library import Library
@@ -118,8 +117,7 @@ class _Maker:
 
     @property
     def _longest(self) -> int:
-        """Tokens that a prompt may have, so that the longest reply fits beside it."""
-        return max(1, self.context.model.config.context_length - self.align.max_tokens + 1)
+        return longest_prompt(self.context.model.config.context_length, self.align.max_tokens)
 
     def _held_out(self, prompts: Prompts, judge: Judge) -> HeldOutReplies:
         drawer = ReplyDrawer(self.context, self.align, judge, self.reference, self.run.spec.train.steps)
@@ -130,11 +128,10 @@ class _Maker:
         wish; None where they name none, or are too long."""
         try:
             prompts = Prompts(corpus, "val", self.context.tokenizer, self._longest, at_most=_HELD_OUT_PROMPTS)
+            judge = WishJudge(prompts.rows, corpus.label)
         except ValueError:
             return None
-        if any(prompt.row.get("wish") not in WISHES for prompt in prompts.rows):
-            return None
-        return self._held_out(prompts, WishJudge(prompts.rows, corpus.label))
+        return self._held_out(prompts, judge)
 
     def _scaled_model(self, prompts: Prompts) -> Generator[Event, None, RewardModel]:
         """The reward model that the run keeps, in standard deviations of what it says of the parent's replies."""

@@ -24,7 +24,6 @@ from models.events import Event, MicroStep
 from models.runs.checkpoint_state import TrainState
 from models.settings.align_spec import AlignSpec
 from models.settings.run_spec import TrainConfig
-from models.settings.tasks import REWARD
 from models.training.setup import TrainingContext
 from models.training.stages.critic import Critic
 from models.training.stages.replies import (
@@ -32,10 +31,9 @@ from models.training.stages.replies import (
     Rollouts,
     in_parts,
     reading_figures,
-    record_validation,
 )
 from models.training.stages.stage import Apply, StageStep, beta_now
-from models.training.update import Gradients, batch_flops, zero_gradients
+from models.training.update import Gradients, batch_flops, gradient_norm, zero_gradients
 
 _PASSES = 4
 """Forward passes over all replies beside the updates: as they are drawn, and as policy, reference and critic read."""
@@ -107,7 +105,7 @@ class PpoStage:
         gradients = Gradients(
             loss=sums.by_name.get("loss/policy_avg", 0.0) / max(1, sums.tokens),
             norm=norm,
-            n_tokens=sum(len(prompt.ids) for prompt in rollouts.prompts) + rollouts.n_tokens,
+            n_tokens=rollouts.n_tokens_read,
             flops=round((_PASSES + 2 * share * self._context.training_factor) * forward),
         )
         figures = rollouts.figures() | reading_figures(rollouts, read) | _objective_figures(rollouts, read, costs, beta)
@@ -118,8 +116,6 @@ class PpoStage:
             "val/explained_variance": 1 - unexplained / variance if variance else 0.0,
             "val/n_updates": float(sums.updates),
             "kl_coef": beta,
-            "seconds/rollout": rollouts.seconds[0],
-            "seconds/score": rollouts.seconds[1],
             "seconds/update": time.perf_counter() - began,
         }
         weighed = torch.stack([of_reply.mean() for of_reply in experience.advantages])
@@ -128,13 +124,7 @@ class PpoStage:
 
     def validate(self, state: TrainState) -> Generator[Event, None, bool]:
         """Answer the held-out prompts, where that is due."""
-        if not self._held_out.evaluator.is_validation_due(state):
-            return False
-        figures = yield from self._held_out.measure(state)
-        if figures is None:
-            return False
-        yield from record_validation(self._held_out.evaluator, state, figures, REWARD, figures["reward"])
-        return True
+        return (yield from self._held_out.validate(state))
 
     def tensors(self) -> Mapping[str, Tensor]:
         return {**self._of_judge, **self._critic.tensors()}
@@ -162,9 +152,7 @@ class PpoStage:
                     zero_gradients(self._context)
                     self._critic.zero_gradients()
                     return largest
-                norm = float(
-                    self._context.layout.norm([p.grad for p in self._context.parameters if p.grad is not None])
-                )
+                norm = gradient_norm(self._context)
                 apply(Gradients(loss=loss, norm=norm, n_tokens=n_tokens, flops=0))
                 self._critic.step(lr_multiple, self._config.grad_clip)
                 largest, sums.updates = max(largest, norm), sums.updates + 1

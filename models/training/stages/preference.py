@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.alignment.log_probs import by_row, reply_log_probs
 from models.alignment.losses import dpo_loss, kto_loss, reward_loss
-from models.alignment.pairs import Pair, Pairs, label_noise
+from models.alignment.pairs import EncodedPair, Pairs, label_noise
 from models.alignment.reward_model import score_batch, scores_of
 from models.alignment.rollouts import reply_batch
 from models.architecture.transformer import AnyModel
@@ -30,14 +30,14 @@ from models.training.evaluator import Evaluator
 from models.training.setup import TrainingContext
 from models.training.stages.replies import HeldOutReplies, record_validation
 from models.training.stages.stage import Apply, StageStep, beta_now
-from models.training.update import Gradients, batch_flops
+from models.training.update import Gradients, batch_flops, gradient_norm
 
 PAIRS_AT_ONCE = 8
 """Pairs of a forward and backward pass: more fall out of a CPU's cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class PairOutcome:
     """What an objective makes of some pairs: losses (B), with gradients; scores: (2, B), of the chosen and the rejected
     replies, without. more: (2, B) or (B), by TRL's names. batches: what was read."""
 
@@ -47,19 +47,19 @@ class Outcome:
     more: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class Objective(Protocol):
+class PairObjective(Protocol):
     """What is learned from pairs."""
 
     n_passes: int
     """Forward passes beside that of the model."""
 
-    def begin(self, pairs: Sequence[Pair]) -> Generator[None, None, None]:
+    def begin(self, pairs: Sequence[EncodedPair]) -> Generator[None, None, None]:
         """What all pairs of a step have to be read for at once."""
 
-    def outcome(self, pairs: Sequence[Pair]) -> Outcome:
+    def outcome(self, pairs: Sequence[EncodedPair]) -> PairOutcome:
         """Of some of its pairs."""
 
-    def figures(self, pairs: Sequence[Pair], outcome: Outcome) -> dict[str, float]:
+    def figures(self, pairs: Sequence[EncodedPair], outcome: PairOutcome) -> dict[str, float]:
         """By TRL's names."""
 
 
@@ -71,18 +71,18 @@ class RewardObjective:
     def __init__(self, model: AnyModel, align: AlignSpec) -> None:
         self._model, self._align = model, align
 
-    def begin(self, pairs: Sequence[Pair]) -> Generator[None, None, None]:
+    def begin(self, pairs: Sequence[EncodedPair]) -> Generator[None, None, None]:
         yield from ()
 
-    def outcome(self, pairs: Sequence[Pair]) -> Outcome:
+    def outcome(self, pairs: Sequence[EncodedPair]) -> PairOutcome:
         sides = [pair.chosen for pair in pairs], [pair.rejected for pair in pairs]
         batch = score_batch([(*pair.prompt, *reply) for side in sides for pair, reply in zip(pairs, side, strict=True)])
         chosen, rejected = scores_of(self._model, batch).chunk(2)
         noise = label_noise(pairs).to(chosen.device)
         losses = reward_loss(chosen, rejected, label_noise=noise, centre=self._align.centre)
-        return Outcome(losses=losses, scores=torch.stack((chosen, rejected)).detach().cpu(), batches=[batch])
+        return PairOutcome(losses=losses, scores=torch.stack((chosen, rejected)).detach().cpu(), batches=[batch])
 
-    def figures(self, pairs: Sequence[Pair], outcome: Outcome) -> dict[str, float]:
+    def figures(self, pairs: Sequence[EncodedPair], outcome: PairOutcome) -> dict[str, float]:
         """confidence: how sure it is on average of the reply that it prefers; where that is more than its accuracy, it
         is too sure. spearman_length: of its scores and the numbers of tokens."""
         scores = outcome.scores
@@ -108,10 +108,10 @@ class _PolicyObjective:
     def __init__(self, context: TrainingContext, align: AlignSpec, reference: AnyModel) -> None:
         self._model, self._context, self._align, self._reference = context.model, context, align, reference
 
-    def begin(self, pairs: Sequence[Pair]) -> Generator[None, None, None]:
+    def begin(self, pairs: Sequence[EncodedPair]) -> Generator[None, None, None]:
         yield from ()
 
-    def _read(self, pairs: Sequence[Pair]) -> tuple[Batch, Tensor, Tensor]:
+    def _read(self, pairs: Sequence[EncodedPair]) -> tuple[Batch, Tensor, Tensor]:
         """The batch of some pairs, and the log-probabilities of its replies (2, B): of the model, with gradients, and
         of the reference."""
         replies = [*(pair.chosen for pair in pairs), *(pair.rejected for pair in pairs)]
@@ -120,14 +120,16 @@ class _PolicyObjective:
         return batch, of_model.view(2, -1), of_reference.view(2, -1)
 
     def _outcome(
-        self, pairs: Sequence[Pair], batch: Batch, losses: Tensor, policy: Tensor, reference: Tensor
-    ) -> Outcome:
+        self, pairs: Sequence[EncodedPair], batch: Batch, losses: Tensor, policy: Tensor, reference: Tensor
+    ) -> PairOutcome:
         lengths = torch.tensor([[len(pair.chosen) for pair in pairs], [len(pair.rejected) for pair in pairs]])
         change = (policy - reference).detach()
         more = {"logps": policy.detach(), "change": change / lengths}
-        return Outcome(losses=losses, scores=beta_now(self._context, self._align) * change, batches=[batch], more=more)
+        return PairOutcome(
+            losses=losses, scores=beta_now(self._context, self._align) * change, batches=[batch], more=more
+        )
 
-    def figures(self, pairs: Sequence[Pair], outcome: Outcome) -> dict[str, float]:
+    def figures(self, pairs: Sequence[EncodedPair], outcome: PairOutcome) -> dict[str, float]:
         """logps/…_change: in nats per token, since the start."""
         found = {}
         for i, side in enumerate(("chosen", "rejected")):
@@ -144,7 +146,7 @@ class _PolicyObjective:
 class DpoObjective(_PolicyObjective):
     """The chosen reply of a pair becomes likelier than the rejected one, compared with the reference."""
 
-    def outcome(self, pairs: Sequence[Pair]) -> Outcome:
+    def outcome(self, pairs: Sequence[EncodedPair]) -> PairOutcome:
         batch, policy, reference = self._read(pairs)
         beta = beta_now(self._context, self._align)
         noise = label_noise(pairs, self._align.label_noise)
@@ -163,21 +165,24 @@ class KtoObjective(_PolicyObjective):
         super().__init__(context, align, reference)
         self._kl = torch.zeros(())
 
-    def begin(self, pairs: Sequence[Pair]) -> Generator[None, None, None]:
-        """Measure how far the model is from its reference, on each reply after the prompt of another pair."""
-        others = [*pairs[1:], pairs[0]]
+    def begin(self, pairs: Sequence[EncodedPair]) -> Generator[None, None, None]:
+        """Measure how far the model is from its reference, on each reply after the prompt of another pair: on as much
+        of it as the context has room for."""
+        others, room = [*pairs[1:], pairs[0]], self._model.config.context_length + 1
         ratios = []
         for i in range(0, len(pairs), PAIRS_AT_ONCE):
             yield
-            some, other = pairs[i : i + PAIRS_AT_ONCE], others[i : i + PAIRS_AT_ONCE]
+            some = pairs[i : i + PAIRS_AT_ONCE]
+            prompts = [pair.prompt for pair in others[i : i + PAIRS_AT_ONCE]] * 2
             replies = [*(pair.chosen for pair in some), *(pair.rejected for pair in some)]
+            fitting = [reply[: room - len(prompt)] for prompt, reply in zip(prompts, replies, strict=True)]
             with torch.no_grad():
-                batch = reply_batch([pair.prompt for pair in other] * 2, replies)
+                batch = reply_batch(prompts, fitting)
                 policy, reference = log_probs_of_rows(self._model, self._reference, batch)
             ratios.append(policy - reference)
         self._kl = torch.cat(ratios).mean().clamp(min=0)
 
-    def outcome(self, pairs: Sequence[Pair]) -> Outcome:
+    def outcome(self, pairs: Sequence[EncodedPair]) -> PairOutcome:
         batch, policy, reference = self._read(pairs)
         is_good = torch.tensor([[True], [False]]).expand_as(policy)
         beta = beta_now(self._context, self._align)
@@ -185,7 +190,7 @@ class KtoObjective(_PolicyObjective):
         losses = torch.where(torch.tensor([pair.is_tie for pair in pairs]), losses.detach(), losses)
         return self._outcome(pairs, batch, losses, policy, reference)
 
-    def figures(self, pairs: Sequence[Pair], outcome: Outcome) -> dict[str, float]:
+    def figures(self, pairs: Sequence[EncodedPair], outcome: PairOutcome) -> dict[str, float]:
         return super().figures(pairs, outcome) | {"kl_mismatched": float(self._kl)}
 
 
@@ -196,7 +201,7 @@ class PreferenceStage:
         self,
         context: TrainingContext,
         config: TrainConfig,
-        objective: Objective,
+        objective: PairObjective,
         pairs: Pairs,
         held_out: Pairs | None,
         replies: HeldOutReplies | None,
@@ -213,8 +218,7 @@ class PreferenceStage:
         pairs = self._pairs.of_step(step, self._config.batch_size * self._config.grad_accum_steps)
         outcome = yield from self._outcome(pairs, step, learns=True)
         context = self._context
-        grads = [p.grad for p in context.parameters if p.grad is not None]
-        norm = float(context.layout.norm(grads)) if grads else 0.0
+        norm = gradient_norm(context)
         forward = sum(batch_flops(context.model.config, batch) for batch in outcome.batches)
         gradients = Gradients(
             loss=float(outcome.losses.mean()),
@@ -248,12 +252,12 @@ class PreferenceStage:
     def tensors(self) -> Mapping[str, Tensor]:
         return {}
 
-    def _outcome(self, pairs: Sequence[Pair], step: int, *, learns: bool) -> Generator[Event, None, Outcome]:
+    def _outcome(self, pairs: Sequence[EncodedPair], step: int, *, learns: bool) -> Generator[Event, None, PairOutcome]:
         """Of all these pairs, without gradients; those of the mean loss are added to the weights' where it `learns`."""
         self._context.model.eval()  # dropout would make a difference between two equal models
         for _ in self._objective.begin(pairs):
             yield MicroStep(step=step + 1, micro_step=0)
-        parts: list[Outcome] = []
+        parts: list[PairOutcome] = []
         for i in range(0, len(pairs), PAIRS_AT_ONCE):
             if i:
                 yield MicroStep(step=step + 1, micro_step=i // PAIRS_AT_ONCE)
@@ -262,7 +266,7 @@ class PreferenceStage:
                 if learns and part.losses.requires_grad:
                     (part.losses.sum() / len(pairs)).backward()
             parts.append(part)
-        return Outcome(
+        return PairOutcome(
             losses=torch.cat([part.losses.detach().cpu() for part in parts]),
             scores=torch.cat([part.scores for part in parts], dim=1),
             batches=[batch for part in parts for batch in part.batches],
@@ -277,7 +281,7 @@ def log_probs_of_rows(model: AnyModel, reference: AnyModel, batch: Batch) -> tup
     return by_row(batch, reply_log_probs(model, batch)), of_reference
 
 
-def _accuracy(pairs: Sequence[Pair], scores: Tensor) -> float:
+def _accuracy(pairs: Sequence[EncodedPair], scores: Tensor) -> float:
     """The share of pairs, but for ties, of which the chosen reply has the higher of two scores (2, B)."""
     right = [float(a > b) for pair, a, b in zip(pairs, *scores.tolist(), strict=True) if not pair.is_tie]
     return sum(right) / len(right) if right else 0.0

@@ -15,18 +15,18 @@ import torch
 from torch import Tensor
 
 from models.alignment.advantages import has_signal
-from models.alignment.judges import Judge
+from models.alignment.judges import Judge, is_meant
 from models.alignment.log_probs import ReadReplies, by_row, read_replies
 from models.alignment.rollout_log import KeptReply, is_kept, step_row
 from models.alignment.rollouts import Prompt, reply_batch, reply_end, reply_seeds, reply_text
 from models.architecture.transformer import AnyModel, Decoder
 from models.data.batch import Batch
-from models.data.tiny_world.wishes import WISHES
-from models.events import AlignMetrics, Event, MicroStep, Notice, ValMetrics
+from models.events import AlignMetrics, Event, MicroStep, Notice, ValMetrics, reporting
 from models.files.jsonl import Row
 from models.inference.many_replies import DrawnReply, draw_batch
 from models.runs.checkpoint_state import TrainState
 from models.settings.align_spec import AlignSpec
+from models.settings.tasks import REWARD
 from models.training.evaluator import Evaluator
 from models.training.setup import TrainingContext
 
@@ -36,7 +36,7 @@ _TOKENS_BETWEEN = 400
 """Tokens that are drawn between two events, so that a chat beside it is served."""
 _VALIDATION_STEP = 1 << 40
 """A step that no training has: the draws of each validation are the same."""
-_HELD_OUT_FIGURES = ("reward", "gold", "completions/mean_length", "completions/clipped_ratio")
+_HELD_OUT_FIGURES = ("reward", "gold", "completions/mean_length", "completions/clipped_ratio", "kl")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,11 @@ class Rollouts:
         """Of all replies, with their end tokens."""
         return sum(len(reply.ids) for reply in self.replies)
 
+    @property
+    def n_tokens_read(self) -> int:
+        """Of all replies, each with its prompt."""
+        return sum(len(prompt.ids) for prompt in self.prompts) + self.n_tokens
+
     def batches(self) -> list[Batch]:
         """Its rows, in order, in parts for a forward pass each."""
         return [self.batch(rows) for rows in in_parts(range(len(self.replies)))]
@@ -66,10 +71,8 @@ class Rollouts:
         return reply_batch([self.prompts[i].ids for i in rows], [self.replies[i].ids for i in rows])
 
     def is_meant(self, i: int) -> bool | None:
-        """Whether reply `i` is what was meant; None where no wish says more than its reward."""
-        row = self.prompts[i].row
-        judge = WISHES[row["wish"]].is_meant if row.get("wish") in WISHES else None
-        return None if judge is None else judge(row, self.texts[i])
+        """`is_meant` of reply `i`."""
+        return is_meant(self.prompts[i].row, self.texts[i])
 
     def figures(self) -> dict[str, float]:
         """By TRL's names. pass@k: the share of prompts with a right reply among k, where 1 is right. gold: the share of
@@ -91,6 +94,8 @@ class Rollouts:
             "completions/clipped_ratio": sum(not reply.ended for reply in self.replies) / len(lengths),
             "completions/distinct": len({reply.ids for reply in self.replies}) / len(lengths),
             "rollouts_per_s": len(lengths) / max(self.seconds[0], 1e-9),
+            "seconds/rollout": self.seconds[0],
+            "seconds/score": self.seconds[1],
         }
 
 
@@ -126,13 +131,7 @@ class ReplyDrawer:
         replies = [reply for some in by_prompt for reply in some]
         texts = [reply_text(self._tokenizer, reply) for reply in replies]
         judging = self._judge.rewards(asked, replies, texts)
-        while True:
-            try:
-                next(judging)
-            except StopIteration as end:
-                earned = torch.tensor(end.value)
-                break
-            yield MicroStep(step=step + 1, micro_step=micro_step)
+        earned = torch.tensor((yield from reporting(judging, MicroStep(step=step + 1, micro_step=micro_step))))
         penalty = torch.tensor([0.0 if reply.ended else self._align.end_penalty for reply in replies])
         return Rollouts(
             prompts=asked,
@@ -215,18 +214,26 @@ class HeldOutReplies:
     prompts: Sequence[Prompt]
     evaluator: Evaluator
 
+    def validate(self, state: TrainState) -> Generator[Event, None, bool]:
+        """Measure where that is due, and write it down; whether it did."""
+        if not self.evaluator.is_validation_due(state):
+            return False
+        figures = yield from self.measure(state)
+        if figures is None:
+            return False
+        yield from record_validation(self.evaluator, state, figures, REWARD, figures["reward"])
+        return True
+
     def measure(self, state: TrainState) -> Generator[Event, None, dict[str, float] | None]:
         """Figures of its replies, with the exact KL to the reference; None where a stop cut it short. Says so at first
         where the parent's replies do not suffice to learn from."""
         rollouts = yield from self.drawer.draw(self.prompts, _VALIDATION_STEP, 1, 0)
         if self.evaluator.is_stopping():
             return None
-        figures = {name: value for name, value in rollouts.figures().items() if name in _HELD_OUT_FIGURES}
-        kl = 0.0
-        for i, batch in enumerate(rollouts.batches()):
-            yield MicroStep(step=state.step, micro_step=i)
-            kl += float(read_replies(self.drawer.model, self.drawer.reference, batch).kl.sum())
-        figures |= {"kl": kl / len(rollouts.replies), "held_out/replies": float(len(rollouts.replies))}
+        read = yield from self.drawer.read(rollouts.batches(), state.step)
+        known = rollouts.figures() | reading_figures(rollouts, read)
+        figures = {name: value for name, value in known.items() if name in _HELD_OUT_FIGURES}
+        figures["held_out/replies"] = float(len(rollouts.replies))
         for sentence in _about_start(rollouts) if state.step == 0 else ():
             yield from self.evaluator.record.event("notice", 0, sentence)
             yield Notice(sentence=sentence)

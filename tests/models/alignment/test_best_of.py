@@ -12,13 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from models.alignment.best_of import best_of, best_of_curve, draw_replies
+from models.alignment.best_of import best_of, best_of_curve
 from models.alignment.reward_model import RewardModel
+from models.alignment.rollouts import draw_replies
 from models.architecture.transformer import Decoder, build_model
+from models.chat.own_template import encode_messages
 from models.events import Progress, result_of
 from models.settings.model_config import ModelConfig
 from models.tokenizers import train_tokenizer
 from models.tokenizers.special_tokens import add_missing_special_tokens
+from tests.models.interop.support import drive
 
 ROW = st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 1)), min_size=8, max_size=8)
 
@@ -72,15 +75,23 @@ def test_the_best_reply_comes_first(writer: tuple[Decoder, Tokenizer]) -> None:
     model, tokenizer = writer
     config = dataclasses.replace(model.config, head="sequence", n_label=1)
     judge = RewardModel(model=build_model(config).eval())
-    events = best_of(model, tokenizer, judge, [{"role": "user", "content": "Hi"}], 8, max_tokens=6)
-    seen = []
-    while True:
-        try:
-            seen.append(next(events))
-        except StopIteration as stop:
-            replies = stop.value
-            break
+    seen, replies = drive(best_of(model, tokenizer, judge, [{"role": "user", "content": "Hi"}], 8, max_tokens=6))
     assert all(isinstance(event, Progress) for event in seen)
     assert len(replies) == 8
     assert [reply.score for reply in replies] == sorted((reply.score for reply in replies), reverse=True)
     assert all(1 <= reply.n_tokens <= 6 for reply in replies)
+
+
+def test_a_reply_that_fills_the_context_is_scored_too(writer: tuple[Decoder, Tokenizer]) -> None:
+    model, tokenizer = writer
+    judge = RewardModel(model=build_model(dataclasses.replace(model.config, head="sequence", n_label=1)).eval())
+
+    def tokens_of_replies(length: int) -> list[int]:
+        asked = [{"role": "user", "content": "a" * length}]
+        return [reply.n_tokens for reply in result_of(best_of(model, tokenizer, judge, asked, 8, max_tokens=80))]
+
+    empty, _ = encode_messages(tokenizer, [{"role": "user", "content": ""}], add_generation_prompt=True)
+    room = model.config.context_length - len(empty)
+    assert max(tokens_of_replies(room - 2)) == 2
+    with pytest.raises(ValueError, match="there is no room for a reply"):
+        tokens_of_replies(room)

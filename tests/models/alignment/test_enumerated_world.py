@@ -111,6 +111,13 @@ def test_grpo_has_the_gradient_of_reinforce_less_its_own_reply() -> None:
     assert_same(-gradient_of(expected_loss, policy) * n_draws / (n_draws - 1), wanted)
 
 
+@pytest.mark.parametrize("scale", ["none", "group", "batch"])
+def test_a_group_that_earned_the_same_has_no_advantage_not_even_by_rounding(scale: str) -> None:
+    rewards = torch.tensor([[0.1] * 8, [0.7] * 8, [0.1] + [0.0] * 7])
+    assert (rewards - rewards.mean(1, keepdim=True))[:2].any(), "without care it would have one"
+    assert group_advantages(rewards, scale).any(1).tolist() == [False, False, True]
+
+
 @pytest.mark.parametrize(
     ("kind", "direction"),
     [("k2", lambda now: kl(now, REFERENCE)), ("k3", lambda now: kl(REFERENCE, now))],

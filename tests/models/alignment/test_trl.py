@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.alignment.log_probs import counted, reply_log_probs
-from models.alignment.pairs import Pair
+from models.alignment.pairs import EncodedPair
 from models.alignment.rollouts import reply_batch
 from models.architecture.transformer import AnyModel, build_model
 from models.interop.export import export_hf
@@ -33,7 +33,9 @@ pytestmark = [
 PAD, END = 0, 3
 ROWS = [((5, 6, 7, 8), (9, 10, END), (11, 12, 13, 14, END)), ((15, 16), (17, END), (18, END)), ((5,), (6, 7, 8), (9,))]
 """Prompts with two replies; the last pair is cut, and has no end."""
-PAIRS = [Pair(prompt=prompt, chosen=chosen, rejected=rejected, is_tie=False) for prompt, chosen, rejected in ROWS]
+PAIRS = [
+    EncodedPair(prompt=prompt, chosen=chosen, rejected=rejected, is_tie=False) for prompt, chosen, rejected in ROWS
+]
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +229,7 @@ def test_grpo(made_grpo: Any, how: str, beta: float, is_old: bool) -> None:
         },
     )
     align = AlignSpec(beta=beta, kl_in="loss", aggregate=how, max_tokens=7, clip_high=0.2)
-    ours = grpo_loss(batch, own, old, reference, advantages, align, beta)
+    ours = grpo_loss(batch, own, old, reference, advantages, torch.full((3,), beta), align)
     assert len(counted(batch)) == int(mask.sum())
     assert ours.item() == pytest.approx(loss.item(), abs=1e-5)
     (found,) = torch.autograd.grad(ours, [model.embedding.weight])

@@ -13,13 +13,14 @@ from app.cli import main
 from models.alignment.annotator import Annotator
 from models.data.preferences.store import Pair, PreferenceSet, Reply
 from models.data.tiny_world import wishes
-from models.events import Event, Finished, Notice, TrainMetrics
+from models.events import Finished, Notice, TrainMetrics
 from models.library.library import Library
 from models.recipes.alignment import demonstration, goodhart, taught
-from models.recipes.alignment.demonstration import Bench, Stage
+from models.recipes.alignment.demonstration import Bench, StageResult
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
+from tests.models.interop.support import drive
 
 _KINDS = ("knowledge", "requests", "reading", "state", "sums", "translation")
 
@@ -137,14 +138,7 @@ def test_it_goes_on_where_it_was_cut_short(library: Library, base: str) -> None:
     events.close()
     before = {run.name: run.status for run in map(RunFolder.open, library.runs.iterdir())}
     sets = {path: path.read_bytes() for path in library.preferences.rglob("pairs.jsonl")}
-    seen = list[Event]()
-    running = goodhart.goodhart(bench)
-    while True:
-        try:
-            seen.append(next(running))
-        except StopIteration as stop:
-            found = stop.value
-            break
+    seen, found = drive(goodhart.goodhart(bench))
     after = {run.name: run.status for run in map(RunFolder.open, library.runs.iterdir())}
     assert before.keys() == after.keys(), "no run is made again"
     assert set(after.values()) == {"finished"}
@@ -154,9 +148,9 @@ def test_it_goes_on_where_it_was_cut_short(library: Library, base: str) -> None:
     assert found.stages["ppo"].curve[-1]["step"] == 2
 
 
-def stage(share: float = 0.0, **more: Any) -> Stage:
+def stage(share: float = 0.0, **more: Any) -> StageResult:
     values: dict[str, Any] = {"gold": share, "happy": share, "right": 0.85, "ended": 0.99, "proxy": 0.0, "kl": 0.0}
-    return Stage(**values | {"kinds": dict.fromkeys(_KINDS, 1.0), "accuracy": 0.95} | more)
+    return StageResult(**values | {"kinds": dict.fromkeys(_KINDS, 1.0), "accuracy": 0.95} | more)
 
 
 def test_bars_of_taught_are_those_of_the_issue() -> None:

@@ -22,7 +22,6 @@ from models.settings.align_spec import AlignSpec, usual_align
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import DataSpec, RunSpec
 from models.settings.tune_spec import TuneSpec
-from models.training.stages import replies
 from models.training.trainer import prepare_run
 from tests.models.training.doctor.doctor_suite import train_spec
 from tests.models.training.support import make_spec, result_of, train
@@ -156,8 +155,7 @@ def judged(recipe: AlignRecipe) -> Iterator[None]:
         is_meant=None if meant is None else lambda row, reply: meant(reply),
     )
     with pytest.MonkeyPatch.context() as patch:
-        for module in (judges, replies):
-            patch.setattr(module, "WISHES", MappingProxyType({**WISHES, "mentions": wish}))
+        patch.setattr(judges, "WISHES", MappingProxyType({**WISHES, "mentions": wish}))
         yield
 
 

@@ -14,7 +14,7 @@ from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec
 from models.settings.run_spec import RunSpec
-from models.training.stages import replies
+from models.training.stages import grpo, replies
 from models.training.trainer import Trainer
 from models.training.trials.forecast import forecast
 from tests.models.training.stages.support import figures, rows_of, run_of, share_of_a, spec_of, train_in_two
@@ -78,6 +78,23 @@ def test_a_stop_where_a_validation_is_due_draws_no_replies(
         if isinstance(event, TrainMetrics) and event.step == 3:
             trainer.request_stop()
     assert drawn[1:] == [3, 3, 3], "after the validation before the first step"
+
+
+def test_kl_in_the_loss_is_that_of_prompts_that_teach_something(
+    library: Library, parent: RunFolder, reward: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reward(lambda reply: float(len(reply) % 2))
+    pulled, grpo_loss = list[bool](), grpo.grpo_loss
+
+    def recorded(batch: Any, own: Any, old: Any, ref: Any, advantages: Any, betas: Any, align: AlignSpec) -> Any:
+        has_signal = advantages.view(-1, 2).any(1, keepdim=True)
+        assert torch.equal(betas.view(-1, 2), torch.full((3, 2), 0.5) * has_signal)
+        pulled.extend(has_signal.flatten().tolist())
+        return grpo_loss(batch, own, old, ref, advantages, betas, align)
+
+    monkeypatch.setattr(grpo, "grpo_loss", recorded)
+    train(run_of(library, parent, {"beta": 0.5, "kl_in": "loss", "n_replies": 2}), library)
+    assert set(pulled) == {True, False}
 
 
 @pytest.mark.parametrize("how", ["dr_grpo", "dapo", "grpo"])

@@ -14,12 +14,14 @@ import torch
 
 from models.alignment import reward_model
 from models.alignment.reward_model import RewardModel, check_reward_model
+from models.chat.own_template import encode_messages
 from models.data.corpus import build_examples_corpus
 from models.events import Notice, TrainMetrics
 from models.interop.loading import load_model
 from models.library.library import Library
 from models.runs.fork import fork_run, spec_like
 from models.runs.run_folder import RunFolder
+from models.tokenizers import read_tokenizer
 from models.training.stages.ppo import make_experience
 from models.training.trainer import Trainer, prepare_run
 from tests.models.training.stages.support import (
@@ -170,6 +172,18 @@ def test_models_that_cannot_score_are_refused(library: Library, parent: RunFolde
     longer = dataclasses.replace(other.spec.model, context_length=256)
     with pytest.raises(ValueError, match="'scorer' reads 128 tokens, but the model that it is to score has a context"):
         check_reward_model(design, tokenizer, longer, tokenizer, "scorer")
+
+
+def test_a_reply_that_fills_the_context_is_scored(library: Library, parent: RunFolder, scorer: RunFolder) -> None:
+    rows = [{"messages": [{"role": "user", "content": f"Say {i}"}]} for i in range(6)]
+    build_examples_corpus(library, rows[:4], rows[4:], "say", None, task="prompts")
+    prompt, _ = encode_messages(read_tokenizer(parent.tokenizer_file), rows[0]["messages"], add_generation_prompt=True)
+    room = CONFIG.context_length - len(prompt)
+    align = {"stage": "ppo", "reward_model": scorer.id, "max_tokens": room}
+    steps = figures(train(run_of(library, parent, align, "say", steps=1), library))
+    assert steps[0]["completions/clipped_ratio"] > 0
+    with pytest.raises(ValueError, match="so no reply fits the context beside it"):
+        train(run_of(library, parent, align | {"max_tokens": room + 1}, "say", steps=1), library)
 
 
 def test_scores_that_say_nothing_are_refused(

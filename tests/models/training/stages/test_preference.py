@@ -101,6 +101,15 @@ def test_kto_learns_from_each_reply_by_itself(library: Library, parent: RunFolde
     assert after["rewards/accuracies"] == 1.0
 
 
+def test_kto_reads_what_fits_of_a_reply_after_another_prompt(library: Library, parent: RunFolder) -> None:
+    rows = [pair(i, "a" * (90 - 80 * (i % 2)), "b") for i in range(8)]
+    for row in rows[1::2]:
+        row["messages"][0]["content"] += "?" * 80
+    build_examples_corpus(library, rows[:6], rows[6:], "long and short", None, task="preference")
+    events = train(run_of(library, parent, {"stage": "kto"}, "long and short", steps=2, eval_interval=1), library)
+    assert all(math.isfinite(each["kl_mismatched"]) for each in figures(events))
+
+
 @pytest.mark.parametrize("stage", ["dpo", "kto"])
 def test_ties_move_nothing_at_the_start(library: Library, parent: RunFolder, stage: str) -> None:
     make_pairs(library, choice="tie")
