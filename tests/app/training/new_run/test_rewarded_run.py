@@ -85,6 +85,10 @@ def test_rewards_bring_their_data_and_their_usual_settings(tab: TrainingTab, ses
     choose(tab, "ppo")
     assert form.draft.spec().align == AlignSpec(stage="ppo", beta=0.05, n_prompts=32, n_replies=2, clip_high=0.2)
     assert form.form.config.lr == 3e-4
+    choose(tab, "dpo")
+    usual = TrainConfig()
+    kept = form.form.config.schedule, form.form.config.keep_checkpoints
+    assert kept == (usual.schedule, usual.keep_checkpoints), "PPO's own settings are gone"
     choose(tab, "")
     assert form.draft.spec().align is None
     assert choices.data.isVisible()
