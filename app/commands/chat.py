@@ -57,9 +57,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         type=int,
         default=1,
         metavar="N",
-        help="draw N replies at temperature 1 from all tokens, and show the one that --reward-model likes best",
+        help="draw N replies at temperature 1 from all tokens, whatever the settings below, and show the one that "
+        "--reward-model likes best",
     )
-    group.add_argument("--reward-model", metavar="RUN", help="what scores them: a run of the stage reward")
+    group.add_argument("--reward-model", metavar="RUN", help="the run that scores them, of the stage reward")
     add_sampling_options(parser)
     add_weights(parser)
     add_common(parser)
@@ -81,7 +82,11 @@ def run(args: argparse.Namespace) -> int:
 
     template_config = read_template_config(find_model(args.model))
     sampling = sampling_from(args, template_config.sampling)
-    judge = None if args.reward_model is None else _judge(args.reward_model, model, tokenizer, args.device)
+    judge = None
+    if args.reward_model is not None:
+        if model.config.topology != "decoder-only":
+            raise ValueError("The best of several replies is drawn from decoders only: leave out --best-of.")
+        judge = _judge(args.reward_model, model, tokenizer, args.device)
     chat = _Chat(
         model, tokenizer, template_config, sampling, prompting, quiet=args.json, best_of=args.best_of, judge=judge
     )
@@ -208,7 +213,7 @@ class _Chat:
                 max_tokens=self._sampling.max_tokens,
             )
         )
-        self._seed += 1  # else the same question had the same replies
+        self._seed += 1  # else the same question would get the same replies
         best, worst = replies[0], replies[-1]
         if not self._quiet:
             print(best.text, flush=True)

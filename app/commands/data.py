@@ -22,14 +22,14 @@ from models.data.importing.inspection import SourceInfo, inspect_events
 from models.data.importing.plan import DEFAULT_MENDS, GROUP, MENDS, ROLES, ImportPlan
 from models.data.preferences.dataset import build_preference_corpus, collected_rows
 from models.data.preferences.measures import makers
-from models.data.preferences.store import PreferenceSet, list_sets
+from models.data.preferences.store import GOLD, PERSON, SIMULATED, PreferenceSet, list_sets
 from models.data.preferences.writing import PREFERENCE_FORMS, write_preferences
 from models.library.library import Library
 from models.number_words import capitalized, format_count, format_size
 from models.settings.tasks import TASKS
 
 DONE = 0
-_MAKERS = {"person": "you", "simulated": "the simulated annotator", "gold": "the judge of Tiny World"}
+_MAKERS = {PERSON: "you", SIMULATED: "the simulated annotator", GOLD: "the judge of Tiny World"}
 _SHOWN = 100
 """Characters of a text that are printed."""
 
@@ -60,7 +60,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     show.add_argument("name", metavar="NAME", help="a dataset's name, or the name of its folder")
     show.add_argument("--rows", type=int, default=5, metavar="N", help="how many rows of each split (default: 5)")
     pairs = actions.add_parser(
-        "pairs", help="make a dataset of pairs that were judged in the window, or list their sets"
+        "pairs", help="list the sets of pairs that were judged in the window, or make a dataset of one"
     )
     pairs.add_argument("name", nargs="?", default="", metavar="SET", help="the set's name (default: list all)")
     export = actions.add_parser(
@@ -71,7 +71,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     export.add_argument("name", metavar="NAME", help="a dataset's name, or the name of its folder")
     export.add_argument("file", type=Path, metavar="FILE", help="the file to write; it is replaced")
-    export.add_argument("--form", default="trl", choices=tuple(PREFERENCE_FORMS), help="of the file (default: trl)")
+    export.add_argument("--form", default="trl", choices=tuple(PREFERENCE_FORMS), help="that of FILE (default: trl)")
     export.add_argument("--split", choices=("train", "val", "test"), help="only these rows (default: all)")
     for action in (listing, show, pairs, export):
         add_common(action)
@@ -269,8 +269,9 @@ def _show(corpus: Corpus, n_rows: int, *, as_json: bool) -> None:
 
 
 def _pairs(library: Library, name: str, *, as_json: bool) -> None:
-    if name and name not in list_sets(library):
-        known = ", ".join(map(repr, list_sets(library))) or "none yet"
+    names = list_sets(library)
+    if name and name not in names:
+        known = ", ".join(map(repr, names)) or "none yet"
         raise ValueError(f"There is no set of pairs called {name!r}: there are {known}.")
     if name:
         collected = PreferenceSet(library, name)
@@ -283,7 +284,7 @@ def _pairs(library: Library, name: str, *, as_json: bool) -> None:
             print(f"Left behind: {format_count(n, 'pair')} {reason}")
         print(f"Dataset {corpus.label!r} ({corpus.sha}), {format_size(corpus.n_bytes)}")
         return
-    sets = {each: makers(PreferenceSet(library, each).read().pairs) for each in list_sets(library)}
+    sets = {each: makers(PreferenceSet(library, each).read().pairs) for each in names}
     if as_json:
         print_json({"sets": sets})
         return

@@ -1,6 +1,7 @@
 """`terrarium evaluate`: what a model's answers to the rows of a dataset or file are worth, with 95 % intervals.
 
-With --suite safety: whether it tells what it was taught not to tell, and what harmless questions it refuses."""
+With --suite safety: whether it tells what it was taught not to tell, and what harmless questions it refuses.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
 from app.commands.progress import ProgressLine, drive
+from models.data.tiny_world.refusals import CAVEAT, FORBIDDEN, TRAINED_ATTACKS
+from models.files.atomic import atomic_write_text
 from models.library.library import Library
+from models.number_words import format_percent
 from models.settings.tasks import TASKS
 
 if TYPE_CHECKING:
-    from models.evaluation.safety import SafetyReport
+    from models.evaluation.safety import Cell, SafetyReport
     from models.tasks.rows import Row
     from models.tasks.scoring import Evaluation, TaskRows
 
@@ -115,14 +119,12 @@ def _safety(args: argparse.Namespace) -> int:
     from models.data.tiny_world.world import World
     from models.evaluation.safety import evaluate_safety
 
-    if not isinstance(model, Decoder) or model.config.head != "language" or tokenizer is None:
+    if not isinstance(model, Decoder) or model.config.head != "language":
         raise ValueError(f"{args.model!r} cannot reply, so there is nothing to ask it: choose a model that chats.")
     seed = _world_seed(path) if args.world_seed is None else args.world_seed
     with ProgressLine(as_json=args.json) as line:
         report = drive(evaluate_safety(model, tokenizer, World(seed), args.n), line)
     if args.out is not None:
-        from models.files.atomic import atomic_write_text
-
         lines = (json.dumps({**row, "reply": reply}, ensure_ascii=False) for row, reply in report.replies)
         atomic_write_text(args.out, "".join(f"{each}\n" for each in lines))
     if args.json:
@@ -140,33 +142,26 @@ def _world_seed(path: Path) -> int:
 
 
 def _safety_words(report: SafetyReport) -> str:
-    from models.data.tiny_world.refusals import FORBIDDEN, TRAINED_ATTACKS
-
-    rows = [
-        ("Forbidden", report.forbidden),
-        *((f"  {FORBIDDEN[kind].title.lower()}", cell) for kind, cell in report.kinds.items()),
-        *(
-            (f"Attack: {name}{'' if name in TRAINED_ATTACKS else ' (never trained)'}", cell)
-            for name, cell in report.attacks.items()
-        ),
-        ("Harmless look-alikes", report.look_alikes),
-        ("Ordinary", report.ordinary),
-    ]
-    width = max(len(title) for title, _ in rows)
+    """A line for each sort of question; of harmless ones there is nothing that may not be told."""
+    forbidden = {"Forbidden": report.forbidden}
+    forbidden |= {f"  {FORBIDDEN[kind].title.lower()}": cell for kind, cell in report.kinds.items()}
+    for name, cell in report.attacks.items():
+        forbidden[f"Attack: {name}{'' if name in TRAINED_ATTACKS else ' (never trained)'}"] = cell
+    harmless = {"Harmless look-alikes": report.look_alikes, "Ordinary": report.ordinary}
+    width = max(map(len, (*forbidden, *harmless)))
     lines = [f"{'':<{width}}  {'n':>4}  {'told':>18}  {'refused':>18}  {'right':>18}"]
-    for title, cell in rows:
-        shares = cell.to_dict()
-        told_is_known = cell not in (report.look_alikes, report.ordinary)
-        cells = [_share(shares, "told") if told_is_known else "", _share(shares, "refused"), _share(shares, "right")]
-        lines.append(f"{title:<{width}}  {cell.n:>4}  " + "  ".join(f"{each:>18}" for each in cells))
-    lines.append("A toy rule in a toy world: this says nothing of a model's safety elsewhere.")
-    return "\n".join([*lines, *([report.note] if report.note else [])])
+    for cells, names in ((forbidden, ("told", "refused", "right")), (harmless, ("", "refused", "right"))):
+        for title, cell in cells.items():
+            shares = "  ".join(f"{_share(cell, name) if name else '':>18}" for name in names)
+            lines.append(f"{title:<{width}}  {cell.n:>4}  {shares}")
+    return "\n".join([*lines, CAVEAT, *([report.note] if report.note else [])])
 
 
-def _share(shares: dict[str, Any], name: str) -> str:
+def _share(cell: Cell, name: str) -> str:
     """“12 % (8 to 19 %)”."""
+    shares = cell.to_dict()
     low, high = shares["intervals"][name]
-    return f"{100 * shares[name]:.0f} % ({100 * low:.0f} to {100 * high:.0f} %)"
+    return f"{format_percent(shares[name])} ({100 * low:.0f} to {format_percent(high)})"
 
 
 def _rows(args: argparse.Namespace, path: Path, learned: str) -> tuple[TaskRows, Sequence[Row]]:

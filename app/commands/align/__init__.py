@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.align import outcome_words, refuse_words
+from app.commands.align.report import describe_outcome, describe_refusals
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive
 from models.events import Event
 from models.library.library import Library
+from models.number_words import capitalized
 
 if TYPE_CHECKING:
     from models.recipes.alignment.demonstration import Bench, DemonstrationResult
@@ -23,6 +25,7 @@ _DEMONSTRATIONS = {
     "goodhart": "annotators secretly like long stories: best of n and PPO, past the peak of what was meant",
     "refuse": "“Knows what to refuse”: a helpful model learns a rule, with and without harmless look-alikes",
 }
+_STAGES = "Each stage becomes a run of its own; one that was cut short goes on where it was."
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -32,8 +35,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     for name, words in _DEMONSTRATIONS.items():
-        about = f"{words}. Each stage becomes a run of its own; one that was cut short goes on where it was."
-        kind = kinds.add_parser(name, help=words, description=about)
+        kind = kinds.add_parser(name, help=words, description=f"{capitalized(words)}. {_STAGES}")
         kind.add_argument("--base", metavar="RUN", help="a model that can chat (default: the newest quick start)")
         kind.add_argument("--seed", type=int, default=0, metavar="S", help="the seed of its trainings (default: 0)")
         asked = "forbidden questions" if name == "refuse" else "questions of each kind"
@@ -63,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(found.to_dict())
     else:
-        print(refuse_words.describe(found) if args.what == "refuse" else outcome_words.describe(found))
+        print(describe_refusals(found) if args.what == "refuse" else describe_outcome(found))
     return DONE
 
 
@@ -82,7 +84,7 @@ def _on_bench(
     from models.recipes.alignment.goodhart import goodhart
     from models.recipes.alignment.taught import taught
 
-    bench: Bench = Bench(
+    bench = Bench(
         library=library,
         base=base.id,
         seed=args.seed,
@@ -93,7 +95,7 @@ def _on_bench(
     return taught(bench, args.preferences) if args.what == "taught" else goodhart(bench)
 
 
-def _newest(library: Library) -> Any:
+def _newest(library: Library) -> Path:
     """The folder of the newest run that learned Tiny World from scratch; ValueError where there is none."""
     from models.runs.run_folder import RunFolder
 

@@ -112,11 +112,8 @@ class CurvesView(QWidget):
         self.whole = button("Whole run", theme, self._linked.show_whole, icon="corners-out", tip=_WHOLE_TIP)
         self.whole.setEnabled(False)
         self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
-        self.rest_until, self._cpu_before, self._n_drawn = 0.0, 0.0, 0
-        self._due = QTimer(self, singleShot=True)
-        self._due.timeout.connect(self.refresh)
-        self._painted = QTimer(self, singleShot=True, interval=0)  # Qt paints before timers that have no delay
-        self._painted.timeout.connect(self._on_painted)
+        self.pause = RedrawPause(self)
+        self.pause.over.connect(self.refresh)
         self._build()
         self.choices.smoother.valueChanged.connect(self._on_smoothing)
         self.choices.log.toggled.connect(self.loss.set_log)
@@ -135,7 +132,7 @@ class CurvesView(QWidget):
         body = QSplitter(Qt.Orientation.Vertical)
         body.setChildrenCollapsible(False)
         body.addWidget(self._picture)
-        body.addWidget(_card(self.samples))
+        body.addWidget(chart_card(self.samples))
         body.setStretchFactor(0, 3)
         body.setStretchFactor(1, 1)
         body.setSizes([480, 130])
@@ -169,7 +166,7 @@ class CurvesView(QWidget):
         lines.addLayout(grid)
         charts = QSplitter(Qt.Orientation.Horizontal)
         charts.setChildrenCollapsible(False)
-        charts.addWidget(_card(self.loss, self.metric_chart))
+        charts.addWidget(chart_card(self.loss, self.metric_chart))
         charts.addWidget(small)
         charts.setStretchFactor(0, 1)
         charts.setStretchFactor(1, 1)
@@ -181,7 +178,7 @@ class CurvesView(QWidget):
     def show_run(self, run: ShownRun) -> None:
         """Show a run's curves."""
         self.history = run.history
-        self.rest_until = 0.0
+        self.pause.skip()
         self._on_pointed(None)
         self.export.name = f"{run.name or 'run'} curves"
         self._linked.show_whole()
@@ -203,23 +200,14 @@ class CurvesView(QWidget):
     @Slot()
     def refresh(self) -> None:
         """Redraw, at once or after the pause that leaves the training enough time."""
-        rest = self.rest_until - time.perf_counter()
-        if rest > 0:
-            self._due.start(math.ceil(1000 * rest))
+        if not self.pause.begin_redraw():
             return
-        self._cpu_before, self._n_drawn = time.thread_time(), len(self.history.train)
         if len(self.history.train) and not self._has_begun:
             self._show_loss()  # its folder now has the numbers measured at the start
         self._draw()
         self.samples.refresh()
-        self._painted.start()
-
-    @Slot()
-    def _on_painted(self) -> None:
-        if self._n_drawn < 2:
-            return  # what is being read from the folder is shown without a pause
-        took = time.thread_time() - self._cpu_before
-        self.rest_until = time.perf_counter() + min(_REST * took, _LONGEST_REST_S)
+        if len(self.history.train) > 1:  # what is being read from the folder is shown without a pause
+            self.pause.end_redraw()
 
     def _draw(self) -> None:
         self._axis = RunAxis.of(self.choices.axis, self.history.train)
@@ -274,7 +262,7 @@ class CurvesView(QWidget):
         return f"{words} · {happened}" if happened else words
 
 
-def _card(*widgets: QWidget) -> QWidget:
+def chart_card(*widgets: QWidget) -> QWidget:
     """A card of widgets above each other, of which the first is the highest."""
     card = frame("card", margin=SPACE + SPACE // 2)
     layout = card.layout()
@@ -304,6 +292,48 @@ def _format_memory(train: Table, row: int) -> str:
 
 def _memory_scale(most: float) -> tuple[float, str]:
     return size_unit(max(most, 2**20))
+
+
+class RedrawPause(QObject):
+    """After each redraw of a run that grows, a pause which leaves its training enough time.
+
+    Signals:
+        over(): it is time for a redraw that was asked for during the pause.
+    """
+
+    over = Signal()
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.until = 0.0
+        """The end of the pause, as of time.perf_counter."""
+        self._cpu_before = 0.0
+        self._due = QTimer(self, singleShot=True)
+        self._due.timeout.connect(self.over)
+        self._painted = QTimer(self, singleShot=True, interval=0)  # Qt paints before timers that have no delay
+        self._painted.timeout.connect(self._on_painted)
+
+    def skip(self) -> None:
+        """The next redraw may begin at once."""
+        self.until = 0.0
+
+    def begin_redraw(self) -> bool:
+        """Whether a redraw may begin now; if not, `over` comes when it may."""
+        rest = self.until - time.perf_counter()
+        if rest > 0:
+            self._due.start(math.ceil(1000 * rest))
+            return False
+        self._cpu_before = time.thread_time()
+        return True
+
+    def end_redraw(self) -> None:
+        """All is drawn but what Qt is about to paint; after that the pause begins."""
+        self._painted.start()
+
+    @Slot()
+    def _on_painted(self) -> None:
+        took = time.thread_time() - self._cpu_before
+        self.until = time.perf_counter() + min(_REST * took, _LONGEST_REST_S)
 
 
 class LinkedCharts(QObject):

@@ -87,7 +87,7 @@ class AlignPicker(QWidget):
 
     @property
     def problem(self) -> str:
-        """Why `spec` cannot be had, in sentences; '' where it can."""
+        """What is wrong with the settings of the stage, in sentences; '' for nothing."""
         return self.form.problem if self.stage else ""
 
     def set_spec(self, spec: AlignSpec | None) -> None:
@@ -126,7 +126,7 @@ class AlignPicker(QWidget):
         self._show()
 
     def _show(self) -> None:
-        draws = self.stage in ("ppo", "grpo")
-        self.rewarder.setVisible(draws and self.rewarder.count() > 1)
+        spec = self.spec
+        self.rewarder.setVisible(spec is not None and spec.task == "prompts" and self.rewarder.count() > 1)
         self._about.setText(_STAGES[self.stage][1])
         self.form.setVisible(bool(self.stage))

@@ -144,7 +144,9 @@ class RunChoices(QScrollArea):
     def _can_align(self) -> bool:
         """Whether the model that the run starts from can reply."""
         config = self.start.config
-        return bool(self.start.run_id) and config is not None and "preference" in _tasks_of(config)
+        if not self.start.run_id or config is None:
+            return False
+        return TASKS["preference"].heads.get(config.topology) == config.head
 
     @property
     def design_config(self) -> ModelConfig:
@@ -202,11 +204,7 @@ class RunChoices(QScrollArea):
         caption = label("Start from")
         caption.setBuddy(self.start.choice)
         return step_card(
-            "1  Model",
-            "The architecture, and what its weights are at first",
-            caption,
-            self.start,
-            self.design,
+            "1  Model", "The architecture, and what its weights are at first", caption, self.start, self.design
         )
 
     def _data_card(self) -> QWidget:
@@ -272,22 +270,20 @@ class RunChoices(QScrollArea):
         chosen = self.start.run_id, mode, align.stage if align is not None else ""
         if chosen == self._followed:
             return
-        was_aligned, self._followed = bool(self._followed[2]), chosen
+        followed_stage, self._followed = self._followed[2], chosen
         usual = usual_train(mode, cost.total_parameters(config) if config is not None else 1_000_000)
         if align is not None:
             of_stage = usual_align_train(align.stage)
             rate = float(f"{usual['lr'] * of_stage['lr'] / 1e-3:.1g}")  # those of stages are for small models
             usual |= of_stage | {"lr": rate}
-        own = {name: usual[name] for name in usual} if mode else {name: getattr(TrainConfig(), name) for name in usual}
-        if was_aligned and align is None:
-            left = (name for name in usual_align_train("grpo") if name not in usual)
-            own |= {name: getattr(TrainConfig(), name) for name in left}
+        names = dict.fromkeys((*usual, *(usual_align_train(followed_stage) if followed_stage else ())))
+        proposed = {name: getattr(TrainConfig(), name) for name in names} | (usual if mode else {})
         prompts = self.form.config.prompts
         if self.draws and prompts == DEFAULT_PROMPTS[self._source]:
-            own["prompts"] = _STORY
+            proposed["prompts"] = _STORY
         elif not self.draws and prompts == _STORY:
-            own["prompts"] = DEFAULT_PROMPTS[self._source]
-        self.form.apply(own)
+            proposed["prompts"] = DEFAULT_PROMPTS[self._source]
+        self.form.apply(proposed)
 
     @Slot()
     def _on_design(self) -> None:
@@ -310,8 +306,3 @@ class RunChoices(QScrollArea):
             self.tokenizer.set_source(source)
         self._show_task()
         self.changed.emit()
-
-
-def _tasks_of(config: ModelConfig) -> tuple[str, ...]:
-    """The tasks that a model with this head can learn without another one."""
-    return tuple(name for name, task in TASKS.items() if task.heads.get(config.topology) == config.head)

@@ -10,6 +10,7 @@ from app.session.session import Session
 from app.training.new_run.choices import RunChoices
 from app.training.trials.trials import Trials
 from models import cost
+from models.cost.memory import FLOAT32_BYTES
 from models.cost.tuning import trained
 from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig
@@ -17,15 +18,14 @@ from models.settings.run_spec import RunSpec, TrainConfig
 from models.settings.tune_spec import TUNE_MODES, TuneSpec
 from models.training.trials.findings import BaseRate, RunCost
 
-_FLOAT32 = 4  # bytes
 _ROWS_AT_ONCE = 16
-"""Replies that an alignment reads in one pass (models.training.stages.replies)."""
+"""Replies that an alignment reads in one pass (models.training.stages)."""
 _MIN_STEPS = 20
 """The first steps of a run are slower, so a shorter one says little about the speed."""
 
 
 class TimeEstimate(NamedTuple):
-    """How long a run takes. source: what is known of its speed, and from where, as “the speed of “Tiny World””."""
+    """How long a run takes. source: what that is derived from, in words, as: the speed of “Tiny World”."""
 
     seconds: float
     source: str
@@ -176,15 +176,26 @@ def text_length(model: ModelConfig, tune: TuneSpec | None) -> int:
 def step_bytes(
     model: ModelConfig, train: TrainConfig, tune: TuneSpec | None, align: AlignSpec | None, on: DeviceMemory | None
 ) -> int:
-    """The estimated memory of a step in bytes; in an alignment with the parent, to which the model is compared."""
+    """The estimated memory of a step in bytes.
+
+    An alignment reads a few replies at once, and has other models of about this size: the parent, with which all but a
+    reward model are compared; a reward model; and PPO's critic, which is trained as well.
+    """
     kind, precision = ("cpu", "float32") if on is None else (on.kind, on.precision(model.d_model))
     if train.precision != "auto":
         precision = train.precision
     length, n_rows = text_length(model, tune), train.batch_size
     if align is not None:
-        n_rows = min(_ROWS_AT_ONCE, align.n_prompts * align.n_replies) if align.task == "prompts" else 2 * n_rows
+        n_rows = min(_ROWS_AT_ONCE, align.n_prompts * align.n_replies if align.task == "prompts" else 2 * n_rows)
     parts = cost.memory(model, n_rows, length, train.optimizer, device=kind, precision=precision, tune=tune)
-    return sum(parts.values()) + (0 if align is None else _FLOAT32 * cost.total_parameters(model))
+    needed = sum(parts.values())
+    if align is not None:
+        n_frozen = (align.stage != "reward") + bool(align.reward_model)
+        needed += n_frozen * FLOAT32_BYTES * cost.total_parameters(model)
+    if align is not None and align.stage == "ppo":
+        critic = cost.memory(model, n_rows, length, train.optimizer, device=kind, precision=precision)
+        needed += sum(critic[kept] for kept in ("Weights", "Gradients", "Optimizer"))
+    return needed
 
 
 def _flops_per_step(model: ModelConfig, train: TrainConfig, tune: TuneSpec | None) -> float:

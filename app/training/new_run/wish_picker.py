@@ -12,13 +12,13 @@ from app.session.session import Session
 from app.training.trials.trials import TrialState
 from app.worker.background import LatestTask
 from models.data.corpus import Corpus
-from models.data.tiny_world.wishes import WISHES, parse_wish_name
+from models.data.tiny_world.wishes import SIZES, WISHES, parse_wish_name
 from models.settings.run_spec import DataSpec
 from models.training.trials.findings import BaseRate
 
 _ABOUT_BASE = (
     "Base rate: how often the model earns a reward before it learns. What never happens cannot be rewarded, so measure "
-    "it first: 512 replies to held-out prompts, some seconds."
+    "it first, by replies to held-out prompts."
 )
 
 
@@ -60,7 +60,8 @@ class WishPicker(QWidget):
             self.make_prompts,
             icon="table",
             role="link",
-            tip="2,000 prompts to learn from and 128 held out, as a dataset; they are also made when the run starts",
+            tip=f"As a dataset: {SIZES['train']:,} prompts to learn from, {SIZES['val']:,} for validation and "
+            f"{SIZES['test']:,} for the test. They are also made when the run starts.",
         )
         self._making.busy_changed.connect(self.make.setDisabled)
         self.measure = button("Measure the base rate", theme, self.base_asked.emit, icon="gauge", tip=_ABOUT_BASE)

@@ -26,10 +26,10 @@ _NOTHING = "The replies of the first step appear here as soon as it is done."
 _COLOURS = {"log_ratio": "Against the parent", "advantage": "Advantage", "values": "Value"}
 _ABOUT = {
     "log_ratio": "How much likelier the model makes each token than its parent would: log π/ref, in nats.",
-    "advantage": "By how much the reply earned more than the others to its prompt. All its tokens are weighed alike.",
-    "token_advantages": "By how much more the reply earned from this token on than the critic had foreseen, in "
-    "standard deviations of the step.",
-    "values": "What the critic foresaw at each token that the reply would earn from there on.",
+    "advantage": "How much more the reply earned than the others to its prompt. All its tokens are weighed alike.",
+    "token_advantages": "How much more the reply earned from this token on than the critic had foreseen, in standard "
+    "deviations of the step.",
+    "values": "What the critic, at each token, expected the reply to earn from there on.",
 }
 
 
@@ -138,9 +138,8 @@ class RepliesView(QWidget):
     def _show_empty(self) -> None:
         why = self._run.history.empty_reason if self._run is not None else ""
         spec = self._run.spec if self._run is not None else None
-        begun = bool(self._run is not None and len(self._run.history.train))
         words = _NOTHING
-        if begun and spec is not None:
+        if self._run is not None and spec is not None and len(self._run.history.train):
             words = (
                 "This run kept none: it is older than this view, or learns from pairs instead of replies of its own."
             )
@@ -189,13 +188,13 @@ class RepliesView(QWidget):
         if kept.step != self._step:
             return
         self.kept = kept
-        n_there = sum(len(group.replies) for group in kept.groups)
-        n_right = sum(reply.gold is True for group in kept.groups for reply in group.replies)
-        judged = any(reply.gold is not None for group in kept.groups for reply in group.replies)
-        words = f"{format_count(n_there, 'reply', 'replies')} to {format_count(len(kept.groups), 'prompt')}"
+        marks = [reply.gold for group in kept.groups for reply in group.replies]
+        words = f"{format_count(len(marks), 'reply', 'replies')} to {format_count(len(kept.groups), 'prompt')}"
         if len(kept.groups) < kept.n_prompts:
-            words += f" (of {kept.n_prompts:,}; of the others none are kept)"
-        self.about_step.setText(f"{words}{f', {n_right:,} as meant' if judged else ''}")
+            words += f" (of {kept.n_prompts:,}; those to the others are not kept)"
+        if any(mark is not None for mark in marks):
+            words += f", {marks.count(True):,} as meant"
+        self.about_step.setText(words)
         self.list.show_step(kept)
 
     @Slot(object)

@@ -29,8 +29,6 @@ from models.number_words import format_count, with_minus
 Index = QModelIndex | QPersistentModelIndex
 
 _BAR, _BAR_HIGH = 36, 8  # pixels: half the width of an advantage's bar, and its height
-_MARK = {True: "✓", False: "", None: ""}
-_TEXT_ROLE = Qt.ItemDataRole.AccessibleTextRole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +87,7 @@ def about_reply(reply: KeptReply) -> str:
 
 
 class ReplyModel(QAbstractListModel):
-    """The rows of a step. texts: what replies say, by their ids."""
+    """The rows of a step. say: the text of a reply."""
 
     def __init__(self, say: Callable[[KeptReply], str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -125,7 +123,7 @@ class ReplyModel(QAbstractListModel):
         facts = about_group(line.group) if line.reply is None else about_reply(line.reply)
         if role == Qt.ItemDataRole.DisplayRole:
             return self.text(line)
-        if role == _TEXT_ROLE:
+        if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"{self.text(line)}, {facts}"
         return plain_tip(f"{self.text(line)}\n{facts}") if role == Qt.ItemDataRole.ToolTipRole else None
 
@@ -251,13 +249,10 @@ class _Rows(QStyledItemDelegate):
         painter.setFont(self._theme.font())
         mark = QRect(left, box.top(), painter.fontMetrics().horizontalAdvance("✓ "), box.height())
         painter.setPen(colors.color("accent"))
-        painter.drawText(mark, vertical, _MARK[reply.gold])
+        painter.drawText(mark, vertical, "✓" if reply.gold else "")
         words = self._model.text(line) + ("" if reply.ended else " …")
         text = QRect(mark.right() + 1, box.top(), box.right() - mark.right() - 1, box.height())
         painter.setPen(colors.color("text"))
-        painter.drawText(
-            # Replies to a prompt often begin alike.
-            text,
-            vertical,
-            painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideMiddle, text.width()),
-        )
+        # Replies to a prompt often begin alike, so it is the middle that is left out.
+        words = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideMiddle, text.width())
+        painter.drawText(text, vertical, words)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
@@ -19,7 +18,7 @@ from app.session.run_history import RunHistory, Table
 from app.session.session import Session
 from app.training.curves.curve_choices import CurveChoices
 from app.training.curves.run_axis import RunAxis
-from app.training.curves.view import LinkedCharts, RunMarks
+from app.training.curves.view import LinkedCharts, RedrawPause, RunMarks, chart_card
 from app.training.rewards.figure_chart import FigureChart, Series
 from app.training.shown_run import ShownRun
 from models.alignment.figures import alarm_of, figure_of, price
@@ -48,8 +47,6 @@ _UNDRAWN = frozenset({"sampling/logp_difference", "held_out/pairs", "held_out/re
 """Always the same, or nearly zero: only their alarms are shown."""
 _LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 4
 """Minimum heights of all, a tall and a small chart, in lines of text; where they do not fit, the view scrolls."""
-_REST = 40
-_LONGEST_REST_S = 2.0
 _NOTHING = "It shows the reward beside what is meant, from the first step on."
 
 
@@ -92,9 +89,8 @@ class RewardsView(QWidget):
         self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
         self._empty = EmptyState("Nothing measured yet", _NOTHING)
         self._pages = Pages({"empty": lambda: self._empty, "charts": self._make_page})
-        self._rest_until = 0.0
-        self._due = QTimer(self, singleShot=True)
-        self._due.timeout.connect(self.refresh)
+        self._pause = RedrawPause(self)
+        self._pause.over.connect(self.refresh)
         bar = row(self.position, self.choices, self.whole, self.export, spacing=SPACE)
         bar.setStretch(0, 1)
         layout = QVBoxLayout(self)
@@ -138,11 +134,10 @@ class RewardsView(QWidget):
         for group in (*_SMALL, *((name,) for name in sorted(names - {n for g in _SMALL for n in g}))):
             known = [name for name in group if name in names]
             if known:
-                title = "" if len(known) == 1 else "{}"
                 small.append(
                     self._chart(
                         [
-                            Series(name=name, role=role, title=title.format(name))
+                            Series(name=name, role=role, title=name if len(known) > 1 else "")
                             for name, role in zip(known, ("info", "accent"), strict=False)
                         ]
                     )
@@ -168,12 +163,9 @@ class RewardsView(QWidget):
     def _arrange(self, tall: list[FigureChart], small: list[FigureChart]) -> None:
         if self._charts is not None:
             self._charts.deleteLater()
-        left, right = (frame("card", margin=SPACE + SPACE // 2) for _ in range(2))
-        lines, beside = left.layout(), right.layout()
-        assert isinstance(lines, QVBoxLayout)
+        left, right = chart_card(*tall), frame("card", margin=SPACE + SPACE // 2)
+        beside = right.layout()
         assert isinstance(beside, QVBoxLayout)
-        for i, chart in enumerate(tall):
-            lines.addWidget(chart, 2 if i else 3)
         self._n_lines = max(_TALL_LINES * len(tall), _SMALL_LINES * (len(small) + 1) // 2, _LEAST_LINES)
         self._restyle()
         grid = QGridLayout()
@@ -201,7 +193,7 @@ class RewardsView(QWidget):
     def show_run(self, run: ShownRun) -> None:
         """Show a run's figures."""
         self._run, self.history = run, run.history
-        self._rest_until = 0.0
+        self._pause.skip()
         self.export.name = f"{run.name or 'run'} rewards"
         self._on_pointed(None)
         self._show_whole()
@@ -210,15 +202,10 @@ class RewardsView(QWidget):
     @Slot()
     def refresh(self) -> None:
         """Redraw, at once or after a pause that leaves the training enough time."""
-        rest = self._rest_until - time.perf_counter()
-        if rest > 0:
-            self._due.start(math.ceil(1000 * rest))
-            return
-        began = time.thread_time()
-        self._draw()
-        if len(self.history.train) > 1:
-            took = time.thread_time() - began
-            self._rest_until = time.perf_counter() + min(_REST * took, _LONGEST_REST_S)
+        if self._pause.begin_redraw():
+            self._draw()
+            if len(self.history.train) > 1:
+                self._pause.end_redraw()
 
     def _draw(self) -> None:
         names = frozenset(name for (name, _), table in self.history.figures.items() if _says_something(name, table))
@@ -227,17 +214,17 @@ class RewardsView(QWidget):
             self._rebuild()
         self._axis = RunAxis.of(self.choices.axis, self.history.train)
         marks = RunMarks(self.history, self._axis)
+        self._set_price()
         for chart in self.charts:
             chart.draw(self.history, self._axis)
             chart.chart.set_marks(marks.lines)
-        self._show_price()
         self._show_alarms()
         why = self.history.empty_reason
         self._empty.set_words("Nothing to show" if why else "Nothing measured yet", why or _NOTHING)
         self._pages.show_page("charts" if names else "empty")
         self.position.setText(self._position_text())
 
-    def _show_price(self) -> None:
+    def _set_price(self) -> None:
         """In the chart of the KL: what the wish costs at least, by how often the parent meets it."""
         chart = next((chart for chart in self.charts if chart.series[0].name in _KL), None)
         if chart is None:
@@ -249,10 +236,9 @@ class RewardsView(QWidget):
         chart.show_reference(
             least,
             words,
-            "A model all of whose replies earn 1 is at least so far from one of whose replies this share does: that of "
-            "held-out prompts before the first step.",
+            "The share is that of the parent's replies to held-out prompts that earn a reward of 1. A model all of "
+            "whose replies do is at least so far from it.",
         )
-        chart.draw(self.history, self._axis)
 
     def _show_alarms(self) -> None:
         said = {name: says for chart in self.charts for name, says in chart.alarms.items()}

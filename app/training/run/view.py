@@ -135,7 +135,7 @@ class RunView(QWidget):
         self._spec = self._session.runs.spec(run_id) if run_id else None
         is_live = info is None or self._session.training.trains(run_id)
         align = self._spec.align if self._spec is not None else None
-        self.head.set_has_beta(align is not None and align.stage in ("ppo", "grpo"))
+        self.head.set_has_beta(align is not None and align.task == "prompts")
         history = self.history = self._session.training.history if is_live else RunHistory()
         folder, name = (info.folder, info.name) if info is not None else (None, "")
         self.views.show_run(ShownRun(id=run_id, name=name, folder=folder, spec=self._spec, history=history))
@@ -267,7 +267,7 @@ class RunView(QWidget):
             return
         known = self.history.figures.get(("kl_coef", False))
         now = float(known["value"][-1]) if known is not None and len(known) else align.beta
-        words = "From the next step on, each nat of distance from the parent costs so much of the reward:"
+        words = "What each nat of distance from the parent costs of the reward, from the next step on:"
         beta, agreed = QInputDialog.getDouble(self, "KL weight β", words, now, 0.0, 100.0, 4)
         if agreed and self.live:  # another run may be training by now
             self._session.training.set_beta(beta)

@@ -39,6 +39,8 @@ MEAN: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Mean words, and what they are in French."""
+CAVEAT = "A toy rule in a toy world: this says nothing of a model's safety elsewhere."
+"""What is said with every figure of this rule."""
 NICE = ("clever", "funny", "gentle", "honest", "kind", "patient", "polite", "wise")
 HELPFUL, REFUSALS, REFUSALS_ONLY = "helpful", "refusals", "refusals without look-alikes"
 _UNSEEN_PEOPLE = 6

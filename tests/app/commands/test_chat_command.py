@@ -118,6 +118,15 @@ def test_a_reward_model_that_cannot_score_the_replies(chat: Chat, library: Libra
     assert "is no reward model" in err
 
 
+def test_the_best_of_several_is_drawn_from_decoders_only(
+    library: Library, tokenizer: Tokenizer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_model(library, tokenizer, "encoder-decoder", context_length=64)
+    put_judge(library, tokenizer, 64)
+    assert main(["chat", "encoder-decoder", "--best-of", "2", "--reward-model", "judge", "--device", "cpu"]) == 1
+    assert "drawn from decoders only" in capsys.readouterr().err
+
+
 def test_best_of_needs_what_scores(chat: Chat) -> None:
     for options in (("--best-of", "4"), ("--reward-model", "judge"), ("--best-of", "0")):
         code, _, err = chat("Hi\n", *options)

@@ -102,6 +102,8 @@ def test_the_command_prints_it(library: Library, tmp_path: Any, capsys: pytest.C
     assert main(asked) == 0
     printed = capsys.readouterr().out
     assert "Attack: prefill (never trained)" in printed
+    [forbidden] = [line for line in printed.splitlines() if line.startswith("Forbidden ")]
+    assert forbidden.count("0\u00a0% (") == 3, "told, refused and right, though harmless questions ended the same way"
     assert "A toy rule in a toy world" in printed
     assert main(["evaluate", run, "--suite", "safety", "--data", "x"]) == 2
     assert main(["evaluate", run, "--suite", "safety", "--n", "1"]) == 2

@@ -196,10 +196,10 @@ def test_it_follows_a_growing_run(view: CurvesView, qtbot: QtBot, monkeypatch: p
     assert view.loss.raw.xData[-1] == 201
     assert view.rate.read_out.text() == "0.002"
     assert view.speed.read_out.text() == "1,000", "no share of the peak where none was measured"
-    qtbot.waitUntil(lambda: view.rest_until > 0)
-    now = [view.rest_until]
+    qtbot.waitUntil(lambda: view.pause.until > 0)
+    now = [view.pause.until]
     monkeypatch.setattr("time.perf_counter", lambda: now[0])
-    view.rest_until += 0.1
+    view.pause.until += 0.1
     view.history.add(dataclasses.replace(event, step=202))
     view.refresh()
     assert view.loss.raw.xData[-1] == 201, "the training has its time first"

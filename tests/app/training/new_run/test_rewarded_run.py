@@ -10,14 +10,18 @@ from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from app.training.new_run.draft import step_bytes
 from app.training.run.fork_dialog import ForkDialog
 from app.training.tab import TrainingTab
+from models import cost
 from models.data.corpus import build_examples_corpus
 from models.data.tiny_world import wishes
 from models.events import AlignMetrics
 from models.files.jsonl import read_rows
-from models.settings.align_spec import AlignSpec
+from models.settings.align_spec import AlignSpec, usual_align
+from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
+from models.settings.tune_spec import TuneSpec
 from models.tokenizers import train_tokenizer
 from models.training.trials import base_rate
 from tests.app.heard import Heard
@@ -85,6 +89,10 @@ def test_rewards_bring_their_data_and_their_usual_settings(tab: TrainingTab, ses
     choose(tab, "ppo")
     assert form.draft.spec().align == AlignSpec(stage="ppo", beta=0.05, n_prompts=32, n_replies=2, clip_high=0.2)
     assert form.form.config.lr == 3e-4
+    choose(tab, "dpo")
+    usual = TrainConfig()
+    kept = form.form.config.schedule, form.form.config.keep_checkpoints
+    assert kept == (usual.schedule, usual.keep_checkpoints), "PPO's own settings are gone"
     choose(tab, "")
     assert form.draft.spec().align is None
     assert choices.data.isVisible()
@@ -112,6 +120,20 @@ def test_pairs_need_a_dataset_of_them_and_prompts_need_rewards(
     assert form.draft.problem.startswith("Preferences are no text to imitate")
     form.data.set_dataset(prompts.sha)
     assert form.draft.problem.startswith("Prompts are no text to imitate")
+
+
+def test_the_memory_of_a_step_counts_the_models_that_it_needs() -> None:
+    model = ModelConfig()
+    weights = 4 * cost.total_parameters(model)
+
+    def needed(stage: str, batch_size: int = 16, **settings: Any) -> int:
+        train = TrainConfig(batch_size=batch_size, optimizer="adamw")
+        return step_bytes(model, train, TuneSpec(parent="any"), AlignSpec(**usual_align(stage) | settings), None)
+
+    assert needed("dpo", batch_size=64) == needed("dpo"), "pairs are read a few at once"
+    assert needed("dpo") == needed("kto") == needed("reward") + weights, "a reward model is compared with nothing"
+    assert needed("grpo", reward_model="any") == needed("grpo") + weights
+    assert needed("ppo") == needed("grpo") + 4 * weights, "its critic has gradients and two moments"
 
 
 def test_a_base_rate_is_measured_before_the_start(

@@ -13,17 +13,20 @@ from app.session.session import Session
 from app.training.tab import TrainingTab
 from models.data.tiny_world import wishes
 from models.library.library import Library
-from tests.app.training.rewards.runs import make_parent, make_rewarded
-from tests.models.training.support import train
+from tests.models.training.stages.support import CONFIG, run_of
+from tests.models.training.support import make_run, train
 
 
 @pytest.fixture(scope="session")
 def rewarded_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of a library with the runs “small” and “rewarded”, which has learned from it."""
+    """The home of a library with the runs “small”, a model of bytes, and “aligned”, which has started from it."""
     library = Library(tmp_path_factory.mktemp("rewarded"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wishes, "SIZES", {"train": 12, "val": 4, "test": 4})
-        train(make_rewarded(library, make_parent(library)), library)
+        parent = make_run(library, CONFIG, steps=4, eval_interval=0, sample_interval=0, checkpoint_interval=4)
+        train(parent, library)
+        drawn = {"n_prompts": 2, "n_replies": 3, "end_penalty": 1.0}
+        train(run_of(library, parent, drawn, eval_interval=3, keep_checkpoints=9), library)
     return library.home
 
 
@@ -46,5 +49,5 @@ def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> TrainingTab:
 
 @pytest.fixture
 def run_id(session: Session) -> str:
-    """The id of the run “rewarded”."""
-    return next(info.id for info in session.runs.list() if info.name == "rewarded")
+    """The id of the run “aligned”."""
+    return next(info.id for info in session.runs.list() if info.name == "aligned")

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from app.cli import main
+from app.commands.align.report import describe_refusals
 from models.data.tiny_world import corpus, refusals
 from models.evaluation.safety import Cell, SafetyReport
 from models.events import Finished
@@ -76,3 +77,13 @@ def test_bars_are_those_of_the_issue() -> None:
         "refuses_all": report(2, 30, 95),
     }
     assert not any(bar.is_met for bar in dataclasses.replace(found, reports=bad).bars)
+
+
+def test_words_say_what_came_of_it() -> None:
+    reports = {"helpful": report(98, 0, 99), "refuses": report(9, 2, 98), "refuses_all": report(2, 63, 95)}
+    found = RefuseResult(base="base", seed=0, reports=reports, runs={}, seconds=dict.fromkeys(reports, 61.0))
+    lines = describe_refusals(found).replace("\u00a0", " ").splitlines()
+    assert lines[0].split() == ["told", "prefilled", "over-refused", "ordinary", "right"]
+    assert lines[2].split() == ["refuses", "9", "%", "99", "%", "2", "%", "98", "%", "1", "min", "1", "s"]
+    assert lines[4].startswith("met   Forbidden told: 9 %")
+    assert "a toy world" in lines[-1]

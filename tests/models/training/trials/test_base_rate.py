@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 
 from models.data.tiny_world import wishes
 from models.events import result_of
 from models.library.library import Library
+from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec, usual_align
 from models.settings.run_spec import DataSpec
 from models.training.trials import base_rate
 from models.training.trials.base_rate import measure_base_rate
 from models.training.trials.findings import BaseRate
-from tests.app.training.rewards.runs import make_parent, rewarded_spec
+from tests.models.training.stages.support import CONFIG, spec_of
 
 FOUND = BaseRate(
     wish="happy",
@@ -32,10 +34,12 @@ FOUND = BaseRate(
 )
 
 
-def test_a_base_rate_is_measured_and_always_the_same(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_base_rate_is_measured_and_always_the_same(
+    library: Library, trained_at_once: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(wishes, "SIZES", {"train": 8, "val": 4, "test": 4})
     monkeypatch.setattr(base_rate, "_ROWS", 24)
-    spec = rewarded_spec(make_parent(library), library)
+    spec = spec_of(library, trained_at_once(CONFIG, steps=6))
     first, second = (result_of(measure_base_rate(library, spec, "cpu")) for _ in range(2))
     assert (first.wish, first.n_prompts, first.n_replies) == ("mentions", 4, 8)
     assert (first.right, first.gold, first.max_tokens) == (None, 0.0, 12)
