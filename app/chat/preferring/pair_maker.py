@@ -16,7 +16,7 @@ from app.session.models_in_memory import LoadedModel
 from app.session.session import Session
 from app.worker.job import INTERACTIVE, Job
 from app.worker.latest_job import LatestJob
-from models.chat.prompting import PromptSettings
+from models.chat.prompting import PromptSettings, with_system
 from models.data.preferences.store import Pair, Reply
 from models.events import Event, ReplyFinished, TokenMade
 from models.inference.reply import ReplyRequest, reply_events
@@ -172,13 +172,13 @@ def _made_pair(session: Session, contest: Contest, opened: list[LoadedModel], in
     for attempt in range(_MAX_TRIES):
         rng = random.Random(f"{contest.seed} {index} {attempt}")
         row = _drawn_row(session, contest.source, rng)
-        prompt = [*([{"role": "system", "content": contest.system}] if contest.system else []), *row["messages"]]
+        prompt = tuple(with_system(row["messages"], PromptSettings(system=contest.system)))
         about = {name: value for name, value in row.items() if name in ("wish", "topic", "answer")}
         first = yield from _reply(opened[0], contest, row["messages"], rng.randrange(_MAX_SEED))
         for _ in range(_MAX_TRIES):
             second = yield from _reply(opened[1], contest, row["messages"], rng.randrange(_MAX_SEED))
             if second.content != first.content:
-                pair = Pair(prompt=tuple(prompt), a=first, b=second, choice="skip", left=rng.choice("ab"), about=about)
+                pair = Pair(prompt=prompt, a=first, b=second, choice="skip", left=rng.choice("ab"), about=about)
                 yield PairMade(pair=pair)
                 return
             if not contest.temperature:
