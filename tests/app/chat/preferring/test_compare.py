@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
@@ -277,12 +276,3 @@ def test_what_the_annotator_judges_is_its_own(
     assert simulated.status.text() == "6 of 6 pairs judged"
     assert (page.results.stats.number("by you"), page.results.stats.number("simulated")) == ("0", "6")
     assert page.count.text() == "0 of 25 in this round, 0 in the set."
-
-
-def test_a_broken_file_keeps_what_it_has(page: ComparePage, session: Session, library: Library, heard: Heard) -> None:
-    path = Path(library.preferences / "My preferences" / "pairs.jsonl")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("{broken\n", encoding="utf-8")
-    session.preferences.refresh()
-    assert heard.notices == ["1 damaged lines of “My preferences” were skipped; its file is kept."]
-    assert path.read_text(encoding="utf-8") == "{broken\n"
