@@ -322,19 +322,16 @@ class ComparePage(QWidget):
     def _on_chosen(self, choice: str) -> None:
         pair = self.arena.pair
         assert pair is not None
-        words = choice
-        if choice in SIDES:
-            words = "a" if (pair.left == "a") == (choice == "left") else "b"
-        self._add(pair, [dataclasses.replace(pair, choice=words, seconds=self._seconds())])
+        choice = pair.at(choice) if choice in SIDES else choice
+        self._add(pair, [dataclasses.replace(pair, choice=choice, seconds=self._seconds())])
 
     @Slot(str, str)
     def _on_edited(self, side: str, text: str) -> None:
         """The reply at a side is better than the other one, and its new version better than both."""
         pair = self.arena.pair
         assert pair is not None
-        is_a = (pair.left == "a") == (side == "left")
         edit = Reply(content=text, edited=True)
-        chosen = dataclasses.replace(pair, choice="a" if is_a else "b", seconds=self._seconds())
+        chosen = dataclasses.replace(pair, choice=pair.at(side), seconds=self._seconds())
         beaten = [Pair(prompt=pair.prompt, a=edit, b=reply, choice="a", about=pair.about) for reply in (pair.a, pair.b)]
         self._add(pair, [chosen, *beaten])
 
@@ -434,7 +431,7 @@ def _is_edit(pair: Pair) -> bool:
 
 def revealed(pair: Pair, *, is_edited: bool = False) -> str:
     """What was chosen last, and who wrote the two replies."""
-    left, right = (pair.a, pair.b) if pair.left == "a" else (pair.b, pair.a)
+    left, right = (pair.a, pair.b) if pair.at("left") == "a" else (pair.b, pair.a)
     said = {"tie": "about equal", "bad": "both bad", "skip": "skipped"}.get(pair.choice, pair.chosen_side)
     names = [_writer(reply) for reply in (left, right)]
     who = f"Left was {names[0]}, right {names[1]}."

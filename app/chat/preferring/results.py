@@ -132,8 +132,9 @@ class Results(QFrame):
         def work() -> tuple[str, str, dict[str, int]]:
             from models.data.preferences.dataset import build_preference_corpus, collected_rows
 
-            corpus = build_preference_corpus(library, collected)
-            return corpus.sha, corpus.label, collected_rows(collected.read().pairs).left_behind
+            found = collected_rows(collected.read().pairs)
+            corpus = build_preference_corpus(library, collected.name, found.rows)
+            return corpus.sha, corpus.label, found.left_behind
 
         self._task.ask(work)
 
