@@ -9,10 +9,10 @@ from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QCursor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QToolTip, QWidget
 
-from app.glass.names import format_signed
 from app.kit.colours import readable_on
 from app.kit.theme import SPACE, ThemeProvider
 from models.inspect.spans import Span
+from models.number_words import format_signed
 
 FULL_COLOUR = 4.0
 """Nats at which a colour is at full strength: e⁴ ≈ 55 times the probability."""
