@@ -329,7 +329,7 @@ class PairsView(QFrame):
         self.models.clear()
         self.models.addItem("Not scored by a model", "")
         for run in self._session.runs.list():
-            if not run.problem and (run.step > 0 or run.status == "imported"):
+            if run.has_model:
                 self.models.addItem(f"Scored by {run.name}", run.id)
         self.models.setCurrentIndex(max(0, self.models.findData(chosen)))
 
