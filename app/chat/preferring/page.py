@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QComboBox, QProgressBar, QToolButton, QVBoxLayout,
 
 from app.chat.candidate_picker import CandidatePicker, runs_to_pick
 from app.chat.preferring.arena import SIDES, Arena
-from app.chat.preferring.pair_maker import COMPARE, Contest, PairMaker, PromptSource
+from app.chat.preferring.pair_maker import COMPARE, REPEAT_EVERY, Contest, PairMaker, PromptSource
 from app.chat.preferring.results import Results
 from app.chat.preferring.simulated import SimulatedAnnotator
 from app.kit.basics import button, column, frame, label, row, scrolling
@@ -33,20 +33,22 @@ from models.data.tiny_world.wishes import HAPPY, WISHES
 
 ROUND = 25
 """Choices in a row before a rest is suggested."""
-REPEAT_EVERY = 20
-"""One pair in so many is an earlier one, with its sides swapped."""
 _LEAST_GAP = 5
 """Pairs between the two times that one is shown, at least."""
 _MAX_SECONDS = 300.0
 _SAME = "The same model"
 _OWN = "My own prompt"
-_STORY_WISHES = (HAPPY, "mood", "length", "mentions")
 _WORLD = re.compile(r"Tiny World (\d+)")
 _ABOUT = (
     "Two replies, blind: their sides are drawn by chance, and who wrote them is shown after your choice. The pairs are "
     "what a reward model and DPO learn from; of two models, they are the win rate. Every choice is saved at once, in "
     "the library's folder “preferences”. They say what you prefer on these prompts: not what is right, nor what others "
     "would choose."
+)
+_IDLE = (
+    "Which reply is better?",
+    "Two replies to one prompt, one key for each choice. Their sides are drawn by chance, and who wrote them is shown "
+    f"afterwards. After a round of {ROUND} a rest is suggested.",
 )
 
 
@@ -202,7 +204,7 @@ class ComparePage(QWidget):
         chosen = self.prompts.currentData()
         self.prompts.clear()
         for name, wish in WISHES.items():
-            words = f"Stories: {wish.title}" if name in _STORY_WISHES else f"Questions: {wish.title}"
+            words = f"{'Stories' if wish.is_story else 'Questions'}: {wish.title}"
             self.prompts.addItem("Tiny World's stories" if name == HAPPY else words, ("wish", name))
             self.prompts.setItemData(self.prompts.count() - 1, wish.help, Qt.ItemDataRole.ToolTipRole)
         for info in self._session.datasets.list():
@@ -259,8 +261,7 @@ class ComparePage(QWidget):
         """Something else is to be compared: begin anew, if pairs were being compared."""
         was_on = self.maker.contest is not None
         self.maker.stop()
-        self.arena.show_words(*_IDLE, can_start=True)
-        if was_on and (self._source().kind != "own" or self._source().name):
+        if was_on:
             self.start()
         else:
             self._show_idle()
@@ -416,13 +417,6 @@ class ComparePage(QWidget):
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
         self.arena.stop_editing()
-
-
-_IDLE = (
-    "Which reply is better?",
-    "Two replies to one prompt, one key for each choice. Their sides are drawn by chance, and who wrote them is shown "
-    "afterwards. A round of 25 takes about five minutes.",
-)
 
 
 def _is_edit(pair: Pair) -> bool:

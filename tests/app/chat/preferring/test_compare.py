@@ -18,7 +18,7 @@ from app.session.candidates import Candidate
 from app.session.session import Session
 from models.chat.template_config import ChatTemplateConfig
 from models.data.corpus import build_examples_corpus
-from models.data.preferences.store import PERSON, SIMULATED
+from models.data.preferences.store import PERSON, SIMULATED, Pair, Reply
 from models.events import Event
 from models.library.library import Library
 from tests.app.heard import Heard, Until
@@ -107,9 +107,9 @@ def test_each_key_is_a_choice_that_is_saved_at_once(
     assert page.count.text().startswith("5 of 25 in this round")
 
 
-def page_reply(pair: object, content: str) -> object:
+def page_reply(pair: Pair, content: str) -> Reply:
     """The reply of a pair with this text."""
-    return next(each for each in (pair.a, pair.b) if each.content == content)  # type: ignore[attr-defined]
+    return next(each for each in (pair.a, pair.b) if each.content == content)
 
 
 def test_a_choice_is_taken_back_with_a_key_and_made_again(
@@ -273,6 +273,6 @@ def test_what_the_annotator_judges_is_its_own(
     simulated.n_pairs.setValue(6)
     qtbot.mouseClick(simulated.start_button, Qt.MouseButton.LeftButton)
     until(lambda: not simulated.busy)
-    assert simulated.status.text() == "6 of 6 pairs judged"
+    assert simulated.status.text() == "Replies to 6 of 6 prompts judged"
     assert (page.results.stats.number("by you"), page.results.stats.number("simulated")) == ("0", "6")
     assert page.count.text() == "0 of 25 in this round, 0 in the set."
