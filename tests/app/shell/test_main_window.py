@@ -82,7 +82,6 @@ def test_the_home_page_leads_everywhere(window: MainWindow, qtbot: QtBot) -> Non
 
 
 @pytest.mark.usefixtures("little_quickstart")
-@pytest.mark.usefixtures("little_quickstart")
 def test_an_opened_text_file_is_offered_for_a_quick_start_and_a_run(
     window: MainWindow, text_file: Path, qtbot: QtBot, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
