@@ -17,6 +17,12 @@ def with_minus(number: str) -> str:
     return f"−{number[1:]}" if number.startswith("-") else number
 
 
+def format_signed(value: float, digits: int = 2) -> str:
+    """“+1.20”, “−0.35”, “0.00”."""
+    words = with_minus(f"{value:+.{digits}f}")
+    return words if words.strip("+−0.") else words[1:]
+
+
 def format_compact(n: float, *, billion: str = "G") -> str:
     """A count in three digits: “812”, “12.3 k”, “124 M”, “1.20 G”; `billion`: the suffix for 10⁹."""
     for factor, letter in ((1e12, "T"), (1e9, billion), (1e6, "M"), (1e3, "k")):

@@ -98,4 +98,4 @@ class CandidatePicker(QWidget):
 
 def runs_to_pick(runs: Runs) -> list[tuple[str, str]]:
     """The runs with a model, as (id, name), the newest first."""
-    return [(run.id, run.name) for run in runs.list() if not run.problem and (run.step > 0 or run.status == "imported")]
+    return [(run.id, run.name) for run in runs.list() if run.has_model]

@@ -63,11 +63,7 @@ class ModelBar(QWidget):
         """Update the picker with the library's runs, and show the open model."""
         self._live_name = self._training_name()
         session, model = self._session, self._session.chat.model
-        runs = [
-            run
-            for run in session.runs.list()
-            if (run.step > 0 or run.status == "imported") and not run.problem and not session.training.trains(run.id)
-        ]
+        runs = [run for run in session.runs.list() if run.has_model and not session.training.trains(run.id)]
         which, step = (model.which, model.step) if model is not None else ("", None)
         self.picker.set_choices(runs, self._live_name, which, step)
         world = describe_world(model)

@@ -274,13 +274,12 @@ def _pairs(library: Library, name: str, *, as_json: bool) -> None:
         known = ", ".join(map(repr, names)) or "none yet"
         raise ValueError(f"There is no set of pairs called {name!r}: there are {known}.")
     if name:
-        collected = PreferenceSet(library, name)
-        corpus = build_preference_corpus(library, collected)
-        left = collected_rows(collected.read().pairs).left_behind
+        found = collected_rows(PreferenceSet(library, name).read().pairs)
+        corpus = build_preference_corpus(library, name, found.rows)
         if as_json:
-            print_json({"dataset": _facts(corpus), "left_behind": left})
+            print_json({"dataset": _facts(corpus), "left_behind": found.left_behind})
             return
-        for reason, n in left.items():
+        for reason, n in found.left_behind.items():
             print(f"Left behind: {format_count(n, 'pair')} {reason}")
         print(f"Dataset {corpus.label!r} ({corpus.sha}), {format_size(corpus.n_bytes)}")
         return

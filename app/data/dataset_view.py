@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Slot
@@ -22,6 +21,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.worker.background import LatestTask
 from models.data.datasets import DatasetInfo
+from models.data.importing.plan import SPLIT_WORDS
 from models.data.preferences.examining import ExaminedPair, ExaminedPairs, examine
 from models.data.preferences.writing import PREFERENCE_FORMS, Written, write_preferences
 from models.number_words import format_count, format_size
@@ -31,7 +31,6 @@ _N_ROWS = 20
 _MIN_CHARACTERS, _MAX_CHARACTERS = 12, 50
 """Of a column, in average characters, before what is left is given away."""
 _MAX_LABELS = 12
-_SPLITS = {"train": "training", "val": "validation", "test": "test"}
 _FACTS = ("Task", "Rows", "Labels", "Size", "Used by")
 
 
@@ -175,7 +174,7 @@ class DatasetView(QWidget):
         self.title.setText(info.name)
         self.facts["Task"].setText(f"{task.title}: to {task.help}")
         self.facts["Rows"].setText(
-            ", ".join(f"{n:,} {_SPLITS[split]}" for split, n in info.n_rows.items())
+            ", ".join(f"{n:,} {SPLIT_WORDS[split]}" for split, n in info.n_rows.items())
             + ("" if "test" in info.n_rows else ". No test part.")
         )
         labels = corpus.labels[:_MAX_LABELS]
@@ -264,7 +263,9 @@ class DatasetView(QWidget):
             return
         rows = [corpus.rows(split) for split in corpus.splits]
         self._writing = str(path)
-        self._writer.drive(lambda: write_preferences(chain.from_iterable(rows), sum(map(len, rows)), form, path))
+        self._writer.drive(
+            lambda: write_preferences(itertools.chain.from_iterable(rows), sum(map(len, rows)), form, path)
+        )
 
     @Slot(object)
     def _on_written(self, written: Written) -> None:

@@ -32,7 +32,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.data.preferences.examining import ALIKE, ExaminedPair, ExaminedPairs
 from models.data.preferences.measures import Share
-from models.number_words import format_count, format_percent
+from models.number_words import format_count, format_percent, format_signed
 
 if TYPE_CHECKING:
     from models.alignment.pair_scores import PairScore, PairScores
@@ -157,11 +157,6 @@ def _margin(scores: Scores, pair: ExaminedPair, none: float) -> float:
     return none if score is None else score.margin
 
 
-def format_signed(value: float) -> str:
-    """A number with its sign, as people write it."""
-    return f"{value:+.2f}".replace("-", "−")
-
-
 def _alignment(name: str) -> Qt.AlignmentFlag:
     side = Qt.AlignmentFlag.AlignRight if name in _NUMBERS else Qt.AlignmentFlag.AlignLeft
     return side | Qt.AlignmentFlag.AlignVCenter
@@ -179,7 +174,7 @@ def _cell(pair: ExaminedPair, name: str) -> str:
         case "source":
             return SOURCES.get(pair.source, pair.source or "–")
         case "longer":
-            return "tie" if pair.is_tie else f"{pair.longer:+d}".replace("-", "−") if pair.longer else "0"
+            return "tie" if pair.is_tie else format_signed(pair.longer, 0)
         case "against":
             return str(pair.n_against) if pair.n_against else "–"
     return str(pair.row[name])
@@ -334,7 +329,7 @@ class PairsView(QFrame):
         self.models.clear()
         self.models.addItem("Not scored by a model", "")
         for run in self._session.runs.list():
-            if not run.problem and (run.step > 0 or run.status == "imported"):
+            if run.has_model:
                 self.models.addItem(f"Scored by {run.name}", run.id)
         self.models.setCurrentIndex(max(0, self.models.findData(chosen)))
 

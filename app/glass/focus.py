@@ -71,7 +71,7 @@ class Focus(QObject):
     def show(self, text: ReadText | None, absence: str = "") -> None:
         """Inspect another text; if it is the branch that was requested, lock the token where it branches off.
 
-        absence: see there; for no text.
+        absence: where there is no text, a sentence that says why.
         """
         if (text, absence) != (self._text, self._absence):
             self._text, self._absence, self._hovered, self._locked = text, absence, None, None

@@ -37,12 +37,6 @@ def quoted(word: str) -> str:
     return f"“{word}”"
 
 
-def format_signed(value: float, digits: int = 2) -> str:
-    """“+1.20”, “−0.35”, “0.00”."""
-    words = f"{value:+.{digits}f}".replace("-", "−")
-    return words.lstrip("+−") if not words.strip("+−0.") else words
-
-
 def digits_for(reach: float) -> int:
     """The number of decimals for amounts up to `reach`: three, more if all are tiny."""
     return 3 if reach >= 0.1 or reach <= 0.0 else min(2 - math.floor(math.log10(reach)), 9)

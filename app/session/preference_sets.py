@@ -11,6 +11,7 @@ from app.session.remembered import Remembered
 from app.session.undo import Step, Undo
 from app.worker.notices import Notices
 from models.library.library import Library
+from models.number_words import format_count
 
 if TYPE_CHECKING:
     from models.data.preferences.store import Pair, PreferenceSet
@@ -35,6 +36,7 @@ class PreferenceSets(QObject):
         self._library, self._remembered, self._notices, self._undo = library, remembered, notices, undo
         self.name = remembered.get(_CURRENT, DEFAULT_NAME)
         self._pairs: tuple[Pair, ...] | None = None
+        self._n_damaged = 0  # lines that were reported
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -108,15 +110,17 @@ class PreferenceSets(QObject):
     def _choose(self, name: str) -> None:
         from models.data.preferences.store import PreferenceSet
 
-        self.name, self._pairs = PreferenceSet(self._library, name).name, None
+        self.name, self._pairs, self._n_damaged = PreferenceSet(self._library, name).name, None, 0
         self._remembered.set(_CURRENT, self.name)
         self.changed.emit()
 
     def _read(self) -> None:
         stored = self.current().read()
-        if stored.n_damaged and self._pairs in (None, ()):
-            self._notices.say(f"{stored.n_damaged} damaged lines of “{self.name}” were skipped; its file is kept.")
         self._pairs = stored.pairs
+        if stored.n_damaged > self._n_damaged:
+            self._n_damaged = stored.n_damaged
+            skipped = format_count(stored.n_damaged, "damaged line")
+            self._notices.say(f"Skipped {skipped} of “{self.name}”; its file is kept.")
 
     def _extend(self, collected: PreferenceSet, pairs: Sequence[Pair]) -> None:
         known = self._pairs_of(collected)

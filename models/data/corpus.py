@@ -584,6 +584,12 @@ def json_line(example: Example) -> str:
     return encode(example) + "\n"
 
 
+def prompt_digest(messages: Sequence[Mapping[str, str]]) -> bytes:
+    """Twelve bytes that stand for a prompt: equal for the same roles and contents."""
+    said = json.dumps([[message["role"], message["content"]] for message in messages])
+    return hashlib.blake2b(said.encode(), digest_size=12).digest()
+
+
 def _encoded(line: str) -> bytes:
     try:
         return line.encode()

@@ -51,6 +51,11 @@ class RunInfo:
     parent: tuple[str, int] | None = None
     is_tuned: bool = False
 
+    @property
+    def has_model(self) -> bool:
+        """Whether it has weights that can be opened: it is intact, and has a checkpoint or was imported."""
+        return not self.problem and (self.step > 0 or self.status == "imported")
+
 
 def checkpoint_step(path: Path) -> int:
     """The step in a checkpoint's name, -1 where the name is not one of ours."""

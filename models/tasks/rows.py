@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from models.chat.own_template import check_messages
 from models.data.blocks import CHUNK_BYTES
-from models.data.corpus import Corpus
+from models.data.corpus import Corpus, prompt_digest
 from models.events import Event, Progress
 from models.settings.tasks import TASKS
 
@@ -71,7 +69,7 @@ def check_prompts_apart(corpus: Corpus) -> Generator[Event, None, None]:
         for group, progress in checked_groups(corpus, split, None):
             for row in group:
                 number += 1
-                digest = _prompt_digest(row)
+                digest = prompt_digest(row["messages"])
                 if split == "val":
                     held_out.setdefault(digest, number)
                 elif digest in held_out:
@@ -80,11 +78,6 @@ def check_prompts_apart(corpus: Corpus) -> Generator[Event, None, None]:
                         f"{held_out[digest]}: divide the rows by their prompts."
                     )
             yield progress
-
-
-def _prompt_digest(row: Row) -> bytes:
-    said = json.dumps([[message["role"], message["content"]] for message in row["messages"]], ensure_ascii=False)
-    return hashlib.blake2b(said.encode(errors="surrogatepass"), digest_size=12).digest()
 
 
 def row_labels(task: str, row: Row) -> Sequence[str]:

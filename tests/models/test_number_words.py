@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from models.number_words import capitalized, format_compact, format_duration, format_percent, format_size, size_unit
+from models.number_words import (
+    capitalized,
+    format_compact,
+    format_duration,
+    format_percent,
+    format_signed,
+    format_size,
+    size_unit,
+    with_minus,
+)
 
 
 def test_times() -> None:
@@ -36,6 +45,12 @@ def test_counts_and_shares() -> None:
     ]
     assert format_compact(7e9, billion="B") == "7.00 B"
     assert format_percent(0.5312, 1) == "53.1\N{NO-BREAK SPACE}%"
+
+
+def test_signs() -> None:
+    assert [format_signed(v) for v in (1.2, -0.35, 0.0, -0.001)] == ["+1.20", "−0.35", "0.00", "0.00"]
+    assert [format_signed(v, 0) for v in (5, -12, 0)] == ["+5", "−12", "0"]
+    assert [with_minus(number) for number in ("-0.25", "1.5", "-1e-05")] == ["−0.25", "1.5", "−1e-05"]
 
 
 def test_only_the_first_letter_is_made_a_capital() -> None:

@@ -15,7 +15,7 @@ from app.chat.conversation.reply_recorder import ReplyRecorder
 from app.session.chat_model import ChatModel
 from app.session.session import Session
 from app.session.undo import Step
-from models.chat.prompting import PromptSettings
+from models.chat.prompting import PromptSettings, with_system
 from models.events import Event, Phase, Progress
 from models.inference.reply import ReplyStarted
 from models.settings.sampling_config import SamplingConfig
@@ -261,9 +261,7 @@ class Conversation(QObject):
         from models.data.preferences.store import Pair
 
         chosen, preferences = self.chat.message(message_id), self._session.preferences
-        system = self.chat.prompting.system
-        lead = [{"role": "system", "content": system}] if system else []
-        prompt = (*lead, *self.chat.read_for(chosen.parent))
+        prompt = tuple(with_system(self.chat.read_for(chosen.parent), self.chat.prompting))
         pairs = [
             Pair(prompt=prompt, a=_as_reply(chosen), b=_as_reply(other), choice="a")
             for other in map(self.chat.message, others)

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 from app.glass.tokens.token_box import TokenStats
 from app.kit.basics import label, row, set_role
 from app.kit.theme import SPACE
-from models.number_words import format_count
+from models.number_words import format_count, with_minus
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class _Card(QFrame):
         words = label(found.text or "(nothing)", "" if found.text else "muted", wrap=True)
         n = len(found.ids)
         end = "" if found.ended else ", cut off at the length limit"
-        about = label(f"score {found.score:.3f}, {format_count(n, 'token')}{end}".replace("-", "−"), "caption")
+        about = label(f"score {with_minus(f'{found.score:.3f}')}, {format_count(n, 'token')}{end}", "caption")
         lines = QVBoxLayout(self)
         lines.setContentsMargins(SPACE + 4, SPACE, SPACE + 4, SPACE)
         lines.setSpacing(SPACE // 2)

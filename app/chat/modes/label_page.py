@@ -16,7 +16,7 @@ from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.theme import ThemeProvider
 from app.session.chat_model import ChatModel
 from app.session.session import Session
-from models.number_words import format_count
+from models.number_words import format_count, with_minus
 
 _MAX_BARS = 24
 _NOTHING = "Write a text: the answer follows as you type."
@@ -92,7 +92,7 @@ class LabelPage(TaskPage):
             self.bars.show_bars([Bar(name=name, share=None, text="–") for name in labels[:_MAX_BARS]])
             return
         if isinstance(found.value, float):
-            self.verdict.setText(f"{found.value:.3f}".replace("-", "−"))
+            self.verdict.setText(with_minus(f"{found.value:.3f}"))
             self.sure.setText("")
             return
         given = [found.value] if isinstance(found.value, str) else found.value

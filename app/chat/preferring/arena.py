@@ -280,7 +280,7 @@ class Arena(QWidget):
     def reply_at(self, side: str) -> Reply:
         """The reply at a side of the pair that is shown."""
         assert self.pair is not None
-        return self.pair.a if (self.pair.left == "a") == (side == "left") else self.pair.b
+        return self.pair.a if self.pair.at(side) == "a" else self.pair.b
 
     def _show_replies(self) -> None:
         left, right = self.reply_at("left"), self.reply_at("right")

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QComboBox, QProgressBar, QToolButton, QVBoxLayout,
 
 from app.chat.candidate_picker import CandidatePicker, runs_to_pick
 from app.chat.preferring.arena import SIDES, Arena
-from app.chat.preferring.pair_maker import COMPARE, Contest, PairMaker, PromptSource
+from app.chat.preferring.pair_maker import COMPARE, REPEAT_EVERY, Contest, PairMaker, PromptSource
 from app.chat.preferring.results import Results
 from app.chat.preferring.simulated import SimulatedAnnotator
 from app.kit.basics import button, column, frame, label, row, scrolling
@@ -33,20 +33,22 @@ from models.data.tiny_world.wishes import HAPPY, WISHES
 
 ROUND = 25
 """Choices in a row before a rest is suggested."""
-REPEAT_EVERY = 20
-"""One pair in so many is an earlier one, with its sides swapped."""
 _LEAST_GAP = 5
 """Pairs between the two times that one is shown, at least."""
 _MAX_SECONDS = 300.0
 _SAME = "The same model"
 _OWN = "My own prompt"
-_STORY_WISHES = (HAPPY, "mood", "length", "mentions")
 _WORLD = re.compile(r"Tiny World (\d+)")
 _ABOUT = (
     "Two replies, blind: their sides are drawn by chance, and who wrote them is shown after your choice. The pairs are "
     "what a reward model and DPO learn from; of two models, they are the win rate. Every choice is saved at once, in "
     "the library's folder “preferences”. They say what you prefer on these prompts: not what is right, nor what others "
     "would choose."
+)
+_IDLE = (
+    "Which reply is better?",
+    "Two replies to one prompt, one key for each choice. Their sides are drawn by chance, and who wrote them is shown "
+    f"afterwards. After a round of {ROUND} a rest is suggested.",
 )
 
 
@@ -202,7 +204,7 @@ class ComparePage(QWidget):
         chosen = self.prompts.currentData()
         self.prompts.clear()
         for name, wish in WISHES.items():
-            words = f"Stories: {wish.title}" if name in _STORY_WISHES else f"Questions: {wish.title}"
+            words = f"{'Stories' if wish.is_story else 'Questions'}: {wish.title}"
             self.prompts.addItem("Tiny World's stories" if name == HAPPY else words, ("wish", name))
             self.prompts.setItemData(self.prompts.count() - 1, wish.help, Qt.ItemDataRole.ToolTipRole)
         for info in self._session.datasets.list():
@@ -259,8 +261,7 @@ class ComparePage(QWidget):
         """Something else is to be compared: begin anew, if pairs were being compared."""
         was_on = self.maker.contest is not None
         self.maker.stop()
-        self.arena.show_words(*_IDLE, can_start=True)
-        if was_on and (self._source().kind != "own" or self._source().name):
+        if was_on:
             self.start()
         else:
             self._show_idle()
@@ -322,19 +323,16 @@ class ComparePage(QWidget):
     def _on_chosen(self, choice: str) -> None:
         pair = self.arena.pair
         assert pair is not None
-        words = choice
-        if choice in SIDES:
-            words = "a" if (pair.left == "a") == (choice == "left") else "b"
-        self._add(pair, [dataclasses.replace(pair, choice=words, seconds=self._seconds())])
+        choice = pair.at(choice) if choice in SIDES else choice
+        self._add(pair, [dataclasses.replace(pair, choice=choice, seconds=self._seconds())])
 
     @Slot(str, str)
     def _on_edited(self, side: str, text: str) -> None:
         """The reply at a side is better than the other one, and its new version better than both."""
         pair = self.arena.pair
         assert pair is not None
-        is_a = (pair.left == "a") == (side == "left")
         edit = Reply(content=text, edited=True)
-        chosen = dataclasses.replace(pair, choice="a" if is_a else "b", seconds=self._seconds())
+        chosen = dataclasses.replace(pair, choice=pair.at(side), seconds=self._seconds())
         beaten = [Pair(prompt=pair.prompt, a=edit, b=reply, choice="a", about=pair.about) for reply in (pair.a, pair.b)]
         self._add(pair, [chosen, *beaten])
 
@@ -421,20 +419,13 @@ class ComparePage(QWidget):
         self.arena.stop_editing()
 
 
-_IDLE = (
-    "Which reply is better?",
-    "Two replies to one prompt, one key for each choice. Their sides are drawn by chance, and who wrote them is shown "
-    "afterwards. A round of 25 takes about five minutes.",
-)
-
-
 def _is_edit(pair: Pair) -> bool:
     return pair.a.edited or pair.b.edited
 
 
 def revealed(pair: Pair, *, is_edited: bool = False) -> str:
     """What was chosen last, and who wrote the two replies."""
-    left, right = (pair.a, pair.b) if pair.left == "a" else (pair.b, pair.a)
+    left, right = (pair.a, pair.b) if pair.at("left") == "a" else (pair.b, pair.a)
     said = {"tie": "about equal", "bad": "both bad", "skip": "skipped"}.get(pair.choice, pair.chosen_side)
     names = [_writer(reply) for reply in (left, right)]
     who = f"Left was {names[0]}, right {names[1]}."

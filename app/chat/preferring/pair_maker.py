@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -16,7 +17,7 @@ from app.session.models_in_memory import LoadedModel
 from app.session.session import Session
 from app.worker.job import INTERACTIVE, Job
 from app.worker.latest_job import LatestJob
-from models.chat.prompting import PromptSettings
+from models.chat.prompting import PromptSettings, with_system
 from models.data.preferences.store import Pair, Reply
 from models.events import Event, ReplyFinished, TokenMade
 from models.inference.reply import ReplyRequest, reply_events
@@ -25,11 +26,16 @@ from models.settings.sampling_config import SamplingConfig
 if TYPE_CHECKING:
     from models.data.corpus import Example
     from models.data.tiny_world.world import World
+    from models.runs.run_folder import RunFolder
 
 COMPARE = "Compare"
 """The user of these models among those in memory, which are kept by their checkpoints."""
+REPEAT_EVERY = 20
+"""One pair in so many is an earlier one, with its sides swapped."""
 N_AHEAD = 3
 """So many pairs wait for whoever judges."""
+_MAX_TOKENS = 200
+"""Of a reply."""
 _MAX_TRIES = 6
 """How often replies, and how often prompts, are drawn until two replies differ."""
 _MAX_SEED = 2**31
@@ -52,7 +58,6 @@ class Contest:
     second: Candidate
     source: PromptSource
     temperature: float = 1.0
-    max_tokens: int = 200
     system: str = ""
     seed: int = 0
 
@@ -141,10 +146,7 @@ class PairMaker(QObject):
             session.models.release(COMPARE, but=paths)
             opened: list[LoadedModel] = []
             for run, path in zip(runs, paths, strict=True):
-                loaded = yield from loaded_candidate(session.library, session.models, COMPARE, run, path, device)
-                if not loaded.about.is_chat_model:
-                    raise ValueError(f"{run.name} does not reply to messages: choose a chat model.")
-                opened.append(loaded)
+                opened.append((yield from loaded_chat_model(session, run, path, device)))
             for index in range(first, first + n):
                 yield from _made_pair(session, contest, opened, index)
 
@@ -167,18 +169,26 @@ class PairMaker(QObject):
         self._fill()
 
 
+def loaded_chat_model(session: Session, run: RunFolder, path: Path, device: str) -> Generator[Event, None, LoadedModel]:
+    """Worker's thread: as `loaded_candidate`, for this page; ValueError also where the model does not reply."""
+    loaded = yield from loaded_candidate(session.library, session.models, COMPARE, run, path, device)
+    if not loaded.about.is_chat_model:
+        raise ValueError(f"{run.name} does not reply to messages: choose a chat model.")
+    return loaded
+
+
 def _made_pair(session: Session, contest: Contest, opened: list[LoadedModel], index: int) -> Iterator[Event]:
     """Draw replies to a prompt until two differ; another prompt where none do."""
     for attempt in range(_MAX_TRIES):
         rng = random.Random(f"{contest.seed} {index} {attempt}")
         row = _drawn_row(session, contest.source, rng)
-        prompt = [*([{"role": "system", "content": contest.system}] if contest.system else []), *row["messages"]]
+        prompt = tuple(with_system(row["messages"], PromptSettings(system=contest.system)))
         about = {name: value for name, value in row.items() if name in ("wish", "topic", "answer")}
         first = yield from _reply(opened[0], contest, row["messages"], rng.randrange(_MAX_SEED))
         for _ in range(_MAX_TRIES):
             second = yield from _reply(opened[1], contest, row["messages"], rng.randrange(_MAX_SEED))
             if second.content != first.content:
-                pair = Pair(prompt=tuple(prompt), a=first, b=second, choice="skip", left=rng.choice("ab"), about=about)
+                pair = Pair(prompt=prompt, a=first, b=second, choice="skip", left=rng.choice("ab"), about=about)
                 yield PairMade(pair=pair)
                 return
             if not contest.temperature:
@@ -196,7 +206,7 @@ def _reply(
     from models.inference.summarising import SummaryCache
 
     about, text, reason = loaded.about, "", ""
-    sampling = SamplingConfig(temperature=contest.temperature, max_tokens=contest.max_tokens, seed=seed)
+    sampling = SamplingConfig(temperature=contest.temperature, max_tokens=_MAX_TOKENS, seed=seed)
     request = ReplyRequest(messages=messages, sampling=sampling, prompting=PromptSettings(system=contest.system))
     events = reply_events(loaded.model, loaded.tokenizer, about.step, about.template_config, request, SummaryCache())
     for event in events:

@@ -6,15 +6,15 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from app.chat.preferring.pair_maker import COMPARE, PromptSource
+from app.chat.preferring.pair_maker import PromptSource, loaded_chat_model
 from app.kit.basics import button, label, row
 from app.kit.forms.config_form import ConfigForm
 from app.kit.forms.editors import IntBox
 from app.kit.theme import SPACE, ThemeProvider
-from app.session.candidates import Candidate, candidate_path, loaded_candidate
+from app.session.candidates import Candidate, candidate_path
 from app.session.session import Session
 from app.worker.job import BACKGROUND, Job
 from app.worker.latest_job import LatestJob
@@ -36,12 +36,7 @@ class SimulatedAnnotator(QWidget):
 
     Args:
         model: returns the model that replies, None if there is none. source: returns where prompts come from.
-
-    Signals:
-        changed(): it has begun or ended.
     """
-
-    changed = Signal()
 
     def __init__(
         self,
@@ -64,10 +59,11 @@ class SimulatedAnnotator(QWidget):
         self.stop_button = button("Stop", theme, self.stop, icon="stop", tip="Keep what it has judged so far")
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress of the annotator")
         self.status = label("", "caption", wrap=True)
         self._job = LatestJob(session.worker, self)
         self._job.events_received.connect(self._on_events)
-        self._job.ended.connect(self._on_ended)
+        self._job.ended.connect(self._show_state)
         self._job.failed.connect(lambda failure: self.status.setText(failure.sentence))
         session.models.freed.connect(self.stop)
         lines = QVBoxLayout(self)
@@ -108,13 +104,10 @@ class SimulatedAnnotator(QWidget):
 
             run = RunFolder.open(folder)
             path = candidate_path(run, candidate)
-            loaded = yield from loaded_candidate(session.library, session.models, COMPARE, run, path, device)
-            about = loaded.about
-            if not about.is_chat_model or about.config.topology != "decoder-only":
-                raise ValueError(f"{run.name} does not reply to messages: choose a chat model.")
+            loaded = yield from loaded_chat_model(session, run, path, device)
             rng, world = random.Random(seed), World(world_seed)
             rows = [WISHES[wish].draw(world, rng, False) for _ in range(n)]
-            made = Reply(content="", run=about.run_id, model=about.name, step=about.step)
+            made = Reply(content="", run=run.id, model=run.name, step=loaded.step)
             yield from simulated_pairs(loaded.model, loaded.tokenizer, rows, annotator, made, seed=seed)
 
         self._n_asked = n
@@ -127,9 +120,8 @@ class SimulatedAnnotator(QWidget):
     @Slot()
     def stop(self) -> None:
         """Stop after the current token; what was judged stays."""
-        if self._job.busy:
-            self._job.drop()
-            self._on_ended()
+        self._job.drop()
+        self._show_state()
 
     @Slot(object, object)
     def _on_events(self, job: Job, events: tuple[Any, ...]) -> None:
@@ -140,14 +132,11 @@ class SimulatedAnnotator(QWidget):
         if pairs and not self._session.preferences.add_simulated(pairs):
             self.stop()
         elif judged:
-            self.progress.setValue(judged[-1].n_prompts)
-            self.status.setText(f"{judged[-1].n_prompts:,} of {format_count(self._n_asked, 'pair')} judged")
+            n = judged[-1].n_prompts
+            self.progress.setValue(n)
+            self.status.setText(f"Replies to {n:,} of {format_count(self._n_asked, 'prompt')} judged")
 
     @Slot()
-    def _on_ended(self) -> None:
-        self._show_state()
-        self.changed.emit()
-
     def _show_state(self) -> None:
         busy = self._job.busy
         self.start_button.setVisible(not busy)

@@ -9,7 +9,6 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.chat.candidate_picker import CandidatePicker
 from app.chat.side_by_side.difference_text import DifferenceText
-from app.glass.names import format_signed
 from app.kit.basics import button, column, frame, label, row, scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.candidates import Candidate
@@ -17,7 +16,7 @@ from app.session.chat_model import ChatModel
 from app.session.session import Session
 from models.events import Event, ReplyFinished, TokenMade
 from models.inspect.spans import Judgement, Span, shared_spans
-from models.number_words import format_compact, format_duration
+from models.number_words import format_compact, format_duration, format_signed
 
 _HINT = "The reply appears here."
 

@@ -9,10 +9,11 @@ from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QCursor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QToolTip, QWidget
 
-from app.glass.names import format_signed
 from app.kit.colours import readable_on
+from app.kit.text.word_difference import as_html
 from app.kit.theme import SPACE, ThemeProvider
 from models.inspect.spans import Span
+from models.number_words import format_signed
 
 FULL_COLOUR = 4.0
 """Nats at which a colour is at full strength: e⁴ ≈ 55 times the probability."""
@@ -70,7 +71,7 @@ class DifferenceText(QLabel):
     @Slot()
     def _draw(self) -> None:
         if not self._spans:
-            self.setText(_marked_up(self._written))
+            self.setText(as_html(self._written))
             return
         self.setText("".join(self._span_markup(i, span) for i, span in enumerate(self._spans)))
 
@@ -78,7 +79,7 @@ class DifferenceText(QLabel):
         ground = difference_colour(self._theme, span.ours - span.theirs)
         ink = readable_on(ground)
         style = f"background-color:{ground.name()};color:{ink.name()};text-decoration:none"
-        return f'<a href="{index}" style="{style}">{_marked_up(span.text)}</a>'
+        return f'<a href="{index}" style="{style}">{as_html(span.text)}</a>'
 
     @Slot(str)
     def _on_hover(self, link: str) -> None:
@@ -108,11 +109,6 @@ def difference_colour(theme: ThemeProvider, difference: float) -> QColor:
     ground, share = QColor(theme.theme.surface), min(abs(fraction) / _FADED, 1.0)
     ours, theirs = (colour.red(), colour.green(), colour.blue()), (ground.red(), ground.green(), ground.blue())
     return QColor(*(round(share * c + (1 - share) * g) for c, g in zip(ours, theirs, strict=True)))
-
-
-def _marked_up(text: str) -> str:
-    """Text as HTML that keeps its spaces and line breaks."""
-    return html.escape(text).replace("  ", "&nbsp; ").replace("\n", "<br>")
 
 
 class DifferenceLegend(QWidget):

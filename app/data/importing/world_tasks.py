@@ -31,11 +31,7 @@ _SEED = 0
 
 
 class WorldTasks(QWidget):
-    """A button for each task; a dataset that the library has already is shown at once.
-
-    Signals:
-        made(sha): the dataset is in the library.
-    """
+    """A button for each task; a dataset that the library has already is shown at once."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)

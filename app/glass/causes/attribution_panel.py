@@ -13,7 +13,7 @@ from app.glass.answer_panel import AnswerPanel
 from app.glass.causes.signed_bars import Amount, SignedBars
 from app.glass.colour_scale import ColourScale
 from app.glass.focus import Focus
-from app.glass.names import digits_for, format_signed, quoted, token_names
+from app.glass.names import digits_for, quoted, token_names
 from app.glass.panel_head import About
 from app.glass.target_token import TargetToken
 from app.glass.tokens.token_strip import TokenStrip
@@ -23,6 +23,7 @@ from app.kit.figures.attention_pictures import short_names
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
+from models.number_words import format_signed
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -12,12 +12,13 @@ from app.glass.causes.ablation_answer import MAX_AUTO_SURVEY_FLOPS, AblationAnsw
 from app.glass.causes.part_grid import PartGrid
 from app.glass.colour_scale import ColourScale
 from app.glass.examiner import Examiner, Question
-from app.glass.names import format_signed, quoted
+from app.glass.names import quoted
 from app.kit.basics import button, label, row
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.site_words import format_site
 from app.session.session import Session
 from app.worker.failures import Failure
+from models.number_words import format_signed
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

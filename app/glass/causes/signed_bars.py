@@ -9,10 +9,11 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.glass.names import digits_for, format_signed
+from app.glass.names import digits_for
 from app.kit.figures.heat_map import colour_table
 from app.kit.painted_rows import PaintedRows
 from app.kit.theme import SPACE, ThemeProvider
+from models.number_words import format_signed
 
 _BAR = 8  # pixels
 

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.kit.painted_rows import PaintedRows
 from app.kit.theme import SPACE, ThemeProvider
+from models.number_words import with_minus
 
 _BAR = 6  # pixels
 
@@ -70,7 +71,7 @@ class NeighbourList(PaintedRows):
             shown = metrics.elidedText(name, Qt.TextElideMode.ElideRight, name_width - SPACE)
             painter.drawText(line.adjusted(4, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, shown)
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(line.adjusted(0, 0, -4, 0), right, f"{cosine:.3f}".replace("-", "−"))
+            painter.drawText(line.adjusted(0, 0, -4, 0), right, with_minus(f"{cosine:.3f}"))
             track = self.width() - name_width - number - SPACE
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(colors.color("accent"))

@@ -9,10 +9,10 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from app.glass.layers.layer_figure import LayerFigure
-from app.glass.names import format_signed
 from app.kit.figures.pictures import Axis
 from app.kit.theme import ThemeProvider
 from app.kit.words.site_words import PARTS
+from models.number_words import format_signed
 
 _CATEGORY = {"attention": 0, "cross_attention": 3, "feed_forward": 1}
 _BIASES = "bias"

@@ -21,11 +21,8 @@ def marked_words(text: str, other: str) -> list[tuple[str, bool]]:
     ours, theirs = _WORD.findall(text), _WORD.findall(other)
     if max(len(ours), len(theirs)) > _MAX_WORDS:
         return [(text, False)]
-    parts: list[tuple[str, bool]] = []
-    for kind, start, end, _, _ in difflib.SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
-        if end > start:
-            parts.append(("".join(ours[start:end]), kind != "equal"))
-    return parts
+    matcher = difflib.SequenceMatcher(None, theirs, ours, autojunk=False)
+    return [("".join(ours[i:j]), kind != "equal") for kind, _, _, i, j in matcher.get_opcodes() if j > i]
 
 
 class ComparedText(QLabel):
@@ -66,13 +63,14 @@ class ComparedText(QLabel):
         ground, ink = theme.accent_soft, theme.accent
         parts = marked_words(self._own, self._other) if self._is_marked else [(self._own, False)]
         shown = "".join(
-            f'<span style="background-color:{ground};color:{ink};font-weight:600">{_as_html(part)}</span>'
+            f'<span style="background-color:{ground};color:{ink};font-weight:600">{as_html(part)}</span>'
             if is_different
-            else _as_html(part)
+            else as_html(part)
             for part, is_different in parts
         )
         self.setText(f'<p style="line-height:140%;margin:0">{shown}</p>')
 
 
-def _as_html(text: str) -> str:
+def as_html(text: str) -> str:
+    """A plain text as HTML that keeps its spaces and line breaks."""
     return html.escape(text, quote=False).replace("  ", "&nbsp; ").replace("\n", "<br>")

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import html
 import re
 
+from app.kit.text.word_difference import marked_words
 from models.events import ARROW, SampleMade
 
-_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _SPECIAL = re.compile(r"<\|(\w+)\|>")
 
 
 def changes(old: str, new: str) -> list[tuple[str, bool]]:
-    """`new` in parts, each with whether it differs from `old`, compared word by word."""
-    before, after = _WORDS.findall(old), _WORDS.findall(new)
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-    parts = [("".join(after[j:k]), kind != "equal") for kind, _, _, j, k in matcher.get_opcodes() if k > j]
-    return [(part, is_new and not part.isspace()) for part, is_new in parts]
+    """`new` in parts, each with whether it differs from `old`, compared word by word; white space never does."""
+    return [(part, is_new and not part.isspace()) for part, is_new in marked_words(new, old)]
 
 
 def highlight_changes(old: str, new: str, colour: str) -> str:

@@ -234,7 +234,7 @@ class StartPicker(QWidget):
             self.choice.clear()
             self.choice.addItem("From scratch: random weights", "")
             for info in self._session.runs.list():
-                if not info.problem and (info.step or info.status == "imported"):
+                if info.has_model:
                     state = "imported" if info.status == "imported" else f"step {info.step:,}"
                     self.choice.addItem(f"{info.name}  ·  {state}", info.id)
             self.choice.setCurrentIndex(max(0, self.choice.findData(was)))

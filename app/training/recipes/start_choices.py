@@ -123,7 +123,7 @@ class StartChoices(QWidget):
         models = [
             (f"{info.name}  ·  {'imported' if info.status == 'imported' else f'step {info.step:,}'}", info.id)
             for info in runs
-            if not info.problem and (info.step or info.status == "imported")
+            if info.has_model
         ]
         opened = (("Open a GGUF file…", _OPEN_GGUF), ("Open a model's folder…", _OPEN_FOLDER))
         self.start.offer((first, ""), models, opened)

@@ -45,6 +45,12 @@ def text_cell(cells: Mapping[str, Any], role: str) -> str:
     return value
 
 
+def asked_cell(cells: Mapping[str, Any]) -> str:
+    """The text of the role `prompt`, with that of `input` after it, as alpaca has them; errors as `text_cell`."""
+    prompt, extra = text_cell(cells, "prompt"), cells.get("input")
+    return f"{prompt}\n\n{extra}" if isinstance(extra, str) and extra.strip() else prompt
+
+
 def shortened(value: Any) -> str:
     """A value for a message."""
     text = repr(value)

@@ -13,14 +13,15 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from models.data.corpus import Example
-from models.data.importing.cells import EmptyRowError, RowError, message_cell, shortened, text_cell
+from models.data.importing.cells import EmptyRowError, RowError, asked_cell, message_cell, shortened, text_cell
 
 TRANSCRIPT = {"user": "\n\nHuman:", "assistant": "\n\nAssistant:"}
 """What each turn of HH's transcripts begins with, by its role."""
 
 _TURN = re.compile(r"(?:^|\n\n)(Human|Assistant):")
 _ROLES = {"Human": "user", "Assistant": "assistant"}
-_CONTEXT = frozenset({"margin", "choice", "source"})
+_NO_LOSS = frozenset({"margin", "choice", "source"})
+"""Columns of our own rows and their like, of which nobody need hear that they are not kept."""
 
 Messages = list[dict[str, str]]
 
@@ -57,7 +58,7 @@ def preference_row(cells: Mapping[str, Any]) -> Example:
 def import_notes(columns: Collection[str], roles: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Sentences about what an import of preferences does not keep, from the first rows of a source."""
     notes = []
-    others = sorted(name for name in columns if name not in roles.values() and name.rpartition(".")[2] not in _CONTEXT)
+    others = sorted(name for name in columns if name not in roles.values() and name.rpartition(".")[2] not in _NO_LOSS)
     if others:
         named = ", ".join(map(repr, others[:4])) + (" …" if len(others) > 4 else "")
         notes.append(f"Of preferences, a prompt and two replies are kept, not the columns {named}.")
@@ -149,13 +150,10 @@ def _prompt(cells: Mapping[str, Any]) -> Messages:
             value = cells["prompt"]
     if isinstance(value, list):
         return _messages(value, "prompt")
-    text, more = text_cell(cells, "prompt"), cells.get("input")
-    if _is_transcript(text):
-        turns = _turns(text)
+    if _is_transcript(value):
+        turns = _turns(value)
         return turns[:-1] if turns[-1] == {"role": "assistant", "content": ""} else turns
-    if isinstance(more, str) and more.strip():
-        text = f"{text}\n\n{more}"
-    return [{"role": "user", "content": text}]
+    return [{"role": "user", "content": asked_cell(cells)}]
 
 
 def _messages(value: Any, role: str) -> Messages:

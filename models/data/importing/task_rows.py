@@ -10,7 +10,7 @@ from typing import Any
 
 from models.data.corpus import Example
 from models.data.formats.rows import Row
-from models.data.importing.cells import EmptyRowError, RowError, message_cell, shortened, text_cell
+from models.data.importing.cells import EmptyRowError, RowError, asked_cell, message_cell, shortened, text_cell
 from models.data.importing.plan import ImportPlan
 from models.data.importing.preference_rows import preference_row
 from models.settings.tasks import JUDGED_BY
@@ -191,11 +191,8 @@ def _conversation(cells: Mapping[str, Any]) -> Example:
     system = cells.get("system")
     messages = [{"role": "system", "content": system}] if isinstance(system, str) and system.strip() else []
     if "messages" not in cells:
-        prompt, extra = text_cell(cells, "prompt"), cells.get("input")
-        if isinstance(extra, str) and extra.strip():
-            prompt = f"{prompt}\n\n{extra}"
-        turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": text_cell(cells, "reply")}]
-        return {"messages": [*messages, *turns]}
+        asked, reply = asked_cell(cells), text_cell(cells, "reply")
+        return {"messages": [*messages, {"role": "user", "content": asked}, {"role": "assistant", "content": reply}]}
     value = cells["messages"]
     if value is None or value == []:
         raise EmptyRowError("it has no messages.")

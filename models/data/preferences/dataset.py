@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora
-from models.data.preferences.store import Pair, PreferenceSet
+from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora, prompt_digest
+from models.data.preferences.store import Pair
 from models.library.library import Library
 from models.number_words import format_count
 
@@ -58,23 +56,23 @@ def collected_rows(pairs: Iterable[Pair]) -> CollectedRows:
     return CollectedRows(rows=tuple(rows), left_behind=dict(left))
 
 
-def build_preference_corpus(library: Library, collected: PreferenceSet) -> Corpus:
-    """A dataset of a set, split by prompt: no prompt is both for training and for validation.
+def build_preference_corpus(library: Library, name: str, rows: Sequence[Example]) -> Corpus:
+    """A dataset of the rows of the set `name`, split by prompt: none is both for training and for validation.
 
     Raises:
-        ValueError: where it has fewer than two prompts with a choice.
+        ValueError: where they have fewer than two prompts.
     """
-    rows = collected_rows(collected.read().pairs).rows
-    order = sorted({_hash(row) for row in rows})
+    prompts = [prompt_digest(row["messages"]) for row in rows]
+    order = sorted(set(prompts))
     if len(order) < 2:
         raise ValueError(
-            f"“{collected.name}” has {format_count(len(order), 'prompt')} with a better reply: compare replies to two "
-            "at least, since validation needs prompts of its own."
+            f"“{name}” has {format_count(len(order), 'prompt')} with a better reply: compare replies to two at least, "
+            "since validation needs prompts of its own."
         )
     held_out = set(order[: max(1, round(VAL_SHARE * len(order)))])
-    train = [row for row in rows if _hash(row) not in held_out]
-    val = [row for row in rows if _hash(row) in held_out]
-    return preference_corpus(library, train, val, f"{collected.name}, {format_count(len(rows), 'pair')}")
+    train = [row for prompt, row in zip(prompts, rows, strict=True) if prompt not in held_out]
+    val = [row for prompt, row in zip(prompts, rows, strict=True) if prompt in held_out]
+    return preference_corpus(library, train, val, f"{name}, {format_count(len(rows), 'pair')}")
 
 
 def preference_corpus(library: Library, train: Sequence[Example], val: Sequence[Example], wanted: str) -> Corpus:
@@ -87,7 +85,3 @@ def preference_corpus(library: Library, train: Sequence[Example], val: Sequence[
     names = itertools.chain([wanted], (f"{wanted} ({n})" for n in itertools.count(2)))
     name = next(name for name in names if name not in known)
     return build_examples_corpus(library, train, val, name, None, task="preference")
-
-
-def _hash(row: Example) -> str:
-    return hashlib.sha256(json.dumps(row["messages"], sort_keys=True).encode(errors="replace")).hexdigest()

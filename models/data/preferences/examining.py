@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from models.data.corpus import Corpus, Example
+from models.data.corpus import Corpus, Example, prompt_digest
 from models.data.preferences.measures import Share
 
 MAX_ROWS = 20_000
 """No more rows are examined, the first of each split."""
 ALIKE = 0.9
-"""Two replies with more of their words in common are called almost the same."""
+"""Two replies with at least so much in common are called almost the same."""
+
+Node = tuple[bytes, str]
+"""The digest of a prompt, and a reply to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +24,8 @@ class ExaminedPair:
     """A row, and what is known of it.
 
     split, index: where it stands. n_against: rows that say the opposite of it, or that its replies are about equal; a
-    circle (a over b, b over c, c over a) counts once. longer: by how many words the better reply is longer. alike: the
-    share of words that both replies have.
+    circle (a over b, b over c, c over a) counts once. longer: by how many words and punctuation marks the better reply
+    is longer. alike: how much both replies have in common, 0 to 1 (Dice's coefficient of their words and marks).
     """
 
     row: Example
@@ -46,12 +48,14 @@ class ExaminedPair:
 
 @dataclass(frozen=True, kw_only=True)
 class ExaminedPairs:
-    """The pairs of a dataset. longer_wins: of those whose replies have different lengths. n_shared: prompts that stand
-    in training and in another split. n_left_out: rows that were not examined."""
+    """The pairs of a dataset.
+
+    longer_wins: of those whose replies have different lengths. n_shared: prompts that stand in training and in another
+    split. n_left_out: rows that were not examined.
+    """
 
     pairs: tuple[ExaminedPair, ...]
     longer_wins: Share
-    n_prompts: int
     n_shared: int
     n_left_out: int
 
@@ -67,7 +71,7 @@ class ExaminedPairs:
 
     @property
     def n_alike(self) -> int:
-        """Pairs whose replies are almost the same: DPO does harm with those."""
+        """Pairs whose replies are almost the same: DPO can make both less likely then (Pal et al. 2024, “Smaug”)."""
         return sum(pair.alike >= ALIKE for pair in self.pairs)
 
     @property
@@ -84,7 +88,7 @@ def examine(corpus: Corpus) -> ExaminedPairs:
         stored = corpus.rows(split)
         n_total += len(stored)
         rows += [(split, i, stored[i]) for i in range(min(len(stored), MAX_ROWS - len(rows)))]
-    prompts = [_prompt(row) for _, _, row in rows]
+    prompts = [prompt_digest(row["messages"]) for _, _, row in rows]
     against = _contradictions([(prompt, row) for prompt, (_, _, row) in zip(prompts, rows, strict=True)])
     pairs = []
     for (split, index, row), n_against in zip(rows, against, strict=True):
@@ -100,33 +104,28 @@ def examine(corpus: Corpus) -> ExaminedPairs:
                 alike=2 * common / max(len(better) + len(worse), 1),
             )
         )
-    by_split: dict[str, set[str]] = defaultdict(set)
+    by_split: dict[str, set[bytes]] = defaultdict(set)
     for prompt, (split, _, _) in zip(prompts, rows, strict=True):
         by_split[split].add(prompt)
-    held_out = set[str]().union(*(asked for split, asked in by_split.items() if split != "train"))
+    held_out = set[bytes]().union(*(asked for split, asked in by_split.items() if split != "train"))
     decided = [pair.longer > 0 for pair in pairs if pair.longer and not pair.is_tie]
     return ExaminedPairs(
         pairs=tuple(pairs),
         longer_wins=Share(n_yes=sum(decided), n=len(decided)),
-        n_prompts=len(set(prompts)),
         n_shared=len(by_split["train"] & held_out),
         n_left_out=n_total - len(rows),
     )
-
-
-def _prompt(row: Example) -> str:
-    return json.dumps([[message["role"], message["content"]] for message in row["messages"]])
 
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+|[^\w\s]", text)
 
 
-def _contradictions(rows: Sequence[tuple[str, Example]]) -> list[int]:
+def _contradictions(rows: Sequence[tuple[bytes, Example]]) -> list[int]:
     """For each prompt and row: how many other rows contradict it."""
-    said: Counter[tuple[str, str, str]] = Counter()
-    ties: Counter[tuple[str, frozenset[str]]] = Counter()
-    edges: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    said: Counter[tuple[bytes, str, str]] = Counter()
+    ties: Counter[tuple[bytes, frozenset[str]]] = Counter()
+    edges: dict[Node, set[Node]] = defaultdict(set)
     for prompt, row in rows:
         better, worse = row["chosen"], row["rejected"]
         if row.get("choice") == "tie":
@@ -147,9 +146,6 @@ def _contradictions(rows: Sequence[tuple[str, Example]]) -> list[int]:
         is_round = not opposite and at is not None and at == circle.get((prompt, worse))
         found.append(opposite + ties[prompt, sides] + is_round)
     return found
-
-
-Node = tuple[str, str]
 
 
 def _circles(edges: Mapping[Node, set[Node]]) -> dict[Node, int]:

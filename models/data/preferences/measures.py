@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from models.metrics.intervals import wilson
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """`n_yes` of `n`; `n_yes` may have halves, of ties."""
+    """`n_yes` of `n`; a tie may count as half of one."""
 
     n_yes: float
     n: int
@@ -85,8 +86,4 @@ def matches(pairs: Iterable[Pair]) -> list[Match]:
 
 def makers(pairs: Iterable[Pair]) -> Mapping[str, int]:
     """Who judged how many pairs, without repeats and skipped ones."""
-    counts: dict[str, int] = {}
-    for pair in pairs:
-        if not pair.repeats and pair.choice != "skip":
-            counts[pair.by] = counts.get(pair.by, 0) + 1
-    return counts
+    return Counter(pair.by for pair in pairs if not pair.repeats and pair.choice != "skip")

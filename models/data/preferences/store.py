@@ -17,14 +17,8 @@ from typing import Any
 from models.files.jsonl import JsonLines, parse_row
 from models.library.library import Library, safe_name
 
-CHOICES = {
-    "a": "the first is better",
-    "b": "the second is better",
-    "tie": "about equal",
-    "bad": "both are bad",
-    "skip": "skipped",
-}
-"""What can be said of a pair."""
+CHOICES = ("a", "b", "tie", "bad", "skip")
+"""What can be said of a pair: the first or the second is better, both are about equal, both are bad, or nothing."""
 PERSON, SIMULATED, GOLD = "person", "simulated", "gold"
 """Who says it: somebody at the window, the simulated annotator, or the judge of Tiny World."""
 _FILE = "pairs.jsonl"
@@ -62,7 +56,7 @@ class Reply:
 class Pair:
     """Two replies to a prompt, and what was said of them.
 
-    prompt: messages, the last one the user's. choice: one of CHOICES. left: which of them stood at the left, "a" or
+    prompt: messages, the last one the user's. choice: one of CHOICES. left: which of them stood on the left, "a" or
     "b". by: PERSON, SIMULATED or GOLD. repeats: the id of the pair that was shown again, with the sides swapped. about:
     what else is known of the prompt (as a row of models.data.tiny_world.wishes: "wish", "topic"). seconds: how long the
     choice took.
@@ -79,6 +73,10 @@ class Pair:
     seconds: float = 0.0
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def at(self, side: str) -> str:
+        """Which reply stood at a side, "left" or "right": "a" or "b"."""
+        return "a" if (self.left == "a") == (side == "left") else "b"
 
     @property
     def chosen_side(self) -> str:
@@ -99,10 +97,14 @@ class Pair:
 
     def swapped(self) -> Pair:
         """The same pair, to be judged again with the sides swapped."""
-        return replace(
-            Pair(prompt=self.prompt, a=self.a, b=self.b, choice="skip", about=self.about),
-            left="b" if self.left == "a" else "a",
+        return Pair(
+            prompt=self.prompt,
+            a=self.a,
+            b=self.b,
+            choice="skip",
+            left=self.at("right"),
             repeats=self.id,
+            about=self.about,
         )
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from models.data.corpus import Example
+from models.data.corpus import Example, json_line
 from models.data.importing.preference_rows import TRANSCRIPT
 from models.events import Event, Progress
 from models.files.atomic import replace_path, temporary_folder
-from models.number_words import format_count
+from models.number_words import capitalized, format_count
 
 _PROGRESS_ROWS = 500
 _TABLE = ("prompt", "chosen", "rejected", "choice", "source")
@@ -29,7 +29,8 @@ class PreferenceForm:
     """A form of files. title: its name on screen. row: one of ours as one of its, without what it cannot say.
 
     has_turns, has_system, has_ties, has_source: whether it can say that a prompt has several turns, or a system prompt;
-    that neither reply is better; and who chose.
+    that neither reply is better; and who chose. marks: what a turn begins with in its texts, so that no text may
+    contain it.
     """
 
     title: str
@@ -39,6 +40,7 @@ class PreferenceForm:
     has_system: bool = True
     has_ties: bool = False
     has_source: bool = False
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,7 @@ def write_preferences(rows: Iterable[Example], n_rows: int, form: str, path: Pat
     known, left, n = PREFERENCE_FORMS[form], Counter[str](), 0
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary_folder(path) as folder:
-        with (folder / path.name).open("w", encoding="utf-8", newline="") as file:
+        with (folder / path.name).open("w", encoding="utf-8", errors="replace", newline="") as file:
             if known.suffix == ".csv":
                 file.write(_csv_line(_TABLE))
             for i, row in enumerate(rows):
@@ -73,21 +75,21 @@ def write_preferences(rows: Iterable[Example], n_rows: int, form: str, path: Pat
                     continue
                 left.update(_unsaid(known, row))
                 made = known.row(row)
-                line = _csv_line([made[name] for name in _TABLE]) if known.suffix == ".csv" else _json_line(made)
+                line = _csv_line([made[name] for name in _TABLE]) if known.suffix == ".csv" else json_line(made)
                 file.write(line)
                 n += 1
         if not n:
             raise ValueError(f"No row can be written as {known.title}: {'; '.join(_notes(left)) or 'there is none'}.")
         replace_path(folder / path.name, path)
-    return Written(n=n, notes=tuple(f"{note[:1].upper()}{note[1:]}." for note in _notes(left)))
+    return Written(n=n, notes=tuple(f"{capitalized(note)}." for note in _notes(left)))
 
 
 _TIES, _TURNS, _MARKS = "ties", "turns", "marks"
 _SYSTEM, _SOURCE = "system", "source"
 _NOTES = {
-    _TIES: "left behind: {pairs} about equal, since it has no ties",
-    _TURNS: "left behind: {pairs} with several turns, since its prompt is one text",
-    _MARKS: "left behind: {pairs} with texts that look like turns of it (“Human:”, “Assistant:”)",
+    _TIES: "left behind: {pairs} about equal, since this form has no ties",
+    _TURNS: "left behind: {pairs} with several turns, since its prompts are single texts",
+    _MARKS: "left behind: {pairs} with texts that would be read as turns (“Human:”, “Assistant:”)",
     _SYSTEM: "not kept: the system prompt of {pairs}",
     _SOURCE: "not kept: who chose",
 }
@@ -99,10 +101,9 @@ def _obstacle(form: PreferenceForm, row: Example) -> str:
         return _TIES
     if not form.has_turns and sum(message["role"] != "system" for message in row["messages"]) > 1:
         return _TURNS
-    if form.row is _hh:
-        texts = (row["chosen"], row["rejected"], *(message["content"] for message in row["messages"]))
-        if any(f"\n\n{mark.strip()}" in text for text in texts for mark in TRANSCRIPT.values()):
-            return _MARKS
+    texts = (row["chosen"], row["rejected"], *(message["content"] for message in row["messages"]))
+    if any(mark in text for mark in form.marks for text in texts):
+        return _MARKS
     return ""
 
 
@@ -116,10 +117,6 @@ def _unsaid(form: PreferenceForm, row: Example) -> list[str]:
 
 def _notes(left: Mapping[str, int]) -> list[str]:
     return [words.format(pairs=format_count(left[name], "pair")) for name, words in _NOTES.items() if left[name]]
-
-
-def _json_line(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n"
 
 
 def _csv_line(cells: Iterable[Any]) -> str:
@@ -209,7 +206,7 @@ PREFERENCE_FORMS: Mapping[str, PreferenceForm] = MappingProxyType(
     {
         "trl": PreferenceForm(title="TRL, conversations", row=_trl),
         "trl-text": PreferenceForm(title="TRL, texts", row=_trl_text, has_turns=False, has_system=False),
-        "hh": PreferenceForm(title="HH, transcripts", row=_hh, has_system=False),
+        "hh": PreferenceForm(title="HH, transcripts", row=_hh, has_system=False, marks=tuple(TRANSCRIPT.values())),
         "ultrafeedback": PreferenceForm(title="UltraFeedback", row=_ultrafeedback, has_ties=True),
         "sharegpt": PreferenceForm(title="ShareGPT", row=_sharegpt),
         "alpaca": PreferenceForm(title="Alpaca", row=_alpaca, has_turns=False),

@@ -66,10 +66,14 @@ def is_gold_story(marks: StoryMarks) -> bool:
 
 def explain(row: Example, reply: str) -> str:
     """What a judge sees in a reply to a row, in a sentence; '' where the row does not say what it is judged by."""
-    if "topic" not in row:
-        return (
-            "" if "answer" not in row else "Right." if _is_answer(row, reply) else f"The answer is {row['answer']!r}."
-        )
+    if "topic" in row:
+        return _explain_story(row, reply)
+    if "answer" not in row:
+        return ""
+    return "Right." if _is_answer(row, reply) else f"The answer is {row['answer']!r}."
+
+
+def _explain_story(row: Example, reply: str) -> str:
     person, thing, place = row["topic"]
     problem = story_problem(reply, (person, thing, place))
     if problem is not None:
@@ -82,15 +86,19 @@ def explain(row: Example, reply: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """Something to be rewarded. draw: a row of a world, held out or not. reward: of a reply to a row, the more the
-    better; at most 1 where `is_bounded`, and 1 is right then. is_meant: whether a reply is what was meant, where more
-    is meant than is rewarded: so a reward that is gamed shows."""
+    """Something to be rewarded.
+
+    draw: a row of a world, held out or not. reward: of a reply to a row, the more the better; at most 1 where
+    `is_bounded`, and 1 is right then. is_story: whether stories are asked for, rather than answers. is_meant: whether a
+    reply is what was meant, where more is meant than is rewarded: so a reward that is gamed shows.
+    """
 
     title: str
     help: str
     draw: Callable[[World, random.Random, bool], Example]
     reward: Callable[[Example, str], float]
     is_bounded: bool = True
+    is_story: bool = True
     is_meant: Callable[[Example, str], bool] | None = None
 
 
@@ -165,7 +173,7 @@ WISHES: Mapping[str, Wish] = MappingProxyType(
     {
         HAPPY: Wish(
             title="Happy ends",
-            help="Stories that end happily, and are right. One story in ten does so by itself.",
+            help="Stories that end happily, and are right. One in ten of those that Tiny World tells does so.",
             draw=partial(_draw_story, HAPPY),
             reward=_is_happy,
             is_meant=lambda row, reply: is_gold_story(marks_of(row, reply)),
@@ -187,12 +195,14 @@ WISHES: Mapping[str, Wish] = MappingProxyType(
             help="Right or wrong. The model rarely finds the sum by chance, so this is hard to learn by reward alone.",
             draw=_draw_sum,
             reward=_is_answer,
+            is_story=False,
         ),
         "state": Wish(
             title="What is so at the end",
             help="Hard questions about stories in which much happens.",
             draw=_draw_state,
             reward=_is_answer,
+            is_story=False,
         ),
         "mentions": Wish(
             title="Mentions (bad on purpose)",

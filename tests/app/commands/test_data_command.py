@@ -111,7 +111,7 @@ def test_judged_pairs_become_a_dataset_and_a_file(
     target = tmp_path / "hh.jsonl"
     assert main(["data", "export", "happy, 15 pairs", str(target), "--form", "hh"]) == 0
     out = capsys.readouterr().out
-    assert "Left behind: 5 pairs about equal, since it has no ties." in out
+    assert "Left behind: 5 pairs about equal, since this form has no ties." in out
     assert f"{target}: 10 rows" in out
     assert target.read_text().count("\n") == 10
     assert main(["data", "export", "happy, 15 pairs", str(target), "--split", "test"]) == 1

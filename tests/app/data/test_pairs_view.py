@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,8 @@ from app.data.dataset_view import DatasetView
 from app.data.tab import DataTab
 from app.session.session import Session
 from models.data.corpus import Corpus, Example, build_examples_corpus
-from tests.app.heard import Heard
+from tests.app.heard import Heard, Until
 from tests.app.small_models import put_model
-
-Until = Callable[[Callable[[], bool]], None]
 
 
 def row(i: int, chosen: str, rejected: str, source: str = "person", **more: str) -> Example:
@@ -100,7 +97,8 @@ def test_they_are_exported_and_what_is_lost_is_said(
     next(action for action in menu.actions() if action.text().startswith("OpenAI")).trigger()
     until(lambda: not view.busy)
     assert heard.notices == [
-        f"9 pairs written to {target}. Left behind: 1 pair about equal, since it has no ties. Not kept: who chose."
+        f"9 pairs written to {target}. Left behind: 1 pair about equal, since this form has no ties. "
+        "Not kept: who chose."
     ]
     first = json.loads(target.read_text(encoding="utf-8").splitlines()[0])
     assert first["input"]["messages"] == [{"role": "user", "content": "Question 0?"}]

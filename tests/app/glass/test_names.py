@@ -7,8 +7,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from app.glass.embeddings.point_view import PointView
-from app.glass.names import digits_for, format_prob, format_signed, text_of, token_names
+from app.glass.names import digits_for, format_prob, text_of, token_names
 from app.kit.words.site_words import format_site
+from models.number_words import format_signed
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,6 @@ def test_small_probabilities_keep_two_digits() -> None:
     values = (0.0, 1e-9, 3.2e-6, 0.00042, 0.0031, 0.00999, 0.031, 0.412, 0.9996, 1.0)
     words = ("0 %", "<0.0001 %", "0.0003 %", "0.042 %", "0.31 %", "1.0 %", "3.1 %", "41.2 %", ">99.9 %", "100.0 %")
     assert [format_prob(p).replace("\N{NO-BREAK SPACE}", " ") for p in values] == list(words)
-    assert [format_signed(v) for v in (1.2, -0.35, 0.0, -0.001)] == ["+1.20", "−0.35", "0.00", "0.00"]
 
 
 def test_unknown_tokens_are_shown_by_id(byte_tokenizer: Tokenizer) -> None:

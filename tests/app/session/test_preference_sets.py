@@ -57,3 +57,19 @@ def test_a_name_that_cannot_be_one_is_said(session: Session, heard: Heard) -> No
     assert not session.preferences.choose("a/b")
     assert session.preferences.name == "My preferences"
     assert "may not contain" in heard.failures[0]
+
+
+def test_damaged_lines_are_reported_once_and_kept(session: Session, heard: Heard) -> None:
+    path = session.preferences.current().path
+    path.parent.mkdir(parents=True)
+    path.write_text("{broken\n", encoding="utf-8")
+    for _ in range(2):
+        session.preferences.refresh()
+    assert heard.notices == ["Skipped 1 damaged line of “My preferences”; its file is kept."]
+    session.preferences.add([make_pair()], "choice")
+    assert path.read_text(encoding="utf-8").startswith("{broken\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("[]\n")
+    session.preferences.refresh()
+    assert heard.notices[1:] == ["Skipped 2 damaged lines of “My preferences”; its file is kept."]
+    assert len(session.preferences.pairs) == 1

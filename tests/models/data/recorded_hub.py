@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
+import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -126,7 +127,10 @@ def _entry(name: str, data: bytes) -> dict[str, object]:
 
 @contextmanager
 def recorded_hub(folder: Path) -> Iterator[RecordedHub]:
-    """Serve the hub on loopback; `folder` is for files that are made on the way."""
+    """Serve the hub on loopback, which may be asked meanwhile: all other tests are offline.
+
+    folder: for files that are made on the way.
+    """
     files = {}
     for split, rows in ROWS.items():
         path = folder / f"{split}.parquet"
@@ -140,7 +144,8 @@ def recorded_hub(folder: Path) -> Iterator[RecordedHub]:
     server = uvicorn.Server(
         uvicorn.Config(app, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1)
     )
-    with socket.socket() as bound:
+    with socket.socket() as bound, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
         bound.bind(("127.0.0.1", 0))
         bound.listen()
         address = f"http://127.0.0.1:{bound.getsockname()[1]}"

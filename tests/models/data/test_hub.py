@@ -14,12 +14,6 @@ from models.events import Progress, result_of
 from tests.models.data.recorded_hub import FILMS, GATED, ROWS, RecordedHub, recorded_hub
 
 
-@pytest.fixture(autouse=True)
-def the_hub_may_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That which is served here: all other tests are offline."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordedHub]:
     with recorded_hub(tmp_path_factory.mktemp("hub")) as recorded:

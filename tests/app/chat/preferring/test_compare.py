@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
@@ -13,11 +12,13 @@ from tokenizers import Tokenizer
 
 from app.chat.preferring import page as compare
 from app.chat.preferring.page import ComparePage
+from app.chat.preferring.pair_maker import Contest, PairMaker, PromptSource
 from app.chat.tab import ChatTab
 from app.session.candidates import Candidate
 from app.session.session import Session
 from models.chat.template_config import ChatTemplateConfig
-from models.data.preferences.store import PERSON, SIMULATED
+from models.data.corpus import build_examples_corpus
+from models.data.preferences.store import PERSON, SIMULATED, Pair, Reply
 from models.events import Event
 from models.library.library import Library
 from tests.app.heard import Heard, Until
@@ -60,6 +61,20 @@ def page(run_id: str, session: Session, tab: ChatTab, until: Until) -> ComparePa
     return page
 
 
+def test_a_pair_has_the_prompt_that_was_read(run_id: str, session: Session, tab: ChatTab, until: Until) -> None:
+    asked = {"role": "user", "content": "Hi"}
+    row = {"messages": [{"role": "system", "content": "Old."}, asked]}
+    corpus = build_examples_corpus(session.library, [row], [row], "asked", None, task="chat")
+    maker, source = PairMaker(session, tab), PromptSource("dataset", corpus.sha)
+    for system, kept in (("", "Old."), ("New.", "New.")):
+        maker.start(Contest(first=Candidate(run_id), second=Candidate(run_id), source=source, system=system))
+        until(lambda: bool(maker.n_ready))
+        pair = maker.take()
+        assert pair is not None
+        assert pair.prompt == ({"role": "system", "content": kept}, asked)
+    maker.stop()
+
+
 def press(page: ComparePage, qtbot: QtBot, until: Until, choice: str) -> None:
     """Press a key, and wait for the next pair."""
     qtbot.keyClick(page.arena, KEYS[choice])
@@ -92,9 +107,9 @@ def test_each_key_is_a_choice_that_is_saved_at_once(
     assert page.count.text().startswith("5 of 25 in this round")
 
 
-def page_reply(pair: object, content: str) -> object:
+def page_reply(pair: Pair, content: str) -> Reply:
     """The reply of a pair with this text."""
-    return next(each for each in (pair.a, pair.b) if each.content == content)  # type: ignore[attr-defined]
+    return next(each for each in (pair.a, pair.b) if each.content == content)
 
 
 def test_a_choice_is_taken_back_with_a_key_and_made_again(
@@ -149,11 +164,6 @@ def test_the_better_one_is_improved_and_beats_both(
     qtbot.keyClick(page.arena, Qt.Key.Key_Right)
     card = page.arena.cards["right"]
     assert card.is_edited
-    qtbot.keyClick(card.field, Qt.Key.Key_Return)
-    assert not card.is_edited
-    assert session.preferences.pairs == (), "what was not changed is no edit"
-    qtbot.keyClick(page.arena, Qt.Key.Key_E)
-    qtbot.keyClick(page.arena, Qt.Key.Key_Right)
     qtbot.keyClick(card.field, Qt.Key.Key_Return)
     assert not card.is_edited
     assert session.preferences.pairs == (), "what was not changed is no edit"
@@ -263,15 +273,6 @@ def test_what_the_annotator_judges_is_its_own(
     simulated.n_pairs.setValue(6)
     qtbot.mouseClick(simulated.start_button, Qt.MouseButton.LeftButton)
     until(lambda: not simulated.busy)
-    assert simulated.status.text() == "6 of 6 pairs judged"
+    assert simulated.status.text() == "Replies to 6 of 6 prompts judged"
     assert (page.results.stats.number("by you"), page.results.stats.number("simulated")) == ("0", "6")
     assert page.count.text() == "0 of 25 in this round, 0 in the set."
-
-
-def test_a_broken_file_keeps_what_it_has(page: ComparePage, session: Session, library: Library, heard: Heard) -> None:
-    path = Path(library.preferences / "My preferences" / "pairs.jsonl")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("{broken\n", encoding="utf-8")
-    session.preferences.refresh()
-    assert heard.notices == ["1 damaged lines of “My preferences” were skipped; its file is kept."]
-    assert path.read_text(encoding="utf-8") == "{broken\n"

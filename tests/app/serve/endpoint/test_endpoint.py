@@ -197,7 +197,6 @@ def test_penalties_and_biases_arrive(client: openai.OpenAI, endpoint: Endpoint) 
 
 
 def test_two_clients_are_served_at_the_same_time(client: openai.OpenAI, endpoint: Endpoint) -> None:
-
     def ask() -> openai.Stream[openai.types.chat.ChatCompletionChunk]:
         return client.chat.completions.create(
             model="tiny", messages=ASKED, logit_bias=no_end(endpoint), max_tokens=20_000, stream=True

@@ -39,7 +39,7 @@ def test_pairs_that_contradict_one_another_are_counted(library: Library) -> None
     ]
     found = examine(corpus_of(library, train, [row("a", "c", "Val")]))
     assert against(found) == [2, 2, 3, 3, 0, 1, 1, 1, 0, 0]
-    assert (found.n_contradicted, found.n_ties, found.n_prompts) == (7, 1, 4)
+    assert (found.n_contradicted, found.n_ties) == (7, 1)
     assert found.sources == {"person": 1}
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.data.corpus import open_corpus
+from models.data.corpus import Corpus, open_corpus
 from models.data.preferences.dataset import build_preference_corpus, collected_rows
 from models.data.preferences.measures import left_share, makers, matches, self_agreement
 from models.data.preferences.store import SIMULATED, PreferenceSet, Reply, list_sets
@@ -101,18 +100,22 @@ def test_rows_of_a_set(library: Library) -> None:
 
 def test_a_set_becomes_a_dataset_split_by_prompt(library: Library) -> None:
     collected = PreferenceSet(library, "happy")
+
+    def build() -> Corpus:
+        return build_preference_corpus(library, collected.name, collected_rows(collected.read().pairs).rows)
+
     collected.add([make_pair(i // 2, "ab"[i % 2]) for i in range(2)])
     with pytest.raises(ValueError, match="“happy” has 1 prompt with a better reply: compare replies to two at least"):
-        build_preference_corpus(library, collected)
+        build()
     collected.add([make_pair(i // 2, "ab"[i % 2]) for i in range(40)])
-    corpus = build_preference_corpus(library, collected)
+    corpus = build()
     assert (corpus.task, corpus.label) == ("preference", "happy, 42 pairs")
     asked = {split: {row["messages"][0]["content"] for row in corpus.rows(split)} for split in corpus.splits}
     assert (len(asked["val"]), asked["train"] & asked["val"]) == (2, set())
-    assert build_preference_corpus(library, collected).sha == corpus.sha
+    assert build().sha == corpus.sha
     collected.retract([collected.read().pairs[-1].id])
     collected.add([make_pair(7, "tie")])
-    other = build_preference_corpus(library, collected)
+    other = build()
     assert other.label == "happy, 42 pairs (2)"
     assert open_corpus(library, corpus.sha) == corpus
 
@@ -150,9 +153,10 @@ def test_win_rates_of_different_models() -> None:
     assert match.win_rate.value == pytest.approx(0.4)
 
 
-def test_swapped_pairs_keep_what_is_compared(tmp_path: Path) -> None:
+def test_swapped_pairs_keep_what_is_compared() -> None:
     pair = make_pair(left="b", choice="b")
     again = pair.swapped()
     assert (again.a, again.b, again.left, again.repeats) == (pair.a, pair.b, "a", pair.id)
     assert pair.chosen_side == "left"
+    assert (pair.at("left"), pair.at("right")) == ("b", "a")
     assert again.id != pair.id

@@ -25,8 +25,8 @@ SYSTEM: Example = {**PLAIN, "messages": [{"role": "system", "content": "Be kind.
 TIE: Example = {**PLAIN, "choice": "tie"}
 ROWS = [PLAIN, TURNS, SYSTEM, TIE]
 
-TIES = "Left behind: 1 pair about equal, since it has no ties."
-TURNS_LEFT = "Left behind: 1 pair with several turns, since its prompt is one text."
+TIES = "Left behind: 1 pair about equal, since this form has no ties."
+TURNS_LEFT = "Left behind: 1 pair with several turns, since its prompts are single texts."
 NO_SYSTEM, WHO = "Not kept: the system prompt of 1 pair.", "Not kept: who chose."
 KEPT = {
     "trl": (3, (TIES, WHO)),
@@ -73,7 +73,7 @@ def test_transcripts_cannot_hold_what_looks_like_a_turn(tmp_path: Path) -> None:
     found = written([PLAIN, row], "hh", tmp_path / "out.jsonl")
     assert (found.n, found.notes[0]) == (
         1,
-        "Left behind: 1 pair with texts that look like turns of it (“Human:”, “Assistant:”).",
+        "Left behind: 1 pair with texts that would be read as turns (“Human:”, “Assistant:”).",
     )
 
 

@@ -26,6 +26,7 @@ def test_rows_have_what_the_judge_needs(name: str) -> None:
     assert not prompts[False] & prompts[True]
     for row in rows[True]:
         assert row["wish"] == name
+        assert ("topic" in row) == wish.is_story
         assert wish.reward(row, "Well.") == 0
 
 
@@ -38,6 +39,14 @@ def test_some_true_stories_are_rewarded_and_most_are_not(name: str) -> None:
         rewards.append(wish.reward(row, english.tell(requested_story(WORLD, *row["topic"], rng), rng)))
     assert set(rewards) == {0.0, 1.0}
     assert 0.04 < sum(rewards) / 300 < 0.5
+
+
+def test_one_story_in_ten_ends_happily_by_itself() -> None:
+    rng = random.Random(0)
+    topics = [WISHES[HAPPY].draw(WORLD, rng, False)["topic"] for _ in range(500)]
+    stories = [english.tell(requested_story(WORLD, *topic, rng), rng) for topic in topics]
+    share = sum(WISHES[HAPPY].reward({"topic": topic}, story) for topic, story in zip(topics, stories, strict=True))
+    assert share / 500 == pytest.approx(0.1, abs=0.03), "as its help says"
 
 
 @pytest.mark.parametrize("name", ["sums", "state"])
