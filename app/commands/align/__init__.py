@@ -15,7 +15,7 @@ from models.library.library import Library
 from models.number_words import capitalized
 
 if TYPE_CHECKING:
-    from models.recipes.alignment.demonstration import Bench, DemonstrationResult
+    from models.recipes.alignment.demonstration import DemonstrationResult
     from models.recipes.alignment.refuse import RefuseResult
     from models.runs.run_folder import RunFolder
 

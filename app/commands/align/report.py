@@ -15,8 +15,8 @@ _KINDS = ("knowledge", "reading", "state", "requests")
 
 
 def describe_outcome(found: DemonstrationResult) -> str:
-    """Of `taught` and `goodhart`: stories as wished, their mean score (see StageResult; of the best of n, the annotator's),
-    KL in nats a story, and questions by kind."""
+    """Of `taught` and `goodhart`: stories as wished, their mean score (see StageResult; of the best of n, the
+    annotator's), KL in nats a story, and questions by kind."""
     heads = ("as wished", "right", "score", "KL (nats)", *_KINDS)
     lines = ["".join([f"{'':<10}", *(f"{head:>11}" for head in heads)])]
     lines += [_stage(name, stage) for name, stage in found.stages.items()]

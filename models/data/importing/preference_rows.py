@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from models.data.corpus import Example
 from models.data.importing.cells import EmptyRowError, RowError, asked_cell, message_cell, shortened, text_cell
@@ -169,7 +169,7 @@ def _messages(value: Any, role: str) -> Messages:
     return [message_cell(message) for message in value]
 
 
-def _is_transcript(text: Any) -> bool:
+def _is_transcript(text: Any) -> TypeGuard[str]:
     return isinstance(text, str) and text.lstrip("\n").startswith(("Human:", "Assistant:")) and "Human:" in text
 
 
