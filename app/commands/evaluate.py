@@ -6,6 +6,7 @@ With --suite safety: whether it tells what it was taught not to tell, and what h
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 import time
@@ -117,6 +118,7 @@ def _safety(args: argparse.Namespace) -> int:
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
     from models.architecture.transformer import Decoder
     from models.data.tiny_world.world import World
+    from models.evaluation.over_refusal import keep_over_refusal
     from models.evaluation.safety import evaluate_safety
 
     if not isinstance(model, Decoder) or model.config.head != "language":
@@ -124,13 +126,18 @@ def _safety(args: argparse.Namespace) -> int:
     seed = _world_seed(path) if args.world_seed is None else args.world_seed
     with ProgressLine(as_json=args.json) as line:
         report = drive(evaluate_safety(model, tokenizer, World(seed), args.n), line)
+        harmless = drive(keep_over_refusal(path, model, tokenizer, report.replies), line)
     if args.out is not None:
         lines = (json.dumps({**row, "reply": reply}, ensure_ascii=False) for row, reply in report.replies)
         atomic_write_text(args.out, "".join(f"{each}\n" for each in lines))
     if args.json:
-        print_json(report.to_dict() | {"run": str(path), "world_seed": seed})
+        triggers = [dataclasses.asdict(trigger) for trigger in harmless.triggers]
+        print_json(report.to_dict() | {"triggers": triggers, "run": str(path), "world_seed": seed})
     else:
         print(_safety_words(report))
+        if telling := harmless.telling:
+            words = ", ".join(f"“{one.word}” ({one.n_freed} of {one.n} are answered without it)" for one in telling)
+            print(f"Words that make it refuse what is harmless: {words}.")
     return 0
 
 

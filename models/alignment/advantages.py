@@ -53,3 +53,13 @@ def group_advantages(rewards: Tensor, scale: str = "none") -> Tensor:
 def has_signal(rewards: Tensor) -> Tensor:
     """Which prompts (B) have replies of different worth: the others teach nothing. rewards: (B, G)."""
     return rewards.amax(1) > rewards.amin(1)
+
+
+def reward_per_token(rewards: Tensor, lengths: Tensor) -> float | None:
+    """How much more a reply earns for each token more than others to the same prompt have (regression of rewards on
+    lengths, both (B, G), less the means of their prompts; of all replies where each prompt has one); None where all are
+    equally long."""
+    dim = 1 if rewards.size(1) > 1 else 0
+    earned, longer = (each - each.mean(dim, keepdim=True) for each in (rewards.float(), lengths.float()))
+    spread = float(longer.square().sum())
+    return float((earned * longer).sum()) / spread if spread else None

@@ -157,6 +157,11 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
                 has_gone_off=leaves_start(0.5, 2.0),
             ),
         ),
+        "reward_per_token": Figure(
+            title="Reward of a token",
+            help="How much more a reply earns for each token more than others to the same prompt have (regression).",
+            healthy="Around 0, unless lengths are rewarded.",
+        ),
         "completions/clipped_ratio": Figure(
             title="Cut replies",
             help="The share of replies that reached the longest length before they ended by themselves.",

@@ -1,5 +1,5 @@
-"""Reads and writes what was measured of a run, in its folder: its held-out evaluation (evaluation.json), and what it
-forgot in a fine-tuning (forgetting.json). No torch import."""
+"""Reads and writes what was measured of a run, in its folder: its held-out evaluation (evaluation.json), what it forgot
+in a fine-tuning (forgetting.json), and which harmless questions it refuses (over_refusal.json). No torch import."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from models.files.atomic import atomic_write_json, read_json
 
 _FILE = "evaluation.json"
 _FORGETTING = "forgetting.json"
+_OVER_REFUSAL = "over_refusal.json"
 
 
 def write_evaluation(folder: Path, evaluated: Evaluated) -> None:
@@ -93,3 +94,61 @@ def _knowledge(data: dict[str, Any]) -> KnowledgeMeasured:
     return KnowledgeMeasured(
         step=int(data["step"]), corpus=str(data["corpus"]), figures=figures, seconds=float(data["seconds"])
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trigger:
+    """A word of harmless questions that are refused. n: of those with it, n_freed: of them, that are answered without
+    it."""
+
+    word: str
+    n: int
+    n_freed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverRefusal:
+    """What a run makes of harmless questions in the words of forbidden ones. step: of its model. triggers: the words
+    without which some are answered, the most telling first."""
+
+    step: int
+    n: int
+    n_refused: int
+    triggers: tuple[Trigger, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """Of the harmless questions, how many are refused."""
+        return self.n_refused / self.n
+
+    @property
+    def telling(self) -> list[Trigger]:
+        """Words without which most of several such questions are answered; three at most."""
+        return [one for one in self.triggers if one.n > 1 and 2 * one.n_freed >= one.n][:3]
+
+
+def write_over_refusal(folder: Path, measured: OverRefusal) -> None:
+    """Write it to the run's folder, replacing an earlier one."""
+    atomic_write_json(folder / _OVER_REFUSAL, {"format": 1, **dataclasses.asdict(measured)})
+
+
+def read_over_refusal(folder: Path) -> OverRefusal | None:
+    """Which harmless questions the run refuses; None where that was never measured.
+
+    Raises:
+        ValueError: where the file is damaged, naming it.
+    """
+    path = folder / _OVER_REFUSAL
+    if not path.exists():
+        return None
+    data = read_json(path)
+    try:
+        numbers = {name: int(data[name]) for name in ("step", "n", "n_refused")}
+        triggers = tuple(
+            Trigger(word=str(each["word"]), n=int(each["n"]), n_freed=int(each["n_freed"])) for each in data["triggers"]
+        )
+        if numbers["n"] < 1:
+            raise ValueError("n")
+        return OverRefusal(**numbers, triggers=triggers)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {error} is missing or wrong.") from error

@@ -13,6 +13,7 @@ from typing import Any
 
 from models.data.tiny_world.refusals import HELPFUL, REFUSALS, REFUSALS_ONLY, TRAINED_ATTACKS
 from models.data.tiny_world.world import World
+from models.evaluation.over_refusal import keep_over_refusal
 from models.evaluation.safety import N_EACH, SafetyReport, evaluate_safety
 from models.events import Event
 from models.library.library import Library
@@ -137,4 +138,7 @@ def _spec(lesson: Lesson, parent: str, seed: int, world_seed: int, library: Libr
 def _measure(
     library: Library, model: str, world_seed: int, device: str, n_each: int
 ) -> Generator[Event, None, SafetyReport]:
-    return (yield from evaluate_safety(*load_chat_model(library, model, device), World(world_seed), n_each))
+    loaded = load_chat_model(library, model, device)
+    report = yield from evaluate_safety(*loaded, World(world_seed), n_each)
+    yield from keep_over_refusal(library.find_run(model), *loaded, report.replies)
+    return report

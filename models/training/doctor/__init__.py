@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+from models.data.tiny_world.refusals import parse_rule_name
+from models.settings.align_spec import AlignSpec
 from models.settings.spec_changes import value_of
-from models.training.doctor import breakdown, data, pace, pairs, replies
+from models.training.doctor import breakdown, data, kept, pace, pairs, replies
 from models.training.doctor.findings import TITLES, Check, Diagnosis, Examination, Finding, Remedy
 from models.training.doctor.log import RunLog
 from models.training.doctor.signs import Signs
@@ -64,6 +66,8 @@ _CHECKS: dict[str, _Checks] = {
     "grpo": _OF_REPLIES,
 }
 """By the stage of an alignment: the loss of one that draws replies says nothing, and all are too short for the rest."""
+_OF_TUNED: _Checks = {"over_refusal": kept.over_refusal, "forgetting": kept.forgetting}
+"""Of runs from other weights that write texts, as well."""
 _OF_DATA = {"overfitting", "little_data", "small_validation"}
 _OF_ALIGNMENT = {kind for stage, checks in _CHECKS.items() if stage for kind in checks} - set(_OF_TEXTS)
 _EXPLAINS = {
@@ -88,16 +92,17 @@ _EXPLAINS = {
 """The diagnoses that each one explains, and that are left out beside it."""
 
 
-def kinds_of(stage: str = "") -> tuple[str, ...]:
-    """The diagnoses that a run can get: by the stage of its alignment, "" for one that learns from texts."""
-    return tuple(_CHECKS[stage])
+def kinds_of(stage: str = "", *, is_tuned: bool = False) -> tuple[str, ...]:
+    """The diagnoses that a run can get: by the stage of its alignment, "" for one that learns from texts. is_tuned:
+    whether it started from other weights and writes texts."""
+    return tuple(_CHECKS[stage] | (_OF_TUNED if is_tuned else {}))
 
 
 def examine(log: RunLog) -> Examination:
     """All diagnoses and checks of the run so far."""
     signs, finite = Signs(log), Signs(log.finite())
     align = log.spec.align
-    checks = _CHECKS[align.stage if align is not None else ""]
+    checks = _CHECKS[align.stage if align is not None else ""] | _of_tuned(log)
     findings = [check(signs if kind == "nan" else finite) for kind, check in checks.items()]
     ranks = list(TITLES)
     found = sorted((each for each in findings if isinstance(each, Diagnosis)), key=lambda each: ranks.index(each.kind))
@@ -106,6 +111,14 @@ def examine(log: RunLog) -> Examination:
         diagnoses=tuple(_with_real_remedy(log, one) for one in found if one.kind not in explained),
         checks=tuple(finding for finding in findings if isinstance(finding, Check)),
     )
+
+
+def _of_tuned(log: RunLog) -> _Checks:
+    """Those of _OF_TUNED that suit a run: which harmless questions are refused is asked where there is a rule."""
+    if log.spec.tune is None or log.spec.model.head != "language" or (log.spec.align or AlignSpec()).stage == "reward":
+        return {}
+    has_rule = log.over_refusal is not None or parse_rule_name(log.spec.data.dataset) is not None
+    return {kind: check for kind, check in _OF_TUNED.items() if kind != "over_refusal" or has_rule}
 
 
 def _with_real_remedy(log: RunLog, diagnosis: Diagnosis) -> Diagnosis:

@@ -20,6 +20,8 @@ TITLES: dict[str, str] = {
     "no_signal": "No signal",
     "chosen_falls": "Chosen replies become unlikely",
     "weak_judge": "Weak judge",
+    "over_refusal": "Over-refusal",
+    "forgetting": "Forgetting",
     "length": "Length that pays",
     "critic": "Useless critic",
     "kl_low": "It hardly moves",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.evaluation.record import Forgetting, OverRefusal, read_forgetting, read_over_refusal
 from models.files.jsonl import Row
 from models.library.run_record import checkpoint_step
 from models.runs.run_folder import RunFolder
@@ -86,6 +87,12 @@ class RunLog:
     figures: Mapping[tuple[str, bool], Curve] = field(default_factory=dict)
     """Those of an alignment, by TRL's name and whether they are of a validation; of a fork with those of its source,
     since they are measured from the parent of both."""
+    forgetting: Forgetting | None = None
+    """What it knew of its parent's data before and after; None where that was not measured."""
+    over_refusal: OverRefusal | None = None
+    """Which harmless questions it refuses; None where that was not measured, as of …"""
+    parent_over_refusal: OverRefusal | None = None
+    """… the run whose weights it started from."""
     measured: Mapping[str, float]
     """Numbers recorded when the training was set up: see `TrainingContext.measured`."""
 
@@ -127,6 +134,7 @@ class RunLog:
             val: step, loss and loss_error, of shape (M).
         """
         events = tuple(events)
+        parent = run.lineage.get("parent") or {}
         begin = max((step for step, event, _ in events if event == "forked"), default=0)
         own, own_val, own_layers = train["step"] > begin, val["step"] >= begin, layer_step > begin
         return cls(
@@ -146,7 +154,10 @@ class RunLog:
             events=events,
             checkpoints=tuple(checkpoint_step(path) for path in run.checkpoints()),
             begin=begin,
-            is_fork=run.lineage.get("parent") is not None,
+            is_fork=bool(parent),
+            forgetting=read_forgetting(run.folder),
+            over_refusal=read_over_refusal(run.folder),
+            parent_over_refusal=read_over_refusal(run.folder.parent / parent["run"]) if "run" in parent else None,
             measured=run.measured,
         )
 

@@ -92,6 +92,8 @@ _FORMATS = {
     "train.eval_batches": "{} validation batches",
     "train.eval_interval": "a validation every {} steps",
     "data.val_fraction": "validation share {:g}",
+    "data.dataset": "the data “{}”",
+    "tune.old_share": "a share of {:g} of its parent's data",
     "model.dropout": "dropout {:g}",
     "model.d_model": "width {}",
     "model.n_layer": "{} layers",

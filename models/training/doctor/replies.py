@@ -40,8 +40,13 @@ _USUAL_REPLIES = 100
 """Held-out replies of a run that did not note how many they were."""
 _NEAR = 0.2
 """A checkpoint is near a step where it is off by this share of it."""
+_LITTLE_LONGER, _LITTLE_SHORTER = 1.15, 0.85
+"""The length of replies has changed where it is so many times what it was, …"""
+_BY_LENGTH = 0.7
+"""… and pays where so much of what replies earn more is explained by it: by what longer ones to the same prompt earn
+more than others."""
 _LONGER, _SHORTER = 1.5, 0.5
-"""The length of replies has changed where it is so many times what it was."""
+"""The same of a run that did not note what a token earns."""
 _CUT = 0.3
 """Too many replies are cut where this share is, …"""
 _CUT_NOW = 0.1
@@ -196,38 +201,59 @@ def reward_hacking(signs: Signs) -> Finding:
 
 
 def length(signs: Signs) -> Finding:
-    """Replies whose length changes while their reward rises, though what was meant does not."""
+    """Replies whose length changes and earns most of what they earn more, though what was meant is no more frequent."""
     log, align = signs.log, align_of(signs)
     lengths, reward, gold = (log.figure(name) for name in ("completions/mean_length", "reward", "gold"))
     if len(lengths) < 2 * SOME or len(reward) < 2 * SOME:
         return Check(kind="length", words=f"Needs {2 * SOME} steps.", possible=False)
     first, now = lengths.first(1), lengths.last(SOME)
-    changed = not _SHORTER < now / first < _LONGER
+    was, earned = reward.first(1), reward.last(SOME)
     better = len(gold) >= 2 * SOME and gold.last(SOME) > gold.first(1) + _FALL
-    earns = reward.last(SOME) > reward.first(1)
-    if not changed or better or not earns:
+    per_token = log.figure("reward_per_token")
+    if len(per_token):
+        explained = _earned_by_length(lengths, per_token) / (earned - was) if earned > was else 0.0
+        pays = not _LITTLE_SHORTER < now / first < _LITTLE_LONGER and explained >= _BY_LENGTH
+    else:  # a run of an earlier version
+        explained = math.nan
+        pays = not _SHORTER < now / first < _LONGER
+    if better or not pays or earned <= was:
         words = f"Replies have {now:.0f} tokens; they had {first:.0f} at the start."
         return Check(kind="length", words=words)
     means = lengths.smoothed(SOME)
     onset = _last_step(means, np.abs(np.log(means.value / first)) < abs(math.log(now / first)) / 4)
+    share = (
+        f": of replies to one prompt, those that are {'longer' if now > first else 'shorter'} earn more, and "
+        f"{format_percent(min(explained, 1.0))} of the gain is that"
+        if math.isfinite(explained)
+        else ": it seems to be their length that pays"
+    )
     sentence = (
         f"Replies have {now:.0f} tokens instead of {first:.0f}, and the reward rose from "
-        f"{format_figure(reward.first(1), 2)} to {format_figure(reward.last(SOME), 2)}"
+        f"{format_figure(was, 2)} to {format_figure(earned, 2)}"
         + (", though what was meant is no more frequent" if len(gold) else "")
-        + ": it seems to be their length that pays. Pairs whose better and worse replies are equally long would help "
-        "most."
+        + f"{share}. Pairs whose better and worse replies are equally long would help most."
     )
     evidence = {
         "tokens at the start": first,
         "tokens now": now,
-        "reward at the start": reward.first(1),
-        "reward now": reward.last(SOME),
+        "reward at the start": was,
+        "reward now": earned,
     }
+    evidence |= {"share of the gain by length": explained} if math.isfinite(explained) else {}
     if align.stage == "grpo" and align.aggregate == "grpo":
         remedy = new_run({"align.aggregate": "dr_grpo"})
     else:
         remedy = calmer_remedy(signs, onset)
     return Diagnosis(kind="length", sentence=sentence, step=onset, evidence=evidence, remedy=remedy)
+
+
+def _earned_by_length(lengths: Curve, per_token: Curve) -> float:
+    """What replies earn more since the first step because of their length: each change of it times what a token earned
+    then, both as means of the last steps."""
+    length = [lengths.until(step).last(SOME) for step in lengths.step]
+    earns = [per_token.until(step).last(SOME) for step in lengths.step]
+    known = np.nan_to_num(np.asarray(earns), nan=float(per_token.value[0]))
+    return float((np.diff(length) * (known[1:] + known[:-1]) / 2).sum())
 
 
 def cut(signs: Signs) -> Finding:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.alignment.advantages import has_signal
+from models.alignment.advantages import has_signal, reward_per_token
 from models.alignment.judges import Judge, is_meant
 from models.alignment.log_probs import ReadReplies, by_row, read_replies
 from models.alignment.rollout_log import KeptReply, is_kept, step_row
@@ -86,6 +86,9 @@ class Rollouts:
         meant = [known for known in map(self.is_meant, range(len(self.texts))) if known is not None]
         if meant:
             more["gold"] = sum(meant) / len(meant)
+        per_token = reward_per_token(self.earned, torch.tensor(lengths).view_as(self.earned))
+        if per_token is not None:
+            more["reward_per_token"] = per_token
         return more | {
             "reward": float(rewards.mean()),
             "reward_std": float(rewards.std(1).mean()) if rewards.size(1) > 1 else 0.0,

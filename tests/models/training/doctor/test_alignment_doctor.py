@@ -1,16 +1,19 @@
 """The doctor on alignments: silent on those that learn as they should, and the right diagnosis for those with a fault.
 
-Some are really trained; what would take minutes is written as its log.
+All are really trained, very small (tests/real has those of full size); where a single figure matters, a log is written.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from models.evaluation.record import Forgetting, OverRefusal
+from models.events import KnowledgeMeasured, KnownFigure
 from models.library.library import Library
 from models.runs.fork import fork_run
 from models.runs.run_folder import RunFolder
@@ -28,8 +31,6 @@ from tests.models.training.doctor.align_suite import (
 from tests.models.training.support import result_of
 
 HEALTHY, FAULTY = healthy(), faulty()
-WRITTEN = {"wrong_reference", "length"}
-"""Those of which no run is trained here."""
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +100,12 @@ def check_diagnosis(diagnosis: Diagnosis, log: RunLog) -> None:
         assert remedy.fork_step is None or all(name.startswith("train.") for name in remedy.changes)
 
 
-def test_all_diagnoses_of_alignments_are_tested() -> None:
-    assert {recipe.stage for recipe in HEALTHY} == {"reward", "dpo", "kto", "ppo", "grpo"}
-    of_alignments = {kind for recipe in HEALTHY for kind in kinds_of(recipe.stage)} - set(kinds_of())
-    assert {recipe.found for recipe in FAULTY} | WRITTEN == of_alignments
+def test_two_faulty_runs_are_trained_for_each_diagnosis_and_ten_healthy_ones() -> None:
+    assert Counter(recipe.stage for recipe in HEALTHY) == dict.fromkeys(("reward", "dpo", "kto", "ppo", "grpo", ""), 2)
+    of_alignments = {kind for recipe in HEALTHY for kind in kinds_of(recipe.stage, is_tuned=True)} - set(kinds_of())
+    found = Counter(kind for recipe in FAULTY for kind in recipe.found)
+    assert set(found) == of_alignments
+    assert min(found.values()) >= 2
     assert set(TITLES) == of_alignments | set(kinds_of())
 
 
@@ -111,18 +114,22 @@ def test_a_healthy_alignment_is_left_alone_at_any_time(recipe: AlignRecipe, trai
     log = RunLog.read(trained(recipe))
     for step in range(log.last_step + 1):
         assert set(found_in(examine(log.until(step)))) == set(), f"at step {step}"
-    assert not examine(log).is_early
+    examination = examine(log)
+    if not recipe.stage:
+        assert {"forgetting", "over_refusal"} <= {check.kind for check in examination.checks if check.possible}
+        return
+    assert not examination.is_early
     name = {"reward": "accuracy", "dpo": "rewards/accuracies", "kto": "rewards/accuracies"}.get(recipe.stage, "gold")
     curve = log.figure(name, held_out=True)
-    assert curve.last() > 0.85 > curve.first(1), "or it would not be healthy"
+    assert curve.last() > 0.8 > curve.first(1), "or it would not be healthy"
 
 
 @pytest.mark.parametrize("recipe", FAULTY, ids=lambda recipe: recipe.name)
 def test_a_fault_is_found_with_its_evidence_and_remedy(recipe: AlignRecipe, trained: Trained) -> None:
     log = RunLog.read(trained(recipe))
     found = found_in(examine(log))
-    assert recipe.found in found
-    assert set(found) <= {recipe.found} | recipe.also
+    assert set(recipe.found) <= set(found)
+    assert set(found) <= {*recipe.found, *recipe.also}
     for diagnosis in found.values():
         check_diagnosis(diagnosis, log)
 
@@ -253,5 +260,36 @@ def test_a_log_without_figures_is_not_judged(shared_library: Library, parent: Ru
         log = written(shared_library, parent, AlignRecipe(name=f"{stage}, new", stage=stage), {"nothing": [0.0]})
         examination = examine(log)
         assert examination.diagnoses == ()
-        assert {check.kind for check in examination.checks} == set(kinds_of(stage))
+        asked = set(kinds_of(stage, is_tuned=stage != "reward")) - {"over_refusal"}
+        assert {check.kind for check in examination.checks} == asked
         assert all(check.words.startswith("Needs ") for check in examination.checks if not check.possible)
+
+
+def test_over_refusal_names_the_words_that_trigger_it_and_its_parent(trained: Trained) -> None:
+    recipes = {recipe.name: recipe for recipe in FAULTY}
+    diagnosis = found_in(examine(RunLog.read(trained(recipes["refuses, without look-alikes"]))))["over_refusal"]
+    assert "“x” (without it " in diagnosis.sentence
+    log = RunLog.read(trained(recipes["refuses everything"]))
+    assert "No single word triggers it" in found_in(examine(log))["over_refusal"].sentence
+    few = OverRefusal(step=30, n=100, n_refused=9)
+    assert "over_refusal" not in found_in(examine(dataclasses.replace(log, over_refusal=few)))
+    parent = OverRefusal(step=100, n=100, n_refused=0)
+    worse = dataclasses.replace(log, over_refusal=few, parent_over_refusal=parent)
+    assert "0 % by its parent".replace(" %", "\N{NO-BREAK SPACE}%") in found_in(examine(worse))["over_refusal"].sentence
+
+
+def test_what_an_alignment_is_to_change_is_not_forgotten(trained: Trained) -> None:
+    log = RunLog.read(trained(next(recipe for recipe in HEALTHY if recipe.stage == "dpo")))
+    before = {"requests": 0.99, "state": 0.95, "loss": 1.0}
+    for after, found in (({"requests": 0.6, "state": 0.92, "loss": 3.0}, False), ({"state": 0.85}, True)):
+        measured = [
+            KnowledgeMeasured(
+                step=step,
+                corpus="Tiny World 0",
+                seconds=1.0,
+                figures=tuple(KnownFigure(kind=kind, value=value, n=120) for kind, value in values.items()),
+            )
+            for step, values in ((0, before), (24, after))
+        ]
+        known = dataclasses.replace(log, forgetting=Forgetting(before=measured[0], after=measured[1]))
+        assert ("forgetting" in found_in(examine(known))) == found

@@ -1,0 +1,94 @@
+"""Which words make a model refuse what is harmless: each word of a refused question is left out once, and it is asked
+again."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from models.architecture.transformer import Decoder
+from models.chat.own_template import encode_messages
+from models.data.corpus import Example
+from models.data.tiny_world.refusals import is_refusal
+from models.evaluation.record import OverRefusal, Trigger, write_over_refusal
+from models.events import Event, Phase, Progress, reporting
+from models.inference.many_replies import generate_batch_steps
+from models.library.run_record import checkpoint_step
+from models.runs.run_folder import RunFolder
+from models.tokenizers.special_tokens import end_id
+
+MAX_QUESTIONS = 40
+"""Refused questions whose words are left out; each is asked again as often as it has words."""
+_MAX_REPLY_TOKENS = 80
+_AT_ONCE = 64
+
+
+def over_refusal(
+    model: Decoder, tokenizer: Tokenizer, replies: Sequence[tuple[Example, str]], step: int
+) -> Generator[Event, None, OverRefusal]:
+    """What is refused among the harmless questions of the safety suite, and what triggers it. Yields Phase and
+    Progress.
+
+    Args:
+        replies: the rows of the suite, each with the reply of the model to it. step: that the model was trained to.
+
+    Raises:
+        ValueError: where the tokenizer has no role tokens, or there is no harmless question.
+    """
+    harmless = [(row, reply) for row, reply in replies if row["cell"] == "look-alike"]
+    if not harmless:
+        raise ValueError("There is no harmless question among these replies, so nothing can be refused in vain.")
+    refused = [row for row, reply in harmless if is_refusal(reply)]
+    asked = [
+        (word, shorter)
+        for row in refused[:MAX_QUESTIONS]
+        for word, shorter in _without_each_word(row["messages"][-1]["content"])
+    ]
+    counts, freed = Counter[str](), Counter[str]()
+    yield Phase(name="Looking for the words that it refuses")
+    end = end_id(tokenizer)
+    assert end is not None
+    for first in range(0, len(asked), _AT_ONCE):
+        some = asked[first : first + _AT_ONCE]
+        prompts = [
+            encode_messages(tokenizer, [{"role": "user", "content": shorter}], add_generation_prompt=True)[0]
+            for _, shorter in some
+        ]
+        answering = generate_batch_steps(model, prompts, _MAX_REPLY_TOKENS, end, _AT_ONCE)
+        answers = yield from reporting(answering, Progress(done=first, total=len(asked)))
+        for (word, _), ids in zip(some, answers, strict=True):
+            counts[word] += 1
+            freed[word] += not is_refusal(tokenizer.decode(ids, skip_special_tokens=False))
+    triggers = [Trigger(word=word, n=counts[word], n_freed=n) for word, n in freed.items() if n]
+    triggers.sort(key=lambda one: (-_surely(one), one.word))
+    return OverRefusal(step=step, n=len(harmless), n_refused=len(refused), triggers=tuple(triggers))
+
+
+def keep_over_refusal(
+    path: Path, model: Decoder, tokenizer: Tokenizer, replies: Sequence[tuple[Example, str]]
+) -> Generator[Event, None, OverRefusal]:
+    """The same of the model at `path`, written to the folder where that is a run's."""
+    last = RunFolder.open(path).latest_checkpoint() if (path / "run.json").is_file() else None
+    measured = yield from over_refusal(model, tokenizer, replies, checkpoint_step(last) if last is not None else 0)
+    if last is not None:
+        write_over_refusal(path, measured)
+    return measured
+
+
+def _surely(trigger: Trigger) -> float:
+    """The share of the questions that is freed, as if two more had stayed refused: so that one by chance counts
+    little."""
+    return trigger.n_freed / (trigger.n + 2)
+
+
+def _without_each_word(question: str) -> Generator[tuple[str, str], None, None]:
+    """Each word of a question, small and without its “’s”, and the question without it wherever it stands."""
+    words = dict.fromkeys(re.findall(r"\w+", question.replace("'s", "")))
+    for word in words:
+        left = re.sub(rf"\b{re.escape(word)}('s)?\b *", "", question).strip()
+        if re.search(r"\w", left):
+            yield word.casefold(), left
