@@ -16,7 +16,7 @@ from app.session.run_history import RunHistory
 from app.training.shown_run import ShownRun
 from models.alignment.figures import figure_of
 from models.number_words import with_minus
-from models.training.doctor import Diagnosis
+from models.training.doctor import SHOWN_BY, Diagnosis
 
 GRAVE = frozenset({"nan", "divergence", "exploding", "dead"})
 """Kinds that leave no useful model."""
@@ -25,24 +25,8 @@ _CURVES = {
     **dict.fromkeys(("overfitting", "little_data", "small_validation"), ("Validation loss", "val", "loss")),
 }
 _LOSS = ("Training loss", "train", "loss")
-_FIGURES = {
-    "reward_hacking": ("gold",),
-    "large_updates": ("policy/clipfrac_avg",),
-    "kl_high": ("kl",),
-    "collapse": ("entropy",),
-    "cut": ("completions/clipped_ratio",),
-    "no_signal": ("frac_reward_zero_std",),
-    "chosen_falls": ("logps/chosen_change",),
-    "weak_judge": ("accuracy",),
-    "length": ("completions/mean_length",),
-    "critic": ("val/explained_variance",),
-    "kl_low": ("kl", "rewards/margins"),
-    "pairs_unlearned": ("rewards/accuracies",),
-    "wrong_reference": ("kl", "rewards/margins"),
-}
-"""What is drawn of an alignment: the first one that the run has."""
-
-
+_WITHOUT_CURVE = frozenset({"forgetting", "over_refusal"})
+"""Measured once or twice in a run."""
 _WIDTH, _HEIGHT = 176, 56
 _WIDE_SPAN = 50.0
 """Values that differ by more than this factor are drawn on a logarithmic scale."""
@@ -138,7 +122,9 @@ class DiagnosisCard(QFrame):
 
 def _curve(kind: str, history: RunHistory) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
     """The name of what is drawn beside a diagnosis, its steps and its values; a figure where it is often measured."""
-    for name in _FIGURES.get(kind, ()):
+    if kind in _WITHOUT_CURVE:
+        return "", np.zeros(0), np.zeros(0)
+    for name in SHOWN_BY.get(kind, ()):
         for is_validation in (False, True):
             table = history.figures.get((name, is_validation))
             if table is not None:

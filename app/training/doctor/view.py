@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
-import numpy as np
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from app.kit.basics import EmptyState, column, frame, label, scrolling
 from app.kit.theme import SPACE, ThemeProvider
-from app.session.run_history import RunHistory
 from app.training.doctor.diagnosis_card import DiagnosisCard
+from app.training.examining import RunExaminer
 from app.training.shown_run import ShownRun
-from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.number_words import format_count
-from models.runs.run_folder import RunFolder
-from models.training.doctor import TITLES, Check, Diagnosis, Examination, Remedy, RunLog, examine
-from models.training.doctor.log import curve_of
+from models.training.doctor import TITLES, Check, Diagnosis, Examination, Remedy
 
 _EMPTY = ("Nothing to examine yet", "The doctor reads the log of a run, step by step.")
 _WIDEST = 880
@@ -41,16 +36,13 @@ class DoctorView(QWidget):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._run: ShownRun | None = None
-        self._examined: ShownRun | None = None
-        self._stale = False
         self.cards: dict[str, DiagnosisCard] = {}
         self.heading = label("", "heading", wrap=True)
         self.summary = label("", "muted", wrap=True)
         self.checks = CheckList(theme)
-        self._task = LatestTask(self)
-        self._task.done.connect(self._on_examined)
-        self._task.failed.connect(self._on_failed)
+        self._examiner = RunExaminer(self)
+        self._examiner.examined.connect(self._on_examined)
+        self._examiner.failed.connect(self._on_failed)
         self._empty = EmptyState(*_EMPTY)
         self._build()
 
@@ -73,35 +65,25 @@ class DoctorView(QWidget):
         self._found.hide()
 
     def show_run(self, run: ShownRun) -> None:
-        """Examine another run."""
-        self._run = run
-        self._stale = False
-        if run.folder is None or run.spec is None or not len(run.history.train):
-            self._task.cancel()
-            why = run.history.empty_reason
-            self._show_empty(*(("Nothing to examine", why) if why else _EMPTY))
-            return
-        self._examine(run)
+        """Examine another run; a button of the one before would apply its remedy to this one."""
+        if run is not self._examiner.run:
+            self._show_cards(run, ())
+        self._say_unless(self._examiner.show_run(run))
 
     def refresh(self) -> None:
         """The run has grown: examine it again, after an examination in progress."""
-        if self._run is None:
-            return
-        if self._task.busy:
-            self._stale = True
-        else:
-            self.show_run(self._run)
+        self._say_unless(self._examiner.refresh())
 
-    def _examine(self, run: ShownRun) -> None:
-        assert run.folder is not None
-        self._examined = run
-        self._task.ask(partial(_examination, run, _Columns(run.history)))
+    def _say_unless(self, is_examined: bool) -> None:
+        run = self._examiner.run
+        if run is not None and not is_examined:
+            why = run.history.empty_reason
+            self._show_empty(*(("Nothing to examine", why) if why else _EMPTY))
 
     @Slot(object)
     def _on_examined(self, examination: Examination) -> None:
-        run = self._examined
-        if run is None or run is not self._run:
-            return
+        run = self._examiner.run
+        assert run is not None
         self._show_cards(run, examination.diagnoses)
         n = len(examination.diagnoses)
         made = sum(check.possible for check in examination.checks)
@@ -120,9 +102,6 @@ class DoctorView(QWidget):
             self._found.show()
         else:
             self._show_empty(*_EMPTY)
-        if self._stale:
-            self._stale = False
-            self.refresh()
 
     def _show_cards(self, run: ShownRun, diagnoses: tuple[Diagnosis, ...]) -> None:
         """Update cards in place, so that a button is not replaced while it is being pressed."""
@@ -147,38 +126,8 @@ class DoctorView(QWidget):
 
     @Slot(object)
     def _on_remedy(self, remedy: Remedy) -> None:
-        if self._examined is not None:
-            self.remedy_asked.emit(self._examined.id, remedy)
-
-
-class _Columns:
-    """A snapshot of the curves of a history, which may grow during the examination."""
-
-    def __init__(self, history: RunHistory) -> None:
-        self.train = {name: history.train[name] for name in ("step", "loss", "lr", "grad_norm")}
-        self.val = {name: history.val[name] for name in ("step", "loss", "loss_error")}
-        self.layers = history.layer_names
-        self.layer_step = history.layers["step"]
-        ratios = [history.layers[name] for name in self.layers]
-        self.update_ratio = np.stack(ratios, axis=1) if ratios else np.zeros((len(self.layer_step), 0))
-        self.figures = {key: curve_of(table["step"].copy(), table["value"]) for key, table in history.figures.items()}
-        self.events = tuple((mark.step, mark.event, mark.detail) for mark in history.marks)
-
-
-def _examination(run: ShownRun, columns: _Columns) -> Examination:
-    """Examine a run with these curves; ValueError names a damaged run.json."""
-    assert run.folder is not None
-    log = RunLog.of(
-        RunFolder.open(run.folder),
-        train=columns.train,
-        val=columns.val,
-        layer_step=columns.layer_step,
-        layers=columns.layers,
-        update_ratio=columns.update_ratio,
-        figures=columns.figures,
-        events=columns.events,
-    )
-    return examine(log)
+        if self._examiner.run is not None:
+            self.remedy_asked.emit(self._examiner.run.id, remedy)
 
 
 class CheckList(QWidget):

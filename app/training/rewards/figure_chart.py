@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from app.session.run_history import FIGURE_COLUMNS, Table
 from app.training.curves.loss_chart import ReferenceLine
 from app.training.curves.run_chart import Floats, RunChart, finite_between, span_of
 from app.training.curves.small_chart import format_number
-from models.alignment.figures import about, alarm_of, figure_of
+from models.alignment.figures import about, figure_of
 
 _DOT = "●"
 _NOT_YET = "The curve starts with the first steps."
@@ -93,7 +93,7 @@ class FigureChart(RunChart):
         self.alarm = label("look", "pill")
         set_role(self.alarm, "pill", tone="warning")
         self.head.addWidget(self.alarm)
-        self.alarms: dict[str, str] = {}
+        self.alarm.hide()
         self.smoothing = SMOOTHING
         names = " and ".join(each.words for each in series)
         self.chart.setAccessibleName(names)
@@ -135,6 +135,12 @@ class FigureChart(RunChart):
         self._restyle()
         self.draw(self.history, self.axis)
 
+    def show_alarms(self, said: Mapping[str, str]) -> None:
+        """Show what the doctor says of the run, by the figure that shows it."""
+        own = [said[each.name] for each in self.series if each.name in said]
+        self.alarm.setVisible(bool(own))
+        self.alarm.setToolTip(plain_tip("\n".join(own)))
+
     def show_reference(self, value: float, words: str, tip: str) -> None:
         """Draw a labelled line at a value, none where it is NaN."""
         self.reference.set_tip(tip)
@@ -154,7 +160,6 @@ class FigureChart(RunChart):
         if self._tall:
             self.chart.getPlotItem().setLabel("bottom", self.axis.title)
         below: Floats | float = 0.0
-        self.alarms = {}
         for series, drawn in zip(self.series, self._drawn, strict=True):
             steps, held_out = self._tables(series)
             x, values = self.axis.of_rows(steps), self._scale * steps["value"]
@@ -168,12 +173,7 @@ class FigureChart(RunChart):
             drawn.smooth.setVisible(bool(self.smoothing) and not self._stacked)
             drawn.val.setData(x_val, dots)
             drawn.points = [(x, values), (x_val, dots)]
-            says = alarm_of(series.name, steps["value"] if len(steps) else held_out["value"])
-            if says:
-                self.alarms[series.words] = says
             drawn.caption.setVisible(len(self.series) == 1 or len(steps) + len(held_out) > 0)
-        self.alarm.setVisible(bool(self.alarms))
-        self.alarm.setToolTip(plain_tip("\n".join(f"{name}: {says}" for name, says in self.alarms.items())))
         figure = self._figure
         if figure.low is not None and figure.high is not None:
             self.band.setRegion((self._scale * figure.low, self._scale * figure.high))

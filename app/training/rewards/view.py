@@ -19,10 +19,12 @@ from app.session.session import Session
 from app.training.curves.curve_choices import CurveChoices
 from app.training.curves.run_axis import RunAxis
 from app.training.curves.view import LinkedCharts, RedrawPause, RunMarks, chart_card
+from app.training.examining import RunExaminer
 from app.training.rewards.figure_chart import FigureChart, Series
 from app.training.shown_run import ShownRun
-from models.alignment.figures import alarm_of, figure_of, price
+from models.alignment.figures import price
 from models.number_words import format_duration, format_percent
+from models.training.doctor import SHOWN_BY, Diagnosis, Examination
 
 _HEADLINES = ("reward", "objective/scores", "rewards/margins", "accuracy")
 """What is optimized, by stage: the first one that a run has."""
@@ -44,7 +46,7 @@ _SMALL = (
 )
 """The charts beside, in this order; those of other figures follow."""
 _UNDRAWN = frozenset({"sampling/logp_difference", "held_out/pairs", "held_out/replies"})
-"""Always the same, or nearly zero: only their alarms are shown."""
+"""Always the same, or nearly zero."""
 _LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 4
 """Minimum heights of all, a tall and a small chart, in lines of text; where they do not fit, the view scrolls."""
 _NOTHING = "It shows the reward beside what is meant, from the first step on."
@@ -89,6 +91,9 @@ class RewardsView(QWidget):
         self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
         self._empty = EmptyState("Nothing measured yet", _NOTHING)
         self._pages = Pages({"empty": lambda: self._empty, "charts": self._make_page})
+        self._found: tuple[Diagnosis, ...] = ()
+        self._examiner = RunExaminer(self)
+        self._examiner.examined.connect(self._on_examined)
         self._pause = RedrawPause(self)
         self._pause.over.connect(self.refresh)
         bar = row(self.position, self.choices, self.whole, self.export, spacing=SPACE)
@@ -192,7 +197,8 @@ class RewardsView(QWidget):
 
     def show_run(self, run: ShownRun) -> None:
         """Show a run's figures."""
-        self._run, self.history = run, run.history
+        self._run, self.history, self._found = run, run.history, ()
+        self._examiner.show_run(run)
         self._pause.skip()
         self.export.name = f"{run.name or 'run'} rewards"
         self._on_pointed(None)
@@ -204,6 +210,7 @@ class RewardsView(QWidget):
         """Redraw, at once or after a pause that leaves the training enough time."""
         if self._pause.begin_redraw():
             self._draw()
+            self._examiner.refresh()
             if len(self.history.train) > 1:
                 self._pause.end_redraw()
 
@@ -240,18 +247,27 @@ class RewardsView(QWidget):
             "whose replies do is at least so far from it.",
         )
 
+    @Slot(object)
+    def _on_examined(self, examination: Examination) -> None:
+        self._found = examination.diagnoses
+        self._show_alarms()
+
     def _show_alarms(self) -> None:
-        said = {name: says for chart in self.charts for name, says in chart.alarms.items()}
-        for name in _UNDRAWN & self._names:
-            table = self.history.figures.get((name, False))
-            if table is not None and (says := alarm_of(name, table["value"])):
-                said[figure_of(name).title] = says
-        self._alarm_words.setText("\n".join(f"{name}: {says}" for name, says in said.items()))
+        """What the doctor says, above the charts and at the one that shows it."""
+        said = {each.kind: f"{each.title}: {each.sentence}" for each in self._found}
+        at = {}
+        for kind, words in said.items():
+            shown = next((name for name in SHOWN_BY.get(kind, ()) if name in self._names), None)
+            if shown is not None:
+                at[shown] = f"{at[shown]}\n{words}" if shown in at else words
+        for chart in self.charts:
+            chart.show_alarms(at)
+        self._alarm_words.setText("\n".join(said.values()))
         self.alarms.setVisible(bool(said))
 
     @property
     def alarm_words(self) -> str:
-        """What is wrong, a line for each figure."""
+        """What is wrong, a line for each diagnosis."""
         return self._alarm_words.text()
 
     def _show_whole(self) -> None:

@@ -9,11 +9,11 @@ from models.data.tiny_world.refusals import parse_rule_name
 from models.settings.align_spec import AlignSpec
 from models.settings.spec_changes import value_of
 from models.training.doctor import breakdown, data, kept, pace, pairs, replies
-from models.training.doctor.findings import TITLES, Check, Diagnosis, Examination, Finding, Remedy
+from models.training.doctor.findings import SHOWN_BY, TITLES, Check, Diagnosis, Examination, Finding, Remedy
 from models.training.doctor.log import RunLog
 from models.training.doctor.signs import Signs
 
-__all__ = ["TITLES", "Check", "Diagnosis", "Examination", "Remedy", "RunLog", "examine", "kinds_of"]
+__all__ = ["SHOWN_BY", "TITLES", "Check", "Diagnosis", "Examination", "Remedy", "RunLog", "examine", "kinds_of"]
 
 _Checks = dict[str, Callable[[Signs], Finding]]
 

@@ -35,6 +35,23 @@ TITLES: dict[str, str] = {
 }
 """All diagnoses by kind, the most severe first."""
 
+SHOWN_BY: dict[str, tuple[str, ...]] = {
+    "reward_hacking": ("gold",),
+    "large_updates": ("policy/clipfrac_avg",),
+    "kl_high": ("kl",),
+    "collapse": ("entropy",),
+    "cut": ("completions/clipped_ratio",),
+    "no_signal": ("frac_reward_zero_std",),
+    "chosen_falls": ("logps/chosen_change",),
+    "weak_judge": ("accuracy",),
+    "length": ("completions/mean_length",),
+    "critic": ("val/explained_variance",),
+    "kl_low": ("kl", "rewards/margins"),
+    "pairs_unlearned": ("rewards/accuracies",),
+    "wrong_reference": ("kl", "rewards/margins"),
+}
+"""The figure of an alignment that shows a problem: the first one that the run has."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Remedy:

@@ -18,6 +18,8 @@ from app.training.tab import TrainingTab
 from models.alignment.rollout_log import KeptGroup, KeptReply
 from models.files.jsonl import read_rows
 from models.number_words import with_minus
+from models.runs.run_folder import RunFolder
+from models.training.doctor import RunLog, examine
 from tests.app.heard import Heard, Until
 
 
@@ -84,13 +86,15 @@ def test_figures_are_those_of_the_log_and_say_what_they_are(
     assert columns["kl"].tolist()[1:] == [row["figures"]["kl"] for row in steps]
 
 
-def test_alarms_are_named_on_top(tab: TrainingTab, run_id: str, until: Until) -> None:
+def test_alarms_are_what_the_doctor_says(tab: TrainingTab, session: Session, run_id: str, until: Until) -> None:
     view = rewards_of(tab, run_id, until)
-    names = {row.split(":")[0] for row in view.alarm_words.splitlines()}
-    assert "Cut replies" in names, "twelve bytes are too few for a story"
+    until(lambda: view.alarm_words != "")
+    found = examine(RunLog.read(RunFolder.open(session.runs.find(run_id).folder))).diagnoses
+    assert view.alarm_words.splitlines() == [f"{each.title}: {each.sentence}" for each in found]
+    assert "Replies without an end" in {each.title for each in found}, "twelve bytes are too few for a story"
     chart = next(chart for chart in view.charts if chart.series[0].name == "completions/clipped_ratio")
     assert chart.alarm.isVisibleTo(chart)
-    assert "raise the longest reply" in chart.alarm.toolTip()
+    assert "are cut at 12 tokens before they end" in chart.alarm.toolTip()
     assert view.alarms.isVisibleTo(view)
 
 
