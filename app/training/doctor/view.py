@@ -68,6 +68,10 @@ class DoctorView(QWidget):
         """Examine another run; a button of the one before would apply its remedy to this one."""
         if run is not self._examiner.run:
             self._show_cards(run, ())
+            self.heading.setText("Examining…")
+            self.summary.setText("")
+            self.checks.set_checks(())
+            self._others.hide()
         self._say_unless(self._examiner.show_run(run))
 
     def refresh(self) -> None:

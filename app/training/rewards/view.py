@@ -255,7 +255,7 @@ class RewardsView(QWidget):
     def _show_alarms(self) -> None:
         """What the doctor says, above the charts and at the one that shows it."""
         said = {each.kind: f"{each.title}: {each.sentence}" for each in self._found}
-        at = {}
+        at: dict[str, str] = {}
         for kind, words in said.items():
             shown = next((name for name in SHOWN_BY.get(kind, ()) if name in self._names), None)
             if shown is not None:

@@ -65,7 +65,8 @@ def test_a_problem_is_a_card_whose_button_requests_the_remedy(
 
     healthy = train_spec(spec, library)
     view.show_run(shown(healthy))
-    until(lambda: not view.cards)
+    assert not view.cards, "its button would be of this run"
+    until(lambda: view.heading.text() != "Examining…")
     assert view.heading.text() in ("No problems found", "Too early to tell")
 
 
