@@ -180,6 +180,11 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
         reward_model = yield from open_parent(library, align.reward_model)
         check_reward_model(reward_model.config, reward_model.tokenizer, design, tokenizer, reward_model.name)
         align = dataclasses.replace(align, reward_model=reward_model.reference)
+    if align is not None and align.task == "prompts" and align.max_tokens >= design.context_length:
+        raise ValueError(
+            f"Replies of up to {align.max_tokens} tokens leave no room for a prompt in {parent.name!r}, whose context "
+            f"has {design.context_length} tokens: lower align.max_tokens."
+        )
     spec = dataclasses.replace(spec, model=design, tune=dataclasses.replace(tune, parent=parent.reference), align=align)
     _check(spec)
     n_new = tokenizer.get_vocab_size() - n_known

@@ -271,7 +271,8 @@ def cut(signs: Signs) -> Finding:
     if not (now > _CUT or (was_whole and now > _CUT_NOW)):
         return Check(kind="cut", words=f"{format_percent(1 - now, 1)} of the replies end by themselves.")
     means = curve.smoothed(n)
-    onset = _last_step(means, means.value <= max(_CUT_NOW / 2, 1.5 * first))
+    whole = means.value <= max(_CUT_NOW / 2, 1.5 * first)
+    onset = int(curve.step[0]) if first > _CUT else _last_step(means, whole)
     sentence = f"{format_percent(now)} of the replies are cut at {align.max_tokens} tokens before they end"
     longer = 2 * align.max_tokens
     fits = longer < log.spec.model.context_length

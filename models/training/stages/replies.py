@@ -115,7 +115,8 @@ class ReplyDrawer:
         self._end, self._total_steps = reply_end(context.tokenizer), total_steps
 
     def draw(self, prompts: Sequence[Prompt], step: int, n_replies: int, seed: int) -> Generator[Event, None, Rollouts]:
-        """`n_replies` rewarded replies to each prompt, which depend on (seed, step) and the weights alone."""
+        """`n_replies` rewarded replies to each prompt, which depend on (seed, step) and the weights alone; ValueError
+        where a reward is not finite."""
         began = time.perf_counter()
         seeds = reply_seeds(seed, step, len(prompts), n_replies)
         drawing = draw_batch(self.model, [prompt.ids for prompt in prompts], seeds, self._align.max_tokens, self._end)
@@ -135,6 +136,11 @@ class ReplyDrawer:
         texts = [reply_text(self._tokenizer, reply) for reply in replies]
         judging = self._judge.rewards(asked, replies, texts)
         earned = torch.tensor((yield from reporting(judging, MicroStep(step=step + 1, micro_step=micro_step))))
+        if not earned.isfinite().all():
+            raise ValueError(
+                "A reply earns a number that is not finite (NaN or infinite), so nothing can be learned from it: look "
+                "at what judges the replies."
+            )
         penalty = torch.tensor([0.0 if reply.ended else self._align.end_penalty for reply in replies])
         return Rollouts(
             prompts=asked,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -116,9 +117,30 @@ def test_rows_in_parts_are_the_whole(
     assert ends[0][0] > 0
 
 
+@pytest.mark.parametrize("stage", ["ppo", "grpo"])
+def test_a_reward_that_is_no_number_ends_the_training_with_what_was_learned_before(
+    library: Library, parent: RunFolder, reward: Callable[..., None], stage: str
+) -> None:
+    reward(share_of_a)
+    trainer = Trainer(run_of(library, parent, {"stage": stage}, checkpoint_interval=1, steps=3), library, device="cpu")
+    events = trainer.events()
+    while not isinstance(next(events), TrainMetrics):
+        pass
+    reward(lambda reply: math.nan)
+    with pytest.raises(ValueError, match=r"earns a number that is not finite \(NaN or infinite\)"):
+        list(events)
+    run = RunFolder.open(trainer.run.folder)
+    assert run.status == "failed"
+    assert [path.name for path in run.checkpoints()] == ["step-00000001"]
+
+
 def test_mistakes_are_sentences(library: Library, parent: RunFolder) -> None:
     with pytest.raises(ValueError, match="so no reply fits the context"):
         train(run_of(library, parent, {"max_tokens": 120}), library)
+    known = library.list_runs()
+    with pytest.raises(ValueError, match="leave no room for a prompt in 'small', whose context has 128 tokens"):
+        run_of(library, parent, {"max_tokens": 128})
+    assert library.list_runs() == known, "nothing is half written"
     with pytest.raises(ValueError, match=r"set train\.optimizer to adamw"):
         spec_of(library, parent, optimizer="muon", muon_lr=0.02)
     with pytest.raises(ValueError, match="set n_replies to 2 or more"):
