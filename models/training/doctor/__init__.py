@@ -42,7 +42,7 @@ _OF_REPLIES: _Checks = {
 }
 _OF_POLICY_PAIRS: _Checks = {
     "nan": breakdown.nan,
-    "divergence": breakdown.divergence,
+    "divergence": pairs.divergence,
     "exploding": breakdown.exploding,
     "wrong_reference": replies.wrong_reference,
     "reward_hacking": replies.reward_hacking,
@@ -56,7 +56,7 @@ _CHECKS: dict[str, _Checks] = {
     "": _OF_TEXTS,
     "reward": {
         "nan": breakdown.nan,
-        "divergence": breakdown.divergence,
+        "divergence": pairs.divergence,
         "exploding": breakdown.exploding,
         "weak_judge": pairs.weak_judge,
     },

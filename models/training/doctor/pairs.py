@@ -6,6 +6,7 @@ import math
 
 from models.number_words import format_percent
 from models.settings.align_spec import usual_align_train
+from models.training.doctor import breakdown
 from models.training.doctor.breakdown import format_figure
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.remedies import new_run
@@ -27,6 +28,15 @@ _USUAL_PAIRS = 100
 """Held-out pairs of a run that did not note how many they were."""
 _RECENT = 10
 """Steps: a batch has few pairs."""
+
+
+def divergence(signs: Signs) -> Finding:
+    """The same as of a text, where the loss is worse than at the start too: that of a few pairs varies much."""
+    finding = breakdown.divergence(signs)
+    if not isinstance(finding, Diagnosis) or finding.evidence["loss now"] > signs.first_loss:
+        return finding
+    lowest, now = (format_figure(finding.evidence[name]) for name in ("lowest loss", "loss now"))
+    return Check(kind="divergence", words=f"The smoothed loss is {now}; its lowest was {lowest}.")
 
 
 def chosen_falls(signs: Signs) -> Finding:

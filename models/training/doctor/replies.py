@@ -34,7 +34,7 @@ _DONE = 0.95
 """Where this share of the replies is right, they may be alike."""
 _FALL = 0.1
 """What was meant has become rarer where its share has fallen by so much …"""
-_ERRORS = 2.5
+_ERRORS = 2.0
 """… and by so many standard errors."""
 _USUAL_REPLIES = 100
 """Held-out replies of a run that did not note how many they were."""
