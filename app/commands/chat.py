@@ -197,7 +197,8 @@ class _Chat:
 
     def _best_reply(self, judge: RewardModel) -> str:
         """Of several replies the one with the highest score, printed; what it cost, on stderr."""
-        from models.alignment.best_replies import RepliesRanked, best_reply_events
+        from models.alignment.best_of import RepliesRanked
+        from models.alignment.best_replies import best_reply_events
 
         ranked: RepliesRanked | None = None
         request = ReplyRequest(

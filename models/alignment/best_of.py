@@ -1,4 +1,4 @@
-"""What best-of-n buys, for every n at once: of n replies that a model draws, the one that a score likes best.
+"""Best-of-n: of n replies that a model draws, the one that a score likes best; and what that buys, for every n at once.
 
 No torch import. Letters in shape comments: P prompts, N replies to each.
 """
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.events import Event
 
 Floats = NDArray[np.float64]
 
@@ -65,3 +67,22 @@ def _chosen(n: int, total: int) -> Floats:
     """How likely each of `total` ranked replies, the worst first, is the best of n: C(i - 1, n - 1) / C(total, n)."""
     below = [math.comb(i, n - 1) / math.comb(total, n) for i in range(total)]
     return np.asarray(below, np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredReply:
+    """A reply that was drawn. ids: with its end token, where it `ended` by itself. score: of the reward model, raw."""
+
+    text: str
+    score: float
+    ids: tuple[int, ...]
+    ended: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepliesRanked(Event):
+    """The replies that were drawn, the best first, and the seconds that drawing and scoring all of them took."""
+
+    replies: tuple[ScoredReply, ...]
+    draw_s: float
+    score_s: float

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
+from models.alignment.best_of import RepliesRanked, ScoredReply
 from models.alignment.log_probs import token_facts
 from models.alignment.reward_model import RewardModel
 from models.alignment.rollouts import reply_batch, reply_end, reply_seeds, reply_text
@@ -19,25 +19,6 @@ from models.inference.reply import ReplyRequest, ReplyStarted
 from models.inference.summarising import SummaryCache, prompt_events
 from models.number_words import format_count
 from models.tokenizers import IncrementalDecoder
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoredReply:
-    """A reply that was drawn. ids: with its end token, where it `ended` by itself. score: of the reward model, raw."""
-
-    text: str
-    score: float
-    ids: tuple[int, ...]
-    ended: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class RepliesRanked(Event):
-    """The replies that were drawn, the best first, and the seconds that drawing and scoring all of them took."""
-
-    replies: tuple[ScoredReply, ...]
-    draw_s: float
-    score_s: float
 
 
 def best_reply_events(

@@ -23,7 +23,7 @@ class MessageActions(QWidget):
         version_requested(message_id): show this version.
         keep_requested(message_ids): this version is better than these, which is to be kept as preferences.
         retry_requested(), continue_requested(), edit_requested(), copy_requested(), format_requested(),
-        reveal_requested()
+        reveal_requested(), drawn_requested()
     """
 
     version_requested = Signal(str)
@@ -34,6 +34,7 @@ class MessageActions(QWidget):
     copy_requested = Signal()
     format_requested = Signal()
     reveal_requested = Signal()
+    drawn_requested = Signal()
 
     def __init__(self, theme: ThemeProvider, *, of_reply: bool, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -61,6 +62,7 @@ class MessageActions(QWidget):
         self.reveal = button(
             "Show the right answer", theme, icon="eye", role="link", tip="Compare the reply with the known answer"
         )
+        self.drawn = button("", theme, icon="list-numbers", role="link")
         if not of_reply:
             self.retry.setToolTip("Ask for a reply")
         pairs = (
@@ -69,6 +71,7 @@ class MessageActions(QWidget):
             (self.edit, self.edit_requested),
             (self.copy, self.copy_requested),
             (self.format, self.format_requested),
+            (self.drawn, self.drawn_requested),
             (self.reveal, self.reveal_requested),
         )
         layout = QHBoxLayout(self)
@@ -82,6 +85,7 @@ class MessageActions(QWidget):
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignVCenter)
         layout.insertWidget(layout.indexOf(self.copy) + 1, self.keep, 0, Qt.AlignmentFlag.AlignVCenter)
         self.keep.hide()
+        self.drawn.hide()
 
     def _small(self, icon: str, tip: str = "", on_click: object = None) -> QPushButton:
         made = button("", self._theme, icon=icon, role="quiet-icon", tip=tip)
@@ -102,6 +106,7 @@ class MessageActions(QWidget):
             self.copy,
             self.keep,
             self.format,
+            self.drawn,
             self.reveal,
         )
 
@@ -134,6 +139,14 @@ class MessageActions(QWidget):
                 self._theme,
                 [(title, "scales", words, partial(self.keep_requested.emit, ids)) for title, ids in entries],
             )
+
+    def offer_drawn(self, n: int) -> None:
+        """Offer to look at all n replies among which this one was chosen; 0 where only it was drawn."""
+        self.drawn.setVisible(n > 0)
+        self.drawn.setText(f"All {n}")
+        words = f"See all {n} replies that were drawn, with their scores; another one can be taken"
+        self.drawn.setToolTip(words)
+        self.drawn.setAccessibleName(words)
 
     def _on_keep(self) -> None:
         others = tuple(id for i, id in enumerate(self._versions) if i != self._shown)

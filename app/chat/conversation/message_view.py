@@ -128,6 +128,8 @@ class MessageView(QWidget):
         buttons.continue_button.setVisible(generation is not None and generation.can_continue)
         if prompt is not None and not prompt.is_reply and not self.is_completion:
             buttons.offer_preference(is_edited=message.edited)
+        drawn = generation.drawn if generation is not None else None
+        buttons.offer_drawn(len(drawn.replies) if drawn is not None else 0)
         if is_new:
             self.gold.hide()
         buttons.reveal.setVisible(prompt is not None and bool(prompt.gold) and self.gold.isHidden())

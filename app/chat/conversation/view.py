@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVB
 
 from app.chat.archive.message_tree import Message
 from app.chat.conversation.conversation import Conversation
+from app.chat.conversation.drawn_window import DrawnWindow
 from app.chat.conversation.message_actions import MessageActions
 from app.chat.conversation.message_view import MessageView
 from app.chat.conversation.reply_captions import describe_progress
@@ -53,6 +54,8 @@ class ChatView(QScrollArea):
         super().__init__(parent)
         self._conversation, self._theme = conversation, theme
         self.messages: list[MessageView] = []
+        self.drawn_window: DrawnWindow | None = None
+        """Made when it is first asked for."""
         self._start = 0
         self._follow, self._can_reply, self._as_markdown = True, False, True
         self._to_end: int | None = None
@@ -209,9 +212,16 @@ class ChatView(QScrollArea):
         buttons.continue_requested.connect(lambda: conversation.continue_reply(id))
         buttons.keep_requested.connect(lambda others: conversation.keep_preference(id, others))
         buttons.format_requested.connect(self._on_format)
+        buttons.drawn_requested.connect(lambda: self.show_drawn(id))
         view.edited.connect(lambda text: conversation.edit(id, text))
         view.pressed.connect(lambda: self.message_pressed.emit(id))
         return view
+
+    def show_drawn(self, message_id: str) -> None:
+        """Open the window with all replies among which a message was chosen."""
+        if self.drawn_window is None:
+            self.drawn_window = DrawnWindow(self._conversation, self._theme, self)
+        self.drawn_window.show_message(message_id)
 
     @Slot()
     def _on_format(self) -> None:

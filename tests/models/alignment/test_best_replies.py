@@ -8,7 +8,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.alignment.best_replies import RepliesRanked, best_reply_events
+from models.alignment.best_of import RepliesRanked
+from models.alignment.best_replies import best_reply_events
 from models.alignment.reward_model import RewardModel
 from models.alignment.rollouts import draw_replies
 from models.architecture.transformer import AnyModel, Decoder, build_model
