@@ -43,6 +43,7 @@ class Conversation(QObject):
         reply_progressed(text): what is done before the reply can start, such as reading a long prompt.
         reply_appended(text): more text of the reply.
         reply_ended(message): the reply as it was saved; None where there was none.
+        ratings_changed(): replies may have other thumbs.
     """
 
     chat_changed = Signal()
@@ -51,6 +52,7 @@ class Conversation(QObject):
     reply_progressed = Signal(str)
     reply_appended = Signal(str)
     reply_ended = Signal(object)
+    ratings_changed = Signal()
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -67,6 +69,7 @@ class Conversation(QObject):
         self._phase = "Reading"
         self._save_timer = QTimer(self, interval=_SAVE_EVERY_MS)
         self._save_timer.timeout.connect(self._save_partial)
+        session.preferences.changed.connect(self.ratings_changed)
         session.chat.events_received.connect(self._on_events)
         session.chat.reply_ended.connect(self._on_reply_ended)
 
@@ -302,6 +305,22 @@ class Conversation(QObject):
         elif preferences.add(new, "preference") is not None:
             kept = "A preference was" if len(new) == 1 else f"{len(new)} preferences were"
             self._session.notices.say(f"{kept} added to “{preferences.name}” (see Compare).")
+
+    def rate(self, message_id: str, is_good: bool) -> None:
+        """Call a reply good or bad, in the current set of preferences; the same again takes that back."""
+        from models.data.preferences.store import Thumb
+
+        message, preferences = self.chat.message(message_id), self._session.preferences
+        if not message.content.strip():
+            self._session.notices.say("The reply is empty: there is nothing to rate.")
+            return
+        prompt = tuple(with_system(self.chat.read_for(message.parent), self.chat.prompting))
+        preferences.rate(Thumb(prompt=prompt, reply=_as_reply(message), is_good=is_good, message=message_id))
+
+    def rating(self, message_id: str) -> bool | None:
+        """Whether a reply was called good in the current set of preferences; None where nothing was said of it."""
+        thumb = self._session.preferences.thumb_of(message_id)
+        return None if thumb is None else thumb.is_good
 
     def _add(self, message: Message) -> None:
         self.chat_library.cancel_opening()  # the user has begun to write here

@@ -81,6 +81,12 @@ class MessageView(QWidget):
 
     # -- What it shows -------------------------------------------------------------------------------------------------
 
+    def show_rating(self, rating: bool | None) -> None:
+        """Show whether the reply was called good, None for neither, where it can be said of it."""
+        prompt = self._prompt
+        if self.message.is_reply and prompt is not None and not prompt.is_reply and not self.is_completion:
+            self.buttons.offer_rating(rating)
+
     def show_message(self, message: Message, versions: Sequence[Message], *, is_first: bool, has_reply: bool) -> None:
         """Show the complete message, and which of its versions it is.
 

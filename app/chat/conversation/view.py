@@ -68,6 +68,7 @@ class ChatView(QScrollArea):
             QShortcut(QKeySequence(keys), self, lambda pick=pick: self._press(pick))
         conversation.chat_changed.connect(self._on_chat_changed)
         conversation.path_changed.connect(self._show)
+        conversation.ratings_changed.connect(self._show_ratings)
         conversation.reply_started.connect(self._on_reply_started)
         conversation.reply_progressed.connect(self.set_note)
         conversation.reply_appended.connect(self._on_reply_appended)
@@ -180,12 +181,18 @@ class ChatView(QScrollArea):
                 versions = chat.siblings(message.id)
                 first, has_reply = self._start + i == 0, i + 1 < len(wanted)
                 view.show_message(message, versions, is_first=first, has_reply=has_reply)
+        self._show_ratings()
         self.earlier.setVisible(self._start > 0)
         n_earlier = self._start - self._page_start(self._start)
         self.earlier.setText(f"Show {format_count(n_earlier, 'earlier message')}")
         self._enable()
         self._order_stops()
         self.shown.emit()
+
+    @Slot()
+    def _show_ratings(self) -> None:
+        for view in self.messages:
+            view.show_rating(self._conversation.rating(view.message.id))
 
     def _arrange(self, wanted: Sequence[Message]) -> None:
         """Make a view for each message, in order; existing ones are reused."""
@@ -210,6 +217,7 @@ class ChatView(QScrollArea):
         buttons.version_requested.connect(conversation.show)
         buttons.retry_requested.connect(lambda: conversation.retry(id))
         buttons.continue_requested.connect(lambda: conversation.continue_reply(id))
+        buttons.rated.connect(lambda is_good: conversation.rate(id, is_good))
         buttons.keep_requested.connect(lambda others: conversation.keep_preference(id, others))
         buttons.format_requested.connect(self._on_format)
         buttons.drawn_requested.connect(lambda: self.show_drawn(id))
