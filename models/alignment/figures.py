@@ -210,7 +210,8 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
         "rewards/accuracies": Figure(
             title="Right order",
             help="The share of pairs of which the model has made the better reply likelier than the worse one, beyond "
-            "what its parent did.",
+            "what its parent did. Of replies that were rated alone: the share of good ones that became likelier and of "
+            "bad ones that became less likely.",
             healthy="60 to 90 %.",
             low=0.6,
             high=0.9,

@@ -171,9 +171,11 @@ class RunChoices(QScrollArea):
 
     def _task_problem(self) -> str:
         info, config, align = self.dataset, self.start.config or self._session.designs.current, self.align_spec
-        if align is not None and not self.draws and (info is None or info.corpus.task != align.task):
+        if align is not None and not self.draws and (info is None or info.corpus.task not in align.tasks):
+            rated = " or of rated replies" if "unpaired" in align.tasks else ""
             return (
-                "Pairs of replies come from a dataset of preferences: choose “A dataset” as the data, and one of them."
+                f"Pairs of replies come from a dataset of preferences{rated}: choose “A dataset” as the data, and one "
+                "of them."
             )
         if info is None:
             return ""
