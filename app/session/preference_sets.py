@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.remembered import Remembered
+from app.session.trash import Trash
 from app.session.undo import Step, Undo
 from app.worker.notices import Notices
 from models.library.library import Library
@@ -32,9 +34,13 @@ class PreferenceSets(QObject):
 
     changed = Signal()
 
-    def __init__(self, library: Library, remembered: Remembered, notices: Notices, undo: Undo, parent: QObject) -> None:
+    def __init__(
+        self, library: Library, remembered: Remembered, trash: Trash, notices: Notices, undo: Undo, parent: QObject
+    ) -> None:
         super().__init__(parent)
-        self._library, self._remembered, self._notices, self._undo = library, remembered, notices, undo
+        self._library, self._remembered, self._trash = library, remembered, trash
+        self._notices, self._undo = notices, undo
+        trash.restored.connect(self._on_restored)
         self.name = remembered.get(_CURRENT, DEFAULT_NAME)
         self._pairs: tuple[Pair, ...] | None = None
         self._thumbs: tuple[Thumb, ...] | None = None
@@ -69,6 +75,28 @@ class PreferenceSets(QObject):
     def choose(self, name: str) -> bool:
         """Make a set the current one; it is made with its first pair. Returns whether its name can be one."""
         return self._notices.attempt(lambda: self._choose(name))
+
+    def is_stored(self) -> bool:
+        """Whether the current set is in the library: it is made with its first pair or thumb."""
+        return self.current().folder.is_dir()
+
+    def rename(self, new_name: str) -> None:
+        """Rename the current set, which can be undone."""
+        before = self.name
+
+        def rename(name: str, to: str) -> bool:
+            return self._notices.attempt(lambda: self._rename(name, to))
+
+        if rename(before, new_name) and self.name != before:
+            after = self.name
+            words = f"renaming of preference set “{before}”"
+            self._undo.add("chat", Step(words, lambda: rename(after, before), lambda: rename(before, after)))
+
+    def delete(self) -> None:
+        """Move the current set to the trash, which can be undone; another one becomes current."""
+        if self.is_stored():
+            what = f"preference set “{self.name}”"
+            self._trash.offer_undo(what, self._delete((self.current().folder,)), self._delete)
 
     def refresh(self) -> None:
         """Read the current set again: other windows add to it, too."""
@@ -144,6 +172,28 @@ class PreferenceSets(QObject):
         self._thumbs = None
         self._remembered.set(_CURRENT, self.name)
         self.changed.emit()
+
+    def _rename(self, name: str, new_name: str) -> None:
+        from models.data.preferences.store import rename_set
+
+        after = rename_set(self._library, name, new_name)
+        if name == self.name:
+            self._choose(after)
+        else:
+            self.changed.emit()  # the names have changed
+
+    def _delete(self, folders: Sequence[Path]) -> Sequence[str]:
+        from models.data.preferences.store import list_sets
+
+        tokens = [token for folder in folders for token in self._trash.move(folder)]
+        if not self.is_stored():
+            self._choose(next(iter(list_sets(self._library)), DEFAULT_NAME))
+        return tokens
+
+    @Slot(str)
+    def _on_restored(self, kind: str) -> None:
+        if kind == "preference set":
+            self._choose(self.name)  # its pairs may be others now, and the names are
 
     def _read(self) -> None:
         stored = self.current().read()
