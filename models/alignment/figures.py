@@ -207,6 +207,13 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             unit="share",
             alarm=Alarm(says="Hardly better than guessing: more, or cleaner, pairs.", has_gone_off=stays_below(0.55)),
         ),
+        "accuracy/clear": Figure(
+            title="Right order, clear pairs",
+            help="The share of those held-out pairs in the right order of which one reply is as wished, and the other "
+            "is not; the others differ in less, such as their length, and are harder. Known where pairs name a wish.",
+            healthy="Above the accuracy of all pairs.",
+            unit="share",
+        ),
         "rewards/accuracies": Figure(
             title="Right order",
             help="The share of pairs of which the model has made the better reply likelier than the worse one, beyond "

@@ -15,6 +15,7 @@ from models.alignment.rollouts import items_of_step
 from models.chat.own_template import encode_reply
 from models.data.corpus import Corpus, Example
 from models.data.epoch_permutations import EpochPermutations
+from models.data.tiny_world.wishes import WISHES
 from models.events import Event, ProgressMeter
 from models.tasks.rows import checked_groups
 
@@ -24,12 +25,16 @@ _GROUP_BYTES = 1 << 16
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedPair:
-    """The ids of a prompt, with what begins a reply, and of two replies with their end tokens."""
+    """The ids of a prompt, with what begins a reply, and of two replies with their end tokens.
+
+    is_clear: whether one of them is as wished and the other is not; None where that is not known.
+    """
 
     prompt: tuple[int, ...]
     chosen: tuple[int, ...]
     rejected: tuple[int, ...]
     is_tie: bool
+    is_clear: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +56,11 @@ class EncodedRows(Generic[Item]):
     noun = ""
     """What a row is called."""
 
-    def __init__(self, corpus: Corpus, split: str, tokenizer: Tokenizer, seed: int = 0) -> None:
-        """Nothing is read before `read`."""
+    def __init__(
+        self, corpus: Corpus, split: str, tokenizer: Tokenizer, seed: int = 0, *, judges: bool = False
+    ) -> None:
+        """Nothing is read before `read`. judges: whether the wish of a row, where it names one, judges its replies."""
+        self._judges = judges
         self._corpus, self._split, self._tokenizer = corpus, split, tokenizer
         self._rows = corpus.rows(split)
         self._fitting = array("q")
@@ -122,6 +130,7 @@ class Pairs(EncodedRows[EncodedPair]):
             chosen=tuple(chosen),
             rejected=tuple(rejected),
             is_tie=row.get("choice") == "tie",
+            is_clear=_is_clear(row) if self._judges else None,
         )
 
     def _length(self, item: EncodedPair) -> int:
@@ -146,6 +155,13 @@ class RatedReplies(EncodedRows[EncodedReply]):
 
     def _count(self, item: EncodedReply) -> None:
         self.n_good += item.is_good
+
+
+def _is_clear(row: Example) -> bool | None:
+    wish = WISHES.get(str(row.get("wish")))
+    if wish is None:
+        return None
+    return wish.reward(row, row["chosen"]) != wish.reward(row, row["rejected"])
 
 
 def label_noise(pairs: Sequence[EncodedPair], noise: float = 0.0) -> Tensor:

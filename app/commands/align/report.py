@@ -43,6 +43,8 @@ def describe_outcome(found: DemonstrationResult) -> str:
 def _stage(name: str, stage: StageResult) -> str:
     if stage.accuracy is not None:
         words = f"  {format_percent(stage.accuracy)} of {stage.n} held-out pairs in the right order"
+        if stage.accuracy_happy is not None:
+            words += f"; {format_percent(stage.accuracy_happy)} of those of which one story ends happily"
     else:
         cells = [_share(stage.gold), _share(stage.right), _number(stage.proxy), _number(stage.kl)]
         cells += [_share(stage.kinds.get(kind)) for kind in _KINDS]

@@ -111,7 +111,7 @@ class _Maker:
         for split in ("train", "val"):
             if split == "val" and not (config.eval_interval and len(corpus.rows(split))):
                 break
-            rows = kind(corpus, split, tokenizer, config.seed)
+            rows = kind(corpus, split, tokenizer, config.seed, judges=split == "val")
             yield from rows.read(self.context.model.config.context_length)
             if rows.n_left_out:
                 sentence = (

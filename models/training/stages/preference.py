@@ -93,7 +93,9 @@ class RewardObjective:
         gap = (scores[0] - scores[1]).abs()
         lengths = [len(pair.chosen) for pair in pairs] + [len(pair.rejected) for pair in pairs]
         correlation = score_regression(lengths, scores.flatten().tolist(), resamples=0).scores["spearman"]
-        return {
+        clear = [i for i, pair in enumerate(pairs) if pair.is_clear and not pair.is_tie]
+        of_clear = _accuracy([pairs[i] for i in clear], scores[:, clear])
+        return ({"accuracy/clear": of_clear} if clear else {}) | {
             "accuracy": _accuracy(pairs, scores),
             "margin": float((scores[0] - scores[1]).mean()),
             "mean_reward": float(scores.mean()),

@@ -24,7 +24,7 @@ from models.settings.spec_file import load_spec, write_spec
 from models.tokenizers import read_tokenizer
 from models.tokenizers.special_tokens import end_id
 from models.training.prepare import prepare_run
-from models.training.stages.preference import unbalanced
+from models.training.stages.preference import PairOutcome, RewardObjective, unbalanced
 from models.training.trainer import Trainer
 from tests.models.training.stages.support import (
     figures,
@@ -48,6 +48,7 @@ def test_a_reward_model_learns_to_tell_better_replies(library: Library, parent: 
     assert after["loss"] < 0.2 < before["loss"]
     assert after["margin"] > 1 > abs(after["mean_reward"]), "scores are centred"
     assert after["confidence"] > 0.8
+    assert "accuracy/clear" not in after, "these pairs name no wish"
     assert run.spec.model.head == "sequence"
     assert run.spec.model.n_label == 1
     assert [event.metric for event in events if isinstance(event, ValMetrics)] == ["accuracy"] * 2
@@ -71,6 +72,23 @@ def test_a_reward_model_reads_a_reply_to_its_end_and_no_padding(library: Library
     longer = scores_of(model, score_batch([texts[0], (*texts[0], 5, 6, 7, 8, 9, 10, 11)]))
     assert longer[0].item() == pytest.approx(alone[0], abs=1e-6)
     assert longer[1].item() != pytest.approx(alone[0], abs=1e-6)
+
+
+def test_pairs_of_which_one_is_as_wished_are_counted_apart(library: Library, parent: RunFolder) -> None:
+    rows = [pair(i, "ab ba", "ba ab" if i % 2 else "b", wish="mentions", topic=["ab"]) for i in range(4)]
+    corpus = build_examples_corpus(library, rows, rows, "wished", None, task="preference")
+    pairs = Pairs(corpus, "val", read_tokenizer(parent.tokenizer_file), judges=True)
+    result_of(pairs.read(128))
+    some = pairs.spread(4)
+    assert [each.is_clear for each in some] == [True, False, True, False]
+    scores = torch.tensor([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 2.0, 1.0]])
+    model, _ = load_model(parent.folder)
+    objective = RewardObjective(model, AlignSpec(stage="reward"))
+    found = objective.figures(some, PairOutcome(losses=scores[0], scores=scores, batches=[]))
+    assert (found["accuracy"], found["accuracy/clear"]) == (0.25, 0.5)
+    plain = Pairs(corpus, "val", read_tokenizer(parent.tokenizer_file))
+    result_of(plain.read(128))
+    assert plain[0].is_clear is None
 
 
 def test_dpo_starts_at_ln_2_and_learns(library: Library, parent: RunFolder) -> None:
