@@ -125,6 +125,14 @@ def test_pairs_need_a_dataset_of_them_and_prompts_need_rewards(
     assert not form.draft.problem
     assert (form.draft.spec().data.task, form.draft.spec().align) == ("unpaired", AlignSpec(stage="kto", beta=0.1))
     choose(tab, "")
+    form.choices.start.start_from("")
+    form.choices.learn_from(rated.sha)
+    spec = form.draft.spec()
+    assert (spec.tune is not None, spec.align) == (True, AlignSpec(stage="kto", beta=0.1)), "all that can learn from it"
+    form.choices.learn_from(preferred.sha)
+    assert form.draft.spec().align == AlignSpec(stage="dpo", beta=0.1)
+    form.data.set_dataset(rated.sha)
+    choose(tab, "")
     assert form.draft.problem.startswith("Rated replies are no text to imitate")
     form.data.set_dataset(preferred.sha)
     assert form.draft.problem.startswith("Preferences are no text to imitate")
