@@ -383,12 +383,14 @@ class RunSpec:
 
     @property
     def n_classes(self) -> int:
-        """The number of classes of a prediction; 0 where a uniform guess has no fixed loss (scores, spans).
+        """The number of classes of a prediction; 0 where a uniform guess has no fixed loss (scores, spans, KTO).
 
         They are all tokens, the labels of a task (each of several: there or not), the two nouns that a pronoun may
-        refer to, the two replies of which one is preferred, or good and bad.
+        refer to, or the two replies of which one is preferred.
         """
-        if self.data.source == "pronouns" or self.learned_task in ("multi-label", "preference", "unpaired"):
+        if self.align is not None and self.align.stage == "kto":
+            return 0
+        if self.data.source == "pronouns" or self.learned_task in ("multi-label", "preference"):
             return 2
         return 0 if self.learned_task in ("regression", "span") else self.model.n_output or self.model.vocab_size
 
