@@ -187,16 +187,25 @@ class FigureChart(RunChart):
         whole = self.chart.window is None
         shown = [finite_between(x, y, first, last) for drawn in self._drawn for x, y in drawn.points]
         values = np.concatenate(shown) if shown else np.empty(0)
+        if len(values) and values.min() < 0:
+            low, high = self._span_below_zero(values, whole=whole)
+        else:
+            low, high = span_of(values, whole=whole)
         if not whole:
-            return span_of(values, whole=False)
-        low, high = span_of(values, whole=True)
-        low = min(low, float(values.min(initial=0.0)))
+            return low, high
         top, band = high, self._scale * (self._figure.high or 0.0)
         if band <= _HIGHEST_BAND * high:
             top = max(top, band)
         if math.isfinite(self.reference.value):
             top = max(top, self.reference.value)
         return low, top
+
+    def _span_below_zero(self, values: Floats, *, whole: bool) -> tuple[float, float]:
+        """The y range of values of which some are negative: with zero, unless all are far from it."""
+        low, high = float(values.min()), float(values.max())
+        margin = 0.05 * (high - low) or 0.05 * abs(low)
+        is_far = high < 0 and high - low < abs(high)
+        return (low - margin, high + margin) if is_far or not whole else (low, max(high, 0.0))
 
     @Slot()
     def _place_name(self) -> None:

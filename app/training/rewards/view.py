@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
@@ -13,6 +13,7 @@ from app.kit.basics import EmptyState, button, frame, label, row
 from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
 from app.kit.layout.pages import Pages
+from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory, Table
 from app.session.session import Session
@@ -20,12 +21,15 @@ from app.training.curves.curve_choices import CurveChoices
 from app.training.curves.run_axis import RunAxis
 from app.training.curves.view import LinkedCharts, RedrawPause, RunMarks, chart_card
 from app.training.rewards.figure_chart import FigureChart, Series
+from app.training.rewards.kl_panel import KlPanel
 from app.training.shown_run import ShownRun
 from models.alignment.figures import alarm_of, figure_of, price
 from models.number_words import format_duration, format_percent
 
 _HEADLINES = ("reward", "objective/scores", "rewards/margins", "accuracy")
 """What is optimized, by stage: the first one that a run has."""
+_BESIDE = {"accuracy": "confidence"}
+"""What is drawn in the same chart: where a reward model is as sure as it is right, it is calibrated."""
 _KL = ("kl", "objective/kl")
 _SECONDS = (
     Series(name="seconds/rollout", role="info"),
@@ -41,12 +45,30 @@ _SMALL = (
     ("completions/distinct",),
     ("rollouts_per_s",),
     ("reward_std",),
+    ("rewards/chosen", "rewards/rejected"),
+    ("rewards/accuracies",),
+    ("logps/chosen_change", "logps/rejected_change"),
+    ("logps/chosen", "logps/rejected"),
+    ("margin",),
+    ("spearman_length",),
+    ("max_reward", "mean_reward", "min_reward"),
+    ("objective/scores", "objective/rlhf_reward"),
+    ("objective/non_score_reward",),
+    ("policy/approxkl_avg",),
+    ("policy/clipfrac_avg",),
+    ("val/ratio",),
+    ("val/explained_variance",),
+    ("loss/value_avg",),
+    ("loss/policy_avg",),
 )
 """The charts beside, in this order; those of other figures follow."""
 _UNDRAWN = frozenset({"sampling/logp_difference", "held_out/pairs", "held_out/replies"})
 """Always the same, or nearly zero: only their alarms are shown."""
+_ROLES = ("info", "accent", "validation")
+"""Colours of figures in one small chart."""
 _LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 4
 """Minimum heights of all, a tall and a small chart, in lines of text; where they do not fit, the view scrolls."""
+_AGAINST = {"steps": "Step by step", "kl": "Against KL"}
 _NOTHING = "It shows the reward beside what is meant, from the first step on."
 
 
@@ -55,9 +77,12 @@ class RewardsView(QWidget):
 
     Signals:
         step_asked(step): the replies of this step are asked for.
+        stop_asked(run_id, step), fork_asked(run_id, step): a run that ends at this checkpoint, or a fork of it.
     """
 
     step_asked = Signal(int)
+    stop_asked = Signal(str, int)
+    fork_asked = Signal(str, int)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -88,11 +113,14 @@ class RewardsView(QWidget):
         self._n_lines = _LEAST_LINES
         self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
         self._empty = EmptyState("Nothing measured yet", _NOTHING)
-        self._pages = Pages({"empty": lambda: self._empty, "charts": self._make_page})
+        tip = "Against KL: what is gained by moving away from the parent, and where its peak is"
+        self.against = Segments("Drawn", _AGAINST, tip)
+        self.kl = KlPanel(session, theme)
+        self._pages = Pages({"empty": lambda: self._empty, "charts": self._make_page, "kl": lambda: self.kl})
         self._pause = RedrawPause(self)
         self._pause.over.connect(self.refresh)
-        bar = row(self.position, self.choices, self.whole, self.export, spacing=SPACE)
-        bar.setStretch(0, 1)
+        bar = row(self.against, self.position, self.kl.axis, self.choices, self.whole, self.export, spacing=SPACE)
+        bar.setStretch(1, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
@@ -101,8 +129,16 @@ class RewardsView(QWidget):
         layout.addWidget(self._pages, 1)
         self.choices.smoother.valueChanged.connect(self._on_smoothing)
         self.choices.axes.currentIndexChanged.connect(self._on_axis)
+        self.against.changed.connect(lambda _: self._show_page())
+        self.kl.step_asked.connect(self.step_asked)
+        self.kl.stop_asked.connect(lambda step: self._ask(self.stop_asked, step))
+        self.kl.fork_asked.connect(lambda step: self._ask(self.fork_asked, step))
         theme.theme_changed.connect(self._restyle)
         self._restyle()
+
+    def _ask(self, signal: SignalInstance, step: int) -> None:
+        if self._run is not None:
+            signal.emit(self._run.id, step)
 
     def _make_page(self) -> QWidget:
         area = QScrollArea()
@@ -121,10 +157,10 @@ class RewardsView(QWidget):
         tall: list[FigureChart] = []
         if head:
             is_share = "pass@1" in names or head == "accuracy"
-            beside = (Series(name="gold", role="validation"),) if "gold" in names else ()
+            beside = [Series(name=name, role="validation") for name in ("gold", _BESIDE.get(head, "")) if name in names]
             first = Series(name=head, role="accent")
             if beside and not is_share:
-                tall = [self._chart((first,), tall=True), self._chart(beside, tall=True)]
+                tall = [self._chart(part, tall=True) for part in ((first,), beside)]
             else:
                 tall = [self._chart((first, *beside), is_share=is_share, tall=True)]
         tall += [self._chart((Series(name=name),), tall=True) for name in [n for n in _KL if n in names][:1]]
@@ -137,8 +173,8 @@ class RewardsView(QWidget):
                 small.append(
                     self._chart(
                         [
-                            Series(name=name, role=role, title=name if len(known) > 1 else "")
-                            for name, role in zip(known, ("info", "accent"), strict=False)
+                            Series(name=name, role=role, title=name if name.startswith("pass@") else "")
+                            for name, role in zip(known, _ROLES, strict=False)
                         ]
                     )
                 )
@@ -197,6 +233,7 @@ class RewardsView(QWidget):
         self.export.name = f"{run.name or 'run'} rewards"
         self._on_pointed(None)
         self._show_whole()
+        self.kl.show_run(run)
         self._draw()
 
     @Slot()
@@ -221,8 +258,20 @@ class RewardsView(QWidget):
         self._show_alarms()
         why = self.history.empty_reason
         self._empty.set_words("Nothing to show" if why else "Nothing measured yet", why or _NOTHING)
-        self._pages.show_page("charts" if names else "empty")
+        self._show_page()
         self.position.setText(self._position_text())
+
+    def _show_page(self) -> None:
+        has_looks = self.kl.has_looks
+        self.against.setVisible(has_looks)
+        is_kl = has_looks and self.against.value == "kl"
+        self._pages.show_page("kl" if is_kl else "charts" if self._names else "empty")
+        self.kl.axis.setVisible(is_kl)
+        for each in (self.choices, self.whole):
+            each.setVisible(not is_kl)
+        self.export.picture = self.kl.picture if is_kl else self._picture
+        if is_kl:
+            self.kl.refresh()
 
     def _set_price(self) -> None:
         """In the chart of the KL: what the wish costs at least, by how often the parent meets it."""
