@@ -29,7 +29,7 @@ class Figure:
     """A figure of alignment.jsonl.
 
     help: its definition. healthy: what it usually does, in words. low, high: the ends of its healthy range, None for
-    none. unit: "share" (drawn in percent), or what is written behind its name.
+    none. unit: "share" (drawn in percent), or what is written behind its name. floor: values below need not be seen.
     """
 
     title: str
@@ -39,6 +39,7 @@ class Figure:
     high: float | None = None
     unit: str = ""
     alarm: Alarm | None = None
+    floor: float = -math.inf
 
 
 def stays_above(limit: float, n_steps: int = 1) -> Callable[[Floats], bool]:
@@ -278,31 +279,31 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             ),
         ),
         "rewards/chosen": Figure(
-            title="Better replies",
+            title="Reward, better",
             help="By how much likelier the better reply has become than its parent has it, times β (rewards/chosen).",
             healthy="Rises a little, or falls less than that of the worse ones: only the margin is learned.",
             unit="nats × β",
         ),
         "rewards/rejected": Figure(
-            title="Worse replies",
+            title="worse",
             help="By how much likelier the worse reply has become than its parent has it, times β (rewards/rejected).",
             healthy="Falls.",
             unit="nats × β",
         ),
         "logps/chosen": Figure(
-            title="Better replies",
+            title="Log-prob., better",
             help="The log-probability of the better replies, summed over their tokens and averaged over pairs.",
             healthy="About what it was at the first step, but for the noise of different pairs.",
             unit="nats/reply",
         ),
         "logps/rejected": Figure(
-            title="Worse replies",
+            title="worse",
             help="The log-probability of the worse replies, summed over their tokens and averaged over pairs.",
             healthy="Falls.",
             unit="nats/reply",
         ),
         "logps/chosen_change": Figure(
-            title="Better, per token",
+            title="Per token, better",
             help="How much likelier each token of the better replies has become since the start, in nats. TRL has only "
             "the sums (logps/chosen).",
             healthy="Above −0.3. That it falls a little is usual: the loss knows margins only.",
@@ -310,7 +311,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             alarm=_CHOSEN_FALLS,
         ),
         "logps/rejected_change": Figure(
-            title="Worse, per token",
+            title="worse",
             help="How much likelier each token of the worse replies has become since the start, in nats. TRL has only "
             "the sums (logps/rejected).",
             healthy="Falls, faster than that of the better ones.",
@@ -336,7 +337,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             alarm=Alarm(says="It scores the worse replies higher.", has_gone_off=ends_outside(0.0, _NO_END, 20)),
         ),
         "confidence": Figure(
-            title="Its confidence",
+            title="Confidence",
             help="How sure the reward model is of its order, averaged over pairs: σ of the difference of the scores.",
             healthy="About as high as the share that it has in the right order: then it is calibrated. Where it is "
             "higher by 10 points, it is too sure.",
@@ -345,10 +346,12 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             unit="share",
         ),
         "mean_reward": Figure(
-            title="Mean score", help="The mean score of the replies of both sides.", healthy="Near 0: it is centred."
+            title="mean", help="The mean score of the replies of both sides.", healthy="Near 0: it is centred."
         ),
-        "min_reward": Figure(title="Lowest", help="The lowest score of a reply.", healthy="Falls with the margin."),
-        "max_reward": Figure(title="Highest", help="The highest score of a reply.", healthy="Rises with the margin."),
+        "min_reward": Figure(title="lowest", help="The lowest score of a reply.", healthy="Falls with the margin."),
+        "max_reward": Figure(
+            title="Highest score", help="The highest score of a reply.", healthy="Rises with the margin."
+        ),
         "spearman_length": Figure(
             title="Score and length",
             help="The rank correlation (Spearman) of the scores of replies with their numbers of tokens.",
@@ -361,7 +364,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             ),
         ),
         "objective/kl": Figure(
-            title="KL to the parent",
+            title="KL, estimated",
             help="The log-probability of replies beyond that by the parent, summed over a reply and averaged.",
             healthy="Rises to about the price of the wish and flattens, as the exact one does.",
             unit="nats/reply",
@@ -375,12 +378,12 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             alarm=_COLLAPSE,
         ),
         "objective/scores": Figure(
-            title="Reward",
+            title="Score",
             help="The mean score of replies, without what their distance costs.",
             healthy="Rises, then levels off.",
         ),
         "objective/rlhf_reward": Figure(
-            title="Reward less KL",
+            title="Score less KL",
             help="What PPO maximizes: the score less β times the KL.",
             healthy="Rises.",
             alarm=Alarm(
@@ -462,6 +465,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             healthy="Rises above 0 within some 15 steps. Far below 0 at first: the critic knows nothing yet.",
             low=0.0,
             high=1.0,
+            floor=-1.0,
             unit="share",
             alarm=Alarm(
                 says="The critic foresees less than a constant would: raise its learning rate (align.critic_lr).",

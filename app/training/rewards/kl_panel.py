@@ -51,11 +51,13 @@ class KlPanel(QWidget):
     """Two charts above each other with one x, and beside them what they say.
 
     Signals:
+        look_pointed(): another look, or none, is pointed at.
         step_asked(step): the replies of this look are asked for.
         stop_asked(step): a run that ends at this checkpoint is asked for.
         fork_asked(step): a fork of this checkpoint, with other settings.
     """
 
+    look_pointed = Signal()
     step_asked = Signal(int)
     stop_asked = Signal(int)
     fork_asked = Signal(int)
@@ -224,15 +226,16 @@ class KlPanel(QWidget):
         self.gold.unit.setText("% of replies" if gold_is_known else "nothing says what was meant")
         self.gold.scale = 100.0
         kl = np.array([look.kl for look in looks])
-        words = [self._words(look) for look in looks]
         nothing = np.full(len(looks), math.nan)
         intervals = [look.interval or (math.nan, math.nan) for look in looks]
         low, high = np.array(intervals).T if intervals else (nothing, nothing)
         at = None if self.peak is None else looks.index(self.peak.look)
         proxies, golds = (np.array([getattr(look, name) for look in looks]) for name in ("proxy", "gold"))
         longest = self._longest()
+        words = [format_signed(look.proxy) if math.isfinite(look.proxy) else "" for look in looks]
         dots = Dots(kl=kl, value=proxies, low=nothing, high=nothing, words=words)
         self.proxy.draw(dots if len(looks) else NO_DOTS, self._lines_of_proxy(), longest)
+        words = [_gold_words(look) for look in looks]
         dots = Dots(kl=kl, value=golds, low=low, high=high, words=words, peak=at)
         least = price(self.share)
         self.gold.show_price(
@@ -320,16 +323,6 @@ class KlPanel(QWidget):
         if table is None or not len(table) or not steps:
             return []
         return np.interp(steps, table["step"], table["value"]).tolist()
-
-    def _words(self, look: Look) -> str:
-        parts = [f"Step {look.step:,}", f"KL {look.kl:.2f}"]
-        if math.isfinite(look.proxy):
-            parts.append(f"optimized {format_signed(look.proxy)}")
-        if math.isfinite(look.gold):
-            ends = look.interval
-            of = f" ({100 * ends[0]:.0f} to {100 * ends[1]:.0f})" if ends is not None else ""
-            parts.append(f"meant {100 * look.gold:.0f} %{of}")
-        return " · ".join(parts)
 
     # -- The peak ---------------------------------------------------------------------------------------
 
@@ -457,8 +450,24 @@ class KlPanel(QWidget):
         for chart in self.charts:
             if chart is not self.sender():
                 chart.show_look(i)
+        self.look_pointed.emit()
+
+    @property
+    def look_words(self) -> str:
+        """What is said of the look that is pointed at; "" for none."""
+        i = self.proxy.index
+        return f"Step {self.looks[i].step:,} · KL {self.looks[i].kl:.2f}" if i is not None else ""
 
     def _on_moved(self, source: KlChart, window: tuple[float, float] | None) -> None:
         for chart in self.charts:
             if chart is not source:
                 chart.chart.show_window(window)
+
+
+def _gold_words(look: Look) -> str:
+    """The share of a look, with its interval."""
+    if not math.isfinite(look.gold):
+        return ""
+    ends = look.interval
+    of = f" ({100 * ends[0]:.0f} to {100 * ends[1]:.0f})" if ends is not None else ""
+    return f"{format_percent(look.gold)}{of}"

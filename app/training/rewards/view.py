@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable
 
@@ -9,8 +10,9 @@ from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, button, frame, label, row
+from app.kit.basics import EmptyState, button, frame, label, row, titled_card
 from app.kit.export_button import Columns, ExportButton
+from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.labels import ElidedLabel
 from app.kit.layout.pages import Pages
 from app.kit.layout.segments import Segments
@@ -24,6 +26,9 @@ from app.training.rewards.figure_chart import FigureChart, Series
 from app.training.rewards.kl_panel import KlPanel
 from app.training.shown_run import ShownRun
 from models.alignment.figures import alarm_of, figure_of, price
+from models.evaluation.record import read_forgetting
+from models.events import KnownFigure
+from models.metrics.intervals import wilson
 from models.number_words import format_duration, format_percent
 
 _HEADLINES = ("reward", "objective/scores", "rewards/margins", "accuracy")
@@ -66,8 +71,12 @@ _UNDRAWN = frozenset({"sampling/logp_difference", "held_out/pairs", "held_out/re
 """Always the same, or nearly zero: only their alarms are shown."""
 _ROLES = ("info", "accent", "validation")
 """Colours of figures in one small chart."""
-_LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 4
+_LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 6
 """Minimum heights of all, a tall and a small chart, in lines of text; where they do not fit, the view scrolls."""
+_TALLEST_LINES = 14
+"""Maximum height of a tall chart where others are beside it: those of a run belong on one screen."""
+_LOST = 0.03
+"""A share of right answers that a healthy alignment does not lose."""
 _AGAINST = {"steps": "Step by step", "kl": "Against KL"}
 _NOTHING = "It shows the reward beside what is meant, from the first step on."
 
@@ -110,6 +119,12 @@ class RewardsView(QWidget):
         self._picture.setLayout(self._place)
         self._place.setContentsMargins(0, 0, 0, 0)
         self._charts: QWidget | None = None
+        self.unlearned = IntervalBars("What it unlearned", theme)
+        self._unlearned_words = label("", "caption", wrap=True)
+        self._unlearned_card = titled_card("What it unlearned", self._unlearned_words, self.unlearned)
+        self._unlearned_card.hide()
+        self._place.addWidget(self._unlearned_card)
+        self._left, self._n_tall = QWidget(), 0
         self._n_lines = _LEAST_LINES
         self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
         self._empty = EmptyState("Nothing measured yet", _NOTHING)
@@ -131,6 +146,7 @@ class RewardsView(QWidget):
         self.choices.axes.currentIndexChanged.connect(self._on_axis)
         self.against.changed.connect(lambda _: self._show_page())
         self.kl.step_asked.connect(self.step_asked)
+        self.kl.look_pointed.connect(lambda: self.position.setText(self._position_text()))
         self.kl.stop_asked.connect(lambda step: self._ask(self.stop_asked, step))
         self.kl.fork_asked.connect(lambda step: self._ask(self.fork_asked, step))
         theme.theme_changed.connect(self._restyle)
@@ -199,16 +215,23 @@ class RewardsView(QWidget):
     def _arrange(self, tall: list[FigureChart], small: list[FigureChart]) -> None:
         if self._charts is not None:
             self._charts.deleteLater()
-        left, right = chart_card(*tall), frame("card", margin=SPACE + SPACE // 2)
+        self._left, right = chart_card(*tall), frame("card", margin=SPACE + SPACE // 2)
+        self._n_tall = len(tall)
+        left = QWidget()
+        on_top = QVBoxLayout(left)
+        on_top.setContentsMargins(0, 0, 0, 0)
+        on_top.addWidget(self._left, 1)
+        on_top.addStretch()
         beside = right.layout()
         assert isinstance(beside, QVBoxLayout)
-        self._n_lines = max(_TALL_LINES * len(tall), _SMALL_LINES * (len(small) + 1) // 2, _LEAST_LINES)
+        wide = [chart for chart in small if len(chart.series) > 1]
+        narrow = [chart for chart in small if chart not in wide]
+        n_rows = (len(narrow) + 1) // 2 + len(wide)
+        self._n_lines = max(_TALL_LINES * len(tall), _SMALL_LINES * n_rows, _LEAST_LINES)
         self._restyle()
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * SPACE)
         grid.setVerticalSpacing(SPACE)
-        wide = [chart for chart in small if len(chart.series) > 2]
-        narrow = [chart for chart in small if chart not in wide]
         for i, chart in enumerate(narrow):
             grid.addWidget(chart, i // 2, i % 2)
         for i, chart in enumerate(wide, start=(len(narrow) + 1) // 2):
@@ -222,7 +245,7 @@ class RewardsView(QWidget):
             if has_any:
                 self._charts.addWidget(card)
         self._charts.setSizes([500, 500])
-        self._place.addWidget(self._charts)
+        self._place.insertWidget(0, self._charts, 1)
 
     # -- What is shown ----------------------------------------------------------------------------------
 
@@ -252,6 +275,7 @@ class RewardsView(QWidget):
         self._axis = RunAxis.of(self.choices.axis, self.history.train)
         marks = RunMarks(self.history, self._axis)
         self._set_price()
+        self._show_unlearned()
         for chart in self.charts:
             chart.draw(self.history, self._axis)
             chart.chart.set_marks(marks.lines)
@@ -289,6 +313,23 @@ class RewardsView(QWidget):
             "whose replies do is at least so far from it.",
         )
 
+    def _show_unlearned(self) -> None:
+        """What the parent knew, of each kind, and what is left of it: measured before the first step and at the end."""
+        folder, found = self._run.folder if self._run is not None else None, None
+        if folder is not None:
+            with contextlib.suppress(ValueError):  # the view of its scores says what is damaged
+                found = read_forgetting(folder)
+        if found is None or found.after is None:
+            self._unlearned_card.setVisible(False)
+            return
+        self._unlearned_card.setVisible(True)
+        self._unlearned_words.setText(
+            f"Held-out questions on {found.before.corpus}, of which the parent answered the first share rightly, and "
+            f"the model after step {found.after.step:,} the second, with its 95 % interval."
+        )
+        self.unlearned.show_bars([_bar_of(was, now) for was, now in found.changes])
+        self._restyle()
+
     def _show_alarms(self) -> None:
         said = {name: says for chart in self.charts for name, says in chart.alarms.items()}
         for name in _UNDRAWN & self._names:
@@ -318,7 +359,10 @@ class RewardsView(QWidget):
 
     @Slot()
     def _restyle(self) -> None:
-        self._picture.setMinimumHeight(self._n_lines * QFontMetrics(self._theme.font()).height())
+        below = self._unlearned_card.sizeHint().height() if self._unlearned_card.isVisibleTo(self._picture) else 0
+        line = QFontMetrics(self._theme.font()).height()
+        self._picture.setMinimumHeight(self._n_lines * line + below)
+        self._left.setMaximumHeight(max(self._n_tall, 2) * _TALLEST_LINES * line)
 
     def _numbers(self) -> Callable[[], Columns]:
         columns = self.history.columns()  # copied now: the run may grow while they are written
@@ -334,12 +378,29 @@ class RewardsView(QWidget):
         self.position.setText(self._position_text())
 
     def _position_text(self) -> str:
+        if self.kl.look_words and self._pages.current == "kl":
+            return f"{self.kl.look_words}. Click for its replies."
         train = self.history.train
         if not len(train):
             return ""
         at = len(train) - 1 if self._row is None or self._row >= len(train) else self._row
         words = f"Step {train['step'][at]:,.0f}, {format_duration(float(train['elapsed_s'][at]))}"
         return words if self._row is None else f"{words}. Click for its replies."
+
+
+def _bar_of(was: KnownFigure, now: KnownFigure) -> Bar:
+    """What became of a kind of questions. Losses, which are no shares, have no bar."""
+    if was.kind == "loss":
+        return Bar(name="loss", share=None, text=f"{was.value:.3f} → {now.value:.3f} nats/token")
+    is_lost = now.value < was.value - _LOST
+    return Bar(
+        name=was.kind,
+        share=now.value,
+        text=f"{100 * was.value:.0f} → {format_percent(now.value)}",
+        interval=wilson(now.value * now.n, now.n),
+        tone="warning" if is_lost else "accent",
+        tip=f"Of {now.n} questions. {'More than 3 points are lost.' if is_lost else ''}".strip(),
+    )
 
 
 def _says_something(name: str, table: Table) -> bool:

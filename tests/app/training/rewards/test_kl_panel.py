@@ -61,7 +61,8 @@ def test_every_look_is_a_dot_and_a_click_shows_its_replies(
     (first, last), _ = chart.chart.getPlotItem().getViewBox().viewRange()
     assert first <= 0 < panel.looks[-1].kl ** 0.5 <= last
     chart.chart.pointed.emit(QPointF(panel.looks[1].kl ** 0.5, panel.looks[1].proxy))
-    assert panel.gold.read_out.text().startswith("Step 3"), "both say what is pointed at"
+    assert panel.gold.read_out.text() == "0\N{NO-BREAK SPACE}% (0 to 49)", "both say what is pointed at"
+    assert tab.run_view.views.view("rewards").position.text().startswith("Step 3 · KL ")
     QTest.mouseClick(panel.axis.buttons.button(1), Qt.MouseButton.LeftButton)
     (_, last), _ = chart.chart.getPlotItem().getViewBox().viewRange()
     assert last >= panel.looks[-1].kl
