@@ -136,7 +136,8 @@ class KlChart(QWidget):
         """Draw looks and lines beside them; the chart ends at `longest_kl`."""
         self.dots, self.lines = dots, tuple(lines)
         x, y = self._x(dots.kl), self.scale * dots.value
-        self._path.setData(x, y)
+        has_any = bool(np.isfinite(y).any())
+        self._path.setData(x if has_any else _NONE, y if has_any else _NONE)
         known = np.isfinite(dots.low) & np.isfinite(dots.high) & np.isfinite(y)
         low, high = self.scale * dots.low[known], self.scale * dots.high[known]
         self._bars.setData(x=x[known], y=y[known], top=high - y[known], bottom=y[known] - low)

@@ -132,6 +132,7 @@ class RewardsView(QWidget):
         self.against = Segments("Drawn", _AGAINST, tip)
         self.kl = KlPanel(session, theme)
         self._pages = Pages({"empty": lambda: self._empty, "charts": self._make_page, "kl": lambda: self.kl})
+        self._pages.page("kl")  # a widget without a parent would be a window
         self._pause = RedrawPause(self)
         self._pause.over.connect(self.refresh)
         bar = row(self.against, self.position, self.kl.axis, self.choices, self.whole, self.export, spacing=SPACE)

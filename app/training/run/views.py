@@ -130,9 +130,10 @@ class RunViews(Views):
         return CurvesView(self._session, self._theme)
 
     def _make_machine(self) -> QWidget:
+        from app.training.time_machine.kl_pane import KlPane
         from app.training.time_machine.view import TimeMachine
 
-        view = TimeMachine(self._theme)
+        view = TimeMachine(self._theme, KlPane(self._session, self._theme))
         view.fork_asked.connect(self.fork_asked)
         view.chat_asked.connect(self.chat_asked)
         return view
