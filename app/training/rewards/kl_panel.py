@@ -41,7 +41,7 @@ _ABOUT_AXES = (
 )
 _SOME_ROOM = 1.05
 _ABOUT_FIT = (
-    "Gao's law of overoptimization (arXiv:2210.10760), fitted to the looks by least squares: gold gains "
+    "Gao's law of overoptimization (arXiv:2210.10760), fitted to the looks by least squares: what was meant gains "
     "d (α − β log d), with d = √KL. α: how fast it rises at first; β: how strongly the reward is gamed later. "
     "R²: the share of the variance that the law explains."
 )
@@ -340,7 +340,7 @@ class KlPanel(QWidget):
             self.peak_words.setText("No peak")
             why = "Nothing says which replies are what was meant, so no peak can be told." if self.looks else ""
         else:
-            where = f"Gold's peak: {format_percent(peak.look.gold)} at step {peak.look.step:,}"
+            where = f"Peak: {format_percent(peak.look.gold)} as meant, at step {peak.look.step:,}"
             self.peak_words.setText(where)
             before = [step for step in kept if step <= peak.look.step]
             if peak.look is peak.last:
@@ -388,13 +388,13 @@ class KlPanel(QWidget):
         fit = self.fit
         if fit is None:
             self.fit_words.setText("Not fitted yet" if n < FEWEST_LOOKS else "No law fits")
-            few = f"From {FEWEST_LOOKS} looks on ({n} so far): gold ≈ d (α − β log d), with d = √KL."
+            few = f"From {FEWEST_LOOKS} looks on ({n} so far): what was meant gains d (α − β log d), with d = √KL."
             self.fit_detail.setText(few if n < FEWEST_LOOKS else "All looks are at one place, or equal.")
             return
         self.fit_words.setText(_numbers(fit, "   "))
         top = f" The law has its peak at KL {fit.peak**2:.1f}." if fit.peak**2 <= 4 * self._longest() else ""
         weak = " It explains little of these looks." if fit.r2 < 0.5 else ""
-        self.fit_detail.setText(f"gold ≈ d (α − β log d), with d = √KL, of {fit.n} looks.{top}{weak}")
+        self.fit_detail.setText(f"What was meant gains d (α − β log d), with d = √KL: by {fit.n} looks.{top}{weak}")
         self.fit_words.setToolTip(plain_tip(_ABOUT_FIT))
         self.fit_detail.setToolTip(plain_tip(_ABOUT_FIT))
 

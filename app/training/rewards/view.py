@@ -306,15 +306,17 @@ class RewardsView(QWidget):
         chart = next((chart for chart in self.charts if chart.series[0].name in _KL), None)
         if chart is None:
             return
-        first = self.history.figures.get(("reward", True), self.history.figures.get(("pass@1", False)))
-        share = float(first["value"][0]) if "pass@1" in self._names and first is not None and len(first) else 0.0
+        figures = self.history.figures
+        of_reward = figures.get(("reward", True), figures.get(("pass@1", False)))
+        first = of_reward if "pass@1" in self._names else figures.get(("gold", True))
+        share = float(first["value"][0]) if first is not None and len(first) else 0.0
         least = price(share)
         words = f"price of the wish, ln 1/{format_percent(share)} = {least:.1f}" if math.isfinite(least) else ""
         chart.show_reference(
             least,
             words,
-            "The share is that of the parent's replies to held-out prompts that earn a reward of 1. A model all of "
-            "whose replies do is at least so far from it.",
+            "The share is that of the parent's replies to held-out prompts that earn a reward of 1 or, where rewards "
+            "have no such limit, are as meant. A model all of whose replies do is at least so far from it.",
         )
 
     def _show_unlearned(self) -> None:
