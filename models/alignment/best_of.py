@@ -1,72 +1,10 @@
-"""Best-of-n: of n replies that a model draws, the one that a score likes best; and what that buys, for every n at once.
-
-No torch import. Letters in shape comments: P prompts, N replies to each.
-"""
+"""Best-of-n: replies that a model drew and a reward model scored. No torch import; they are drawn in best_replies."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from models.events import Event
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class BestOfPoint:
-    """What the best of n replies is worth on average. kl: nats, at most (arXiv:2401.01879)."""
-
-    n: int
-    proxy: float
-    gold: float
-    kl: float
-
-    def to_dict(self) -> dict[str, float]:
-        """JSON-able."""
-        return {"n": self.n, "proxy": self.proxy, "gold": self.gold, "kl": self.kl}
-
-
-def best_of_curve(
-    proxy: Sequence[Sequence[float]], gold: Sequence[Sequence[float]], sizes: Sequence[int] = ()
-) -> list[BestOfPoint]:
-    """Of n = 1, 2, 4, … replies that of the highest proxy, averaged over all choices of n among the N and over prompts.
-
-    That is unbiased, as the estimator of pass@k is. Among replies of the same proxy each is as likely to be taken.
-
-    Args:
-        proxy, gold: (P, N), of each reply to each prompt. sizes: other n than those, each from 1 to N.
-    """
-    proxies, golds = np.asarray(proxy, np.float64), np.asarray(gold, np.float64)
-    assert proxies.shape == golds.shape
-    assert proxies.ndim == 2
-    ranked = [_ranked(*rows) for rows in zip(proxies, golds, strict=True)]
-    of_proxy, of_gold = (np.mean([pair[i] for pair in ranked], axis=0) for i in range(2))
-    total = proxies.shape[1]
-    points = []
-    for n in sizes or [1 << power for power in range(total.bit_length())]:
-        weights = _chosen(n, total)
-        kl = math.log(n) - (n - 1) / n
-        points.append(BestOfPoint(n=n, proxy=float(weights @ of_proxy), gold=float(weights @ of_gold), kl=kl))
-    return points
-
-
-def _ranked(proxy: Floats, gold: Floats) -> tuple[Floats, Floats]:
-    """Both (N) by rising proxy; the gold of equals is their mean."""
-    values, group = np.unique(proxy, return_inverse=True)
-    means = np.bincount(group, weights=gold) / np.bincount(group)
-    order = np.sort(group)
-    return values[order], means[order]
-
-
-def _chosen(n: int, total: int) -> Floats:
-    """How likely each of `total` ranked replies, the worst first, is the best of n: C(i - 1, n - 1) / C(total, n)."""
-    below = [math.comb(i, n - 1) / math.comb(total, n) for i in range(total)]
-    return np.asarray(below, np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from app.kit.basics import button, label, panes, row, separator, titled_card
 from app.kit.figures.line_plot import LinePlot
 from app.kit.figures.pictures import Axis, Line, LinePicture
 from app.kit.theme import SPACE, ThemeProvider
-from models.alignment.best_of import BestOfPoint, best_of_curve
+from models.alignment.best_of_curve import BestOfPoint, best_of_curve
 from models.number_words import format_count, format_duration, format_percent
 
 _COLUMNS = ("", "Score", "Right", "Tokens", "Reply")

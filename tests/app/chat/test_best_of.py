@@ -17,7 +17,7 @@ from app.kit.layout.section import Section
 from app.kit.theme import ThemeProvider
 from app.session.best_of import BestOf
 from app.session.session import Session
-from models.alignment.best_of import best_of_curve
+from models.alignment.best_of_curve import best_of_curve
 from models.chat.template_config import ChatTemplateConfig
 from models.library.library import Library
 from models.settings.sampling_config import SamplingConfig
