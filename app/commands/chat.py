@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -215,13 +216,14 @@ class _Chat:
                 self._note(event)
         assert ranked is not None
         self._seed += 1  # else the same question would get the same replies
-        best, worst = ranked.replies[0], ranked.replies[-1]
+        best, scores = ranked.replies[0], [reply.score for reply in ranked.replies]
         if not self._quiet:
             print(best.text, flush=True)
         n_tokens = sum(len(reply.ids) for reply in ranked.replies)
         print(
-            f"(The best of {len(ranked.replies)} replies, with a score of {best.score:.2f}; the worst has "
-            f"{worst.score:.2f}. Together they took {n_tokens:,} tokens, and {ranked.draw_s + ranked.score_s:.1f} s.)",
+            f"(The best of {len(scores)} replies, with a score of {best.score:.2f}; one alone has "
+            f"{statistics.fmean(scores):.2f} on average, the worst {scores[-1]:.2f}. Together they took {n_tokens:,} "
+            f"tokens, and {ranked.draw_s + ranked.score_s:.1f} s.)",
             file=sys.stderr,
         )
         return best.text
