@@ -127,8 +127,6 @@ class DemonstrationCard(QFrame):
             # Aligned, a small editor does not limit the column to its own width.
             is_small = widget is self.seed
             grid.addWidget(widget, at, 1, Qt.AlignmentFlag.AlignLeft if is_small else Qt.AlignmentFlag(0))
-        for widget in self._own:
-            widget.setVisible(recipe.asks_own)
         words = QWidget()
         lines = QVBoxLayout(words)
         lines.setContentsMargins(0, 0, 0, 0)
@@ -156,6 +154,8 @@ class DemonstrationCard(QFrame):
         self._halves.setSpacing(3 * SPACE)
         self._halves.addWidget(words, 1)
         self._halves.addWidget(right, 1)
+        for widget in self._own:  # now that they have a place: else they would be windows
+            widget.setVisible(recipe.asks_own)
 
     def _arrange(self) -> None:
         is_wide = self.width() >= _WIDE * self._theme.text_scale

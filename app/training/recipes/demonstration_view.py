@@ -163,11 +163,14 @@ class DemonstrationView(QWidget):
 
     def _learning_cards(self, result: DemonstrationResult) -> list[QWidget]:
         titles = DEMONSTRATIONS[result.name].stages
+        tables = (
+            ("Stages", figures.STAGE_TITLES, figures.stage_rows(result, titles)),
+            ("What they still know", figures.KIND_TITLES, figures.kind_rows(result, titles)),
+            ("Reward models", figures.PAIR_TITLES, figures.pair_rows(result, titles)),
+        )
         stages = titled_card(
             "Stages",
-            self._table("Stages", figures.STAGE_TITLES, figures.stage_rows(result, titles)),
-            self._table("What they still know", figures.KIND_TITLES, figures.kind_rows(result, titles)),
-            self._table("Reward models", figures.PAIR_TITLES, figures.pair_rows(result, titles)),
+            *(self._table(*about) for about in tables),
             label(_PRECISION, "caption", wrap=True),
             self._links({name: stage.run for name, stage in result.stages.items() if stage.step is None}, titles),
         )
@@ -230,7 +233,6 @@ class DemonstrationView(QWidget):
             head = table.horizontalHeaderItem(at)
             assert head is not None
             head.setToolTip(figures.TABLE_TIPS.get(title, ""))
-        table.setVisible(bool(rows))
         self.tables.append(table)
         return table
 
