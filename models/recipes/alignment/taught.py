@@ -28,8 +28,9 @@ from models.recipes.alignment.table import DEMONSTRATIONS
 NAME = "taught"
 N_FEW = 300
 """Pairs of the smaller reward model, which shows what to expect of so few."""
-STEPS = {"rm": 62, "rm_few": 75, "ppo": 60, "dpo": 62, "grpo": 50}
-"""Of each stage. A reward model and DPO read 1,000 pairs once; rm_few reads its pairs twice, 8 a step."""
+STEPS = {"rm": 94, "rm_few": 75, "ppo": 60, "dpo": 62, "grpo": 50}
+"""Of each stage. A reward model reads 1,000 pairs one and a half times, DPO once; rm_few reads its pairs twice, 8 a
+step."""
 _TITLES = DEMONSTRATIONS[NAME].stages
 _ALIGNED = ("ppo", "dpo", "grpo")
 _KEPT = ("knowledge", "reading", "state")

@@ -17,6 +17,7 @@ from models.data.preferences.store import Pair, PreferenceSet, Reply
 from models.evaluation.record import write_evaluation
 from models.events import Evaluated, Event, KindAccuracy, RunStarted
 from models.library.library import Library
+from models.recipes.alignment import taught
 from models.recipes.alignment.results import (
     DemonstrationMark,
     RefuseResult,
@@ -25,7 +26,6 @@ from models.recipes.alignment.results import (
     read_stage_mark,
     write_demonstrated,
 )
-from models.recipes.alignment import taught
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
 from tests.app.heard import Until

@@ -15,7 +15,7 @@ from models.recipes.alignment.running import DemonstrationRun
 
 def make_little(patch: pytest.MonkeyPatch) -> None:
     """Let “taught by hand” and “Goodhart” have few stories, pairs and steps."""
-    patch.setattr(wishes, "SIZES", {"train": 8, "val": 3, "test": 3})
+    patch.setattr(wishes, "SIZES", {"train": 12, "val": 3, "test": 3})
     patch.setattr(demonstration, "N_PAIRS", 6)
     patch.setattr(demonstration, "N_HELD_OUT", 4)
     patch.setattr(demonstration, "N_REPLIES", 2)
