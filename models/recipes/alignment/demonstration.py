@@ -50,7 +50,7 @@ from models.settings.tune_spec import TuneSpec, usual_train
 from models.training.prepare import prepare_run
 from models.training.trainer import Trainer
 
-N_PAIRS, N_HELD_OUT = 1000, 200
+N_PAIRS, N_HELD_OUT = 1000, 400
 """Pairs that a reward model learns from, and held-out ones that it is measured on, which are free of errors."""
 N_EACH = 120
 """Questions of each kind that a stage is asked."""

@@ -10,14 +10,16 @@ from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from app.training.recipes.base_choice import STRONG_STEPS
 from app.training.recipes.demonstration_card import DemonstrationCard
 from app.training.recipes.page import RecipesPage
+from app.training.run.fork_dialog import ForkDialog
 from app.training.tab import TrainingTab
 from models.data.preferences.store import Pair, PreferenceSet, Reply
 from models.evaluation.record import write_evaluation
 from models.events import Evaluated, Event, KindAccuracy, RunStarted
 from models.library.library import Library
-from models.recipes.alignment import taught
+from models.recipes.alignment import goodhart, taught
 from models.recipes.alignment.results import (
     DemonstrationMark,
     RefuseResult,
@@ -71,8 +73,16 @@ def measured(accuracy: float) -> Evaluated:
 
 
 def test_goodhart_from_start_to_the_peak(
-    tab: TrainingTab, base: str, session: Session, library: Library, qtbot: QtBot, until: Until, theme: ThemeProvider
+    tab: TrainingTab,
+    base: str,
+    session: Session,
+    library: Library,
+    qtbot: QtBot,
+    until: Until,
+    theme: ThemeProvider,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(goodhart, "peak_of", lambda curve: 1)  # random letters have none
     page = tab.recipes
     card = page.demonstrations["goodhart"]
     assert card.start.hasFocus()
@@ -119,10 +129,7 @@ def test_goodhart_from_start_to_the_peak(
     view.grab()
 
     assert view.stop is not None
-    kept = next(each for info in session.runs.list() if (each := read_demonstrated(info.folder)) is not None)
-    peak = kept.result.to_dict()["peak"]["step"]
-    assert view.stop.isEnabled() == (peak > 0)
-    view.stop_asked.emit(view.shown.result.stages["ppo"].run, 1)  # type: ignore[union-attr]
+    qtbot.mouseClick(view.stop, Qt.MouseButton.LeftButton)
     until(lambda: any(info.name == "PPO past its peak, at 1" for info in session.runs.list()))
     fork = next(info for info in session.runs.list() if info.name == "PPO past its peak, at 1")
     assert (fork.status, fork.step) == ("stopped", 1)
@@ -215,6 +222,11 @@ def test_a_weak_base_is_named_and_can_be_trained_on(
     tab.recipes.train_asked.connect(asked.append)
     qtbot.mouseClick(choice.train, Qt.MouseButton.LeftButton)
     assert asked == [base]
+    dialog = tab.findChild(ForkDialog)
+    assert dialog is not None
+    assert dialog.form.config.steps == STRONG_STEPS
+    dialog.close()
+    tab.show_recipes()
     strong = put_model(library, train_tokenizer([""], "byte", 0), "decoder-only", context_length=400, name="strong")
     put_model(library, train_tokenizer([""], "byte", 0), "decoder-only", context_length=64, name="short")
     put_model(library, train_tokenizer([""], "byte", 0), "encoder-only", context_length=400)
