@@ -79,7 +79,6 @@ class TrainingTab(QWidget):
         self.run_view.checkpoint_chat_asked.connect(self._on_checkpoint_chat)
         self.run_view.example_asked.connect(self._on_example)
         self.run_view.run_asked.connect(self.show_run)
-        self.run_view.forks.stopped_at.connect(self.show_run)
         self.run_view.tokenizer_asked.connect(self._on_tokenizer)
         self.queue.removed.connect(self._on_removed)
         session.training.changed.connect(self._on_training)

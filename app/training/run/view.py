@@ -88,6 +88,8 @@ class RunView(QWidget):
         head, views, session = self.head, self.views, self._session
         session.closing.connect(self.forks.close)
         views.fork_asked.connect(lambda run_id, step: self.ask_for_fork(step))
+        views.stop_asked.connect(self.forks.stop_at)
+        self.forks.stopped.connect(self._on_stopped)
         views.chat_asked.connect(self.checkpoint_chat_asked)
         views.example_asked.connect(self.example_asked)
         views.remedy_asked.connect(self._on_remedy)
@@ -233,6 +235,12 @@ class RunView(QWidget):
         dialog = ForkDialog(self._session, self._theme, self.forks, run, step, changes, self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
+
+    @Slot(str)
+    def _on_stopped(self, run_id: str) -> None:
+        """Show the run that ends at the peak, unless this one still learns."""
+        if not self.live:
+            self.run_asked.emit(run_id)
 
     @Slot(str, object)
     def _on_remedy(self, run_id: str, remedy: Remedy) -> None:

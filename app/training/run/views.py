@@ -21,7 +21,7 @@ class RunViews(Views):
     """Views of the same run; the visible one is updated while the run grows.
 
     Signals:
-        fork_asked(run_id, step), chat_asked(run_id, step): about one of its checkpoints.
+        fork_asked(run_id, step), chat_asked(run_id, step), stop_asked(run_id, step): about one of its checkpoints.
         example_asked(run_id, step, row): use one of its checkpoints on a row of data.
         remedy_asked(run_id, remedy): apply a remedy of the doctor.
         run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
@@ -29,6 +29,7 @@ class RunViews(Views):
 
     fork_asked = Signal(str, int)
     chat_asked = Signal(str, int)
+    stop_asked = Signal(str, int)
     example_asked = Signal(str, int, object)
     remedy_asked = Signal(str, object)
     run_asked = Signal(str)
@@ -111,6 +112,8 @@ class RunViews(Views):
 
         view = RewardsView(self._session, self._theme)
         view.step_asked.connect(self._show_replies)
+        view.stop_asked.connect(self.stop_asked)
+        view.fork_asked.connect(self.fork_asked)
         return view
 
     @Slot(int)
@@ -127,9 +130,10 @@ class RunViews(Views):
         return CurvesView(self._session, self._theme)
 
     def _make_machine(self) -> QWidget:
+        from app.training.time_machine.kl_pane import KlPane
         from app.training.time_machine.view import TimeMachine
 
-        view = TimeMachine(self._theme)
+        view = TimeMachine(self._theme, KlPane(self._session, self._theme))
         view.fork_asked.connect(self.fork_asked)
         view.chat_asked.connect(self.chat_asked)
         return view

@@ -130,9 +130,9 @@ def test_goodhart_from_start_to_the_peak(
 
     assert view.stop is not None
     qtbot.mouseClick(view.stop, Qt.MouseButton.LeftButton)
-    until(lambda: any(info.name == "PPO past its peak, at 1" for info in session.runs.list()))
-    fork = next(info for info in session.runs.list() if info.name == "PPO past its peak, at 1")
-    assert (fork.status, fork.step) == ("stopped", 1)
+    until(lambda: any(info.name == "PPO past its peak, stopped at step 1" for info in session.runs.list()))
+    fork = next(info for info in session.runs.list() if info.name == "PPO past its peak, stopped at step 1")
+    assert (fork.status, fork.step) == ("finished", 1)
     until(lambda: tab.run_view.run_id == fork.id)
 
     again = Session(library)  # as after a restart: nothing but the library tells
