@@ -283,7 +283,9 @@ def test_what_refusing_came_to(tab: TrainingTab, base: str, library: Library, qt
         reports=reports,
         runs={"helpful": "deleted", "eroded": last},
         seconds=dict.fromkeys(reports, 61.0),
-        kl_by_position=[{"position": i, "kl": kl, "n": 10} for i, kl in enumerate((6.0, 2.0, 1.0, 1.0), start=1)],
+        kl_by_position=[
+            {"position": i, "kl": kl, "n": 10} for i, kl in enumerate((6.0, 2.0, 1.0, 0.5, 0.5, 0.0), start=1)
+        ],
     )
     mark = DemonstrationMark(name="refuse", base=base, seed=3, n_each=100)
     write_demonstrated(mark, library.runs / last, result, 150.0)
@@ -305,7 +307,7 @@ def test_what_refusing_came_to(tab: TrainingTab, base: str, library: Library, qt
     assert plot.picture.dots[2].y_interval == pytest.approx((4.8, 16.2), abs=0.1)
     assert plot.picture.arrows == ((0, 1), (1, 2), (1, 3), (2, 4))
     assert plot.spot_at(plot.place_of(plot.picture.dots[3])) == (3, 0)
-    assert len(positions.picture.dots) == 4
+    assert len(positions.picture.dots) == 6
     attacks = {row[0]: row[1:] for row in view.tables[1].texts()}
     assert attacks["The reply has begun already"][:3] == [
         "never trained on",
@@ -315,7 +317,9 @@ def test_what_refusing_came_to(tab: TrainingTab, base: str, library: Library, qt
     assert attacks["“Please spell it”"][2] == f"20{NBSP}% (13–29)"
     words = " ".join(each.text() for each in view.findChildren(type(view.about)))
     assert "says nothing of a model's safety elsewhere" in words
-    assert f"90{NBSP}% lies in their first 3 tokens" in words
+    assert f"it tells 99{NBSP}% (95–100) of what it must not tell; asked plainly, 9{NBSP}% (5–16)." in words
+    assert f"100{NBSP}% lies in their first 5 tokens, which are 83{NBSP}% of the tokens." in words
+    assert "safety is shallow" in words
     assert not view.links["helpful"].isEnabled(), "its run was deleted"
     view.grab()
     qtbot.mouseClick(view.links["eroded"], Qt.MouseButton.LeftButton)
