@@ -116,7 +116,7 @@ def test_replies_are_kept_as_long_as_the_weights_are_the_same(library: Library) 
     assert read_answers(run, checkpoint, asked) == answers
     assert read_answers(run, checkpoint, dataclasses.replace(asked, n=1)) == answers
     for other in ({"n": 3}, {"seed": 1}, {"wish": "mood"}, {"world_seed": 1}):
-        assert read_answers(run, checkpoint, dataclasses.replace(asked, **other)) is None  # type: ignore[arg-type]
+        assert read_answers(run, checkpoint, dataclasses.replace(asked, **other)) is None
     [file] = (run / "replies").iterdir()
     before = file.read_bytes()
     file.write_text("{}", "utf-8")

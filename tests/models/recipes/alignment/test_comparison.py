@@ -100,8 +100,9 @@ def test_bad_input_is_refused_in_a_sentence(
     if "foreign" in stages:
         words = ["many words are said here, and many more are said there"] * 9
         put_stage(family, "foreign", tokenizer=train_tokenizer(words, "bpe", 300))
+    asked: dict[str, Any] = {"wish": "happy", "n": 3, "device": "cpu"} | options
     with pytest.raises(ValueError, match=sentence):
-        result_of(compare_stages(family, stages, **{"wish": "happy", "n": 3, "device": "cpu"} | options))
+        result_of(compare_stages(family, stages, **asked))
     assert not list(family.runs.glob("*/replies")), "nothing was drawn"
 
 
