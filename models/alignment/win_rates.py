@@ -7,16 +7,18 @@ Letters in comments: S stages, P prompts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from models.data.corpus import Example
+from models.data.corpus import Example, list_corpora
 from models.data.preferences.measures import Match, matches
 from models.data.preferences.store import PERSON, Pair, PreferenceSet, Reply, list_sets
 from models.data.tiny_world.wishes import WISHES
 from models.files.atomic import atomic_write_json, read_json
 from models.library.library import Library
+from models.library.run_record import checkpoint_step
+from models.runs.run_folder import RunFolder
 
 GOLD, PROXY, YOU = "gold", "proxy", "you"
 JUDGES = (GOLD, PROXY, YOU)
@@ -189,6 +191,28 @@ def win_rates(
         seconds=seconds,
         shares=tuple(None if own is None else sum(own) / max(1, n) for own in gold),
     )
+
+
+def kept_win_rates(
+    library: Library, runs: Sequence[RunFolder], asked: Asked, reward_model: RunFolder | None = None
+) -> WinRates:
+    """Who wins by what is kept already, of the last checkpoints of runs, and by what people chose; nothing is drawn."""
+    title = f"Tiny World {asked.world_seed}, wish {asked.wish}"
+    corpus = next((one for one in list_corpora(library) if (one.label, one.task) == (title, "prompts")), None)
+    held_out = corpus.rows("test") if corpus is not None else ()
+    asked = replace(asked, n=min(asked.n, len(held_out)) if held_out else asked.n)
+    contenders, answers = [], []
+    for run in runs:
+        checkpoint = run.latest_checkpoint()
+        contenders.append(_contender(run, checkpoint))
+        answers.append(read_answers(run.folder, checkpoint, asked) if held_out and checkpoint is not None else None)
+    judge = _contender(reward_model, reward_model.latest_checkpoint()) if reward_model is not None else None
+    rows = [held_out[i] for i in range(asked.n)] if held_out else []
+    return win_rates(library, asked, rows, contenders, answers, judge)
+
+
+def _contender(run: RunFolder, checkpoint: Path | None) -> Contender:
+    return Contender(run=run.id, name=run.name, step=checkpoint_step(checkpoint) if checkpoint is not None else 0)
 
 
 def read_answers(run: Path, checkpoint: Path, asked: Asked) -> Answers | None:

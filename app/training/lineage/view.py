@@ -1,23 +1,26 @@
-"""The lineage of a run: the tree of stages that it belongs to, and its origin down to its text."""
+"""The lineage of a run: the tree of stages that it belongs to, who of them wins, and its origin down to its text."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QStackedWidget, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.kit.basics import column, label, row
 from app.kit.layout.segments import Segments
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.training.lineage.origin_view import OriginView
+from app.training.lineage.stage_choice import StageChoice
 from app.training.lineage.tree_view import StageTreeView, TreeLegend
+from app.training.lineage.win_view import WinRatesView
 from app.training.shown_run import ShownRun
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.alignment.stage_tree import StageTree, stage_tree
 
-_PARTS = {"tree": "Stages", "origin": "Origin"}
+_PARTS = {"tree": "Stages", "rates": "Win rates", "origin": "Origin"}
+_COMPARED = ("rates",)
 
 
 class LineageView(QWidget):
@@ -41,21 +44,25 @@ class LineageView(QWidget):
         """The stages; None while they are read, or if that failed."""
         self.parts = Segments("Part of the lineage", _PARTS)
         self.stages = StageTreeView(theme)
+        self.rates = WinRatesView(session, theme)
         self.origin = OriginView(session, theme)
+        self.choice = StageChoice(theme)
         self._legend = TreeLegend(theme)
-        self._pages = QStackedWidget()
-        for page in (self.stages, self.origin):
-            self._pages.addWidget(page)
+        self._pages = {"tree": self.stages, "rates": self.rates, "origin": self.origin}
         self._note = label("", "muted", wrap=True)
-        whole = column(self._note, self._pages)
-        whole.insertLayout(0, row(self.parts, None, self._legend))
-        whole.setStretch(2, 1)
+        # Not stacked: a hidden page would claim its height. The stretch is for none of them.
+        whole = column(self._note, *self._pages.values(), None)
+        whole.insertLayout(0, row(self.parts, None, self._legend, self.choice))
+        for page in self._pages.values():
+            whole.setStretchFactor(page, 1000)
         self.setLayout(whole)
         self._reading = LatestTask(self)
         self._reading.done.connect(self._on_read)
         self._reading.failed.connect(self._on_failed)
         self._is_stale = False
         self.parts.changed.connect(self._show_part)
+        self.choice.changed.connect(self._show_chosen)
+        self.rates.judging_asked.connect(self.step_chosen)
         self.stages.run_asked.connect(self._on_run_asked)
         self.stages.step_chosen.connect(self.step_chosen)
         self.origin.run_asked.connect(self.run_asked)
@@ -106,6 +113,7 @@ class LineageView(QWidget):
             return  # of a run that is no longer shown
         self.tree = tree
         self.stages.show_tree(tree, run_id)
+        self.choice.offer(tree, run_id)
         self._say("")
         self._show_part()
 
@@ -119,12 +127,20 @@ class LineageView(QWidget):
     def _show_part(self) -> None:
         part = self.parts.value
         self._legend.setVisible(part == "tree" and self.tree is not None)
-        self._pages.setCurrentIndex(tuple(_PARTS).index(part))
-        self._pages.setVisible(part == "origin" or self.tree is not None)
+        self.choice.setVisible(part in _COMPARED and self.tree is not None)
+        self._show_chosen()
+        for name, page in self._pages.items():
+            page.setVisible(name == part and (part == "origin" or self.tree is not None))
         waits = self._run is not None and self._run.folder is None
         if waits and part != "origin":
             self._note.setText("The lineage appears when the run has been prepared.")
         self._note.setVisible(part != "origin" and self.tree is None and bool(self._note.text()))
+
+    @Slot()
+    def _show_chosen(self) -> None:
+        """Let the part in view show what is compared."""
+        if self.tree is not None and self.parts.value == "rates":
+            self.rates.show_stages(self.choice.chosen, [stage for stage in self.tree.stages if stage.scores])
 
     def _say(self, words: str) -> None:
         self._note.setText(words)

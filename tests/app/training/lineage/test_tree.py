@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 
-import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
 from app.session.candidates import Candidate
 from app.session.session import Session
 from app.training.lineage.next_steps import Judging, NextRun, next_steps
@@ -21,31 +20,9 @@ from models.data.corpus import build_examples_corpus
 from models.library.library import Library
 from tests.app.heard import Heard, Until
 from tests.models.training.stages.support import pair
-from tests.stages_on_disk import put_family, put_stage
+from tests.stages_on_disk import put_stage
 
-
-@pytest.fixture
-def family(session: Session) -> Library:
-    put_family(session.library)
-    return session.library
-
-
-@pytest.fixture
-def tab(family: Library, session: Session, theme: ThemeProvider, qtbot: QtBot) -> TrainingTab:
-    tab = TrainingTab(session, theme)
-    qtbot.addWidget(tab)
-    tab.resize(1300, 800)
-    tab.show()
-    tab.runs.reload()
-    return tab
-
-
-def lineage_of(tab: TrainingTab, run_id: str, until: Until) -> LineageView:
-    tab.show_run(run_id)
-    tab.run_view.views.show_view("lineage")
-    view: LineageView = tab.run_view.views.view("lineage")
-    until(lambda: run_id in view.stages.cards)
-    return view
+Shown = Callable[[str], LineageView]
 
 
 def offered(tree: StageTree, id: str) -> dict[str, NextRun | Judging | None]:
@@ -112,8 +89,10 @@ def test_each_stage_offers_what_comes_next(family: Library) -> None:
     assert offered(tree, "sft") == {}, "it is gone"
 
 
-def test_a_click_on_a_card_shows_its_run_in_the_same_tree(tab: TrainingTab, until: Until, qtbot: QtBot) -> None:
-    view = lineage_of(tab, "ppo", until)
+def test_a_click_on_a_card_shows_its_run_in_the_same_tree(
+    tab: TrainingTab, lineage: Shown, until: Until, qtbot: QtBot
+) -> None:
+    view = lineage("ppo")
     assert set(view.stages.cards) == {"base", "sft", "rm", "dpo", "ppo", "kto"}
     qtbot.mouseClick(view.stages.cards["dpo"], Qt.MouseButton.LeftButton)
     until(lambda: tab.run_view.run_id == "dpo")
@@ -128,8 +107,8 @@ def test_a_click_on_a_card_shows_its_run_in_the_same_tree(tab: TrainingTab, unti
     assert [card.link.title for card in view.origin.cards[:2]] == ["sft", "base"]
 
 
-def test_a_deleted_stage_leaves_the_tree(tab: TrainingTab, session: Session, until: Until) -> None:
-    view = lineage_of(tab, "ppo", until)
+def test_a_deleted_stage_leaves_the_tree(lineage: Shown, session: Session, until: Until) -> None:
+    view = lineage("ppo")
     session.runs.delete(("sft",))
     until(lambda: view.tree is not None and view.tree.stages[0].name == "sft")
     gone = view.stages.cards["sft"]
@@ -138,13 +117,15 @@ def test_a_deleted_stage_leaves_the_tree(tab: TrainingTab, session: Session, unt
     assert "base" not in view.stages.cards
 
 
-def test_what_next_opens_the_form_that_is_meant(tab: TrainingTab, session: Session, until: Until) -> None:
+def test_what_next_opens_the_form_that_is_meant(
+    tab: TrainingTab, lineage: Shown, session: Session, until: Until
+) -> None:
     rows = [pair(i, "a" * (i + 1), "b") for i in range(6)]
     for name in ("any pairs", "fair pairs"):
         build_examples_corpus(session.library, rows[:4], rows[4:], name, None, task="preference")
     session.datasets.refresh()
     until(lambda: session.datasets.is_read)
-    view = lineage_of(tab, "rm", until)
+    view = lineage("rm")
 
     def choose(card: str, words: str) -> None:
         menu = view.stages.cards[card].next_button.menu()
@@ -169,18 +150,18 @@ def test_what_next_opens_the_form_that_is_meant(tab: TrainingTab, session: Sessi
     assert tab.new_run.choices.align_spec is None
 
 
-def test_judging_is_asked_for_in_the_chat(tab: TrainingTab, session: Session, until: Until) -> None:
+def test_judging_is_asked_for_in_the_chat(lineage: Shown, session: Session) -> None:
     tabs: list[str] = []
     judged: list[tuple[Candidate, Candidate]] = []
     session.tab_requested.connect(tabs.append)
     session.preferences.judging_requested.connect(lambda first, second: judged.append((first, second)))
-    view = lineage_of(tab, "sft", until)
+    view = lineage("sft")
     next(iter(view.stages.cards["sft"].next_button.menu().actions())).trigger()
     assert tabs == ["chat"]
     assert judged == [(Candidate("sft"), Candidate("base"))]
 
 
-def test_a_model_that_is_gone_is_refused_in_a_sentence(tab: TrainingTab, heard: Heard, until: Until) -> None:
-    lineage_of(tab, "rm", until)
+def test_a_model_that_is_gone_is_refused_in_a_sentence(tab: TrainingTab, lineage: Shown, heard: Heard) -> None:
+    lineage("rm")
     tab.run_view.step_chosen.emit(NextRun("nobody", "ppo", "rm"))
     assert "no longer in the library" in heard.notices[-1]
