@@ -109,11 +109,15 @@ class WinRatesView(QWidget):
     def _build(self) -> None:
         setup = QWidget()
         flow = FlowLayout(setup)
-        for words, widget in (("Asked:", self.wish), ("prompts", self.n), ("scored by", self.rewarder)):
-            part = QWidget()
-            part.setLayout(row(label(words, "muted"), widget, spacing=SPACE // 2))
+        self._rewarder_part = QWidget()
+        parts: tuple[tuple[str, QWidget, QWidget], ...] = (
+            ("Asked:", self.wish, QWidget()),
+            ("prompts", self.n, QWidget()),
+            ("scored by", self.rewarder, self._rewarder_part),
+        )
+        for words, editor, part in parts:
+            part.setLayout(row(label(words, "muted"), editor, spacing=SPACE // 2))
             flow.addWidget(part)
-        self._rewarder_part = self.rewarder.parentWidget()
         flow.addWidget(self.measure)
         flow.addWidget(self.stop)
         head = row(self.judge, None, self.export)
@@ -146,6 +150,7 @@ class WinRatesView(QWidget):
                 self.rewarder.addItem(stage.name, stage.id)
             self.rewarder.setCurrentIndex(max(0, self.rewarder.findData(chosen)) if rewarders else -1)
         self.rates = None
+        self._show_rates()
         self.look_up()
 
     @property
