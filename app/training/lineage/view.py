@@ -1,4 +1,4 @@
-"""The lineage of a run: the tree of stages that it belongs to, who of them wins, and its origin down to its text."""
+"""The lineage of a run: the tree of stages that it belongs to, one prompt asked of all, who wins, and its origin."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from app.kit.basics import column, label, row
 from app.kit.layout.segments import Segments
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from app.training.lineage.ask_view import AskView
 from app.training.lineage.origin_view import OriginView
 from app.training.lineage.stage_choice import StageChoice
 from app.training.lineage.tree_view import StageTreeView, TreeLegend
@@ -19,8 +20,8 @@ from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.alignment.stage_tree import StageTree, stage_tree
 
-_PARTS = {"tree": "Stages", "rates": "Win rates", "origin": "Origin"}
-_COMPARED = ("rates",)
+_PARTS = {"tree": "Stages", "ask": "One prompt", "rates": "Win rates", "origin": "Origin"}
+_COMPARED = ("ask", "rates")
 
 
 class LineageView(QWidget):
@@ -44,11 +45,12 @@ class LineageView(QWidget):
         """The stages; None while they are read, or if that failed."""
         self.parts = Segments("Part of the lineage", _PARTS)
         self.stages = StageTreeView(theme)
+        self.asked = AskView(session, theme)
         self.rates = WinRatesView(session, theme)
         self.origin = OriginView(session, theme)
         self.choice = StageChoice(theme)
         self._legend = TreeLegend(theme)
-        self._pages = {"tree": self.stages, "rates": self.rates, "origin": self.origin}
+        self._pages = {"tree": self.stages, "ask": self.asked, "rates": self.rates, "origin": self.origin}
         self._note = label("", "muted", wrap=True)
         # Not stacked: a hidden page would claim its height. The stretch is for none of them.
         whole = column(self._note, *self._pages.values(), None)
@@ -139,7 +141,9 @@ class LineageView(QWidget):
     @Slot()
     def _show_chosen(self) -> None:
         """Let the part in view show what is compared."""
-        if self.tree is not None and self.parts.value == "rates":
+        if self.tree is not None and self.parts.value == "ask":
+            self.asked.show_stages(self.choice.chosen, self.tree)
+        elif self.tree is not None and self.parts.value == "rates":
             self.rates.show_stages(self.choice.chosen, [stage for stage in self.tree.stages if stage.scores])
 
     def _say(self, words: str) -> None:
