@@ -49,7 +49,7 @@ def put_stage(
     put_model(library, read_by, "decoder-only", context_length=CONTEXT, name=name, **settings)
     folder = library.runs / name
     record, run = read_json(folder / "run.json"), RunFolder.open(folder)
-    spec = run.spec
+    spec = dataclasses.replace(run.spec, data=DataSpec())
     [checkpoint] = (folder / "checkpoints").iterdir()
     _draw_weights(checkpoint, run, name)
     lineage: dict[str, Any] = {"corpus": {"name": "Tiny World 0, edition 1", "sha256": "0"}, "parent": None}

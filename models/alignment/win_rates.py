@@ -77,7 +77,8 @@ class WinRates:
 
     reward_model: its name, "" where none was asked. n_replied: how many of the stages have replied. seconds: how long
     that took now; what was kept is not drawn again. shares: of each stage, how many replies are as was meant; None
-    where it did not reply.
+    where it did not reply. prompts, texts: what was asked (P), and what each stage replied (S × P, None likewise).
+    values: by the judges of which replies have one, what each is worth (S × P, None likewise).
     """
 
     asked: Asked
@@ -87,6 +88,9 @@ class WinRates:
     n_replied: int = 0
     seconds: float = 0.0
     shares: tuple[float | None, ...] = ()
+    prompts: tuple[str, ...] = ()
+    texts: tuple[tuple[str, ...] | None, ...] = ()
+    values: Mapping[str, tuple[tuple[float, ...] | None, ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; shares from 0 to 1."""
@@ -174,14 +178,16 @@ def win_rates(
 ) -> WinRates:
     """Who wins by what stages replied to `rows`; None: nothing. By a reward model where it has scored the replies."""
     n, names = len(rows), [one.name for one in contenders]
-    gold = [
-        None if own is None else [gold_of(row, text) for row, text in zip(rows, own.texts[:n], strict=True)]
+    gold = tuple(
+        None if own is None else tuple(gold_of(row, text) for row, text in zip(rows, own.texts[:n], strict=True))
         for own in answers
-    ]
-    grids = {GOLD: compared(names, gold), YOU: judged_by_people(pairs_of(library), contenders)}
+    )
+    values = {GOLD: gold}
     if reward_model is not None:
         scores = [None if own is None else own.scores.get(reward_model.key) for own in answers]
-        grids[PROXY] = compared(names, [None if own is None else own[:n] for own in scores])
+        values[PROXY] = tuple(None if own is None else own[:n] for own in scores)
+    grids = {judge: compared(names, found) for judge, found in values.items()}
+    grids[YOU] = judged_by_people(pairs_of(library), contenders)
     return WinRates(
         asked=asked,
         contenders=tuple(contenders),
@@ -190,6 +196,9 @@ def win_rates(
         n_replied=sum(own is not None for own in answers),
         seconds=seconds,
         shares=tuple(None if own is None else sum(own) / max(1, n) for own in gold),
+        prompts=tuple(row["messages"][-1]["content"] if row["messages"] else "" for row in rows),
+        texts=tuple(None if own is None else own.texts[:n] for own in answers),
+        values=values,
     )
 
 

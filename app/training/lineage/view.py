@@ -41,6 +41,7 @@ class LineageView(QWidget):
         super().__init__(parent)
         self._session = session
         self._run: ShownRun | None = None
+        self._shown_id = ""
         self.tree: StageTree | None = None
         """The stages; None while they are read, or if that failed."""
         self.parts = Segments("Part of the lineage", _PARTS)
@@ -113,8 +114,9 @@ class LineageView(QWidget):
         run_id = self._run.id if self._run is not None else ""
         if tree.find(run_id) is None:
             return  # of a run that is no longer shown
-        self.tree = tree
-        self.stages.show_tree(tree, run_id)
+        if (tree, run_id) != (self.tree, self._shown_id):
+            self.stages.show_tree(tree, run_id)
+        self.tree, self._shown_id = tree, run_id
         self.choice.offer(tree, run_id)
         self._say("")
         self._show_part()

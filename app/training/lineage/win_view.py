@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QProgressBar, QSpinBox, QWidget
 
 from app.kit.basics import EmptyState, button, column, label, row, scrolling
@@ -18,6 +19,7 @@ from app.session.candidates import Candidate
 from app.session.session import Session
 from app.training.lineage.comparing import StageComparer
 from app.training.lineage.next_steps import Judging
+from app.training.lineage.reply_pairs import ReplyPairs
 from app.training.lineage.win_matrix import WinMatrix
 from app.worker.background import LatestTask
 from models.alignment.stage_tree import Stage, world_seed_of
@@ -30,7 +32,8 @@ from models.runs.run_folder import RunFolder
 _TITLES = {GOLD: "By the judge", PROXY: "By a reward model", YOU: "By you"}
 _ABOUT = {
     GOLD: "Each cell: how often the reply of the row's stage was better than that of the column's to the same prompt, "
-    "by the judge of the wish, which is never wrong. A tie is half a win. Below: the 95 % interval (Wilson).",
+    "by the judge of the wish, which is never wrong. A tie is half a win. Below: the 95 % interval (Wilson). A click "
+    "shows the replies.",
     PROXY: "Each cell: how often the reply of the row's stage got the higher score from {reward_model}. It is a "
     "stand-in: where it favours a stage much more than the judge does, it has been gamed.",
     YOU: "Each cell: which replies you chose, blind, between these checkpoints on the Compare page of the chat. Click "
@@ -52,6 +55,7 @@ class WinRatesView(QWidget):
         super().__init__(parent)
         self._session = session
         self._stages: tuple[Stage, ...] = ()
+        self._is_stale = False
         self.rates: WinRates | None = None
         """What is shown; None while nothing is known."""
         self.comparer = StageComparer(session, self)
@@ -84,6 +88,8 @@ class WinRatesView(QWidget):
         self.phase.setProperty("role", "caption")
         self.problem = label("", "warning", wrap=True)
         self.matrix = WinMatrix(theme)
+        self.pairs = ReplyPairs(theme)
+        """The replies behind the cell that was clicked."""
         self.about = label("", "caption", wrap=True)
         self.read_out = ElidedLabel()
         self.export = ExportButton(session.notices, theme, self.matrix, self._numbers)
@@ -103,7 +109,7 @@ class WinRatesView(QWidget):
         self.matrix.read.connect(self.read_out.setText)
         self.matrix.cell_clicked.connect(self._on_cell)
         session.training.changed.connect(self._show_state)
-        session.preferences.changed.connect(self.look_up)
+        session.preferences.changed.connect(self._on_preferences)
         self._show_state()
 
     def _build(self) -> None:
@@ -126,7 +132,7 @@ class WinRatesView(QWidget):
         self._going_on = QWidget()
         self._going_on.setLayout(going_on)
         inner = QWidget()
-        inner.setLayout(column(self.matrix, None))
+        inner.setLayout(column(self.matrix, self.pairs, None))
         self._area = scrolling(inner)
         whole = column(setup, self._going_on, self.problem)
         whole.addLayout(head)
@@ -169,9 +175,22 @@ class WinRatesView(QWidget):
         """Whether something is measured or looked up."""
         return self.comparer.busy or self._kept.busy
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._is_stale:
+            self.look_up()
+
+    @Slot()
+    def _on_preferences(self) -> None:
+        """The user has judged a pair, most likely on another page."""
+        self._is_stale = True
+        if self.isVisible():
+            self.look_up()
+
     @Slot()
     def look_up(self) -> None:
         """Show what is kept of this comparison."""
+        self._is_stale = False
         asked = self.asked
         self._say("")
         if asked is None:
@@ -214,6 +233,7 @@ class WinRatesView(QWidget):
         shares = rates.shares if rates is not None and judge == GOLD else ()
         notes = ["" if share is None else f"{format_percent(share)} as meant" for share in shares]
         names = [stage.name for stage in self._stages]
+        self.pairs.clear_pairs()
         if shown is not None:
             self.matrix.show_grid(names, shown, notes)
         self.about.setText(_ABOUT[judge].format(reward_model=self.rewarder.currentText() or "a reward model"))
@@ -259,9 +279,17 @@ class WinRatesView(QWidget):
 
     @Slot(int, int)
     def _on_cell(self, row: int, column: int) -> None:
+        first, second = self._stages[row], self._stages[column]
         if self.judge.value == YOU:
-            first, second = self._stages[row], self._stages[column]
             self.judging_asked.emit(Judging(Candidate(first.id), Candidate(second.id)))
+        elif self.rates is not None:
+            self.pairs.show_pairs(self.rates, self.judge.value, row, column)
+            QTimer.singleShot(0, self, self._go_to_pairs)
+
+    @Slot()
+    def _go_to_pairs(self) -> None:
+        bar = self._area.verticalScrollBar()
+        bar.setValue(min(self.pairs.y(), bar.maximum()))
 
     def _numbers(self) -> Callable[[], Columns]:
         rates, names = self.rates, [stage.name for stage in self._stages]

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
 from pytestqt.qtbot import QtBot
 
 from app.session.candidates import Candidate
 from app.session.session import Session
 from app.training.lineage.next_steps import Judging
 from app.training.lineage.view import LineageView
+from app.training.lineage.win_matrix import WinMatrix, describe_match
 from models.alignment.win_rates import GOLD, PROXY, YOU
 from models.data.preferences.store import Pair, Reply
 from models.data.tiny_world import wishes
@@ -45,6 +46,12 @@ def shown(lineage: Shown, until: Until) -> LineageView:
     return view
 
 
+def cell_of(matrix: WinMatrix, row: int, column: int) -> QPoint:
+    """A point in a cell."""
+    points = (QPointF(x, y) for x in range(0, matrix.width(), 5) for y in range(0, matrix.height(), 5))
+    return next(point.toPoint() for point in points if matrix.spot_at(point) == (column, row))
+
+
 def test_measured_rates_are_those_of_the_command_and_are_kept(
     shown: LineageView, family: Library, lineage: Shown, until: Until, qtbot: QtBot
 ) -> None:
@@ -67,9 +74,19 @@ def test_measured_rates_are_those_of_the_command_and_are_kept(
     assert match is not None
     rates.matrix.set_spot((1, 0))
     assert f"won {match.n_won}, tied {match.n_tied}, lost {match.n_lost} of 4" in rates.read_out.text()
+    at = cell_of(rates.matrix, 0, 1)
+    qtbot.mouseClick(rates.matrix, Qt.MouseButton.LeftButton, pos=at)
+    assert rates.pairs.isVisibleTo(rates)
+    assert rates.pairs.head.text() == describe_match("sft", "dpo", match)
+    pairs = {tuple(text.written for text in pair) for pair in rates.pairs.texts}
+    assert rates.rates is not None
+    ours, theirs = rates.rates.texts[:2]
+    assert ours is not None
+    assert theirs is not None
+    assert pairs == {(a or "(nothing)", b or "(nothing)") for a, b in zip(ours, theirs, strict=True)}
     columns = rates.export.numbers()()
     assert len(columns["won"]) == 2 * 6
-    assert not rates.rates or rates.rates.n_replied == 3
+    assert rates.rates.n_replied == 3
     again = lineage("sft")
     assert again is shown
     until(lambda: not rates.busy and rates.grid is not None)
@@ -95,14 +112,7 @@ def test_what_the_user_judged_between_two_stages_is_counted_and_a_click_judges_m
     match = rates.grid[1][2]
     assert match is not None
     assert (match.n_won, match.n_tied, match.n_lost) == (2, 1, 0)
-    matrix = rates.matrix
-    cell = next(
-        QPointF(x, y)
-        for x in range(0, matrix.width(), 5)
-        for y in range(0, matrix.height(), 5)
-        if matrix.spot_at(QPointF(x, y)) == (2, 1)
-    )
-    qtbot.mouseClick(matrix, Qt.MouseButton.LeftButton, pos=cell.toPoint())
+    qtbot.mouseClick(rates.matrix, Qt.MouseButton.LeftButton, pos=cell_of(rates.matrix, 1, 2))
     assert asked == [Judging(Candidate("dpo"), Candidate("ppo"))]
 
 
