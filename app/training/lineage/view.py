@@ -73,6 +73,11 @@ class LineageView(QWidget):
         session.runs.changed.connect(self._on_runs_changed)
         self._show_part()
 
+    @property
+    def busy(self) -> bool:
+        """Whether the stages are being read."""
+        return self._reading.busy
+
     def show_run(self, run: ShownRun) -> None:
         """Show another run, in its tree."""
         self._run = run

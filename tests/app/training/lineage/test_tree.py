@@ -90,9 +90,9 @@ def test_each_stage_offers_what_comes_next(family: Library) -> None:
 
 
 def test_a_click_on_a_card_shows_its_run_in_the_same_tree(
-    tab: TrainingTab, lineage: Shown, until: Until, qtbot: QtBot
+    tab: TrainingTab, in_tab: Shown, until: Until, qtbot: QtBot
 ) -> None:
-    view = lineage("ppo")
+    view = in_tab("ppo")
     assert set(view.stages.cards) == {"base", "sft", "rm", "dpo", "ppo", "kto"}
     qtbot.mouseClick(view.stages.cards["dpo"], Qt.MouseButton.LeftButton)
     until(lambda: tab.run_view.run_id == "dpo")
@@ -118,14 +118,14 @@ def test_a_deleted_stage_leaves_the_tree(lineage: Shown, session: Session, until
 
 
 def test_what_next_opens_the_form_that_is_meant(
-    tab: TrainingTab, lineage: Shown, session: Session, until: Until
+    tab: TrainingTab, in_tab: Shown, session: Session, heard: Heard, until: Until
 ) -> None:
     rows = [pair(i, "a" * (i + 1), "b") for i in range(6)]
     for name in ("any pairs", "fair pairs"):
         build_examples_corpus(session.library, rows[:4], rows[4:], name, None, task="preference")
     session.datasets.refresh()
     until(lambda: session.datasets.is_read)
-    view = lineage("rm")
+    view = in_tab("rm")
 
     def choose(card: str, words: str) -> None:
         menu = view.stages.cards[card].next_button.menu()
@@ -148,20 +148,13 @@ def test_what_next_opens_the_form_that_is_meant(
     choose("base", "Fine-tune it…")
     assert tab.new_run.choices.start.run_id == "base"
     assert tab.new_run.choices.align_spec is None
-
-
-def test_judging_is_asked_for_in_the_chat(lineage: Shown, session: Session) -> None:
-    tabs: list[str] = []
-    judged: list[tuple[Candidate, Candidate]] = []
-    session.tab_requested.connect(tabs.append)
-    session.preferences.judging_requested.connect(lambda first, second: judged.append((first, second)))
-    view = lineage("sft")
-    next(iter(view.stages.cards["sft"].next_button.menu().actions())).trigger()
-    assert tabs == ["chat"]
-    assert judged == [(Candidate("sft"), Candidate("base"))]
-
-
-def test_a_model_that_is_gone_is_refused_in_a_sentence(tab: TrainingTab, lineage: Shown, heard: Heard) -> None:
-    lineage("rm")
     tab.run_view.step_chosen.emit(NextRun("nobody", "ppo", "rm"))
     assert "no longer in the library" in heard.notices[-1]
+
+
+def test_judging_is_asked_for_with_both_stages(lineage: Shown) -> None:
+    asked: list[object] = []
+    view = lineage("sft")
+    view.step_chosen.connect(asked.append)
+    view.stages.cards["sft"].next_button.menu().actions()[0].trigger()
+    assert asked == [Judging(Candidate("sft"), Candidate("base"))]
