@@ -145,7 +145,7 @@ class _Canvas(QWidget):
         self._arrange()
 
     def event(self, event: QEvent) -> bool:
-        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Polish, QEvent.Type.FontChange):
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Polish, QEvent.Type.FontChange, QEvent.Type.Show):
             self._arrange()
         return super().event(event)
 

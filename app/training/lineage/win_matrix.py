@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QBrush, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QBrush, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 
 from app.kit.colours import readable_on
 from app.kit.figures.figure import Figure
@@ -15,7 +15,7 @@ from models.data.preferences.measures import Match
 from models.number_words import format_count, format_percent
 
 _MAX_CELL = QSize(150, 74)
-_MIN_CELL = QSize(62, 40)
+_MIN_WIDTH = 62
 _NAMES = 0.24
 """The part of the width that names have, at most."""
 _PALE = 0.85
@@ -37,19 +37,36 @@ class WinMatrix(Figure):
         self.notes: tuple[str, ...] = ()
         """What stands below each name."""
         self.grid: Grid = ()
-        self._metric_small = QFontMetrics(theme.font(0.85))
+        self._is_narrow = False
 
     def show_grid(self, names: Sequence[str], grid: Grid, notes: Sequence[str] = ()) -> None:
         """Show another grid; notes: of each stage, in words."""
         self.names, self.grid, self.notes = tuple(names), grid, tuple(notes)
         self.set_spot(None)
         self.setAccessibleName(f"Win rates of {format_count(len(names), 'stage')}. Arrow keys read them.")
-        self.updateGeometry()
+        self._fit()
         self.update()
 
-    def minimumSizeHint(self) -> QSize:
+    def _fit(self) -> None:
+        """Claim the room that all numbers need."""
         n = len(self.names)
-        return QSize(130 + n * _MIN_CELL.width(), 44 + n * _MIN_CELL.height())
+        bold, small = (QFontMetrics(font) for font in (self._theme.font(bold=True), self._theme.font(0.85)))
+        self._is_narrow = self._cell_width < small.horizontalAdvance("88–100 · n 888") + SPACE
+        high = bold.height() + (2 if self._is_narrow else 1) * small.height() + 4
+        self.setMinimumSize(110 + n * _MIN_WIDTH, self._metrics().height() + SPACE + n * high)
+
+    @property
+    def _cell_width(self) -> float:
+        return self._area().width() / max(1, len(self.names))
+
+    @Slot()
+    def _restyle(self) -> None:
+        self._fit()
+        super()._restyle()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
 
     def sizeHint(self) -> QSize:
         n = len(self.names)
@@ -154,13 +171,11 @@ class WinMatrix(Figure):
         low, high = (round(100 * end) for end in share.interval)
         lines = [(format_percent(share.value), self._theme.font(1.0, bold=True))]
         small = self._theme.font(0.85)
-        for words in (f"{low}–{high}", f"n {share.n:,}"):
-            lines.append((words, small))
+        interval, n = f"{low}–{high}", f"n {share.n:,}"
+        lines += [(words, small) for words in ((interval, n) if self._is_narrow else (f"{interval} · {n}",))]
         heights = [QFontMetrics(font).height() for _, font in lines]
-        while len(lines) > 1 and sum(heights[: len(lines)]) > box.height():
-            lines.pop()
-        y = box.center().y() - sum(heights[: len(lines)]) / 2
-        for (words, font), line in zip(lines, heights, strict=False):
+        y = box.center().y() - sum(heights) / 2
+        for (words, font), line in zip(lines, heights, strict=True):
             painter.setFont(font)
             painter.drawText(QRectF(box.left(), y, box.width(), line), Qt.AlignmentFlag.AlignCenter, words)
             y += line

@@ -270,7 +270,8 @@ class WinRatesView(QWidget):
         else:
             n = format_count(len(self._stages), "stage")
             words = f"{n} reply to {format_count(self.n.value(), 'held-out prompt')} each. Replies are kept."
-        self.empty.set_words("Not measured yet" if not few else "Nobody to compare", words)
+        heading = "Nobody to compare" if few else "Measuring" if busy else "Not measured yet"
+        self.empty.set_words(heading, words)
 
     @Slot(str)
     def _say(self, words: str) -> None:
