@@ -46,8 +46,9 @@ class Stage:
     """A run among those that come from one another, or a model that no longer is a run of the library.
 
     id: of the run, or the path of a model that is none. kind: see PRETRAINED. step: of its last checkpoint. parent: the
-    id of the stage that it started from, at the step `parent_step`. rewarded_by: the id of its reward model, which may
-    be no stage; rewarder: its name. seconds: of its training. data: the name of what it learned from.
+    id of the stage that it started from, at the step `parent_step`; is_fork: whether it continues it. rewarded_by: the
+    id of its reward model, which may be no stage; rewarder: its name. seconds: of its training. data: the name of what
+    it learned from.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Stage:
     step: int = 0
     parent: str = ""
     parent_step: int | None = None
+    is_fork: bool = False
     rewarded_by: str = ""
     rewarder: str = ""
     data: str = ""
@@ -176,6 +178,7 @@ def _stage(info: RunInfo) -> Stage:
         "created": info.created,
         "parent": _parent(info),
         "parent_step": info.parent[1] if info.parent is not None else None,
+        "is_fork": info.parent is not None and not info.is_tuned,
     }
     try:
         run = RunFolder.open(info.folder)

@@ -209,7 +209,7 @@ def _parent_model(library: Library, stage: Stage, device: str) -> Generator[Even
 
     assert stage.folder is not None
     path: Path = stage.folder / BASE
-    if not path.is_dir():
+    if stage.is_fork or not path.is_dir():  # a fork of a fine-tuning keeps what that started from
         parent = library.runs / stage.parent
         if not (parent / "run.json").is_file():
             raise ValueError("Its parent is no longer in the library, so it cannot be said what became likelier.")

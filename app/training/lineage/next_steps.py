@@ -12,8 +12,9 @@ from models.alignment.stage_tree import Stage, StageTree
 class NextRun(NamedTuple):
     """A run that is to be set up from a stage.
 
-    stage: of AlignSpec, "" for a fine-tuning. reward_model: the id of a run, "" for the judge of the wish. data: the
-    name of a dataset that suits it, "" where none is known.
+    parent: the id of its run, with @STEP where its last checkpoint is not meant. stage: of AlignSpec, "" for a
+    fine-tuning. reward_model: the id of a run, "" for the judge of the wish. data: the name of a dataset that suits it,
+    "" where none is known.
     """
 
     parent: str
@@ -55,11 +56,13 @@ def _with_reward_model(tree: StageTree, stage: Stage) -> Iterator[NextStep]:
         gone = "The model that it started from is no longer in the library: restore it from the trash first."
         yield NextStep("PPO with its rewards…", "target", gone, None)
         return
+    is_last = stage.parent_step in (None, parent.step)
+    start = parent.id if is_last else f"{parent.id}@{stage.parent_step}"
     tip = f"{parent.name} learns to earn the scores of {stage.name}"
-    yield NextStep("PPO with its rewards…", "target", tip, NextRun(parent.id, "ppo", stage.id))
-    yield NextStep("GRPO with its rewards…", "users-three", tip, NextRun(parent.id, "grpo", stage.id))
+    yield NextStep("PPO with its rewards…", "target", tip, NextRun(start, "ppo", stage.id))
+    yield NextStep("GRPO with its rewards…", "users-three", tip, NextRun(start, "grpo", stage.id))
     pairs = f"{parent.name} learns from the pairs that taught {stage.name}, without its scores"
-    yield NextStep("DPO on the same pairs…", "git-diff", pairs, NextRun(parent.id, "dpo", data=stage.data))
+    yield NextStep("DPO on the same pairs…", "git-diff", pairs, NextRun(start, "dpo", data=stage.data))
 
 
 def _with_writer(tree: StageTree, stage: Stage) -> Iterator[NextStep]:

@@ -11,7 +11,7 @@ from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.labels import ElidedLabel
 from app.kit.text.difference_text import DifferenceText
 from app.kit.theme import SPACE, ThemeProvider
-from app.training.lineage.stage_words import KINDS
+from app.training.lineage.stage_words import KINDS, kind_words
 from models.alignment.stage_tree import Stage
 from models.events import Event, ReplyFinished, TokenMade
 from models.inspect.spans import Judgement, Span, shared_spans
@@ -131,10 +131,10 @@ class ScoreCard(QWidget):
 
 
 def _head(stage: Stage) -> QVBoxLayout:
-    kind, _, meaning = KINDS[stage.kind]
+    meaning = KINDS[stage.kind][2]
     title = ElidedLabel(stage.name)
     title.setProperty("role", "subheading")
-    badge = label(kind, "pill")
+    badge = label(kind_words(stage), "pill")
     badge.setToolTip(meaning)
     head = row(title, badge)
     head.setStretch(0, 1)

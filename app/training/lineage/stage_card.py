@@ -20,6 +20,8 @@ from app.training.lineage.stage_words import (
     describe_held_out,
     describe_settings,
     describe_source,
+    describe_start,
+    kind_words,
 )
 from models.alignment.stage_tree import GONE, Stage
 
@@ -30,7 +32,8 @@ class StageCard(QFrame):
     """Shows a stage. A click, or Enter, shows its run.
 
     Args:
-        steps: what its button offers; no button without any. is_shown: whether its run is the one that is shown.
+        parent: what it started from. steps: what its button offers; no button without any. is_shown: whether its run is
+            the one that is shown.
 
     Signals:
         clicked()
@@ -40,10 +43,13 @@ class StageCard(QFrame):
     clicked = Signal()
     step_chosen = Signal(object)
 
-    def __init__(self, stage: Stage, steps: Sequence[NextStep], theme: ThemeProvider, *, is_shown: bool) -> None:
+    def __init__(
+        self, stage: Stage, parent: Stage | None, steps: Sequence[NextStep], theme: ThemeProvider, *, is_shown: bool
+    ) -> None:
         super().__init__()
         self.stage, self._theme, self._is_shown, self._is_hot = stage, theme, is_shown, False
-        kind, self._icon_name, meaning = KINDS[stage.kind]
+        _, self._icon_name, meaning = KINDS[stage.kind]
+        kind = kind_words(stage)
         self._icon = QLabel()
         title = ElidedLabel(stage.name)
         title.setProperty("role", "subheading")
@@ -85,8 +91,8 @@ class StageCard(QFrame):
         if self.can_open:
             self.setCursor(Qt.CursorShape.PointingHandCursor)
             self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        details = describe_details(stage)
-        self.setToolTip(plain_tip("\n".join(filter(None, (opens if self.can_open else "", details)))))
+        told = (opens if self.can_open else "", describe_start(stage, parent), describe_details(stage))
+        self.setToolTip(plain_tip("\n".join(filter(None, told))))
         self.restyle()
 
     def restyle(self) -> None:

@@ -9,7 +9,7 @@ from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
 from app.kit.theme import ThemeProvider
-from app.training.lineage.stage_words import KINDS
+from app.training.lineage.stage_words import kind_words
 from models.alignment.stage_tree import Stage, StageTree
 
 _MAX_AT_FIRST = 8
@@ -62,7 +62,7 @@ class StageChoice(QPushButton):
         menu = self.menu()
         menu.clear()
         for stage in self._offered:
-            action = menu.addAction(f"{stage.name}  ·  {KINDS[stage.kind][0]}")
+            action = menu.addAction(f"{stage.name}  ·  {kind_words(stage)}")
             action.setCheckable(True)
             action.setChecked(stage.id in self._ids)
             action.toggled.connect(lambda on, id=stage.id: self._on_toggled(id, is_on=on))

@@ -24,6 +24,21 @@ _TITLES = {"knows": "Skills", "loss": "Validation loss", "gold": "As meant", "ac
 _SHARES = ("knows", "gold", "accuracy", "pass@1")
 
 
+def kind_words(stage: Stage) -> str:
+    """What a stage is called: “PPO”, or “PPO, fork” where it continues another run."""
+    title = KINDS[stage.kind][0]
+    return f"{title}, fork" if stage.is_fork and stage.kind != FORKED else title
+
+
+def describe_start(stage: Stage, parent: Stage | None) -> str:
+    """What its weights were at first, in a sentence; "" for random ones."""
+    if not stage.parent:
+        return ""
+    at = f" at step {stage.parent_step:,}" if stage.parent_step is not None else ""
+    name = parent.name if parent is not None else stage.parent
+    return f"Continues {name} from{at.removeprefix(' at')}." if stage.is_fork and at else f"Started from {name}{at}."
+
+
 def describe_settings(stage: Stage) -> str:
     """The settings by which stages of a kind differ, in a line."""
     spec = stage.spec

@@ -82,7 +82,8 @@ class StageTreeView(QScrollArea):
         self.cards = {}
         for stage in tree.stages:
             steps = list(next_steps(tree, stage))
-            card = StageCard(stage, steps, self._theme, is_shown=stage.id == run_id)
+            parent = tree.find(stage.parent) if stage.parent else None
+            card = StageCard(stage, parent, steps, self._theme, is_shown=stage.id == run_id)
             card.clicked.connect(partial(self.run_asked.emit, stage.id))
             card.step_chosen.connect(self.step_chosen)
             self.cards[stage.id] = card

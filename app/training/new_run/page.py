@@ -156,17 +156,18 @@ class NewRun(QWidget):
         """Set all choices for a run from the weights of another one.
 
         Args:
-            parent: a run's id. stage: of AlignSpec, "" for a fine-tuning. reward_model: a run's id, "" for the judge of
-                a wish. dataset: the name of the pairs to learn from, "" for any.
+            parent: a run's id, with @STEP where its last checkpoint is not meant. stage: of AlignSpec, "" for a
+                fine-tuning. reward_model: a run's id, "" for the judge of a wish. dataset: the name of the pairs to
+                learn from, "" for any.
         """
-        choices = self.choices
-        choices.start.start_from(parent)
-        if choices.start.run_id != parent:
+        choices, (run_id, _, step) = self.choices, parent.partition("@")
+        choices.start.start_from(run_id, step)
+        if choices.start.run_id != run_id:
             self.session.notices.say("This model is no longer in the library: restore it from the trash first.")
             return
         choices.align.set_spec(AlignSpec(**usual_align(stage), reward_model=reward_model) if stage else None)
         if choices.draws:
-            run = RunFolder.open(self.session.runs.find(parent).folder)
+            run = RunFolder.open(self.session.runs.find(run_id).folder)
             title = f"Tiny World {world_seed_of(run)}, wish {HAPPY}"
             choices.wish.set_spec(DataSpec(source="dataset", dataset=title, task="prompts"))
         elif stage:

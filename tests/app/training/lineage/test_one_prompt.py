@@ -101,11 +101,32 @@ def test_the_weights_of_a_deleted_parent_are_kept(ask: Callable[..., LineageView
     assert view.asked.cards["ppo"].spans == before
 
 
+def test_a_fork_is_compared_with_the_run_that_it_continues(ask: Callable[..., LineageView], family: Library) -> None:
+    make_fork(family, "dpo", of="ppo")  # what it keeps are the weights that DPO started from
+    spans = ask("dpo").asked.cards["dpo"].spans
+    own, parent, start = (load_model(family.runs / name)[0] for name in ("dpo", "ppo", "sft"))
+    _, tokenizer = load_model(family.runs / "dpo")
+    assert tokenizer is not None
+    asked = encode_messages(tokenizer, [{"role": "user", "content": PROMPT}], add_generation_prompt=True)[0]
+    said = "".join(span.text for span in spans)
+    if "\ufffd" not in said:
+        ids = encode_text(tokenizer, said)
+        of_own, of_parent, of_start = (judge(model, tokenizer, asked, ids).total for model in (own, parent, start))
+        assert sum(span.ours for span in spans) == pytest.approx(of_own, abs=1e-3)
+        assert sum(span.theirs for span in spans) == pytest.approx(of_parent, abs=1e-3)
+        assert of_parent != pytest.approx(of_start, abs=1e-2)
+
+
+def make_fork(library: Library, name: str, of: str) -> None:
+    """Let a run be a fork of another one."""
+    record = read_json(library.runs / name / "run.json")
+    record["lineage"]["parent"] = {"run": of, "name": of, "step": 40}
+    atomic_write_json(library.runs / name / "run.json", record)
+
+
 def test_a_fork_whose_parent_is_gone_says_so(ask: Callable[..., LineageView], family: Library) -> None:
     put_stage(family, "fork")
-    record = read_json(family.runs / "fork" / "run.json")
-    record["lineage"]["parent"] = {"run": "nobody", "name": "nobody", "step": 3}
-    atomic_write_json(family.runs / "fork" / "run.json", record)
+    make_fork(family, "fork", of="nobody")
     view = ask("fork")
     card = view.asked.cards["fork"]
     assert card.text.written

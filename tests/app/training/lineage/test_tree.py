@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 
@@ -11,7 +12,13 @@ from pytestqt.qtbot import QtBot
 from app.session.candidates import Candidate
 from app.session.session import Session
 from app.training.lineage.next_steps import Judging, NextRun, next_steps
-from app.training.lineage.stage_words import describe_held_out, describe_settings, describe_source
+from app.training.lineage.stage_words import (
+    describe_held_out,
+    describe_settings,
+    describe_source,
+    describe_start,
+    kind_words,
+)
 from app.training.lineage.tree_view import places
 from app.training.lineage.view import LineageView
 from app.training.tab import TrainingTab
@@ -67,6 +74,11 @@ def test_words_say_how_a_stage_learned_and_what_it_is_worth(family: Library) -> 
     assert describe_settings(ppo).startswith("β 0.05 · 32 × 2 replies")
     assert describe_held_out(ppo).replace("\u00a0", " ") == "As meant 75 % · KL 4.0"
     assert describe_settings(kto).startswith("β 0.1 · batch 16")
+    assert describe_start(kto, tree.find("sft")) == "Started from sft at step 40."
+    assert kind_words(kto) == "KTO"
+    fork = dataclasses.replace(kto, is_fork=True)
+    assert describe_start(fork, tree.find("sft")) == "Continues sft from step 40."
+    assert kind_words(fork) == "KTO, fork"
     assert describe_held_out(kto) == ""
 
 
@@ -77,6 +89,8 @@ def test_each_stage_offers_what_comes_next(family: Library) -> None:
         "GRPO with its rewards…": NextRun("sft", "grpo", "rm"),
         "DPO on the same pairs…": NextRun("sft", "dpo", data="fair pairs"),
     }
+    earlier = StageTree(tuple(dataclasses.replace(each, step=50) if each.id == "sft" else each for each in tree.stages))
+    assert offered(earlier, "rm")["PPO with its rewards…"] == NextRun("sft@40", "ppo", "rm"), "what it was made from"
     of_sft = offered(tree, "sft")
     assert of_sft["Compare it blind with base…"] == Judging(Candidate("sft"), Candidate("base"))
     assert of_sft["Collect preferences…"] == Judging(Candidate("sft"), Candidate("sft"))
