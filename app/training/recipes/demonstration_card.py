@@ -46,14 +46,14 @@ class DemonstrationCard(QFrame):
         run_asked(run_id): show a run as it learns.
         result_asked(name): show what the demonstration has come to.
         train_asked(run_id): train a base on.
-        pairs_asked(): judge pairs by hand.
+        pairs_asked(run_id): judge pairs of what a base writes by hand.
         problem_shown(): `problem` says something new.
     """
 
     run_asked = Signal(str)
     result_asked = Signal(str)
     train_asked = Signal(str)
-    pairs_asked = Signal()
+    pairs_asked = Signal(str)
     problem_shown = Signal()
 
     def __init__(self, recipe: AlignRecipe, session: Session, measurer: BaseMeasurer, theme: ThemeProvider) -> None:
@@ -69,7 +69,12 @@ class DemonstrationCard(QFrame):
         self.own.setMinimumContentsLength(18)
         keep_wheel_for_scrolling(self.own)
         self.judge = button(
-            "Judge pairs…", theme, self.pairs_asked.emit, icon="scales", role="quiet", tip="Compare replies in Chat"
+            "Judge pairs…",
+            theme,
+            self._on_judge,
+            icon="scales",
+            role="quiet",
+            tip="Compare replies of the base in Chat",
         )
         self.seed = IntBox(0, _MAX_SEED, 1)
         self.seed.setAccessibleName(f"Seed of {recipe.title}")
@@ -221,6 +226,7 @@ class DemonstrationCard(QFrame):
             widget.setEnabled(not is_going)
         has_base = self.base.base is not None
         self.start.setEnabled(not active and has_base)
+        self.judge.setEnabled(has_base)
         waits = (
             "A run is training. Stop it or wait." if active else "" if has_base else "It needs a model that can chat."
         )
@@ -261,6 +267,10 @@ class DemonstrationCard(QFrame):
             self.more.setChecked(False)
             own = str(self.own.currentData() or "") if self.recipe.asks_own else ""
             self._session.training.start_demonstration(self.recipe.name, base.run_id, self.seed.value(), own)
+
+    def _on_judge(self) -> None:
+        if self.base.base is not None:
+            self.pairs_asked.emit(self.base.base.run_id)
 
     def _on_open(self) -> None:
         self.result_asked.emit(self.recipe.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 
+from models.alignment.stage_tree import world_seed_of
 from models.data.tiny_world.world import World
 from models.evaluation.held_out_questions import evaluate
 from models.evaluation.record import write_evaluation
@@ -17,7 +18,6 @@ from models.recipes.alignment.demonstration import (
     StageStoppedError,
     check_can_reply,
     load_chat_model,
-    world_seed_of,
 )
 from models.recipes.alignment.goodhart import goodhart
 from models.recipes.alignment.refuse import refuse

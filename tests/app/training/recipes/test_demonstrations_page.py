@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
+from app.session.candidates import Candidate
 from app.session.session import Session
 from app.training.recipes.base_choice import STRONG_STEPS
 from app.training.recipes.demonstration_card import DemonstrationCard
@@ -162,6 +163,10 @@ def test_stopped_and_gone_on_with(
     card = tab.recipes.demonstrations["taught"]
     until(lambda: card.own.count() == 2)
     assert card.own.itemText(1) == "Mine  ·  1 choice"
+    judged: list[tuple[Candidate, Candidate]] = []
+    session.preferences.judging_requested.connect(lambda *both: judged.append(both))
+    qtbot.mouseClick(card.judge, Qt.MouseButton.LeftButton)
+    assert judged == [(Candidate(base), Candidate(base))]
     card.own.setCurrentIndex(1)
 
     def stop(events: tuple[Event, ...]) -> None:
