@@ -22,9 +22,12 @@ from models.runs.run_folder import RunFolder
 from models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from app.session.models_in_memory import LoadedModel
     from models.architecture.transformer import AnyModel
     from models.inspect.spans import Judgement
+    from models.settings.model_config import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,15 @@ class StageFailed(Event):
 
     stage: str
     problem: str
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A reply, and what is needed to score it; not the model, of which one at a time is in memory."""
+
+    reply: CandidateReply
+    config: ModelConfig
+    tokenizer: Tokenizer
 
 
 class StageAsker(QObject):
@@ -134,7 +146,7 @@ def _ask_all(
     sampling: SamplingConfig,
 ) -> Iterator[Event]:
     """Worker's thread. What goes wrong with one stage is said of that one, and the others are asked."""
-    replies: dict[str, tuple[CandidateReply, LoadedModel]] = {}
+    answers: dict[str, _Answer] = {}
     for stage in stages:
         try:
             loaded = yield from _loaded(library, stage, device)
@@ -144,12 +156,13 @@ def _ask_all(
         except ValueError as error:
             yield StageFailed(stage=stage.id, problem=str(error))
             continue
-        replies[stage.id] = (reply, loaded)
+        answers[stage.id] = _Answer(reply, loaded.model.config, loaded.tokenizer)
+        del loaded
     for rewarder in rewarders:
-        if replies:
+        if answers:
             yield Phase(name=f"{rewarder.name} is scoring the replies")
             try:
-                yield from _scored(library, rewarder, replies, device)
+                yield from _scored(library, rewarder, answers, device)
             except ValueError as error:
                 yield RepliesScored(rewarder=rewarder.id, scores={}, problem=str(error))
 
@@ -227,18 +240,17 @@ def _parent_model(library: Library, stage: Stage, device: str) -> Generator[Even
     return model
 
 
-def _scored(
-    library: Library, rewarder: Stage, replies: dict[str, tuple[CandidateReply, LoadedModel]], device: str
-) -> Iterator[Event]:
+def _scored(library: Library, rewarder: Stage, answers: dict[str, _Answer], device: str) -> Iterator[Event]:
     from models.alignment.reward_model import RewardModel, check_reward_model
     from models.alignment.rollouts import reply_end
     from models.events import result_of
 
     judge = yield from _loaded(library, rewarder, device)
     texts = []
-    for reply, loaded in replies.values():
-        check_reward_model(judge.model.config, judge.tokenizer, loaded.model.config, loaded.tokenizer, rewarder.name)
+    for answer in answers.values():
+        check_reward_model(judge.model.config, judge.tokenizer, answer.config, answer.tokenizer, rewarder.name)
+        reply = answer.reply
         end = [reply_end(judge.tokenizer)] if reply.ended else []
         texts.append([*reply.started.prompt_ids, *reply.ids, *end][: judge.model.config.context_length])
     scores = result_of(RewardModel(model=judge.model).scores(texts))
-    yield RepliesScored(rewarder=rewarder.id, scores=dict(zip(replies, scores, strict=True)))
+    yield RepliesScored(rewarder=rewarder.id, scores=dict(zip(answers, scores, strict=True)))

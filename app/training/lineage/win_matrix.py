@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QBrush, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtGui import QBrush, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 
 from app.kit.colours import readable_on
 from app.kit.figures.figure import Figure
@@ -95,6 +95,13 @@ class WinMatrix(Figure):
         spot = self.spot_at(event.position())
         if spot is not None and event.button() == Qt.MouseButton.LeftButton and spot[0] != spot[1]:
             self.cell_clicked.emit(spot[1], spot[0])
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        is_enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
+        if is_enter and self.spot is not None and self.spot[0] != self.spot[1]:
+            self.cell_clicked.emit(self.spot[1], self.spot[0])
+        else:
+            super().keyPressEvent(event)
 
     # -- Painting ------------------------------------------------------------------------------------------------------
 

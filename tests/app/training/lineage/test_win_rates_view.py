@@ -113,7 +113,11 @@ def test_what_the_user_judged_between_two_stages_is_counted_and_a_click_judges_m
     assert match is not None
     assert (match.n_won, match.n_tied, match.n_lost) == (2, 1, 0)
     qtbot.mouseClick(rates.matrix, Qt.MouseButton.LeftButton, pos=cell_of(rates.matrix, 1, 2))
-    assert asked == [Judging(Candidate("dpo"), Candidate("ppo"))]
+    rates.matrix.set_spot((0, 1))
+    qtbot.keyClick(rates.matrix, Qt.Key.Key_Return)
+    rates.matrix.set_spot((1, 1))
+    qtbot.keyClick(rates.matrix, Qt.Key.Key_Return)
+    assert asked == [Judging(Candidate("dpo"), Candidate("ppo")), Judging(Candidate("dpo"), Candidate("sft"))]
 
 
 def test_a_comparison_can_be_stopped_and_a_failure_is_said(
