@@ -113,7 +113,8 @@ class GaoFit:
     def gold(self, d: Floats) -> Floats:
         """Gold at distances (n,)."""
         first, second = _design(d, is_best_of=self.is_best_of).T
-        return self.start + self.alpha * first - self.beta * second
+        gold: Floats = self.start + self.alpha * first - self.beta * second
+        return gold
 
     @property
     def peak(self) -> float:

@@ -68,7 +68,7 @@ def about_depth(measured: PositionKl) -> str:
     )
     if measured.per_reply < 1e-6:
         return "It says what its parent says."
-    if share > 0.5 and share > 2 * even:
+    if share > 0.5 and share > 1.5 * even:
         return (
             f"{words} What was learned is shallow: the beginning is another, and what follows is as the parent has it."
         )

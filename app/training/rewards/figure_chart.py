@@ -221,7 +221,9 @@ class FigureChart(RunChart):
     def _read_out_text(self, row: int | None) -> str:
         values = [self._value_text(series, row) for series in self.series]
         held_out = ", ".join(filter(None, (self._value_text(series, row, held_out=True) for series in self.series)))
-        words = f"held out {held_out}" if held_out and (self._tall or not any(values)) else ""
+        if not self._tall:
+            held_out = "" if any(values) else held_out
+        words = f"held out {held_out}" if held_out and self._tall else held_out
         if len(self.series) == 1:
             self._show_captions([""])
             return "   ".join(filter(None, (values[0], words))) or "–"

@@ -41,7 +41,7 @@ _ABOUT_AXES = (
 )
 _SOME_ROOM = 1.05
 _ABOUT_FIT = (
-    "Gao's law of overoptimization (arXiv:2210.10760), fitted to the looks by least squares: gold gains "
+    "Gao's law of overoptimization (arXiv:2210.10760), fitted to the looks by least squares: what was meant gains "
     "d (α − β log d), with d = √KL. α: how fast it rises at first; β: how strongly the reward is gamed later. "
     "R²: the share of the variance that the law explains."
 )
@@ -286,6 +286,12 @@ class KlPanel(QWidget):
             lines.append(line)
         if self.of_parent is not None and math.isfinite(self.of_parent.share):
             lines += [self._best_of("gold"), self._predicted("gold")]
+        of_best = self._fit_of_best()
+        if of_best is not None and self.of_parent is not None:
+            d = np.linspace(0.0, math.sqrt(self.of_parent.best_of[-1].kl), 80)
+            tip = "Gao's law for best-of-n, d (α − β d), fitted to its dots by least squares."
+            line = Line(name="its law", tip=tip, kl=d * d, value=of_best.gold(d), role="info", style="dash-dotted")
+            lines.append(line)
         return lines
 
     def _best_of(self, what: str) -> Line:
@@ -334,7 +340,7 @@ class KlPanel(QWidget):
             self.peak_words.setText("No peak")
             why = "Nothing says which replies are what was meant, so no peak can be told." if self.looks else ""
         else:
-            where = f"Gold's peak: {format_percent(peak.look.gold)} at step {peak.look.step:,}"
+            where = f"Peak: {format_percent(peak.look.gold)} as meant, at step {peak.look.step:,}"
             self.peak_words.setText(where)
             before = [step for step in kept if step <= peak.look.step]
             if peak.look is peak.last:
@@ -382,14 +388,13 @@ class KlPanel(QWidget):
         fit = self.fit
         if fit is None:
             self.fit_words.setText("Not fitted yet" if n < FEWEST_LOOKS else "No law fits")
-            few = f"From {FEWEST_LOOKS} looks on ({n} so far): gold ≈ d (α − β log d), with d = √KL."
+            few = f"From {FEWEST_LOOKS} looks on ({n} so far): what was meant gains d (α − β log d), with d = √KL."
             self.fit_detail.setText(few if n < FEWEST_LOOKS else "All looks are at one place, or equal.")
             return
-        numbers = (("α", fit.alpha), ("β", fit.beta), ("R²", fit.r2))
-        self.fit_words.setText("   ".join(f"{name} {with_minus(f'{value:.2f}')}" for name, value in numbers))
+        self.fit_words.setText(_numbers(fit, "   "))
         top = f" The law has its peak at KL {fit.peak**2:.1f}." if fit.peak**2 <= 4 * self._longest() else ""
         weak = " It explains little of these looks." if fit.r2 < 0.5 else ""
-        self.fit_detail.setText(f"gold ≈ d (α − β log d), with d = √KL, of {fit.n} looks.{top}{weak}")
+        self.fit_detail.setText(f"What was meant gains d (α − β log d), with d = √KL: by {fit.n} looks.{top}{weak}")
         self.fit_words.setToolTip(plain_tip(_ABOUT_FIT))
         self.fit_detail.setToolTip(plain_tip(_ABOUT_FIT))
 
@@ -438,10 +443,17 @@ class KlPanel(QWidget):
         top = max(curves.best_of, key=lambda point: point.gold)
         self.parent_words.setText(f"Best of {top.n}: {format_percent(top.gold)} as meant")
         then = f" Best of {last.n}: {format_percent(last.gold)}." if last.n != top.n else ""
+        fit = self._fit_of_best()
+        law = f" Gao's law for it, d (α − β d): {_numbers(fit)}." if fit is not None else ""
         self.parent_detail.setText(
             f"Of {drawn}, from {format_percent(curves.share, 1)} of single ones.{then} The KL of best-of-n is an upper "
-            "bound."
+            f"bound.{law}"
         )
+
+    def _fit_of_best(self) -> GaoFit | None:
+        """Gao's law of best-of-n, where enough of n were measured."""
+        points = self.of_parent.best_of if self.of_parent is not None else ()
+        return fit_gao([point.kl for point in points], [point.gold for point in points], is_best_of=True)
 
     # -- Pointing ---------------------------------------------------------------------------------------
 
@@ -456,12 +468,21 @@ class KlPanel(QWidget):
     def look_words(self) -> str:
         """What is said of the look that is pointed at; "" for none."""
         i = self.proxy.index
-        return f"Step {self.looks[i].step:,} · KL {self.looks[i].kl:.2f}" if i is not None else ""
+        if i is None:
+            return ""
+        look, values = self.looks[i], (chart.dots.words[i] for chart in self.charts)
+        return " · ".join(filter(None, (f"Step {look.step:,}", f"KL {look.kl:.2f}", *values)))
 
     def _on_moved(self, source: KlChart, window: tuple[float, float] | None) -> None:
         for chart in self.charts:
             if chart is not source:
                 chart.chart.show_window(window)
+
+
+def _numbers(fit: GaoFit, between: str = ", ") -> str:
+    """What was fitted, as “α 0.50, β 0.30, R² 0.98”."""
+    numbers = (("α", fit.alpha), ("β", fit.beta), ("R²", fit.r2))
+    return between.join(f"{name} {with_minus(f'{value:.2f}')}" for name, value in numbers)
 
 
 def _gold_words(look: Look) -> str:

@@ -123,7 +123,6 @@ class RewardsView(QWidget):
         self._unlearned_words = label("", "caption", wrap=True)
         self._unlearned_card = titled_card("What it unlearned", self._unlearned_words, self.unlearned)
         self._unlearned_card.hide()
-        self._place.addWidget(self._unlearned_card)
         self._left, self._n_tall = QWidget(), 0
         self._n_lines = _LEAST_LINES
         self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
@@ -214,6 +213,7 @@ class RewardsView(QWidget):
         return chart
 
     def _arrange(self, tall: list[FigureChart], small: list[FigureChart]) -> None:
+        self._unlearned_card.setParent(self._picture)
         if self._charts is not None:
             self._charts.deleteLater()
         self._left, right = chart_card(*tall), frame("card", margin=SPACE + SPACE // 2)
@@ -221,7 +221,10 @@ class RewardsView(QWidget):
         left = QWidget()
         on_top = QVBoxLayout(left)
         on_top.setContentsMargins(0, 0, 0, 0)
+        on_top.setSpacing(SPACE)
         on_top.addWidget(self._left, 1)
+        if tall:  # else it would be thrown away with what is beside nothing
+            on_top.addWidget(self._unlearned_card)
         on_top.addStretch()
         beside = right.layout()
         assert isinstance(beside, QVBoxLayout)
@@ -246,7 +249,7 @@ class RewardsView(QWidget):
             if has_any:
                 self._charts.addWidget(card)
         self._charts.setSizes([500, 500])
-        self._place.insertWidget(0, self._charts, 1)
+        self._place.addWidget(self._charts)
 
     # -- What is shown ----------------------------------------------------------------------------------
 
@@ -303,15 +306,17 @@ class RewardsView(QWidget):
         chart = next((chart for chart in self.charts if chart.series[0].name in _KL), None)
         if chart is None:
             return
-        first = self.history.figures.get(("reward", True), self.history.figures.get(("pass@1", False)))
-        share = float(first["value"][0]) if "pass@1" in self._names and first is not None and len(first) else 0.0
+        figures = self.history.figures
+        of_reward = figures.get(("reward", True), figures.get(("pass@1", False)))
+        first = of_reward if "pass@1" in self._names else figures.get(("gold", True))
+        share = float(first["value"][0]) if first is not None and len(first) else 0.0
         least = price(share)
         words = f"price of the wish, ln 1/{format_percent(share)} = {least:.1f}" if math.isfinite(least) else ""
         chart.show_reference(
             least,
             words,
-            "The share is that of the parent's replies to held-out prompts that earn a reward of 1. A model all of "
-            "whose replies do is at least so far from it.",
+            "The share is that of the parent's replies to held-out prompts that earn a reward of 1 or, where rewards "
+            "have no such limit, are as meant. A model all of whose replies do is at least so far from it.",
         )
 
     def _show_unlearned(self) -> None:
@@ -329,7 +334,6 @@ class RewardsView(QWidget):
             f"the model after step {found.after.step:,} the second, with its 95 % interval."
         )
         self.unlearned.show_bars([_bar_of(was, now) for was, now in found.changes])
-        self._restyle()
 
     def _show_alarms(self) -> None:
         said = {name: says for chart in self.charts for name, says in chart.alarms.items()}
@@ -360,9 +364,8 @@ class RewardsView(QWidget):
 
     @Slot()
     def _restyle(self) -> None:
-        below = self._unlearned_card.sizeHint().height() if self._unlearned_card.isVisibleTo(self._picture) else 0
         line = QFontMetrics(self._theme.font()).height()
-        self._picture.setMinimumHeight(self._n_lines * line + below)
+        self._picture.setMinimumHeight(self._n_lines * line)
         self._left.setMaximumHeight(max(self._n_tall, 2) * _TALLEST_LINES * line)
 
     def _numbers(self) -> Callable[[], Columns]:

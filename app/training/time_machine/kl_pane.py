@@ -34,6 +34,7 @@ _ABOUT_WHOSE = (
     "checkpoint, drawn once from the model that it started from: where would it have gone another way?"
 )
 _ASK = "It has not been measured for this prompt yet: Measure reads its replies at every checkpoint that is left."
+_LEGEND = "strong: this checkpoint, pale: the others"
 _NO_CHECKPOINT = "There is no checkpoint yet: it can be measured as soon as the first one is saved."
 
 
@@ -87,7 +88,7 @@ class KlPane(QWidget):
         self.forward = button("", theme, lambda: self._turn(1), icon="skip-forward", role="quiet", tip="Next reply")
         self.asked = ElidedLabel()
         self.asked.setProperty("role", "muted")
-        self.tokens, self.scale = ReplyTokens(theme), DivergingScale(theme)
+        self.tokens, self.scale = ReplyTokens(theme), DivergingScale(theme, signed=False)
         self.token = label("", "caption", wrap=True)
         self._build()
         self.prompt.returnPressed.connect(self._on_measure)
@@ -182,6 +183,7 @@ class KlPane(QWidget):
         self.where.setText(f"Step {shown.step:,}" if shown is not None else "")
         self.slider.setEnabled(len(self.measured) > 1)
         self._restyle()
+        self._on_pointed(None)
         self._show_state()
         self._show_reply()
 
@@ -234,7 +236,7 @@ class KlPane(QWidget):
         shown = self.shown
         if shown is None or point is None:
             self.chart.show_cursor(None)
-            self.read_out.setText("")
+            self.read_out.setText(_LEGEND if len(self.measured) > 1 else "")
             return
         kl, n = shown.by_position
         at = min(max(round(point.x()), 1), len(kl))

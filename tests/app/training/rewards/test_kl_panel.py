@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 
@@ -16,7 +17,8 @@ from app.training.rewards.kl_panel import KlPanel
 from app.training.rewards.view import RewardsView
 from app.training.run.fork_dialog import ForkDialog
 from app.training.tab import TrainingTab
-from models.alignment.overoptimisation import read_parent_curves
+from models.alignment.best_of_curve import BestOfPoint
+from models.alignment.overoptimisation import ParentCurves, read_parent_curves, write_parent_curves
 from models.files.jsonl import read_rows
 from models.runs.run_folder import RunFolder
 from models.training.stages import parent_draws
@@ -78,7 +80,7 @@ def test_one_click_makes_a_run_that_ends_at_the_peak(
 ) -> None:
     write_looks(session, run_id, [0.05, 0.5, 0.1])
     panel = panel_of(tab, run_id, until)
-    assert panel.peak_words.text() == "Gold's peak: 50\N{NO-BREAK SPACE}% at step 3"
+    assert panel.peak_words.text() == "Peak: 50\N{NO-BREAK SPACE}% as meant, at step 3"
     assert "A checkpoint of just this step is left" in panel.peak_detail.text()
     assert "more than chance" in panel.peak_detail.text()
     assert panel.gold.dots.peak == 1
@@ -93,6 +95,38 @@ def test_one_click_makes_a_run_that_ends_at_the_peak(
     assert max(row["step"] for row in run.read_alignment()) == 3
     assert [row["event"] for row in run.read_events()][-2:] == ["forked", "finished"]
     until(lambda: tab.run_view.run_id == made.id)
+
+
+def test_a_run_that_still_learns_is_stopped_at_its_peak_too(
+    tab: TrainingTab, session: Session, run_id: str, until: Until
+) -> None:
+    write_looks(session, run_id, [0.05, 0.5, 0.1])
+    source = RunFolder.open(session.runs.find(run_id).folder)
+    source.acquire()  # as long as it is trained
+    try:
+        source.update(status="running")
+        panel = panel_of(tab, run_id, until)
+        QTest.mouseClick(panel.stop, Qt.MouseButton.LeftButton)
+        until(lambda: len(session.runs.list()) == 3)
+        made = next(info for info in session.runs.list() if "stopped at step 3" in info.name)
+        assert RunFolder.open(made.folder).status == "finished"
+        assert source.status == "running", "it goes on"
+    finally:
+        source.release()
+
+
+def test_best_of_n_has_a_law_of_its_own(tab: TrainingTab, session: Session, run_id: str, until: Until) -> None:
+    n = [1 << power for power in range(9)]
+    kl = [math.log(each) - (each - 1) / each for each in n]
+    gold = [0.05 + d * (0.6 - 0.2 * d) for d in np.sqrt(kl).tolist()]
+    points = [BestOfPoint(n=each, proxy=float(i), gold=gold[i], kl=kl[i]) for i, each in enumerate(n)]
+    folder = session.runs.find(run_id).folder
+    write_parent_curves(
+        folder, ParentCurves(n_prompts=32, n_replies=256, share=0.05, best_of=tuple(points), predicted=())
+    )
+    panel = panel_of(tab, run_id, until)
+    assert "d (α − β d): α 0.60, β 0.20, R² 1.00" in panel.parent_detail.text()
+    assert [line.name for line in panel.gold.lines][-1] == "its law"
 
 
 def test_the_peak_is_forked_with_other_settings_too(

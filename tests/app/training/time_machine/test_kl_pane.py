@@ -83,7 +83,8 @@ def test_kl_by_position_is_exact_at_every_checkpoint(tab: TrainingTab, session: 
             own, ref = (torch.log_softmax(each(ids[:, :-1])[0, len(prompt) - 1 :], -1) for each in (model, parent))
         assert reply.kl == pytest.approx((own.exp() * (own - ref)).sum(1).tolist(), abs=1e-4)
     means, n = shown.by_position
-    assert (means[0], n[0]) == (pytest.approx(np.mean([reply.kl[0] for reply in shown.replies])), 4)
+    assert means[0] == pytest.approx(np.mean([reply.kl[0] for reply in shown.replies]))
+    assert n[0] == 4
     pane.chart.pointed.emit(QPointF(1.2, 0.0))
     assert pane.read_out.text() == f"token 1: {means[0]:.3f} nats, of 4 replies"
     assert "of its KL to the parent lies in the first 5 tokens" in pane.words.text()
