@@ -130,7 +130,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             healthy="Rises with the reward.",
             unit="share",
             alarm=Alarm(
-                says="It falls from its peak: the reward is being gamed. Fork the run at the peak.",
+                says="It falls from its peak: the reward is being gamed. Stop the run at the peak (Against KL).",
                 has_gone_off=falls_from_peak(0.15),
             ),
         ),
