@@ -16,8 +16,8 @@ _MAX_AT_FIRST, _MAX_REWARDERS = 8, 2
 
 
 class StageChoice(QPushButton):
-    """Chooses some of the stages that can reply, and some reward models; at first the root, the run that is shown, the
-    newest ones, and the reward models that these learned from.
+    """Chooses some of the stages that can reply, and some reward models; at first the root, and what was made at about
+    the time of the run that is shown, with what that learned from.
 
     Signals:
         changed(): `chosen` or `rewarders` is new.
@@ -57,16 +57,20 @@ class StageChoice(QPushButton):
         self._fill()
 
     def _usual(self, run_id: str) -> Iterator[str]:
-        writers = [stage for stage in self._offered if stage.writes]
-        newest = sorted(writers, key=lambda stage: stage.created, reverse=True)
-        shown = [stage for stage in writers if stage.id == run_id]
-        first = {stage.id: stage for stage in (*writers[:1], *shown, *newest)}
-        chosen = list(first.values())[:_MAX_AT_FIRST]
+        """The root, and the stages that were made at about the time of the run that is shown; the reward models that
+        these learned from, that of the run first."""
+        by_age = sorted(self._offered, key=lambda stage: stage.created)
+        at = next((i for i, stage in enumerate(by_age) if stage.id == run_id), len(by_age))
+        near = [by_age[i] for i in sorted(range(len(by_age)), key=lambda i: (abs(i - at), i))]
+        writers = {stage.id: stage for stage in (*self._offered, *near) if stage.writes}
+        root = next(iter(writers), "")
+        chosen = [stage for stage in near if stage.writes and stage.id != root][: _MAX_AT_FIRST - 1]
+        yield root
         yield from (stage.id for stage in chosen)
-        scorers = [stage for stage in reversed(self._offered) if stage.scores]
-        used = {run_id, *(stage.rewarded_by for stage in chosen)}
-        wanted = [stage for stage in scorers if stage.id in used] or scorers
-        yield from (stage.id for stage in wanted[:_MAX_REWARDERS])
+        used = [run_id, *(stage.rewarded_by for stage in chosen)]
+        scorers = {stage.id for stage in near if stage.scores}
+        wanted = [id for id in dict.fromkeys(used) if id in scorers] or [stage.id for stage in near if stage.scores]
+        yield from wanted[:_MAX_REWARDERS]
 
     def choose(self, ids: Sequence[str]) -> None:
         """Choose these."""

@@ -181,7 +181,10 @@ def test_what_is_compared_at_first_are_the_run_and_what_it_learned_from(lineage:
     choice = lineage("ppo").choice
     chosen = [stage.name for stage in choice.chosen]
     assert len(chosen) == 8
-    assert {"base", "ppo", "dpo 8", "dpo 7"} <= set(chosen)
+    assert {"base", "ppo", "dpo", "kto", "sft", "dpo 0"} <= set(chosen), (
+        "the root, and what was made at about that time"
+    )
+    assert "dpo 8" not in chosen
     assert [stage.name for stage in choice.rewarders] == ["rm"], "that which PPO learned from"
     assert choice.text() == "9 of 24 stages"
     choice.menu().actions()[0].toggle()
