@@ -105,13 +105,12 @@ class AskView(QWidget):
 
     # -- What is asked -------------------------------------------------------------------------------------------------
 
-    def show_stages(self, stages: Sequence[Stage], tree: StageTree) -> None:
-        """Ask these; the reward models of the tree score them."""
-        rewarders = tuple(stage for stage in tree.stages if stage.scores)
-        if (tuple(stages), rewarders) == (self._stages, self._rewarders):
+    def show_stages(self, stages: Sequence[Stage], rewarders: Sequence[Stage], tree: StageTree) -> None:
+        """Ask these stages of a tree, and let reward models score their replies."""
+        if (tuple(stages), tuple(rewarders)) == (self._stages, self._rewarders):
             return
         self.asker.forget()
-        self._stages, self._rewarders = tuple(stages), rewarders
+        self._stages, self._rewarders = tuple(stages), tuple(rewarders)
         for card in (*self.cards.values(), *self.score_cards.values()):
             self._grid.removeWidget(card)
             card.hide()

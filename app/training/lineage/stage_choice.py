@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QMouseEvent
@@ -12,14 +12,15 @@ from app.kit.theme import ThemeProvider
 from app.training.lineage.stage_words import kind_words
 from models.alignment.stage_tree import Stage, StageTree
 
-_MAX_AT_FIRST = 8
+_MAX_AT_FIRST, _MAX_REWARDERS = 8, 2
 
 
 class StageChoice(QPushButton):
-    """Chooses some of the stages that can reply; at first the root, the run that is shown, and the newest ones.
+    """Chooses some of the stages that can reply, and some reward models; at first the root, and what was made at about
+    the time of the run that is shown, with what that learned from.
 
     Signals:
-        changed(): `chosen` is new.
+        changed(): `chosen` or `rewarders` is new.
     """
 
     changed = Signal()
@@ -31,26 +32,45 @@ class StageChoice(QPushButton):
         self._ids: set[str] = set()
         theme.set_icon(self, "list")
         self.setAccessibleName("Stages to compare")
-        self.setToolTip("Which stages are compared")
+        self.setToolTip("Which stages are compared, and which reward models score their replies to one prompt")
         menu = _StayingMenu(self)
         menu.setToolTipsVisible(True)
         self.setMenu(menu)
 
     @property
     def chosen(self) -> tuple[Stage, ...]:
-        """The stages, each after its parent."""
-        return tuple(stage for stage in self._offered if stage.id in self._ids)
+        """The stages that reply, each after its parent."""
+        return tuple(stage for stage in self._offered if stage.id in self._ids and stage.writes)
+
+    @property
+    def rewarders(self) -> tuple[Stage, ...]:
+        """The reward models."""
+        return tuple(stage for stage in self._offered if stage.id in self._ids and stage.scores)
 
     def offer(self, tree: StageTree, run_id: str) -> None:
         """Offer the stages of a tree, keeping the choice among them, if there is one."""
-        self._offered = tuple(stage for stage in tree.stages if stage.writes)
+        self._offered = tuple(stage for stage in tree.stages if stage.writes or stage.scores)
         known = {stage.id for stage in self._offered}
-        if len(self._ids & known) < 2:
-            newest = sorted(self._offered, key=lambda stage: stage.created, reverse=True)
-            first = [stage.id for stage in (*self._offered[:1], *newest) if stage.id != run_id]
-            self._ids = set([*([run_id] if run_id in known else []), *dict.fromkeys(first)][:_MAX_AT_FIRST])
+        if len(self.chosen) < 2:
+            self._ids = set(self._usual(run_id))
         self._ids &= known
         self._fill()
+
+    def _usual(self, run_id: str) -> Iterator[str]:
+        """The root, and the stages that were made at about the time of the run that is shown; the reward models that
+        these learned from, that of the run first."""
+        by_age = sorted(self._offered, key=lambda stage: stage.created)
+        at = next((i for i, stage in enumerate(by_age) if stage.id == run_id), len(by_age))
+        near = [by_age[i] for i in sorted(range(len(by_age)), key=lambda i: (abs(i - at), i))]
+        writers = {stage.id: stage for stage in (*self._offered, *near) if stage.writes}
+        root = next(iter(writers), "")
+        chosen = [stage for stage in near if stage.writes and stage.id != root][: _MAX_AT_FIRST - 1]
+        yield root
+        yield from (stage.id for stage in chosen)
+        used = [run_id, *(stage.rewarded_by for stage in chosen)]
+        scorers = {stage.id for stage in near if stage.scores}
+        wanted = [id for id in dict.fromkeys(used) if id in scorers] or [stage.id for stage in near if stage.scores]
+        yield from wanted[:_MAX_REWARDERS]
 
     def choose(self, ids: Sequence[str]) -> None:
         """Choose these."""

@@ -149,7 +149,7 @@ class LineageView(QWidget):
     def _show_chosen(self) -> None:
         """Let the part in view show what is compared."""
         if self.tree is not None and self.parts.value == "ask":
-            self.asked.show_stages(self.choice.chosen, self.tree)
+            self.asked.show_stages(self.choice.chosen, self.choice.rewarders, self.tree)
         elif self.tree is not None and self.parts.value == "rates":
             self.rates.show_stages(self.choice.chosen, [stage for stage in self.tree.stages if stage.scores])
 

@@ -36,7 +36,7 @@ def ask(lineage: Shown, until: Until, qtbot: QtBot) -> Callable[..., LineageView
     """Asks stages the prompt by the button, and waits for all replies and scores."""
 
     def ask(*stages: str) -> LineageView:
-        view = lineage(stages[-1])
+        view = lineage(next(name for name in stages if name not in ("rm", "stranger")))
         view.show_part("ask")
         view.choice.choose(stages)
         view.asked.prompt.setPlainText(PROMPT)
@@ -76,7 +76,7 @@ def test_each_reply_is_compared_with_what_the_parent_would_have_said(
 
 
 def test_the_reward_model_shows_its_score_of_every_reply(ask: Callable[..., LineageView], family: Library) -> None:
-    view = ask("sft", "ppo")
+    view = ask("sft", "ppo", "rm")
     bars = view.asked.score_cards["rm"].bars.bars
     assert {bar.name for bar in bars} == {"sft", "ppo"}
     assert [bar.share for bar in bars] == [1.0, 0.0], "the highest first"
@@ -139,7 +139,7 @@ def test_a_stage_that_cannot_reply_says_why_and_the_others_reply(
 ) -> None:
     lineage("dpo")
     (family.runs / "sft" / "checkpoints" / "step-00000040" / "model.safetensors").write_bytes(b"broken")
-    view = ask("sft", "dpo")
+    view = ask("dpo", "sft", "rm")
     assert "model.safetensors" in view.asked.cards["sft"].hint.text()
     assert view.asked.cards["dpo"].text.written
     assert [bar.name for bar in view.asked.score_cards["rm"].bars.bars] == ["dpo"]
@@ -148,7 +148,7 @@ def test_a_stage_that_cannot_reply_says_why_and_the_others_reply(
 def test_a_reward_model_of_another_tokenizer_scores_nothing(ask: Callable[..., LineageView], family: Library) -> None:
     words = ["many words are said here, and many more are said there"] * 9
     put_stage(family, "stranger", "sft", "reward", tokenizer=train_tokenizer(words, "bpe", 300), created="2026-02-01")
-    view = ask("sft", "dpo")
+    view = ask("sft", "dpo", "rm", "stranger")
     assert "has another tokenizer" in view.asked.score_cards["stranger"].hint.text()
     assert view.asked.score_cards["rm"].bars.bars
 

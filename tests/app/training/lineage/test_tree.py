@@ -172,3 +172,21 @@ def test_judging_is_asked_for_with_both_stages(lineage: Shown) -> None:
     view.step_chosen.connect(asked.append)
     view.stages.cards["sft"].next_button.menu().actions()[0].trigger()
     assert asked == [Judging(Candidate("sft"), Candidate("base"))]
+
+
+def test_what_is_compared_at_first_are_the_run_and_what_it_learned_from(lineage: Shown, family: Library) -> None:
+    for i in range(9):
+        put_stage(family, f"dpo {i}", "sft", "dpo", created=f"2026-02-0{i + 1}")
+        put_stage(family, f"rm {i}", "sft", "reward", created=f"2026-03-0{i + 1}")
+    choice = lineage("ppo").choice
+    chosen = [stage.name for stage in choice.chosen]
+    assert len(chosen) == 8
+    assert {"base", "ppo", "dpo", "kto", "sft", "dpo 0"} <= set(chosen), (
+        "the root, and what was made at about that time"
+    )
+    assert "dpo 8" not in chosen
+    assert [stage.name for stage in choice.rewarders] == ["rm"], "that which PPO learned from"
+    assert choice.text() == "9 of 24 stages"
+    choice.menu().actions()[0].toggle()
+    assert "base" not in [stage.name for stage in choice.chosen]
+    assert lineage("kto").choice.text() == "8 of 24 stages", "what was chosen stays"
