@@ -30,6 +30,7 @@ class Figure:
 
     help: its definition. healthy: what it usually does, in words. low, high: the ends of its healthy range, None for
     none. unit: "share" (drawn in percent), or what is written behind its name. floor: values below need not be seen.
+    max_gap: by how much it may be higher on what is learned from than on what is held out.
     """
 
     title: str
@@ -40,6 +41,7 @@ class Figure:
     unit: str = ""
     alarm: Alarm | None = None
     floor: float = -math.inf
+    max_gap: float = math.inf
 
 
 def stays_above(limit: float, n_steps: int = 1) -> Callable[[Floats], bool]:
@@ -109,6 +111,10 @@ _CHOSEN_FALLS = Alarm(
     has_gone_off=stays_below(-0.3, 3),
 )
 _TOO_LARGE = "Steps are too large: lower the learning rate."
+_OVERFITS = (
+    "The pairs that it learns from are in the right order much more often than those held out: more pairs, or fewer "
+    "passes."
+)
 _COLLAPSE = Alarm(
     says="The model is far surer than at the start: soon all replies to a prompt are alike, and nothing is left to "
     "compare.",
@@ -130,7 +136,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             healthy="Rises with the reward.",
             unit="share",
             alarm=Alarm(
-                says="It falls from its peak: the reward is being gamed. Fork the run at the peak.",
+                says="It falls from its peak: the reward is being gamed. Stop the run at the peak (Against KL).",
                 has_gone_off=falls_from_peak(0.15),
             ),
         ),
@@ -253,6 +259,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
             alarm=Alarm(
                 says="Hardly better than guessing: more, or cleaner, pairs.", has_gone_off=ends_outside(0.55, 1.0, 20)
             ),
+            max_gap=0.15,
         ),
         "accuracy/clear": Figure(
             title="Right order, clear pairs",
@@ -508,7 +515,9 @@ def about(name: str) -> str:
     lines = [figure.help, *([f"Healthy: {figure.healthy}"] if figure.healthy else [])]
     if figure.alarm is not None:
         lines.append(f"Alarm: {figure.alarm.says}")
-    elif figure.healthy:
+    if math.isfinite(figure.max_gap):
+        lines.append(f"Alarm: {_OVERFITS}")
+    elif figure.alarm is None and figure.healthy:
         lines.append("No alarm: it explains the others.")
     if name != figure.title:
         lines.append(f"In TRL and in alignment.jsonl: {name}")
@@ -521,6 +530,15 @@ def alarm_of(name: str, values: Sequence[float] | Floats) -> str:
     known = known[np.isfinite(known)]
     alarm = figure_of(name).alarm
     return alarm.says if alarm is not None and len(known) and alarm.has_gone_off(known) else ""
+
+
+def overfitting_of(name: str, values: Floats, held_out: Floats) -> str:
+    """What is wrong by the values of a figure on what is learned from, beside the last one on what is held out; '' for
+    nothing."""
+    if len(values) < 20 or not len(held_out):
+        return ""
+    gap = float(values[-2 * _SOME :].mean()) - float(held_out[-1])
+    return _OVERFITS if gap > figure_of(name).max_gap else ""
 
 
 def price(share: float) -> float:

@@ -21,7 +21,7 @@ from app.session.run_history import FIGURE_COLUMNS, Table
 from app.training.curves.loss_chart import ReferenceLine
 from app.training.curves.run_chart import Floats, RunChart, finite_between, span_of
 from app.training.curves.small_chart import format_number
-from models.alignment.figures import about, alarm_of, figure_of
+from models.alignment.figures import about, alarm_of, figure_of, overfitting_of
 from models.number_words import with_minus
 
 _DOT = "●"
@@ -171,6 +171,7 @@ class FigureChart(RunChart):
             drawn.val.setPen(self._theme.pen(series.role, alpha=0.5) if not len(steps) else None)
             drawn.points = [(x, values), (x_val, dots)]
             says = alarm_of(series.name, steps["value"] if len(steps) else held_out["value"])
+            says = says or overfitting_of(series.name, steps["value"], held_out["value"])
             if says:
                 self.alarms[series.words] = says
             drawn.caption.setVisible(len(self.series) == 1 or len(steps) + len(held_out) > 0)

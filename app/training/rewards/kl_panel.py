@@ -98,7 +98,7 @@ class KlPanel(QWidget):
             self._on_measure,
             icon="gauge",
             tip="Draw 256 replies of the parent to each of 32 held-out prompts, and choose the best by this run's "
-            "reward: what one gets without any training. It takes about a minute",
+            "reward: what one gets without any training. It takes a minute or more",
         )
         self.cancel = button("Cancel", theme, self.measurer.cancel, icon="stop", tip="Stop measuring")
         self.progress = QProgressBar()
@@ -290,7 +290,9 @@ class KlPanel(QWidget):
         if of_best is not None and self.of_parent is not None:
             d = np.linspace(0.0, math.sqrt(self.of_parent.best_of[-1].kl), 80)
             tip = "Gao's law for best-of-n, d (α − β d), fitted to its dots by least squares."
-            line = Line(name="its law", tip=tip, kl=d * d, value=of_best.gold(d), role="info", style="dash-dotted")
+            line = Line(
+                name="best-of-n's law", tip=tip, kl=d * d, value=of_best.gold(d), role="info", style="dash-dotted"
+            )
             lines.append(line)
         return lines
 

@@ -52,6 +52,7 @@ class RunView(QWidget):
         example_asked(run_id, step, row): use one of them on a row of data.
         template_asked(run_id): set up a new run with its settings.
         run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
+        step_chosen(does): what is to be done next with a stage of its lineage.
     """
 
     chat_asked = Signal(str)
@@ -60,6 +61,7 @@ class RunView(QWidget):
     template_asked = Signal(str)
     run_asked = Signal(str)
     tokenizer_asked = Signal(str)
+    step_chosen = Signal(object)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -95,6 +97,7 @@ class RunView(QWidget):
         views.remedy_asked.connect(self._on_remedy)
         views.run_asked.connect(self.run_asked)
         views.tokenizer_asked.connect(self.tokenizer_asked)
+        views.step_chosen.connect(self.step_chosen)
         head.resume_saved_asked.connect(self._on_resume_saved)
         head.chat_asked.connect(self._on_chat)
         head.settings_asked.connect(self.show_settings)

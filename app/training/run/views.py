@@ -25,6 +25,7 @@ class RunViews(Views):
         example_asked(run_id, step, row): use one of its checkpoints on a row of data.
         remedy_asked(run_id, remedy): apply a remedy of the doctor.
         run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
+        step_chosen(does): what is to be done next with a stage of its lineage (see app.training.lineage.next_steps).
     """
 
     fork_asked = Signal(str, int)
@@ -34,6 +35,7 @@ class RunViews(Views):
     remedy_asked = Signal(str, object)
     run_asked = Signal(str)
     tokenizer_asked = Signal(str)
+    step_chosen = Signal(object)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
@@ -44,7 +46,7 @@ class RunViews(Views):
             "scores": View("Scores", "What it is worth on data that it has never seen", self._make_scores),
             "data": View("Data", "What it reads and predicts, token by token", self._make_data),
             "doctor": View("Doctor", "Problems, with evidence and a remedy", self._make_doctor),
-            "lineage": View("Lineage", "What it was made from, down to its text", self._make_lineage),
+            "lineage": View("Lineage", "The stages that it stands among, compared; and its origin", self._make_lineage),
         }
         super().__init__("Views of the run", views, parent)
         self._session, self._theme = session, theme
@@ -158,9 +160,10 @@ class RunViews(Views):
         return view
 
     def _make_lineage(self) -> QWidget:
-        from app.training.run.lineage_view import RunLineage
+        from app.training.lineage.view import LineageView
 
-        view = RunLineage(self._session, self._theme)
+        view = LineageView(self._session, self._theme)
         view.run_asked.connect(self.run_asked)
         view.tokenizer_asked.connect(self.tokenizer_asked)
+        view.step_chosen.connect(self.step_chosen)
         return view

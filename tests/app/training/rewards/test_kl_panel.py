@@ -126,7 +126,7 @@ def test_best_of_n_has_a_law_of_its_own(tab: TrainingTab, session: Session, run_
     )
     panel = panel_of(tab, run_id, until)
     assert "d (α − β d): α 0.60, β 0.20, R² 1.00" in panel.parent_detail.text()
-    assert [line.name for line in panel.gold.lines][-1] == "its law"
+    assert [line.name for line in panel.gold.lines][-1] == "best-of-n's law"
 
 
 def test_the_peak_is_forked_with_other_settings_too(
