@@ -13,6 +13,7 @@ from app.cli import main
 from models.alignment.annotator import Annotator
 from models.data.preferences.store import Pair, PreferenceSet, Reply
 from models.data.tiny_world import wishes
+from models.evaluation import held_out_questions
 from models.events import Finished, Notice, TrainMetrics
 from models.library.library import Library
 from models.recipes.alignment import demonstration, goodhart, taught
@@ -33,6 +34,7 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demonstration, "N_REPLIES", 2)
     monkeypatch.setattr(demonstration, "_MAX_TOKENS", 8)
     monkeypatch.setattr(demonstration, "_AT_ONCE", 4)
+    monkeypatch.setattr(held_out_questions, "MAX_REPLY_TOKENS", 4)
     monkeypatch.setattr(taught, "N_FEW", 3)
     monkeypatch.setattr(taught, "STEPS", dict.fromkeys(taught.STEPS, 1))
     monkeypatch.setattr(goodhart, "STEPS", {"rm": 1, "ppo": 2})

@@ -10,6 +10,7 @@ import pytest
 from app.cli import main
 from app.commands.align.report import describe_refusals
 from models.data.tiny_world import corpus, refusals
+from models.evaluation import safety
 from models.evaluation.safety import Cell, SafetyReport
 from models.events import Finished
 from models.library.library import Library
@@ -27,6 +28,7 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus, "N_TRAIN", 30)
     monkeypatch.setattr(corpus, "N_VAL", 4)
     monkeypatch.setattr(recipe, "_BATCH", 2)
+    monkeypatch.setattr(safety, "MAX_REPLY_TOKENS", 8)
     short = {name: dataclasses.replace(lesson, steps=1) for name, lesson in LESSONS.items()}
     monkeypatch.setattr(recipe, "LESSONS", short)
 
