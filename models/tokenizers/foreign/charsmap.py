@@ -10,8 +10,10 @@ import itertools
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 _LABEL = (1 << 31) | 0xFF
 _VALUE = (1 << 31) - 1
@@ -28,6 +30,8 @@ def read_charsmap(blob: bytes) -> dict[str, str]:
     """
     if not blob:
         return {}
+    import numpy as np  # not needed by the child processes that read other tokenizers, which should start soon
+
     size = struct.unpack_from("<I", blob)[0] if len(blob) >= 4 else 0
     if not size or size % 4 or 4 + size > len(blob):
         raise ValueError("a table that is cut off")
@@ -67,11 +71,9 @@ def _split(keys: np.ndarray) -> Iterator[str]:
 
 def _texts_at(texts: bytes, starts: np.ndarray) -> Iterator[str]:
     """The text that begins at each of these bytes; many keys have the same one."""
-    known = {
-        start: texts[start : texts.index(b"\0", start, start + _MAX_TEXT_BYTES)].decode()
-        for start in np.unique(starts).tolist()
-    }
-    return map(known.__getitem__, starts.tolist())
+    begins: list[int] = starts.tolist()
+    known = {start: texts[start : texts.index(b"\0", start, start + _MAX_TEXT_BYTES)].decode() for start in set(begins)}
+    return map(known.__getitem__, begins)
 
 
 def replace_longest(rules: Mapping[str, str], text: str, longest: int) -> str:
