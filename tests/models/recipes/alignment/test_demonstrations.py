@@ -11,6 +11,7 @@ import pytest
 
 from app.cli import main
 from models.alignment.annotator import Annotator
+from models.data.corpus import open_run_corpus
 from models.data.preferences.store import Pair, PreferenceSet, Reply
 from models.data.tiny_world import wishes
 from models.evaluation import held_out_questions
@@ -28,7 +29,7 @@ _KINDS = ("knowledge", "requests", "reading", "state", "sums", "translation")
 
 @pytest.fixture(autouse=True)
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wishes, "SIZES", {"train": 8, "val": 3, "test": 3})
+    monkeypatch.setattr(wishes, "SIZES", {"train": 12, "val": 3, "test": 3})
     monkeypatch.setattr(demonstration, "N_PAIRS", 6)
     monkeypatch.setattr(demonstration, "N_HELD_OUT", 4)
     monkeypatch.setattr(demonstration, "N_REPLIES", 2)
@@ -76,6 +77,8 @@ def test_taught_has_each_stage_with_its_figures(
         name: RunFolder.open(library.find_run(stage["run"])) for name, stage in found["stages"].items() if stage["run"]
     }
     assert all(run.lineage["parent"]["run"] == base for run in runs.values())
+    learned = open_run_corpus(library, runs["rm"])
+    assert not [row for split in ("train", "val") for row in learned.rows(split) if row.get("choice") == "tie"]
     assert runs["ppo"].spec.align is not None
     assert runs["ppo"].spec.align.reward_model == f"{runs['rm'].id}@1"
 
