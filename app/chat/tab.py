@@ -13,6 +13,7 @@ from app.chat.conversation.next_prompt import NextPrompt
 from app.chat.conversation.page import ChatPage
 from app.chat.conversation.tree_view import ChatTree
 from app.chat.model_bar import ModelBar
+from app.chat.settings.best_of_panel import BestOfPanel
 from app.chat.settings.prompting_panel import PromptingPanel
 from app.chat.settings.sampling_panel import SamplingPanel
 from app.chat.settings.sampling_presets import SamplingPresets
@@ -57,6 +58,8 @@ class ChatTab(QWidget):
         self.replies = GlassReplies(session, self.conversation, self.page.view, self.focus, theme)
         self.sampling = SamplingPanel(theme, SamplingPresets(session.remembered, session.notices))
         self.prompting = PromptingPanel(session, theme, self.next_prompt)
+        self.best_of = BestOfPanel(session)
+        self.conversation.best_of = lambda: self.best_of.best_of
         self.modes = ChatModes(session, theme, self.focus, self.page, self._drawn_sampling, self._system_prompt)
         self.side = ChatSide(
             session,
@@ -64,12 +67,13 @@ class ChatTab(QWidget):
             self.focus,
             {
                 "Sampling": self.sampling,
+                "Best of several replies": self.best_of,
                 "Prompt": self.prompting,
                 "Weights": WeightsPanel(session, theme),
                 "Serve to other programs": ServePanel(session, theme),
             },
             self.sampling,
-            folded=frozenset({"Weights", "Serve to other programs"}),
+            folded=frozenset({"Best of several replies", "Weights", "Serve to other programs"}),
         )
         self._build()
         self._connect()

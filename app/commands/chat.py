@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
+import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -196,31 +198,32 @@ class _Chat:
 
     def _best_reply(self, judge: RewardModel) -> str:
         """Of several replies the one with the highest score, printed; what it cost, on stderr."""
-        from models.alignment.best_of import best_of
-        from models.architecture.transformer import Decoder
-        from models.events import result_of
+        from models.alignment.best_of import RepliesRanked
+        from models.alignment.best_replies import best_reply_events
 
-        assert isinstance(self._model, Decoder)
-        system = [{"role": "system", "content": self._prompting.system}] if self._prompting.system else []
-        replies = result_of(
-            best_of(
-                self._model,
-                self._tokenizer,
-                judge,
-                [*system, *self.messages],
-                self._best_of,
-                seed=self._seed,
-                max_tokens=self._sampling.max_tokens,
-            )
+        ranked: RepliesRanked | None = None
+        request = ReplyRequest(
+            messages=self.messages,
+            sampling=dataclasses.replace(self._sampling, seed=self._seed),
+            prompting=self._prompting,
         )
+        for event in best_reply_events(
+            self._model, self._tokenizer, 0, self._template_config, request, self._summaries, judge, self._best_of
+        ):
+            if isinstance(event, RepliesRanked):
+                ranked = event
+            elif not isinstance(event, Phase):
+                self._note(event)
+        assert ranked is not None
         self._seed += 1  # else the same question would get the same replies
-        best, worst = replies[0], replies[-1]
+        best, scores = ranked.replies[0], [reply.score for reply in ranked.replies]
         if not self._quiet:
             print(best.text, flush=True)
-        n_tokens = sum(reply.n_tokens for reply in replies)
+        n_tokens = sum(len(reply.ids) for reply in ranked.replies)
         print(
-            f"(The best of {len(replies)} replies, with a score of {best.score:.2f}; the worst has {worst.score:.2f}. "
-            f"Together they took {n_tokens:,} tokens.)",
+            f"(The best of {len(scores)} replies, with a score of {best.score:.2f}; one alone has "
+            f"{statistics.fmean(scores):.2f} on average, the worst {scores[-1]:.2f}. Together they took {n_tokens:,} "
+            f"tokens, and {ranked.draw_s + ranked.score_s:.1f} s.)",
             file=sys.stderr,
         )
         return best.text
@@ -232,15 +235,19 @@ class _Chat:
         for event in reply_events(
             self._model, self._tokenizer, 0, self._template_config, request, self._summaries, self._prefix_cache
         ):
-            match event:
-                case Phase(name=name):
-                    print(f"({name}…)", file=sys.stderr)
-                case Notice(sentence=sentence):
-                    print(f"({sentence})", file=sys.stderr)
-                case ReplyStarted(n_left_out=n, summary=summary):
-                    self._prompt_ids = event.source_ids or event.prompt_ids
-                    if n and not summary:
-                        print(f"(The {n} oldest messages no longer fit the model's context.)", file=sys.stderr)
-                case TokenMade(text=text):
-                    made.append(text)
+            self._note(event)
+            if isinstance(event, TokenMade):
+                made.append(event.text)
             yield event
+
+    def _note(self, event: Event) -> None:
+        """Keep the prompt of a reply, and write what is said of it to stderr."""
+        match event:
+            case Phase(name=name):
+                print(f"({name}…)", file=sys.stderr)
+            case Notice(sentence=sentence):
+                print(f"({sentence})", file=sys.stderr)
+            case ReplyStarted(n_left_out=n, summary=summary):
+                self._prompt_ids = event.source_ids or event.prompt_ids
+                if n and not summary:
+                    print(f"(The {n} oldest messages no longer fit the model's context.)", file=sys.stderr)

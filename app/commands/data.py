@@ -20,9 +20,9 @@ from models.data.importing.checks import Checks, check_events
 from models.data.importing.importer import dataset_name, import_events
 from models.data.importing.inspection import SourceInfo, inspect_events
 from models.data.importing.plan import DEFAULT_MENDS, GROUP, MENDS, ROLES, ImportPlan
-from models.data.preferences.dataset import build_preference_corpus, collected_rows
+from models.data.preferences.dataset import build_preference_corpus, collected_rows, rated_rows
 from models.data.preferences.measures import makers
-from models.data.preferences.store import GOLD, PERSON, SIMULATED, PreferenceSet, list_sets
+from models.data.preferences.store import GOLD, PERSON, SIMULATED, PreferenceSet, list_sets, rename_set
 from models.data.preferences.writing import PREFERENCE_FORMS, write_preferences
 from models.library.library import Library
 from models.number_words import capitalized, format_count, format_size
@@ -60,9 +60,17 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     show.add_argument("name", metavar="NAME", help="a dataset's name, or the name of its folder")
     show.add_argument("--rows", type=int, default=5, metavar="N", help="how many rows of each split (default: 5)")
     pairs = actions.add_parser(
-        "pairs", help="list the sets of pairs that were judged in the window, or make a dataset of one"
+        "pairs",
+        help="list the sets of pairs and thumbs that were given in the window; make a dataset of one, rename or "
+        "delete it",
     )
     pairs.add_argument("name", nargs="?", default="", metavar="SET", help="the set's name (default: list all)")
+    do = pairs.add_mutually_exclusive_group()
+    do.add_argument(
+        "--thumbs", action="store_true", help="make a dataset of its replies that were called good or bad, for KTO"
+    )
+    do.add_argument("--rename", metavar="NAME", help="give the set this name")
+    do.add_argument("--delete", action="store_true", help="move the set to the trash")
     export = actions.add_parser(
         "export",
         help="write a dataset of preferences for other programs",
@@ -122,7 +130,12 @@ def run(args: argparse.Namespace) -> int:
     elif args.action == "show":
         _show(find_dataset(library, args.name), args.rows, as_json=args.json)
     elif args.action == "pairs":
-        _pairs(library, args.name, as_json=args.json)
+        if not args.name and (args.thumbs or args.rename is not None or args.delete):
+            raise UsageError("Name the set: terrarium data pairs lists them.")
+        if args.name:
+            _pair_set(library, args)
+        else:
+            _list_pair_sets(library, as_json=args.json)
     elif args.action == "export":
         _export(find_dataset(library, args.name), args)
     else:
@@ -268,33 +281,58 @@ def _show(corpus: Corpus, n_rows: int, *, as_json: bool) -> None:
             print("  " + _printable(text if len(text) <= 3 * _SHOWN else text[: 3 * _SHOWN - 1] + "…"))
 
 
-def _pairs(library: Library, name: str, *, as_json: bool) -> None:
+def _pair_set(library: Library, args: argparse.Namespace) -> None:
+    """Rename or delete a set, or make a dataset of its pairs or thumbs."""
     names = list_sets(library)
-    if name and name not in names:
+    if args.name not in names:
         known = ", ".join(map(repr, names)) or "none yet"
-        raise ValueError(f"There is no set of pairs called {name!r}: there are {known}.")
-    if name:
-        found = collected_rows(PreferenceSet(library, name).read().pairs)
-        corpus = build_preference_corpus(library, name, found.rows)
-        if as_json:
-            print_json({"dataset": _facts(corpus), "left_behind": found.left_behind})
-            return
-        for reason, n in found.left_behind.items():
-            print(f"Left behind: {format_count(n, 'pair')} {reason}")
-        print(f"Dataset {corpus.label!r} ({corpus.sha}), {format_size(corpus.n_bytes)}")
+        raise ValueError(f"There is no set of pairs called {args.name!r}: there are {known}.")
+    chosen = PreferenceSet(library, args.name)
+    if args.rename is not None:
+        name = rename_set(library, args.name, args.rename)
+        if args.json:
+            print_json({"renamed": {"from": args.name, "to": name}})
+        else:
+            print(f"{args.name!r} is called {name!r} now.")
         return
-    sets = {each: makers(PreferenceSet(library, each).read().pairs) for each in names}
+    if args.delete:
+        token = library.move_to_trash(chosen.folder)
+        if args.json:
+            print_json({"deleted": args.name, "trash": token})
+        else:
+            print(f"{args.name!r} is in the trash: `terrarium trash restore {token}` puts it back.")
+        return
+    found = rated_rows(chosen.read_thumbs().thumbs) if args.thumbs else collected_rows(chosen.read().pairs)
+    task = "unpaired" if args.thumbs else "preference"
+    corpus = build_preference_corpus(library, args.name, found.rows, task)
+    if args.json:
+        print_json({"dataset": _facts(corpus), "left_behind": found.left_behind})
+        return
+    for reason, n in found.left_behind.items():
+        print(f"Left behind: {format_count(n, 'thumb' if args.thumbs else 'pair')} {reason}")
+    print(f"Dataset {corpus.label!r} ({corpus.sha}), {format_size(corpus.n_bytes)}")
+
+
+def _list_pair_sets(library: Library, *, as_json: bool) -> None:
+    sets = {each: makers(PreferenceSet(library, each).read().pairs) for each in list_sets(library)}
+    thumbs = {}
+    for each in sets:
+        given = [thumb.is_good for thumb in PreferenceSet(library, each).read_thumbs().thumbs]
+        if given:
+            thumbs[each] = {"up": sum(given), "down": len(given) - sum(given)}
     if as_json:
-        print_json({"sets": sets})
+        print_json({"sets": sets, "thumbs": thumbs})
         return
     for each, by in sets.items():
-        print(f"{each}: {', '.join(f'{n:,} by {_MAKERS.get(maker, maker)}' for maker, n in by.items()) or 'no pairs'}")
+        words = ", ".join(f"{n:,} by {_MAKERS.get(maker, maker)}" for maker, n in by.items()) or "no pairs"
+        rated = f"; thumbs: {thumbs[each]['up']:,} up, {thumbs[each]['down']:,} down" if each in thumbs else ""
+        print(f"{each}: {words}{rated}")
     if not sets:
         print("There are no sets yet: pairs are judged on the Compare page of the Chat tab.")
 
 
 def _export(corpus: Corpus, args: argparse.Namespace) -> None:
-    if corpus.task != "preference":
+    if corpus.task not in ("preference", "unpaired"):
         raise ValueError(f"{corpus.label!r} has no preferences but is for {TASKS[corpus.task].title.lower()}.")
     splits = [args.split] if args.split else list(corpus.splits)
     if not set(splits) <= set(corpus.splits):

@@ -22,7 +22,7 @@ from models.number_words import format_percent
 from models.settings.tasks import TASKS
 
 if TYPE_CHECKING:
-    from models.evaluation.safety import Cell, SafetyReport
+    from models.evaluation.safety_report import Cell, SafetyReport
     from models.tasks.rows import Row
     from models.tasks.scoring import Evaluation, TaskRows
 
@@ -135,7 +135,7 @@ def _safety(args: argparse.Namespace) -> int:
 
 
 def _world_seed(path: Path) -> int:
-    from models.recipes.alignment.demonstration import world_seed_of
+    from models.alignment.stage_tree import world_seed_of
     from models.runs.run_folder import RunFolder
 
     return world_seed_of(RunFolder.open(path)) if (path / "run.json").is_file() else 0

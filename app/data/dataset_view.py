@@ -63,17 +63,10 @@ class DatasetView(QWidget):
             "Export",
             theme,
             icon="export",
-            tip="Write these pairs for other programs; what their form cannot hold is said",
-        )
-        add_menu(
-            self.export,
-            theme,
-            [
-                (f"{form.title}…", "file", "", partial(self.export_pairs, name))
-                for name, form in PREFERENCE_FORMS.items()
-            ],
+            tip="Write these preferences for other programs; what their form cannot hold is said",
         )
         self.export.hide()
+        self._forms_of = ""  # the task for which its menu was made
         self.delete = button(
             "Delete", theme, self._delete, icon="trash", tip="Move it to the trash; that can be undone"
         )
@@ -94,7 +87,7 @@ class DatasetView(QWidget):
         self.pairs.hide()
         Refit(self.rows.viewport(), self._fit)
         self.example = ExampleCard(session, theme)
-        self._writing = ""
+        self._writing, self._nouns = "", tuple[str, ...]()
         self._writer = LatestTask(self)
         self._writer.done.connect(self._on_written)
         self._writer.failed.connect(session.notices.fail)
@@ -184,7 +177,7 @@ class DatasetView(QWidget):
         used = ", ".join(f"“{name}”" for name in info.used_by[:3])
         count = format_count(len(info.used_by), "run")
         self.facts["Used by"].setText(f"{count}: {used}{' …' if len(info.used_by) > 3 else ''}" if used else "no run")
-        self.export.setVisible(corpus.task == "preference")
+        self._offer_forms(corpus.task)
         self.delete.setToolTip(
             f"Move it to the trash. {count} could then not be resumed until it is restored."
             if used
@@ -193,6 +186,20 @@ class DatasetView(QWidget):
         if is_new:
             has_pairs = corpus.task == "preference"
             self._reader.ask(lambda: examine(corpus) if has_pairs else read_first_rows(info))
+
+    def _offer_forms(self, task: str) -> None:
+        """Offer to export preferences: pairs in all forms, rated replies in those that need no pairs."""
+        forms = {name: form for name, form in PREFERENCE_FORMS.items() if task == "preference" or not form.is_paired}
+        self.export.setVisible(task in ("preference", "unpaired"))
+        if task == self._forms_of:
+            return
+        self._forms_of = task
+        self.export.setMenu(None)  # type: ignore[arg-type]
+        add_menu(
+            self.export,
+            self._theme,
+            [(f"{form.title}…", "file", "", partial(self.export_pairs, name)) for name, form in forms.items()],
+        )
 
     @Slot(object)
     def _on_read(self, found: list[dict[str, Any]] | ExaminedPairs) -> None:
@@ -262,7 +269,7 @@ class DatasetView(QWidget):
         if path is None:
             return
         rows = [corpus.rows(split) for split in corpus.splits]
-        self._writing = str(path)
+        self._writing, self._nouns = str(path), ("pair",) if known.is_paired else ("reply", "replies")
         self._writer.drive(
             lambda: write_preferences(itertools.chain.from_iterable(rows), sum(map(len, rows)), form, path)
         )
@@ -270,7 +277,7 @@ class DatasetView(QWidget):
     @Slot(object)
     def _on_written(self, written: Written) -> None:
         notes = " ".join(("", *written.notes))
-        self._session.notices.say(f"{format_count(written.n, 'pair')} written to {self._writing}.{notes}")
+        self._session.notices.say(f"{format_count(written.n, *self._nouns)} written to {self._writing}.{notes}")
 
     def _reveal(self) -> None:
         if self._info is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from app.session.best_of import REWARD_MODEL, BestOf, loaded_reward_model
 from app.session.chat_model import LIVE, ChatModel, describe_model
 from app.session.device import Device
 from app.session.models_in_memory import LoadedModel, ModelsInMemory
@@ -30,6 +31,7 @@ from models.settings.sampling_config import SamplingConfig
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from models.chat.template_config import ChatTemplateConfig
     from models.runs.run_folder import RunFolder
 
 
@@ -191,6 +193,7 @@ class ChatSession(QObject):
 
     def _forget_model(self) -> None:
         self._models.release(CHAT)
+        self._models.release(REWARD_MODEL)
         self.model = self.tokenizer = self._summaries = self._prefix_cache = None
         self._remembered.set(_LAST, {})
 
@@ -208,10 +211,12 @@ class ChatSession(QObject):
         sampling: SamplingConfig,
         prefix_ids: Sequence[int] = (),
         prompting: PromptSettings | None = None,
+        best_of: BestOf | None = None,
     ) -> bool:
         """Request a reply to messages [{"role", "content"}], or the continuation of a text; whether it started.
 
-        prefix_ids: tokens that the reply begins with. prompting: how the messages become a prompt.
+        prefix_ids: tokens that the reply begins with. prompting: how the messages become a prompt. best_of: the reply
+        is the best of several, which begin with no given tokens.
         """
         if self.model is None:
             return self._notices.refuse("No model is open: choose a run to chat with.")
@@ -219,15 +224,17 @@ class ChatSession(QObject):
             what = "Wait until the model has loaded." if self.state == "loading" else "Stop the other reply first."
             return self._notices.refuse(f"Cannot reply now. {what}")
         template_config = self.model.template_config
+        request = ReplyRequest(
+            messages=messages,
+            sampling=sampling,
+            prefix_ids=tuple(prefix_ids),
+            prompting=prompting or PromptSettings(),
+        )
 
         def make() -> Iterator[Event]:
             model, tokenizer, step = self.open_model()
-            request = ReplyRequest(
-                messages=messages,
-                sampling=sampling,
-                prefix_ids=tuple(prefix_ids),
-                prompting=prompting or PromptSettings(),
-            )
+            if best_of is not None:
+                return self._best_reply(model, tokenizer, step, template_config, request, best_of)
             return reply_events(model, tokenizer, step, template_config, request, self._summaries, self._prefix_cache)
 
         self.state, self.reply_failed = "waiting", False
@@ -235,6 +242,27 @@ class ChatSession(QObject):
         self.reply_requested.emit()
         self.changed.emit()
         return True
+
+    def _best_reply(
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        step: int,
+        template_config: ChatTemplateConfig,
+        request: ReplyRequest,
+        best_of: BestOf,
+    ) -> Iterator[Event]:
+        from models.alignment.best_replies import best_reply_events
+
+        info, device = self._runs.find(best_of.run_id), self._device.name
+        judge = yield from loaded_reward_model(self._library, self._models, info, model, tokenizer, device)
+        yield from best_reply_events(
+            model, tokenizer, step, template_config, request, self._summaries, judge, best_of.n
+        )
+
+    def release_reward_model(self) -> None:
+        """Forget the reward model: replies are no longer the best of several."""
+        self._models.release(REWARD_MODEL)
 
     def stop(self) -> None:
         """Stop the reply at once: the text so far stays, and the token that is being computed is dropped."""

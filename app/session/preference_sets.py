@@ -1,20 +1,22 @@
-"""The sets of judged pairs, and the one that new pairs go to."""
+"""The sets of what is preferred, and the one that new pairs and thumbs go to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.remembered import Remembered
+from app.session.trash import Trash
 from app.session.undo import Step, Undo
 from app.worker.notices import Notices
 from models.library.library import Library
 from models.number_words import format_count
 
 if TYPE_CHECKING:
-    from models.data.preferences.store import Pair, PreferenceSet
+    from models.data.preferences.store import Pair, PreferenceSet, Thumb
 
 DEFAULT_NAME = "My preferences"
 _CURRENT = "preference set"
@@ -23,19 +25,28 @@ _CURRENT = "preference set"
 class PreferenceSets(QObject):
     """Reads and extends the current set; problems are reported as notices.
 
-    name: of the current set, which may have no pair yet. pairs: its pairs, the oldest first.
+    name: of the current set, which may have no pair yet. pairs, thumbs: its pairs and its rated replies, the oldest
+    first.
 
     Signals:
         changed(): another set is current, or it has other pairs.
+        judging_requested(first, second): replies of two Candidates are to be judged on the Compare page of the chat
+            tab, which is shown already; those of one model, where both are the same.
     """
 
     changed = Signal()
+    judging_requested = Signal(object, object)
 
-    def __init__(self, library: Library, remembered: Remembered, notices: Notices, undo: Undo, parent: QObject) -> None:
+    def __init__(
+        self, library: Library, remembered: Remembered, trash: Trash, notices: Notices, undo: Undo, parent: QObject
+    ) -> None:
         super().__init__(parent)
-        self._library, self._remembered, self._notices, self._undo = library, remembered, notices, undo
+        self._library, self._remembered, self._trash = library, remembered, trash
+        self._notices, self._undo = notices, undo
+        trash.restored.connect(self._on_restored)
         self.name = remembered.get(_CURRENT, DEFAULT_NAME)
         self._pairs: tuple[Pair, ...] | None = None
+        self._thumbs: tuple[Thumb, ...] | None = None
         self._n_damaged = 0  # lines that were reported
 
     @property
@@ -45,6 +56,18 @@ class PreferenceSets(QObject):
             self._pairs = ()
             self._notices.attempt(self._read)
         return self._pairs
+
+    @property
+    def thumbs(self) -> tuple[Thumb, ...]:
+        """The thumbs of the current set; read when they are first asked for."""
+        if self._thumbs is None:
+            self._thumbs = ()
+            self._notices.attempt(self._read_thumbs)
+        return self._thumbs
+
+    def thumb_of(self, message_id: str) -> Thumb | None:
+        """What was said of a reply; None for nothing."""
+        return next((thumb for thumb in reversed(self.thumbs) if thumb.message == message_id), None)
 
     def names(self) -> list[str]:
         """The sets of the library, the current one, and the usual one."""
@@ -56,10 +79,35 @@ class PreferenceSets(QObject):
         """Make a set the current one; it is made with its first pair. Returns whether its name can be one."""
         return self._notices.attempt(lambda: self._choose(name))
 
+    def is_stored(self) -> bool:
+        """Whether the current set is in the library: it is made with its first pair or thumb."""
+        return self.current().folder.is_dir()
+
+    def rename(self, new_name: str) -> None:
+        """Rename the current set, which can be undone."""
+        before = self.name
+
+        def rename(name: str, to: str) -> bool:
+            return self._notices.attempt(lambda: self._rename(name, to))
+
+        if rename(before, new_name) and self.name != before:
+            after = self.name
+            words = f"renaming of preference set “{before}”"
+            self._undo.add("chat", Step(words, lambda: rename(after, before), lambda: rename(before, after)))
+
+    def delete(self) -> None:
+        """Move the current set to the trash, which can be undone; another one becomes current."""
+        if self.is_stored():
+            what = f"preference set “{self.name}”"
+            self._trash.offer_undo(what, self._delete((self.current().folder,)), self._delete)
+
     def refresh(self) -> None:
         """Read the current set again: other windows add to it, too."""
-        before = self._pairs
-        if self._notices.attempt(self._read) and self._pairs != before:
+        before = self._pairs, self._thumbs
+        is_read = self._notices.attempt(self._read)
+        if self._thumbs is not None:
+            self._notices.attempt(self._read_thumbs)
+        if is_read and (self._pairs, self._thumbs) != before:
             self.changed.emit()
 
     def current(self) -> PreferenceSet:
@@ -102,6 +150,19 @@ class PreferenceSets(QObject):
         self._undo.add("chat", step)
         return step
 
+    def rate(self, thumb: Thumb) -> None:
+        """Add a thumb to the current set, in place of an earlier one of that reply; the same again takes it back."""
+        collected, before = self.current(), self.thumb_of(thumb.message)
+        gone = () if before is None else (before,)
+        new = () if before is not None and before.is_good == thumb.is_good else (thumb,)
+
+        def change(removed: Sequence[Thumb], added: Sequence[Thumb]) -> bool:
+            return self._notices.attempt(lambda: self._change_thumbs(collected, removed, added))
+
+        if change(gone, new):
+            words = "removal of a thumb" if not new else f"thumb {'up' if thumb.is_good else 'down'}"
+            self._undo.add("chat", Step(words, lambda: change(new, gone), lambda: change(gone, new)))
+
     def add_simulated(self, pairs: Sequence[Pair]) -> bool:
         """Add pairs of the simulated annotator, which no step undoes; whether that succeeded."""
         collected = self.current()
@@ -111,15 +172,46 @@ class PreferenceSets(QObject):
         from models.data.preferences.store import PreferenceSet
 
         self.name, self._pairs, self._n_damaged = PreferenceSet(self._library, name).name, None, 0
+        self._thumbs = None
         self._remembered.set(_CURRENT, self.name)
         self.changed.emit()
+
+    def _rename(self, name: str, new_name: str) -> None:
+        from models.data.preferences.store import rename_set
+
+        after = rename_set(self._library, name, new_name)
+        if name == self.name:
+            self._choose(after)
+        else:
+            self.changed.emit()  # the names have changed
+
+    def _delete(self, folders: Sequence[Path]) -> Sequence[str]:
+        from models.data.preferences.store import list_sets
+
+        tokens = [token for folder in folders for token in self._trash.move(folder)]
+        if not self.is_stored():
+            self._choose(next(iter(list_sets(self._library)), DEFAULT_NAME))
+        return tokens
+
+    @Slot(str)
+    def _on_restored(self, kind: str) -> None:
+        if kind == "preference set":
+            self._choose(self.name)  # its pairs may be others now, and the names are
 
     def _read(self) -> None:
         stored = self.current().read()
         self._pairs = stored.pairs
-        if stored.n_damaged > self._n_damaged:
-            self._n_damaged = stored.n_damaged
-            skipped = format_count(stored.n_damaged, "damaged line")
+        self._report_damage(stored.n_damaged)
+
+    def _read_thumbs(self) -> None:
+        stored = self.current().read_thumbs()
+        self._thumbs = stored.thumbs
+        self._report_damage(stored.n_damaged)
+
+    def _report_damage(self, n_damaged: int) -> None:
+        if n_damaged > self._n_damaged:
+            self._n_damaged = n_damaged
+            skipped = format_count(n_damaged, "damaged line")
             self._notices.say(f"Skipped {skipped} of “{self.name}”; its file is kept.")
 
     def _extend(self, collected: PreferenceSet, pairs: Sequence[Pair]) -> None:
@@ -131,6 +223,17 @@ class PreferenceSets(QObject):
         known, gone = self._pairs_of(collected), {pair.id for pair in pairs}
         collected.retract(gone)
         self._set_pairs(collected, tuple(pair for pair in known if pair.id not in gone))
+
+    def _change_thumbs(self, collected: PreferenceSet, removed: Sequence[Thumb], added: Sequence[Thumb]) -> None:
+        is_current = collected.name == self.name
+        known, gone = self.thumbs if is_current else (), {thumb.id for thumb in removed}
+        if gone:
+            collected.retract_thumbs(gone)
+        if added:
+            collected.add_thumbs(added)
+        if is_current:
+            self._thumbs = (*(thumb for thumb in known if thumb.id not in gone), *added)
+            self.changed.emit()
 
     def _pairs_of(self, collected: PreferenceSet) -> tuple[Pair, ...]:
         """What is known of a set, which is not read again for each choice; () if it is not the current one."""

@@ -51,7 +51,7 @@ class Session(QObject):
         self.tokenizers = Tokenizers(library, remembered, trash, notices, self)
         self.designs = Designs(library, remembered, trash, notices, self)
         self.datasets = Datasets(library, trash, notices, self)
-        self.preferences = PreferenceSets(library, remembered, notices, undo, self)
+        self.preferences = PreferenceSets(library, remembered, trash, notices, undo, self)
         self.device = device = Device(worker, remembered, notices, self)
         index = RunIndex(library.runs)
         self.training = training = Training(worker, library, index, device, remembered, notices, self)

@@ -257,7 +257,7 @@ class MainWindow(QMainWindow):
     def show_new_run_on_dataset(self, sha: str) -> None:
         """Show the form for a run on a dataset of the library."""
         self.show_new_run()
-        self.training.new_run.data.set_dataset(sha)
+        self.training.new_run.choices.learn_from(sha)
 
     def show_last_tab(self) -> None:
         """Show the tab that was current at the end of the last launch, if there are runs in the library."""

@@ -1,116 +1,26 @@
-"""Best-of-n: the reply, of n that a model draws, that a score likes best; and what that buys, for every n at once.
-
-Letters in shape comments: P prompts, N replies to each.
-"""
+"""Best-of-n: replies that a model drew and a reward model scored. No torch import; they are drawn in best_replies."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-from tokenizers import Tokenizer
-
-from models.alignment.reward_model import RewardModel
-from models.alignment.rollouts import draw_replies, reply_text
-from models.architecture.transformer import Decoder
-from models.chat.own_template import Message, encode_messages
-from models.events import Event, Progress, reporting
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class BestOfPoint:
-    """What the best of n replies is worth on average. kl: nats, at most (arXiv:2401.01879)."""
-
-    n: int
-    proxy: float
-    gold: float
-    kl: float
-
-    def to_dict(self) -> dict[str, float]:
-        """JSON-able."""
-        return {"n": self.n, "proxy": self.proxy, "gold": self.gold, "kl": self.kl}
-
-
-def best_of_curve(proxy: Sequence[Sequence[float]], gold: Sequence[Sequence[float]]) -> list[BestOfPoint]:
-    """Of n = 1, 2, 4, … replies that of the highest proxy, averaged over all choices of n among the N and over prompts.
-
-    That is unbiased, as the estimator of pass@k is. Among replies of the same proxy each is as likely to be taken.
-
-    Args:
-        proxy, gold: (P, N), of each reply to each prompt.
-    """
-    proxies, golds = np.asarray(proxy, np.float64), np.asarray(gold, np.float64)
-    assert proxies.shape == golds.shape
-    assert proxies.ndim == 2
-    ranked = [_ranked(*rows) for rows in zip(proxies, golds, strict=True)]
-    of_proxy, of_gold = (np.mean([pair[i] for pair in ranked], axis=0) for i in range(2))
-    total = proxies.shape[1]
-    points = []
-    for n in (1 << power for power in range(total.bit_length())):
-        weights = _chosen(n, total)
-        kl = math.log(n) - (n - 1) / n
-        points.append(BestOfPoint(n=n, proxy=float(weights @ of_proxy), gold=float(weights @ of_gold), kl=kl))
-    return points
-
-
-def _ranked(proxy: Floats, gold: Floats) -> tuple[Floats, Floats]:
-    """Both (N) by rising proxy; the gold of equals is their mean."""
-    values, group = np.unique(proxy, return_inverse=True)
-    means = np.bincount(group, weights=gold) / np.bincount(group)
-    order = np.sort(group)
-    return values[order], means[order]
-
-
-def _chosen(n: int, total: int) -> Floats:
-    """How likely each of `total` ranked replies, the worst first, is the best of n: C(i - 1, n - 1) / C(total, n)."""
-    below = [math.comb(i, n - 1) / math.comb(total, n) for i in range(total)]
-    return np.asarray(below, np.float64)
+from models.events import Event
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredReply:
-    """A reply that was drawn. score: of the reward model, raw. ended: whether it ended by itself."""
+    """A reply that was drawn. ids: with its end token, where it `ended` by itself. score: of the reward model, raw."""
 
     text: str
     score: float
-    n_tokens: int
+    ids: tuple[int, ...]
     ended: bool
 
 
-def best_of(
-    model: Decoder,
-    tokenizer: Tokenizer,
-    reward_model: RewardModel,
-    messages: Sequence[Message],
-    n: int,
-    *,
-    seed: int = 0,
-    max_tokens: int = 80,
-) -> Generator[Event, None, list[ScoredReply]]:
-    """n replies to a conversation, the best first. Yields Progress (replies).
+@dataclass(frozen=True, kw_only=True)
+class RepliesRanked(Event):
+    """The replies that were drawn, the best first, and the seconds that drawing and scoring all of them took."""
 
-    Raises:
-        ValueError: as `draw_replies`; where the reward model's context has no room for a reply; and where a score is
-            not finite.
-    """
-    prompt = encode_messages(tokenizer, messages, add_generation_prompt=True)[0]
-    context_length = reward_model.model.config.context_length
-    room = context_length - len(prompt)  # the reward model also reads a reply's last token
-    if room < 1:
-        raise ValueError(
-            f"The conversation has {len(prompt):,} tokens, and the reward model reads {context_length:,}, so there is "
-            "no room for a reply: start a new conversation."
-        )
-    [replies] = yield from draw_replies(model, tokenizer, [prompt], n, seed=seed, max_tokens=min(max_tokens, room))
-    scoring = reward_model.scores([(*prompt, *reply.ids) for reply in replies])
-    scores = yield from reporting(scoring, Progress(done=n, total=n))
-    scored = [
-        ScoredReply(text=reply_text(tokenizer, reply), score=score, n_tokens=len(reply.ids), ended=reply.ended)
-        for reply, score in zip(replies, scores, strict=True)
-    ]
-    return sorted(scored, key=lambda reply: -reply.score)
+    replies: tuple[ScoredReply, ...]
+    draw_s: float
+    score_s: float

@@ -36,6 +36,15 @@ class ReadReplies:
     kl: Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
+class TokenFacts:
+    """A counted target in the model's distribution: its rank is 1 for the likeliest; the entropy in nats."""
+
+    probability: float
+    entropy: float
+    rank: int
+
+
 def counted(batch: Batch) -> Tensor:
     """Where the targets with a weight are: row and position (N, 2)."""
     return batch.weights.nonzero()
@@ -65,6 +74,19 @@ def read_replies(model: AnyModel, reference: AnyModel, batch: Batch) -> ReadRepl
             parts.append((of_model, of_reference, -(p * own).sum(1), (p * (own - ref)).sum(1).clamp(min=0)))
     log_probs, of_reference, entropy, kl = (torch.cat(values) for values in zip(*parts, strict=True))
     return ReadReplies(log_probs=log_probs, reference=of_reference, entropy=entropy, kl=kl)
+
+
+def token_facts(model: AnyModel, batch: Batch) -> list[TokenFacts]:
+    """What a model says of each counted target, in eval mode; its mode is restored."""
+    found = []
+    with evaluating(model):
+        for logs, wanted in _log_softmax(model, batch):
+            own = logs.gather(1, wanted[:, None])
+            entropies = -(logs.exp() * logs).sum(1)
+            ranks = (logs > own).sum(1) + 1
+            values = zip(own[:, 0].exp().tolist(), entropies.tolist(), ranks.tolist(), strict=True)
+            found += [TokenFacts(probability=p, entropy=entropy, rank=rank) for p, entropy, rank in values]
+    return found
 
 
 def _log_softmax(model: AnyModel, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:

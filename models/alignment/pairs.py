@@ -1,10 +1,11 @@
-"""Pairs of replies to one prompt, of which one is preferred."""
+"""Pairs of replies to one prompt, of which one is preferred; and replies that are good or bad by themselves."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from tokenizers import Tokenizer
@@ -14,6 +15,7 @@ from models.alignment.rollouts import items_of_step
 from models.chat.own_template import encode_reply
 from models.data.corpus import Corpus, Example
 from models.data.epoch_permutations import EpochPermutations
+from models.data.tiny_world.wishes import WISHES
 from models.events import Event, ProgressMeter
 from models.tasks.rows import checked_groups
 
@@ -23,28 +25,50 @@ _GROUP_BYTES = 1 << 16
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedPair:
-    """The ids of a prompt, with what begins a reply, and of two replies with their end tokens."""
+    """The ids of a prompt, with what begins a reply, and of two replies with their end tokens.
+
+    is_clear: whether one of them is as wished and the other is not; None where that is not known.
+    """
 
     prompt: tuple[int, ...]
     chosen: tuple[int, ...]
     rejected: tuple[int, ...]
     is_tie: bool
+    is_clear: bool | None = None
 
 
-class Pairs:
-    """The pairs of a split that a context has room for; only where they are is kept, and each is encoded when it is
-    asked for. n_left_out: those that are too long. n_ties: those that are about equal."""
+@dataclass(frozen=True, kw_only=True)
+class EncodedReply:
+    """The ids of a prompt, with what begins a reply, and of a reply with its end token; whether it was called good."""
 
-    def __init__(self, corpus: Corpus, split: str, tokenizer: Tokenizer, seed: int = 0) -> None:
-        """Nothing is read before `read`."""
+    prompt: tuple[int, ...]
+    reply: tuple[int, ...]
+    is_good: bool
+
+
+Item = TypeVar("Item", EncodedPair, EncodedReply)
+
+
+class EncodedRows(Generic[Item]):
+    """The rows of a split that a context has room for; only where they are is kept, and each is encoded when it is
+    asked for. n_left_out: those that are too long."""
+
+    noun = ""
+    """What a row is called."""
+
+    def __init__(
+        self, corpus: Corpus, split: str, tokenizer: Tokenizer, seed: int = 0, *, judges: bool = False
+    ) -> None:
+        """Nothing is read before `read`. judges: whether the wish of a row, where it names one, judges its replies."""
+        self._judges = judges
         self._corpus, self._split, self._tokenizer = corpus, split, tokenizer
         self._rows = corpus.rows(split)
         self._fitting = array("q")
         self._order = EpochPermutations(seed)
-        self.n_left_out = self.n_ties = 0
+        self.n_left_out = 0
 
     def read(self, context_length: int) -> Generator[Event, None, None]:
-        """Find the pairs whose longer text fits the context. Yields Progress (bytes).
+        """Find the rows whose texts fit the context. Yields Progress (bytes).
 
         Raises:
             ValueError: where none does, a row has not the form of its task, or the tokenizer has no role tokens.
@@ -52,34 +76,51 @@ class Pairs:
         meter, number = ProgressMeter(self._rows.offset(len(self._rows))), 0
         for group, progress in checked_groups(self._corpus, self._split, None, _GROUP_BYTES):
             for row in group:
-                pair = self._encode(row)
-                if len(pair.prompt) + max(len(pair.chosen), len(pair.rejected)) <= context_length:
+                item = self._encode(row)
+                if self._length(item) <= context_length:
                     self._fitting.append(number)
-                    self.n_ties += pair.is_tie
+                    self._count(item)
                 else:
                     self.n_left_out += 1
                 number += 1
             yield meter.progress(progress.done)
         if not self._fitting:
             raise ValueError(
-                f"Every pair of {self._corpus.label!r} ({self._split}) is longer than the context of {context_length} "
-                "tokens: use shorter replies, or a model with a longer context."
+                f"Every {self.noun} of {self._corpus.label!r} ({self._split}) is longer than the context of "
+                f"{context_length} tokens: use shorter replies, or a model with a longer context."
             )
 
     def __len__(self) -> int:
         return len(self._fitting)
 
-    def __getitem__(self, index: int) -> EncodedPair:
+    def __getitem__(self, index: int) -> Item:
         return self._encode(self._rows[self._fitting[index]])
 
-    def of_step(self, step: int, n: int) -> list[EncodedPair]:
-        """The `n` pairs of a step, the same whenever it is asked for."""
+    def of_step(self, step: int, n: int) -> list[Item]:
+        """The `n` rows of a step, the same whenever it is asked for."""
         return [self[i] for i in items_of_step(self._order, len(self), step, n)]
 
-    def spread(self, n: int) -> list[EncodedPair]:
+    def spread(self, n: int) -> list[Item]:
         """At most `n` of them, always the same, from all parts of the split."""
         n = min(n, len(self))
         return [self[i * len(self) // n] for i in range(n)]
+
+    def _encode(self, row: Example) -> Item:
+        raise NotImplementedError
+
+    def _length(self, item: Item) -> int:
+        """Of its longest text, in tokens."""
+        raise NotImplementedError
+
+    def _count(self, item: Item) -> None:
+        """An item that fits was found."""
+
+
+class Pairs(EncodedRows[EncodedPair]):
+    """The pairs of a dataset of preferences. n_ties: those that are about equal."""
+
+    noun = "pair"
+    n_ties = 0
 
     def _encode(self, row: Example) -> EncodedPair:
         sides = [encode_reply(self._tokenizer, row["messages"], row[side]) for side in ("chosen", "rejected")]
@@ -89,7 +130,38 @@ class Pairs:
             chosen=tuple(chosen),
             rejected=tuple(rejected),
             is_tie=row.get("choice") == "tie",
+            is_clear=_is_clear(row) if self._judges else None,
         )
+
+    def _length(self, item: EncodedPair) -> int:
+        return len(item.prompt) + max(len(item.chosen), len(item.rejected))
+
+    def _count(self, item: EncodedPair) -> None:
+        self.n_ties += item.is_tie
+
+
+class RatedReplies(EncodedRows[EncodedReply]):
+    """The replies of a dataset of rated ones. n_good: those that were called good."""
+
+    noun = "reply"
+    n_good = 0
+
+    def _encode(self, row: Example) -> EncodedReply:
+        prompt, reply = encode_reply(self._tokenizer, row["messages"], row["completion"])
+        return EncodedReply(prompt=tuple(prompt), reply=tuple(reply), is_good=row["label"])
+
+    def _length(self, item: EncodedReply) -> int:
+        return len(item.prompt) + len(item.reply)
+
+    def _count(self, item: EncodedReply) -> None:
+        self.n_good += item.is_good
+
+
+def _is_clear(row: Example) -> bool | None:
+    wish = WISHES.get(str(row.get("wish")))
+    if wish is None:
+        return None
+    return wish.reward(row, row["chosen"]) != wish.reward(row, row["rejected"])
 
 
 def label_noise(pairs: Sequence[EncodedPair], noise: float = 0.0) -> Tensor:

@@ -239,7 +239,7 @@ class Library:
     def restore(self, token: str) -> Path:
         """Undo the deletion that returned `token`; returns the restored path.
 
-        A design or tokenizer whose name was taken meanwhile gets another one.
+        A design, tokenizer or preference set whose name was taken meanwhile gets another one.
 
         Raises:
             ValueError: where its old path is taken, or it is no longer in the trash.
@@ -247,7 +247,10 @@ class Library:
         folder = self.trash / safe_name(token)
         origin = self.home / read_origin(folder)
         target = origin
-        if origin.exists():
+        if origin.exists() and origin.parent == self.preferences:
+            names = (f"{origin.name} {n}" for n in itertools.count(2))
+            target = next(path for path in map(origin.with_name, names) if not path.exists())
+        elif origin.exists():
             if origin.parent not in (self.designs, self.tokenizers):
                 raise ValueError(f"{origin} exists again: move it away to restore what was deleted.")
             suffix = ".json" if origin.parent == self.designs else ""

@@ -19,7 +19,14 @@ from models.library.run_index import size_on_disk
 ORIGIN = "origin.json"
 KEPT_DAYS = 30
 """How long something stays in the trash."""
-KINDS = {"runs": "run", "chats": "chat", "designs": "design", "tokenizers": "tokenizer", "corpora": "corpus"}
+KINDS = {
+    "runs": "run",
+    "chats": "chat",
+    "designs": "design",
+    "tokenizers": "tokenizer",
+    "corpora": "corpus",
+    "preferences": "preference set",
+}
 """What lies in each folder of the library."""
 _MAX_NAME = 80
 

@@ -62,6 +62,25 @@ class AlignSpec:
         only_if=("stage", "dpo"),
         omit_default=True,
     )
+    desirable_weight: float = slot(
+        1.0,
+        "Weight of good replies",
+        "How much the loss of a good reply counts. Where there are more bad ones, raise it: both kinds should weigh "
+        "about the same together.",
+        group=_GROUP,
+        range=(0.0, 1000.0),
+        only_if=("stage", "kto"),
+        omit_default=True,
+    )
+    undesirable_weight: float = slot(
+        1.0,
+        "Weight of bad replies",
+        "How much the loss of a bad reply counts.",
+        group=_GROUP,
+        range=(0.0, 1000.0),
+        only_if=("stage", "kto"),
+        omit_default=True,
+    )
     reward_model: str = slot(
         "",
         "Reward model",
@@ -224,7 +243,14 @@ class AlignSpec:
     @property
     def task(self) -> str:
         """What it learns from: pairs of replies, or prompts."""
-        return "preference" if self.stage in _PAIRS else "prompts"
+        return self.tasks[0]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks of datasets that it can learn from, the usual one first: KTO needs no pairs."""
+        if self.stage == "kto":
+            return ("preference", "unpaired")
+        return ("preference",) if self.stage in _PAIRS else ("prompts",)
 
 
 def usual_align(stage: str) -> dict[str, Any]:

@@ -359,16 +359,17 @@ class RunSpec:
             raise ValueError("The run has no name: give it one.")
         if self.align is not None and self.tune is None:
             raise ValueError("An alignment starts from a model that has learned to reply: choose one (tune.parent).")
-        wanted = "" if self.align is None else self.align.task
+        wanted = () if self.align is None else self.align.tasks
         if self.align is None and self.learned_task in ALIGNED_TASKS:
             raise ValueError(
                 f"{TASKS[self.learned_task].title} are learned from by an alignment, since they are no text to "
                 "imitate: add [align] with its stage."
             )
-        if self.align is not None and self.learned_task != wanted:
+        if self.align is not None and self.learned_task not in wanted:
             raise ValueError(
-                f"The stage {self.align.stage} learns from {TASKS[wanted].title.lower()}, and from nothing else: in "
-                f"[data] set source to dataset and task to {wanted}, with a dataset of them."
+                f"The stage {self.align.stage} learns from {' or '.join(TASKS[task].title.lower() for task in wanted)},"
+                f" and from nothing else: in [data] set source to dataset and task to {' or '.join(wanted)}, with a "
+                "dataset of them."
             )
         if self.align is not None and self.align.stage == "kto" and self.train.batch_size < 2:
             raise ValueError(
@@ -382,11 +383,13 @@ class RunSpec:
 
     @property
     def n_classes(self) -> int:
-        """The number of classes of a prediction; 0 where a uniform guess has no fixed loss (scores, spans).
+        """The number of classes of a prediction; 0 where a uniform guess has no fixed loss (scores, spans, KTO).
 
         They are all tokens, the labels of a task (each of several: there or not), the two nouns that a pronoun may
         refer to, or the two replies of which one is preferred.
         """
+        if self.align is not None and self.align.stage == "kto":
+            return 0
         if self.data.source == "pronouns" or self.learned_task in ("multi-label", "preference"):
             return 2
         return 0 if self.learned_task in ("regression", "span") else self.model.n_output or self.model.vocab_size

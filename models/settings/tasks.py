@@ -15,6 +15,8 @@ Their code, by the same names: models.tasks. A row of a dataset is a JSON object
 - prompts: {"messages": [{"role": str, "content": str}, …]}, ending with the user; "wish" says what judges a reply
 - preference: {"messages": […], "chosen": str, "rejected": str}, messages as of prompts, and two replies; where "choice"
   is "tie" they are about equal. "source": who compared them: "person", "simulated", "gold", or the name of a file
+- unpaired: {"messages": […], "completion": str, "label": bool}, one reply, and whether it was called good. "source" as
+  of preference
 
 Other keys of a row are kept and do not reach the model.
 """
@@ -155,8 +157,16 @@ TASKS = {
         heads={"decoder-only": "language"},
         loss_unit="nats per pair",
     ),
+    "unpaired": Task(
+        title="Rated replies",
+        help="write replies that are called good",
+        columns=("messages", "completion", "label"),
+        optional_columns=("source",),
+        heads={"decoder-only": "language"},
+        loss_unit="KTO loss per reply",
+    ),
 }
-ALIGNED_TASKS = ("prompts", "preference")
+ALIGNED_TASKS = ("prompts", "preference", "unpaired")
 """The tasks that only an alignment learns (models.settings.align_spec)."""
 REWARD = "reward"
 """The metric of replies to prompts, which have no right answers: what they earn."""

@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 LABEL_TASKS = ("classification", "multi-label", "regression", "tagging", "span")
 """The tasks of label and span heads; the others are learned as text."""
 
-CHECKED_TASKS = (*LABEL_TASKS, "preference")
+CHECKED_TASKS = (*LABEL_TASKS, "preference", "unpaired")
 """The tasks whose rows are all checked before they are learned from."""
 
 
@@ -109,6 +109,8 @@ def _problem(task: str, row: Row) -> str | None:
     missing = next((column for column in TASKS[task].columns if column not in row), None)
     if missing is not None:
         return f"it has no column {missing!r}: {task} needs {', '.join(TASKS[task].columns)}."
+    if task == "unpaired":
+        return _prompt_problem(row) or _rating_problem(row)
     for column in ("text", "text_pair", "label", "question", "context", "source", "target"):
         is_read = column in row and column in (*TASKS[task].columns, *TASKS[task].optional_columns)
         if is_read and not isinstance(row[column], str):
@@ -121,12 +123,12 @@ def _problem(task: str, row: Row) -> str | None:
     if task == "regression" and not _is_number(row["score"]):
         return f"score must be a number, not {row['score']!r}."
     if task == "preference":
-        return _pair_problem(row)
+        return _prompt_problem(row) or _pair_problem(row)
     return _answer_problem(row) if task == "span" else None
 
 
-def _pair_problem(row: Row) -> str | None:
-    """What is wrong with a prompt and its two replies."""
+def _prompt_problem(row: Row) -> str | None:
+    """What is wrong with the messages that a reply answers."""
     messages = row["messages"]
     if not isinstance(messages, list) or not all(isinstance(each, Mapping) for each in messages):
         return 'messages must be a list of {"role": …, "content": …}.'
@@ -136,6 +138,22 @@ def _pair_problem(row: Row) -> str | None:
         return str(error)
     if not messages or messages[-1]["role"] != "user":
         return "its messages do not end with the user, so there is nothing to reply to: leave out the replies in them."
+    return None
+
+
+def _rating_problem(row: Row) -> str | None:
+    """What is wrong with a reply that was called good or bad."""
+    if not isinstance(row["completion"], str):
+        return f"completion must be a text, not {row['completion']!r}."
+    if not row["completion"].strip():
+        return "completion is empty, so there is nothing to learn from: leave the row out."
+    if not isinstance(row["label"], bool):
+        return f"label must be true (a good reply) or false (a bad one), not {row['label']!r}."
+    return None
+
+
+def _pair_problem(row: Row) -> str | None:
+    """What is wrong with two replies to a prompt."""
     for column in ("chosen", "rejected"):
         if not isinstance(row[column], str):
             return f"{column} must be a text, not {row[column]!r}."

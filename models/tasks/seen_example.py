@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +73,8 @@ def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels:
     form = ExampleForm(template=template_to_teach(ChatTemplateConfig(), config, tokenizer), model=config)
     if task == "preference":
         return _compared(row, tokenizer, form)
+    if task == "unpaired":
+        return _rated(row, tokenizer, form)
     [(ids, counts)], _ = encode_examples([dict(row)], ManyTextsEncoder(tokenizer), form)
     predicted = {i for i, each in enumerate(counts) if each}
     if task == "language":
@@ -102,24 +104,38 @@ def see_example(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels:
     )
 
 
+def _rated(row: Mapping[str, Any], tokenizer: Tokenizer, form: ExampleForm) -> SeenExample:
+    what = "good" if row["label"] else "bad"
+    [text] = _replies([(f"A {what} reply", row["completion"])], row, tokenizer, form)
+    return SeenExample(
+        texts=(text,), what_counts=f"The reply with its end token: it was called {what}. The prompt is only read."
+    )
+
+
 def _compared(row: Mapping[str, Any], tokenizer: Tokenizer, form: ExampleForm) -> SeenExample:
     is_tie = row.get("choice") == "tie"
     titles = ("One reply", "The other") if is_tie else ("The better reply", "The worse reply")
-    sides = [
-        {"messages": [*row["messages"], {"role": "assistant", "content": row[side]}]} for side in ("chosen", "rejected")
-    ]
-    read, _ = encode_examples(sides, ManyTextsEncoder(tokenizer), form)
-    # Of the conversation, what counts are all replies; a preference is about the last one.
-    lasts = [max((i for i, each in enumerate(counts) if not each), default=-1) + 1 for _, counts in read]
-    texts = [
-        SeenText(title=title, tokens=token_row(tokenizer, ids, predicted=range(last, len(ids))))
-        for title, (ids, _), last in zip(titles, read, lasts, strict=True)
-    ]
+    texts = _replies(zip(titles, (row["chosen"], row["rejected"]), strict=True), row, tokenizer, form)
     what = "neither is better" if is_tie else "the first one is better"
     return SeenExample(
         texts=tuple(texts),
         what_counts=f"Both replies to one prompt, each with its end token: {what}. The prompt is only read.",
     )
+
+
+def _replies(
+    titled: Iterable[tuple[str, str]], row: Mapping[str, Any], tokenizer: Tokenizer, form: ExampleForm
+) -> list[SeenText]:
+    """Replies to a prompt, each with its title, of which their own tokens count."""
+    titles, replies = zip(*titled, strict=True)
+    sides = [{"messages": [*row["messages"], {"role": "assistant", "content": reply}]} for reply in replies]
+    read, _ = encode_examples(sides, ManyTextsEncoder(tokenizer), form)
+    # Of the conversation, what counts are all replies; a preference is about the last one.
+    lasts = [max((i for i, each in enumerate(counts) if not each), default=-1) + 1 for _, counts in read]
+    return [
+        SeenText(title=title, tokens=token_row(tokenizer, ids, predicted=range(last, len(ids))))
+        for title, (ids, _), last in zip(titles, read, lasts, strict=True)
+    ]
 
 
 def _labelled(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels: Sequence[str]) -> SeenExample:

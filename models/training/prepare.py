@@ -206,7 +206,7 @@ def _with_task(data: DataSpec, corpus: Corpus, known: Sequence[str] = ()) -> Gen
     labels = yield from find_labels(corpus)
     for split in SPLITS if corpus.task in CHECKED_TASKS else ():
         yield from check_split(corpus, split, labels)
-    if corpus.task == "preference":
+    if corpus.task in ("preference", "unpaired"):
         yield from check_prompts_apart(corpus)
     if set(known) == set(labels):
         labels = tuple(known)

@@ -8,7 +8,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from app.chat.archive.drawn_replies import DrawnReplies
 from app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
+from models.alignment.best_of import ScoredReply
 from models.chat.prompting import PromptSettings
 from models.settings.sampling_config import SamplingConfig
 from models.settings.slots import settings_to_dict
@@ -57,6 +59,8 @@ def _message_dict(message: Message) -> dict[str, Any]:
         found["made"] = _to_dict(message.generation, ("model", "step", "seed"))
         if message.generation.sampling is not None:
             found["made"]["sampling"] = settings_to_dict(message.generation.sampling)
+        if message.generation.drawn is not None:
+            found["made"]["drawn"] = message.generation.drawn.to_dict()
     return found
 
 
@@ -130,7 +134,26 @@ def _generation(data: Mapping[str, Any]) -> GenerationInfo:
         reason=_text(data.get("reason", "")),
         summary=_text(data.get("summary", "")),
         n_prefix=int(data.get("n_begun", 0)),
+        drawn=_drawn(data["drawn"]) if data.get("drawn") is not None else None,
         **{name: int(data.get(name, 0)) for name in numbers},
+    )
+
+
+def _drawn(data: Mapping[str, Any]) -> DrawnReplies:
+    replies = tuple(
+        ScoredReply(text=_text(text), score=_number(score), ended=bool(ended), ids=tuple(map(_id, ids)))
+        for text, score, ended, ids in data["replies"]
+    )
+    taken = int(data.get("taken", 0))
+    if not 0 <= taken < len(replies):
+        raise KeyError(f"the reply {taken} of those that were drawn")
+    return DrawnReplies(
+        judge=_text(data["judge"]),
+        judge_id=_text(data.get("judge_id", "")),
+        replies=replies,
+        taken=taken,
+        draw_s=_number(data.get("draw_s", 0.0)),
+        score_s=_number(data.get("score_s", 0.0)),
     )
 
 

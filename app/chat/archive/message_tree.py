@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import NamedTuple
 
+from app.chat.archive.drawn_replies import DrawnReplies
 from models.chat.prompting import PromptSettings
 from models.settings.sampling_config import SamplingConfig
 
@@ -46,6 +47,7 @@ class GenerationInfo:
     n_left_out: how many of the oldest messages did not fit the context; `summary` replaced them, if there was one.
     first_token_s: seconds from the request to the first token. tokens_per_s: speed of the tokens after it.
     reason: stop, length, stopped (by the user), failed, or "" where the program ended before the reply did.
+    drawn: the replies of which it is one; None where only it was drawn.
     """
 
     model: str
@@ -65,6 +67,7 @@ class GenerationInfo:
     tokens_per_s: float = 0.0
     context_length: int = 0
     reason: str = ""
+    drawn: DrawnReplies | None = None
 
     @property
     def ids(self) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from app.chat.archive.chat_library import ChatLibrary
 from app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
 from app.chat.conversation.reply_recorder import ReplyRecorder
+from app.session.best_of import BestOf
 from app.session.chat_model import ChatModel
 from app.session.session import Session
 from app.session.undo import Step
@@ -42,6 +43,7 @@ class Conversation(QObject):
         reply_progressed(text): what is done before the reply can start, such as reading a long prompt.
         reply_appended(text): more text of the reply.
         reply_ended(message): the reply as it was saved; None where there was none.
+        ratings_changed(): replies may have other thumbs.
     """
 
     chat_changed = Signal()
@@ -50,6 +52,7 @@ class Conversation(QObject):
     reply_progressed = Signal(str)
     reply_appended = Signal(str)
     reply_ended = Signal(object)
+    ratings_changed = Signal()
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -59,11 +62,14 @@ class Conversation(QObject):
         self.chat_library.opened.connect(lambda chat: self.when_free(lambda: self.open(chat)))
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
         """Called for the settings of each reply, including its seed."""
+        self.best_of: Callable[[], BestOf | None] = lambda: None
+        """Called for how many replies are drawn of which the best one counts; None: one reply."""
         self.chat = Chat()
         self._recorder: ReplyRecorder | None = None
         self._phase = "Reading"
         self._save_timer = QTimer(self, interval=_SAVE_EVERY_MS)
         self._save_timer.timeout.connect(self._save_partial)
+        session.preferences.changed.connect(self.ratings_changed)
         session.chat.events_received.connect(self._on_events)
         session.chat.reply_ended.connect(self._on_reply_ended)
 
@@ -256,6 +262,29 @@ class Conversation(QObject):
                 self._note(words, _showing(before.id), _showing(message_id), key=f"version of {parent}")
             self.path_changed.emit()
 
+    def take_drawn(self, message_id: str, index: int) -> None:
+        """Show another one of the replies among which a message was chosen: as a version of it."""
+        old = self.chat.message(message_id)
+        generation = old.generation
+        if self._recorder is not None or generation is None or generation.drawn is None:
+            return
+        drawn = dataclasses.replace(generation.drawn, taken=index)
+        for version in self.chat.siblings(message_id):
+            if version.generation is not None and version.generation.drawn == drawn:
+                self.show(version.id)
+                return
+        reply = drawn.replies[index]
+        made = dataclasses.replace(
+            generation,
+            drawn=drawn,
+            tokens=tuple(map(DrawnToken, reply.ids)),
+            n_tokens=len(reply.ids),
+            reason="stop" if reply.ended else "length",
+        )
+        new = Message(parent=old.parent, role=old.role, content=reply.text, generation=made)
+        self._note("choice of another reply", self._without(new, message_id), lambda chat: chat.with_message(new))
+        self._add(new)
+
     def keep_preference(self, message_id: str, others: Sequence[str]) -> None:
         """Add to the current set of preferences that a version of a reply is better than these versions of it."""
         from models.data.preferences.store import Pair
@@ -276,6 +305,22 @@ class Conversation(QObject):
         elif preferences.add(new, "preference") is not None:
             kept = "A preference was" if len(new) == 1 else f"{len(new)} preferences were"
             self._session.notices.say(f"{kept} added to “{preferences.name}” (see Compare).")
+
+    def rate(self, message_id: str, is_good: bool) -> None:
+        """Call a reply good or bad, in the current set of preferences; the same again takes that back."""
+        from models.data.preferences.store import Thumb
+
+        message, preferences = self.chat.message(message_id), self._session.preferences
+        if not message.content.strip():
+            self._session.notices.say("The reply is empty: there is nothing to rate.")
+            return
+        prompt = tuple(with_system(self.chat.read_for(message.parent), self.chat.prompting))
+        preferences.rate(Thumb(prompt=prompt, reply=_as_reply(message), is_good=is_good, message=message_id))
+
+    def rating(self, message_id: str) -> bool | None:
+        """Whether a reply was called good in the current set of preferences; None where nothing was said of it."""
+        thumb = self._session.preferences.thumb_of(message_id)
+        return None if thumb is None else thumb.is_good
 
     def _add(self, message: Message) -> None:
         self.chat_library.cancel_opening()  # the user has begun to write here
@@ -300,6 +345,9 @@ class Conversation(QObject):
         """Request a reply to a user message."""
         assert self._recorder is None
         model, prompt = self._model, self.chat.message(message_id)
+        best_of = self.best_of() if model.is_chat_model and not prefix else None
+        if best_of is not None:  # of the settings, the others do not count then
+            sampling = SamplingConfig(temperature=1.0, max_tokens=sampling.max_tokens, seed=sampling.seed)
         generation = GenerationInfo(
             model=model.name,
             run_id=model.run_id,
@@ -311,13 +359,13 @@ class Conversation(QObject):
             context_length=model.context_length,
         )
         reply = Message(parent=message_id, role="assistant", generation=generation)
-        self._recorder = ReplyRecorder(reply, strip=not prompt.is_completion, is_text=model.writes)
+        self._recorder = ReplyRecorder(reply, strip=not prompt.is_completion, is_text=model.writes, best_of=best_of)
         self.chat = self.chat.showing(message_id)
         self.reply_started.emit(reply)
         self._save_timer.start()
         messages = self.chat.read_for(message_id) if model.is_chat_model else prompt.content
         ids = [token.id for token in prefix]
-        if not self._session.chat.send(messages, sampling, ids, self.chat.prompting):
+        if not self._session.chat.send(messages, sampling, ids, self.chat.prompting, best_of):
             self._on_reply_ended()
 
     @property

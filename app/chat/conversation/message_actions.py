@@ -1,4 +1,4 @@
-"""The small buttons under a message: switch versions, retry, continue, edit, copy, keep as preference."""
+"""The small buttons under a message: switch versions, retry, continue, edit, copy, rate, keep as preference."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ class MessageActions(QWidget):
 
     Signals:
         version_requested(message_id): show this version.
+        rated(is_good): a thumb was clicked.
         keep_requested(message_ids): this version is better than these, which is to be kept as preferences.
         retry_requested(), continue_requested(), edit_requested(), copy_requested(), format_requested(),
-        reveal_requested()
+        reveal_requested(), drawn_requested()
     """
 
     version_requested = Signal(str)
+    rated = Signal(bool)
     keep_requested = Signal(object)
     retry_requested = Signal()
     continue_requested = Signal()
@@ -34,6 +36,7 @@ class MessageActions(QWidget):
     copy_requested = Signal()
     format_requested = Signal()
     reveal_requested = Signal()
+    drawn_requested = Signal()
 
     def __init__(self, theme: ThemeProvider, *, of_reply: bool, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -56,11 +59,14 @@ class MessageActions(QWidget):
         edit = "Edit the reply" if of_reply else "Edit your message and send it again"
         self.edit = self._small("pencil-simple", f"{edit}; this version is kept")
         self.copy = self._small("copy", f"Copy the {what}")
+        self.good = self._small("thumbs-up", on_click=lambda: self.rated.emit(True))
+        self.bad = self._small("thumbs-down", on_click=lambda: self.rated.emit(False))
         self.keep = self._small("scales", on_click=self._on_keep)
         self.format = self._small("text-t")
         self.reveal = button(
             "Show the right answer", theme, icon="eye", role="link", tip="Compare the reply with the known answer"
         )
+        self.drawn = button("", theme, icon="list-numbers", role="link")
         if not of_reply:
             self.retry.setToolTip("Ask for a reply")
         pairs = (
@@ -69,6 +75,7 @@ class MessageActions(QWidget):
             (self.edit, self.edit_requested),
             (self.copy, self.copy_requested),
             (self.format, self.format_requested),
+            (self.drawn, self.drawn_requested),
             (self.reveal, self.reveal_requested),
         )
         layout = QHBoxLayout(self)
@@ -80,8 +87,10 @@ class MessageActions(QWidget):
         for widget, signal in pairs:
             widget.clicked.connect(signal)
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignVCenter)
-        layout.insertWidget(layout.indexOf(self.copy) + 1, self.keep, 0, Qt.AlignmentFlag.AlignVCenter)
-        self.keep.hide()
+        for i, widget in enumerate((self.good, self.bad, self.keep), start=layout.indexOf(self.copy) + 1):
+            layout.insertWidget(i, widget, 0, Qt.AlignmentFlag.AlignVCenter)
+            widget.hide()
+        self.drawn.hide()
 
     def _small(self, icon: str, tip: str = "", on_click: object = None) -> QPushButton:
         made = button("", self._theme, icon=icon, role="quiet-icon", tip=tip)
@@ -100,8 +109,11 @@ class MessageActions(QWidget):
             self.continue_button,
             self.edit,
             self.copy,
+            self.good,
+            self.bad,
             self.keep,
             self.format,
+            self.drawn,
             self.reveal,
         )
 
@@ -135,6 +147,26 @@ class MessageActions(QWidget):
                 [(title, "scales", words, partial(self.keep_requested.emit, ids)) for title, ids in entries],
             )
 
+    def offer_rating(self, rating: bool | None) -> None:
+        """Offer to call the reply good or bad. rating: whether it was called good, None for neither."""
+        for widget, is_good, name in ((self.good, True, "thumbs-up"), (self.bad, False, "thumbs-down")):
+            is_on = rating is is_good
+            words = "Good reply" if is_good else "Bad reply"
+            self._theme.set_icon(widget, f"{name}-fill" if is_on else name, "accent" if is_on else "text")
+            widget.setToolTip(
+                f"{words}: kept in your preferences. Click to take it back." if is_on else f"{words}: keep this thumb"
+            )
+            widget.setAccessibleName(f"{words} (chosen)" if is_on else words)
+            widget.setVisible(True)
+
+    def offer_drawn(self, n: int) -> None:
+        """Offer to look at all n replies among which this one was chosen; 0 where only it was drawn."""
+        self.drawn.setVisible(n > 0)
+        self.drawn.setText(f"All {n}")
+        words = f"See all {n} replies that were drawn, with their scores; another one can be taken"
+        self.drawn.setToolTip(words)
+        self.drawn.setAccessibleName(words)
+
     def _on_keep(self) -> None:
         others = tuple(id for i, id in enumerate(self._versions) if i != self._shown)
         if len(others) == 1:  # else its menu asks which
@@ -152,7 +184,8 @@ class MessageActions(QWidget):
         """Enable the buttons: show other versions, edit, request a reply, continue this reply."""
         self.older.setEnabled(can_show and self._shown > 0)
         self.newer.setEnabled(can_show and self._shown < len(self._versions) - 1)
-        self.keep.setEnabled(can_show)
+        for widget in (self.good, self.bad, self.keep):
+            widget.setEnabled(can_show)
         self.edit.setEnabled(can_edit)
         self.retry.setEnabled(can_reply)
         self.continue_button.setEnabled(can_continue)

@@ -81,6 +81,12 @@ class MessageView(QWidget):
 
     # -- What it shows -------------------------------------------------------------------------------------------------
 
+    def show_rating(self, rating: bool | None) -> None:
+        """Show whether the reply was called good, None for neither, where it can be said of it."""
+        prompt = self._prompt
+        if self.message.is_reply and prompt is not None and not prompt.is_reply and not self.is_completion:
+            self.buttons.offer_rating(rating)
+
     def show_message(self, message: Message, versions: Sequence[Message], *, is_first: bool, has_reply: bool) -> None:
         """Show the complete message, and which of its versions it is.
 
@@ -128,6 +134,8 @@ class MessageView(QWidget):
         buttons.continue_button.setVisible(generation is not None and generation.can_continue)
         if prompt is not None and not prompt.is_reply and not self.is_completion:
             buttons.offer_preference(is_edited=message.edited)
+        drawn = generation.drawn if generation is not None else None
+        buttons.offer_drawn(len(drawn.replies) if drawn is not None else 0)
         if is_new:
             self.gold.hide()
         buttons.reveal.setVisible(prompt is not None and bool(prompt.gold) and self.gold.isHidden())

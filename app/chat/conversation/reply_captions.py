@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+from app.chat.archive.drawn_replies import DrawnReplies
 from app.chat.archive.message_tree import GenerationInfo, Message, shortened
 from models.data.tiny_world.judge import story_problem
-from models.number_words import format_count, format_duration
+from models.number_words import format_count, format_duration, with_minus
 
 _REASONS = {
     "stop": "finished",
@@ -23,15 +24,35 @@ def describe_reply(reply: Message) -> str:
     if generation is None:
         return "edited by you" if reply.edited else ""
     left_out = f"the oldest {format_count(generation.n_left_out, 'message')}"
-    parts = [
-        f"{generation.tokens_per_s:,.0f} tokens/s" if generation.tokens_per_s else "",
-        f"first token after {format_duration(generation.first_token_s, fine=True)}" if generation.first_token_s else "",
+    if generation.drawn is not None:
+        parts = _describe_drawn(generation.drawn)
+    else:
+        parts = [
+            f"{generation.tokens_per_s:,.0f} tokens/s" if generation.tokens_per_s else "",
+            f"first token after {format_duration(generation.first_token_s, fine=True)}"
+            if generation.first_token_s
+            else "",
+        ]
+    parts += [
         format_count(generation.n_tokens, "token"),
         f"seed {generation.seed}",
         _REASONS.get(generation.reason, generation.reason) if reply.content else "the reply is empty",
         f"{left_out} {'summarised' if generation.summary else 'left out'}" if generation.n_left_out else "",
     ]
     return "  ·  ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts if part)
+
+
+def _describe_drawn(drawn: DrawnReplies) -> list[str]:
+    """Which of several replies it is, its score, and what all of them cost."""
+    score, n = format_score(drawn.replies[drawn.taken].score), len(drawn.replies)
+    which = f"the best of {n}" if not drawn.taken else f"number {drawn.taken + 1} of {n}"
+    seconds = format_duration(drawn.draw_s + drawn.score_s, fine=True)
+    return [f"{which}, with a score of {score}", f"together {format_count(drawn.n_tokens, 'token')} in {seconds}"]
+
+
+def format_score(score: float) -> str:
+    """A reward model's score."""
+    return with_minus(f"{score:.2f}")
 
 
 def describe_progress(n_tokens: int, tokens_per_s: float) -> str:
@@ -53,6 +74,10 @@ def explain_reply(generation: GenerationInfo) -> str:
             and (f.name in ("temperature", "max_tokens") or getattr(generation.sampling, f.name) != f.default)
         }
         lines += [f"{name}: {value}" for name, value in changed.items()]
+    if generation.drawn is not None:
+        lines.append(
+            f"Chosen among {len(generation.drawn.replies)} replies by the reward model {generation.drawn.judge}."
+        )
     context = f", of a context of {generation.context_length:,}" if generation.context_length else ""
     lines.append(f"{generation.n_prompt:,} tokens read and {generation.n_tokens:,} written{context}.")
     if generation.summary:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import time
 
+from app.chat.archive.drawn_replies import DrawnReplies
 from app.chat.archive.message_tree import DrawnToken, Message
+from app.session.best_of import BestOf
+from models.alignment.best_of import RepliesRanked
 from models.chat.reply_text import ReplyStripper
 from models.events import Event, ReplyFinished, TokenMade
 from models.inference.reply import ReplyStarted
@@ -21,12 +24,14 @@ class ReplyRecorder:
         reply: the empty message, with what is known of its `generation`; tokens in there are the given prefix.
         strip: remove the white space around the text.
         is_text: the events are the reply's tokens in order; False for an encoder's list of candidates.
+        best_of: what chooses it among several replies, None where only one is drawn.
     """
 
-    def __init__(self, reply: Message, *, strip: bool, is_text: bool = True) -> None:
+    def __init__(self, reply: Message, *, strip: bool, is_text: bool = True, best_of: BestOf | None = None) -> None:
         assert reply.generation is not None
         self.id = reply.id
         self._reply, self._generation, self._is_text = reply, reply.generation, is_text
+        self._best_of = best_of
         self._stripper = ReplyStripper() if strip else None
         self._pieces: list[str] = []
         self._tokens = list(reply.generation.tokens)
@@ -60,6 +65,16 @@ class ReplyRecorder:
                 added.append(event.text)
             elif isinstance(event, ReplyFinished):
                 self._finished = event
+            elif isinstance(event, RepliesRanked):
+                assert self._best_of is not None
+                drawn = DrawnReplies(
+                    judge=self._best_of.name,
+                    judge_id=self._best_of.run_id,
+                    replies=event.replies,
+                    draw_s=event.draw_s,
+                    score_s=event.score_s,
+                )
+                self._generation = dataclasses.replace(self._generation, drawn=drawn)
         text = "".join(added)
         if self._stripper is not None:
             text = self._stripper.add(text)

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVB
 
 from app.chat.archive.message_tree import Message
 from app.chat.conversation.conversation import Conversation
+from app.chat.conversation.drawn_window import DrawnWindow
 from app.chat.conversation.message_actions import MessageActions
 from app.chat.conversation.message_view import MessageView
 from app.chat.conversation.reply_captions import describe_progress
@@ -53,6 +54,8 @@ class ChatView(QScrollArea):
         super().__init__(parent)
         self._conversation, self._theme = conversation, theme
         self.messages: list[MessageView] = []
+        self.drawn_window: DrawnWindow | None = None
+        """Made when it is first asked for."""
         self._start = 0
         self._follow, self._can_reply, self._as_markdown = True, False, True
         self._to_end: int | None = None
@@ -65,6 +68,7 @@ class ChatView(QScrollArea):
             QShortcut(QKeySequence(keys), self, lambda pick=pick: self._press(pick))
         conversation.chat_changed.connect(self._on_chat_changed)
         conversation.path_changed.connect(self._show)
+        conversation.ratings_changed.connect(self._show_ratings)
         conversation.reply_started.connect(self._on_reply_started)
         conversation.reply_progressed.connect(self.set_note)
         conversation.reply_appended.connect(self._on_reply_appended)
@@ -177,12 +181,18 @@ class ChatView(QScrollArea):
                 versions = chat.siblings(message.id)
                 first, has_reply = self._start + i == 0, i + 1 < len(wanted)
                 view.show_message(message, versions, is_first=first, has_reply=has_reply)
+        self._show_ratings()
         self.earlier.setVisible(self._start > 0)
         n_earlier = self._start - self._page_start(self._start)
         self.earlier.setText(f"Show {format_count(n_earlier, 'earlier message')}")
         self._enable()
         self._order_stops()
         self.shown.emit()
+
+    @Slot()
+    def _show_ratings(self) -> None:
+        for view in self.messages:
+            view.show_rating(self._conversation.rating(view.message.id))
 
     def _arrange(self, wanted: Sequence[Message]) -> None:
         """Make a view for each message, in order; existing ones are reused."""
@@ -207,11 +217,19 @@ class ChatView(QScrollArea):
         buttons.version_requested.connect(conversation.show)
         buttons.retry_requested.connect(lambda: conversation.retry(id))
         buttons.continue_requested.connect(lambda: conversation.continue_reply(id))
+        buttons.rated.connect(lambda is_good: conversation.rate(id, is_good))
         buttons.keep_requested.connect(lambda others: conversation.keep_preference(id, others))
         buttons.format_requested.connect(self._on_format)
+        buttons.drawn_requested.connect(lambda: self.show_drawn(id))
         view.edited.connect(lambda text: conversation.edit(id, text))
         view.pressed.connect(lambda: self.message_pressed.emit(id))
         return view
+
+    def show_drawn(self, message_id: str) -> None:
+        """Open the window with all replies among which a message was chosen."""
+        if self.drawn_window is None:
+            self.drawn_window = DrawnWindow(self._conversation, self._theme, self)
+        self.drawn_window.show_message(message_id)
 
     @Slot()
     def _on_format(self) -> None:

@@ -9,7 +9,7 @@ from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QFrame, QInputDialog, QVBoxLayout, QWidget
 
 from app.chat.preferring.pair_maker import REPEAT_EVERY
-from app.kit.basics import button, label, row, separator
+from app.kit.basics import add_menu, button, label, row, separator
 from app.kit.figures.interval_bars import Bar, IntervalBars
 from app.kit.labels import ElidedCombo
 from app.kit.stat_strip import StatStrip
@@ -35,6 +35,7 @@ _EXPECT = (
     "How much so few can do: in Tiny World, a reward model put 93 % of held-out pairs in the right order after 300 "
     "pairs, and 95 % after 1,000. Each was measured once; “terrarium align taught” measures both anew."
 )
+_THUMBS_TIP = "Each is a reply by itself that you called good or bad: KTO learns from them, and needs some of both."
 _MAX_MATCHES = 3
 _NEW = "New set…"
 
@@ -58,6 +59,16 @@ class Results(QFrame):
         self.sets.setToolTip("The set that your choices are added to")
         self.sets.setMinimumContentsLength(10)
         self.sets.setSizeAdjustPolicy(ElidedCombo.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.more = button("", theme, icon="dots-three", role="quiet-icon", tip="Rename or delete this set")
+        delete = "Move it to the trash; that can be undone. Datasets made of it stay."
+        add_menu(
+            self.more,
+            theme,
+            [
+                ("Rename…", "pencil-simple", "Give this set another name", self.rename_set),
+                ("Delete", "trash", delete, session.preferences.delete),
+            ],
+        )
         self.stats = StatStrip(_STATS, theme, widest="8,888")
         self.matches = label("", "caption", wrap=True)
         self.matches.setToolTip(_WIN_TIP)
@@ -70,6 +81,15 @@ class Results(QFrame):
             icon="database",
             tip="A dataset that a reward model or DPO can learn from, split by prompt. The set stays as it is.",
         )
+        self.thumbs = label("", "caption", wrap=True)
+        self.thumbs.setToolTip(_THUMBS_TIP)
+        self.make_rated = button(
+            "Make a dataset of the thumbs",
+            theme,
+            lambda: self.make_dataset(rated=True),
+            icon="database",
+            tip="A dataset of single replies, good or bad, from which KTO learns; split by prompt",
+        )
         self._task = LatestTask(self)
         self._task.done.connect(self._on_made)
         self._task.failed.connect(session.notices.fail)
@@ -77,7 +97,7 @@ class Results(QFrame):
         lines = QVBoxLayout(self)
         lines.setContentsMargins(margin, margin, margin, margin)
         lines.setSpacing(SPACE)
-        choice = row(label("Set", "muted"), self.sets)
+        choice = row(label("Set", "muted"), self.sets, self.more)
         choice.setStretch(1, 1)
         lines.addLayout(choice)
         lines.addWidget(self.stats)
@@ -87,6 +107,9 @@ class Results(QFrame):
         lines.addWidget(separator())
         lines.addWidget(self.expect)
         lines.addWidget(self.make)
+        self._line = separator()
+        for widget in (self._line, self.thumbs, self.make_rated):
+            lines.addWidget(widget)
         self.sets.activated.connect(self._on_set)
         session.preferences.changed.connect(self.refresh)
         session.datasets.added.connect(self._on_added)
@@ -116,6 +139,12 @@ class Results(QFrame):
         self.matches.setText("\n".join(met))
         self.matches.setVisible(bool(met))
         self.make.setEnabled(bool(by))
+        thumbs = preferences.thumbs
+        n_good = sum(thumb.is_good for thumb in thumbs)
+        self.thumbs.setText(f"Thumbs on replies in your chats: {n_good:,} up, {len(thumbs) - n_good:,} down.")
+        for widget in (self._line, self.thumbs, self.make_rated):
+            widget.setVisible(bool(thumbs))
+        self.more.setEnabled(preferences.is_stored())
 
     @Slot(int)
     def _on_set(self, index: int) -> None:
@@ -127,15 +156,24 @@ class Results(QFrame):
         if not self._session.preferences.choose(name):
             self.refresh()
 
-    def make_dataset(self) -> None:
-        """Make a dataset of the set, in the background, and show it in the data tab."""
+    def rename_set(self) -> None:
+        """Ask for another name of the set."""
+        preferences = self._session.preferences
+        name, agreed = QInputDialog.getText(self, "Rename the set", "Name", text=preferences.name)
+        if agreed and name.strip() != preferences.name:
+            preferences.rename(name)
+
+    def make_dataset(self, *, rated: bool = False) -> None:
+        """Make a dataset of the set's pairs, or of its thumbs (`rated`), in the background, and show it in the data
+        tab."""
         collected, library = self._session.preferences.current(), self._session.library
 
         def work() -> tuple[str, str, dict[str, int]]:
-            from models.data.preferences.dataset import build_preference_corpus, collected_rows
+            from models.data.preferences.dataset import build_preference_corpus, collected_rows, rated_rows
 
-            found = collected_rows(collected.read().pairs)
-            corpus = build_preference_corpus(library, collected.name, found.rows)
+            found = rated_rows(collected.read_thumbs().thumbs) if rated else collected_rows(collected.read().pairs)
+            task = "unpaired" if rated else "preference"
+            corpus = build_preference_corpus(library, collected.name, found.rows, task)
             return corpus.sha, corpus.label, found.left_behind
 
         self._task.ask(work)

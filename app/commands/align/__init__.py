@@ -1,25 +1,19 @@
-"""`terrarium align`: a demonstration of alignment, from a model that can chat to what becomes of it."""
+"""`terrarium align`: demonstrations of alignment, from a model that can chat to what becomes of it; win rates."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from app.commands.align import compare
 from app.commands.align.report import describe_outcome, describe_refusals
 from app.commands.common import UsageError, add_common, print_json
-from app.commands.progress import ProgressLine, drive
-from models.events import Event
+from app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from models.library.library import Library
 from models.number_words import capitalized
 
-if TYPE_CHECKING:
-    from models.recipes.alignment.demonstration import DemonstrationResult
-    from models.recipes.alignment.refuse import RefuseResult
-    from models.runs.run_folder import RunFolder
-
-DONE = 0
+DONE, INTERRUPTED = 0, 130
 _DEMONSTRATIONS = {
     "taught": "“I like stories that end happily and are short”: pairs, reward model, PPO, DPO; GRPO with the judge",
     "goodhart": "annotators secretly like long stories: best of n and PPO, past the peak of what was meant",
@@ -31,7 +25,7 @@ _STAGES = "Each stage becomes a run of its own; one that was cut short goes on w
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command and its demonstrations."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "align", help="demonstrations of alignment, with what they are to reach", description=__doc__
+        "align", help="demonstrations of alignment, with what they are to reach; win rates", description=__doc__
     )
     kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     for name, words in _DEMONSTRATIONS.items():
@@ -48,51 +42,36 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
                 help="pairs that you have judged, which come before those of the simulated annotator",
             )
         add_common(kind)
+    compare.add_parser(kinds)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry it out and print what came of it."""
+    if args.what == "compare":
+        return compare.run(args)
     if args.n < 3 or args.seed < 0:
         raise UsageError("--n must be at least 3, and --seed at least 0.")
+    from models.recipes.alignment.results import RefuseResult
+    from models.recipes.alignment.running import DemonstrationRun
     from models.runs.run_folder import RunFolder
 
     library = Library()
     base = RunFolder.open(library.find_run(args.base) if args.base else _newest(library))
-    demonstrate: Callable[..., Generator[Event, None, Any]] = _refuse if args.what == "refuse" else _on_bench
-    with ProgressLine(as_json=args.json) as line:
-        found = drive(demonstrate(library, base, args), line)
+    own = args.preferences if args.what == "taught" else ""
+    demonstration = DemonstrationRun(
+        library, args.what, base.id, seed=args.seed, own=own, n_each=args.n, device=args.device
+    )
+    with ProgressLine(as_json=args.json) as line, stop_on_interrupt(demonstration.request_stop):
+        drive(demonstration.events(), line)
+    found = demonstration.result
+    if found is None:
+        return INTERRUPTED
     if args.json:
         print_json(found.to_dict())
     else:
-        print(describe_refusals(found) if args.what == "refuse" else describe_outcome(found))
+        print(describe_refusals(found) if isinstance(found, RefuseResult) else describe_outcome(found))
     return DONE
-
-
-def _refuse(library: Library, base: RunFolder, args: argparse.Namespace) -> Generator[Event, None, RefuseResult]:
-    from models.recipes.alignment.demonstration import world_seed_of
-    from models.recipes.alignment.refuse import refuse
-
-    seeds = {"seed": args.seed, "world_seed": world_seed_of(base)}
-    return refuse(library, base.id, **seeds, device=args.device, n_each=args.n)
-
-
-def _on_bench(
-    library: Library, base: RunFolder, args: argparse.Namespace
-) -> Generator[Event, None, DemonstrationResult]:
-    from models.recipes.alignment.demonstration import Bench, world_seed_of
-    from models.recipes.alignment.goodhart import goodhart
-    from models.recipes.alignment.taught import taught
-
-    bench = Bench(
-        library=library,
-        base=base.id,
-        seed=args.seed,
-        world_seed=world_seed_of(base),
-        device=args.device,
-        n_each=args.n,
-    )
-    return taught(bench, args.preferences) if args.what == "taught" else goodhart(bench)
 
 
 def _newest(library: Library) -> Path:

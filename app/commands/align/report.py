@@ -8,8 +8,7 @@ from models.data.tiny_world.refusals import CAVEAT
 from models.number_words import format_duration, format_percent, with_minus
 
 if TYPE_CHECKING:
-    from models.recipes.alignment.demonstration import DemonstrationResult, StageResult
-    from models.recipes.alignment.refuse import RefuseResult
+    from models.recipes.alignment.results import DemonstrationResult, RefuseResult, StageResult
 
 _KINDS = ("knowledge", "reading", "state", "requests")
 
@@ -36,13 +35,15 @@ def describe_outcome(found: DemonstrationResult) -> str:
             "afterwards only the score rises."
         )
     if found.note:
-        lines.append(found.note)
+        lines += [found.note, f"That is `terrarium train --fork {found.base} --set train.steps=3400`."]
     return "\n".join(lines)
 
 
 def _stage(name: str, stage: StageResult) -> str:
     if stage.accuracy is not None:
         words = f"  {format_percent(stage.accuracy)} of {stage.n} held-out pairs in the right order"
+        if stage.accuracy_happy is not None:
+            words += f"; {format_percent(stage.accuracy_happy)} of those of which one story ends happily"
     else:
         cells = [_share(stage.gold), _share(stage.right), _number(stage.proxy), _number(stage.kl)]
         cells += [_share(stage.kinds.get(kind)) for kind in _KINDS]

@@ -26,6 +26,7 @@ _ROLES = {
     "language": "Language",
     "chosen": "The better reply",
     "rejected": "The worse reply",
+    "completion": "Reply",
     "replies": "Both replies, the better first",
     "score_chosen": "Score of the better reply",
     "score_rejected": "Score of the worse reply",

@@ -26,7 +26,10 @@ _STAGES = {
         "It draws replies, and makes those likelier that earn more than its critic, a second model, expected.",
     ),
     "dpo": ("Learn from pairs: DPO", "Of two replies to a prompt, the preferred one becomes likelier than the other."),
-    "kto": ("Learn from pairs: KTO", "Replies become likelier or less likely, as good or bad ones, each by itself."),
+    "kto": (
+        "Learn from pairs or thumbs: KTO",
+        "Replies become likelier or less likely, as good or bad ones, each by itself: of pairs, or rated ones alone.",
+    ),
     "reward": (
         "Learn from pairs: a reward model",
         "The model learns to score replies as in the pairs; PPO and GRPO can learn from its scores.",

@@ -171,9 +171,11 @@ class RunChoices(QScrollArea):
 
     def _task_problem(self) -> str:
         info, config, align = self.dataset, self.start.config or self._session.designs.current, self.align_spec
-        if align is not None and not self.draws and (info is None or info.corpus.task != align.task):
+        if align is not None and not self.draws and (info is None or info.corpus.task not in align.tasks):
+            rated = " or of rated replies" if "unpaired" in align.tasks else ""
             return (
-                "Pairs of replies come from a dataset of preferences: choose “A dataset” as the data, and one of them."
+                f"Pairs of replies come from a dataset of preferences{rated}: choose “A dataset” as the data, and one "
+                "of them."
             )
         if info is None:
             return ""
@@ -186,6 +188,27 @@ class RunChoices(QScrollArea):
             f"{task.title} cannot be learned by a model that is {config.topology}: choose one that is "
             f"{' or '.join(task.heads)}."
         )
+
+    def learn_from(self, sha: str) -> None:
+        """Choose a dataset of the library; for preferences also what can learn from them: the open model, or the newest
+        run that can reply, by DPO from pairs, and by KTO from rated replies."""
+        info = self._session.datasets.info(sha)
+        stage = {"preference": "dpo", "unpaired": "kto"}.get(info.corpus.task, "") if info is not None else ""
+        if stage and not self._can_align:
+            self.start.start_from(self._replying_run())
+        if stage and self._can_align:
+            self.align.choice.setCurrentIndex(self.align.choice.findData(stage))
+        self.data.set_dataset(sha)
+
+    def _replying_run(self) -> str:
+        """The id of a run that can reply, "" for none."""
+        model, runs = self._session.chat.model, self._session.runs
+        if model is not None and model.is_chat_model:
+            return model.run_id
+        heads = TASKS["unpaired"].heads
+        specs = ((info.id, runs.spec(info.id)) for info in runs.list() if info.has_model)
+        replying = (id for id, spec in specs if spec is not None and heads.get(spec.model.topology) == spec.model.head)
+        return next(replying, "")
 
     def set_settings(self, spec: RunSpec, tokenizer_name: str) -> None:
         """Set all choices but the design; for `tokenizer_name` see TokenizerPicker.set_spec."""

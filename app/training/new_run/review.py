@@ -201,7 +201,7 @@ class RunReview(QFrame):
         self._tune = tune
         read, what = train.batch_size * train.grad_accum_steps * text_length(model, tune), "Tokens"
         if align is not None:
-            what = "Replies" if align.task == "prompts" else "Pairs"
+            what = "Replies" if align.task == "prompts" else "Rows" if len(align.tasks) > 1 else "Pairs"
             read = align.n_prompts * align.n_replies if what == "Replies" else train.batch_size * train.grad_accum_steps
         for name, words in (("step", "per step"), ("tokens", "in all")):
             self._titles[name].setText(f"{what} {words}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.queue import TrainingQueue
 from app.session.runs import Runs
@@ -16,11 +16,18 @@ from app.worker.notices import Notices
 from models.library.library import Library
 
 if TYPE_CHECKING:
+    from models.runs.run_folder import RunFolder
     from models.settings.run_spec import TrainConfig
 
 
 class Forks(QObject):
-    """Forks a checkpoint, or makes a run with changed settings, and starts or queues it; one fork at a time."""
+    """Forks a checkpoint, or makes a run with changed settings, and starts or queues it; one fork at a time.
+
+    Signals:
+        stopped(run_id): a run that ends at a checkpoint of another was made.
+    """
+
+    stopped = Signal(str)
 
     def __init__(
         self,
@@ -81,9 +88,30 @@ class Forks(QObject):
         """Cancel a fork in progress."""
         self._task.cancel()
 
+    def stop_at(self, run_id: str, step: int) -> bool:
+        """Make a run of its own, in the background, that ends at the checkpoint of `step`; whether that started."""
+        from models.runs.fork import fork_run
+        from models.runs.run_folder import RunFolder
+
+        if self._task.busy:
+            return self._notices.refuse("A fork is being made: try again in a moment.")
+
+        def make() -> RunFolder:
+            source = RunFolder.open(self._runs.find(run_id).folder)
+            name = self._library.free_run_name(f"{source.name}, stopped at step {step:,}")
+            return fork_run(self._library, source, step, name=name, ends=True)
+
+        self._task.ask(make)
+        return True
+
     @Slot(object)
-    def _on_forked(self, run_id: str) -> None:
+    def _on_forked(self, made: str | RunFolder) -> None:
         self._runs.changed.emit()
+        if not isinstance(made, str):
+            self._notices.say(f"“{made.name}” is in the list: it ends there, with its curves.")
+            self.stopped.emit(made.id)
+            return
+        run_id = made
         if self._start_it and not self._training.active:
             self._training.resume_run(run_id)
         else:

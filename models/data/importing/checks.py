@@ -37,10 +37,13 @@ _SENTENCES = {
     "unknown": "{rows} with more than a tenth that the tokenizer does not know.",
     "unseen-labels": "{rows} of validation or test with a label that training never shows.",
 }
-_OF_PREFERENCES = {
-    "empty": "{rows} with an empty side, or with two replies that are the same.",
+_OF_PROMPTS = {
     "leaks": "{rows} for training with a prompt of validation or test.",
     "near-duplicates": "{rows} with a prompt that is almost the same as an earlier one{compared}.",
+}
+_OF_REPLIES = {
+    "preference": {"empty": "{rows} with an empty side, or with two replies that are the same.", **_OF_PROMPTS},
+    "unpaired": {"empty": "{rows} with an empty reply.", **_OF_PROMPTS},
 }
 _SHORT = {
     "empty": "empty",
@@ -116,7 +119,7 @@ def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks
     codes = yield from assign_splits(scan, plan, found)
     others = _other_rows(scan, plan, codes)
     examples = yield from _examples(plan, {**found, **others})
-    sentences = _SENTENCES | _OF_PREFERENCES if plan.task == "preference" else _SENTENCES
+    sentences = _SENTENCES | _OF_REPLIES.get(plan.task, {})
     findings = [
         Finding(
             name=name,

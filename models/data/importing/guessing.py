@@ -118,7 +118,7 @@ def guess_task(columns: Mapping[str, Column], rows: Sequence[Row], *, is_text: b
 
     is_text: they are plain texts, so "text" needs no label.
     """
-    for guess in (_preference, _chat, _span, _tagging, _pairs, _labelled):
+    for guess in (_preference, _rated, _chat, _span, _tagging, _pairs, _labelled):
         if found := guess(columns, rows):
             found = _with_judged(found, columns)
             group = _named(columns, "group")
@@ -191,6 +191,24 @@ def _preference(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | N
         f"{chosen!r} is preferred to {rejected!r}" if chosen and rejected else f"{roles['replies']!r} has two replies"
     )
     return Guess(task="preference", roles=roles, reason=f"{sides} ({preference_form(roles, rows)})")
+
+
+def _rated(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | None:
+    """Replies with a truth value, as TRL's unpaired preferences."""
+    reply = _named(columns, "reply", kinds=("text", "list", "object"))
+    prompt = _named(columns, "asked", kinds=("text", "list", "mixed"))
+    if "label" not in columns or columns["label"].type != "truth value" or not reply:
+        return None
+    if not prompt and reply == "completion" and columns[reply].type == "text":
+        prompt = _named(columns, "messages", kinds=("list",))  # as our own rows have it
+    if not prompt and columns[reply].type != "list":
+        return None
+    roles = {"completion": reply, "label": "label"} | ({"prompt": prompt} if prompt else {})
+    for role in ("system", "source"):
+        name = _named(columns, role, kinds=("text",)) if role == "system" else role if role in columns else ""
+        if name and name not in roles.values():
+            roles[role] = name
+    return Guess(task="unpaired", roles=roles, reason=f"{reply!r} is called good or bad by 'label' (as TRL's unpaired)")
 
 
 def _chat(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | None:

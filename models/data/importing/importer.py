@@ -90,7 +90,7 @@ def _write(
                 row = task_row(plan, record.values)
                 if has_labels:
                     labels.update(row_labels(plan.task, row))
-                if plan.task == "preference":
+                if plan.task in ("preference", "unpaired"):
                     row.setdefault("source", Path(record.file).name)
                 writer.add(SPLIT_NAMES[codes[n_read]], row)
             n_read += 1

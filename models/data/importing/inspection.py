@@ -91,7 +91,7 @@ def inspect_events(
         raise ValueError(f"{source.files[0].name} has no rows: choose a file with data in it.")
     facts = {name: tally.column(name) for name, tally in columns.items()}
     guess = guess_task(facts, rows, is_text=source.format == "text")
-    notes = import_notes(facts, guess.roles, rows) if guess.task == "preference" else []
+    notes = import_notes(facts, guess.roles, rows) if guess.task in ("preference", "unpaired") else []
     return SourceInfo(
         format=source.format,
         n_files=sum(1 + len(file.beside) for file in source.files),

@@ -34,6 +34,7 @@ ROLES: dict[str, tuple[tuple[str, ...], ...]] = {
     "span": (("question", "context", "answers"),),
     "text-to-text": (("source", "target"),),
     "preference": (("replies",), ("chosen", "rejected")),
+    "unpaired": (("completion", "label"),),
 }
 """Task → the roles that columns must fill, in one of these ways."""
 
@@ -44,6 +45,7 @@ OPTIONAL_ROLES: dict[str, tuple[str, ...]] = {
     "regression": ("text_pair",),
     "text-to-text": tuple(JUDGED_BY),
     "preference": ("prompt", "input", "system", "score_chosen", "score_rejected", "choice", "source"),
+    "unpaired": ("prompt", "input", "system", "source"),
 }
 """Task → further roles. For chats and preferences, `input` is added to the prompt as alpaca does. Each task has also
 "group"."""

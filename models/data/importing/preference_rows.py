@@ -1,4 +1,4 @@
-"""Preferences in the forms that they are published in, as rows of the task "preference".
+"""Preferences in the forms that they are published in, as rows of the tasks "preference" and "unpaired".
 
 TRL's (https://huggingface.co/docs/trl/dataset_formats), as texts or conversations, with the prompt apart or as
 what both sides begin with; transcripts of Anthropic's HH; UltraFeedback; and those of ShareGPT, Alpaca and OpenAI.
@@ -41,11 +41,7 @@ def preference_row(cells: Mapping[str, Any]) -> Example:
         asked, chosen, rejected = _of_texts(cells, better, worse)
     else:
         asked, chosen, rejected = _of_conversations(cells, _messages(better, "chosen"), _messages(worse, "rejected"))
-    system = cells.get("system")
-    if isinstance(system, str) and system.strip() and asked[:1] and asked[0]["role"] != "system":
-        asked = [{"role": "system", "content": system}, *asked]
-    if not asked or asked[-1]["role"] != "user":
-        raise RowError("its prompt does not end with a message of the user.")
+    asked = _with_system(cells, asked)
     chosen, rejected = chosen.strip(), rejected.strip()
     for name, text in (("chosen", chosen), ("rejected", rejected)):
         if not text:
@@ -55,13 +51,51 @@ def preference_row(cells: Mapping[str, Any]) -> Example:
     return {"messages": asked, "chosen": chosen, "rejected": rejected, **_judgement(cells)}
 
 
+def rated_row(cells: Mapping[str, Any]) -> Example:
+    """The row of a reply that was called good or bad by itself, in TRL's unpaired form.
+
+    Roles: `completion`, a text, a message or a conversation with one reply, and `label`: true or false, or 1 or 0.
+    `prompt`, a text or a conversation, may be missing where a conversation as `completion` begins with it.
+
+    Raises:
+        EmptyRowError: where the reply or the label is empty.
+        RowError: where a cell does not hold what its role needs, or nothing says what the reply replies to.
+    """
+    label = cells.get("label")
+    if label is None:
+        raise EmptyRowError("its label is empty, so nothing says whether the reply is good.")
+    if label not in (True, False) or not isinstance(label, bool | int | float):
+        raise RowError(f"its label is neither true (a good reply) nor false (a bad one) but {shortened(label)}.")
+    messages = _messages(cells.get("completion"), "completion")
+    if messages[-1]["role"] != "assistant":
+        raise RowError("its completion does not end with a reply.")
+    *before, reply = messages
+    asked = before if before and not cells.get("prompt") else [*_prompt(cells), *before]
+    asked = _with_system(cells, asked)
+    text = reply["content"].strip()
+    if not text:
+        raise EmptyRowError("its reply is empty.")
+    return {"messages": asked, "completion": text, "label": bool(label), **_judgement(cells)}
+
+
+def _with_system(cells: Mapping[str, Any], asked: Messages) -> Messages:
+    """A prompt with its system message, where that stands apart; RowError where it does not end with the user."""
+    system = cells.get("system")
+    if isinstance(system, str) and system.strip() and asked[:1] and asked[0]["role"] != "system":
+        asked = [{"role": "system", "content": system}, *asked]
+    if not asked or asked[-1]["role"] != "user":
+        raise RowError("its prompt does not end with a message of the user.")
+    return asked
+
+
 def import_notes(columns: Collection[str], roles: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Sentences about what an import of preferences does not keep, from the first rows of a source."""
     notes = []
     others = sorted(name for name in columns if name not in roles.values() and name.rpartition(".")[2] not in _NO_LOSS)
     if others:
         named = ", ".join(map(repr, others[:4])) + (" …" if len(others) > 4 else "")
-        notes.append(f"Of preferences, a prompt and two replies are kept, not the columns {named}.")
+        kept = "a prompt and two replies are" if "completion" not in roles else "a prompt, a reply and its label are"
+        notes.append(f"Of preferences, {kept} kept, not the columns {named}.")
     if "chosen" in roles and "prompt" not in roles:
         sides = [(row.get(roles["chosen"]), row.get(roles["rejected"])) for row in rows]
         texts = [side for side in sides if all(isinstance(text, str) for text in side)]

@@ -115,7 +115,7 @@ def paced(source: Source) -> Iterator[tuple[Record, bool]]:
 
 def input_text(task: str, row: Example) -> str:
     """What a model reads of a row, without what it has to find out."""
-    if task in ("chat", "preference"):
+    if task in ("chat", "preference", "unpaired"):
         return "\n".join(message["content"] for message in row["messages"])
     if task == "tagging":
         return " ".join(row["words"])
@@ -199,6 +199,8 @@ class _Columns:
         written = row["target"] if task == "text-to-text" else ""
         if task == "preference":
             written, n_messages = max(row["chosen"], row["rejected"], key=len), n_messages + 1
+        if task == "unpaired":
+            written, n_messages = row["completion"], n_messages + 1
         self._add_tokens(f"{text}\n{written}" if written else text, _MESSAGE_TOKENS * n_messages)
 
     def _add_hashes(self, row: int, input: int, group: int) -> None:

@@ -19,7 +19,7 @@ MAX_UNKNOWN = 0.1
 _MAX_NEAR_SHARE = 0.1
 """Rows that are almost the same stay together in a split unless one group has more of all rows than this: then the
 texts follow a template, and to keep them together would leave nothing to validate on."""
-_NO_CONTRADICTION = ("language", "chat", "text-to-text", "preference")
+_NO_CONTRADICTION = ("language", "chat", "text-to-text", "preference", "unpaired")
 _NO_LENGTH = ("language", "span")
 """Tasks whose texts are cut into windows, so none is too long."""
 

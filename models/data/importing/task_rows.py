@@ -12,7 +12,7 @@ from models.data.corpus import Example
 from models.data.formats.rows import Row
 from models.data.importing.cells import EmptyRowError, RowError, asked_cell, message_cell, shortened, text_cell
 from models.data.importing.plan import ImportPlan
-from models.data.importing.preference_rows import preference_row
+from models.data.importing.preference_rows import preference_row, rated_row
 from models.settings.tasks import JUDGED_BY
 
 _TAG = re.compile(r"([BILOUSEM])-(.+)")
@@ -216,4 +216,5 @@ _MAKERS = {
     "span": _asked,
     "text-to-text": _paired,
     "preference": preference_row,
+    "unpaired": rated_row,
 }

@@ -1,4 +1,4 @@
-"""A set of judged pairs as a dataset of the task "preference", which a model can learn from."""
+"""A set of judged pairs, or of rated replies, as a dataset of the task "preference" or "unpaired"."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora, prompt_digest
-from models.data.preferences.store import Pair
+from models.data.preferences.store import Pair, Thumb
 from models.library.library import Library
 from models.number_words import format_count
 
@@ -18,7 +18,7 @@ VAL_SHARE = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class CollectedRows:
-    """The rows of judged pairs, and how many pairs are no rows: reason → number."""
+    """The rows of judged pairs or rated replies, and how many of them are no rows: reason → number."""
 
     rows: tuple[Example, ...]
     left_behind: dict[str, int]
@@ -56,32 +56,54 @@ def collected_rows(pairs: Iterable[Pair]) -> CollectedRows:
     return CollectedRows(rows=tuple(rows), left_behind=dict(left))
 
 
-def build_preference_corpus(library: Library, name: str, rows: Sequence[Example]) -> Corpus:
+def rated_rows(thumbs: Iterable[Thumb]) -> CollectedRows:
+    """The rows of the rated replies of a set, in TRL's unpaired form."""
+    rows: list[Example] = []
+    left: Counter[str] = Counter()
+    for thumb in thumbs:
+        if not thumb.reply.content.strip():
+            left["with an empty reply"] += 1
+            continue
+        prompt = [dict(message) for message in thumb.prompt]
+        rows.append({"messages": prompt, "completion": thumb.reply.content, "label": thumb.is_good, "source": thumb.by})
+    return CollectedRows(rows=tuple(rows), left_behind=dict(left))
+
+
+def build_preference_corpus(library: Library, name: str, rows: Sequence[Example], task: str = "preference") -> Corpus:
     """A dataset of the rows of the set `name`, split by prompt: none is both for training and for validation.
+
+    Args:
+        task: "preference", or "unpaired" for rated replies.
 
     Raises:
         ValueError: where they have fewer than two prompts.
     """
+    is_paired = task == "preference"
+    done, do = ("with a better reply", "compare") if is_paired else ("with a rated reply", "rate")
     prompts = [prompt_digest(row["messages"]) for row in rows]
     order = sorted(set(prompts))
     if len(order) < 2:
         raise ValueError(
-            f"“{name}” has {format_count(len(order), 'prompt')} with a better reply: compare replies to two at least, "
-            "since validation needs prompts of its own."
+            f"“{name}” has {format_count(len(order), 'prompt')} {done}: {do} replies to two at least, since "
+            "validation needs prompts of its own."
         )
     held_out = set(order[: max(1, round(VAL_SHARE * len(order)))])
     train = [row for prompt, row in zip(prompts, rows, strict=True) if prompt not in held_out]
     val = [row for prompt, row in zip(prompts, rows, strict=True) if prompt in held_out]
-    return preference_corpus(library, train, val, f"{name}, {format_count(len(rows), 'pair')}")
+    return preference_corpus(
+        library, train, val, f"{name}, {format_count(len(rows), 'pair' if is_paired else 'thumb')}", task
+    )
 
 
-def preference_corpus(library: Library, train: Sequence[Example], val: Sequence[Example], wanted: str) -> Corpus:
+def preference_corpus(
+    library: Library, train: Sequence[Example], val: Sequence[Example], wanted: str, task: str = "preference"
+) -> Corpus:
     """A dataset of these rows, called as `wanted`, or with a number where that is the name of other rows."""
     train, val = list(train), list(val)
-    known = {corpus.label: corpus for corpus in list_corpora(library) if corpus.task == "preference"}
+    known = {corpus.label: corpus for corpus in list_corpora(library) if corpus.task == task}
     for name, corpus in known.items():
         if name.startswith(wanted) and [corpus.read_examples(split) for split in ("train", "val")] == [train, val]:
             return corpus
     names = itertools.chain([wanted], (f"{wanted} ({n})" for n in itertools.count(2)))
     name = next(name for name in names if name not in known)
-    return build_examples_corpus(library, train, val, name, None, task="preference")
+    return build_examples_corpus(library, train, val, name, None, task=task)

@@ -1,19 +1,21 @@
-"""Sets of pairs that people judge: preferences/NAME/pairs.jsonl in the library, to which lines are only appended.
+"""Sets of what people prefer: preferences/NAME/ in the library, with pairs.jsonl and thumbs.jsonl, to which lines are
+only appended.
 
-A line is a pair with its choice, or the id of one that was taken back. So a kill at any moment loses at most the line
-that is being written, and several windows may add to one set.
+A line is a pair with its choice, or a reply with a thumb up or down, or the id of one that was taken back. So a kill at
+any moment loses at most the line that is being written, and several windows may add to one set.
 """
 
 from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from models.files.atomic import replace_path
 from models.files.jsonl import JsonLines, parse_row
 from models.library.library import Library, safe_name
 
@@ -21,10 +23,19 @@ CHOICES = ("a", "b", "tie", "bad", "skip")
 """What can be said of a pair: the first or the second is better, both are about equal, both are bad, or nothing."""
 PERSON, SIMULATED, GOLD = "person", "simulated", "gold"
 """Who says it: somebody at the window, the simulated annotator, or the judge of Tiny World."""
-_FILE = "pairs.jsonl"
+_FILES = ("pairs.jsonl", "thumbs.jsonl")
 _RETRACTED = "retracted"
 
 Messages = tuple[Mapping[str, str], ...]
+Stored = TypeVar("Stored", "Pair", "Thumb")
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex[:12]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +82,8 @@ class Pair:
     repeats: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
-    id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
-    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    id: str = field(default_factory=_new_id)
+    created: str = field(default_factory=_now)
 
     def at(self, side: str) -> str:
         """Which reply stood at a side, "left" or "right": "a" or "b"."""
@@ -109,6 +120,22 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Thumb:
+    """A reply to a prompt that somebody has called good or bad, by itself.
+
+    prompt: messages, the last one the user's. message: the id of the reply in its conversation, "" where there is none.
+    """
+
+    prompt: Messages
+    reply: Reply
+    is_good: bool
+    message: str = ""
+    by: str = PERSON
+    id: str = field(default_factory=_new_id)
+    created: str = field(default_factory=_now)
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredPairs:
     """The pairs of a set, the oldest first, without those that were taken back; n_damaged: lines that are no pairs."""
 
@@ -116,46 +143,57 @@ class StoredPairs:
     n_damaged: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class StoredThumbs:
+    """The same of its thumbs."""
+
+    thumbs: tuple[Thumb, ...]
+    n_damaged: int = 0
+
+
 class PreferenceSet:
-    """One set of pairs. Its folder is made with the first one."""
+    """One set of pairs and thumbs. Its folder is made with the first one."""
 
     def __init__(self, library: Library, name: str) -> None:
         """`name`: of its folder; ValueError where it cannot be one."""
         self.name = safe_name(name)
         self.folder = library.preferences / self.name
-        self.path = self.folder / _FILE
+        self.path, self.thumbs_path = (self.folder / file for file in _FILES)
 
     def add(self, pairs: Iterable[Pair]) -> None:
         """Append pairs, and flush them to disk; OSError where that fails, and nothing of the failed line stays."""
-        self._append([_as_row(pair) for pair in pairs])
+        self._append(self.path, [_as_row(pair) for pair in pairs])
 
     def retract(self, ids: Iterable[str]) -> None:
-        """Take pairs back; adding one again restores it."""
-        self._append([{"id": id, _RETRACTED: True} for id in ids])
+        """Take pairs back; adding one again restores it. Nothing is made of a set that is gone."""
+        self._retract(self.path, ids)
 
     def read(self) -> StoredPairs:
         """All pairs; ValueError where the file cannot be read."""
-        try:
-            data = self.path.read_bytes()
-        except FileNotFoundError:
-            return StoredPairs(pairs=())
-        except OSError as error:
-            raise ValueError(f"{self.path} cannot be read ({error.strerror}): check its permissions.") from error
-        found, n_damaged = dict[str, Pair](), 0
-        for line in data.split(b"\n"):
-            row = parse_row(line)
-            if row is not None and row.get(_RETRACTED) is True:
-                found.pop(str(row.get("id")), None)
-            elif (pair := _as_pair(row)) is not None:
-                found[pair.id] = pair
-            else:
-                n_damaged += bool(line.strip())
-        return StoredPairs(pairs=tuple(found.values()), n_damaged=n_damaged)
+        pairs, n_damaged = _read(self.path, _as_pair)
+        return StoredPairs(pairs=pairs, n_damaged=n_damaged)
 
-    def _append(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def add_thumbs(self, thumbs: Iterable[Thumb]) -> None:
+        """Append thumbs as `add` does pairs."""
+        self._append(self.thumbs_path, [_as_thumb_row(thumb) for thumb in thumbs])
+
+    def retract_thumbs(self, ids: Iterable[str]) -> None:
+        """Take thumbs back; adding one again restores it."""
+        self._retract(self.thumbs_path, ids)
+
+    def read_thumbs(self) -> StoredThumbs:
+        """All thumbs; ValueError where the file cannot be read."""
+        thumbs, n_damaged = _read(self.thumbs_path, _as_thumb)
+        return StoredThumbs(thumbs=thumbs, n_damaged=n_damaged)
+
+    def _retract(self, path: Path, ids: Iterable[str]) -> None:
+        if path.is_file():
+            self._append(path, [{"id": id, _RETRACTED: True} for id in ids])
+
+    def _append(self, path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        _end_line(self.path)
-        file = JsonLines(self.path)
+        _end_line(path)
+        file = JsonLines(path)
         try:
             for row in rows:
                 file.append(dict(row))
@@ -168,8 +206,44 @@ def list_sets(library: Library) -> list[str]:
     """The names of the sets, by name."""
     if not library.preferences.is_dir():
         return []
-    names = (folder.name for folder in library.preferences.iterdir() if (folder / _FILE).is_file())
+    folders = library.preferences.iterdir()
+    names = (folder.name for folder in folders if any((folder / file).is_file() for file in _FILES))
     return sorted((name for name in names if not name.startswith(".")), key=str.casefold)
+
+
+def rename_set(library: Library, name: str, new_name: str) -> str:
+    """Rename a set; returns its new name.
+
+    Raises:
+        ValueError: where the new name is taken or cannot be a folder's, or the set is gone.
+    """
+    old, new = PreferenceSet(library, name), PreferenceSet(library, new_name)
+    if not old.folder.exists():
+        raise ValueError(f"{old.folder} is missing: it may have been moved or deleted.")
+    if new.folder.exists() and not new.folder.samefile(old.folder):  # on some systems “Mine” and “mine” are one folder
+        raise ValueError(f"There is a preference set called {new.name!r} already: choose another name.")
+    replace_path(old.folder, new.folder)
+    return new.name
+
+
+def _read(path: Path, read_row: Callable[[Mapping[str, Any] | None], Stored | None]) -> tuple[tuple[Stored, ...], int]:
+    """What stands in a file and was not taken back, and the number of its damaged lines."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return (), 0
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
+    found, n_damaged = dict[str, Stored](), 0
+    for line in data.split(b"\n"):
+        row = parse_row(line)
+        if row is not None and row.get(_RETRACTED) is True:
+            found.pop(str(row.get("id")), None)
+        elif (one := read_row(row)) is not None:
+            found[one.id] = one
+        else:
+            n_damaged += bool(line.strip())
+    return tuple(found.values()), n_damaged
 
 
 def _end_line(path: Path) -> None:
@@ -187,6 +261,11 @@ def _as_row(pair: Pair) -> dict[str, Any]:
     return row | {"a": _short(pair.a), "b": _short(pair.b)}
 
 
+def _as_thumb_row(thumb: Thumb) -> dict[str, Any]:
+    row = asdict(replace(thumb, prompt=tuple(dict(message) for message in thumb.prompt)))
+    return row | {"reply": _short(thumb.reply)}
+
+
 def _short(reply: Reply) -> dict[str, Any]:
     """A reply without what is as usual."""
     usual = Reply(content="")
@@ -202,14 +281,32 @@ def _as_pair(row: Mapping[str, Any] | None) -> Pair | None:
     if row is None:
         return None
     try:
-        a, b = (
-            Reply(**{each.name: row[side][each.name] for each in fields(Reply) if each.name in row[side]})
-            for side in "ab"
-        )
-        prompt = tuple({"role": str(each["role"]), "content": str(each["content"])} for each in row["prompt"])
+        a, b = _as_reply(row["a"]), _as_reply(row["b"])
         rest = {each.name: row[each.name] for each in fields(Pair) if each.name in row}
-        pair = Pair(**{**rest, "a": a, "b": b, "prompt": prompt})
+        pair = Pair(**{**rest, "a": a, "b": b, "prompt": _as_prompt(row)})
     except (KeyError, TypeError):
         return None
     is_whole = isinstance(a.content, str) and isinstance(b.content, str) and isinstance(pair.id, str)
-    return pair if is_whole and prompt and pair.choice in CHOICES and pair.left in ("a", "b") else None
+    return pair if is_whole and pair.prompt and pair.choice in CHOICES and pair.left in ("a", "b") else None
+
+
+def _as_thumb(row: Mapping[str, Any] | None) -> Thumb | None:
+    """The same of a thumb."""
+    if row is None:
+        return None
+    try:
+        rest = {each.name: row[each.name] for each in fields(Thumb) if each.name in row}
+        thumb = Thumb(**{**rest, "reply": _as_reply(row["reply"]), "prompt": _as_prompt(row)})
+    except (KeyError, TypeError):
+        return None
+    texts = (thumb.reply.content, thumb.id, thumb.message)
+    is_whole = all(isinstance(text, str) for text in texts) and isinstance(thumb.is_good, bool)
+    return thumb if is_whole and thumb.prompt else None
+
+
+def _as_reply(row: Mapping[str, Any]) -> Reply:
+    return Reply(**{each.name: row[each.name] for each in fields(Reply) if each.name in row})
+
+
+def _as_prompt(row: Mapping[str, Any]) -> Messages:
+    return tuple({"role": str(each["role"]), "content": str(each["content"])} for each in row["prompt"])

@@ -29,8 +29,9 @@ class PreferenceForm:
     """A form of files. title: its name on screen. row: one of ours as one of its, without what it cannot say.
 
     has_turns, has_system, has_ties, has_source: whether it can say that a prompt has several turns, or a system prompt;
-    that neither reply is better; and who chose. marks: what a turn begins with in its texts, so that no text may
-    contain it.
+    that neither reply is better; and who chose. is_paired: whether a row of it is two replies; else it is one that is
+    good or bad, and a pair becomes two rows. marks: what a turn begins with in its texts, so that no text may contain
+    it.
     """
 
     title: str
@@ -40,6 +41,7 @@ class PreferenceForm:
     has_system: bool = True
     has_ties: bool = False
     has_source: bool = False
+    is_paired: bool = True
     marks: tuple[str, ...] = ()
 
 
@@ -74,19 +76,29 @@ def write_preferences(rows: Iterable[Example], n_rows: int, form: str, path: Pat
                     left[reason] += 1
                     continue
                 left.update(_unsaid(known, row))
-                made = known.row(row)
-                line = _csv_line([made[name] for name in _TABLE]) if known.suffix == ".csv" else json_line(made)
-                file.write(line)
-                n += 1
+                for made in map(known.row, [row] if known.is_paired else unpaired(row)):
+                    line = _csv_line([made[name] for name in _TABLE]) if known.suffix == ".csv" else json_line(made)
+                    file.write(line)
+                    n += 1
         if not n:
             raise ValueError(f"No row can be written as {known.title}: {'; '.join(_notes(left)) or 'there is none'}.")
         replace_path(folder / path.name, path)
     return Written(n=n, notes=tuple(f"{capitalized(note)}." for note in _notes(left)))
 
 
-_TIES, _TURNS, _MARKS = "ties", "turns", "marks"
+def unpaired(row: Example) -> list[Example]:
+    """A pair as two replies that are good or bad by themselves, as TRL's `unpair_preference_dataset` has it; a reply
+    that is rated already stays as it is."""
+    if "completion" in row:
+        return [row]
+    rest = {name: value for name, value in row.items() if name not in ("chosen", "rejected", "choice", "margin")}
+    return [{**rest, "completion": row[side], "label": side == "chosen"} for side in ("chosen", "rejected")]
+
+
+_LONE, _TIES, _TURNS, _MARKS = "lone", "ties", "turns", "marks"
 _SYSTEM, _SOURCE = "system", "source"
 _NOTES = {
+    _LONE: "left behind: {pairs} rated without another one, since this form has pairs",
     _TIES: "left behind: {pairs} about equal, since this form has no ties",
     _TURNS: "left behind: {pairs} with several turns, since its prompts are single texts",
     _MARKS: "left behind: {pairs} with texts that would be read as turns (“Human:”, “Assistant:”)",
@@ -97,11 +109,15 @@ _NOTES = {
 
 def _obstacle(form: PreferenceForm, row: Example) -> str:
     """Why a row cannot be written, a key of _NOTES; "" where it can."""
+    is_rated = "completion" in row
+    if is_rated and form.is_paired:
+        return _LONE
     if row.get("choice") == "tie" and not form.has_ties:
         return _TIES
     if not form.has_turns and sum(message["role"] != "system" for message in row["messages"]) > 1:
         return _TURNS
-    texts = (row["chosen"], row["rejected"], *(message["content"] for message in row["messages"]))
+    sides = ("completion",) if is_rated else ("chosen", "rejected")
+    texts = (*(row[side] for side in sides), *(message["content"] for message in row["messages"]))
     if any(mark in text for mark in form.marks for text in texts):
         return _MARKS
     return ""
@@ -116,7 +132,11 @@ def _unsaid(form: PreferenceForm, row: Example) -> list[str]:
 
 
 def _notes(left: Mapping[str, int]) -> list[str]:
-    return [words.format(pairs=format_count(left[name], "pair")) for name, words in _NOTES.items() if left[name]]
+    return [
+        words.format(pairs=format_count(left[name], *(("reply", "replies") if name == _LONE else ("pair",))))
+        for name, words in _NOTES.items()
+        if left[name]
+    ]
 
 
 def _csv_line(cells: Iterable[Any]) -> str:
@@ -145,6 +165,14 @@ def _trl(row: Example) -> dict[str, Any]:
 
 def _trl_text(row: Example) -> dict[str, Any]:
     return {"prompt": _asked(row), "chosen": row["chosen"], "rejected": row["rejected"]}
+
+
+def _trl_unpaired(row: Example) -> dict[str, Any]:
+    return {"prompt": row["messages"], "completion": _said(row["completion"]), "label": row["label"]}
+
+
+def _trl_unpaired_text(row: Example) -> dict[str, Any]:
+    return {"prompt": _asked(row), "completion": row["completion"], "label": row["label"]}
 
 
 def _hh(row: Example) -> dict[str, Any]:
@@ -206,6 +234,10 @@ PREFERENCE_FORMS: Mapping[str, PreferenceForm] = MappingProxyType(
     {
         "trl": PreferenceForm(title="TRL, conversations", row=_trl),
         "trl-text": PreferenceForm(title="TRL, texts", row=_trl_text, has_turns=False, has_system=False),
+        "trl-unpaired": PreferenceForm(title="TRL, rated conversations", row=_trl_unpaired, is_paired=False),
+        "trl-unpaired-text": PreferenceForm(
+            title="TRL, rated texts", row=_trl_unpaired_text, has_turns=False, has_system=False, is_paired=False
+        ),
         "hh": PreferenceForm(title="HH, transcripts", row=_hh, has_system=False, marks=tuple(TRANSCRIPT.values())),
         "ultrafeedback": PreferenceForm(title="UltraFeedback", row=_ultrafeedback, has_ties=True),
         "sharegpt": PreferenceForm(title="ShareGPT", row=_sharegpt),

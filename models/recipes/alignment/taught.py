@@ -17,14 +17,13 @@ from models.events import Event
 from models.recipes.alignment import demonstration
 from models.recipes.alignment.demonstration import (
     NOISE,
-    Bar,
     Bench,
-    DemonstrationResult,
-    StageResult,
     checkpoint_of,
     weak_notice,
     weakness,
 )
+from models.recipes.alignment.results import Bar, DemonstrationResult, StageResult
+from models.recipes.alignment.table import DEMONSTRATIONS
 
 NAME = "taught"
 N_FEW = 300
@@ -34,6 +33,7 @@ STEPS = {"rm": 94, "rm_few": 113, "ppo": 60, "dpo": 62, "grpo": 50}
 a step."""
 RM_LR = 2e-3
 """Of a reward model with 1,000 pairs: at the usual rate it puts a percent more of its pairs in the wrong order."""
+_TITLES = DEMONSTRATIONS[NAME].stages
 _ALIGNED = ("ppo", "dpo", "grpo")
 _KEPT = ("knowledge", "reading", "state")
 
@@ -58,20 +58,20 @@ def taught(bench: Bench, own: str = "") -> Generator[Event, None, DemonstrationR
     rows = list(pairs.rows("train"))
     few = preference_corpus(bench.library, rows[:N_FEW], list(pairs.rows("val")), f"{title}, the first {N_FEW}")
     thrice = {"batch_size": 8, "steps": STEPS["rm_few"]}
-    run = yield from bench.train("Reward model, few pairs", few, {"stage": "reward"}, thrice)
+    run = yield from bench.train(_TITLES["rm_few"], few, {"stage": "reward"}, thrice)
     _, stages["rm_few"] = yield from bench.reward_model(run, stories, few)
-    scorer = yield from bench.train("Reward model", pairs, {"stage": "reward"}, {"steps": STEPS["rm"], "lr": RM_LR})
+    scorer = yield from bench.train(_TITLES["rm"], pairs, {"stage": "reward"}, {"steps": STEPS["rm"], "lr": RM_LR})
     judge, stages["rm"] = yield from bench.reward_model(scorer, stories, pairs)
     stages["base"] = dataclasses.replace(base, proxy=0.0)  # the judge counts from the mean of just these stories
 
     align: dict[str, Any] = {"stage": "ppo", "reward_model": checkpoint_of(bench.library, scorer.id)}
-    run = yield from bench.train("PPO", wish, align, {"steps": STEPS["ppo"]})
+    run = yield from bench.train(_TITLES["ppo"], wish, align, {"steps": STEPS["ppo"]})
     stages["ppo"], _ = yield from bench.measured(run, judge)
     # A share of the pairs is the wrong way round; what is chosen is held, else right stories become rarer.
     align = {"stage": "dpo", "label_noise": NOISE, "nll_weight": 1.0}
-    run = yield from bench.train("DPO", pairs, align, {"steps": STEPS["dpo"]})
+    run = yield from bench.train(_TITLES["dpo"], pairs, align, {"steps": STEPS["dpo"]})
     stages["dpo"], _ = yield from bench.measured(run, judge)
-    run = yield from bench.train("GRPO", wish, {"stage": "grpo"}, {"steps": STEPS["grpo"]})
+    run = yield from bench.train(_TITLES["grpo"], wish, {"stage": "grpo"}, {"steps": STEPS["grpo"]})
     stages["grpo"], _ = yield from bench.measured(run, judge)
     return DemonstrationResult(
         name=NAME,

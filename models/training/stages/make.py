@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from models.alignment.judges import Judge, ModelJudge, WishJudge
-from models.alignment.pairs import Pairs
+from models.alignment.pairs import Pairs, RatedReplies
 from models.alignment.reward_model import RewardModel
 from models.alignment.rollouts import Prompts, longest_prompt
 from models.architecture.transformer import AnyModel
@@ -26,17 +27,26 @@ from models.training.setup import TrainingContext
 from models.training.stages.critic import Critic
 from models.training.stages.grpo import GrpoStage
 from models.training.stages.ppo import PpoStage
-from models.training.stages.preference import DpoObjective, KtoObjective, PreferenceStage, RewardObjective
+from models.training.stages.preference import (
+    DpoObjective,
+    KtoObjective,
+    PreferenceStage,
+    RatedKtoObjective,
+    RewardObjective,
+    unbalanced,
+)
 from models.training.stages.replies import HeldOutReplies, ReplyDrawer
 from models.training.stages.stage import Stage, TextStage
 from models.training.tuning import build_from_base
 
-_SCALE = "judge.scale"
+JUDGE_SCALE = "judge.scale"
 """What a checkpoint calls the mean and the standard deviation of a reward model's scores before the first step."""
 _SCALE_STEP = 1 << 41
 """A step that no training has: what is drawn for that scale is always the same."""
 _SCALE_PROMPTS, _SCALE_REPLIES = 128, 2
 _HELD_OUT_PROMPTS = 128
+
+Rows = TypeVar("Rows", Pairs, RatedReplies)
 
 
 def make_stage(
@@ -68,24 +78,10 @@ class _Maker:
         return build_from_base(self.run).to(self.context.device.device).requires_grad_(False).eval()
 
     def of_pairs(self, corpus: Corpus) -> Generator[Event, None, Stage]:
-        yield Phase(name="Reading the pairs")
-        config, tokenizer = self.run.spec.train, self.context.tokenizer
-        found: list[Pairs | None] = []
-        for split in ("train", "val"):
-            if split == "val" and not (config.eval_interval and len(corpus.rows(split))):
-                found.append(None)
-                continue
-            pairs = Pairs(corpus, split, tokenizer, config.seed)
-            yield from pairs.read(self.context.model.config.context_length)
-            if pairs.n_left_out:
-                sentence = (
-                    f"{pairs.n_left_out:,} of {pairs.n_left_out + len(pairs):,} pairs ({split}) are longer than the "
-                    "context, and are left out."
-                )
-                yield Notice(sentence=sentence)
-            found.append(pairs)
-        train, held_out = found
-        assert train is not None
+        config = self.run.spec.train
+        if corpus.task == "unpaired":
+            return (yield from self._of_rated(corpus))
+        train, held_out = yield from self._read(corpus, Pairs)
         yield Phase(name="Training")
         if self.align.stage == "reward":
             scoring = RewardObjective(self.context.model, self.align)
@@ -94,6 +90,37 @@ class _Maker:
         objective = kind(self.context, self.align, self.reference)
         replies = None if held_out is None else self._wished(corpus)
         return PreferenceStage(self.context, config, objective, train, held_out, replies, self.evaluator)
+
+    def _of_rated(self, corpus: Corpus) -> Generator[Event, None, Stage]:
+        """KTO from replies that were rated by themselves."""
+        train, held_out = yield from self._read(corpus, RatedReplies)
+        if sentence := unbalanced(train.n_good, len(train) - train.n_good, self.align):
+            yield Notice(sentence=sentence)
+        yield Phase(name="Training")
+        objective = RatedKtoObjective(self.context, self.align, self.reference)
+        replies = None if held_out is None else self._wished(corpus)
+        config = self.run.spec.train
+        return PreferenceStage(self.context, config, objective, train, held_out, replies, self.evaluator)
+
+    def _read(self, corpus: Corpus, kind: type[Rows]) -> Generator[Event, None, tuple[Rows, Rows | None]]:
+        """The rows to learn from, and those to validate on; None where it is never validated."""
+        config, tokenizer = self.run.spec.train, self.context.tokenizer
+        nouns = {"pair": "pairs", "reply": "replies"}[kind.noun]
+        yield Phase(name=f"Reading the {nouns}")
+        found: list[Rows] = []
+        for split in ("train", "val"):
+            if split == "val" and not (config.eval_interval and len(corpus.rows(split))):
+                break
+            rows = kind(corpus, split, tokenizer, config.seed, judges=split == "val")
+            yield from rows.read(self.context.model.config.context_length)
+            if rows.n_left_out:
+                sentence = (
+                    f"{rows.n_left_out:,} of {rows.n_left_out + len(rows):,} {nouns} ({split}) are longer than the "
+                    "context, and are left out."
+                )
+                yield Notice(sentence=sentence)
+            found.append(rows)
+        return found[0], found[1] if len(found) > 1 else None
 
     def of_prompts(self, corpus: Corpus) -> Generator[Event, None, Stage]:
         align, context, config = self.align, self.context, self.run.spec.train
@@ -104,7 +131,7 @@ class _Maker:
         if align.reward_model:
             reward_model = yield from self._scaled_model(prompts)
             scale = torch.tensor([reward_model.mean, reward_model.std], dtype=torch.float64)
-            judge, of_judge = ModelJudge(reward_model), {_SCALE: scale}
+            judge, of_judge = ModelJudge(reward_model), {JUDGE_SCALE: scale}
         else:
             judge = WishJudge([*prompts.rows, *held_out.rows], corpus.label)
         replies = self._held_out(held_out, judge)
@@ -142,7 +169,7 @@ class _Maker:
             raise ValueError(f"{folder} is missing, which holds the run's reward model: put it back.")
         loaded, _ = yield from load_model_events(folder, context.device.device)
         model = RewardModel(model=loaded)
-        scale = context.of_stage.get(_SCALE)
+        scale = context.of_stage.get(JUDGE_SCALE)
         if scale is not None:
             mean, std = scale.tolist()
             return RewardModel(model=loaded, mean=mean, std=std)

@@ -1,6 +1,6 @@
-"""Stages that learn from pairs of replies: a reward model, DPO and KTO.
+"""Stages that learn from pairs of replies: a reward model, DPO and KTO; and KTO from replies that were rated alone.
 
-Letters in shape comments: B pairs, 2B replies (the chosen ones first).
+Letters in shape comments: B pairs, 2B replies (the chosen ones first), or B rated replies.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from models.alignment.log_probs import by_row, reply_log_probs
 from models.alignment.losses import dpo_loss, kto_loss, reward_loss
-from models.alignment.pairs import EncodedPair, Pairs, label_noise
+from models.alignment.pairs import EncodedPair, EncodedReply, EncodedRows, Item, label_noise
 from models.alignment.reward_model import score_batch, scores_of
 from models.alignment.rollouts import reply_batch
 from models.architecture.transformer import AnyModel
@@ -33,13 +33,17 @@ from models.training.stages.stage import Apply, StageStep, beta_now
 from models.training.update import Gradients, batch_flops, gradient_norm
 
 PAIRS_AT_ONCE = 8
-"""Pairs of a forward and backward pass: more fall out of a CPU's cache."""
+"""Pairs, or rated replies, of a forward and backward pass: more fall out of a CPU's cache."""
+
+
+ItemT = TypeVar("ItemT", EncodedPair, EncodedReply, contravariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairOutcome:
     """What an objective makes of some pairs: losses (B), with gradients; scores: (2, B), of the chosen and the rejected
-    replies, without. more: (2, B) or (B), by TRL's names. batches: what was read."""
+    replies, without. more: (2, B), by TRL's names. batches: what was read. Of rated replies: (1, B) instead of
+    (2, B)."""
 
     losses: Tensor
     scores: Tensor
@@ -47,19 +51,19 @@ class PairOutcome:
     more: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class PairObjective(Protocol):
-    """What is learned from pairs."""
+class Objective(Protocol[ItemT]):
+    """What is learned from pairs, or from rated replies."""
 
     n_passes: int
     """Forward passes beside that of the model."""
 
-    def begin(self, pairs: Sequence[EncodedPair]) -> Generator[None, None, None]:
-        """What all pairs of a step have to be read for at once."""
+    def begin(self, items: Sequence[ItemT]) -> Generator[None, None, None]:
+        """What all items of a step have to be read for at once."""
 
-    def outcome(self, pairs: Sequence[EncodedPair]) -> PairOutcome:
-        """Of some of its pairs."""
+    def outcome(self, items: Sequence[ItemT]) -> PairOutcome:
+        """Of some of its items."""
 
-    def figures(self, pairs: Sequence[EncodedPair], outcome: PairOutcome) -> dict[str, float]:
+    def figures(self, items: Sequence[ItemT], outcome: PairOutcome) -> dict[str, float]:
         """By TRL's names."""
 
 
@@ -89,7 +93,9 @@ class RewardObjective:
         gap = (scores[0] - scores[1]).abs()
         lengths = [len(pair.chosen) for pair in pairs] + [len(pair.rejected) for pair in pairs]
         correlation = score_regression(lengths, scores.flatten().tolist(), resamples=0).scores["spearman"]
-        return {
+        clear = [i for i, pair in enumerate(pairs) if pair.is_clear and not pair.is_tie]
+        of_clear = _accuracy([pairs[i] for i in clear], scores[:, clear])
+        return ({"accuracy/clear": of_clear} if clear else {}) | {
             "accuracy": _accuracy(pairs, scores),
             "margin": float((scores[0] - scores[1]).mean()),
             "mean_reward": float(scores.mean()),
@@ -156,6 +162,27 @@ class DpoObjective(_PolicyObjective):
         return self._outcome(pairs, batch, losses, policy, reference)
 
 
+class _MismatchedKl:
+    """How far a model is from its reference, by replies after the prompts of other rows: KTO's z₀."""
+
+    def __init__(self, model: AnyModel, reference: AnyModel) -> None:
+        self._model, self._reference = model, reference
+        self.value = torch.zeros(())
+
+    def measure(self, asked: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Generator[None, None, None]:
+        """Of prompts, each with a reply to another one: of as much of it as the context has room for."""
+        room, at_once, ratios = self._model.config.context_length + 1, 2 * PAIRS_AT_ONCE, []
+        for i in range(0, len(asked), at_once):
+            yield
+            prompts, replies = zip(*asked[i : i + at_once], strict=True)
+            fitting = [reply[: room - len(prompt)] for prompt, reply in zip(prompts, replies, strict=True)]
+            with torch.no_grad():
+                batch = reply_batch(prompts, fitting)
+                policy, reference = log_probs_of_rows(self._model, self._reference, batch)
+            ratios.append(policy - reference)
+        self.value = torch.cat(ratios).mean().clamp(min=0)
+
+
 class KtoObjective(_PolicyObjective):
     """Each reply by itself becomes likelier where it is good, and less likely where it is bad; ties say nothing."""
 
@@ -163,60 +190,126 @@ class KtoObjective(_PolicyObjective):
 
     def __init__(self, context: TrainingContext, align: AlignSpec, reference: AnyModel) -> None:
         super().__init__(context, align, reference)
-        self._kl = torch.zeros(())
+        self._kl = _MismatchedKl(context.model, reference)
 
     def begin(self, pairs: Sequence[EncodedPair]) -> Generator[None, None, None]:
-        """Measure how far the model is from its reference, on each reply after the prompt of another pair: on as much
-        of it as the context has room for."""
-        others, room = [*pairs[1:], pairs[0]], self._model.config.context_length + 1
-        ratios = []
-        for i in range(0, len(pairs), PAIRS_AT_ONCE):
-            yield
-            some = pairs[i : i + PAIRS_AT_ONCE]
-            prompts = [pair.prompt for pair in others[i : i + PAIRS_AT_ONCE]] * 2
-            replies = [*(pair.chosen for pair in some), *(pair.rejected for pair in some)]
-            fitting = [reply[: room - len(prompt)] for prompt, reply in zip(prompts, replies, strict=True)]
-            with torch.no_grad():
-                batch = reply_batch(prompts, fitting)
-                policy, reference = log_probs_of_rows(self._model, self._reference, batch)
-            ratios.append(policy - reference)
-        self._kl = torch.cat(ratios).mean().clamp(min=0)
+        others = [*pairs[1:], pairs[0]]
+        both = zip(others, pairs, strict=True)
+        asked = [(other.prompt, reply) for other, pair in both for reply in (pair.chosen, pair.rejected)]
+        yield from self._kl.measure(asked)
 
     def outcome(self, pairs: Sequence[EncodedPair]) -> PairOutcome:
         batch, policy, reference = self._read(pairs)
         is_good = torch.tensor([[True], [False]]).expand_as(policy)
-        beta = beta_now(self._context, self._align)
-        losses = kto_loss(policy, reference, is_good, self._kl, beta=beta).mean(0)
+        losses = _weighed_kto(self._context, self._align, policy, reference, is_good, self._kl.value).mean(0)
         losses = torch.where(torch.tensor([pair.is_tie for pair in pairs]), losses.detach(), losses)
         return self._outcome(pairs, batch, losses, policy, reference)
 
     def figures(self, pairs: Sequence[EncodedPair], outcome: PairOutcome) -> dict[str, float]:
-        return super().figures(pairs, outcome) | {"kl_mismatched": float(self._kl)}
+        return super().figures(pairs, outcome) | {"kl_mismatched": float(self._kl.value)}
 
 
-class PreferenceStage:
-    """Steps on pairs, `batch_size` · `grad_accum_steps` of them in each."""
+class RatedKtoObjective:
+    """The same from replies that were called good or bad by themselves, without a pair (TRL's unpaired data)."""
+
+    n_passes = 3
+
+    def __init__(self, context: TrainingContext, align: AlignSpec, reference: AnyModel) -> None:
+        self._context, self._align, self._reference = context, align, reference
+        self._kl = _MismatchedKl(context.model, reference)
+
+    def begin(self, replies: Sequence[EncodedReply]) -> Generator[None, None, None]:
+        others = [*replies[1:], replies[0]]
+        yield from self._kl.measure([(other.prompt, one.reply) for other, one in zip(others, replies, strict=True)])
+
+    def outcome(self, replies: Sequence[EncodedReply]) -> PairOutcome:
+        batch = reply_batch([one.prompt for one in replies], [one.reply for one in replies])
+        policy, reference = log_probs_of_rows(self._context.model, self._reference, batch)
+        is_good = torch.tensor([one.is_good for one in replies])
+        losses = _weighed_kto(self._context, self._align, policy, reference, is_good, self._kl.value)
+        change = (policy - reference).detach()[None]
+        lengths = torch.tensor([len(one.reply) for one in replies])
+        return PairOutcome(
+            losses=losses,
+            scores=beta_now(self._context, self._align) * change,
+            batches=[batch],
+            more={"logps": policy.detach()[None], "change": change / lengths},
+        )
+
+    def figures(self, replies: Sequence[EncodedReply], outcome: PairOutcome) -> dict[str, float]:
+        """By TRL's names, those of good replies as chosen ones; without them where there is none of a kind.
+
+        rewards/accuracies: the share of replies that moved the right way.
+        """
+        [scores], is_good = outcome.scores, torch.tensor([one.is_good for one in replies])
+        right = torch.where(is_good, scores > 0, scores < 0)
+        found = {
+            "rewards/accuracies": float(right.float().mean()),
+            "kl_coef": beta_now(self._context, self._align),
+            "kl_mismatched": float(self._kl.value),
+        }
+        for side, mask in (("chosen", is_good), ("rejected", ~is_good)):
+            if mask.any():
+                found[f"rewards/{side}"] = float(scores[mask].mean())
+                found[f"logps/{side}"] = float(outcome.more["logps"][0, mask].mean())
+                found[f"logps/{side}_change"] = float(outcome.more["change"][0, mask].mean())
+        if is_good.any() and not is_good.all():
+            found["rewards/margins"] = found["rewards/chosen"] - found["rewards/rejected"]
+        return found
+
+
+def _weighed_kto(
+    context: TrainingContext, align: AlignSpec, policy: Tensor, reference: Tensor, is_good: Tensor, kl: Tensor
+) -> Tensor:
+    """The losses of replies with their weights, all of one shape."""
+    losses = kto_loss(policy, reference, is_good, kl, beta=beta_now(context, align))
+    return losses * torch.where(is_good, align.desirable_weight, align.undesirable_weight)
+
+
+def unbalanced(n_good: int, n_bad: int, align: AlignSpec) -> str:
+    """A sentence where good and bad replies do not weigh about the same together, "" where they do.
+
+    Their ratio should lie between 1 and 4/3 (KTO, arXiv:2402.01306, equation 8).
+    """
+    if not n_good or not n_bad:
+        kind = "good" if n_good else "bad"
+        return f"All {n_good + n_bad:,} replies were called {kind}: KTO needs some of both to tell them apart."
+    ratio = align.desirable_weight * n_good / max(align.undesirable_weight * n_bad, 1e-9)
+    if n_good == n_bad or 0.99 <= ratio <= 1.34:
+        return ""
+    low = align.undesirable_weight * n_bad / n_good
+    return (
+        f"{n_good:,} replies were called good, and {n_bad:,} bad. So that both weigh about the same, set "
+        f"align.desirable_weight to between {low:.2f} and {low * 4 / 3:.2f}; it is {align.desirable_weight:g}."
+    )
+
+
+class PreferenceStage(Generic[Item]):
+    """Steps on pairs, or on rated replies, `batch_size` · `grad_accum_steps` of them in each."""
 
     def __init__(
         self,
         context: TrainingContext,
         config: TrainConfig,
-        objective: PairObjective,
-        pairs: Pairs,
-        held_out: Pairs | None,
+        objective: Objective[Item],
+        rows: EncodedRows[Item],
+        held_out: EncodedRows[Item] | None,
         replies: HeldOutReplies | None,
         evaluator: Evaluator,
     ) -> None:
-        """held_out: pairs to validate on; None: it is never validated. replies: what is drawn at validations."""
-        self._context, self._config, self._objective, self._pairs = context, config, objective, pairs
+        """held_out: rows to validate on; None: it is never validated. replies: what is drawn at validations."""
+        self._context, self._config = context, config
+        self._objective: Objective[Item] = objective
+        self._rows: EncodedRows[Item] = rows
         self._replies, self._evaluator = replies, evaluator
-        self._held_out = held_out.spread(config.eval_batches * config.batch_size) if held_out is not None else []
+        n_held_out = config.eval_batches * config.batch_size
+        self._held_out: list[Item] = held_out.spread(n_held_out) if held_out is not None else []
 
     def step(self, step: int, lr_multiple: float, apply: Apply) -> Generator[Event, None, StageStep]:
         """One update; where there is no gradient at all, as among ties, nothing is moved."""
         began = time.perf_counter()
-        pairs = self._pairs.of_step(step, self._config.batch_size * self._config.grad_accum_steps)
-        outcome = yield from self._outcome(pairs, step, learns=True)
+        items = self._rows.of_step(step, self._config.batch_size * self._config.grad_accum_steps)
+        outcome = yield from self._outcome(items, step, learns=True)
         context = self._context
         norm = gradient_norm(context)
         forward = sum(batch_flops(context.model.config, batch) for batch in outcome.batches)
@@ -228,11 +321,11 @@ class PreferenceStage:
         )
         if norm != 0:
             apply(gradients)
-        figures = self._objective.figures(pairs, outcome)
+        figures = self._objective.figures(items, outcome)
         return StageStep(gradients=gradients, figures=figures | {"seconds/update": time.perf_counter() - began})
 
     def validate(self, state: TrainState) -> Generator[Event, None, bool]:
-        """Measure the held-out pairs, and what is replied to their prompts, where that is due."""
+        """Measure the held-out rows, and what is replied to their prompts, where that is due."""
         if not self._held_out or not self._evaluator.is_validation_due(state):
             return False
         outcome = yield from self._outcome(self._held_out, state.step, learns=False)
@@ -252,19 +345,19 @@ class PreferenceStage:
     def tensors(self) -> Mapping[str, Tensor]:
         return {}
 
-    def _outcome(self, pairs: Sequence[EncodedPair], step: int, *, learns: bool) -> Generator[Event, None, PairOutcome]:
-        """Of all these pairs, without gradients; those of the mean loss are added to the weights' where it `learns`."""
+    def _outcome(self, items: Sequence[Item], step: int, *, learns: bool) -> Generator[Event, None, PairOutcome]:
+        """Of all these items, without gradients; those of the mean loss are added to the weights' where it `learns`."""
         self._context.model.eval()  # dropout would make a difference between two equal models
-        for _ in self._objective.begin(pairs):
+        for _ in self._objective.begin(items):
             yield MicroStep(step=step + 1, micro_step=0)
         parts: list[PairOutcome] = []
-        for i in range(0, len(pairs), PAIRS_AT_ONCE):
+        for i in range(0, len(items), PAIRS_AT_ONCE):
             if i:
                 yield MicroStep(step=step + 1, micro_step=i // PAIRS_AT_ONCE)
             with torch.set_grad_enabled(learns):
-                part = self._objective.outcome(pairs[i : i + PAIRS_AT_ONCE])
+                part = self._objective.outcome(items[i : i + PAIRS_AT_ONCE])
                 if learns and part.losses.requires_grad:
-                    (part.losses.sum() / len(pairs)).backward()
+                    (part.losses.sum() / len(items)).backward()
             parts.append(part)
         return PairOutcome(
             losses=torch.cat([part.losses.detach().cpu() for part in parts]),

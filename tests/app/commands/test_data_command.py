@@ -10,7 +10,7 @@ import pytest
 from app.cli import main
 from models.data.preferences.store import PreferenceSet
 from models.library.library import Library
-from tests.models.data.preferences.support import make_pair
+from tests.models.data.preferences.support import make_pair, make_thumb
 
 
 @pytest.fixture
@@ -116,3 +116,27 @@ def test_judged_pairs_become_a_dataset_and_a_file(
     assert target.read_text().count("\n") == 10
     assert main(["data", "export", "happy, 15 pairs", str(target), "--split", "test"]) == 1
     assert "has no rows for test: it has train, val" in capsys.readouterr().err
+
+
+def test_thumbs_become_a_dataset_and_sets_are_renamed_and_deleted(
+    tmp_path: Path, library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    PreferenceSet(library, "happy").add_thumbs(make_thumb(i, is_good=i < 7) for i in range(10))
+    assert main(["data", "pairs"]) == 0
+    assert capsys.readouterr().out == "happy: no pairs; thumbs: 7 up, 3 down\n"
+    assert main(["data", "pairs", "happy", "--thumbs"]) == 0
+    assert "Dataset 'happy, 10 thumbs'" in capsys.readouterr().out
+    target = tmp_path / "kto.jsonl"
+    assert main(["data", "export", "happy, 10 thumbs", str(target), "--form", "trl-unpaired"]) == 0
+    assert f"{target}: 10 rows" in capsys.readouterr().out
+    assert main(["data", "import", str(target), "--name", "back"]) == 0
+    assert "Task: unpaired" in capsys.readouterr().out
+    assert main(["data", "pairs", "happy", "--rename", "merry"]) == 0
+    assert main(["data", "pairs", "merry", "--delete", "--json"]) == 0
+    token = json.loads(capsys.readouterr().out.splitlines()[-1])["trash"]
+    assert main(["data", "pairs", "--delete"]) == 2
+    assert main(["trash", "list"]) == 0
+    assert "preference set" in capsys.readouterr().out
+    assert main(["trash", "restore", token]) == 0
+    assert main(["data", "pairs", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["thumbs"] == {"merry": {"up": 7, "down": 3}}

@@ -73,3 +73,25 @@ def test_damaged_lines_are_reported_once_and_kept(session: Session, heard: Heard
     session.preferences.refresh()
     assert heard.notices[1:] == ["Skipped 2 damaged lines of “My preferences”; its file is kept."]
     assert len(session.preferences.pairs) == 1
+
+
+def test_a_set_is_renamed_deleted_and_restored(session: Session, heard: Heard) -> None:
+    preferences, stack = session.preferences, session.undo.stack("chat")
+    preferences.delete()
+    assert stack.count() == 0, "there is nothing to delete yet"
+    preferences.add([make_pair()], "choice")
+    preferences.rename("happy")
+    assert (preferences.name, len(preferences.pairs), preferences.names()) == ("happy", 1, ["happy", "My preferences"])
+    preferences.rename("a/b")
+    assert "may not contain" in heard.failures[-1]
+    preferences.delete()
+    assert (preferences.name, preferences.pairs, preferences.is_stored()) == ("My preferences", (), False)
+    assert stack.undoText() == "deletion of preference set “happy”"
+    stack.undo()
+    assert "happy" in preferences.names()
+    assert preferences.choose("happy")
+    assert len(preferences.pairs) == 1
+    stack.undo()
+    assert (preferences.name, len(preferences.pairs)) == ("My preferences", 1)
+    stack.undo()
+    assert preferences.pairs == ()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.alignment.figures import FIGURES, about, alarm_of, figure_of, price
+from models.alignment.figures import FIGURES, about, alarm_of, figure_of, overfitting_of, price
 
 RISING = [0.09, 0.14, 0.08, 0.09, 0.13, 0.11, 0.17, 0.23, 0.19, 0.33, 0.25, 0.28, 0.36, 0.52, 0.53]
 
@@ -52,6 +52,21 @@ def test_every_figure_says_what_it_is() -> None:
         assert figure_of(name).title
         assert name in about(name) or figure_of(name).title == name
     assert "at least one of 8 replies" in about("pass@8")
+
+
+def test_every_figure_says_what_is_healthy_and_whether_there_is_an_alarm() -> None:
+    for name in (*FIGURES, "pass@8"):
+        lines = about(name).splitlines()
+        assert any(line.startswith("Healthy: ") for line in lines), name
+        assert any(line.startswith(("Alarm: ", "No alarm: ")) for line in lines), name
+
+
+def test_an_order_that_is_right_on_known_pairs_only_is_an_alarm() -> None:
+    learned = np.linspace(0.5, 0.99, 40)
+    assert overfitting_of("accuracy", learned, np.array([0.5, 0.7])) in about("accuracy").split("Alarm: ")[-1]
+    assert overfitting_of("accuracy", learned, np.array([0.5, 0.7]))
+    assert overfitting_of("accuracy", learned, np.array([0.5, 0.9])) == ""
+    assert overfitting_of("accuracy", learned[:10], np.array([0.1])) == overfitting_of("kl", learned, learned[:1]) == ""
 
 
 def test_the_price_of_a_wish() -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.alignment.log_probs import counted, reply_log_probs
-from models.alignment.pairs import EncodedPair
+from models.alignment.pairs import EncodedPair, EncodedReply
 from models.alignment.rollouts import reply_batch
 from models.architecture.transformer import AnyModel, build_model
 from models.interop.export import export_hf
@@ -22,7 +22,7 @@ from models.settings.align_spec import AlignSpec
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.training.stages.grpo import grpo_loss
-from models.training.stages.preference import DpoObjective, RewardObjective
+from models.training.stages.preference import DpoObjective, RatedKtoObjective, RewardObjective
 from tests.models.training.support import result_of
 
 pytestmark = [
@@ -155,6 +155,66 @@ def test_dpo(trl: Any, tokenizer: Any, tmp_path: Path, noise: float) -> None:
     assert outcome.losses.mean().item() == pytest.approx(loss.item(), abs=1e-5)
     measured, own = trainer._metrics["eval"], objective.figures(PAIRS, outcome)  # noqa: SLF001
     for name in own.keys() - {"logps/chosen_change", "logps/rejected_change", "kl_coef"}:
+        assert own[name] == pytest.approx(measured[name][0], abs=1e-4), name
+    loss.backward()
+    outcome.losses.mean().backward()
+    assert_same_gradients(model, trainer.model, tmp_path / "gradients")
+
+
+@pytest.mark.parametrize("labels", [(True, False, True), (False, False, False)])
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (2.5, 0.5)])
+def test_kto_from_lone_replies(
+    trl: Any, tokenizer: Any, tmp_path: Path, labels: tuple[bool, ...], weights: tuple[float, float]
+) -> None:
+    import datasets
+    from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
+
+    model, reference = build(1), build(2)
+    replies = [
+        EncodedReply(prompt=prompt, reply=chosen if is_good else rejected, is_good=is_good)
+        for (prompt, chosen, rejected), is_good in zip(ROWS, labels, strict=True)
+    ]
+    trainer = trl.KTOTrainer(
+        model=exported(model, tmp_path / "model"),
+        ref_model=exported(reference, tmp_path / "reference"),
+        args=trl.KTOConfig(
+            beta=0.3,
+            desirable_weight=weights[0],
+            undesirable_weight=weights[1],
+            train_sampling_strategy="sequential",
+            **settings(tmp_path),
+        ),
+        processing_class=tokenizer,
+        train_dataset=datasets.Dataset.from_list(
+            [{"prompt": "w5", "completion": "w6", "label": True}, {"prompt": "w5", "completion": "w7", "label": False}]
+        ),
+    )
+    rows = [
+        {
+            "prompt_ids": [*one.prompt],
+            "completion_ids": [*one.reply],
+            "KL_completion_ids": [*replies[i - 1].reply],
+            "label": one.is_good,
+        }
+        for i, one in enumerate(replies)
+    ]
+    loss = trainer.compute_loss(trainer.model, DataCollatorForUnpairedPreference(pad_token_id=PAD)(rows))
+    align = AlignSpec(stage="kto", beta=0.3, desirable_weight=weights[0], undesirable_weight=weights[1])
+    objective = RatedKtoObjective(Context(model), align, reference)  # type: ignore[arg-type]
+    for _ in objective.begin(replies):
+        pass
+    outcome = objective.outcome(replies)
+    assert outcome.losses.mean().item() == pytest.approx(loss.item(), abs=1e-5)
+    measured = trainer._metrics["eval"]  # noqa: SLF001
+    own = objective.figures(replies, outcome)
+    assert own["kl_mismatched"] == pytest.approx(measured["kl"][0], abs=1e-4)
+    shared = {name for name in measured if name.startswith(("rewards/", "logps/"))}
+    assert shared == {name for name in own if name.startswith(("rewards/", "logps/"))} - {
+        "rewards/accuracies",
+        "logps/chosen_change",
+        "logps/rejected_change",
+    }
+    for name in shared:
         assert own[name] == pytest.approx(measured[name][0], abs=1e-4), name
     loss.backward()
     outcome.losses.mean().backward()

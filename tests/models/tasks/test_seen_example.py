@@ -24,6 +24,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "text-to-text": {"source": "abc", "target": "de"},
     "preference": {"messages": [{"role": "user", "content": "Hi"}], "chosen": "Yo", "rejected": "No"},
     "prompts": {"messages": [{"role": "user", "content": "Hi"}]},
+    "unpaired": {"messages": [{"role": "user", "content": "Hi"}], "completion": "Yo", "label": False},
 }
 
 
@@ -49,6 +50,8 @@ def test_what_counts(tokenizer: Tokenizer) -> None:
     chat = see_example("chat", ROWS["chat"], tokenizer)
     assert counting(chat.texts[0]) == b" Yo<|end|>"
     assert "4 of " in chat.what_counts
+    rated = see_example("unpaired", ROWS["unpaired"], tokenizer)
+    assert ([text.title for text in rated.texts], counting(rated.texts[0])) == (["A bad reply"], b" Yo<|end|>")
     source, target = see_example("text-to-text", ROWS["text-to-text"], tokenizer).texts
     assert (counting(source), counting(target)) == (b"", b"de<|end|>")
     tagged = see_example("tagging", ROWS["tagging"], tokenizer)

@@ -23,6 +23,7 @@ from models.events import Event
 from models.library.library import Library
 from tests.app.heard import Heard, Until
 from tests.app.small_models import put_model
+from tests.models.data.preferences.support import make_thumb
 
 FORM = ChatTemplateConfig(template="{% for m in messages %}[{{ m.content }}]{% endfor %}")
 KEYS = {
@@ -276,3 +277,39 @@ def test_what_the_annotator_judges_is_its_own(
     assert simulated.status.text() == "Replies to 6 of 6 prompts judged"
     assert (page.results.stats.number("by you"), page.results.stats.number("simulated")) == ("0", "6")
     assert page.count.text() == "0 of 25 in this round, 0 in the set."
+
+
+def test_thumbs_of_a_set_become_a_dataset_for_kto(
+    page: ComparePage, session: Session, qtbot: QtBot, until: Until, heard: Heard
+) -> None:
+    results = page.results
+    assert results.make_rated.isHidden()
+    for i in range(6):
+        session.preferences.rate(make_thumb(i, is_good=i < 4))
+    assert results.thumbs.text() == "Thumbs on replies in your chats: 4 up, 2 down."
+    qtbot.mouseClick(results.make_rated, Qt.MouseButton.LeftButton)
+    until(lambda: bool(heard.notices))
+    assert heard.notices == ["“My preferences, 6 thumbs” is a dataset now."]
+    until(lambda: bool(session.datasets.list()))
+    assert session.datasets.list()[0].corpus.task == "unpaired"
+
+
+def test_a_set_is_renamed_and_deleted_in_its_menu(
+    page: ComparePage, session: Session, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = page.results
+    assert not results.more.isEnabled(), "the set is made with its first choice"
+    session.preferences.rate(make_thumb())
+    assert results.more.isEnabled()
+    menu = results.more.menu()
+    rename, delete = menu.actions()
+    monkeypatch.setattr(QInputDialog, "getText", lambda *args, **kwargs: ("clear ones", True))
+    rename.trigger()
+    assert (session.preferences.name, results.sets.currentText()) == ("clear ones", "clear ones")
+    delete.trigger()
+    assert results.sets.currentText() == "My preferences"
+    assert results.sets.findText("clear ones") < 0
+    assert results.thumbs.isHidden()
+    [undo] = heard.deleted
+    undo()
+    assert results.sets.findText("clear ones") >= 0

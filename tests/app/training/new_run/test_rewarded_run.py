@@ -109,14 +109,33 @@ def test_pairs_need_a_dataset_of_them_and_prompts_need_rewards(
     pairs = [row | {"chosen": "a", "rejected": "b"} for row in asked]
     prompts = build_examples_corpus(session.library, asked[:3], asked[3:], "asked", None, task="prompts")
     preferred = build_examples_corpus(session.library, pairs[:3], pairs[3:], "preferred", None, task="preference")
+    thumbs = [row | {"completion": "a", "label": True} for row in asked]
+    rated = build_examples_corpus(session.library, thumbs[:3], thumbs[3:], "rated", None, task="unpaired")
     session.datasets.refresh()
     until(lambda: session.datasets.info(preferred.sha) is not None)
+    assert session.datasets.info(rated.sha) is not None
     choose(tab, "dpo")
     assert form.draft.problem.startswith("Pairs of replies come from a dataset of preferences")
     form.data.set_dataset(preferred.sha)
     assert not form.draft.problem
     assert form.draft.spec().align == AlignSpec(stage="dpo", beta=0.1)
+    form.data.set_dataset(rated.sha)
+    assert form.draft.problem.startswith("Pairs of replies come from a dataset of preferences: ")
+    choose(tab, "kto")
+    assert not form.draft.problem
+    assert (form.draft.spec().data.task, form.draft.spec().align) == ("unpaired", AlignSpec(stage="kto", beta=0.1))
+    until(lambda: form.review.fact("guess") == "–")  # KTO's loss is no likelihood
     choose(tab, "")
+    form.choices.start.start_from("")
+    form.choices.learn_from(rated.sha)
+    spec = form.draft.spec()
+    assert (spec.tune is not None, spec.align) == (True, AlignSpec(stage="kto", beta=0.1)), "all that can learn from it"
+    form.choices.learn_from(preferred.sha)
+    assert form.draft.spec().align == AlignSpec(stage="dpo", beta=0.1)
+    form.data.set_dataset(rated.sha)
+    choose(tab, "")
+    assert form.draft.problem.startswith("Rated replies are no text to imitate")
+    form.data.set_dataset(preferred.sha)
     assert form.draft.problem.startswith("Preferences are no text to imitate")
     form.data.set_dataset(prompts.sha)
     assert form.draft.problem.startswith("Prompts are no text to imitate")

@@ -145,6 +145,36 @@ def test_published_forms_are_recognised(name: str, tmp_path: Path) -> None:
     assert task_row(plan_of(path), info.rows[0]) == row
 
 
+RATED = {
+    "texts": {"prompt": "Who?", "completion": "Anna.", "label": True},
+    "conversations": {"prompt": [said("Who?", "user")], "completion": [said("Anna.")], "label": True},
+    "with the prompt in them": {"completion": [said("Who?", "user"), said("Anna.")], "label": True},
+    "as we have them": {"messages": [said("Who?", "user")], "completion": "Anna.", "label": True},
+}
+
+
+@pytest.mark.parametrize("name", RATED)
+def test_lone_replies_are_read_as_trl_has_them(name: str, tmp_path: Path) -> None:
+    row = RATED[name]
+    path = write_rows(tmp_path / "a.jsonl", [row, {**row, "label": False}, row])
+    info = result_of(inspect_events([path]))
+    assert (info.task, "TRL's unpaired" in info.reason) == ("unpaired", True)
+    plan = ImportPlan(paths=(str(path),), task=info.task, columns=info.roles)
+    wanted = {"messages": [said("Who?", "user")], "completion": "Anna.", "label": True}
+    assert [task_row(plan, values) for values in info.rows] == [wanted, {**wanted, "label": False}, wanted]
+
+
+def test_lone_replies_become_a_dataset(library: Library, tmp_path: Path) -> None:
+    rows = [{"prompt": f"Who is {i % 20}?", "completion": f"Number {i}.", "label": i % 3 > 0} for i in range(40)]
+    rows += [{**rows[0], "completion": " "}, {**rows[0], "label": None}]
+    plan = plan_of(write_rows(tmp_path / "thumbs.jsonl", rows), task="unpaired")
+    corpus = imported(library, plan)
+    assert (corpus.task, sum(len(corpus.rows(split)) for split in corpus.splits)) == ("unpaired", 40)
+    assert corpus.rows("train")[0]["source"] == "thumbs.jsonl"
+    asked = [{row["messages"][0]["content"] for row in corpus.rows(split)} for split in corpus.splits]
+    assert not asked[0] & asked[1], "split by prompt"
+
+
 def test_a_table_of_pairs_is_one_too(tmp_path: Path) -> None:
     with (tmp_path / "a.csv").open("w", newline="") as file:
         writer = csv.writer(file)

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.data.corpus import Corpus, open_corpus
-from models.data.preferences.dataset import build_preference_corpus, collected_rows
+from models.data.preferences.dataset import build_preference_corpus, collected_rows, rated_rows
 from models.data.preferences.measures import left_share, makers, matches, self_agreement
-from models.data.preferences.store import SIMULATED, PreferenceSet, Reply, list_sets
+from models.data.preferences.store import SIMULATED, PreferenceSet, Reply, list_sets, rename_set
 from models.library.library import Library
-from tests.models.data.preferences.support import make_pair
+from tests.models.data.preferences.support import make_pair, make_thumb
 
 
 def test_pairs_are_read_as_they_were_added(library: Library) -> None:
@@ -160,3 +160,63 @@ def test_swapped_pairs_keep_what_is_compared() -> None:
     assert pair.chosen_side == "left"
     assert (pair.at("left"), pair.at("right")) == ("b", "a")
     assert again.id != pair.id
+
+
+def test_thumbs_stand_beside_the_pairs(library: Library) -> None:
+    collected = PreferenceSet(library, "happy")
+    thumbs = [make_thumb(i, is_good=i % 2 == 0) for i in range(3)]
+    collected.add_thumbs(thumbs)
+    assert (collected.read().pairs, list_sets(library)) == ((), ["happy"])
+    collected.add([make_pair()])
+    collected.retract_thumbs([thumbs[1].id])
+    assert collected.read_thumbs().thumbs == (thumbs[0], thumbs[2])
+    collected.add_thumbs([thumbs[1]])
+    assert [thumb.is_good for thumb in collected.read_thumbs().thumbs] == [True, True, False]
+    with collected.thumbs_path.open("a", encoding="utf-8") as file:
+        file.write('{"id": "x", "prompt": [], "reply": {"content": "a"}, "is_good": true}\n{"id": "y"}\nno JSON')
+    assert collected.read_thumbs().n_damaged == 3
+    assert len(collected.read().pairs) == 1
+    PreferenceSet(library, "gone").retract_thumbs(["a"])
+    assert list_sets(library) == ["happy"], "nothing is made by taking back"
+
+
+def test_thumbs_become_a_dataset_of_lone_replies(library: Library) -> None:
+    thumbs = [make_thumb(i % 5, is_good=i < 5, reply=Reply(content=f"Reply {i}.")) for i in range(10)]
+    found = rated_rows([*thumbs, make_thumb(reply=Reply(content=" "))])
+    assert found.left_behind == {"with an empty reply": 1}
+    corpus = build_preference_corpus(library, "happy", found.rows, "unpaired")
+    assert (corpus.label, corpus.task) == ("happy, 10 thumbs", "unpaired")
+    rows = [*corpus.rows("train"), *corpus.rows("val")]
+    assert {(row["completion"], row["label"], row["source"]) for row in rows} == {
+        (f"Reply {i}.", i < 5, "person") for i in range(10)
+    }
+    asked = [{row["messages"][0]["content"] for row in corpus.rows(split)} for split in ("train", "val")]
+    assert not asked[0] & asked[1]
+    with pytest.raises(ValueError, match="1 prompt with a rated reply: rate replies to two at least"):
+        build_preference_corpus(library, "one", rated_rows(thumbs[:1]).rows, "unpaired")
+
+
+def test_a_set_is_renamed_with_all_that_is_in_it(library: Library) -> None:
+    PreferenceSet(library, "happy").add([make_pair()])
+    PreferenceSet(library, "happy").add_thumbs([make_thumb()])
+    PreferenceSet(library, "sad").add([make_pair()])
+    assert rename_set(library, "happy", " merry ") == "merry"
+    assert list_sets(library) == ["merry", "sad"]
+    assert len(PreferenceSet(library, "merry").read_thumbs().thumbs) == 1
+    for name, new, sentence in (
+        ("happy", "x", "is missing: it may have been moved or deleted"),
+        ("merry", "sad", "There is a preference set called 'sad' already"),
+        ("merry", "a/b", "may not contain '/'"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            rename_set(library, name, new)
+
+
+def test_a_deleted_set_comes_back_beside_a_new_one_of_its_name(library: Library) -> None:
+    collected = PreferenceSet(library, "My preferences")
+    collected.add([make_pair()])
+    token = library.move_to_trash(collected.folder)
+    assert list_sets(library) == []
+    collected.add([make_pair(1), make_pair(2)])
+    assert library.restore(token).name == "My preferences 2"
+    assert [len(PreferenceSet(library, name).read().pairs) for name in list_sets(library)] == [2, 1]

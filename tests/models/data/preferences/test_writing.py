@@ -10,7 +10,7 @@ from models.data.corpus import Example
 from models.data.importing.inspection import inspect_events
 from models.data.importing.plan import ImportPlan
 from models.data.importing.task_rows import task_row
-from models.data.preferences.writing import PREFERENCE_FORMS, Written, write_preferences
+from models.data.preferences.writing import PREFERENCE_FORMS, Written, unpaired, write_preferences
 from models.events import result_of
 
 ASKED = {"role": "user", "content": "Who is\nAnna?"}
@@ -31,6 +31,8 @@ NO_SYSTEM, WHO = "Not kept: the system prompt of 1 pair.", "Not kept: who chose.
 KEPT = {
     "trl": (3, (TIES, WHO)),
     "trl-text": (2, (TIES, TURNS_LEFT, NO_SYSTEM, WHO)),
+    "trl-unpaired": (6, (TIES, WHO)),
+    "trl-unpaired-text": (4, (TIES, TURNS_LEFT, NO_SYSTEM, WHO)),
     "hh": (3, (TIES, NO_SYSTEM, WHO)),
     "ultrafeedback": (4, (WHO,)),
     "sharegpt": (3, (TIES, WHO)),
@@ -54,6 +56,7 @@ def test_there_and_back(form: str, tmp_path: Path) -> None:
     info = result_of(inspect_events([path]))
     plan = ImportPlan(paths=(str(path),), task=info.task, columns=info.roles)
     back = [task_row(plan, values) for values in info.rows]
+    assert info.task == ("preference" if known.is_paired else "unpaired")
     wanted = [
         {
             **({} if not known.has_source else {"source": "person"}),
@@ -65,7 +68,28 @@ def test_there_and_back(form: str, tmp_path: Path) -> None:
         for row in ROWS
         if (row is not TURNS or known.has_turns) and (row is not TIE or known.has_ties)
     ]
-    assert back == wanted
+    assert back == (wanted if known.is_paired else [each for row in wanted for each in unpaired(row)])
+
+
+def test_rated_replies_are_written_where_no_pair_is_needed(tmp_path: Path) -> None:
+    rated = [{"messages": [ASKED], "completion": f"Reply {i}.", "label": i > 0, "source": "person"} for i in range(3)]
+    for form, known in PREFERENCE_FORMS.items():
+        path = tmp_path / f"{form}{known.suffix}"
+        if known.is_paired:
+            with pytest.raises(ValueError, match="3 replies rated without another one, since this form has pairs"):
+                written(rated, form, path)
+            continue
+        assert written(rated, form, path) == Written(n=3, notes=(WHO,))
+        info = result_of(inspect_events([path]))
+        plan = ImportPlan(paths=(str(path),), task=info.task, columns=info.roles)
+        assert [task_row(plan, values) for values in info.rows] == [
+            {name: value for name, value in row.items() if name != "source"} for row in rated
+        ]
+    found = written([PLAIN, rated[0]], "trl", tmp_path / "mixed.jsonl")
+    assert (found.n, found.notes[0]) == (
+        1,
+        "Left behind: 1 reply rated without another one, since this form has pairs.",
+    )
 
 
 def test_transcripts_cannot_hold_what_looks_like_a_turn(tmp_path: Path) -> None:

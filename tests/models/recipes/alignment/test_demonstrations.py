@@ -10,39 +10,26 @@ from typing import Any
 import pytest
 
 from app.cli import main
-from models.alignment.annotator import Annotator
 from models.data.corpus import open_run_corpus
 from models.data.preferences.store import Pair, PreferenceSet, Reply
-from models.data.tiny_world import wishes
-from models.evaluation import held_out_questions
 from models.events import Finished, Notice, TrainMetrics
 from models.library.library import Library
 from models.recipes.alignment import demonstration, goodhart, taught
-from models.recipes.alignment.demonstration import Bench, StageResult
+from models.recipes.alignment.demonstration import Bench
+from models.recipes.alignment.results import StageResult, mark_stage, read_demonstrated
+from models.recipes.alignment.running import DemonstrationRun
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
 from tests.models.interop.support import drive
+from tests.models.recipes.alignment.support import make_little
 
 _KINDS = ("knowledge", "requests", "reading", "state", "sums", "translation")
 
 
 @pytest.fixture(autouse=True)
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wishes, "SIZES", {"train": 12, "val": 3, "test": 3})
-    monkeypatch.setattr(demonstration, "N_PAIRS", 6)
-    monkeypatch.setattr(demonstration, "N_HELD_OUT", 4)
-    monkeypatch.setattr(demonstration, "N_REPLIES", 2)
-    monkeypatch.setattr(demonstration, "_MAX_TOKENS", 8)
-    monkeypatch.setattr(demonstration, "_AT_ONCE", 4)
-    monkeypatch.setattr(held_out_questions, "MAX_REPLY_TOKENS", 4)
-    monkeypatch.setattr(taught, "N_FEW", 3)
-    monkeypatch.setattr(taught, "STEPS", dict.fromkeys(taught.STEPS, 1))
-    monkeypatch.setattr(goodhart, "STEPS", {"rm": 1, "ppo": 2})
-    monkeypatch.setattr(goodhart, "LOOK", 1)
-    monkeypatch.setattr(goodhart, "BEST_OF", 4)
-    # Random letters are no stories, and all are worth the same to the annotator: let them differ.
-    monkeypatch.setattr(Annotator, "worth", lambda self, row, reply, is_left=False: float(len(set(reply))))
+    make_little(monkeypatch)
 
 
 @pytest.fixture
@@ -125,6 +112,15 @@ def test_goodhart_has_its_curves_and_the_step_to_fork_from(
     run, _, step = found["peak"]["fork"].rpartition("@")
     assert (run, int(step)) == (found["stages"]["ppo"]["run"], found["peak"]["step"])
     assert found["stages"]["stopped"]["run"] == run
+    assert all(point["n"] > 0 for point in found["stages"]["ppo"]["curve"])
+    kept = read_demonstrated(library.find_run(run))
+    assert kept is not None
+    assert json.loads(json.dumps(kept.result.to_dict())) == found, "it can be opened again"
+    mark_stage(kept.run, dataclasses.replace(kept.mark, n_each=9))
+    assert read_demonstrated(kept.run) == kept, "what a stage has come to is kept when another try begins"
+    (kept.run / "demonstration.json").write_text('{"name": "goodhart", "result": {}}')
+    with pytest.raises(ValueError, match=r"demonstration\.json is damaged"):
+        read_demonstrated(kept.run)
 
 
 def test_words_say_what_came_of_it(library: Library, base: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,7 +144,7 @@ def test_it_goes_on_where_it_was_cut_short(library: Library, base: str) -> None:
     assert before.keys() == after.keys(), "no run is made again"
     assert set(after.values()) == {"finished"}
     assert {path: path.read_bytes() for path in sets} == sets, "no pair is judged again"
-    assert not any(isinstance(event, Finished) for event in seen), "what follows is not the end"
+    assert [event.status for event in seen if isinstance(event, Finished)] == ["finished"], "what was there is kept"
     assert any(isinstance(event, Notice) and "bars mean little" in event.sentence for event in seen)
     assert found.stages["ppo"].curve[-1]["step"] == 2
 
@@ -191,3 +187,20 @@ def test_bars_of_goodhart_are_those_of_the_issue() -> None:
 
 def test_a_strong_base_needs_no_word() -> None:
     assert demonstration.weakness("base", stage()) == ""
+
+
+def test_stopped_between_two_stages_it_has_not_finished(library: Library, base: str) -> None:
+    run = DemonstrationRun(library, "goodhart", base, device="cpu")
+    seen = []
+    for event in run.events():
+        seen.append(event)
+        if isinstance(event, Finished):
+            run.request_stop()
+    assert [event.status for event in seen if isinstance(event, Finished)] == ["finished", "stopped"]
+    assert run.result is None
+    assert run.trainer is None
+    (stage,) = (info for info in library.list_runs() if info.is_tuned)
+    again = DemonstrationRun.resumed(library, RunFolder.open(stage.folder), device="cpu")
+    assert again is not None
+    assert again.mark == run.mark
+    assert DemonstrationRun.resumed(library, RunFolder.open(library.runs / base)) is None

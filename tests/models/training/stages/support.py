@@ -96,6 +96,21 @@ def pair(i: int, chosen: str, rejected: str, **more: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": f"Say {i}"}], "chosen": chosen, "rejected": rejected, **more}
 
 
+def make_rated(library: Library, name: str = "rated", n_good: int = 20, n_bad: int = 20, **more: Any) -> Corpus:
+    """Replies of many letters a that were called good, and others of many letters b that were called bad."""
+    rows = [
+        {
+            "messages": [{"role": "user", "content": f"Say {i}"}],
+            "completion": ("a" if i < n_good else "b") * (3 + i % 4) + str(i),
+            "label": i < n_good,
+            **more,
+        }
+        for i in range(n_good + n_bad)
+    ]
+    held_out = [{**row, "messages": [{"role": "user", "content": f"Tell {i}"}]} for i, row in enumerate(rows[::3])]
+    return build_examples_corpus(library, rows, held_out, name, None, task="unpaired")
+
+
 def make_pairs(library: Library, name: str = "pairs", n: int = 40, **more: Any) -> Corpus:
     """Pairs in which a reply of many letters a is preferred to one of many letters b."""
     rows = [pair(i, "a" * (3 + i % 4) + str(i), "b" * (3 + i % 3) + str(i), **more) for i in range(n + 12)]

@@ -23,8 +23,19 @@ from models.settings.align_spec import AlignSpec, usual_align_train
 from models.settings.spec_file import load_spec, write_spec
 from models.tokenizers import read_tokenizer
 from models.tokenizers.special_tokens import end_id
+from models.training.prepare import prepare_run
+from models.training.stages.preference import PairOutcome, RewardObjective, unbalanced
 from models.training.trainer import Trainer
-from tests.models.training.stages.support import figures, make_pairs, pair, rows_of, run_of, spec_of, train_in_two
+from tests.models.training.stages.support import (
+    figures,
+    make_pairs,
+    make_rated,
+    pair,
+    rows_of,
+    run_of,
+    spec_of,
+    train_in_two,
+)
 from tests.models.training.support import final_weights, result_of, train
 
 
@@ -37,6 +48,7 @@ def test_a_reward_model_learns_to_tell_better_replies(library: Library, parent: 
     assert after["loss"] < 0.2 < before["loss"]
     assert after["margin"] > 1 > abs(after["mean_reward"]), "scores are centred"
     assert after["confidence"] > 0.8
+    assert "accuracy/clear" not in after, "these pairs name no wish"
     assert run.spec.model.head == "sequence"
     assert run.spec.model.n_label == 1
     assert [event.metric for event in events if isinstance(event, ValMetrics)] == ["accuracy"] * 2
@@ -60,6 +72,23 @@ def test_a_reward_model_reads_a_reply_to_its_end_and_no_padding(library: Library
     longer = scores_of(model, score_batch([texts[0], (*texts[0], 5, 6, 7, 8, 9, 10, 11)]))
     assert longer[0].item() == pytest.approx(alone[0], abs=1e-6)
     assert longer[1].item() != pytest.approx(alone[0], abs=1e-6)
+
+
+def test_pairs_of_which_one_is_as_wished_are_counted_apart(library: Library, parent: RunFolder) -> None:
+    rows = [pair(i, "ab ba", "ba ab" if i % 2 else "b", wish="mentions", topic=["ab"]) for i in range(4)]
+    corpus = build_examples_corpus(library, rows, rows, "wished", None, task="preference")
+    pairs = Pairs(corpus, "val", read_tokenizer(parent.tokenizer_file), judges=True)
+    result_of(pairs.read(128))
+    some = pairs.spread(4)
+    assert [each.is_clear for each in some] == [True, False, True, False]
+    scores = torch.tensor([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 2.0, 1.0]])
+    model, _ = load_model(parent.folder)
+    objective = RewardObjective(model, AlignSpec(stage="reward"))
+    found = objective.figures(some, PairOutcome(losses=scores[0], scores=scores, batches=[]))
+    assert (found["accuracy"], found["accuracy/clear"]) == (0.25, 0.5)
+    plain = Pairs(corpus, "val", read_tokenizer(parent.tokenizer_file))
+    result_of(plain.read(128))
+    assert plain[0].is_clear is None
 
 
 def test_dpo_starts_at_ln_2_and_learns(library: Library, parent: RunFolder) -> None:
@@ -108,6 +137,69 @@ def test_kto_reads_what_fits_of_a_reply_after_another_prompt(library: Library, p
     build_examples_corpus(library, rows[:6], rows[6:], "long and short", None, task="preference")
     events = train(run_of(library, parent, {"stage": "kto"}, "long and short", steps=2, eval_interval=1), library)
     assert all(math.isfinite(each["kl_mismatched"]) for each in figures(events))
+
+
+def rated_run(library: Library, parent: RunFolder, align: dict[str, Any] | None = None, **settings: Any) -> RunFolder:
+    """KTO from replies that were rated by themselves."""
+    spec = spec_of(library, parent, {"stage": "kto", **(align or {})}, "rated", **settings)
+    spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, task="unpaired"))
+    return result_of(prepare_run(library, spec))
+
+
+def test_kto_learns_from_lone_thumbs(library: Library, parent: RunFolder) -> None:
+    make_rated(library, wish="mentions", topic=["aaa", "b", "c"])
+    run = rated_run(library, parent, steps=20, eval_interval=20, batch_size=8)
+    events = train(run, library)
+    losses = [event.loss for event in events if isinstance(event, TrainMetrics)]
+    assert losses[0] == pytest.approx(0.5, abs=1e-6)
+    before, after = figures(events, validation=True)
+    assert before["rewards/accuracies"] == 0.0, "nothing has moved"
+    assert after["rewards/chosen"] > 0 > after["rewards/rejected"]
+    assert after["rewards/accuracies"] == 1.0
+    assert "completions/clipped_ratio" in after, "what it replies is measured where the prompts name a wish"
+    assert not any(isinstance(event, Notice) and "called good" in event.sentence for event in events)
+
+
+def test_kto_from_thumbs_resumes_exactly(library: Library, parent: RunFolder) -> None:
+    make_rated(library)
+    whole, parts = (rated_run(library, parent, eval_interval=3, grad_accum_steps=5) for _ in range(2))
+    train(whole, library)
+    train_in_two(parts, library)
+    assert rows_of(parts) == rows_of(whole)
+    expected = final_weights(whole)
+    assert all(torch.equal(weight, expected[name]) for name, weight in final_weights(parts).items())
+
+
+def test_unbalanced_thumbs_are_named_with_the_weights_that_balance_them(library: Library, parent: RunFolder) -> None:
+    make_rated(library, n_good=40, n_bad=10)
+    [notice] = [event for event in train(rated_run(library, parent, steps=1), library) if isinstance(event, Notice)]
+    assert notice.sentence == (
+        "40 replies were called good, and 10 bad. So that both weigh about the same, set align.desirable_weight to "
+        "between 0.25 and 0.33; it is 1."
+    )
+    events = train(rated_run(library, parent, {"desirable_weight": 0.3}, steps=1), library)
+    assert not any(isinstance(event, Notice) for event in events)
+    assert unbalanced(3, 0, AlignSpec(stage="kto", beta=0.1)).startswith("All 3 replies were called good")
+
+
+def test_rated_replies_that_are_none(library: Library, parent: RunFolder) -> None:
+    make_rated(library)
+    spec = spec_of(library, parent, {"stage": "dpo"}, "rated")
+    of_thumbs = dataclasses.replace(spec.data, task="unpaired")
+    with pytest.raises(ValueError, match="The stage dpo learns from preferences, and from nothing else"):
+        dataclasses.replace(spec, data=of_thumbs)
+    row = {"messages": [{"role": "user", "content": "Say"}], "completion": "a", "label": True}
+    for changes, sentence in (
+        ({"completion": " "}, "completion is empty"),
+        ({"label": 1}, "label must be true"),
+        ({"messages": []}, "do not end with the user"),
+    ):
+        build_examples_corpus(library, [row | changes] * 2, [row], f"not {sentence}", None, task="unpaired")
+        spec = spec_of(library, parent, {"stage": "kto"}, f"not {sentence}")
+        with pytest.raises(ValueError, match=sentence):
+            result_of(
+                prepare_run(library, dataclasses.replace(spec, data=dataclasses.replace(spec.data, task="unpaired")))
+            )
 
 
 @pytest.mark.parametrize("stage", ["dpo", "kto"])

@@ -1,0 +1,45 @@
+"""The replies among which the best one was chosen, as they are kept with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from models.alignment.best_of import ScoredReply
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnReplies:
+    """Replies to one prompt, the best first.
+
+    judge, judge_id: the reward model that scored them: the run's name then, and its id. taken: which of them the
+    message is. draw_s, score_s: what drawing and scoring took.
+    """
+
+    judge: str
+    judge_id: str
+    replies: tuple[ScoredReply, ...]
+    taken: int = 0
+    draw_s: float = 0.0
+    score_s: float = 0.0
+
+    @property
+    def n_tokens(self) -> int:
+        """Of all of them together."""
+        return sum(len(reply.ids) for reply in self.replies)
+
+    @property
+    def scores(self) -> list[float]:
+        """From the highest to the lowest."""
+        return [reply.score for reply in self.replies]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "judge": self.judge,
+            "judge_id": self.judge_id,
+            "taken": self.taken,
+            "draw_s": self.draw_s,
+            "score_s": self.score_s,
+            "replies": [[reply.text, reply.score, reply.ended, list(reply.ids)] for reply in self.replies],
+        }

@@ -1,0 +1,253 @@
+"""All replies among which the best one was chosen: ranked, with what they cost, and what drawing more of them buys."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QDialog,
+    QHeaderView,
+    QPlainTextEdit,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.chat.archive.drawn_replies import DrawnReplies
+from app.chat.archive.message_tree import Message
+from app.chat.conversation.conversation import Conversation
+from app.chat.conversation.reply_captions import format_score, judge
+from app.kit.basics import button, label, panes, row, separator, titled_card
+from app.kit.figures.line_plot import LinePlot
+from app.kit.figures.pictures import Axis, Line, LinePicture
+from app.kit.theme import SPACE, ThemeProvider
+from models.alignment.best_of_curve import BestOfPoint, best_of_curve
+from models.number_words import format_count, format_duration, format_percent
+
+_COLUMNS = ("", "Score", "Right", "Tokens", "Reply")
+_RANK, _SCORE, _RIGHT, _TOKENS, _REPLY = range(len(_COLUMNS))
+_TIPS = (
+    "",
+    "What the reward model says of the reply, raw: only differences mean something",
+    "Whether it is right, by the known answer: the reward model does not see it",
+    "Its tokens, with the end token",
+    "",
+)
+
+
+class DrawnWindow(QDialog):
+    """A modeless window about one message; it closes when another conversation is opened."""
+
+    def __init__(self, conversation: Conversation, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._conversation = conversation
+        self._message_id = ""
+        self._drawn: DrawnReplies | None = None
+        self._right: list[bool] = []
+        self.setWindowTitle("Best of several replies")
+        self.resize(1060, 620)
+        self.title, self.cost = label("", "heading"), label("", "muted", wrap=True)
+        self.table = QTableWidget(0, len(_COLUMNS))
+        self._prepare_table()
+        self.text = QPlainTextEdit()
+        self.text.setReadOnly(True)
+        self.text.setAccessibleName("The reply that is selected")
+        self.text.setFixedHeight(self.text.fontMetrics().lineSpacing() * 6 + 2 * SPACE)
+        self.take = button(
+            "Use this reply",
+            theme,
+            self._on_take,
+            icon="check",
+            role="primary",
+            tip="Show it as a version of the reply",
+        )
+        self.curve, self.right_curve = LinePlot(theme), LinePlot(theme)
+        self.gain, self.verdict = label("", "caption", wrap=True), label("", "caption", wrap=True)
+        close = button("Close", theme, self.close)
+        for each in (self.take, close):
+            each.setAutoDefault(False)
+        left = titled_card("", self.text, self.table)
+        self._curves = titled_card("What more replies buy", self.gain, self.curve)
+        right = self._curves.layout()
+        assert isinstance(right, QVBoxLayout)
+        self._line = separator()
+        for widget, stretch in ((self._line, 0), (self.verdict, 0), (self.right_curve, 1)):
+            right.addWidget(widget, stretch)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(3 * SPACE, 2 * SPACE, 3 * SPACE, 2 * SPACE)
+        layout.setSpacing(SPACE + SPACE // 2)
+        layout.addWidget(self.title)
+        layout.addWidget(self.cost)
+        layout.addLayout(panes(left, self._curves, sizes=(600, 420), grows=0), 1)
+        layout.addLayout(row(self.take, None, close))
+        self.table.currentCellChanged.connect(self._on_current)
+        self.table.cellDoubleClicked.connect(lambda *_: self._on_take())
+        conversation.chat_changed.connect(self.close)
+        conversation.path_changed.connect(self._show_taken)
+        conversation.reply_started.connect(self._show_taken)
+        conversation.reply_ended.connect(self._show_taken)
+
+    def _prepare_table(self) -> None:
+        table = self.table
+        table.setHorizontalHeaderLabels(_COLUMNS)
+        for i, tip in enumerate(_TIPS):
+            item = table.horizontalHeaderItem(i)
+            assert item is not None
+            item.setToolTip(tip)
+        table.setProperty("role", "plain")
+        table.setAccessibleName("Replies, the best first")
+        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        table.setShowGrid(False)
+        table.setCornerButtonEnabled(False)
+        table.setWordWrap(False)
+        table.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # replies to one prompt often begin alike
+        table.setTabKeyNavigation(False)
+        table.verticalHeader().hide()
+        header = table.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(_REPLY, QHeaderView.ResizeMode.Stretch)
+
+    # -- What is shown -------------------------------------------------------------------------------------------------
+
+    def show_message(self, message_id: str) -> None:
+        """Show the replies among which a message was chosen, and come to the front."""
+        chat = self._conversation.chat
+        message = chat.message(message_id)
+        assert message.generation is not None
+        drawn = message.generation.drawn
+        assert drawn is not None
+        self._message_id, self._drawn = message_id, drawn
+        prompt = chat.message(message.parent)
+        self._right = [judge(prompt, reply.text)[1] for reply in drawn.replies] if prompt.gold else []
+        n = len(drawn.replies)
+        self.title.setText(f"The best of {n} replies")
+        self.cost.setText(cost_of(drawn))
+        self._fill(drawn)
+        curve = best_of_curve([drawn.scores], [[float(right) for right in self._right] or [0.0] * n], range(1, n + 1))
+        self.gain.setText(gain_of(curve))
+        self.curve.set_picture(score_picture(curve))
+        has_gold = bool(self._right)
+        for widget in (self._line, self.verdict, self.right_curve):
+            widget.setVisible(has_gold)
+        if has_gold:
+            self.verdict.setText(right_words(self._right, curve))
+            self.right_curve.set_picture(right_picture(curve))
+        self.table.selectRow(drawn.taken)
+        self._show_taken()
+        self.show()
+        self.activateWindow()
+        self.table.setFocus()
+
+    def _fill(self, drawn: DrawnReplies) -> None:
+        self.table.setRowCount(len(drawn.replies))
+        self.table.setColumnHidden(_RIGHT, not self._right)
+        for i, reply in enumerate(drawn.replies):
+            right = ("✓" if self._right[i] else "✗") if self._right else ""
+            cut = "" if reply.ended else " …"
+            cells = (
+                str(i + 1),
+                format_score(reply.score),
+                right,
+                f"{len(reply.ids):,}",
+                " ".join(reply.text.split()) + cut,
+            )
+            for j, words in enumerate(cells):
+                item = QTableWidgetItem(words)
+                if j in (_RANK, _SCORE, _TOKENS):
+                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                self.table.setItem(i, j, item)
+
+    @property
+    def selected(self) -> int:
+        """Which reply is selected, from 0."""
+        return self.table.currentRow()
+
+    @Slot()
+    def _on_current(self) -> None:
+        if self._drawn is not None and 0 <= self.selected < len(self._drawn.replies):
+            self.text.setPlainText(self._drawn.replies[self.selected].text)
+        self._show_taken()
+
+    @Slot()
+    def _show_taken(self) -> None:
+        """Whether the selected reply can be taken: not the one that is shown, and not while another is written."""
+        shown = self._shown()
+        is_shown = shown is not None and shown.generation is not None and shown.generation.drawn is not None
+        taken = shown.generation.drawn.taken if is_shown else -1  # type: ignore[union-attr]
+        self.take.setEnabled(not self._conversation.writing and shown is not None and taken != self.selected)
+        self.take.setText("This is the reply" if taken == self.selected else "Use this reply")
+
+    def _shown(self) -> Message | None:
+        """The version of the message that is shown in the conversation; None where there is no more such message."""
+        chat = self._conversation.chat
+        if self._message_id not in chat:
+            return None
+        parent = chat.message(self._message_id).parent
+        return next((message for message in chat.path if message.parent == parent), None)
+
+    @Slot()
+    def _on_take(self) -> None:
+        if self.take.isEnabled():
+            self._conversation.take_drawn(self._message_id, self.selected)
+            self._show_taken()
+
+
+def cost_of(drawn: DrawnReplies) -> str:
+    """What the replies cost together, measured."""
+    n, shown = len(drawn.replies), len(drawn.replies[drawn.taken].ids)
+    return (
+        f"Scored by “{drawn.judge}”. Together {format_count(drawn.n_tokens, 'token')}, where this reply alone has "
+        f"{shown:,}: drawing {n} took {format_duration(drawn.draw_s, fine=True)}, and scoring them "
+        f"{format_duration(drawn.score_s, fine=True)}."
+    )
+
+
+def gain_of(curve: list[BestOfPoint]) -> str:
+    """What the last replies have bought."""
+    n, half = len(curve), len(curve) // 2
+    middle = f"; the best of {half}: {format_score(curve[half - 1].proxy)}" if half > 1 else ""
+    return (
+        f"The score to expect of the best of n: the mean over all choices of n among these {n}. One reply: "
+        f"{format_score(curve[0].proxy)}{middle}; of all {n}: {format_score(curve[-1].proxy)}."
+    )
+
+
+def right_words(right: list[bool], curve: list[BestOfPoint]) -> str:
+    """How many replies are right, and whether the one that scores best is."""
+    best = "right, too" if right[0] else "not"
+    return (
+        f"{sum(right)} of {len(right)} are right by the known answer, which the reward model does not see "
+        f"({format_percent(curve[0].gold)}); the one that it likes best is {best}."
+    )
+
+
+def score_picture(curve: list[BestOfPoint]) -> LinePicture:
+    """The expected best score by n."""
+    values = np.array([point.proxy for point in curve], np.float32)
+    low, high = float(values.min()), float(values.max())
+    room = max(0.08 * (high - low), 0.05)
+    return LinePicture(
+        title="Best of n: expected score",
+        at=np.arange(1, len(curve) + 1),
+        lines=(Line(values=values),),
+        x=Axis(title="n, replies drawn", low=1, high=max(len(curve), 2)),
+        y=Axis(title="score", low=low - room, high=high + room, whole=False),
+        describe=lambda i: f"best of {i + 1}: {format_score(curve[i].proxy)}",
+    )
+
+
+def right_picture(curve: list[BestOfPoint]) -> LinePicture:
+    """How likely the best of n is right."""
+    return LinePicture(
+        title="Best of n: share that is right",
+        at=np.arange(1, len(curve) + 1),
+        lines=(Line(values=np.array([point.gold for point in curve], np.float32)),),
+        x=Axis(title="n, replies drawn", low=1, high=max(len(curve), 2)),
+        y=Axis(title="right", low=0, high=1, whole=False),
+        describe=lambda i: f"best of {i + 1}: {format_percent(curve[i].gold)} right",
+    )

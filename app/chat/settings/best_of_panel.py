@@ -1,0 +1,160 @@
+"""Replies that are the best of several: how many are drawn, and which reward model chooses."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, Signal, Slot
+from PySide6.QtGui import QShowEvent, QStandardItemModel
+from PySide6.QtWidgets import QComboBox, QWidget
+
+from app.kit.basics import column, label
+from app.kit.forms.slider_row import SliderRow
+from app.kit.labels import ElidedCombo
+from app.kit.theme import SPACE
+from app.session.best_of import BestOf, RewardModelInfo, reward_models
+from app.session.session import Session
+from app.worker.background import LatestTask
+from models.number_words import format_count
+
+MAX_REPLIES = 64
+_N_TIP = (
+    "Best-of-n: so many replies are drawn to each message, and the one that the reward model scores highest is shown. "
+    "1 = off."
+)
+_NONE = "Choose a reward model"
+_ABOUT = "Draws several replies, and shows the one that a reward model likes best. All stay with the message."
+_HOW = "Drawn at temperature 1 from all tokens: of the settings above, only max length and seed count."
+_NO_MODEL = "No reward model yet: train one from pairs of replies (Training, “Learn from pairs: a reward model”)."
+_NOT_THIS = "Only a chat model that is a decoder draws several replies."
+_OTHERS = "All reward models here have another tokenizer than this model: train one from it."
+_GONE = "The reward model “{name}” is no longer in the library: choose another one."
+
+
+class BestOfPanel(QWidget):
+    """Edits a `BestOf` for the open model.
+
+    Signals:
+        changed(): another number, or another reward model, was chosen.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._models: list[RewardModelInfo] | None = None  # None before they were listed
+        self._is_stale, self._gone = True, ""
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_listed)
+        self._task.failed.connect(session.notices.fail)
+        self.number = SliderRow("Replies drawn", _N_TIP, 1, MAX_REPLIES, power=2.0, zero_text="1 (off)")
+        self.choice: QComboBox = ElidedCombo()
+        self.choice.setAccessibleName("Reward model")
+        self.choice.setPlaceholderText(_NONE)
+        self.choice.setToolTip("Which of your reward models chooses the best reply")
+        self.choice.setMinimumContentsLength(12)
+        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.about = label(_ABOUT, "caption", wrap=True)
+        self.problem = label("", "error", wrap=True)
+        self.setLayout(column(self.about, self.choice, self.number, self.problem, spacing=SPACE))
+        self.number.changed.connect(self._on_edited)
+        self.choice.activated.connect(self._on_edited)
+        session.chat.model_changed.connect(self._on_model)
+        session.runs.changed.connect(self._on_runs)
+        self._show()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the reward models are being listed."""
+        return self._task.busy
+
+    @property
+    def best_of(self) -> BestOf | None:
+        """What is chosen; None for one reply, and where the open model cannot draw several."""
+        run_id, n = self.choice.currentData(), int(self.number.value)
+        if not self._can_draw or n < 2 or not run_id:
+            return None
+        return BestOf(run_id=str(run_id), name=self.choice.currentText(), n=n)
+
+    @property
+    def _can_draw(self) -> bool:
+        model = self._session.chat.model
+        return model is not None and model.is_chat_model and model.config.topology == "decoder-only"
+
+    @Slot()
+    def _on_edited(self) -> None:
+        self._gone = ""
+        if self.best_of is None:
+            self._session.chat.release_reward_model()
+        self._show()
+        self.changed.emit()
+
+    # -- Which there are -----------------------------------------------------------------------------------------------
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._is_stale:
+            self._list()
+
+    @Slot()
+    def _on_model(self) -> None:
+        self._session.chat.release_reward_model()
+        self._on_runs()
+        self._show()
+
+    @Slot()
+    def _on_runs(self) -> None:
+        self._is_stale = True
+        if self.isVisible() or self.best_of is not None:
+            self._list()
+
+    def _list(self) -> None:
+        tokenizer = self._session.chat.tokenizer
+        if not self._can_draw or tokenizer is None:
+            return
+        self._is_stale = False
+        runs = self._session.runs.list()
+        self._task.ask(lambda: reward_models(runs, tokenizer.to_str()))
+
+    @Slot(object)
+    def _on_listed(self, found: list[RewardModelInfo]) -> None:
+        chosen, name = self.choice.currentData(), self.choice.currentText()
+        self._models = found
+        with QSignalBlocker(self.choice):
+            self.choice.clear()
+            for each in found:
+                self.choice.addItem(f"{each.name} ({each.problem})" if each.problem else each.name, each.run_id)
+            items = self.choice.model()
+            assert isinstance(items, QStandardItemModel)
+            for i, each in enumerate(found):
+                items.item(i).setEnabled(not each.problem)
+            usable = [each.run_id for each in found if not each.problem]
+            stays = chosen in usable
+            # The only one needs no choice; one that is gone is not replaced silently.
+            first = usable[0] if chosen is None and len(usable) == 1 else None
+            self.choice.setCurrentIndex(self.choice.findData(chosen if stays else first) if stays or first else -1)
+        if chosen is not None and not stays:
+            self._gone = "" if chosen in [each.run_id for each in found] else name
+            self._session.chat.release_reward_model()
+            self.changed.emit()
+        self._show()
+
+    @Slot()
+    def _show(self) -> None:
+        can_draw, found = self._can_draw, self._models or []
+        can_score = any(not each.problem for each in found)
+        is_on = self.best_of is not None
+        self.choice.setEnabled(can_draw and can_score)
+        self.number.setEnabled(can_draw and can_score)
+        if not can_draw and self._session.chat.model is not None:
+            words = _NOT_THIS
+        elif can_draw and self._models is not None and not can_score:
+            words = _OTHERS if found else _NO_MODEL
+        else:
+            words = _HOW if is_on else _ABOUT
+        self.about.setText(words)
+        n = int(self.number.value)
+        problem = _GONE.format(name=self._gone) if self._gone else ""
+        if not problem and can_draw and can_score and n > 1 and not self.choice.currentData():
+            problem = f"{_NONE} that picks the best of {format_count(n, 'reply', 'replies')}."
+        self.problem.setText(problem)
+        self.problem.setVisible(bool(problem))

@@ -1,0 +1,95 @@
+"""Replies that are the best of several, by a reward model of the library: which there are, and how one is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from app.session.candidates import Candidate, candidate_path, loaded_candidate
+from app.session.models_in_memory import ModelsInMemory
+from models.events import Event
+from models.library.library import Library, RunInfo
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from models.alignment.reward_model import RewardModel
+    from models.architecture.transformer import AnyModel
+
+REWARD_MODEL = "Reward model"
+"""The user of the reward model among the models in memory."""
+
+
+class BestOf(NamedTuple):
+    """A reply is the best of n, by the reward model of a run, which is called `name`."""
+
+    run_id: str
+    name: str
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardModelInfo:
+    """A reward model of the library; `problem`: why it cannot score what the open model writes, in a few words."""
+
+    run_id: str
+    name: str
+    problem: str = ""
+
+
+def reward_models(runs: list[RunInfo], tokenizer: str) -> list[RewardModelInfo]:
+    """The reward models among runs, those that can be used first. Reads their files: call it in the background.
+
+    tokenizer: of the open model, as `Tokenizer.to_str` has it.
+    """
+    found = []
+    for info in runs:
+        if info.has_model and is_reward_model(info.folder):
+            is_same = _tokenizer_of(info.folder) == tokenizer
+            problem = "" if is_same else "another tokenizer"
+            found.append(RewardModelInfo(run_id=info.id, name=info.name, problem=problem))
+    return sorted(found, key=lambda model: bool(model.problem))
+
+
+def is_reward_model(folder: Path) -> bool:
+    """Whether the model of a run gives a text one score, and reads it as a decoder does."""
+    from models.runs.run_folder import RunFolder
+
+    try:
+        config = RunFolder.open(folder).spec.model
+    except ValueError:
+        return False
+    return (config.topology, config.head, config.n_label) == ("decoder-only", "sequence", 1)
+
+
+def _tokenizer_of(folder: Path) -> str:
+    from models.tokenizers.store import read_tokenizer
+
+    try:
+        return str(read_tokenizer(folder / "tokenizer.json").to_str())
+    except ValueError:
+        return ""
+
+
+def loaded_reward_model(
+    library: Library, models: ModelsInMemory, info: RunInfo, model: AnyModel, tokenizer: Tokenizer, device: str
+) -> Generator[Event, None, RewardModel]:
+    """Worker's thread: the reward model of a run, which is kept for the next reply. Yields events of loading.
+
+    Args:
+        model, tokenizer: of the one whose replies it is to score.
+
+    Raises:
+        ValueError: where it is no reward model, or cannot score what that model writes.
+    """
+    from models.alignment.reward_model import RewardModel, check_reward_model
+    from models.runs.run_folder import RunFolder
+
+    run = RunFolder.open(info.folder)
+    path = candidate_path(run, Candidate(info.id))
+    models.release(REWARD_MODEL, but=(path,))
+    loaded = yield from loaded_candidate(library, models, REWARD_MODEL, run, path, device)
+    check_reward_model(loaded.model.config, loaded.tokenizer, model.config, tokenizer, run.name)
+    return RewardModel(model=loaded.model)
