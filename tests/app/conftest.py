@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
+from app.session import device
 from app.session.session import Session
 from app.worker.worker import Worker
 from models.data.tiny_world import corpus
@@ -29,6 +30,14 @@ from models.training.prepare import prepare_run
 from tests.app.heard import Heard
 from tests.models.tasks.small_tasks import make_dataset, make_task_spec
 from tests.models.training.support import train
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_behind_windows() -> Iterator[None]:
+    """Windows that load torch compute with one thread, too, unless another number is chosen."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device, "automatic_threads", lambda: 1)
+        yield
 
 
 class PatientBot(QtBot):

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _LABEL = (1 << 31) | 0xFF
 _VALUE = (1 << 31) - 1
@@ -27,37 +30,50 @@ def read_charsmap(blob: bytes) -> dict[str, str]:
     """
     if not blob:
         return {}
+    import numpy as np  # not needed by the child processes that read other tokenizers, which should start soon
+
     size = struct.unpack_from("<I", blob)[0] if len(blob) >= 4 else 0
     if not size or size % 4 or 4 + size > len(blob):
         raise ValueError("a table that is cut off")
-    units = struct.unpack_from(f"<{size // 4}I", blob, 4)
+    units = np.frombuffer(blob, "<u4", size // 4, offset=4).astype(np.int64)
     texts = blob[4 + size :]
     found: dict[str, str] = {}
-    children: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for index, unit in enumerate(units):
-        label = unit & _LABEL
-        if 0 < label < 256:  # else nothing, or a value
-            children[index ^ label].append((label, index))
-    waiting = [(_offset(units[0]), b"")]
-    n_visits = 0
-    while waiting:
-        index, key = waiting.pop()
-        n_visits += 1
-        if n_visits > _MAX_VISITS or len(key) > _MAX_KEY_BYTES:  # a damaged array may have cycles
+    labels = units & _LABEL
+    children = np.flatnonzero((labels > 0) & (labels < 256))  # the others are nothing, or values
+    parents = children ^ labels[children]
+    order = np.argsort(parents, kind="stable")
+    children, parents = children[order], parents[order]
+    offsets = (units >> 10) << ((units & 1 << 9) >> 6)
+    is_key = units >> 8 & 1 == 1
+    nodes, n_visits = offsets[:1], 1
+    keys = np.empty((1, 0), np.uint8)
+    while len(nodes):  # all nodes of one depth, and the bytes that lead to them
+        begin, end = np.searchsorted(parents, nodes, "left"), np.searchsorted(parents, nodes, "right")
+        counts = end - begin
+        n_visits += int(counts.sum())
+        if n_visits > _MAX_VISITS or keys.shape[1] >= _MAX_KEY_BYTES:  # a damaged array may have cycles
             raise ValueError("a table that does not end")
-        for byte, child in children.get(index, ()):
-            target, longer = child ^ _offset(units[child]), key + bytes([byte])
-            if units[child] >> 8 & 1:
-                if target >= len(units):
-                    raise ValueError("a table that leads nowhere")
-                start = units[target] & _VALUE
-                found[longer.decode()] = texts[start : texts.index(b"\0", start, start + _MAX_TEXT_BYTES)].decode()
-            waiting.append((target, longer))
+        among = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)
+        below = children[np.repeat(begin, counts) + among]
+        keys = np.hstack([np.repeat(keys, counts, axis=0), labels[below, None].astype(np.uint8)])
+        nodes, ends = below ^ offsets[below], is_key[below]
+        if (nodes[ends] >= len(units)).any():
+            raise ValueError("a table that leads nowhere")
+        found.update(zip(_split(keys[ends]), _texts_at(texts, units[nodes[ends]] & _VALUE), strict=True))
     return found
 
 
-def _offset(unit: int) -> int:
-    return (unit >> 10) << ((unit & (1 << 9)) >> 6)
+def _split(keys: np.ndarray) -> Iterator[str]:
+    """Each row of bytes as text."""
+    joined, n = keys.tobytes(), keys.shape[1]
+    return (joined[i : i + n].decode() for i in range(0, len(joined), n))
+
+
+def _texts_at(texts: bytes, starts: np.ndarray) -> Iterator[str]:
+    """The text that begins at each of these bytes; many keys have the same one."""
+    begins: list[int] = starts.tolist()
+    known = {start: texts[start : texts.index(b"\0", start, start + _MAX_TEXT_BYTES)].decode() for start in set(begins)}
+    return map(known.__getitem__, begins)
 
 
 def replace_longest(rules: Mapping[str, str], text: str, longest: int) -> str:

@@ -12,7 +12,7 @@ import random
 import sys
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
 from tokenizers import Regex, normalizers
@@ -47,10 +47,12 @@ def replacement_steps(rules: Mapping[str, str], symbols: Sequence[str] = ()) -> 
     several = [key for key in rules if len(key) > 1]
     nfc = normalizers.NFC()
     table = str.maketrans(single)
-    composed = _each(nfc, [key.translate(table) for key in several])
+    table.pop(ord(_APART), None)  # it stands between the keys
+    composed = _each(lambda text: nfc.normalize_str(text.translate(table)), several)
     odd = [key for key, text in zip(several, composed, strict=True) if text != rules[key]]
     regular = set(several).difference(odd)
-    if len(odd) > _MAX_IRREGULAR or not _is_regular(regular):
+    followers = _followers(regular)
+    if len(odd) > _MAX_IRREGULAR or not _is_regular(followers):
         return None
     steps: list[normalizers.Normalizer] = [
         normalizers.Replace(key, rules[key]) for key in sorted(odd, key=len, reverse=True)
@@ -60,9 +62,9 @@ def replacement_steps(rules: Mapping[str, str], symbols: Sequence[str] = ()) -> 
         steps.append(normalizers.Replace(Regex(f"(?<={ends})(?=[^{_NEVER_JOINS}])"), _APART))
     kept = {key: text for key, text in single.items() if text}
     dropped = [key for key, text in single.items() if not text]
-    later = _class({c for key in regular for c in key[1:]}) if regular else f"[^{_NEVER_JOINS}]"
+    later = _class(set().union(*followers.values())) if regular else f"[^{_NEVER_JOINS}]"
     if regular:
-        steps.append(normalizers.Replace(Regex(_boundary_pattern(regular)), _APART))
+        steps.append(normalizers.Replace(Regex(_boundary_pattern(followers)), _APART))
     if kept:
         steps.append(normalizers.Replace(Regex(f"(?<={_class(kept)})(?={later})"), _ALONE))
         steps.append(normalizers.Precompiled(make_charsmap(kept)))
@@ -75,25 +77,34 @@ def replacement_steps(rules: Mapping[str, str], symbols: Sequence[str] = ()) -> 
     return steps if _are_equivalent(steps, {**rules, **keep}, [*single, *odd, *sorted(regular), *symbols]) else None
 
 
-def _is_regular(keys: set[str]) -> bool:
+def _followers(keys: Iterable[str]) -> dict[str, set[str]]:
+    """What stands before the last character of some key -> the last characters of such keys."""
+    followers: dict[str, set[str]] = defaultdict(set)
+    for key in keys:
+        followers[key[:-1]].add(key[-1])
+    return followers
+
+
+def _is_regular(followers: Mapping[str, set[str]]) -> bool:
     """Whether every prefix of a key is a key, and no first character of a key occurs later in one.
 
     Then a match does not depend on its context.
     """
-    firsts, later = {key[0] for key in keys}, {c for key in keys for c in key[1:]}
-    return firsts.isdisjoint(later) and all(key[:-1] in keys for key in keys if len(key) > 2)
+    later = set[str]().union(*followers.values())
+    return all(
+        beginning[0] not in later and (len(beginning) == 1 or beginning[-1] in followers.get(beginning[:-1], ()))
+        for beginning in followers
+    )
 
 
-def _boundary_pattern(keys: Iterable[str]) -> str:
+def _boundary_pattern(followers: Mapping[str, set[str]]) -> str:
     """A pattern for the positions before characters that could combine with the previous one, but not within a key."""
-    followers: dict[str, set[str]] = defaultdict(set)
-    for key in keys:
-        followers[key[:-1]].add(key[-1])
     beginnings: dict[tuple[int, frozenset[str]], set[str]] = defaultdict(set)
     for beginning, after in followers.items():
         beginnings[len(beginning), frozenset(after)].add(beginning)
     within = "|".join(
-        f"(?<={_any_of(words)}){_class(after)}" for (_, after), words in sorted(beginnings.items(), key=str)
+        f"(?<={_any_of(words)}){_class(after)}"
+        for (_, after), words in sorted(beginnings.items(), key=lambda each: (each[0][0], min(each[1])))
     )
     # The library fails on a replacement at the very start of a text.
     return rf"(?!\A)(?=[^{_NEVER_JOINS}])(?!{within})"
@@ -125,11 +136,10 @@ def _class(characters: Iterable[str]) -> str:
     return "[" + "".join(rf"\x{{{first:x}}}-\x{{{last:x}}}" for first, last in ranges) + "]"
 
 
-def _each(normalizer: normalizers.Normalizer, texts: Sequence[str], between: str = _APART) -> Iterator[str]:
-    """Normalise each text; `between` occurs in none of them."""
+def _each(change: Callable[[str], str], texts: Sequence[str], between: str = _APART) -> Iterator[str]:
+    """Normalise each text; `between` occurs in none of them, and stays as it is."""
     for i in range(0, len(texts), _BATCH_SIZE):  # the library holds the GIL meanwhile
-        joined: str = normalizer.normalize_str(between.join(texts[i : i + _BATCH_SIZE]))
-        yield from joined.split(between)
+        yield from change(between.join(texts[i : i + _BATCH_SIZE])).split(between)
 
 
 def _are_equivalent(steps: list[normalizers.Normalizer], rules: Mapping[str, str], keys: list[str]) -> bool:
@@ -140,7 +150,7 @@ def _are_equivalent(steps: list[normalizers.Normalizer], rules: Mapping[str, str
     trials = ["".join(chance.choices(alphabet, k=_TRIAL_LENGTH)) for _ in range(_N_TRIALS)]
     texts = [text for text in (*some, *_changed_by_nfc(), *trials) if _SEPARATOR not in text]
     longest = max(map(len, rules))
-    found = _each(normalizers.Sequence(steps), texts, _SEPARATOR)
+    found = _each(normalizers.Sequence(steps).normalize_str, texts, _SEPARATOR)
     return all(
         after == replace_longest(rules, text, longest)
         for text, after in itertools.zip_longest(texts, found, fillvalue="")

@@ -86,8 +86,13 @@ def test_the_number_of_threads(
     window: MainWindow, preferences: PreferencesWindow, library: Library, until: Until
 ) -> None:
     assert box(preferences, "Threads").currentText() == f"Automatic ({automatic_threads()})"
-    pick(box(preferences, "Threads"), "1")
     seen: list[str] = []
+
+    def set_three() -> Iterator[Notice]:
+        import torch
+
+        torch.set_num_threads(3)
+        yield from ()
 
     def ask() -> Iterator[Notice]:
         import torch
@@ -95,6 +100,8 @@ def test_the_number_of_threads(
         yield Notice(sentence=str(torch.get_num_threads()))
 
     session = window.session
+    session.worker.submit(Job("three", set_three, INTERACTIVE))
+    pick(box(preferences, "Threads"), "1")
     session.worker.job_events.connect(lambda job, events: seen.extend(e.sentence for e in events if job.name == "ask"))
     done: list[str] = []
     session.worker.job_finished.connect(lambda job: done.append(job.name))

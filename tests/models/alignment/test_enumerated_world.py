@@ -13,6 +13,7 @@ from torch import Tensor
 
 from models.alignment.advantages import gae, group_advantages
 from models.alignment.losses import dpo_loss, kl_estimate, policy_loss
+from models.training.optim import AdamW
 
 END, N_TOKENS, LONGEST = 2, 3, 3
 REPLIES = [
@@ -160,7 +161,7 @@ def distance(policy: Tensor) -> float:
 
 def trained(loss: Callable[[Tensor], Tensor], n_steps: int, lr: float) -> Tensor:
     policy = REFERENCE.clone().requires_grad_()
-    optimizer = torch.optim.Adam([policy], lr=lr)
+    optimizer = AdamW([policy], lr=lr, weight_decay=0.0)
     for step in range(n_steps):
         optimizer.param_groups[0]["lr"] = lr * (1 - step / n_steps)
         optimizer.zero_grad()

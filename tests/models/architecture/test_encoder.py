@@ -13,6 +13,7 @@ from torch import Tensor
 from models.architecture.transformer import Encoder
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
+from models.training.optim import AdamW
 
 V, T = 61, 10
 PLAIN = ModelConfig(topology="encoder-only")
@@ -135,7 +136,7 @@ def test_hidden_tokens_are_learned_by_heart(name: str) -> None:
     generator = torch.Generator().manual_seed(2)
     ids = torch.randint(1, V, (4, T), generator=generator)
     hidden = torch.rand(4, T, generator=generator) < 0.3
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3, fused=True)
+    optimizer = AdamW(model.parameters(), lr=5e-3, weight_decay=0.0, fused=True)
     for _ in range(300):
         loss = F.cross_entropy(model(torch.where(hidden, 0, ids))[hidden], ids[hidden])
         optimizer.zero_grad()

@@ -15,6 +15,7 @@ from models.architecture.trace import Trace
 from models.architecture.transformer import EncoderDecoder
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
+from models.training.optim import AdamW
 
 V, S, T = 61, 9, 7
 PLAIN = ModelConfig(topology="encoder-decoder")
@@ -189,7 +190,7 @@ def test_copying_a_text_is_learned_by_heart(name: str, source: Tensor) -> None:
     model = make_model(name, init_std=0.02, dropout=0.0).float().train()
     start = torch.zeros(3, 1, dtype=torch.long)
     target = torch.cat((start, source[:, :-1]), dim=1)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2, fused=True)
+    optimizer = AdamW(model.parameters(), lr=1e-2, weight_decay=0.0, fused=True)
     for _ in range(300):
         loss = F.cross_entropy(model(source, target).flatten(0, 1), source.flatten())
         optimizer.zero_grad()

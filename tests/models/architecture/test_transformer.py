@@ -15,6 +15,7 @@ from models.architecture.transformer import Decoder
 from models.recipes.quickstart import TEXT_MODEL, TINY_WORLD_MODEL
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
+from models.training.optim import AdamW
 
 V, T = 61, 12
 CONFIGS = {
@@ -151,7 +152,7 @@ def test_an_untrained_model_knows_nothing(name: str) -> None:
 def test_one_batch_is_learned_by_heart(name: str) -> None:
     model = make_model(name, init_std=0.02, dropout=0.0).float().train()
     ids = torch.randint(0, V, (4, T + 1), generator=torch.Generator().manual_seed(2))
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2, fused=True)
+    optimizer = AdamW(model.parameters(), lr=1e-2, weight_decay=0.0, fused=True)
     for _ in range(100):
         loss = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
         optimizer.zero_grad()

@@ -18,6 +18,7 @@ from models.inspect.attention import read_attention, read_window
 from models.inspect.attention_maps import MAX, MEAN, StackMaps, pool, pooled_to, with_aggregates
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
+from models.training.optim import AdamW
 
 V = 40
 SMALL = {"vocab_size": V, "context_length": 64, "d_model": 32, "n_head": 4, "n_layer": 2, "d_ff": 48, "init_std": 0.3}
@@ -238,7 +239,7 @@ def test_a_model_that_was_trained_to_copy_has_induction_heads() -> None:
     )
     model, others, text, length = build_model(config), range(1, 24), (0, 1, 2, 3), 10
     (before,) = result_of(read_attention(model, text, random_ids=others))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
+    optimizer = AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
     generator = torch.Generator().manual_seed(0)
     for _ in range(150):
         random = torch.rand(16, 23, generator=generator).argsort(dim=1)[:, :length] + 1

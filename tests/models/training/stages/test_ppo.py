@@ -39,13 +39,20 @@ from tests.models.training.support import final_weights, fork, make_run, result_
 Reward = Callable[[Callable[[str], float]], None]
 
 
-@pytest.fixture
-def scorer(library: Library, parent: RunFolder) -> RunFolder:
-    """A reward model that likes the letter a."""
+@pytest.fixture(scope="module")
+def trained_scorer(tmp_path_factory: pytest.TempPathFactory, trained_at_once: Callable[..., RunFolder]) -> RunFolder:
+    """A reward model that likes the letter a, trained once."""
+    library = Library(tmp_path_factory.mktemp("scorer"))
     make_pairs(library)
-    run = run_of(library, parent, {"stage": "reward"}, "pairs", steps=20)
+    run = run_of(library, trained_at_once(CONFIG, steps=6), {"stage": "reward"}, "pairs", steps=20)
     train(run, library)
     return run
+
+
+@pytest.fixture
+def scorer(library: Library, trained_scorer: RunFolder) -> RunFolder:
+    """A copy of it in the library."""
+    return RunFolder.open(shutil.copytree(trained_scorer.folder, library.runs / trained_scorer.id))
 
 
 def test_what_is_rewarded_becomes_likelier(library: Library, parent: RunFolder, reward: Reward) -> None:
