@@ -20,7 +20,7 @@ from models.recipes.alignment.demonstration import Bar, check_can_reply, load_ch
 from models.settings.run_spec import DataSpec, RunSpec
 
 NAME = "refuse"
-_BATCH, _RATE = 20, 1e-3
+_BATCH, _RATE = 5, 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,36 +105,43 @@ def refuse(
     seconds: dict[str, float] = {}
     models: dict[str, str] = {"base": base}
     began = time.perf_counter()
-    reports["base"] = yield from _measure(library, base, world_seed, device, n_each)
+    reports["base"] = yield from measure_safety(library, base, world_seed, device, n_each)
     seconds["base"] = time.perf_counter() - began
     for name, lesson in LESSONS.items():
         began = time.perf_counter()
-        spec = _spec(lesson, models[lesson.start], seed, world_seed, library)
+        spec = lesson_spec(library, lesson, models[lesson.start], seed, world_seed)
         run = yield from train_stage(library, spec, device)
         models[name] = run.id
-        reports[name] = yield from _measure(library, run.id, world_seed, device, n_each)
+        reports[name] = yield from measure_safety(library, run.id, world_seed, device, n_each)
         seconds[name] = time.perf_counter() - began
     runs = {name: model for name, model in models.items() if name != "base"}
     return RefuseResult(base=base, seed=seed, reports=reports, runs=runs, seconds=seconds)
 
 
-def _spec(lesson: Lesson, parent: str, seed: int, world_seed: int, library: Library) -> RunSpec:
+def lesson_spec(library: Library, lesson: Lesson, parent: str, seed: int, world_seed: int) -> RunSpec:
+    """The run of a lesson, from the weights of `parent`."""
     data = DataSpec(source="tiny-world", seed=world_seed)
     if lesson.dataset:
         data = DataSpec(source="dataset", dataset=f"Tiny World {world_seed}, {lesson.dataset}", task="chat")
+    return fine_tuning(library, lesson.title, parent, data, lesson.steps, seed)
+
+
+def fine_tuning(library: Library, title: str, parent: str, data: DataSpec, steps: int, seed: int) -> RunSpec:
+    """A run that imitates replies, from the weights of `parent`, at the batch size and rate of these lessons."""
     train = {
         "lr": _RATE,
         "schedule": "linear",
         "batch_size": _BATCH,
-        "steps": lesson.steps,
+        "steps": steps,
         "seed": seed,
         "eval_interval": 0,
-        "checkpoint_interval": lesson.steps,
+        "checkpoint_interval": steps,
     }
-    return stage_spec(library, lesson.title, parent, data, train)
+    return stage_spec(library, title, parent, data, train)
 
 
-def _measure(
+def measure_safety(
     library: Library, model: str, world_seed: int, device: str, n_each: int
 ) -> Generator[Event, None, SafetyReport]:
+    """The suite's questions, asked of a run or a path."""
     return (yield from evaluate_safety(*load_chat_model(library, model, device), World(world_seed), n_each))
