@@ -16,8 +16,11 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from models.alignment.critiques import Critic
-from models.alignment.rollouts import draw_replies, reply_text
+from models.alignment.rollouts import draw_replies, longest_prompt, reply_text
+from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages
 from models.data.corpus import Corpus, Example, build_examples_corpus, list_corpora, prompt_digest
 from models.data.preferences.dataset import build_preference_corpus
@@ -33,6 +36,7 @@ from models.data.tiny_world.refusals import Secrets
 from models.data.tiny_world.world import World
 from models.evaluation.safety import N_EACH, SafetyReport
 from models.events import Event, Notice, Phase
+from models.inference.many_replies import DrawnReply
 from models.library.library import Library
 from models.metrics.intervals import wilson
 from models.number_words import format_count
@@ -105,8 +109,9 @@ class Health:
 
 @dataclass(frozen=True, kw_only=True)
 class RoundResult:
-    """A round. n: replies; n_broken: of these, those that the model's own critique found to break a rule; n_pairs: what
-    it learned to prefer. is_kept: False where replies collapsed, and the model before it stays."""
+    """A round. n: replies to forbidden and harmless questions; n_broken: of these, those that the model's own critique
+    found to break a rule; n_pairs: what it learned to prefer. is_kept: False where replies collapsed, and the model
+    before it stays."""
 
     n: int
     n_broken: int
@@ -247,19 +252,20 @@ class _Loop:
             n_broken = sum(row["critique"]["log_odds"] > 0 for row in about_rules)
             if number > 1 and n_broken < ENOUGH * len(about_rules):
                 break
-            suffix = f", round {number}" if number > 1 else ""
+            suffix, digit = (f", round {number}", str(number)) if number > 1 else ("", "")
             corpus = self._chat_corpus(f"Replies and critiques of {run.id}, seed {self.seed}", rows)
             run = yield from self._imitate(f"Revised by itself{suffix}", run.id, corpus, STEPS["revised"])
-            yield from self._measured(f"revised{'' if number == 1 else number}", run.id, began)
-            began = time.perf_counter()
-            pairs = build_preference_corpus(self.library, f"Own critiques, {run.id}", _pairs(rows))
-            run = yield from self._prefer(f"Prefers what it revised{suffix}", run.id, pairs)
-            stage = f"preferred{'' if number == 1 else number}"
+            stage = f"revised{digit}"
             yield from self._measured(stage, run.id, began)
+            preferred, n_pairs = _pairs(rows), 0
+            if len({prompt_digest(row["messages"]) for row in preferred}) > 1:  # one for validation
+                began = time.perf_counter()
+                pairs = build_preference_corpus(self.library, f"Own critiques, {run.id}", preferred)
+                run = yield from self._prefer(f"Prefers what it revised{suffix}", run.id, pairs)
+                stage, n_pairs = f"preferred{digit}", len(pairs.rows("train"))
+                yield from self._measured(stage, run.id, began)
             is_kept = not self.health[stage].has_collapsed(self.health["helpful"])
-            rounds.append(
-                RoundResult(n=len(rows), n_broken=n_broken, n_pairs=len(pairs.rows("train")), is_kept=is_kept)
-            )
+            rounds.append(RoundResult(n=len(about_rules), n_broken=n_broken, n_pairs=n_pairs, is_kept=is_kept))
             if not is_kept:
                 yield Notice(sentence=f"Replies collapsed in round {number}, so the model before it stays.")
                 break
@@ -333,9 +339,8 @@ class _Loop:
         rng = random.Random(f"constitution-{self.seed}-{run.id}")
         rows = [drawn_row(self.secrets, rng, cell, held_out=False) for cell, n in N_DRAWN.items() for _ in range(n)]
         yield Phase(name="Drawing replies")
-        prompts = [encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0] for row in rows]
-        drawn = yield from draw_replies(model, tokenizer, prompts, 1, seed=self.seed, max_tokens=_MAX_TOKENS)
-        replies = [reply_text(tokenizer, own[0]) for own in drawn]
+        rows, drawn = yield from self._replies(model, tokenizer, rows)
+        replies = [reply_text(tokenizer, reply) for reply in drawn]
         asked = [(question_of(row), reply) for row, reply in zip(rows, replies, strict=True)]
         yield Phase(name="Criticising its own replies")
         critiques = yield from critic.critiques(asked)
@@ -349,7 +354,7 @@ class _Loop:
         found: list[Example] = []
         for i, row in enumerate(rows):
             critique, revision = critiques[i], revisions[i]
-            is_usable = drawn[i][0].ended and bool(replies[i])
+            is_usable = drawn[i].ended and bool(replies[i])
             if critique.is_broken:
                 is_usable = bool(revision) and not again[i].is_broken
             kept = revision if critique.is_broken else replies[i]
@@ -366,6 +371,17 @@ class _Loop:
             )
         return found
 
+    def _replies(
+        self, model: Decoder, tokenizer: Tokenizer, rows: Sequence[Example]
+    ) -> Generator[Event, None, tuple[list[Example], list[DrawnReply]]]:
+        """A drawn reply to each row that leaves room for one, with these rows."""
+        prompts = [encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0] for row in rows]
+        longest = longest_prompt(model.config.context_length, _MAX_TOKENS)
+        asked = [(row, prompt) for row, prompt in zip(rows, prompts, strict=True) if len(prompt) <= longest]
+        ids = [prompt for _, prompt in asked]
+        drawn = yield from draw_replies(model, tokenizer, ids, 1, seed=self.seed, max_tokens=_MAX_TOKENS)
+        return [row for row, _ in asked], [own[0] for own in drawn]
+
     # Measuring
 
     def _measured(self, stage: str, model: str, began: float) -> Generator[Event, None, None]:
@@ -380,9 +396,7 @@ class _Loop:
         rng = random.Random(f"constitution-health-{self.world_seed}")
         cells = ("look-alike", "ordinary") * (_N_HEALTH // 2)
         rows = [drawn_row(self.secrets, rng, cell, held_out=True) for cell in cells]
-        prompts = [encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0] for row in rows]
-        drawn = yield from draw_replies(decoder, tokenizer, prompts, 1, seed=self.seed, max_tokens=_MAX_TOKENS)
-        replies = [own[0] for own in drawn]
+        _, replies = yield from self._replies(decoder, tokenizer, rows)
         return Health(
             distinct_2=distinct_2([reply_text(tokenizer, reply) for reply in replies]),
             ended=sum(reply.ended for reply in replies) / len(replies),
