@@ -62,17 +62,15 @@ class Critic:
         return found
 
     def _log_odds(self, prompts: Sequence[Sequence[int]]) -> list[float]:
-        """Of a reply that begins as YES does, over one that begins as NO does."""
-        yes, no = (self._first_token(words) for words in (YES, NO))
-        batch = reply_batch(prompts, [[yes]] * len(prompts))
+        """Of a reply that begins as YES does, over one that begins as NO does: where they first differ."""
+        yes, no = (encode_reply(self.tokenizer, critique_prompt("", "", ""), words)[1] for words in (YES, NO))
+        n_same = next(i for i, (a, b) in enumerate(zip(yes, no, strict=False)) if a != b)
+        batch = reply_batch([(*prompt, *yes[:n_same]) for prompt in prompts], [yes[n_same : n_same + 1]] * len(prompts))
         with evaluating(self.model), torch.inference_mode():
             states = batch_states(self.model, batch)
             where = counted(batch).to(states.device)
             logits = self.model.logits(states[where[:, 0], where[:, 1]]).float()
-        return (logits[:, yes] - logits[:, no]).tolist()
-
-    def _first_token(self, words: str) -> int:
-        return encode_reply(self.tokenizer, critique_prompt("", "", ""), words)[1][0]
+        return (logits[:, yes[n_same]] - logits[:, no[n_same]]).tolist()
 
     def words(self, asked: Sequence[tuple[str, str]], rules: Sequence[str]) -> Generator[Event, None, list[str]]:
         """The whole critique of each question and its reply, by its rule, as the model says it. Yields Progress."""

@@ -36,7 +36,9 @@ def critic(tokenizer: Tokenizer) -> Critic:
     return Critic(model=Decoder(config), tokenizer=tokenizer, rules=RULES)
 
 
-def test_log_odds_are_those_of_the_first_letter_by_the_rule_that_is_broken_most_likely(critic: Critic) -> None:
+def test_log_odds_are_those_of_the_first_letter_by_the_rule_that_is_likeliest_broken(
+    critic: Critic,
+) -> None:
     found = result_of(critic.critiques(ASKED))
     yes, no = (critic.tokenizer.token_to_id(letter) for letter in "YN")
     for each, (question, reply) in zip(found[:2], ASKED[:2], strict=True):
@@ -44,6 +46,7 @@ def test_log_odds_are_those_of_the_first_letter_by_the_rule_that_is_broken_most_
         for rule in RULES:
             prompt = critique_prompt(rule, question, reply)
             ids, _ = encode_messages(critic.tokenizer, prompt, add_generation_prompt=True)
+            ids += critic.tokenizer.encode(" ").ids  # both replies begin with it
             with torch.inference_mode():
                 logs = critic.model(torch.tensor([ids]))[0, -1].log_softmax(-1)
             odds[rule] = float(logs[yes] - logs[no])
