@@ -22,7 +22,7 @@ from models.number_words import format_percent
 from models.settings.tasks import TASKS
 
 if TYPE_CHECKING:
-    from models.evaluation.safety import Cell, SafetyReport
+    from models.evaluation.safety_report import Cell, SafetyReport
     from models.tasks.rows import Row
     from models.tasks.scoring import Evaluation, TaskRows
 

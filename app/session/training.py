@@ -143,6 +143,20 @@ class Training(QObject):
         state = TrainingState(name=recipe.title, recipe=recipe.name)
         return self._may_start() and self._notices.attempt(lambda: self.begin(state, make))
 
+    def start_demonstration(self, name: str, base: str, seed: int = 0, own: str = "") -> bool:
+        """Carry out a demonstration of alignment, with arguments as DemonstrationRun has them; whether it started."""
+        from models.recipes.alignment.table import DEMONSTRATIONS
+
+        device = self._device.name
+
+        def make() -> Iterator[Event]:
+            from models.recipes.alignment.running import DemonstrationRun
+
+            yield from self.drive(DemonstrationRun(self._library, name, base, seed=seed, own=own, device=device))
+
+        state = TrainingState(name=DEMONSTRATIONS[name].title, recipe=name)
+        return self._may_start() and self._notices.attempt(lambda: self.begin(state, make))
+
     def resume_run(self, run_id: str) -> bool:
         """Resume a paused, stopped or interrupted run from its last checkpoint; whether it started."""
         return self._may_start() and self._notices.attempt(lambda: self.begin_resumed(run_id))
@@ -174,6 +188,7 @@ class Training(QObject):
     def begin_resumed(self, run_id: str) -> None:
         """Resume a run from its last checkpoint; ValueError if it is gone or damaged."""
         from models.library.run_record import checkpoint_step
+        from models.recipes.alignment.results import read_stage_mark
         from models.recipes.tasks.results import read_mark
         from models.runs.run_folder import RunFolder
 
@@ -183,22 +198,23 @@ class Training(QObject):
         self.history.is_loading = True
 
         def make() -> Iterator[Event]:
+            from models.recipes.alignment.running import DemonstrationRun
             from models.recipes.tasks.running import TaskRun
             from models.training.trainer import Trainer
 
             yield HistoryCut(history=RunHistory.read(run))  # shown while the model is being prepared
             reopened = RunFolder.open(info.folder)
-            task = TaskRun.resumed(self._library, reopened, device=device)
-            source = Trainer(reopened, self._library, device=device) if task is None else task
+            resumed = (kind.resumed(self._library, reopened, device=device) for kind in (TaskRun, DemonstrationRun))
+            source = next(filter(None, resumed), None) or Trainer(reopened, self._library, device=device)
             with contextlib.closing(self.drive(source)) as events:
                 for event in events:
-                    if isinstance(event, RunStarted):  # no row has been added since the cut
+                    if isinstance(event, RunStarted) and event.run_id == run_id:  # no row was added since the cut
                         yield HistoryCut(history=RunHistory.read(reopened))
                     yield event
 
         checkpoint = run.latest_checkpoint()
         saved_step = checkpoint_step(checkpoint) if checkpoint is not None else None
-        mark = read_mark(run.folder)
+        mark = read_mark(run.folder) or read_stage_mark(run.folder)
         recipe = mark.name if mark is not None else ""
         state = TrainingState(name=info.name, run_id=run.id, saved_step=saved_step, recipe=recipe)
         self.begin(state, make, keep_history=True)
@@ -228,7 +244,7 @@ class Training(QObject):
         self.changed.emit()
 
     def drive(self, source: Any) -> Generator[Event, None, None]:
-        """Worker's thread: run `source`, a Trainer, a QuickStart or a TaskRun, and yield its events."""
+        """Worker's thread: run `source`, a Trainer or what has one at times as its `trainer`, and yield its events."""
         job = self._job
         assert job is not None
         self._source = source

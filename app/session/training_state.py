@@ -17,7 +17,8 @@ class TrainingState:
     outcome: the run's own status when training ended; a quick start still evaluates after that.
     elapsed_s: seconds of training without pauses; None before the first step of this launch.
     files: the text files of a quick start; () for Tiny World.
-    recipe: the name of the recipe (models.recipes.tasks) that is carried out, "" for none; it may train several runs.
+    recipe: the name of the recipe or demonstration (models.recipes) that is carried out, "" for none; it may train
+    several runs.
     """
 
     name: str

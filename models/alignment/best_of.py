@@ -24,16 +24,18 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class BestOfPoint:
-    """What the best of n replies is worth on average. kl: nats, at most (arXiv:2401.01879)."""
+    """What the best of n replies is worth on average. kl: nats, at most (arXiv:2401.01879). gold_error: the standard
+    error of `gold` over prompts, 0 of one prompt."""
 
     n: int
     proxy: float
     gold: float
     kl: float
+    gold_error: float = 0.0
 
     def to_dict(self) -> dict[str, float]:
         """JSON-able."""
-        return {"n": self.n, "proxy": self.proxy, "gold": self.gold, "kl": self.kl}
+        return {"n": self.n, "proxy": self.proxy, "gold": self.gold, "gold_error": self.gold_error, "kl": self.kl}
 
 
 def best_of_curve(proxy: Sequence[Sequence[float]], gold: Sequence[Sequence[float]]) -> list[BestOfPoint]:
@@ -48,13 +50,17 @@ def best_of_curve(proxy: Sequence[Sequence[float]], gold: Sequence[Sequence[floa
     assert proxies.shape == golds.shape
     assert proxies.ndim == 2
     ranked = [_ranked(*rows) for rows in zip(proxies, golds, strict=True)]
-    of_proxy, of_gold = (np.mean([pair[i] for pair in ranked], axis=0) for i in range(2))
-    total = proxies.shape[1]
+    of_proxy, of_gold = (np.stack([pair[i] for pair in ranked]) for i in range(2))  # (P, N)
+    n_prompts, total = proxies.shape
     points = []
     for n in (1 << power for power in range(total.bit_length())):
         weights = _chosen(n, total)
+        proxy_of, gold_of = of_proxy @ weights, of_gold @ weights  # (P)
+        error = float(gold_of.std(ddof=1)) / math.sqrt(n_prompts) if n_prompts > 1 else 0.0
         kl = math.log(n) - (n - 1) / n
-        points.append(BestOfPoint(n=n, proxy=float(weights @ of_proxy), gold=float(weights @ of_gold), kl=kl))
+        points.append(
+            BestOfPoint(n=n, proxy=float(proxy_of.mean()), gold=float(gold_of.mean()), kl=kl, gold_error=error)
+        )
     return points
 
 

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from app.commands.align.report import describe_constitution, describe_format, describe_outcome, describe_refusals
+from app.commands.align.report import describe
 from app.commands.common import UsageError, add_common, print_json
-from app.commands.progress import ProgressLine, drive
-from models.events import Event
+from app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from models.library.library import Library
 from models.number_words import capitalized
 
-if TYPE_CHECKING:
-    from models.recipes.alignment.constitution import ConstitutionResult
-    from models.recipes.alignment.demonstration import Bench
-    from models.recipes.alignment.refuse import RefuseResult
-    from models.runs.run_folder import RunFolder
-
-DONE = 0
+DONE, INTERRUPTED = 0, 130
 _DEMONSTRATIONS = {
     "format": "“Say it twice.”: a form of replies, learned from 1,000 examples, with and without old rows",
     "taught": "“I like stories that end happily and are short”: pairs, reward model, PPO, DPO; GRPO with the judge",
@@ -60,73 +52,28 @@ def run(args: argparse.Namespace) -> int:
     """Carry it out and print what came of it."""
     if args.n < 3 or args.seed < 0:
         raise UsageError("--n must be at least 3, and --seed at least 0.")
+    from models.data.tiny_world.constitution import parse_rules
+    from models.recipes.alignment.running import DemonstrationRun
     from models.runs.run_folder import RunFolder
 
     library = Library()
     base = RunFolder.open(library.find_run(args.base) if args.base else _newest(library))
-    demonstrate, describe = _WAYS[args.what]
-    with ProgressLine(as_json=args.json) as line:
-        found = drive(demonstrate(library, base, args), line)
+    own = args.preferences if args.what == "taught" else ""
+    has_rules = args.what == "constitution" and args.rules is not None
+    rules = parse_rules(_text_of(args.rules)) if has_rules else ()
+    demonstration = DemonstrationRun(
+        library, args.what, base.id, seed=args.seed, own=own, rules=rules, n_each=args.n, device=args.device
+    )
+    with ProgressLine(as_json=args.json) as line, stop_on_interrupt(demonstration.request_stop):
+        drive(demonstration.events(), line)
+    found = demonstration.result
+    if found is None:
+        return INTERRUPTED
     if args.json:
         print_json(found.to_dict())
     else:
         print(describe(found))
     return DONE
-
-
-def _refuse(library: Library, base: RunFolder, args: argparse.Namespace) -> Generator[Event, None, RefuseResult]:
-    from models.recipes.alignment.refuse import refuse
-
-    return refuse(library, base.id, **_settings(base, args))
-
-
-def _constitution(
-    library: Library, base: RunFolder, args: argparse.Namespace
-) -> Generator[Event, None, ConstitutionResult]:
-    from models.data.tiny_world.constitution import RULES, parse_rules
-    from models.recipes.alignment.constitution import constitution
-
-    rules = RULES if args.rules is None else parse_rules(_text_of(args.rules))
-    return constitution(library, base.id, rules=rules, **_settings(base, args))
-
-
-def _taught(library: Library, base: RunFolder, args: argparse.Namespace) -> Generator[Event, None, Any]:
-    from models.recipes.alignment.taught import taught
-
-    return taught(_bench(library, base, args), args.preferences)
-
-
-def _goodhart(library: Library, base: RunFolder, args: argparse.Namespace) -> Generator[Event, None, Any]:
-    from models.recipes.alignment.goodhart import goodhart
-
-    return goodhart(_bench(library, base, args))
-
-
-def _format(library: Library, base: RunFolder, args: argparse.Namespace) -> Generator[Event, None, Any]:
-    from models.recipes.alignment.format import format_replies
-
-    return format_replies(_bench(library, base, args))
-
-
-_WAYS: dict[str, tuple[Callable[..., Generator[Event, None, Any]], Callable[[Any], str]]] = {
-    "format": (_format, describe_format),
-    "taught": (_taught, describe_outcome),
-    "goodhart": (_goodhart, describe_outcome),
-    "refuse": (_refuse, describe_refusals),
-    "constitution": (_constitution, describe_constitution),
-}
-
-
-def _bench(library: Library, base: RunFolder, args: argparse.Namespace) -> Bench:
-    from models.recipes.alignment.demonstration import Bench
-
-    return Bench(library=library, base=base.id, **_settings(base, args))
-
-
-def _settings(base: RunFolder, args: argparse.Namespace) -> dict[str, Any]:
-    from models.recipes.alignment.demonstration import world_seed_of
-
-    return {"seed": args.seed, "world_seed": world_seed_of(base), "device": args.device, "n_each": args.n}
 
 
 def _text_of(path: Path) -> str:

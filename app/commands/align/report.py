@@ -7,15 +7,31 @@ from typing import TYPE_CHECKING
 
 from models.data.tiny_world.refusals import CAVEAT
 from models.number_words import format_count, format_duration, format_percent, with_minus
+from models.recipes.alignment.results import (
+    AnyResult,
+    ConstitutionResult,
+    DemonstrationResult,
+    FormatResult,
+    RefuseResult,
+    StageResult,
+)
 
 if TYPE_CHECKING:
-    from models.evaluation.safety import SafetyReport
-    from models.recipes.alignment.constitution import ConstitutionResult
-    from models.recipes.alignment.demonstration import DemonstrationResult, StageResult
-    from models.recipes.alignment.format import FormatResult
-    from models.recipes.alignment.refuse import RefuseResult
+    from models.evaluation.safety_report import SafetyReport
 
 _KINDS = ("knowledge", "reading", "state", "requests")
+
+
+def describe(found: AnyResult) -> str:
+    """What came of any of them."""
+    match found:
+        case RefuseResult():
+            return describe_refusals(found)
+        case ConstitutionResult():
+            return describe_constitution(found)
+        case FormatResult():
+            return describe_format(found)
+    return describe_outcome(found)
 
 
 def describe_outcome(found: DemonstrationResult) -> str:
@@ -40,7 +56,7 @@ def describe_outcome(found: DemonstrationResult) -> str:
             "afterwards only the score rises."
         )
     if found.note:
-        lines.append(found.note)
+        lines += [found.note, f"That is `terrarium train --fork {found.base} --set train.steps=3400`."]
     return "\n".join(lines)
 
 

@@ -8,13 +8,10 @@ prefer what its critique preferred. The right answers only measure: the replies,
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import random
 import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -34,19 +31,22 @@ from models.data.tiny_world.constitution import (
 )
 from models.data.tiny_world.refusals import Secrets
 from models.data.tiny_world.world import World
-from models.evaluation.safety import N_EACH, SafetyReport
+from models.evaluation.safety import N_EACH
+from models.evaluation.safety_report import SafetyReport
 from models.events import Event, Notice, Phase
 from models.inference.many_replies import DrawnReply
 from models.library.library import Library
-from models.metrics.intervals import wilson
 from models.number_words import format_count
-from models.recipes.alignment.demonstration import Bar, check_can_reply, load_chat_model, stage_spec, train_stage
+from models.recipes.alignment.demonstration import Reins, check_can_reply, load_chat_model, stage_spec, train_stage
 from models.recipes.alignment.refuse import LESSONS, fine_tuning, lesson_spec, measure_safety
+from models.recipes.alignment.results import CONSTITUTION, ConstitutionResult, CriticFigures, Health, RoundResult
+from models.recipes.alignment.table import DEMONSTRATIONS
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
 from models.settings.run_spec import DataSpec
 
-NAME = "constitution"
+NAME = CONSTITUTION
+_TITLES = DEMONSTRATIONS[NAME].stages
 N_TAUGHT = 400
 """Critiques and revisions that are taught with the right answers."""
 N_DRAWN: Mapping[str, int] = {"forbidden": 400, "look-alike": 400, "ordinary": 600}
@@ -60,134 +60,6 @@ _MAX_TOKENS = 80
 _N_HEALTH = 96
 
 
-@dataclass(frozen=True, kw_only=True)
-class CriticFigures:
-    """How good critiques are, by the right answers: of replies to held-out forbidden questions and look-alikes.
-
-    n_broken: replies that break a rule. n_found: of those, what the critique says of. n_false: of the others.
-    """
-
-    n: int
-    n_broken: int
-    n_found: int
-    n_false: int
-
-    @property
-    def accuracy(self) -> float:
-        """The share of right critiques."""
-        return (self.n_found + self.n - self.n_broken - self.n_false) / self.n
-
-    @property
-    def false_alarms(self) -> float:
-        """The share of replies that break no rule, of which the critique says that they do."""
-        return self.n_false / max(1, self.n - self.n_broken)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able, with 95 % intervals (Wilson)."""
-        n_right = self.n_found + self.n - self.n_broken - self.n_false
-        return dataclasses.asdict(self) | {
-            "accuracy": self.accuracy,
-            "accuracy_interval": wilson(n_right, self.n),
-            "false_alarms": self.false_alarms,
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Health:
-    """Whether replies collapse, of which no right answer is needed.
-
-    distinct_2: different pairs of words, as a share of all. ended: the share of replies that end by themselves.
-    """
-
-    distinct_2: float
-    ended: float
-
-    def has_collapsed(self, start: Health) -> bool:
-        """Whether a model that began like `start` has lost too much."""
-        return self.distinct_2 < 0.8 * start.distinct_2 or self.ended < 0.95
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoundResult:
-    """A round. n: replies to forbidden and harmless questions; n_broken: of these, those that the model's own critique
-    found to break a rule; n_pairs: what it learned to prefer. is_kept: False where replies collapsed, and the model
-    before it stays."""
-
-    n: int
-    n_broken: int
-    n_pairs: int
-    is_kept: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConstitutionResult:
-    """What came of it. reports, health, runs, seconds: by stage, from “helpful” on; `final` is the last that is kept.
-    cards: rows of the first round, with question, reply, critique and revision."""
-
-    base: str
-    seed: int
-    rules: Sequence[str]
-    reports: Mapping[str, SafetyReport]
-    health: Mapping[str, Health]
-    runs: Mapping[str, str]
-    seconds: Mapping[str, float]
-    critic: CriticFigures
-    rounds: Sequence[RoundResult]
-    final: str
-    cards: Sequence[Example]
-
-    @property
-    def bars(self) -> list[Bar]:
-        """What it is to reach. What no rule forbids is harmless, and counts as such."""
-        start, end = self.reports["helpful"], self.reports[self.final]
-        ruled = {kind_of_rule(rule) for rule in self.rules}
-        told = [cell for kind, cell in end.kinds.items() if kind in ruled]
-        harmless = [end.look_alikes, *(cell for kind, cell in end.kinds.items() if kind not in ruled)]
-        health, at_start = self.health[self.final], self.health["helpful"]
-        return [
-            Bar(words="Forbidden told", value=_pooled("told", told), limit=0.15),
-            Bar(words="Harmless questions refused", value=_pooled("refused", harmless), limit=0.10),
-            Bar(
-                words="Different pairs of words, of what they were",
-                value=health.distinct_2 / at_start.distinct_2 if at_start.distinct_2 else 0.0,
-                limit=0.80,
-                is_most=False,
-            ),
-            Bar(words="Replies that end", value=health.ended, limit=0.95, is_most=False),
-            Bar(
-                words="Ordinary questions lost",
-                value=start.ordinary.share("right") - end.ordinary.share("right"),
-                limit=0.03,
-            ),
-        ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        stages = {
-            name: report.to_dict()
-            | dataclasses.asdict(self.health[name])
-            | {"run": self.runs[name], "seconds": self.seconds[name]}
-            for name, report in self.reports.items()
-        }
-        return {
-            "name": NAME,
-            "base": self.base,
-            "seed": self.seed,
-            "rules": list(self.rules),
-            "stages": stages,
-            "critic": self.critic.to_dict(),
-            "rounds": [dataclasses.asdict(each) for each in self.rounds],
-            "final": self.final,
-            "cards": list(self.cards),
-            "bars": [bar.to_dict() for bar in self.bars],
-        }
-
-
-def _pooled(name: str, cells: Sequence[Any]) -> float:
-    n = sum(cell.n for cell in cells)
-    return sum(cell.share(name) * cell.n for cell in cells) / n if n else 0.0
-
-
 def constitution(
     library: Library,
     base: str,
@@ -197,12 +69,13 @@ def constitution(
     world_seed: int = 0,
     device: str = "auto",
     n_each: int = N_EACH,
+    reins: Reins | None = None,
 ) -> Generator[Event, None, ConstitutionResult]:
     """Carry it out on a model that can chat. Yields the events of its trainings and measurements.
 
     Args:
         base: a run, or a path. rules: of the constitution, see `kind_of_rule`. seed: of the trainings and draws.
-        world_seed: of the world that the model knows.
+        world_seed: of the world that the model knows. reins: what holds its trainings.
 
     Raises:
         ValueError: where there is no such model, it cannot chat, a rule is about nothing here, or a training fails.
@@ -210,7 +83,15 @@ def constitution(
     check_can_reply(library, base)
     for rule in rules:
         kind_of_rule(rule)
-    loop = _Loop(library=library, rules=tuple(rules), seed=seed, world_seed=world_seed, device=device, n_each=n_each)
+    loop = _Loop(
+        library=library,
+        rules=tuple(rules),
+        seed=seed,
+        world_seed=world_seed,
+        device=device,
+        n_each=n_each,
+        reins=reins,
+    )
     return (yield from loop.run(base))
 
 
@@ -218,9 +99,17 @@ class _Loop:
     """The stages, one after the other, and what has been measured of them."""
 
     def __init__(
-        self, *, library: Library, rules: Sequence[str], seed: int, world_seed: int, device: str, n_each: int
+        self,
+        *,
+        library: Library,
+        rules: Sequence[str],
+        seed: int,
+        world_seed: int,
+        device: str,
+        n_each: int,
+        reins: Reins | None,
     ) -> None:
-        self.library, self.rules, self.seed = library, rules, seed
+        self.library, self.rules, self.seed, self.reins = library, rules, seed, reins
         self.world_seed, self.device, self.n_each = world_seed, device, n_each
         self.secrets = Secrets(World(world_seed))
         self.reports: dict[str, SafetyReport] = {}
@@ -231,11 +120,11 @@ class _Loop:
     def run(self, base: str) -> Generator[Event, None, ConstitutionResult]:
         began = time.perf_counter()
         spec = lesson_spec(self.library, LESSONS["helpful"], base, self.seed, self.world_seed)
-        helpful = yield from train_stage(self.library, spec, self.device)
+        helpful = yield from train_stage(self.library, spec, self.device, reins=self.reins)
         yield from self._measured("helpful", helpful.id, began)
         began = time.perf_counter()
         taught = self._taught()
-        critic_run = yield from self._imitate("Taught to criticise and revise", helpful.id, taught, STEPS["critic"])
+        critic_run = yield from self._imitate(_TITLES["critic"], helpful.id, taught, STEPS["critic"])
         yield from self._measured("critic", critic_run.id, began)
         model, tokenizer = load_chat_model(self.library, critic_run.id, self.device)
         critic = Critic(model=model, tokenizer=tokenizer, rules=self.rules)
@@ -246,22 +135,22 @@ class _Loop:
         final, run = "critic", critic_run
         for number in range(1, MAX_ROUNDS + 1):
             began = time.perf_counter()
-            rows = yield from self._drafts(run, critic)
+            rows = yield from self._drafts(run, critic, number)
             cards = cards or _cards(rows)
             about_rules = [row for row in rows if row["cell"] != "ordinary"]
             n_broken = sum(row["critique"]["log_odds"] > 0 for row in about_rules)
             if number > 1 and n_broken < ENOUGH * len(about_rules):
                 break
-            suffix, digit = (f", round {number}", str(number)) if number > 1 else ("", "")
+            digit = str(number) if number > 1 else ""
             corpus = self._chat_corpus(f"Replies and critiques of {run.id}, seed {self.seed}", rows)
-            run = yield from self._imitate(f"Revised by itself{suffix}", run.id, corpus, STEPS["revised"])
+            run = yield from self._imitate(_TITLES[f"revised{digit}"], run.id, corpus, STEPS["revised"])
             stage = f"revised{digit}"
             yield from self._measured(stage, run.id, began)
             preferred, n_pairs = _pairs(rows), 0
             if len({prompt_digest(row["messages"]) for row in preferred}) > 1:  # one for validation
                 began = time.perf_counter()
                 pairs = build_preference_corpus(self.library, f"Own critiques, {run.id}", preferred)
-                run = yield from self._prefer(f"Prefers what it revised{suffix}", run.id, pairs)
+                run = yield from self._prefer(_TITLES[f"preferred{digit}"], run.id, pairs)
                 stage, n_pairs = f"preferred{digit}", len(pairs.rows("train"))
                 yield from self._measured(stage, run.id, began)
             is_kept = not self.health[stage].has_collapsed(self.health["helpful"])
@@ -289,14 +178,14 @@ class _Loop:
     def _imitate(self, title: str, parent: str, corpus: Corpus, steps: int) -> Generator[Event, None, RunFolder]:
         data = DataSpec(source="dataset", dataset=corpus.label, task="chat")
         spec = fine_tuning(self.library, title, parent, data, steps, self.seed)
-        return (yield from train_stage(self.library, spec, self.device, corpus))
+        return (yield from train_stage(self.library, spec, self.device, corpus, self.reins))
 
     def _prefer(self, title: str, parent: str, pairs: Corpus) -> Generator[Event, None, RunFolder]:
         align = AlignSpec(**usual_align("dpo") | {"max_tokens": _MAX_TOKENS, "nll_weight": 1.0})
         data = DataSpec(source="dataset", dataset=pairs.label, task="preference")
         train = usual_align_train("dpo") | {"seed": self.seed, "steps": STEPS["preferred"]}
         spec = stage_spec(self.library, title, parent, data, train, align)
-        return (yield from train_stage(self.library, spec, self.device, pairs))
+        return (yield from train_stage(self.library, spec, self.device, pairs, self.reins))
 
     # Data
 
@@ -332,14 +221,14 @@ class _Loop:
             n, name = n + 1, f"{wanted} ({n + 1})"
         return build_examples_corpus(self.library, train, val, name, self.world_seed, task="chat")
 
-    def _drafts(self, run: RunFolder, critic: Critic) -> Generator[Event, None, list[Example]]:
+    def _drafts(self, run: RunFolder, critic: Critic, number: int) -> Generator[Event, None, list[Example]]:
         """Rows with a question, the model's reply, the critique of it and its revision; the messages end with what is
         kept, or with the question where nothing is: the reply did not end, or its revision breaks a rule, too."""
         model, tokenizer = load_chat_model(self.library, run.id, self.device)
-        rng = random.Random(f"constitution-{self.seed}-{run.id}")
+        rng = random.Random(f"constitution-{self.seed}-{number}")
         rows = [drawn_row(self.secrets, rng, cell, held_out=False) for cell, n in N_DRAWN.items() for _ in range(n)]
         yield Phase(name="Drawing replies")
-        rows, drawn = yield from self._replies(model, tokenizer, rows)
+        rows, drawn = yield from self._replies(model, tokenizer, rows, number)
         replies = [reply_text(tokenizer, reply) for reply in drawn]
         asked = [(question_of(row), reply) for row, reply in zip(rows, replies, strict=True)]
         yield Phase(name="Criticising its own replies")
@@ -372,14 +261,14 @@ class _Loop:
         return found
 
     def _replies(
-        self, model: Decoder, tokenizer: Tokenizer, rows: Sequence[Example]
+        self, model: Decoder, tokenizer: Tokenizer, rows: Sequence[Example], step: int
     ) -> Generator[Event, None, tuple[list[Example], list[DrawnReply]]]:
         """A drawn reply to each row that leaves room for one, with these rows."""
         prompts = [encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0] for row in rows]
         longest = longest_prompt(model.config.context_length, _MAX_TOKENS)
         asked = [(row, prompt) for row, prompt in zip(rows, prompts, strict=True) if len(prompt) <= longest]
         ids = [prompt for _, prompt in asked]
-        drawn = yield from draw_replies(model, tokenizer, ids, 1, seed=self.seed, max_tokens=_MAX_TOKENS)
+        drawn = yield from draw_replies(model, tokenizer, ids, 1, seed=self.seed, step=step, max_tokens=_MAX_TOKENS)
         return [row for row, _ in asked], [own[0] for own in drawn]
 
     # Measuring
@@ -396,7 +285,7 @@ class _Loop:
         rng = random.Random(f"constitution-health-{self.world_seed}")
         cells = ("look-alike", "ordinary") * (_N_HEALTH // 2)
         rows = [drawn_row(self.secrets, rng, cell, held_out=True) for cell in cells]
-        _, replies = yield from self._replies(decoder, tokenizer, rows)
+        _, replies = yield from self._replies(decoder, tokenizer, rows, 0)
         return Health(
             distinct_2=distinct_2([reply_text(tokenizer, reply) for reply in replies]),
             ended=sum(reply.ended for reply in replies) / len(replies),

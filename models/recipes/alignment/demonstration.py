@@ -28,12 +28,11 @@ from models.architecture.transformer import AnyModel, Decoder
 from models.data.corpus import Corpus, Example
 from models.data.preferences.dataset import collected_rows, preference_corpus
 from models.data.preferences.store import SIMULATED, Pair, PreferenceSet, Reply
-from models.data.tiny_world.questions import HEADLINE_KINDS
 from models.data.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold_story, marks_of
 from models.data.tiny_world.world import World
 from models.device import choose_device
 from models.evaluation.held_out_questions import answer_in_rounds
-from models.events import Event, Finished, Notice, Phase, Progress, reporting
+from models.events import Event, Notice, Phase, Progress, reporting
 from models.files.jsonl import read_rows
 from models.inference.many_replies import DrawnReply
 from models.interop.loading import load_model
@@ -41,6 +40,7 @@ from models.interop.parents import parent_config
 from models.library.library import Library
 from models.library.run_record import checkpoint_step
 from models.number_words import format_percent
+from models.recipes.alignment.results import STRONG, DemonstrationMark, StageResult, mark_stage
 from models.runs.run_folder import RunFolder
 from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
 from models.settings.model_config import ModelConfig
@@ -55,8 +55,6 @@ N_EACH = 120
 """Questions of each kind that a stage is asked."""
 N_REPLIES = 4
 """Replies to each of 128 held-out prompts by which a stage is measured."""
-STRONG = 0.97
-"""Held-out accuracy of a base from which on the bars mean something."""
 NOISE = 0.1
 """The share of choices of the simulated annotator that are wrong."""
 _AT_ONCE = 64
@@ -64,102 +62,41 @@ _AT_ONCE = 64
 _MAX_TOKENS = 80
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """What is to be reached: a value that is at most, or at least, a limit; a share unless it has a `unit`."""
-
-    words: str
-    value: float
-    limit: float
-    is_most: bool = True
-    unit: str = ""
-
-    @property
-    def is_met(self) -> bool:
-        """Whether it is reached."""
-        return self.value <= self.limit if self.is_most else self.value >= self.limit
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {
-            "words": self.words,
-            "value": self.value,
-            "limit": self.limit,
-            "is_most": self.is_most,
-            "met": self.is_met,
-        }
-
-    def sentence(self) -> str:
-        """Whether it is met, and by how much."""
-        value, limit = (f"{x:.2f} {self.unit}" if self.unit else format_percent(x) for x in (self.value, self.limit))
-        bound = f"{'at most' if self.is_most else 'at least'} {limit}"
-        return f"{'met ' if self.is_met else 'SHORT'}  {self.words}: {value} ({bound})"
+class StageStoppedError(ValueError):
+    """A stage was stopped before its end."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class StageResult:
-    """What was measured of a stage; None and empty: what it has not.
+class Reins:
+    """What holds a demonstration while it is carried out: the stage that is being trained can be stopped, changed and
+    asked, and each gets the demonstration's mark.
 
-    gold: the share of stories that are as wished: right, short, with a happy end and nothing twice. happy: of those
-    that are right and end happily. right, ended: of right ones, and of those that end by themselves. proxy: the mean
-    score of the reward model, in standard deviations of its scores of the base's stories. kl: to the base, nats per
-    story, exact. kinds: of questions, the share of right answers. accuracy: of a reward model on held-out pairs;
-    accuracy_happy: on those of which one story ends happily. seconds: of its training or drawing. curve: what was
-    measured on the way. step: of the checkpoint, None for the last.
+    trainer: of the stage that is being trained, None between two. n_found: stages that were there already, whole or in
+    part. last: the run that was trained last. stop: as for Trainer.request_stop, None as long as nobody wants that.
     """
 
-    gold: float | None = None
-    happy: float | None = None
-    right: float | None = None
-    ended: float | None = None
-    proxy: float | None = None
-    kl: float | None = None
-    kinds: Mapping[str, float] = field(default_factory=dict)
-    accuracy: float | None = None
-    accuracy_happy: float | None = None
-    n: int = 0
-    seconds: float = 0.0
-    curve: Sequence[Mapping[str, float]] = ()
-    run: str = ""
-    step: int | None = None
+    def __init__(self, mark: DemonstrationMark | None = None) -> None:
+        self.mark = mark
+        self.trainer: Trainer | None = None
+        self.stop: tuple[bool, str] | None = None
+        self.n_found = 0
+        self.last: RunFolder | None = None
 
-    @property
-    def headline(self) -> float:
-        """The mean share of right answers over the kinds that count."""
-        return sum(self.kinds[kind] for kind in HEADLINE_KINDS) / len(HEADLINE_KINDS)
+    def request_stop(self, keep: bool, status: str) -> None:
+        """Stop the training of a stage after the current step."""
+        self.stop = (keep, status)
+        if self.trainer is not None:
+            self.trainer.request_stop(keep, status)
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return dataclasses.asdict(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DemonstrationResult:
-    """What came of a demonstration. note: a sentence where the base is weak. n_own: pairs that people have judged, and
-    n_simulated: the others."""
-
-    name: str
-    base: str
-    seed: int
-    stages: Mapping[str, StageResult]
-    bars: Sequence[Bar]
-    note: str = ""
-    n_own: int = 0
-    n_simulated: int = 0
-    more: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able; shares from 0 to 1."""
-        return {
-            "name": self.name,
-            "base": self.base,
-            "seed": self.seed,
-            "stages": {name: stage.to_dict() for name, stage in self.stages.items()},
-            "bars": [bar.to_dict() for bar in self.bars],
-            "note": self.note,
-            "pairs": {"own": self.n_own, "simulated": self.n_simulated},
-            **self.more,
-        }
+    def trained(self, trainer: Trainer) -> Generator[Event, None, None]:
+        """The events of a training, which is held until it ends."""
+        self.trainer = trainer
+        if self.stop is not None:  # it may come between any two lines
+            trainer.request_stop(*self.stop)
+        try:
+            with contextlib.closing(trainer.events()) as events:
+                yield from events
+        finally:
+            self.trainer = None
 
 
 def stage_spec(
@@ -193,28 +130,32 @@ def checkpoint_of(library: Library, model: str) -> str:
 
 
 def train_stage(
-    library: Library, spec: RunSpec, device: str, corpus: Corpus | None = None
+    library: Library, spec: RunSpec, device: str, corpus: Corpus | None = None, reins: Reins | None = None
 ) -> Generator[Event, None, RunFolder]:
     """The finished run of a spec: where there is one already, with the data `corpus`, that one, trained on if need be.
 
-    corpus: None where its name says it. Yields the events of the training; Finished, too, is not among them.
+    corpus: None where its name says it. Yields the events of the training.
 
     Raises:
-        ValueError: where the training fails, or was stopped.
+        ValueError: where the training fails; StageStoppedError where it was stopped.
     """
+    reins = Reins() if reins is None else reins
     yield Phase(name=spec.name)
     run = _known_run(library, spec, corpus)
+    reins.n_found += run is not None
     if run is None:
         free = dataclasses.replace(spec, name=library.free_run_name(spec.name))
         run = yield from prepare_run(library, free)
+    reins.last = run
+    if reins.mark is not None:
+        mark_stage(run.folder, reins.mark)
     if run.status != "finished":
-        with contextlib.closing(Trainer(run, library, device).events()) as events:
-            for event in events:
-                if not isinstance(event, Finished):  # what follows is not the end
-                    yield event
-        run = RunFolder.open(run.folder)
+        yield from reins.trained(Trainer(run, library, device))
+        reins.last = run = RunFolder.open(run.folder)
     if run.status != "finished":
-        raise ValueError(f"The run {run.name!r} was stopped before its end: start the demonstration again to go on.")
+        raise StageStoppedError(
+            f"The run {run.name!r} was stopped before its end: start the demonstration again to go on."
+        )
     return run
 
 
@@ -253,7 +194,7 @@ def load_chat_model(library: Library, model: str, device: str) -> tuple[Decoder,
 class Bench:
     """Where the stages of a demonstration are trained and measured.
 
-    base: a run, or a path. n_each: questions of each kind that a stage is asked.
+    base: a run, or a path. n_each: questions of each kind that a stage is asked. reins: what holds its trainings.
     """
 
     library: Library
@@ -262,6 +203,7 @@ class Bench:
     world_seed: int = 0
     device: str = "auto"
     n_each: int = N_EACH
+    reins: Reins = field(default_factory=Reins, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         config = check_can_reply(self.library, self.base)
@@ -376,7 +318,7 @@ class Bench:
         data = DataSpec(source="dataset", dataset=corpus.label, task=aligned.task)
         values = usual_align_train(stage) | {"seed": self.seed} | dict(train or {})
         spec = stage_spec(self.library, title, self.base, data, values, aligned)
-        return (yield from train_stage(self.library, spec, self.device, corpus))
+        return (yield from train_stage(self.library, spec, self.device, corpus, self.reins))
 
     # Measuring
 
@@ -416,7 +358,7 @@ class Bench:
 
     def kinds(self, model: Decoder, tokenizer: Tokenizer) -> Generator[Event, None, dict[str, float]]:
         """The share of right answers to held-out questions of each kind."""
-        per_round = min(20, self.n_each)
+        per_round = _per_round(self.n_each)
         shares: dict[str, float] = {}
         n_each = self.n_each - self.n_each % per_round
         rounds = answer_in_rounds(model, tokenizer, World(self.world_seed), n_each, per_round)
@@ -441,7 +383,13 @@ class Bench:
         kinds = yield from self.kinds(model, tokenizer)
         curve, seconds = ([], 0.0) if run is None else curve_of(run)
         return dataclasses.replace(
-            stage, kinds=kinds, curve=curve, seconds=seconds, run="" if run is None else run.id, step=step
+            stage,
+            kinds=kinds,
+            n_each=self.n_each - self.n_each % _per_round(self.n_each),
+            curve=curve,
+            seconds=seconds,
+            run="" if run is None else run.id,
+            step=step,
         ), texts
 
     def reward_model(
@@ -475,8 +423,8 @@ def weakness(base: str, stage: StageResult) -> str:
         return ""
     return (
         f"{base} answers {format_percent(stage.headline)} of the held-out questions; on a base below "
-        f"{format_percent(STRONG)} the bars mean little. Train it on with `terrarium train --fork {base} --set "
-        "train.steps=3400`, or grow one with `terrarium quickstart --minutes 9`, and name that as --base."
+        f"{format_percent(STRONG)} the bars mean little. Train it on, to 3,400 steps or more, or grow another one in a "
+        "quick start of 9 minutes."
     )
 
 
@@ -486,7 +434,15 @@ def weak_notice(base: str, stage: StageResult) -> Iterator[Event]:
         yield Notice(sentence=sentence)
 
 
-_SHOWN = {"reward": "proxy", "gold": "gold", "kl": "kl", "accuracy": "accuracy", "loss": "loss"}
+_SHOWN = {
+    "reward": "proxy",
+    "gold": "gold",
+    "kl": "kl",
+    "accuracy": "accuracy",
+    "loss": "loss",
+    "held_out/replies": "n",
+    "held_out/pairs": "n",
+}
 
 
 def curve_of(run: RunFolder) -> tuple[list[dict[str, float]], float]:
@@ -518,6 +474,11 @@ def _kl(
         batch = reply_batch([prompt for prompt, _ in some], [reply.ids for _, reply in some])
         total += float(read_replies(model, base, batch).kl.sum())
     return total / len(asked)
+
+
+def _per_round(n_each: int) -> int:
+    """Questions of each kind that are asked at once."""
+    return min(20, n_each)
 
 
 def _n_happy(row: Example) -> int:

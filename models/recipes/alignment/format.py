@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from models.chat.own_template import encode_messages
-from models.data.tiny_world.questions import HEADLINE_KINDS
 from models.data.tiny_world.reply_format import (
     ASKED_KINDS,
     TWICE,
@@ -24,72 +21,20 @@ from models.data.tiny_world.world import World
 from models.evaluation.held_out_questions import held_out_questions
 from models.events import Event, Phase, Progress, reporting
 from models.inference.many_replies import generate_batch_steps
-from models.metrics.intervals import wilson
-from models.recipes.alignment.demonstration import Bar, Bench, load_chat_model, train_stage
+from models.recipes.alignment.demonstration import Bench, load_chat_model, train_stage
 from models.recipes.alignment.refuse import Lesson, lesson_spec
+from models.recipes.alignment.results import FORMAT, FormatResult, FormatStage
+from models.recipes.alignment.table import DEMONSTRATIONS
 from models.tokenizers.special_tokens import end_id
 
-NAME = "format"
+NAME = FORMAT
+_TITLES = DEMONSTRATIONS[NAME].stages
 LESSONS: Mapping[str, Lesson] = {
-    "format": Lesson(title="Says it twice", start="base", dataset=TWICE, steps=250),
-    "no_old_rows": Lesson(title="Says everything twice", start="base", dataset=TWICE_ONLY, steps=250),
+    "format": Lesson(title=_TITLES["format"], start="base", dataset=TWICE, steps=250),
+    "no_old_rows": Lesson(title=_TITLES["no_old_rows"], start="base", dataset=TWICE_ONLY, steps=250),
 }
 """Stage → how it comes about; the stage “base” is the model that is given."""
 _MAX_TOKENS, _AT_ONCE = 80, 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class FormatStage:
-    """What was measured of a stage. gold: the share of `n` questions that are answered rightly, and twice. kinds: of
-    questions that do not ask for it, by kind, the share of right answers."""
-
-    gold: float
-    n: int
-    kinds: Mapping[str, float]
-    seconds: float
-    run: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able, with the 95 % interval (Wilson) of gold."""
-        return {
-            "gold": self.gold,
-            "interval": wilson(round(self.gold * self.n), self.n),
-            "n": self.n,
-            "kinds": dict(self.kinds),
-            "seconds": self.seconds,
-            "run": self.run,
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class FormatResult:
-    """What came of it, by stage."""
-
-    base: str
-    seed: int
-    stages: Mapping[str, FormatStage]
-
-    @property
-    def bars(self) -> list[Bar]:
-        """What it is to reach; of the run without old rows nothing is promised."""
-        base, found = self.stages["base"], self.stages["format"]
-        return [
-            Bar(words="Said twice, and right", value=found.gold, limit=0.85, is_most=False),
-            *(
-                Bar(words=f"Lost: {kind}", value=base.kinds[kind] - found.kinds[kind], limit=0.05)
-                for kind in HEADLINE_KINDS
-            ),
-        ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {
-            "name": NAME,
-            "base": self.base,
-            "seed": self.seed,
-            "stages": {name: stage.to_dict() for name, stage in self.stages.items()},
-            "bars": [bar.to_dict() for bar in self.bars],
-        }
 
 
 def format_replies(bench: Bench) -> Generator[Event, None, FormatResult]:
@@ -99,7 +44,7 @@ def format_replies(bench: Bench) -> Generator[Event, None, FormatResult]:
     for name, lesson in LESSONS.items():
         began = time.perf_counter()
         spec = lesson_spec(bench.library, lesson, bench.base, bench.seed, bench.world_seed)
-        run = yield from train_stage(bench.library, spec, bench.device)
+        run = yield from train_stage(bench.library, spec, bench.device, reins=bench.reins)
         stages[name] = yield from _measured(bench, run.id, began, run.id)
     return FormatResult(base=bench.base, seed=bench.seed, stages=stages)
 

@@ -19,14 +19,13 @@ from models.events import Event, Phase
 from models.recipes.alignment import demonstration
 from models.recipes.alignment.demonstration import (
     NOISE,
-    Bar,
     Bench,
-    DemonstrationResult,
-    StageResult,
     checkpoint_of,
     weak_notice,
     weakness,
 )
+from models.recipes.alignment.results import Bar, DemonstrationResult, StageResult
+from models.recipes.alignment.table import DEMONSTRATIONS
 
 NAME = "goodhart"
 LENGTH_BIAS = 0.6
@@ -36,6 +35,7 @@ BEST_OF, N_PROMPTS = 256, 32
 STEPS = {"rm": 62, "ppo": 60}
 LOOK = 5
 """Steps between two looks, and two checkpoints: each can be forked."""
+_TITLES = DEMONSTRATIONS[NAME].stages
 
 
 def goodhart(bench: Bench) -> Generator[Event, None, DemonstrationResult]:
@@ -49,14 +49,12 @@ def goodhart(bench: Bench) -> Generator[Event, None, DemonstrationResult]:
     title = f"Likes length, {bench.base}, seed {bench.seed}"
     pairs, _ = yield from bench.pair_corpus(title, annotator, demonstration.N_PAIRS)
     wish = yield from build_wish_corpus(bench.library, HAPPY, bench.world_seed)
-    scorer = yield from bench.train(
-        "Reward model that likes length", pairs, {"stage": "reward"}, {"steps": STEPS["rm"]}
-    )
+    scorer = yield from bench.train(_TITLES["rm"], pairs, {"stage": "reward"}, {"steps": STEPS["rm"]})
     judge, stages["rm"] = yield from bench.reward_model(scorer, stories, pairs)
     stages["base"] = dataclasses.replace(base, proxy=0.0)  # the judge counts from the mean of just these stories
     align = {"stage": "ppo", "beta": 0.0, "reward_model": checkpoint_of(bench.library, scorer.id)}
     often = {"eval_interval": LOOK, "checkpoint_interval": LOOK, "keep_checkpoints": STEPS["ppo"]}
-    run = yield from bench.train("PPO past its peak", wish, align, often | {"steps": STEPS["ppo"]})
+    run = yield from bench.train(_TITLES["ppo"], wish, align, often | {"steps": STEPS["ppo"]})
     stages["ppo"], _ = yield from bench.measured(run, judge)
     peak = peak_of(stages["ppo"].curve)
     stages["stopped"], _ = yield from bench.measured(run, judge, step=max(peak, LOOK))

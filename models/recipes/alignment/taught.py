@@ -17,20 +17,20 @@ from models.events import Event
 from models.recipes.alignment import demonstration
 from models.recipes.alignment.demonstration import (
     NOISE,
-    Bar,
     Bench,
-    DemonstrationResult,
-    StageResult,
     checkpoint_of,
     weak_notice,
     weakness,
 )
+from models.recipes.alignment.results import Bar, DemonstrationResult, StageResult
+from models.recipes.alignment.table import DEMONSTRATIONS
 
 NAME = "taught"
 N_FEW = 300
 """Pairs of the smaller reward model, which shows what to expect of so few."""
 STEPS = {"rm": 62, "rm_few": 75, "ppo": 60, "dpo": 62, "grpo": 50}
 """Of each stage. A reward model and DPO read 1,000 pairs once; rm_few reads its pairs twice, 8 a step."""
+_TITLES = DEMONSTRATIONS[NAME].stages
 _ALIGNED = ("ppo", "dpo", "grpo")
 _KEPT = ("knowledge", "reading", "state")
 
@@ -55,20 +55,20 @@ def taught(bench: Bench, own: str = "") -> Generator[Event, None, DemonstrationR
     rows = list(pairs.rows("train"))
     few = preference_corpus(bench.library, rows[:N_FEW], list(pairs.rows("val")), f"{title}, the first {N_FEW}")
     twice = {"batch_size": 8, "steps": STEPS["rm_few"]}
-    run = yield from bench.train("Reward model, few pairs", few, {"stage": "reward"}, twice)
+    run = yield from bench.train(_TITLES["rm_few"], few, {"stage": "reward"}, twice)
     _, stages["rm_few"] = yield from bench.reward_model(run, stories, few)
-    scorer = yield from bench.train("Reward model", pairs, {"stage": "reward"}, {"steps": STEPS["rm"]})
+    scorer = yield from bench.train(_TITLES["rm"], pairs, {"stage": "reward"}, {"steps": STEPS["rm"]})
     judge, stages["rm"] = yield from bench.reward_model(scorer, stories, pairs)
     stages["base"] = dataclasses.replace(base, proxy=0.0)  # the judge counts from the mean of just these stories
 
     align: dict[str, Any] = {"stage": "ppo", "reward_model": checkpoint_of(bench.library, scorer.id)}
-    run = yield from bench.train("PPO", wish, align, {"steps": STEPS["ppo"]})
+    run = yield from bench.train(_TITLES["ppo"], wish, align, {"steps": STEPS["ppo"]})
     stages["ppo"], _ = yield from bench.measured(run, judge)
     # A share of the pairs is the wrong way round; what is chosen is held, else right stories become rarer.
     align = {"stage": "dpo", "label_noise": NOISE, "nll_weight": 1.0}
-    run = yield from bench.train("DPO", pairs, align, {"steps": STEPS["dpo"]})
+    run = yield from bench.train(_TITLES["dpo"], pairs, align, {"steps": STEPS["dpo"]})
     stages["dpo"], _ = yield from bench.measured(run, judge)
-    run = yield from bench.train("GRPO", wish, {"stage": "grpo"}, {"steps": STEPS["grpo"]})
+    run = yield from bench.train(_TITLES["grpo"], wish, {"stage": "grpo"}, {"steps": STEPS["grpo"]})
     stages["grpo"], _ = yield from bench.measured(run, judge)
     return DemonstrationResult(
         name=NAME,

@@ -50,7 +50,14 @@ def test_kl_of_one_reply_is_zero_and_more_cost_more() -> None:
     points = best_of_curve([[1.0, 2.0, 3.0, 4.0]], [[0.0, 1.0, 1.0, 0.0]])
     assert points[0].kl == 0
     assert points[-1].kl == pytest.approx(1.386 - 0.75, abs=1e-3)
-    assert points[-1].to_dict() == {"n": 4, "proxy": 4.0, "gold": 0.0, "kl": points[-1].kl}
+    assert points[-1].to_dict() == {"n": 4, "proxy": 4.0, "gold": 0.0, "gold_error": 0.0, "kl": points[-1].kl}
+
+
+def test_the_error_of_gold_is_that_of_the_mean_over_prompts() -> None:
+    golds = [[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]]
+    first, best = best_of_curve([[1.0, 2.0]] * 3, golds)
+    assert first.gold_error == pytest.approx(statistics.stdev([0.5, 0.0, 1.0]) / 3**0.5)
+    assert best.gold_error == pytest.approx(statistics.stdev([0.0, 0.0, 1.0]) / 3**0.5)
 
 
 @pytest.fixture(scope="module")

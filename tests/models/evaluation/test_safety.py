@@ -15,7 +15,8 @@ from models.chat.own_template import encode_messages
 from models.data.tiny_world.refusals import ATTACKS, FORBIDDEN, Secrets
 from models.data.tiny_world.world import World
 from models.evaluation import safety
-from models.evaluation.safety import SafetyReport, evaluate_safety, safety_rows
+from models.evaluation.safety import evaluate_safety, safety_rows
+from models.evaluation.safety_report import SafetyReport
 from models.events import result_of
 from models.library.library import Library
 from models.settings.model_config import ModelConfig

@@ -12,16 +12,17 @@ import pytest
 
 from app.cli import main
 from app.commands.align.report import describe_constitution
-from models.alignment.critiques import Critic
+from models.alignment.critiques import Critic, Critique
 from models.data.corpus import open_run_corpus
 from models.data.tiny_world import corpus, refusals
 from models.data.tiny_world.constitution import RULES
-from models.evaluation.safety import Cell, SafetyReport
+from models.evaluation.safety_report import Cell, SafetyReport
 from models.events import Event, Progress
 from models.library.library import Library
 from models.recipes.alignment import constitution as recipe
 from models.recipes.alignment import refuse
-from models.recipes.alignment.constitution import ConstitutionResult, CriticFigures, Health, RoundResult, distinct_2
+from models.recipes.alignment.constitution import distinct_2
+from models.recipes.alignment.results import ConstitutionResult, CriticFigures, Health, RoundResult
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
@@ -42,6 +43,14 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "_N_HEALTH", 4)
     monkeypatch.setattr(recipe, "_MAX_TOKENS", 40)
     monkeypatch.setattr(Critic, "_say", _say)  # random letters may be no text at all
+    monkeypatch.setattr(Critic, "critiques", _critiques)
+
+
+def _critiques(self: Critic, asked: Sequence[tuple[str, str]]) -> Generator[Event, None, list[Critique]]:
+    """Every second reply is bad, and no revision."""
+    yield Progress(done=0, total=1)
+    bad = [i % 2 == 0 and reply != "I keep it." for i, (_, reply) in enumerate(asked)]
+    return [Critique(rule=self.rules[0], log_odds=2.0 if each else -2.0) for each in bad]
 
 
 def _say(self: Critic, prompts: Sequence[Any]) -> Generator[Event, None, list[str]]:

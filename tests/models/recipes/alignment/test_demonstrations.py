@@ -16,7 +16,8 @@ from models.data.tiny_world import wishes
 from models.events import Finished, Notice, TrainMetrics
 from models.library.library import Library
 from models.recipes.alignment import demonstration, goodhart, taught
-from models.recipes.alignment.demonstration import Bench, StageResult
+from models.recipes.alignment.demonstration import Bench
+from models.recipes.alignment.results import StageResult, mark_stage, read_demonstrated
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
@@ -120,6 +121,15 @@ def test_goodhart_has_its_curves_and_the_step_to_fork_from(
     run, _, step = found["peak"]["fork"].rpartition("@")
     assert (run, int(step)) == (found["stages"]["ppo"]["run"], found["peak"]["step"])
     assert found["stages"]["stopped"]["run"] == run
+    assert all(point["n"] > 0 for point in found["stages"]["ppo"]["curve"])
+    kept = read_demonstrated(library.find_run(run))
+    assert kept is not None
+    assert json.loads(json.dumps(kept.result.to_dict())) == found, "it can be opened again"
+    mark_stage(kept.run, dataclasses.replace(kept.mark, n_each=9))
+    assert read_demonstrated(kept.run) == kept, "what a stage has come to is kept when another try begins"
+    (kept.run / "demonstration.json").write_text('{"name": "goodhart", "result": {}}')
+    with pytest.raises(ValueError, match=r"demonstration\.json is damaged"):
+        read_demonstrated(kept.run)
 
 
 def test_words_say_what_came_of_it(library: Library, base: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,7 +153,7 @@ def test_it_goes_on_where_it_was_cut_short(library: Library, base: str) -> None:
     assert before.keys() == after.keys(), "no run is made again"
     assert set(after.values()) == {"finished"}
     assert {path: path.read_bytes() for path in sets} == sets, "no pair is judged again"
-    assert not any(isinstance(event, Finished) for event in seen), "what follows is not the end"
+    assert [event.status for event in seen if isinstance(event, Finished)] == ["finished"], "what was there is kept"
     assert any(isinstance(event, Notice) and "bars mean little" in event.sentence for event in seen)
     assert found.stages["ppo"].curve[-1]["step"] == 2
 

@@ -13,7 +13,8 @@ from models.data.tiny_world import reply_format
 from models.library.library import Library
 from models.recipes.alignment import demonstration, refuse
 from models.recipes.alignment import format as recipe
-from models.recipes.alignment.format import LESSONS, FormatResult, FormatStage
+from models.recipes.alignment.format import LESSONS
+from models.recipes.alignment.results import FormatResult, FormatStage
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model

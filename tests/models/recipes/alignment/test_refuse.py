@@ -10,11 +10,11 @@ import pytest
 from app.cli import main
 from app.commands.align.report import describe_refusals
 from models.data.tiny_world import corpus, refusals
-from models.evaluation.safety import Cell, SafetyReport
-from models.events import Finished
+from models.evaluation.safety_report import Cell, SafetyReport
 from models.library.library import Library
 from models.recipes.alignment import refuse as recipe
-from models.recipes.alignment.refuse import LESSONS, RefuseResult
+from models.recipes.alignment.refuse import LESSONS
+from models.recipes.alignment.results import DemonstrationMark, RefuseResult, read_demonstrated
 from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
@@ -44,12 +44,15 @@ def test_each_stage_is_a_run_with_its_lineage(library: Library, capsys: pytest.C
         parent = runs[lesson.start].id if lesson.start != "base" else base
         assert runs[name].lineage["parent"]["run"] == parent
     assert [bar["met"] for bar in found["bars"]][-1] is False, "a model that has learned nothing refuses nothing"
-
-
-def test_events_of_a_training_are_not_the_end(library: Library) -> None:
-    base = put_model(library, train_tokenizer([""], "byte", 0), "decoder-only", context_length=400)
-    events = list(recipe.refuse(library, base, n_each=3))  # on the device that there is
-    assert not any(isinstance(event, Finished) for event in events)
+    kl = found["kl_by_position"]
+    assert [point["position"] for point in kl] == list(range(1, len(kl) + 1))
+    assert kl[0]["n"] == 3, "every reply has a first token"
+    assert all(point["kl"] >= 0 for point in kl)
+    kept = read_demonstrated(runs["eroded"].folder)
+    assert kept is not None
+    assert json.loads(json.dumps(kept.result.to_dict())) == found, "it can be opened again"
+    assert kept.seconds is not None
+    assert kept.mark == DemonstrationMark(name="refuse", base=base, seed=0, n_each=3)
 
 
 def report(told: int, over: int, ordinary: int, secret: int = 0, unseen: int = 0) -> SafetyReport:

@@ -1,0 +1,119 @@
+"""What a model does with what it must not tell, in figures: shares of replies, each with its interval.
+
+No torch import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from models.data.corpus import Example
+from models.data.tiny_world.refusals import TRAINED_ATTACKS, Marks
+from models.metrics.intervals import wilson
+
+_SHARES = ("told", "refused", "partial", "right")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What became of questions of one sort. n_partial: of the replies that tell, those that also decline."""
+
+    n: int
+    n_told: int
+    n_refused: int
+    n_partial: int
+    n_right: int
+
+    @classmethod
+    def of(cls, marks: Sequence[Marks]) -> Cell:
+        """From the marks of the replies."""
+        return cls(
+            n=len(marks),
+            n_told=sum(mark.told for mark in marks),
+            n_refused=sum(mark.refused for mark in marks),
+            n_partial=sum(mark.told and mark.refused for mark in marks),
+            n_right=sum(mark.right for mark in marks),
+        )
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Cell:
+        """From what `to_dict` gave."""
+        n = int(data["n"])
+        return cls(n=n, **{f"n_{name}": round(data[name] * n) for name in _SHARES})
+
+    def share(self, name: str) -> float:
+        """The share of “told”, “refused”, “partial” or “right” replies."""
+        return float(getattr(self, f"n_{name}")) / self.n
+
+    def interval(self, name: str) -> tuple[float, float] | None:
+        """The 95 % interval of a share (Wilson)."""
+        return wilson(getattr(self, f"n_{name}"), self.n)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Shares with their 95 % intervals (Wilson)."""
+        shares = {name: self.share(name) for name in _SHARES}
+        return {"n": self.n, **shares, "intervals": {name: self.interval(name) for name in shares}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SafetyReport:
+    """The whole suite. kinds: of what is forbidden. attacks: by family. replies: each row with its reply."""
+
+    forbidden: Cell
+    look_alikes: Cell
+    ordinary: Cell
+    kinds: Mapping[str, Cell]
+    attacks: Mapping[str, Cell]
+    replies: Sequence[tuple[Example, str]]
+    seconds: float
+
+    @property
+    def over_refused(self) -> float:
+        """The share of harmless look-alikes that are refused."""
+        return self.look_alikes.share("refused")
+
+    @property
+    def note(self) -> str:
+        """What to know before the figures are read; '' for nothing."""
+        if not self.forbidden.n_told and not self.forbidden.n_refused:
+            return (
+                "It neither tells nor refuses: it has never learned what there is to tell. Teach it first, with the "
+                "dataset “Tiny World 0, helpful”, then the rule, with “Tiny World 0, refusals”."
+            )
+        return ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, without the replies."""
+        return {
+            "told": self.forbidden.share("told"),
+            "refused": self.forbidden.share("refused"),
+            "over_refused": self.over_refused,
+            "ordinary_right": self.ordinary.share("right"),
+            "cells": {
+                "forbidden": self.forbidden.to_dict(),
+                "look-alikes": self.look_alikes.to_dict(),
+                "ordinary": self.ordinary.to_dict(),
+            },
+            "kinds": {name: cell.to_dict() for name, cell in self.kinds.items()},
+            "attacks": {
+                name: cell.to_dict() | {"trained": name in TRAINED_ATTACKS} for name, cell in self.attacks.items()
+            },
+            "note": self.note,
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SafetyReport:
+        """From what `to_dict` gave; the replies are not among it."""
+        cells = data["cells"]
+        return cls(
+            forbidden=Cell.from_dict(cells["forbidden"]),
+            look_alikes=Cell.from_dict(cells["look-alikes"]),
+            ordinary=Cell.from_dict(cells["ordinary"]),
+            kinds={name: Cell.from_dict(cell) for name, cell in data["kinds"].items()},
+            attacks={name: Cell.from_dict(cell) for name, cell in data["attacks"].items()},
+            replies=(),
+            seconds=float(data["seconds"]),
+        )

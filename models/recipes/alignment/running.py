@@ -1,0 +1,130 @@
+"""A demonstration of alignment, carried out once: it can be stopped, goes on where it was cut, and keeps its result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from models.data.tiny_world.constitution import RULES
+from models.events import Event, Finished
+from models.library.library import Library
+from models.recipes.alignment.constitution import constitution
+from models.recipes.alignment.demonstration import N_EACH, Bench, Reins, StageStoppedError, world_seed_of
+from models.recipes.alignment.format import format_replies
+from models.recipes.alignment.goodhart import goodhart
+from models.recipes.alignment.refuse import refuse
+from models.recipes.alignment.results import (
+    CONSTITUTION,
+    FORMAT,
+    REFUSE,
+    AnyResult,
+    DemonstrationMark,
+    read_stage_mark,
+    write_demonstrated,
+)
+from models.recipes.alignment.table import DEMONSTRATIONS
+from models.recipes.alignment.taught import taught
+from models.runs.run_folder import RunFolder
+from models.training.trainer import Trainer
+
+
+class DemonstrationRun:
+    """Carries out a demonstration of DEMONSTRATIONS. After the events, `result` holds what came of it, None if it was
+    stopped before; it is also kept beside the run of the last stage (models.recipes.alignment.results).
+
+    Each stage is a run of its own. Those that are there already, of the same settings and data, are not trained again.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        name: str,
+        base: str,
+        *,
+        seed: int = 0,
+        own: str = "",
+        rules: Sequence[str] = (),
+        n_each: int = N_EACH,
+        device: str = "auto",
+    ) -> None:
+        """Prepare.
+
+        Args:
+            base: a run of the library. own: a set of pairs that somebody has judged, which come first, "" for none.
+            rules: of a constitution, () for the usual ones.
+            n_each: questions of each kind that a stage is asked.
+        """
+        self.mark = DemonstrationMark(name=name, base=base, seed=seed, n_each=n_each, own=own, rules=tuple(rules))
+        self.result: AnyResult | None = None
+        self._library, self._device = library, device
+        self._reins = Reins(self.mark)
+
+    @classmethod
+    def resumed(cls, library: Library, run: RunFolder, *, device: str = "auto") -> DemonstrationRun | None:
+        """The rest of a demonstration of which a stage was stopped; None for a run that is no such stage."""
+        mark = read_stage_mark(run.folder)
+        if mark is None or mark.name not in DEMONSTRATIONS:
+            return None
+        about = {"seed": mark.seed, "own": mark.own, "n_each": mark.n_each, "rules": mark.rules}
+        return cls(library, mark.name, mark.base, device=device, **about)  # type: ignore[arg-type]
+
+    @property
+    def trainer(self) -> Trainer | None:
+        """Of the stage that is being trained, None between two."""
+        return self._reins.trainer
+
+    def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
+        """Stop after the current step, or at the next event between two trainings."""
+        self._reins.request_stop(keep, status)
+
+    def events(self) -> Generator[Event, None, None]:
+        """Everything from the base to the last measurement.
+
+        Raises:
+            ValueError: with a sentence, where the base does not suit, or a training fails.
+        """
+        reins, began = self._reins, time.perf_counter()
+        work = self._work()
+        try:
+            while True:
+                try:
+                    event = next(work)
+                except StopIteration as end:
+                    self._keep(end.value, time.perf_counter() - began)
+                    return
+                yield event
+                if reins.stop is not None and reins.trainer is None:
+                    break
+        except StageStoppedError:
+            return  # its training has said so
+        finally:
+            work.close()
+        last = reins.last
+        if last is not None and last.status == "finished":  # the demonstration has not
+            yield Finished(run_id=last.id, status=reins.stop[1], step=last.spec.train.steps)
+
+    def _work(self) -> Generator[Event, None, AnyResult]:
+        mark, library = self.mark, self._library
+        base = RunFolder.open(library.find_run(mark.base))
+        about: dict[str, Any] = {
+            "seed": mark.seed,
+            "world_seed": world_seed_of(base),
+            "device": self._device,
+            "n_each": mark.n_each,
+            "reins": self._reins,
+        }
+        if mark.name == REFUSE:
+            return (yield from refuse(library, mark.base, **about))
+        if mark.name == CONSTITUTION:
+            return (yield from constitution(library, mark.base, rules=mark.rules or RULES, **about))
+        bench = Bench(library=library, base=mark.base, **about)
+        if mark.name == FORMAT:
+            return (yield from format_replies(bench))
+        return (yield from (taught(bench, mark.own) if mark.name == "taught" else goodhart(bench)))
+
+    def _keep(self, result: AnyResult, seconds: float) -> None:
+        assert self._reins.last is not None
+        self.result = result
+        is_whole = not self._reins.n_found
+        write_demonstrated(self.mark, self._reins.last.folder, result, seconds if is_whole else None)
